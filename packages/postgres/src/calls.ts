@@ -1,4 +1,5 @@
 import { BackendUnavailableError, Deadline, Deadlines, inNoCall, type Clock } from "@hotset/core";
+import { StandstillError } from "./standstill.ts";
 import type { Statement } from "./statements.ts";
 
 /** Parameters of one call, or the columns of its answer. */
@@ -89,7 +90,7 @@ export class Calls {
         if (!this.#isOutdated(statement, call.askedOn)) break;
         this.#deadlines.end(call);
         calls.delete(call);
-        call.reject(new StandstillError(this.#limits.label, statement));
+        call.reject(new StandstillError(this.#limits.label, statement.operation));
       }
       while (calls.size > 0 && this.#running < this.#limits.connections && !this.#holdsBack(statement, calls))
         void this.#run(statement, take(calls, statement.mostCalls));
@@ -147,7 +148,7 @@ export class Calls {
         rows: given,
         onStart: (how) => (abandon = how),
         check: () => {
-          if (this.#isOutdated(statement, begunOn)) throw new StandstillError(this.#limits.label, statement);
+          if (this.#isOutdated(statement, begunOn)) throw new StandstillError(this.#limits.label, statement.operation);
         },
       });
       const answers = await Promise.race([sending, abandoned]);
@@ -185,15 +186,6 @@ export class Calls {
       operation,
       ...how,
     });
-  }
-}
-
-/** A change was not sent. No error of a server that cannot be reached: nothing was asked of it. */
-export class StandstillError extends Error {
-  override readonly name = "StandstillError";
-
-  constructor(label: string, { operation }: Statement) {
-    super(`${label}: ${operation} was not sent: this process stood still, and others may have written since`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from "node:crypto";
 import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { packed } from "./bytes.ts";
-import { StandstillError } from "./calls.ts";
+import { StandstillError } from "./standstill.ts";
 
 /** A key as it is sent, and the hash under which it is stored. Keys of any length and with any character differ. */
 export interface Key {

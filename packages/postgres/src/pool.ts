@@ -1,5 +1,5 @@
 import { BackendUnavailableError, CacheError } from "@hotset/core";
-import { StandstillError } from "./calls.ts";
+import { StandstillError } from "./standstill.ts";
 
 /** The part of a `Pool` of `pg` that is used. */
 export interface PostgresPool {

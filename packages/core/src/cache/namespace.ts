@@ -68,7 +68,7 @@ export interface Namespace<V = unknown> {
    */
   explain(key: string): readonly Decision[];
 
-  /** As below, for a value of a type that is named, such as a type parameter: `cache.set<T>(key, value)`. */
+  /** As below, for a value whose type is named, such as a type parameter: `cache.set<T>(key, value)`. */
   set<T extends V = never, S extends T = T>(key: string, value: S, options?: EntryOptions): Promise<WriteResult>;
   /**
    * Stores `value`, here and for every process.
