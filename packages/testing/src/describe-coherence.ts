@@ -118,7 +118,9 @@ export function describeCoherence(subject: BackendSubject): void {
       const scene = await listen();
       if (scene === undefined) return;
       const keys = Array.from({ length: 300 }, (_, i) => `${KEY}${i}`);
+      await Promise.all(keys.map((key) => scene.other.write(key, stored())));
       await scene.watch(...keys);
+      scene.listener.forget();
       await Promise.all(
         keys.map((key, i) => (i % 2 === 0 ? scene.other.write(key, stored()) : scene.other.remove(key))),
       );
@@ -129,7 +131,7 @@ export function describeCoherence(subject: BackendSubject): void {
       const scene = await listen();
       if (scene === undefined) return;
       await scene.watch(...PECULIAR_KEYS.map(([, key]) => key));
-      for (const [, key] of PECULIAR_KEYS) await scene.other.remove(key);
+      for (const [, key] of PECULIAR_KEYS) await scene.other.write(key, stored());
       for (const [, key] of PECULIAR_KEYS) await scene.listener.waitForReport(key);
     });
 
@@ -210,13 +212,13 @@ export function describeCoherence(subject: BackendSubject): void {
       if (scene === undefined || leases === undefined) return;
       await scene.watch(key, first, last);
       // A message of that write may still be under way.
-      await scene.other.remove(first);
+      await scene.other.write(first, stored());
       await scene.listener.waitForReport(first);
       scene.listener.forget();
       await leases.acquire(key, TOKEN, MINUTE, seen);
       await leases.renew(key, TOKEN, MINUTE);
       await leases.acquire(key, "another-token___", MINUTE, seen);
-      await scene.other.remove(last);
+      await scene.other.write(last, stored());
       await scene.listener.waitForReport(last);
       const reports = scene.listener.reports.filter(({ keys }) => keys.includes(key));
       const changes = reports.flatMap(({ what }) => (what === "leaseChanged" ? [] : [what]));
