@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { CACHE_OPTIONS, within } from "../caches.ts";
+import { CACHE_OPTIONS, within, type SeenCache } from "../caches.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { EXIT } from "../io.ts";
@@ -12,34 +12,14 @@ export const remove: Command = ofKeys("delete", {
   summary: "removes entries of a cache, in every process",
   about: "As the cache would: no process serves them again, and no load that runs stores what it has read before.",
   done: "removed",
-  change: (session, name, keys) =>
-    within(session, name, "full", async ({ place }) => {
-      const { deleted, missing, pending } = await place.deleteMany(keys);
-      return { done: deleted, missing, pending };
-    }),
+  change: async ({ place }, key) => (await place.delete(key)).status,
 });
 
 export const stale: Command = ofKeys("stale", {
   summary: "makes entries of a cache stale: each is refreshed at its next read",
   about: "Their stale windows begin. An entry without one is removed.",
   done: "made stale",
-  async change(session, name, keys) {
-    const counts = { done: 0, missing: 0, pending: 0 };
-    // One of another layout would be removed: others may read it.
-    const strings = await within(session, name, "full", async ({ backend, entryKey }) => {
-      const contents = await Promise.all(keys.map((key) => backend.peek(entryKey(key))));
-      return new Set(keys.filter((_, i) => contents[i]!.type === "string"));
-    });
-    for (const layout of ["full", "string"] as const) {
-      const own = keys.filter((key) => strings.has(key) === (layout === "string"));
-      if (own.length === 0) continue;
-      await within(session, name, layout, async ({ place }) => {
-        for (const { status } of await Promise.all(own.map((key) => place.markStale(key))))
-          counts[status === "stale" ? "done" : status] += 1;
-      });
-    }
-    return counts;
-  },
+  change: async ({ place }, key) => (await place.markStale(key)).status,
 });
 
 export const clear: Command = {
@@ -70,17 +50,33 @@ export const clear: Command = {
   },
 };
 
-interface Counts {
-  readonly done: number;
-  readonly missing: number;
-  readonly pending: number;
-}
+type Status = "deleted" | "stale" | "missing" | "pending";
 
 interface Change {
   readonly summary: string;
   readonly about: string;
   readonly done: string;
-  change(session: Session, name: string, keys: readonly string[]): Promise<Counts>;
+  change(seen: SeenCache, key: string): Promise<Status>;
+}
+
+/** Each by a cache of its layout: for another one it is the key of another program. */
+async function changed(
+  session: Session,
+  name: string,
+  keys: readonly string[],
+  change: Change["change"],
+): Promise<readonly Status[]> {
+  const types = await within(session, name, "full", ({ backend, entryKey }) =>
+    Promise.all(keys.map(async (key) => (await backend.peek(entryKey(key))).type)),
+  );
+  const statuses: Status[] = [];
+  for (const layout of ["full", "string"] as const) {
+    const own = keys.filter((_, i) => (types[i] === "string") === (layout === "string"));
+    if (own.length === 0) continue;
+    const found = await within(session, name, layout, (seen) => Promise.all(own.map((key) => change(seen, key))));
+    statuses.push(...found);
+  }
+  return statuses;
 }
 
 function ofKeys(name: "delete" | "stale", { summary, about, done, change }: Change): Command {
@@ -98,14 +94,16 @@ function ofKeys(name: "delete" | "stale", { summary, about, done, change }: Chan
     },
     async run(session) {
       const [cache, ...keys] = session.arguments.words as readonly [string, ...string[]];
-      const counts = await change(session, cache, [...new Set(keys)]);
-      if (counts.pending > 0) throw notAnswered();
+      const statuses = await changed(session, cache, [...new Set(keys)], change);
+      if (statuses.includes("pending")) throw notAnswered();
+      const missing = statuses.filter((status) => status === "missing").length;
+      const count = statuses.length - missing;
       return {
-        exitCode: counts.done === 0 ? EXIT.findings : EXIT.fine,
-        json: { version: 1, done: name, keys: counts.done, missing: counts.missing },
+        exitCode: count === 0 ? EXIT.findings : EXIT.fine,
+        json: { version: 1, done: name, keys: count, missing },
         text: fields([
-          [done, counts.done],
-          ["not there", counts.missing],
+          [done, count],
+          ["not there", missing],
         ]),
       };
     },
