@@ -108,7 +108,7 @@ export const RULES = {
   // set of a string is SET and, in another step, a read that compares the version
   setReadsBehind: 1,
   setComparesBehind: 1,
-  // a removal is plain commands: it asks the script where there was a lease alone
+  // a removal is plain commands: it asks the script where there was no entry
   plainDelete: 1,
 };
 const cp = (o) => {
@@ -1416,7 +1416,7 @@ export function make(cfg, R) {
       });
     return out;
   };
-  /** HDEL, then DEL of entry and lease; where there was a lease alone, the script. @returns whether it is done. */
+  /** HDEL, then DEL of entry and lease; where there was no entry, the script. @returns whether it is done. */
   const removePlainly = (t, x) => {
     t.nl = 0;
     if (!STRING && !x.m) {
@@ -1425,7 +1425,7 @@ export function make(cfg, R) {
       t.e = null;
       return false;
     }
-    const isAlone = t.l && x.m !== "was" && !t.h && !t.e;
+    const isNone = x.m !== "was" && !t.h && !t.e;
     if (t.e || (R.delSignals && t.h)) sig(t, "k");
     t.e = null;
     if (R.opsDropPlaceholder) t.h = 0;
@@ -1434,8 +1434,8 @@ export function make(cfg, R) {
       t.l = 0;
     }
     x.m = "script";
-    if (!isAlone) owe(t, x.w, 0, x);
-    return !isAlone;
+    if (!isNone) owe(t, x.w, 0, x);
+    return !isNone;
   };
   /** Over the placeholder: a read and SET IFEQ, and behind them a read of the version, in another step; or a script. */
   const storeOverPlaceholder = (t, q, g, err) => {

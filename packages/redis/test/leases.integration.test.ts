@@ -532,8 +532,9 @@ describe("a lease is ended by", () => {
     expect(await backend.remove(KEY)).toBe("missing");
     expect(await tracker.received()).toEqual([E]);
     expect(await everything()).toEqual({});
-    expect(await backend.remove(KEY), "without any load").toBe("missing");
-    expect(await tracker.received()).toEqual([]);
+    // A load may run whose lease has just ended, and a process may keep what Redis refused to store.
+    expect(await backend.remove(KEY), "without any lease").toBe("missing");
+    expect(await tracker.received()).toEqual([E]);
     await leases.acquire(KEY, "mine", 10_000, "");
     expect(await backend.remove(KEY), "a placeholder").toBe("missing");
     expect(await everything()).toEqual({});

@@ -294,9 +294,9 @@ export abstract class EntryBackend extends Sender implements Backend {
   }
 
   /**
-   * Removes an entry, its lease and a placeholder by two commands in one trip. A load that holds neither has read
-   * nothing yet, or was pushed the end of what it held. Where there was a lease alone, that of a client of the user or
-   * of another layout, the script reports the change to its holder.
+   * Removes an entry, its lease and a placeholder by two commands in one trip. Where there was no entry, the script
+   * reports the change in a second one: to the holder of a lease, and to processes that keep a value which Redis
+   * refused to store.
    */
   protected removed(key: string, { look, was, script }: Removal): Promise<DeleteStatus> {
     const status = (isDeleted: boolean): DeleteStatus => (isDeleted ? "deleted" : "missing");
@@ -309,7 +309,7 @@ export abstract class EntryBackend extends Sender implements Backend {
       let byScript = false;
       const interpret = (count: unknown): DeleteStatus | Further => {
         if (byScript) return status(count === 1);
-        if (found === "nothing" && count === 1) {
+        if (found === "nothing" && count !== 2) {
           byScript = true;
           return new Further(this.scriptCommand(script, keys, []));
         }

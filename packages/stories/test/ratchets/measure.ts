@@ -37,6 +37,9 @@ const value = { id: 1, name: "Ada Lovelace", text: "x".repeat(140), tags: ["a", 
 
 let serial = 0;
 const nextKey = (): string => `k${(serial += 1)}`;
+/** Entries to delete: copies that this process knows nothing of. */
+const COPIES = "for i = 1, 25000 do redis.call('COPY', 'hotset:both::hit', 'hotset:both::copy' .. i) end";
+let deleted = 0;
 const load = (): Promise<object> => Promise.resolve(value);
 
 const inMemory = memory({ maxEntries: 1_000 });
@@ -60,13 +63,14 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   "hit in Redis": () => shared.getOrSet("hit", load),
   "hit in memory": () => twoTiers.getOrSet("hit", load),
   set: () => twoTiers.set(nextKey(), value),
-  delete: () => twoTiers.delete(nextKey()),
+  delete: () => twoTiers.delete(`copy${(deleted += 1)}`),
   "batch of 100": () => batch(twoTiers),
 };
 
 await admin.command("FLUSHALL");
 await Promise.all([shared, twoTiers, alone].map((cache) => cache.connect()));
 for (const cache of [shared, twoTiers]) await cache.set("hit", value);
+await admin.command("EVAL", COPIES, 0);
 
 const session = new Session();
 session.connect();
