@@ -87,6 +87,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["swap"],
     ["index"],
+    ["inspect"],
   ],
   redis: [
     ["primitives"],

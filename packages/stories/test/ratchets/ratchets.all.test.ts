@@ -27,10 +27,10 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
- * 0213 to 0215, 0229, 0241, 0242 and 0250, and for reports of changes that say whose they are.
+ * 0213 to 0215, 0229, 0241, 0242 and 0250, and for reports of whose changes are. `inspect`, for people, counts apart.
  */
-const MOST_LINES = { engine: 5_063, core: 16_131 };
-const MOST_FILES = { engine: 26, core: 123 };
+const MOST_LINES = { engine: 5_063, core: 16_131, inspect: 1_000 };
+const MOST_FILES = { engine: 26, core: 123, inspect: 10 };
 
 describe("a call", async () => {
   const costs = await measured();
@@ -42,9 +42,9 @@ describe("a call", async () => {
   });
 });
 
-it.each(["engine", "core"] as const)("%s has no more lines and files than before", (room) => {
+it.each(["engine", "core", "inspect"] as const)("%s has no more lines and files than before", (room) => {
   const src = join(import.meta.dirname, "../../../core/src", room === "core" ? "" : room);
-  const files = globSync("**/*.ts", { cwd: src }).filter((file) => !/\.test(-d)?\.ts$/.test(file));
+  const files = globSync("**/*.ts", { cwd: src }).filter((file) => !/^inspect\/|\.test(-d)?\.ts$/.test(file));
   const lines = files.reduce((sum, file) => sum + readFileSync(join(src, file), "utf8").split("\n").length - 1, 0);
   expect(lines).toBeLessThanOrEqual(MOST_LINES[room]);
   expect(files.length).toBeLessThanOrEqual(MOST_FILES[room]);

@@ -1,0 +1,275 @@
+import type { CacheStats, FencedBy, LoadReason, NamespaceStats } from "../contracts/events.ts";
+
+/**
+ * What a cache holds and does now, for people: read-only, and without values. Keys and tags are shown as its events
+ * show them: `redactKeys` applies. Instants are milliseconds since 1970.
+ *
+ * Each list is made when it is asked for. Three are remembered from events while the inspection is open, the last
+ * {@link InspectOptions.remember} of each: {@link invalidations}, {@link fallbacks} and the hits of {@link entries}.
+ */
+export interface Inspection {
+  /** Name of the cache. */
+  readonly name: string;
+  /** As `cache.stats()`. */
+  stats(): CacheStats;
+  /** The namespaces that are counted on their own, the root first: at most 1,001. Each includes those below it. */
+  namespaces(): readonly NamespaceFigures[];
+  /** Groups of `createCache({ keyGroups })`, in that order; a key belongs to the first that matches. */
+  groups(): readonly GroupFigures[];
+  /**
+   * Entries of the local tier, in no order. No use: it keeps none of them from being evicted. Ends early if the tier
+   * changes so that it cannot continue; lists nothing where a tier cannot be walked. See {@link canListMemory}.
+   */
+  entries(): Iterable<MemoryEntry>;
+  /** Whether the local tier can be walked: `memory()` can. `false` without one. */
+  readonly canListMemory: boolean;
+  /**
+   * Entries of this cache in the backend, a page at a time, in no order; one that is written meanwhile may be left
+   * out, or come twice. It reads keys and lives, no values, and costs the store a walk over its keys: for people, not
+   * for programs. Ends when the loop that reads it does.
+   *
+   * @throws {ConfigurationError} where {@link canListBackend} is `false`.
+   * @throws {BackendUnavailableError}
+   */
+  stored(options?: WalkOptions): AsyncIterable<StoredPage>;
+  /** Whether the backend can be walked: Redis, SQLite, PostgreSQL, and a Keyv whose store has an iterator. */
+  readonly canListBackend: boolean;
+  /** Calls in progress, the longest wait first: reads, waits and loads, with the callers that share each. */
+  loads(): readonly RunningLoad[];
+  /** Leases that this process holds, asks for, or waits for because another process holds them. */
+  leases(): readonly RunningLease[];
+  /** Keys that were served stale since a load failed or took too long, the last one first. Ends with a stored load. */
+  fallbacks(): readonly Fallback[];
+  /** Keys whose loads are put off, the soonest to end first. */
+  backoffs(): readonly Backoff[];
+  /** Invalidations that this cache has made, or was notified of, the last one first. */
+  invalidations(): readonly Invalidation[];
+  /**
+   * Calls `listener` on each of {@link invalidations} as it comes, until the returned function is called. An error
+   * that it throws is ignored.
+   */
+  onInvalidation(listener: (invalidation: Invalidation) => void): () => void;
+  /**
+   * The processes that keep a record with {@link Heartbeat}, this one included, by their names. One trip to the
+   * backend. Also tells {@link invalidations} from elsewhere whose they were, as far as the records say.
+   *
+   * @throws {BackendUnavailableError}
+   */
+  processes(): Promise<readonly ProcessRecord[]>;
+  /** Ends what it remembers; the lists of the present still work. Idempotent. */
+  close(): void;
+}
+
+/** Options of `inspect`. */
+export interface InspectOptions {
+  /** How many invalidations, and how many keys, it remembers: 1 to 100,000, each some 300 bytes. @default 1_000 */
+  readonly remember?: number | undefined;
+}
+
+/** Counts of one namespace and those below it. */
+export interface NamespaceFigures extends NamespaceStats {
+  /** Names from the outside in; empty for the root. */
+  readonly namespace: readonly string[];
+}
+
+/** Counts of the keys of one group, in all namespaces. */
+export interface GroupFigures extends NamespaceStats {
+  readonly group: string;
+}
+
+/** Where an entry is: in no tier but this process, until it is asked for again. */
+export type MemoryState =
+  /** Served immediately. */
+  | "fresh"
+  /** Served while a load refreshes it, or as fallback. */
+  | "stale"
+  /** Not served before the backend has confirmed it: it was just stored, or changes may have been missed. */
+  | "unconfirmed"
+  /** Not served: one of its tags was invalidated, or its life has ended. Removed when it is read next, or soon. */
+  | "over";
+
+/** One entry of the local tier. */
+export interface MemoryEntry {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  readonly state: MemoryState;
+  /** Since it was loaded or written. */
+  readonly ageMs: number;
+  /** Negative when stale. */
+  readonly freshForMs: number;
+  /** Until this copy ends; may be `Infinity`. */
+  readonly expiresInMs: number;
+  readonly tags: readonly string[];
+  /** As the tier counts it; absent where it counts none. */
+  readonly bytes?: number;
+  /** Encoded, as the backend has it; absent where it is in memory alone. */
+  readonly encodedBytes?: number;
+  /** An estimate from one of about 64 hits, since the inspection began. */
+  readonly hits: number;
+}
+
+/** Which entries a walk through a backend gives. */
+export interface WalkOptions {
+  /** Only keys that contain this text. @default all */
+  readonly search?: string | undefined;
+  /** Only entries of this namespace, and below it. @default the root */
+  readonly namespace?: readonly string[] | undefined;
+  /** Ends it between two pages. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Some entries of a walk. */
+export interface StoredPage {
+  readonly entries: readonly WalkedEntry[];
+  /** Keys of the store that were looked at until now, those of others included. */
+  readonly looked: number;
+  /** About how many there are in all; absent where the store does not say. */
+  readonly total?: number;
+}
+
+/** One entry of a backend. */
+export interface WalkedEntry {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  /** Remaining freshness, negative when stale; absent where the store does not keep it apart. */
+  readonly freshForMs?: number;
+  /** Remaining life; `Infinity` without an end. */
+  readonly expiresInMs?: number;
+  /** What it takes in the store, or else the size of its data; absent where the store does not say. */
+  readonly bytes?: number;
+}
+
+/** One call in progress for a key, which all of its callers share. */
+export interface RunningLoad {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  /**
+   * `reading` from the backend, `queued` for one of `maxLoads` slots, `leasing`: the lease is asked for, `waiting` for
+   * the load of another process, `loading`: the loader runs, `storing` its result.
+   */
+  readonly phase: "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing";
+  readonly reason: LoadReason;
+  readonly startedAt: number;
+  readonly forMs: number;
+  /** How long its loader has been running; absent until it is called. */
+  readonly loadingForMs?: number;
+  /** The longest wait first. Empty in the background: its caller was answered with a stale value. */
+  readonly callers: readonly WaitingCaller[];
+  /** Something newer happened: its result is stored nowhere. */
+  readonly fencedBy?: FencedBy;
+}
+
+/** One caller of a {@link RunningLoad}. */
+export interface WaitingCaller {
+  readonly waitingMs: number;
+  /** `false` for the one that began it. */
+  readonly isJoined: boolean;
+  /** Whether the call was made by another load of this cache. */
+  readonly isNested: boolean;
+}
+
+/** A lease that this process has to do with. */
+export interface RunningLease {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  /** `asked`: no answer yet. `held` by this process. `elsewhere`: another process holds it, and a load here waits. */
+  readonly state: "asked" | "held" | "elsewhere";
+  readonly forMs: number;
+  /** Callers of this process that wait for its end. */
+  readonly callers: number;
+}
+
+/** A key that is served stale in place of a load that failed. */
+export interface Fallback {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  readonly cause: "error" | "timeout";
+  /** When it was served so first, and last. */
+  readonly since: number;
+  readonly lastAt: number;
+  /** How many calls got it. */
+  readonly served: number;
+  /** Of the last load that failed: the name and the message of its error, for people. Absent where none was seen. */
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+/** A key whose loads are put off. */
+export interface Backoff {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  /**
+   * `failed`: within `errorBackoff` of a load that failed. `background`: no load in the background yet. `unshared`: its
+   * last value was for one caller, so each loads for itself.
+   */
+  readonly cause: "failed" | "background" | "unshared";
+  readonly forMs: number;
+  /** As in {@link Fallback.error}; absent where it was not kept. */
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+export interface Invalidation {
+  readonly at: number;
+  readonly namespace: readonly string[];
+  readonly scope: "key" | "tags" | "namespace";
+  /** For one elsewhere always `remove`: which it was is not reported. */
+  readonly mode: "remove" | "stale";
+  readonly key?: string;
+  readonly tags?: readonly string[];
+  /** `here`: this process. */
+  readonly origin: "here" | "elsewhere";
+  /** The name of the process: of this one, or of another whose record says so; absent while that is not known. */
+  readonly process?: string;
+}
+
+/** What a process says about itself, in the backend: see `heartbeat`. */
+export interface ProcessRecord {
+  /** Unique to one start of the process. */
+  readonly id: string;
+  /** As given to `heartbeat`; by default the host name and the process id. */
+  readonly name: string;
+  /** Version of hotset. */
+  readonly version: string;
+  /** Version of the runtime, such as `v24.1.0`. */
+  readonly runtime: string;
+  readonly startedAt: number;
+  /** When the record was written, by the clock of that process. */
+  readonly at: number;
+  /** Whether it is of this process. */
+  readonly isOwn: boolean;
+  /** How it hears of changes: `none` without a source of them, else whether it is subscribed now. */
+  readonly coherence: "none" | "attached" | "detached";
+  /**
+   * Whether its local copies may be served now: of all keys, of `some` (a part of a cluster is lost), or of none.
+   * `always` where nothing bounds it but `localTtl`.
+   */
+  readonly trust: "all" | "some" | "none" | "always";
+  readonly state: CacheStats["tiers"][number]["state"];
+  readonly hits: number;
+  readonly staleHits: number;
+  readonly misses: number;
+  readonly loads: number;
+  readonly loadErrors: number;
+  /** `NaN` before the first call. */
+  readonly hitRatio: number;
+  readonly waiting: number;
+  readonly pending: number;
+  /** Entries in its memory; absent without a local tier. */
+  readonly entries?: number;
+  /** Its own last invalidations, the last one first: at most 50. */
+  readonly invalidations: readonly Omit<Invalidation, "origin" | "process">[];
+}
+
+/** Options of `heartbeat`. */
+export interface HeartbeatOptions {
+  /** Name of the process. @default host name and process id */
+  readonly name?: string | undefined;
+  /** Between two records: a number of milliseconds, or text such as `"10s"`; at least a second. @default '10s' */
+  readonly every?: number | string | undefined;
+}
+
+/** A record that is kept up to date. */
+export interface Heartbeat {
+  readonly name: string;
+  /** Removes the record, and writes no more. Never rejects. Idempotent. */
+  stop(): Promise<void>;
+}
