@@ -36,7 +36,7 @@ import {
 } from "./primitives/option-checks.ts";
 import { checkCoherence, checkReaders } from "./link-checks.ts";
 import { onReconnect, type ObservableLink } from "./connection/link.ts";
-import { loadScripts } from "./connection/session.ts";
+import { LOAD_SCRIPTS } from "./connection/session.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
@@ -509,6 +509,7 @@ class Builder implements RedisBackendBuilder {
   #connectSettings(): ConnectSettings {
     const {
       label,
+      layout,
       username,
       password,
       clientName,
@@ -531,7 +532,7 @@ class Builder implements RedisBackendBuilder {
       retries,
       backoff,
       maxInFlight,
-      prepare: loadScripts,
+      prepare: LOAD_SCRIPTS[layout === "string" ? "string" : "hash"],
       reconnects: "used",
       connects,
       clock: systemClock,

@@ -240,6 +240,42 @@ const WORK: ReadonlySet<string> = new Set(
 );
 
 describe("what Redis runs", () => {
+  it.each([
+    ["full", 11],
+    ["string", 12],
+  ] as const)(
+    "a connection of the layout %s loads its %i scripts, which are all that its calls run",
+    async (layout, n) => {
+      await server.command("SCRIPT", "FLUSH");
+      await backend.close();
+      backend = patient().keyPrefix(randomPrefix()).coherence("none").layout(layout).build();
+      await backend.connect!();
+      expect(proxy.counts.commandsByName["SCRIPT"]).toBe(n);
+      await server.command("CONFIG", "RESETSTAT");
+      const { leases, tagVersions } = backend;
+      for (const key of ["shop::1", "shop::2"]) {
+        await backend.write(key, { ...stored(), meta: "2 - version;" });
+        await leases!.touch(key, "version", stored());
+        await backend.markStale!(key);
+        await backend.remove(key);
+        expect(await backend.remove(key)).toBe("missing");
+        for (const end of [
+          () => leases!.renew(key, "token", 60_000),
+          () => leases!.release(key, "token"),
+          () => leases!.store(key, "token", "", stored()),
+        ]) {
+          await leases!.acquire(key, "token", 60_000, "");
+          await end();
+        }
+        await backend.read(key);
+        const { at } = await tagVersions!.pin(["tag"]);
+        await tagVersions!.unchangedSince(at, ["tag"]);
+        await tagVersions!.renew(["tag"], "hard");
+      }
+      expect(String(await server.command("INFO", "errorstats", "commandstats"))).not.toMatch(/NOSCRIPT|cmdstat_eval:/);
+    },
+  );
+
   it("C339: a miss with its store is eleven commands, five of them in a script", async () => {
     const miss = async (key: string): Promise<void> => {
       await backend.read(key);

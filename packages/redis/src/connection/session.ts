@@ -6,7 +6,8 @@ import type { Traffic } from "./traffic.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
-import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
+import { SCRIPTS } from "../lua/all-scripts.ts";
+import type { Script } from "../lua/script.ts";
 import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -396,11 +397,17 @@ function reset(socket: Socket | undefined): void {
  * Loads the scripts before anything else is sent: a command whose script is missing would be sent again, behind
  * commands queued meanwhile. A user who may only read cannot load scripts, and needs none.
  */
-export async function loadScripts(client: RawClient): Promise<void> {
+async function load(client: RawClient, scripts: readonly Script[]): Promise<void> {
   const replies = await Promise.allSettled(
-    ALL_SCRIPTS.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
+    scripts.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
   );
   for (const reply of replies) {
     if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;
   }
 }
+
+/** One function for all backends of a kind, since links are shared where settings are equal. */
+export const LOAD_SCRIPTS: Readonly<Record<keyof typeof SCRIPTS, (client: RawClient) => Promise<void>>> = {
+  hash: (client) => load(client, SCRIPTS.hash),
+  string: (client) => load(client, SCRIPTS.string),
+};

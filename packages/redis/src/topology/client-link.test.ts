@@ -2,7 +2,7 @@ import { TestClock, flush, outcome } from "@hotset/testing";
 import { EventEmitter } from "node:events";
 import { expect, it } from "vitest";
 import { ClientLink, type RedisClientLike } from "./client-link.ts";
-import { loadScripts } from "../connection/session.ts";
+import { LOAD_SCRIPTS } from "../connection/session.ts";
 import { send } from "../connection/link.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */
@@ -34,7 +34,7 @@ const linkOver = (client: RedisClientLike): ClientLink =>
     maxInFlight: 10,
     backoff: { baseMs: 10, factor: 2, maxMs: 100 },
     retries: Infinity,
-    prepare: loadScripts,
+    prepare: LOAD_SCRIPTS.hash,
   });
 
 const READ = { tier: "redis", operation: "read" };

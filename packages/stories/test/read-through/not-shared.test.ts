@@ -192,7 +192,6 @@ describe("C453 between processes", () => {
     expect(await Promise.all(answers)).toEqual(users.map((user) => `page of ${user}`));
     expect(store.leaseHolder(K)).toBe(undefined);
     const [p1, p2] = all as Two;
-    // No value for anyone.
     for (const { cache } of [p1, p2])
       expect([
         await cache.get("k", { allowStale: true }),
@@ -203,6 +202,7 @@ describe("C453 between processes", () => {
         await cache.touch("k"),
       ]).toEqual([undefined, new Map(), undefined, false, undefined, { status: "missing" }]);
     expect(store.keys().filter((key) => !key.startsWith("{~"))).toEqual([K]);
+    expect([(await p1.cache.markStale("k")).status, (await p2.cache.delete("k")).status]).toEqual(["stale", "missing"]);
   });
 
   it.for(["noStore", "notShared"] as const)(
