@@ -25,17 +25,15 @@ export interface Part {
 
 /** The parts of one backend: breaker, trust and loss of each, in one record. */
 export class BackendParts {
+  /** The part of a backend that has no others. */
+  readonly one: Part | undefined;
   readonly #source: Parts | undefined;
   readonly #parts = new Map<string, Part>();
 
   /** @param source `Backend.parts`. @default one part */
   constructor(source?: Parts) {
     this.#source = source;
-  }
-
-  /** Whether the backend has several. */
-  get areSeveral(): boolean {
-    return this.#source !== undefined;
+    this.one = source === undefined ? this.of(ONE_PART) : undefined;
   }
 
   /** The part that keeps this key of the backend. @param threw the backend did, far from any call that could reject. */

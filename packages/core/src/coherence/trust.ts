@@ -49,7 +49,7 @@ export class Trust {
   epochOf(localKey: string): Epoch {
     if (this.#of === undefined) return EPOCH_ALWAYS;
     const { parts, backendKey } = this.#of;
-    return parts.of(parts.areSeveral ? parts.nameOf(backendKey(localKey)) : ONE_PART).epoch;
+    return (parts.one ?? parts.of(parts.nameOf(backendKey(localKey)))).epoch;
   }
 
   /** The epoch of a tag version that is read now. */

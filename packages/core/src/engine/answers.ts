@@ -56,7 +56,7 @@ export class Answers {
   serve(call: Counted & Pick<GetOrSetCall, "onServed">, role: Role, answer: Answer): unknown {
     this.count(call, answer);
     if (call.onServed !== undefined) notify(call.onServed, this.#served(answer, role));
-    return this.#context.local === undefined ? answer.value : this.#context.local.handOut(answer.value);
+    return this.#context.local === undefined ? answer.value : this.#context.local.values.handOut(answer.value);
   }
 
   /** Counts a call that ends with `error`. */

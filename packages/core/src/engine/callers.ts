@@ -206,9 +206,9 @@ export class Callers {
 
   /** Answers all callers in the same way. The others begin again. */
   answerAll(flight: Flight, answer: Answer): void {
-    const others = flight.handOver((each) => !this.suits(each, answer));
-    for (const waiter of flight.takeAll()) this.#answer(waiter, answer);
-    for (const waiter of others) waiter.again!(waiter);
+    const bySuit = Map.groupBy(flight.handOver(), (each) => this.suits(each, answer));
+    for (const waiter of bySuit.get(true) ?? []) this.answerMoved(waiter, answer);
+    for (const waiter of bySuit.get(false) ?? []) waiter.again!(waiter);
     this.#goesOn(flight);
   }
 

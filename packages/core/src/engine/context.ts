@@ -64,32 +64,24 @@ export type EngineContext = Reporting & Copies & Writing & Limits & Life;
  * `close()` take no lease and store nothing, so nothing that a dying process holds delays others.
  */
 export class Lifecycle {
-  #phase: "open" | "draining" | "ending" | "closed" = "open";
-
   /** Whether loads store what they give. */
-  get isOpen(): boolean {
-    return this.#phase === "open";
-  }
-
+  isOpen = true;
   /** Whether tiers are being closed: loads do without them. */
-  get isEnding(): boolean {
-    return this.#phase === "ending" || this.#phase === "closed";
-  }
-
+  isEnding = false;
   /** Calls are refused. */
-  get isClosed(): boolean {
-    return this.#phase === "closed";
-  }
+  isClosed = false;
 
   drain(): void {
-    this.#phase = "draining";
+    this.isOpen = false;
   }
 
   end(): void {
-    this.#phase = "ending";
+    this.isOpen = false;
+    this.isEnding = true;
   }
 
   close(): void {
-    this.#phase = "closed";
+    this.end();
+    this.isClosed = true;
   }
 }

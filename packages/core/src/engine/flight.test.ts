@@ -14,7 +14,7 @@ import { Meter } from "../primitives/meters.ts";
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
-const BACKEND = { label: "redis", deadlineMs: 500, answered: 1 } as RemoteTier & { answered: number };
+const BACKEND = { label: "redis", deadlineMs: 500, meter: { answered: 1 } } as RemoteTier;
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -271,19 +271,19 @@ describe("the time for the backend", () => {
 
   it("is not spent by waiting behind others: C392", () => {
     const one = flight();
-    BACKEND.answered += 100;
+    BACKEND.meter.answered += 100;
     one.spend(1_100);
     expect(one.leftMs).toBe(400);
     const other = flight();
-    BACKEND.answered += 101;
+    BACKEND.meter.answered += 101;
     other.spend(9_000);
     expect(other.leftMs).toBe(500);
   });
 
   it("C440 is not spent by calls from before the backend answered any: they connect", () => {
-    BACKEND.answered = 0;
+    BACKEND.meter.answered = 0;
     const one = flight();
-    BACKEND.answered = 1;
+    BACKEND.meter.answered = 1;
     one.spend(9_000);
     expect(one.leftMs).toBe(500);
     spend(one, 200);
@@ -311,7 +311,7 @@ describe("the time for the backend", () => {
     ask<string>(flight(), { clock, of, send, answered }, clock.now());
     clock.advance(499);
     expect(ends).toEqual([]);
-    BACKEND.answered += others;
+    BACKEND.meter.answered += others;
     clock.advance(1);
     expect(ends).toEqual(status === "pending" ? [] : ["redis: no time is left to wait for it"]);
     resolve("answer");

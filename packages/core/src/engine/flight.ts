@@ -93,6 +93,9 @@ export interface Waiter extends Ends<unknown> {
 class OneFlight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
   readonly key: EntryKey;
+  readonly isCurrent: boolean;
+  readonly schema: StandardSchema<unknown> | undefined;
+  readonly expectedTags: readonly string[];
   /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
   readonly storesNothing: boolean;
   /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
@@ -130,11 +133,15 @@ class OneFlight extends Guard implements ReadRequest {
   running: OwnLoad | undefined;
   /** The loaded value, from the moment it is known. */
   loaded: LoadedValue | undefined;
-  /** The report of its load, and whether its value is one for all callers, that may be stored. */
-  report: { readonly event: Omit<CacheEvents["load"], "result">; readonly isForAll: boolean } | undefined;
+  /** The report of its load, for listeners, and whether its value is one for all callers, that may be stored. */
+  report: { readonly event: Omit<CacheEvents["load"], "result"> | undefined; readonly isForAll: boolean } | undefined;
   /** The tags of all callers that ever came. */
   tags: readonly string[];
   waiters: readonly Waiter[] = NO_WAITERS;
+  /** Whether a caller waits for it; otherwise it is in the background. */
+  isAwaited = false;
+  /** Whether a running load is one of its callers. */
+  isNested = false;
   /** How long it may wait for the backend, in all its steps together. */
   leftMs: number;
   #isJoinable = true;
@@ -163,20 +170,22 @@ class OneFlight extends Guard implements ReadRequest {
   constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side, ladder?: OwnLadder) {
     super();
     this.#ladder = ladder;
-    const { remote } = call.namespace;
+    const { remote, schema } = call.namespace;
     this.call = call;
     this.key = call.key;
+    this.isCurrent = call.isCurrent;
+    this.schema = schema;
+    this.tags = this.expectedTags = call.tags;
     this.storesNothing = ladder?.storesNothing === true;
     this.reason = reason;
     this.readAt = this.#sentAt = call.startedAt;
     this.tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
     this.heardSequence = this.changedSince = remote === undefined ? Infinity : tagSequence;
-    this.tags = call.tags;
     // A caller that was served already did not abandon it.
     this.#faithful = this.#served = side === "background" ? 1 : 0;
     this.leftMs = remote?.deadlineMs ?? 0;
-    this.#answeredBefore = remote?.answered ?? 0;
+    this.#answeredBefore = remote?.meter.answered ?? 0;
   }
 
   // ---- phases
@@ -305,22 +314,10 @@ class OneFlight extends Guard implements ReadRequest {
     this.seen = version;
   }
 
-  get isCurrent(): boolean {
-    return this.call.isCurrent;
-  }
-
-  get schema(): StandardSchema<unknown> | undefined {
-    return this.call.namespace.schema;
-  }
-
-  get expectedTags(): readonly string[] {
-    return this.call.tags;
-  }
-
   /** A call is sent. */
   send(now: number): void {
     this.#sentAt = now;
-    this.#answeredBefore = this.call.namespace.remote!.answered;
+    this.#answeredBefore = this.call.namespace.remote!.meter.answered;
   }
 
   /** It was answered: what it took is spent, unless it waited behind other calls. */
@@ -335,7 +332,7 @@ class OneFlight extends Guard implements ReadRequest {
    * - It had answered none before: this process was still connecting.
    */
   get isBehind(): boolean {
-    return this.#answeredBefore === 0 || this.call.namespace.remote!.answered - this.#answeredBefore > MANY;
+    return this.#answeredBefore === 0 || this.call.namespace.remote!.meter.answered - this.#answeredBefore > MANY;
   }
 
   /** The backend does not answer. */
@@ -437,7 +434,7 @@ class OneFlight extends Guard implements ReadRequest {
 
   /** None of these had changed since versions were pinned. */
   prove(known: { has(key: string): boolean } | undefined): void {
-    this.isProven = this.dependsOn.every((each) => known?.has(each) === true);
+    this.isProven = known !== undefined && this.dependsOn.every((each) => known.has(each));
   }
 
   /** The tag events until now left its tags as they were, if none concerned one that was not `compared`. */
@@ -484,16 +481,6 @@ class OneFlight extends Guard implements ReadRequest {
 
   // ---- its callers
 
-  /** Whether a caller waits for it; otherwise it is in the background. */
-  get isAwaited(): boolean {
-    return this.waiters.length !== 0;
-  }
-
-  /** Whether a running load is one of its callers. */
-  get isNested(): boolean {
-    return this.waiters.some(({ isNested }) => isNested);
-  }
-
   /** Whether every caller that ever waited was aborted by its signal. */
   get isAbandoned(): boolean {
     return this.#faithful <= 0;
@@ -522,6 +509,8 @@ class OneFlight extends Guard implements ReadRequest {
     // Nearly every flight has one: an array that grows would have room for 17.
     if (this.waiters.length === 0) this.waiters = [waiter];
     else (this.waiters as Waiter[]).push(waiter);
+    this.isAwaited = true;
+    this.isNested ||= waiter.isNested;
     this.#faithful += 1;
     this.#served += 1;
   }
@@ -539,16 +528,18 @@ class OneFlight extends Guard implements ReadRequest {
     return true;
   }
 
-  /** The callers that another flight takes over: they keep waiting. */
-  handOver(takes: (waiter: Waiter) => boolean): readonly Waiter[] {
-    const taken = this.waiters.filter(takes);
-    if (taken.length === this.waiters.length) this.waiters = NO_WAITERS;
-    else if (taken.length !== 0) this.waiters = this.waiters.filter((each) => !takes(each));
+  /** The callers that another flight takes over: they keep waiting. @param takes selects them. @default all */
+  handOver(takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
+    const all = this.waiters;
+    const taken = takes === undefined ? all : all.filter(takes);
+    this.waiters = taken.length === all.length ? NO_WAITERS : all.filter((each) => !takes!(each));
+    this.isAwaited = this.waiters.length !== 0;
+    this.isNested &&= this.waiters.some(({ isNested }) => isNested);
     return taken;
   }
 
   /** Ends the wait of all callers, or of those that `takes` selects. */
-  takeAll(takes: (waiter: Waiter) => boolean = every): readonly Waiter[] {
+  takeAll(takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
     const taken = this.handOver(takes);
     for (const waiter of taken) endWait(waiter);
     return taken;
@@ -576,7 +567,6 @@ export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly st
 
 /** Never changed: the first caller begins a new array. */
 const NO_WAITERS: never[] = [];
-const every = (): boolean => true;
 
 /** So many calls take a few milliseconds, where there is time for them. */
 const MANY = 100;

@@ -97,7 +97,7 @@ export class Ladder {
         tier: local!.label,
         durationMs: clock.now() - startedAt,
       });
-    return local!.isShared ? held.value : local!.handOut(held.value);
+    return local!.values.isShared ? held.value : local!.values.handOut(held.value);
   }
 
   /** Answers a call that a fresh local copy alone did not answer. @param held the local copy, if there is one. */
@@ -231,8 +231,9 @@ export class Ladder {
 
   /** Begins a flight, but for the read that is to be sent if it is `true`. */
   #readsNow(flight: Flight): boolean {
-    if (this.#isCovered(flight)) this.#replay(flight);
-    else if (this.#reads(flight)) return true;
+    const hasBackend = flight.call.namespace.remote !== undefined;
+    if (hasBackend && this.#isCovered(flight)) this.#replay(flight);
+    else if (hasBackend && this.#reads(flight)) return true;
     else flight.step(() => this.#slot(flight, this.#context.clock.now()));
     return false;
   }
@@ -424,7 +425,10 @@ export class Ladder {
       when(flight, clock, pinned, (each, endedAt) => this.#pinned(flight, each, endedAt), then);
     flight.requestLease(lease);
     // Not in this turn: the flights of a batch begin one after another.
-    if (lease === undefined) return void DONE.then(() => flight.step(() => goOn(now)));
+    if (lease === undefined)
+      return void DONE.then(() =>
+        flight.step(() => (pinned === undefined ? this.#pinned(flight, pinned, now) : goOn(now))),
+      );
     if (isThenable(pinned)) pinned.then(undefined, ignore);
     // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
     const isOver = fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
@@ -593,16 +597,17 @@ export class Ladder {
   }
 
   #loaded(flight: Flight, { startedAt }: Load, loaded: Loaded): void {
-    const { clock, decisions } = this.#context;
+    const { clock, decisions, events } = this.#context;
     const now = clock.now();
     flight.call.namespace.meter.load.record(now - startedAt);
     if (flight.isOver) return flight.letGo();
-    const event = { ...this.#event(flight), durationMs: now - startedAt };
-    flight.store(loaded.value, { event, isForAll: isForAll(loaded) }, loaded.kind === "not-shared");
+    const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
+    const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;
+    flight.store(loaded.value, { event, isForAll }, loaded.kind === "not-shared");
     if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + MARKED_MS);
     this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
-    if (flight.isAlone && isForAll(loaded)) this.#leaseLate(flight, loaded, now);
+    if (flight.isAlone && isForAll) this.#leaseLate(flight, loaded, now);
     else this.#store(flight, loaded, now);
   }
 
@@ -696,8 +701,8 @@ export class Ladder {
   // ---- the end
 
   #answer(flight: Flight, result: StoreResult): void {
-    const { events } = this.#context;
-    if (events.load.isObserved) events.load.emit({ ...flight.report!.event, result });
+    const event = flight.report?.event;
+    if (event !== undefined) this.#context.events.load.emit({ ...event, result });
     this.#callers.end(flight);
     const isStored = result === "stored" || result === "not-modified";
     this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
@@ -766,5 +771,3 @@ const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
   new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
     operation: "load",
   });
-
-const isForAll = ({ kind }: Loaded): boolean => kind === "value" || kind === "not-modified";

@@ -113,7 +113,7 @@ export class Load extends Deadline {
 
   #call(load: Loader<unknown>): Promise<unknown> {
     try {
-      return Promise.resolve(load(new Context(this, this.#flight, this.#staleValue())));
+      return Promise.resolve(load(new Context(this, this.#flight, this.#stale && this.#staleValue(this.#stale))));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -145,14 +145,12 @@ export class Load extends Deadline {
     return true;
   }
 
-  #staleValue(): StaleValue | undefined {
-    const stale = this.#stale;
-    if (stale === undefined) return undefined;
+  #staleValue(stale: Entry): StaleValue {
     const { ageMs, freshForMs } = lifeOf(stale, this.startedAt);
     const { etag, lastModified } = stale.terms;
     const { local } = this.#context;
     return {
-      value: local === undefined ? stale.value : local.handOut(stale.value),
+      value: local === undefined ? stale.value : local.values.handOut(stale.value),
       ageMs,
       freshForMs,
       ...(etag !== undefined && { etag }),
@@ -199,18 +197,16 @@ export class Load extends Deadline {
           "return what it holds, or use ctx.notShared",
         { operation: "load" },
       );
-    const judged = (checked: unknown): Loaded => {
-      judge?.(checked);
-      const kind = marked ?? this.#marked?.get(checked) ?? (checked === undefined ? "nothing" : "value");
-      return this.#loadedOf(checked, kind);
-    };
     const { checksLoads, schema } = this.#flight.call.namespace;
     if (checksLoads && schema !== undefined && value !== undefined)
-      return this.#within(() => checkedBy(schema, value).then(judged));
-    return judge === undefined ? judged(value) : this.#within(() => judged(value));
+      return this.#within(() => checkedBy(schema, value).then((checked) => this.#loadedOf(checked, marked, judge)));
+    if (judge === undefined) return this.#loadedOf(value, marked);
+    return this.#within(() => this.#loadedOf(value, marked, judge));
   }
 
-  #loadedOf(value: unknown, kind: Loaded["kind"]): Loaded {
+  #loadedOf(value: unknown, as: Loaded["kind"] | undefined, judge?: Judged["judge"]): Loaded {
+    judge?.(value);
+    const kind = as ?? this.#marked?.get(value) ?? (value === undefined ? "nothing" : "value");
     const used = this.#used?.isEmpty === false ? this.#used : undefined;
     if (used !== undefined && used.tags.length !== 0)
       this.setOptions({ ...this.options, tags: [...(this.options?.tags ?? []), ...used.tags] });

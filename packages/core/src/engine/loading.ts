@@ -58,7 +58,10 @@ export function isLoading(owner: object, localKey?: string): boolean {
 }
 
 /** The innermost load around the caller that is not over. */
-const innermost = (): Loading | undefined => skipEnded(loading?.getStore());
+function innermost(): Loading | undefined {
+  const around = loading?.getStore();
+  return around?.isOver === true ? skipEnded(around) : around;
+}
 
 /** The next load around this one that is not over. */
 function outerOf(each: Loading): Loading | undefined {

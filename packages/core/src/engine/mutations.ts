@@ -87,7 +87,7 @@ export class Mutations {
     }
     const entry = newEntry({
       // It may be written late, and until then the caller may change its value.
-      value: remote === undefined || local === undefined ? value : local.handOut(value),
+      value: remote === undefined || local === undefined ? value : local.values.handOut(value),
       ttlMs: life.ttlMs,
       terms: termsIn(key.space, life, labelsOf(options)),
       now: clock.now(),

@@ -88,7 +88,11 @@ beforeEach(() => {
 describe("a lease that changed", () => {
   const flightOf = (key: string): Flight => {
     const space = users;
-    const call = { namespace: { keySpace: space, remote: { deadlineMs: 1, answered: 0 } }, tags: [], startedAt: 0 };
+    const call = {
+      namespace: { keySpace: space, remote: { deadlineMs: 1, meter: { answered: 0 } } },
+      tags: [],
+      startedAt: 0,
+    };
     const one = new Flight(call as unknown as GetOrSetCall, 0, "miss", "foreground");
     for (const step of ["queue", "requestLease"] as const) one[step]({ end: () => undefined } as unknown as Lease);
     flights.add(localKey(space, key), one);

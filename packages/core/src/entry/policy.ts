@@ -371,8 +371,9 @@ export function resolveCallPolicy(
   options: GetOrSetOptions | undefined,
   startedAt: number,
 ): ResolvedPolicy {
+  if (options === undefined) return base;
   const policy = resolvePolicy(base, options);
-  const maxAgeMs = ms("maxAge", options?.maxAge, 0);
+  const maxAgeMs = ms("maxAge", options.maxAge, 0);
   return maxAgeMs === undefined ? policy : Object.freeze({ ...policy, loadedAfter: startedAt - maxAgeMs });
 }
 
@@ -411,7 +412,7 @@ export function lifetimeOf(
   options: EntryOptions | undefined,
   random: () => number = Math.random,
 ): ResolvedLifetime | undefined {
-  const resolved = resolvePolicy(policy, options);
+  const resolved = options === undefined ? policy : resolvePolicy(policy, options);
   const givenMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
   const wholeMs = Math.min(givenMs, resolved.maxTtlMs);
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());

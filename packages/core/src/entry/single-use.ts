@@ -13,6 +13,8 @@ export function singleUse(value: unknown): string | undefined {
   try {
     // Every loaded value comes here: nothing is made for it.
     const it = value as Readonly<Record<PropertyKey, unknown>>;
+    // The first property of each kind, which plain data lacks.
+    if (!("next" in it || "getReader" in it || "getWriter" in it || "pipe" in it || "bodyUsed" in it)) return undefined;
     if (isCallable(it["next"]) && (isCallable(it[Symbol.iterator]) || isCallable(it[Symbol.asyncIterator])))
       return "an iterator";
     if (

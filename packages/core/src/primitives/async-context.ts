@@ -34,7 +34,8 @@ export function inNoCall<T>(body: () => T): T {
  * Keeps the process alive until the function that it returns is called, where the clock can. What does so is shared by
  * all calls, and outlives them.
  */
-export const holdProcess = (clock: Clock): (() => void) | undefined => inNoCall(() => clock.hold?.());
+export const holdProcess = (clock: Clock): (() => void) | undefined =>
+  clock.hold && noCall.runInAsyncScope(clock.hold, clock);
 
 /** Keeps the process alive until `work` has settled, where the clock can: a caller waits for it. */
 export const keepAlive = <T>(clock: Clock, work: Promise<T>): Promise<T> => work.finally(holdProcess(clock));

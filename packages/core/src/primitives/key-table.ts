@@ -31,7 +31,7 @@ export class KeyTable<T extends KeyNode> {
   add(key: string, node: T): void {
     if (this.#size >= this.#buckets.length) this.#grow();
     node.tableKey = key;
-    node.hash = hashOf(key);
+    node.hash = key === lastKey ? lastHash : hashOf(key);
     this.#insert(node);
     this.#size += 1;
   }
@@ -52,23 +52,22 @@ export class KeyTable<T extends KeyNode> {
   /** The node that was added last under this key. */
   first(key: string): T | undefined {
     if (this.#size === 0) return undefined;
-    const hash = hashOf(key);
-    return this.#find(this.#buckets[hash & (this.#buckets.length - 1)], key, hash);
+    const hash = key === lastKey ? lastHash : hashOf(key);
+    for (let each = this.#buckets[hash & (this.#buckets.length - 1)]; each !== undefined; each = each.next)
+      if (each.hash === hash && each.tableKey === key) return each as T;
+    return undefined;
   }
 
   /** The node of the same key that was added before `node`. */
   after(node: T): T | undefined {
-    return this.#find(node.next, node.tableKey, node.hash);
+    const { hash, tableKey } = node;
+    for (let each = node.next; each !== undefined; each = each.next)
+      if (each.hash === hash && each.tableKey === tableKey) return each as T;
+    return undefined;
   }
 
   *[Symbol.iterator](): Iterator<T> {
     for (const head of this.#buckets) for (let each = head; each !== undefined; each = each.next) yield each as T;
-  }
-
-  #find(node: KeyNode | undefined, key: string, hash: number): T | undefined {
-    for (let each = node; each !== undefined; each = each.next)
-      if (each.hash === hash && each.tableKey === key) return each as T;
-    return undefined;
   }
 
   #insert(node: KeyNode): void {
@@ -91,11 +90,11 @@ export class KeyTable<T extends KeyNode> {
 const emptyBuckets = (length: number): (KeyNode | undefined)[] => Array.from({ length });
 
 let secret: HashSecret | undefined;
-let lastKey = "";
+/** The steps of one call come one after another. */
+let lastKey: string | undefined;
 let lastHash = 0;
 
 function hashOf(key: string): number {
-  if (key === lastKey && secret !== undefined) return lastHash;
   secret ??= randomSecret();
   lastKey = key;
   return (lastHash = keyedHash(secret, key));

@@ -62,12 +62,12 @@ export class TierMeter {
   readonly write: Histogram = new Histogram();
   readonly remove: Histogram = new Histogram();
 
-  /** How many calls it has answered. */
-  answered = 0;
+  /** Counts the calls that it has answered. */
+  answered: number;
 
-  answer(kind: "read" | "write" | "remove", durationMs: number): void {
-    this.answered += 1;
-    this[kind].record(durationMs);
+  /** @param answered 0 only where it may be connecting, in time that no deadline counts. */
+  constructor(answered = 0) {
+    this.answered = answered;
   }
 
   snapshot(

@@ -167,14 +167,6 @@ describe("a recorded version", () => {
     expect(table.known(["a"])).toEqual([version(1)]);
   });
 
-  it("skips reads of known versions only", async () => {
-    const skipping = table.skippingKnown(source);
-    expect(await skipping.read(["a"])).toEqual([version(1)]);
-    expect(await skipping.read(["a"])).toEqual([version(1)]);
-    expect(await skipping.read(["a", "b"])).toEqual([version(1), version(1)]);
-    expect(asked).toEqual(["read a", "read a,b"]);
-  });
-
   it("is forgotten when it changed, and not recorded from an overtaken answer: it is read once more", async () => {
     await source.read(["a"]);
     table.forget(["a"]);

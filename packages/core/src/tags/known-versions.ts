@@ -101,11 +101,6 @@ export class KnownVersions {
     return { at: this.#at ?? "", versions };
   }
 
-  /** Reads of `source`, skipped if all the versions are known. */
-  skippingKnown(source: Pick<TagVersions, "read">): Pick<TagVersions, "read"> {
-    return { read: async (tags) => this.known(tags) ?? source.read(tags) };
-  }
-
   /**
    * These changed, or may have.
    *

@@ -89,7 +89,7 @@ describe("underVersions", () => {
       found,
       expected,
       expected.map((key) => ({ ...current, ...over })[key]),
-      stored,
+      (tags) => stored.read(tags),
       { now: () => 1_040, schedule: () => () => undefined },
     ),
     asked: stored.asked,

@@ -5,9 +5,11 @@ import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
+import { whenReady } from "../primitives/thenable.ts";
 
 /** The current versions of some tags; `undefined` for one that is missing. */
 export type Versions = readonly (TagVersion | undefined)[];
+type ReadVersions = (tags: readonly string[]) => Awaitable<Versions>;
 
 /**
  * Compares the versions that an entry was stored under with the current ones. Equality alone decides: no clocks are
@@ -38,20 +40,20 @@ export function underVersions(
   entry: Entry,
   expected: readonly string[],
   found: Versions,
-  store: Pick<TagVersions, "read">,
+  readMore: ReadVersions,
   clock: Clock,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   if (entry.versions === undefined) return entry;
   return dependsOn === expected || haveEqualItems(dependsOn, expected)
     ? applied(entry, found, clock)
-    : underMoreVersions(entry, versionsByKey(expected, found), store, clock);
+    : underMoreVersions(entry, versionsByKey(expected, found), readMore, clock);
 }
 
 function underMoreVersions(
   entry: Entry,
   byKey: ReturnType<typeof versionsByKey>,
-  store: Pick<TagVersions, "read">,
+  readMore: ReadVersions,
   clock: Clock,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
@@ -61,7 +63,7 @@ function underMoreVersions(
     const all = dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key));
     return applied(entry, all, clock);
   };
-  return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
+  return unexpected.length === 0 ? withMore([]) : whenReady(readMore(unexpected), withMore);
 }
 
 function applied(entry: Entry, current: Versions, clock: Clock): Entry | undefined {
@@ -71,14 +73,6 @@ function applied(entry: Entry, current: Versions, clock: Clock): Entry | undefin
 
 const versionsByKey = (keys: readonly string[], versions: Versions): ReadonlyMap<string, TagVersion | undefined> =>
   new Map(keys.map((key, i) => [key, versions[i]]));
-
-/**
- * Reads for a current call. A replica may answer a read of versions, and lack a change that was acknowledged; a pin is
- * answered by the primary alone, and fails where that cannot be reached.
- */
-export const readByPin = (versions: Pick<TagVersions, "pin">): Pick<TagVersions, "read"> => ({
-  read: (tags) => versions.pin(tags).then((pinned) => pinned.versions),
-});
 
 /**
  * The keys that a tag call in this namespace renews. `clear` passes no tags and renews the key of the namespace itself.

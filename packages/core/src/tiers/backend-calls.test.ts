@@ -212,7 +212,7 @@ it.for([{ boundsCalls: true }, { boundsCalls: false }])(
     const away = new BackendUnavailableError("no answer", {});
 
     expect(await run(() => Promise.resolve("done"))).toBe("done");
-    expect([calls.meter.answered, calls.meter.errors, states]).toEqual([1, 0, ["up"]]);
+    expect([calls.meter.write.count, calls.meter.errors, states]).toEqual([1, 0, ["up"]]);
 
     const broken = [
       () => {
@@ -221,10 +221,10 @@ it.for([{ boundsCalls: true }, { boundsCalls: false }])(
       () => undefined as unknown as Promise<string>,
     ];
     for (const call of broken) expect(await run(call)).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true });
-    expect([calls.meter.answered, calls.meter.errors, states]).toEqual([1, 2, ["up"]]);
+    expect([calls.meter.write.count, calls.meter.errors, states]).toEqual([1, 2, ["up"]]);
 
     for (let i = 0; i < 5; i++) expect(await run(() => Promise.reject(away))).toBe(away);
-    expect([calls.meter.answered, calls.meter.errors, states]).toEqual([1, 7, ["up", "down"]]);
+    expect([calls.meter.write.count, calls.meter.errors, states]).toEqual([1, 7, ["up", "down"]]);
     let asked = 0;
     const ask = (): Promise<string> => Promise.resolve(`call ${(asked += 1)}`);
     expect(await run(ask)).toBe(calls.refusal("write"));
@@ -232,6 +232,6 @@ it.for([{ boundsCalls: true }, { boundsCalls: false }])(
 
     clock.advance(1_000);
     expect(await run(ask)).toBe("call 1");
-    expect([calls.meter.answered, states]).toEqual([2, ["up", "down", "up"]]);
+    expect([calls.meter.write.count, states]).toEqual([2, ["up", "down", "up"]]);
   },
 );

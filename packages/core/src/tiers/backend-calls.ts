@@ -1,10 +1,10 @@
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
-import type { BreakerPolicy } from "../contracts/backend.ts";
+import type { BreakerPolicy, TagVersions } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
 import { ONE_PART, type BackendParts } from "../coherence/parts.ts";
 import { isTraced, traced, type Events } from "../primitives/event-port.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey, KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
@@ -34,7 +34,9 @@ interface BackendCallsOf {
 export class BackendCalls {
   readonly label: string;
   readonly deadlineMs: number;
-  readonly meter: TierMeter = new TierMeter();
+  /** Whether each call has its deadline of the backend itself. */
+  readonly boundsCalls: boolean;
+  readonly meter: TierMeter;
   readonly #of: BackendCallsOf;
   readonly #parts: BackendParts;
   readonly #refusals = new Map<string, CacheError>();
@@ -53,18 +55,11 @@ export class BackendCalls {
   constructor(of: BackendCallsOf) {
     this.label = of.label;
     this.deadlineMs = of.deadlineMs;
+    this.boundsCalls = of.boundsCalls;
+    // Where they are bounded here, connecting is part of the time of the first one.
+    this.meter = new TierMeter(of.boundsCalls ? 0 : 1);
     this.#parts = of.parts;
     this.#of = of;
-  }
-
-  /** Counts calls that were answered. From 1 where they are bounded here: connecting is part of their time. */
-  get answers(): number {
-    return this.meter.answered + (this.#of.boundsCalls ? 0 : 1);
-  }
-
-  /** Whether each call has its deadline of the backend itself. */
-  get boundsCalls(): boolean {
-    return this.#of.boundsCalls;
   }
 
   get state(): TierState {
@@ -80,7 +75,12 @@ export class BackendCalls {
 
   /** The part that keeps this key of the backend. */
   partOf(key: string): string {
-    return this.#parts.nameOf(key, this.#partsThrew);
+    return this.#parts.one === undefined ? this.#parts.nameOf(key, this.#partsThrew) : ONE_PART;
+  }
+
+  /** @param ends as in {@link Target}. */
+  targetOf({ space, backend }: EntryKey, ends = false): Target {
+    return { keySpace: space, part: this.partOf(backend), ends };
   }
 
   /**
@@ -89,7 +89,7 @@ export class BackendCalls {
    * it.
    */
   get partOfVersionReads(): string {
-    return this.#parts.areSeveral ? NO_PART : ONE_PART;
+    return this.#parts.one === undefined ? NO_PART : ONE_PART;
   }
 
   get isBypassed(): boolean {
@@ -123,23 +123,30 @@ export class BackendCalls {
     return error;
   }
 
-  /** Runs a call if the breaker of its part admits it, within `budgetMs`. */
+  /**
+   * Runs a call if the breaker of its part admits it, within `budgetMs`. `ends` is called after it has returned; in any
+   * async context where it failed.
+   */
+  send<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>, ends: CallEnds<T>): void {
+    if (this.opens(operation, target, ends)) this.watch(operation, target, budgetMs, call, ends);
+  }
+
+  /** As {@link send}, for who awaits it. */
   run<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>): Promise<T> {
     return promised((ends) => this.send(operation, target, budgetMs, call, ends));
   }
 
-  /** As {@link run}, by callbacks. They are called after it has returned; in any async context where it failed. */
-  send<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>, ends: CallEnds<T>): void {
-    const refusal = this.open(operation, target);
-    if (refusal === undefined) this.watch(operation, target, budgetMs, call, ends);
-    else queueMicrotask(() => ends.reject(refusal));
-  }
-
-  /** Before a call that is {@link watch}ed: the error, if its breaker does not admit it. */
-  open(operation: Operation, { part, ends }: Target): CacheError | undefined {
-    const isAdmitted = ends === true ? this.#isLetThrough(operation, part) : this.admits(operation, part);
+  /** Before a call that is {@link watch}ed: whether its breaker admits it. If not, it is rejected later. */
+  opens(operation: Operation, target: Target, { reject }: Pick<Ends<never>, "reject">): boolean {
+    const { part, ends = false } = target;
+    const isSound = !this.#isTroubled && !this.#isBypassed;
+    const isAdmitted = isSound || (ends ? this.#isLetThrough(operation, part) : this.admits(operation, part));
     if (isAdmitted) this.begin();
-    return isAdmitted ? undefined : this.refusal(operation, ends === true ? BREAKER_OPEN : undefined);
+    else {
+      const refusal = this.refusal(operation, ends ? BREAKER_OPEN : undefined);
+      queueMicrotask(() => reject(refusal));
+    }
+    return isAdmitted;
   }
 
   /** A call that was admitted. */
@@ -150,35 +157,36 @@ export class BackendCalls {
     call: () => PromiseLike<T>,
     ends: CallEnds<T>,
   ): void {
-    if (!isTraced("backend")) return this.#send(operation, target, budgetMs, call, ends);
+    if (!isTraced("backend")) return this.#await(operation, target, budgetMs, call, ends);
     const { cache } = this.#of;
-    traced(
-      "backend",
-      () =>
-        new Promise<T>((resolve, reject) =>
-          this.#send(operation, target, budgetMs, call, { ...ends, resolve, reject }),
-        ),
-      () => ({ cache, namespace: target.keySpace?.path ?? [], tier: this.label, operation }),
-    ).then(ends.resolve, ends.reject);
+    const watched = (): Promise<T> =>
+      promised((traced) => this.#await(operation, target, budgetMs, call, { ...ends, ...traced }));
+    const context = { cache, namespace: target.keySpace?.path ?? [], tier: this.label, operation };
+    traced("backend", watched, () => context).then(ends.resolve, ends.reject);
   }
 
-  #send<T>(
+  #await<T>(
     operation: Operation,
     target: Target,
     budgetMs: number,
     call: () => PromiseLike<T>,
     ends: CallEnds<T>,
   ): void {
-    const { clock, boundsCalls } = this.#of;
+    const { clock } = this.#of;
     const startedAt = clock.now();
     let timeout: Timeout | undefined;
     let isOver = false;
+    const succeeded = (): void => {
+      this.meter.answered += 1;
+      this.meter[METERS[operation]].record(clock.now() - startedAt);
+      if (this.#isTroubled || this.#state !== "up") this.answered(target.part);
+    };
     const done = (answer: T): void => {
       if (isOver) return;
       isOver = true;
       timeout?.end();
       ends.receive?.(answer);
-      this.#succeeded(operation, target.part, startedAt);
+      succeeded();
       if (timeout === undefined) return ends.resolve(answer);
       // Answers of the same turn are counted first: the caller may have waited behind them.
       queueMicrotask(ends.resolve.bind(ends, answer));
@@ -191,25 +199,20 @@ export class BackendCalls {
       // A backend that unpacks its own blobs: that is an answer, not a failure.
       if (operation === "read" && error instanceof DecodeError) {
         ends.reject(error);
-        return this.#succeeded(operation, target.part, startedAt);
+        return succeeded();
       }
       const reported = this.failed(operation, target, error);
       if (timeout === undefined) ends.reject(reported);
       else queueMicrotask(ends.reject.bind(ends, reported));
     };
     // One that the backend bounds needs no timer, unless by less than its own deadline.
-    if (!boundsCalls || budgetMs < this.deadlineMs)
+    if (!this.boundsCalls || budgetMs < this.deadlineMs)
       timeout = Timeouts.on(clock).start(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
     try {
       whenAnswered(call(), done, fail);
     } catch (error) {
       queueMicrotask(() => fail(error));
     }
-  }
-
-  #succeeded(operation: Operation, part: string, startedAt: number): void {
-    this.meter.answer(METERS[operation], this.#of.clock.now() - startedAt);
-    if (this.#isTroubled || this.#state !== "up") this.answered(part);
   }
 
   /** Calls `used` once, before the first call. */
@@ -410,7 +413,7 @@ export interface Target {
 }
 
 /** How a call ends. */
-interface CallEnds<T> extends Ends<T> {
+export interface CallEnds<T> extends Ends<T> {
   /** Called before `resolve`, and before the answer counts. */
   receive?(answer: T): void;
 }
@@ -425,6 +428,21 @@ export class FailureOf extends Error {
   }
 }
 
+/** Tag versions behind deadline and breaker, like every other call of the backend. */
+export function boundedVersions(source: TagVersions, calls: BackendCalls): TagVersions {
+  const call = <T>(part: string, run: () => Promise<T>, ends = false): Promise<T> =>
+    calls.run("tags", { keySpace: undefined, part, ends }, calls.deadlineMs, run);
+  const partOf = ([first = ""]: readonly string[]): string => calls.partOf(first);
+  return {
+    read: (tags) => call(calls.partOfVersionReads, () => source.read(tags)),
+    pin: (tags) => call(partOf(tags), () => source.pin(tags)),
+    unchangedSince: (at, tags) => call(partOf(tags), () => source.unchangedSince(at, tags)),
+    renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode), ENDS),
+  };
+}
+
+/** As `ends` of a {@link Target}. */
+export const ENDS = true;
 type Operation = keyof typeof METERS;
 const METERS = {
   read: "read",

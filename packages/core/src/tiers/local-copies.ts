@@ -1,4 +1,3 @@
-import { unwritablePlace } from "../entry/place.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
@@ -14,6 +13,7 @@ import { SuspensionWatch } from "../coherence/suspension-watch.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { JoinedKeys } from "./joined-keys.ts";
 import { EPOCH_ALWAYS, type Trust } from "../coherence/trust.ts";
+import { ValueMode } from "./value-mode.ts";
 
 export interface LocalCopiesOf {
   readonly tier: LocalTier;
@@ -33,8 +33,7 @@ export class LocalCopies {
   readonly tier: LocalTier;
   readonly label: string;
   readonly meter: TierMeter = new TierMeter();
-  /** Whether callers get the stored object itself. */
-  readonly isShared: boolean;
+  readonly values: ValueMode;
   readonly #tags: TagEvents;
   readonly #trust: Trust;
   readonly #suspension: SuspensionWatch;
@@ -42,18 +41,15 @@ export class LocalCopies {
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
-  readonly #freezesShared: boolean;
   readonly #joinedKeys: JoinedKeys;
   #hasUnversioned = false;
-  /** Values that were frozen to the last property, as the mode does it, so that each is walked once. */
-  readonly #frozen = new WeakSet<object>();
   #isClosed = false;
   #isBypassed = false;
 
   constructor({ tier, tags, trust, table, clock, events, cache, freezesShared }: LocalCopiesOf) {
     this.tier = tier;
     this.label = tier.label;
-    this.isShared = tier.values !== "cloned";
+    this.values = new ValueMode(tier, freezesShared);
     this.#joinedKeys = new JoinedKeys(tier);
     this.#tags = tags;
     this.#trust = trust;
@@ -62,7 +58,6 @@ export class LocalCopies {
     this.#clock = clock;
     this.#events = events;
     this.#cache = cache;
-    this.#freezesShared = freezesShared && (tier.values ?? "shared") === "shared";
   }
 
   /** {@link get} by the name that a caller gave. */
@@ -151,7 +146,7 @@ export class LocalCopies {
     const now = this.#clock.now();
     const deadAt = Math.min(entry.expiresAt, wholeInstant(now + limitMs));
     try {
-      const value = this.own(entry.value);
+      const value = this.values.own(entry.value);
       if (deadAt === entry.deadAt && value === entry.value) {
         entry.epoch = soundEpoch;
         this.tier.set(localKey, entry);
@@ -193,7 +188,11 @@ export class LocalCopies {
 
   /** Drops a copy where no caller would get an error of the tier. */
   drop(localKey: string): void {
-    this.#unlessBroken("delete", () => this.tier.delete(localKey), localKey);
+    try {
+      this.tier.delete(localKey);
+    } catch (error) {
+      this.#broken("delete", error, localKey);
+    }
   }
 
   /** Whether there is a copy that has not expired, where no caller would get an error of the tier. */
@@ -249,14 +248,17 @@ export class LocalCopies {
   }
 
   /** `undefined` where the tier throws, which is reported: no caller waits, and other work continues. */
-  #unlessBroken<T>(operation: "get" | "delete" | "clear", body: () => T, localKey?: string): T | undefined {
+  #unlessBroken<T>(operation: "get" | "clear", body: () => T, localKey?: string): T | undefined {
     try {
       return body();
-    } catch (cause) {
-      const text = `${this.label}: ${operation} threw, and only set of a local tier may; see cause`;
-      this.#report(new ConfigurationError(text, { tier: this.label, operation, cause }), localKey);
-      return undefined;
+    } catch (error) {
+      return this.#broken(operation, error, localKey);
     }
+  }
+
+  #broken(operation: string, cause: unknown, localKey: string | undefined): undefined {
+    const text = `${this.label}: ${operation} threw, and only set of a local tier may; see cause`;
+    this.#report(new ConfigurationError(text, { tier: this.label, operation, cause }), localKey);
   }
 
   #refused(error: unknown): CacheError {
@@ -274,97 +276,4 @@ export class LocalCopies {
     const { tier = this.label, operation = "set" } = error;
     this.#events["backend:error"].emit({ cache: this.#cache, namespace: path, ...key, tier, operation, error });
   }
-
-  /**
-   * The value to store, where the caller keeps the original.
-   *
-   * @throws {EncodeError} for a value that cannot be cloned.
-   */
-  own(value: unknown): unknown {
-    if (this.#freezesShared) this.#freeze(value, freezePlainData);
-    if (this.tier.values === "frozen") this.#freeze(value, deepFreeze);
-    return this.tier.values === "cloned" ? this.#clone(value) : value;
-  }
-
-  /**
-   * The value for one caller: in `cloned` mode a clone, if it can be cloned, in `frozen` mode the value frozen, also if
-   * it is not stored.
-   */
-  handOut(value: unknown): unknown {
-    if (value === null || typeof value !== "object" || this.tier.values === "shared") return value;
-    try {
-      if (this.tier.values === "cloned") return structuredClone(value);
-      this.#freeze(value, deepFreeze);
-      return value;
-    } catch {
-      return value;
-    }
-  }
-
-  #freeze(value: unknown, freeze: (value: object) => void): void {
-    if (value === null || typeof value !== "object" || this.#frozen.has(value)) return;
-    freeze(value);
-    this.#frozen.add(value);
-  }
-
-  #clone(value: unknown): unknown {
-    try {
-      return structuredClone(value);
-    } catch (cause) {
-      const place = unwritablePlace(value, (part) => {
-        try {
-          structuredClone(part);
-          return true;
-        } catch {
-          return false;
-        }
-      });
-      const where = place === undefined ? "" : `: ${place}`;
-      throw new EncodeError(
-        `${this.label}: this value cannot be cloned; give plain data, or values: "shared"${where}`,
-        {
-          tier: this.label,
-          operation: "clone",
-          cause,
-        },
-      );
-    }
-  }
-}
-
-/**
- * Freezes plain data deeply, below what is frozen already as well. Bytes and the contents of `Map`, `Set` and `Date`
- * cannot be frozen.
- */
-function deepFreeze(value: object): void {
-  const reached = new Set<unknown>([value]);
-  for (const each of reached) {
-    if (each === null || typeof each !== "object" || ArrayBuffer.isView(each)) continue;
-    Object.freeze(each);
-    for (const key of Reflect.ownKeys(each)) reached.add(Object.getOwnPropertyDescriptor(each, key)?.value);
-  }
-}
-
-/**
- * Freezes plain objects and arrays, as far as only they lead, below what is frozen already as well. Never throws: a
- * proxy may refuse.
- */
-function freezePlainData(value: object): void {
-  const reached = new Set<unknown>([value]);
-  try {
-    for (const each of reached) {
-      if (!isPlainData(each)) continue;
-      Object.freeze(each);
-      for (const part of Object.values(each)) if (typeof part === "object") reached.add(part);
-    }
-  } catch {
-    return;
-  }
-}
-
-function isPlainData(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) return true;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -21,6 +21,8 @@ export class RecentInvalidations {
   readonly #maxBytes: number;
   /** By the key of an entry or of a tag, which no entry has. */
   readonly #issued = new SizedMap<Issued>();
+  /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
+  #issuedAgain: ReadonlyMap<string, number> = new Map();
   #overflowedAt = -Infinity;
   /** `clock.now()` since which the window stands still. */
   #stoppedAt: number | undefined;
@@ -46,19 +48,37 @@ export class RecentInvalidations {
     }
   }
 
-  /** The invalidations within the window. They are added again when they have been issued again. */
-  take(): {
+  /**
+   * The invalidations within the window. They are added again when they have been issued again.
+   *
+   * @param isThere whether a key is to be issued again.
+   * @param tagSequence of the reads from now on: see {@link outdates}.
+   */
+  take(
+    isThere: (key: string) => boolean = () => true,
+    tagSequence = 0,
+  ): {
     readonly keys: readonly EntryKey[];
     readonly tags: readonly TagInvalidation[];
     readonly overflowed: boolean;
   } {
     const since = this.#now - this.#windowMs;
     const recent = [...this.#issued.values()].filter(({ issuedAt }) => issuedAt >= since).map(({ what }) => what);
-    return {
-      keys: recent.filter((what): what is EntryKey => !isTags(what)),
-      tags: recent.filter(isTags),
-      overflowed: this.#overflowedAt >= since,
-    };
+    const tags = recent.filter(isTags).filter(({ keys: [key] }) => isThere(key!));
+    const keys = recent.filter((what): what is EntryKey => !isTags(what) && isThere(what.backend));
+    this.#issuedAgain = new Map([
+      ...[...this.#issuedAgain].filter(([key]) => !isThere(key)),
+      ...keys.map(({ backend }) => [backend, tagSequence] as const),
+    ]);
+    return { keys, tags, overflowed: this.#overflowedAt >= since };
+  }
+
+  /**
+   * Whether this key was issued again after a read with this `tagSequence` was sent: another server had the entry, even
+   * where a newer change has ended the invalidation since.
+   */
+  outdates({ backend }: EntryKey, tagSequence: number): boolean {
+    return tagSequence < (this.#issuedAgain.get(backend) ?? 0);
   }
 
   /** The window stands still, as of this instant of `clock.now()`, or of an earlier call. */

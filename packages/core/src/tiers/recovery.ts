@@ -57,8 +57,6 @@ export class Recovery {
   readonly #issued: RecentInvalidations | undefined;
   readonly #keys = new SizedMap<EntryKey>();
   readonly #tags = new SizedMap<PendingTags>();
-  /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
-  #issuedAgain: ReadonlyMap<string, number> = new Map();
   #overflowed = false;
   #isStopped = false;
   /** Replays in a row that were refused. */
@@ -161,19 +159,13 @@ export class Recovery {
   reissue(tagSequence: number, part?: string): void {
     if (this.#issued === undefined) return;
     const isThere = (key: string): boolean => part === undefined || (this.#of.remote.partOf?.(key) ?? part) === part;
-    const { keys, tags, overflowed } = this.#issued.take();
+    const { keys, tags, overflowed } = this.#issued.take(isThere, tagSequence);
     if (overflowed) {
       this.#reportOverflow();
       if (this.#of.remote.versions !== undefined) this.addTags(this.#of.root, tagKeys(this.#of.root, []), "hard", 0);
     }
-    for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each.filter(isThere), mode, 0);
-    const issuedAgain = new Map([...this.#issuedAgain].filter(([key]) => !isThere(key)));
-    for (const key of keys) {
-      if (!isThere(key.backend)) continue;
-      this.addKey(key);
-      issuedAgain.set(key.backend, tagSequence);
-    }
-    this.#issuedAgain = issuedAgain;
+    for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each, mode, 0);
+    for (const key of keys) this.addKey(key);
     void this.replayAfresh();
   }
 
@@ -184,11 +176,10 @@ export class Recovery {
 
   /**
    * Whether this process has invalidated an entry that a read found: its invalidation is pending, or was issued again
-   * after the read was sent. Then another server had the entry, even where a newer change has ended the invalidation
-   * since.
+   * after the read was sent.
    */
   hides(key: EntryKey, { terms, tagSequence }: Entry): boolean {
-    return this.covers(key, terms.dependsOn) || tagSequence < (this.#issuedAgain.get(key.backend) ?? 0);
+    return this.covers(key, terms.dependsOn) || this.#issued?.outdates(key, tagSequence) === true;
   }
 
   /** As {@link covers}, for an entry with these tags. */

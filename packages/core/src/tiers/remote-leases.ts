@@ -6,7 +6,7 @@ import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
 import type { Ends } from "../primitives/ends.ts";
 import { isThenable } from "../primitives/thenable.ts";
-import type { BackendCalls } from "./backend-calls.ts";
+import { ENDS, type BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -47,7 +47,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const { calls, clock } = tier;
   const { leaseMs = DEFAULT_LEASE_MS } = leases;
   const call = <T>(key: EntryKey, run: () => Promise<T>, ends = false): Promise<T> =>
-    calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend), ends }, calls.deadlineMs, run);
+    calls.run("lease", calls.targetOf(key, ends), calls.deadlineMs, run);
   return {
     leaseMs,
     acquire: (request, token, seen, isOver, ends) => {
@@ -59,7 +59,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
         asked = leases.acquire(key.backend, token, leaseMs, seen, isOver);
         return asked;
       };
-      const target = { keySpace: key.space, part: calls.partOf(key.backend) };
+      const target = calls.targetOf(key);
       // Granted after the deadline, or by an answer that is refused: released, since no load will use it.
       const failed = (error: unknown): void => {
         asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).then(ignore, ignore);
@@ -114,5 +114,4 @@ function malformedAnswer(answer: LeaseReply): TypeError | undefined {
 }
 
 type LeaseReply = Awaited<ReturnType<Leases["acquire"]>>;
-const ENDS = true;
 const statusOf = (isStored: boolean): StoreStatus => (isStored ? "stored" : "overtaken");

@@ -7,18 +7,18 @@ import type { Events } from "../primitives/event-port.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
+import { describe } from "../primitives/duration.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { RecentPins } from "../tags/recent-pins.ts";
-import { readByPin, underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
+import { underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
 import { promised, type Ends } from "../primitives/ends.ts";
-import { BackendCalls, FailureOf, ownError, type Target } from "./backend-calls.ts";
-import { boundedVersions, checkedBatch } from "./checked-calls.ts";
+import { BackendCalls, boundedVersions, type CallEnds, ENDS, FailureOf, ownError } from "./backend-calls.ts";
 import {
   settle,
   type EntryLeases,
@@ -40,6 +40,8 @@ import { UnreadableEntries } from "./unreadable-entries.ts";
 export class RemoteTier {
   readonly label: string;
   readonly deadlineMs: number;
+  /** Whether the backend bounds each call by its deadline itself. */
+  readonly boundsCalls: boolean;
   /** `false` where entries cannot carry tags, validators or namespace versions. */
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
@@ -61,8 +63,6 @@ export class RemoteTier {
    * that of an entry.
    */
   readonly #tagVersions: TagVersions | undefined;
-  /** As `versions`, for reads that may use known versions in place of a trip. */
-  readonly #tagVersionsUnlessKnown: Pick<TagVersions, "read"> | undefined;
   readonly #table: KnownVersions | undefined;
   readonly #pins: Pick<KnownVersions, "pinned" | "recording">;
   readonly #unreadable: UnreadableEntries;
@@ -100,13 +100,13 @@ export class RemoteTier {
       breaker: backend.breaker,
       parts,
     });
+    this.boundsCalls = this.#calls.boundsCalls;
     this.meter = this.#calls.meter;
     this.#unreadable = new UnreadableEntries(this, events, cache);
     this.listener = this.#calls;
     this.#pins = table ?? new RecentPins(clock);
     if (this.keepsMeta) this.#tagVersions = this.#pins.recording(backend.tagVersions ?? versionEntries(backend, clock));
     this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
-    this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
     this.#table = table;
     this.leases =
       backend.leases &&
@@ -134,16 +134,6 @@ export class RemoteTier {
     this.#calls.bypass(isBypassed);
   }
 
-  /** Counts the calls that it has answered; 0 only while it may be connecting, in time that no deadline counts. */
-  get answered(): number {
-    return this.#calls.answers;
-  }
-
-  /** Whether the backend bounds each call by its deadline itself. */
-  get boundsCalls(): boolean {
-    return this.#calls.boundsCalls;
-  }
-
   /** How long until an unreachable tier may be tried again, in milliseconds. */
   get retryInMs(): number {
     return this.#calls.retryInMs;
@@ -164,8 +154,7 @@ export class RemoteTier {
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void): void {
     const { key } = request;
     const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt: this.#clock.now() };
-    const isKnown = request.isCurrent !== true && this.#table?.knows(read.expected) === true;
-    const source = isKnown ? undefined : this.#current(this.#tagVersions, request);
+    const needsVersions = this.#needsVersions(read);
     let entry: Awaitable<Entry | undefined>;
     // A value that cannot be decoded is reported before the answer counts.
     const receive = (stored: StoredEntry | undefined, versions?: Versions | Unread): void => {
@@ -178,32 +167,28 @@ export class RemoteTier {
     const resolve = (): unknown => (isThenable(entry) ? entry.then(ended, ended) : ended(entry));
     const reject = (error: unknown): void =>
       ended(error instanceof DecodeError ? this.#unreadable.found(request, error) : (error as Error));
-    const target = this.#target(key);
-    const refusal = this.#calls.open("read", target);
-    if (refusal !== undefined) return queueMicrotask(() => reject(refusal));
+    const target = this.#calls.targetOf(key);
+    if (!this.#calls.opens("read", target, { reject })) return;
+    const watch = <T>(answer: PromiseLike<T>, got: CallEnds<T>["receive"]): void =>
+      this.#calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
       // Called here: few frames lie between a caller and its backend.
       const answer = this.#backend.read(key.backend);
-      if (source === undefined)
-        return this.#calls.watch("read", target, budgetMs, () => answer, { receive, resolve, reject });
-      const both = this.#withVersions(answer, source, read.expected);
-      this.#calls.watch("read", target, budgetMs, () => both, {
-        receive: ({ stored, versions }) => receive(stored, versions),
-        resolve,
-        reject,
-      });
+      if (!needsVersions) watch(answer, receive);
+      else watch(this.#withVersions(answer, read), ({ stored, versions }) => receive(stored, versions));
     } catch (error) {
-      this.#calls.watch("read", target, budgetMs, () => Promise.reject(error), { resolve, reject });
+      watch(Promise.reject(error), () => undefined);
     }
   }
 
   async #withVersions(
     answer: PromiseLike<StoredEntry | undefined>,
-    source: Pick<TagVersions, "read">,
-    expected: readonly string[],
+    read: SentRead,
   ): Promise<{ readonly stored: StoredEntry | undefined; readonly versions: Versions | Unread }> {
     const unread = (error: unknown): Unread => new FailureOf(this.#calls.partOfVersionReads, error);
-    const asked = new Promise<Versions>((resolve) => resolve(source.read(expected))).catch(unread);
+    const asked = new Promise<Versions>((resolve) =>
+      resolve(versionsOf(this.#tagVersions!, read.request, read.expected)),
+    ).catch(unread);
     const stored = await new Promise<StoredEntry | undefined>((resolve, reject) =>
       whenAnswered(answer, resolve, reject),
     );
@@ -237,36 +222,35 @@ export class RemoteTier {
     budgetMs: number,
     settled: Settled,
   ): Promise<void> {
-    const { key: first, expectedTags, isCurrent } = requests[0]!;
-    const expected = dependencies(first.space, expectedTags);
-    const isKnown = isCurrent !== true && this.#table?.knows(expected) === true;
+    const request = requests[0]!;
+    const { space } = request.key;
+    const expected = dependencies(space, request.expectedTags);
     const sentAt = this.#clock.now();
-    const source = this.#current(this.#tagVersions, requests[0]!);
+    const needsVersions = this.#needsVersions({ request, expected, sentAt });
     let stored: Awaited<ReturnType<Batch["read"]>> = [];
     let versions: Versions | undefined;
     let unread: Error | undefined;
     try {
-      await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, async () => {
+      await this.#calls.run("read", { keySpace: space, part }, budgetMs, async () => {
         const answer = batch.read(requests.map(({ key }) => key.backend));
-        const current = isKnown ? undefined : source?.read(expected);
+        const current = needsVersions ? versionsOf(this.#tagVersions!, request, expected) : undefined;
         current?.catch(ignore);
         stored = checkedBatch(await answer, requests.length);
         versions = await current;
       });
-      if (this.#tagVersions !== undefined)
-        versions ??= this.#table?.known(expected) ?? (await this.versions!.read(expected));
+      if (this.#tagVersions !== undefined) versions ??= await this.#currentVersions(request, expected);
     } catch (error) {
       unread = error as Error;
     }
     const failure = stored.find((found) => found instanceof Error);
-    const error = failure && this.#calls.report("read", first.space, failure);
-    requests.forEach((request, i) => {
+    const error = failure && this.#calls.report("read", space, failure);
+    requests.forEach((each, i) => {
       const found = stored[i];
       if (found instanceof Error) return settled(i, error);
       if (unread !== undefined && found?.behind === undefined) return settled(i, unread);
-      request.saw?.(found?.version ?? "");
+      each.saw?.(found?.version ?? "");
       if (!found) return settled(i, undefined);
-      const read = { request, expected, sentAt };
+      const read = { request: each, expected, sentAt };
       const entry = unread ? this.#unchecked(read, found) : this.#decode(read, found, versions);
       if (isThenable(entry)) settle(entry, i, settled);
       else settled(i, entry);
@@ -309,7 +293,7 @@ export class RemoteTier {
     } catch (error) {
       return void Promise.reject(error).then(undefined, ends.reject);
     }
-    this.#calls.send("write", this.#target(key), this.deadlineMs, () => sending.send(stored), {
+    this.#calls.send("write", this.#calls.targetOf(key), this.deadlineMs, () => sending.send(stored), {
       resolve: (answer) => {
         const status = sending.statusOf(answer);
         this.#unreadable.written(key.backend);
@@ -339,14 +323,16 @@ export class RemoteTier {
   }
 
   removeTo(key: EntryKey, ends: Ends<DeleteStatus>): void {
-    this.#calls.send("remove", this.#ending(key), this.deadlineMs, () => this.#backend.remove(key.backend), ends);
+    const target = this.#calls.targetOf(key, ENDS);
+    this.#calls.send("remove", target, this.deadlineMs, () => this.#backend.remove(key.backend), ends);
   }
 
   /** Removes the entry where the backend cannot mark it stale: it must not be served as fresh. */
   async markStale(key: EntryKey): Promise<"stale" | "missing"> {
     const backend = this.#backend;
     if (backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
-    return this.#calls.run("markStale", this.#ending(key), this.deadlineMs, () => backend.markStale!(key.backend));
+    const target = this.#calls.targetOf(key, ENDS);
+    return this.#calls.run("markStale", target, this.deadlineMs, () => backend.markStale!(key.backend));
   }
 
   async connect(): Promise<void> {
@@ -368,9 +354,15 @@ export class RemoteTier {
     return this.meter.snapshot(this.label, this.#calls.state);
   }
 
-  /** Where a request reads tag versions: a current one, where no replica answers. */
-  #current(versions: TagVersions | undefined, { isCurrent }: ReadRequest): Pick<TagVersions, "read"> | undefined {
-    return versions && isCurrent === true ? readByPin(versions) : versions;
+  /** Whether a read asks for tag versions in its own call. */
+  #needsVersions({ request, expected }: SentRead): boolean {
+    return this.#tagVersions !== undefined && (request.isCurrent === true || this.#table?.knows(expected) !== true);
+  }
+
+  /** Those that are known, else in a call of their own. */
+  #currentVersions(request: ReadRequest, tags: readonly string[]): Awaitable<Versions> {
+    const known = request.isCurrent === true ? undefined : this.#table?.known(tags);
+    return known ?? versionsOf(this.versions!, request, tags);
   }
 
   /**
@@ -380,18 +372,16 @@ export class RemoteTier {
    *   forgotten since.
    */
   #withCurrentVersions(read: SentRead, stored: StoredEntry, asked: Versions | undefined): Awaitable<Entry | undefined> {
-    const { request, expected } = read;
-    const versions = asked ?? (request.isCurrent === true ? undefined : this.#table?.known(expected));
-    if (versions !== undefined || this.#tagVersions === undefined) return this.#decode(read, stored, versions);
-    return this.#current(this.versions, request)!
-      .read(expected)
-      .then(
-        (now) => this.#decode(read, stored, now),
-        (error: unknown) => {
-          if (stored.behind !== undefined) return this.#unchecked(read, stored);
-          throw error;
-        },
-      );
+    if (this.#tagVersions === undefined) return this.#decode(read, stored, asked);
+    const versions = asked ?? this.#currentVersions(read.request, read.expected);
+    if (!isThenable(versions)) return this.#decode(read, stored, versions);
+    return versions.then(
+      (now) => this.#decode(read, stored, now),
+      (error: unknown) => {
+        if (stored.behind !== undefined) return this.#unchecked(read, stored);
+        throw error;
+      },
+    );
   }
 
   /** A copy, where the tag versions cannot be read: all tag calls that are remembered are applied to it. */
@@ -425,7 +415,7 @@ export class RemoteTier {
   /** @param copy served where the entry behind it cannot be read. @default none: then the read fails */
   async #behind(read: SentRead, behind: NonNullable<StoredEntry["behind"]>, copy?: Entry): Promise<Entry | undefined> {
     try {
-      const found = await this.#calls.run("read", this.#target(read.request.key), this.deadlineMs, behind);
+      const found = await this.#calls.run("read", this.#calls.targetOf(read.request.key), this.deadlineMs, behind);
       read.request.saw?.(found?.version ?? "");
       return found && (await this.#withCurrentVersions(read, found, undefined));
     } catch (error) {
@@ -467,7 +457,7 @@ export class RemoteTier {
   ): Awaitable<Entry | undefined> {
     if (versions === undefined && this.#tagVersions === undefined) onValid?.();
     if (versions === undefined) return entry;
-    const more = read.request.isCurrent === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
+    const more = (tags: readonly string[]): Awaitable<Versions> => this.#currentVersions(read.request, tags);
     const checked = underVersions(entry, read.expected, versions, more, this.#clock);
     if (behind === undefined && onValid === undefined) return checked;
     const mayFail = behind !== undefined && isThenable(checked);
@@ -477,14 +467,20 @@ export class RemoteTier {
       return entry;
     });
   }
+}
 
-  #target({ space, backend }: EntryKey): Target {
-    return { keySpace: space, part: this.#calls.partOf(backend) };
-  }
+/**
+ * The versions of these tags. For a current request they are pinned, which the primary alone answers: a replica may
+ * lack a change that was acknowledged.
+ */
+const versionsOf = (source: TagVersions, { isCurrent }: ReadRequest, tags: readonly string[]): Promise<Versions> =>
+  isCurrent === true ? source.pin(tags).then(({ versions }) => versions) : source.read(tags);
 
-  #ending(key: EntryKey): Target {
-    return { ...this.#target(key), ends: true };
-  }
+/** @throws {TypeError} for an answer that does not say for each key what was found. */
+function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
+  if (Array.isArray(found) && found.length === count) return found;
+  const got = Array.isArray(found) ? `${found.length} of them` : describe(found);
+  throw new TypeError(`batch.read must resolve to an array with one item for each of ${count} keys, got ${got}`);
 }
 
 /** Versions that could not be read. */
