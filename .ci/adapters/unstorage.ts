@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OwnRedis } from "@hotset/test-servers";
 import type { Project } from "../newcomer/project.ts";
-import { outages, Pair, same, serve, WARM, warmCosts } from "./workshop.ts";
+import { outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
 import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
 
 const VERSIONS = { unstorage: "1.17.6", "unstorage-2": "npm:unstorage@2.0.0-beta.0" };
@@ -19,7 +19,7 @@ export async function unstorage(workshop: Workshop): Promise<readonly Row[]> {
   suite.write("suite.test.ts", SUITE);
   suite.write("types.ts", TYPES);
   await suite.run("npx", ["tsc", ...STRICTLY, "types.ts"]);
-  const ran = await counted(suite, workshop.redis.url);
+  const ran = await passedOf(suite, ["hotset", "redis"], { REDIS_URL: workshop.redis.url }, "list keys");
   const nitro = await nitroApplication(workshop);
   const drivers = {
     hotset: await scenariosOf(workshop, nitro, "hotset"),
@@ -76,27 +76,6 @@ for (const [version, unstorage, theirs] of [["1", first, redisDriver], ["2", sec
   describe(\`redis \${version}\`, () => testDriver({ unstorage, driver: theirs({ url, base: \`their\${version}\` }) }));
 }
 `;
-
-/** Passed, skipped and all tests of each driver. */
-async function counted(suite: Project, url: string): Promise<Readonly<Record<string, string>>> {
-  await suite.run("npx", ["vitest", "run", "--reporter=json", "--outputFile=report.json"], { REDIS_URL: url });
-  const { testResults } = JSON.parse(readFileSync(join(suite.folder, "report.json"), "utf8")) as Report;
-  const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
-  return Object.fromEntries(
-    ["hotset", "redis"].map((driver) => {
-      const those = tests.filter(({ ancestorTitles: [title = ""] }) => title.startsWith(driver));
-      const [passed, skipped] = ["passed", "skipped"].map(
-        (state) => those.filter(({ status }) => status === state).length,
-      );
-      return [driver, `${passed} of ${those.length - skipped!}${skipped === 0 ? "" : `; ${skipped} list keys`}`];
-    }),
-  );
-}
-interface Report {
-  readonly testResults: readonly {
-    readonly assertionResults: readonly { readonly ancestorTitles: readonly string[]; readonly status: string }[];
-  }[];
-}
 
 async function nitroApplication({ project }: Workshop): Promise<Project> {
   const made = await project("nitro", { dependencies: { ...ALSO, unstorage: VERSIONS.unstorage, nitropack: NITRO } });

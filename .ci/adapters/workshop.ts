@@ -1,4 +1,6 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { freePort, type OwnRedis } from "@hotset/test-servers";
@@ -20,8 +22,61 @@ export interface Workshop {
   readonly redis: OwnRedis;
   /** A project with the dependencies of `manifest`, installed. */
   project(name: string, manifest: object): Promise<Project>;
+  /** Text of a public repository. @returns `undefined` where it cannot be read at night; then it is said so. */
+  source(place: Source): Promise<string | undefined>;
   /** @returns `17 of 18`. */
   count(title: string, scenarios: Scenarios, isOurs: boolean): Promise<string>;
+}
+
+/** A file of a repository of GitHub. */
+export interface Source {
+  readonly repository: string;
+  readonly commit: string;
+  readonly path: string;
+}
+
+/** Reads a file from a clone below the folder `ADAPTERS_SOURCES`, else from GitHub. */
+export async function read({ repository, commit, path }: Source): Promise<string> {
+  const clones = process.env["ADAPTERS_SOURCES"];
+  if (clones !== undefined) {
+    const clone = join(clones, repository.replace("/", "+"));
+    return execFileSync("git", ["-C", clone, "show", `${commit}:${path}`], { encoding: "utf8" });
+  }
+  const response = await fetch(`https://raw.githubusercontent.com/${repository}/${commit}/${path}`);
+  if (!response.ok) throw new Error(`${repository} at ${commit}: ${response.status}`);
+  return response.text();
+}
+
+/**
+ * Runs the tests of `project`. @returns for each name of an outermost `describe`, `26 of 26`, and how many were skipped
+ * as `skippedAs`.
+ */
+export async function passedOf(
+  project: Project,
+  names: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  skippedAs = "are skipped",
+): Promise<Readonly<Record<string, string>>> {
+  // Fails if a test of the others does.
+  await project
+    .run("npx", ["vitest", "run", "--reporter=json", "--outputFile=report.json"], environment)
+    .catch(() => undefined);
+  const { testResults } = JSON.parse(readFileSync(join(project.folder, "report.json"), "utf8")) as Report;
+  const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
+  return Object.fromEntries(
+    names.map((name) => {
+      const those = tests.filter(({ ancestorTitles: [title = ""] }) => title.startsWith(name));
+      const [passed, skipped] = ["passed", "skipped"].map(
+        (state) => those.filter(({ status }) => status === state).length,
+      );
+      return [name, `${passed} of ${those.length - skipped!}${skipped === 0 ? "" : `; ${skipped} ${skippedAs}`}`];
+    }),
+  );
+}
+interface Report {
+  readonly testResults: readonly {
+    readonly assertionResults: readonly { readonly ancestorTitles: readonly string[]; readonly status: string }[];
+  }[];
 }
 
 export interface Server extends AsyncDisposable {

@@ -47,7 +47,7 @@ const PAGES = /^((README|CONTRIBUTING)\.md|packages\/[^/]+\/README\.md|docs\/.*\
 const CODE_LANGUAGES = ["ts", "js"];
 const CODE_TAGS = ["run", "continued"];
 /** An error in the declarations of a package that is not of ours: some name packages that few users install. */
-const OF_OTHERS = /^node_modules\/.*\n(?:\s.*\n)*/gm;
+export const OF_OTHERS: RegExp = /^node_modules\/.*\n(?:\s.*\n)*/gm;
 const FENCE = /^(?<indent> *)(?<marks>`{3,}|~{3,})(?<info>[^`]*)$/;
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 

@@ -19,6 +19,7 @@ import {
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { OF_OTHERS } from "./code-blocks.ts";
 
 interface PublicPackage {
   readonly name: string;
@@ -141,7 +142,8 @@ async function judgeWith(command: string, parameters: readonly string[]): Promis
     return [];
   } catch (error) {
     const { message, stdout = "" } = error as Error & { stdout?: string };
-    return [`${message}\n${stdout}`];
+    const ours = stdout.replaceAll(OF_OTHERS, "");
+    return command === "tsc" && ours.trim() === "" && stdout !== "" ? [] : [`${message}\n${ours}`];
   }
 }
 

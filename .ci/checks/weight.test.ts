@@ -10,9 +10,9 @@ const files = trackedFiles(top);
 /** The weight of the repository. A limit goes down with its count; the aim is where it goes. */
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
-  // Decision 0250 has the six that bundle declarations.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 991 },
-  { what: "published packages", count: publishedPackages, limit: 18 },
+  // Decision 0250 has the six that bundle declarations, decision 0240 drizzle-orm.
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 992 },
+  { what: "published packages", count: publishedPackages, limit: 19 },
   // The aim is 42,000. Decision 0250 has the types that programs write.
   {
     what: "lines of the workshop",
@@ -20,10 +20,10 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     limit: 42_540,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
-  // decision 0250 the check of CommonJS and the runs of its importers.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_383 },
-  // Decision 0240 has the pages of three adapters, decision 0250 the tables of importers.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_900 },
+  // one of Drizzle included, decision 0250 the check of CommonJS and the runs of its importers.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_627 },
+  // Decision 0240 has the pages of four adapters, decision 0250 the tables of importers.
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 131_490 },
 ];
 
 describe("the weight of the repository", () => {

@@ -1,0 +1,1 @@
+export { drizzleCache, type DrizzleCache, type DrizzleCacheOptions } from "./cache.ts";
