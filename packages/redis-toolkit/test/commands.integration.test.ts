@@ -416,6 +416,52 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await outer.hgetAll(`{${p}}h`)).toHaveLength(2);
   });
 
+  it("A25: bytes come back in a pipeline, a transaction and on an exclusive connection, next to text", async () => {
+    const [one, two] = [Buffer.of(0xff, 0), Buffer.of(0xfe)] as const;
+    const [key, hash] = [`{${p}}k`, `{${p}}h`];
+    await redis.bytes.set(key, one);
+    await redis.bytes.hSet(hash, two, one);
+    const results = (values: readonly unknown[]): unknown => values.map((value) => ({ ok: true, value }));
+    const [pair, map] = [[[two, one]], new Map([[two.toString(), one.toString()]])];
+    const piped = await redis.pipeline((c) => [
+      c.bytes.get(key),
+      c.bytes.hget(hash, two),
+      c.bytes.hgetAll(hash),
+      c.bytes.hGetAll(hash),
+      c.bytes.setIfAbsentAndGet(key, two),
+      c.hgetAll(hash),
+      c.hGetAll(hash),
+      c.bytes.exists(key),
+    ]);
+    const value = { value: one, status: "exists" };
+    expect(piped).toEqual(results([one, one, pair, pair.flat(), value, map, map, true]));
+    for (const watch of [[], [key]]) {
+      const outcome = await redis.transaction({ watch }, async ({ queue: c, bytes }) => {
+        expect([await bytes.get(key), await bytes.hgetAll(hash)]).toEqual([one, pair]);
+        return [
+          c.bytes.hgetAll(hash),
+          c.bytes.hGetAll(hash),
+          c.bytes.lRange(`{${p}}none`, 0, -1),
+          c.hgetAll(hash),
+          c.get(key),
+          c.getBytes(key),
+          c.setIfAbsentAndGet(key, two),
+          c.incr(`{${p}}n`),
+        ];
+      });
+      const text = { value: one.toString(), status: "exists" };
+      const count = watch.length + 1;
+      expect(outcome).toEqual({
+        status: "committed",
+        results: results([pair, pair.flat(), [], map, one.toString(), one, text, count]),
+      });
+    }
+    await expect(
+      redis.transaction({}, ({ queue: c }) => [c.bytes.get(key), c.set(key, 1), c.zRange(key, 0, -1)]),
+    ).rejects.toThrow("transaction: ZRANGE stands next to commands of queue.bytes; take it from queue.bytes, too");
+    expect(await redis.pool.use((_, bytes) => bytes.get(key))).toEqual(one);
+  });
+
   it("A25: half of a surrogate pair is refused everywhere, since two texts would be one in Redis", async () => {
     const half = "\ud800";
     for (const call of [
@@ -542,12 +588,19 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     ]);
     expect(outcome).toMatchObject({
       results: [
-        { ok: false, error: beyond },
+        { ok: false, error: { ...beyond, message: expect.stringContaining(`(${before + 2n})`) as string } },
         { ok: true, value: before + 3n },
         { ok: true, value: before + 3n },
       ],
     });
     await set(5n);
+    const [list, hash] = [`{${p}}l`, `{${p}}digits`];
+    await commands.hset(hash, { n: "12" });
+    const others = await redis.transaction({}, ({ queue: c }) => [
+      ...[c.incr(p, { by: -1 }), c.incr(p), c.rPush(list, "12"), c.lRange(list, 0, -1), c.type(list), c.hGetAll(hash)],
+    ]);
+    const values = [4, 5, 1, ["12"], "list", new Map([["n", "12"]])];
+    expect(others).toEqual({ status: "committed", results: values.map((value) => ({ ok: true, value })) });
     expect([await commands.incr(p), await commands.incr(p, { by: 2n }), await commands.decr(p)]).toEqual([6, 8n, 7]);
     const score = await commands.zAdd(`{${p}}z`, { score: 1e300, value: "m" });
     expect([score, await commands.zScore(`{${p}}z`, "m")]).toEqual([1, 1e300]);

@@ -1,10 +1,16 @@
 // Each call that Redis refuses rejects with an error that names the call.
 import { CacheError } from "@hotset/core";
 import { CommandError, createRedis, type Redis } from "@hotset/redis-toolkit";
+import { activeUsers, uniques } from "@hotset/redis-toolkit/counters";
 import { health } from "@hotset/redis-toolkit/health";
+import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
+import { presence } from "@hotset/redis-toolkit/presence";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { queue } from "@hotset/redis-toolkit/queue";
+import { expressRateLimitStore, fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
+import { defineScript } from "@hotset/redis-toolkit/scripts";
+import { sessions } from "@hotset/redis-toolkit/sessions";
 import { streams } from "@hotset/redis-toolkit/streams";
 import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -115,6 +121,97 @@ describe("an error", () => {
     await away.disconnect();
   });
 
+  /** Each call of a module that is a script. */
+  const calls: Readonly<Record<string, (by: Redis) => Promise<unknown>>> = {
+    "locks.acquire": (by) => locks(by).acquire("l", { ttl: "1m" }),
+    "sessions.create": (by) => sessions(by).create({ userId: "ada" }),
+    "sessions.touch": (by) => sessions(by).touch(ID),
+    "sessions.update": (by) => sessions(by).update(ID, { a: 1 }),
+    "sessions.regenerate": (by) => sessions(by).regenerate(ID, { userId: "ada" }),
+    "sessions.destroy": (by) => sessions(by).destroy(ID),
+    "sessions.destroyAll": (by) => sessions(by).destroyAll("ada"),
+    "sessions.list": (by) => sessions(by).list("ada"),
+    "sessions.read": (by) => sessions(by, { store: "json", key: (id) => `text:${id}` }).read(ID),
+    "queue.add": (by) => queue(by, "q").add(1),
+    "queue.pause": (by) => queue(by, "q").pause(),
+    "queue.resume": (by) => queue(by, "q").resume(),
+    "queue.counts": (by) => queue(by, "q").counts(),
+    "queue.get": (by) => queue(by, "q").get("1-1"),
+    "queue.list": (by) => queue(by, "q").list("waiting"),
+    "queue.change": (by) => queue(by, "q").change("1-1", { data: 1 }),
+    "queue.remove": (by) => queue(by, "q").remove("1-1"),
+    "queue.freeDedupId": (by) => queue(by, "q").freeDedupId("d"),
+    "queue.obliterate": (by) => queue(by, "q").obliterate(),
+    "queue.deadLetters.replay": (by) => queue(by, "q").deadLetters().replay("1-1"),
+    "queue.removeRepeat": (by) => queue(by, "q").removeRepeat("r"),
+    "queue.repeats": (by) => queue(by, "q").repeats(),
+    "leaderboard.set": (by) => leaderboard(by, "b").set("ada", 1),
+    "leaderboard.setMany": (by) => leaderboard(by, "b").setMany([["ada", 1]]),
+    "leaderboard.best": (by) => leaderboard(by, "b").best("ada", 1),
+    "leaderboard.incr": (by) => leaderboard(by, "b").incr("ada"),
+    "leaderboard.remove": (by) => leaderboard(by, "b").remove("ada"),
+    "leaderboard.clear": (by) => leaderboard(by, "b").clear(),
+    "leaderboard.top": (by) => leaderboard(by, "b").top(),
+    "leaderboard.page": (by) => leaderboard(by, "b").page(1),
+    "leaderboard.rank": (by) => leaderboard(by, "b", { window: "daily" }).rank("ada"),
+    "leaderboard.around": (by) => leaderboard(by, "b").around("ada"),
+    "leaderboard.size": (by) => leaderboard(by, "b").size(),
+    "leaderboard.union.top": (by) => leaderboard(by, "b", { window: "daily" }).union({ windows: 2 }).top(),
+    "presence.seen": (by) => presence(by, "p").seen("ada"),
+    "presence.gone": (by) => presence(by, "p").gone("ada"),
+    "presence.isActive": (by) => presence(by, "p").isActive("ada"),
+    "presence.count": (by) => presence(by, "p").count(),
+    "presence.list": (by) => presence(by, "p").list(),
+    "activeUsers.mark": (by) => activeUsers(by, "a", { window: "daily" }).mark(1),
+    "activeUsers.isActive": (by) => activeUsers(by, "a", { window: "daily" }).isActive(1),
+    "activeUsers.count": (by) => activeUsers(by, "a", { window: "daily" }).count({ windows: 2 }),
+    "activeUsers.counts": (by) => activeUsers(by, "a", { window: "daily" }).counts(),
+    "uniques.add": (by) => uniques(by, "u").add("ada"),
+    "uniques.count": (by) => uniques(by, "u").count(),
+    "rateLimit.consume": (by) => limitOver(by).consume("ada"),
+    "rateLimit.peek": (by) => limitOver(by).peek("ada"),
+    "rateLimit.penalty": (by) => limitOver(by).penalty("ada"),
+    "rateLimit.reward": (by) => limitOver(by).reward("ada"),
+    "expressRateLimitStore.increment": (by) => {
+      const store = expressRateLimitStore(by);
+      store.init({ windowMs: 1_000 });
+      return store.increment("ada");
+    },
+    "group.deleteConsumer": (by) => streams(by).stream("s").group("g").deleteConsumer("c", { ifPending: "keep" }),
+    // A script of the caller.
+    EVALSHA: (by) =>
+      defineScript({ keys: 1, reply: "maybe text", lua: "return redis.call('GET', KEYS[1])" })(by, ["k"], []),
+  };
+  const ID = "A".repeat(43);
+  const limitOver = (by: Redis) => rateLimit(by, { name: "api", rules: [fixedWindow({ limit: 1, window: "1h" })] });
+  it.each(Object.entries(calls))("F10: names %s, where the call is a script", async (operation, call) => {
+    await expect(call(guest)).rejects.toMatchObject({
+      name: "CommandError",
+      code: "NO_PERMISSION",
+      operation,
+      maybeExecuted: false,
+      message: expect.stringContaining(`${operation} was refused by Redis: NOPERM`) as string,
+    });
+    const away = createRedis({ ...ALONE, url: "redis://127.0.0.1:1", readRetries: 0 });
+    const failed = await call(away).catch((error: unknown) => error);
+    if (failed instanceof CacheError)
+      expect([failed.code, failed.operation]).toEqual(["BACKEND_UNAVAILABLE", operation]);
+    await away.disconnect();
+  });
+
+  it("F10: of a script of a module that stopped on its way says so, without its text", async () => {
+    for (const key of ["leaderboard:{stopped}:scores", "presence:{stopped}:until"])
+      await redis.commands.set(key, "text");
+    for (const [operation, call] of [
+      ["leaderboard.incr", () => leaderboard(redis, "stopped").incr("ada")],
+      ["presence.seen", () => presence(redis, "stopped").seen("ada")],
+    ] as const)
+      await expect(call()).rejects.toMatchObject({
+        ...{ code: "WRONG_TYPE", operation, maybeExecuted: true },
+        message: expect.not.stringMatching(/EVALSHA|user_script/) as string,
+      });
+  });
+
   it("R0-91: of a setting that can never work is a ConfigurationError", () => {
     expect(() => createRedis({ ...ALONE, port: 0 })).toThrow(
       expect.objectContaining({ code: "INVALID_CONFIGURATION" }),
@@ -191,7 +288,7 @@ describe("an error", () => {
       (by) => health(by).monitor(() => undefined, { iKnowItHalvesThroughput: true, duration: 100 }),
     ],
     ["a scan", "SCAN", async (by) => (await by.commands.scan()[Symbol.asyncIterator]().next()).value],
-    ["a lock", "EVALSHA", (by) => locks(by).acquire("l", { ttl: "1s", wait: 100 })],
+    ["a lock", "locks.acquire", (by) => locks(by).acquire("l", { ttl: "1s", wait: 100 })],
   ];
   it.each(apart)("C216: of %s that Redis refuses is a CommandError", async (_what, operation, call) => {
     await own.command("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&none", "-@all", "+@connection");

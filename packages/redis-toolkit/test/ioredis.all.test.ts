@@ -39,6 +39,23 @@ describe.each(["one server", "ioredis 5", "ioredis 6"] satisfies Where[])("C241 
     await expect(commands.lPush(`${key} h`, "x")).rejects.toMatchObject({ code: "WRONG_TYPE" });
   });
 
+  it("a count beyond 2^53 is NOT_A_NUMBER with its text, in a pipeline too; a transaction has no text over ioredis", async () => {
+    const redis = await servers.open(where);
+    const key = randomPrefix();
+    await redis.commands.set(key, 2n ** 53n);
+    const beyond = (n: bigint): unknown => ({ code: "NOT_A_NUMBER", message: expect.stringContaining(`(${n})`) });
+    await expect(redis.commands.incr(key)).rejects.toMatchObject(beyond(2n ** 53n + 1n) as object);
+    const piped = await redis.pipeline((c) => [c.set(key, 2n ** 53n), c.incr(key), c.get(key)]);
+    expect(piped).toMatchObject([
+      { ok: true },
+      { ok: false, error: beyond(2n ** 53n + 1n) },
+      { ok: true, value: String(2n ** 53n + 1n) },
+    ]);
+    const outcome = await redis.transaction({}, ({ queue: c }) => [c.incr(key)]);
+    const inOne = where === "one server" ? beyond(2n ** 53n + 2n) : { code: "NOT_A_NUMBER" };
+    expect(outcome).toMatchObject({ results: [{ ok: false, error: inOne }] });
+  });
+
   it("transactions that watch have a connection, and pipelines keep their order", async () => {
     const redis = await servers.open(where);
     const key = randomPrefix();

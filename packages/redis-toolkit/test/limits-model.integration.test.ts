@@ -53,7 +53,7 @@ async function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict
       now += passedMs;
       const time = [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000 + 999)];
       const args = [...script.args(cost, ""), ...time];
-      return moduleOf(redis).runScript(texts[operation], keys, args, { decode: readVerdict });
+      return moduleOf(redis).runScript(texts[operation], keys, args, { decode: readVerdict, operation: undefined });
     }),
   );
 }

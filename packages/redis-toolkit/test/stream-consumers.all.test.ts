@@ -669,7 +669,9 @@ it("consumers that ended a day ago and hold nothing are forgotten", () =>
     await expect.poll(blocked(own)).toBe("1");
     await expect.poll(async () => (await group.consumers()).every(({ idleMs }) => idleMs >= 2_000)).toBe(true);
     await own.command("XGROUP", "CREATECONSUMER", "jobs", "processors", "begins");
-    expect(await placeOf(jobs).script(FORGET, ["processors", "me", 2_000], Number)).toBeGreaterThanOrEqual(1);
+    expect(await placeOf(jobs).script("consumer", FORGET, ["processors", "me", 2_000], Number)).toBeGreaterThanOrEqual(
+      1,
+    );
     expect((await group.consumers()).map(({ name }) => name)).toEqual(["begins", "holds"]);
     // One that waits for an entry is made again with its next one.
     await appendAll(jobs, ["1"]);

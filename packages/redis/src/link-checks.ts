@@ -12,7 +12,7 @@ export function checkReaders({ link, release }: Hold, layout: "full" | "plain" |
 
 /** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
 export function checkCoherence({ link, release }: Hold, coherence: "tracking" | "pubsub" | "none"): void {
-  const cannotTrack = link.receivesNoPushes === true && coherence === "tracking";
+  const cannotTrack = link.isIoRedis === true && coherence === "tracking";
   if (coherence === "none" || (!cannotTrack && link.readsFromReplicas !== true)) return;
   release().catch(() => undefined);
   throw new ConfigurationError(

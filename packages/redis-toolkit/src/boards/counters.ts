@@ -151,6 +151,7 @@ class BitmapUsers implements ActiveUsers {
     const bit = wholeNumber("mark(id): id", digits(id), { min: 0, max: this.#maxId });
     const { kind, keep } = this.#windows;
     const [, isNew] = await this.#run((current) => ({
+      operation: "activeUsers.mark",
       script: MARK,
       keys: [this.#bits(current)],
       args: [bit, windowBefore(kind, current, -keep).endsAt],
@@ -165,6 +166,7 @@ class BitmapUsers implements ActiveUsers {
     const { back = 0 } = options;
     wholeNumber("isActive(id, options): back", back, { min: 0, max: keep });
     const [, is] = await this.#run((current) => ({
+      operation: "activeUsers.isActive",
       script: IS_ACTIVE,
       keys: [this.#bits(windowBefore(kind, current, back))],
       args: [bit],
@@ -184,8 +186,10 @@ class BitmapUsers implements ActiveUsers {
     const [, users] = await this.#run(async (current) => {
       const into = `${this.#base}:together:${randomUUID()}`;
       const bits = this.#last(current, count).map((window) => this.#bits(window));
-      const sources = await joined(this.#redis, current, bits, { script: JOIN_BITS, args, into, room: MOST_SOURCES });
-      return { script: COUNT_TOGETHER, keys: [into, ...sources], args };
+      const operation = "activeUsers.count";
+      const how = { operation, script: JOIN_BITS, args, into, room: MOST_SOURCES };
+      const sources = await joined(this.#redis, current, bits, how);
+      return { operation, script: COUNT_TOGETHER, keys: [into, ...sources], args };
     });
     return Number(users);
   }
@@ -199,6 +203,7 @@ class BitmapUsers implements ActiveUsers {
       windows = this.#last(current, count);
       earlier = [];
       const countOf = (part: readonly CalendarWindow[]): WindowScript => ({
+        operation: "activeUsers.counts",
         script: COUNT_EACH,
         keys: part.map((window) => this.#bits(window)),
         args: [],
@@ -293,6 +298,7 @@ class HyperLogLogUniques implements Uniques {
     if (members.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`add(...members): at most 10,000 per call, got ${members.length}`);
     const [, changed] = await this.#run((current) => ({
+      operation: "uniques.add",
       script: ADD,
       keys: this.#keys(current, 1),
       args: [this.#endOf(current), ...members],
@@ -309,12 +315,15 @@ class HyperLogLogUniques implements Uniques {
     const counts = together.map((one) => lastWindows(where, options, one.#windows));
     if (counts.reduce((sum, count) => sum + count, 0) > MOST_WINDOWS)
       throw new InvalidArgumentError(`${where}: at most 1,000 windows of all counters together`);
+    const operation = "uniques.count";
     const [, count] = await this.#run(async (current) => {
       const keys = together.flatMap((one, i) => one.#keys(current, counts[i]!));
-      if (keys.length <= MOST_SCRIPT_KEYS) return { script: COUNT_UNIQUES, keys, args: [], isReadOnly: true };
+      if (keys.length <= MOST_SCRIPT_KEYS)
+        return { operation, script: COUNT_UNIQUES, keys, args: [], isReadOnly: true };
       const into = `${this.#base}:together:${randomUUID()}`;
-      const how = { script: JOIN_UNIQUES, args: [], into, room: MOST_SOURCES };
-      return { script: COUNT_JOINED, keys: [into, ...(await joined(this.#redis, current, keys, how))], args: [] };
+      const how = { operation, script: JOIN_UNIQUES, args: [], into, room: MOST_SOURCES };
+      const left = await joined(this.#redis, current, keys, how);
+      return { operation, script: COUNT_JOINED, keys: [into, ...left], args: [] };
     });
     return Number(count);
   }

@@ -178,29 +178,30 @@ class BoardStandings extends QueriedStandings {
     this.#back = back;
   }
 
-  protected async ask(query: Query): Promise<Answer> {
+  protected async ask(call: keyof Standings, query: Query): Promise<Answer> {
     const args = [...query.map(String), this.board.ranks];
     for (let making = 0; making < MOST_MAKINGS; making += 1) {
-      const reply = await this.run(READ, args, { isReadOnly: true });
+      const reply = await this.run(call, READ, args, { isReadOnly: true });
       if (reply[0] !== "index") return answerOf(reply);
-      await this.#index();
+      await this.#index(call);
     }
-    throw new CommandError("EVALSHA: an index of this board was lost while it was made", {
+    throw new CommandError(`leaderboard.${call}: an index of this board was lost while it was made`, {
       code: "TRY_AGAIN",
-      operation: "EVALSHA",
+      operation: `leaderboard.${call}`,
       retryable: true,
     });
   }
 
   /** Makes the indexes of a board that has none, in steps that delay no other caller for long. */
-  async #index(): Promise<void> {
+  async #index(call: keyof Standings): Promise<void> {
     let [name, position]: readonly unknown[] = ["0", "0"];
-    do [, name, position] = await this.run(INDEX, [String(name), String(position)], { isReadOnly: false });
+    do [, name, position] = await this.run(call, INDEX, [String(name), String(position)], { isReadOnly: false });
     while (position !== "0");
   }
 
   /** Runs a script over the keys of a window. @returns its reply, without refusals */
   protected async run(
+    call: keyof Leaderboard,
     script: string,
     args: readonly string[],
     { isReadOnly }: { readonly isReadOnly: boolean },
@@ -208,6 +209,7 @@ class BoardStandings extends QueriedStandings {
     const { redis, base, windows, scores } = this.board;
     const { space } = moduleOf(redis);
     const describe = (key: string, endAt: number): WindowScript => ({
+      operation: `leaderboard.${call}`,
       script,
       keys:
         scores === undefined
@@ -239,7 +241,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
   }
 
   async set(member: Id, score: number | bigint): Promise<keyof Changes> {
-    const { added, changed } = await this.#set([[member, score]], "set(member, score)");
+    const { added, changed } = await this.#set("set", [[member, score]]);
     return added === 1 ? "added" : changed === 1 ? "changed" : "unchanged";
   }
 
@@ -247,25 +249,26 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
     const all = pairsOf(scores);
     if (all.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`setMany(scores): at most 1,000 per call, got ${all.length}`);
-    return all.length === 0 ? { added: 0, changed: 0, unchanged: 0 } : this.#set(all, "setMany(scores)");
+    return all.length === 0 ? { added: 0, changed: 0, unchanged: 0 } : this.#set("setMany", all);
   }
 
-  async #set(scores: readonly (readonly [Id, number | bigint])[], where: string): Promise<Changes> {
+  async #set(call: "set" | "setMany", scores: readonly (readonly [Id, number | bigint])[]): Promise<Changes> {
+    const where = call === "set" ? "set(member, score)" : "setMany(scores)";
     const args = scores.flatMap(([member, score]) => [checkMember(where, member), writeScore(where, score)]);
-    const [, added, changed, unchanged] = await this.#change(SET, args);
+    const [, added, changed, unchanged] = await this.#change(call, SET, args);
     return { added: Number(added), changed: Number(changed), unchanged: Number(unchanged) };
   }
 
   async best(member: Id, score: number | bigint): Promise<{ readonly score: number; readonly improved: boolean }> {
     const where = "best(member, score)";
-    const [, improved, kept] = await this.#change(BEST, [checkMember(where, member), writeScore(where, score)]);
+    const [, improved, kept] = await this.#change("best", BEST, [checkMember(where, member), writeScore(where, score)]);
     return { score: readScore(String(kept)), improved: improved === 1 };
   }
 
   async incr(member: Id, by = 1): Promise<number> {
     const where = "incr(member, by)";
     if (!Number.isFinite(by)) throw new InvalidArgumentError(`${where}: by must be a finite number, got ${shown(by)}`);
-    const [, sum] = await this.#change(INCREASE, [checkMember(where, member), String(by)]);
+    const [, sum] = await this.#change("incr", INCREASE, [checkMember(where, member), String(by)]);
     return readScore(String(sum));
   }
 
@@ -274,6 +277,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
     if (members.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`remove(...members): at most 1,000 per call, got ${members.length}`);
     const [, removed] = await this.#change(
+      "remove",
       REMOVE,
       members.map((member) => checkMember("remove(...members)", member)),
     );
@@ -281,7 +285,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
   }
 
   async clear(): Promise<void> {
-    await this.run(CLEAR, [], { isReadOnly: false });
+    await this.run("clear", CLEAR, [], { isReadOnly: false });
   }
 
   previous(back = 1): Standings {
@@ -306,11 +310,11 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
     return windows;
   }
 
-  async #change(script: string, args: readonly string[]): Promise<readonly unknown[]> {
+  async #change(call: keyof Leaderboard, script: string, args: readonly string[]): Promise<readonly unknown[]> {
     const { redis, requireNoEviction: required } = this.board;
     if (required) await expectNoEviction(redis, "leaderboard", { required });
     else this.#reportEviction();
-    return this.run(script, args, { isReadOnly: false });
+    return this.run(call, script, args, { isReadOnly: false });
   }
 
   /** No change waits for it, and it never rejects. */
@@ -351,7 +355,8 @@ class UnionStandings extends QueriedStandings {
     this.#union = union;
   }
 
-  protected async ask(query: Query): Promise<Answer> {
+  protected async ask(call: keyof Standings, query: Query): Promise<Answer> {
+    const operation = `leaderboard.union.${call}`;
     const { redis, base, order, ranks, windows } = this.#board;
     const { kind } = windows!;
     const { windows: count, scores, maxAgeMs } = this.#union;
@@ -363,9 +368,10 @@ class UnionStandings extends QueriedStandings {
         const union = `${base}:${names.at(-1)}:${names[0]}:${scores}`;
         const into = `${union}:${randomUUID()}`;
         const all = from === "the windows" ? names.map((name) => `${base}:${name}:scores`) : [];
-        const how = { script: JOIN_WINDOWS, args: [join], into, room: MOST_SOURCES };
+        const how = { operation, script: JOIN_WINDOWS, args: [join], into, room: MOST_SOURCES };
         const isOwn = isMany && from === "the windows" ? "1" : "";
         return {
+          operation,
           script: READ_UNION,
           keys: [`${union}:scores`, `${union}:levels`, ...(await joined(redis, current, all, how))],
           args: [join, order, "", ranks === "dense" ? "1" : "", ...query, ranks, maxAgeMs, isOwn],
@@ -389,7 +395,7 @@ function refuse(reply: readonly unknown[]): readonly unknown[] {
       "incr: the sum is beyond 2^53, where not every whole number is a score; nothing was changed",
       {
         code: "NOT_A_NUMBER",
-        operation: "EVALSHA",
+        operation: "leaderboard.incr",
       },
     );
   return reply;

@@ -147,7 +147,7 @@ class RedisPresence implements Presence {
     const due = [...new Set(members)].filter((member) => !recent.has(member));
     if (due.length === 0) return 0;
     const life = this.#ttlMs + this.#throttleMs;
-    const begun = await this.#run(SEEN, [String(life), ...due], Number);
+    const begun = await this.#run("seen", SEEN, [String(life), ...due], Number);
     if (this.#throttleMs > 0) for (const member of due) recent.add(member, this.#throttleMs);
     return begun;
   }
@@ -162,7 +162,7 @@ class RedisPresence implements Presence {
     // A member that is seen from now on is reported, since Redis carries that out later.
     forget();
     try {
-      return await this.#run(GONE, [...new Set(members)], Number);
+      return await this.#run("gone", GONE, [...new Set(members)], Number);
     } finally {
       // Reports of before may have been answered meanwhile; without an answer it may be gone all the same.
       forget();
@@ -170,11 +170,13 @@ class RedisPresence implements Presence {
   }
 
   async isActive(member: Id): Promise<boolean> {
-    return this.#run(IS_ACTIVE, membersOf("isActive(member)", [member]), (reply) => reply === 1, { isReadOnly: true });
+    return this.#run("isActive", IS_ACTIVE, membersOf("isActive(member)", [member]), (reply) => reply === 1, {
+      isReadOnly: true,
+    });
   }
 
   async count(): Promise<number> {
-    return this.#run(COUNT, [], Number, { isReadOnly: true });
+    return this.#run("count", COUNT, [], Number, { isReadOnly: true });
   }
 
   async list(options: ListOptions = {}): Promise<readonly string[]> {
@@ -183,16 +185,23 @@ class RedisPresence implements Presence {
     const { limit = 100, skip = 0 } = options;
     wholeNumber(`${where}: limit`, limit, { min: 1, max: MOST_LISTED });
     wholeNumber(`${where}: skip`, skip, { min: 0, max: 2 ** 32 });
-    return this.#run(LIST, [String(skip), String(limit)], (reply) => reply as readonly string[], { isReadOnly: true });
+    return this.#run("list", LIST, [String(skip), String(limit)], (reply) => reply as readonly string[], {
+      isReadOnly: true,
+    });
   }
 
   async #run<T>(
+    call: keyof Presence,
     script: string,
     args: readonly string[],
     decode: (reply: unknown) => T,
     { isReadOnly = false } = {},
   ): Promise<T> {
-    return moduleOf(this.#redis).runScript(script, [this.#key], args, { isReadOnly, decode });
+    return moduleOf(this.#redis).runScript(script, [this.#key], args, {
+      isReadOnly,
+      decode,
+      operation: `presence.${call}`,
+    });
   }
 }
 

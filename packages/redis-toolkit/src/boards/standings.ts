@@ -62,10 +62,11 @@ export abstract class QueriedStandings implements Standings {
     this.#ranks = ranks;
   }
 
-  protected abstract ask(query: Query): Promise<Answer>;
+  /** @param call the call of the user, for errors */
+  protected abstract ask(call: keyof Standings, query: Query): Promise<Answer>;
 
   async top(count = 10): Promise<readonly Row[]> {
-    return this.#number(await this.ask(["page", 0, rowCount("top(count): count", count)]));
+    return this.#number(await this.ask("top", ["page", 0, rowCount("top(count): count", count)]));
   }
 
   async page(page: number, options: { readonly size?: number } = {}): Promise<Page> {
@@ -73,21 +74,23 @@ export abstract class QueriedStandings implements Standings {
     const { size = 10 } = options;
     rowCount("page(page, options): size", size);
     wholeNumber("page(page, options): page", page, { min: 1, max: 2 ** 32 });
-    const answer = await this.ask(["page", (page - 1) * size, size]);
+    const answer = await this.ask("page", ["page", (page - 1) * size, size]);
     return { rows: this.#number(answer), members: answer.members, pages: Math.ceil(answer.members / size) };
   }
 
   async rank(member: Id): Promise<Row | undefined> {
-    return this.#number(await this.ask(["around", checkMember("rank(member)", member), 0]))[0];
+    return this.#number(await this.ask("rank", ["around", checkMember("rank(member)", member), 0]))[0];
   }
 
   async around(member: Id, distance = 2): Promise<readonly Row[]> {
     wholeNumber("around(member, distance): distance", distance, { min: 0, max: MOST_ROWS / 2 });
-    return this.#number(await this.ask(["around", checkMember("around(member, distance)", member), distance]));
+    return this.#number(
+      await this.ask("around", ["around", checkMember("around(member, distance)", member), distance]),
+    );
   }
 
   async size(): Promise<number> {
-    return (await this.ask(["page", 0, 1])).members;
+    return (await this.ask("size", ["page", 0, 1])).members;
   }
 
   /** The rank of the first row is Redis's; the others follow from the scores. */

@@ -99,6 +99,8 @@ if ARGV[2] ~= "0" and (now < tonumber(ARGV[1]) or now >= tonumber(ARGV[2])) then
 
 /** A script that begins with `WINDOW_CHECK`. */
 export interface WindowScript {
+  /** The call, in errors. */
+  readonly operation: string;
   readonly script: string;
   readonly keys: readonly string[];
   /** From ARGV[3]. */
@@ -110,10 +112,14 @@ export interface WindowScript {
 export async function runScriptIn(
   redis: RedisView,
   window: CalendarWindow | undefined,
-  { script, keys, args, isReadOnly = false }: WindowScript,
+  { operation, script, keys, args, isReadOnly = false }: WindowScript,
 ): Promise<readonly unknown[]> {
   const all = [window?.startsAt ?? 0, window?.endsAt ?? 0, ...args].map(String);
-  return moduleOf(redis).runScript(script, keys, all, { isReadOnly, decode: (reply) => reply as readonly unknown[] });
+  return moduleOf(redis).runScript(script, keys, all, {
+    isReadOnly,
+    decode: (reply) => reply as readonly unknown[],
+    operation,
+  });
 }
 
 /** Longer than the calls of a step and the next one take. */
@@ -124,7 +130,7 @@ export const JOINED: string = `
 redis.call("PEXPIRE", KEYS[1], ${JOINED_MS})
 return {"done"}`;
 
-export interface Joining {
+export interface Joining extends Pick<WindowScript, "operation"> {
   /** Joins its keys from the second on in the first one. Begins with `WINDOW_CHECK`, ends with `JOINED`. */
   readonly script: string;
   /** From ARGV[3]. */
@@ -143,13 +149,13 @@ export async function joined(
   redis: RedisView,
   window: CalendarWindow | undefined,
   sources: readonly string[],
-  { script, args, into, room }: Joining,
+  { operation, script, args, into, room }: Joining,
 ): Promise<readonly string[]> {
   let rest = sources;
   let first: readonly string[] = [];
   while (first.length + rest.length > room) {
     const count = MOST_SCRIPT_KEYS - 1 - first.length;
-    await runScriptIn(redis, window, { script, keys: [into, ...first, ...rest.slice(0, count)], args });
+    await runScriptIn(redis, window, { operation, script, keys: [into, ...first, ...rest.slice(0, count)], args });
     rest = rest.slice(count);
     first = [into];
   }
@@ -172,15 +178,18 @@ export async function runInCurrentWindow(
   describe: (current: CalendarWindow) => WindowScript | Promise<WindowScript>,
 ): Promise<readonly unknown[]> {
   const { connection, clock } = moduleOf(redis);
+  let operation = "";
   for (let guesses = 0; guesses < MOST_GUESSES; guesses += 1) {
     const window = windowAt(kind, clock.now() + (serverAhead.get(connection) ?? 0));
-    const reply = await runScriptIn(redis, window, await describe(window));
+    const described = await describe(window);
+    const reply = await runScriptIn(redis, window, described);
     if (reply[0] !== "now") return reply;
+    ({ operation } = described);
     serverAhead.set(connection, Number(reply[1]) - clock.now());
   }
-  throw new CommandError("EVALSHA: the server's clock did not stay within one window", {
+  throw new CommandError(`${operation}: the server's clock did not stay within one window`, {
     code: "TRY_AGAIN",
-    operation: "EVALSHA",
+    operation,
     retryable: true,
   });
 }

@@ -3,7 +3,7 @@ import { isDate } from "node:util/types";
 import { InvalidArgumentError } from "@hotset/core";
 import { checkKey, checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkFlag, checkOptions, lifeMs, MOST_SCRIPT_KEYS, shown, type DurationText } from "../module/module.ts";
-import type { Draft } from "../module/contract.ts";
+import type { Draft, ScriptDraft } from "../module/contract.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import { bigIntIn, exactAs, numberIn } from "./numbers.ts";
 import {
@@ -61,12 +61,14 @@ export interface BuilderSettings {
  * nothing.
  */
 export class CommandBuilder {
+  readonly #settings: BuilderSettings;
   readonly #space: KeySpace;
   readonly #defaultTtlMs: number | undefined;
   readonly #defaultHashTtlMs: number | undefined;
   readonly #replies: "text" | "flat";
 
   constructor(settings: BuilderSettings) {
+    this.#settings = settings;
     this.#space = settings.space;
     this.#defaultTtlMs = settings.defaultTtlMs;
     this.#defaultHashTtlMs = settings.defaultHashTtlMs;
@@ -178,10 +180,10 @@ export class CommandBuilder {
     const by = whole("incr: by", given);
     const decode = (reply: unknown): number | bigint => exactAs(given, "INCRBY", reply);
     const life = this.#life("incr", options.ttl);
-    // A script answers with text, which is exact over every connection, and within a transaction.
-    if (life === "0" && typeof given === "number")
-      return this.#onKey("INCRBY", key, [by], { replies: "exact", decode });
-    return this.#script(INCREASE, [key], [by, life], decode);
+    // A script answers with text, which is exact over every connection.
+    const inText = this.#script(INCREASE, [key], [by, life], decode);
+    if (life !== "0" || typeof given === "bigint") return inText;
+    return { ...this.#onKey("INCRBY", key, [by], { replies: "exact", decode }), inText };
   }
 
   incrMany(keys: readonly RedisArgument[], by?: number, options?: Life): Invocation<readonly number[]>;
@@ -247,6 +249,11 @@ export class CommandBuilder {
     });
   }
 
+  /** The same, with bytes in place of text in replies. */
+  inBytes(): CommandBuilder {
+    return new CommandBuilder({ ...this.#settings, replies: "flat" });
+  }
+
   #script<T>(
     text: string,
     keys: readonly RedisArgument[],
@@ -254,7 +261,7 @@ export class CommandBuilder {
     decode: (reply: unknown) => T,
   ): Invocation<T> {
     if (keys.length === 0) throw new InvalidArgumentError("give at least one key");
-    const draft = { decode, replies: this.#replies, operation: SCRIPTS.get(text) };
+    const draft = { decode, replies: this.#replies, operation: SCRIPTS.get(text), isWhole: true };
     return describeScript(this.#space, text, keys, args, draft);
   }
 
@@ -305,7 +312,7 @@ export function describeScript<T>(
   text: string,
   keys: readonly RedisArgument[],
   args: readonly RedisArgument[],
-  draft: Draft<T>,
+  draft: ScriptDraft<T>,
 ): Invocation<T> {
   const inside = keys.map((key) => space.inside(checkKey("script", key)));
   return {
@@ -318,6 +325,7 @@ export function describeScript<T>(
     signal: draft.signal,
     script: text,
     operation: draft.operation,
+    isWhole: draft.isWhole,
   };
 }
 

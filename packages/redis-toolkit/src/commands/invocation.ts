@@ -12,14 +12,17 @@ export const areCommands = (given: unknown): given is readonly Invocation<unknow
     (one) => Array.isArray(one?.args) && typeof one.decode === "function",
   );
 
-/** For errors: the first word, in capitals, or what the script stands for. */
+/** For errors: the first word, in capitals, or the call that the script carries out. */
 export function operationOf({ args, operation }: Pick<Invocation<unknown>, "args" | "operation">): string {
   return operation ?? String(args[0] ?? "").toUpperCase();
 }
 
-/** The error for the caller. A script that stands for a command has carried out nothing where it ends with an error. */
+/** The error for the caller. Of a script that is not its own it shows no line. */
 export const errorOf = (invocation: Invocation<unknown>, error: unknown): unknown =>
-  replyError(operationOf(invocation), error, invocation.operation === undefined ? "in part" : "nothing");
+  replyError(operationOf(invocation), error, {
+    isOwnScript: invocation.operation !== undefined,
+    isWhole: invocation.isWhole,
+  });
 
 /**
  * Reads a reply.

@@ -117,6 +117,7 @@ export function invocationOf(
     blockMs: known?.flags?.includes("blocking") ? blockMsOf(sent) : undefined,
     spread: known?.request === "all_shards" || known?.request === "all_nodes" ? SPREADS[known.response] : undefined,
     replies,
+    needsMaps: protocol === 3 && replies === "text",
     decode: (reply) => {
       if (!HAVE_DOUBLES.test(name) && (typeof reply === "number" || name.startsWith("bitField")))
         exactIn(operation, reply);

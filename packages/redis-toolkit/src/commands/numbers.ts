@@ -5,8 +5,7 @@ const WHOLE = /^-?(?:0|[1-9]\d*)$/;
 const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /**
- * A whole number that Redis answered, as text, which is exact. Over a client of ioredis, and in a transaction, it is a
- * number by now.
+ * A whole number that Redis answered, as text, which is exact, or as a number.
  *
  * @throws {CommandError} `NOT_A_NUMBER` beyond 2^53, where JavaScript leaves whole numbers out.
  */

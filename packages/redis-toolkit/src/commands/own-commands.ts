@@ -143,7 +143,7 @@ export const OWN_NAMES: Readonly<Record<keyof OwnCommands, true>> = {
 };
 
 /** Commands whose replies have text. */
-type TextName = "get" | "getMany" | "setIfAbsentAndGet" | "hget" | "hgetAll" | "scan" | "hscan" | "send";
+export type TextName = "get" | "getMany" | "setIfAbsentAndGet" | "hget" | "hgetAll" | "scan" | "hscan" | "send";
 
 /** Commands of this package with bytes in place of text, for values, fields and keys that are not UTF-8. */
 export interface OwnBytesCommands extends Omit<OwnCommands, TextName> {

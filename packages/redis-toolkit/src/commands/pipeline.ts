@@ -2,18 +2,29 @@ import { InvalidArgumentError } from "@hotset/core";
 import type { CommandBuilder } from "./command-builder.ts";
 import { checkFunction } from "../module/module.ts";
 import { areCommands, type Invocation } from "./invocation.ts";
-import { invocationOf, loadTable, type CallPlace } from "./node-redis-commands.ts";
+import { invocationOf, loadTable, type CallPlace, type CommandTable } from "./node-redis-commands.ts";
 import type { CommandRunner } from "./run.ts";
-import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
+import type { OwnBytesCommands, TextName } from "./own-commands.ts";
+import type { BytesMapping, NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
 type Recorded<F> = F extends (...args: infer A) => Promise<infer R> ? (...args: A) => Invocation<R> : never;
 
-/** The same commands, which are only described: those of one key or slot of this package, and all of node-redis. */
-export type Recorder = CommandBuilder & {
-  readonly [Name in Exclude<keyof NodeRedisCommands<TextMapping>, keyof CommandBuilder>]: Recorded<
-    NodeRedisCommands<TextMapping>[Name]
+type Named<Mapping extends TextMapping | BytesMapping> = {
+  readonly [Name in Exclude<keyof NodeRedisCommands<Mapping>, keyof CommandBuilder>]: Recorded<
+    NodeRedisCommands<Mapping>[Name]
   >;
 };
+
+/** The same commands, which are only described: those of one key or slot of this package, and all of node-redis. */
+export type Recorder = Omit<CommandBuilder, "inBytes"> &
+  Named<TextMapping> & {
+    /** The same with bytes in place of text in replies. */
+    readonly bytes: BytesRecorder;
+  };
+
+export type BytesRecorder = Omit<CommandBuilder, "inBytes" | TextName> & {
+  readonly [Name in TextName & keyof CommandBuilder]: Recorded<OwnBytesCommands[Name]>;
+} & Named<BytesMapping>;
 
 /** The outcome of one command of a pipeline. */
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Error };
@@ -52,13 +63,18 @@ export async function runPipeline<const Described extends readonly Invocation<un
 /** Describes commands, and sends nothing. */
 export async function recorderOf(builder: CommandBuilder, place: CallPlace): Promise<Recorder> {
   const table = await loadTable();
-  return new Proxy(builder, {
+  const bytes = recorder(table, builder.inBytes(), { ...place, replies: "flat" });
+  return recorder(table, builder, place, { bytes }) as Recorder;
+}
+
+const recorder = (table: CommandTable, builder: CommandBuilder, place: CallPlace, more: object = {}): unknown =>
+  new Proxy(builder, {
     get(target, name) {
       if (typeof name !== "string") return undefined;
+      if (Object.hasOwn(more, name)) return more[name as keyof object];
       const own = target[name as keyof CommandBuilder] as ((...args: readonly unknown[]) => unknown) | undefined;
       if (own !== undefined) return own.bind(target);
       if (!Object.hasOwn(table.commands, name)) return undefined;
       return (...args: readonly unknown[]) => invocationOf(table, name, args, place);
     },
-  }) as unknown as Recorder;
-}
+  });

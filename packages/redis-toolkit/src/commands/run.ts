@@ -26,7 +26,12 @@ export class CommandRunner {
 
   /** @throws {CommandError} for an error reply, and for keys of several slots of a cluster, which are not sent. */
   run<T>(invocation: Invocation<T>): Promise<T> {
-    return this.#fallback === undefined ? this.#runHere(invocation) : this.#fallback.run(invocation);
+    const sent = this.#sent(invocation);
+    return this.#fallback === undefined ? this.#runHere(sent) : this.#fallback.run(sent);
+  }
+
+  #sent<T>(invocation: Invocation<T>): Invocation<T> {
+    return this.#target.hasExactNumbers ? invocation : (invocation.inText ?? invocation);
   }
 
   /** Before commands that are sent as a whole, to keys of a tenant that may be outside it. */
@@ -47,7 +52,8 @@ export class CommandRunner {
    * Runs commands that are sent together. A server carries them out in their order: the first use of a script goes by
    * its text, since one that is not known by its hash would be sent again, behind the others.
    */
-  runInOrder<T>(invocations: readonly Invocation<T>[]): readonly Promise<T>[] {
+  runInOrder<T>(described: readonly Invocation<T>[]): readonly Promise<T>[] {
+    const invocations = described.map((one) => this.#sent(one));
     const fallback = this.#fallback;
     if (fallback?.moves !== true) return this.#inOrder(invocations, (one) => this.run(one));
     const begun = fallback.prepare(invocations).then(() => this.#inOrder(invocations, (one) => this.#runHere(one)));

@@ -5,7 +5,7 @@ import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
 import { beginInTime } from "./begin-in-time.ts";
 
 /** Where commands go: over the shared connection, or over one that a caller has for itself. */
-export interface Target extends Caller, Pick<RedisConnection, "isCluster" | "protocol"> {
+export interface Target extends Caller, Pick<RedisConnection, "isCluster" | "protocol" | "hasExactNumbers"> {
   /** Runs `task` on all primaries in parallel. */
   each<T>(task: (primary: Caller) => Promise<T>): Promise<readonly T[]>;
   /** Whether others send over it too: then a command that waits gets a separate socket. */
@@ -48,6 +48,7 @@ export function checkBounds(place: string, given: CallBounds): Bounds {
 export function targetOf(connection: RedisConnection, bounds: Bounds | undefined, clock: Clock): Target {
   return {
     protocol: connection.protocol,
+    hasExactNumbers: connection.hasExactNumbers,
     isCluster: connection.isCluster,
     call: bounded(connection, bounds).call,
     each: (task) =>
@@ -98,6 +99,7 @@ export function exclusiveTarget(
   const caller = bounded(own, bounds);
   return {
     protocol: connection.protocol,
+    hasExactNumbers: connection.hasExactNumbers,
     isCluster: connection.isCluster,
     call: caller.call,
     each: async (task) => [await task(caller)],

@@ -7,7 +7,7 @@ import { checkFunction, checkOptions } from "../module/module.ts";
 import { listOf, type CommandBuilder } from "./command-builder.ts";
 import { areCommands, decodeReply, errorOf, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS, type CallPlace } from "./node-redis-commands.ts";
-import type { Commands } from "./own-commands.ts";
+import type { BytesCommands, Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
 import type { CommandRunner } from "./run.ts";
 import type { Bounds } from "./target.ts";
@@ -29,7 +29,9 @@ type Discard = typeof DISCARD;
 export interface Transaction {
   /** Carried out immediately, on the connection of the transaction: for reading what is watched. */
   readonly commands: Commands;
-  /** Describes the commands to return. */
+  /** The same, with bytes in place of text. */
+  readonly bytes: BytesCommands;
+  /** Describes the commands to return. With `queue.bytes` replies have bytes in place of text. */
   readonly queue: Recorder;
   discard(): Discard;
 }
@@ -48,10 +50,10 @@ export interface TransactionParts {
   readonly builder: CommandBuilder;
   readonly place: CallPlace;
   readonly runner: CommandRunner;
-  readonly commandsOn: (exclusive: ExclusiveConnection) => Commands;
+  readonly commandsOn: (exclusive: ExclusiveConnection) => Pick<Transaction, "commands" | "bytes">;
   /** Lends a separate connection to `task`; in a cluster that of the node of `key`. */
   readonly borrow: <T>(task: (exclusive: ExclusiveConnection) => Promise<T>, key: RedisArgument) => Promise<T>;
-  readonly commands: Commands;
+  readonly shared: Pick<Transaction, "commands" | "bytes">;
 }
 
 /**
@@ -73,7 +75,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
   const queue = await recorderOf(parts.builder, parts.place);
   runner.check("MULTI", watched);
   if (watched.length === 0) {
-    const queued = checked(await describe({ commands: parts.commands, queue, discard }));
+    const queued = checked(await describe({ ...parts.shared, queue, discard }));
     if (queued === DISCARD) return { status: "discarded" };
     const keys = expectKeys(runner, watched, queued);
     await runner.prepare([], queued);
@@ -87,7 +89,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
     await exclusive.call(["WATCH", ...watched], bounds).catch((error: unknown) => {
       throw replyError("WATCH", error);
     });
-    const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
+    const queued = checked(await describe({ ...parts.commandsOn(exclusive), queue, discard }));
     if (queued === DISCARD) return { status: "discarded" };
     expectKeys(runner, watched, queued);
     await runner.prepare([], queued);
@@ -117,6 +119,11 @@ function expectKeys(
   for (const invocation of queued)
     if (invocation.blockMs !== undefined)
       throw new InvalidArgumentError(`${operationOf(invocation)}: nothing waits in a transaction`);
+  const named = queued.find(({ needsMaps }) => needsMaps);
+  if (named !== undefined && queued.some(({ replies }) => replies === "flat"))
+    throw new InvalidArgumentError(
+      `transaction: ${operationOf(named)} stands next to commands of queue.bytes; take it from queue.bytes, too`,
+    );
   return keys;
 }
 
@@ -149,31 +156,45 @@ async function carryOut<Queued extends readonly Invocation<unknown>[]>(
   if (queued.length === 0) return results([]);
   // A script by its hash could be unknown, which would show only inside EXEC.
   const commands = queued.map(({ args, script }) => (script === undefined ? args : ["EVAL", script, ...args.slice(2)]));
-  const areBytes = queued.some(({ replies }) => replies === "bytes");
-  const typeMapping = TYPE_MAPPINGS[areBytes ? "bytes" : "text"];
+  const kinds = new Set(queued.map((one) => one.replies));
+  const areNumbersText = kinds.has("exact");
+  const typeMapping = {
+    ...TYPE_MAPPINGS[kinds.has("flat") ? "flat" : kinds.has("bytes") || areNumbersText ? "bytes" : "text"],
+    ...(areNumbersText && { [WHOLE_NUMBER]: String }),
+  };
   const replies = await burst([["MULTI"], ...commands, ["EXEC"]], { typeMapping });
   const executed = replies.at(-1);
   if (executed === null) return { status: "conflict" };
   if (!Array.isArray(executed)) throw aborted(replies, queued);
-  return results(queued.map((invocation, i) => resultOf(invocation, executed[i], areBytes)));
+  return results(queued.map((invocation, i) => resultOf(invocation, executed[i], areNumbersText)));
 }
 
-function resultOf(invocation: Invocation<unknown>, reply: unknown, areBytes: boolean): Result<unknown> {
+function resultOf(invocation: Invocation<unknown>, reply: unknown, areNumbersText: boolean): Result<unknown> {
   if (reply instanceof Error) return { ok: false, error: errorOf(invocation, reply) as Error };
+  const { replies } = invocation;
+  const form = { isText: replies === "text", areNumbersText };
   try {
-    const given = areBytes && invocation.replies !== "bytes" ? asText(reply) : reply;
-    return { ok: true, value: decodeReply(invocation, given) };
+    return { ok: true, value: decodeReply(invocation, replies === "exact" ? reply : inForm(reply, form)) };
   } catch (error) {
     return { ok: false, error: error as Error };
   }
 }
 
-/** Where one command of a transaction asks for bytes, all replies come as bytes. */
-function asText(reply: unknown): unknown {
-  if (Buffer.isBuffer(reply)) return reply.toString();
-  if (Array.isArray(reply)) return reply.map(asText);
-  return reply instanceof Map ? new Map([...reply].map(([key, value]) => [asText(key), asText(value)])) : reply;
+/**
+ * All replies of a transaction come in one form: where one command asks for bytes, as bytes, and where one counts, with
+ * whole numbers as text. Other text that is no Buffer is of status replies, which are words.
+ */
+function inForm(reply: unknown, form: { readonly isText: boolean; readonly areNumbersText: boolean }): unknown {
+  if (Buffer.isBuffer(reply)) return form.isText ? reply.toString() : reply;
+  if (typeof reply === "string") return form.areNumbersText && /^-?\d+$/.test(reply) ? Number(reply) : reply;
+  if (Array.isArray(reply)) return reply.map((one) => inForm(one, form));
+  return reply instanceof Map
+    ? new Map([...reply].map(([key, value]) => [inForm(key, form), inForm(value, form)]))
+    : reply;
 }
+
+/** In a type mapping. */
+const WHOLE_NUMBER = 58;
 
 /** Nothing was carried out. The first refusal says why. */
 function aborted(replies: readonly unknown[], queued: readonly Invocation<unknown>[]): unknown {

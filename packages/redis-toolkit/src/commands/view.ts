@@ -160,7 +160,7 @@ export class RedisView implements ModuleHost {
       place: this.#place,
       runner: this.#fallingBack,
       clientName: this.#settings.clientName,
-      commands: this.commands,
+      shared: { commands: this.commands, bytes: this.bytes },
       commandsOn: (exclusive: ExclusiveConnection) => this.#commandsOn(exclusive),
       borrow: this.#borrow.bind(this),
     };
@@ -179,13 +179,20 @@ export class RedisView implements ModuleHost {
     };
   }
 
-  async #use<T>(task: (commands: Commands) => Promise<T>, options: Parameters<ViewPool["use"]>[1] = {}): Promise<T> {
+  async #use<T>(task: Task<T>, options: Parameters<ViewPool["use"]>[1] = {}): Promise<T> {
     checkFunction("pool.use(task, options): task", task);
     checkOptions("pool.use(task, options)", options, ["key", "signal"]);
     const { key, signal } = options;
     checkSignal("pool.use: signal", signal);
     const inside = key === undefined ? undefined : this.#space.inside(checkKey("pool.use", key));
-    return this.#borrow((exclusive) => task(this.#commandsOn(exclusive)), inside, signal);
+    return this.#borrow(
+      (exclusive) => {
+        const { commands, bytes } = this.#commandsOn(exclusive);
+        return task(commands, bytes);
+      },
+      inside,
+      signal,
+    );
   }
 
   /** A connection for one caller, who waits for it as long as a call of this view may take. */
@@ -240,8 +247,9 @@ export class RedisView implements ModuleHost {
   }
 
   /** Commands over one connection, which wait there. */
-  #commandsOn(exclusive: ExclusiveConnection): Commands {
-    return this.#commandsOver(exclusiveTarget(exclusive, this.#settings));
+  #commandsOn(exclusive: ExclusiveConnection): Pick<Transaction, "commands" | "bytes"> {
+    const settings = this.#commandsSettings(exclusiveTarget(exclusive, this.#settings));
+    return { commands: commandsOf(settings), bytes: bytesCommandsOf(settings) };
   }
 
   #commandsOver(connection: Target): Commands {
@@ -253,11 +261,14 @@ export class RedisView implements ModuleHost {
   }
 }
 
+type Task<T> = (commands: Commands, bytes: BytesCommands) => Promise<T>;
+
 export interface ViewPool {
   /** `size` is the sum of `idle` and `inUse`; `waiting` callers are in line. */
   readonly status: PoolStatus;
   /**
-   * Runs `task` with commands over a connection that nothing else uses meanwhile, in the order of calls. In a cluster
+   * Runs `task` with commands, and those of `bytes`, over a connection that nothing else uses meanwhile, in the order
+   * of calls. In a cluster
    * it is that of the node of `key`. Afterwards the connection is as new, or closed.
    *
    * @throws {OverloadedError} when none became free in `pool.wait`. An error of `task` is passed on.
@@ -265,7 +276,7 @@ export interface ViewPool {
    *   reason of a signal that came first, likewise.
    */
   use<T>(
-    task: (commands: Commands) => Promise<T>,
+    task: Task<T>,
     options?: { readonly key?: RedisArgument | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<T>;
 }

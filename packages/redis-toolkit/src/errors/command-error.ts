@@ -42,7 +42,7 @@ declare module "@hotset/core" {
 
 export interface CommandErrorDetails {
   readonly code: CommandErrorCode;
-  /** The command, in capitals. */
+  /** The command, in capitals; for a script of a module its call, such as `locks.acquire`. */
   readonly operation: string;
   readonly retryable?: boolean | undefined;
   readonly maybeExecuted?: boolean | undefined;

@@ -7,20 +7,29 @@ import { CommandError, type CommandErrorCode } from "./command-error.ts";
  * Decided by the form of the message and not by the class: a client of the user may come from another copy of
  * node-redis, and bundlers rename classes.
  *
- * @param done by a script that stopped: it may have written what came before, or was made to have written nothing.
+ * @param script where a script of this package replied: whether it was made to have written nothing where it stops.
  */
-export function replyError(operation: string, error: unknown, done: "in part" | "nothing" = "in part"): unknown {
+export function replyError(
+  operation: string,
+  error: unknown,
+  { isOwnScript = false, isWhole = false }: ScriptKind = {},
+): unknown {
   if (error instanceof CacheError || !(error instanceof Error)) return error;
   const kind = /^-?([A-Z][A-Z0-9_]*)(?: |$)/.exec(error.message)?.[1];
   if (kind === undefined || "code" in error) return error;
   const code = kind === "ERR" ? codeOfText(error.message) : (CODES[kind] ?? "REFUSED");
-  const text = done === "nothing" ? error.message.replace(PLACE, "") : error.message;
+  const text = isOwnScript ? error.message.replace(PLACE, "") : error.message;
   return new CommandError(`${operation} was refused by Redis: ${withoutArguments(text)}`, {
     code,
     operation,
     retryable: RETRYABLE.has(code),
-    maybeExecuted: done === "in part" && (code === "SCRIPT_FAILED" || IN_SCRIPT.test(error.message)),
+    maybeExecuted: !isWhole && (code === "SCRIPT_FAILED" || IN_SCRIPT.test(error.message)),
   });
+}
+
+interface ScriptKind {
+  readonly isOwnScript?: boolean;
+  readonly isWhole?: boolean | undefined;
 }
 
 /** By the first word of a reply. @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors */

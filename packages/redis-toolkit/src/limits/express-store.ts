@@ -90,18 +90,18 @@ class RedisExpressStore implements ExpressStore {
   }
 
   async get(key: string): Promise<ExpressStoreHits | undefined> {
-    const [hits, leftMs] = await this.#run(GET, key);
+    const [hits, leftMs] = await this.#run("get", GET, key);
     return hits === -1 ? undefined : this.#hits(hits, leftMs);
   }
 
   async increment(key: string): Promise<ExpressStoreHits> {
-    const [hits, leftMs] = await this.#run(INCREMENT, key);
+    const [hits, leftMs] = await this.#run("increment", INCREMENT, key);
     return this.#hits(hits, leftMs);
   }
 
   async decrement(key: string): Promise<void> {
     try {
-      await this.#run(DECREMENT, key);
+      await this.#run("decrement", DECREMENT, key);
     } catch (error) {
       if (error instanceof InvalidArgumentError) throw error;
       reportTrouble(this.#module, error);
@@ -127,11 +127,13 @@ class RedisExpressStore implements ExpressStore {
     return { totalHits, resetTime: new Date((clock.epochMs?.() ?? Date.now()) + leftMs) };
   }
 
-  async #run(script: string, key: string): Promise<readonly [number, number]> {
+  async #run(call: keyof ExpressStore, script: string, key: string): Promise<readonly [number, number]> {
     if (this.#windowMs === undefined)
       throw new InvalidArgumentError("expressRateLimitStore: init({ windowMs }) must be called first");
     const inside = this.#keyOf(key);
+    const operation = `expressRateLimitStore.${call}`;
     const draft = {
+      operation,
       isReadOnly: script === GET,
       deadlineMs: this.#deadlineMs,
       decode: (reply: unknown) => reply as [number, number],
@@ -140,10 +142,7 @@ class RedisExpressStore implements ExpressStore {
       this.#module.runScript(script, [inside], [String(this.#windowMs)], draft),
     );
     if (reply !== undefined) return reply;
-    throw new BackendUnavailableError("expressRateLimitStore: Redis is unreachable", {
-      operation: "EVALSHA",
-      maybeExecuted: false,
-    });
+    throw new BackendUnavailableError(`${operation}: Redis is unreachable`, { operation, maybeExecuted: false });
   }
 
   #keyOf(key: string): string {

@@ -143,7 +143,9 @@ class RedisRateLimit implements RateLimit {
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
     if (at === -1) return false;
     const keys = [this.#keysOf(key)[at + 1]!];
-    return (await this.#module.runScript(RELEASE_SLOTS, keys, slots, { decode: Number })) > 0;
+    return (
+      (await this.#module.runScript(RELEASE_SLOTS, keys, slots, { decode: Number, operation: "rateLimit.release" })) > 0
+    );
   }
 
   async #adjust(operation: Operation, id: Id, cost: number): Promise<RateLimitResult> {
@@ -199,7 +201,12 @@ class RedisRateLimit implements RateLimit {
     const { deadlineMs } = this.#settings;
     const keys = this.#keysOf(key);
     const [text, args] = [this.#script.text(operation), this.#script.args(cost, lease)];
-    const draft = { isReadOnly: operation === "peek", deadlineMs, decode: readVerdict };
+    const draft = {
+      isReadOnly: operation === "peek",
+      deadlineMs,
+      decode: readVerdict,
+      operation: `rateLimit.${operation}`,
+    };
     return unlessAway(this.#module, keys[0], () => this.#module.runScript(text, keys, args, draft));
   }
 

@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import type { Caller, ExclusiveConnection } from "@hotset/redis/connection";
-import type { Draft } from "../module/contract.ts";
+import type { ScriptDraft } from "../module/contract.ts";
 import type { RedisView } from "../index.ts";
 import { moduleOf, type Module } from "../module/module.ts";
 import type { Claim } from "./claim.ts";
@@ -58,8 +58,8 @@ export class LockServers {
   async acquire(holder: Holder, ttlMs: number, leftMs: number | undefined): Promise<Vote> {
     const { claim } = holder;
     const args = [holder.token, String(ttlMs), claim.argument({ isWaiting: leftMs !== undefined && leftMs > 0 })];
-    const send = (view: RedisView, bounds: Partial<Draft<Vote>>): Promise<Vote> =>
-      this.#write(view, holder, claim.scripts.acquire, args, { ...bounds, decode: voteOf });
+    const send = (view: RedisView, bounds: Partial<ScriptDraft<Vote>>): Promise<Vote> =>
+      this.#write(view, holder, claim.scripts.acquire, args, { ...bounds, decode: voteOf, operation: "locks.acquire" });
     const ask = (view: RedisView): Promise<Vote> =>
       leftMs !== undefined
         ? send(view, { deadlineMs: Math.max(leftMs, LEAST_MS) })
@@ -80,7 +80,10 @@ export class LockServers {
   async extend(holder: Holder, ttlMs: number, fence = 0): Promise<boolean> {
     const args = [holder.token, String(ttlMs), String(fence)];
     const ask = (view: RedisView): Promise<boolean> =>
-      this.#write(view, holder, holder.claim.scripts.extend, args, { decode: (reply) => reply === 1 });
+      this.#write(view, holder, holder.claim.scripts.extend, args, {
+        decode: (reply) => reply === 1,
+        operation: "lock.extend",
+      });
     return isMost(this.#views, ask);
   }
 
@@ -91,6 +94,7 @@ export class LockServers {
         isReadOnly: isAgain === "1",
         decode: (reply) => reply === 1,
         signal,
+        operation: "lock.release",
       });
     return isMost(this.#views, async (view) => {
       try {
@@ -108,7 +112,7 @@ export class LockServers {
     { claim, signal }: Holder,
     script: string,
     args: readonly string[],
-    bounds: Pick<Draft<T>, "deadlineMs" | "isReadOnly" | "decode">,
+    bounds: Pick<ScriptDraft<T>, "deadlineMs" | "isReadOnly" | "decode" | "operation">,
   ): Promise<T> {
     const draft = { isReadOnly: true, signal, ...bounds };
     const replicas = this.#replicas;

@@ -34,8 +34,14 @@ export interface Invocation<T> {
   readonly signal?: AbortSignal | undefined;
   /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
   readonly script?: string | undefined;
-  /** In errors, for one of several steps that a script carries out, all or none. @default the name of the command */
+  /** The same by a script, which replies with text: for a place where a whole number never comes as text. */
+  readonly inText?: Invocation<T> | undefined;
+  /** Its reply may be a map, and is not read from a flat list. */
+  readonly needsMaps?: boolean | undefined;
+  /** In errors: the call that a script carries out. @default the name of the command */
   readonly operation?: string | undefined;
+  /** The script has written nothing where it ends with an error. @default false */
+  readonly isWhole?: boolean | undefined;
 }
 
 /** A command, without its name and arguments. */
@@ -46,8 +52,11 @@ export interface Draft<T> {
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** As that of an {@link Invocation}. */
-  readonly operation?: string | undefined;
+}
+
+export interface ScriptDraft<T> extends Draft<T>, Pick<Invocation<T>, "isWhole"> {
+  /** In errors: the call of the module, such as `locks.acquire`. `undefined`: `EVALSHA`, for a script of the caller. */
+  readonly operation: string | undefined;
 }
 
 /** The parts that a module is made of: one for each view, over the connection of all views. */
@@ -85,7 +94,7 @@ export interface Module {
     text: string,
     keys: readonly RedisArgument[],
     args: readonly RedisArgument[],
-    draft: Draft<T>,
+    draft: ScriptDraft<T>,
     over?: Caller,
   ): Promise<T>;
   /** Runs a command over the keys of the view. */

@@ -117,13 +117,13 @@ export class QueueStore {
   /** All are added, or none. */
   async add(jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[]): Promise<readonly Added[]> {
     const args = jobs.flatMap(({ job, payload }) => jobArguments(job, payload));
-    const reply = await this.#list(ADD, args);
+    const reply = await this.#list("add", ADD, args);
     return inGroups(reply, 2).map(([id, status]) => ({ id: String(id), status: STATUSES[Number(status)]! }));
   }
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
     const { keepCompleted, keepFailed, attempts, visibilityMs, token, count, rate, outcomes } = request;
-    const reply = await this.#list(EXCHANGE, [
+    const reply = await this.#list("worker", EXCHANGE, [
       ...[keepCompleted, keepFailed].flatMap((bounds) => [bounds?.count ?? "", bounds?.ageMs ?? ""]).map(String),
       String(visibilityMs),
       token,
@@ -157,20 +157,20 @@ export class QueueStore {
       String(visibilityMs),
       progress,
     ]);
-    return (await this.#list(EXTEND, args)).map((flag) => Number(flag) === 1);
+    return (await this.#list("worker", EXTEND, args)).map((flag) => Number(flag) === 1);
   }
 
   async pause(isPaused: boolean): Promise<void> {
-    await this.#number(PAUSE, [isPaused ? "1" : "0"]);
+    await this.#number(isPaused ? "pause" : "resume", PAUSE, [isPaused ? "1" : "0"]);
   }
 
   /** How many jobs of each state, 1 if it is paused, and the time. */
   async counts(): Promise<readonly number[]> {
-    return (await this.#list(COUNTS, [], READ_ONLY)).map(Number);
+    return (await this.#list("counts", COUNTS, [], READ_ONLY)).map(Number);
   }
 
   async get<T, R = unknown>(id: string): Promise<JobSnapshot<T, R> | undefined> {
-    const [number, ...fields] = await this.#list(GET, [id], READ_ONLY);
+    const [number, ...fields] = await this.#list("get", GET, [id], READ_ONLY);
     const state = STATES[Number(number) - 1];
     return state && readSnapshot<T, R>(state, [Buffer.from(id), ...(fields as (Buffer | null)[])]);
   }
@@ -178,30 +178,30 @@ export class QueueStore {
   async list<T, R = unknown>(state: JobState, offset: number, count: number): Promise<readonly JobSnapshot<T, R>[]> {
     const isNewestFirst = state === "completed" || state === "dead";
     const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0];
-    const reply = await this.#list(LIST, range.map(String), READ_ONLY);
+    const reply = await this.#list("list", LIST, range.map(String), READ_ONLY);
     return reply.flatMap((fields) => readSnapshot<T, R>(state, listOf(fields) as (Buffer | null)[]) ?? []);
   }
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {
-    const reply = await this.#number(REMOVE, [id]);
+    const reply = await this.#number("remove", REMOVE, [id]);
     return reply < 0 ? "active" : reply === 0 ? "missing" : "removed";
   }
 
   async change(id: string, payload: RedisArgument, priority: string, delayMs: string): Promise<ChangeAnswer> {
-    const reply = await this.#number(CHANGE, [id, payload, priority, delayMs]);
+    const reply = await this.#number("change", CHANGE, [id, payload, priority, delayMs]);
     return reply < 0 ? "begun" : reply === 0 ? "missing" : "changed";
   }
 
   async drain(most: number, withDelayed: boolean): Promise<number> {
-    return await this.#number(DRAIN, [String(most), withDelayed ? "1" : "0"]);
+    return await this.#number("drain", DRAIN, [String(most), withDelayed ? "1" : "0"]);
   }
 
   async freeDedupId(dedupId: string): Promise<boolean> {
-    return (await this.#number(FREE_DEDUP, [dedupId])) === 1;
+    return (await this.#number("freeDedupId", FREE_DEDUP, [dedupId])) === 1;
   }
 
   async obliterate(isForced: boolean): Promise<boolean> {
-    return (await this.#number(OBLITERATE, [isForced ? "1" : "0"])) === 1;
+    return (await this.#number("obliterate", OBLITERATE, [isForced ? "1" : "0"])) === 1;
   }
 
   /** @param before of `last`; undefined for all that are dead now */
@@ -209,14 +209,17 @@ export class QueueStore {
     before: number | undefined,
     ids: readonly string[] = [],
   ): Promise<{ readonly replayed: number; readonly left: number; readonly last: number }> {
-    const reply = await this.#list(REPLAY, [before === undefined ? "+inf" : String(before), ...ids]);
+    const reply = await this.#list("deadLetters.replay", REPLAY, [
+      before === undefined ? "+inf" : String(before),
+      ...ids,
+    ]);
     const [replayed, left, last] = reply.map(Number);
     return { replayed: replayed!, left: left!, last: last! };
   }
 
   /** @param when the beginning of the definition that says when it is due: one that says the same keeps its instant */
   async repeat(key: string, definition: string, firstAt: number | undefined, when: string): Promise<boolean> {
-    return (await this.#number(REPEAT, [key, definition, String(firstAt ?? ""), when])) === 1;
+    return (await this.#number("repeat", REPEAT, [key, definition, String(firstAt ?? ""), when])) === 1;
   }
 
   /** Adds a job, unless another process has done it for this instant, or has replaced the definition. */
@@ -227,33 +230,34 @@ export class QueueStore {
   ): Promise<boolean> {
     const at = [due.key, String(due.dueAt), due.definition, String(nextAt ?? "")];
     const args = [...at, backlog === "all" ? "1" : "", String(limit ?? ""), ...jobArguments(job, payload)];
-    return (await this.#number(FIRE, args)) === 1;
+    return (await this.#number("worker", FIRE, args)) === 1;
   }
 
   async removeRepeat(key: string): Promise<boolean> {
-    return (await this.#number(REMOVE_REPEAT, [key])) === 1;
+    return (await this.#number("removeRepeat", REMOVE_REPEAT, [key])) === 1;
   }
 
   /** A schedule that has ended is due at `Infinity`. */
   async repeats(): Promise<readonly DueRepeat[]> {
-    return readRepeats(await this.#list(REPEATS, [], READ_ONLY));
+    return readRepeats(await this.#list("repeats", REPEATS, [], READ_ONLY));
   }
 
-  async #number(script: string, args: readonly RedisArgument[]): Promise<number> {
-    return Number(await this.#send(script, args, (reply) => reply));
+  async #number(call: string, script: string, args: readonly RedisArgument[]): Promise<number> {
+    return Number(await this.#send(call, script, args, (reply) => reply));
   }
 
-  #list(script: string, args: readonly RedisArgument[], isReadOnly = false): Promise<readonly unknown[]> {
-    return this.#send(script, args, listOf, isReadOnly);
+  #list(call: string, script: string, args: readonly RedisArgument[], isReadOnly = false): Promise<readonly unknown[]> {
+    return this.#send(call, script, args, listOf, isReadOnly);
   }
 
   #send<R>(
+    call: string,
     script: string,
     args: readonly RedisArgument[],
     decode: (reply: unknown) => R,
     isReadOnly = false,
   ): Promise<R> {
-    const how = { isReadOnly, replies: "bytes", decode } as const;
+    const how = { isReadOnly, replies: "bytes", decode, operation: `queue.${call}` } as const;
     return this.#module.runScript(script, this.keys.all, [this.channel, ...args], how);
   }
 }
@@ -279,7 +283,7 @@ const readRepeats = (list: readonly unknown[]): readonly DueRepeat[] =>
 
 function listOf(reply: unknown): readonly unknown[] {
   if (Array.isArray(reply)) return reply as unknown[];
-  throw new DecodeError("a script of a queue did not reply with a list", { operation: "EVALSHA" });
+  throw new DecodeError("a script of a queue did not reply with a list", { operation: "queue" });
 }
 
 const inGroups = (list: readonly unknown[], size: number): readonly (readonly unknown[])[] =>

@@ -129,6 +129,7 @@ export function defineScript<
       isReadOnly: readOnly,
       replies: reply.endsWith("bytes") ? "bytes" : reply === "integer" || reply === "bigint" ? "exact" : "text",
       decode: (given) => read(given, module) as ReplyTypes[Reply],
+      operation: undefined,
     });
   };
 }

@@ -140,16 +140,16 @@ export class JsonRecords implements Records {
       };
     });
     moduleOf(this.#redis).counts.sessionsCreated += 1;
-    return (await this.#enrolled(place, await this.#run(READ, [place.key])))!;
+    return (await this.#enrolled("create", place, await this.#run("create", READ, [place.key])))!;
   }
 
   async read(place: Place | undefined): Promise<StoredSession | undefined> {
-    return this.#counted(place && this.#sessionOf(place, await this.#run(READ, [place.key], [], { isReadOnly: true })));
+    return this.#counted(place && this.#sessionOf(place, await this.#run("read", READ, [place.key], [], READ_ONLY)));
   }
 
   async touch(place: Place | undefined, idleMs: number = this.#settings.idleMs): Promise<StoredSession | undefined> {
-    const reply = place && (await this.#run(TOUCH, [place.key], [idleMs, slackMs(idleMs)]));
-    return this.#counted(reply && (await this.#enrolled(place, reply)));
+    const reply = place && (await this.#run("touch", TOUCH, [place.key], [idleMs, slackMs(idleMs)]));
+    return this.#counted(reply && (await this.#enrolled("touch", place, reply)));
   }
 
   async update(place: Place | undefined, changes: Changes): Promise<StoredSession | undefined> {
@@ -161,12 +161,12 @@ export class JsonRecords implements Records {
 
   async #replaced(place: Place, { set, removed, idleMs = this.#settings.idleMs }: Changes) {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-      const [text] = await this.#run(READ, [place.key]);
+      const [text] = await this.#run("update", READ, [place.key]);
       if (text === undefined) return undefined;
       const fields = new Map([...fieldsOfText(text), ...set]);
       for (const name of removed) fields.delete(name);
-      const reply = await this.#run(REPLACE, [place.key], [text, textOf(fields), idleMs]);
-      if (reply.length > 0) return this.#enrolled(place, reply);
+      const reply = await this.#run("update", REPLACE, [place.key], [text, textOf(fields), idleMs]);
+      if (reply.length > 0) return this.#enrolled("update", place, reply);
     }
     throw new SessionConflictError();
   }
@@ -178,11 +178,11 @@ export class JsonRecords implements Records {
   ): Promise<StoredSession | undefined> {
     refuseUser(userId);
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-      const [text] = await this.#run(READ, [from.key]);
+      const [text] = await this.#run("regenerate", READ, [from.key]);
       if (text === undefined) return undefined;
       const moved = await this.create(to, fieldsOfText(text));
       // The keys may lie in two slots: where the session was changed meanwhile, the new one is taken back.
-      if ((await this.#send([LEAVE, [from.key], [text, graceMs]], Number)) === 1) return moved;
+      if ((await this.#send("regenerate", [LEAVE, [from.key], [text, graceMs]], Number)) === 1) return moved;
       await this.remove(to);
     }
     throw new SessionConflictError();
@@ -205,18 +205,18 @@ export class JsonRecords implements Records {
     const found = await Promise.all(
       handles.map(async (handle) => {
         const place = this.places.ofHandle(handle);
-        return place && this.#sessionOf(place, await this.#run(READ, [place.key], [], { isReadOnly: true }));
+        return place && this.#sessionOf(place, await this.#run("list", READ, [place.key], [], READ_ONLY));
       }),
     );
     return found.filter((session) => session !== undefined && session.userId === userId) as StoredSession[];
   }
 
   /** A session that its user's index does not name yet is not found by `list`. */
-  async #enrolled(place: Place, reply: Reply): Promise<StoredSession | undefined> {
+  async #enrolled(call: string, place: Place, reply: Reply): Promise<StoredSession | undefined> {
     const session = this.#sessionOf(place, reply);
     if (session?.userId === undefined) return session;
     const life = session.idleMs;
-    await this.#send([ENROL, [this.#indexOf(session.userId)], [place.handle, life, life + MARGIN_MS]], Number);
+    await this.#send(call, [ENROL, [this.#indexOf(session.userId)], [place.handle, life, life + MARGIN_MS]], Number);
     return session;
   }
 
@@ -269,14 +269,29 @@ export class JsonRecords implements Records {
     });
   }
 
-  #run(script: string, keys: readonly string[], args: Step[2] = [], { isReadOnly = false } = {}): Promise<Reply> {
-    return this.#send([script, keys, args], (reply) => reply as Reply, isReadOnly);
+  #run(
+    call: string,
+    script: string,
+    keys: readonly string[],
+    args: Step[2] = [],
+    { isReadOnly = false } = {},
+  ): Promise<Reply> {
+    return this.#send(call, [script, keys, args], (reply) => reply as Reply, isReadOnly);
   }
 
-  #send<T>([script, keys, args = []]: Step, decode: (reply: unknown) => T, isReadOnly = false): Promise<T> {
-    return moduleOf(this.#redis).runScript(script, keys, args.map(String), { decode, isReadOnly });
+  /** @param call of the user, for errors */
+  #send<T>(
+    call: string,
+    [script, keys, args = []]: Step,
+    decode: (reply: unknown) => T,
+    isReadOnly = false,
+  ): Promise<T> {
+    const draft = { decode, isReadOnly, operation: `sessions.${call}` };
+    return moduleOf(this.#redis).runScript(script, keys, args.map(String), draft);
   }
 }
+
+const READ_ONLY = { isReadOnly: true };
 
 const MARGIN_MS = 60_000;
 

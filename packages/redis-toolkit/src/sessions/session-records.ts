@@ -89,8 +89,14 @@ export class SessionRecords {
     await this.#expectToBeKept();
     const { absoluteMs } = this.#settings;
     const life = Math.min(idleMs, absoluteMs);
-    const user = userId === undefined ? [] : ["u", userId, "e", await this.#enrol(userId, place.handle, life)];
-    const reply = await this.#run(CREATE, [place.key], [String(life), String(absoluteMs), ...user, ...flat(fields)]);
+    const user =
+      userId === undefined ? [] : ["u", userId, "e", await this.#enrol("create", userId, place.handle, life)];
+    const reply = await this.#run(
+      "create",
+      CREATE,
+      [place.key],
+      [String(life), String(absoluteMs), ...user, ...flat(fields)],
+    );
     if (reply.kind !== "session") throw new TypeError(`a session was created, and there is ${reply.kind}`);
     this.#counts.sessionsCreated += 1;
     return { ...reply.session, place, userId, fields };
@@ -98,12 +104,12 @@ export class SessionRecords {
 
   /** @param place `undefined` for an id that no session has */
   read(place: Place | undefined): Promise<StoredSession | undefined> {
-    return this.#counted(place && this.#find(place));
+    return this.#counted(place && this.#find("read", place));
   }
 
   async touch(place: Place | undefined, idleMs?: number): Promise<StoredSession | undefined> {
     const args = [this.#answer, idleMs === undefined ? "" : String(idleMs)];
-    return this.#counted(place && this.#follow(place, ({ key }) => this.#run(TOUCH, [key], args)));
+    return this.#counted(place && this.#follow("touch", place, ({ key }) => this.#run("touch", TOUCH, [key], args)));
   }
 
   /** @throws {SessionConflictError} where it has another version than `ifVersion`. */
@@ -113,7 +119,8 @@ export class SessionRecords {
 
   async #update(place: Place, changes: Changes): Promise<StoredSession | undefined> {
     const { set, removed, idleMs, userId, ifVersion } = changes;
-    const epoch = userId === undefined ? "" : await this.#enrol(userId, place.handle, idleMs ?? this.#settings.idleMs);
+    const epoch =
+      userId === undefined ? "" : await this.#enrol("update", userId, place.handle, idleMs ?? this.#settings.idleMs);
     const args = [
       this.#answer,
       idleMs === undefined ? "" : String(idleMs),
@@ -124,7 +131,7 @@ export class SessionRecords {
       ...flat(set),
       ...removed.map(fieldName),
     ];
-    return this.#follow(place, ({ key }) => this.#run(UPDATE, [key], args));
+    return this.#follow("update", place, ({ key }) => this.#run("update", UPDATE, [key], args));
   }
 
   /**
@@ -137,29 +144,36 @@ export class SessionRecords {
     { graceMs = 0, userId }: { readonly graceMs?: number | undefined; readonly userId?: string | undefined } = {},
   ): Promise<StoredSession | undefined> {
     const { idleMs, absoluteMs } = this.#settings;
-    const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);
-    const before = await this.#find(from);
+    const epoch = userId === undefined ? "" : await this.#enrol("regenerate", userId, to.handle, idleMs);
+    const before = await this.#find("regenerate", from);
     if (before === undefined || before.place.handle !== from.handle) return undefined;
-    if (userId === undefined && before.userId !== undefined) await this.#enrol(before.userId, to.handle, before.idleMs);
+    if (userId === undefined && before.userId !== undefined)
+      await this.#enrol("regenerate", before.userId, to.handle, before.idleMs);
     const args = [String(graceMs), to.handle, userId ?? "", epoch, String(absoluteMs)];
-    const reply = await this.#run(REGENERATE, [from.key, to.key], args);
+    const reply = await this.#run("regenerate", REGENERATE, [from.key, to.key], args);
     if (reply.kind !== "session") return undefined;
-    if (before.userId !== undefined) await this.#strike(before.userId, from.handle);
-    return this.#valid(to, reply);
+    if (before.userId !== undefined) await this.#strike("regenerate", before.userId, from.handle);
+    return this.#valid("regenerate", to, reply);
   }
 
   async remove(place: Place | undefined): Promise<boolean> {
-    const wasThere = place !== undefined && (await this.#remove(place));
+    const wasThere = place !== undefined && (await this.#remove("destroy", place));
     if (wasThere) this.#counts.sessionsEnded += 1;
     return wasThere;
   }
 
-  async #remove(place: Place): Promise<boolean> {
+  async #remove(call: Call, place: Place): Promise<boolean> {
     let from: Place | undefined = place;
     let isRemoved = false;
     for (let moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
-      const [count, userId, epoch, to]: Removed = await this.#send(REMOVE, [from.key], [], (reply) => reply as Removed);
-      const current = userId === null ? epoch : await this.#strike(userId, from.handle);
+      const [count, userId, epoch, to]: Removed = await this.#send(
+        call,
+        REMOVE,
+        [from.key],
+        [],
+        (reply) => reply as Removed,
+      );
+      const current = userId === null ? epoch : await this.#strike(call, userId, from.handle);
       // Unknown where the index could not be changed: the record was there all the same.
       isRemoved ||= count === 1 && to === null && (current === epoch || current === undefined);
       from = to === null ? undefined : this.places.ofHandle(to);
@@ -169,7 +183,13 @@ export class SessionRecords {
 
   /** @returns how many sessions the index of the user named */
   async removeAll(userId: string): Promise<number> {
-    const handles = await this.#send(EXPEL, this.#ofUser(userId), [], (reply) => reply as readonly string[]);
+    const handles = await this.#send(
+      "destroyAll",
+      EXPEL,
+      this.#ofUser(userId),
+      [],
+      (reply) => reply as readonly string[],
+    );
     const keys = handles.flatMap((handle) => this.places.ofHandle(handle)?.key ?? []);
     try {
       const ended = await this.#delete(keys);
@@ -186,8 +206,8 @@ export class SessionRecords {
   async list(userId: string): Promise<readonly StoredSession[]> {
     type Roster = readonly [epoch: string | null, handles: readonly string[]];
     const keys = this.#ofUser(userId);
-    const [epoch, handles] = await this.#send(ROSTER, keys, [], (reply) => reply as Roster);
-    const found = await inWindows(handles, (handle) => this.#peek(handle));
+    const [epoch, handles] = await this.#send("list", ROSTER, keys, [], (reply) => reply as Roster);
+    const found = await inWindows(handles, (handle) => this.#peek("list", handle));
     const isOwn = (session: StoredSession | undefined): session is StoredSession =>
       session !== undefined && session.userId === userId && session.epoch === epoch;
     const gone = handles.filter((_, i) => !isOwn(found[i]));
@@ -207,7 +227,7 @@ export class SessionRecords {
     const handles = await collected(this.handles());
     const found = await inWindows(handles, async (handle) => {
       const place = this.places.ofHandle(handle);
-      return place === undefined ? undefined : this.#find(place);
+      return place === undefined ? undefined : this.#find("read", place);
     });
     // An id in its grace leads to a session that has a separate handle here.
     return found.filter((session, i) => session?.place.handle === handles[i]) as StoredSession[];
@@ -234,12 +254,16 @@ export class SessionRecords {
     return session;
   }
 
-  #find(place: Place): Promise<StoredSession | undefined> {
-    return this.#follow(place, (at) => this.#read(at));
+  #find(call: Call, place: Place): Promise<StoredSession | undefined> {
+    return this.#follow(call, place, (at) => this.#read(call, at));
   }
 
   /** Carries out a step where the session is now. */
-  async #follow(place: Place, step: (place: Place) => Promise<SessionReply>): Promise<StoredSession | undefined> {
+  async #follow(
+    call: Call,
+    place: Place,
+    step: (place: Place) => Promise<SessionReply>,
+  ): Promise<StoredSession | undefined> {
     let at: Place | undefined = place;
     for (let moves = 0; at !== undefined && moves <= MAX_MOVES; moves += 1) {
       const reply = await step(at);
@@ -247,12 +271,12 @@ export class SessionRecords {
         case "absent":
           return undefined;
         case "session":
-          return this.#valid(at, reply);
+          return this.#valid(call, at, reply);
         case "moved":
           at = this.places.ofHandle(reply.to);
           break;
         case "foreign":
-          await this.#adopt(at, reply);
+          await this.#adopt(call, at, reply);
           break;
         case "conflict":
           throw new SessionConflictError();
@@ -262,7 +286,7 @@ export class SessionRecords {
   }
 
   /** Whether its user still has the epoch of the session. One whose end moved gets it in the user's index, too. */
-  async #valid(place: Place, reply: SessionReply): Promise<StoredSession | undefined> {
+  async #valid(call: Call, place: Place, reply: SessionReply): Promise<StoredSession | undefined> {
     if (reply.kind !== "session") return undefined;
     const session: StoredSession = { ...reply.session, place };
     if (session.userId === undefined) return session;
@@ -272,7 +296,7 @@ export class SessionRecords {
       session.isRenewed ? this.#hint(["ZADD", indexKey, "XX", String(session.endsAt), place.handle]) : undefined,
     ]);
     if (epoch === session.epoch) return session;
-    await this.#remove(place);
+    await this.#remove(call, place);
     return undefined;
   }
 
@@ -290,30 +314,30 @@ export class SessionRecords {
   }
 
   /** As it is stored, without a comparison of the user's epoch. */
-  async #peek(handle: string): Promise<StoredSession | undefined> {
+  async #peek(call: Call, handle: string): Promise<StoredSession | undefined> {
     const place = this.places.ofHandle(handle);
     if (place === undefined) return undefined;
-    const reply = await this.#read(place);
+    const reply = await this.#read(call, place);
     return reply.kind === "session" ? { ...reply.session, place } : undefined;
   }
 
   /** If it was changed meanwhile, nothing: then the next step finds that. */
-  async #adopt(place: Place, { text, fields }: SessionReply & { readonly kind: "foreign" }): Promise<void> {
+  async #adopt(call: Call, place: Place, { text, fields }: SessionReply & { readonly kind: "foreign" }): Promise<void> {
     const { idleMs, absoluteMs } = this.#settings;
-    await this.#send(ADOPT, [place.key], [text, String(idleMs), String(absoluteMs), ...flat(fields)], Number);
+    await this.#send(call, ADOPT, [place.key], [text, String(idleMs), String(absoluteMs), ...flat(fields)], Number);
   }
 
   /** Names a session in the index of its user. @returns the user's epoch */
-  #enrol(userId: string, handle: string, idleMs: number): Promise<string> {
+  #enrol(call: Call, userId: string, handle: string, idleMs: number): Promise<string> {
     const epoch = randomBytes(EPOCH_BYTES).toString("base64url");
     const args = [epoch, handle, String(idleMs), String(this.#settings.absoluteMs + MARGIN_MS)];
-    return this.#send(ENROL, this.#ofUser(userId), args, String);
+    return this.#send(call, ENROL, this.#ofUser(userId), args, String);
   }
 
   /** Takes a session out of the index of its user: a hint, too. @returns the epoch; `undefined` where that failed */
-  async #strike(userId: string, handle: string): Promise<string | null | undefined> {
+  async #strike(call: Call, userId: string, handle: string): Promise<string | null | undefined> {
     try {
-      return await this.#send(STRIKE, this.#ofUser(userId), [handle], (reply) => reply as string | null);
+      return await this.#send(call, STRIKE, this.#ofUser(userId), [handle], (reply) => reply as string | null);
     } catch (error) {
       moduleOf(this.#redis).report("sessions", error);
       return undefined;
@@ -327,12 +351,12 @@ export class SessionRecords {
   }
 
   /** One command suffices, but for a key of another type. */
-  async #read({ key }: Place): Promise<SessionReply> {
+  async #read(call: Call, { key }: Place): Promise<SessionReply> {
     try {
       return await this.#command(["HGETALL", key], { isReadOnly: true, decode: decodeHash });
     } catch (error) {
       if (!(error instanceof CommandError) || error.code !== "WRONG_TYPE") throw error;
-      return this.#run(EXAMINE, [key], []);
+      return this.#run(call, EXAMINE, [key], []);
     }
   }
 
@@ -350,14 +374,23 @@ export class SessionRecords {
     });
   }
 
-  #run(script: string, keys: readonly string[], args: readonly string[]): Promise<SessionReply> {
-    return moduleOf(this.#redis).runScript(script, keys, args, { decode: decodeReply });
+  #run(call: Call, script: string, keys: readonly string[], args: readonly string[]): Promise<SessionReply> {
+    return this.#send(call, script, keys, args, decodeReply);
   }
 
-  #send<T>(script: string, keys: readonly string[], args: readonly string[], decode: (reply: unknown) => T) {
-    return moduleOf(this.#redis).runScript(script, keys, args, { decode });
+  #send<T>(
+    call: Call,
+    script: string,
+    keys: readonly string[],
+    args: readonly string[],
+    decode: (reply: unknown) => T,
+  ): Promise<T> {
+    return moduleOf(this.#redis).runScript(script, keys, args, { decode, operation: `sessions.${call}` });
   }
 }
+
+/** For errors. */
+type Call = "create" | "read" | "touch" | "update" | "regenerate" | "destroy" | "destroyAll" | "list";
 
 type Removed = readonly [count: number, userId: string | null, epoch: string | null, to: string | null];
 

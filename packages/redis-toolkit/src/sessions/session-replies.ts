@@ -136,6 +136,6 @@ export function fieldsOfText(text: string): ReadonlyMap<string, string> {
     // Below.
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new DecodeError("the key does not hold a session", { operation: "EVALSHA" });
+    throw new DecodeError("the key does not hold a session", { operation: "sessions" });
   return new Map(Object.entries(value).map(([name, field]) => [name, JSON.stringify(field)]));
 }

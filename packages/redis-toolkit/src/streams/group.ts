@@ -218,7 +218,7 @@ export class ConsumerGroup<T> {
     const consumer = checkName("deleteConsumer(name)", name);
     const { ifPending = "drop" } = options;
     checkOneOf("deleteConsumer: ifPending", ifPending, ["drop", "keep"]);
-    if (ifPending === "keep") return this.#place.script(LEAVE, [this.name, consumer], Number);
+    if (ifPending === "keep") return this.#place.script("group.deleteConsumer", LEAVE, [this.name, consumer], Number);
     const held = await this.#place.send((key) => ["XGROUP", "DELCONSUMER", key, this.name, consumer], {
       decode: Number,
     });

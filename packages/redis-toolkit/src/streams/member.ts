@@ -55,7 +55,7 @@ export class GroupMember<T> {
   async join(start: "0" | "$"): Promise<"created" | "exists"> {
     await this.#place.expectNoEviction();
     try {
-      await this.#place.script(FORGET, [...this.#whoami, FORGET_AFTER_MS], Number);
+      await this.#place.script("consumer", FORGET, [...this.#whoami, FORGET_AFTER_MS], Number);
       return "exists";
     } catch (error) {
       if (!isLostGroup(error)) throw error;
@@ -91,15 +91,22 @@ export class GroupMember<T> {
 
   /** Moves an entry to the dead letters, if this consumer still holds it. */
   bury(id: EntryId, error: string): Promise<Pick<Taken<T>, "buried" | "deleted" | "problems">> {
-    return this.#place.scriptWithDead(BURY_FAILED, [...this.#whoami, id, error, this.#settings.maxDead], (reply) => {
-      const [buried, deleted, problems] = reply as readonly [readonly unknown[], number, readonly unknown[]];
-      return { buried: buried.length, deleted, problems: problems.map(String) };
-    });
+    return this.#place.scriptWithDead(
+      "consumer",
+      BURY_FAILED,
+      [...this.#whoami, id, error, this.#settings.maxDead],
+      (reply) => {
+        const [buried, deleted, problems] = reply as readonly [readonly unknown[], number, readonly unknown[]];
+        return { buried: buried.length, deleted, problems: problems.map(String) };
+      },
+    );
   }
 
   /** Entries that are being handled are not idle. @returns those that this consumer does not hold any more */
   renew(ids: readonly EntryId[]): Promise<readonly EntryId[]> {
-    return this.#place.script(RENEW, [...this.#whoami, ...ids], (reply) => (reply as readonly unknown[]).map(readId));
+    return this.#place.script("consumer", RENEW, [...this.#whoami, ...ids], (reply) =>
+      (reply as readonly unknown[]).map(readId),
+    );
   }
 
   /** Ends the consumer in Redis, unless it holds entries: they would be lost with it. */
@@ -114,7 +121,7 @@ export class GroupMember<T> {
   #take(which: "own" | "idle", after: EntryId): Promise<Taken<T>> {
     const { count, minIdleMs, maxDeliveries, maxDead } = this.#settings;
     const args = [...this.#whoami, which, after, count, minIdleMs, maxDeliveries, maxDead];
-    return this.#place.scriptWithDead(TAKE, args, readTaken<T>);
+    return this.#place.scriptWithDead("consumer", TAKE, args, readTaken<T>);
   }
 
   get #whoami(): readonly string[] {

@@ -71,22 +71,33 @@ export class StreamPlace {
   }
 
   /** Runs a script over the stream. */
-  script<R>(text: string, args: readonly (string | number)[], decode: (reply: unknown) => R): Promise<R> {
-    return this.#run(text, [this.key], args, decode);
+  script<R>(
+    operation: string,
+    text: string,
+    args: readonly (string | number)[],
+    decode: (reply: unknown) => R,
+  ): Promise<R> {
+    return this.#run(operation, text, [this.key], args, decode);
   }
 
   /** Runs a script over the stream and its dead letters. */
-  scriptWithDead<R>(text: string, args: readonly (string | number)[], decode: (reply: unknown) => R): Promise<R> {
-    return this.#run(text, [this.key, this.deadKey], args, decode);
+  scriptWithDead<R>(
+    operation: string,
+    text: string,
+    args: readonly (string | number)[],
+    decode: (reply: unknown) => R,
+  ): Promise<R> {
+    return this.#run(operation, text, [this.key, this.deadKey], args, decode);
   }
 
   #run<R>(
+    operation: string,
     text: string,
     keys: readonly string[],
     args: readonly (string | number)[],
     decode: (reply: unknown) => R,
   ): Promise<R> {
-    return this.module.runScript(text, keys, args.map(String), { replies: this.values, decode });
+    return this.module.runScript(text, keys, args.map(String), { replies: this.values, decode, operation });
   }
 }
 

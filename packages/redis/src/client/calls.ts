@@ -62,7 +62,7 @@ export class Calls {
   async #call(args: Args, options: CallOptions): Promise<unknown> {
     check(args);
     checkCall("call(args, options)", options, CALL_OPTIONS);
-    const origin = this.#originOf(options.operation ?? args[0]);
+    const origin = this.#originOf(options.operation ?? nameOf(args));
     const { queue } = this.#link;
     const endAt = queue.clock.now() + (options.deadlineMs ?? queue.deadlineMs);
     const { readRetries, random } = this.#settings;
@@ -98,14 +98,14 @@ export class Calls {
     checkKey("burst(key): key", key);
     const [first] = commands;
     if (first === undefined) return [];
-    const origin = this.#originOf(first[0]);
+    const origin = this.#originOf(nameOf(first));
     const send = sendOptions(key === undefined ? options : { ...options, key }, options.deadlineMs);
     try {
       const results = await this.#start<readonly unknown[]>(origin, options, (command, client) =>
         command.exchangeAll(client, commands, send),
       );
       return results.map((result, index) =>
-        result instanceof Error ? this.#fault(this.#originOf(commands[index]![0]), result) : result,
+        result instanceof Error ? this.#fault(this.#originOf(nameOf(commands[index]!)), result) : result,
       );
     } catch (error) {
       throw this.#fault(origin, error, options.signal);
@@ -189,8 +189,7 @@ export class Calls {
     });
   }
 
-  #originOf(name: Args[number] | undefined): Origin {
-    const operation = String(name).toUpperCase();
+  #originOf(operation: string): Origin {
     let origin = this.#origins.get(operation);
     if (origin !== undefined) return origin;
     if (this.#origins.size >= MAX_OPERATIONS) return OTHER;
@@ -256,6 +255,8 @@ function couldNotConnect(error: unknown): boolean {
   if (!(error instanceof BackendUnavailableError)) return false;
   return error.operation === "connect" || (!error.maybeExecuted && couldNotConnect(error.cause));
 }
+
+const nameOf = ([name]: Args): string => String(name).toUpperCase();
 
 const OTHER: Origin = Object.freeze({ tier: "redis", operation: "command" });
 

@@ -233,6 +233,8 @@ export interface ConnectionCounts {
 /** Commands to Redis, over sockets that are opened here and nowhere else. The same for every topology. */
 export interface RedisConnection extends Caller, AsyncDisposable {
   readonly protocol: 2 | 3;
+  /** Whether a type mapping can ask for whole numbers as text, exact beyond 2^53. Not over a client of ioredis. */
+  readonly hasExactNumbers: boolean;
   /** Whether keys lie on several servers: then the keys of one command must be of one slot. */
   readonly isCluster: boolean;
   /** Whether `state` is `up`: a command could be sent now. */

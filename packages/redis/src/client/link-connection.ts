@@ -77,6 +77,10 @@ export class LinkConnection implements RedisConnection {
     return this.#hold.link.protocol ?? this.#settings.protocol;
   }
 
+  get hasExactNumbers(): boolean {
+    return this.#hold.link.isIoRedis !== true;
+  }
+
   get isCluster(): boolean {
     return this.#hold.servers.isCluster;
   }

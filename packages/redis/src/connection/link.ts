@@ -15,8 +15,8 @@ export interface Link {
   readonly changesLink?: Link;
   /** The parts that keys of Redis are in, where there are several: the primaries of a cluster. */
   readonly parts?: Parts;
-  /** Whether tracking is out of the question, as over a client of ioredis. */
-  readonly receivesNoPushes?: boolean;
+  /** Over a client of ioredis: it drops pushes, and whole numbers are never text. */
+  readonly isIoRedis?: boolean;
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */

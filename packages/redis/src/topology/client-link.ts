@@ -54,7 +54,7 @@ export interface ClientLinkSettings extends LinkSettings, Pick<SessionSettings, 
  */
 export class ClientLink implements ObservableLink, TrackedConnection {
   readonly isDataConnection = true;
-  readonly receivesNoPushes: boolean;
+  readonly isIoRedis: boolean;
   readonly protocol: 2 | 3;
   readonly queue: CommandQueue;
   readonly tracking: ChangeNotifier | undefined;
@@ -75,7 +75,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   #closed: Promise<void> | undefined;
 
   constructor(client: RedisClientLike, settings: ClientLinkSettings) {
-    this.receivesNoPushes = (client as { readonly receivesNoPushes?: boolean }).receivesNoPushes === true;
+    this.isIoRedis = (client as { readonly isIoRedis?: boolean }).isIoRedis === true;
     this.protocol = protocolOf(client);
     const { link, identityGuard } = subscribedLink((aborted, prepare) => this.openDuplicate(aborted, prepare), {
       ...settings,

@@ -12,7 +12,7 @@ export const isIoRedis = (client: RedisClientLike | IoRedisClientLike): client i
  * RESP3, whose other replies it gives the shapes of RESP2.
  */
 export class IoRedisClient implements RedisClientLike {
-  readonly receivesNoPushes = true;
+  readonly isIoRedis = true;
   readonly #client: IoRedisClientLike;
   readonly #commands: IoRedisCommands;
   readonly #listeners: { event: string; listener: Listener; its: string; wrapped: Listener }[] = [];
