@@ -16,8 +16,7 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
-import type { BackendSettings, EntryBackend, KeyContent } from "./store/entry-backend.ts";
-import { HashBackend } from "./store/hash-backend.ts";
+import { EntryBackend, type BackendSettings, type KeyContent } from "./store/entry-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import {
@@ -40,7 +39,6 @@ import { LOAD_SCRIPTS } from "./connection/session.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
-import { StringBackend } from "./store/string-backend.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
 
 /** How entries are stored, the same for every connection. Immutable: each call returns a new builder. */
@@ -466,10 +464,7 @@ class Builder implements RedisBackendBuilder {
     checkCoherence(held, settings.coherence);
     const entries = this.#entrySettings(valueFormat, writes, alsoReads, held.link);
     const { layout, seal: its } = settings;
-    const backend =
-      layout === "string"
-        ? new StringBackend(held, { ...entries, layout })
-        : new HashBackend(held, { ...entries, layout });
+    const backend = new EntryBackend(held, { ...entries, layout });
     return defineBackend(its === undefined ? backend : sealed(backend, its));
   }
 

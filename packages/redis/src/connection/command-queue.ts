@@ -29,6 +29,9 @@ export interface RawClient {
   readonly lastRoute?: Route | undefined;
 }
 
+/** A command, or the arguments of a script. */
+export type Args = readonly (string | Buffer)[];
+
 /** Sends one command on a given connection. */
 export type Send = (args: readonly string[]) => Promise<unknown>;
 

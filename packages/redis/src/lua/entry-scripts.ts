@@ -1,9 +1,7 @@
 import { PLACEHOLDER, versionOf } from "./present.ts";
 import {
   announce,
-  behindLease,
   END_LEASE,
-  ofEntry,
   IS_BARE,
   put,
   readAny,
@@ -18,7 +16,6 @@ import {
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
 ${put(1)}`);
-export const WRITE_ALONE: Script = behindLease(WRITE);
 
 /**
  * Removes an entry, its lease and a placeholder: 1 when there was an entry. Its DEL is the change that is pushed. The
@@ -41,8 +38,7 @@ return type(held) == 'string' and string.sub(held, 1, 2) == ${PLACEHOLDER} and 0
  * Gives an entry another life and meta, if its version is ARGV[1]; `?` compares nothing, and wants one that is fresh by
  * `s` (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so does a lease.
  */
-export const TOUCH: Script = ofEntry(
-  script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
+export const TOUCH: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
 if e.err then return 0 end
 if ARGV[1] ~= '?' then
   if ${versionOf("e[2]", "e[3]")} ~= ARGV[1] then return 0 end
@@ -56,8 +52,7 @@ if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2)) end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH}
 ${announce()}
-return 1`),
-);
+return 1`);
 
 /**
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
@@ -104,4 +99,3 @@ end
 if e[3] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[3]), 1, 16)) end
 ${announce()}
 return 1`);
-export const MARK_STALE_ALONE: Script = behindLease(MARK_STALE);

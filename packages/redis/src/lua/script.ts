@@ -20,10 +20,6 @@ import { crypto } from "../primitives/crypto.ts";
 export interface Script {
   readonly text: string;
   readonly sha: string;
-  /** Runs over an entry alone, and does not get its lease. */
-  readonly isOfEntry?: boolean;
-  /** A DEL of the lease goes before it, in the same trip. */
-  readonly endsLease?: boolean;
 }
 
 export function script(text: string): Script {
@@ -35,29 +31,6 @@ export function script(text: string): Script {
     },
   };
 }
-
-/** The same script over an entry alone. */
-export const ofEntry = (given: Script): Script => ({
-  text: given.text,
-  get sha() {
-    return given.sha;
-  },
-  isOfEntry: true,
-});
-
-/**
- * The same script over an entry alone, behind a DEL of its lease, which Redis 7.0 would otherwise remember as read.
- * What happens in between does no harm: a lease that is taken there is over the former version of the entry, and stores
- * nothing.
- */
-export const behindLease = (given: Script): Script => ({
-  text: given.text,
-  get sha() {
-    return given.sha;
-  },
-  isOfEntry: true,
-  endsLease: true,
-});
 
 /** Where scripts announce changes, and their sender: a process skips its own announcements. */
 export interface Announcement {

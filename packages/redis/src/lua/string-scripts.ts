@@ -1,16 +1,5 @@
 import { IN_STRING } from "./present.ts";
-import {
-  announce,
-  behindLease,
-  END_LEASE,
-  ofEntry,
-  REFUSED,
-  script,
-  SIGNAL,
-  UNSTAGE,
-  WATCH,
-  type Script,
-} from "./script.ts";
+import { announce, END_LEASE, REFUSED, script, SIGNAL, UNSTAGE, WATCH, type Script } from "./script.ts";
 
 /** The steps of the string layout, where an entry is one string. Keys and last arguments as with hashes. */
 const PRESENT = IN_STRING.present("''");
@@ -56,7 +45,6 @@ return 1`;
 
 /** Stores an entry over anything that is there. ARGV: lifetime, freshness, value. */
 export const WRITE_STRING: Script = script(putString(1));
-export const WRITE_STRING_ALONE: Script = behindLease(WRITE_STRING);
 
 /** Removes an entry, its lease and a placeholder: 1 when there was an entry. */
 export const REMOVE_STRING: Script = script(`${PRESENT}
@@ -71,8 +59,7 @@ return was == '' and 0 or 1`);
  * Gives an entry of the version ARGV[1] another life and meta. ARGV: version, lifetime, freshness, meta. Its value
  * stays where it is, unless the meta has another length: then Redis moves it.
  */
-export const TOUCH_STRING: Script = ofEntry(
-  script(`${PRESENT}
+export const TOUCH_STRING: Script = script(`${PRESENT}
 if was == '' or was == '-' or was == '!' or was ~= ARGV[1] then return 0 end
 local at = 3 + #was
 local bytes = struct.unpack('>I2', redis.call('GETRANGE', KEYS[1], at + 12, at + 13))
@@ -89,8 +76,7 @@ end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH}
 ${announce()}
-return 1`),
-);
+return 1`);
 
 /**
  * Ends an entry's freshness: 1 when there was one. Both instants are in the value, before which stands another version
@@ -133,4 +119,3 @@ local version = string.sub(redis.sha1hex(was), 1, #was)
 redis.call('SETRANGE', KEYS[1], 3, version .. struct.pack('>I6I6', staleAt, endAt))
 ${announce()}
 return 1`);
-export const MARK_STRING_STALE_ALONE: Script = behindLease(MARK_STRING_STALE);

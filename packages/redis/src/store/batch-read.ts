@@ -1,34 +1,37 @@
 import type { StoredEntry } from "@hotset/core";
-import { Command, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
-import { isWrongType, overdue, type Origin } from "../primitives/faults.ts";
-import type { EntryFields } from "./entry-fields.ts";
+import { Command, type CommandQueue, type Route } from "../connection/command-queue.ts";
+import { overdue, type Origin } from "../primitives/faults.ts";
 
-export interface BatchRead {
-  readonly queue: CommandQueue;
-  readonly client: RawClient;
-  readonly origin: Origin;
-  readonly decode: (fields: EntryFields, ttlMs: number) => StoredEntry | undefined;
-  /** The error for the caller. */
-  readonly fault: (error: unknown) => unknown;
+/** Where a read ends: calls either, once. */
+export interface Ends<T> {
+  done(result: T): void;
+  fail(error: unknown): void;
 }
 
 /** One result for each key: an error where it could not be read. */
 export type BatchAnswer = readonly (StoredEntry | Error | undefined)[];
 
-/** Many reads that are sent together and settle as one: a promise for each would cost more than its commands. */
-export function readTogether(entryKeys: readonly string[], batch: BatchRead): Promise<BatchAnswer> {
-  const { queue, client, origin } = batch;
+/**
+ * Many reads that are sent together and settle as one: a promise for each would cost more than its commands.
+ *
+ * @param read sends the commands of one, and returns their number.
+ */
+export function readTogether(
+  count: number,
+  { queue, origin }: Pick<BatchCall, "queue" | "origin">,
+  read: (index: number, ends: Ends<StoredEntry | undefined>) => number,
+): Promise<BatchAnswer> {
   const routes: (Route | undefined)[] = [];
-  const command = new BatchCommand(entryKeys.length, { queue, origin, serverOf: (i) => routes[i]?.server });
-  entryKeys.forEach((entryKey, i) => {
-    const done = (entry: StoredEntry | undefined): void => command.arrived(i, entry);
-    readOne(entryKey, batch, done, (error) => {
-      if (isWrongType(error)) done(undefined);
-      else command.failed(i, batch.fault(error) as Error);
+  const command = new BatchCommand(count, { queue, origin, serverOf: (i) => routes[i]?.server });
+  let sent = 0;
+  for (let i = 0; i < count; i += 1) {
+    sent += read(i, {
+      done: (entry) => command.arrived(i, entry),
+      fail: (error) => command.failed(i, error as Error),
     });
-    routes.push(client.lastRoute);
-  });
-  command.sent(2 * entryKeys.length);
+    routes.push(queue.client!.lastRoute);
+  }
+  command.sent(sent);
   return command.promise;
 }
 
@@ -139,45 +142,4 @@ class BatchCommand extends Command<BatchAnswer> {
     const { deadlineMs, server: ofAll } = this.#queue;
     return overdue(this.origin, deadlineMs, { isSent: this.isSent, server: server ?? ofAll?.() });
   }
-}
-
-/**
- * Calls either `done` or `fail`, once. PTTL first: the other way round an entry that expires in between would be read
- * as one without expiry.
- */
-function readOne(
-  entryKey: string,
-  { queue, client, decode }: BatchRead,
-  done: (entry: StoredEntry | undefined) => void,
-  fail: (error: unknown) => void,
-): void {
-  const ttl = client.sendCommand(["PTTL", entryKey]);
-  let ttlMs: number | undefined;
-  ttl.then(
-    (reply) => {
-      queue.replied();
-      ttlMs = reply as number;
-    },
-    () => queue.replied(),
-  );
-  const receive = (reply: unknown): void => {
-    let entry: StoredEntry | undefined;
-    try {
-      entry = decode(reply as EntryFields, ttlMs!);
-    } catch (error) {
-      return fail(error);
-    }
-    done(entry);
-  };
-  client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]).then(
-    (reply) => {
-      queue.replied();
-      if (ttlMs !== undefined) receive(reply);
-      else ttl.then(() => receive(reply), fail);
-    },
-    (error: unknown) => {
-      queue.replied();
-      fail(error);
-    },
-  );
 }

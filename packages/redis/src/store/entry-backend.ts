@@ -11,20 +11,22 @@ import {
   type StoredEntry,
   type TagVersions,
 } from "@hotset/core";
-import type { BatchAnswer, BatchCall } from "./batch-read.ts";
+import { readInParts, readTogether, type BatchAnswer, type Ends } from "./batch-read.ts";
+import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
 import { text } from "../primitives/option-checks.ts";
-import { Command, Further } from "../connection/command-queue.ts";
-import type { WriteIds } from "./entry-fields.ts";
+import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
+import { hashes, writeIdOf, type WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
-import { OverBoth, type EntryCommand, type LeaseCommands, type PlainCommands } from "./leases.ts";
+import { RedisLeases } from "./leases.ts";
 import { closedLink, type Link } from "../connection/link.ts";
 import type { Announcement, Script } from "../lua/script.ts";
-import { Sender, type Operation } from "./sender.ts";
-import { NOTHING_STAGED, type StagedEntry } from "./staged-entry.ts";
-import { isPlaceholder, MARK_BYTES } from "./string-entry.ts";
+import { SERVER_TIME } from "../lua/string-scripts.ts";
+import { ServerClocks } from "./server-clock.ts";
+import { over, Steps, type Plain, type Step } from "./steps.ts";
+import { STRINGS } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
-import type { Origin } from "../primitives/faults.ts";
+import { isWrongType, type Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 export interface BackendSettings {
@@ -66,22 +68,16 @@ export interface KeyContent {
   readonly isPlaceholder: boolean;
 }
 
-/** The content of the key of an entry: `unknown` where the look at it was refused, for want of memory say. */
-export type Found = "entry" | "placeholder" | "nothing" | "unknown";
-
-/** How a layout looks whether there is an entry to remove. */
-export interface Removal {
-  /** A command that Redis counts as no read, so that it remembers no key. Without the key, which is its second word. */
-  readonly look: readonly [name: string, ...more: string[]];
-  readonly was: (reply: unknown) => Found;
-  /** Does the same in one step. */
-  readonly script: Script;
+/** Where a read is sent. */
+interface Connection {
+  readonly client: RawClient;
+  readonly queue: CommandQueue;
 }
 
 const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
-/** What all layouts share: how a backend is described, connected and closed, and how it sends commands and scripts. */
-export abstract class EntryBackend extends Sender implements Backend {
+/** Entries in Redis, in the layout of a codec: how a backend is described, connected and closed, and what it sends. */
+export class EntryBackend extends Steps implements Backend {
   readonly label: string;
   readonly format: Format;
   readonly compressor: Compressor;
@@ -96,19 +92,19 @@ export abstract class EntryBackend extends Sender implements Backend {
   readonly batch: Batch;
   readonly parts?: Parts;
   readonly keepsMeta: boolean;
-  abstract readonly leases: Leases;
+  readonly leases: Leases;
   readonly tagVersions?: TagVersions;
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
   readonly keepsKeys: boolean;
-  protected readonly leaseCommands: LeaseCommands;
-  protected readonly keys: RedisKeys;
   protected readonly announce: Announcement;
+  /** Where instants are by the clocks of the servers. */
+  readonly #clocks: ServerClocks | undefined;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
 
   constructor(hold: BackendHold, settings: BackendSettings) {
-    super(settings.label, hold.link);
+    super(settings.label, hold.link, layoutOf(settings), settings);
     this.label = settings.label;
     this.format = settings.format;
     this.compressor = settings.compressor;
@@ -120,7 +116,6 @@ export abstract class EntryBackend extends Sender implements Backend {
     this.maxDecodedBytes = settings.maxDecodedBytes;
     this.#release = hold.release;
     this.#settings = settings;
-    this.keys = settings.keys;
     if (settings.coherence !== undefined)
       this.coherence = new RedisCoherence(hold.link, {
         ...settings.coherence,
@@ -131,7 +126,13 @@ export abstract class EntryBackend extends Sender implements Backend {
     else if (hold.link.readsFromReplicas === true) this.readsLag = true;
     this.announce = settings.announce ?? this.coherence?.announcement ?? NO_ANNOUNCEMENT;
     this.keepsKeys = settings.keys.isBare;
-    this.keepsMeta = settings.layout !== "plain";
+    this.keepsMeta = this.layout.hasVersions;
+    if (this.layout.isTimed)
+      this.#clocks = new ServerClocks(
+        () => this.link,
+        settings.epochMs,
+        (entryKey, note) => this.#askForTime(entryKey, note),
+      );
     if (this.keepsMeta)
       this.tagVersions = new RedisTagVersions(
         (args, script) => this.#sendTagCommand(args, script),
@@ -141,15 +142,19 @@ export abstract class EntryBackend extends Sender implements Backend {
       );
     const { parts } = hold.link;
     if (parts !== undefined) this.parts = { names: () => parts.names(), of: (key) => this.#partOf(parts, key) };
-    this.batch = { read: (keys) => this.readMany(keys) };
-    this.leaseCommands = {
-      run: (...given) => this.script(...given),
-      confirm: (...asked) => this.#confirm(...asked),
-      runPlain: (plain) => this.runPlain(plain),
-      counted: (...given) => this.#counted(...given),
+    this.batch = { read: (keys) => this.#readMany(keys) };
+    const commands = {
+      run: <T>(step: Step<T>) => this.run(step),
+      confirm: <T>(key: string, question: Question<T>) => this.#confirm(key, question),
+      counted: <T>(key: string, change: () => Promise<T>, done: (result: T) => OwnChange | undefined) =>
+        this.#counted(key, change, done),
       mayPlace: () => this.#mayPlace(),
+      announces: this.announce.channel !== "",
       now: () => this.link.queue.clock.now(),
+      timeAt: (key: string) => this.#timeAt(key),
+      epochMs: settings.epochMs,
     };
+    this.leases = new RedisLeases(commands, this.layout, settings);
   }
 
   #partOf(parts: Parts, key: string): string {
@@ -161,26 +166,168 @@ export abstract class EntryBackend extends Sender implements Backend {
     }
   }
 
-  abstract read(key: string): Promise<StoredEntry | undefined>;
-  abstract write(key: string, entry: StoredEntry): Promise<void>;
-  abstract remove(key: string): Promise<DeleteStatus>;
-  abstract markStale(key: string): Promise<"stale" | "missing">;
-  /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
-  protected abstract readMany(keys: readonly string[]): Promise<BatchAnswer>;
-  /** For reads of many keys. Replicas answer for keys in turn, so then nothing is known before a read is sent. */
-  protected batchOf(keys: readonly string[]): BatchCall {
-    const { queue, readsFromReplicas } = this.link;
-    const parts = readsFromReplicas === true ? undefined : this.parts;
-    return { queue, origin: this.origins.read, serverOf: (i) => parts?.of(keys[i]!) };
+  read(key: string): Promise<StoredEntry | undefined> {
+    let entryKey: string;
+    try {
+      entryKey = this.keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { queue } = this.link;
+    const { client } = queue;
+    const command = queue.begin<StoredEntry | undefined>(this.origins.read);
+    const read = this.layout.read(entryKey);
+    if (client === undefined || queue.inFlight >= queue.maxInFlight) {
+      this.link.admit(command, (ready) =>
+        command.sent(this.#transmit(entryKey, read, { client: ready, queue }, command)),
+      );
+      return command;
+    }
+    // Sent from this frame: it is the hot path.
+    const receive = this.#receiver(entryKey, read, { client, queue }, command);
+    for (const args of read.commands) receive(client.sendCommand(args));
+    command.sent(read.commands.length);
+    return command;
   }
 
-  /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
-  protected abstract stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined;
+  /** @returns how many commands were sent. */
+  #transmit<T>(entryKey: string, read: Read<T>, by: Connection, ends: Ends<T>): number {
+    const receive = this.#receiver(entryKey, read, by, ends);
+    for (const args of read.commands) receive(by.client.sendCommand(args));
+    return read.commands.length;
+  }
+
+  /**
+   * Receives the replies to the commands of a read, all of which are sent before the first arrives. In a cluster one
+   * may be redirected, and another overtake it. The server is asked for its time first, where it has to be.
+   */
+  #receiver<T>(
+    entryKey: string,
+    { commands, decode, needsTime }: Read<T>,
+    { client, queue }: Connection,
+    ends: Ends<T>,
+  ): (reply: Promise<unknown>) => void {
+    const clock = this.#clocks?.of(entryKey, client);
+    const replies: unknown[] = [];
+    let sent = 0;
+    let open = commands.length;
+    const answer = (): void => {
+      let result: T;
+      try {
+        result = decode(replies, clock === undefined ? this.#settings.epochMs : () => clock.latestMs);
+      } catch (error) {
+        return ends.fail(error);
+      }
+      ends.done(result);
+    };
+    const failed = (error: unknown): void => {
+      queue.replied();
+      if (open === 0) return;
+      open = 0;
+      // A key of another type is a miss; MGET has no such error.
+      if (isWrongType(error)) ends.done(undefined as T);
+      else ends.fail(this.fault(this.origins.read, error));
+    };
+    return (reply) => {
+      const index = sent++;
+      reply.then((value) => {
+        queue.replied();
+        replies[index] = value;
+        if (open === 0 || --open !== 0) return;
+        if (clock === undefined || clock.counts(client) || needsTime?.(replies) !== true) return answer();
+        this.#clocks!.ask(clock, entryKey, client).then(answer, (error: unknown) => ends.fail(error));
+      }, failed);
+    };
+  }
+
+  async write(key: string, entry: StoredEntry): Promise<void> {
+    const { layout } = this;
+    const version = writeIdOf(entry, this.#settings.writeIds);
+    const args = layout.encode(entry, version, this.#timeAt(key));
+    if (args === undefined)
+      return this.run({ operation: "remove", key, script: layout.scripts.remove, args: [], interpret: ignore });
+    const set = this.isPlain ? layout.set?.(args) : undefined;
+    const plain: Plain<void> | undefined = set && {
+      // SET is no read, and Redis pushes the next change of what was read: that has to be this entry.
+      commands: (entryKey, lease) => [["DEL", lease], over(entryKey, set), over(entryKey, layout.version().command)],
+      settled: ([, written, head]) => {
+        // Refused, for want of memory say: the script removes the former entry.
+        if (written instanceof Error) return new Further(args);
+        if (layout.version().interpret(head) !== version) this.coherence?.changed(key);
+        return undefined;
+      },
+    };
+    const { write: script } = layout.scripts;
+    return this.run({ operation: "write", key, script, over: "behindLease", args, interpret: ignore, plain });
+  }
+
+  /** Epoch milliseconds for what is written. */
+  #timeAt(key: string): number | undefined {
+    return this.#clocks === undefined ? this.#settings.epochMs() : this.#clocks.earliestMs(this.keys.entry(key));
+  }
+
+  #askForTime(entryKey: string, note: (time: unknown) => void): Promise<void> {
+    return this.send(this.origins.read, this.scriptCommand(SERVER_TIME, [entryKey], []), note, { script: SERVER_TIME });
+  }
+
+  /**
+   * Removes an entry, its lease and a placeholder by two commands in one trip. Where there was no entry, the script
+   * reports the change in a second one: to the holder of a lease, and to processes that keep a value which Redis
+   * refused to store.
+   */
+  remove(key: string): Promise<DeleteStatus> {
+    const { layout } = this;
+    const plain: Plain<DeleteStatus> = {
+      commands: (entryKey, lease) => [layout.look(entryKey), ["DEL", entryKey, lease]],
+      settled: ([looked, count]) => {
+        const found = layout.was(looked);
+        if (found === "nothing" && count !== 2) return new Further([]);
+        return found === "entry" || (found !== "placeholder" && count !== 0) ? "deleted" : "missing";
+      },
+    };
+    return this.run({
+      operation: "remove",
+      key,
+      script: layout.scripts.remove,
+      args: [],
+      interpret: (count) => (count === 1 ? "deleted" : "missing"),
+      plain: this.keys.isBare || this.announce.channel !== "" ? undefined : plain,
+    });
+  }
+
+  markStale(key: string): Promise<"stale" | "missing"> {
+    const { markStale: script } = this.layout.scripts;
+    const interpret = (count: unknown): "stale" | "missing" => (count === 1 ? "stale" : "missing");
+    return this.run({ operation: "markStale", key, script, over: "behindLease", args: [], interpret });
+  }
+
+  /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
+  async #readMany(keys: readonly string[]): Promise<BatchAnswer> {
+    if (keys.length === 0) return [];
+    const { queue, readsFromReplicas } = this.link;
+    const entryKeys = keys.map((key) => this.keys.entry(key));
+    // In a cluster one command takes the keys of one slot alone.
+    const all = this.parts === undefined ? this.layout.readMany?.(entryKeys) : undefined;
+    if (all !== undefined)
+      return this.begin<BatchAnswer>((client, command, queue) =>
+        command.sent(this.#transmit(entryKeys[0]!, all, { client, queue }, command)),
+      );
+    const { client } = queue;
+    if (client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
+      return readTogether(keys.length, { queue, origin: this.origins.read }, (i, ends) =>
+        this.#transmit(entryKeys[i]!, this.layout.read(entryKeys[i]!), { client, queue }, ends),
+      );
+    // Replicas answer for keys in turn, so then nothing is known before a read is sent.
+    const parts = readsFromReplicas === true ? undefined : this.parts;
+    const serverOf = (i: number): string | undefined => parts?.of(keys[i]!);
+    return readInParts(keys, { queue, origin: this.origins.read, serverOf }, (key) => this.read(key));
+  }
 
   /** Sends each command that a read takes. */
-  protected async mayRead(key: string): Promise<void> {
+  async #mayRead(key: string): Promise<void> {
     await this.#sendTagCommand(["MGET", this.keys.entry(key)], undefined);
     await this.read(key);
+    if (this.#clocks !== undefined) await this.#askForTime(this.keys.entry(key), ignore);
   }
 
   protected override fault(origin: Origin, error: unknown): unknown {
@@ -189,7 +336,7 @@ export abstract class EntryBackend extends Sender implements Backend {
     // A user that may not write is refused pins of tags, and receives all changes of what it reads.
     const command = /^NOPERM .* '(.*)' command/i.exec(message)?.[1];
     if (command !== undefined && (origin === this.origins.read || (origin === this.origins.tags && command === "mget")))
-      this.coherence?.forbidden(failure, () => this.mayRead("rights"));
+      this.coherence?.forbidden(failure, () => this.#mayRead("rights"));
     return failure;
   }
 
@@ -241,129 +388,6 @@ export abstract class EntryBackend extends Sender implements Backend {
     await this.#release();
   }
 
-  /** Goes on with the key in Redis. One that is refused rejects the call. */
-  protected at<T>(key: string, goOn: (entryKey: string) => Promise<T>): Promise<T> {
-    let entryKey: string;
-    try {
-      entryKey = this.keys.entry(key);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return goOn(entryKey);
-  }
-
-  /** Runs a script over an entry, and its lease unless it is of an entry alone. */
-  protected script<T>(
-    operation: Operation,
-    script: Script,
-    key: string,
-    args: readonly (string | Buffer)[],
-    interpret: (reply: unknown) => T | Further,
-  ): Promise<T> {
-    return this.at(key, (entryKey) => this.#scriptAt(operation, script, entryKey, args, interpret));
-  }
-
-  #scriptAt<T>(
-    operation: Operation,
-    script: Script,
-    entryKey: string,
-    args: readonly (string | Buffer)[],
-    interpret: (reply: unknown) => T | Further,
-  ): Promise<T> {
-    const lease = this.keys.lease(entryKey);
-    // Without a prefix scripts know by the lease that they must spare keys of other programs.
-    const isOverEntry = script.isOfEntry === true && !this.keys.isBare;
-    const keys = isOverEntry ? [entryKey] : [entryKey, lease];
-    if (operation === "release") keys.push(this.keys.freed(entryKey));
-    const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] =>
-      this.scriptCommand(script, over, given);
-    const staged = this.stage(args, () => this.keys.staged(entryKey, this.#settings.writeIds()));
-    const first = isOverEntry && script.endsLease === true ? [["DEL", lease]] : undefined;
-    if (staged !== undefined && isOverEntry) keys.push(lease);
-    const again = (reply: unknown): T | Further => {
-      if (staged !== undefined && reply === NOTHING_STAGED) return new Further(command(args, keys));
-      const result = interpret(reply);
-      if (!(result instanceof Further)) return result;
-      return new Further(command(result.args, result instanceof OverBoth ? [entryKey, lease] : keys));
-    };
-    if (staged === undefined) {
-      return this.send(this.origins[operation], command(args, keys), again, { script, before: first });
-    }
-    const { commands: before } = staged;
-    return this.send(this.origins[operation], command(staged.args, [...keys, staged.key]), again, { script, before });
-  }
-
-  /**
-   * Removes an entry, its lease and a placeholder by two commands in one trip. Where there was no entry, the script
-   * reports the change in a second one: to the holder of a lease, and to processes that keep a value which Redis
-   * refused to store.
-   */
-  protected removed(key: string, { look, was, script }: Removal): Promise<DeleteStatus> {
-    const status = (isDeleted: boolean): DeleteStatus => (isDeleted ? "deleted" : "missing");
-    if (this.keys.isBare || this.announce.channel !== "")
-      return this.script("remove", script, key, [], (count) => status(count === 1));
-    return this.at(key, (entryKey) => {
-      const keys = [entryKey, this.keys.lease(entryKey)];
-      const [name, ...more] = look;
-      let found: Found = "nothing";
-      let byScript = false;
-      const interpret = (count: unknown): DeleteStatus | Further => {
-        if (byScript) return status(count === 1);
-        if (found === "nothing" && count !== 2) {
-          byScript = true;
-          return new Further(this.scriptCommand(script, keys, []));
-        }
-        return status(found === "entry" || (found !== "placeholder" && count !== 0));
-      };
-      return this.send(this.origins.remove, ["DEL", ...keys], interpret, {
-        script,
-        before: [[name, entryKey, ...more]],
-        onBefore: (reply) => {
-          found = was(reply);
-        },
-      });
-    });
-  }
-
-  /** Whether a write ends the lease by a command of its own: where versions are compared, and nothing is announced. */
-  protected get isPlain(): boolean {
-    return this.keepsMeta && this.announce.channel === "" && !this.keys.isBare;
-  }
-
-  protected runPlain<T>(plain: PlainCommands<T>): Promise<T> {
-    return this.at(plain.key, (entryKey) => this.#runPlain(entryKey, plain));
-  }
-
-  /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */
-  #runPlain<T>(entryKey: string, plain: PlainCommands<T>): Promise<T> {
-    const { operation, script, args, interpret } = plain;
-    const lease = this.keys.lease(entryKey);
-    const byScript = (given: readonly (string | Buffer)[]): Further =>
-      new Further(this.scriptCommand(script, [entryKey, lease], given));
-    const replies: unknown[] = [];
-    let isPlain = true;
-    const next = (reply: unknown): T | Further => {
-      if (isPlain) {
-        isPlain = false;
-        replies.push(reply);
-        const settled = plain.settled(replies);
-        return settled instanceof Further ? byScript(settled.args) : settled;
-      }
-      const result = interpret(reply);
-      return result instanceof Further ? byScript(result.args) : result;
-    };
-    const [last, ...more] = plain.last;
-    return this.send(this.origins[operation], [last, entryKey, ...more], next, {
-      script,
-      before: plain.before.map(([over, [name, ...rest]]) => [name, over === "lease" ? lease : entryKey, ...rest]),
-      onBefore: (reply) => replies.push(reply),
-      onWrongType: () => {
-        isPlain = false;
-        return byScript(args);
-      },
-    });
-  }
-
   /**
    * Not where keys are those of other programs: to their commands for hashes a placeholder is a key of another type.
    * Nor where another connection is pushed every change of a key: there an own one is not known from that of another
@@ -383,46 +407,23 @@ export abstract class EntryBackend extends Sender implements Backend {
     return call;
   }
 
-  /** Name and arguments of the command that runs a script. */
-  protected scriptCommand(
-    script: Script,
-    keys: readonly string[],
-    args: readonly (string | Buffer)[],
-  ): (string | Buffer)[] {
-    const { channel, sender } = this.announce;
-    // At its size at once: spread, it would grow twice on the way.
-    const command: (string | Buffer)[] = ["EVALSHA", script.sha, String(keys.length)];
-    return command.concat(keys, args, [channel, sender]);
-  }
-
   #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
     this.coherence?.noteTagsInUse(args);
     return this.send(this.origins.tags, args, asIs, { script });
   }
 
   /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
-  #confirm<T>(
-    command: EntryCommand,
-    key: string,
-    interpret: (reply: unknown) => T | Further,
-    onWrongType?: () => Further | undefined,
-  ): Promise<T> {
+  #confirm<T>(key: string, { command, interpret, onWrongType }: Question<T>): Promise<T> {
     const mode = this.coherence?.mode;
     const isTracking = mode === "tracking" && this.coherence!.hasListeners;
     const link = isTracking ? (this.link.changesLink ?? this.link) : this.link;
     const reply = this.at(key, (entryKey) => {
-      const over = (given: Further["args"]): (string | Buffer)[] => given.toSpliced(1, 0, entryKey);
-      const again = (given: unknown): T | Further => {
-        const result = interpret(given);
-        return result instanceof Further ? new Further(over(result.args)) : result;
-      };
-      const sending = onWrongType && {
-        onWrongType: () => {
-          const further = onWrongType();
-          return further && new Further(over(further.args));
-        },
-      };
-      return this.send(this.origins.confirm, over(command), again, { link, ...sending });
+      const again = <R>(result: R | Further): R | Further =>
+        result instanceof Further ? new Further(over(entryKey, result.args)) : result;
+      return this.send(this.origins.confirm, over(entryKey, command), (given) => again(interpret(given)), {
+        link,
+        ...(onWrongType && { onWrongType: () => again(onWrongType()) }),
+      });
     });
     if (mode !== "pubsub") return reply;
     const both = this.link.queue.begin<T>(this.origins.confirm);
@@ -436,3 +437,8 @@ export abstract class EntryBackend extends Sender implements Backend {
 }
 
 const asIs = (reply: unknown): unknown => reply;
+
+function layoutOf({ layout, keys }: BackendSettings): EntryLayout {
+  if (layout === "string") return STRINGS;
+  return hashes(layout, layout === "full" && keys.isBare ? "shared" : layout);
+}

@@ -1,4 +1,9 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { Further } from "../connection/command-queue.ts";
+import { HASH_SCRIPTS } from "../lua/all-scripts.ts";
+import { isWrongType } from "../primitives/faults.ts";
+import { isPlaceholder, NOTHING, type EntryLayout, type Question } from "./entry-layout.ts";
+import { stageHash } from "./staged-entry.ts";
 
 /**
  * An entry in Redis is a hash. docs/reference/redis-layout.md describes its fields byte by byte.
@@ -208,3 +213,65 @@ function freshnessLeft(staleAt: Buffer | null, expiresInMs: number, nowMs: () =>
 
 const asBuffer = (bytes: Uint8Array): Buffer =>
   bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Entries in Redis as hashes. A read is two plain commands in one tick. */
+export function hashes(layout: HashLayout, written: WrittenLayout = layout): EntryLayout {
+  return {
+    scripts: HASH_SCRIPTS,
+    hasVersions: layout === "full",
+    isTimed: false,
+    read: (entryKey) => ({
+      // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
+      commands: [
+        ["PTTL", entryKey],
+        ["HMGET", entryKey, "d", "s", "m", "w"],
+      ],
+      decode: ([ttlMs, fields], nowMs) => decodeEntry(fields as EntryFields, ttlMs as number, nowMs, layout),
+    }),
+    // It removes all that entries consist of. Any other type is a placeholder, or no entry either.
+    look: (entryKey) => ["HDEL", entryKey, "d", "s", "m", "w"],
+    was: (reply) => {
+      if (reply instanceof Error) return isWrongType(reply) ? "placeholder" : "unknown";
+      return reply === 0 ? "nothing" : "entry";
+    },
+    encode: (entry, version, nowMs) => encodeEntry(entry, written, nowMs!, version),
+    encodeLife: (life, version, nowMs) => {
+      const args = encodeEntry({ ...life, data: NOTHING }, written, nowMs, version);
+      return args && [args[0], ...args.slice(3)];
+    },
+    version,
+    changed: (ttlMs, fields, nowMs) => {
+      const read = fields as EntryFields;
+      return (
+        decodeEntry(read, ttlMs as number, nowMs, layout) ?? {
+          version: versionIn(read[2]) ?? versionOf(read[3]),
+          isOver: ttlMs === 0 || ttlMs === 1,
+        }
+      );
+    },
+    stage: stageHash,
+  };
+}
+
+/** In the head of `m`; for an entry of the former layout in `w`. A string is a placeholder, or another program's. */
+function version(): Question<string> {
+  let isString = false;
+  let isFormer = false;
+  return {
+    command: ["HGET", "m"],
+    interpret: (reply) => {
+      if (isString) return reply === null || isPlaceholder(reply as Buffer) ? "" : "!";
+      if (typeof reply === "number") return reply === 0 ? "" : NO_VERSION;
+      if (isFormer) return reply === null ? new Further(["HLEN"]) : versionOf(reply as Buffer);
+      const found = versionIn(reply as Buffer | null);
+      if (found !== undefined) return found;
+      isFormer = true;
+      return new Further(["HGET", "w"]);
+    },
+    onWrongType: () => {
+      if (isString) return undefined;
+      isString = true;
+      return new Further(["GET"]);
+    },
+  };
+}

@@ -1,8 +1,9 @@
 import type { StoredEntry } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Further } from "../connection/command-queue.ts";
-import { HashLeases } from "./hash-leases.ts";
-import type { PlainCommand, RedisLeases } from "./leases.ts";
+import { hashes } from "./entry-fields.ts";
+import { RedisLeases } from "./leases.ts";
+import { over } from "./steps.ts";
 import { HASH_LEASES } from "../lua/lease-scripts.ts";
 
 const NOW = 1_700_000_000_000;
@@ -35,17 +36,22 @@ async function converse<T>(
   }
 }
 
-const said = ([name, ...more]: PlainCommand, key: string): string => [name, key, ...more].join(" ");
-
 const open = (layout: "full" | "plain", isShared = false): RedisLeases =>
-  new HashLeases(
+  new RedisLeases(
     {
-      run: (operation, script, key, args, interpret) =>
-        converse(args, interpret, (given) =>
-          sent.push([operation, NAMES.get(script.text), script.isOfEntry ? key : `${key}+lease`, ...given].join(" ")),
-        ),
-      confirm: async (command, key, interpret, onWrongType) => {
-        const send = (args: readonly (string | Buffer)[]): unknown => sent.push(said(args as PlainCommand, key));
+      run: ({ operation, key, script, over: its, args, interpret, plain }) => {
+        const asked = (on: string) => (given: readonly (string | Buffer)[]) =>
+          sent.push([operation, NAMES.get(script.text), on, ...given].join(" "));
+        if (plain === undefined) return converse(args, interpret, asked(its === "entry" ? key : `${key}+lease`));
+        const answers = plain.commands(key, "lease").map((command) => {
+          sent.push(command.join(" "));
+          return replies.shift();
+        });
+        const settled = plain.settled(answers);
+        return settled instanceof Further ? converse(settled.args, interpret, asked(key)) : Promise.resolve(settled);
+      },
+      confirm: async (key, { command, interpret, onWrongType }) => {
+        const send = (args: readonly (string | Buffer)[]): unknown => sent.push(over(key, args).join(" "));
         try {
           return await converse(command, interpret, send);
         } catch (error) {
@@ -54,23 +60,15 @@ const open = (layout: "full" | "plain", isShared = false): RedisLeases =>
           return converse(further.args, interpret, send);
         }
       },
-      runPlain: (plain) => {
-        const commands = [...plain.before, ["entry", plain.last] as const];
-        const answers = commands.map(([over, command]) => {
-          sent.push(said(command, over === "entry" ? plain.key : "lease"));
-          return replies.shift();
-        });
-        const settled = plain.settled(answers);
-        if (!(settled instanceof Further)) return Promise.resolve(settled);
-        return converse(settled.args, plain.interpret, (given) =>
-          sent.push([plain.operation, NAMES.get(plain.script.text), plain.key, ...given].join(" ")),
-        );
-      },
       counted: (_, change) => change(),
       mayPlace: () => !isShared,
+      announces: false,
       now: () => now,
+      timeAt: () => NOW,
+      epochMs: () => NOW,
     },
-    { layout, leaseMs: 2_000, writeIds: () => "new", epochMs: () => NOW },
+    hashes(layout),
+    { leaseMs: 2_000, writeIds: () => "new" },
   );
 
 beforeEach(() => {

@@ -1,12 +1,13 @@
 import { InvalidArgumentError, type Leases, type StoredEntry } from "@hotset/core";
-import { Further } from "../connection/command-queue.ts";
-import type { LeaseScripts } from "../lua/lease-scripts.ts";
+import { Further, type Args } from "../connection/command-queue.ts";
 import { MAX_LEASE_MS } from "../lua/lease-scripts.ts";
-import { ofEntry, type Script } from "../lua/script.ts";
 import { isWrongType } from "../primitives/faults.ts";
+import { ignore } from "../primitives/ignore.ts";
+import { placeholder, type EntryLayout, type Question, type StoredLife } from "./entry-layout.ts";
 import type { OwnChange } from "./coherence.ts";
-import type { WriteIds } from "./entry-fields.ts";
-import { placeholder } from "./string-entry.ts";
+import { writeIdOf, type WriteIds } from "./entry-fields.ts";
+import { isStaged } from "./staged-entry.ts";
+import { over, type Step } from "./steps.ts";
 
 export { MAX_LEASE_MS };
 
@@ -15,74 +16,28 @@ export interface LeaseSettings {
   readonly writeIds: WriteIds;
 }
 
-/** Asks for the same script, over the entry and its lease. */
-export class OverBoth extends Further {}
-
 /** The part of a backend that its leases use. */
 export interface LeaseCommands {
-  /** Runs a script over the entry of `key`, and its lease unless it is of an entry alone. */
-  run<T>(
-    operation: "acquire" | "renew" | "store" | "release",
-    script: Script,
-    key: string,
-    args: readonly (string | Buffer)[],
-    /** May ask for the same script with other arguments. */
-    interpret: (reply: unknown) => T | Further,
-  ): Promise<T>;
-  /** Sends one plain command over the entry of `key`, on the connection that receives changes. */
-  confirm<T>(
-    command: EntryCommand,
-    key: string,
-    /** May ask for another command over the same entry. */
-    interpret: (reply: unknown) => T | Further,
-    /** Asks for one where the key is of another type. @default that is an error */
-    onWrongType?: () => Further | undefined,
-  ): Promise<T>;
-  runPlain<T>(plain: PlainCommands<T>): Promise<T>;
+  run<T>(step: Step<T>): Promise<T>;
+  /** Asks on the connection that receives changes. */
+  confirm<T>(key: string, question: Question<T>): Promise<T>;
   /** Changes an entry: reports of its changes meanwhile are counted, as one of them is that of the own change. */
   counted<T>(key: string, change: () => Promise<T>, done: (result: T) => OwnChange | undefined): Promise<T>;
   /** Whether a placeholder may be put in the key of a missing entry. */
   mayPlace(): boolean;
+  /** Whether changes are announced, which takes a script. */
+  readonly announces: boolean;
   /** Monotonic milliseconds. */
   now(): number;
+  /** Epoch milliseconds for what is written, as {@link EntryLayout.encode} takes them. */
+  timeAt(key: string): number | undefined;
+  /** Epoch milliseconds of this process. */
+  epochMs(): number;
 }
 
-/** Name and further arguments. */
-export type EntryCommand = readonly [name: string, ...more: string[]];
+type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
-export type PlainCommand = readonly [name: string, ...more: (string | Buffer)[]];
-
-/** Plain commands over an entry, and the script that is asked where they settle nothing. */
-export interface PlainCommands<T> {
-  readonly operation: "acquire" | "store" | "write";
-  readonly key: string;
-  /** Over the entry, or its lease. Each without the key, which is its second word. */
-  readonly before: readonly (readonly [over: "entry" | "lease", command: PlainCommand])[];
-  /** Over the entry. */
-  readonly last: PlainCommand;
-  /** Reads all replies in order; one is an `Error` where it was refused. */
-  readonly settled: (replies: readonly unknown[]) => T | Further;
-  readonly script: Script;
-  /** Arguments of the script, where a key is of another type. */
-  readonly args: readonly (string | Buffer)[];
-  readonly interpret: (reply: unknown) => T | Further;
-}
-
-export type StoredLife = Parameters<Leases["touch"]>[2];
-
-export type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
-
-/** In place of the value, which is not sent. */
-export const NOTHING: Uint8Array = new Uint8Array(0);
-
-/** An entry that cannot be read, or in its last millisecond. */
-export interface Unreadable {
-  readonly version: string;
-  /** Whether it is removed with the grant. */
-  readonly isOver: boolean;
-}
-
-/** The reply to {@link LeaseScripts.acquire}; the last two are the entry, as the layout replies it. */
+/** The reply to the script that takes a lease; the last two are the entry, as the layout replies it. */
 type AcquireReply =
   | readonly [held: 0, ttlMs: number, none?: undefined]
   | readonly [granted: 1, version: Buffer, none?: undefined]
@@ -96,12 +51,11 @@ type AcquireReply =
  * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key
  * of another type. The plain layout has no versions: there nothing is compared, and each change ends the lease.
  */
-export abstract class RedisLeases implements Leases {
+export class RedisLeases implements Leases {
   readonly leaseMs: number;
-  protected readonly commands: LeaseCommands;
-  protected readonly scripts: LeaseScripts;
-  protected readonly writeIds: WriteIds;
-  readonly #storeAlone: Script;
+  readonly #commands: LeaseCommands;
+  readonly #layout: EntryLayout;
+  readonly #writeIds: WriteIds;
   /**
    * Missing entries over which a refresh runs, and until when its lease lasts. That of the entry is asked for by the
    * script, which looks for the other before it changes anything.
@@ -109,28 +63,20 @@ export abstract class RedisLeases implements Leases {
   readonly #refreshes = new Map<string, number>();
   /** Until when GETEX is taken to be refused: then the script is asked for each. */
   #noGetexUntilMs = -Infinity;
+  /** Until when IFEQ is taken to be unknown. */
+  #noIfeqUntilMs = -Infinity;
 
-  constructor(commands: LeaseCommands, scripts: LeaseScripts, settings: LeaseSettings) {
-    this.commands = commands;
-    this.scripts = scripts;
-    this.#storeAlone = ofEntry(scripts.store);
-    this.writeIds = settings.writeIds;
+  constructor(commands: LeaseCommands, layout: EntryLayout, settings: LeaseSettings) {
+    this.#commands = commands;
+    this.#layout = layout;
+    this.#writeIds = settings.writeIds;
     this.leaseMs = settings.leaseMs;
   }
 
-  /** Whether entries have versions. */
-  protected readonly compares: boolean = true;
-
   /** Whether a missing entry gets a placeholder. If not, each lease is next to its entry. */
   get #hasPlaceholders(): boolean {
-    return this.compares && this.commands.mayPlace();
+    return this.#layout.hasVersions && this.#commands.mayPlace();
   }
-
-  protected abstract changed(first: unknown, second: unknown): StoredEntry | Unreadable;
-
-  abstract store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean>;
-  abstract touch(key: string, seen: string, life: StoredLife): Promise<boolean>;
-  abstract confirm(key: string): Promise<string>;
 
   acquire(key: string, token: string, leaseMs: number, seen: string, isOver = false): Promise<Acquired> {
     return orRejected(() => this.#acquire(key, token, lifeOf(leaseMs), seen, isOver));
@@ -143,51 +89,54 @@ export abstract class RedisLeases implements Leases {
    * nothing, the script decides.
    */
   #acquire(key: string, token: string, life: string, seen: string, isOver: boolean): Promise<Acquired> {
+    const commands = this.#commands;
+    const { hasVersions, scripts } = this.#layout;
     const isMissing = seen === "" && this.#hasPlaceholders;
-    const isPlain = isMissing && this.#byScriptUntilMs(key) <= this.commands.now();
-    const compareWith = this.compares || seen === "*" ? seen : "?";
+    const isPlain = isMissing && this.#byScriptUntilMs(key) <= commands.now();
     const put = this.#hasPlaceholders ? "0" : "-";
     let mayBackOff = !isPlain && isMissing;
-    const script = this.scripts.acquire;
-    const interpret = (given: unknown): Acquired | Further => {
-      const [kind, first, second] = given as AcquireReply;
-      switch (kind) {
-        case 0:
-          if (mayBackOff) this.#noteRefresh(key, this.commands.now() + first);
-          return { granted: false, heldForMs: first };
-        case 1:
-          return { granted: true, version: this.compares ? first.toString("latin1") : "" };
-        case 2: {
-          const there = this.changed(first, second);
-          if (!("isOver" in there)) return { granted: false, entry: there };
-          // It is taken for the expected one.
-          return new Further([token, life, there.version, put, flag(there.isOver)]);
-        }
-      }
-    };
-    const args = [token, life, compareWith, put, flag(isOver)];
-    if (!isPlain) return this.commands.run("acquire", script, key, args, interpret);
-    const mine = placeholder(token);
-    return this.commands.runPlain<Acquired>({
+    const step: Step<Acquired> = {
       operation: "acquire",
       key,
-      before: [
-        ["entry", ["SET", mine, "NX", "PX", life]],
-        ["lease", ["GETEX"]],
-      ],
-      last: ["GET"],
-      settled: ([taken, refresh, there]) => {
-        const isTaken = taken !== null && !(taken instanceof Error);
-        // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
-        // would try again immediately, without end.
-        mayBackOff = isTaken;
-        if (refresh instanceof Error) this.#noGetexUntilMs = this.commands.now() + NO_GETEX_MS;
-        const isGranted = isTaken && refresh === null && there !== null && mine.equals(there as Buffer);
-        return isGranted ? GRANTED : new Further([token, life, "", flag(isTaken), "0"]);
+      script: scripts.acquire,
+      args: [token, life, hasVersions || seen === "*" ? seen : "?", put, flag(isOver)],
+      interpret: (given) => {
+        const [kind, first, second] = given as AcquireReply;
+        switch (kind) {
+          case 0:
+            if (mayBackOff) this.#noteRefresh(key, commands.now() + first);
+            return { granted: false, heldForMs: first };
+          case 1:
+            return { granted: true, version: hasVersions ? first.toString("latin1") : "" };
+          case 2: {
+            const there = this.#layout.changed(first, second, commands.epochMs);
+            if (!("isOver" in there)) return { granted: false, entry: there };
+            // It is taken for the expected one.
+            return new Further([token, life, there.version, put, flag(there.isOver)]);
+          }
+        }
       },
-      script,
-      args,
-      interpret,
+    };
+    if (!isPlain) return commands.run(step);
+    const mine = placeholder(token);
+    return commands.run({
+      ...step,
+      plain: {
+        commands: (entryKey, lease) => [
+          ["SET", entryKey, mine, "NX", "PX", life],
+          ["GETEX", lease],
+          ["GET", entryKey],
+        ],
+        settled: ([taken, refresh, there]) => {
+          const isTaken = taken !== null && !(taken instanceof Error);
+          // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
+          // would try again immediately, without end.
+          mayBackOff = isTaken;
+          if (refresh instanceof Error) this.#noGetexUntilMs = commands.now() + TRY_AGAIN_MS;
+          const isGranted = isTaken && refresh === null && there !== null && mine.equals(there as Buffer);
+          return isGranted ? GRANTED : new Further([token, life, "", flag(isTaken), "0"]);
+        },
+      },
     });
   }
 
@@ -203,34 +152,97 @@ export abstract class RedisLeases implements Leases {
     this.#refreshes.set(key, untilMs);
   }
 
-  /** Stores what is not staged, in the place of the placeholder alone if there was no entry. */
-  protected storeSmall(key: string, seen: string, args: readonly (string | Buffer)[]): Promise<boolean> {
-    // Over a placeholder there is no lease next to it. Where it is refused, one of this token ends.
-    let isAlone = this.#hasPlaceholders && seen === "";
-    const interpret = (reply: unknown): boolean | Further => {
-      if (reply === 1 || !isAlone) return isOne(reply);
-      isAlone = false;
-      return new OverBoth(args);
+  /**
+   * Stores in the place of the placeholder alone if there was no entry: where that is refused, a lease of this token
+   * ends. A value that is staged is stored by the script in any case.
+   */
+  store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {
+    return orRejected(() => {
+      const version = writeIdOf(entry, this.#writeIds);
+      const written = this.#layout.encode(entry, version, this.#commands.timeAt(key));
+      const args = [token, this.#compared(seen), ...(written ?? LIFE_IS_OVER)];
+      const { store } = this.#layout.scripts;
+      const step: Step<boolean> = { operation: "store", key, script: store, args, interpret: isOne };
+      if (written === undefined || isStaged(written)) return this.#commands.run(step);
+      const small = seen === "" && this.#hasPlaceholders ? this.#inPlace(step, written, version) : step;
+      return this.#commands.counted(key, () => this.#commands.run(small), ifStored);
+    });
+  }
+
+  #inPlace(step: Step<boolean>, written: Args, version: string): Step<boolean> {
+    const { args } = step;
+    const { set: setting } = this.#layout;
+    const maySet = setting !== undefined && !this.#commands.announces && this.#noIfeqUntilMs <= this.#commands.now();
+    const set = maySet ? setting(written, placeholder(args[0] as string)) : undefined;
+    if (set === undefined) {
+      let isAlone = true;
+      const interpret = (reply: unknown): boolean | Further => {
+        if (reply === 1 || !isAlone) return isOne(reply);
+        isAlone = false;
+        return new Further(args);
+      };
+      return { ...step, over: "entry", interpret };
+    }
+    const question = this.#layout.version();
+    const plain: Step<boolean>["plain"] = {
+      // Redis does not count SET as a read. So it pushes this store because of the first GETRANGE, and the next change
+      // because of the last one, which must find this very entry.
+      commands: (entryKey) => [["GETRANGE", entryKey, "0", "0"], over(entryKey, set), over(entryKey, question.command)],
+      settled: ([, replaced, head]) => {
+        if (question.interpret(head) === version) return true;
+        // Any other refusal, such as for want of memory, says nothing about the command.
+        if (replaced instanceof Error && replaced.message.includes("syntax"))
+          this.#noIfeqUntilMs = this.#commands.now() + TRY_AGAIN_MS;
+        return new Further(args);
+      },
     };
-    return this.commands.run("store", isAlone ? this.#storeAlone : this.scripts.store, key, args, interpret);
+    return { ...step, plain };
+  }
+
+  touch(key: string, seen: string, life: StoredLife): Promise<boolean> {
+    return orRejected(() => {
+      const written = this.#layout.encodeLife(life, seen, this.#commands.epochMs());
+      if (written === undefined) return Promise.resolve(false);
+      const { touch } = this.#layout.scripts;
+      const args = [this.#compared(seen), ...written];
+      return this.#commands.run({ operation: "store", key, script: touch, over: "entry", args, interpret: isOne });
+    });
+  }
+
+  confirm(key: string): Promise<string> {
+    if (!this.#layout.hasVersions) return Promise.resolve("");
+    return this.#commands.confirm(key, this.#layout.version()).catch(ofAnotherType);
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    const { renew } = this.#layout.scripts;
+    const args = (): Args => [token, lifeOf(leaseMs)];
     const send = (): Promise<unknown> =>
-      this.commands.run<unknown>("renew", this.scripts.renew, key, [token, lifeOf(leaseMs)], (reply) => reply);
+      this.#commands.run<unknown>({
+        operation: "renew",
+        key,
+        script: renew,
+        args: args(),
+        interpret: (reply) => reply,
+      });
     const ofPlaceholder = (reply: unknown): OwnChange | undefined => (reply === 2 ? "renewed" : undefined);
-    return orRejected(() => this.commands.counted(key, send, ofPlaceholder).then((reply) => reply !== 0));
+    return orRejected(() => this.#commands.counted(key, send, ofPlaceholder).then((reply) => reply !== 0));
   }
 
   release(key: string, token: string): Promise<void> {
-    return this.commands.run("release", this.scripts.release, key, [token], () => undefined);
+    const { release } = this.#layout.scripts;
+    return this.#commands.run({ operation: "release", key, script: release, args: [token], interpret: ignore });
+  }
+
+  #compared(seen: string): string {
+    return this.#layout.hasVersions ? seen : "?";
   }
 }
 
 const MAX_REFRESHES = 1_000;
 
-/** A user without the right to GETEX has it tried again after this time. */
-const NO_GETEX_MS = 60_000;
+/** After this time a command that was refused is tried again: another version may run by then. */
+const TRY_AGAIN_MS = 60_000;
 
 const GRANTED: Acquired = Object.freeze({ granted: true, version: "" });
 
@@ -245,7 +257,7 @@ export function lifeOf(leaseMs: number): string {
 }
 
 /** What `call` returns; a rejection for what it throws. */
-export function orRejected<T>(call: () => Promise<T>): Promise<T> {
+function orRejected<T>(call: () => Promise<T>): Promise<T> {
   try {
     return call();
   } catch (error) {
@@ -254,10 +266,10 @@ export function orRejected<T>(call: () => Promise<T>): Promise<T> {
 }
 
 /** In place of what is written: the entry is removed. */
-export const LIFE_IS_OVER: readonly string[] = ["0"];
+const LIFE_IS_OVER: readonly string[] = ["0"];
 
 /** The version of a key of another type. Any other error stays one. */
-export function ofAnotherType(error: unknown): "!" {
+function ofAnotherType(error: unknown): "!" {
   if (isWrongType(error)) return "!";
   throw error;
 }
@@ -265,6 +277,6 @@ export function ofAnotherType(error: unknown): "!" {
 /** As scripts take it. */
 const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
 
-export const isOne = (reply: unknown): boolean => reply === 1;
+const isOne = (reply: unknown): boolean => reply === 1;
 
-export const ifStored = (isStored: boolean): OwnChange | undefined => (isStored ? "stored" : undefined);
+const ifStored = (isStored: boolean): OwnChange | undefined => (isStored ? "stored" : undefined);

@@ -11,7 +11,7 @@ export interface Sending {
    */
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
-  readonly before?: readonly (string | Buffer)[][] | undefined;
+  readonly before?: readonly (readonly (string | Buffer)[])[] | undefined;
   /** Receives each of their replies; an `Error` where it was refused. */
   readonly onBefore?: (reply: unknown) => void;
   /** Continues where a key is of another type. @default that is an error */
@@ -95,7 +95,7 @@ export abstract class Sender {
   /** One command, or one that others go before: they settle as one. */
   protected send<T>(
     origin: Origin,
-    args: (string | Buffer)[],
+    args: readonly (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
     sending: Sending = NOTHING_MORE,
   ): Promise<T> {

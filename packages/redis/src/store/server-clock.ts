@@ -1,3 +1,6 @@
+import type { Link } from "../connection/link.ts";
+import { ignore } from "../primitives/ignore.ts";
+
 /** An instant of this process, on both of its clocks. */
 export interface Instant {
   readonly monotonicMs: number;
@@ -78,5 +81,54 @@ export class ServerClock {
     const reply = this.#reply;
     if (reply === undefined || reply.connection !== connection) return Infinity;
     return this.#monotonicMs() - reply.sent.monotonicMs;
+  }
+}
+
+/** Asks the server of a key in Redis for its time. */
+type AskForTime = (entryKey: string, note: (time: unknown) => void) => Promise<void>;
+
+/** The clocks of the servers of a link, by part. */
+export class ServerClocks {
+  readonly #link: () => Link;
+  readonly #wallMs: () => number;
+  readonly #ask: AskForTime;
+  readonly #clocks = new Map<string, ServerClock>();
+
+  constructor(link: () => Link, wallMs: () => number, ask: AskForTime) {
+    this.#link = link;
+    this.#wallMs = wallMs;
+    this.#ask = ask;
+  }
+
+  /** That of the server of a key, which is asked for the time where the last reply is too old. */
+  of(entryKey: string, connection: unknown): ServerClock {
+    const { parts, queue } = this.#link();
+    const part = parts?.of(entryKey) ?? "";
+    let clock = this.#clocks.get(part);
+    if (clock === undefined) {
+      const names = parts?.names() ?? [];
+      for (const known of this.#clocks.keys()) if (!names.includes(known)) this.#clocks.delete(known);
+      this.#clocks.set(part, (clock = new ServerClock(() => queue.clock.now(), this.#wallMs)));
+    }
+    if (clock.isDue(connection)) void this.ask(clock, entryKey, connection);
+    return clock;
+  }
+
+  /** The time on the server of a key, at the earliest. `undefined` where it is not known. */
+  earliestMs(entryKey: string): number | undefined {
+    const { client } = this.#link().queue;
+    if (client === undefined) return undefined;
+    const clock = this.of(entryKey, client);
+    return clock.counts(client) ? clock.earliestMs : undefined;
+  }
+
+  ask(clock: ServerClock, entryKey: string, connection: unknown): Promise<void> {
+    if (clock.asking !== undefined) return clock.asking;
+    const sent = clock.instant();
+    clock.asking = this.#ask(entryKey, (time) => clock.note(time, sent, connection)).finally(() => {
+      clock.asking = undefined;
+    });
+    clock.asking.catch(ignore);
+    return clock.asking;
   }
 }

@@ -1,3 +1,5 @@
+import type { Args } from "../connection/command-queue.ts";
+
 /**
  * Large values do not travel through Lua, which copies each argument, twice, while Redis does nothing else. They are
  * written to a key beside the entry, in its slot, and the script renames that key: one trip, and as much of Redis' time
@@ -30,8 +32,11 @@ export const NOTHING_STAGED = 2;
  */
 const STAGED_FROM_BYTES = 4_096;
 
-/** Whether a value of so many bytes is staged. No read of the entry follows then, see `put`. */
-export const isStaged = (bytes: number): boolean => bytes >= STAGED_FROM_BYTES;
+/** Whether what a codec encoded is staged. No read of the entry follows then, see `put`. */
+export const isStaged = (encoded: Args): boolean => isLarge(encoded[2]);
+
+const isLarge = (value: Args[number] | undefined): value is Buffer =>
+  value !== undefined && typeof value !== "string" && value.length >= STAGED_FROM_BYTES;
 
 /** The life of a staged key whose script never came, in ms. */
 const STAGED_LIFE_MS = "10000";
@@ -41,9 +46,9 @@ const STAGED_LIFE_MS = "10000";
  * @param key makes the key to stage at.
  * @returns `undefined` for arguments without a value, or with a small one.
  */
-export function stageHash(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
-  const at = args.findIndex((arg) => typeof arg !== "string");
-  if (at === -1 || !isStaged(args[at]!.length)) return undefined;
+export function stageHash(args: Args, key: () => string): StagedEntry | undefined {
+  const at = args.findIndex(isLarge);
+  if (at === -1) return undefined;
   const staged = key();
   return {
     key: staged,
@@ -57,9 +62,9 @@ export function stageHash(args: readonly (string | Buffer)[], key: () => string)
 }
 
 /** @param args of a script of the string layout: some texts, then the value. @param key as above. */
-export function stageString(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
+export function stageString(args: Args, key: () => string): StagedEntry | undefined {
   const value = args.at(-1);
-  if (value === undefined || typeof value === "string" || !isStaged(value.length)) return undefined;
+  if (value === undefined || !isLarge(value)) return undefined;
   const staged = key();
   return { key: staged, commands: [["SET", staged, value, "PX", STAGED_LIFE_MS]], args: args.slice(0, -1) };
 }

@@ -6,13 +6,13 @@ import { Wire } from "../../test/wire.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
 import { RedisKeys } from "./redis-keys.ts";
-import { StringBackend } from "./string-backend.ts";
+import { EntryBackend } from "./entry-backend.ts";
 import { encodeString, stamp } from "./string-entry.ts";
 
 const NOW = 1_700_000_000_000;
 
 /** Over a wire; `parts` as in a cluster. */
-function open(parts?: Link["parts"]): { readonly wire: Wire; readonly backend: StringBackend } {
+function open(parts?: Link["parts"]): { readonly wire: Wire; readonly backend: EntryBackend } {
   const wire = new Wire();
   const queue = new CommandQueue({ clock: new TestClock(), deadlineMs: 1_000, maxInFlight: 100 });
   queue.client = wire;
@@ -24,7 +24,7 @@ function open(parts?: Link["parts"]): { readonly wire: Wire; readonly backend: S
     close: () => Promise.resolve(),
     ...(parts && { parts }),
   };
-  const backend = new StringBackend(
+  const backend = new EntryBackend(
     { link, release: () => Promise.resolve() },
     {
       label: "redis",

@@ -1,15 +1,7 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import {
-  decodeString,
-  encodeString,
-  isEntry,
-  isPlaceholder,
-  placeholder,
-  stamp,
-  versionIn,
-  type EncodedString,
-} from "./string-entry.ts";
+import { isPlaceholder, placeholder } from "./entry-layout.ts";
+import { decodeString, encodeString, isEntry, stamp, versionIn, type EncodedString } from "./string-entry.ts";
 
 const SERVER_MS = 1_700_000_000_000;
 const MAX_LIFE_MS = 2 ** 47;

@@ -1,5 +1,11 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { STRING_SCRIPTS } from "../lua/all-scripts.ts";
+import { HEAD_BYTES } from "../lua/present.ts";
+import { isWrongType } from "../primitives/faults.ts";
+import { isPlaceholder, MARK, NOTHING, PLACEHOLDER_BYTES, type EntryLayout } from "./entry-layout.ts";
 import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
+import { serverMsOf } from "./server-clock.ts";
+import { stageString } from "./staged-entry.ts";
 
 /**
  * An entry in Redis as one string. docs/reference/redis-layout.md describes it byte by byte.
@@ -10,9 +16,7 @@ import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
  * Both instants are milliseconds since 1970 by the clock of the server, all ones for never. In the place of a missing
  * entry that is being loaded: `C1 00`, and the token of its lease.
  */
-const MARK = 0xc1;
 const ENTRY = 1;
-const PLACEHOLDER = 0;
 const VERSION_AT = 3;
 const NEVER = 2 ** 48 - 1;
 /** The longest lifetime: 6,000 years. An entry with a longer one has no end. */
@@ -27,9 +31,6 @@ export interface EncodedString {
   readonly freshMs: string;
   readonly value: Buffer;
 }
-
-/** The value of the key of a missing entry that the holder of `token` loads. */
-export const placeholder = (token: string): Buffer => Buffer.concat([Buffer.of(MARK, PLACEHOLDER), Buffer.from(token)]);
 
 /**
  * @returns `undefined` for an entry whose lifetime is over.
@@ -113,17 +114,55 @@ export function versionIn(head: Buffer): string {
 /** Whether an entry may be in the string: then the time is needed to read it. */
 export const isEntry = (value: Buffer): boolean => value.length > 2 && value[0] === MARK && value[1] === ENTRY;
 
-/** Whether a missing entry is being loaded. */
-export const isPlaceholder = (value: Buffer): boolean => value[0] === MARK && value[1] === PLACEHOLDER;
-
-/** The length of a placeholder, at most: that of its mark and of the id of a write, its token. */
-export const PLACEHOLDER_BYTES = 18;
-
-/** As many bytes of a string as {@link isPlaceholder} needs. */
-export const MARK_BYTES = 2;
-
 const instant = (serverMs: number, inMs: string): number =>
   inMs === "" ? NEVER : Math.max(0, Math.floor(serverMs + Number(inMs)));
 
 const left = (instantMs: number, serverMs: number): number =>
   instantMs === NEVER ? Infinity : Math.floor(instantMs - serverMs);
+
+const needsTime = ([value]: readonly unknown[]): boolean => value !== null && isEntry(value as Buffer);
+const decode = (value: unknown, nowMs: () => number): StoredEntry | undefined =>
+  value !== null && isEntry(value as Buffer) ? decodeString(value as Buffer, nowMs()) : undefined;
+
+/** Entries in Redis as strings. A read is GET, many reads are MGET; a write is a SET where the time is known. */
+export const STRINGS: EntryLayout = {
+  scripts: STRING_SCRIPTS,
+  hasVersions: true,
+  isTimed: true,
+  read: (entryKey) => ({
+    commands: [["GET", entryKey]],
+    needsTime,
+    decode: ([value], nowMs) => decode(value, nowMs),
+  }),
+  readMany: (entryKeys) => ({
+    commands: [["MGET", ...entryKeys]],
+    needsTime: ([values]) => (values as unknown[]).some((value) => needsTime([value])),
+    decode: ([values], nowMs) => (values as unknown[]).map((value) => decode(value, nowMs)),
+  }),
+  // It changes nothing, and replies with the length. No entry is as short as a placeholder.
+  look: (entryKey) => ["SETRANGE", entryKey, "0", ""],
+  was: (reply) => {
+    if (reply instanceof Error) return isWrongType(reply) ? "entry" : "unknown";
+    return reply === 0 ? "nothing" : (reply as number) <= PLACEHOLDER_BYTES ? "placeholder" : "entry";
+  },
+  encode: (entry, version, serverMs) => {
+    const encoded = encodeString(entry, version);
+    if (encoded !== undefined && serverMs !== undefined) stamp(encoded, serverMs);
+    return encoded && scriptArguments(encoded, serverMs !== undefined);
+  },
+  encodeLife: (life, version) => {
+    const encoded = encodeString({ ...life, data: NOTHING }, version);
+    return encoded && [encoded.lifeMs, encoded.freshMs, life.meta];
+  },
+  set: ([lifeMs, fresh, value], over) => {
+    if (fresh !== STAMPED) return undefined;
+    return ["SET", value!, ...(lifeMs === "" ? [] : ["PX", lifeMs!]), ...(over === undefined ? [] : ["IFEQ", over])];
+  },
+  version: () => ({
+    command: ["GETRANGE", "0", String(HEAD_BYTES - 1)],
+    interpret: (reply) => versionIn(reply as Buffer),
+  }),
+  changed: (entry, time) =>
+    decodeString(entry as Buffer, serverMsOf(time)) ?? { version: versionIn(entry as Buffer), isOver: true },
+  stage: stageString,
+};

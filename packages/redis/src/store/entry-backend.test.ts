@@ -2,7 +2,7 @@ import { BackendUnavailableError, defineBackend, json, passthrough, type StoredE
 import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
-import { HashBackend, type HashSettings } from "./hash-backend.ts";
+import { EntryBackend, type BackendSettings } from "./entry-backend.ts";
 import { RedisKeys } from "./redis-keys.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
@@ -13,9 +13,9 @@ let clock: TestClock;
 let wire: Wire;
 let queue: CommandQueue;
 let replicas: Error[];
-let backend: HashBackend;
+let backend: EntryBackend;
 /** Another over the same connection. */
-let open: (change?: Partial<HashSettings>, links?: Partial<Link>) => HashBackend;
+let open: (change?: Partial<BackendSettings>, links?: Partial<Link>) => EntryBackend;
 
 beforeEach(() => {
   clock = new TestClock();
@@ -32,7 +32,7 @@ beforeEach(() => {
   };
   let ids = 0;
   open = (change = {}, links = {}) =>
-    new HashBackend(
+    new EntryBackend(
       { link: { ...link, ...links }, release: () => Promise.resolve() },
       {
         label: "redis",
@@ -187,7 +187,7 @@ describe("a read", () => {
       .split("\n")
       .slice(1)
       .map((line) => /at (?:new )?([\w.#<>]+)/.exec(line)?.[1]);
-    expect(frames.slice(0, 3)).toEqual(["Object.sendCommand", "HashBackend.read", "caller"]);
+    expect(frames.slice(0, 3)).toEqual(["Object.sendCommand", "EntryBackend.read", "caller"]);
   });
 
   it("fails at once when the reply cannot be decoded", async () => {
