@@ -132,6 +132,18 @@ export const C = {
     lossProcs: [0],
   },
   touchovf: { ...A, ...E, touch: [0], ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, touch: 3, ovf: 1 } },
+  // values made outside a load, behind a fence
+  fence1: { ...A, ops: { 1: ["delete", "set"] }, B: { ops: 2, fl: 1, fence: 1 } },
+  fence2: { ...A, ops: { 1: ["delete"] }, B: { ops: 2, fl: 1, fence: 2 } },
+  fenceentry: { ...A, ...E, ops: { 1: ["delete", "expire", "set"] }, B: { ops: 2, fl: 1, fence: 1 } },
+  fenceown: { ...A, ops: { 0: ["delete"], 1: ["delete"] }, B: { ops: 2, fl: 0, fence: 1, loss: 1 }, lossProcs: [0] },
+  fenceload: { ...A, ...Q, ops: { 1: ["delete"] }, B: { ops: 1, fl: 2, fence: 1, fail: 1 } },
+  fencetag: { ...A, tag: "late", ops: { 1: ["inv"] }, B: { ops: 2, fl: 1, fence: 2 } },
+  fencetag2: { ...A, tag: "late", ops: { 0: ["inv"], 1: ["inv", "delete"] }, B: { ops: 2, fl: 1, fence: 1, evt: 1 } },
+  fenceevict: { ...A, ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, ev: 1, lex: 1, flu: 1 } },
+  fencelink: { ...A, ops: { 0: ["delete"], 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, loss: 1 }, lossProcs: [0] },
+  fencecut: { ...A, ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, cut: 1 }, lossProcs: [0] },
+  fenceovf: { ...A, ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, ovf: 2 } },
   // callers join after tag events; `other` renews another tag of the issuer
   joinother: { ...A, joins: 1, tag: "late", ops: { 0: ["other"], 1: ["other"] }, B: { ops: 2, fl: 2 } },
   joinmem: { ...A, joins: 1, tag: "late", ops: { 0: ["inv"] }, B: { ops: 1, fl: 2 }, flProcs: [0] },

@@ -110,6 +110,11 @@ export const RULES = {
   setComparesBehind: 1,
   // a removal is plain commands: it asks the script where there was no entry
   plainDelete: 1,
+  // of a set with a fence
+  fenceMarks: 1,
+  fenceCompares: 1,
+  fenceTags: 1,
+  fenceOwn: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -143,6 +148,7 @@ const cp = (o) => {
         cn: f.cn && f.cn.slice(),
       })),
       pd: p.pd.slice(),
+      K: p.K.map((k) => ({ ...k, cn: k.cn && k.cn.slice() })),
       all: p.all.slice(),
       own: p.own.slice(),
       q: p.q.slice(),
@@ -193,6 +199,8 @@ export function make(cfg, R) {
       L: cfg.touch?.includes(i) ? [cfg.e0[0], cfg.e0[1], 1, 0, 0, cfg.e0[4], 0] : null,
       tt: null,
       F: [],
+      // fences of values that are made outside a load
+      K: [],
       pd: [0, 0, 0],
       all: [0, 0],
       own: [0, 0],
@@ -218,6 +226,7 @@ export function make(cfg, R) {
       age: 0,
       fail: 0,
       touch: 0,
+      fence: 0,
       ...cfg.B,
     },
   });
@@ -345,6 +354,7 @@ export function make(cfg, R) {
   const fenceKey = (p, own, why) => {
     // own op on the key, or push
     if (own || why === "push") p.L = null;
+    if (own && R.fenceOwn) for (const k of p.K) k.ok = 0;
     for (const f of p.F) {
       if (why === "push" && f.aw) f.aw += 1;
       // A change that is reported while it asks for the lease was made before it loads.
@@ -361,6 +371,7 @@ export function make(cfg, R) {
   const fenceTag = (p, own) => {
     if (own || R.tagPush) p.tt = null;
     if (own && R.ownTagDropsL1 && TAG) p.L = null;
+    if (own && R.fenceOwn) for (const k of p.K) k.ok = 0;
     for (const f of p.F) {
       if (own ? R.joinOwnTag : R.joinTagPush) tagEvent(p, f, own, 0);
       if (R.tagTabGuard) f.tk = 0;
@@ -525,6 +536,14 @@ export function make(cfg, R) {
     f.st = "x";
     f.v = s.db;
   };
+  /** A set with a fence that did not reach the backend: its removal is pending. */
+  const pendingSet = (p, v, isKept) => {
+    p.pd[0] = mx(p.pd[0], v);
+    p.pd[1] = 0;
+    if (R.fenceAfter) for (const g of p.F) if (g.fx === undefined) Object.assign(g, { ok: 0, lf: 1 });
+    p.L = isKept ? [v, 0, 0, 0, 0] : null;
+    bumpOwn(p, v, 0);
+  };
   const linkLost = (s, pi, zomb) => {
     const p = s.P[pi];
     p.lk = "D";
@@ -538,11 +557,18 @@ export function make(cfg, R) {
     p.ow = [0, 0];
     p.qw = [0, 0];
     p.sw = [0, 0];
+    for (const k of p.K) if (k.st !== "m") k.sn = 0;
+    for (const f of p.F.filter((each) => each.fx !== undefined && each.st !== "K" && each.st !== "k")) {
+      // A set whose outcome is not known.
+      f.un = 2;
+      pendingSet(p, f.v, f.ok && !f.lf);
+    }
     for (const f of p.F) {
       f.ep = 0;
       f.tk = 0;
       f.rl = 0;
       f.rv = null;
+      if (f.un === 2) continue;
       if ("YzKk".includes(f.st)) {
         f.un = 2;
         continue;
@@ -711,6 +737,48 @@ export function make(cfg, R) {
           const g = newFlight(t, q, "Y", [0, 0], 0);
           q.F.push({ ...g, jo: 0, v: q.L[0], tv: q.L[1], tok: q.L[5], ci: t.B.touch-- });
         });
+      // --- a value that is made outside a load: a fence before it, and a set behind that
+      if (s.B.fence > 0 && up(p) && p.K.length < 2)
+        go(`P${pi}: asks for a fence`, (t) => {
+          t.B.fence--;
+          if (LATE) newVer(t);
+          t.P[pi].K.push({ st: "p", ok: 1, tok: 0, sn: 0, v: 0, cn: LATE ? t.ct.slice() : null });
+        });
+      p.K.forEach((k, ki) => {
+        const G = (l, fn) => go(`P${pi}.k${ki}: ${l}`, (t) => fn(t, t.P[pi], t.P[pi].K[ki]));
+        if (k.st === "p" && up(p))
+          G("the entry's version, or a lease for its mark", (t, q, each) => {
+            each.st = "m";
+            // Its caller reads the database from here on.
+            each.v = t.db;
+            each.ok = 1;
+            if (t.e || !R.fenceMarks) each.sn = t.e ? t.e[4] : "none";
+            else if (!held(t)) {
+              each.tok = t.h = t.nt++;
+              sig(t, "k");
+              each.st = "a";
+            }
+          });
+        if (k.st === "a" && up(p))
+          G("its mark is stored", (t, q, each) => {
+            each.st = "m";
+            each.v = t.db;
+            each.ok = 1;
+            if (t.h !== each.tok) return;
+            t.h = 0;
+            t.e = [-1, 0, 0, 0, -300 - each.tok, 1];
+            each.sn = t.e[4];
+            sig(t, "k");
+          });
+        if (k.st === "m")
+          G(`set of v${k.v} with the fence`, (t, q, each) => {
+            q.K.splice(ki, 1);
+            if (!each.ok || !each.sn) return;
+            fenceKey(q, 1);
+            if (q.lk === "D") return pendingSet(q, each.v, 1);
+            q.F.push({ ...newFlight(t, q, "Q", [0, 0], 1), jo: 0, fx: each.sn, v: each.v, cn: each.cn });
+          });
+      });
       // --- start flight
       if (
         s.B.fl > 0 &&
@@ -792,6 +860,7 @@ export function make(cfg, R) {
                       : ` -> granted, loader reads DB v${s.db}`),
                 (t, q, g) => {
                   g.wk = 0;
+                  if (g.fx !== undefined) return takeOver(t, q, g);
                   // SET NX is no read for Redis. Only what it refuses is asked by the script, which reads.
                   const isPlain = !g.fo && !g.rd && !q.sc && !g.by;
                   if (R.acqReads && !isPlain) reg(q, "k");
@@ -1093,6 +1162,13 @@ export function make(cfg, R) {
                 }
               });
             break;
+          case "f":
+            if (up(p))
+              F("another version: released, nothing stored", (t, q, g) => {
+                rel(t, g.tok, 0);
+                drop(q, g);
+              });
+            break;
           case "S":
             if (up(p)) F(`store v${f.v} executes`, (t, q, g) => store(t, q, g));
             if (cfg.storeErr && up(p)) F("store fails in Redis (OOM)", (t, q, g) => store(t, q, g, 1));
@@ -1117,7 +1193,7 @@ export function make(cfg, R) {
                     if (R.setFillGuard) for (const y of t.O) if (y.p === pi && !y.z) y.ok = 0;
                   }
                   g.ok = ok;
-                  bumpOwn(q, g.v, 0);
+                  if (g.fx === undefined) bumpOwn(q, g.v, 0);
                 }
                 if (g.res === 1 && !g.ok && !g.lf && g.ep && att(q) && !cfg.noConfirm) {
                   q.L = [g.v, g.tv, 0, 0, 0, g.tok];
@@ -1458,7 +1534,7 @@ export function make(cfg, R) {
       if (q && R.storeEndsRead) reg(q, "k");
       g.res = 1;
     }
-    if (g.fo) {
+    if (g.fo && g.fx === undefined) {
       owe(t, g.v, 0, { p: t.P.indexOf(q) });
       t.nl = 0;
     }
@@ -1510,13 +1586,35 @@ export function make(cfg, R) {
     sig(t, "l");
     end();
     g.res = 1;
-    if (g.fo) {
+    if (g.fo && g.fx === undefined) {
       owe(t, g.v, 0, { p: t.P.indexOf(q) });
       t.nl = 0;
     }
   };
+  /** The lease of a set with a fence, from any holder, over the version of the fence. */
+  const takeOver = (t, q, g) => {
+    reg(q, "k");
+    g.tok = t.nt++;
+    g.sn = t.e ? t.e[4] : 0;
+    t.l = t.e ? g.tok : 0;
+    sig(t, "l");
+    if (!t.e) {
+      t.h = g.tok;
+      sig(t, "k");
+    }
+    const isSame = g.sn === (g.fx === "none" ? 0 : g.fx);
+    g.st = R.fenceCompares && !isSame ? "f" : LATE && R.fenceTags ? "U" : "S";
+    if (g.st === "S" && TAG) g.tv = t.tg;
+    t.nl = 0;
+  };
   const decide = (t, q, g) => {
     const rd = g.rd;
+    // A mark has no value.
+    if (rd[5]) {
+      g.inv = 1;
+      g.st = "Q";
+      return;
+    }
     if (TAG && (R.missingTagMiss ? g.tg == null || g.tg !== rd[1] : g.tg != null && g.tg !== rd[1])) {
       g.rd = rd;
       g.inv = 1;
@@ -1572,7 +1670,7 @@ export function make(cfg, R) {
   const lp = (pi) => !cfg.lossProcs || cfg.lossProcs.includes(pi);
   const bad = (s) => {
     // I3
-    if (s.e && !cfg.concurrentSets && !cfg.noI3) {
+    if (s.e && !s.e[5] && !cfg.concurrentSets && !cfg.noI3) {
       const valid = !TAG || (s.tg != null && s.tg === s.e[1]);
       if (valid && s.e[0] < s.inv[0]) return `I3: L2 holds valid v${s.e[0]} < invalidated h${s.inv[0]}`;
       if (valid && !s.e[2] && s.e[0] < s.inv[1]) return `I3: L2 holds fresh v${s.e[0]} < expired s${s.inv[1]}`;
@@ -1628,7 +1726,11 @@ export function make(cfg, R) {
           p.lk === "A" &&
           cfg.checkWake &&
           held(s) &&
-          !s.P.some((q) => q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "qGlUS".includes(g.st)))
+          !s.P.some(
+            (q) =>
+              q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "qGlUSf".includes(g.st)) ||
+              q.K.some((k) => k.tok === s.h && k.st === "a"),
+          )
         )
           return `I7h: P${i} waits for a lease that no running load holds`;
         else if (
@@ -1705,6 +1807,7 @@ export function make(cfg, R) {
         p.qw +
         "|" +
         p.sw;
+      for (const f of p.K) k += "%" + f.st + f.ok + f.tok + "," + f.sn + "," + f.v + "," + f.cn;
       for (const f of p.F)
         k +=
           "/" +
@@ -1742,13 +1845,14 @@ export function make(cfg, R) {
           "|" +
           f.sn +
           (cfg.touch ? "|" + f.ci : "") +
+          (f.fx === undefined ? "" : "|" + f.fx) +
           (cfg.joins ? "|" + f.lj + f.le + f.to + f.tf + f.pr : "");
     }
     for (const o of s.O)
       k += "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "") + (o.m ?? "");
     const b = s.B;
     return (
-      k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail + b.touch
+      k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail + b.touch + b.fence
     );
   };
   return { init, next, bad, key, R };
