@@ -1852,7 +1852,22 @@ export function make(cfg, R) {
       k += "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "") + (o.m ?? "");
     const b = s.B;
     return (
-      k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail + b.touch + b.fence
+      k +
+      "$" +
+      b.ops +
+      b.fl +
+      b.loss +
+      b.cut +
+      b.ev +
+      b.evl +
+      b.evt +
+      b.flu +
+      b.ovf +
+      b.lex +
+      b.age +
+      b.fail +
+      b.touch +
+      b.fence
     );
   };
   return { init, next, bad, key, R };

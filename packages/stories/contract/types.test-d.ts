@@ -35,7 +35,7 @@ declare const schema: StandardSchema<User>;
 
 // ---- inference of the loaded type
 
-const plain = await cache.getOrSet("k", () => findUser(1));
+const plain = await cache.getOrSet("k", () => findUser(1), { shouldStore: (user) => user.id > 1 });
 same<typeof plain, User>(true);
 const withContext = await cache.getOrSet("k", ({ signal }) => findUser(1, { signal }));
 same<typeof withContext, User>(true);
@@ -219,10 +219,10 @@ const tagged = await cache.getOrSetMany(
   async (missing) => Promise.all(missing.map(async (id) => [id, await findUser(id)] as const)),
   {
     tags: (id, user) => {
-      same<typeof id, number>(true);
-      same<typeof user, User>(true);
+      same<[typeof id, typeof user], [number, User]>(true);
       return [user.name];
     },
+    ttl: (id, user) => (user.id === id ? "1m" : undefined),
   },
 );
 same<typeof tagged, Map<number, User>>(true);

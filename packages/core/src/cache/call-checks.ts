@@ -7,11 +7,12 @@ import {
   type ClearOptions,
   type GetManyOptions,
   type GetOptions,
+  type FixedOptions,
   type GetOrSetOptions,
   type ResolvedPolicy,
 } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
-import { kindOf } from "../primitives/duration.ts";
+import { kindOf, type Duration } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -27,7 +28,25 @@ export function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | un
   );
 }
 
-export function checkCallOptions(options: GetOrSetOptions): void {
+interface WithFunctions extends Omit<FixedOptions, "ttl" | "tags"> {
+  readonly ttl?: Duration | ((...args: never[]) => unknown) | undefined;
+  readonly tags?: readonly string[] | ((...args: never[]) => unknown) | undefined;
+  shouldStore?: unknown;
+}
+
+/** The options that do not depend on the value. */
+export function withoutFunctions(options: WithFunctions): FixedOptions {
+  const { ttl, tags } = options;
+  const fixed = {
+    ...options,
+    ttl: typeof ttl === "function" ? undefined : ttl,
+    tags: typeof tags === "function" ? undefined : tags,
+  };
+  delete fixed.shouldStore;
+  return fixed;
+}
+
+export function checkCallOptions(options: FixedOptions): void {
   checkOptions(options, OPTION_NAMES.getOrSet);
   if (options.tags !== undefined) checkTags(options.tags);
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))

@@ -1,4 +1,5 @@
 import { loadMany } from "../engine/batch-load.ts";
+import { judgeBy, judging } from "../engine/load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Meters } from "../primitives/meters.ts";
@@ -32,6 +33,7 @@ import {
   type ClearOptions,
   type GetManyOptions,
   type GetOptions,
+  type FixedOptions,
   type GetOrSetManyOptions,
   type GetOrSetOptions,
   type TouchOptions,
@@ -48,6 +50,7 @@ import {
   checkValue,
   isPlainHit,
   listOf,
+  withoutFunctions,
   type GivenTags,
 } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
@@ -136,13 +139,13 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${kindOf(key)}`);
     if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${kindOf(load)}`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
-    const { absentAsNull, tags, ...rest } = options ?? {};
-    const ofCall = typeof tags === "function" ? rest : ownOptions({ ...rest, ...(tags !== undefined && { tags }) });
+    const { absentAsNull, ...rest } = options ?? {};
+    const ofCall = ownOptions(withoutFunctions(rest));
+    judgeBy(rest);
     checkFlag("absentAsNull", absentAsNull);
     const { context, ladder } = this.#engine;
     const { policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
-    const tagsOf = typeof tags === "function" ? tags : undefined;
     const startedAt = context.clock.now();
     const names = new Map([...new Set(items)].map((item) => [item, key(item)]));
     const copies = new Map<K, unknown>();
@@ -162,7 +165,7 @@ export class NamespaceView implements Untyped<Namespace> {
             context,
             ladder,
             absent,
-            tagsOf,
+            ofValue: rest,
             timeoutMs: shared.policy.loadTimeoutMs,
             inherits: shared.policy.inherit,
           },
@@ -379,7 +382,8 @@ export class NamespaceView implements Untyped<Namespace> {
     const target = this.#key(key);
     if (typeof load !== "function")
       throw new InvalidArgumentError(`load must be a function that computes the value, got ${kindOf(load)}`);
-    return { ...this.#options(options, startedAt), key: target, load };
+    if (!hasFunctions(options)) return { ...this.#options(options, startedAt), key: target, load };
+    return { ...this.#options(withoutFunctions(options), startedAt), key: target, load: judging(load, options) };
   }
 
   /**
@@ -388,7 +392,7 @@ export class NamespaceView implements Untyped<Namespace> {
    * @param since when the caller began to wait: `hardTimeout` bounds all parts of a large call together.
    */
   #options(
-    options: GetOrSetOptions | undefined,
+    options: FixedOptions | undefined,
     startedAt: number,
     since: number = startedAt,
   ): Omit<GetOrSetCall, "key" | "load"> {
@@ -441,3 +445,8 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }
+
+/** Whether an option is a function of the value. */
+const hasFunctions = (options: GetOrSetOptions | undefined): options is GetOrSetOptions =>
+  options != null &&
+  (typeof options.ttl === "function" || typeof options.tags === "function" || options.shouldStore !== undefined);

@@ -44,7 +44,7 @@ export interface Namespace<V = unknown> {
    * @throws {LoadTimeoutError} after `hardTimeout` or `loadTimeout`, likewise.
    * @throws {ReentrantLoadError} from inside the loader of the same key.
    */
-  getOrSet<T extends V>(key: string, load: Loader<T>, options?: GetOrSetOptions): Promise<ValueOf<V, T>>;
+  getOrSet<T extends V>(key: string, load: Loader<T>, options?: GetOrSetOptions<T>): Promise<ValueOf<V, T>>;
   /** {@link getOrSet} for many items and one `load`. In the order of `items`; duplicates collapse. */
   getOrSetMany<K, T extends V, A extends (null extends V ? boolean : false) = false>(
     items: readonly K[],

@@ -3,7 +3,7 @@ import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
-import { Judged } from "../engine/load.ts";
+import { judgeBy, judging } from "../engine/load.ts";
 import type { LoadContext } from "../engine/loader.ts";
 import type { DeleteResult } from "../engine/results.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
@@ -92,10 +92,7 @@ export function wrapFunction(
   const { name, key, tags, ttl, shouldStore, ...policy } = options;
   if (key !== undefined && typeof key !== "function")
     throw new InvalidArgumentError(`key must be a function that makes a key of the arguments, got ${kindOf(key)}`);
-  if (shouldStore !== undefined && typeof shouldStore !== "function")
-    throw new InvalidArgumentError(
-      `shouldStore must be a function of the value and the arguments, got ${kindOf(shouldStore)}`,
-    );
+  judgeBy({ shouldStore });
   if (tags !== undefined && typeof tags !== "function") checkTags(tags);
   const fixed: GetOrSetOptions = Object.freeze({
     ...policy,
@@ -105,21 +102,11 @@ export function wrapFunction(
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
   const keyFor = (args: unknown[]): string =>
     key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, checkPart(key(...args)));
-  const loaderFor = (receiver: unknown, args: unknown[]): ((context: LoadContext) => Promise<unknown>) => {
+  const loaderFor = (receiver: unknown, args: unknown[]): ((context: LoadContext) => unknown) => {
     // A load may begin late, in the background after the answer too: the caller may have changed its arguments by then.
     const given = key === undefined ? args.map((part) => copied(part)) : args;
-    return async (context) => {
-      const value = await fn.apply(receiver === call ? undefined : receiver, given);
-      return new Judged(value, (checked) => {
-        // First: `ttl` and `tags` may expect a value that is stored.
-        if (shouldStore !== undefined && !isTrue(shouldStore(checked, ...given))) context.noStore(checked);
-        else if (checked !== undefined && (typeof tags === "function" || typeof ttl === "function"))
-          context.setOptions({
-            ...(typeof tags === "function" && { tags: tags(checked, ...given) }),
-            ...(typeof ttl === "function" && { ttl: ttl(checked, ...given) }),
-          });
-      });
-    };
+    const load = (): unknown => fn.apply(receiver === call ? undefined : receiver, given);
+    return judging(load, { ttl, tags, shouldStore }, (value) => [value, ...given]);
   };
   // Async, so that a key that cannot be made rejects, as a call that fails does.
   async function call(this: unknown, ...args: unknown[]): Promise<unknown> {
@@ -132,11 +119,6 @@ export function wrapFunction(
       return namespace.getOrSet(keyFor(args), loaderFor(this, args), forced);
     },
   });
-}
-
-function isTrue(given: unknown): boolean {
-  if (typeof given === "boolean") return given;
-  throw new InvalidArgumentError(`shouldStore must return true or false, got ${kindOf(given)}`);
 }
 
 /** A copy of plain data that `keyOf` has accepted: it has no cycle. */

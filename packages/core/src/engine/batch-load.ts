@@ -1,24 +1,23 @@
 import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
 import { inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import { checkTags } from "../entry/key.ts";
 import type { LoadOptions } from "../entry/policy.ts";
 import type { BatchedLoad, BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
 import type { BatchLoader } from "./loader.ts";
-import { Judged, overdue } from "./load.ts";
+import { judgeBy, Judged, type OfValue, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import type { Ladder } from "./ladder.ts";
 import { UsedValues } from "./used-values.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
-export interface BatchContext<K> {
+export interface BatchContext {
   readonly context: Limits & Pick<Reporting, "clock"> & Pick<Copies, "local">;
   readonly ladder: Ladder;
   /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
   readonly absent: null | undefined;
-  /** Tags of a loaded value, besides those that its loader gives it. */
-  readonly tagsOf: ((item: K, value: unknown) => readonly string[]) | undefined;
+  /** Functions of each item and its value. */
+  readonly ofValue: OfValue;
   readonly timeoutMs: number;
   /** Whether its entries inherit from the cached values that the loader gets. */
   readonly inherits: boolean;
@@ -32,7 +31,7 @@ export interface BatchContext<K> {
  * @throws the first error, in that order, after all calls have ended.
  */
 export async function loadMany<K>(
-  batchContext: BatchContext<K>,
+  batchContext: BatchContext,
   items: readonly K[],
   load: BatchLoader<K, unknown>,
   callOf: (item: K) => GetOrSetCall,
@@ -87,7 +86,7 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly backgroundLoads: SharedSlot;
   readonly used: UsedValues | undefined;
   readonly #load: BatchLoader<K, T>;
-  readonly #of: Omit<BatchContext<K>, "ladder">;
+  readonly #of: Omit<BatchContext, "ladder">;
   #outstanding = 0;
   readonly #arrived: BatchedLoad[] = [];
   readonly #ended: BatchFlight[] = [];
@@ -97,7 +96,7 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#start();
   });
 
-  constructor(load: BatchLoader<K, T>, of: Omit<BatchContext<K>, "ladder">) {
+  constructor(load: BatchLoader<K, T>, of: Omit<BatchContext, "ladder">) {
     this.#load = load;
     this.#of = of;
     this.used = of.inherits ? new UsedValues(of.context) : undefined;
@@ -185,17 +184,10 @@ export class BatchLoad<K, T> implements FlightBatch {
     }
   }
 
-  /** Gives a flight its value, with the tags of the call. */
+  /** Gives a flight its value, with the options of the call. */
   #give(load: BatchedLoad, item: K, value: unknown): void {
-    const { tagsOf } = this.#of;
-    if (tagsOf === undefined || value === undefined) return load.goOn(() => load.give(value));
-    const judge = (checked: unknown): void => {
-      const tags = tagsOf(item, checked);
-      checkTags(tags);
-      const { options } = load;
-      load.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });
-    };
-    load.goOn(() => load.give(new Judged(value, judge)));
+    const judge = value === undefined ? undefined : judgeBy(this.#of.ofValue, (checked) => [item, checked]);
+    load.goOn(() => load.give(judge === undefined ? value : new Judged(value, judge)));
   }
 }
 

@@ -1,14 +1,15 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import { InvalidValueError, LoadTimeoutError } from "../contracts/errors.ts";
+import { InvalidArgumentError, InvalidValueError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { lifeOf } from "../entry/freshness.ts";
-import { NO_TAGS } from "../entry/key.ts";
+import { checkTags, NO_TAGS } from "../entry/key.ts";
 import { checkEntryOptions, type LoadOptions, ownOptions } from "../entry/policy.ts";
 import { checkBySchema } from "../entry/schema.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
+import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { Ends } from "../primitives/ends.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { GetOrSetCall } from "./call.ts";
@@ -204,8 +205,8 @@ export class Load extends Deadline {
     return this.#within(() => this.#loadedOf(value, marked, judge));
   }
 
-  #loadedOf(value: unknown, as: Loaded["kind"] | undefined, judge?: Judged["judge"]): Loaded {
-    judge?.(value);
+  #loadedOf(value: unknown, as: Loaded["kind"] | undefined, judge?: Judge): Loaded {
+    judge?.(value, this);
     const kind = as ?? this.#marked?.get(value) ?? (value === undefined ? "nothing" : "value");
     const used = this.#used?.isEmpty === false ? this.#used : undefined;
     if (used !== undefined && used.tags.length !== 0)
@@ -220,15 +221,58 @@ export class Load extends Deadline {
   }
 }
 
-/** What a loader of ours gives: a value, and what says how it is stored, once the schema has accepted it. */
+/** Says how a value is stored, once the schema has accepted it. */
+export type Judge = (checked: unknown, load: Pick<Load, "options" | "setOptions" | "mark">) => void;
+
+/** What a loader of ours gives: a value, and its judge. */
 export class Judged {
   readonly value: unknown;
-  readonly judge: (checked: unknown) => void;
+  readonly judge: Judge;
 
-  constructor(value: unknown, judge: (checked: unknown) => void) {
+  constructor(value: unknown, judge: Judge) {
     this.value = value;
     this.judge = judge;
   }
+}
+
+/** Functions of a loaded value, which say how it is stored. */
+export interface OfValue {
+  readonly ttl?: unknown;
+  readonly tags?: unknown;
+  readonly shouldStore?: unknown;
+}
+
+/** The judge that asks them; `undefined` where none of the three is a function. */
+export function judgeBy(
+  { ttl, tags, shouldStore }: OfValue,
+  argumentsOf: (value: unknown) => readonly unknown[] = (value) => [value],
+): Judge | undefined {
+  if (typeof ttl !== "function" && typeof tags !== "function" && shouldStore === undefined) return undefined;
+  if (shouldStore !== undefined && typeof shouldStore !== "function")
+    throw new InvalidArgumentError(`shouldStore must be a function of the value, got ${kindOf(shouldStore)}`);
+  return (value, load) => {
+    const given = argumentsOf(value);
+    // First: `ttl` and `tags` may expect a value that is stored.
+    if (shouldStore !== undefined && !isTrue(shouldStore(...given))) return void load.mark(value, "no-store");
+    if (value === undefined) return;
+    const { options } = load;
+    // The loader is nearer.
+    const ownTtl = options?.ttl ?? (typeof ttl === "function" ? (ttl(...given) as Duration | undefined) : undefined);
+    const named: unknown = typeof tags === "function" ? tags(...given) : [];
+    checkTags(named);
+    load.setOptions({ ...options, ttl: ownTtl, tags: [...(options?.tags ?? []), ...named] });
+  };
+}
+
+/** The same loader, whose values are judged. */
+export function judging(load: Loader<unknown>, ...by: Parameters<typeof judgeBy>): Loader<unknown> {
+  const judge = judgeBy(...by);
+  return judge === undefined ? load : async (context) => new Judged(await load(context), judge);
+}
+
+function isTrue(given: unknown): boolean {
+  if (typeof given === "boolean") return given;
+  throw new InvalidArgumentError(`shouldStore must return true or false, got ${kindOf(given)}`);
 }
 
 /** The argument of a loader. */

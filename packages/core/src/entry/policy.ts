@@ -110,9 +110,28 @@ export interface LoadOptions extends EntryOptions {
   readonly coversError?: ((error: unknown) => boolean) | undefined;
 }
 
-/** How one read-through call differs from its namespace. */
-export interface GetOrSetOptions extends Policy {
-  /** Tags of the value that this load stores. The loader may add more with `ctx.setOptions`. */
+/** How one read-through call differs from its namespace. `T` is what its loader gives. */
+export interface GetOrSetOptions<T = unknown> extends Omit<FixedOptions, "ttl" | "tags"> {
+  /**
+   * As {@link Lifetime.ttl}; a function is called with the value that this call loads, and `undefined` is the `ttl` of
+   * the namespace. What the loader sets with `ctx.setOptions` counts instead.
+   */
+  readonly ttl?: Duration | ((value: T) => Duration | undefined) | undefined;
+  /**
+   * Tags of the value that this load stores; a function is called with the value. The loader may add more with
+   * `ctx.setOptions`.
+   */
+  readonly tags?: readonly string[] | ((value: T) => readonly string[]) | undefined;
+  /**
+   * Whether a value that this call loads is stored. One that is not goes to all callers that wait, as by `ctx.noStore`.
+   * A result other than `true` and `false`, and an error in any of the three functions, fail the load; `ttl` and `tags`
+   * are asked only for what is stored. @default every value
+   */
+  readonly shouldStore?: ((value: T) => boolean) | undefined;
+}
+
+/** The options of such a call that do not depend on its value. */
+export interface FixedOptions extends Policy {
   readonly tags?: readonly string[] | undefined;
   /** Loads even if there is a fresh value. Never joins a load that began before the call. @default false */
   readonly forceRefresh?: boolean | undefined;
@@ -139,7 +158,11 @@ export interface GetOrSetOptions extends Policy {
 }
 
 /** How one call of `getOrSetMany` differs from its namespace. */
-export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<GetOrSetOptions, "onServed" | "tags"> {
+export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<FixedOptions, "onServed" | "ttl" | "tags"> {
+  /** As in {@link GetOrSetOptions}; a function is called with each item and its value. */
+  readonly ttl?: Duration | ((item: K, value: T) => Duration | undefined) | undefined;
+  /** As in {@link GetOrSetOptions}, for each item and its value. */
+  readonly shouldStore?: ((item: K, value: T) => boolean) | undefined;
   /**
    * Tags of the values that this call loads. A function is called with each item and its value, once it is loaded; the
    * tags of its list are added to those that `ctx.setOptions` gave the item. If it throws, the load of that item alone
@@ -271,6 +294,7 @@ const POLICY_OPTIONS = [
   "rememberErrors",
   "inherit",
 ];
+const CALL_OPTIONS = [...POLICY_OPTIONS, "tags", "shouldStore", "forceRefresh", "maxAge", "current", "signal"];
 const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
 
 /**
@@ -297,8 +321,8 @@ export const OPTION_NAMES: Readonly<
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key", "shouldStore"]),
   entry: new Set(ENTRY_OPTIONS),
   load: new Set([...ENTRY_OPTIONS, "coversError"]),
-  getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "current", "signal", "onServed"]),
-  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "current", "signal", "absentAsNull"]),
+  getOrSet: new Set([...CALL_OPTIONS, "onServed"]),
+  getOrSetMany: new Set([...CALL_OPTIONS, "absentAsNull"]),
   touch: new Set(["ttl"]),
   get: new Set(["allowStale", "onServed"]),
   getMany: new Set(["allowStale"]),
@@ -368,7 +392,7 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
  */
 export function resolveCallPolicy(
   base: ResolvedPolicy,
-  options: GetOrSetOptions | undefined,
+  options: FixedOptions | undefined,
   startedAt: number,
 ): ResolvedPolicy {
   if (options === undefined) return base;
