@@ -1,5 +1,7 @@
 // The key-value calls of the five systems, each next to the raw commands of a program of theirs on the same key.
 
+import { createCache, json } from "@hotset/core";
+import { redis as redisTier } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";
 import type { Redis, RedisView } from "@hotset/redis-toolkit";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -110,3 +112,31 @@ describe.each(["one server", "one server over RESP2", "a cluster", "sentinels", 
     });
   },
 );
+
+describe("a cache without a name, a prefix and meta", () => {
+  it("R1-01 reads and writes the hashes of another program, stale or not, and leaves its text alone", async () => {
+    const redis = await servers.open("one server");
+    const tier = redisTier(servers.single.url).layout("plain").keyPrefix("").coherence("none").valueFormat(json());
+    await using cache = createCache({ name: "" })
+      .tier(tier.build())
+      .defaults({ ttl: "1m", staleWhileRevalidate: "1m" })
+      .build();
+    const key = randomPrefix();
+    const send = (...args: readonly string[]): Promise<unknown> => redis.commands.send(args, { key });
+    const never = (): never => {
+      throw new Error("it is there");
+    };
+    await send("HSET", key, "d", '{"id":1}', "s", String(Date.now() + 60_000));
+    await send("PEXPIRE", key, "120000");
+    expect(await cache.getOrSet(key, never)).toEqual({ id: 1 });
+    await send("HSET", key, "s", String(Date.now() - 1_000));
+    expect(await cache.get(key, { allowStale: true })).toEqual({ id: 1 });
+    await cache.set(key, { id: 2 });
+    expect([await send("HGET", key, "d"), await send("TYPE", key)]).toEqual(['{"id":2}', "hash"]);
+    expect(await cache.delete(key)).toEqual({ status: "deleted" });
+    await send("SETEX", key, "60", '{"id":3}');
+    expect(await cache.get(key)).toBe(undefined);
+    expect([(await cache.set(key, { id: 4 })).status, await send("GET", key)]).toEqual(["pending", '{"id":3}']);
+    expect(await redis.commands.getJson(key)).toEqual({ id: 3 });
+  });
+});
