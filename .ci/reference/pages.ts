@@ -322,7 +322,7 @@ export const PAGES: readonly PageSpec[] = [
       ...["PollChangesOptions", "PolledChanges", "promisesOf", "BackendPromise", "fromSwap"],
       ...["FromSwapOptions", "SwapStore", "SwapRecord", "markedStale", "packEntry", "unpackEntry"],
       ...["Deadlines", "Deadline", "scheduleRunning", "within", "Breaker", "newId"],
-      ...["inNoCall", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
+      ...["KeyWalk", "WalkedKeys", "WalkedKey", "inNoCall", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
       ...["didYouMean", "didYouMeanInCache", "refuseSurplus"],
     ],
   },
@@ -333,7 +333,8 @@ export const PAGES: readonly PageSpec[] = [
     names: [
       ...["Inspection", "InspectOptions", "NamespaceFigures", "GroupFigures", "MemoryEntry", "MemoryState"],
       ...["WalkOptions", "StoredPage", "WalkedEntry", "RunningLoad", "WaitingCaller", "RunningLease", "Fallback"],
-      ...["Backoff", "Invalidation", "ProcessRecord", "Heartbeat", "HeartbeatOptions"],
+      ...["Backoff", "Invalidation", "ProcessRecord", "inspect", "heartbeat", "Heartbeat", "HeartbeatOptions"],
+      "KeyGroup",
     ],
   },
   {
@@ -377,14 +378,8 @@ export const PAGES: readonly PageSpec[] = [
       "Tests that every backend, format, compressor, seal and local tier passes. They need vitest. In use: " +
       "[writing a backend](../../guide/writing-a-backend.md).",
     names: [
-      "describeBackend",
-      "DescribeBackendOptions",
-      "describeFormat",
-      "DescribeFormatOptions",
-      "KeptKind",
-      "describeCompressor",
-      "describeLocalTier",
-      "describeSeal",
+      ...["describeBackend", "DescribeBackendOptions", "describeFormat", "DescribeFormatOptions"],
+      ...["KeptKind", "describeCompressor", "describeLocalTier", "describeSeal"],
     ],
   },
 ];

@@ -1,4 +1,4 @@
-import type { Backend, Coherence, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import type { Backend, Coherence, KeyWalk, Leases, StoredEntry, TagVersions } from "@hotset/core";
 import { NearCopies } from "./near-copies.ts";
 import { planOf, type ComposeOptions } from "./options.ts";
 import { Side, type Found } from "./side.ts";
@@ -53,6 +53,7 @@ export function compose(near: Backend, far: Backend, options: ComposeOptions): B
       await copies.settled();
       await Promise.all([nearSide.close(), farSide.close()]);
     },
+    ...(far.walk !== undefined && { walk: (walk: KeyWalk) => far.walk!(walk) }),
     batch: { read: readMany },
     ...(far.leases !== undefined && { leases: leasesOf(copies, farSide, far.leases) }),
     ...(far.tagVersions !== undefined && { tagVersions: versionsOf(farSide, far.tagVersions) }),

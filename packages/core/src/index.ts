@@ -36,11 +36,14 @@ export type {
   CompressorOptions,
   DeleteStatus,
   Format,
+  KeyWalk,
   Leases,
   Parts,
   StoredEntry,
   TagVersion,
   TagVersions,
+  WalkedKey,
+  WalkedKeys,
 } from "./contracts/backend.ts";
 export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./coherence/poll-changes.ts";
 export { fromSwap, type FromSwapOptions } from "./swap/from-swap.ts";
@@ -63,6 +66,7 @@ export { defineBackend } from "./cache/define-backend.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
 export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
 export { type CacheLogger } from "./cache/reporter.ts";
+export type { KeyGroup } from "./primitives/meters.ts";
 export { type Cache } from "./cache/cache.ts";
 export type {
   CacheEvent,

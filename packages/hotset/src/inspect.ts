@@ -1,3 +1,4 @@
+export { heartbeat, inspect } from "@hotset/core/inspect";
 export type {
   Backoff,
   Fallback,

@@ -82,6 +82,16 @@ export class AdaptiveEntries implements Entries {
     return true;
   }
 
+  keys(): readonly string[] {
+    return [...this.#slots.keys()];
+  }
+
+  sizeOf(key: string): number | undefined {
+    const slot = this.#slots.get(key);
+    // 0 where bytes do not count: a size is at least 1.
+    return slot === undefined ? undefined : this.#lists.sizeOf(slot) || undefined;
+  }
+
   clear(): void {
     this.#slots = new Map();
     this.#keys = [];

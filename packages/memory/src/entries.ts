@@ -16,6 +16,10 @@ export interface Entries {
    */
   set(key: string, entry: LocalEntry, size: number): void;
   delete(key: string): boolean;
+  /** All of them, as they are now. */
+  keys(): readonly string[];
+  /** As `set` was given it; `undefined` for a key without an entry, and where bytes do not count. */
+  sizeOf(key: string): number | undefined;
   /** Reports none of the entries as gone. */
   clear(): void;
 }

@@ -53,6 +53,14 @@ export class LruEntries implements Entries {
     return this.#cache.delete(key);
   }
 
+  keys(): readonly string[] {
+    return [...this.#cache.keys()];
+  }
+
+  sizeOf(key: string): number | undefined {
+    return this.#countsBytes ? this.#cache.info(key)?.size : undefined;
+  }
+
   clear(): void {
     this.#isClearing = true;
     this.#cache.clear();

@@ -33,6 +33,33 @@ const lasting = (value: unknown, encodedBytes?: number): LocalEntry => ({
 
 const sizeOf = (value: unknown): number => value as number;
 
+describe.each(["lru", "adaptive"] as const)("a walk, %s", (eviction) => {
+  it("gives each entry with its size, and uses none", () => {
+    const { tier, evicted } = open({ maxEntries: 2, eviction });
+    const [one, other] = [lasting("a", 1_000), lasting("b", 50)];
+    tier.set("a", one);
+    tier.set("b", other);
+    expect([...tier.walk!()].toSorted((a, b) => (a.key < b.key ? -1 : 1))).toEqual([
+      { key: "a", entry: one, bytes: 1_302 },
+      { key: "b", entry: other, bytes: 352 },
+    ]);
+    tier.set("c", lasting("c"));
+    expect(evicted).toEqual([["a", "entries"]]);
+  });
+
+  it("has no size where bytes do not count, and leaves out what is removed meanwhile", () => {
+    const { tier } = open({ maxBytes: Infinity, eviction });
+    for (const key of ["a", "b", "c"]) tier.set(key, lasting(key));
+    const walked = [];
+    for (const each of tier.walk!()) {
+      tier.delete("b");
+      walked.push(each);
+    }
+    expect(walked.map(({ key }) => key).toSorted()).toEqual(["a", "c"]);
+    expect(walked.every((each) => !("bytes" in each))).toBe(true);
+  });
+});
+
 describe("C102 neither bound is ever exceeded", () => {
   it("evicts the least recently used entry when there are too many", () => {
     const { tier, evicted } = open({ maxEntries: 3 });

@@ -152,6 +152,13 @@ class MemoryTier implements LocalTier {
     this.#wheel?.clear();
   }
 
+  *walk(): Iterable<{ readonly key: string; readonly entry: LocalEntry; readonly bytes?: number | undefined }> {
+    for (const key of this.entries.keys()) {
+      const [entry, bytes] = [this.entries.peek(key), this.entries.sizeOf(key)];
+      if (entry !== undefined) yield bytes === undefined ? { key, entry } : { key, entry, bytes };
+    }
+  }
+
   /** Returns whether the entry was kept. */
   protected keep(key: string, entry: LocalEntry): boolean {
     this.entries.set(key, entry, 0);

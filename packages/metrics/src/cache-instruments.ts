@@ -1,4 +1,5 @@
-import type { Cache, CacheStats, TierStats } from "@hotset/core";
+import type { Cache, CacheStats, NamespaceStats, TierStats } from "@hotset/core";
+import { inspect, type Inspection } from "@hotset/core/inspect";
 import type { Exporter, Instrument, Recorder, Sample } from "./instrument.ts";
 import { onEnd } from "./on-end.ts";
 import { Tally } from "./tally.ts";
@@ -26,19 +27,21 @@ const one = <T>(
   read: (numbers) => (numbers[field] === undefined ? [] : [[{}, numbers[field] as number]]),
 });
 
+const requests = (name: string, help: string): OfStatistics<NamespaceStats> => ({
+  kind: "counter",
+  name,
+  unit: "{call}",
+  help,
+  labels: ["result"],
+  read: ({ hits, staleHits, misses }) => [
+    [{ result: "hit" }, hits],
+    [{ result: "stale" }, staleHits],
+    [{ result: "miss" }, misses],
+  ],
+});
+
 const OF_CACHES: readonly OfStatistics<CacheStats>[] = [
-  {
-    kind: "counter",
-    name: "cache.requests",
-    unit: "{call}",
-    help: "Calls, by how they were answered.",
-    labels: ["result"],
-    read: ({ hits, staleHits, misses }) => [
-      [{ result: "hit" }, hits],
-      [{ result: "stale" }, staleHits],
-      [{ result: "miss" }, misses],
-    ],
-  },
+  requests("cache.requests", "Calls, by how they were answered."),
   one("counter", "cache.loads", "{load}", "Loads that were started.", "loads"),
   one("counter", "cache.load.errors", "{load}", "Loads that failed.", "loadErrors"),
   one("counter", "cache.coalesced", "{call}", "Calls that joined the load of another.", "coalesced"),
@@ -76,6 +79,34 @@ const OF_TIERS: readonly OfStatistics<TierStats>[] = [
   },
 ];
 
+/** A part of a cache that is counted on its own. */
+interface Part {
+  /** The label that names it. */
+  readonly label: "group" | "namespace";
+  readonly figures: (inspection: Inspection) => readonly (readonly [name: string, numbers: NamespaceStats])[];
+}
+
+const GROUPS: Part = {
+  label: "group",
+  figures: (inspection) => inspection.groups().map((figures) => [figures.group, figures]),
+};
+
+/** Without the root, whose numbers are those of the cache. */
+const NAMESPACES: Part = {
+  label: "namespace",
+  figures: (inspection) =>
+    inspection.namespaces().flatMap((figures) => {
+      const { namespace } = figures;
+      return namespace.length === 0 ? [] : [[namespace.map(encodeURIComponent).join(":"), figures] as const];
+    }),
+};
+
+const ofPart = (label: Part["label"]): readonly OfStatistics<NamespaceStats>[] => [
+  requests(`cache.${label}.requests`, `Calls for keys of a ${label}, by how they were answered.`),
+  one("counter", `cache.${label}.loads`, "{load}", `Loads of keys of a ${label} that were started.`, "loads"),
+  one("counter", `cache.${label}.load.errors`, "{load}", `Loads of keys of a ${label} that failed.`, "loadErrors"),
+];
+
 const LOAD_DURATION: Instrument = {
   kind: "histogram",
   name: "cache.load.duration",
@@ -111,6 +142,8 @@ const EVICTIONS: Instrument = {
 interface CachesSettings {
   /** Whether calls of a backend are timed. */
   readonly isCallTimed: boolean;
+  /** Whether each namespace has its numbers. */
+  readonly areNamespacesCounted: boolean;
   /** Takes what ends each listener as soon as there is one: another may fail after it. */
   readonly ends: (() => void)[];
 }
@@ -118,12 +151,24 @@ interface CachesSettings {
 export function connectCaches(
   exporter: Exporter,
   caches: readonly Cache[],
-  { isCallTimed, ends }: CachesSettings,
+  { isCallTimed, areNamespacesCounted, ends }: CachesSettings,
 ): void {
   addStatistics(exporter, caches);
+  const inspections = caches.flatMap(inspectionOf);
+  addParts(exporter, inspections, GROUPS);
+  if (areNamespacesCounted) addParts(exporter, inspections, NAMESPACES);
   addLoads(exporter, caches, ends);
   addEvents(exporter, caches, ends);
   if (isCallTimed) ends.push(addCalls(exporter, caches));
+}
+
+/** None of an object that stands for a cache, such as one that counts its calls: it has no groups. */
+function inspectionOf(cache: Cache): readonly Inspection[] {
+  try {
+    return [inspect(cache, { remember: 0 })];
+  } catch {
+    return [];
+  }
 }
 
 function addStatistics(exporter: Exporter, caches: readonly Cache[]): void {
@@ -135,6 +180,17 @@ function addStatistics(exporter: Exporter, caches: readonly Cache[]): void {
     exporter.observe({ ...instrument, labels: ["cache", "tier", ...instrument.labels] }, () =>
       caches.flatMap((cache) =>
         cache.stats().tiers.flatMap((tier) => under({ cache: cache.name, tier: tier.label }, read(tier))),
+      ),
+    );
+}
+
+function addParts(exporter: Exporter, inspections: readonly Inspection[], { label, figures }: Part): void {
+  for (const { read, ...instrument } of ofPart(label))
+    exporter.observe({ ...instrument, labels: ["cache", label, ...instrument.labels] }, () =>
+      inspections.flatMap((inspection) =>
+        figures(inspection).flatMap(([part, numbers]) =>
+          under({ cache: inspection.name, [label]: part }, read(numbers)),
+        ),
       ),
     );
 }

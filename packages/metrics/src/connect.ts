@@ -19,13 +19,18 @@ export interface Observed {
   readonly consumers?: Modules["consumers"] | undefined;
   /** HTTP caches, by the label that each gets. @default none */
   readonly http?: Readonly<Record<string, HttpFigures>> | undefined;
+  /**
+   * Calls and loads of each namespace, as the label `namespace`: the first 1,000 of a cache. Not where a namespace is
+   * that of a tenant or a user: labels are kept for long. @default false
+   */
+  readonly namespaces?: boolean | undefined;
   /** Durations of calls of a backend, as a histogram: some two microseconds for each. @default false */
   readonly backendCalls?: boolean | undefined;
   /** Delays of the event loop, garbage collection, heap and resident memory of this process. @default false */
   readonly process?: boolean | undefined;
 }
 
-const OBSERVED = ["caches", "redis", "queues", "consumers", "http", "backendCalls", "process"];
+const OBSERVED = ["caches", "redis", "queues", "consumers", "http", "namespaces", "backendCalls", "process"];
 
 /**
  * Connects what is observed to an exporter.
@@ -46,10 +51,11 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     queues = {},
     consumers = {},
     http = {},
+    namespaces = false,
     backendCalls = false,
     process = false,
   } = options;
-  for (const [name, flag] of Object.entries({ backendCalls, process }))
+  for (const [name, flag] of Object.entries({ namespaces, backendCalls, process }))
     if (typeof flag !== "boolean") throw new InvalidArgumentError(`observe: ${name} must be true or false`);
   expectEach("queues", queues, "counts");
   expectEach("consumers", consumers, "status");
@@ -69,7 +75,8 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   try {
     connectModules(exporter, { queues, consumers });
     connectHttp(exporter, http);
-    if (caches.length > 0) connectCaches(exporter, caches, { isCallTimed: backendCalls, ends });
+    if (caches.length > 0)
+      connectCaches(exporter, caches, { isCallTimed: backendCalls, areNamespacesCounted: namespaces, ends });
     if (redis.length > 0) ends.push(connectRedis(exporter, redis));
     if (process) ends.push(connectProcess(exporter));
   } catch (error) {

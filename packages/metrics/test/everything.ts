@@ -5,6 +5,7 @@ import type { Redis } from "@hotset/redis-toolkit";
 /** Options with one of each thing that can be observed, so that every instrument is made. */
 export const everything = (cache: Cache, redis: Redis): Observed => ({
   caches: [cache],
+  namespaces: true,
   backendCalls: true,
   redis: [redis],
   queues: { jobs: { counts: () => Promise.reject(new Error("away")) } },

@@ -452,6 +452,7 @@ const MEMBERS = Object.keys({
   close: 1,
   connect: 1,
   markStale: 1,
+  walk: 1,
   parts: 1,
   batch: 1,
   leases: 1,

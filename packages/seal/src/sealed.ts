@@ -1,4 +1,12 @@
-import { ConfigurationError, systemClock, type Backend, type Clock, type Leases, type Seal } from "@hotset/core";
+import {
+  ConfigurationError,
+  systemClock,
+  type Backend,
+  type Clock,
+  type KeyWalk,
+  type Leases,
+  type Seal,
+} from "@hotset/core";
 import { Envelope } from "./envelope.ts";
 
 /** Options of `sealed`. */
@@ -37,6 +45,7 @@ export function sealed(
     close: () => backend.close(),
     ...(backend.connect !== undefined && { connect: () => backend.connect!() }),
     ...(backend.markStale !== undefined && { markStale: (key: string) => backend.markStale!(key) }),
+    ...(backend.walk !== undefined && { walk: (walk: KeyWalk) => backend.walk!(walk) }),
     ...(batch !== undefined && {
       batch: {
         async read(keys: readonly string[]) {

@@ -45,5 +45,6 @@ export function mapTier(options: MapTierOptions = {}): LocalTier {
     },
     delete: (key) => entries.delete(key),
     clear: () => entries.clear(),
+    walk: () => [...entries].map(([key, entry]) => ({ key, entry })),
   };
 }

@@ -44,8 +44,7 @@ export function createTestCache(options: TestCacheOptions = {}): Cache {
   return (far === false ? empty.tier(near) : empty.tier(near).tier(far)).build();
 }
 
-const nothing = (): void => undefined;
-const SILENT: CacheLogger = { error: nothing, warn: nothing, info: nothing };
+const SILENT: CacheLogger = { error: () => undefined, warn: () => undefined, info: () => undefined };
 
 /** The others are of its policy. This entry may import values of the main one only from its index. */
 const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
@@ -58,6 +57,7 @@ const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
   logger: true,
   redactKeys: true,
   explain: true,
+  keyGroups: true,
   freezeShared: true,
   clock: true,
 };

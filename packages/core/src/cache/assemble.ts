@@ -50,6 +50,7 @@ export interface Assembly {
   readonly context: EngineContext;
   /** Requested or held. */
   readonly leases: Iterable<Lease>;
+  readonly backoffs: Backoffs;
   /** The root namespace. */
   readonly namespace: NamespaceContext;
   readonly backend: Backend | undefined;
@@ -110,6 +111,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     events,
     redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
+    onHit: undefined,
     local,
     flights: new Flights(trust),
     tags,
@@ -129,28 +131,36 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   };
   if (tier !== undefined) reportEvictions(tier, shared);
 
-  const engine = engineOf(context, leases, backoffs, isDevelopment());
-  const meter = engine.meters.of([]);
+  const all = new Meters(options.keyGroups);
+  const engine = engineOf(context, { leases, backoffs, meters: all });
+  const meters = all.of([]);
   return {
     engine,
     context,
     leases,
-    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meter },
+    backoffs,
+    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meters },
     backend,
     subscription: far?.subscription,
     warn: (text) => warn("OPEN_CACHES", text),
   };
 }
 
-function engineOf(context: EngineContext, leases: LinkedSet<Lease>, backoffs: Backoffs, checksHits: boolean): Engine {
+interface EngineParts {
+  readonly leases: LinkedSet<Lease>;
+  readonly backoffs: Backoffs;
+  readonly meters: Meters;
+}
+
+function engineOf(context: EngineContext, { leases, backoffs, meters }: EngineParts): Engine {
   const answers = new Answers(context);
   const callers = new Callers(context, answers);
   const reads = new Reads(context, answers);
   const pins = new SharedPins(context.tags);
   return {
     context,
-    meters: new Meters(),
-    checksHits,
+    meters,
+    checksHits: isDevelopment(),
     callers,
     ladder: new Ladder(context, answers, callers, backoffs, leases),
     mutations: new Mutations(context, backoffs, pins),

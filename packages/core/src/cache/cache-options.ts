@@ -3,6 +3,7 @@ import { ConfigurationError } from "../contracts/errors.ts";
 import { LEVELS, type CacheLogger } from "./reporter.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
+import type { KeyGroup } from "../primitives/meters.ts";
 import { checkNames } from "../primitives/option-names.ts";
 
 /** Options of `createCache`. */
@@ -50,6 +51,16 @@ export interface CacheOptions {
    */
   readonly explain?: number | undefined;
   /**
+   * Groups of keys that are counted together, in all namespaces, for metrics and `hotset/inspect`: at most 50, each
+   * with a name, and a text that its keys begin with or an expression that matches them. A key is in the first that
+   * matches.
+   *
+   *     keyGroups: [{ name: "product", match: "product:" }, { name: "page", match: /^\/page\// }]
+   *
+   * @default none
+   */
+  readonly keyGroups?: readonly KeyGroup[] | undefined;
+  /**
    * Freezes plain objects and arrays of values that the local tier shares, so that a change throws where it is made
    * (in strict mode), instead of being seen by every later caller. Instances of classes, collections and bytes stay as
    * they are. Without meaning where the tier freezes or clones. @default `true`, and `false` with
@@ -70,6 +81,7 @@ export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
   "logger",
   "redactKeys",
   "explain",
+  "keyGroups",
   "freezeShared",
   "clock",
 ]);
@@ -117,5 +129,27 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
       !["undefined", "function"].includes(typeof options.clock.epochMs))
   )
     throw new ConfigurationError(`clock must have now() and schedule(), got ${describe(options.clock)}`);
-  return Object.freeze({ ...options });
+  const { keyGroups } = options;
+  return Object.freeze({ ...options, ...(keyGroups !== undefined && { keyGroups: checkKeyGroups(keyGroups) }) });
 }
+
+/** Copies: a program may change its list, and an expression with `g` or `y` remembers where it was. */
+function checkKeyGroups(given: readonly KeyGroup[]): readonly KeyGroup[] {
+  if (!Array.isArray(given) || given.length > MAX_GROUPS)
+    throw new ConfigurationError(`keyGroups must be a list of at most ${MAX_GROUPS} groups, got ${describe(given)}`);
+  const names = new Set<string>();
+  return given.map((group: KeyGroup) => {
+    checkNames(group ?? null, ["name", "match"], { place: "keyGroups" });
+    const { name, match } = group;
+    if (typeof name !== "string" || name === "" || names.has(name))
+      throw new ConfigurationError(`keyGroups: name must be a non-empty string, once each, got ${describe(name)}`);
+    names.add(name);
+    if (match instanceof RegExp) return { name, match: new RegExp(match.source, match.flags.replace(/[gy]/g, "")) };
+    if (typeof match === "string" && match !== "") return { name, match };
+    throw new ConfigurationError(
+      `keyGroups: match of ${describe(name)} must be a non-empty text or a RegExp, got ${describe(match)}`,
+    );
+  });
+}
+
+const MAX_GROUPS = 50;

@@ -1,8 +1,9 @@
 import { keepAlive } from "../primitives/async-context.ts";
 import type { Backend } from "../contracts/backend.ts";
-import { systemClock } from "../contracts/clock.ts";
+import { epochMs, systemClock } from "../contracts/clock.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
+import { keySpaceBelow, localKey, localKeyOf, parseLocalKey } from "../entry/key.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
@@ -46,6 +47,17 @@ export interface Cache extends Namespace, AsyncDisposable {
   close(options?: { /** @default '5s' */ readonly timeout?: Duration | undefined }): Promise<void>;
 }
 
+/** Parts of a cache that are looked into, and what reads their keys. */
+export interface Internals extends Assembly {
+  readonly localKey: typeof localKey;
+  readonly localKeyOf: typeof localKeyOf;
+  readonly parseLocalKey: typeof parseLocalKey;
+  readonly spaceBelow: typeof keySpaceBelow;
+  readonly epochMs: typeof epochMs;
+}
+
+const INTERNALS: unique symbol = Symbol.for("hotset.internals");
+
 /** The number of open caches that use a backend: the last one closes it. */
 const users = new WeakMap<Backend, number>();
 
@@ -86,6 +98,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       pending: recovery?.size ?? 0,
       tiers: [localStats, remote?.stats()].filter((each) => each !== undefined),
     };
+  }
+
+  /** For the entry `inspect`, which may be of another copy of this package. */
+  [INTERNALS](): Internals {
+    return { ...this.#parts, localKey, localKeyOf, parseLocalKey, spaceBelow: keySpaceBelow, epochMs };
   }
 
   bypass(tiers: "none" | "all" | readonly string[]): void {

@@ -350,7 +350,7 @@ export class NamespaceView implements Untyped<Namespace> {
       schema: options?.schema,
       checksLoads: options?.checkLoads === true,
       remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
-      meter: meters.of(keySpace.path),
+      meters: meters.of(keySpace.path),
     });
   }
 

@@ -134,6 +134,14 @@ export interface Backend {
   /** Connects ahead of the first call. */
   connect?(): Promise<void>;
   /**
+   * Lists entries, a page at a time and in no order, for people and not for programs: it may take long. One that is
+   * written or removed meanwhile may be left out, or come twice. Reads keys and lives, no values. Without it stored
+   * entries cannot be listed.
+   *
+   * @throws {BackendUnavailableError} from the iteration.
+   */
+  walk?(walk: KeyWalk): AsyncIterable<WalkedKeys>;
+  /**
    * Ends the entry's freshness and a lease on it, atomically; a backend with leases gives the entry a new version.
    * Without this method the cache removes the entry.
    */
@@ -156,6 +164,37 @@ export interface Backend {
    * there is a local tier.
    */
   readonly coherence?: Coherence | "sole-writer";
+}
+
+/** Which entries {@link Backend.walk} lists. */
+export interface KeyWalk {
+  /** Only keys, as the cache gives them, that begin with this text. */
+  readonly prefix: string;
+  /** Only keys that contain this text, where the store can select them; the cache filters again. */
+  readonly contains?: string | undefined;
+  /** Ends it, at the latest between two pages. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A page of {@link Backend.walk}; it may have no keys. */
+export interface WalkedKeys {
+  readonly keys: readonly WalkedKey[];
+  /** Keys of the store that were looked at until now, others included. */
+  readonly looked: number;
+  /** About how many there are. */
+  readonly total?: number | undefined;
+}
+
+/** One entry of {@link Backend.walk}. */
+export interface WalkedKey {
+  /** As the cache gives it; of a hashed one what is left of it. */
+  readonly key: string;
+  /** As in {@link StoredEntry}, where the store keeps it apart from the life. */
+  readonly staleInMs?: number | undefined;
+  /** As in {@link StoredEntry}. */
+  readonly expiresInMs?: number | undefined;
+  /** Size of the entry in the store, or else of its data. */
+  readonly bytes?: number | undefined;
 }
 
 /** An entry as a backend keeps it: bytes, and the times that are left. */

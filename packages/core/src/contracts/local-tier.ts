@@ -21,6 +21,13 @@ export interface LocalTier {
   set(key: string, entry: LocalEntry): void;
   delete(key: string): boolean;
   clear(): void;
+  /**
+   * Its entries, expired ones included, for people. No use of any: none is kept longer for it. Entries that change
+   * meanwhile may be left out. @default it cannot be walked
+   *
+   * @returns each with its size as the tier counts it, where it counts bytes.
+   */
+  walk?(): Iterable<{ readonly key: string; readonly entry: LocalEntry; readonly bytes?: number | undefined }>;
 }
 
 /** The cache, as its local tier sees it. */

@@ -78,7 +78,8 @@ export class Answers {
     if (entry !== undefined || loaded !== undefined)
       call.usedBy?.add(this.#context, call.namespace.remote, entry ?? loaded?.made);
     const { local, events, clock, decisions } = this.#context;
-    const { remote, meter } = call.namespace;
+    const { remote, meters } = call.namespace;
+    const meter = meters.of(call.key.name);
     decisions?.note(call.key.local, "call", describeAnswer(status, tier, cause));
     if (local !== undefined) {
       if (tier === local.label) local.meter.hits += 1;
@@ -107,7 +108,7 @@ export class Answers {
 
   fenced({ call, key }: Flight, by: FencedBy): "fenced" {
     const { events } = this.#context;
-    call.namespace.meter.fenced += 1;
+    call.namespace.meters.of(key.name).fenced += 1;
     if (events.fenced.isObserved) events.fenced.emit({ ...this.keyEvent(key), by });
     return "fenced";
   }

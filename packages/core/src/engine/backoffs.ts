@@ -32,6 +32,11 @@ export class Backoffs {
     this.#tags = tags;
   }
 
+  /** For people: each kind of pause. */
+  get kinds(): Readonly<Record<"failed" | "background" | "unshared", Pauses<unknown>>> {
+    return { failed: this.#failed, background: this.#background, unshared: this.#unshared };
+  }
+
   end(localKey: string): void {
     this.#failed.end(localKey);
     this.#background.end(localKey);
@@ -102,6 +107,10 @@ export class Backoffs {
 /** By local key, until when something is not tried again, and why. Bounded: the oldest is forgotten first. */
 export class Pauses<R> {
   readonly #pauses = new Map<string, Pause<R>>();
+
+  get all(): Iterable<readonly [localKey: string, pause: Pause<R>]> {
+    return this.#pauses;
+  }
 
   find(localKey: string, now: number): Pause<R> | undefined {
     if (this.#pauses.size === 0) return undefined;

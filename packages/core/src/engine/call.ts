@@ -3,7 +3,7 @@ import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
-import type { Meter } from "../primitives/meters.ts";
+import type { NamespaceMeters } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Loader } from "./loader.ts";
@@ -18,8 +18,8 @@ export interface NamespaceContext {
   readonly checksLoads: boolean;
   /** Absent for a cache without a backend, and where values never leave the process. */
   readonly remote: RemoteTier | undefined;
-  /** Counts its calls, and those of namespaces below without counters. */
-  readonly meter: Meter;
+  /** Count its calls, and those of namespaces below without counters. */
+  readonly meters: NamespaceMeters;
 }
 
 /** One call of `getOrSet`. */

@@ -55,7 +55,7 @@ export class Callers {
 
   /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
   refuse(call: GetOrSetCall, copy: Offer, ends: Ends<unknown>): void {
-    call.namespace.meter.overloaded += 1;
+    call.namespace.meters.of(call.key.name).overloaded += 1;
     const error = this.#overloaded;
     const answer = answerFor(copy, call.policy, call.startedAt, "error", { error });
     if (answer === undefined) ends.reject(this.#answers.failed(call, error));

@@ -1,5 +1,6 @@
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
+import type { KeySpace } from "../entry/key.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { Flights } from "./flights.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
@@ -21,6 +22,8 @@ export interface Reporting {
   readonly redactKey: ((key: string) => string) | undefined;
   /** Absent without the option `explain`. */
   readonly decisions: DecisionLog | undefined;
+  /** Called at each hit of a local copy; set only while it is looked into. */
+  onHit: ((space: KeySpace, key: string) => void) | undefined;
 }
 
 /** The copies of this process, its flights, and the events by which both are outdated. */

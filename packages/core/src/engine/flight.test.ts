@@ -9,7 +9,7 @@ import type { GetOrSetCall } from "./call.ts";
 import { Flight, type Phase, type Waiter } from "./flight.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
-import { Meter } from "../primitives/meters.ts";
+import { NamespaceMeters } from "../primitives/meters.ts";
 
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
@@ -24,7 +24,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
       schema: undefined,
       checksLoads: false,
       remote: BACKEND,
-      meter: new Meter(),
+      meters: new NamespaceMeters([]),
     },
     key: entryKey(KEY_SPACE, "k"),
     load: () => 1,

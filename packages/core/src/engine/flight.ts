@@ -40,6 +40,7 @@ interface OwnLease {
 
 /** Its load. */
 interface OwnLoad {
+  readonly startedAt: number;
   readonly options?: LoadOptions | undefined;
   abort(reason: unknown): void;
 }
@@ -161,7 +162,8 @@ class OneFlight extends Guard implements ReadRequest {
   #slot: Slot | undefined;
   #background: Slot | undefined;
   #wake: (() => void) | undefined;
-  #waitsSince: number | undefined;
+  /** Since when it has waited for loads of other processes. */
+  waitsSince: number | undefined;
   #settled: PromiseWithResolvers<void> | undefined;
   readonly #context = contextOfNow();
   readonly #ladder: OwnLadder | undefined;
@@ -252,7 +254,7 @@ class OneFlight extends Guard implements ReadRequest {
     this.#to("waiting");
     // The time of the backend is not spent by waiting for another process.
     this.leftMs = this.call.namespace.remote!.deadlineMs;
-    return (this.#waitsSince ??= now);
+    return (this.waitsSince ??= now);
   }
 
   /** Asks the backend again, as if it began now. Its callers keep waiting, and no caller joins. */

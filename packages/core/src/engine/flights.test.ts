@@ -11,7 +11,7 @@ import { DEFAULT_POLICY } from "../entry/policy.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import { flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { Trust } from "../coherence/trust.ts";
-import { Meter } from "../primitives/meters.ts";
+import { NamespaceMeters } from "../primitives/meters.ts";
 
 const SPACE: NamespaceContext = {
   keySpace: rootKeySpace("test"),
@@ -19,7 +19,7 @@ const SPACE: NamespaceContext = {
   schema: undefined,
   checksLoads: false,
   remote: undefined,
-  meter: new Meter(),
+  meters: new NamespaceMeters([]),
 };
 
 function flight(): Flight {

@@ -89,7 +89,10 @@ export class Ladder {
     const { local, events, clock, decisions } = this.#context;
     decisions?.note(localKey(namespace.keySpace, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
-    namespace.meter.hits += 1;
+    const { meters } = namespace;
+    // A copy knows its group from its first hit on.
+    (meters.groups === undefined ? meters.rest : (held.meter ??= meters.of(key))).hits += 1;
+    this.#context.onHit?.(namespace.keySpace, key);
     usedByCaller()?.add(this.#context, namespace.remote, held);
     if (events.hit.isObserved)
       events.hit.emit({
@@ -178,7 +181,7 @@ export class Ladder {
 
   #join(flight: Flight, call: GetOrSetCall, ends: Ends<unknown>): void {
     const { events, clock, tags } = this.#context;
-    call.namespace.meter.coalesced += 1;
+    call.namespace.meters.of(call.key.name).coalesced += 1;
     flight.addTags(call.tags);
     const late = isLate(tags, flight);
     const known = this.#known(flight, call, clock.now());
@@ -577,7 +580,7 @@ export class Ladder {
         () => new Promise<Loaded>((resolve, reject) => load.begin({ resolve, reject })),
         () => (redactKey === undefined ? this.#event(flight) : redacted(this.#event(flight), redactKey)),
       ).then(ends.resolve, ends.reject);
-    flight.call.namespace.meter.loads += 1;
+    flight.call.namespace.meters.of(flight.key.name).loads += 1;
   }
 
   /** The part that all events of one load share. Made when its outcome is known: later no caller waits any more. */
@@ -587,7 +590,7 @@ export class Ladder {
 
   #notLoaded(flight: Flight, { startedAt }: Load, error: unknown): void {
     const { clock, decisions, events } = this.#context;
-    flight.call.namespace.meter.loadErrors += 1;
+    flight.call.namespace.meters.of(flight.key.name).loadErrors += 1;
     decisions?.note(flight.key.local, "load", say.describeFailure(error));
     const event = this.#event(flight);
     this.#failed(flight, error);
@@ -599,7 +602,7 @@ export class Ladder {
   #loaded(flight: Flight, { startedAt }: Load, loaded: Loaded): void {
     const { clock, decisions, events } = this.#context;
     const now = clock.now();
-    flight.call.namespace.meter.load.record(now - startedAt);
+    flight.call.namespace.meters.of(flight.key.name).load.record(now - startedAt);
     if (flight.isOver) return flight.letGo();
     const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;

@@ -1,13 +1,14 @@
 import type { LocalEntry } from "../contracts/local-tier.ts";
 import type { TagVersion } from "../contracts/backend.ts";
+import type { Meter } from "../primitives/meters.ts";
 
 /**
  * A value with its freshness, validators and tags. Instants are `clock.now()` of this process, see `wholeInstant`.
  *
  *     loadedAt ──fresh──▶ staleAt ──stale──▶ expiresAt ──expired──▶
  *
- * Immutable once built, except for `tagSequence` and `epoch`. A process holds a hundred thousand of them: what many
- * have in common is in `terms`, and `newEntry`, `storedEntry` and the codec's `emptyEntry` give them the same fields in
+ * Immutable once built, except for `tagSequence`, `epoch` and `meter`. A process holds a hundred thousand of them:
+ * common parts are in `terms`, and `newEntry`, `storedEntry` and the codec's `emptyEntry` give them the same fields in
  * the same order, so that they have few shapes.
  */
 export interface Entry extends LocalEntry {
@@ -30,6 +31,8 @@ export interface Entry extends LocalEntry {
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
   epoch?: { readonly until: number } | undefined;
   readonly encoding?: Encoding | undefined;
+  /** Only in a local copy, from its first hit on: counts its hits, where keys are counted by group. */
+  meter?: Meter;
 }
 
 /** Shared by many entries of a namespace. Immutable. */

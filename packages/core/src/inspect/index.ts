@@ -1,3 +1,5 @@
+export { heartbeat } from "./heartbeat.ts";
+export { inspect } from "./inspect.ts";
 export type {
   Backoff,
   Fallback,

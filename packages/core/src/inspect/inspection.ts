@@ -1,7 +1,8 @@
-import type { CacheStats, FencedBy, LoadReason, NamespaceStats } from "../contracts/events.ts";
+import type { Duration } from "../primitives/duration.ts";
+import type { CacheStats, FencedBy, LoadReason, NamespaceStats, TierState } from "../contracts/events.ts";
 
 /**
- * What a cache holds and does now, for people: read-only, and without values. Keys and tags are shown as its events
+ * The present state of a cache, for people: read-only, and without values. Keys and tags are shown as its events
  * show them: `redactKeys` applies. Instants are milliseconds since 1970.
  *
  * Each list is made when it is asked for. Three are remembered from events while the inspection is open, the last
@@ -51,18 +52,22 @@ export interface Inspection {
   onInvalidation(listener: (invalidation: Invalidation) => void): () => void;
   /**
    * The processes that keep a record with {@link Heartbeat}, this one included, by their names. One trip to the
-   * backend. Also tells {@link invalidations} from elsewhere whose they were, as far as the records say.
+   * backend. Also names the process in {@link invalidations} from elsewhere, as far as the records say.
    *
    * @throws {BackendUnavailableError}
    */
   processes(): Promise<readonly ProcessRecord[]>;
   /** Ends what it remembers; the lists of the present still work. Idempotent. */
   close(): void;
+  [Symbol.dispose](): void;
 }
 
 /** Options of `inspect`. */
 export interface InspectOptions {
-  /** How many invalidations, and how many keys, it remembers: 1 to 100,000, each some 300 bytes. @default 1_000 */
+  /**
+   * How many invalidations, and how many keys, it remembers: at most 100,000, each some 300 bytes. With 0 it listens to
+   * nothing: for figures alone. @default 1_000
+   */
   readonly remember?: number | undefined;
 }
 
@@ -135,7 +140,7 @@ export interface WalkedEntry {
   readonly freshForMs?: number;
   /** Remaining life; `Infinity` without an end. */
   readonly expiresInMs?: number;
-  /** What it takes in the store, or else the size of its data; absent where the store does not say. */
+  /** Size in the store, or else of its data; absent where the store does not say. */
   readonly bytes?: number;
 }
 
@@ -189,7 +194,7 @@ export interface Fallback {
   readonly lastAt: number;
   /** How many calls got it. */
   readonly served: number;
-  /** Of the last load that failed: the name and the message of its error, for people. Absent where none was seen. */
+  /** For the last load that failed: the name and the message of its error, for people. Absent where none was seen. */
   readonly error?: { readonly name: string; readonly message: string };
 }
 
@@ -207,6 +212,7 @@ export interface Backoff {
   readonly error?: { readonly name: string; readonly message: string };
 }
 
+/** An invalidation of a key, of tags or of a namespace. */
 export interface Invalidation {
   readonly at: number;
   readonly namespace: readonly string[];
@@ -221,7 +227,7 @@ export interface Invalidation {
   readonly process?: string;
 }
 
-/** What a process says about itself, in the backend: see `heartbeat`. */
+/** A record that a process keeps in the backend: see `heartbeat`. */
 export interface ProcessRecord {
   /** Unique to one start of the process. */
   readonly id: string;
@@ -236,14 +242,15 @@ export interface ProcessRecord {
   readonly at: number;
   /** Whether it is of this process. */
   readonly isOwn: boolean;
-  /** How it hears of changes: `none` without a source of them, else whether it is subscribed now. */
-  readonly coherence: "none" | "attached" | "detached";
+  /** How its backend reports changes: `tracking`, `pubsub` or `changes`; `none` where it does not. */
+  readonly coherence: string;
   /**
-   * Whether its local copies may be served now: of all keys, of `some` (a part of a cluster is lost), or of none.
-   * `always` where nothing bounds it but `localTtl`.
+   * Whether its local copies may be served now, without asking the backend: of all keys, of `some` (a part of a cluster
+   * is lost), or of none. `always` where changes are not reported: until their `localTtl` ends.
    */
   readonly trust: "all" | "some" | "none" | "always";
-  readonly state: CacheStats["tiers"][number]["state"];
+  /** State of its backend. */
+  readonly state: TierState;
   readonly hits: number;
   readonly staleHits: number;
   readonly misses: number;
@@ -263,8 +270,8 @@ export interface ProcessRecord {
 export interface HeartbeatOptions {
   /** Name of the process. @default host name and process id */
   readonly name?: string | undefined;
-  /** Between two records: a number of milliseconds, or text such as `"10s"`; at least a second. @default '10s' */
-  readonly every?: number | string | undefined;
+  /** Between two records; from a second to an hour. A record ends when three of them are missing. @default '10s' */
+  readonly every?: Duration | undefined;
 }
 
 /** A record that is kept up to date. */

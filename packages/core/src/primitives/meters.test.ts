@@ -73,11 +73,11 @@ it("a Meter adds up to the calls there were", () => {
 
 it("Meters add up a namespace and those below it, and no others", () => {
   const meters = new Meters();
-  meters.of([]).hits += 1;
-  meters.of(["a"]).hits += 10;
-  meters.of(["a", "b"]).hits += 100;
-  meters.of(["a", "b"]).load.record(1);
-  meters.of(["ab"]).load.record(1_000);
+  meters.of([]).rest.hits += 1;
+  meters.of(["a"]).rest.hits += 10;
+  meters.of(["a", "b"]).rest.hits += 100;
+  meters.of(["a", "b"]).rest.load.record(1);
+  meters.of(["ab"]).rest.load.record(1_000);
   const counted = (path: readonly string[]): readonly number[] => {
     const { hits, loadLatency } = meters.snapshot(path)!;
     return [hits, loadLatency.count, Math.round(loadLatency.p50Ms)];
@@ -87,6 +87,19 @@ it("Meters add up a namespace and those below it, and no others", () => {
   expect(counted(["a", "b"])).toEqual([100, 1, 1]);
   expect(counted(["ab"]).toString()).toMatch(/^0,1,1\d{3}$/);
   expect(meters.snapshot(["b"])).toBe(undefined);
+});
+
+it("keys of a group have counters apart, and count in their namespaces", () => {
+  const groups = [
+    { name: "user", match: "user:" },
+    { name: "digits", match: /^\w+:\d+$/ },
+  ];
+  const meters = new Meters(groups);
+  for (const key of ["user:1", "user:x", "item:1", "item:x"]) meters.of(["a"]).of(key).hits += 1;
+  meters.of([]).of("item:2").hits += 10;
+  expect([...meters.all()].map(({ path }) => path)).toEqual([["a"], []]);
+  expect([meters.ofGroup(0).hits, meters.ofGroup(1).hits]).toEqual([2, 11]);
+  expect([meters.snapshot(["a"])!.hits, meters.snapshot([])!.hits]).toEqual([4, 14]);
 });
 
 it("a TierMeter counts reads, writes and removals apart", () => {

@@ -113,33 +113,91 @@ export class Meter {
 
 const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced", "fenced", "overloaded"] as const;
 
+/** Keys that are counted together, in all namespaces. */
+export interface KeyGroup {
+  readonly name: string;
+  /** A text that they begin with, or an expression that matches them. */
+  readonly match: string | RegExp;
+}
+
+/** The counters of one namespace. */
+export class NamespaceMeters {
+  readonly path: readonly string[];
+  /** Absent without any. A key is in the first that matches. */
+  readonly groups: readonly KeyGroup[] | undefined;
+  /** Counts keys that are in no group. */
+  readonly rest: Meter = new Meter();
+  /** By the position of their group. */
+  readonly #grouped: Meter[] = [];
+
+  constructor(path: readonly string[], groups?: readonly KeyGroup[]) {
+    this.path = path;
+    this.groups = groups;
+  }
+
+  /** The counters for calls of this key. */
+  of(key: string): Meter {
+    if (this.groups === undefined) return this.rest;
+    const at = this.groups.findIndex(({ match }) =>
+      typeof match === "string" ? key.startsWith(match) : match.test(key),
+    );
+    return at < 0 ? this.rest : (this.#grouped[at] ??= new Meter());
+  }
+
+  /** @param group its position. @default all keys of the namespace */
+  addTo(sum: Meter, group?: number): void {
+    // Not by its position: it has holes.
+    this.#grouped.forEach((meter, at) => {
+      if (group === undefined || group === at) sum.add(meter);
+    });
+    if (group === undefined) sum.add(this.rest);
+  }
+}
+
 /**
  * The counters of a cache, by namespace: the first 1,000 have their own, next to the root. Calls of any further one
  * count in the nearest namespace above it that has.
  */
 export class Meters {
-  readonly #meters = new Map<string, { readonly path: readonly string[]; readonly meter: Meter }>();
+  readonly groups: readonly KeyGroup[] | undefined;
+  readonly #meters = new Map<string, NamespaceMeters>();
+
+  constructor(groups?: readonly KeyGroup[]) {
+    this.groups = groups;
+  }
 
   get size(): number {
     return this.#meters.size;
   }
 
+  /** Counters of each namespace that has its own. */
+  all(): Iterable<NamespaceMeters> {
+    return this.#meters.values();
+  }
+
   /** The counters for calls of this namespace. */
-  of(path: readonly string[]): Meter {
+  of(path: readonly string[]): NamespaceMeters {
     const name = JSON.stringify(path);
     const own = this.#meters.get(name);
-    if (own !== undefined) return own.meter;
+    if (own !== undefined) return own;
     if (path.length !== 0 && this.#meters.size > MAX_NAMESPACES) return this.of(path.slice(0, -1));
-    const meter = new Meter();
-    this.#meters.set(name, { path, meter });
-    return meter;
+    const meters = new NamespaceMeters(path, this.groups);
+    this.#meters.set(name, meters);
+    return meters;
+  }
+
+  /** The counts of the group at this position. */
+  ofGroup(group: number): NamespaceStats {
+    const sum = new Meter();
+    for (const each of this.#meters.values()) each.addTo(sum, group);
+    return sum.snapshot();
   }
 
   /** The counts of this namespace and those below it; `undefined` if it has no separate counters. */
   snapshot(path: readonly string[]): NamespaceStats | undefined {
     if (!this.#meters.has(JSON.stringify(path))) return undefined;
     const sum = new Meter();
-    for (const each of this.#meters.values()) if (path.every((name, i) => each.path[i] === name)) sum.add(each.meter);
+    for (const each of this.#meters.values()) if (path.every((name, i) => each.path[i] === name)) each.addTo(sum);
     return sum.snapshot();
   }
 }

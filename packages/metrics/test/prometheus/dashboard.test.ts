@@ -26,6 +26,7 @@ beforeAll(async () => {
   const observation = observe({
     register,
     caches: [cache],
+    namespaces: true,
     backendCalls: true,
     redis: [createRedis({ env: false })],
     queues: { jobs: { counts: away } },

@@ -27,9 +27,9 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions 0213 to
- * 0215, 0229, 0241, 0242, 0250 and 0260, and for reports of whose changes are. `inspect`, for people, counts apart.
+ * 0215, 0229, 0241, 0242, 0250, 0254 and 0260, and for reports of whose changes are. `inspect` counts apart.
  */
-const MOST_LINES = { engine: 5_083, core: 16_194, inspect: 1_000 };
+const MOST_LINES = { engine: 5_101, core: 16_384, inspect: 1_070 };
 const MOST_FILES = { engine: 26, core: 123, inspect: 10 };
 
 describe("a call", async () => {

@@ -1,0 +1,203 @@
+import type { Internals } from "../cache/cache.ts";
+import type { CacheStats, NamespaceStats } from "../contracts/events.ts";
+import type { Entry } from "../entry/entry.ts";
+import { checkNames, type Cache, ConfigurationError } from "../index.ts";
+import type {
+  Backoff,
+  Fallback,
+  GroupFigures,
+  Inspection,
+  InspectOptions,
+  Invalidation,
+  MemoryEntry,
+  MemoryState,
+  NamespaceFigures,
+  ProcessRecord,
+  RunningLease,
+  RunningLoad,
+  StoredPage,
+  WalkOptions,
+} from "./inspection.ts";
+import { Memories } from "./memories.ts";
+import { Place } from "./place.ts";
+import { readProcesses } from "./processes.ts";
+import { walkBackend } from "./walk.ts";
+
+/**
+ * Looks into a cache, for people: a page of an inspector, a line of a log. Close it when the page or the log ends.
+ *
+ *     using inspection = inspect(cache);
+ *     console.table(inspection.loads());
+ *
+ * @throws {ConfigurationError} for what `createCache` has not made, and for an unknown option.
+ */
+export function inspect(cache: Cache, options: InspectOptions = {}): Inspection {
+  const place = Place.of(cache, "inspect");
+  checkNames(options, ["remember"], { place: "inspect" });
+  const { remember = 1_000 } = options;
+  if (!(Number.isInteger(remember) && remember >= 0 && remember <= MOST))
+    throw new ConfigurationError(`inspect: remember must be a whole number from 0 to ${MOST}, got ${String(remember)}`);
+  return new View(cache, place, remember);
+}
+
+const MOST = 100_000;
+
+class View implements Inspection {
+  readonly #cache: Cache;
+  readonly #place: Place;
+  readonly #parts: Internals;
+  readonly #memories: Memories;
+
+  constructor(cache: Cache, place: Place, remember: number) {
+    this.#cache = cache;
+    this.#place = place;
+    this.#parts = place.parts;
+    this.#memories = new Memories(cache, place, remember);
+  }
+
+  get name(): string {
+    return this.#cache.name;
+  }
+
+  // ---- figures
+
+  stats(): CacheStats {
+    return this.#cache.stats();
+  }
+
+  namespaces(): readonly NamespaceFigures[] {
+    const { meters } = this.#parts.engine;
+    return Array.from(meters.all(), ({ path }) => ({ namespace: path, ...(meters.snapshot(path) as NamespaceStats) }));
+  }
+
+  groups(): readonly GroupFigures[] {
+    const { meters } = this.#parts.engine;
+    return (meters.groups ?? []).map(({ name }, at) => ({ group: name, ...meters.ofGroup(at) }));
+  }
+
+  // ---- entries
+
+  get canListMemory(): boolean {
+    return this.#parts.context.local?.tier.walk !== undefined;
+  }
+
+  *entries(): Iterable<MemoryEntry> {
+    const { local, clock } = this.#parts.context;
+    for (const { key, entry, bytes } of local?.tier.walk?.() ?? []) {
+      const now = clock.now();
+      const { ttlMs, staleAt, deadAt, terms, encodedBytes } = entry as Entry;
+      const freshForMs = staleAt - now;
+      yield {
+        ...this.#place.shown(key),
+        state: this.#stateOf(entry as Entry, now),
+        ageMs: ttlMs === Infinity ? 0 : Math.max(0, ttlMs - freshForMs),
+        freshForMs,
+        expiresInMs: deadAt - now,
+        tags: terms.tags.map((tag) => this.#place.redacted(tag)),
+        ...(bytes !== undefined && { bytes }),
+        ...(encodedBytes !== undefined && { encodedBytes }),
+        hits: this.#memories.hitsOf(key),
+      };
+    }
+  }
+
+  #stateOf(entry: Entry, now: number): MemoryState {
+    const { tags } = this.#parts.context;
+    if (now >= entry.deadAt) return "over";
+    if (entry.epoch === undefined || !(now < entry.epoch.until)) return "unconfirmed";
+    const checked = tags.applyTo(entry, now);
+    if (checked === undefined) return "over";
+    // Others may have renewed one of its tags: versions are compared when it is read.
+    const { tagSequence, terms } = entry;
+    if (tagSequence !== tags.sequence && tags.hadEvents(terms.dependsOn, tagSequence, tagSequence))
+      return checked === entry ? "unconfirmed" : "stale";
+    return now < checked.staleAt ? "fresh" : "stale";
+  }
+
+  get canListBackend(): boolean {
+    return this.#parts.backend?.walk !== undefined;
+  }
+
+  stored(options: WalkOptions = {}): AsyncIterable<StoredPage> {
+    return walkBackend(this.#place, options);
+  }
+
+  // ---- what runs
+
+  loads(): readonly RunningLoad[] {
+    const { clock, flights } = this.#parts.context;
+    const now = clock.now();
+    const running = [...flights.all()].filter(({ phase }) => phase !== "over");
+    return running
+      .toSorted((one, other) => one.call.startedAt - other.call.startedAt)
+      .map(({ key, phase, reason, call, waiters, running: load, fencedBy }) => ({
+        ...this.#place.shown(key.local),
+        phase: phase as RunningLoad["phase"],
+        reason,
+        startedAt: this.#place.epochOf(call.startedAt),
+        forMs: now - call.startedAt,
+        ...(load !== undefined && { loadingForMs: now - load.startedAt }),
+        callers: waiters
+          .map((each) => ({
+            waitingMs: now - each.call.startedAt,
+            isJoined: each.role === "joined",
+            isNested: each.isNested,
+          }))
+          .toSorted((one, other) => other.waitingMs - one.waitingMs),
+        ...(fencedBy !== undefined && { fencedBy }),
+      }));
+  }
+
+  leases(): readonly RunningLease[] {
+    const { clock, flights } = this.#parts.context;
+    const now = clock.now();
+    return [...flights.all()].flatMap(({ key, phase, lease, call, waiters, running, waitsSince }): RunningLease[] => {
+      const shown = { ...this.#place.shown(key.local), callers: waiters.length };
+      if (phase === "waiting") return [{ ...shown, state: "elsewhere", forMs: now - (waitsSince ?? now) }];
+      if (lease === undefined) return [];
+      if (phase === "leasing") return [{ ...shown, state: "asked", forMs: now - call.startedAt }];
+      return [{ ...shown, state: "held", forMs: now - (running?.startedAt ?? call.startedAt) }];
+    });
+  }
+
+  backoffs(): readonly Backoff[] {
+    const now = this.#parts.context.clock.now();
+    const found = Object.entries(this.#parts.backoffs.kinds).flatMap(([cause, pauses]) =>
+      [...pauses.all].flatMap(([key, { until, reason }]): Backoff[] => {
+        if (now >= until) return [];
+        const error = cause === "failed" && reason !== undefined ? (reason as { readonly error: unknown }) : undefined;
+        const shown = { ...this.#place.shown(key), cause: cause as Backoff["cause"], forMs: until - now };
+        return [error === undefined ? shown : { ...shown, error: this.#place.describe(error.error) }];
+      }),
+    );
+    return found.toSorted((one, other) => one.forMs - other.forMs);
+  }
+
+  // ---- what is remembered
+
+  fallbacks(): readonly Fallback[] {
+    return this.#memories.fallbacks();
+  }
+
+  invalidations(): readonly Invalidation[] {
+    return this.#memories.invalidations();
+  }
+
+  onInvalidation(listener: (invalidation: Invalidation) => void): () => void {
+    return this.#memories.onInvalidation(listener);
+  }
+
+  async processes(): Promise<readonly ProcessRecord[]> {
+    const records = await readProcesses(this.#place);
+    this.#memories.learn(records);
+    return records;
+  }
+
+  close(): void {
+    this.#memories.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,122 @@
+import type { CacheStats } from "../contracts/events.ts";
+import { type Backend, BackendUnavailableError, ConfigurationError, newId, within } from "../index.ts";
+import type { Invalidation, ProcessRecord } from "./inspection.ts";
+import type { Place } from "./place.ts";
+
+/**
+ * Records of processes are entries of the backend, each in one of a fixed number of places: so all are read in one
+ * trip, and no list is kept that two processes could change together. A process takes the first place that is free, and
+ * another one where it finds a record that is not its own: two that take one at a time differ at the next beat.
+ */
+const PLACES = 64;
+
+/** One start of this process: all of its records have it. */
+export const processId = (): string => (ownId ??= newId());
+let ownId: string | undefined;
+
+/** The calls that read and write records, each within the time of a call of the backend. */
+export interface Records {
+  readonly keys: readonly string[];
+  read(): Promise<readonly (ProcessRecord | undefined)[]>;
+  write(at: number, record: object, lifeMs: number): Promise<void>;
+  remove(at: number): Promise<void>;
+}
+
+/** @throws {ConfigurationError} where there is no room for records. */
+export function recordsOf(place: Place, caller: string): Records {
+  const { backend, namespace, context } = place.parts;
+  const { backendPrefix } = namespace.keySpace;
+  if (backend === undefined)
+    throw new ConfigurationError(`${caller}: the cache has no backend, where processes would keep their records`);
+  if (backendPrefix.startsWith(":"))
+    throw new ConfigurationError(
+      `${caller}: records of processes need a cache with a name, got createCache({ name: "" })`,
+    );
+  // No namespace begins with it: segments are percent-encoded.
+  const keys = Array.from({ length: PLACES }, (_, at) => `${backendPrefix.slice(0, -1)}~processes::${at}`);
+  const bounded = <T>(call: Promise<T>): Promise<T> =>
+    within(context.clock, backend.deadlineMs ?? 1_000, call, () => {
+      throw new BackendUnavailableError(`${backend.label}: no answer in time`, { tier: backend.label });
+    });
+  return {
+    keys,
+    read: async () => (await bounded(readAll(backend, keys))).map((data) => data && parsed(data)),
+    write: (at, record, lifeMs) =>
+      bounded(
+        backend.write(keys[at]!, {
+          data: new TextEncoder().encode(JSON.stringify(record)),
+          staleInMs: lifeMs,
+          expiresInMs: lifeMs,
+          meta: "",
+          version: newId(),
+        }),
+      ),
+    remove: async (at) => void (await bounded(backend.remove(keys[at]!))),
+  };
+}
+
+/** By their names. */
+export async function readProcesses(place: Place): Promise<readonly ProcessRecord[]> {
+  const records = await recordsOf(place, "processes").read();
+  const byId = new Map(records.flatMap((record) => (record === undefined ? [] : [[record.id, record] as const])));
+  return [...byId.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+async function readAll(backend: Backend, keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
+  if (backend.batch === undefined) return Promise.all(keys.map(async (key) => (await backend.read(key))?.data));
+  const found = await backend.batch.read(keys);
+  return found.map((each) => (each instanceof Error ? undefined : each?.data));
+}
+
+/** Anyone who may write to the store can have written it: only what has the form of a record is taken. */
+function parsed(data: Uint8Array): ProcessRecord | undefined {
+  let given: unknown;
+  try {
+    given = JSON.parse(new TextDecoder().decode(data));
+  } catch {
+    return undefined;
+  }
+  const record = Object(given) as Record<string, unknown>;
+  const isRecord =
+    TEXTS.every((name) => typeof record[name] === "string") && NUMBERS.every((name) => Number.isFinite(record[name]));
+  if (!isRecord) return undefined;
+  const { hits, staleHits, misses } = record as unknown as ProcessRecord;
+  return {
+    ...(Object.fromEntries([...TEXTS, ...NUMBERS].map((name) => [name, record[name]])) as unknown as ProcessRecord),
+    ...(Number.isFinite(record["entries"]) && { entries: record["entries"] as number }),
+    isOwn: record["id"] === processId(),
+    hitRatio: (hits + staleHits) / (hits + staleHits + misses),
+    invalidations: Array.isArray(record["invalidations"]) ? record["invalidations"].filter(isInvalidation) : [],
+  };
+}
+
+const TEXTS = [
+  "id",
+  "name",
+  "version",
+  "runtime",
+  "coherence",
+  "trust",
+  "state",
+] as const satisfies readonly (keyof ProcessRecord)[];
+const COUNTS = [
+  "hits",
+  "staleHits",
+  "misses",
+  "loads",
+  "loadErrors",
+  "waiting",
+  "pending",
+] as const satisfies readonly (keyof ProcessRecord & keyof CacheStats)[];
+const NUMBERS = ["startedAt", "at", ...COUNTS] as const;
+
+function isInvalidation(given: unknown): given is Invalidation {
+  const { at, namespace, scope, mode, key = "", tags = [] } = Object(given) as Record<string, unknown>;
+  const isTexts = (each: unknown): boolean => Array.isArray(each) && each.every((text) => typeof text === "string");
+  return (
+    Number.isFinite(at) &&
+    isTexts(namespace) &&
+    isTexts(tags) &&
+    [scope, mode, key].every((each) => typeof each === "string")
+  );
+}
