@@ -56,8 +56,6 @@ export interface Internals extends Assembly {
   readonly epochMs: typeof epochMs;
 }
 
-const INTERNALS: unique symbol = Symbol.for("hotset.internals");
-
 /** The number of open caches that use a backend: the last one closes it. */
 const users = new WeakMap<Backend, number>();
 
@@ -65,6 +63,12 @@ const users = new WeakMap<Backend, number>();
 export class CacheView extends NamespaceView implements Untyped<Cache> {
   static {
     keepToInstances(CacheView.prototype, (receiver) => receiver instanceof CacheView && #parts in receiver);
+    // For the entry `inspect`, which may be of another copy of this package.
+    Object.defineProperty(CacheView.prototype, Symbol.for("hotset.internals"), {
+      value(this: CacheView): Internals {
+        return { ...this.#parts, localKey, localKeyOf, parseLocalKey, spaceBelow: keySpaceBelow, epochMs };
+      },
+    });
   }
 
   readonly #parts: Assembly;
@@ -98,11 +102,6 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       pending: recovery?.size ?? 0,
       tiers: [localStats, remote?.stats()].filter((each) => each !== undefined),
     };
-  }
-
-  /** For the entry `inspect`, which may be of another copy of this package. */
-  [INTERNALS](): Internals {
-    return { ...this.#parts, localKey, localKeyOf, parseLocalKey, spaceBelow: keySpaceBelow, epochMs };
   }
 
   bypass(tiers: "none" | "all" | readonly string[]): void {
