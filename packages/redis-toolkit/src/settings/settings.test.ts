@@ -127,21 +127,21 @@ describe("variables", () => {
   });
 
   it.each([
-    ["REDIS_PASSWORD=pa#ss", "pa#ss"],
-    ["REDIS_PASSWORD=#pass # comment", "#pass"],
-    ["REDIS_PASSWORD= # comment", undefined],
-    ["\uFEFFREDIS_PASSWORD=first", "first"],
-    ["# REDIS_PASSWORD=no\r\nexport REDIS_PASSWORD = a b \r\n", "a b"],
-    ['REDIS_PASSWORD="a\\"b\\n#c" # comment', 'a"b\n#c'],
-    ['REDIS_PASSWORD="two\nlines"', "two\nlines"],
-    ["REDIS_PASSWORD='${SECRET} \\n'", "${SECRET} \\n"],
-    ["REDIS_PASSWORD=`a'b`", "a'b"],
-    ["REDIS_PASSWORD=a'b\"c", "a'b\"c"],
-    ["SECRET=s3\nREDIS_PASSWORD=x${SECRET}${NO:-y}", "xs3y"],
-    ["REDIS_PASSWORD=${OF_PROCESS}$x\\${y}", "here$x${y}"],
-    ["REDIS_PASSWORD=a=b==", "a=b=="],
-    ["REDIS_PASSWORD=one\nREDIS_PASSWORD=two", "two"],
-  ])("A3: the .env file %j has the password %j", (text, password) => {
+    ["a hash in a value", "REDIS_PASSWORD=pa#ss", "pa#ss"],
+    ["a comment", "REDIS_PASSWORD=#pass # comment", "#pass"],
+    ["a comment alone", "REDIS_PASSWORD= # comment", undefined],
+    ["a byte order mark", "\uFEFFREDIS_PASSWORD=first", "first"],
+    ["a comment line, export, and CRLF", "# REDIS_PASSWORD=no\r\nexport REDIS_PASSWORD = a b \r\n", "a b"],
+    ["escapes in quotes", 'REDIS_PASSWORD="a\\"b\\n#c" # comment', 'a"b\n#c'],
+    ["two lines in quotes", 'REDIS_PASSWORD="two\nlines"', "two\nlines"],
+    ["${NAME} in single quotes", "REDIS_PASSWORD='${SECRET} \\n'", "${SECRET} \\n"],
+    ["backticks", "REDIS_PASSWORD=`a'b`", "a'b"],
+    ["quotes inside", "REDIS_PASSWORD=a'b\"c", "a'b\"c"],
+    ["${NAME} of a line above, and a default", "SECRET=s3\nREDIS_PASSWORD=x${SECRET}${NO:-y}", "xs3y"],
+    ["${NAME} of the process, and an escaped one", "REDIS_PASSWORD=${OF_PROCESS}$x\\${y}", "here$x${y}"],
+    ["equals signs", "REDIS_PASSWORD=a=b==", "a=b=="],
+    ["a name twice", "REDIS_PASSWORD=one\nREDIS_PASSWORD=two", "two"],
+  ])("A3: a .env file with %s: %j is the password %j", (_what, text, password) => {
     const envFile = file("password.env", text);
     expect(resolveSettings({ envFile, env: { OF_PROCESS: "here" } }).address.password).toBe(password);
   });
