@@ -103,6 +103,7 @@ export default [
   },
   adapter("astro", "1.4 kB"),
   adapter("drizzle", "1.5 kB"),
+  adapter("graphql", "0.9 kB"),
   adapter("nest", "2 kB"),
   adapter("unstorage", "0.7 kB"),
   http("index", "23.8 kB"),

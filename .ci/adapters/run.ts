@@ -16,6 +16,7 @@ import { Project } from "../newcomer/project.ts";
 import { startRegistry } from "../newcomer/registry.ts";
 import { astro } from "./astro.ts";
 import { drizzle } from "./drizzle.ts";
+import { graphql } from "./graphql.ts";
 import { nest } from "./nest.ts";
 import { unstorage } from "./unstorage.ts";
 import { read, type Row, type Workshop } from "./workshop.ts";
@@ -25,6 +26,7 @@ const ADAPTERS: Readonly<Record<string, (workshop: Workshop) => Promise<readonly
   nest,
   astro,
   drizzle,
+  graphql,
 };
 
 const top = dirname(dirname(import.meta.dirname));

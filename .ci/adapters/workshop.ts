@@ -55,7 +55,7 @@ export async function passedOf(
   project: Project,
   names: readonly string[],
   environment: NodeJS.ProcessEnv,
-  skippedAs = "are skipped",
+  skippedAs = "skipped",
 ): Promise<Readonly<Record<string, string>>> {
   // Fails if a test of the others does.
   await project
@@ -63,6 +63,12 @@ export async function passedOf(
     .catch(() => undefined);
   const { testResults } = JSON.parse(readFileSync(join(project.folder, "report.json"), "utf8")) as Report;
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
+  for (const {
+    fullName,
+    status,
+    failureMessages: [message = ""],
+  } of tests)
+    if (status === "failed") console.log(`${fullName}: WRONG (${message.split("\n")[0]})`);
   return Object.fromEntries(
     names.map((name) => {
       const those = tests.filter(({ ancestorTitles: [title = ""] }) => title.startsWith(name));
@@ -75,7 +81,12 @@ export async function passedOf(
 }
 interface Report {
   readonly testResults: readonly {
-    readonly assertionResults: readonly { readonly ancestorTitles: readonly string[]; readonly status: string }[];
+    readonly assertionResults: readonly {
+      readonly ancestorTitles: readonly string[];
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages: readonly string[];
+    }[];
   }[];
 }
 

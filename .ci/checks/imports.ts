@@ -25,6 +25,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/keyv": ["@hotset/core"],
   "@hotset/astro": ["@hotset/core", "@hotset/http"],
   "@hotset/drizzle": ["@hotset/core"],
+  "@hotset/graphql": ["@hotset/core"],
   "@hotset/nest": ["@hotset/core"],
   "@hotset/unstorage": ["@hotset/core"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],

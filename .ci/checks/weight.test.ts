@@ -12,7 +12,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
   // Decision 0250 has the six that bundle declarations, decision 0240 drizzle-orm.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 992 },
-  { what: "published packages", count: publishedPackages, limit: 19 },
+  { what: "published packages", count: publishedPackages, limit: 20 },
   // The aim is 42,000. Decision 0250 has the types that programs write.
   {
     what: "lines of the workshop",
@@ -20,10 +20,10 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     limit: 42_540,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
-  // one of Drizzle included, decision 0250 the check of CommonJS and the runs of its importers.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_627 },
-  // Decision 0240 has the pages of four adapters, decision 0250 the tables of importers.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 131_490 },
+  // those of Drizzle and GraphQL included, decision 0250 the check of CommonJS and the runs of its importers.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_854 },
+  // Decision 0240 has the pages of five adapters, decision 0250 the tables of importers.
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 132_080 },
 ];
 
 describe("the weight of the repository", () => {

@@ -295,13 +295,14 @@ export const PAGES: readonly PageSpec[] = [
     file: "adapters",
     title: "Adapters of frameworks",
     intro:
-      "A cache in Nest, in Astro, and under Drizzle, unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
+      "A cache in Nest, in Astro, and under Drizzle, GraphQL, unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
     names: [
       ...["HotsetModule", "HotsetModuleOptions", "HotsetModuleAsyncOptions", "getCacheToken", "InjectCache"],
       ...["HotsetInterceptor", "CacheKey", "CacheTTL", "CacheTags", "HotsetHealthIndicator", "HotsetHealth"],
       ...["hotsetDriver", "HotsetDriverOptions", "HotsetDriver"],
       ...["astroCache", "AstroCacheConfig", "AstroCacheProvider"],
       ...["drizzleCache", "DrizzleCacheOptions", "DrizzleCache"],
+      ...["graphqlCache", "GraphQLCacheOptions", "GraphQLCache", "GraphQLEntity", "GraphQLResult"],
     ],
   },
   {
