@@ -142,6 +142,8 @@ export default [
   metrics("index", "5.4 kB"),
   metrics("prometheus/index", "1.1 kB"),
   metrics("otel/index", "2.6 kB"),
+  // The page is inside, as text: 20 kB of it.
+  adapter("inspector", "40 kB"),
   // Its dependencies are installed beside it; it runs on the machines of people.
   {
     name: "@hotset/cli",

@@ -4,8 +4,9 @@
 //
 // Decisions 0027 and 0250 say why.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
+import { pathToFileURL } from "node:url";
 import { defineConfig, type Plugin, type RolldownOptions } from "rolldown";
 import { dts } from "rolldown-plugin-dts";
 
@@ -39,6 +40,12 @@ const programs = (typeof bin === "string" ? [bin] : Object.values(bin)).map((pat
   return { source: resolve(`src/${file}.ts`), file };
 });
 
+/** A package whose files are made of more than its modules has a plugin that makes them. */
+const own = resolve("src/build-client.ts");
+const { plugin } = existsSync(own)
+  ? ((await import(pathToFileURL(own).href)) as { readonly plugin: Plugin })
+  : { plugin: undefined };
+
 const shared = {
   platform: "node",
   transform: { target: "es2023" },
@@ -58,7 +65,7 @@ function code(entry: Entry, extension: "js" | "cjs", cleanDir = false): Rolldown
     input: entry.source,
     // Node's own modules, dependencies and our other packages stay imports.
     external: (id) => !/^[./]/.test(id) && !isInside(id),
-    plugins: [otherEntries(entry, extension)],
+    plugins: [plugin, otherEntries(entry, extension)],
     output: {
       dir: "dist",
       entryFileNames: `${entry.file}.${extension}`,

@@ -42,6 +42,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
     "@hotset/seal",
     "@hotset/sqlite",
   ],
+  "@hotset/inspector": ["@hotset/core", "@hotset/http", "@hotset/redis-toolkit"],
   "@hotset/cli": ["@hotset/core", "@hotset/http", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
   "@hotset/test-servers": [],
 };
@@ -72,7 +73,10 @@ const HANDED_ON: Readonly<Record<string, string>> = {
 };
 
 /** Dependencies that the build puts into a package (rolldown.config.ts), so users do not install them. */
-const BUILT_IN: Readonly<Record<string, readonly string[]>> = { "@hotset/formats": ["msgpackr"] };
+const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
+  "@hotset/formats": ["msgpackr"],
+  "@hotset/inspector": ["preact", "rolldown"],
+};
 
 /**
  * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own,

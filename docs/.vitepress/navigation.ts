@@ -50,6 +50,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/production",
     "performance",
     "guide/metrics",
+    "guide/inspector",
     "guide/deploying",
     "guide/backup",
     "guide/command-line",

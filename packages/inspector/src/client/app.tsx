@@ -1,0 +1,188 @@
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Finding, Live, PageName } from "../data/pages.ts";
+import { plural } from "./format.ts";
+import { useLive, type Connection } from "./live.ts";
+import { Fleet } from "./pages/fleet.tsx";
+import { Http } from "./pages/http.tsx";
+import { Invalidations } from "./pages/invalidations.tsx";
+import { Keys } from "./pages/keys.tsx";
+import { Overview } from "./pages/overview.tsx";
+import { Limits } from "./pages/limits.tsx";
+import { Locks } from "./pages/locks.tsx";
+import { Queues } from "./pages/queues.tsx";
+import { RedisServer } from "./pages/redis.tsx";
+import { Stale } from "./pages/stale.tsx";
+import { Stampedes } from "./pages/stampedes.tsx";
+import type { Go, KeyPlace } from "./places.ts";
+
+/** What each page gets. */
+export interface PageProps {
+  readonly live: Live;
+  readonly go: Go;
+  /** The key that another page wants to be shown. */
+  readonly chosen: KeyPlace | undefined;
+}
+
+interface PageInfo {
+  readonly title: string;
+  readonly about: string;
+  readonly page: (props: PageProps) => ComponentChildren;
+}
+
+const INFO: Readonly<Partial<Record<PageName, PageInfo>>> = {
+  overview: { title: "Overview", about: "What stands out now, and how the caches do.", page: Overview },
+  keys: { title: "Keys", about: "Groups of keys by cost, and the keys themselves.", page: Keys },
+  invalidations: {
+    title: "Invalidations",
+    about: "Who invalidates what, as it happens.",
+    page: Invalidations,
+  },
+  stampedes: {
+    title: "Stampedes",
+    about: "Calls that wait for the same load, and the leases behind it.",
+    page: Stampedes,
+  },
+  stale: {
+    title: "Stale",
+    about: "Keys served stale because their loads fail, and loads that are put off.",
+    page: Stale,
+  },
+  fleet: { title: "Fleet", about: "The processes that share these caches.", page: Fleet },
+  redis: { title: "Redis", about: "Memory by what it is for, and how the servers are.", page: RedisServer },
+  queues: { title: "Queues", about: "Jobs by state; why jobs died.", page: Queues },
+  locks: { title: "Locks", about: "Locks that are held now.", page: Locks },
+  limits: { title: "Limits", about: "Rate limits, and who they count.", page: Limits },
+  http: { title: "HTTP", about: "How HTTP responses were answered, and why some were not stored.", page: Http },
+};
+
+const pageOf = (hash: string): PageName => {
+  const name = hash.replace(/^#\/?/, "") as PageName;
+  return name in INFO ? name : "overview";
+};
+
+export function App(): JSX.Element {
+  const [page, setPage] = useState(pageOf(location.hash));
+  const [chosen, setChosen] = useState<KeyPlace>();
+  const [isPaused, setPaused] = useState(false);
+  const { live, connection } = useLive(page, isPaused);
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    const follow = (): void => setPage(pageOf(location.hash));
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    document.title = `${INFO[page]!.title} – hotset inspector`;
+    // A screen reader begins with the new page.
+    if (!isFirst.current) heading.current?.focus();
+    isFirst.current = false;
+  }, [page]);
+  const go: Go = (to, key) => {
+    setChosen(key);
+    location.hash = `#/${to}`;
+  };
+  const { title, about, page: Page } = INFO[page]!;
+  return (
+    <div class="layout">
+      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), heading.current?.focus())}>
+        Skip to the page
+      </a>
+      <Menu live={live} page={page} />
+      <main id="main">
+        <header class="head">
+          <div>
+            <h1 ref={heading} tabIndex={-1}>
+              {title}
+            </h1>
+            <p class="about">{about}</p>
+          </div>
+          <LiveSwitch connection={connection} onPause={setPaused} process={live.status?.process} />
+        </header>
+        {page !== "overview" && (
+          <FindingList findings={live.findings?.filter((each) => each.page === page) ?? []} go={go} />
+        )}
+        <Page live={live} go={go} chosen={chosen} />
+      </main>
+    </div>
+  );
+}
+
+function Menu({ live, page }: { readonly live: Live; readonly page: PageName }): JSX.Element {
+  const pages = live.status?.pages ?? ["overview"];
+  const countOf = (name: PageName): number => live.findings?.filter((each) => each.page === name).length ?? 0;
+  return (
+    <nav aria-label="Pages">
+      <p class="brand">
+        <span class="mark" aria-hidden="true" />
+        hotset
+      </p>
+      <ul>
+        {pages.map((name) => {
+          const info = INFO[name];
+          if (info === undefined) return null;
+          const found = countOf(name);
+          return (
+            <li key={name}>
+              <a href={`#/${name}`} aria-current={name === page ? "page" : undefined}>
+                {info.title}
+                {found > 0 && (
+                  <span class="count" aria-label={plural(found, "finding")}>
+                    {found}
+                  </span>
+                )}
+              </a>
+            </li>
+          );
+        })}
+      </ul>
+      {live.status?.canWrite === false && <p class="read-only">Read-only</p>}
+    </nav>
+  );
+}
+
+const WORDS: Readonly<Record<Connection, string>> = {
+  connecting: "Connecting",
+  live: "Live",
+  lost: "Connection lost, trying again",
+  paused: "Paused",
+};
+
+function LiveSwitch(props: {
+  readonly connection: Connection;
+  readonly onPause: (isPaused: boolean) => void;
+  readonly process: string | undefined;
+}): JSX.Element {
+  const isPaused = props.connection === "paused";
+  return (
+    <div class="live">
+      <div>
+        <span class={`dot ${props.connection}`} aria-hidden="true" />
+        <span role="status">{WORDS[props.connection]}</span>
+        {props.process !== undefined && <span class="process">{props.process}</span>}
+      </div>
+      <button type="button" aria-pressed={isPaused} onClick={() => props.onPause(!isPaused)}>
+        {isPaused ? "Resume" : "Pause"}
+      </button>
+    </div>
+  );
+}
+
+export function FindingList(props: { readonly findings: readonly Finding[]; readonly go?: Go }): JSX.Element | null {
+  const { findings, go } = props;
+  if (findings.length === 0) return null;
+  return (
+    <ul class="findings" aria-label="What stands out">
+      {findings.map(({ level, text, page }) => (
+        <li key={text.replace(/\d+/g, "0")} class={level}>
+          <span class="level">{level === "error" ? "Error" : "Warning"}</span>
+          <span class="finding-text">{text}</span>
+          {go !== undefined && location.hash !== `#/${page}` && page in INFO && page !== "overview" && (
+            <a href={`#/${page}`}>{INFO[page]!.title}</a>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}

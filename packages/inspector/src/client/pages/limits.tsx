@@ -1,0 +1,38 @@
+import type { JSX } from "preact";
+import type { LimitRow } from "../../data/pages.ts";
+import type { PageProps } from "../app.tsx";
+import { count, plural } from "../format.ts";
+import { Empty, ErrorText, Panel, Table } from "../parts/basics.tsx";
+
+export function Limits({ live }: PageProps): JSX.Element {
+  const { rows, error } = live.limits ?? {};
+  return (
+    <>
+      {error !== undefined && <ErrorText>{error}</ErrorText>}
+      {rows === undefined ? (
+        <Empty title="Looking for limits" />
+      ) : rows.length === 0 ? (
+        <Empty title="No limit counts anyone">
+          Limits of rateLimit(redis) appear here with the first call, until their windows end.
+        </Empty>
+      ) : (
+        <Panel title="Limits" note={plural(rows.length, "limit")}>
+          <Table
+            label="Rate limits"
+            rows={rows}
+            id={({ name }) => name}
+            columns={[
+              { name: "Limit", isMain: true, cell: ({ name }: LimitRow) => <span class="key">{name}</span> },
+              { name: "Callers counted", isFigure: true, cell: ({ callers }) => count(callers) },
+              {
+                name: "Blocked",
+                isFigure: true,
+                cell: ({ blocked }) => <span class={blocked > 0 ? "loud" : undefined}>{count(blocked)}</span>,
+              },
+            ]}
+          />
+        </Panel>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,265 @@
+import type {
+  Backoff,
+  Fallback,
+  GroupFigures,
+  NamespaceFigures,
+  ProcessRecord,
+  RunningLease,
+} from "@hotset/core/inspect";
+import type { HttpCacheStats } from "@hotset/http";
+import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
+import type { JobSnapshot, JobState } from "@hotset/redis-toolkit/queue";
+import type { Sample } from "./history.ts";
+import type { InvalidationsPage } from "./invalidations.ts";
+
+// Everything that the server sends to the page. `Infinity` and `NaN` are `null` in JSON.
+
+export const PAGES = [
+  "overview",
+  "keys",
+  "invalidations",
+  "stampedes",
+  "stale",
+  "fleet",
+  "redis",
+  "http",
+  "queues",
+  "locks",
+  "limits",
+] as const;
+export type PageName = (typeof PAGES)[number];
+
+/** One thing that stands out now, and the page that has more about it. */
+export interface Finding {
+  readonly level: "error" | "warning";
+  readonly text: string;
+  readonly page: PageName;
+}
+
+/** Numbers that may be unknown, after JSON. */
+type Figure = number | null;
+
+/** On every page. */
+export interface Status {
+  /** Host and id of the process that answers. */
+  readonly process: string;
+  readonly caches: readonly CacheStatus[];
+  /** Pages that have something to show. */
+  readonly pages: readonly PageName[];
+  readonly canWrite: boolean;
+}
+
+export interface CacheStatus {
+  readonly name: string;
+  readonly canListMemory: boolean;
+  readonly canListBackend: boolean;
+  readonly tiers: readonly string[];
+}
+
+export interface CacheOverview {
+  readonly name: string;
+  readonly hits: number;
+  readonly staleHits: number;
+  readonly misses: number;
+  readonly hitRatio: Figure;
+  readonly loads: number;
+  readonly loadErrors: number;
+  readonly coalesced: number;
+  readonly fenced: number;
+  readonly overloaded: number;
+  readonly waiting: number;
+  readonly pending: number;
+  /** Time that loaders did not run, because a value was there or a load was shared: the median load for each. */
+  readonly savedMs: Figure;
+  readonly loadP50Ms: Figure;
+  readonly loadP95Ms: Figure;
+  readonly tiers: readonly TierOverview[];
+}
+
+export interface TierOverview {
+  readonly label: string;
+  readonly state: string;
+  /** Since when, in milliseconds since 1970; `null` since before the inspector began. */
+  readonly since: Figure;
+  readonly hits: number;
+  readonly misses: number;
+  readonly errors: number;
+  readonly entries: Figure;
+  readonly bytes: Figure;
+  readonly readP95Ms: Figure;
+}
+
+export interface KeysPage {
+  readonly groups: readonly (GroupFigures & { readonly cache: string })[];
+  readonly namespaces: readonly (NamespaceFigures & { readonly cache: string })[];
+}
+
+export interface SeenLoad {
+  readonly cache: string;
+  readonly namespace: readonly string[];
+  readonly key: string;
+  readonly phase: string;
+  readonly reason: string;
+  readonly forMs: number;
+  readonly loadingForMs: Figure;
+  readonly callers: number;
+  readonly longestWaitMs: number;
+}
+
+export interface JoinedKey {
+  readonly cache: string;
+  readonly namespace: readonly string[];
+  readonly key: string;
+  /** Calls that joined the load of another, since someone watches. */
+  readonly joined: number;
+  readonly lastAt: number;
+}
+
+export interface StampedesPage {
+  /** The most callers first. */
+  readonly running: readonly SeenLoad[];
+  readonly runningTotal: number;
+  readonly leases: readonly (RunningLease & { readonly cache: string })[];
+  readonly joined: readonly JoinedKey[];
+}
+
+export interface StalePage {
+  readonly fallbacks: readonly (Fallback & { readonly cache: string })[];
+  readonly backoffs: readonly (Backoff & { readonly cache: string })[];
+}
+
+export interface FleetPage {
+  readonly now: number;
+  readonly processes: readonly (ProcessRecord & { readonly cache: string })[];
+  readonly errors: readonly { readonly cache: string; readonly text: string }[];
+}
+
+export interface HttpPage {
+  readonly caches: readonly (HttpCacheStats & { readonly name: string })[];
+}
+
+export interface KeyGroup {
+  /** Such as `entries of a cache`. */
+  readonly kind: string;
+  readonly owner: string;
+  readonly keys: number;
+  /** By the sizes of a sample. */
+  readonly bytes: Figure;
+}
+
+export interface RedisPage {
+  readonly server:
+    | (Partial<Omit<RedisStats, "servers">> & {
+        readonly servers: readonly (Partial<ServerInfo> & { readonly address: string; readonly error?: string })[];
+      })
+    | undefined;
+  readonly groups: readonly KeyGroup[];
+  readonly keys: number;
+  readonly isComplete: boolean;
+  readonly error: string | undefined;
+}
+
+export interface QueueRow extends Readonly<Record<JobState, number>> {
+  readonly name: string;
+  readonly isPaused: boolean;
+  readonly oldestWaitingMs: Figure;
+  /** Why the last dead job died. */
+  readonly lastReason: string | null;
+}
+
+/** A job, without its data. */
+export type JobRow = Omit<JobSnapshot<unknown>, "data" | "result" | "progress">;
+
+export interface HeldLock {
+  readonly kind: "lock" | "permits" | "writer" | "readers";
+  readonly name: string;
+  readonly holder: string;
+  readonly lifeMs: Figure;
+  readonly fence: string | null;
+}
+
+export interface LimitRow {
+  readonly name: string;
+  /** Keys that are counted now. */
+  readonly callers: number;
+  /** Callers that `blockFor` refuses. */
+  readonly blocked: number;
+}
+
+/** A list that Redis gave, and why there is no newer one. */
+export interface Listed<T> {
+  readonly rows: readonly T[] | undefined;
+  readonly error: string | undefined;
+}
+
+/** An update of a stream: the parts that have changed since the last one. */
+export interface Live {
+  readonly status?: Status;
+  readonly findings?: readonly Finding[];
+  readonly overview?: readonly CacheOverview[];
+  readonly history?: Readonly<Record<string, readonly Sample[]>>;
+  readonly keys?: KeysPage;
+  readonly invalidations?: InvalidationsPage;
+  readonly stampedes?: StampedesPage;
+  readonly stale?: StalePage;
+  readonly fleet?: FleetPage;
+  readonly http?: HttpPage;
+  readonly redis?: RedisPage;
+  readonly queues?: Listed<QueueRow>;
+  readonly locks?: Listed<HeldLock>;
+  readonly limits?: Listed<LimitRow>;
+  /** A sentence, where the state could not be read. */
+  readonly error?: string;
+}
+
+/** One row of the list of keys. */
+export interface KeyRow {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  readonly state?: string;
+  readonly ageMs?: Figure;
+  readonly freshForMs?: Figure;
+  readonly expiresInMs?: Figure;
+  readonly bytes?: Figure;
+  readonly hits?: number;
+  readonly tags?: readonly string[];
+}
+
+export type KeyOrder = "key" | "size" | "age" | "hits" | "expires";
+
+export interface KeysAnswer {
+  /** Names this list in later requests. */
+  readonly list: string;
+  readonly total: number;
+  /** From `offset`. */
+  readonly rows: readonly KeyRow[];
+  /** Whether these are all; otherwise `more` continues the walk. */
+  readonly isComplete: boolean;
+  /** Keys of the store that were looked at, and about how many there are. */
+  readonly looked: number;
+  readonly about: Figure;
+}
+
+export interface EntryAnswer {
+  readonly info: {
+    readonly state: string;
+    readonly tier: string;
+    readonly ageMs: Figure;
+    readonly freshForMs: Figure;
+    readonly expiresInMs: Figure;
+    readonly tags: readonly { readonly tag: string; readonly invalidatedAt: Figure }[];
+    readonly etag?: string;
+    readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
+  } | null;
+  /** `null` where the cache records no decisions. */
+  readonly decisions: readonly { readonly at: number; readonly what: string; readonly why: string }[] | null;
+  readonly running: SeenLoad | null;
+}
+
+export interface ValueAnswer {
+  /** `missing`: it has ended meanwhile. */
+  readonly kind: "json" | "text" | "missing";
+  readonly text: string;
+  /** Whether the text was cut. */
+  readonly isCut: boolean;
+}

@@ -1,0 +1,158 @@
+import type { Cache, CacheEvents } from "@hotset/core";
+import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
+import { History } from "./history.ts";
+import { REMEMBERED } from "./invalidations.ts";
+import type { CacheOverview, CacheStatus, JoinedKey, SeenLoad, TierOverview } from "./pages.ts";
+import { Polled } from "./polled.ts";
+
+const FLEET_MS = 5_000;
+const MOST_JOINED = 1_000;
+const MOST_PROCESSES = 1_000;
+
+/** One cache, and what the inspector remembers of it. */
+export class Subject {
+  readonly cache: Cache;
+  readonly inspection: Inspection;
+  readonly history: History;
+  readonly fleet: Polled<readonly ProcessRecord[]>;
+  /** When the state of a tier changed last. */
+  readonly #states = new Map<string, number>();
+  readonly #joined = new Map<string, { -readonly [P in keyof JoinedKey]: JoinedKey[P] }>();
+  readonly #stop: (() => void)[];
+  /** Invalidations of other processes, as their records say, the last one last. */
+  readonly #elsewhere: Invalidation[] = [];
+  /** The last of each process that was learnt, by its id. */
+  readonly #learnt = new Map<string, number>();
+  #lastError: string | undefined;
+
+  constructor(cache: Cache) {
+    this.cache = cache;
+    this.inspection = inspect(cache, { remember: REMEMBERED });
+    this.history = new History(cache, Date.now());
+    this.fleet = new Polled(FLEET_MS, async () => {
+      const records = await this.inspection.processes();
+      for (const record of records) if (!record.isOwn) this.#learn(record);
+      return records;
+    });
+    // Seldom events, of which no warning of the cache depends: it warns of those that no listener observes.
+    this.#stop = [
+      cache.on("backend:state", ({ tier }) => void this.#states.set(tier, Date.now())),
+      cache.on("load:error", ({ error }) => void (this.#lastError = errorText(error))),
+    ];
+  }
+
+  get name(): string {
+    return this.cache.name;
+  }
+
+  /** The error of the last load that failed, as text. */
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
+  /** Counts calls that join a load, until the returned function is called. */
+  watch(): () => void {
+    return this.cache.on("coalesced", (event) => this.#join(event));
+  }
+
+  close(): void {
+    for (const stop of this.#stop) stop();
+    this.inspection.close();
+  }
+
+  status(): CacheStatus {
+    const { canListMemory, canListBackend } = this.inspection;
+    return {
+      name: this.name,
+      canListMemory,
+      canListBackend,
+      tiers: this.cache.stats().tiers.map(({ label }) => label),
+    };
+  }
+
+  overview(): CacheOverview {
+    const { tiers, loadLatency, ...stats } = this.cache.stats();
+    const { p50Ms, p95Ms, count } = loadLatency;
+    const avoided = stats.hits + stats.staleHits + stats.coalesced;
+    return {
+      name: this.name,
+      ...stats,
+      savedMs: count === 0 ? null : avoided * p50Ms,
+      loadP50Ms: p50Ms,
+      loadP95Ms: p95Ms,
+      tiers: tiers.map(
+        ({ label, state, hits, misses, errors, entries = null, bytes = null, latency }): TierOverview => ({
+          label,
+          state,
+          since: this.#states.get(label) ?? null,
+          hits,
+          misses,
+          errors,
+          entries,
+          bytes,
+          readP95Ms: latency.read.p95Ms,
+        }),
+      ),
+    };
+  }
+
+  /** The most callers first. */
+  loads(): readonly SeenLoad[] {
+    return this.inspection
+      .loads()
+      .map(({ callers, namespace, key, phase, reason, forMs, loadingForMs = null }) => ({
+        cache: this.name,
+        namespace,
+        key,
+        phase,
+        reason,
+        forMs,
+        loadingForMs,
+        callers: callers.length,
+        longestWaitMs: callers[0]?.waitingMs ?? 0,
+      }))
+      .toSorted((one, other) => other.callers - one.callers || other.forMs - one.forMs);
+  }
+
+  /** The most calls first. */
+  joined(): readonly JoinedKey[] {
+    return [...this.#joined.values()].toSorted((one, other) => other.joined - one.joined).slice(0, 50);
+  }
+
+  /**
+   * The last one first: those that the cache knows of, and those that records of other processes list. A cache is
+   * notified of a tag once, until it uses the tag again, so a loop elsewhere shows in the records alone.
+   */
+  invalidations(): readonly Invalidation[] {
+    const known = this.inspection.invalidations();
+    if (this.#elsewhere.length === 0) return known;
+    // Named ones are in the list of their record.
+    const unnamed = known.filter(({ origin, process }) => origin === "here" || process === undefined);
+    return [...unnamed, ...this.#elsewhere].toSorted((one, other) => other.at - one.at).slice(0, REMEMBERED);
+  }
+
+  #learn({ id, name: process, invalidations }: ProcessRecord): void {
+    const since = this.#learnt.get(id) ?? -Infinity;
+    const added = invalidations.filter(({ at }) => at > since).toReversed();
+    if (added.length === 0) return;
+    for (const each of added) this.#elsewhere.push({ ...each, origin: "elsewhere", process });
+    this.#elsewhere.splice(0, this.#elsewhere.length - REMEMBERED);
+    if (this.#learnt.size >= MOST_PROCESSES) this.#learnt.delete(this.#learnt.keys().next().value!);
+    this.#learnt.set(id, added.at(-1)!.at);
+  }
+
+  #join({ namespace, key }: CacheEvents["coalesced"]): void {
+    const id = JSON.stringify([...namespace, key]);
+    const seen = this.#joined.get(id);
+    if (seen !== undefined) {
+      seen.joined += 1;
+      seen.lastAt = Date.now();
+      return;
+    }
+    if (this.#joined.size >= MOST_JOINED) this.#joined.delete(this.#joined.keys().next().value!);
+    this.#joined.set(id, { cache: this.name, namespace, key, joined: 1, lastAt: Date.now() });
+  }
+}
+
+export const errorText = (error: unknown): string =>
+  (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500);

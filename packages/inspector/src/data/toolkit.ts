@@ -1,0 +1,165 @@
+import type { RedisView } from "@hotset/redis-toolkit";
+import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
+import type { Module } from "@hotset/redis-toolkit/module";
+import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
+import { KeyWalk, type Seen } from "./key-walk.ts";
+import type { HeldLock, JobRow, LimitRow, QueueRow, RedisPage } from "./pages.ts";
+import { Polled } from "./polled.ts";
+
+const WALK_MS = 10_000;
+const POLL_MS = 1_000;
+const SERVER_MS = 2_000;
+const MOST_QUEUES = 100;
+const MOST_LOCKS = 200;
+
+/** Modules of a package that is installed only where a toolkit is given. */
+interface Parts {
+  readonly module: Module;
+  readonly queue: typeof import("@hotset/redis-toolkit/queue").queue;
+  readonly health: typeof import("@hotset/redis-toolkit/health").health;
+}
+
+/** Queues, locks and limits of one view, and its server. Asked only while pages show them. */
+export class Toolkit {
+  readonly #view: RedisView;
+  #parts: Promise<Parts> | undefined;
+  #keyWalk: KeyWalk | undefined;
+  readonly walk: Polled<Seen> = new Polled(WALK_MS, async () => (await this.#walk()).step());
+  readonly queues: Polled<readonly QueueRow[]> = new Polled(POLL_MS, () => this.#queues());
+  readonly locks: Polled<readonly HeldLock[]> = new Polled(POLL_MS, () => this.#locks());
+  readonly server: Polled<RedisPage["server"]> = new Polled(SERVER_MS, () => this.#server());
+
+  constructor(view: RedisView) {
+    this.#view = view;
+  }
+
+  limits(): readonly LimitRow[] {
+    return this.walk.current().value?.limits ?? [];
+  }
+
+  async jobs(
+    name: string,
+    state: JobState,
+    range: { readonly offset: number; readonly count: number },
+  ): Promise<readonly JobRow[]> {
+    const jobs = await (await this.#queue(name)).list(state, range);
+    return jobs.map(({ data: _data, result: _result, progress: _progress, ...job }): JobRow => job);
+  }
+
+  async jobData(name: string, id: string): Promise<unknown> {
+    const job = await (await this.#queue(name)).get(id);
+    return job?.data;
+  }
+
+  /** @returns a sentence. */
+  async change(name: string, action: QueueAction, id: string): Promise<string> {
+    const queue = await this.#queue(name);
+    switch (action) {
+      case "retry-all":
+        return jobsText(await queue.deadLetters().replay());
+      case "retry":
+        return jobsText(await queue.deadLetters().replay(id));
+      case "promote":
+        return CHANGES[await queue.change(id, { delay: 0 })];
+      case "remove":
+        return REMOVALS[await queue.remove(id)];
+      case "pause":
+        await queue.pause();
+        return "paused";
+      case "resume":
+        await queue.resume();
+        return "resumed";
+    }
+  }
+
+  async #load(): Promise<Parts> {
+    const [{ moduleOf }, { queue }, { health }] = await Promise.all([
+      import("@hotset/redis-toolkit/module"),
+      import("@hotset/redis-toolkit/queue"),
+      import("@hotset/redis-toolkit/health"),
+    ]);
+    return { module: moduleOf(this.#view), queue, health };
+  }
+
+  #loaded(): Promise<Parts> {
+    return (this.#parts ??= this.#load());
+  }
+
+  async #walk(): Promise<KeyWalk> {
+    return (this.#keyWalk ??= new KeyWalk((await this.#loaded()).module));
+  }
+
+  async #queue(name: string): Promise<Queue<unknown>> {
+    return (await this.#loaded()).queue(this.#view, name);
+  }
+
+  async #queues(): Promise<readonly QueueRow[]> {
+    if (this.walk.current().value === undefined) await this.walk.refresh();
+    const names = (this.walk.current().value?.queues ?? []).slice(0, MOST_QUEUES);
+    const rows = await Promise.all(
+      names.map(async (name): Promise<QueueRow> => {
+        const queue = await this.#queue(name);
+        const { oldestAgeMs, ...counts }: Counts = await queue.counts();
+        const [last] = counts.dead > 0 ? await queue.list("dead", { count: 1 }) : [];
+        return { name, ...counts, oldestWaitingMs: oldestAgeMs ?? null, lastReason: last?.reason ?? null };
+      }),
+    );
+    return rows.toSorted((one, other) => other.dead - one.dead || other.waiting - one.waiting);
+  }
+
+  async #locks(): Promise<readonly HeldLock[]> {
+    if (this.walk.current().value === undefined) await this.walk.refresh();
+    const { commands } = this.#view;
+    const places = (this.walk.current().value?.locks ?? []).slice(0, MOST_LOCKS);
+    const held = await Promise.all(
+      places.map(async ({ kind, name, key, fenceKey }): Promise<HeldLock | undefined> => {
+        const isOne = kind === "lock" || kind === "writer";
+        const [holder, life, fence] = await Promise.all([
+          isOne ? commands.get(key) : commands.zCard(key),
+          commands.ttlMs(key),
+          commands.get(fenceKey),
+        ]).catch(() => [undefined, "missing", undefined] as const);
+        if (holder === undefined || holder === 0 || life === "missing") return undefined;
+        return {
+          kind,
+          name,
+          // The whole token would release it.
+          holder: typeof holder === "string" ? `${holder.slice(0, 6)}…` : `${String(holder)} holders`,
+          lifeMs: life === "none" ? null : Number(life),
+          fence: fence ?? null,
+        };
+      }),
+    );
+    return held.filter((each) => each !== undefined);
+  }
+
+  async #server(): Promise<RedisPage["server"]> {
+    const { health } = await this.#loaded();
+    const stats: RedisStats = await health(this.#view).stats();
+    const { servers, ...sums } = stats;
+    return {
+      ...sums,
+      servers: [...servers].map(([address, info]) => ({
+        address,
+        ...(info as Partial<ServerInfo> & { error?: string }),
+      })),
+    };
+  }
+}
+
+export const QUEUE_ACTIONS = ["retry-all", "retry", "promote", "remove", "pause", "resume"] as const;
+export type QueueAction = (typeof QUEUE_ACTIONS)[number];
+
+const jobsText = (jobs: number): string =>
+  jobs === 0 ? "no such dead job" : jobs === 1 ? "1 job waits again" : `${jobs} jobs wait again`;
+
+const CHANGES = {
+  changed: "due now",
+  missing: "there is no such job any more",
+  begun: "it has begun",
+} as const;
+const REMOVALS = {
+  removed: "removed",
+  missing: "there is no such job any more",
+  active: "it is being worked on",
+} as const;

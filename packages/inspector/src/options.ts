@@ -1,0 +1,102 @@
+import { checkNames, ConfigurationError, type Cache } from "@hotset/core";
+import type { HttpCache } from "@hotset/http";
+import type { RedisView } from "@hotset/redis-toolkit";
+
+/** The purpose of a request: to look at the pages, to see a stored value, or to change something. */
+export type Access = "read" | "value" | "write";
+
+/**
+ * Decides about one request: `false` refuses it with status 403, a `Response` is sent in place of the answer, such as a
+ * redirect to a login. A call that throws or rejects refuses.
+ */
+export type Authorize = (request: Request, access: Access) => boolean | Response | Promise<boolean | Response>;
+
+/** Options of `inspector`. */
+export interface InspectorOptions {
+  /**
+   * Called for each request. Without it, requests are answered only from the same machine, under the name `localhost`,
+   * and without a proxy; and never with `NODE_ENV=production`. @default none
+   */
+  readonly authorize?: Authorize | undefined;
+  /** Whether the pages may change something, if `authorize` agrees to `"write"`. @default false */
+  readonly write?: boolean | undefined;
+  /** The path under which it is mounted, as browsers see it. @default '/hotset' */
+  readonly path?: string | undefined;
+  /** The Redis of the toolkit: pages about the server, queues, locks and limits. @default none */
+  readonly toolkit?: RedisView | undefined;
+  /** HTTP caches, by a name for people. @default none */
+  readonly http?: Readonly<Record<string, HttpCache>> | undefined;
+  /**
+   * Changes a value before it is shown, which takes a click. It gets a copy.
+   *
+   * @default fields whose names speak of secrets, such as `password` and `apiToken`, show `"[redacted]"`
+   */
+  readonly redact?: ((value: unknown, place: ValuePlace) => unknown) | undefined;
+}
+
+/** Where a value is stored. */
+export interface ValuePlace {
+  readonly cache: string;
+  readonly namespace: readonly string[];
+  readonly key: string;
+}
+
+/** Options with their defaults. */
+export interface Settings {
+  readonly authorize: Authorize | undefined;
+  readonly write: boolean;
+  /** Without a slash at its end. */
+  readonly path: string;
+  readonly toolkit: RedisView | undefined;
+  readonly http: Readonly<Record<string, HttpCache>>;
+  readonly redact: InspectorOptions["redact"];
+}
+
+const NAMES = ["authorize", "write", "path", "toolkit", "http", "redact"];
+
+/** @throws {ConfigurationError} */
+export function settingsOf(options: InspectorOptions): Settings {
+  checkNames(options, NAMES, { place: "inspector" });
+  const { authorize, write = false, path = "/hotset", toolkit, http = {}, redact } = options;
+  for (const [name, given] of Object.entries({ authorize, redact }))
+    if (given !== undefined && typeof given !== "function")
+      throw new ConfigurationError(`inspector: ${name} must be a function, got ${kindOf(given)}`);
+  if (typeof write !== "boolean")
+    throw new ConfigurationError(`inspector: write must be true or false, got ${kindOf(write)}`);
+  if (typeof path !== "string" || !/^(?:\/[\w.~-]+)+\/?$/.test(path))
+    throw new ConfigurationError(
+      `inspector: path must begin with a slash and have at least one segment of letters, digits, ".", "_", "~" and "-", such as "/hotset", got ${typeof path === "string" ? JSON.stringify(path) : kindOf(path)}`,
+    );
+  if (typeof http !== "object" || http === null || Array.isArray(http) || !Object.values(http).every(isHttpCache))
+    throw new ConfigurationError("inspector: http must be an object of HTTP caches by name: { pages: httpCache(...) }");
+  if (toolkit !== undefined && typeof (toolkit as Partial<RedisView> | null)?.commands !== "object")
+    throw new ConfigurationError(
+      `inspector: toolkit must be createRedis(...) or a tenant of it, got ${kindOf(toolkit)}`,
+    );
+  if (authorize === undefined && process.env["NODE_ENV"] === "production")
+    throw new ConfigurationError(
+      "inspector: authorize must be given with NODE_ENV=production: a function of the request that says whether it may see the pages",
+    );
+  return { authorize, write, path: path.replace(/\/$/, ""), toolkit, http, redact };
+}
+
+/** @throws {ConfigurationError} */
+export function cachesOf(given: Cache | readonly Cache[]): readonly Cache[] {
+  const caches = Array.isArray(given) ? (given as readonly Cache[]) : [given as Cache];
+  if (caches.length === 0 || !caches.every(isCache))
+    throw new ConfigurationError("inspector: caches must be a cache of createCache(...).build(), or a list of them");
+  const names = caches.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined)
+    throw new ConfigurationError(`inspector: two caches have the name ${JSON.stringify(twice)}; give one of them`);
+  return caches;
+}
+
+const isCache = (given: unknown): boolean =>
+  typeof (given as Partial<Cache> | null | undefined)?.bypass === "function" &&
+  typeof (given as Partial<Cache>).stats === "function";
+
+const isHttpCache = (given: unknown): boolean =>
+  typeof (given as Partial<HttpCache> | null | undefined)?.answer === "function";
+
+const kindOf = (given: unknown): string => (given === null ? "null" : Array.isArray(given) ? "a list" : typeof given);

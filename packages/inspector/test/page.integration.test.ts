@@ -1,0 +1,37 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Browser } from "playwright-core";
+import { startChromium } from "./support/chromium.ts";
+import { expectAccessible, startShop, visit, type Shop } from "./support/opened.ts";
+
+let browser: Browser;
+let shop: Shop;
+beforeAll(async () => {
+  [browser, shop] = await Promise.all([startChromium(), startShop()]);
+});
+afterAll(async () => {
+  await browser.close();
+  await shop[Symbol.asyncDispose]();
+});
+
+it("a key is found, its value shows on a click without its password, and it is deleted for every process", async () => {
+  await shop.one.call("set", "user:1", { name: "Ada", password: "hunter2" }, ["team:7"], ["users"]);
+  const { page, go, wrong, close } = await visit(browser, shop.url);
+  await page.getByText("Nothing: tiers are up").waitFor();
+  await go("Keys");
+  await page.getByLabel("Search").fill("ser:1");
+  await page.getByRole("button", { name: "users › user:1" }).click();
+  await page.getByRole("heading", { level: 2, name: "users › user:1" }).waitFor();
+  await page.getByRole("cell", { name: "team:7" }).waitFor();
+  await page.getByText("replaced or removed here").waitFor();
+  expect(await page.content()).not.toMatch(/Ada|hunter2/);
+  await page.getByRole("button", { name: "Show the value" }).click();
+  const value = page.getByRole("region", { name: "The stored value" });
+  expect(JSON.parse((await value.textContent()) ?? "")).toEqual({ name: "Ada", password: "[redacted]" });
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("dialog", { name: "Delete" }).getByRole("button", { name: "Delete" }).click();
+  await page.getByText("No tier has an entry of this key").waitFor();
+  expect(page.url()).toBe(`${shop.url}#/keys`);
+  expect(wrong).toEqual([]);
+  await close();
+});
