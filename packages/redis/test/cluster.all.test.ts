@@ -64,6 +64,16 @@ describe("a cluster", () => {
     await silent.proxy!.pass();
   });
 
+  it("is walked, one primary after another", async () => {
+    await Promise.all(KEYS.map((key) => backend.write(key, stored())));
+    const walked: string[] = [];
+    for await (const { keys } of backend.walk!({ prefix: "shop:" })) {
+      expect(keys.every(({ bytes, expiresInMs }) => bytes! > 0 && expiresInMs! > 300_000)).toBe(true);
+      walked.push(...keys.map(({ key }) => key));
+    }
+    expect(walked.toSorted()).toEqual(KEYS.toSorted());
+  });
+
   it("R1-02 C148: has one user and password for all nodes", async () => {
     await using secured = await startCluster({ replicas: 0, password: "p/w" });
     const urls = secured.nodes.map(({ port }) => `redis://127.0.0.1:${port}`);

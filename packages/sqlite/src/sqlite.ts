@@ -9,6 +9,7 @@ import {
 import { planOf, type SqliteOptions } from "./options.ts";
 import { Store, type Position } from "./store.ts";
 import { NO_VERSION, TAG_USE_MS, type Tables } from "./tables.ts";
+import { walkFile } from "./walk.ts";
 
 /**
  * A backend in one SQLite file, which the processes of a machine share: entries, leases, tag versions and reports of
@@ -46,6 +47,7 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
     leases: leasesOf(calls, changes.catchUp),
     tagVersions: tagVersionsOf(calls),
     connect: () => calls.step("connect", () => undefined),
+    walk: (walk) => walkFile(calls.read, walk),
     read: (key) => calls.read("read", (tables, nowMs) => tables.entry(key, nowMs)),
     batch: {
       read: (keys) => calls.read("read", (tables, nowMs) => keys.map((key) => tables.entry(key, nowMs))),

@@ -1,5 +1,5 @@
 import { newId, type Changes, type StoredEntry, type TagVersion } from "@hotset/core";
-import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
+import type { SqliteDatabase, SqliteStatement, SqliteValue } from "./driver.ts";
 
 /**
  * The tables of one file. Instants are epoch milliseconds of this machine's clock, and text that may hold NUL is kept
@@ -81,6 +81,10 @@ export class Tables {
     let statement = this.#prepared.get(sql);
     if (statement === undefined) this.#prepared.set(sql, (statement = this.#database.prepare(sql)));
     return statement;
+  }
+
+  rows<T>(sql: string, ...values: readonly SqliteValue[]): readonly T[] {
+    return this.#of(sql).all(...values) as T[];
   }
 
   begin(): void {

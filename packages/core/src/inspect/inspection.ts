@@ -33,7 +33,7 @@ export interface Inspection {
    * @throws {BackendUnavailableError}
    */
   stored(options?: WalkOptions): AsyncIterable<StoredPage>;
-  /** Whether the backend can be walked: Redis, SQLite, PostgreSQL, and a Keyv whose store has an iterator. */
+  /** Whether the backend can be walked: Redis and SQLite can. PostgreSQL and stores of Keyv have hashes of keys. */
   readonly canListBackend: boolean;
   /** Calls in progress, the longest wait first: reads, waits and loads, with the callers that share each. */
   loads(): readonly RunningLoad[];

@@ -26,6 +26,7 @@ import { ServerClocks } from "./server-clock.ts";
 import { over, Steps, type Plain, type Step } from "./steps.ts";
 import { STRINGS } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
+import { walkPrimaries, type WalkOf } from "./walk.ts";
 import { isWrongType, type Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -55,6 +56,8 @@ export interface BackendSettings {
 /** A link, shared with others perhaps. */
 export interface BackendHold {
   readonly link: Link;
+  /** @default it cannot be walked */
+  readonly servers?: WalkOf["servers"];
   release(): Promise<void>;
 }
 
@@ -97,6 +100,7 @@ export class EntryBackend extends Steps implements Backend {
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
   readonly keepsKeys: boolean;
+  readonly walk?: NonNullable<Backend["walk"]>;
   protected readonly announce: Announcement;
   /** Where instants are by the clocks of the servers. */
   readonly #clocks: ServerClocks | undefined;
@@ -114,6 +118,10 @@ export class EntryBackend extends Steps implements Backend {
     if (settings.breaker !== undefined) this.breaker = settings.breaker;
     this.maxEntryBytes = settings.maxEntryBytes;
     this.maxDecodedBytes = settings.maxDecodedBytes;
+    const { servers } = hold;
+    const { keys, label, responseTimeoutMs: deadlineMs } = settings;
+    if (servers !== undefined)
+      this.walk = (walk) => walkPrimaries({ servers, keys, label, deadlineMs, clock: hold.link.queue.clock }, walk);
     this.#release = hold.release;
     this.#settings = settings;
     if (settings.coherence !== undefined)

@@ -122,6 +122,22 @@ export class RedisKeys {
     return user < 2 ? key : key!.slice(0, user) + decodeUserKey(key!.slice(user));
   }
 
+  /**
+   * The glob of entries whose keys begin with `start`, and contain a text where that can be said of what Redis has.
+   *
+   * @param start of keys as {@link entry} gets them, which ends within the segments of their cache.
+   */
+  globOf(start: string, contains: string = ""): string {
+    const from = this.isBare ? "" : `${this.#prefix}:${start}`;
+    const isShown = !this.#isHashed && contains !== "" && !UNUSUAL.test(contains);
+    return `${escaped(from)}*${isShown ? `${escaped(contains)}*` : ""}`;
+  }
+
+  /** As {@link decode}, also of a key without a prefix. */
+  keyOf(redisKey: string): string | undefined {
+    return this.isBare ? `::${decodeUserKey(redisKey)}` : this.decode(redisKey);
+  }
+
   #encode(key: string): string {
     if (!key.isWellFormed())
       throw new InvalidArgumentError(
@@ -134,6 +150,8 @@ export class RedisKeys {
     return hashed;
   }
 }
+
+const escaped = (text: string): string => text.replace(/[*?[\]\\^]/g, String.raw`\$&`);
 
 /** Text that puts a key with it into the slot of an entry. */
 const inSlotOf = (entryKey: string): string => (hasHashTag(entryKey) ? entryKey : `{${entryKey}}`);
