@@ -13,6 +13,9 @@ export class Keyv extends KeyvOfAuthors {
   }
 }
 
+/** The primary store of cacheable, in place of its own memory. */
+export const createKeyv = (): Keyv => new Keyv();
+
 const newCache = () =>
   createCache({ name: `cache-manager-${(caches += 1)}` })
     .tier(memory())
