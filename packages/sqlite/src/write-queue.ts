@@ -9,9 +9,10 @@ export type Work<T> = (tables: Tables, nowMs: number) => T;
 interface Step {
   readonly work: Work<unknown>;
   readonly bytes: number;
-  readonly askedAt: number;
   /** By the wall clock, which moves on while the machine is suspended. */
   readonly askedOn: number;
+  /** How long it has waited for the file, without the time in which this process stood still. */
+  waitedMs: number;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -21,7 +22,10 @@ interface Step {
  *
  *     asked ──end of the turn──▶ one transaction for all ──▶ answered
  *                                  ├─ the file is locked ──▶ again in 1, 2, 4 … 20 ms, for 900 ms
- *                                  └─ a step failed ──▶ each in its own transaction
+ *                                  ├─ a step failed ──▶ each in its own transaction
+ *                                  └─ asked more than 2 s ago ──▶ not done
+ *
+ * A step can only be so old where this process stood still, if in the middle of an attempt: others have written since.
  *
  * A transaction costs more than most steps in it, so many calls that run at the same time share one. The event loop is
  * not blocked while another process writes.
@@ -46,8 +50,8 @@ export class WriteQueue {
       this.#waiting.push({
         work,
         bytes,
-        askedAt: performance.now(),
         askedOn: this.#nowMs(),
+        waitedMs: 0,
         resolve: resolve as (answer: unknown) => void,
         reject,
       });
@@ -57,29 +61,24 @@ export class WriteQueue {
 
   async #drain(): Promise<void> {
     this.#isDraining = true;
-    await this.#pass(endOfTurn());
+    await endOfTurn();
     for (let pauseMs = 1; this.#waiting.length !== 0;) {
       if (this.#runSome()) {
         pauseMs = 1;
-        await this.#pass(endOfTurn());
+        await endOfTurn();
       } else {
-        await this.#pass(passing(pauseMs));
+        await this.#pause(pauseMs);
         pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
       }
     }
     this.#isDraining = false;
   }
 
-  /** A process that was suspended meanwhile writes nothing that it was asked for before: others have written since. */
-  async #pass(pause: Promise<void>): Promise<void> {
-    const before = this.#nowMs();
-    await pause;
-    const now = this.#nowMs();
-    if (now - before <= LONGEST_STANDSTILL_MS) return;
-    const error = new StandstillError(`this process stood still for ${Math.round(now - before)} ms`);
-    for (const step of this.#waiting.splice(0))
-      if (now - step.askedOn <= LONGEST_STANDSTILL_MS) this.#waiting.push(step);
-      else step.reject(error);
+  async #pause(ms: number): Promise<void> {
+    const before = performance.now();
+    await passing(ms);
+    const passedMs = Math.min(performance.now() - before, LONGEST_COUNTED_MS);
+    for (const step of this.#waiting) step.waitedMs += passedMs;
   }
 
   /** One attempt to run all that wait, before the file is closed. */
@@ -94,25 +93,46 @@ export class WriteQueue {
     const over = this.#waiting.findIndex((step, i) => i === MAX_STEPS || ((bytes += step.bytes) > MAX_BYTES && i > 0));
     const steps = this.#waiting.splice(0, over === -1 ? MAX_STEPS : over);
     try {
-      const answers = this.transact((tables, nowMs) => steps.map(({ work }) => work(tables, nowMs)));
-      steps.forEach(({ resolve }, i) => resolve(answers[i]));
+      const answers = this.transact((tables, nowMs) =>
+        steps.map((step) => standstillOf(step, nowMs) ?? step.work(tables, nowMs)),
+      );
+      steps.forEach((step, i) => settle(step, answers[i]));
     } catch (error) {
       if (failureOf(error) === "busy") {
-        this.#waiting.unshift(...steps.filter((step) => !hasWaitedTooLong(step, error)));
+        this.#again(steps, error);
         return false;
       }
       if (steps.length === 1) steps[0]!.reject(error);
-      else for (const step of steps) this.#runAlone(step);
+      else this.#again(steps.filter((step) => !this.#isRunAlone(step)));
     }
     return true;
   }
 
-  #runAlone({ work, resolve, reject }: Step): void {
+  /** @returns `false` where the file is locked meanwhile. */
+  #isRunAlone(step: Step): boolean {
     try {
-      resolve(this.transact(work));
+      settle(
+        step,
+        this.transact((tables, nowMs) => standstillOf(step, nowMs) ?? step.work(tables, nowMs)),
+      );
     } catch (error) {
-      reject(error);
+      if (failureOf(error) === "busy") return false;
+      step.reject(error);
     }
+    return true;
+  }
+
+  /** They wait on, but for those that have waited for too long. */
+  #again(steps: readonly Step[], busy?: unknown): void {
+    const now = this.#nowMs();
+    this.#waiting.unshift(
+      ...steps.filter((step) => {
+        const isTooLong = busy !== undefined && step.waitedMs > PATIENCE_MS;
+        const error = standstillOf(step, now) ?? (isTooLong ? busy : undefined);
+        if (error !== undefined) step.reject(error);
+        return error === undefined;
+      }),
+    );
   }
 
   /** Runs `work` now, and again if it was in a file that is not there any more. @throws also if the file is locked. */
@@ -145,10 +165,15 @@ export class StandstillError extends Error {
   override readonly name = "StandstillError";
 }
 
-function hasWaitedTooLong({ askedAt, reject }: Step, error: unknown): boolean {
-  const isTooLong = performance.now() - askedAt > PATIENCE_MS;
-  if (isTooLong) reject(error);
-  return isTooLong;
+function standstillOf({ askedOn }: Step, nowMs: number): StandstillError | undefined {
+  const ageMs = nowMs - askedOn;
+  if (ageMs <= LONGEST_STANDSTILL_MS) return undefined;
+  return new StandstillError(`this process stood still for ${Math.round(ageMs)} ms`);
+}
+
+function settle({ resolve, reject }: Step, answer: unknown): void {
+  if (answer instanceof StandstillError) reject(answer);
+  else resolve(answer);
 }
 
 const endOfTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
@@ -163,3 +188,5 @@ const LONGEST_PAUSE_MS = 20;
 const LONGEST_STANDSTILL_MS = 2_000;
 /** Less than a cache waits for a call. */
 const PATIENCE_MS = 900;
+/** Of one pause: what is longer is time in which this process did not run. */
+const LONGEST_COUNTED_MS = 2 * LONGEST_PAUSE_MS;
