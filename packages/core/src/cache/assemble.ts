@@ -1,7 +1,7 @@
 import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
 import type { ChangeSubscription } from "../coherence/change-subscription.ts";
-import { Trust } from "../coherence/trust.ts";
+import { type CopyTrust, TRUST_ALWAYS } from "../coherence/trust.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
@@ -12,9 +12,9 @@ import { Lifecycle, type EngineContext, type Reporting } from "../engine/context
 import { Callers } from "../engine/callers.ts";
 import { Flights } from "../engine/flights.ts";
 import { Ladder } from "../engine/ladder.ts";
-import type { Lease } from "../engine/lease.ts";
+import type { Lease, NewLease } from "../engine/lease.ts";
 import { Mutations } from "../engine/mutations.ts";
-import { SharedPins } from "../engine/shared-pins.ts";
+import type { SharedPins } from "../engine/shared-pins.ts";
 import { TagCalls } from "../engine/tag-calls.ts";
 import { Touch } from "../engine/touch.ts";
 import type { RemoteChangesOf } from "../engine/remote-changes.ts";
@@ -62,13 +62,15 @@ export interface Assembly {
 
 /** The parts of a cache that its backend needs; some are made before the others. */
 export interface Opening {
-  readonly trust: Trust;
+  readonly trust: CopyTrust;
   /** Absent where changes of tag versions are not reported: none can be known to be current. */
   readonly known: KnownVersions | undefined;
-  attach(shared: RemoteChangesOf): {
+  attach(shared: RemoteChangesOf & { readonly leases: LinkedSet<Lease> }): {
     readonly remote: RemoteTier;
     readonly recovery: Recovery;
     readonly subscription: Assembly["subscription"];
+    readonly pins: SharedPins;
+    readonly newLease: NewLease;
   };
 }
 
@@ -100,7 +102,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const tags = new TagEvents();
   if (backend !== undefined && open === undefined) throw plainObject(backend);
   const opening = backend && open!(backend, { root, clock, tags, warn });
-  const trust = opening?.trust ?? new Trust();
+  const trust = opening?.trust ?? TRUST_ALWAYS;
   const known = opening?.known;
   const local = tier && new LocalCopies({ tier, tags, trust, table: known, clock, events, cache: name, freezesShared });
   const leases = new LinkedSet<Lease>();
@@ -132,7 +134,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   if (tier !== undefined) reportEvictions(tier, shared);
 
   const all = new Meters(options.keyGroups);
-  const engine = engineOf(context, { leases, backoffs, meters: all });
+  const engine = engineOf(context, { leases, backoffs, meters: all }, far);
   const meters = all.of([]);
   return {
     engine,
@@ -147,24 +149,27 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
 }
 
 interface EngineParts {
-  readonly leases: LinkedSet<Lease>;
+  readonly leases: Iterable<Lease>;
   readonly backoffs: Backoffs;
   readonly meters: Meters;
 }
 
-function engineOf(context: EngineContext, { leases, backoffs, meters }: EngineParts): Engine {
+function engineOf(
+  context: EngineContext,
+  { leases, backoffs, meters }: EngineParts,
+  far: ReturnType<Opening["attach"]> | undefined,
+): Engine {
   const answers = new Answers(context);
   const callers = new Callers(context, answers);
   const reads = new Reads(context, answers);
-  const pins = new SharedPins(context.tags);
   return {
     context,
     meters,
     checksHits: isDevelopment(),
     callers,
-    ladder: new Ladder(context, answers, callers, backoffs, leases),
-    mutations: new Mutations(context, backoffs, pins),
-    tagCalls: new TagCalls(context, leases, pins),
+    ladder: new Ladder(context, answers, callers, backoffs, far?.newLease),
+    mutations: new Mutations(context, backoffs, far?.pins),
+    tagCalls: new TagCalls(context, leases, far?.pins),
     reads,
     touch: new Touch(context, reads),
   };

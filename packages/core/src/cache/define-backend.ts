@@ -1,8 +1,10 @@
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { BackendParts } from "../coherence/parts.ts";
-import { Trust } from "../coherence/trust.ts";
+import { Trust, TRUST_ALWAYS } from "../coherence/trust.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
+import { leasesAmong } from "../engine/lease.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
+import { SharedPins } from "../engine/shared-pins.ts";
 import { backendKeyOf, type KeySpace } from "../entry/key.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { Recovery } from "../tiers/recovery.ts";
@@ -23,10 +25,10 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
   warnOfLostDeletes(backend, (text) => warn("NO_LEASES", text));
   const parts = new BackendParts(backend.parts);
   const coherence = typeof backend.coherence === "object" ? backend.coherence : undefined;
-  const trust = trustIn(coherence, parts, root);
-  const known = coherence && new KnownVersions(trust, clock, () => tags.forgotten());
+  const trust = coherence && trustIn(coherence, parts, root);
+  const known = trust && new KnownVersions(trust, clock, () => tags.forgotten());
   return {
-    trust,
+    trust: trust ?? TRUST_ALWAYS,
     known,
     attach(shared) {
       const { name: cache, events } = shared;
@@ -44,18 +46,19 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
         },
         reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
       });
-      if (coherence === undefined) return { remote, recovery, subscription: undefined };
+      const pins = new SharedPins(tags);
+      const newLease = leasesAmong(shared.leases, shared);
+      if (coherence === undefined || trust === undefined)
+        return { remote, recovery, subscription: undefined, pins, newLease };
       const listener = changes.listener({ tier: remote.listener, recovery });
       const subscription = new ChangeSubscription(coherence, clock, trust, listener);
       remote.onFirstCall(() => void subscription.start());
-      return { remote, recovery, subscription };
+      return { remote, recovery, subscription, pins, newLease };
     },
   };
 }
 
-function trustIn(coherence: Coherence | undefined, parts: BackendParts, root: KeySpace): Trust {
-  if (coherence === undefined) return new Trust();
-  const { maxStalenessMs = MAX_STALENESS_MS } = coherence;
+function trustIn({ maxStalenessMs = MAX_STALENESS_MS }: Coherence, parts: BackendParts, root: KeySpace): Trust {
   const backendKey = (localKey: string): string => backendKeyOf(root, localKey);
   return new Trust({ parts, maxStalenessMs, backendKey, versionsKey: root.tagPrefixes[0]! });
 }

@@ -1,21 +1,25 @@
 import { describe, expect, it } from "vitest";
 import type { Parts } from "../contracts/backend.ts";
 import { BackendParts } from "./parts.ts";
-import { Trust } from "./trust.ts";
+import { Trust, TRUST_ALWAYS } from "./trust.ts";
 
 const reportingTrust = (maxStalenessMs: number, source?: Parts): Trust =>
   new Trust({ parts: new BackendParts(source), maxStalenessMs, backendKey: (key) => key, versionsKey: "v" });
 
 describe("trust", () => {
   it("has no end, and no copy to confirm, if no backend reports changes", () => {
-    const trust = new Trust();
-    expect([trust.hasSource, trust.unconfirmed.until, trust.epochOf("k").until]).toEqual([false, Infinity, Infinity]);
+    const trust = TRUST_ALWAYS;
+    expect([trust.isReported("k", 0), trust.unconfirmed.until, trust.epochOf("k").until]).toEqual([
+      false,
+      Infinity,
+      Infinity,
+    ]);
     expect(trust.mayShare("k", -Infinity, 1e12)).toBe(true);
   });
 
   it("begins with the attachment, and ends `maxStalenessMs` after the last sign of life was sent", () => {
     const trust = reportingTrust(2_000);
-    expect([trust.hasSource, trust.epochOf("k").until]).toEqual([true, -Infinity]);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
     trust.alive(1_000);
     expect(trust.epochOf("k").until).toBe(-Infinity);
     trust.attached();

@@ -21,61 +21,51 @@ export interface ReportsOf {
  * Each part has one {@link Epoch} at a time. Both a copy and a call in flight keep the one that they began in: once it
  * has been replaced, a change may have been missed since then.
  *
- * If the backend does not report changes, copies are trusted for as long as `localTtl` lets them live.
+ * Where no backend reports changes, there is {@link TRUST_ALWAYS} in its place.
  */
 export class Trust {
-  /** That of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy. */
-  readonly unconfirmed: Epoch;
+  /** That of a copy that is not confirmed yet. */
+  readonly unconfirmed: Epoch = EPOCH_NONE;
   /** How long a sign of life counts, in milliseconds. */
   readonly maxStalenessMs: number;
-  readonly #of: ReportsOf | undefined;
+  readonly #of: ReportsOf;
   #isAttached = false;
   /** Earlier signs of life say nothing of now. */
   #suspendedAt = -Infinity;
 
-  /** @param of the backend. @default none reports changes */
-  constructor(of?: ReportsOf) {
+  constructor(of: ReportsOf) {
     this.#of = of;
-    this.unconfirmed = of === undefined ? EPOCH_ALWAYS : EPOCH_NONE;
-    this.maxStalenessMs = of?.maxStalenessMs ?? Infinity;
-  }
-
-  /** Whether the backend reports changes; copies are then trusted only while it does. */
-  get hasSource(): boolean {
-    return this.#of !== undefined;
+    this.maxStalenessMs = of.maxStalenessMs;
   }
 
   /** The epoch of a copy of this key, if the backend confirms it now. */
   epochOf(localKey: string): Epoch {
-    if (this.#of === undefined) return EPOCH_ALWAYS;
     const { parts, backendKey } = this.#of;
     return (parts.one ?? parts.of(parts.nameOf(backendKey(localKey)))).epoch;
   }
 
   /** The epoch of a tag version that is read now. */
   epochOfVersions(): Epoch {
-    if (this.#of === undefined) return EPOCH_ALWAYS;
     const { parts, versionsKey } = this.#of;
     return parts.of(parts.nameOf(versionsKey)).epoch;
   }
 
   /** Whether the backend reports the changes of this key. */
   isReported(localKey: string, now: number): boolean {
-    return this.hasSource && now < this.epochOf(localKey).until;
+    return now < this.epochOf(localKey).until;
   }
 
   /** Whether changes of some part are reported, at least. */
   isReportedInPart(now: number): boolean {
-    if (this.#of === undefined) return true;
     for (const { epoch } of this.#of.parts.all()) if (now < epoch.until) return true;
     return false;
   }
 
   /** Whether each part that the backend has now is reported, as far as is known. */
   get isReportedInAll(): boolean {
-    const parts = this.#of?.parts;
-    const names = parts?.names() ?? [];
-    return names.length !== 0 && names.every((name) => parts!.get(name)?.aliveAt !== undefined);
+    const { parts } = this.#of;
+    const names = parts.names();
+    return names.length !== 0 && names.every((name) => parts.get(name)?.aliveAt !== undefined);
   }
 
   /**
@@ -94,7 +84,7 @@ export class Trust {
    *   flight, may have missed a change.
    */
   alive(sentAtMs: number, name: string = ONE_PART): boolean {
-    const part = this.#of!.parts.of(name);
+    const part = this.#of.parts.of(name);
     const begins = part.aliveAt === undefined && this.#isAttached && name !== ONE_PART;
     if (sentAtMs < this.#suspendedAt || (part.aliveAt !== undefined && sentAtMs <= part.aliveAt)) return false;
     part.aliveAt = sentAtMs;
@@ -115,7 +105,7 @@ export class Trust {
    * @returns when that part gave its last sign of life.
    */
   lost(name?: string): number | undefined {
-    const { parts } = this.#of!;
+    const { parts } = this.#of;
     if (name === undefined) this.#isAttached = false;
     const lost = name === undefined ? [...parts.all()] : [parts.of(name)];
     const aliveAt = name === undefined ? undefined : lost[0]!.aliveAt;
@@ -137,7 +127,7 @@ export class Trust {
 
   /** All present copies have to be confirmed: no walk over them. */
   renew(): void {
-    for (const part of this.#of?.parts.all() ?? []) this.#renew(part);
+    for (const part of this.#of.parts.all()) this.#renew(part);
   }
 
   #renew(part: Part, until: number = this.#untilOf(part)): void {
@@ -155,3 +145,20 @@ export class Trust {
 /** The epoch of a copy that no other process can change: its namespace never leaves this one. */
 export const EPOCH_ALWAYS: Epoch = Object.freeze({ until: Infinity });
 const EPOCH_NONE: Epoch = Object.freeze({ until: -Infinity });
+
+/** Whether copies may be served, as those ask who serve them. */
+export type CopyTrust = Pick<
+  Trust,
+  "unconfirmed" | "epochOf" | "isReported" | "isReportedInPart" | "isReportedInAll" | "mayShare" | "suspended"
+>;
+
+/** Where no backend reports changes: copies are trusted for as long as `localTtl` lets them live. */
+export const TRUST_ALWAYS: CopyTrust = {
+  unconfirmed: EPOCH_ALWAYS,
+  epochOf: () => EPOCH_ALWAYS,
+  isReported: () => false,
+  isReportedInPart: () => false,
+  isReportedInAll: false,
+  mayShare: () => true,
+  suspended: () => undefined,
+};

@@ -38,9 +38,9 @@ export class Backoffs {
   }
 
   end(localKey: string): void {
-    this.#failed.end(localKey);
-    this.#background.end(localKey);
-    this.#unshared.end(localKey);
+    this.#failed.delete(localKey);
+    this.#background.delete(localKey);
+    this.#unshared.delete(localKey);
   }
 
   /** Whether a load that no caller waits for is left to a later call. */
@@ -64,7 +64,7 @@ export class Backoffs {
   }
 
   loaded(localKey: string): void {
-    this.#failed.end(localKey);
+    this.#failed.delete(localKey);
   }
 
   /** The answer of an entry that is the best there is, before a load. */
@@ -100,31 +100,20 @@ export class Backoffs {
   }
 
   shared(localKey: string): void {
-    this.#unshared.end(localKey);
+    this.#unshared.delete(localKey);
   }
 }
 
 /** By local key, until when something is not tried again, and why. Bounded: the oldest is forgotten first. */
-export class Pauses<R> {
-  readonly #pauses = new Map<string, Pause<R>>();
-
-  get all(): Iterable<readonly [localKey: string, pause: Pause<R>]> {
-    return this.#pauses;
-  }
-
+export class Pauses<R> extends Map<string, Pause<R>> {
   find(localKey: string, now: number): Pause<R> | undefined {
-    if (this.#pauses.size === 0) return undefined;
-    const pause = this.#pauses.get(localKey);
+    const pause = this.get(localKey);
     return pause !== undefined && now < pause.until ? pause : undefined;
   }
 
   begin(localKey: string, until: number, reason: R): void {
-    if (this.#pauses.size >= MAX_PAUSES) this.#pauses.delete(this.#pauses.keys().next().value!);
-    this.#pauses.set(localKey, { until, reason });
-  }
-
-  end(localKey: string): void {
-    if (this.#pauses.size !== 0) this.#pauses.delete(localKey);
+    if (this.size >= MAX_PAUSES) this.delete(this.keys().next().value!);
+    this.set(localKey, { until, reason });
   }
 }
 

@@ -4,7 +4,7 @@ import { Flights } from "./flights.ts";
 import { Pauses } from "./backoffs.ts";
 import { Guard } from "../coherence/guards.ts";
 import { BackendParts } from "../coherence/parts.ts";
-import { Trust } from "../coherence/trust.ts";
+import { Trust, TRUST_ALWAYS } from "../coherence/trust.ts";
 import type { Backend, TagVersions } from "../contracts/backend.ts";
 import { MetaParser } from "../entry/entry-meta.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -96,7 +96,7 @@ async function runningAtOnce(begin: (load: () => Promise<number>) => void): Prom
 /** For each row: fills what it names beyond its bound. */
 const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
   "keys with something in flight": () => {
-    const flights = new Flights(new Trust());
+    const flights = new Flights(TRUST_ALWAYS);
     const guards = names(1_000).map((key): readonly [string, Guard] => [key, new Guard()]);
     for (const [key, guard] of guards) flights.add(key, guard);
     expect(flights.size).toBe(1_000);
@@ -151,7 +151,11 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect(elsewhere.hasEvents(space, 0, 0)).toBe(true);
   },
   "tag versions known to be current": async () => {
-    const known = new KnownVersions(new Trust(), new TestClock(), () => undefined);
+    const known = new KnownVersions(
+      new Trust({ parts: new BackendParts(), maxStalenessMs: 1, backendKey: String, versionsKey: "v" }),
+      new TestClock(),
+      () => undefined,
+    );
     const source = known.recording(tagSource());
     await source.read(names(100_000));
     expect(known.size).toBe(100_000);

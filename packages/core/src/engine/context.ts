@@ -8,7 +8,7 @@ import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
-import type { Trust } from "../coherence/trust.ts";
+import type { CopyTrust } from "../coherence/trust.ts";
 
 // The record that the parts of one engine share, by concern. They get the same object, and name the concerns that they
 // use: a load recognises its cache by that object.
@@ -31,7 +31,7 @@ export interface Copies {
   readonly local: LocalCopies | undefined;
   readonly flights: Flights;
   readonly tags: TagEvents;
-  readonly trust: Trust;
+  readonly trust: CopyTrust;
 }
 
 /** Changes on their way to the backend. */

@@ -47,7 +47,6 @@ interface OwnLoad {
 
 /** Whose steps it takes. */
 interface OwnLadder {
-  readonly storesNothing: boolean;
   broken(flight: Flight, error: unknown): void;
 }
 
@@ -98,7 +97,7 @@ class OneFlight extends Guard implements ReadRequest {
   readonly schema: StandardSchema<unknown> | undefined;
   readonly expectedTags: readonly string[];
   /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
-  readonly storesNothing: boolean;
+  storesNothing = false;
   /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
   readonly changedSince: number;
   phase: Phase = "reading";
@@ -178,7 +177,6 @@ class OneFlight extends Guard implements ReadRequest {
     this.isCurrent = call.isCurrent;
     this.schema = schema;
     this.tags = this.expectedTags = call.tags;
-    this.storesNothing = ladder?.storesNothing === true;
     this.reason = reason;
     this.readAt = this.#sentAt = call.startedAt;
     this.tagSequence = tagSequence;
@@ -201,6 +199,10 @@ class OneFlight extends Guard implements ReadRequest {
     if (NEXT[this.phase].includes(phase)) this.phase = phase;
     else if (this.phase !== "over" && isDevelopment())
       throw new Error(`a flight that is ${this.phase} cannot be ${phase}`);
+  }
+
+  closes(): void {
+    this.storesNothing = true;
   }
 
   /** Why it loads is known only now. */
@@ -306,8 +308,7 @@ class OneFlight extends Guard implements ReadRequest {
   /** Resolves when nothing of this flight is in progress any more. Never rejects. */
   whenSettled(): Promise<void> {
     if (this.isOver) return Promise.resolve();
-    this.#settled ??= Promise.withResolvers<void>();
-    return this.#settled.promise;
+    return (this.#settled ??= Promise.withResolvers<void>()).promise;
   }
 
   // ---- the backend

@@ -10,7 +10,7 @@ import { NamespaceView } from "../cache/namespace-view.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import { flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
-import { Trust } from "../coherence/trust.ts";
+import { TRUST_ALWAYS } from "../coherence/trust.ts";
 import { NamespaceMeters } from "../primitives/meters.ts";
 
 const SPACE: NamespaceContext = {
@@ -49,7 +49,7 @@ const loading = (one: Flight): void => {
 
 describe("Flights", () => {
   it("joins the latest that may be joined, and none that was fenced", () => {
-    const flights = new Flights(new Trust());
+    const flights = new Flights(TRUST_ALWAYS);
     expect(flights.joinable("k", 0)).toBe(undefined);
     const [first, second] = [flight(), flight()];
     flights.add("k", first);
@@ -67,7 +67,7 @@ describe("Flights", () => {
   });
 
   it("keeps the first reason of a fence; that of an acknowledged write spares writes", () => {
-    const flights = new Flights(new Trust());
+    const flights = new Flights(TRUST_ALWAYS);
     const guards = [new Guard(), new Guard("write"), new Guard()] as const;
     for (const guard of guards) flights.add("k", guard);
     flights.fenceReads("k", "set");
@@ -76,7 +76,7 @@ describe("Flights", () => {
   });
 
   it("fences reads, and loads that are older than a stored one; what still reads is tainted, and what loads later stays", () => {
-    const flights = new Flights(new Trust());
+    const flights = new Flights(TRUST_ALWAYS);
     const [older, olderQueued, olderReading, stored] = [flight(), flight(), flight(), flight()];
     const [laterLoading, laterQueued, laterReading, read] = [flight(), flight(), flight(), new Guard()];
     olderQueued.queue();
@@ -97,7 +97,7 @@ describe("Flights", () => {
       [1, 0, 2],
       [1, 2, 0],
     ]) {
-      const flights = new Flights(new Trust());
+      const flights = new Flights(TRUST_ALWAYS);
       const each = [flight(), flight(), flight()];
       for (const one of each) flights.add("k", one);
       flights.remove(flight());

@@ -1,6 +1,6 @@
 import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
-import type { Trust } from "../coherence/trust.ts";
+import type { CopyTrust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyTable } from "../primitives/key-table.ts";
 import { Flight } from "./flight.ts";
@@ -8,9 +8,9 @@ import { Flight } from "./flight.ts";
 /** Everything in flight, by local key. Nothing is kept for idle keys. */
 export class Flights {
   readonly #guards = new KeyTable<Guard>();
-  readonly #trust: Trust;
+  readonly #trust: CopyTrust;
 
-  constructor(trust: Trust) {
+  constructor(trust: CopyTrust) {
     this.#trust = trust;
   }
 
@@ -126,8 +126,8 @@ export class Flights {
    * on stays: its value is newer.
    */
   fenceOlder(localKey: string, stored: Flight): void {
-    this.outdateReads(localKey);
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) {
+      outdate(each);
       if (!(each instanceof Flight) || each.serial >= stored.serial) continue;
       if (each.hasBegunToLoad) each.fence("set");
       each.dropFallback();
@@ -136,9 +136,7 @@ export class Flights {
 
   /** After a store or a removal: a read in flight may have an older answer, which becomes no copy. */
   outdateReads(localKey: string): void {
-    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
-      if (!(each instanceof Flight)) each.fence("set");
-      else if (each.phase === "reading") each.taint();
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) outdate(each);
   }
 
   /** No later caller joins a load that began before `by`. */
@@ -149,4 +147,9 @@ export class Flights {
   *all(): Iterable<Flight> {
     for (const each of this.#guards) if (each instanceof Flight) yield each;
   }
+}
+
+function outdate(each: Guard): void {
+  if (!(each instanceof Flight)) each.fence("set");
+  else if (each.phase === "reading") each.taint();
 }

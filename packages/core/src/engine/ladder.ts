@@ -8,13 +8,13 @@ import type { Ends } from "../primitives/ends.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { isTraced, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
-import type { LinkedSet } from "../primitives/linked-set.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { LeaseAnswer, NotGranted, ReadOutcome } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./answers.ts";
 import { ask, when } from "./ask.ts";
 import type { Backoffs } from "./backoffs.ts";
@@ -23,7 +23,7 @@ import { type Callers, suitsAll } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
 import { fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
-import { Lease, POLL_MS, pollAfter } from "./lease.ts";
+import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote } from "./reads.ts";
@@ -67,21 +67,20 @@ export class Ladder {
   readonly #answers: Answers;
   readonly #callers: Callers;
   readonly #backoffs: Backoffs;
-  readonly #leases: LinkedSet<Lease>;
+  readonly #newLease: NewLease | undefined;
 
-  /** @param leases contains each lease from its request to its end. */
   constructor(
     context: EngineContext,
     answers: Answers,
     callers: Callers,
     backoffs: Backoffs,
-    leases: LinkedSet<Lease>,
+    newLease: NewLease | undefined,
   ) {
     this.#context = context;
     this.#answers = answers;
     this.#callers = callers;
     this.#backoffs = backoffs;
-    this.#leases = leases;
+    this.#newLease = newLease;
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
@@ -157,10 +156,11 @@ export class Ladder {
 
   /** Begins a flight, registered before anything is sent. @param held the local copy, if there is one. */
   #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
-    const { flights, tags, local, clock, waitUntil } = this.#context;
+    const { flights, tags, local, clock, waitUntil, lifecycle } = this.#context;
     const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
     const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side, this);
     if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
+    if (!lifecycle.isOpen) flight.closes();
     flights.add(call.key.local, flight);
     if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
     // One that is forced, or current, depends on the lease.
@@ -219,11 +219,6 @@ export class Ladder {
     if (flight.loaded !== undefined) return loadedAnswer(flight.loaded);
     if (flight.phase === "reading") return undefined;
     return this.#backoffs.answerOf(this.#callers.fallbackOf(flight), call, now);
-  }
-
-  /** Whether the cache is closing: what flights load from now on is for their callers alone. */
-  get storesNothing(): boolean {
-    return !this.#context.lifecycle.isOpen;
   }
 
   // ---- read
@@ -419,11 +414,12 @@ export class Ladder {
   #lease(flight: Flight, now: number): void {
     const { clock } = this.#context;
     const { storesNothing, isAlone, fallback, seen, call } = flight;
-    const hasLeases = !storesNothing && !isAlone && call.namespace.remote?.leases !== undefined;
+    const { remote } = call.namespace;
+    const hasLeases = !storesNothing && !isAlone && remote?.leases !== undefined;
     if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
     // Before versions are asked for: a change from then on counts.
-    const lease = hasLeases && !flight.isUnreachable ? new Lease(flight, this.#leases, this.#context) : undefined;
-    const pinned = storesNothing ? undefined : this.#pin(flight);
+    const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
+    const pinned = storesNothing || remote === undefined ? undefined : this.#pin(flight, remote);
     const goOn = (then: number): void =>
       when(flight, clock, pinned, (each, endedAt) => this.#pinned(flight, each, endedAt), then);
     flight.requestLease(lease);
@@ -464,10 +460,9 @@ export class Ladder {
   }
 
   /** Without a trip where the versions are known; a current call may know of a newer one. */
-  #pin(flight: Flight): Awaitable<Pinned | undefined> {
-    const { namespace, batch, isCurrent } = flight.call;
-    const { remote } = namespace;
-    if (remote?.versions === undefined || flight.isUnreachable) return undefined;
+  #pin(flight: Flight, remote: RemoteTier): Awaitable<Pinned | undefined> {
+    const { batch, isCurrent } = flight.call;
+    if (remote.versions === undefined || flight.isUnreachable) return undefined;
     const { fallback, tags } = flight;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
     const keys = dependencies(flight.key.space, names);
@@ -624,7 +619,7 @@ export class Ladder {
     const { seen, pinned, isUnreachable, call } = flight;
     if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined)
       return this.#store(flight, loaded, now);
-    const lease = new Lease(flight, this.#leases, this.#context);
+    const lease = this.#newLease!(flight);
     flight.requestLate(lease);
     const answered = (answer: LeaseAnswer | Error, endedAt: number): void => {
       if (!(answer instanceof Error)) {

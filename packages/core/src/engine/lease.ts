@@ -27,6 +27,12 @@ const FIRST_POLL_MS = 20;
  */
 export const pollAfter = (waitedMs: number): number => Math.min(Math.max(waitedMs, FIRST_POLL_MS), POLL_MS);
 
+/** Makes the lease of a flight, to be requested. */
+export type NewLease = (flight: Flight) => Lease;
+export function leasesAmong(among: LinkedSet<Lease>, context: LeasingContext): NewLease {
+  return (flight) => new Lease(flight, among, context);
+}
+
 type LeasingContext = Pick<Reporting, "clock"> & Pick<Copies, "flights" | "tags"> & Pick<Writing, "writes">;
 
 /**

@@ -34,10 +34,10 @@ import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 export class Mutations {
   readonly #context: Reporting & Copies & Writing;
   readonly #backoffs: Backoffs;
-  readonly #pins: SharedPins;
+  readonly #pins: SharedPins | undefined;
   readonly #lines: WriteLines;
 
-  constructor(context: Reporting & Copies & Writing, backoffs: Backoffs, pins: SharedPins) {
+  constructor(context: Reporting & Copies & Writing, backoffs: Backoffs, pins: SharedPins | undefined) {
     this.#context = context;
     this.#backoffs = backoffs;
     this.#pins = pins;
@@ -322,13 +322,14 @@ export class Mutations {
         { resolve: (status) => sent({ status, versions: under }), reject },
       );
     if (versions === undefined) return send(undefined);
+    const pins = this.#pins!;
     const pinned = ({ versions: now }: Awaited<ReturnType<TagVersions["pin"]>>): void => {
       if (this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
-      this.#pins.saw(dependsOn, now);
+      pins.saw(dependsOn, now);
       send(now);
     };
-    const pin = (): void => void this.#pins.pin(versions, dependsOn).then(guarded(pinned, ends), reject);
-    const guesses = this.#pins.guessed(dependsOn);
+    const pin = (): void => void pins.pin(versions, dependsOn).then(guarded(pinned, ends), reject);
+    const guesses = pins.guessed(dependsOn);
     if (guesses === undefined) return pin();
     let written: Written | undefined;
     let isCurrent: boolean | undefined;

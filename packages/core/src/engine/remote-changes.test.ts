@@ -17,6 +17,7 @@ import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { flush, gate, mapTier, TestClock } from "@hotset/testing";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
+import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
 
 const root = rootKeySpace("shop");
@@ -36,7 +37,9 @@ let changes: RemoteChanges;
 
 function listener(): ChangeListener {
   const clock = new TestClock();
-  const trust = new Trust();
+  const trust = new Trust({ parts: new BackendParts(), maxStalenessMs: 2_000, backendKey: String, versionsKey: "v" });
+  trust.attached();
+  trust.alive(clock.now());
   const events = createEvents();
   events.invalidate.add((event) => invalidated.push(event));
   tags = new TagEvents();
@@ -96,7 +99,7 @@ describe("a lease that changed", () => {
     const one = new Flight(call as unknown as GetOrSetCall, 0, "miss", "foreground");
     for (const step of ["queue", "requestLease"] as const) one[step]({ end: () => undefined } as unknown as Lease);
     flights.add(localKey(space, key), one);
-    one.sendStore(new Trust().epochOf(""));
+    one.sendStore({ until: Infinity });
     one.taint();
     return one;
   };

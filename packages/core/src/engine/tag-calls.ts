@@ -12,10 +12,10 @@ import type { SharedPins } from "./shared-pins.ts";
 export class TagCalls {
   readonly #context: Reporting & Copies & Writing;
   readonly #leases: Iterable<Lease>;
-  readonly #pins: SharedPins;
+  readonly #pins: SharedPins | undefined;
 
   /** @param leases requested or held. */
-  constructor(context: Reporting & Copies & Writing, leases: Iterable<Lease>, pins: SharedPins) {
+  constructor(context: Reporting & Copies & Writing, leases: Iterable<Lease>, pins: SharedPins | undefined) {
     this.#context = context;
     this.#leases = leases;
     this.#pins = pins;
@@ -52,7 +52,7 @@ export class TagCalls {
       });
     }
     if (remote?.versions === undefined) return { status: "done" };
-    this.#pins.forget(keys);
+    this.#pins?.forget(keys);
     const { versions } = remote;
     const steps = new Semaphore(STEPS_AT_ONCE);
     const renew = async (part: readonly string[]): Promise<InvalidateResult["status"]> => {

@@ -1,3 +1,4 @@
+import { TRUST_ALWAYS } from "../coherence/trust.ts";
 import { type Cache, checkNames, ConfigurationError, parseDuration } from "../index.ts";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { Place } from "./place.ts";
@@ -115,7 +116,7 @@ class Beat implements Heartbeat {
 
   #trust(): ProcessRecord["trust"] {
     const { clock, trust } = this.#place.parts.context;
-    if (!trust.hasSource) return "always";
+    if (trust === TRUST_ALWAYS) return "always";
     if (!trust.isReportedInPart(clock.now())) return "none";
     return this.#place.parts.backend?.parts === undefined || trust.isReportedInAll ? "all" : "some";
   }

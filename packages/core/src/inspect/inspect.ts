@@ -163,7 +163,7 @@ class View implements Inspection {
   backoffs(): readonly Backoff[] {
     const now = this.#parts.context.clock.now();
     const found = Object.entries(this.#parts.backoffs.kinds).flatMap(([cause, pauses]) =>
-      [...pauses.all].flatMap(([key, { until, reason }]): Backoff[] => {
+      [...pauses].flatMap(([key, { until, reason }]): Backoff[] => {
         if (now >= until) return [];
         const error = cause === "failed" && reason !== undefined ? (reason as { readonly error: unknown }) : undefined;
         const shown = { ...this.#place.shown(key), cause: cause as Backoff["cause"], forMs: until - now };

@@ -10,7 +10,7 @@ const reportingTrust = (maxStalenessMs: number, source?: Parts): Trust =>
 
 it("knows 100,000 versions at most: it forgets many at once, and reports that once for all of them", async () => {
   const forgotten = vi.fn<() => void>();
-  const table = new KnownVersions(new Trust(), new TestClock(), forgotten);
+  const table = new KnownVersions(reportingTrust(2_000), new TestClock(), forgotten);
   const version = { hard: "v", soft: "v" };
   const source = table.recording({
     read: async (tags) => tags.map(() => version),
@@ -31,6 +31,7 @@ it("knows 100,000 versions at most: it forgets many at once, and reports that on
 });
 
 it("C80 keeps nothing of what it asked for: tags without a version, failed reads, pins and renewals", async () => {
+  const trust = reportingTrust(2_000);
   const set = Map.prototype.set;
   const used = new Set<Map<unknown, unknown>>();
   const spy = vi.spyOn(Map.prototype, "set").mockImplementation(function (this: Map<unknown, unknown>, key, value) {
@@ -38,7 +39,7 @@ it("C80 keeps nothing of what it asked for: tags without a version, failed reads
     return set.call(this, key, value) as Map<unknown, unknown>;
   });
   try {
-    const source = new KnownVersions(new Trust(), new TestClock(), () => undefined).recording({
+    const source = new KnownVersions(trust, new TestClock(), () => undefined).recording({
       read: async (tags) => tags.map(() => undefined),
       pin: () => Promise.reject(new Error("down")),
       unchangedSince: async (_at, tags) => tags.map(() => undefined),

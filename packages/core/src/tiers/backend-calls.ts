@@ -80,7 +80,7 @@ export class BackendCalls {
 
   /** @param ends as in {@link Target}. */
   targetOf({ space, backend }: EntryKey, ends = false): Target {
-    return { keySpace: space, part: this.partOf(backend), ends };
+    return { keySpace: space, part: this.#parts.one === undefined ? this.partOf(backend) : ONE_PART, ends };
   }
 
   /**
@@ -104,11 +104,8 @@ export class BackendCalls {
   }
 
   /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
-  admits(operation: Operation, part: string): boolean {
-    return !this.#isBypassed && this.#isLetThrough(operation, part);
-  }
-
-  #isLetThrough(operation: Operation, part: string): boolean {
+  admits(operation: Operation, part: string, ends = false): boolean {
+    if (this.#isBypassed && !ends) return false;
     return this.#parts.get(part)?.breaker?.admits(operation === "tags" ? "tags" : "entries") ?? true;
   }
 
@@ -140,9 +137,10 @@ export class BackendCalls {
   opens(operation: Operation, target: Target, { reject }: Pick<Ends<never>, "reject">): boolean {
     const { part, ends = false } = target;
     const isSound = !this.#isTroubled && !this.#isBypassed;
-    const isAdmitted = isSound || (ends ? this.#isLetThrough(operation, part) : this.admits(operation, part));
-    if (isAdmitted) this.begin();
-    else {
+    const isAdmitted = isSound || this.admits(operation, part, ends);
+    if (isAdmitted) {
+      if (this.#used !== undefined) this.begin();
+    } else {
       const refusal = this.refusal(operation, ends ? BREAKER_OPEN : undefined);
       queueMicrotask(() => reject(refusal));
     }
@@ -157,21 +155,13 @@ export class BackendCalls {
     call: () => PromiseLike<T>,
     ends: CallEnds<T>,
   ): void {
-    if (!isTraced("backend")) return this.#await(operation, target, budgetMs, call, ends);
-    const { cache } = this.#of;
-    const watched = (): Promise<T> =>
-      promised((traced) => this.#await(operation, target, budgetMs, call, { ...ends, ...traced }));
-    const context = { cache, namespace: target.keySpace?.path ?? [], tier: this.label, operation };
-    traced("backend", watched, () => context).then(ends.resolve, ends.reject);
-  }
-
-  #await<T>(
-    operation: Operation,
-    target: Target,
-    budgetMs: number,
-    call: () => PromiseLike<T>,
-    ends: CallEnds<T>,
-  ): void {
+    if (ends.isWithin !== true && isTraced("backend")) {
+      const watched = (): Promise<T> =>
+        promised((own) => this.watch(operation, target, budgetMs, call, { ...ends, ...own, isWithin: true }));
+      const namespace = target.keySpace?.path ?? [];
+      const context = { cache: this.#of.cache, namespace, tier: this.label, operation };
+      return void traced("backend", watched, () => context).then(ends.resolve, ends.reject);
+    }
     const { clock } = this.#of;
     const startedAt = clock.now();
     let timeout: Timeout | undefined;
@@ -223,9 +213,8 @@ export class BackendCalls {
   /** Before every call. */
   begin(): void {
     const used = this.#used;
-    if (used === undefined) return;
     this.#used = undefined;
-    used();
+    used?.();
   }
 
   /** A part of the backend answered. */
@@ -416,6 +405,8 @@ export interface Target {
 export interface CallEnds<T> extends Ends<T> {
   /** Called before `resolve`, and before the answer counts. */
   receive?(answer: T): void;
+  /** Whether the call is within its trace. */
+  readonly isWithin?: boolean;
 }
 
 /** The failure of another part than that of the call. */

@@ -12,13 +12,13 @@ import type { KnownVersions } from "../tags/known-versions.ts";
 import { SuspensionWatch } from "../coherence/suspension-watch.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { JoinedKeys } from "./joined-keys.ts";
-import { EPOCH_ALWAYS, type Trust } from "../coherence/trust.ts";
+import { type CopyTrust, EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { ValueMode } from "./value-mode.ts";
 
 export interface LocalCopiesOf {
   readonly tier: LocalTier;
   readonly tags: TagEvents;
-  readonly trust: Trust;
+  readonly trust: CopyTrust;
   /** The tag versions that are known without a trip. */
   readonly table: KnownVersions | undefined;
   readonly clock: Clock;
@@ -35,7 +35,7 @@ export class LocalCopies {
   readonly meter: TierMeter = new TierMeter();
   readonly values: ValueMode;
   readonly #tags: TagEvents;
-  readonly #trust: Trust;
+  readonly #trust: CopyTrust;
   readonly #suspension: SuspensionWatch;
   readonly #table: KnownVersions | undefined;
   readonly #clock: Clock;

@@ -20,11 +20,12 @@ export interface SentRead {
 }
 
 /** How a tier sends an entry. */
-export interface Sending<S extends string, A> {
-  send(stored: StoredEntry): Promise<A>;
-  statusOf(answer: A): S;
+export interface Sending {
+  /** Whether `send` resolves with `false` if it was overtaken. */
+  readonly isLeased: boolean;
+  send(stored: StoredEntry): Promise<unknown>;
   /** Runs in place of `send` for an entry that is larger than `maxEntryBytes`. */
-  refuse(): Promise<S>;
+  refuse(): Promise<StoreStatus>;
 }
 
 /** The parts of a tier that its leases use. */
@@ -34,7 +35,7 @@ export interface LeasingTier {
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   lifeOf(entry: Entry): Parameters<Leases["touch"]>[2];
-  store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>, ends: Ends<S>): void;
+  store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Ends<StoreStatus>): void;
   /** Removes the entry that a refused one was to replace. */
   refuse(key: EntryKey): Promise<"refused">;
 }
@@ -84,12 +85,12 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token), ENDS),
     store: (key, write, token, seen, ends) =>
-      tier.store<StoreStatus, boolean>(
+      tier.store(
         key,
         write,
         {
+          isLeased: true,
           send: (stored) => leases.store(key.backend, token, seen, stored),
-          statusOf,
           // Only the lease holder may remove the entry; the lease is extended just long enough for that.
           refuse: async () => {
             const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
@@ -114,4 +115,3 @@ function malformedAnswer(answer: LeaseReply): TypeError | undefined {
 }
 
 type LeaseReply = Awaited<ReturnType<Leases["acquire"]>>;
-const statusOf = (isStored: boolean): StoreStatus => (isStored ? "stored" : "overtaken");

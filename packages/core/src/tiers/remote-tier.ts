@@ -26,6 +26,7 @@ import {
   type ReadOutcome,
   type ReadRequest,
   type Settled,
+  type StoreStatus,
 } from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -274,15 +275,12 @@ export class RemoteTier {
 
   /** Sends the entry under `entry.version`. */
   writeTo(key: EntryKey, write: EntryWrite, ends: Ends<"stored" | "refused">): void {
-    const sending: Sending<"stored" | "refused", void> = {
-      send: (stored) => this.#backend.write(key.backend, stored),
-      statusOf: () => "stored",
-      refuse: () => this.#refuse(key),
-    };
-    this.#store(key, write, sending, ends);
+    const send = (stored: StoredEntry): Promise<void> => this.#backend.write(key.backend, stored);
+    // Without a lease it is not overtaken.
+    this.#store(key, write, { isLeased: false, send, refuse: () => this.#refuse(key) }, ends as Ends<StoreStatus>);
   }
 
-  #store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>, ends: Ends<S>): void {
+  #store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Ends<StoreStatus>): void {
     const { entry, encoded, versions } = write;
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity))
       return void sending.refuse().then(ends.resolve, ends.reject);
@@ -295,7 +293,7 @@ export class RemoteTier {
     }
     this.#calls.send("write", this.#calls.targetOf(key), this.deadlineMs, () => sending.send(stored), {
       resolve: (answer) => {
-        const status = sending.statusOf(answer);
+        const status = sending.isLeased && answer === false ? "overtaken" : "stored";
         this.#unreadable.written(key.backend);
         if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
           this.#events.store.emit({
