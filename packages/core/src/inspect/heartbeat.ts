@@ -1,4 +1,3 @@
-import { TRUST_ALWAYS } from "../coherence/trust.ts";
 import { type Cache, checkNames, ConfigurationError, parseDuration } from "../index.ts";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { Place } from "./place.ts";
@@ -116,7 +115,8 @@ class Beat implements Heartbeat {
 
   #trust(): ProcessRecord["trust"] {
     const { clock, trust } = this.#place.parts.context;
-    if (trust === TRUST_ALWAYS) return "always";
+    // Where nothing reports changes, a copy needs no confirmation.
+    if (trust.unconfirmed.until === Infinity) return "always";
     if (!trust.isReportedInPart(clock.now())) return "none";
     return this.#place.parts.backend?.parts === undefined || trust.isReportedInAll ? "all" : "some";
   }
