@@ -18,6 +18,7 @@ import { astro } from "./astro.ts";
 import { drizzle } from "./drizzle.ts";
 import { graphql } from "./graphql.ts";
 import { nest } from "./nest.ts";
+import { next } from "./next.ts";
 import { unstorage } from "./unstorage.ts";
 import { read, type Row, type Workshop } from "./workshop.ts";
 
@@ -27,6 +28,7 @@ const ADAPTERS: Readonly<Record<string, (workshop: Workshop) => Promise<readonly
   astro,
   drizzle,
   graphql,
+  next,
 };
 
 const top = dirname(dirname(import.meta.dirname));
@@ -39,7 +41,8 @@ if (unknown !== undefined)
   throw new Error(`No such adapter: ${unknown}. There are: ${Object.keys(ADAPTERS).join(", ")}.`);
 
 await using registry = await startRegistry(byName(pack(top)), upstream());
-await using redis = await startOwnRedis();
+// turbo-redis-cache needs its events.
+await using redis = await startOwnRedis({ config: ["notify-keyspace-events Exe"] });
 const projects: Project[] = [];
 const rows: Row[] = [];
 let isRight = true;

@@ -92,6 +92,8 @@ interface Report {
 
 export interface Server extends AsyncDisposable {
   readonly url: string;
+  /** All that it printed. */
+  output(): string;
   /** Whether it is down `withinMs` after SIGTERM. */
   ends(withinMs: number): Promise<boolean>;
 }
@@ -104,12 +106,18 @@ export async function serve(
 ): Promise<Server> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const log = process.env["ADAPTERS_LOG"] === undefined ? "ignore" : "inherit";
+  const isShown = process.env["ADAPTERS_LOG"] !== undefined;
+  let output = "";
   const child = spawn(process.execPath, parameters, {
     cwd: project.folder,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HOST: "127.0.0.1", PORT: `${port}`, ...environment },
-    stdio: ["ignore", log, log],
+    stdio: ["ignore", "pipe", "pipe"],
   });
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      if (isShown) process.stdout.write(text);
+    });
   const ended = new Promise<boolean>((resolve) => child.once("exit", () => resolve(true)));
   for (let attempt = 0; ; attempt += 1)
     try {
@@ -121,6 +129,7 @@ export async function serve(
     }
   return {
     url,
+    output: () => output,
     ends: (withinMs) => {
       child.kill("SIGTERM");
       return Promise.race([ended, sleep(withinMs, false, { ref: false })]);

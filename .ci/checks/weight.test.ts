@@ -10,10 +10,10 @@ const files = trackedFiles(top);
 /** The weight of the repository. A limit goes down with its count; the aim is where it goes. */
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
-  // Decision 0250 has the six that bundle declarations, decision 0240 drizzle-orm,
+  // Decision 0250 has the six that bundle declarations, decision 0240 drizzle-orm and the types of Next 15,
   // decision 0255 playwright-core and axe-core.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 994 },
-  { what: "published packages", count: publishedPackages, limit: 21 },
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_006 },
+  { what: "published packages", count: publishedPackages, limit: 22 },
   // The aim is 42,000. Decision 0250 has the types that programs write.
   {
     what: "lines of the workshop",
@@ -21,11 +21,11 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     limit: 42_540,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
-  // those of Drizzle and GraphQL included, decision 0250 the check of CommonJS and the runs of its importers.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_855 },
-  // Decision 0240 has the pages of five adapters, decision 0250 the tables of importers,
+  // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 7_607 },
+  // Decision 0240 has the pages of six adapters, decision 0250 the tables of importers,
   // decision 0255 the pages of the inspector.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 132_080 },
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 132_398 },
 ];
 
 describe("the weight of the repository", () => {

@@ -295,13 +295,15 @@ export const PAGES: readonly PageSpec[] = [
     file: "adapters",
     title: "Adapters of frameworks",
     intro:
-      "A cache in Nest, in Astro, and under Drizzle, GraphQL, unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
+      "A cache in Nest, in Astro, in Next, and under Drizzle, GraphQL, unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
     names: [
       ...["HotsetModule", "HotsetModuleOptions", "HotsetModuleAsyncOptions", "getCacheToken", "InjectCache"],
       ...["HotsetInterceptor", "CacheKey", "CacheTTL", "CacheTags", "HotsetHealthIndicator", "HotsetHealth"],
       ...["hotsetDriver", "HotsetDriverOptions", "HotsetDriver"],
       ...["astroCache", "AstroCacheConfig", "AstroCacheProvider"],
       ...["drizzleCache", "DrizzleCacheOptions", "DrizzleCache"],
+      ...["nextCache", "NextCache", "IncrementalHandler", "NextBuildContext", "NextReadContext", "NextWriteContext"],
+      ...["NextPage", "NextPageLifetime", "UseCacheHandler", "UseCacheEntry"],
       ...["graphqlCache", "GraphQLCacheOptions", "GraphQLCache", "GraphQLEntity", "GraphQLResult"],
     ],
   },

@@ -1,0 +1,119 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Project } from "../newcomer/project.ts";
+import { CONFIGS, ISR, USE_CACHE, type Files, type Handler } from "./next-app.ts";
+import { Origin, type Running } from "./next-pages.ts";
+import { isr15Scenarios, isrScenarios, useCacheScenarios } from "./next-scenarios.ts";
+import { Pair, serve } from "./workshop.ts";
+import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+
+const TURBO = "1.18.0";
+const PACKAGES = {
+  fortedigital: "@fortedigital/nextjs-cache-handler",
+  turbo: "@trieb.work/nextjs-turbo-redis-cache",
+};
+const VERSIONS = {
+  16: { next: "16.4.6", fortedigital: "3.3.0", turbo: TURBO },
+  15: { next: "15.5.29", fortedigital: "2.5.3", turbo: TURBO },
+};
+const NEXT = "node_modules/next/dist/bin/next";
+
+/** An application of each version in two processes, with our handlers and with those that people use today. */
+export async function next(workshop: Workshop): Promise<readonly Row[]> {
+  await using origin = await Origin.start();
+  const rows: Row[] = [];
+  for (const each of APPLICATIONS) {
+    const { what, major, theirs } = each;
+    const app = await application(workshop, each);
+    const results: string[] = [];
+    for (const handler of ["hotset", ...theirs] as const) results.push(await run(workshop, origin, app, handler, each));
+    const [ours, ...today] = results;
+    rows.push({
+      adapter: rows.length === 0 ? "`@hotset/next`" : "",
+      suite: `${what} of Next ${VERSIONS[major].next}, two processes`,
+      ours: ours!,
+      today: theirs.map((handler, i) => `\`${PACKAGES[handler]}\` ${VERSIONS[major][handler]}: ${today[i]}`).join("; "),
+    });
+  }
+  return rows;
+}
+
+interface Application {
+  readonly what: string;
+  readonly major: keyof typeof VERSIONS;
+  readonly files: Files;
+  readonly config: string;
+  readonly scenarios: (running: Running) => Scenarios;
+  readonly theirs: readonly Exclude<Handler, "hotset">[];
+}
+const APPLICATIONS: readonly Application[] = [
+  {
+    ...{ what: "pages", major: 16, files: ISR, config: CONFIGS.isr16 },
+    ...{ scenarios: isrScenarios, theirs: ["fortedigital", "turbo"] },
+  },
+  {
+    ...{ what: "`use cache`", major: 16, files: USE_CACHE, config: CONFIGS.useCache16 },
+    ...{ scenarios: useCacheScenarios, theirs: ["turbo"] },
+  },
+  {
+    ...{ what: "pages", major: 15, files: ISR, config: CONFIGS.isr15 },
+    ...{ scenarios: isr15Scenarios, theirs: ["fortedigital"] },
+  },
+];
+
+async function application({ project }: Workshop, { major, files, config }: Application): Promise<Project> {
+  const { next: version, fortedigital } = VERSIONS[major];
+  const made = await project(`next-${major}`, {
+    dependencies: {
+      ...{ next: version, react: "19.3.1", "react-dom": "19.3.1", "@hotset/next": "latest", hotset: "latest" },
+      ...{ "@fortedigital/nextjs-cache-handler": fortedigital, "@redis/client": "5.12.1", ioredis: "5.9.3" },
+      ...{ "@trieb.work/nextjs-turbo-redis-cache": TURBO, redis: "4.7.0" },
+    },
+  });
+  for (const [name, text] of Object.entries({ ...files, "next.config.mjs": config })) made.write(name, text);
+  await build(made);
+  return made;
+}
+
+/** With a Redis that refuses, and counts, connections. */
+async function build(app: Project, environment: NodeJS.ProcessEnv = {}): Promise<void> {
+  let connections = 0;
+  const server = createServer();
+  server.on("connection", () => (connections += 1));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `redis://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await app.run("node", [NEXT, "build"], {
+    NEXT_TELEMETRY_DISABLED: "1",
+    REDIS_URL: url,
+    FROM: "build",
+    ...environment,
+  });
+  server.close();
+  if (connections > 0) throw new Error(`the build opened ${connections} connections`);
+}
+
+async function run(
+  workshop: Workshop,
+  origin: Origin,
+  app: Project,
+  handler: Handler,
+  { what, major, scenarios: scenariosOf }: Application,
+): Promise<string> {
+  const { redis } = workshop;
+  await redis.command("FLUSHALL");
+  const environment = {
+    NODE_ENV: "production",
+    REDIS_URL: redis.url,
+    HANDLER: handler,
+    ORIGIN: origin.url,
+    VERCEL_ENV: "production",
+  };
+  const start = (from: string): Promise<Server> =>
+    serve(app, ["--expose-gc", NEXT, "start"], { ...environment, FROM: from });
+  await using a = await start("a");
+  await using b = await start("b");
+  const scenarios = scenariosOf({ a, b, pair: new Pair(a, b), redis, origin });
+  // Awaited before the processes end.
+  const result = await workshop.count(`Next ${major}, ${what}, ${handler}`, scenarios, handler === "hotset");
+  return result;
+}

@@ -1,0 +1,27 @@
+import { createCache, memory, type Cache } from "hotset";
+import { Fence } from "./fence.ts";
+import { Tags } from "./tags.ts";
+
+/** The state that both handlers share. */
+export interface Held {
+  readonly cache: Cache;
+  readonly tags: Tags;
+  readonly fence: Fence;
+  /** Keys of pages that this process has asked for, until there are too many. */
+  readonly asked: Set<string>;
+}
+
+const HELD = Symbol.for("hotset.next");
+
+/** Next loads a handler into several graphs of modules: there is one cache for all of them. */
+export function holder(build: () => Cache): () => Held {
+  const process_ = globalThis as { [HELD]?: Held };
+  return () => (process_[HELD] ??= open(build));
+}
+
+export function open(build: () => Cache): Held {
+  // Several processes build, and none of them needs what another has: no connection is opened.
+  const isBuild = process.env["NEXT_PHASE"] === "phase-production-build";
+  const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
+  return { cache, tags: new Tags(cache), fence: new Fence(cache), asked: new Set() };
+}

@@ -1,0 +1,182 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { IncrementalCacheValue } from "next/dist/server/response-cache/index.js";
+import { pageOfBuild } from "./build-pages.ts";
+import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } from "./contexts.ts";
+import type { Held } from "./held.ts";
+import { keyIn, shortTag } from "./keys.ts";
+import { lifetimes } from "./lifetimes.ts";
+import { lookUp, type Kept } from "./look-up.ts";
+import { warn } from "./warn.ts";
+
+/** A handler of `cacheHandler`, for Next.js 15.5 and 16. No method throws. */
+export interface IncrementalHandler {
+  get(key: string, context: NextReadContext): Promise<NextPage | null>;
+  set(key: string, value: IncrementalCacheValue | null, context: NextWriteContext): Promise<void>;
+  /** @param durations `expire` in seconds; without it the entries end at once. */
+  revalidateTag(tags: string | string[], durations?: { expire?: number | undefined }): Promise<void>;
+  /** Does nothing: no state belongs to a request. */
+  resetRequestCache(): void;
+}
+
+type Stored = Kept & Pick<NextPage, "value" | "cacheControl">;
+
+const TAGS_FIELD = "x-next-cache-tags";
+/** More keys than a build has pages, in most sites. */
+const MAX_ASKED = 20_000;
+
+export function incrementalHandler(held: () => Held): new (context: NextBuildContext) => IncrementalHandler {
+  return class HotsetCacheHandler implements IncrementalHandler {
+    readonly #build: NextBuildContext;
+
+    constructor(build: NextBuildContext) {
+      this.#build = build;
+    }
+
+    async get(key: string, context: NextReadContext): Promise<NextPage | null> {
+      try {
+        return await find(held(), this.#build, key, context);
+      } catch (error) {
+        warn("a read failed, which counts as a miss", error);
+        return null;
+      }
+    }
+
+    async set(key: string, value: IncrementalCacheValue | null, context: NextWriteContext): Promise<void> {
+      try {
+        const kind = context.fetchCache === true ? "FETCH" : value?.kind;
+        await store(held(), nameOf(this.#build, kind, key), { lastModified: Date.now(), value }, context);
+      } catch (error) {
+        warn("a value is not stored", error);
+      }
+    }
+
+    async revalidateTag(tags: string | string[], durations?: { expire?: number | undefined }): Promise<void> {
+      try {
+        await held().tags.update([tags].flat(), durations?.expire);
+      } catch (error) {
+        warn("a revalidation failed", error);
+      }
+    }
+
+    resetRequestCache(): void {}
+  };
+}
+
+async function find(
+  held: Held,
+  build: NextBuildContext,
+  key: string,
+  context: NextReadContext,
+): Promise<NextPage | null> {
+  const name = nameOf(build, context.kind, key);
+  const isFirst = isFirstQuestion(held, name, context);
+  const tags = context.kind === "FETCH" ? [...(context.tags ?? []), ...(context.softTags ?? [])] : [];
+  const isRevalidated = (tag: string): boolean => build.revalidatedTags?.includes(tag) === true;
+  const found = await lookUp<Stored>(held, name, {
+    tags,
+    isUsable: (entry) => !isPast(entry) && ![...entry.tags, ...tags].some(isRevalidated),
+  });
+  if (found === undefined) return isFirst ? findBuilt(held, build, key, context) : null;
+  const { at: lastModified, value, cacheControl } = found.entry;
+  const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };
+  return found.isMarked ? asOld(page, context) : page;
+}
+
+/** 15.5 does not look at `expire` itself. */
+const isPast = ({ at, cacheControl }: Stored): boolean =>
+  cacheControl?.expire !== undefined && Date.now() > at + cacheControl.expire * 1_000;
+
+/**
+ * Next learns from its age alone that a value is stale: older than `revalidate`, and not as old as `expire`, it is
+ * served once more and refreshed behind it.
+ */
+function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage | null {
+  if (kind !== "FETCH")
+    return {
+      ...found,
+      lastModified: Date.now() - 1_001,
+      cacheControl: { expire: undefined, ...found.cacheControl, revalidate: 1 },
+    };
+  const after = revalidate || (found.value as { revalidate?: number } | null)?.revalidate;
+  return after === undefined ? null : { ...found, lastModified: Date.now() - after * 1_000 - 1 };
+}
+
+/**
+ * A page of the build answers only the first question of a process: later, one that is not there was lost or
+ * invalidated.
+ */
+function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: NextReadContext): boolean {
+  const question = isFallback === true ? `fallback of ${name}` : name;
+  if (kind === "FETCH" || kind === "IMAGE" || asked.size >= MAX_ASKED || asked.has(question)) return false;
+  asked.add(question);
+  return true;
+}
+
+async function findBuilt(
+  held: Held,
+  build: NextBuildContext,
+  key: string,
+  context: NextReadContext,
+): Promise<NextPage | null> {
+  const found = await pageOfBuild(build, key, context);
+  if (found === null || (await held.tags.judge(tagsOf(found.value), found.lastModified)) !== "fresh") return null;
+  await store(held, nameOf(build, context.kind, key), found, { cacheControl: found.cacheControl });
+  return found;
+}
+
+async function store({ fence }: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
+  const { lastModified, value } = found;
+  const { cacheControl, fetchCache } = context;
+  const tags = fetchCache === true ? (context.tags ?? tagsOf(value)) : tagsOf(value);
+  const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;
+  const life = lifetimes(revalidate, cacheControl?.expire);
+  if (life.staleIfError <= 0) return;
+  const stored = {
+    at: lastModified,
+    value: copyOf(value),
+    tags,
+    freshMs: life.ttl,
+    ...(cacheControl && { cacheControl }),
+  };
+  await fence.store(name, stored, { ...life, tags: tags.map(shortTag) });
+}
+
+function tagsOf(value: IncrementalCacheValue | null): readonly string[] {
+  if (value?.kind === "FETCH") return value.tags ?? [];
+  const field = value !== null && "headers" in value ? value.headers?.[TAGS_FIELD] : undefined;
+  return typeof field === "string" ? field.split(",").filter(Boolean) : [];
+}
+
+/** Next removes header fields from what it gave and got. */
+function copyOf(value: IncrementalCacheValue | null): IncrementalCacheValue | null {
+  if (value === null) return null;
+  return "headers" in value && value.headers !== undefined ? { ...value, headers: { ...value.headers } } : { ...value };
+}
+
+/** Pages belong to one build. A result of `fetch` and an image outlive it, as in Next. */
+function nameOf(build: NextBuildContext, kind: string | undefined, key: string): string {
+  if (kind === "FETCH") return keyIn("fetch:", key);
+  return kind === "IMAGE" ? keyIn("image:", key) : keyIn(`page:${buildIdOf(build)}:`, key);
+}
+
+const buildIds = new Map<string | undefined, string>();
+
+function buildIdOf({ serverDistDir }: NextBuildContext): string {
+  let id = buildIds.get(serverDistDir);
+  if (id === undefined) {
+    id = readBuildId(serverDistDir);
+    buildIds.set(serverDistDir, id);
+  }
+  return id;
+}
+
+function readBuildId(serverDistDir: string | undefined): string {
+  if (serverDistDir !== undefined)
+    try {
+      return readFileSync(join(serverDistDir, "..", "BUILD_ID"), "utf8").trim();
+    } catch {
+      // `next dev` has none, and reads no pages.
+    }
+  return "development";
+}

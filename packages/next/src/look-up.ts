@@ -1,0 +1,45 @@
+import type { Served } from "hotset";
+import type { Held } from "./held.ts";
+
+/** Stored with each value. */
+export interface Kept {
+  /** Milliseconds since the epoch: nothing in it is older. */
+  readonly at: number;
+  readonly tags: readonly string[];
+  /** How long it is fresh, unless a tag says otherwise. */
+  readonly freshMs: number;
+}
+
+export interface LookUp<T> {
+  /** Tags of the reader: they count for the value, too. */
+  readonly tags: readonly string[];
+  readonly isUsable?: (entry: T) => boolean;
+}
+
+export interface Found<T> {
+  readonly entry: T;
+  /** Whether a tag made it stale before its time. */
+  readonly isMarked: boolean;
+}
+
+/** The value, if it may be served. If it must be computed, the fence begins. */
+export async function lookUp<T extends Kept>(
+  { cache, tags, fence }: Held,
+  key: string,
+  { tags: ofReader, isUsable }: LookUp<T>,
+): Promise<Found<T> | undefined> {
+  let served: Served | undefined;
+  const entry = await cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
+  const isStale = served?.status === "stale";
+  const isGone =
+    entry === undefined || isUsable?.(entry) === false || (isStale && (await tags.haveEnded(entry.tags, entry.at)));
+  const judged = isGone
+    ? "gone"
+    : await tags.judge(
+        ofReader.filter((tag) => !entry.tags.includes(tag)),
+        entry.at,
+      );
+  if (isStale || judged !== "fresh") await fence.begin(key, entry !== undefined);
+  if (isGone || judged === "gone") return undefined;
+  return { entry, isMarked: judged === "stale" || (isStale && Date.now() < entry.at + entry.freshMs) };
+}
