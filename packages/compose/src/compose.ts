@@ -86,7 +86,7 @@ function reading(
   far: Side,
   isRace: boolean,
 ): (keys: readonly string[]) => Promise<readonly Found[]> {
-  /** One of `far` is younger; but one in `near` is better than none. */
+  /** The entry of `far` is newer, but that of `near` beats nothing. */
   const better = (copy: StoredEntry | undefined, found: Found): Found =>
     isFresh(copy) || (found instanceof Error && copy !== undefined) ? copy : found;
   const behind = async (key: string): Promise<StoredEntry | undefined> => {

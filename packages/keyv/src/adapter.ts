@@ -81,7 +81,7 @@ export class AdapterCalls {
     this.#isListening = false;
   }
 
-  /** An error that was reported meanwhile may be the reason for an answer that shows no success. */
+  /** If an error was emitted during the call, an empty answer may hide it. */
   async #call<T>(operation: string, work: () => unknown, isProof: (answer: T) => boolean): Promise<T> {
     this.#listen();
     const before = this.#faults;

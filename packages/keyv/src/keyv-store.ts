@@ -29,7 +29,7 @@ export interface KeyvStore {
   hasMany(keys: string[]): Promise<boolean[]>;
   /** Removes the values of this namespace, for every process. */
   clear(): Promise<void>;
-  /** Does nothing: who has built the cache closes it. */
+  /** No-op: the program that built the cache closes it. */
   disconnect(): Promise<void>;
   on(event: string, listener: (...args: unknown[]) => void): this;
 }
@@ -102,7 +102,7 @@ class Store extends EventEmitter implements KeyvStore {
   }
 
   async delete(key: string): Promise<boolean> {
-    // One that is pending has been done here.
+    // A pending delete has already happened in this process.
     return (await this.#values.delete(key)).status !== "missing";
   }
 

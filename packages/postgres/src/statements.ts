@@ -59,7 +59,7 @@ export function statementsOf(schema: string): Statements {
       isChange: kind !== "question",
       mostCalls: all.length === 0 || types.includes("[]") ? 1 : 100,
       single: `select ${answer} from ${schema}.${name}(${parameters.join(", ")}) as r`,
-      // From left to right: the function is called for each row of the first, in its order.
+      // Left to right, so the function runs once per row, in row order.
       many:
         `select r.* from unnest(${all.map((type, i) => `(select $${i + 1}::${type}[])`).join(", ")}) as t(${columns.join(", ")})` +
         ` cross join lateral ${schema}.${name}(${columns.join(", ")}) as r`,

@@ -13,8 +13,8 @@ export interface Position {
 }
 
 /**
- * Runs the calls of a backend on its file, and mends what can be mended: a file that is locked, full, damaged, or not
- * there any more. Each call is run once more after a repair.
+ * Runs the calls of a backend on its file, and repairs what it can: a locked, full, damaged or missing file. Each call
+ * is run once more after a repair.
  */
 export class Store {
   readonly #plan: SqlitePlan;

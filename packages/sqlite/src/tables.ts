@@ -5,7 +5,7 @@ import type { SqliteDatabase, SqliteStatement, SqliteValue } from "./driver.ts";
  * The tables of one file. Instants are epoch milliseconds of this machine's clock, and text that may hold NUL is kept
  * as bytes: SQLite ends text there.
  *
- *     entries   by key; rowids grow with each write, so the lowest was written longest ago
+ *     entries   by key; rowids only grow, so the lowest is the oldest write
  *     leases    by key
  *     tags      versions by tag, with the number of the issuer at which they were renewed
  *     issuer    one row: a random id, and a number that each renewal increments

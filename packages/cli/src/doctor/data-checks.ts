@@ -25,7 +25,7 @@ export function checkMemory(facts: Facts): readonly Finding[] {
     findings.push({
       check: "memory",
       severity: "warning",
-      found: `maxmemory is not set${onWhich(unbounded, all.length)}: the server grows until the system ends it`,
+      found: `maxmemory is not set${onWhich(unbounded, all.length)}: Redis grows until the operating system kills it`,
       evidence: { maxmemory: 0, usedBytes: unbounded[0]!.number("used_memory") },
       fix: "set maxmemory to half of the memory of the machine or container",
     });

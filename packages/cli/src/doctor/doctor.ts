@@ -17,7 +17,7 @@ const SAMPLED = 10_000;
 
 export const doctor: Command = {
   name: "doctor",
-  summary: "looks for what makes trouble in production, and says how to end it",
+  summary: "finds settings that cause trouble in production, and how to fix them",
   words: "",
   about: [
     "Asks every primary, reads a sample of the keys, and changes nothing. A question that its user may not ask is " +

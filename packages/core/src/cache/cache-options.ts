@@ -9,15 +9,15 @@ import { checkNames } from "../primitives/option-names.ts";
 /** Options of `createCache`. */
 export interface CacheOptions {
   /**
-   * The root of every key, before namespaces: caches of different names never meet, processes with the same name share.
-   * `''` adds nothing to keys that other programs know; such a cache has no namespaces.
+   * The root of every key, before namespaces: caches with different names are isolated; processes with the same name
+   * share entries. Use `''` for keys that other programs own; such a cache has no namespaces.
    */
   readonly name: string;
   /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */
   readonly version?: string | number | undefined;
   /**
    * Loads at one time in this process, background ones included; further callers wait their turn within their
-   * timeouts. A load inside a loader does not: the outer one would wait for it, and it for the outer one's end.
+   * timeouts. Nested loads aren't queued, since that could deadlock.
    * @default 1_000
    */
   readonly maxLoads?: number | undefined;

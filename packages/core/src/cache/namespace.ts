@@ -52,7 +52,7 @@ export interface Namespace<V = unknown> {
     load: BatchLoader<K, T>,
     options?: GetOrSetManyOptions<K, T | (A extends true ? null : never)> & { readonly absentAsNull?: A | undefined },
   ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
-  /** The fresh value; `undefined` when there is none. Never loads, never fails for a backend's sake. */
+  /** The fresh value; `undefined` when there is none. Never loads, never fails because of the backend. */
   get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
   /** As {@link get}. Keys without a value are absent from the result. */
   getMany<T extends V = V>(keys: readonly string[], options?: GetManyOptions): Promise<Map<string, T>>;

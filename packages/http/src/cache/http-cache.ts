@@ -284,7 +284,7 @@ export class HttpCache {
   ): Promise<PlainResponse | "again" | "pass" | "gone"> {
     const isLoaded = served?.status === "miss";
     const held = heldFrom(stored, isLoaded ? undefined : served);
-    // Loaded from the moment on at which this request came: it may have it, even if that is stale by now.
+    // Loaded after this request arrived, so it may be used even if it is stale by now.
     const received = this.#shelf.isReceivedHere(stored, visit.startedAt);
     // A forced call may join a load whose response came before this request, and which is still being stored.
     if ((isLoaded && received === "since") || (isForced && served?.status !== "stale" && received !== "before"))
