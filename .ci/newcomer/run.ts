@@ -261,7 +261,7 @@ function importing(): Parameters<typeof importers>[0] {
 /** The lowest versions of what users share with us: the newest are those of the lockfile. */
 function lowestVersions(): Promise<void> {
   return step("the lowest versions of shared dependencies", async () => {
-    const lowest = { "@redis/client": "6.0.0" };
+    const lowest = { "@redis/client": "6.0.0", "lru-cache": "11.0.0" };
     const made = project("lowest", { dependencies: { hotset: "latest", ...lowest } });
     await made.run("npm", ["install"]);
     check(made.installed().packages <= 12, "npm installed a second copy");

@@ -109,7 +109,7 @@ describe("C178 the hit ratio of adaptive eviction", () => {
   it("is as good where bytes are the bound: in a loop of large values, and under scans", () => {
     const sizes = (key: number) => 50 + (Math.imul(key, 0x9e3779b1) >>> 25);
     const bounds = { maxEntries: 1_000_000, maxBytes: 60_000 };
-    const [lru, adaptive] = [new LruEntries(bounds, () => {}), new AdaptiveEntries(bounds, () => {}, 1)];
+    const [lru, adaptive] = [new LruEntries(bounds, true, () => {}), new AdaptiveEntries(bounds, () => {}, 1)];
     const around = loop({ keys: 1_000, accesses: ACCESSES });
     expect(hitRatio(lru, around, sizes)).toBe(0);
     expect(hitRatio(adaptive, loop({ keys: 1_000, accesses: ACCESSES }), sizes)).toBeGreaterThan(35);
@@ -123,7 +123,7 @@ describe("C178 the hit ratio of adaptive eviction", () => {
     const bounds = { maxEntries: 1_000_000, maxBytes: 1_000 };
     const sizes = (key: number) => (key % 3 === 0 ? 800 : 40);
     const trace = () => zipf({ keys: 200, exponent: 0.8, accesses: ACCESSES });
-    const lru = hitRatio(new LruEntries(bounds, () => {}), trace(), sizes);
+    const lru = hitRatio(new LruEntries(bounds, true, () => {}), trace(), sizes);
     expect(hitRatio(new AdaptiveEntries(bounds, () => {}, 1), trace(), sizes) - lru).toBeGreaterThan(0.3);
   });
 
@@ -138,7 +138,7 @@ describe("C178 the hit ratio of adaptive eviction", () => {
   });
 });
 
-const lruOf = (maxEntries: number): Entries => new LruEntries({ maxEntries, maxBytes: Infinity }, () => {});
+const lruOf = (maxEntries: number): Entries => new LruEntries({ maxEntries, maxBytes: Infinity }, false, () => {});
 
 const adaptiveOf = (maxEntries: number): Entries =>
   new AdaptiveEntries({ maxEntries, maxBytes: Infinity }, () => {}, 1);

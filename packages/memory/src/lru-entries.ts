@@ -1,156 +1,69 @@
 import type { LocalEntry } from "@hotset/core";
+import { LRUCache } from "lru-cache";
 import type { Bounds, Entries, Gone } from "./entries.ts";
 
-/** Both ends of the ring, and the end of the free slots: it holds nothing. */
-const HEAD = 0;
-/** Their number doubles whenever more are needed. */
-const FIRST_SLOTS = 64;
-
-/**
- * Entries evicted by how recently they were used. Each has a slot, and slots are a ring in the order of use:
- *
- *     HEAD ─newer─▶ oldest ─newer─▶ … ─newer─▶ youngest ─newer─▶ HEAD
- *
- * In arrays of numbers: to write to an object that outlived collections costs more, and a hit writes to four places.
- */
+/** Entries evicted by how recently they were used, on lru-cache. */
 export class LruEntries implements Entries {
-  readonly #bounds: Bounds;
-  readonly #gone: Gone;
-  #slots = new Map<string, number>();
-  #keys: string[] = [];
-  #entries: (LocalEntry | undefined)[] = [];
-  #sizes: number[] = [];
-  #newer = new Uint32Array(FIRST_SLOTS);
-  #older = new Uint32Array(FIRST_SLOTS);
-  /** Slots below this one were used. Those that are free are linked by `#newer`. */
-  #end = HEAD + 1;
-  #free = HEAD;
-  #bytes = 0;
+  readonly #cache: LRUCache<string, LocalEntry>;
+  readonly #countsBytes: boolean;
+  /** The key of the running `set`. While it is not in the map yet, an eviction is due to `maxEntries`. */
+  #storing = "";
+  #isClearing = false;
 
-  constructor(bounds: Bounds, gone: Gone) {
-    this.#bounds = bounds;
-    this.#gone = gone;
+  constructor({ maxEntries, maxBytes }: Bounds, countsBytes: boolean, gone: Gone) {
+    this.#countsBytes = countsBytes;
+    this.#cache = new LRUCache<string, LocalEntry>({
+      max: maxEntries,
+      ...(maxBytes === Infinity ? {} : { maxSize: maxBytes }),
+      // Only enables the counting of bytes: the tier checks the bound on one value itself.
+      ...(countsBytes ? { maxEntrySize: Math.min(maxBytes, Number.MAX_SAFE_INTEGER) } : {}),
+      dispose: (entry, key, reason) => {
+        if (this.#isClearing) return;
+        const bound = this.#cache.has(this.#storing) ? "bytes" : "entries";
+        gone(entry, key, reason === "evict" ? bound : undefined);
+      },
+    });
   }
 
   get count(): number {
-    return this.#slots.size;
+    return this.#cache.size;
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#cache.calculatedSize;
   }
 
   get(key: string): LocalEntry | undefined {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) return undefined;
-    if (this.#older[HEAD] !== slot) {
-      this.#unlink(slot);
-      this.#link(slot);
-    }
-    return this.#entries[slot];
+    return this.#cache.get(key);
   }
 
   peek(key: string): LocalEntry | undefined {
-    const slot = this.#slots.get(key);
-    return slot === undefined ? undefined : this.#entries[slot];
+    return this.#cache.peek(key);
   }
 
   set(key: string, entry: LocalEntry, size: number): void {
-    const present = this.#slots.get(key);
-    const old = present === undefined ? undefined : this.#entries[present];
-    // In no list, so it does not make room for itself.
-    if (present !== undefined) this.#takeOut(present);
-    else if (this.#slots.size === this.#bounds.maxEntries) this.#evict("entries");
-    while (this.#bytes + size > this.#bounds.maxBytes) this.#evict("bytes");
-    const slot = present ?? this.#take(key);
-    this.#entries[slot] = entry;
-    this.#sizes[slot] = size;
-    this.#bytes += size;
-    this.#link(slot);
-    if (old !== undefined) this.#gone(old, key, undefined);
+    this.#storing = key;
+    if (!this.#countsBytes) return void this.#cache.set(key, entry);
+    // For the same object lru-cache would keep the old size, but its value may have grown.
+    if (this.#cache.peek(key) === entry) this.#cache.delete(key);
+    this.#cache.set(key, entry, { size });
   }
 
   delete(key: string): boolean {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) return false;
-    this.#drop(slot, undefined);
-    return true;
+    return this.#cache.delete(key);
   }
 
   keys(): readonly string[] {
-    return [...this.#slots.keys()];
+    return [...this.#cache.keys()];
   }
 
   sizeOf(key: string): number | undefined {
-    const slot = this.#slots.get(key);
-    // 0 where bytes do not count: a size is at least 1.
-    return slot === undefined ? undefined : this.#sizes[slot] || undefined;
+    return this.#countsBytes ? this.#cache.info(key)?.size : undefined;
   }
 
   clear(): void {
-    this.#slots = new Map();
-    this.#keys = [];
-    this.#entries = [];
-    this.#sizes = [];
-    this.#newer = new Uint32Array(FIRST_SLOTS);
-    this.#older = new Uint32Array(FIRST_SLOTS);
-    this.#end = HEAD + 1;
-    this.#free = HEAD;
-    this.#bytes = 0;
+    this.#isClearing = true;
+    this.#cache.clear();
+    this.#isClearing = false;
   }
-
-  #evict(bound: "entries" | "bytes"): void {
-    this.#drop(this.#newer[HEAD]!, bound);
-  }
-
-  #drop(slot: number, evictedFor: "entries" | "bytes" | undefined): void {
-    const key = this.#keys[slot]!;
-    const entry = this.#entries[slot]!;
-    this.#takeOut(slot);
-    this.#keys[slot] = "";
-    this.#entries[slot] = undefined;
-    this.#newer[slot] = this.#free;
-    this.#free = slot;
-    this.#slots.delete(key);
-    this.#gone(entry, key, evictedFor);
-  }
-
-  #takeOut(slot: number): void {
-    this.#unlink(slot);
-    this.#bytes -= this.#sizes[slot]!;
-  }
-
-  #take(key: string): number {
-    const slot = this.#free === HEAD ? this.#end : this.#free;
-    if (slot !== this.#end) this.#free = this.#newer[slot]!;
-    else if (++this.#end > this.#newer.length) {
-      this.#newer = doubled(this.#newer);
-      this.#older = doubled(this.#older);
-    }
-    this.#slots.set(key, slot);
-    this.#keys[slot] = key;
-    return slot;
-  }
-
-  /** As the youngest. */
-  #link(slot: number): void {
-    const youngest = this.#older[HEAD]!;
-    this.#newer[youngest] = slot;
-    this.#older[slot] = youngest;
-    this.#newer[slot] = HEAD;
-    this.#older[HEAD] = slot;
-  }
-
-  #unlink(slot: number): void {
-    const older = this.#older[slot]!;
-    const newer = this.#newer[slot]!;
-    this.#newer[older] = newer;
-    this.#older[newer] = older;
-  }
-}
-
-function doubled(slots: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  const more = new Uint32Array(2 * slots.length);
-  more.set(slots);
-  return more;
 }

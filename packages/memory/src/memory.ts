@@ -23,8 +23,8 @@ export interface MemoryOptions {
   /** Names the tier in events, stats and errors. @default 'memory' */
   readonly label?: string | undefined;
   /**
-   * Maximum number of entries. From 1 to 16,777,216, the capacity of one `Map`. Nothing is allocated for entries that
-   * are not there.
+   * Maximum number of entries. From 1 to 16,777,216, the capacity of one `Map`. With `eviction: "lru"` about 30 bytes
+   * are allocated for each when the tier is created, with `"adaptive"` none.
    *
    * @default 10_000
    */
@@ -104,7 +104,10 @@ class MemoryTier implements LocalTier {
       // The entries are in the middle of a change here, so the host is notified after it.
       if (evictedFor !== undefined) this.#evicted.push({ key, reason: evictedFor });
     };
-    this.entries = limits.eviction === "adaptive" ? new AdaptiveEntries(bounds, gone) : new LruEntries(bounds, gone);
+    this.entries =
+      limits.eviction === "adaptive"
+        ? new AdaptiveEntries(bounds, gone)
+        : new LruEntries(bounds, countsBytes(limits), gone);
   }
 
   get entryCount(): number {
