@@ -108,6 +108,8 @@ export const RULES = {
   // set of a string is SET and, in another step, a read that compares the version
   setReadsBehind: 1,
   setComparesBehind: 1,
+  // processes keep copies: 0 is a fleet without memory tiers, whose scripts do not end with a read
+  copies: 1,
   // a removal is plain commands: it asks the script where there was no entry
   plainDelete: 1,
   // of a set with a fence
@@ -453,7 +455,7 @@ export function make(cfg, R) {
       }
       s.h = 0;
       sig(s, "k");
-      if (R.writeEndsRead && !o.z && !(STRING && R.setReadsBehind && !o.rp)) reg(s.P[o.p], "k");
+      if (R.writeEndsRead && R.copies && !o.z && !(STRING && R.setReadsBehind && !o.rp)) reg(s.P[o.p], "k");
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "expire") {
@@ -654,6 +656,7 @@ export function make(cfg, R) {
     const go = (l, fn) => {
       const t = cp(s);
       if (fn(t) !== false) {
+        if (!R.copies) for (const q of t.P) q.L = null;
         if (cfg.autoFlush && (t.pk !== -2 || t.pt !== -2 || t.P.some((p) => p.ow[0] || p.ow[1]))) flush(t);
         if (!cfg.maxLoads) t.nl = 0;
         out.push([l, t]);
@@ -1195,7 +1198,7 @@ export function make(cfg, R) {
                   g.ok = ok;
                   if (g.fx === undefined) bumpOwn(q, g.v, 0);
                 }
-                if (g.res === 1 && !g.ok && !g.lf && g.ep && att(q) && !cfg.noConfirm) {
+                if (g.res === 1 && !g.ok && !g.lf && g.ep && att(q) && !cfg.noConfirm && R.copies) {
                   q.L = [g.v, g.tv, 0, 0, 0, g.tok];
                   answer(t, q, g, g.v, "fresh");
                   unjoin(q, g);
@@ -1518,20 +1521,22 @@ export function make(cfg, R) {
     if (R.condStore && t.h !== g.tok) return;
     t.h = 0;
     const isPlain = STRING && q;
-    if (q && !cfg.plain) reg(q, "k");
+    // Without copies a plain store reads nothing before it, and counts no reports.
+    const isCounted = q && !cfg.plain && (R.copies || !STRING);
+    if (isCounted) reg(q, "k");
     if (err) {
       t.e = null;
       sig(t, "k");
-      if (q && !isPlain && R.storeEndsRead) reg(q, "k");
+      if (q && !isPlain && R.storeEndsRead && R.copies) reg(q, "k");
       g.res = 2;
       return;
     }
     t.e = [g.v, g.tv, 0, 0, g.tok];
-    if (q && !g.lf && !cfg.plain) g.aw = 1;
+    if (isCounted && !g.lf) g.aw = 1;
     sigOwn(t, q);
     if (isPlain) g.st = "y";
     else {
-      if (q && R.storeEndsRead) reg(q, "k");
+      if (q && R.storeEndsRead && R.copies) reg(q, "k");
       g.res = 1;
     }
     if (g.fo && g.fx === undefined) {
@@ -1556,7 +1561,7 @@ export function make(cfg, R) {
       g.ep = att(q) ? 1 : 0;
     }
     const end = () => {
-      if (q && R.storeEndsRead) reg(q, "k");
+      if (q && R.storeEndsRead && R.copies) reg(q, "k");
       // Redis 7.0 counts every key that a script declares.
       if (q) reg(q, "l");
     };

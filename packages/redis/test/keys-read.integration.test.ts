@@ -2,7 +2,7 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { makeFull } from "./memory-full.ts";
 import { RecordingListener } from "./recording-listener.ts";
 
@@ -75,6 +75,31 @@ describe("an entry", () => {
     await backend.write(KEY, stored());
     expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
   });
+
+  it.each(["full", "string"] as const)(
+    "C195: is not reported after a store where no cache keeps copies: layout %s",
+    async (layout) => {
+      const alone = open((builder) => builder.layout(layout));
+      onTestFinished(() => alone.close());
+      const miss = async (): Promise<readonly string[]> => {
+        await other.remove(KEY);
+        await alone.leases!.acquire(KEY, TOKEN, 10_000, "");
+        expect(await alone.leases!.store(KEY, TOKEN, "", stored())).toBe(true);
+        await alone.ping();
+        none.take();
+        await other.remove(KEY);
+        await alone.ping();
+        return none.take();
+      };
+      const none = Object.assign(new RecordingListener(), { keepsCopies: false });
+      await alone.coherence!.attach(none);
+      expect(await miss()).toEqual([]);
+      const detach = await alone.coherence!.attach(new RecordingListener());
+      expect(await miss()).toEqual([`changed ${KEY}`]);
+      await detach();
+      expect(await miss()).toEqual([]);
+    },
+  );
 
   it("C195: is reported after a store of this process, also where the table of the server was full meanwhile", async () => {
     await backend.leases!.acquire(KEY, TOKEN, 10_000, "");

@@ -2,6 +2,7 @@ import { json, type StoredEntry } from "@hotset/core";
 import { redis, single, type Connection, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { RecordingListener } from "./recording-listener.ts";
 import { found } from "./found.ts";
 
 let server: OwnRedis;
@@ -276,7 +277,11 @@ describe("what Redis runs", () => {
     },
   );
 
-  it("C339: a miss with its store is eleven commands, five of them in a script", async () => {
+  it.each([
+    ["eleven commands, five of them in a script", true, 2],
+    ["ten, where no cache keeps copies", false, 1],
+  ])("C339: a miss with its store is %s", async (_, keepsCopies, pttl) => {
+    await backend.coherence!.attach(Object.assign(new RecordingListener(), { keepsCopies }));
     const miss = async (key: string): Promise<void> => {
       await backend.read(key);
       await backend.leases!.acquire(key, "token", 60_000, "");
@@ -285,32 +290,39 @@ describe("what Redis runs", () => {
     await miss("shop::first");
     expect(await ran(() => miss("shop::1"))).toEqual({
       ...{ pttl: 1, hmget: 1, set: 1, getex: 1, get: 1, evalsha: 1 },
-      ...{ get: 2, del: 1, hset: 1, pexpire: 1, pttl: 2 },
+      ...{ get: 2, del: 1, hset: 1, pexpire: 1, pttl },
     });
   });
 
-  it("C466: over strings it is eight where the server has no IFEQ: the value has its instants, by the clock of the server", async () => {
-    const strings = redis(server.url)
-      .layout("string")
-      .valueFormat(json())
-      .responseTimeout("10s")
-      .coherence("none")
-      .build();
-    const miss = async (key: string): Promise<void> => {
-      await strings.read(key);
-      await strings.leases!.acquire(key, "token", 60_000, "");
-      expect(await strings.leases!.store(key, "token", "", stored())).toBe(true);
-    };
-    // The first read of an entry asks for the time of the server, and the first store whether it knows IFEQ.
-    await miss("shop::first");
-    await strings.read("shop::first");
-    await miss("shop::second");
-    expect(await ran(() => miss("shop::1"))).toEqual({
-      ...{ get: 2, set: 1, getex: 1, evalsha: 1 },
-      ...{ getrange: 1, set: 2, pttl: 1 },
-    });
-    await strings.close();
-  });
+  it.each([
+    ["eight", true, { pttl: 1 }],
+    ["seven, where no cache keeps copies,", false, {}],
+  ])(
+    "C466: over strings it is %s if the server has no IFEQ: it is asked for its time",
+    async (_, keepsCopies, watch) => {
+      const strings = redis(server.url)
+        .keyPrefix(randomPrefix())
+        .layout("string")
+        .valueFormat(json())
+        .responseTimeout("10s")
+        .build();
+      await strings.coherence!.attach(Object.assign(new RecordingListener(), { keepsCopies }));
+      const miss = async (key: string): Promise<void> => {
+        await strings.read(key);
+        await strings.leases!.acquire(key, "token", 60_000, "");
+        expect(await strings.leases!.store(key, "token", "", stored())).toBe(true);
+      };
+      // The first read of an entry asks for the time of the server, and the first store whether it knows IFEQ.
+      await miss("shop::first");
+      await strings.read("shop::first");
+      await miss("shop::second");
+      expect(await ran(() => miss("shop::1"))).toEqual({
+        ...{ get: 2, set: 1, getex: 1, evalsha: 1 },
+        ...{ getrange: 1, set: 2, ...watch },
+      });
+      await strings.close();
+    },
+  );
 
   it("C340: a removal of an entry is two commands; that of nothing asks the script, too", async () => {
     await backend.write("shop::1", stored());

@@ -51,7 +51,7 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
       if (coherence === undefined || trust === undefined)
         return { remote, recovery, subscription: undefined, pins, newLease };
       const listener = changes.listener({ tier: remote.listener, recovery });
-      const subscription = new ChangeSubscription(coherence, clock, trust, listener);
+      const subscription = new ChangeSubscription(coherence, clock, trust, listener, shared.local !== undefined);
       remote.onFirstCall(() => void subscription.start());
       return { remote, recovery, subscription, pins, newLease };
     },

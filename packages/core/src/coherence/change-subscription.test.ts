@@ -28,19 +28,25 @@ function subscription(): ChangeSubscription {
       };
     },
   };
-  return new ChangeSubscription(coherence, clock, trust, {
-    changed: (keys) => calls.push(`changed ${keys.join()}`),
-    leaseChanged: (keys) => calls.push(`lease ${keys.join()}`),
-    tagsChanged: (tags) => calls.push(`tags ${tags.join()}`),
-    everythingChanged: () => calls.push("everything"),
-    attached: () => calls.push("attached"),
-    detached: (error) => calls.push(`detached: ${(error as Error).message}`),
-    replaced: () => calls.push("replaced"),
-    partLost: (part, error, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}: ${(error as Error).message}`),
-    alive: (part) => part !== "" && calls.push(`back ${part}`),
-    partRegained: (part) => calls.push(`regained ${part}`),
-    allBack: () => calls.push("all back"),
-  });
+  return new ChangeSubscription(
+    coherence,
+    clock,
+    trust,
+    {
+      changed: (keys) => calls.push(`changed ${keys.join()}`),
+      leaseChanged: (keys) => calls.push(`lease ${keys.join()}`),
+      tagsChanged: (tags) => calls.push(`tags ${tags.join()}`),
+      everythingChanged: () => calls.push("everything"),
+      attached: () => calls.push("attached"),
+      detached: (error) => calls.push(`detached: ${(error as Error).message}`),
+      replaced: () => calls.push("replaced"),
+      partLost: (part, error, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}: ${(error as Error).message}`),
+      alive: (part) => part !== "" && calls.push(`back ${part}`),
+      partRegained: (part) => calls.push(`regained ${part}`),
+      allBack: () => calls.push("all back"),
+    },
+    true,
+  );
 }
 
 async function attached(one: ChangeSubscription): Promise<void> {

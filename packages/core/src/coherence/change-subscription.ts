@@ -14,6 +14,7 @@ import type { Trust } from "./trust.ts";
  * Trust begins with the attachment and ends with its loss, in the same tick.
  */
 export class ChangeSubscription implements CoherenceListener {
+  readonly keepsCopies: boolean;
   readonly #coherence: Coherence;
   readonly #clock: Clock;
   readonly #trust: Trust;
@@ -30,7 +31,8 @@ export class ChangeSubscription implements CoherenceListener {
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener) {
+  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener, keepsCopies: boolean) {
+    this.keepsCopies = keepsCopies;
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;

@@ -383,6 +383,8 @@ export interface Coherence {
 export interface CoherenceListener {
   /** The cache's clock. */
   now(): number;
+  /** Whether it keeps copies. If not, it depends on no entry once a store of it was answered. @default true */
+  readonly keepsCopies?: boolean | undefined;
   /**
    * These entries (keys) changed or may have changed.
    *

@@ -9,7 +9,7 @@ import {
   SIGNAL,
   SPARE,
   WAKE,
-  WATCH,
+  WATCH_COPY,
   type Script,
 } from "./script.ts";
 
@@ -50,7 +50,7 @@ end
 if ARGV[3] ~= 's' then redis.call('HDEL', KEYS[1], 's', 'w') end
 if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2)) end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-${WATCH}
+${WATCH_COPY}
 ${announce()}
 return 1`);
 

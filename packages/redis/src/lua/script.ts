@@ -59,9 +59,11 @@ end`;
 
 /**
  * The last step of a script that writes an entry: a server that remembers which clients read a key forgets them at each
- * change, and pushes the next change only to those that have read it since. So the writer, which keeps a copy, reads.
+ * change, and pushes the next change only to those that have read it since. So a writer that keeps a copy reads: it has
+ * named itself. Another need not know of the next change.
  */
 export const WATCH = "redis.call('PTTL', KEYS[1])";
+export const WATCH_COPY = `if ARGV[#ARGV] ~= '' then ${WATCH} end`;
 
 export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
@@ -117,12 +119,12 @@ export const REFUSED: string = `${END_LEASE}
     if redis.call('DEL', KEYS[1]) == 0 then
       ${SIGNAL}
     end
-    ${WATCH}
+    ${WATCH_COPY}
     ${announce()}
     return reply`;
 
 /** Puts a staged value in the place of the entry. */
-export const UNSTAGE: string = `${WATCH}
+export const UNSTAGE: string = `${WATCH_COPY}
   redis.call('RENAME', KEYS[3], KEYS[1])`;
 
 /** Ends entry and lease, in place of a store whose lifetime, ARGV[3], has passed. */
@@ -167,7 +169,7 @@ if not KEYS[3] and redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
   redis.call('DEL', KEYS[1])
   ${hset}
   ${expire}
-  ${WATCH}
+  ${WATCH_COPY}
 end
 ${announce()}
 return 1`;
@@ -181,7 +183,7 @@ export const putInPlace = (life: number): string => `if not KEYS[3] then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2))
   if ARGV[${life}] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end
-  ${WATCH}
+  ${WATCH_COPY}
   ${announce()}
   return 1
 end`;

@@ -1,5 +1,5 @@
 import { IN_STRING } from "./present.ts";
-import { announce, END_LEASE, REFUSED, script, SIGNAL, UNSTAGE, WATCH, type Script } from "./script.ts";
+import { announce, END_LEASE, REFUSED, script, SIGNAL, UNSTAGE, WATCH_COPY, type Script } from "./script.ts";
 
 /** The steps of the string layout, where an entry is one string. Keys and last arguments as with hashes. */
 const PRESENT = IN_STRING.present("''");
@@ -39,7 +39,7 @@ if ARGV[${at + 1}] ~= '=' then
   redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
 end
 ${END_LEASE}
-if not KEYS[3] then ${WATCH} end
+if not KEYS[3] then ${WATCH_COPY} end
 ${announce()}
 return 1`;
 
@@ -74,7 +74,7 @@ else
   redis.call('SET', KEYS[1], string.sub(head, 1, at) .. life .. value)
 end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-${WATCH}
+${WATCH_COPY}
 ${announce()}
 return 1`);
 

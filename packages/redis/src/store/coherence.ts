@@ -33,7 +33,10 @@ export class RedisCoherence implements Coherence {
   readonly reissueWindowMs: number;
   /** How changes are received. */
   readonly mode: "tracking" | "pubsub";
-  /** How this backend announces its own changes: not at all where all track. */
+  /**
+   * How this backend announces its own changes: not at all where all track. There its steps have a sender while a cache
+   * that listens keeps copies of what they store.
+   */
   readonly announcement: Announcement;
   readonly #link: Link;
   readonly #settings: CoherenceSettings;
@@ -49,6 +52,7 @@ export class RedisCoherence implements Coherence {
   /** While a read is refused for want of a right: rejects until that is granted. */
   #mayRead: (() => Promise<void>) | undefined;
   #isClosed = false;
+  #keepsCopies = false;
 
   constructor(link: Link, settings: CoherenceSettings) {
     this.maxStalenessMs = settings.maxStalenessMs;
@@ -58,7 +62,14 @@ export class RedisCoherence implements Coherence {
     this.#tags = new WarmTags(settings.readTags);
     this.mode = settings.mode;
     settings.keys.rememberHashed((key) => this.#forgotten(key));
-    this.announcement = { sender: settings.sender, channel: this.mode === "pubsub" ? settings.keys.channel : "" };
+    const channel = this.mode === "pubsub" ? settings.keys.channel : "";
+    const sender = (): string => (channel !== "" || this.#keepsCopies ? settings.sender : "");
+    this.announcement = {
+      channel,
+      get sender() {
+        return sender();
+      },
+    };
   }
 
   /** @throws {ConfigurationError} where the server refuses it: the message lists the permissions to grant. */
@@ -155,11 +166,14 @@ export class RedisCoherence implements Coherence {
   }
 
   async #keep(listener: CoherenceListener, detach: () => Promise<void>): Promise<() => Promise<void>> {
+    const keeps = ({ keepsCopies }: CoherenceListener): boolean => keepsCopies !== false;
     const end = async (): Promise<void> => {
       this.#attached.delete(end);
+      this.#keepsCopies = [...this.#attached.values()].some(keeps);
       await detach();
     };
     this.#attached.set(end, listener);
+    this.#keepsCopies ||= keeps(listener);
     this.#wasShared ||= this.#attached.size > 1;
     if (this.#isClosed) await end();
     return end;

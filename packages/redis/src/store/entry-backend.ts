@@ -158,6 +158,7 @@ export class EntryBackend extends Steps implements Backend {
         this.#counted(key, change, done),
       mayPlace: () => this.#mayPlace(),
       announces: this.announce.channel !== "",
+      keepsCopies: () => this.announce.sender !== "",
       now: () => this.link.queue.clock.now(),
       timeAt: (key: string) => this.#timeAt(key),
       epochMs: settings.epochMs,

@@ -63,6 +63,7 @@ const open = (layout: "full" | "plain", isShared = false): RedisLeases =>
       counted: (_, change) => change(),
       mayPlace: () => !isShared,
       announces: false,
+      keepsCopies: () => true,
       now: () => now,
       timeAt: () => NOW,
       epochMs: () => NOW,

@@ -27,6 +27,8 @@ export interface LeaseCommands {
   mayPlace(): boolean;
   /** Whether changes are announced, which takes a script. */
   readonly announces: boolean;
+  /** Whether a cache keeps copies of what is stored: then the next change of it must be reported. */
+  keepsCopies(): boolean;
   /** Monotonic milliseconds. */
   now(): number;
   /** Epoch milliseconds for what is written, as {@link EntryLayout.encode} takes them. */
@@ -165,6 +167,8 @@ export class RedisLeases implements Leases {
       const step: Step<boolean> = { operation: "store", key, script: store, args, interpret: isOne };
       if (written === undefined || isStaged(written)) return this.#commands.run(step);
       const small = seen === "" && this.#hasPlaceholders ? this.#inPlace(step, written, version) : step;
+      // Without a read before it a plain store is not pushed for certain: a report may be that of another change.
+      if (small.plain !== undefined && !this.#commands.keepsCopies()) return this.#commands.run(small);
       return this.#commands.counted(key, () => this.#commands.run(small), ifStored);
     });
   }
@@ -184,11 +188,13 @@ export class RedisLeases implements Leases {
       return { ...step, over: "entry", interpret };
     }
     const question = this.#layout.version();
+    const read = this.#commands.keepsCopies() ? [["GETRANGE", "0", "0"]] : [];
     const plain: Step<boolean>["plain"] = {
       // Redis does not count SET as a read. So it pushes this store because of the first GETRANGE, and the next change
       // because of the last one, which must find this very entry.
-      commands: (entryKey) => [["GETRANGE", entryKey, "0", "0"], over(entryKey, set), over(entryKey, question.command)],
-      settled: ([, replaced, head]) => {
+      commands: (entryKey) => [...read, set, question.command].map((command) => over(entryKey, command)),
+      settled: (replies) => {
+        const [replaced, head] = replies.slice(-2);
         if (question.interpret(head) === version) return true;
         // Any other refusal, such as for want of memory, says nothing about the command.
         if (replaced instanceof Error && replaced.message.includes("syntax"))

@@ -13,7 +13,7 @@ import type { Costs } from "./measure.ts";
  */
 const MOST: Readonly<Record<string, Costs>> = {
   "miss, memory over Redis": cost([16, 651, 70, 23], [11, 1], [54_000, 700]),
-  "miss, Redis alone": cost([16, 622, 64, 22], [11, 1], [50_000, 600]),
+  "miss, Redis alone": cost([16, 622, 64, 22], [10, 0], [50_000, 600]),
   "miss, memory alone": cost([5, 209, 34, 5], [0, 0], [10_000, 300]),
   "hit in Redis": cost([6, 264, 41, 8], [2, 0], [2_600, 100]),
   "hit in memory": cost([2, 13, 12, 1], [0, 0], [500, 100]),
@@ -27,9 +27,9 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions 0213 to
- * 0215, 0229, 0241, 0242, 0250, 0254 and 0260, and for reports of whose changes are. `inspect` counts apart.
+ * 0215, 0229, 0241, 0242, 0250, 0254, 0256 and 0260, and for reports of whose changes are. `inspect` counts apart.
  */
-const MOST_LINES = { engine: 5_096, core: 16_382, inspect: 1_070 };
+const MOST_LINES = { engine: 5_096, core: 16_386, inspect: 1_070 };
 const MOST_FILES = { engine: 26, core: 123, inspect: 10 };
 
 describe("a call", async () => {
