@@ -98,6 +98,8 @@ describe("demo", () => {
   it.concurrent("serves until it is interrupted", async () => {
     const demo = runDemo(["--serve", "--no-redis"], { PORT: "0" });
     const [, url] = await demo.says(/listening on (\S+)/);
+    const inspector = await fetch(`${url}/hotset/`);
+    expect(await inspector.text()).toContain("<title>hotset inspector</title>");
     const answers = [await fetch(`${url}/prices/kettle`), await fetch(`${url}/prices/..%2f..`)];
     expect(answers.map(({ status }) => status)).toEqual([200, 404]);
     expect(await answers[0]!.json()).toEqual({ product: "kettle", cents: 100, version: 1 });

@@ -57,9 +57,15 @@ async function driveAndJudge(args: DemoArguments, store: DemoStore): Promise<num
 
 async function serve(store: DemoStore, port: number): Promise<number> {
   await using catalogue = await temporaryCatalogue(["kettle", "teapot"]);
-  const shop = await Shop.start({ store: store.options, format: "json", folder: catalogue.folder, port });
+  const shop = await Shop.start({
+    store: store.options,
+    format: "json",
+    folder: catalogue.folder,
+    port,
+    hasInspector: true,
+  });
   console.log(
-    `memory over ${store.description}\n\nlistening on ${shop.url}\n  curl -i ${shop.url}/prices/kettle\nCtrl-C ends it`,
+    `memory over ${store.description}\n\nlistening on ${shop.url}\n  curl -i ${shop.url}/prices/kettle\n  ${shop.url}/hotset/   shows its cache\nCtrl-C ends it`,
   );
   await once(interrupt.signal, "abort");
   await shop.close();

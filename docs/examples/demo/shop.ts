@@ -1,3 +1,5 @@
+import { inspector, type Inspector } from "@hotset/inspector";
+import { inspectorListener } from "@hotset/inspector/node";
 import { createCache, json, memory, msgpack, redis, sqlite, type Backend, type Cache } from "hotset";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -13,6 +15,8 @@ export interface ShopOptions {
   readonly folder: string;
   /** `0` takes a free port. @default 0 */
   readonly port?: number;
+  /** Pages about its cache, at `/hotset/`. @default false */
+  readonly hasInspector?: boolean;
 }
 
 /**
@@ -28,15 +32,21 @@ export class Shop {
   readonly cache: Cache;
   readonly #catalogue: Catalogue;
   readonly #server: Server;
+  readonly #inspect: Inspector | undefined;
 
   private constructor(options: ShopOptions) {
-    this.cache = createCache({ name: "prices" })
+    this.cache = createCache({ name: "prices", explain: 1_000 })
       .tier(memory())
       .tier(backendOf(options))
       .defaults({ ttl: "1h" })
       .build();
     this.#catalogue = new Catalogue(options.folder);
-    this.#server = createServer((request, response) => void this.#answer(request, response));
+    this.#inspect = options.hasInspector === true ? inspector(this.cache, { write: true }) : undefined;
+    const inspected = this.#inspect && inspectorListener(this.#inspect);
+    this.#server = createServer((request, response) => {
+      if (inspected !== undefined && request.url?.startsWith("/hotset") === true) inspected(request, response);
+      else void this.#answer(request, response);
+    });
   }
 
   /**
@@ -61,6 +71,7 @@ export class Shop {
   }
 
   async close(): Promise<void> {
+    this.#inspect?.close();
     const closed = once(this.#server, "close");
     this.#server.close();
     this.#server.closeIdleConnections();

@@ -1,5 +1,3 @@
-import { buildClient } from "./build-client.ts";
-
 /** The files of the page. The build puts their text in the place of this module: see `build-client.ts`. */
 export interface Assets {
   readonly script: string;
@@ -8,4 +6,10 @@ export interface Assets {
 
 let built: Promise<Assets> | undefined;
 
-export const assets = (): Promise<Assets> => (built ??= buildClient());
+/** Made when they are asked for first, which takes a moment. */
+export const assets = (): Promise<Assets> => (built ??= build());
+
+async function build(): Promise<Assets> {
+  const { buildClient } = await import("./build-client.ts");
+  return buildClient();
+}

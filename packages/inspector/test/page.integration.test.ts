@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Browser } from "playwright-core";
 import { startChromium } from "./support/chromium.ts";
-import { expectAccessible, startShop, visit, type Shop } from "./support/opened.ts";
+import { expectAccessible, goTo, startShop, visit, type Shop } from "./support/opened.ts";
 
 let browser: Browser;
 let shop: Shop;
@@ -15,9 +15,9 @@ afterAll(async () => {
 
 it("a key is found, its value shows on a click without its password, and it is deleted for every process", async () => {
   await shop.one.call("set", "user:1", { name: "Ada", password: "hunter2" }, ["team:7"], ["users"]);
-  const { page, go, wrong, close } = await visit(browser, shop.url);
+  const { page, wrong, close } = await visit(browser, shop.url);
   await page.getByText("Nothing: tiers are up").waitFor();
-  await go("Keys");
+  await goTo(page, "Keys");
   await page.getByLabel("Search").fill("ser:1");
   await page.getByRole("button", { name: "users › user:1" }).click();
   await page.getByRole("heading", { level: 2, name: "users › user:1" }).waitFor();

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Finding, Live, PageName } from "../data/pages.ts";
 import { plural } from "./format.ts";
 import { useLive, type Connection } from "./live.ts";
+import { ErrorText } from "./parts/basics.tsx";
 import { Fleet } from "./pages/fleet.tsx";
 import { Http } from "./pages/http.tsx";
 import { Invalidations } from "./pages/invalidations.tsx";
@@ -100,6 +101,7 @@ export function App(): JSX.Element {
           </div>
           <LiveSwitch connection={connection} onPause={setPaused} process={live.status?.process} />
         </header>
+        {live.error !== undefined && <ErrorText>The state cannot be read: {live.error}</ErrorText>}
         {page !== "overview" && (
           <FindingList findings={live.findings?.filter((each) => each.page === page) ?? []} go={go} />
         )}

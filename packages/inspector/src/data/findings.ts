@@ -64,7 +64,7 @@ function ofCache(cache: Picture["caches"][number], now: number): readonly Findin
     add(
       busiest.forMs >= LONG_WAIT_MS ? "error" : "warning",
       "stampedes",
-      `${count(busiest.callers, "caller")} of ${shown(busiest.key)} wait for one load, for ${duration(busiest.forMs)}`,
+      `${count(busiest.callers, "caller")} of ${shown(busiest.key)} ${busiest.callers === 1 ? "waits" : "wait"} for one load, for ${duration(busiest.forMs)}`,
     );
   const because = fallbacks.error === undefined ? "" : `: ${fallbacks.error}`;
   if (fallbacks.keys > 0)

@@ -88,10 +88,10 @@ export class LiveParts {
       case "queues":
         return { queues: listed(this.#toolkit!.queues) };
       case "locks":
-        return { locks: listed(this.#toolkit!.locks) };
+        return { locks: { ...listed(this.#toolkit!.locks), counts: this.#toolkit!.counts } };
       case "limits": {
         const { value, error } = this.#toolkit!.walk.current();
-        return { limits: { rows: value?.limits, error } };
+        return { limits: { rows: value?.limits, error, counts: this.#toolkit!.counts } };
       }
     }
   }

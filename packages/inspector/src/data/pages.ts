@@ -7,6 +7,7 @@ import type {
   RunningLease,
 } from "@hotset/core/inspect";
 import type { HttpCacheStats } from "@hotset/http";
+import type { ModuleCounts } from "@hotset/redis-toolkit";
 import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
 import type { JobSnapshot, JobState } from "@hotset/redis-toolkit/queue";
 import type { Sample } from "./history.ts";
@@ -186,6 +187,11 @@ export interface LimitRow {
   readonly blocked: number;
 }
 
+/** A list with what the modules of this process counted since its start. */
+export interface Counted<T> extends Listed<T> {
+  readonly counts: ModuleCounts | undefined;
+}
+
 /** A list that Redis gave, and why there is no newer one. */
 export interface Listed<T> {
   readonly rows: readonly T[] | undefined;
@@ -206,8 +212,8 @@ export interface Live {
   readonly http?: HttpPage;
   readonly redis?: RedisPage;
   readonly queues?: Listed<QueueRow>;
-  readonly locks?: Listed<HeldLock>;
-  readonly limits?: Listed<LimitRow>;
+  readonly locks?: Counted<HeldLock>;
+  readonly limits?: Counted<LimitRow>;
   /** A sentence, where the state could not be read. */
   readonly error?: string;
 }

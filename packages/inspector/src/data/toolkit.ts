@@ -1,9 +1,9 @@
-import type { RedisView } from "@hotset/redis-toolkit";
+import type { ModuleCounts, RedisView } from "@hotset/redis-toolkit";
 import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
 import type { Module } from "@hotset/redis-toolkit/module";
 import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
 import { KeyWalk, type Seen } from "./key-walk.ts";
-import type { HeldLock, JobRow, LimitRow, QueueRow, RedisPage } from "./pages.ts";
+import type { HeldLock, JobRow, QueueRow, RedisPage } from "./pages.ts";
 import { Polled } from "./polled.ts";
 
 const WALK_MS = 10_000;
@@ -23,6 +23,7 @@ interface Parts {
 export class Toolkit {
   readonly #view: RedisView;
   #parts: Promise<Parts> | undefined;
+  #counts: ModuleCounts | undefined;
   #keyWalk: KeyWalk | undefined;
   readonly walk: Polled<Seen> = new Polled(WALK_MS, async () => (await this.#walk()).step());
   readonly queues: Polled<readonly QueueRow[]> = new Polled(POLL_MS, () => this.#queues());
@@ -33,8 +34,9 @@ export class Toolkit {
     this.#view = view;
   }
 
-  limits(): readonly LimitRow[] {
-    return this.walk.current().value?.limits ?? [];
+  /** Of the modules in this process; absent until they are loaded. */
+  get counts(): ModuleCounts | undefined {
+    return this.#counts;
   }
 
   async jobs(
@@ -78,7 +80,9 @@ export class Toolkit {
       import("@hotset/redis-toolkit/queue"),
       import("@hotset/redis-toolkit/health"),
     ]);
-    return { module: moduleOf(this.#view), queue, health };
+    const module = moduleOf(this.#view);
+    this.#counts = module.counts;
+    return { module, queue, health };
   }
 
   #loaded(): Promise<Parts> {

@@ -92,13 +92,22 @@ class Stream {
   /** Members of a JSON object. */
   #changed(): string {
     const members: string[] = [];
-    for (const [name, part] of Object.entries(this.#look())) {
+    for (const [name, part] of Object.entries(this.#state())) {
       const json = JSON.stringify(part);
       if (json === undefined || this.#sent.get(name) === json) continue;
       this.#sent.set(name, json);
       members.push(`${JSON.stringify(name)}:${json}`);
     }
     return members.join();
+  }
+
+  /** A state that cannot be read is one sentence: the page shows it. */
+  #state(): object {
+    try {
+      return this.#look();
+    } catch (error) {
+      return { error: error instanceof Error ? error.message : String(error) };
+    }
   }
 
   #send(text: string): void {

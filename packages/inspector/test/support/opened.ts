@@ -64,10 +64,6 @@ export async function visit(
   return {
     page,
     wrong,
-    async go(name) {
-      await page.getByRole("navigation").getByRole("link", { name }).click();
-      await page.getByRole("heading", { level: 1, name }).waitFor();
-    },
     close: () => context.close(),
   };
 }
@@ -76,9 +72,13 @@ export interface Visit {
   readonly page: Page;
   /** Errors of the page and of its console. */
   readonly wrong: readonly string[];
-  /** Opens a page by its link. */
-  go(name: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Opens one of the pages by its link. */
+export async function goTo(page: Page, name: string): Promise<void> {
+  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.getByRole("heading", { level: 1, name }).waitFor();
 }
 
 /** By all rules of axe: WCAG 2.2 AA, and best practices. */

@@ -194,32 +194,37 @@ function Found(props: { readonly question: KeysQuestion; readonly onOpen: (at: K
               : "Not all keys were looked at; look further."}
         </Empty>
       ) : (
-        <VirtualList<KeyRow>
-          id={answer.list}
-          label="Keys"
-          columns={
-            isMemory ? ["Key", "State", "Fresh for", "Hits", "Size", "Tags"] : ["Key", "Fresh for", "Ends in", "Size"]
-          }
-          total={answer.total}
-          first={answer.rows}
-          load={async (offset, limit) => (await ask<KeysAnswer>("rows", { list: answer.list, offset, limit })).rows}
-          row={(row) => {
-            const open = (): void => onOpen({ cache: question.cache, namespace: row.namespace, key: row.key });
-            const name = <KeyName namespace={row.namespace} name={row.key} onOpen={open} />;
-            const fresh = duration(row.freshForMs);
-            const size = bytes(row.bytes);
-            return isMemory
-              ? [
-                  name,
-                  <State key="state">{row.state ?? ""}</State>,
-                  fresh,
-                  count(row.hits),
-                  size,
-                  (row.tags ?? []).join(", "),
-                ]
-              : [name, fresh, row.expiresInMs == null ? "no end" : duration(row.expiresInMs), size];
-          }}
-        />
+        <>
+          <VirtualList<KeyRow>
+            id={answer.list}
+            label="Keys"
+            columns={
+              isMemory ? ["Key", "State", "Fresh for", "Hits", "Size", "Tags"] : ["Key", "Fresh for", "Ends in", "Size"]
+            }
+            total={answer.total}
+            first={answer.rows}
+            load={async (offset, limit) => (await ask<KeysAnswer>("rows", { list: answer.list, offset, limit })).rows}
+            row={(row) => {
+              const open = (): void => onOpen({ cache: question.cache, namespace: row.namespace, key: row.key });
+              const name = <KeyName namespace={row.namespace} name={row.key} onOpen={open} />;
+              const fresh = duration(row.freshForMs);
+              const size = bytes(row.bytes);
+              return isMemory
+                ? [
+                    name,
+                    <State key="state">{row.state ?? ""}</State>,
+                    fresh,
+                    count(row.hits),
+                    size,
+                    (row.tags ?? []).join(", "),
+                  ]
+                : [name, fresh, row.expiresInMs == null ? "no end" : duration(row.expiresInMs), size];
+            }}
+          />
+          {isMemory && (
+            <p class="fine after">Unconfirmed copies are checked with the backend before they are served.</p>
+          )}
+        </>
       )}
     </>
   );

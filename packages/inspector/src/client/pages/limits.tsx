@@ -2,12 +2,21 @@ import type { JSX } from "preact";
 import type { LimitRow } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { count, plural } from "../format.ts";
-import { Empty, ErrorText, Panel, Table } from "../parts/basics.tsx";
+import { Empty, ErrorText, Figure, Panel, Table } from "../parts/basics.tsx";
 
 export function Limits({ live }: PageProps): JSX.Element {
-  const { rows, error } = live.limits ?? {};
+  const { rows, error, counts } = live.limits ?? {};
   return (
     <>
+      {counts !== undefined && (
+        <Panel title="This process" note="since its start">
+          <dl class="figures">
+            <Figure name="Allowed" value={count(counts.limitsAllowed)} />
+            <Figure name="Refused" value={count(counts.limitsRefused)} />
+            <Figure name="Decided without Redis" value={count(counts.limitsDegraded)} />
+          </dl>
+        </Panel>
+      )}
       {error !== undefined && <ErrorText>{error}</ErrorText>}
       {rows === undefined ? (
         <Empty title="Looking for limits" />

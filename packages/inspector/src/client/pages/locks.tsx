@@ -1,13 +1,28 @@
 import type { JSX } from "preact";
 import type { HeldLock } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
-import { duration, plural } from "../format.ts";
-import { Empty, ErrorText, Panel, Table } from "../parts/basics.tsx";
+import { count, duration, plural } from "../format.ts";
+import { Empty, ErrorText, Figure, Panel, Table } from "../parts/basics.tsx";
 
 export function Locks({ live }: PageProps): JSX.Element {
-  const { rows, error } = live.locks ?? {};
+  const { rows, error, counts } = live.locks ?? {};
   return (
     <>
+      {counts !== undefined && (
+        <Panel title="This process" note="since its start">
+          <dl class="figures">
+            <Figure name="Acquired" value={count(counts.locksAcquired)} />
+            <Figure name="Gave up" value={count(counts.locksUnavailable)} about="others held the lock" />
+            <Figure
+              name="Lost"
+              value={count(counts.locksLost)}
+              about="ended before their release"
+              {...(counts.locksLost > 0 && { tone: "bad" as const })}
+            />
+            <Figure name="Time waited" value={duration(counts.lockWaitMs)} />
+          </dl>
+        </Panel>
+      )}
       {error !== undefined && <ErrorText>{error}</ErrorText>}
       {rows === undefined ? (
         <Empty title="Looking for locks" />

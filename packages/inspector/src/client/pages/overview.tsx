@@ -42,7 +42,11 @@ function One(props: {
         <Figure
           name="Loads"
           value={count(cache.loads)}
-          about={`half within ${duration(cache.loadP50Ms)}, 95 % within ${duration(cache.loadP95Ms)}`}
+          about={
+            cache.loads === 0
+              ? "none yet"
+              : `half within ${duration(cache.loadP50Ms)}, 95 % within ${duration(cache.loadP95Ms)}`
+          }
         />
         <Figure
           name="Failed loads"

@@ -36,7 +36,9 @@ export function VirtualList<Row>(props: {
     look();
   }, [id]);
   const look = (): void => {
-    const { scrollTop, clientHeight } = box.current!;
+    // It has left the page meanwhile.
+    if (box.current === null) return;
+    const { scrollTop, clientHeight } = box.current;
     const from = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - AROUND);
     const to = Math.min(total, Math.ceil((scrollTop + clientHeight) / ROW_HEIGHT) + AROUND);
     setSeen((before) => (before.from === from && before.to === to ? before : { from, to }));
