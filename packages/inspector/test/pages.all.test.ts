@@ -156,7 +156,7 @@ describe("what a page shows cannot act", () => {
     await page.getByRole("cell", { name: `t${evil}` }).waitFor();
     await page.getByRole("button", { name: "Show the value" }).click();
     await page.getByRole("region", { name: "The stored value" }).waitFor();
-    expect(await page.evaluate("[typeof window.pwned, document.images.length]")).toEqual([undefined, 0]);
+    expect(await page.evaluate("[typeof window.pwned, document.images.length]")).toEqual(["undefined", 0]);
     expect(wrong).toEqual([]);
   });
 
@@ -216,6 +216,16 @@ describe("by hand", () => {
     expect(await list.getByRole("row").count()).toBeLessThan(60);
     await page.getByLabel("Search").fill("item:19999");
     await page.getByText("10 keys").waitFor();
+  });
+
+  it("keys of Redis are listed as well, those that this process does not hold too", async () => {
+    const { page, other } = await opened();
+    await other.call("set", "of-the-other", 1);
+    await goTo(page, "Keys");
+    await page.getByLabel("Where").selectOption("in redis");
+    await page.getByRole("button", { name: "of-the-other" }).click();
+    await page.getByText("in redis", { exact: true }).waitFor();
+    expect(await page.getByRole("heading", { level: 2, name: "of-the-other" }).isVisible()).toBe(true);
   });
 
   it("everything is reached by the keyboard: a key is found, marked stale, and left", async () => {

@@ -21,7 +21,7 @@ export function useLive(page: PageName, isPaused: boolean): { readonly live: Liv
       source = new EventSource(`api/live?page=${page}`);
       source.addEventListener("message", ({ data }: MessageEvent<string>) => {
         const parts = JSON.parse(data) as Live;
-        setLive(({ error: _, ...before }) => ({ ...before, ...parts }));
+        setLive(({ error: _error, ...before }) => ({ ...before, ...parts }));
         setConnection("live");
       });
       source.addEventListener("error", () => {

@@ -19,12 +19,31 @@ export async function entryAnswer(subject: Subject, { namespace: path, key }: Va
       info === undefined
         ? null
         : { ...info, tags: info.tags.map((tag) => ({ tag, invalidatedAt: invalidatedAt(subject, path, tag) })) },
-    decisions: decisionsOf(namespace, key)?.map(({ agoMs, ...decision }) => ({ ...decision, at: now - agoMs })) ?? null,
+    decisions: timeLineOf(decisionsOf(namespace, key), now),
     running: subject.loads().find((load) => load.key === key && isSame(load.namespace, path)) ?? null,
   };
 }
 
-/** Throws where the cache records no decisions. */
+/** The newest first. Of changes that follow each other, equal ones are one line: other keys have the same versions. */
+export function timeLineOf(decisions: readonly Decision[] | undefined, now: number): EntryAnswer["decisions"] {
+  if (decisions === undefined) return null;
+  const lines: { at: number; what: Decision["what"]; why: string; times: number }[] = [];
+  let run = new Map<string, (typeof lines)[number]>();
+  for (const { agoMs, what, why } of decisions.toReversed()) {
+    if (what !== "changed") run = new Map();
+    const equal = run.get(why);
+    if (equal !== undefined) {
+      equal.times += 1;
+      continue;
+    }
+    const line = { at: now - agoMs, what, why, times: 1 };
+    lines.push(line);
+    if (what === "changed") run.set(why, line);
+  }
+  return lines;
+}
+
+/** `undefined` where the cache records none. */
 function decisionsOf(namespace: Namespace, key: string): readonly Decision[] | undefined {
   try {
     return namespace.explain(key);

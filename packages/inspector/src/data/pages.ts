@@ -257,8 +257,10 @@ export interface EntryAnswer {
     readonly etag?: string;
     readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
   } | null;
-  /** `null` where the cache records no decisions. */
-  readonly decisions: readonly { readonly at: number; readonly what: string; readonly why: string }[] | null;
+  /** The newest first; `null` where the cache records no decisions. */
+  readonly decisions:
+    | readonly { readonly at: number; readonly what: string; readonly why: string; readonly times: number }[]
+    | null;
   readonly running: SeenLoad | null;
 }
 

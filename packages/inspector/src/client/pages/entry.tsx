@@ -205,11 +205,14 @@ function TimeLine({ answer }: { readonly answer: EntryAnswer }): JSX.Element {
         </Empty>
       ) : (
         <ol class="time-line">
-          {decisions.toReversed().map(({ at, what, why }, i) => (
+          {decisions.map(({ at, what, why, times }, i) => (
             <li key={decisions.length - i}>
               <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>
               <State tone="quiet">{what}</State>
-              <span>{why}</span>
+              <span>
+                {why}
+                {times > 1 && <span class="minor"> {count(times)} times</span>}
+              </span>
             </li>
           ))}
         </ol>

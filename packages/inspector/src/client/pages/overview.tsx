@@ -56,8 +56,9 @@ function One(props: {
         <Figure name="Time saved" value={duration(cache.savedMs)} about="of loads that did not run" />
         <Figure name="Callers waiting" value={count(cache.waiting)} about={`${count(cache.overloaded)} refused`} />
         <Figure
-          name="Pending invalidations"
+          name="Pending"
           value={count(cache.pending)}
+          about="invalidations"
           {...(cache.pending > 0 && { tone: "warning" as const })}
         />
       </dl>
