@@ -35,7 +35,7 @@ export const PAGES: readonly PageSpec[] = [
       "The calls of a cache and of each of its namespaces. Their options are on [a separate page](options.md), " +
       "and so are [loaders](loaders.md). In use: [getting started](../../guide/getting-started.md), [keys and " +
       "namespaces](../../guide/keys-and-namespaces.md).",
-    names: ["Namespace", "NamespaceOptions", "ValueOf", "StandardSchema", "EntryInfo", "Decision"],
+    names: ["Namespace", "NamespaceOptions", "ValueOf", "StandardSchema", "EntryInfo", "Decision", "SetOptions"],
   },
   {
     file: "options",
@@ -79,7 +79,7 @@ export const PAGES: readonly PageSpec[] = [
     intro:
       "The functions that compute values, and what they are given. In use: [the context of a " +
       "loader](../../guide/loaders.md#the-context-of-a-loader).",
-    names: ["Loader", "LoadContext", "StaleValue", "NotModified", "BatchLoader", "BatchLoadContext"],
+    names: ["Loader", "LoadContext", "StaleValue", "NotModified", "BatchLoader", "BatchLoadContext", "Fence"],
   },
   {
     file: "wrap",

@@ -98,6 +98,7 @@ export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts"
 export type {
   ClearOptions,
   EntryOptions,
+  Fence,
   GetManyOptions,
   GetOptions,
   GetOrSetManyOptions,
@@ -106,6 +107,7 @@ export type {
   LoadOptions,
   Policy,
   Served,
+  SetOptions,
   TouchOptions,
 } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";

@@ -26,10 +26,7 @@ export function describeLeases(subject: BackendSubject): void {
       await subject.backend.write(KEY, stored({ version: V2 }));
       expect((await subject.backend.read(KEY))?.version).toBe(V2);
       expect((await (await subject.other()).read(KEY))?.version).toBe(V2);
-    });
-
-    it("keeps one of 32 characters of every kind", async () => {
-      if (subject.backend.leases === undefined) return;
+      // 32 characters of every kind.
       const version = "-_0123456789AZazZYXWVUTSRQPONMLK";
       await subject.backend.write(KEY, stored({ version }));
       expect((await subject.backend.read(KEY))?.version).toBe(version);
@@ -51,6 +48,25 @@ export function describeLeases(subject: BackendSubject): void {
       const version = await leases.confirm(KEY);
       expect([V1, ""]).not.toContain(version);
       expect((await subject.backend.read(KEY))?.version).toBe(version);
+    });
+
+    it("keeps that of an entry that is stale from its beginning, until something changes the key", async () => {
+      const { backend } = subject;
+      const other = await subject.other();
+      if (backend.leases === undefined) return;
+      const mark = stored({ data: new Uint8Array(), staleInMs: 0, version: A });
+      for (const change of [
+        () => other.remove(KEY),
+        () => other.markStale?.(KEY),
+        () => other.write(KEY, { ...mark, version: V2 }),
+      ]) {
+        await backend.leases.acquire(KEY, A, MINUTE, "");
+        expect(await backend.leases.store(KEY, A, "", mark)).toBe(true);
+        expect(await other.leases!.acquire(KEY, B, MINUTE, A)).toEqual({ granted: true, version: A });
+        await change();
+        expect(await backend.leases.acquire(KEY, V1, MINUTE, A)).not.toMatchObject({ version: A });
+        await backend.remove(KEY);
+      }
     });
 
     it("returns a version for an entry written without one, and accepts it as seen", async () => {

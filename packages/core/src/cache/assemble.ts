@@ -10,6 +10,8 @@ import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import { Lifecycle, type EngineContext, type Reporting } from "../engine/context.ts";
 import { Callers } from "../engine/callers.ts";
+import type { FarFences } from "../engine/far-fences.ts";
+import { Fences } from "../engine/fences.ts";
 import { Flights } from "../engine/flights.ts";
 import { Ladder } from "../engine/ladder.ts";
 import type { Lease, NewLease } from "../engine/lease.ts";
@@ -71,6 +73,7 @@ export interface Opening {
     readonly subscription: Assembly["subscription"];
     readonly pins: SharedPins;
     readonly newLease: NewLease;
+    readonly farFences: FarFences;
   };
 }
 
@@ -162,13 +165,15 @@ function engineOf(
   const answers = new Answers(context);
   const callers = new Callers(context, answers);
   const reads = new Reads(context, answers);
+  const fences = new Fences(context, far?.farFences);
   return {
     context,
     meters,
     checksHits: isDevelopment(),
     callers,
     ladder: new Ladder(context, answers, callers, backoffs, far?.newLease),
-    mutations: new Mutations(context, backoffs, far?.pins),
+    mutations: new Mutations(context, backoffs, fences, far),
+    fences,
     tagCalls: new TagCalls(context, leases, far?.pins),
     reads,
     touch: new Touch(context, reads),

@@ -2,6 +2,7 @@ import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust, TRUST_ALWAYS } from "../coherence/trust.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
+import { FarFences } from "../engine/far-fences.ts";
 import { leasesAmong } from "../engine/lease.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
 import { SharedPins } from "../engine/shared-pins.ts";
@@ -46,14 +47,19 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
         },
         reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
       });
-      const pins = new SharedPins(tags);
-      const newLease = leasesAmong(shared.leases, shared);
-      if (coherence === undefined || trust === undefined)
-        return { remote, recovery, subscription: undefined, pins, newLease };
+      const farFences = new FarFences(shared);
+      const own = {
+        remote,
+        recovery,
+        pins: new SharedPins(tags),
+        newLease: leasesAmong(shared.leases, shared),
+        farFences,
+      };
+      if (coherence === undefined || trust === undefined) return { ...own, subscription: undefined };
       const listener = changes.listener({ tier: remote.listener, recovery });
       const subscription = new ChangeSubscription(coherence, clock, trust, listener, shared.local !== undefined);
       remote.onFirstCall(() => void subscription.start());
-      return { remote, recovery, subscription, pins, newLease };
+      return { ...own, subscription };
     },
   };
 }

@@ -1,10 +1,11 @@
 import { loadMany } from "../engine/batch-load.ts";
-import { judgeBy, judging } from "../engine/load.ts";
+import { judging } from "../engine/load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Meters } from "../primitives/meters.ts";
 import type { BatchLoader, Loader } from "../engine/loader.ts";
 import { usedByCaller } from "../engine/loading.ts";
+import type { Fences } from "../engine/fences.ts";
 import type { Mutations } from "../engine/mutations.ts";
 import type { Ladder } from "../engine/ladder.ts";
 import type {
@@ -22,14 +23,15 @@ import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../c
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import {
-  checkEntryOptions,
   checkFlag,
   checkOptions,
+  hasFunctions,
   OPTION_NAMES,
   ownOptions,
   resolveCallPolicy,
   resolvePolicy,
-  type EntryOptions,
+  type Fence,
+  type SetOptions,
   type ClearOptions,
   type GetManyOptions,
   type GetOptions,
@@ -69,6 +71,7 @@ export interface Engine {
   readonly reads: Reads;
   readonly mutations: Mutations;
   readonly tagCalls: TagCalls;
+  readonly fences: Fences;
   readonly touch: Touch;
 }
 
@@ -141,7 +144,6 @@ export class NamespaceView implements Untyped<Namespace> {
     checkOptions(options, OPTION_NAMES.getOrSetMany);
     const { absentAsNull, ...rest } = options ?? {};
     const ofCall = ownOptions(withoutFunctions(rest));
-    judgeBy(rest);
     checkFlag("absentAsNull", absentAsNull);
     const { context, ladder } = this.#engine;
     const { policy } = this.#namespace;
@@ -235,11 +237,11 @@ export class NamespaceView implements Untyped<Namespace> {
     return decisions.about([this.#key(key).local, ...this.#namespace.keySpace.tagPrefixes]);
   }
 
-  set(key: string, value: unknown, options?: EntryOptions): Promise<WriteResult> {
+  set(key: string, value: unknown, options?: SetOptions): Promise<WriteResult> {
     try {
       const target = this.#key(key);
       checkValue(value);
-      checkEntryOptions(options);
+      this.#engine.mutations.check(options, [{ key: target }]);
       return this.#traced("set", () => this.#engine.mutations.set(this.#namespace, target, value, options));
     } catch (error) {
       return NamespaceView.#rejected(this, "set", error);
@@ -248,7 +250,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async setMany(
     entries: Iterable<readonly [key: string, value: unknown]>,
-    options?: EntryOptions,
+    options?: SetOptions,
   ): Promise<WriteManyResult> {
     if (typeof entries?.[Symbol.iterator] !== "function")
       throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${kindOf(entries)}`);
@@ -259,9 +261,14 @@ export class NamespaceView implements Untyped<Namespace> {
       checkValue(value);
       return { key: this.#key(key), value };
     });
-    checkEntryOptions(options);
+    this.#engine.mutations.check(options, checked);
     const own = options && ownOptions(options);
     return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, checked, own));
+  }
+
+  async fence(keys: string | readonly string[]): Promise<Fence> {
+    const targets = this.#keys(typeof keys === "string" ? [keys] : keys);
+    return this.#traced("fence", () => this.#engine.fences.take(this.#namespace, targets));
   }
 
   async touch(key: string, options?: TouchOptions): Promise<TouchResult> {
@@ -382,7 +389,8 @@ export class NamespaceView implements Untyped<Namespace> {
     const target = this.#key(key);
     if (typeof load !== "function")
       throw new InvalidArgumentError(`load must be a function that computes the value, got ${kindOf(load)}`);
-    if (!hasFunctions(options)) return { ...this.#options(options, startedAt), key: target, load };
+    if (options === undefined || !hasFunctions(options))
+      return { ...this.#options(options, startedAt), key: target, load };
     return { ...this.#options(withoutFunctions(options), startedAt), key: target, load: judging(load, options) };
   }
 
@@ -445,8 +453,3 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }
-
-/** Whether an option is a function of the value. */
-const hasFunctions = (options: GetOrSetOptions | undefined): options is GetOrSetOptions =>
-  options != null &&
-  (typeof options.ttl === "function" || typeof options.tags === "function" || options.shouldStore !== undefined);

@@ -10,13 +10,14 @@ import type {
 import type { EntryInfo } from "../engine/reads.ts";
 import type { TouchResult } from "../engine/touch.ts";
 import type {
-  EntryOptions,
   ClearOptions,
+  Fence,
   GetManyOptions,
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,
   Policy,
+  SetOptions,
   TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
@@ -69,19 +70,28 @@ export interface Namespace<V = unknown> {
   explain(key: string): readonly Decision[];
 
   /** As below, for a value whose type is named, such as a type parameter: `cache.set<T>(key, value)`. */
-  set<T extends V = never, S extends T = T>(key: string, value: S, options?: EntryOptions): Promise<WriteResult>;
+  set<T extends V = never, S extends T = T>(key: string, value: S, options?: SetOptions): Promise<WriteResult>;
   /**
    * Stores `value`, here and for every process.
    *
    * @throws {InvalidArgumentError} for `undefined` and for a promise that was not awaited.
    * @throws {EncodeError} when the format cannot write it; then nothing is stored anywhere.
    */
-  set(key: string, value: V & ({} | null), options?: EntryOptions): Promise<WriteResult>;
+  set(key: string, value: V & ({} | null), options?: SetOptions): Promise<WriteResult>;
   /** As {@link set}, with the same options for all. */
   setMany(
     entries: Iterable<readonly [key: string, value: V & ({} | null)]>,
-    options?: EntryOptions,
+    options?: SetOptions,
   ): Promise<WriteManyResult>;
+  /**
+   * A fence of these keys, for a value that is computed outside of `getOrSet`: take it, compute, then `set` with
+   * `since`. No other call waits for it. It stands for 5 minutes at most, for one `set` of each key, and in this
+   * process. Where nothing is stored under a key, the backend keeps a mark there for so long, which `delete` and
+   * `markStale` count as an entry.
+   *
+   * @throws {ConfigurationError} where the layout of the backend has no room for tags.
+   */
+  fence(keys: string | readonly string[]): Promise<Fence>;
   /**
    * Begins the freshness of a fresh value again, here and for every process: a life that slides with use. Value, tags,
    * validators, stale windows, age (`maxAge`) and the limit of `inherit` stay; `refreshAhead` begins again. One round

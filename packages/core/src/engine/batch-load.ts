@@ -99,6 +99,8 @@ export class BatchLoad<K, T> implements FlightBatch {
   constructor(load: BatchLoader<K, T>, of: Omit<BatchContext, "ladder">) {
     this.#load = load;
     this.#of = of;
+    // Checks them.
+    judgeBy(of.ofValue);
     this.used = of.inherits ? new UsedValues(of.context) : undefined;
     this.loads = new SharedSlot(of.context.loads);
     this.backgroundLoads = new SharedSlot(of.context.backgroundLoads);

@@ -6,9 +6,9 @@ import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.t
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
-import { NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
+import { checkEntryOptions, lifetimeOf, type SetOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { type Ends, guarded } from "../primitives/ends.ts";
 import { newId } from "../primitives/ids.ts";
@@ -20,6 +20,8 @@ import { compareVersions, type Versions } from "../tags/tag-versions.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import type { BehindFence, FarFences } from "./far-fences.ts";
+import type { Fences } from "./fences.ts";
 import type { DeleteManyResult, DeleteResult, MarkStaleResult, WriteManyResult, WriteResult } from "./results.ts";
 import type { SharedPins } from "./shared-pins.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
@@ -35,20 +37,30 @@ export class Mutations {
   readonly #context: Reporting & Copies & Writing;
   readonly #backoffs: Backoffs;
   readonly #pins: SharedPins | undefined;
+  readonly #fences: Fences;
+  readonly #far: FarFences | undefined;
   readonly #lines: WriteLines;
 
-  constructor(context: Reporting & Copies & Writing, backoffs: Backoffs, pins: SharedPins | undefined) {
+  constructor(context: Reporting & Copies & Writing, backoffs: Backoffs, fences: Fences, far: Far | undefined) {
     this.#context = context;
     this.#backoffs = backoffs;
-    this.#pins = pins;
+    this.#pins = far?.pins;
+    this.#far = far?.farFences;
+    this.#fences = fences;
     this.#lines = new WriteLines(context.writes);
+  }
+
+  /** @throws {InvalidArgumentError} for a bad option of `set`. */
+  check(options: SetOptions | undefined, entries: readonly { readonly key: EntryKey }[]): void {
+    checkEntryOptions(options);
+    if (options?.since !== undefined) this.#fences.check(options.since, entries);
   }
 
   set(
     namespace: NamespaceContext,
     key: EntryKey,
     value: unknown,
-    options: EntryOptions | undefined,
+    options: SetOptions | undefined,
   ): Promise<WriteResult> {
     return ofOne((ends) => this.#set(namespace, { key, value }, options, this.#lines.single, ends));
   }
@@ -57,7 +69,7 @@ export class Mutations {
   async setMany(
     namespace: NamespaceContext,
     entries: readonly KeyAndValue[],
-    options: EntryOptions | undefined,
+    options: SetOptions | undefined,
   ): Promise<WriteManyResult> {
     const {
       stored = 0,
@@ -72,7 +84,7 @@ export class Mutations {
   #set(
     namespace: NamespaceContext,
     { key, value }: KeyAndValue,
-    options: EntryOptions | undefined,
+    options: SetOptions | undefined,
     line: Line,
     ends: Ends<SetStatus>,
   ): void {
@@ -80,6 +92,10 @@ export class Mutations {
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
+    const labels = labelsOf(options);
+    const standing = options?.since && this.#fences.use(options.since, key);
+    if (standing !== undefined && !this.#fences.stands(standing, dependencies(key.space, labels.tags)))
+      return ends.resolve("refused");
     const life = lifetimeOf(value, namespace.policy, options);
     if (life === undefined) {
       const removed = (status: string): void => ends.resolve(status === "pending" ? "pending" : "refused");
@@ -89,13 +105,13 @@ export class Mutations {
       // It may be written late, and until then the caller may change its value.
       value: remote === undefined || local === undefined ? value : local.values.handOut(value),
       ttlMs: life.ttlMs,
-      terms: termsIn(key.space, life, labelsOf(options)),
+      terms: termsIn(key.space, life, labels),
       now: clock.now(),
-      tagSequence: tags.sequence,
+      tagSequence: standing?.tagSequence ?? tags.sequence,
       version: remote?.leases && newId(),
     });
     if (remote === undefined) ends.resolve(this.#setHere(namespace, key, entry));
-    else this.#queue(remote, { namespace, key, entry, ends }, line);
+    else this.#queue(remote, { namespace, key, entry, standing, ends }, line);
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
@@ -106,7 +122,8 @@ export class Mutations {
     const guard = new Guard("write");
     flights.add(key.local, guard);
     const waiting = writes.waiting(key.local);
-    if (waiting instanceof SetBatch) {
+    // One behind a fence may be refused, and another one would be lost with it.
+    if (waiting instanceof SetBatch && call.standing === undefined) {
       flights.remove(waiting.guard);
       waiting.guard = guard;
       waiting.calls.push(call);
@@ -115,7 +132,7 @@ export class Mutations {
     }
     const batch = new SetBatch(call, guard);
     const begin = (over: () => void): void => this.#sendNext(remote, batch, batch.calls.length - 1, over);
-    this.#lines.inTurn(key.local, line, begin, batch);
+    this.#lines.inTurn(key.local, line, begin, call.standing === undefined ? batch : undefined);
   }
 
   /**
@@ -163,6 +180,7 @@ export class Mutations {
   #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Ends<SetStatus>): void {
     const { trust, recovery, flights } = this.#context;
     const { key, entry } = call;
+    const { standing } = call;
     let isWatched = true;
     const write = ({ resolve, reject }: Ends<Written>): void => {
       const failed = (error: unknown): void =>
@@ -170,7 +188,17 @@ export class Mutations {
           isWatched = isNow;
           reject(error);
         });
-      this.#write(remote, call, encoded, { resolve, reject: failed });
+      if (standing === undefined || remote.isBypassed)
+        return this.#write(remote, call, encoded, { resolve, reject: failed });
+      // What has overtaken it, and a removal that is pending, stay.
+      const answered = ({ status, versions }: BehindFence): void => {
+        if (status !== "overtaken") return resolve({ status, versions });
+        this.#acknowledged(key, "set");
+        ends.resolve("refused");
+      };
+      const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
+      const { far: fence } = standing;
+      this.#far!.store(remote, { key, entry, fence: fence!, encoded, stands }).then(guarded(answered, ends), failed);
     };
     const settled = (written: Written | "pending"): void => {
       const { status, versions } = written === "pending" ? PENDING : written;
@@ -390,6 +418,12 @@ export class Mutations {
   }
 }
 
+/** The parts that a backend brings along. */
+interface Far {
+  readonly pins: SharedPins;
+  readonly farFences: FarFences;
+}
+
 interface KeyAndValue {
   readonly key: EntryKey;
   readonly value: unknown;
@@ -402,7 +436,7 @@ interface Written {
 
 const PENDING: Written = { status: "pending", versions: undefined };
 
-const labelsOf = (options: EntryOptions | undefined): Labels => ({
+const labelsOf = (options: SetOptions | undefined): Labels => ({
   tags: options?.tags === undefined ? NO_TAGS : [...new Set(options.tags)],
   etag: options?.etag,
   lastModified: options?.lastModified,

@@ -3,6 +3,7 @@ import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { Ends } from "../primitives/ends.ts";
 import type { NamespaceContext } from "./call.ts";
+import type { Standing } from "./fences.ts";
 
 export type SetStatus = "stored" | "pending" | "refused";
 
@@ -11,6 +12,8 @@ export interface SetCall {
   readonly namespace: NamespaceContext;
   readonly key: EntryKey;
   readonly entry: Entry;
+  /** The fence that it is behind. */
+  readonly standing: Standing | undefined;
   readonly ends: Ends<SetStatus>;
   /** Why its value cannot be encoded. */
   refusal?: { readonly error: unknown };

@@ -6,7 +6,7 @@ import type { TagVersion } from "../contracts/backend.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { encodedMarker, type Encoded } from "../entry/codec.ts";
-import { newEntry, storedEntry, type Entry, type LifeLimits, type Marker } from "../entry/entry.ts";
+import { newEntry, storedEntry, type Entry, type Labels, type LifeLimits, type Marker } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -357,8 +357,8 @@ export function confirmStored(
 
 /** How long a key counts as one whose value is not stored, or not shared: then callers wait for one load again. */
 export const MARKED_MS = 10_000;
-const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
-const NO_LABELS = { etag: undefined, lastModified: undefined };
+export const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
+export const NO_LABELS: Labels = { tags: NO_TAGS, etag: undefined, lastModified: undefined };
 
 /**
  * The entry that a load found not modified, as the backend can renew it: under the version and in the form that it has

@@ -101,6 +101,22 @@ export interface EntryOptions extends Lifetime {
   readonly lastModified?: string | undefined;
 }
 
+declare const FENCE: unique symbol;
+/** Only `fence` makes one. */
+export interface Fence {
+  readonly [FENCE]: true;
+}
+
+/** Options of `set` and `setMany`. */
+export interface SetOptions extends EntryOptions {
+  /**
+   * A fence of the key, taken before the value was computed: stores it only if nothing has changed the key, and no call
+   * has invalidated or marked stale one of its tags or a namespace of it, in any process. Otherwise the status is
+   * `refused`, and all stays as it is.
+   */
+  readonly since?: Fence | undefined;
+}
+
 /** Options that a loader sets for its own load. */
 export interface LoadOptions extends EntryOptions {
   /**
@@ -319,7 +335,7 @@ export const OPTION_NAMES: Readonly<
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key", "shouldStore"]),
-  entry: new Set(ENTRY_OPTIONS),
+  entry: new Set([...ENTRY_OPTIONS, "since"]),
   load: new Set([...ENTRY_OPTIONS, "coversError"]),
   getOrSet: new Set([...CALL_OPTIONS, "onServed"]),
   getOrSetMany: new Set([...CALL_OPTIONS, "absentAsNull"]),
@@ -335,6 +351,11 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
 }
 
 const CALL = { as: InvalidArgumentError, hint: didYouMeanInCache } as const;
+
+/** Whether an option is a function of the value. */
+export const hasFunctions = (options: GetOrSetOptions | undefined): options is GetOrSetOptions =>
+  options != null &&
+  (typeof options.ttl === "function" || typeof options.tags === "function" || options.shouldStore !== undefined);
 
 /** A copy of options that are read late, tags included: by then the caller may use its list for the next call. */
 export function ownOptions<O extends { readonly tags?: readonly string[] | undefined }>(options: O): O {

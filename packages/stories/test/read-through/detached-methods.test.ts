@@ -18,6 +18,7 @@ const CALLS: { readonly [Method in keyof Cache]?: readonly unknown[] } = {
   touch: ["k"],
   delete: ["k"],
   deleteMany: [["k"]],
+  fence: ["k"],
   markStale: ["k"],
   invalidateTags: ["t"],
   markTagsStale: ["t"],

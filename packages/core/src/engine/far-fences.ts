@@ -1,0 +1,141 @@
+import { encodedMarker, type Encoded } from "../entry/codec.ts";
+import { newEntry, type Entry, type Marker } from "../entry/entry.ts";
+import { dependencies, NO_TAGS, type EntryKey, type KeySpace } from "../entry/key.ts";
+import { termsIn } from "../entry/terms.ts";
+import { promised, type Ends } from "../primitives/ends.ts";
+import { newId } from "../primitives/ids.ts";
+import { ignore } from "../primitives/ignore.ts";
+import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
+import type { EntryLeases, LeaseAnswer, StoreStatus } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
+import type { Copies, Reporting } from "./context.ts";
+import { FENCE_MS } from "./fences.ts";
+import { TAKE_OVER } from "./lease.ts";
+import { NO_LABELS, NO_LIMITS } from "./store.ts";
+
+/** A fence of what others change. */
+export interface FarFence {
+  /** The position of the issuer of tag versions; absent where the backend did not answer. */
+  readonly at: string | undefined;
+  /**
+   * The version of the entry in the backend, `''` if it is not known; `undefined` where the backend has no leases: then
+   * changes of the key by others are not seen.
+   */
+  readonly version: string | undefined;
+}
+
+/** An entry behind its fence. */
+export interface FencedWrite {
+  readonly key: EntryKey;
+  readonly entry: Entry;
+  readonly fence: FarFence;
+  readonly encoded: Encoded;
+  /** Whether this process has called nothing since. */
+  readonly stands: () => boolean;
+}
+
+/** How it ended: `overtaken` by a change since. */
+export interface BehindFence {
+  readonly status: StoreStatus;
+  readonly versions: Entry["versions"];
+}
+
+/**
+ * The fences in a backend: the version of the entry, and the position of the issuer of tag versions. A missing entry
+ * has no version, so a mark is put in its place: a marker that no call is served, and that no load takes notice of,
+ * since it is stale from its beginning. Each change of the key, by any process and any release, ends the mark or gives
+ * it another version. No call waits for it.
+ */
+export class FarFences {
+  readonly #context: Pick<Reporting, "clock"> & Pick<Copies, "tags">;
+
+  constructor(context: Pick<Reporting, "clock"> & Pick<Copies, "tags">) {
+    this.#context = context;
+  }
+
+  /** One trip over an entry, else three. */
+  async take(remote: RemoteTier, space: KeySpace, keys: readonly EntryKey[]): Promise<readonly FarFence[]> {
+    const asking = this.#position(remote, dependencies(space, NO_TAGS));
+    const versions = await Promise.all(keys.map((key) => this.#versionOf(remote.leases, key)));
+    const at = await asking;
+    return versions.map((version) => ({ at, version }));
+  }
+
+  async store(remote: RemoteTier, { key, entry, fence, encoded, stands }: FencedWrite): Promise<BehindFence> {
+    const { leases } = remote;
+    const { at, version = "" } = fence;
+    const versions =
+      at === undefined ? undefined : await versionsFor(remote.versions!, { at, versions: NONE }, entry.terms.dependsOn);
+    const isCurrent = versions !== undefined && stands();
+    // One that was taken while the backend was away: if it still is, the lease says so.
+    if (!isCurrent && (at !== undefined || leases === undefined)) return OVERTAKEN;
+    const write = { entry, encoded, versions };
+    if (leases === undefined)
+      return { status: await promised((ends: Ends<StoreStatus>) => remote.writeTo(key, write, ends)), versions };
+    const token = entry.version!;
+    let answer = await this.#acquire(leases, key, token, version);
+    // A set ends the lease of a load, but not of one that began after a change.
+    if (answer.kind === "held" && version !== "" && (await leases.confirm(key)) === version)
+      answer = await this.#acquire(leases, key, token, TAKE_OVER);
+    if (answer.kind !== "granted") return OVERTAKEN;
+    const { seen } = answer;
+    let isHeld = true;
+    try {
+      if (!isCurrent || seen === "" || seen !== version) return OVERTAKEN;
+      const status = await promised((ends: Ends<StoreStatus>) => leases.store(key, write, token, seen, ends));
+      isHeld = false;
+      return { status, versions };
+    } finally {
+      // No other process is to wait for it.
+      if (isHeld) void leases.release(key, token).then(ignore, ignore);
+    }
+  }
+
+  async #position(remote: RemoteTier, keys: readonly string[]): Promise<string | undefined> {
+    try {
+      return (remote.pinned(keys) ?? (await remote.versions?.pin(keys)))?.at;
+    } catch {
+      // The tier has reported it.
+      return undefined;
+    }
+  }
+
+  /** The version of the entry, or of the mark in its place. */
+  async #versionOf(leases: EntryLeases | undefined, key: EntryKey): Promise<string | undefined> {
+    if (leases === undefined) return undefined;
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        const version = (await leases.confirm(key)) || (await this.#mark(leases, key));
+        if (version !== "") return version;
+      }
+    } catch {
+      // The tier has reported it.
+    }
+    return "";
+  }
+
+  /** Another process may hold the lease for a moment, since it puts the same mark there; or for a load. */
+  async #mark(leases: EntryLeases, key: EntryKey): Promise<string> {
+    const { clock, tags } = this.#context;
+    const version = newId();
+    const answer = await this.#acquire(leases, key, version, "");
+    if (answer.kind !== "granted") return answer.kind === "entry" ? answer.seen : "";
+    const { seen } = answer;
+    const limits = { ...NO_LIMITS, keepForMs: FENCE_MS };
+    const terms = { ...termsIn(key.space, limits, NO_LABELS), marker: MARKER };
+    const entry = newEntry({ value: null, ttlMs: 0, terms, now: clock.now(), tagSequence: tags.sequence, version });
+    const write = { entry, encoded: encodedMarker(MARKER), versions: undefined };
+    const status = await promised((ends: Ends<StoreStatus>) => leases.store(key, write, version, seen, ends));
+    return status === "stored" ? version : "";
+  }
+
+  #acquire(leases: EntryLeases, key: EntryKey, token: string, seen: string): Promise<LeaseAnswer> {
+    const request = { key, schema: undefined, expectedTags: NO_TAGS, tagSequence: this.#context.tags.sequence };
+    return promised((ends) => leases.acquire(request, token, seen, false, ends));
+  }
+}
+
+const ATTEMPTS = 2;
+const MARKER: Marker = "not-stored";
+const NONE: Pinned["versions"] = new Map();
+const OVERTAKEN: BehindFence = { status: "overtaken", versions: undefined };

@@ -1,0 +1,101 @@
+import { Guard } from "../coherence/guards.ts";
+import { InvalidArgumentError } from "../contracts/errors.ts";
+import type { EntryKey } from "../entry/key.ts";
+import type { Fence } from "../entry/policy.ts";
+import { describe, kindOf } from "../primitives/duration.ts";
+import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
+import type { Copies, Reporting } from "./context.ts";
+import type { FarFence, FarFences } from "./far-fences.ts";
+
+/** How long a fence stands. */
+export const FENCE_MS = 300_000;
+/** Of so many keys of one cache; beyond that the oldest are down. */
+const MOST_FENCES = 10_000;
+
+/** The fence of one key. */
+export interface Standing {
+  /** Fenced by what this process calls for the key. */
+  readonly guard: Guard;
+  readonly takenAt: number;
+  /** `TagEvents.sequence` then. */
+  readonly tagSequence: number;
+  /** What others change. */
+  readonly far: FarFence | undefined;
+}
+
+/** Fences for values that are made outside a load: of what this process changes, and of the backend. */
+export class Fences {
+  readonly #context: Reporting & Copies;
+  readonly #far: FarFences | undefined;
+  readonly #standing = new Set<Standing>();
+
+  constructor(context: Reporting & Copies, far: FarFences | undefined) {
+    this.#context = context;
+    this.#far = far;
+  }
+
+  async take(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<Fence> {
+    checkRoomForMeta(namespace);
+    const { remote } = namespace;
+    const far = remote && (await this.#far!.take(remote, namespace.keySpace, keys));
+    // The caller computes from here on: what was called until now is older.
+    const { flights, tags, clock } = this.#context;
+    const takenAt = clock.now();
+    const taken = new Taken(this.#context);
+    keys.forEach((key, i) => {
+      const guard = new Guard();
+      flights.add(key.local, guard);
+      const standing = { guard, takenAt, tagSequence: tags.sequence, far: far?.[i] };
+      taken.set(key.local, standing);
+      this.#standing.add(standing);
+    });
+    this.#dropOld(takenAt);
+    return taken as unknown as Fence;
+  }
+
+  /** @throws {InvalidArgumentError} for anything but a fence of these keys. */
+  check(fence: Fence, entries: readonly { readonly key: EntryKey }[]): void {
+    if (!(fence instanceof Taken) || fence.of !== this.#context)
+      throw new InvalidArgumentError(`since must be what fence() of this cache gave, got ${kindOf(fence)}`);
+    const other = entries.find(({ key }) => !fence.has(key.local));
+    if (other !== undefined)
+      throw new InvalidArgumentError(`since must be a fence of this key, and is none of ${describe(other.key.name)}`);
+  }
+
+  /** The fence of a key, which is used up. */
+  use(fence: Fence, key: EntryKey): Standing {
+    this.#dropOld(this.#context.clock.now());
+    const standing = (fence as unknown as Taken).get(key.local)!;
+    if (!this.#standing.has(standing)) standing.guard.lose();
+    this.#remove(standing);
+    return standing;
+  }
+
+  /** Whether this process has called nothing since that concerns an entry with these dependencies. */
+  stands({ guard, tagSequence }: Standing, dependsOn: readonly string[]): boolean {
+    return guard.fencedBy === undefined && !this.#context.tags.wasMade(dependsOn, tagSequence);
+  }
+
+  #dropOld(now: number): void {
+    for (const each of this.#standing) {
+      if (this.#standing.size <= MOST_FENCES && now - each.takenAt < FENCE_MS) return;
+      each.guard.lose();
+      this.#remove(each);
+    }
+  }
+
+  #remove(standing: Standing): void {
+    this.#standing.delete(standing);
+    this.#context.flights.remove(standing.guard);
+  }
+}
+
+/** The fences of some keys, by local key. */
+class Taken extends Map<string, Standing> {
+  readonly of: object;
+
+  constructor(of: object) {
+    super();
+    this.of = of;
+  }
+}

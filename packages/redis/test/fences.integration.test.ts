@@ -1,0 +1,82 @@
+import { json, systemClock, type Cache } from "@hotset/core";
+import { redis, type RedisBackendBuilder } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createTestCache } from "@hotset/testing";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+const LAYOUTS: readonly (readonly [string, (builder: RedisBackendBuilder) => RedisBackendBuilder])[] = [
+  ["hashes", (builder) => builder],
+  ["strings", (builder) => builder.layout("string")],
+  ["announcements", (builder) => builder.coherence("pubsub")],
+  ["hashed keys", (builder) => builder.keyFormat("hashed")],
+];
+const CHANGES: readonly (readonly [string, (cache: Cache) => Promise<unknown>])[] = [
+  ["delete", (cache) => cache.delete("k")],
+  ["delete and load", async (cache) => [await cache.delete("k"), await cache.getOrSet("k", () => "theirs")]],
+  ["markStale", (cache) => cache.markStale("k")],
+  ["set", (cache) => cache.set("k", "theirs")],
+  ["set and delete", async (cache) => [await cache.set("k", "theirs"), await cache.delete("k")]],
+  ["invalidateTags", (cache) => cache.invalidateTags("t")],
+  ["markTagsStale", (cache) => cache.markTagsStale("t")],
+  ["clear", (cache) => cache.clear()],
+];
+
+async function open(of: (builder: RedisBackendBuilder) => RedisBackendBuilder): Promise<[Cache, Cache]> {
+  const prefix = randomPrefix();
+  const caches = [1, 2].map(() =>
+    createTestCache({
+      clock: systemClock,
+      backend: of(redis(server.url).valueFormat(json()).keyPrefix(prefix)).build(),
+      ttl: "1h",
+      staleIfError: "1h",
+    }),
+  ) as [Cache, Cache];
+  onTestFinished(async () => void (await Promise.all(caches.map((cache) => cache.close()))));
+  return caches;
+}
+
+it.each(LAYOUTS)("C591: a set with a fence is refused after any change by another process: %s", async (_name, of) => {
+  for (const [name, change] of CHANGES)
+    for (const before of [undefined, "old"]) {
+      const [a, b] = await open(of);
+      if (before !== undefined) await a.set("k", before, { tags: ["t"] });
+      const since = await a.fence("k");
+      await change(b);
+      const left = await b.get("k");
+      expect(await a.set("k", "before", { since, tags: ["t"] }), name).toEqual({ status: "refused" });
+      await expect.poll(async () => [await a.get("k"), await b.get("k")], { message: name }).toEqual([left, left]);
+    }
+});
+
+it.each(LAYOUTS)(
+  "C591: it is stored where others changed something else, and keeps no one waiting: %s",
+  async (_, of) => {
+    const [a, b] = await open(of);
+    const since = await a.fence(["k", "l"]);
+    await Promise.all([b.delete("m"), b.invalidateTags("u"), b.namespace("n").clear()]);
+    expect(await b.getOrSet("l", () => "loaded")).toBe("loaded");
+    expect(await a.set("k", "computed", { since, tags: ["t"] })).toEqual({ status: "stored" });
+    expect(await a.set("l", "computed", { since })).toEqual({ status: "refused" });
+    await expect.poll(async () => Promise.all(["k", "l"].map((key) => b.get(key)))).toEqual(["computed", "loaded"]);
+    await b.invalidateTags("t");
+    await expect.poll(async () => a.get("k")).toBe(undefined);
+  },
+);
+
+it("C591: a mark ends by itself, and the layout of other programs has none", async () => {
+  const [a] = await open((builder) => builder.keyPrefix("marks"));
+  await a.fence("k");
+  const [left] = (await Promise.all(["marks:test::k"].map((key) => server.command("PTTL", key)))) as number[];
+  expect(left).toBeGreaterThan(290_000);
+  expect(left).toBeLessThanOrEqual(300_000);
+  const plain = redis(server.url).valueFormat(json()).keyPrefix("plain").layout("plain").build();
+  const cache = createTestCache({ clock: systemClock, backend: plain, localTtl: "1m" });
+  await expect(cache.fence("k")).rejects.toThrow("no room for tags");
+  await cache.close();
+});
