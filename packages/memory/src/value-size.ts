@@ -27,7 +27,7 @@ const MAX_DEPTH = 100;
  * others. Getters are not called.
  */
 export function estimateBytes(value: unknown): number {
-  return measure(value, { seen: undefined, objectsLeft: MAX_OBJECTS }, 0);
+  return measure(value, { seen: undefined, objectsLeft: MAX_OBJECTS }, 0, 1);
 }
 
 interface Walk {
@@ -36,14 +36,28 @@ interface Walk {
   objectsLeft: number;
 }
 
-function measure(value: unknown, walk: Walk, depth: number): number {
+/**
+ * @param siblings that are still to be measured, with this one.
+ * @returns `LEFT_OUT` for an object where none is left: as 0 it would make the average smaller, and a list of lists as
+ *   small as its first ones.
+ */
+function measure(value: unknown, walk: Walk, depth: number, siblings: number): number {
   switch (typeof value) {
     case "string":
       return SLOT_BYTES + value.length * BYTES_PER_CHAR;
     case "bigint":
       return SLOT_BYTES + Math.ceil(value.toString(16).length / 2);
-    case "object":
-      return value === null ? SLOT_BYTES : SLOT_BYTES + measureObject(value, walk, depth);
+    case "object": {
+      if (value === null) return SLOT_BYTES;
+      const all = walk.objectsLeft;
+      if (all === 0) return LEFT_OUT;
+      // A share of the objects that are left, so the first children do not use them up.
+      const share = Math.min(all, Math.max(FEWEST_OBJECTS, Math.ceil(all / siblings)));
+      walk.objectsLeft = share;
+      const bytes = SLOT_BYTES + measureObject(value, walk, depth);
+      walk.objectsLeft += all - share;
+      return bytes;
+    }
     case "function":
       return OPAQUE_BYTES;
     default:
@@ -71,7 +85,7 @@ function measureArray(array: readonly unknown[], walk: Walk, depth: number): num
   let measured = 0;
   let bytes = 0;
   for (let i = 0; i < sampled; i += 1) {
-    const size = measureChild(array[Math.floor((i * array.length) / sampled)], walk, depth, sampled - i);
+    const size = measure(array[Math.floor((i * array.length) / sampled)], walk, depth, sampled - i);
     if (size === LEFT_OUT) continue;
     measured += 1;
     bytes += size;
@@ -86,7 +100,7 @@ function measureFirst(elements: Iterable<unknown>, count: number, walk: Walk, de
   let bytes = 0;
   for (const element of elements) {
     if (left === 0) break;
-    const size = measureChild(element, walk, depth, left);
+    const size = measure(element, walk, depth, left);
     left -= 1;
     if (size === LEFT_OUT) continue;
     measured += 1;
@@ -103,7 +117,7 @@ function measureProperties(object: object, walk: Walk, depth: number): number {
   for (let i = 0; i < sampled; i += 1) {
     const name = names[i]!;
     const property = Object.getOwnPropertyDescriptor(object, name);
-    const size = property?.get === undefined ? measureChild(property?.value, walk, depth, sampled - i) : SLOT_BYTES;
+    const size = property?.get === undefined ? measure(property?.value, walk, depth, sampled - i) : SLOT_BYTES;
     if (size === LEFT_OUT) continue;
     measured += 1;
     bytes += name.length * BYTES_PER_CHAR + size;
@@ -113,24 +127,6 @@ function measureProperties(object: object, walk: Walk, depth: number): number {
 
 /** A size that no child has. */
 const LEFT_OUT = -1;
-
-/**
- * A child may use a share of the objects that are left, so the first of them do not use them up.
- *
- * @param siblings that are still to be measured, with this one.
- * @returns `LEFT_OUT` for an object where none is left: as 0 it would make the average smaller, and a list of lists as
- *   small as its first ones.
- */
-function measureChild(child: unknown, walk: Walk, depth: number, siblings: number): number {
-  if (typeof child !== "object" || child === null) return measure(child, walk, depth);
-  const all = walk.objectsLeft;
-  if (all === 0) return LEFT_OUT;
-  const share = Math.min(all, Math.max(FEWEST_OBJECTS, Math.ceil(all / siblings)));
-  walk.objectsLeft = share;
-  const bytes = measure(child, walk, depth);
-  walk.objectsLeft += all - share;
-  return bytes;
-}
 
 const scale = (bytes: number, measured: number, count: number): number =>
   measured === 0 ? 0 : Math.ceil((bytes / measured) * count);
