@@ -63,7 +63,7 @@ end`;
  * named itself. Another need not know of the next change.
  */
 export const WATCH = "redis.call('PTTL', KEYS[1])";
-export const WATCH_COPY = `if ARGV[#ARGV] ~= '' then ${WATCH} end`;
+export const WATCH_COPY: string = `if ARGV[#ARGV] ~= '' then ${WATCH} end`;
 
 export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
