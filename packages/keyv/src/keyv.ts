@@ -65,7 +65,7 @@ export function keyv(store: KeyvAdapter, options: KeyvBackendOptions = {}): Back
     }),
     read: async (key) => entryOf(await calls.get("read", nameOf(key))),
     async write(key, entry) {
-      // Packed before anything is awaited: the caller may go on to use its buffer.
+      // Packed before anything is awaited: the caller may continue to use its buffer.
       const text = Buffer.from(packEntry(entry, nowMs())).toString("base64");
       await calls.set("write", nameOf(key), text, entry.expiresInMs);
     },

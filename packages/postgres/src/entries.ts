@@ -19,8 +19,8 @@ const LONGEST_NAME = 5_000;
 const MOST_LONG_KEYS = 100;
 
 /**
- * What reports say of keys and tags: the long keys that were used here, because reports of them have only their hash;
- * and the versions that they have now.
+ * The content of reports of keys and tags: the long keys that were used here, because reports of them have only their
+ * hash; and the versions that they have now.
  */
 export class LongKeys {
   /** Before the version of an entry that was touched here: no other copy has the life that it got. */

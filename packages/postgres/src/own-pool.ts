@@ -22,7 +22,7 @@ export async function openPool(settings: Settings): Promise<PostgresPool> {
       application_name: "hotset",
       ...parameters,
     });
-    // Of connections that are idle: the next statement takes another one.
+    // An idle connection failed: the next statement takes another one.
     pool.on("error", () => undefined);
     return pool;
   };

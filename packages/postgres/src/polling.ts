@@ -54,7 +54,7 @@ async function changesSince(
   const hex = names.split(",");
   const keysOf = (wanted: string): readonly string[] =>
     [...kinds].flatMap((kind, i) => (wanted.includes(kind) ? [Buffer.from(hex[i]!, "hex").toString()] : []));
-  // In no order: of several changes nobody knows which is the last.
+  // Unordered: which of several changes is the last is unknown.
   const versionsOf = new Map<string, string>();
   versions.split(",").forEach((reported, i) => {
     if (kinds[i] === undefined || kinds[i] === "l") return;

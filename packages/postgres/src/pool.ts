@@ -19,7 +19,7 @@ export interface PostgresClient {
   off(event: "error" | "end" | "notification", listener: (given: PostgresNotice) => void): unknown;
 }
 
-/** What listeners get: a notification, or an error. */
+/** Passed to listeners: a notification, or an error. */
 export interface PostgresNotice {
   readonly channel?: string | undefined;
   readonly payload?: string | undefined;

@@ -59,7 +59,7 @@ const LOCK = `perform pg_advisory_xact_lock(('x' || encode(substr(k, 1, 8), 'hex
     raise exception 'the transaction is %', current_setting('transaction_isolation') using errcode = '25001';
   end if`;
 
-/** Of rows that are written again and again: soon, and not in pauses. */
+/** For rows that are rewritten all the time: vacuum soon, and without pauses. */
 const VACUUM = "autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0";
 
 /** From now (`t`) and the life (`e`): a multiple of a power of two that is an eighth to a sixteenth of the life. */

@@ -8,7 +8,7 @@ export interface Statement {
   readonly operation: string;
   /** Types of the parameters. */
   readonly types: readonly string[];
-  /** Of the prepared statement. */
+  /** The name of the prepared statement. */
   readonly name: string;
   /** Whether it changes anything. */
   readonly isChange: boolean;

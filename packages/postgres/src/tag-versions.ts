@@ -32,7 +32,7 @@ function versionOf(text: string): TagVersion | undefined {
 }
 
 interface Found {
-  /** What stands in front of the versions. */
+  /** The text in front of the versions. */
   readonly at: string | undefined;
   readonly versions: readonly string[];
 }

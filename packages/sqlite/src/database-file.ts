@@ -79,7 +79,7 @@ export class DatabaseFile {
 
   /**
    * Removes the file, since nothing can be written to it, not even a removal. No other process writes meanwhile: all
-   * notice before they acknowledge anything. What SQLite keeps next to it goes first.
+   * notice before they acknowledge anything. The files that SQLite keeps next to it go first.
    */
   startAnew(): void {
     const tables = this.tables();
@@ -103,7 +103,7 @@ export class DatabaseFile {
     try {
       this.release();
     } catch {
-      // What is damaged may not close.
+      // A damaged file may not close.
     }
     this.#moveAside(identity);
     return true;
@@ -146,7 +146,7 @@ export class DatabaseFile {
     }
   }
 
-  /** Renames the file, unless another process has done so. What SQLite keeps next to it goes first. */
+  /** Renames the file, unless another process has done so, after the files that SQLite keeps next to it. */
   #moveAside(identity: string): void {
     const { file } = this.#options;
     if (identityOf(file) !== identity) return;
@@ -166,7 +166,7 @@ function prepare(database: SqliteDatabase, file: string): void {
   const number = (pragma: string): number =>
     Number(Object.values(database.prepare(`PRAGMA ${pragma}`).get() as Record<string, number>)[0]);
   if (isNew()) {
-    // Of no effect once there is a table. Entries of a few KB leave less room unused than in smaller pages.
+    // No effect once there is a table. Entries of a few KB leave less room unused than in smaller pages.
     database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
     const { journal_mode } = database.prepare("PRAGMA journal_mode = WAL").get() as { readonly journal_mode: string };
     if (journal_mode !== "wal")
@@ -217,5 +217,5 @@ const LAYOUT_VERSION = 1;
 const PAGE_BYTES = 16_384;
 /** How soon a read notices that the file was replaced, as soon as it does a change. */
 const LOOK_EACH_MS = 20;
-/** What a burst of writes leaves of the log of SQLite. */
+/** The size to which SQLite cuts its log after a burst of writes. */
 export const WAL_BYTES: number = 16 * 2 ** 20;

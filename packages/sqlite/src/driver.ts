@@ -12,7 +12,7 @@ export interface SqliteStatement {
   run(...values: SqliteValue[]): { readonly changes: number | bigint };
 }
 
-/** What a statement takes for a `?`. */
+/** A value for a `?` of a statement. */
 export type SqliteValue = string | number | Uint8Array | null;
 
 /** Loaded when a file is opened: Node 22 warns that the module is experimental. */
@@ -45,7 +45,7 @@ const NAMES: Readonly<Record<string, Failure>> = {
 
 export type Failure = (typeof FAILURES)[keyof typeof FAILURES] | "other";
 
-/** What failed, by the error of either driver. */
+/** The kind of failure, by the error of either driver. */
 export function failureOf(error: unknown): Failure {
   const { code, errcode } = Object(error) as { readonly code?: unknown; readonly errcode?: unknown };
   if (typeof errcode === "number") return FAILURES[(errcode & 0xff) as keyof typeof FAILURES] ?? "other";

@@ -26,7 +26,7 @@ export interface SqliteOptions {
    */
   readonly maxBytes?: number | undefined;
   /**
-   * What happens to a file that is damaged, or that a newer version of this package has written. `"refuse"`: calls
+   * Handling of a file that is damaged, or that a newer version of this package has written. `"refuse"`: calls
    * reject with an error that says so. `"moveAside"`: it is renamed to `<file>.damaged-<time>`, and a new one is made.
    *
    * @default 'refuse'

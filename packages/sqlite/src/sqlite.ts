@@ -95,7 +95,7 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
         if (seen !== "*") {
           if (version !== "" && version !== seen) return { granted: false, entry: tables.entry(key, nowMs)! };
           const held = tables.lease(key, nowMs);
-          // One that ends much later than a new one was given before the clock was set back, so it is over.
+          // A lease that ends much later than a new one would was given before the clock was set back: it has expired.
           if (held !== undefined && held.endsAt - nowMs <= 2 * leaseMs)
             return { granted: false, heldForMs: held.endsAt - nowMs };
         }

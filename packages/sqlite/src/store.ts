@@ -163,7 +163,7 @@ export class Store {
   #reclaim(): void {
     if (this.#isReclaiming) return;
     this.#isReclaiming = true;
-    // What fails is tried again with later writes.
+    // A failed part is retried with later writes.
     void this.#reclaimAll()
       .catch(() => undefined)
       .finally(() => (this.#isReclaiming = false));
@@ -211,7 +211,7 @@ export class Store {
       operation,
       cause,
       retryable: !(cause instanceof UnusableFileError) && failure !== "damaged",
-      // A transaction that failed was rolled back; of a commit that could not be written nobody knows.
+      // A transaction that failed was rolled back; the outcome of a commit that could not be written is unknown.
       maybeExecuted: failure === "io",
     });
   }
@@ -232,7 +232,7 @@ const REASONS: Readonly<Record<Failure, string>> = {
 const SWEPT = 200;
 /** On a full disk a tenth of the file is given to new entries. */
 const ROOM_MADE = 0.9;
-/** Beyond it somebody reads for long: SQLite begins its log again at 16 MB where nobody does. */
+/** Reached only behind a long read: otherwise SQLite begins its log again at 16 MB. */
 const MOST_WAL_BYTES = 4 * WAL_BYTES;
 const LONGEST_TURN_MS = 8;
 const LONGEST_READ_PAUSE_MS = 256;

@@ -27,7 +27,7 @@ export const LAYOUT = `
   CREATE TABLE changes (n INTEGER PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL, version TEXT);
 `;
 
-/** What a row of the log says. */
+/** Kinds of rows of the log. */
 const ENTRY = 0;
 const LEASE = 1;
 const TAG = 2;
@@ -310,7 +310,7 @@ export class Tables {
     return surplus > 0;
   }
 
-  /** Those that were used longest ago, not after `until`. */
+  /** Drops the tags that were used longest ago, none after `until`. */
   #dropTags(until: number, limit: number): void {
     this.#of("DELETE FROM tags WHERE tag IN (SELECT tag FROM tags WHERE usedAt <= ? ORDER BY usedAt LIMIT ?)").run(
       until,

@@ -3,7 +3,7 @@ import type { DatabaseFile } from "./database-file.ts";
 import { failureOf } from "./driver.ts";
 import type { Tables } from "./tables.ts";
 
-/** What a step does, in one transaction. It may be run more than once: each time before the last was undone. */
+/** The work of a step, in one transaction. It may run more than once: all runs but the last are rolled back. */
 export type Work<T> = (tables: Tables, nowMs: number) => T;
 
 interface Step {
@@ -188,5 +188,5 @@ const LONGEST_PAUSE_MS = 20;
 const LONGEST_STANDSTILL_MS = 2_000;
 /** Less than a cache waits for a call. */
 const PATIENCE_MS = 900;
-/** Of one pause: what is longer is time in which this process did not run. */
+/** Counted of one pause: beyond it this process did not run. */
 const LONGEST_COUNTED_MS = 2 * LONGEST_PAUSE_MS;

@@ -164,7 +164,7 @@ class RedisPresence implements Presence {
     try {
       return await this.#run("gone", GONE, [...new Set(members)], Number);
     } finally {
-      // Reports of before may have been answered meanwhile; without an answer it may be gone all the same.
+      // An earlier report may have been answered meanwhile; without an answer the member may be gone all the same.
       forget();
     }
   }

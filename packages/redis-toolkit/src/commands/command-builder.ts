@@ -331,7 +331,7 @@ export function describeScript<T>(
 
 /** Fields of a hash. */
 export type Fields<T = Readonly<Record<string, Writable>>> = T | ReadonlyMap<string, Writable>;
-/** What fields may be: unlike a record also an `interface`. */
+/** The types of fields: unlike a record also an `interface`. */
 export type WritableIn<T> = { readonly [K in keyof T]: Writable };
 
 const NEVER = '; "never" makes a key without an end';

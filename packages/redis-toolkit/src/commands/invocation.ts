@@ -17,7 +17,7 @@ export function operationOf({ args, operation }: Pick<Invocation<unknown>, "args
   return operation ?? String(args[0] ?? "").toUpperCase();
 }
 
-/** The error for the caller. Of a script that is not its own it shows no line. */
+/** The error for the caller, without the line of a script that is not the caller's. */
 export const errorOf = (invocation: Invocation<unknown>, error: unknown): unknown =>
   replyError(operationOf(invocation), error, {
     isOwnScript: invocation.operation !== undefined,

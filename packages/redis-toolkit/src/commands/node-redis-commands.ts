@@ -76,8 +76,8 @@ export interface CallPlace {
 /**
  * A command of node-redis by its name, such as `zAdd`.
  *
- * @throws {InvalidArgumentError} for a name that node-redis does not have, for commands that need a connection of their
- *   own, for those that a tenant may not use, and for arguments that cannot be sent.
+ * @throws {InvalidArgumentError} for a name that node-redis does not have, for commands that need a separate
+ *   connection, for those that a tenant may not use, and for arguments that cannot be sent.
  */
 export function invocationOf(
   { commands, Parser, metadata }: CommandTable,

@@ -7,7 +7,7 @@ const REPORT_EVERY_MS = 1_000;
 /** Handlers may wait for what a later stage ends. */
 const STAGES: readonly StopStage[] = ["workers", "listeners", "waits"];
 
-/** What the modules of all views of one connection share: how they are stopped, and where trouble is reported. */
+/** Shared by the modules of all views of one connection: how they are stopped, and where trouble is reported. */
 export class SharedModule {
   readonly clock: Clock;
   readonly counts: { -readonly [name in keyof ModuleCounts]: number } = noCounts();

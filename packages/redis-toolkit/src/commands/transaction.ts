@@ -182,7 +182,7 @@ function resultOf(invocation: Invocation<unknown>, reply: unknown, areNumbersTex
 
 /**
  * All replies of a transaction come in one form: where one command asks for bytes, as bytes, and where one counts, with
- * whole numbers as text. Other text that is no Buffer is of status replies, which are words.
+ * whole numbers as text. Any other text outside a Buffer is a status reply, which is a word.
  */
 function inForm(reply: unknown, form: { readonly isText: boolean; readonly areNumbersText: boolean }): unknown {
   if (Buffer.isBuffer(reply)) return form.isText ? reply.toString() : reply;

@@ -24,7 +24,7 @@ export type {
 };
 
 export interface HealthOptions {
-  /** Bound on each probe, whatever Redis does. @default '500ms' */
+  /** Upper bound on each probe. @default '500ms' */
   readonly deadline?: Duration | undefined;
 }
 

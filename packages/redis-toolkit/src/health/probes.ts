@@ -5,7 +5,7 @@ export type HealthStatus = "ready" | "degraded" | "unready";
 
 export interface Check {
   readonly isPassed: boolean;
-  /** What was found, without keys, values, addresses and passwords. */
+  /** The finding, without keys, values, addresses and passwords. */
   readonly found: string;
 }
 

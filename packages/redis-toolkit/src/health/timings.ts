@@ -16,7 +16,7 @@ export interface SlowCommand {
 export interface LatencyReport {
   /** Milliseconds of round trips from here, to the primary with the highest median. */
   readonly roundTripMs: Readonly<Record<"min" | "p50" | "p95" | "p99" | "max", number>>;
-  /** What `LATENCY LATEST` names, of all primaries; empty unless `latency-monitor-threshold` is set. */
+  /** The events of `LATENCY LATEST` on all primaries; empty unless `latency-monitor-threshold` is set. */
   readonly events: readonly {
     readonly address: string;
     readonly name: string;

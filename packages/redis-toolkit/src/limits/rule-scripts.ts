@@ -181,7 +181,7 @@ debt@ = math.max(debt@ - units * window@, 0)${WRITE_BUCKET}`,
   wait: "wait@ = math.ceil((debt@ + (wanted - burst@) * window@) / limit@)",
 };
 
-/** A sorted set of slots by the instant at which each ends by itself. Slots belong to calls that were allowed. */
+/** A sorted set of slots, by the instant at which each expires. Slots belong to calls that were allowed. */
 const CONCURRENCY: LuaOfRule = {
   numbers: ["limit", "hold"],
   helper: `

@@ -22,7 +22,7 @@ export interface Claim {
 /** Where the keys of locks lie. */
 export interface LockPlace {
   readonly prefix: string;
-  /** Of exclusive locks, where other programs know them by this key. */
+  /** The key by which other programs know an exclusive lock. */
   readonly key?: ((name: string) => string) | undefined;
   readonly space: KeySpace;
 }

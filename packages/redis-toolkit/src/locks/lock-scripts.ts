@@ -31,7 +31,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
 /**
  * Lifts the fence above the last one of a key. A clock that was set back changes nothing. In lines, not as a function
- * of Lua, which would be made anew in each run.
+ * of Lua, which each run would create again.
  */
 const raised = (key: string): string => `
   local last = tonumber(redis.call('GET', ${key}) or 0)
@@ -149,8 +149,8 @@ return {1, fence}`,
 };
 
 /**
- * KEYS: writer, readers, fence. `ARGV[3]` of an attempt: for how many ms a writer that goes on waiting keeps new
- * readers out, or 0: else readers that follow one another would keep it out for ever.
+ * KEYS: writer, readers, fence. `ARGV[3]` of an attempt: for how many ms a writer that keeps waiting holds off
+ * new readers, or 0: otherwise overlapping readers would starve it.
  */
 export const WRITE: LockScripts = {
   acquire: `

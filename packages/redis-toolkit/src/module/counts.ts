@@ -1,4 +1,4 @@
-/** What happened in the modules of all views of one connection, since it was made. */
+/** Counts of all modules of all views of one connection, since it was made. */
 export interface ModuleCounts {
   readonly locksAcquired: number;
   /** Acquisitions that gave up: others held the lock. */

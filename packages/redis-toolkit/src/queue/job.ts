@@ -55,7 +55,7 @@ export interface JobError {
   readonly stack?: string;
 }
 
-/** The record of a job, which the scripts read and write. What a handler gives lies next to the payload. */
+/** The record of a job, which the scripts read and write. The result of a handler lies next to the payload. */
 export interface JobRecord {
   readonly attempt: number;
   readonly attempts: number;

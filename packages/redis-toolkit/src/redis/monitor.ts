@@ -30,7 +30,7 @@ export class Monitor {
   /** How often Redis was lost. */
   losses = 0;
   #isReported = false;
-  /** Of the last look, where it failed. */
+  /** The error of the last check, if it failed. */
   lastError: Error | undefined;
 
   constructor(connection: RedisConnection, settings: MonitorSettings) {

@@ -38,7 +38,7 @@ export interface Changes {
   readonly ifVersion?: number | undefined;
 }
 
-/** What `sessions` needs of a store. */
+/** The part of a store that `sessions` needs. */
 export interface Records extends Pick<
   SessionRecords,
   "create" | "read" | "touch" | "update" | "regenerate" | "remove" | "removeAll" | "list"

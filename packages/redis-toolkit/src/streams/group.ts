@@ -86,7 +86,7 @@ export class ConsumerGroup<T> {
     await this.#place.send((key) => ["XGROUP", "SETID", key, this.name, ...position], { decode: () => undefined });
   }
 
-  /** Entries that the consumer is given, or holds already. Those deleted meanwhile are left out, and acknowledged. */
+  /** Entries that the consumer is given, or holds already. Entries deleted meanwhile are left out, and acknowledged. */
   async read(options: GroupReadOptions): Promise<readonly Entry<T>[]> {
     checkOptions("group.read", options ?? null, ["consumer", "after", "count", "block"]);
     const { consumer, after = ">", count, block } = options;

@@ -24,7 +24,7 @@ export interface CallSettings {
 const REPEAT = { baseMs: 10, factor: 2, maxMs: 500 };
 
 interface Attempt {
-  /** Of the deadline of the call, where it has its own. */
+  /** The rest of the deadline of the call, where it has its own. */
   readonly leftMs: number | undefined;
   readonly isAgain: boolean;
 }

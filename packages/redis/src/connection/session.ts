@@ -282,7 +282,7 @@ class Loss {
   }
 }
 
-/** A user with `nopass` may log in with any, and node-redis logs nobody in without one. */
+/** A user with `nopass` may log in with any, and node-redis does not log in without one. */
 const ANY_PASSWORD = "nopass";
 
 async function passwordOf(given: SessionSettings["password"]): Promise<string | undefined> {

@@ -132,7 +132,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
       const database = await Promise.race([databaseOf(client), failed]);
       const overrides = {
         RESP: this.protocol,
-        // A database in the URL, whose parts are options of their own by now, would win.
+        // A database in the URL, whose parts are separate options by now, would win.
         ...(database === undefined ? undefined : { database, url: undefined }),
         socket: { ...client.options?.socket, reconnectStrategy: false },
         commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },

@@ -10,7 +10,7 @@
 //
 // A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. Parts
 // that may be large are other fields of `data`, such as `<id>/result`, and never decoded here. The record has the token
-// of its last delivery until that is reported, or another one begins: also where it waits because its lease has ended.
+// of its last delivery until that is reported, or another one begins, even while it waits because its lease has ended.
 //
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
@@ -23,7 +23,7 @@
  * - `publish`: a user without the right to publish must not end a script half way
  * - `has`: JSON of Lua reads numbers that it cannot write, such as 1e999
  * - `read`: the record and its text; none for a text that is not a record: other programs may write here, too
- * - `write`: never fails, also where another program has put something into the record meanwhile
+ * - `write`: never fails, even if another program has put something into the record meanwhile
  * - `line`: higher priorities are lower scores; within a priority the order counts
  * - `delay`: a worker has to learn that something is due sooner than it knows
  * - `holder`: the job that a dedup id stands for, if it is unfinished, or the end of the dedup id has not come
