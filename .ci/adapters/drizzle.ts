@@ -1,6 +1,6 @@
 import { startPostgres, type TestPostgres } from "@hotset/test-servers";
 import type { Project } from "../newcomer/project.ts";
-import { outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
+import { LISTEN, outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
 import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
 
 const DRIZZLE = "0.45.4";
@@ -95,8 +95,7 @@ for (const [name, { explicit, all }] of Object.entries({ ours, theirs }))
   });
 `;
 
-const SERVICE = `import { createServer } from "node:http";
-import { and, eq, sql } from "drizzle-orm";
+const SERVICE = `import { and, eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 
@@ -106,32 +105,23 @@ const items = pgTable("adapter_items", { id: integer().primaryKey(), value: text
 // Their guide takes ex for milliseconds.
 const config = { ex: process.env.CACHE === "ours" ? 60 : 60_000 };
 const update = (db, id, value, seconds) =>
-  db.update(items).set({ value }).where(and(eq(items.id, id), sql\`pg_sleep(\${seconds}) is not null\`));
+  db.update(items).set({ value }).where(and(eq(items.id, Number(id)), sql\`pg_sleep(\${seconds}) is not null\`));
 
 const routes = {
   up: () => ({}),
-  page: (id) => db.select().from(items).where(eq(items.id, id)).$withCache({ config }),
+  page: (id) => db.select().from(items).where(eq(items.id, Number(id))).$withCache({ config }),
   write: (id, value) => update(db, id, value, 0),
   slowly: (id, value) => update(db, id, value, 0.5),
   undo: (id, value) =>
     db
       .transaction(async (tx) => {
         await update(tx, id, value, 0);
-        await tx.select().from(items).where(eq(items.id, id)).$withCache({ config });
+        await tx.select().from(items).where(eq(items.id, Number(id))).$withCache({ config });
         tx.rollback();
       })
       .catch(() => ({})),
 };
-createServer(async (request, response) => {
-  const [, name, id, value] = request.url.split("/");
-  try {
-    response.end(JSON.stringify((await routes[name](Number(id), value)) ?? {}));
-  } catch (error) {
-    response.statusCode = 500;
-    response.end(String(error));
-  }
-}).listen(Number(process.env.PORT), "127.0.0.1");
-`;
+${LISTEN}`;
 
 type Rows = readonly { readonly id: number; readonly value: string }[];
 

@@ -14,11 +14,13 @@ import { isNightly, startOwnRedis } from "@hotset/test-servers";
 import { byName, pack, upstream } from "../newcomer/pack.ts";
 import { Project } from "../newcomer/project.ts";
 import { startRegistry } from "../newcomer/registry.ts";
+import { apollo } from "./apollo.ts";
 import { astro } from "./astro.ts";
 import { drizzle } from "./drizzle.ts";
 import { graphql } from "./graphql.ts";
 import { nest } from "./nest.ts";
 import { next } from "./next.ts";
+import { prisma } from "./prisma.ts";
 import { unstorage } from "./unstorage.ts";
 import { read, type Row, type Workshop } from "./workshop.ts";
 
@@ -29,6 +31,8 @@ const ADAPTERS: Readonly<Record<string, (workshop: Workshop) => Promise<readonly
   drizzle,
   graphql,
   next,
+  apollo,
+  prisma,
 };
 
 const top = dirname(dirname(import.meta.dirname));

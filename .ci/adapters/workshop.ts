@@ -141,6 +141,20 @@ export async function serve(
   };
 }
 
+/** The end of a service in JavaScript: answers `/name/…` by `routes[name]`, with the further parts of the path. */
+export const LISTEN = `
+const { createServer } = await import("node:http");
+createServer(async (request, response) => {
+  const [, name, ...rest] = request.url.split("/");
+  try {
+    response.end(JSON.stringify((await routes[name](...rest)) ?? {}));
+  } catch (error) {
+    response.statusCode = 500;
+    response.end(String(error));
+  }
+}).listen(Number(process.env.PORT), "127.0.0.1");
+`;
+
 /** Two processes of one application. */
 export class Pair {
   readonly #a: Server;

@@ -12,7 +12,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
   // Decision 0250 has the six that bundle declarations, decision 0240 drizzle-orm and the types of Next 15,
   // decision 0255 playwright-core and axe-core.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_006 },
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_010 },
   { what: "published packages", count: publishedPackages, limit: 22 },
   // The aim is 42,000. Decision 0250 has the types that programs write.
   {
@@ -22,10 +22,10 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 7_607 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 7_870 },
   // Decision 0240 has the pages of six adapters, decision 0250 the tables of importers,
   // decision 0255 the pages of the inspector, decision 0260 fences of values made outside a loader.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 132_970 },
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 133_970 },
 ];
 
 describe("the weight of the repository", () => {

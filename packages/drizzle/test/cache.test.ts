@@ -67,7 +67,7 @@ it("caches selects with $withCache, and with the strategy all those without $wit
   expect(all.source.selects).toBe(2);
 });
 
-it("C590: a write ends the rows of its tables, joined ones included, and no others", async () => {
+it("C595: a write ends the rows of its tables, joined ones included, and no others", async () => {
   const { db, source, clock } = newDatabase({ strategy: "all" });
   const queries = [
     () => db.select().from(users),
@@ -100,7 +100,7 @@ it("C590: a write ends the rows of its tables, joined ones included, and no othe
   expect(await asked()).toEqual([]);
 });
 
-it("C590: rows that a select read during a write are not those of this process, and end everywhere after settleAfter", async () => {
+it("C595: rows that a select read during a write are not those of this process, and end everywhere after settleAfter", async () => {
   const source = new Source();
   const file = newFile();
   const [here, there] = [newDatabase({ source, file }), newDatabase({ source, file })];
@@ -125,7 +125,7 @@ it("C590: rows that a select read during a write are not those of this process, 
   });
 });
 
-it("C590: settle invalidates without the wait, and nothing is left to do", async () => {
+it("C595: settle invalidates without the wait, and nothing is left to do", async () => {
   const source = new Source();
   const file = newFile();
   const [here, there] = [newDatabase({ source, file, settleAfter: "1h" }), newDatabase({ source, file })];

@@ -46,7 +46,7 @@ afterAll(async () => {
 
 const row = { name: "Ada", photo: Buffer.from([0, 255]), seen: { pages: [1, null] }, at: new Date(1_700_000_000_123) };
 
-it("C590: rows of one process are those of the other, each type equal, and a write in one ends them in both", async () => {
+it("C595: rows of one process are those of the other, each type equal, and a write in one ends them in both", async () => {
   await here.db.insert(users).values({ id: 1, ...row });
   here.clock.advance("2s");
   await vi.waitUntil(async () => (await there.nameOf(1)) === "Ada");
@@ -60,7 +60,7 @@ it("C590: rows of one process are those of the other, each type equal, and a wri
   expect(await there.nameOf(1)).toBe("Bob");
 });
 
-it("C590: rows of a transaction that is rolled back are cached nowhere; those of one that commits reach both", async () => {
+it("C595: rows of a transaction that is rolled back are cached nowhere; those of one that commits reach both", async () => {
   await here.db.insert(users).values({ id: 2, ...row });
   here.clock.advance("2s");
   await vi.waitUntil(async () => (await there.nameOf(2)) === "Ada");

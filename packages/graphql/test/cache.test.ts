@@ -45,7 +45,7 @@ it("a response ends by its entity, by its type, and by no others", async () => {
   expect(await ends({ typename: "Use" })).toBe(false);
 });
 
-it("C591: a list of 1,000 entities is cached, and any one of them ends it", async () => {
+it("C596: a list of 1,000 entities is cached, and any one of them ends it", async () => {
   const file = newFile();
   const [here, there] = [newResponses({ file }), newResponses({ file })];
   const id = (i: number): string => `0b1f7f6e-4a58-4a0b-8a33-${String(i).padStart(12, "0")}`;

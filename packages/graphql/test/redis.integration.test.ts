@@ -21,7 +21,7 @@ afterAll(async () => {
 
 const result = { data: { products: [{ at: new Date(0) }] } };
 
-it("C591: over Redis, a list of 1,000 entities ends in both processes by any of them", async () => {
+it("C596: over Redis, a list of 1,000 entities ends in both processes by any of them", async () => {
   const entities = Array.from({ length: 1_000 }, (_, id) => ({ typename: "Product", id }));
   for (const one of [0, 512, 999]) {
     await here.set("list", result, entities, 60_000);
@@ -32,7 +32,7 @@ it("C591: over Redis, a list of 1,000 entities ends in both processes by any of 
   }
 });
 
-it("C591: a query after a mutation sees no older response, though the mutation waits for nothing", async () => {
+it("C596: a query after a mutation sees no older response, though the mutation waits for nothing", async () => {
   await here.set("q", result, [{ typename: "User", id: 1 }], 60_000);
   expect(await here.get("q")).toEqual(result);
   void here.invalidate([{ typename: "User", id: 1 }]);
