@@ -44,7 +44,14 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
     "@hotset/sqlite",
   ],
   "@hotset/inspector": ["@hotset/core", "@hotset/http", "@hotset/redis-toolkit"],
-  "@hotset/cli": ["@hotset/core", "@hotset/http", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
+  "@hotset/cli": [
+    "@hotset/core",
+    "@hotset/http",
+    "@hotset/inspector",
+    "@hotset/redis",
+    "@hotset/redis-toolkit",
+    "hotset",
+  ],
   "@hotset/test-servers": [],
 };
 

@@ -44,19 +44,9 @@ export const PAGES: readonly PageSpec[] = [
       "Lifetimes, stale windows and timeouts, and the options of single calls. Bounds: [options](../options.md); " +
       "their meaning, with pictures: [freshness](../../guide/freshness.md).",
     names: [
-      "Lifetime",
-      "Policy",
-      "GetOrSetOptions",
-      "GetOrSetManyOptions",
-      "EntryOptions",
-      "LoadOptions",
-      "GetManyOptions",
-      "GetOptions",
-      "ClearOptions",
-      "TouchOptions",
-      "Served",
-      "Duration",
-      "parseDuration",
+      ...["Lifetime", "Policy", "GetOrSetOptions", "GetOrSetManyOptions", "EntryOptions"],
+      ...["LoadOptions", "GetManyOptions", "GetOptions", "ClearOptions", "TouchOptions"],
+      ...["Served", "Duration", "parseDuration"],
     ],
   },
   {

@@ -35,10 +35,7 @@ function seenCache(session: Session, name: string, layout: "full" | "string"): S
   const { arguments: given } = session;
   const backend = backendOf(session, layout);
   const version = given.text("cache-version");
-  // A refusal is the sentence at the end of the run, and not a warning of the process as well.
-  const cache = createCache({ name, logger: SILENT, ...(version === undefined ? undefined : { version }) })
-    .tier(backend)
-    .build();
+  const cache = cacheOver(backend, name, given);
   const path = given.texts("namespace");
   let place: Namespace = cache;
   for (const below of path) place = place.namespace(below);
@@ -52,6 +49,18 @@ function seenCache(session: Session, name: string, layout: "full" | "string"): S
     entryKey: (key) => `${root}${below}::${key}`,
     tagKey: (tag) => `{~${root}}${below}::${tag}`,
   };
+}
+
+/** A cache of a service, likewise. The caller closes it. */
+export const openCache = (session: Session, name: string, layout: "full" | "string"): Cache =>
+  cacheOver(backendOf(session, layout), name, session.arguments);
+
+function cacheOver(backend: RedisBackend, name: string, given: Arguments): Cache {
+  const version = given.text("cache-version");
+  // A refusal is the sentence at the end of the run, and not a warning of the process as well.
+  return createCache({ name, logger: SILENT, ...(version === undefined ? undefined : { version }) })
+    .tier(backend)
+    .build();
 }
 
 /** What keys of its entries begin with, in all namespaces. docs/reference/redis-layout.md, "Keys" */

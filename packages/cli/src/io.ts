@@ -4,6 +4,8 @@ export interface Io {
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** Whether the output is a terminal: colours are for it alone. */
   readonly isTerminal: boolean;
+  /** Whether errors and progress go to a terminal. @default false */
+  readonly isErrorTerminal?: boolean;
   print(text: string): void;
   complain(text: string): void;
   /** Ctrl-C: ends `watch` as it should, and any other command before its time. */

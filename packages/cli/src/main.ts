@@ -11,6 +11,7 @@ export async function main(): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), {
     variables: process.env,
     isTerminal: process.stdout.isTTY,
+    isErrorTerminal: process.stderr.isTTY,
     print: (text) => void process.stdout.write(text),
     complain: (text) => void process.stderr.write(text),
     signal: ctrlC.signal,

@@ -4,12 +4,16 @@ import type { Answer, Command } from "./command.ts";
 import { clear, remove, stale } from "./commands/change.ts";
 import { get } from "./commands/get.ts";
 import { keys } from "./commands/keys.ts";
+import { limits } from "./commands/limits.ts";
 import { locks } from "./commands/locks.ts";
 import { namespaces } from "./commands/namespaces.ts";
 import { purge } from "./commands/purge.ts";
 import { queue } from "./commands/queue.ts";
+import { sessions } from "./commands/sessions.ts";
 import { stats } from "./commands/stats.ts";
 import { tag } from "./commands/tag.ts";
+import { top } from "./commands/top.ts";
+import { ui } from "./commands/ui.ts";
 import { watch } from "./commands/watch.ts";
 import { connect, CONNECTION_OPTIONS } from "./connect.ts";
 import { doctor } from "./doctor/doctor.ts";
@@ -24,6 +28,7 @@ const COMMANDS: readonly Command[] = [
   stats,
   get,
   keys,
+  top,
   namespaces,
   tag,
   remove,
@@ -32,7 +37,10 @@ const COMMANDS: readonly Command[] = [
   purge,
   queue,
   locks,
+  limits,
+  sessions,
   watch,
+  ui,
 ];
 
 const COMMON: Readonly<Record<string, OptionSpec>> = {

@@ -60,7 +60,7 @@ describe("C275: arguments", () => {
     const version = await hotset(["--version"]);
     expect([version.exitCode, version.stdout]).toEqual([0, `${manifest.version}\n`]);
     const overview = await inProcess(["--help"]);
-    expect([overview.exitCode, overview.stdout]).toEqual([0, expect.stringMatching(/^ {2}doctor +looks for/m)]);
+    expect([overview.exitCode, overview.stdout]).toEqual([0, expect.stringMatching(/^ {2}doctor +finds settings/m)]);
     const one = await inProcess(["doctor", "--help"]);
     expect([one.exitCode, one.stdout]).toEqual([0, expect.stringMatching(/--sample <n> /)]);
     expect((await inProcess(["help", "doctor"])).stdout).toBe(one.stdout);

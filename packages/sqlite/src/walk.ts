@@ -18,9 +18,9 @@ export async function* walkFile(
   { prefix, contains = "", signal }: KeyWalk,
 ): AsyncGenerator<WalkedKeys, void> {
   const first = Buffer.from(prefix);
-  const end = Buffer.from(first);
-  // Prefixes end with a colon, so the next one has the next byte.
-  end[end.length - 1]! += 1;
+  // Prefixes end with a colon, so the next one has the next byte. No key is empty, and none has this byte.
+  const end = Buffer.from(prefix === "" ? [0xff] : first);
+  if (prefix !== "") end[end.length - 1]! += 1;
   const total = await read(
     "walk",
     (tables) => tables.rows<{ readonly n: number }>(`SELECT count(*) AS n ${OF_PREFIX}`, first, end)[0]!.n,

@@ -3,6 +3,7 @@ import type { Answer, Command } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { EXIT } from "../io.ts";
 import { sampleOf, type Sample, type SampledKey } from "../keys/sample.ts";
+import { keysOfFile } from "./keys-of-file.ts";
 import { table } from "../output/table.ts";
 import { bytesText, cut, durationText } from "../output/text.ts";
 import { checkWords } from "../places.ts";
@@ -26,6 +27,7 @@ export const keys: Command = {
   options: {
     limit: { value: "<n>", text: `look at so many keys at most; default: ${LIMIT.fallback}` },
     sort: { value: "<by>", text: "key, size (the largest first) or life (the shortest first); default: key" },
+    sqlite: { value: "<file>", text: "entries of this file of sqlite(), and not of Redis; sizes are of their data" },
     all: { text: "list versions, leases and the like as well" },
   },
   check(given) {
@@ -33,45 +35,53 @@ export const keys: Command = {
     given.count("limit", LIMIT);
     orderOf(given);
   },
+  elsewhere(given, io) {
+    if (given.text("sqlite") === undefined) return undefined;
+    return keysOfFile(given, io, given.count("limit", LIMIT)).then((found) => listed(given, found));
+  },
   async run(session) {
     const { arguments: given } = session;
     const [match] = given.words;
     const limit = given.count("limit", LIMIT);
     const sample = await sampleOf(session, { keys: limit, ...(match === undefined ? undefined : { match }) });
-    const listed = sample.keys.filter(({ known }) => given.flag("all") || (known?.part ?? "entry") === "entry");
-    const found = listed.toSorted(orderOf(given));
-    if (sample.keys.length === 0) return noKey(sample);
-    const hidden = sample.keys.length - found.length;
-    const rows = found.map(({ key, type, lifeMs, bytes, known }) => [
-      cut(key, 120),
-      type === "" ? "hidden" : type,
-      durationText(lifeMs),
-      bytesText(bytes),
-      known?.module ?? "other",
-    ]);
-    return {
-      exitCode: EXIT.fine,
-      json: {
-        version: 1,
-        isComplete: sample.isComplete,
-        hidden,
-        keys: found.map(({ key, type, lifeMs, bytes, known }) => ({
-          key,
-          type,
-          // JSON has no infinity: `null` stands for no end, and an absent one is not known.
-          lifeMs: lifeMs === Infinity ? null : lifeMs,
-          bytes,
-          module: known?.module ?? "other",
-        })),
-      },
-      text: [
-        ...(found.length === 0 ? [] : [table(["key", "type", "ends in", "size", "module"], rows)]),
-        ...(hidden === 0 ? [] : [`${hidden} more beside entries: versions, leases; --all lists them`]),
-        ...(sample.isComplete ? [] : ["... and more"]),
-      ].join("\n"),
-    };
+    return listed(given, sample);
   },
 };
+
+function listed(given: Arguments, sample: Pick<Sample, "keys" | "isComplete">): Answer {
+  const entries = sample.keys.filter(({ known }) => given.flag("all") || (known?.part ?? "entry") === "entry");
+  const found = entries.toSorted(orderOf(given));
+  if (sample.keys.length === 0) return noKey(sample);
+  const hidden = sample.keys.length - found.length;
+  const rows = found.map(({ key, type, lifeMs, bytes, known }) => [
+    cut(key, 120),
+    type === "" ? "hidden" : type,
+    durationText(lifeMs),
+    bytesText(bytes),
+    known?.module ?? "other",
+  ]);
+  return {
+    exitCode: EXIT.fine,
+    json: {
+      version: 1,
+      isComplete: sample.isComplete,
+      hidden,
+      keys: found.map(({ key, type, lifeMs, bytes, known }) => ({
+        key,
+        type,
+        // JSON has no infinity: `null` stands for no end, and an absent one is not known.
+        lifeMs: lifeMs === Infinity ? null : lifeMs,
+        bytes,
+        module: known?.module ?? "other",
+      })),
+    },
+    text: [
+      ...(found.length === 0 ? [] : [table(["key", "type", "ends in", "size", "module"], rows)]),
+      ...(hidden === 0 ? [] : [`${hidden} more beside entries: versions, leases; --all lists them`]),
+      ...(sample.isComplete ? [] : ["... and more"]),
+    ].join("\n"),
+  };
+}
 
 /** @throws {UsageError} for an order that there is not. */
 function orderOf(given: Arguments): (one: SampledKey, other: SampledKey) => number {
@@ -81,7 +91,7 @@ function orderOf(given: Arguments): (one: SampledKey, other: SampledKey) => numb
 }
 
 /** Without a key no limit was met: a sample that is not complete had too little time, and the key may be there. */
-const noKey = ({ isComplete }: Sample): Answer => ({
+const noKey = ({ isComplete }: Pick<Sample, "isComplete">): Answer => ({
   exitCode: isComplete ? EXIT.findings : EXIT.unreachable,
   json: { version: 1, isComplete, keys: [] },
   text: isComplete ? "no such key" : "no such key among those that there was time for; --timeout gives more",

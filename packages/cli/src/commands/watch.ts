@@ -1,17 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseDuration } from "@hotset/core";
 import { queue as queueOver, type QueueEvent } from "@hotset/redis-toolkit/queue";
-import { hashSlot, type RedisConnection, type Subscriber } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { cut, jsonText, safe } from "../output/text.ts";
+import { monitored } from "../keys/monitored.ts";
 import { TENANT_OPTION, viewOf } from "../places.ts";
+import { keysOfPrimaries } from "../primaries.ts";
 
 const WATCHED = ["keys", "changes", "queue"] as const;
 type Watched = (typeof WATCHED)[number];
 const LIMIT = { fallback: 1_000, max: 1_000_000 };
 const LONGEST_MS = 86_400_000;
+const LONGEST_MONITOR_MS = 600_000;
 
 /** One line. Without values: `detail` of a job is shown on request alone. */
 interface Event {
@@ -27,7 +30,7 @@ export const watch: Command = {
   words: "keys [pattern] | changes | queue <name>",
   about: [
     "keys: keyspace notifications. The server sends them if notify-keyspace-events is set, to KEA for example. " +
-      "This command does not set it.",
+      "This command does not set it. --monitor needs no setting: it shows each command that changes or reads a key.",
     'changes: entries and tags that caches with coherence("pubsub") announce. Caches with the default, tracking, ' +
       "announce nothing: watch their keys.",
     "queue: what happens to jobs.",
@@ -39,6 +42,7 @@ export const watch: Command = {
     limit: { value: "<n>", text: `end after so many lines; default: ${LIMIT.fallback}` },
     for: { value: "<duration>", text: "end after this time; default: a day" },
     value: { text: "show progress and results of jobs, too" },
+    monitor: { text: "keys: by MONITOR, which halves the throughput of the server while it runs" },
   },
   check(given) {
     watchedOf(given);
@@ -66,9 +70,11 @@ export const watch: Command = {
   },
 };
 
-function watchedOf({ words }: Arguments): Watched {
+function watchedOf(given: Arguments): Watched {
+  const { words } = given;
   const [first, second, more] = words;
   const watched = WATCHED.find((one) => one === first);
+  if (given.flag("monitor") && watched !== "keys") throw new UsageError("--monitor is for watch keys");
   if (watched === undefined)
     throw new UsageError(
       "watch one of " +
@@ -82,14 +88,16 @@ function watchedOf({ words }: Arguments): Watched {
 
 function durationOf(given: Arguments): number {
   const text = given.text("for");
-  if (text === undefined) return LONGEST_MS;
+  const longestMs = given.flag("monitor") ? LONGEST_MONITOR_MS : LONGEST_MS;
+  if (text === undefined) return longestMs;
   try {
     const ms = parseDuration(text);
-    if (ms >= 1 && ms <= LONGEST_MS) return Math.ceil(ms);
+    if (ms >= 1 && ms <= longestMs) return Math.ceil(ms);
   } catch {
     // The sentence below says what is accepted.
   }
-  throw new UsageError(`--for must be from 1 ms to 1 day, such as 30s, got ${shown(text)}`);
+  const longest = given.flag("monitor") ? "10 min with --monitor" : "1 day";
+  throw new UsageError(`--for must be from 1 ms to ${longest}, such as 30s, got ${shown(text)}`);
 }
 
 const lineOf = ({ event, name = "", detail }: Event): string => {
@@ -115,10 +123,11 @@ function start(session: Session, watched: Watched, print: Print): Promise<Stop> 
 /** `__keyspace@0__:<key>`, with the name of the event as the message. Each node reports its own keys. */
 async function watchKeys(session: Session, print: Print): Promise<Stop> {
   const { arguments: given, connection, io } = session;
+  if (given.flag("monitor")) return watchCommands(session, print);
   for (const address of await silentPrimaries(session))
     io.complain(
       `hotset: ${address} sends no notices of keys: its keys will not be shown; ` +
-        "CONFIG SET notify-keyspace-events KEA turns them on\n",
+        "CONFIG SET notify-keyspace-events KEA turns them on, and --monitor does without\n",
     );
   const pattern = `__keyspace@*__:${given.words[1] ?? "*"}`;
   return onEveryPrimary(connection, print, (subscriber) =>
@@ -127,6 +136,25 @@ async function watchKeys(session: Session, print: Print): Promise<Stop> {
       print({ event: message.toString(), name: text.slice(text.indexOf(":") + 1) });
     }),
   );
+}
+
+/** The commands of scripts are shown one by one, and not the script. */
+async function watchCommands(session: Session, print: Print): Promise<Stop> {
+  const ended = new AbortController();
+  const pattern = session.arguments.words[1];
+  const running = monitored(
+    session,
+    { pattern, signal: ended.signal, duration: "10m" },
+    ({ command, keys, isScript }) => {
+      if (!isScript) for (const name of keys) print({ event: command, name });
+    },
+  );
+  // Its end is reported by the command.
+  running.catch(() => undefined);
+  return () => {
+    ended.abort();
+    return running.catch(() => undefined);
+  };
 }
 
 /** Addresses of servers whose settings send none. A server that does not show its settings may send them. */
@@ -203,19 +231,4 @@ async function onEveryPrimary(
     throw error;
   }
   return stop;
-}
-
-/** In a cluster a key of each primary, by which it is reached. */
-async function keysOfPrimaries(connection: RedisConnection): Promise<readonly (string | undefined)[]> {
-  if (!connection.isCluster) return [undefined];
-  const ranges = (await connection.call(["CLUSTER", "SLOTS"], { isReadOnly: true })) as readonly (readonly [
-    first: number,
-    last: number,
-    primary: readonly [host: Buffer, port: number],
-  ])[];
-  const slots = new Map(ranges.map(([first, , [host, port]]) => [`${String(host)}:${port}`, first]));
-  const wanted = new Set(slots.values());
-  const keys: string[] = [];
-  for (let i = 0; wanted.size > 0; i += 1) if (wanted.delete(hashSlot(`watch:${i}`))) keys.push(`watch:${i}`);
-  return keys;
 }

@@ -1,5 +1,6 @@
 import type { PrimaryConnection } from "@hotset/redis/connection";
 import type { Session } from "../command.ts";
+import { Progress } from "../output/progress.ts";
 import { knownKey, type KnownKey, type Module } from "./key-table.ts";
 
 /** One key that was looked at. */
@@ -23,6 +24,8 @@ export interface SampleBounds {
   readonly timeoutMs: number;
   /** A glob. @default every key */
   readonly match?: string;
+  /** Called with about how many keys were looked at since it was called last, those that do not match included. */
+  readonly onPage?: (keys: number) => void;
 }
 
 export interface Sample {
@@ -52,6 +55,7 @@ export async function sampleKeys(primary: PrimaryConnection, bounds: SampleBound
     });
     const [next, names] = reply as readonly [Buffer, readonly Buffer[]];
     cursor = String(next);
+    bounds.onPage?.(PAGE);
     const page = names.slice(0, Math.max(0, bounds.keys - found.size));
     for (const [i, one] of (await described(primary, page, deadlineMs)).entries()) {
       if (one === undefined) continue;
@@ -100,13 +104,27 @@ const together = (samples: readonly Sample[]): Sample => ({
 
 /** A sample of all primaries, bounded as the session is. @throws the error of `SCAN` */
 export async function sampleOf(
-  { connection, timeoutMs }: Session,
+  { connection, timeoutMs, io }: Session,
   asked: { readonly keys: number; readonly match?: string },
 ): Promise<Sample> {
   const primaries = await connection.each((primary) => Promise.resolve(primary));
   const keys = Math.ceil(asked.keys / Math.max(1, primaries.length));
-  const bounds = { ...asked, keys, forMs: 3 * timeoutMs, timeoutMs };
-  return together(await Promise.all(primaries.map((primary) => sampleKeys(primary, bounds))));
+  const progress = new Progress(io, io.isErrorTerminal === true ? await sizeOf(primaries, timeoutMs) : undefined);
+  const bounds = { ...asked, keys, forMs: 3 * timeoutMs, timeoutMs, onPage: (count: number) => progress.add(count) };
+  try {
+    return together(await Promise.all(primaries.map((primary) => sampleKeys(primary, bounds))));
+  } finally {
+    progress.end();
+  }
+}
+
+/** `undefined` where this user may not ask. */
+async function sizeOf(primaries: readonly PrimaryConnection[], deadlineMs: number): Promise<number | undefined> {
+  const ask = (primary: PrimaryConnection): Promise<unknown> =>
+    primary.call(["DBSIZE"], { isReadOnly: true, deadlineMs });
+  const sizes = await Promise.all(primaries.map((primary) => ask(primary).catch(() => NaN)));
+  const sum = sizes.reduce((total: number, size) => total + Number(size), 0);
+  return Number.isNaN(sum) ? undefined : sum;
 }
 
 /** Keys by what they belong to. */
