@@ -110,6 +110,12 @@ export async function made(id, tags = ["t-" + id]) {
 }
 `;
 
+/** A white dot: a file of `public`. */
+export const DOT = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII=",
+  "base64",
+);
+
 /** `MADE` of each file is `lib/made.js`. */
 const linked = (files: Files): Files =>
   Object.fromEntries(
@@ -132,7 +138,7 @@ export const ISR: Files = linked({
   "app/tagged/[id]/route.js": route(
     'await made(id, Array.from({ length: 111 }, (_, i) => i + "-" + id + "-" + "x".repeat(80)))',
   ),
-  "app/short/[id]/route.js": route("{ ...(await made(id)) }", "export const revalidate = 2;"),
+  "app/short/[id]/route.js": route("{ ...(await made(id)) }", "export const revalidate = 6;"),
   "app/html/[id]/page.js": htmlPage(
     "await made(id)",
     "export const revalidate = 3600;\nexport const generateStaticParams = () => [];",
@@ -180,7 +186,7 @@ export async function remote(id) {
 }
 export async function short(id) {
   "use cache";
-  live(2);
+  live(6);
   return fresh(id);
 }
 export async function big(id) {

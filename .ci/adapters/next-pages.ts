@@ -100,7 +100,7 @@ export async function revalidate({ pair }: Running, query: string, by: "a" | "b"
 export const STORED_MS = 1_000;
 
 /** The answer of A, which B has, too, once it is stored: `use cache` stores behind the answer. */
-export async function stored({ pair }: Running, path: string): Promise<Made> {
+export async function stored({ pair }: Pick<Running, "pair">, path: string): Promise<Made> {
   const made = await pair.a<Made>(path);
   await sleep(STORED_MS);
   same(await pair.b(path), made);
@@ -129,8 +129,10 @@ export async function isOldOnce(running: Running, path: string, query: string): 
 }
 
 /** Warnings of hotset have its name. */
-export function hasCleanLogs({ a, b }: Running): void {
-  const lines = (a.output() + b.output()).split("\n").filter((line) => !line.includes("HotsetWarning"));
+export function hasCleanLogs(servers: readonly Server[]): void {
+  const lines = servers
+    .flatMap((server) => server.output().split("\n"))
+    .filter((line) => !line.includes("HotsetWarning"));
   const bad = lines.find((line) => /\berror\b|unhandled|exception/i.test(line));
   if (bad !== undefined) throw new Error(bad);
 }

@@ -1,7 +1,10 @@
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import type { Project } from "../newcomer/project.ts";
-import { CONFIGS, ISR, USE_CACHE, type Files, type Handler } from "./next-app.ts";
+import { CONFIGS, DOT, ISR, USE_CACHE, type Files, type Handler } from "./next-app.ts";
+import { deployments, NEXT, SECOND } from "./next-deployments.ts";
 import { Origin, type Running } from "./next-pages.ts";
 import { isr15Scenarios, isrScenarios, useCacheScenarios } from "./next-scenarios.ts";
 import { Pair, serve } from "./workshop.ts";
@@ -16,18 +19,22 @@ const VERSIONS = {
   16: { next: "16.4.6", fortedigital: "3.3.0", turbo: TURBO },
   15: { next: "15.5.29", fortedigital: "2.5.3", turbo: TURBO },
 };
-const NEXT = "node_modules/next/dist/bin/next";
 
 /** An application of each version in two processes, with our handlers and with those that people use today. */
 export async function next(workshop: Workshop): Promise<readonly Row[]> {
   await using origin = await Origin.start();
   const rows: Row[] = [];
+  let deployed = "";
   for (const each of APPLICATIONS) {
     const { what, major, theirs } = each;
     const app = await application(workshop, each);
     const results: string[] = [];
     for (const handler of ["hotset", ...theirs] as const) results.push(await run(workshop, origin, app, handler, each));
     const [ours, ...today] = results;
+    if (what === "`use cache`") {
+      await build(app, SECOND);
+      deployed = await deployments(workshop, origin, app);
+    }
     rows.push({
       adapter: rows.length === 0 ? "`@hotset/next`" : "",
       suite: `${what} of Next ${VERSIONS[major].next}, two processes`,
@@ -35,7 +42,8 @@ export async function next(workshop: Workshop): Promise<readonly Row[]> {
       today: theirs.map((handler, i) => `\`${PACKAGES[handler]}\` ${VERSIONS[major][handler]}: ${today[i]}`).join("; "),
     });
   }
-  return rows;
+  const suite = `two builds of Next ${VERSIONS[16].next} side by side; standalone; images; memory; \`next dev\``;
+  return [...rows, { adapter: "", suite, ours: deployed, today: "not run" }];
 }
 
 interface Application {
@@ -71,6 +79,8 @@ async function application({ project }: Workshop, { major, files, config }: Appl
     },
   });
   for (const [name, text] of Object.entries({ ...files, "next.config.mjs": config })) made.write(name, text);
+  mkdirSync(join(made.folder, "public"), { recursive: true });
+  writeFileSync(join(made.folder, "public/dot.png"), DOT);
   await build(made);
   return made;
 }

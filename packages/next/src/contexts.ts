@@ -16,7 +16,7 @@ export interface NextPageLifetime {
   readonly expire?: number | undefined;
 }
 
-/** Of a read: a page or an image, or a `fetch`, which names its tags. */
+/** To read: a page or an image, or a `fetch`, which names its tags. */
 export interface NextReadContext {
   readonly kind: string;
   readonly isFallback?: boolean | undefined;
@@ -26,7 +26,7 @@ export interface NextReadContext {
   readonly softTags?: readonly string[] | undefined;
 }
 
-/** Of a write: a page or an image with its lifetime, or a `fetch` with its tags. */
+/** To write: a page or an image with its lifetime, or a `fetch` with its tags. */
 export interface NextWriteContext {
   readonly fetchCache?: boolean | undefined;
   readonly tags?: readonly string[] | undefined;

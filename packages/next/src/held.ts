@@ -1,12 +1,12 @@
 import { createCache, memory, type Cache } from "hotset";
-import { Fence } from "./fence.ts";
+import { Fences } from "./fences.ts";
 import { Tags } from "./tags.ts";
 
 /** The state that both handlers share. */
 export interface Held {
   readonly cache: Cache;
   readonly tags: Tags;
-  readonly fence: Fence;
+  readonly fences: Fences;
   /** Keys of pages that this process has asked for, until there are too many. */
   readonly asked: Set<string>;
 }
@@ -23,5 +23,5 @@ export function open(build: () => Cache): Held {
   // Several processes build, and none of them needs what another has: no connection is opened.
   const isBuild = process.env["NEXT_PHASE"] === "phase-production-build";
   const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
-  return { cache, tags: new Tags(cache), fence: new Fence(cache), asked: new Set() };
+  return { cache, tags: new Tags(cache), fences: new Fences(cache), asked: new Set() };
 }

@@ -125,7 +125,7 @@ async function findBuilt(
   return found;
 }
 
-async function store({ fence }: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
+async function store({ fences }: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
   const { lastModified, value } = found;
   const { cacheControl, fetchCache } = context;
   const tags = fetchCache === true ? (context.tags ?? tagsOf(value)) : tagsOf(value);
@@ -139,7 +139,7 @@ async function store({ fence }: Held, name: string, found: NextPage, context: Ne
     freshMs: life.ttl,
     ...(cacheControl && { cacheControl }),
   };
-  await fence.store(name, stored, { ...life, tags: tags.map(shortTag) });
+  await fences.store(name, stored, { ...life, tags: tags.map(shortTag) });
 }
 
 function tagsOf(value: IncrementalCacheValue | null): readonly string[] {

@@ -24,7 +24,7 @@ export interface Found<T> {
 
 /** The value, if it may be served. If it must be computed, the fence begins. */
 export async function lookUp<T extends Kept>(
-  { cache, tags, fence }: Held,
+  { cache, tags, fences }: Held,
   key: string,
   { tags: ofReader, isUsable }: LookUp<T>,
 ): Promise<Found<T> | undefined> {
@@ -39,7 +39,7 @@ export async function lookUp<T extends Kept>(
         ofReader.filter((tag) => !entry.tags.includes(tag)),
         entry.at,
       );
-  if (isStale || judged !== "fresh") await fence.begin(key, entry !== undefined);
+  if (isStale || judged !== "fresh") await fences.begin(key);
   if (isGone || judged === "gone") return undefined;
   return { entry, isMarked: judged === "stale" || (isStale && Date.now() < entry.at + entry.freshMs) };
 }

@@ -104,5 +104,5 @@ async function store(held: () => Held, key: string, pendingEntry: Promise<UseCac
   if (expire <= 0) return;
   const life = lifetimes(revalidate, expire);
   const stored: StoredEntry = { at: timestamp, freshMs: life.ttl, tags, stale, expire, revalidate, bytes };
-  await held().fence.store(key, stored, { ...life, tags: tags.map(shortTag) });
+  await held().fences.store(key, stored, { ...life, tags: tags.map(shortTag) });
 }

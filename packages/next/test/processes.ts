@@ -55,9 +55,8 @@ export function newFolder(): string {
   return folders.at(-1)!;
 }
 
-export function closeAll(): void {
+export async function closeAll(): Promise<void> {
   vi.useRealTimers();
-  // A fence may be open, which close would wait for.
-  for (const cache of caches.splice(0)) void cache.close();
+  await Promise.all(caches.splice(0).map((cache) => cache.close()));
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 }

@@ -7,8 +7,8 @@ import { incrementalHandler } from "../src/incremental-handler.ts";
 
 const prefix = randomPrefix();
 const caches: Cache[] = [];
-afterAll(() => {
-  for (const cache of caches) void cache.close();
+afterAll(async () => {
+  await Promise.all(caches.map((cache) => cache.close()));
 });
 
 function newProcess() {
