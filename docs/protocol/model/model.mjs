@@ -542,7 +542,12 @@ export function make(cfg, R) {
   const pendingSet = (p, v, isKept) => {
     p.pd[0] = mx(p.pd[0], v);
     p.pd[1] = 0;
-    if (R.fenceAfter) for (const g of p.F) if (g.fx === undefined) Object.assign(g, { ok: 0, lf: 1 });
+    if (R.fenceAfter)
+      for (const g of p.F) {
+        unjoin(p, g);
+        if (g.fx === undefined) Object.assign(g, { ok: 0, lf: 1 });
+      }
+    if (R.fenceOwn) for (const k of p.K) k.ok = 0;
     p.L = isKept ? [v, 0, 0, 0, 0] : null;
     bumpOwn(p, v, 0);
   };
@@ -777,7 +782,6 @@ export function make(cfg, R) {
           G(`set of v${k.v} with the fence`, (t, q, each) => {
             q.K.splice(ki, 1);
             if (!each.ok || !each.sn) return;
-            fenceKey(q, 1);
             if (q.lk === "D") return pendingSet(q, each.v, 1);
             q.F.push({ ...newFlight(t, q, "Q", [0, 0], 1), jo: 0, fx: each.sn, v: each.v, cn: each.cn });
           });
@@ -863,7 +867,7 @@ export function make(cfg, R) {
                       : ` -> granted, loader reads DB v${s.db}`),
                 (t, q, g) => {
                   g.wk = 0;
-                  if (g.fx !== undefined) return takeOver(t, q, g);
+                  if (g.fx !== undefined) return acquireBehind(t, q, g);
                   // SET NX is no read for Redis. Only what it refuses is asked by the script, which reads.
                   const isPlain = !g.fo && !g.rd && !q.sc && !g.by;
                   if (R.acqReads && !isPlain) reg(q, "k");
@@ -1596,18 +1600,19 @@ export function make(cfg, R) {
       t.nl = 0;
     }
   };
-  /** The lease of a set with a fence, from any holder, over the version of the fence. */
-  const takeOver = (t, q, g) => {
+  /** The lease of a set with a fence, over the version of the fence. */
+  const acquireBehind = (t, q, g) => {
     reg(q, "k");
-    g.tok = t.nt++;
     g.sn = t.e ? t.e[4] : 0;
+    const isSame = g.sn === (g.fx === "none" ? 0 : g.fx);
+    if (R.fenceCompares && (held(t) || (t.e && !isSame))) return drop(q, g);
+    g.tok = t.nt++;
     t.l = t.e ? g.tok : 0;
     sig(t, "l");
     if (!t.e) {
       t.h = g.tok;
       sig(t, "k");
     }
-    const isSame = g.sn === (g.fx === "none" ? 0 : g.fx);
     g.st = R.fenceCompares && !isSame ? "f" : LATE && R.fenceTags ? "U" : "S";
     if (g.st === "S" && TAG) g.tv = t.tg;
     t.nl = 0;

@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { json, systemClock, type Cache } from "@hotset/core";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { Random, randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { createTestCache } from "@hotset/testing";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 
@@ -79,4 +80,39 @@ it("C591: a mark ends by itself, and the layout of other programs has none", asy
   const cache = createTestCache({ clock: systemClock, backend: plain, localTtl: "1m" });
   await expect(cache.fence("k")).rejects.toThrow("no room for tags");
   await cache.close();
+});
+
+it.each(LAYOUTS)("C591: whatever is called between a fence and its set, nothing older is left: %s", async (_, of) => {
+  const random = new Random(20_261_127);
+  const pause = (): Promise<void> => sleep(random.below(20));
+  const caches = await open(of);
+  const kinds = ["delete", "markStale", "invalidateTags", "markTagsStale", "clear", "load"] as const;
+  for (let round = 0; round < 40; round += 1) {
+    const [key, tag] = [`k${round}`, `t${round}`];
+    // Of the source, and of the last call that has been acknowledged.
+    let [version, ended] = [0, 0];
+    const compute = async (cache: Cache): Promise<unknown> => {
+      const since = await cache.fence(key);
+      const value = version;
+      await pause();
+      return cache.set(key, value, { since, tags: [tag] });
+    };
+    const change = async (cache: Cache): Promise<void> => {
+      const own = (version += 1);
+      const kind = random.one(kinds);
+      if (kind === "load") await cache.getOrSet(key, () => version, { tags: [tag], forceRefresh: true });
+      else if (kind === "clear") await cache.clear();
+      else await (kind === "delete" || kind === "markStale" ? cache[kind](key) : cache[kind](tag));
+      ended = Math.max(ended, own);
+    };
+    const calls = Array.from({ length: 10 }, async (_call, i) => {
+      await pause();
+      await (i < 4 ? change : compute)(random.one(caches));
+    });
+    await Promise.all(calls);
+    for (const cache of caches)
+      expect(await cache.getOrSet(key, () => Infinity, { current: true }), `round ${round}`).toBeGreaterThanOrEqual(
+        ended,
+      );
+  }
 });

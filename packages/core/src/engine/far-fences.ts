@@ -10,7 +10,6 @@ import type { EntryLeases, LeaseAnswer, StoreStatus } from "../tiers/entry-tier.
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Copies, Reporting } from "./context.ts";
 import { FENCE_MS } from "./fences.ts";
-import { TAKE_OVER } from "./lease.ts";
 import { NO_LABELS, NO_LIMITS } from "./store.ts";
 
 /** A fence of what others change. */
@@ -73,10 +72,8 @@ export class FarFences {
     if (leases === undefined)
       return { status: await promised((ends: Ends<StoreStatus>) => remote.writeTo(key, write, ends)), versions };
     const token = entry.version!;
-    let answer = await this.#acquire(leases, key, token, version);
-    // A set ends the lease of a load, but not of one that began after a change.
-    if (answer.kind === "held" && version !== "" && (await leases.confirm(key)) === version)
-      answer = await this.#acquire(leases, key, token, TAKE_OVER);
+    // A load that runs has read its source later.
+    const answer = await this.#acquire(leases, key, token, version);
     if (answer.kind !== "granted") return OVERTAKEN;
     const { seen } = answer;
     let isHeld = true;

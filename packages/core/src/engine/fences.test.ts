@@ -151,10 +151,12 @@ describe("C591: a fence, and a backend", () => {
     expect([await a.get("k"), await b.get("k")]).toEqual(["theirs", "theirs"]);
   });
 
-  it("where another process loads the key: refused, and the load is stored", async () => {
-    const { a, b } = open("memory over backend");
+  it.each(["a", "b"] as const)("where %s loads the key: refused, and the load is stored", async (by) => {
+    const caches = open("memory over backend");
+    const { a } = caches;
+    await a.set("k", "old");
     const loading = gate<string>();
-    const loaded = b.getOrSet("k", () => loading.pass());
+    const loaded = caches[by].getOrSet("k", () => loading.pass(), { forceRefresh: true });
     await loading.arrived();
     const since = await a.fence("k");
     expect(await a.set("k", "computed", { since })).toEqual({ status: "refused" });

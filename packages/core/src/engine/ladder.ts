@@ -23,7 +23,7 @@ import { type Callers, suitsAll } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
 import { fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
-import { type NewLease, POLL_MS, pollAfter, TAKE_OVER } from "./lease.ts";
+import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote } from "./reads.ts";
@@ -760,6 +760,8 @@ function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
   return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
 }
 
+/** As `seen`: takes the lease from any holder. */
+const TAKE_OVER = "*";
 const DONE = Promise.resolve();
 
 /** Another process loads for longer than a load may take. */

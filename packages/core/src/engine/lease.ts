@@ -15,9 +15,6 @@ import type { Flight } from "./flight.ts";
  */
 const RENEWED_AFTER = 1 / 4;
 
-/** As the version that was seen: takes the lease from any holder. */
-export const TAKE_OVER = "*";
-
 /** How often a waiting flight reads the backend again if nothing wakes it. */
 export const POLL_MS = 1_000;
 

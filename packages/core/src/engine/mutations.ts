@@ -118,11 +118,11 @@ export class Mutations {
   #queue(remote: RemoteTier, call: SetCall, line: Line): void {
     const { flights, writes } = this.#context;
     const { key } = call;
-    this.#fence(key, "set");
+    // One behind a fence may be refused, and ends nothing then.
+    if (call.standing === undefined) this.#fence(key, "set");
     const guard = new Guard("write");
     flights.add(key.local, guard);
     const waiting = writes.waiting(key.local);
-    // One behind a fence may be refused, and another one would be lost with it.
     if (waiting instanceof SetBatch && call.standing === undefined) {
       flights.remove(waiting.guard);
       waiting.guard = guard;
@@ -193,7 +193,7 @@ export class Mutations {
       // What has overtaken it, and a removal that is pending, stay.
       const answered = ({ status, versions }: BehindFence): void => {
         if (status !== "overtaken") return resolve({ status, versions });
-        this.#acknowledged(key, "set");
+        this.#context.local?.tier.delete(key.local);
         ends.resolve("refused");
       };
       const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
