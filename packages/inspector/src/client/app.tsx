@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Finding, Live, PageName } from "../data/pages.ts";
+import { Paused } from "./ask.ts";
 import { plural } from "./format.ts";
 import { useLive, type Connection } from "./live.ts";
 import { ErrorText } from "./parts/basics.tsx";
@@ -105,7 +106,9 @@ export function App(): JSX.Element {
         {page !== "overview" && (
           <FindingList findings={live.findings?.filter((each) => each.page === page) ?? []} go={go} />
         )}
-        <Page live={live} go={go} chosen={chosen} />
+        <Paused.Provider value={isPaused}>
+          <Page live={live} go={go} chosen={chosen} />
+        </Paused.Provider>
       </main>
     </div>
   );

@@ -1,4 +1,5 @@
-import { useEffect, useState } from "preact/hooks";
+import { createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
 
 /** Asks the server by POST, so that keys are in no URL. @throws {Error} whose message is a sentence for people. */
 export async function ask<T>(name: string, question: object, signal?: AbortSignal): Promise<T> {
@@ -26,10 +27,17 @@ export interface Asked<T> {
   again(): void;
 }
 
-/** The answer to a question; again when the question changes, and every `everyMs`. `undefined` asks nothing. */
+/** Whether the page is paused: then nothing is asked on its own. */
+export const Paused = createContext(false);
+
+/**
+ * The answer to a question; again when the question changes, and every `everyMs` unless the page is paused. `undefined`
+ * asks nothing.
+ */
 export function useAsk<T>(name: string, question: object | undefined, everyMs?: number): Asked<T> {
   const [state, setState] = useState<{ answer?: T; error?: string; isBusy: boolean; of?: string }>({ isBusy: true });
   const [round, setRound] = useState(0);
+  const isPaused = useContext(Paused);
   const body = question === undefined ? undefined : JSON.stringify(question);
   useEffect(() => {
     if (body === undefined) return undefined;
@@ -44,13 +52,13 @@ export function useAsk<T>(name: string, question: object | undefined, everyMs?: 
         if (leaving.signal.aborted) return;
         setState((before) => ({ ...before, error: (error as Error).message, isBusy: false, of: body }));
       }
-      if (everyMs !== undefined && !leaving.signal.aborted) timer = setTimeout(() => void once(), everyMs);
+      if (everyMs !== undefined && !isPaused && !leaving.signal.aborted) timer = setTimeout(() => void once(), everyMs);
     };
     void once();
     return () => {
       leaving.abort();
       clearTimeout(timer);
     };
-  }, [name, body, everyMs, round]);
+  }, [name, body, everyMs, round, isPaused]);
   return { answer: state.answer, error: state.error, isBusy: state.isBusy, again: () => setRound((n) => n + 1) };
 }

@@ -55,6 +55,8 @@ export async function visit(
   { width = 1_280, scheme = "light" }: Look = {},
 ): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: scheme });
+  // Only what hangs is to fail by time.
+  context.setDefaultTimeout(280_000);
   const page = await context.newPage();
   const wrong: string[] = [];
   page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
