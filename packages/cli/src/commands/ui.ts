@@ -1,8 +1,6 @@
 import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { inspector } from "@hotset/inspector";
-import { inspectorListener } from "@hotset/inspector/node";
 import { CACHE_OPTIONS, openCache } from "../caches.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
@@ -33,6 +31,11 @@ export const ui: Command = {
   },
   async run(session) {
     const { arguments: given, io, redis } = session;
+    // Loaded here: no other command needs it.
+    const [{ inspector }, { inspectorListener }] = await Promise.all([
+      import("@hotset/inspector"),
+      import("@hotset/inspector/node"),
+    ]);
     const layouts = await Promise.all(given.words.map((name) => layoutOf(session, name)));
     const caches = given.words.map((name, i) => openCache(session, name, layouts[i]!));
     const inspect = inspector(caches, { toolkit: redis, write: given.flag("write"), path: PATH });
