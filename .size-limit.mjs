@@ -103,7 +103,7 @@ export default [
   },
   adapter("astro", "1.4 kB"),
   adapter("drizzle", "1.5 kB"),
-  adapter("graphql", "0.9 kB"),
+  adapter("graphql", "1.2 kB"),
   adapter("nest", "2 kB"),
   adapter("next", "3.2 kB"),
   adapter("unstorage", "0.7 kB"),

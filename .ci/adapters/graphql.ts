@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Project } from "../newcomer/project.ts";
 import { LISTEN, outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
 import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
@@ -135,11 +136,19 @@ const item = (id) => ({ id, from: process.env.FROM, runs: (runs += 1) });
 const schema = createSchema({
   typeDefs: \`
     type Item { id: ID! from: String! runs: Int! }
-    type Query { item(id: ID!): Item! items(count: Int!): [Item!]! }
+    type Query { item(id: ID!): Item! slow(id: ID!): Item! items(count: Int!): [Item!]! }
     type Mutation { change(id: ID!): Item! }
   \`,
   resolvers: {
-    Query: { item: (_, { id }) => item(id), items: (_, { count }) => Array.from({ length: count }, (_, id) => item(id)) },
+    Query: {
+      item: (_, { id }) => item(id),
+      slow: async (_, { id }) => {
+        const found = item(id);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        return found;
+      },
+      items: (_, { count }) => Array.from({ length: count }, (_, id) => item(id)),
+    },
     Mutation: { change: (_, { id }) => item(id) },
   },
 });
@@ -159,6 +168,7 @@ const ask = async (query) => {
 const routes = {
   up: () => ({}),
   page: (id) => ask(\`{ item(id: "\${id}") { id from runs } }\`),
+  slow: (id) => ask(\`{ slow(id: "\${id}") { id from runs } }\`),
   list: (count) => ask(\`{ items(count: \${count}) { id from runs } }\`),
   change: (id) => ask(\`mutation { change(id: "\${id}") { id } }\`),
   type: async () => (await cache.invalidate([{ typename: "Item" }])) ?? {},
@@ -190,6 +200,12 @@ async function run({ redis, count }: Workshop, made: Project, cache: "ours" | "t
       const old = await pair.b("list/1000");
       await pair.a("change/1000");
       same(await pair.b("list/1000"), old);
+    },
+    "a query on B during a change on A: both are new": async () => {
+      const running = pair.b("slow/1");
+      await sleep(200);
+      await pair.a("change/1");
+      await pair.agree("slow/1", await running);
     },
     ...outages(pair, redis),
   };

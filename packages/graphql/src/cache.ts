@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { checkNames, newId, type Cache, type Duration, type Namespace } from "@hotset/core";
+import { checkNames, ConfigurationError, newId, parseDuration, systemClock } from "@hotset/core";
+import type { Cache, Clock, Duration, Namespace } from "@hotset/core";
 
 /** Options of {@link graphqlCache}. */
 export interface GraphQLCacheOptions {
@@ -10,10 +11,18 @@ export interface GraphQLCacheOptions {
    */
   readonly ttl?: Duration | undefined;
   /**
+   * How long after a change its responses are ended again: a query that ran during the change is stored with older
+   * entities. Longer than your longest query; `0` ends them once.
+   * @default '2s'
+   */
+  readonly settleAfter?: Duration | undefined;
+  /**
    * The namespace of the cache that has the responses. Two schemas over one cache need two names.
    * @default 'graphql'
    */
   readonly name?: string | undefined;
+  /** The clock of `settleAfter`. For tests. @default the clock of the system */
+  readonly clock?: Clock | undefined;
 }
 
 /** An entity, or with its type alone, all of a type. */
@@ -36,20 +45,23 @@ export interface GraphQLCache {
   set(id: string, data: object, entities: Iterable<GraphQLEntity>, ttl: number): Promise<void>;
   /** Ends the responses with any of these, in all processes. */
   invalidate(entities: Iterable<GraphQLEntity>): Promise<void>;
+  /** Ends now what would be ended after `settleAfter`: call it before you close the cache. */
+  settle(): Promise<void>;
 }
 
 /**
  * `cache` as the response cache of GraphQL Yoga and Envelop: responses get its tiers, coherence between processes, and
  * answers while Redis is down. A response may have any number of entities, and ends by each of them. Entities are tags
- * of the cache: `User:42`, and `User` for all users.
+ * of the cache: `User:42`, and `User` for all users. For `settleAfter` after its last change, the process stays alive.
  *
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function graphqlCache(cache: Cache, options: GraphQLCacheOptions = {}): GraphQLCache {
-  checkNames(options, ["ttl", "name"], { place: "graphqlCache" });
-  const { ttl = "1d", name = "graphql" } = options;
+  checkNames(options, ["ttl", "settleAfter", "name", "clock"], { place: "graphqlCache" });
+  const { ttl = "1d", settleAfter = "2s", name = "graphql", clock = systemClock } = options;
   // A response cache knows no stale responses.
-  return new ResponseCache(cache.namespace(name, { ttl, staleWhileRevalidate: 0, staleIfError: 0 }));
+  const entries = cache.namespace(name, { ttl, staleWhileRevalidate: 0, staleIfError: 0 });
+  return new ResponseCache(entries, settleMsOf(settleAfter), clock);
 }
 
 /** A response, and the first of its tags. */
@@ -65,10 +77,16 @@ const TAGS_OF_ENTRY = 40;
 
 class ResponseCache implements GraphQLCache {
   readonly #entries: Namespace;
+  readonly #settleMs: number;
+  readonly #clock: Clock;
+  /** Tags that are to be invalidated again, and what cancels that. */
+  readonly #settling = new Map<readonly string[], () => void>();
   readonly #warned = new Set<string>();
 
-  constructor(entries: Namespace) {
+  constructor(entries: Namespace, settleMs: number, clock: Clock) {
     this.#entries = entries;
+    this.#settleMs = settleMs;
+    this.#clock = clock;
   }
 
   get(id: string): Promise<GraphQLResult | undefined> {
@@ -97,8 +115,33 @@ class ResponseCache implements GraphQLCache {
   }
 
   invalidate(entities: Iterable<GraphQLEntity>): Promise<void> {
+    const tags = Array.from(entities, ({ typename, id }) => tagOf(typename, id));
+    if (this.#settleMs > 0) this.#settleLater(tags);
+    return this.#ended(tags);
+  }
+
+  async settle(): Promise<void> {
+    const tags = [...this.#settling.keys()].flat();
+    for (const cancel of this.#settling.values()) cancel();
+    if (tags.length > 0) await this.#ended(tags);
+  }
+
+  #settleLater(tags: readonly string[]): void {
+    const release = this.#clock.hold?.();
+    const end = (): void => {
+      cancel();
+      release?.();
+      this.#settling.delete(tags);
+    };
+    const cancel = this.#clock.schedule(() => {
+      end();
+      void this.#ended(tags);
+    }, this.#settleMs);
+    this.#settling.set(tags, end);
+  }
+
+  #ended(tags: readonly string[]): Promise<void> {
     return this.#reported("invalidated", async () => {
-      const tags = Array.from(entities, ({ typename, id }) => tagOf(typename, id));
       await this.#entries.invalidateTags(tags);
     });
   }
@@ -141,4 +184,10 @@ function inGroups(tags: readonly string[]): readonly (readonly string[])[] {
 function plain(data: GraphQLResult & { readonly errors?: readonly unknown[] }): GraphQLResult {
   if (data.errors === undefined) return { ...data };
   return { ...data, errors: data.errors.map((error) => JSON.parse(JSON.stringify(error)) as never) };
+}
+
+function settleMsOf(given: Duration): number {
+  const ms = typeof given === "string" ? parseDuration(given) : given;
+  if (ms >= 0 && Number.isFinite(ms)) return ms;
+  throw new ConfigurationError(`graphqlCache: settleAfter must be 0 or a finite duration, got ${String(given)}`);
 }

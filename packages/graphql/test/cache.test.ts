@@ -5,7 +5,7 @@ import { createCache, json, type Cache } from "@hotset/core";
 import { graphqlCache, type GraphQLCacheOptions } from "@hotset/graphql";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
-import { TestClock } from "@hotset/testing";
+import { flush, TestClock } from "@hotset/testing";
 import { afterAll, expect, it, vi } from "vitest";
 
 const open: Cache[] = [];
@@ -21,7 +21,7 @@ function newResponses({ file, ...options }: GraphQLCacheOptions & { readonly fil
     .defaults({ ttl: "1m", staleWhileRevalidate: "1h", staleIfError: "1h" })
     .build();
   open.push(cache);
-  return { responses: graphqlCache(cache, options), cache, clock };
+  return { responses: graphqlCache(cache, { clock, ...options }), cache, clock };
 }
 const newFile = (): string => join(mkdtempSync(join(tmpdir(), "hotset-graphql-")), "cache.db");
 
@@ -61,6 +61,39 @@ it("C596: a list of 1,000 entities is cached, and any one of them ends it", asyn
   await here.responses.set("list", result, entities, 60_000);
   await here.responses.invalidate([{ typename: "Product", id: id(1_000) }]);
   expect(await here.responses.get("list")).toEqual(result);
+});
+
+it("C596: a response that a query stores after a change, from older entities, ends after settleAfter, or by settle", async () => {
+  const { responses, clock } = newResponses();
+  const isThere = async (): Promise<boolean> => (await responses.get("q")) !== undefined;
+  const change = async (): Promise<void> => {
+    await responses.invalidate([user]);
+    clock.advance(100);
+    await responses.set("q", result, [user], 60_000);
+  };
+  await change();
+  clock.advance(1_899);
+  await flush();
+  expect(await isThere()).toBe(true);
+  clock.advance(1);
+  await flush();
+  expect(await isThere()).toBe(false);
+  await change();
+  await responses.settle();
+  expect(await isThere()).toBe(false);
+  await responses.set("q", result, [user], 60_000);
+  clock.advance("2s");
+  await flush();
+  expect(await isThere()).toBe(true);
+});
+
+it("settleAfter: 0 ends responses once", async () => {
+  const { responses, clock } = newResponses({ settleAfter: 0 });
+  await responses.invalidate([user]);
+  await responses.set("q", result, [user], 60_000);
+  clock.advance("2s");
+  await flush();
+  expect(await responses.get("q")).toEqual(result);
 });
 
 it("a shorter list under the same id is not taken for the longer one, nor its parts for others", async () => {
@@ -140,4 +173,5 @@ it("refuses bad options", () => {
   const { cache } = newResponses();
   expect(() => graphqlCache(cache, { tttl: 1 } as never)).toThrow("did you mean ttl");
   expect(() => graphqlCache(cache, { ttl: "1 day" as never })).toThrow("ttl");
+  expect(() => graphqlCache(cache, { settleAfter: -1 })).toThrow("settleAfter must be 0 or a finite duration, got -1");
 });
