@@ -112,6 +112,8 @@ export async function serve(
     cwd: project.folder,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HOST: "127.0.0.1", PORT: `${port}`, ...environment },
     stdio: ["ignore", "pipe", "pipe"],
+    // A group, with the processes that it starts.
+    detached: true,
   });
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -135,7 +137,11 @@ export async function serve(
       return Promise.race([ended, sleep(withinMs, false, { ref: false })]);
     },
     async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
+      try {
+        process.kill(-child.pid!, "SIGKILL");
+      } catch {
+        // It has ended.
+      }
       await ended;
     },
   };

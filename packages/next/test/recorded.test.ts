@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import type { NextReadContext, NextWriteContext, UseCacheEntry } from "@hotset/next";
-import { closeAll, settled, twoProcesses } from "./processes.ts";
+import { closeAll, settled, twoProcesses, type Process } from "./processes.ts";
 
 afterEach(closeAll);
 
@@ -24,8 +24,11 @@ it.each(["15.5.29", "16.4.6"])(
   async (version) => {
     const { a, b, advance } = twoProcesses();
     const stored = new Map<string, unknown>();
+    const readers = new Map<string, Process>();
     for (const [i, { seam, call, key, ...given }] of recorded(version).entries()) {
-      const { isr, useCache } = i % 2 === 0 ? a : b;
+      // The process that read is the one that writes.
+      const { isr, useCache } = (call === "set" ? readers.get(key) : undefined) ?? (i % 2 === 0 ? a : b);
+      if (call === "get") readers.set(key, i % 2 === 0 ? a : b);
       await advance(10);
       if (call === "set") stored.set(key, seam === "isr" ? given.value : given.entry.value);
       if (call === "get") {
