@@ -58,6 +58,7 @@ describe("each page, of two processes over one Redis", () => {
       ] as const) {
         await goTo(at, name);
         for (const text of texts) await at.getByRole("main").getByText(text).first().waitFor();
+        expect(await at.getByRole("alert").count()).toBe(0);
         await expectAccessible(at);
         // Tables and lists of keys, which scroll in themselves, are wider than a phone; the page is not.
         expect(await at.evaluate("document.documentElement.scrollWidth")).toBe(width);

@@ -116,6 +116,9 @@ export function App(): JSX.Element {
 
 function Menu({ live, page }: { readonly live: Live; readonly page: PageName }): JSX.Element {
   const pages = live.status?.pages ?? ["overview"];
+  const current = useRef<HTMLAnchorElement>(null);
+  // On a phone the links scroll sideways.
+  useEffect(() => current.current?.scrollIntoView({ block: "nearest", inline: "nearest" }), [page, pages.length]);
   const countOf = (name: PageName): number => live.findings?.filter((each) => each.page === name).length ?? 0;
   return (
     <nav aria-label="Pages">
@@ -130,7 +133,11 @@ function Menu({ live, page }: { readonly live: Live; readonly page: PageName }):
           const found = countOf(name);
           return (
             <li key={name}>
-              <a href={`#/${name}`} aria-current={name === page ? "page" : undefined}>
+              <a
+                href={`#/${name}`}
+                ref={name === page ? current : null}
+                aria-current={name === page ? "page" : undefined}
+              >
                 {info.title}
                 {found > 0 && (
                   <span class="count" aria-label={plural(found, "finding")}>

@@ -1,4 +1,4 @@
-import type { Cache, CacheEvents } from "@hotset/core";
+import { ConfigurationError, type Cache, type CacheEvents } from "@hotset/core";
 import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
 import { History } from "./history.ts";
 import { REMEMBERED } from "./invalidations.ts";
@@ -30,7 +30,7 @@ export class Subject {
     this.inspection = inspect(cache, { remember: REMEMBERED });
     this.history = new History(cache, Date.now());
     this.fleet = new Polled(FLEET_MS, async () => {
-      const records = await this.inspection.processes();
+      const records = await this.#records();
       for (const record of records) if (!record.isOwn) this.#learn(record);
       return records;
     });
@@ -129,6 +129,16 @@ export class Subject {
     // Named ones are in the list of their record.
     const unnamed = known.filter(({ origin, process }) => origin === "here" || process === undefined);
     return [...unnamed, ...this.#elsewhere].toSorted((one, other) => other.at - one.at).slice(0, REMEMBERED);
+  }
+
+  /** None of a cache without a backend. */
+  async #records(): Promise<readonly ProcessRecord[]> {
+    try {
+      return await this.inspection.processes();
+    } catch (error) {
+      if (error instanceof ConfigurationError) return [];
+      throw error;
+    }
   }
 
   #learn({ id, name: process, invalidations }: ProcessRecord): void {
