@@ -90,7 +90,12 @@ export class Mutations {
   ): void {
     const { local, clock, tags } = this.#context;
     const { remote } = namespace;
-    if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
+    if (
+      (options?.tags?.length ?? 0) !== 0 ||
+      options?.readerTags === true ||
+      options?.etag !== undefined ||
+      options?.lastModified !== undefined
+    )
       checkRoomForMeta(namespace);
     const labels = labelsOf(options);
     const standing = options?.since && this.#fences.use(options.since, key);
@@ -110,8 +115,10 @@ export class Mutations {
       tagSequence: standing?.tagSequence ?? tags.sequence,
       version: remote?.leases && newId(),
     });
-    if (remote === undefined) ends.resolve(this.#setHere(namespace, key, entry));
-    else this.#queue(remote, { namespace, key, entry, standing, ends }, line);
+    // Until the position in the backend is known.
+    const own = options?.readerTags === true ? { ...entry, at: String(entry.tagSequence) } : entry;
+    if (remote === undefined) ends.resolve(this.#setHere(namespace, key, own));
+    else this.#queue(remote, { namespace, key, entry: own, standing, ends }, line);
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
@@ -192,7 +199,7 @@ export class Mutations {
         return this.#write(remote, call, encoded, { resolve, reject: failed });
       // What has overtaken it, and a removal that is pending, stay.
       const answered = ({ status, versions }: BehindFence): void => {
-        if (status !== "overtaken") return resolve({ status, versions });
+        if (status !== "overtaken") return resolve({ status, versions, at: standing.far!.at });
         this.#context.local?.tier.delete(key.local);
         ends.resolve("refused");
       };
@@ -201,10 +208,13 @@ export class Mutations {
       this.#far!.store(remote, { key, entry, fence: fence!, encoded, stands }).then(guarded(answered, ends), failed);
     };
     const settled = (written: Written | "pending"): void => {
-      const { status, versions } = written === "pending" ? PENDING : written;
+      const { status, versions, at } = written === "pending" ? PENDING : written;
       this.#acknowledged(key, "set");
       const epoch = isWatched && status !== "refused" ? flights.copyEpoch(guard) : trust.unconfirmed;
-      this.#keep(call, storedEntry(entry, versions, encoded), guard, { status, epoch });
+      this.#keep(call, storedEntry(entry.at === undefined ? entry : madeAt(entry, at), versions, encoded), guard, {
+        status,
+        epoch,
+      });
       ends.resolve(status);
     };
     guard.resend(trust.epochOf(key.local));
@@ -343,21 +353,21 @@ export class Mutations {
       if (!hasFailed) ends.reject(error);
       hasFailed = true;
     };
-    const send = (under: Written["versions"], sent: (written: Written) => void = resolve): void =>
+    const send = (under: Written["versions"], sent: (written: Written) => void = resolve, at?: string): void =>
       remote.writeTo(
         key,
-        { entry, encoded, versions: under },
-        { resolve: (status) => sent({ status, versions: under }), reject },
+        { entry: entry.at === undefined ? entry : madeAt(entry, at), encoded, versions: under },
+        { resolve: (status) => sent({ status, versions: under, at }), reject },
       );
     if (versions === undefined) return send(undefined);
     const pins = this.#pins!;
-    const pinned = ({ versions: now }: Awaited<ReturnType<TagVersions["pin"]>>): void => {
+    const pinned = ({ at, versions: now }: Awaited<ReturnType<TagVersions["pin"]>>): void => {
       if (this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
       pins.saw(dependsOn, now);
-      send(now);
+      send(now, resolve, at);
     };
     const pin = (): void => void pins.pin(versions, dependsOn).then(guarded(pinned, ends), reject);
-    const guesses = pins.guessed(dependsOn);
+    const guesses = entry.at === undefined ? pins.guessed(dependsOn) : undefined;
     if (guesses === undefined) return pin();
     let written: Written | undefined;
     let isCurrent: boolean | undefined;
@@ -432,7 +442,12 @@ interface KeyAndValue {
 interface Written {
   readonly status: SetStatus;
   readonly versions: readonly TagVersion[] | undefined;
+  /** As `Entry.at`. */
+  readonly at?: string | undefined;
 }
+
+/** With that position. */
+const madeAt = (entry: Entry, at = ""): Entry => ({ ...entry, at });
 
 const PENDING: Written = { status: "pending", versions: undefined };
 

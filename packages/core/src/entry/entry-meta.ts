@@ -23,6 +23,8 @@ export interface EntryMeta {
   readonly versions: readonly TagVersion[] | undefined;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
+  /** `Entry.at`. */
+  readonly at: string | undefined;
 }
 
 /** The id of bytes that are stored uncompressed. */
@@ -90,6 +92,7 @@ export function writeMeta(
     ...(keepForMs !== undefined && { w: keepForMs }),
     ...(inheritedMs !== undefined && { i: inheritedMs }),
     ...(touchedMs !== undefined && touchedMs !== Infinity && { n: touchedMs }),
+    ...(entry.at !== undefined && { p: entry.at }),
   };
   const row = [
     format,
@@ -136,6 +139,7 @@ const FOREIGN: Omit<EntryMeta, "encoding"> = {
   versions: undefined,
   etag: undefined,
   lastModified: undefined,
+  at: undefined,
 };
 
 /**
@@ -159,6 +163,8 @@ interface WrittenRest {
   readonly i?: number;
   /** `touchedMs`. */
   readonly n?: number;
+  /** `at`. */
+  readonly p?: string;
 }
 
 /** The array by names, and what was written before there was one. */
@@ -185,7 +191,7 @@ function named(written: unknown): unknown {
 function parseMeta(meta: string): EntryMeta {
   const written = isMetaTooLong(meta) ? undefined : named(json(meta));
   if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
-  const { f, c, t, r, e, l, g, v, a, m, w, i, n } = written;
+  const { f, c, t, r, e, l, g, v, a, m, w, i, n, p } = written;
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
@@ -201,6 +207,7 @@ function parseMeta(meta: string): EntryMeta {
     ),
     etag: a,
     lastModified: m,
+    at: p,
   };
 }
 
@@ -218,10 +225,10 @@ function json(text: string): unknown {
 /** Checks every property: any program may have written to a shared store. */
 function isWrittenMeta(written: unknown): written is WrittenMeta {
   if (typeof written !== "object" || written === null) return false;
-  const { f, c, t, r, e, l, g, v, a, m, w, i, n } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  const { f, c, t, r, e, l, g, v, a, m, w, i, n, p } = written as { readonly [K in keyof WrittenMeta]: unknown };
   return (
     isText(f) &&
-    [c, a, m].every((text) => text === undefined || isText(text)) &&
+    [c, a, m, p].every((text) => text === undefined || isText(text)) &&
     [t, r, e, l, w, i, n].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
     (g === undefined || areTags(g)) &&
     (v === undefined ||

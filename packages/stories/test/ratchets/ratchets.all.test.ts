@@ -27,9 +27,9 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions 0213 to
- * 0215, 0229, 0241, 0242, 0250, 0254, 0258 and 0260, and for reports of whose changes are. `inspect` counts apart.
+ * 0215, 0229, 0241, 0242, 0250, 0254, 0258, 0260 and 0261, and for reports of whose changes are. `inspect` apart.
  */
-const MOST_LINES = { engine: 5_374, core: 16_711, inspect: 1_070 };
+const MOST_LINES = { engine: 5_445, core: 16_806, inspect: 1_070 };
 const MOST_FILES = { engine: 28, core: 125, inspect: 10 };
 
 describe("a call", async () => {
