@@ -5,7 +5,7 @@ export interface Io {
   /** Whether the output is a terminal: colours are for it alone. */
   readonly isTerminal: boolean;
   /** Whether errors and progress go to a terminal. @default false */
-  readonly isErrorTerminal?: boolean;
+  readonly isErrorTerminal?: boolean | undefined;
   print(text: string): void;
   complain(text: string): void;
   /** Ctrl-C: ends `watch` as it should, and any other command before its time. */

@@ -24,7 +24,7 @@ export interface UseCacheHandler {
   /** `Infinity`: {@link get} looks at the soft tags itself. */
   getExpiration(): Promise<number>;
   /** @param durations `expire` in seconds; without it the entries end at once. */
-  updateTags(tags: string[], durations?: { expire?: number }): Promise<void>;
+  updateTags(tags: string[], durations?: { expire?: number | undefined }): Promise<void>;
   /** {@link updateTags} of Next.js 15.5. */
   expireTags(...tags: string[]): Promise<void>;
 }
@@ -41,7 +41,7 @@ const SPACE = "use:";
 export function useCacheHandler(held: () => Held): UseCacheHandler {
   const writing = new Map<string, Promise<void>>();
 
-  async function updateTags(tags: string[], durations?: { expire?: number }): Promise<void> {
+  async function updateTags(tags: string[], durations?: { expire?: number | undefined }): Promise<void> {
     try {
       await held().tags.update(tags, durations?.expire);
     } catch (error) {
