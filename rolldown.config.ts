@@ -71,6 +71,7 @@ function code(entry: Entry, extension: "js" | "cjs", cleanDir = false): Rolldown
       entryFileNames: `${entry.file}.${extension}`,
       cleanDir,
       format: extension === "js" ? "esm" : "cjs",
+      footer: extension === "js" ? "" : defaultAlone,
       // Jest's own `require` has no `import()`.
       dynamicImportInCjs: false,
       minify: false,
@@ -78,6 +79,14 @@ function code(entry: Entry, extension: "js" | "cjs", cleanDir = false): Rolldown
       comments: { jsdoc: false },
     },
   };
+}
+
+/**
+ * A file whose only export is a default is that value for who imports its path, as Next does, and has the name that its
+ * types promise.
+ */
+function defaultAlone({ exports }: { readonly exports: readonly string[] }): string {
+  return exports.join() === "default" ? "module.exports.default = module.exports;" : "";
 }
 
 /** One declaration for each entry; a type that several have is in a file that they share, so that it is one type. */
