@@ -9,8 +9,7 @@ import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import type { EntryLeases, LeaseAnswer, StoreStatus } from "../tiers/entry-tier.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Copies, Reporting } from "./context.ts";
-import { FENCE_MS } from "./fences.ts";
-import { NO_LABELS, NO_LIMITS } from "./store.ts";
+import { FENCE_MS, NO_LABELS, NO_LIMITS } from "./store.ts";
 
 /** A fence of what others change. */
 export interface FarFence {

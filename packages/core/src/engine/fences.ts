@@ -6,9 +6,8 @@ import { describe, kindOf } from "../primitives/duration.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
 import type { FarFence, FarFences } from "./far-fences.ts";
+import { FENCE_MS } from "./store.ts";
 
-/** How long a fence stands. */
-export const FENCE_MS = 300_000;
 /** Of so many keys of one cache; beyond that the oldest are down. */
 const MOST_FENCES = 10_000;
 

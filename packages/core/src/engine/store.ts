@@ -357,6 +357,8 @@ export function confirmStored(
 
 /** How long a key counts as one whose value is not stored, or not shared: then callers wait for one load again. */
 export const MARKED_MS = 10_000;
+/** How long a fence stands, and its mark in a backend. */
+export const FENCE_MS = 300_000;
 export const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
 export const NO_LABELS: Labels = { tags: NO_TAGS, etag: undefined, lastModified: undefined };
 

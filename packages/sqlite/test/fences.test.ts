@@ -1,0 +1,36 @@
+import { systemClock, type Backend, type Cache } from "@hotset/core";
+import { sqlite } from "@hotset/sqlite";
+import { createTestCache } from "@hotset/testing";
+import { expect, it } from "vitest";
+import { newFile } from "./files.ts";
+
+const CHANGES: readonly ((cache: Cache) => Promise<unknown>)[] = [
+  (cache) => cache.delete("k"),
+  (cache) => cache.markStale("k"),
+  (cache) => cache.set("k", "theirs"),
+  (cache) => cache.invalidateTags("t"),
+  (cache) => cache.clear(),
+];
+
+it("C591 C592: a set with a fence, and tags of the reader, over two processes", async () => {
+  const file = newFile();
+  const open = (): Cache => {
+    const backend: Backend = sqlite(file);
+    return createTestCache({ clock: systemClock, backend, local: false, ttl: "1h", staleIfError: "1h" });
+  };
+  const [a, b] = [open(), open()];
+  for (const change of CHANGES) {
+    const since = await a.fence("k");
+    await change(b);
+    const left = await b.get("k");
+    expect(await a.set("k", "before", { since, tags: ["t"] })).toEqual({ status: "refused" });
+    await expect.poll(async () => [await a.get("k"), await b.get("k")]).toEqual([left, left]);
+  }
+  const since = await a.fence("k");
+  expect(await a.set("k", "new", { since, tags: ["t"], readerTags: true })).toEqual({ status: "stored" });
+  await expect.poll(async () => b.get("k", { alsoTags: ["path"] })).toBe("new");
+  await a.invalidateTags("path");
+  await expect.poll(async () => b.get("k", { alsoTags: ["path"] })).toBe(undefined);
+  expect(await b.get("k")).toBe("new");
+  await Promise.all([a.close(), b.close()]);
+});
