@@ -170,13 +170,19 @@ async function garbageOf(call: WorkloadCall): Promise<Metrics> {
   return { bytes, promises };
 }
 
-/** Adds the processor time of Redis' main thread for each operation. */
+/** Adds what each operation costs Redis: processor time of its main thread, and commands, also those of scripts. */
 async function withRedisTime(server: OwnRedis, round: () => Promise<Metrics>): Promise<Metrics> {
-  const before = await redisCpuUs(server);
+  const before = [await redisCpuUs(server), await commandsOf(server)] as const;
   const metrics = await round();
-  const spent = (await redisCpuUs(server)) - before;
+  const [spent, commands] = [(await redisCpuUs(server)) - before[0], (await commandsOf(server)) - before[1]];
   const { operations = 0 } = metrics;
-  return operations === 0 ? metrics : { ...metrics, redisUs: spent / operations };
+  if (operations === 0) return metrics;
+  return { ...metrics, redisUs: spent / operations, commands: Math.round((commands / operations) * 10) / 10 };
+}
+
+async function commandsOf(server: OwnRedis): Promise<number> {
+  const counts = Object.entries(await server.info("commandstats")).filter(([name]) => name !== "cmdstat_info");
+  return counts.reduce((sum, [, text]) => sum + Number(/calls=(\d+)/.exec(text)![1]), 0);
 }
 
 async function redisCpuUs(server: OwnRedis): Promise<number> {

@@ -10,6 +10,7 @@ const COLUMNS: Readonly<Record<string, readonly [title: string, unit: string]>> 
   perSecond: ["rate", "/s"],
   clientUs: ["client CPU", " µs"],
   redisUs: ["Redis CPU", " µs"],
+  commands: ["commands", ""],
   bytes: ["allocated", " B"],
   promises: ["promises", ""],
   p50Ms: ["p50", " ms"],
@@ -41,6 +42,7 @@ const BEST: Readonly<Record<string, "least" | "most">> = {
   ns: "least",
   clientUs: "least",
   redisUs: "least",
+  cpuMs: "least",
   perSecond: "most",
 };
 export const FOREVER = 1e9;
