@@ -92,7 +92,7 @@ try {
   for (const each of projects) each.remove();
 }
 const lines = rows.map((row) => `| ${[row.adapter, row.suite, row.ours, row.today].join(" | ")} |\n`);
-const table = ["\n| adapter | run | right | in use today |\n|---|---|---|---|\n", ...lines, "\n"].join("");
+const table = ["\n| adapter | test | passed | usual adapter |\n|---|---|---|---|\n", ...lines, "\n"].join("");
 console.log(table);
 const page = readFileSync(PAGE, "utf8");
 if (isWriting) writeFileSync(PAGE, page.replace(TABLE, table));

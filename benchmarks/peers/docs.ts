@@ -168,7 +168,7 @@ const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
  */
 function olderAnswers(product: string): string {
   const page = readFileSync(PROMISED, "utf8");
-  return new RegExp(`^\\| ${product}[^|]*\\| (?:none|all six) \\| (\\d+) \\|`, "m").exec(page)?.[1] ?? "not tried";
+  return new RegExp(`^\\| ${product}[^|]*\\| none[^|]* \\| (\\d+) \\|`, "m").exec(page)?.[1] ?? "not tried";
 }
 
 function valueOf(results: Results, { scenario, metric, beside }: Measured, product: string): number | undefined {
