@@ -15,10 +15,14 @@ afterAll(async () => {
 
 it("a key is found, its value shows on a click without its password, and it is deleted for every process", async () => {
   await shop.one.call("set", "user:1", { name: "Ada", password: "hunter2" }, ["team:7"], ["users"]);
+  await shop.one.call("set", "basket:9", {}, [], ["users"]);
   const { page, wrong, close } = await visit(browser, shop.url);
   await page.getByText("Nothing: tiers are up").waitFor();
   await goTo(page, "Keys");
+  await page.getByText("2 keys").waitFor();
   await page.getByLabel("Search").fill("ser:1");
+  // The list is another one from here on.
+  await page.getByText("1 key", { exact: true }).waitFor();
   await page.getByRole("button", { name: "users › user:1" }).click();
   await page.getByRole("heading", { level: 2, name: "users › user:1" }).waitFor();
   await page.getByRole("cell", { name: "team:7" }).waitFor();

@@ -10,13 +10,16 @@ const MOST = 10_000;
 interface Taken {
   readonly at: number;
   readonly fence: Promise<Fence | undefined>;
+  /** That began under this fence and have not stored yet. */
+  renders: number;
+  isUsed: boolean;
 }
 
 /** Next reads, renders, and then writes: a value that was invalidated in between is not stored. */
 export class Fences {
   readonly #cache: Cache;
-  /** By key, oldest first: those of renders that failed stay. */
-  readonly #taken = new Map<string, Taken>();
+  /** By key, each with the oldest first: those of renders that failed stay for a while. */
+  readonly #taken = new Map<string, Taken[]>();
 
   constructor(cache: Cache) {
     this.#cache = cache;
@@ -24,22 +27,40 @@ export class Fences {
 
   /** Before the value is computed. */
   async begin(key: string): Promise<void> {
-    let taken = this.#taken.get(key);
-    if (taken === undefined || Date.now() - taken.at > STANDS_MS) {
+    const now = Date.now();
+    const open = (this.#taken.get(key) ?? []).filter(({ at }) => now - at <= STANDS_MS);
+    let taken = open.at(-1);
+    if (taken === undefined || taken.isUsed) {
       // Without a fence, the value is stored as of its write.
-      taken = { at: Date.now(), fence: this.#cache.fence(key).catch(() => undefined) };
-      this.#taken.delete(key);
-      this.#taken.set(key, taken);
-      if (this.#taken.size > MOST) this.#taken.delete(this.#taken.keys().next().value!);
+      taken = { at: now, fence: this.#cache.fence(key).catch(() => undefined), renders: 0, isUsed: false };
+      open.push(taken);
     }
+    taken.renders += 1;
+    this.#taken.delete(key);
+    this.#taken.set(key, open);
+    if (this.#taken.size > MOST) this.#taken.delete(this.#taken.keys().next().value!);
     await soon(taken.fence, BEGIN_MS);
   }
 
-  /** Stores the value, unless it was invalidated since {@link begin}. */
+  /**
+   * Stores the value, unless it was invalidated since {@link begin}. Which render writes is not known, so it counts as
+   * the oldest; of several under one fence the first is stored.
+   */
   async store(key: string, value: {} | null, options: SetOptions): Promise<void> {
-    const since = await this.#taken.get(key)?.fence;
-    this.#taken.delete(key);
+    const taken = this.#taken.get(key)?.[0];
+    if (taken !== undefined) this.#end(key, taken);
+    if (taken?.isUsed === true) return;
+    if (taken !== undefined) taken.isUsed = true;
+    const since = await taken?.fence;
     await soon(this.#cache.set(key, value, { ...options, since }), STORE_MS);
+  }
+
+  #end(key: string, taken: Taken): void {
+    taken.renders -= 1;
+    if (taken.renders > 0) return;
+    const open = this.#taken.get(key)!;
+    open.shift();
+    if (open.length === 0) this.#taken.delete(key);
   }
 }
 

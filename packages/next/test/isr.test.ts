@@ -150,6 +150,20 @@ describe("C583: a tag", () => {
     expect(await b.isr.get("/x", APP)).toBe(null);
   });
 
+  it("counts for each of two renders of one page, and not for one that began later", async () => {
+    const { a, b } = twoProcesses();
+    await a.isr.get("/x", APP);
+    await a.isr.get("/x", APP);
+    await a.isr.set("/x", page("first", "t"), hour);
+    await b.isr.revalidateTag("t");
+    await settled();
+    await a.isr.get("/x", APP);
+    await a.isr.set("/x", page("second", "t"), hour);
+    expect(await b.isr.get("/x", APP)).toBe(null);
+    await a.isr.set("/x", page("third", "t"), hour);
+    expect(html(await b.isr.get("/x", APP))).toBe("third");
+  });
+
   it("of the request itself counts for it alone", async () => {
     const { a } = twoProcesses();
     await a.isr.set("/x", page("1", "t"), hour);

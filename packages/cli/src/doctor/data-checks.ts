@@ -27,7 +27,7 @@ export function checkMemory(facts: Facts): readonly Finding[] {
       severity: "warning",
       found: `maxmemory is not set${onWhich(unbounded, all.length)}: Redis grows until the operating system kills it`,
       evidence: { maxmemory: 0, usedBytes: unbounded[0]!.number("used_memory") },
-      fix: "set maxmemory to half of the memory of the machine or container",
+      fix: "CONFIG SET maxmemory to half of the memory of the machine or container; if it holds caches alone, also maxmemory-policy allkeys-lfu",
     });
   for (const info of all) {
     const [used, limit] = [info.number("used_memory"), info.number("maxmemory")];

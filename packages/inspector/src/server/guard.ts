@@ -17,7 +17,10 @@ export async function refusalOf(
   access: Access,
 ): Promise<Refusal | undefined> {
   if (access === "write" && !settings.write) return refused("read-only: pass inspector(caches, { write: true })");
-  if (settings.authorize === undefined) return isLocal(request, client) ? undefined : refused(NOT_LOCAL);
+  if (settings.authorize === undefined) {
+    if (client.address === undefined) return refused(NO_ADDRESS);
+    return isLocal(request, client.address) ? undefined : refused(NOT_LOCAL);
+  }
   try {
     const decision: unknown = await settings.authorize(request, access);
     if (decision === true) return undefined;
@@ -50,14 +53,17 @@ const NOT_LOCAL =
   "the inspector answers only requests from this machine to http://localhost, without a proxy; " +
   "pass inspector(caches, { authorize }) to open it to others";
 
+const NO_ADDRESS =
+  "the inspector was not told the client's address: call inspect(request, { address }), or pass inspector(caches, { authorize })";
+
 const refused = (text: string): Refusal => ({ status: 403, text });
 
 /** A name of another host can be made to point here, and a proxy on this machine brings requests of others. */
-function isLocal(request: Request, { address }: Client): boolean {
+function isLocal(request: Request, address: string): boolean {
   const { hostname } = new URL(request.url);
   const isNamedLocal = hostname === "localhost" || hostname.endsWith(".localhost") || isLoopback(hostname);
   const isForwarded = FORWARDED.some((name) => request.headers.has(name));
-  return address !== undefined && isLoopback(address) && isNamedLocal && !isForwarded;
+  return isLoopback(address) && isNamedLocal && !isForwarded;
 }
 
 const FORWARDED = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];

@@ -19,8 +19,11 @@ export function overdue(
   { isSent, server }: { readonly isSent: boolean; readonly server: string | undefined },
 ): BackendUnavailableError {
   const where = server === undefined ? "" : ` ${isSent ? "by" : "to"} ${server}`;
+  const advice = isSent
+    ? "check responseTimeout, and whether Redis is overloaded or unreachable"
+    : "check that Redis listens there, with TLS or without as the URL says, and that it is not overloaded; see responseTimeout";
   return new BackendUnavailableError(
-    `${origin.tier}: ${origin.operation} was not ${isSent ? "answered" : "sent"} within ${deadlineMs} ms${where}; check responseTimeout, and whether Redis is overloaded or unreachable`,
+    `${origin.tier}: ${origin.operation} was not ${isSent ? "answered" : "sent"} within ${deadlineMs} ms${where}; ${advice}`,
     { ...origin, maybeExecuted: isSent },
   );
 }
