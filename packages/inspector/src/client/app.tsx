@@ -119,7 +119,7 @@ function Menu({ live, page }: { readonly live: Live; readonly page: PageName }):
   const current = useRef<HTMLAnchorElement>(null);
   // On a phone the links scroll sideways.
   useEffect(() => current.current?.scrollIntoView({ block: "nearest", inline: "nearest" }), [page, pages.length]);
-  const countOf = (name: PageName): number => live.findings?.filter((each) => each.page === name).length ?? 0;
+  const findingsOf = (name: PageName): readonly Finding[] => live.findings?.filter((each) => each.page === name) ?? [];
   return (
     <nav aria-label="Pages">
       <p class="brand">
@@ -130,7 +130,7 @@ function Menu({ live, page }: { readonly live: Live; readonly page: PageName }):
         {pages.map((name) => {
           const info = INFO[name];
           if (info === undefined) return null;
-          const found = countOf(name);
+          const found = findingsOf(name);
           return (
             <li key={name}>
               <a
@@ -139,9 +139,12 @@ function Menu({ live, page }: { readonly live: Live; readonly page: PageName }):
                 aria-current={name === page ? "page" : undefined}
               >
                 {info.title}
-                {found > 0 && (
-                  <span class="count" aria-label={plural(found, "finding")}>
-                    {found}
+                {found.length > 0 && (
+                  <span
+                    class={`count ${found.some(({ level }) => level === "error") ? "error" : "warning"}`}
+                    aria-label={plural(found.length, "finding")}
+                  >
+                    {found.length}
                   </span>
                 )}
               </a>
@@ -174,8 +177,8 @@ function LiveSwitch(props: {
         <span role="status">{WORDS[props.connection]}</span>
         {props.process !== undefined && <span class="process">{props.process}</span>}
       </div>
-      <button type="button" aria-pressed={isPaused} onClick={() => props.onPause(!isPaused)}>
-        {isPaused ? "Resume" : "Pause"}
+      <button type="button" onClick={() => props.onPause(!isPaused)}>
+        {isPaused ? "Resume updates" : "Pause updates"}
       </button>
     </div>
   );

@@ -50,6 +50,6 @@ export function duration(value: Figure): string {
 
 export const clock = (at: number): string => new Date(at).toLocaleTimeString("en-GB");
 
-export const ago = (at: number, now: number): string => `${duration(Math.max(0, now - at))} ago`;
+export const ago = (at: number, now: number): string => (now - at < 1_000 ? "now" : `${duration(now - at)} ago`);
 
 export const place = (namespace: readonly string[]): string => namespace.join(" › ");

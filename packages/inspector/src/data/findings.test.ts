@@ -24,6 +24,7 @@ const burst: Picture["bursts"][number] = {
   what: "prices",
   by: ["web-2"],
   count: 30,
+  isAtLeast: true,
   lastAt: NOW,
 };
 
@@ -86,11 +87,13 @@ describe("findings", () => {
     [picture({ bursts: [{ ...burst, count: 29 }] }), []],
     [
       picture({ bursts: [burst], seconds: 20 }),
-      ['warning invalidations shop: tag "prices" was invalidated 30 times in the last 20 s, by web-2'],
+      ['warning invalidations shop: tag "prices" was invalidated at least 30 times in the last 20 s, by web-2'],
     ],
     [
       picture({ bursts: [{ ...burst, scope: "namespace", what: "everything", by: [] }] }),
-      ["warning invalidations shop: a namespace was invalidated 30 times in the last 60 s, by another process"],
+      [
+        "warning invalidations shop: a namespace was invalidated at least 30 times in the last 60 s, by another process",
+      ],
     ],
     [picture({ processes: [web2] }), []],
     [picture({ processes: [{ ...web2, silentMs: 26_000 }] }), ["error fleet shop: web-2 has been silent for 26 s"]],

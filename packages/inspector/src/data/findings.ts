@@ -78,7 +78,7 @@ function ofCache(cache: Picture["caches"][number], now: number): readonly Findin
   return found;
 }
 
-function ofBurst({ cache, scope, what, by, count: times }: Burst, seconds: number): readonly Finding[] {
+function ofBurst({ cache, scope, what, by, count: times, isAtLeast }: Burst, seconds: number): readonly Finding[] {
   if (times < MANY_INVALIDATIONS) return [];
   const subject = scope === "namespace" ? "a namespace" : `${scope === "tags" ? "tag" : "key"} ${shown(what)}`;
   const names = by.length === 0 ? "another process" : by.join(", ");
@@ -86,7 +86,7 @@ function ofBurst({ cache, scope, what, by, count: times }: Burst, seconds: numbe
     {
       level: "warning",
       page: "invalidations",
-      text: `${cache}: ${subject} was invalidated ${times} times in the last ${seconds} s, by ${names}`,
+      text: `${cache}: ${subject} was invalidated ${isAtLeast ? "at least " : ""}${times} times in the last ${seconds} s, by ${names}`,
     },
   ];
 }

@@ -27,8 +27,26 @@ it("counts the same thing in the last minute, by all of its processes", () => {
   const { bursts, seconds, count, recent } = invalidationsPage([{ cache: "shop", invalidations: list }], NOW);
   expect({ seconds, count, listed: recent.length }).toEqual({ seconds: 60, count: 4, listed: 5 });
   expect(bursts).toEqual([
-    { cache: "shop", namespace: [], scope: "tags", what: "prices", by: ["web-1", "web-2"], count: 3, lastAt: NOW },
-    { cache: "shop", namespace: [], scope: "key", what: "a", by: ["this process"], count: 1, lastAt: NOW - 20 },
+    {
+      cache: "shop",
+      namespace: [],
+      scope: "tags",
+      what: "prices",
+      by: ["web-1", "web-2"],
+      count: 3,
+      isAtLeast: true,
+      lastAt: NOW,
+    },
+    {
+      cache: "shop",
+      namespace: [],
+      scope: "key",
+      what: "a",
+      by: ["this process"],
+      count: 1,
+      isAtLeast: false,
+      lastAt: NOW - 20,
+    },
   ]);
 });
 

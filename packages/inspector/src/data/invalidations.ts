@@ -15,6 +15,8 @@ export interface Burst {
   /** Names of the processes that called; none where all of them keep no record. */
   readonly by: readonly string[];
   readonly count: number;
+  /** Some were made elsewhere: a record lists only the last ones of its process, so there may be more. */
+  readonly isAtLeast: boolean;
   readonly lastAt: number;
 }
 
@@ -59,16 +61,20 @@ export function invalidationsPage(
 }
 
 function burstsOf(lately: readonly SeenInvalidation[]): readonly Burst[] {
-  const groups = new Map<string, Omit<Burst, "by" | "count"> & { by: Set<string>; count: number }>();
+  const groups = new Map<
+    string,
+    Omit<Burst, "by" | "count" | "isAtLeast"> & { by: Set<string>; count: number; isAtLeast: boolean }
+  >();
   for (const { cache, namespace, scope, key, tags, origin, process, at } of lately) {
     const what = scope === "key" ? (key ?? "") : scope === "tags" ? (tags ?? []).join(", ") : "everything";
     const id = JSON.stringify([cache, namespace, scope, what]);
     let group = groups.get(id);
     if (group === undefined) {
-      group = { cache, namespace, scope, what, by: new Set(), count: 0, lastAt: at };
+      group = { cache, namespace, scope, what, by: new Set(), count: 0, isAtLeast: false, lastAt: at };
       groups.set(id, group);
     }
     group.count += 1;
+    group.isAtLeast ||= origin === "elsewhere";
     const name = process ?? (origin === "here" ? "this process" : undefined);
     if (name !== undefined) group.by.add(name);
   }

@@ -182,12 +182,11 @@ export class LiveParts {
       caches: this.#subjects.map((subject) => pictureOf(subject, now)),
       bursts,
       seconds,
-      processes: this.#fleet().processes.map(({ cache, name, at, trust }) => ({
-        cache,
-        name,
-        silentMs: now - at,
-        isTrusted: trust !== "none",
-      })),
+      // Without new records, nothing is known of the others.
+      processes: this.#subjects
+        .filter(({ fleet }) => fleet.current().error === undefined)
+        .flatMap(({ name: cache, fleet }) => (fleet.current().value ?? []).map((each) => ({ cache, ...each })))
+        .map(({ cache, name, at, trust }) => ({ cache, name, silentMs: now - at, isTrusted: trust !== "none" })),
       queues: this.#toolkit?.queues.current().value ?? [],
       servers: this.#toolkit?.server.current().value?.servers ?? [],
     };

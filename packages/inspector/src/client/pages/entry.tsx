@@ -62,7 +62,11 @@ function Facts({ answer }: { readonly answer: EntryAnswer }): JSX.Element {
         <dl class="figures">
           <Figure name="State" value={info.state} about={`in ${info.tier}`} />
           <Figure name="Age" value={duration(info.ageMs)} />
-          <Figure name="Fresh for" value={duration(info.freshForMs)} />
+          {info.freshForMs !== null && info.freshForMs < 0 ? (
+            <Figure name="Stale for" value={duration(-info.freshForMs)} />
+          ) : (
+            <Figure name="Fresh for" value={duration(info.freshForMs)} />
+          )}
           <Figure name="Ends in" value={info.expiresInMs === null ? "no end" : duration(info.expiresInMs)} />
           {info.encoding !== undefined && (
             <Figure
@@ -204,18 +208,20 @@ function TimeLine({ answer }: { readonly answer: EntryAnswer }): JSX.Element {
           Decisions of this process appear here, as long as newer ones of other keys leave room.
         </Empty>
       ) : (
-        <ol class="time-line">
-          {decisions.map(({ at, what, why, times }, i) => (
-            <li key={decisions.length - i}>
-              <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>
-              <State tone="quiet">{what}</State>
-              <span>
-                {why}
-                {times > 1 && <span class="minor"> {count(times)} times</span>}
-              </span>
-            </li>
-          ))}
-        </ol>
+        <div class="scroll" tabIndex={0} role="region" aria-label="What happened">
+          <ol class="time-line">
+            {decisions.map(({ at, what, why, times }, i) => (
+              <li key={decisions.length - i}>
+                <time dateTime={new Date(at).toISOString()}>{clock(at)}</time>
+                <State tone="quiet">{what}</State>
+                <span>
+                  {why}
+                  {times > 1 && <span class="minor"> {count(times)} times</span>}
+                </span>
+              </li>
+            ))}
+          </ol>
+        </div>
       )}
     </Panel>
   );

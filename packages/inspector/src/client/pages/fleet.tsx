@@ -43,9 +43,9 @@ export function Fleet({ live }: PageProps): JSX.Element {
             },
             { name: "Cache", cell: ({ cache }) => cache },
             { name: "State", cell: ({ state }) => <State>{state}</State> },
-            { name: "Learns of changes by", cell: ({ coherence }) => (coherence === "none" ? "nothing" : coherence) },
+            { name: "Changes by", cell: ({ coherence }) => (coherence === "none" ? "nothing" : coherence) },
             {
-              name: "Trusts its copies",
+              name: "Trusts copies",
               cell: ({ trust }) => <State tone={trust === "always" ? "quiet" : TRUST[trust]}>{trust}</State>,
             },
             {

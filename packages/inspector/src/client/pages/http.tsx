@@ -20,20 +20,22 @@ export function Http({ live }: PageProps): JSX.Element {
 function HttpCache(cache: One): JSX.Element {
   const { hits, stale, revalidated, misses, collapsed } = cache;
   const passed = Object.entries(cache.passed).toSorted(([, one], [, other]) => other - one);
-  const all = hits + stale + revalidated + misses + collapsed;
+  const passes = passed.reduce((sum, [, times]) => sum + times, 0);
+  const all = hits + stale + revalidated + misses + collapsed + passes;
   const outcomes: readonly (readonly [string, number, string])[] = [
     ["hit", hits, "from the cache, fresh"],
     ["stale", stale, "from the cache, stale"],
     ["revalidated", revalidated, "from the cache, after the origin confirmed it"],
     ["collapsed", collapsed, "shared the load of another request"],
     ["miss", misses, "from the origin"],
+    ["passed", passes, "from the origin, not stored: see below"],
   ];
   return (
     <Panel title={`HTTP cache ${cache.name}`}>
       <dl class="figures">
         <Figure name="Without the origin" value={percent(all === 0 ? null : (hits + stale + collapsed) / all)} />
         <Figure name="Bytes from the cache" value={bytes(cache.bytesFromCache)} />
-        <Figure name="Bytes from the origin" value={bytes(cache.bytesFromOrigin)} />
+        <Figure name="Bytes stored from the origin" value={bytes(cache.bytesFromOrigin)} />
       </dl>
       <Table
         label={`Outcomes of ${cache.name}`}

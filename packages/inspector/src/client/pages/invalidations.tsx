@@ -37,7 +37,9 @@ export function Invalidations({ live, go }: PageProps): JSX.Element {
                 name: "Times",
                 isFigure: true,
                 cell: (burst: Burst) => (
-                  <span class={burst.count >= MANY ? "loud" : undefined}>{figure(burst.count)}</span>
+                  <span
+                    class={burst.count >= MANY ? "loud" : undefined}
+                  >{`${burst.isAtLeast ? "≥ " : ""}${figure(burst.count)}`}</span>
                 ),
               },
               { name: "What", isMain: true, cell: (burst) => <What {...burst} text={burst.what} /> },

@@ -20,7 +20,7 @@ export function Limits({ live }: PageProps): JSX.Element {
       {error !== undefined && <ErrorText>{error}</ErrorText>}
       {rows === undefined ? (
         <Empty title="Looking for limits" />
-      ) : rows.length === 0 ? (
+      ) : rows.length === 0 && error !== undefined ? null : rows.length === 0 ? (
         <Empty title="No limit counts anyone">
           Limits of rateLimit(redis) appear here with the first call, until their windows end.
         </Empty>

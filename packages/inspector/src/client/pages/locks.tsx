@@ -26,7 +26,7 @@ export function Locks({ live }: PageProps): JSX.Element {
       {error !== undefined && <ErrorText>{error}</ErrorText>}
       {rows === undefined ? (
         <Empty title="Looking for locks" />
-      ) : rows.length === 0 ? (
+      ) : rows.length === 0 && error !== undefined ? null : rows.length === 0 ? (
         <Empty title="No lock is held">Locks of locks(redis) appear here while a process holds them.</Empty>
       ) : (
         <Panel title="Held now" note={plural(rows.length, "lock")}>

@@ -113,7 +113,7 @@ function Tiers({ cache, canWrite }: { readonly cache: CacheOverview; readonly ca
       cell: ({ state, since }: TierOverview) => (
         <>
           <State>{state}</State>
-          {since !== null && <span class="minor"> since {ago(since, now)}</span>}
+          {since !== null && <span class="minor"> for {duration(Math.max(0, now - since))}</span>}
         </>
       ),
     },

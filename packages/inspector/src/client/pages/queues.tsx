@@ -20,7 +20,7 @@ export function Queues({ live }: PageProps): JSX.Element {
       {error !== undefined && <ErrorText>{error}</ErrorText>}
       {rows === undefined ? (
         <Empty title="Looking for queues" />
-      ) : rows.length === 0 ? (
+      ) : rows.length === 0 && error !== undefined ? null : rows.length === 0 ? (
         <Empty title="There are no queues">A queue of queue(redis, name) appears here with its first job.</Empty>
       ) : (
         <Panel title="Queues" note={plural(rows.length, "queue")}>
@@ -54,7 +54,7 @@ export function Queues({ live }: PageProps): JSX.Element {
               {
                 name: "State",
                 cell: ({ isPaused }) => (
-                  <State tone={isPaused ? "warning" : "good"}>{isPaused ? "paused" : "running"}</State>
+                  <State tone={isPaused ? "warning" : "quiet"}>{isPaused ? "paused" : "running"}</State>
                 ),
               },
             ]}
@@ -84,7 +84,7 @@ function OneQueue({ queue, canWrite }: { readonly queue: QueueRow; readonly canW
     return done;
   };
   return (
-    <Panel title={`Jobs of ${queue.name}`} note="the first 50">
+    <Panel title={`Jobs of ${queue.name}`} {...(queue[state] > 50 && { note: "the first 50" })}>
       <div class="row fields">
         <Choice
           label="State"
@@ -102,7 +102,7 @@ function OneQueue({ queue, canWrite }: { readonly queue: QueueRow; readonly canW
               }
               onConfirm={() => change(queue.isPaused ? "resume" : "pause")}
             >
-              {queue.isPaused ? "Resume" : "Pause"}
+              {queue.isPaused ? "Resume the queue" : "Pause the queue"}
             </ConfirmButton>
             {queue.dead > 0 && (
               <ConfirmButton

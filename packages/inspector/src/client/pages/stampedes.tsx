@@ -37,9 +37,9 @@ export function Stampedes({ live, go }: PageProps): JSX.Element {
           />
         )}
       </Panel>
-      <Panel title="Most joined" note="while someone watches">
+      <Panel title="Most joined" note="counted while a page is open">
         {joined.length === 0 ? (
-          <Empty title="No call has joined the load of another">
+          <Empty title="No call has joined a load since this page was opened">
             Calls for a key that is being loaded join that load. They are counted while this inspector is open.
           </Empty>
         ) : (

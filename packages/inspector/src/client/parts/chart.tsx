@@ -41,7 +41,7 @@ export function Chart(props: {
       <figcaption>
         <span class="chart-title">{title}</span>
         {series.map(({ name, tone, values }) => (
-          <span key={name} class={`legend ${tone}`}>
+          <span key={name} class={`legend ${tone === "bad" && !values[index] ? "quiet" : tone}`}>
             {name} <b>{show(values[index])}</b>
           </span>
         ))}
@@ -62,7 +62,7 @@ export function Chart(props: {
           {[0, 0.5, 1].map((part) => (
             <line key={part} class="grid" x1={0} x2={width} y1={y(part * top)} y2={y(part * top)} />
           ))}
-          {series.map(({ name, tone, values }) => (
+          {series.filter(isDrawn).map(({ name, tone, values }) => (
             <path key={name} class={`line ${tone}`} d={pathOf(values, x, y)} />
           ))}
           {chosen !== undefined && <line class="pointer" x1={x(index)} x2={x(index)} y1={0} y2={HEIGHT} />}
@@ -71,6 +71,9 @@ export function Chart(props: {
     </figure>
   );
 }
+
+/** A red line at 0 would hide those below it, and say that something is wrong. */
+const isDrawn = ({ tone, values }: Series): boolean => tone !== "bad" || values.some((value) => (value ?? 0) > 0);
 
 /** Gaps where there is no value. */
 function pathOf(values: readonly (number | null)[], x: (i: number) => number, y: (value: number) => number): string {
