@@ -9,6 +9,7 @@ import { useNow } from "../live.ts";
 import { Choice, ConfirmButton, Empty, ErrorText, Panel, State, Table } from "../parts/basics.tsx";
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
+const DEAD = "dead";
 
 export function Queues({ live }: PageProps): JSX.Element {
   const [open, setOpen] = useState<string>();
@@ -43,7 +44,8 @@ export function Queues({ live }: PageProps): JSX.Element {
                   </button>
                 ),
               },
-              ...STATES.map((state) => ({
+              // On a phone the last columns are out of sight.
+              ...[DEAD, ...STATES.filter((state) => state !== DEAD)].map((state) => ({
                 name: state[0]!.toUpperCase() + state.slice(1),
                 isFigure: true,
                 cell: (row: QueueRow) => (
