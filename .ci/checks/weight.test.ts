@@ -25,7 +25,8 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_025 },
   // Decision 0240 has the pages of six adapters, decision 0250 the tables of importers,
   // decision 0255 the pages of the inspector, decision 0260 fences of values made outside a loader.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 133_970 },
+  // The table of README has six caches in place of four.
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 134_130 },
 ];
 
 describe("the weight of the repository", () => {

@@ -145,7 +145,9 @@ export function writeResults(name: string, results: Results): void {
  * @throws when they are of other packages.
  */
 export function merged(results: Results, what: string, { machine, rows }: Pick<Results, "machine" | "rows">): Results {
-  if (JSON.stringify(machine.versions) !== JSON.stringify(results.machine.versions))
+  // Our own figures are of a later commit, which the page names.
+  const ofOthers = ({ versions }: Machine): string => JSON.stringify({ ...versions, hotset: undefined });
+  if (ofOthers(machine) !== ofOthers(results.machine))
     throw new Error("the results are of other versions of the packages: run everything");
   const nameOf = ({ scenario, product }: Row): string => JSON.stringify([scenario, product]);
   const all = new Map(results.rows.map((row) => [nameOf(row), row]));
@@ -156,6 +158,7 @@ export function merged(results: Results, what: string, { machine, rows }: Pick<R
   const { commit, startedAt } = machine;
   return {
     ...results,
+    machine: { ...results.machine, versions: machine.versions },
     later: [...(results.later ?? []).filter((each) => each.what !== what), { commit, startedAt, what }],
     rows: [...all.values()],
   };
