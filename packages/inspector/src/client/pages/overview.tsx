@@ -3,7 +3,7 @@ import type { CacheOverview, TierOverview } from "../../data/pages.ts";
 import type { Sample } from "../../data/history.ts";
 import { FindingList, type PageProps } from "../app.tsx";
 import { ask } from "../ask.ts";
-import { ago, bytes, count, duration, percent, rate } from "../format.ts";
+import { bytes, count, duration, percent, rate } from "../format.ts";
 import { useNow } from "../live.ts";
 import { ConfirmButton, Empty, Figure, Panel, State, Table } from "../parts/basics.tsx";
 import { Chart } from "../parts/chart.tsx";
