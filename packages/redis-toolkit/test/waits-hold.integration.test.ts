@@ -38,9 +38,13 @@ it.each(["refused", "frozen", "killed"])(
 
 it("C116 a subscriber keeps its process alive while it reconnects, until it is closed", async () => {
   await using server = await startOwnRedis();
+  let killed: Promise<unknown> | undefined;
   const next = async (output: string): Promise<void> => {
-    if (output === "subscribed ") await server.kill();
-    if (output === "subscribed lost ") await server.start();
+    if (output === "subscribed ") killed = server.kill();
+    if (output !== "subscribed lost ") return;
+    // The connection is lost before the process has ended.
+    await killed;
+    await server.start();
   };
   expect(await run("subscribed", [server.url], (output) => void next(output))).toEqual([
     0,

@@ -9,7 +9,7 @@ import { useNow } from "../live.ts";
 import { Choice, ConfirmButton, Empty, ErrorText, Panel, State, Table } from "../parts/basics.tsx";
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
-const DEAD = "dead";
+const DEAD = "dead" as const;
 
 export function Queues({ live }: PageProps): JSX.Element {
   const [open, setOpen] = useState<string>();
