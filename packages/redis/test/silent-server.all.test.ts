@@ -42,6 +42,8 @@ const messageOf = async (call: Promise<unknown>): Promise<string> => {
 /** Calls until there is an answer: a first call waits for its connection, which may take longer than its deadline. */
 const answered = (call: () => Promise<unknown>): Promise<void> => expect.poll(() => messageOf(call())).toBe("no error");
 
+const LISTENS = "check that Redis listens there, with TLS or without as the URL says, and that it is not";
+
 describe("C420: the error of a command that was not answered, or not sent, names the silent server", () => {
   it("which is the only one", async () => {
     await using server = await startAclRedis({ users: [`user secret on >${PASSWORD} ~* +@all`] });
@@ -70,7 +72,7 @@ describe("C420: the error of a command that was not answered, or not sent, names
       `redis: read was not answered within 1000 ms by ${at}; ${advice}`,
       `redis: write was not answered within 1000 ms by ${at}; ${advice}`,
       `redis: tags was not answered within 1000 ms by ${at}; ${advice}`,
-      `redis: read was not sent within 1100 ms to ${at}; ${advice}`,
+      `redis: read was not sent within 1100 ms to ${at}; ${LISTENS}`,
       `redis: GET was not answered within 1000 ms by ${at}; ${advice}`,
       `redis: GET was not answered within 1000 ms by ${at}; ${advice}`,
     ]);
