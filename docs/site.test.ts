@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseSync } from "oxc-parser";
 import { createMarkdownRenderer } from "vitepress";
@@ -15,6 +15,19 @@ it("C300: each page of docs is in the navigation once: add a new one to docs/.vi
   const listed = sidebar().flatMap(({ items }) => items.map(({ link }) => link));
   const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules"] });
   expect(listed.toSorted()).toEqual(pages.map(addressOf).toSorted());
+});
+
+it("C300: each page of docs is linked from an index, and each index from the page of all pages", () => {
+  const indexes = ["guide/migrating.md", "reference/toolkit.md", "decisions/README.md", "examples/README.md"];
+  const linkedFrom = (page: string): readonly string[] =>
+    [...readFileSync(join(docs, page), "utf8").matchAll(/\]\(([^)\s#]+)/g)].map(([, link]) =>
+      posix.join(posix.dirname(page), link!),
+    );
+  const listed = linkedFrom("guide/README.md");
+  const reached = new Set([...listed, ...indexes.flatMap(linkedFrom)]);
+  expect(indexes.filter((page) => !listed.includes(page))).toEqual([]);
+  const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules", "reference/api"] });
+  expect(pages.filter((page) => !reached.has(page)).toSorted()).toEqual(["guide/README.md", "index.md", "overview.md"]);
 });
 
 it.each([
