@@ -1,7 +1,5 @@
 import { createCache, redis as backend, sqlite } from "hotset";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { startOwnRedis, temporaryDirectory, type OwnRedis } from "@hotset/test-servers";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readLine } from "../src/keys/monitored.ts";
@@ -86,10 +84,10 @@ it.each([
 });
 
 describe("hotset keys --sqlite", () => {
-  const fileOf = (): string => join(mkdtempSync(join(tmpdir(), "hotset-cli-")), "cache.db");
+  const fileOf = async (): Promise<string> => join(await temporaryDirectory("cli"), "cache.db");
 
   it("lists entries of a file, without a Redis", async () => {
-    const file = fileOf();
+    const file = await fileOf();
     const cache = createCache({ name: "shop" }).tier(sqlite(file)).build();
     await cache.set("small", 1, { ttl: "1h" });
     await cache.namespace("n").set("large", "x".repeat(2_000), { ttl: Infinity });
@@ -110,7 +108,7 @@ describe("hotset keys --sqlite", () => {
   });
 
   it("makes no file", async () => {
-    const file = fileOf();
+    const file = await fileOf();
     const { exitCode, stderr } = await inProcess(["keys", "--sqlite", file], {});
     expect([exitCode, stderr]).toEqual([2, expect.stringContaining("--sqlite: there is no file")]);
   });

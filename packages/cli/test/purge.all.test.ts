@@ -1,12 +1,11 @@
 import { once } from "node:events";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { httpCache, type HttpCache, type HttpCacheOptions, type PlainOrigin } from "@hotset/http";
 import { purgeHandler } from "@hotset/http/fetch";
-import { startOwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, temporaryDirectory } from "@hotset/test-servers";
 import { createCache, memory, redis as backend } from "hotset";
 import { afterEach, describe, expect, it } from "vitest";
 import { inProcess, json } from "./hotset.ts";
@@ -81,7 +80,7 @@ describe("C505 H75: hotset purge, in Redis", () => {
     const [here, there] = [open(server.url, tenants, "pubsub"), open(server.url, tenants, "pubsub")];
     const first = await ask(here, "/list?page=2&utm=x");
     expect(await ask(there, "/list?page=2")).toBe(first);
-    const file = join(mkdtempSync(join(tmpdir(), "hotset-rules-")), "rules.json");
+    const file = join(await temporaryDirectory("rules"), "rules.json");
     writeFileSync(file, JSON.stringify(rules));
     const words = [...IN_REDIS, "https://shop.example/list?utm=y&page=2", "--rules", file, "--pubsub", "--write"];
     expect((await inProcess([...words, "--soft"], variables)).stdout).toBe(

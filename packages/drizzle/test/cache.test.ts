@@ -1,11 +1,10 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCache, json, type Cache } from "@hotset/core";
 import { drizzleCache, type DrizzleCacheOptions } from "@hotset/drizzle";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
 import { flush, gate, TestClock, type Gate } from "@hotset/testing";
+import { temporaryDirectory } from "@hotset/test-servers";
 import { eq } from "drizzle-orm";
 import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/pg-proxy";
@@ -52,7 +51,9 @@ function newDatabase({ source = new Source(), file, ...options }: Given = {}) {
 }
 const nameOf = async ({ db }: ReturnType<typeof newDatabase>): Promise<string | null | undefined> =>
   (await db.select().from(users).$withCache())[0]?.name;
-const newFile = (): string => join(mkdtempSync(join(tmpdir(), "hotset-drizzle-")), "cache.db");
+const folder = await temporaryDirectory("drizzle");
+let files = 0;
+const newFile = (): string => join(folder, `${(files += 1)}.db`);
 
 it("caches selects with $withCache, and with the strategy all those without $withCache(false)", async () => {
   const { db, source } = newDatabase();

@@ -1,11 +1,10 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCache, json, type Cache } from "@hotset/core";
 import { graphqlCache, type GraphQLCacheOptions } from "@hotset/graphql";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
 import { flush, TestClock } from "@hotset/testing";
+import { temporaryDirectory } from "@hotset/test-servers";
 import { afterAll, expect, it, vi } from "vitest";
 
 const open: Cache[] = [];
@@ -23,7 +22,9 @@ function newResponses({ file, ...options }: GraphQLCacheOptions & { readonly fil
   open.push(cache);
   return { responses: graphqlCache(cache, { clock, ...options }), cache, clock };
 }
-const newFile = (): string => join(mkdtempSync(join(tmpdir(), "hotset-graphql-")), "cache.db");
+const folder = await temporaryDirectory("graphql");
+let files = 0;
+const newFile = (): string => join(folder, `${(files += 1)}.db`);
 
 const result = { data: { user: { name: "Ada" } } };
 const user = { typename: "User", id: 1 };

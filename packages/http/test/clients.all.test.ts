@@ -1,9 +1,8 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
@@ -11,7 +10,7 @@ import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
 import { cachedListener } from "@hotset/http/node";
 import { memory } from "@hotset/memory";
-import { forkScript, isNightly } from "@hotset/test-servers";
+import { forkScript, isNightly, temporaryDirectory } from "@hotset/test-servers";
 import { afterEach, describe, expect, it } from "vitest";
 import type { LargeBodyProcess } from "./large-body-process.ts";
 
@@ -54,7 +53,7 @@ async function site(pages: Readonly<Record<string, readonly [type: string, body:
 describe.skipIf(!hasCurl)("curl", () => {
   it("H40 H41 H42 compares ETags, resumes, asks for ranges and heads, of one load", async () => {
     const { loads, url } = await site({ "/a": ["text/plain", "0123456789"] });
-    const folder = mkdtempSync(join(tmpdir(), "hotset-curl-"));
+    const folder = await temporaryDirectory("curl");
     const [tag, file] = [join(folder, "etag"), join(folder, "file")];
     const curl = async (...words: readonly string[]): Promise<string> =>
       (await run("curl", ["-sS", "-m", "20", "-w", "%{http_code}", ...words, `${url}/a`])).stdout;
@@ -108,7 +107,7 @@ describe.skipIf(!hasChromium)("Chromium", () => {
       "/": ["text/html", `<!doctype html><link rel="icon" href="data:,"><body><script>${SCRIPT}</script>`],
       "/data": ["text/plain", "0123456789"],
     });
-    const profile = mkdtempSync(join(tmpdir(), "hotset-chromium-"));
+    const profile = await temporaryDirectory("chromium");
     const flags = [
       "--headless",
       "--no-sandbox",
@@ -155,7 +154,7 @@ describe.skipIf(!hasChromium)("Chromium", () => {
     const server = createServer((request, response) => void handle(request, response)).listen(0, "127.0.0.1");
     await once(server, "listening");
     closing.push(() => (server.closeAllConnections(), server.close()));
-    const profile = mkdtempSync(join(tmpdir(), "hotset-chromium-"));
+    const profile = await temporaryDirectory("chromium");
     const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"];
     const { port } = server.address() as AddressInfo;
     const browser = spawn("chromium", [...flags, `--user-data-dir=${profile}`, `http://127.0.0.1:${port}/`], {

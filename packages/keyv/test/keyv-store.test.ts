@@ -1,11 +1,10 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCache, type Cache } from "@hotset/core";
 import { keyvStore } from "@hotset/keyv";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
 import { TestClock } from "@hotset/testing";
+import { temporaryDirectory } from "@hotset/test-servers";
 import { createCache as createManager } from "cache-manager";
 import { Cacheable } from "cacheable";
 import { Keyv, type KeyvStoreAdapter } from "keyv";
@@ -22,7 +21,9 @@ const newCache = (file?: string, clock?: TestClock): Cache => {
   open.push(cache);
   return cache;
 };
-const newFile = (): string => join(mkdtempSync(join(tmpdir(), "hotset-keyv-")), "cache.db");
+const folder = await temporaryDirectory("keyv");
+let files = 0;
+const newFile = (): string => join(folder, `${(files += 1)}.db`);
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((cache) => cache.close()));

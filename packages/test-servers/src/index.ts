@@ -1,4 +1,5 @@
 export { freePort, freePorts } from "./port.ts";
+export { temporaryDirectory } from "./server-process.ts";
 export {
   requestedTarget,
   SERVER_TARGETS,

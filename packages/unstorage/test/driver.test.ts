@@ -1,10 +1,9 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCache, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
 import { TestClock } from "@hotset/testing";
+import { temporaryDirectory } from "@hotset/test-servers";
 import { hotsetDriver, type HotsetDriverOptions } from "@hotset/unstorage";
 import * as unstorage from "unstorage";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -24,7 +23,9 @@ function newCache(file?: string, clock?: TestClock): Cache {
   open.push(cache);
   return cache;
 }
-const newFile = (): string => join(mkdtempSync(join(tmpdir(), "hotset-unstorage-")), "cache.db");
+const folder = await temporaryDirectory("unstorage");
+let files = 0;
+const newFile = (): string => join(folder, `${(files += 1)}.db`);
 
 function storageOver(cache: Cache, options?: HotsetDriverOptions): unstorage.Storage {
   const driver: unstorage.Driver = hotsetDriver(cache, options);
