@@ -76,7 +76,7 @@ function warnOnce(events: Events, subject: string): void {
 }
 
 /** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
-function kindOf(error: CacheError): string {
+export function kindOf(error: CacheError): string {
   if (isLasting(error)) return "BACKEND_ACCESS";
   return error instanceof BackendRefusedError ? "BACKEND_REFUSED" : error.code;
 }
@@ -109,7 +109,7 @@ const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): st
   `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "in their place all entries of the cache are removed, for every process" : `the oldest are forgotten, and ${tier} may keep older entries until they expire`}`;
 
 /** With the answer of the backend, where it has refused a call. */
-function messageOf(error: CacheError): string {
+export function messageOf(error: CacheError): string {
   const { message, cause } = error;
   if (!(error instanceof BackendRefusedError) || !(cause instanceof Error)) return message;
   // The rest of a long answer would be the call.

@@ -1,5 +1,6 @@
 import { type Cache, checkNames, ConfigurationError, parseDuration } from "../index.ts";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
+import { LastMinute } from "./last-minute.ts";
 import { Place } from "./place.ts";
 import { processId, recordsOf, type Records } from "./processes.ts";
 import { VERSION } from "./version.ts";
@@ -35,6 +36,7 @@ class Beat implements Heartbeat {
   readonly #startedAt: number;
   readonly #stopListening: () => void;
   #invalidations: Omit<Invalidation, "origin" | "process">[] = [];
+  readonly #lastMinute = new LastMinute();
   /** The place that it holds, as far as it knows. */
   #at: number | undefined;
   #cancel: () => void = () => undefined;
@@ -51,7 +53,9 @@ class Beat implements Heartbeat {
     this.#stopListening = cache.on("invalidate", ({ origin, namespace, scope, mode, key, tags }) => {
       if (origin !== "here") return;
       const of = { ...(key !== undefined && { key }), ...(tags !== undefined && { tags: tags.slice(0, MOST_TAGS) }) };
-      this.#invalidations.unshift({ at: place.epochNow(), namespace, scope, mode, ...of });
+      const made = { at: place.epochNow(), namespace, scope, mode, ...of };
+      this.#lastMinute.add(made);
+      this.#invalidations.unshift(made);
       if (this.#invalidations.length > MOST_INVALIDATIONS) this.#invalidations.pop();
     });
     this.#beating = this.#beat();
@@ -97,19 +101,21 @@ class Beat implements Heartbeat {
     const entries = context.local?.tier.entryCount;
     const { coherenceMode } = backend as { readonly coherenceMode?: unknown };
     const isReported = typeof backend?.coherence === "object";
+    const now = this.#place.epochNow();
     return {
       id: processId(),
       name: this.name,
       version: VERSION,
       runtime: typeof process === "undefined" ? "unknown" : process.version,
       startedAt: this.#startedAt,
-      at: this.#place.epochNow(),
+      at: now,
       coherence: typeof coherenceMode === "string" ? coherenceMode : isReported ? "changes" : "none",
       trust: this.#trust(),
       state: tiers.at(-1)!.state,
       ...{ hits, staleHits, misses, loads, loadErrors, waiting, pending },
       ...(entries !== undefined && { entries }),
       invalidations: this.#invalidations,
+      lastMinute: this.#lastMinute.counts(now, MOST_COUNTS),
     };
   }
 
@@ -128,4 +134,5 @@ function defaultName(): string {
 }
 
 const MOST_INVALIDATIONS = 50;
+const MOST_COUNTS = 20;
 const MOST_TAGS = 10;

@@ -1,7 +1,14 @@
-import { createCache, ConfigurationError, InvalidArgumentError, type Backend, type WalkedKeys } from "@hotset/core";
+import {
+  BackendUnavailableError,
+  createCache,
+  ConfigurationError,
+  InvalidArgumentError,
+  type Backend,
+  type WalkedKeys,
+} from "@hotset/core";
 import { heartbeat, inspect, type Heartbeat, type ProcessRecord } from "@hotset/core/inspect";
 import { createTestCache, flush, gate, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 let clock: TestClock;
 beforeEach(() => void (clock = new TestClock()));
@@ -232,10 +239,31 @@ describe("what runs", () => {
     const [fallback] = inspection.fallbacks();
     expect(fallback).toMatchObject({ namespace: [], key: "k", cause: "error", served: 2, error });
     expect(fallback!.lastAt - fallback!.since).toBe(10);
-    expect(inspection.backoffs()).toEqual([{ namespace: [], key: "k", cause: "failed", forMs: 990 }]);
+    expect(inspection.backoffs()).toEqual([{ namespace: [], key: "k", cause: "failed", forMs: 990, error }]);
     clock.advance(1_000);
     await cache.getOrSet("k", () => "new");
     expect([inspection.fallbacks(), inspection.backoffs()]).toEqual([[], []]);
+  });
+});
+
+describe("failures", () => {
+  it("are the last one of each tier, with the reply of the server, and leave warnings of the cache alone", async () => {
+    const backend = scriptedBackend({ clock });
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
+    const cache = createCache({ name: "shop", clock }).tier(backend).build();
+    using inspection = inspect(cache);
+    expect(inspection.failures()).toEqual([]);
+    backend.script("read", { fail: new Error("OOM command not allowed\nand the command") });
+    await cache.getOrSet("k", () => 1);
+    const failure = { tier: "scripted", at: expect.any(Number), operation: "read" };
+    const message = "scripted: read was refused: OOM command not allowed";
+    expect(inspection.failures()).toEqual([{ ...failure, kind: "BACKEND_REFUSED", message }]);
+    backend.script("read", { fail: new BackendUnavailableError("scripted: gone", { tier: "scripted" }) });
+    await cache.getOrSet("other", () => 1);
+    expect(inspection.failures()).toEqual([{ ...failure, kind: "BACKEND_UNAVAILABLE", message: "scripted: gone" }]);
+    const texts = warned.mock.calls.map(([text]) => String(text)).filter((text) => !text.includes("lease"));
+    warned.mockRestore();
+    expect(texts).toEqual([expect.stringContaining("OOM command not allowed"), expect.stringContaining("gone")]);
   });
 });
 
@@ -257,6 +285,23 @@ describe("invalidations", () => {
       { at, namespace: [], scope: "key", mode: "remove", key: "e", origin: "here" },
     ]);
     expect(heard).toEqual(["a", "b", "c", "d", "e"]);
+  });
+
+  it("are counted for a minute by what they invalidate, however many there are", async () => {
+    const cache = createTestCache({ clock });
+    using inspection = inspect(cache, { remember: 2 });
+    for (let i = 0; i < 70; i += 1) await cache.invalidateTags("t");
+    clock.advance(30_000);
+    for (let i = 0; i < 5; i += 1) await cache.delete("k");
+    await cache.invalidateTags("t");
+    const at = expect.any(Number) as number;
+    const tag = { namespace: [], scope: "tags", tags: ["t"], origin: "here", lastAt: at } as const;
+    const key = { namespace: [], scope: "key", key: "k", origin: "here", lastAt: at, times: 5 } as const;
+    expect(inspection.invalidationCounts()).toEqual([{ ...tag, times: 71 }, key]);
+    clock.advance(30_000);
+    expect(inspection.invalidationCounts()).toEqual([key, { ...tag, times: 1 }]);
+    clock.advance(30_000);
+    expect(inspection.invalidationCounts()).toEqual([]);
   });
 
   it("are no longer remembered once it is closed", async () => {
@@ -373,9 +418,9 @@ describe("records of processes", () => {
       invalidations: [{ at: clock.now(), namespace: [], scope: "tags", mode: "remove", tags: ["t"] }],
     };
     const data = new TextEncoder().encode(JSON.stringify(theirs));
-    await backend.write("shop:~processes::5", { data, staleInMs: 1e4, expiresInMs: 1e4, meta: "" });
+    await backend.write("shop:~processes::5", { data, staleInMs: 1e5, expiresInMs: 1e5, meta: "" });
     const broken = new TextEncoder().encode('{"id":"x"}');
-    await backend.write("shop:~processes::6", { data: broken, staleInMs: 1e4, expiresInMs: 1e4, meta: "" });
+    await backend.write("shop:~processes::6", { data: broken, staleInMs: 1e5, expiresInMs: 1e5, meta: "" });
     expect((await inspection.processes()).map(({ name, isOwn }) => [name, isOwn])).toEqual([
       ["web-1", true],
       ["worker-7", false],
@@ -385,6 +430,16 @@ describe("records of processes", () => {
     clock.advance(5_000);
     await flush();
     expect((await inspection.processes())[0]!.invalidations).toMatchObject([{ scope: "key", key: "k" }]);
+    for (let i = 0; i < 300; i += 1) await cache.invalidateTags("t");
+    clock.advance(5_000);
+    await flush();
+    const [{ invalidations, lastMinute }] = (await inspection.processes()) as [ProcessRecord];
+    expect(invalidations.length).toBe(50);
+    const lastAt = expect.any(Number) as number;
+    expect(lastMinute).toEqual([
+      { namespace: [], scope: "tags", tags: ["t"], times: 300, lastAt },
+      { namespace: [], scope: "key", key: "k", times: 1, lastAt },
+    ]);
     await beat.stop();
     expect((await inspection.processes()).map(({ name }) => name)).toEqual(["worker-7"]);
   });

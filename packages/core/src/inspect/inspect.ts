@@ -16,6 +16,7 @@ import type {
   RunningLease,
   RunningLoad,
   StoredPage,
+  TierFailure,
   WalkOptions,
 } from "./inspection.ts";
 import { Memories } from "./memories.ts";
@@ -167,7 +168,8 @@ class View implements Inspection {
         if (now >= until) return [];
         const error = cause === "failed" && reason !== undefined ? (reason as { readonly error: unknown }) : undefined;
         const shown = { ...this.#place.shown(key), cause: cause as Backoff["cause"], forMs: until - now };
-        return [error === undefined ? shown : { ...shown, error: this.#place.describe(error.error) }];
+        if (error !== undefined) return [{ ...shown, error: this.#place.describe(error.error) }];
+        return [cause === "failed" ? this.#memories.withError(shown) : shown];
       }),
     );
     return found.toSorted((one, other) => one.forMs - other.forMs);
@@ -179,8 +181,16 @@ class View implements Inspection {
     return this.#memories.fallbacks();
   }
 
+  failures(): readonly TierFailure[] {
+    return this.#memories.failures();
+  }
+
   invalidations(): readonly Invalidation[] {
     return this.#memories.invalidations();
+  }
+
+  invalidationCounts(): ReturnType<Inspection["invalidationCounts"]> {
+    return this.#memories.invalidationCounts();
   }
 
   onInvalidation(listener: (invalidation: Invalidation) => void): () => void {

@@ -43,8 +43,15 @@ export interface Inspection {
   fallbacks(): readonly Fallback[];
   /** Keys whose loads are put off, the soonest to end first. */
   backoffs(): readonly Backoff[];
+  /** The last call of each tier that failed, with its reason. It may be up again: see its state. */
+  failures(): readonly TierFailure[];
   /** Invalidations that this cache has made, or was notified of, the last one first. */
   invalidations(): readonly Invalidation[];
+  /**
+   * How often each thing was invalidated in the last minute, the most frequent first: at most 100. Exact for `here`.
+   * Of tags elsewhere a cache is notified once, until it uses them again: {@link ProcessRecord.lastMinute} has them.
+   */
+  invalidationCounts(): readonly (InvalidationCount & Pick<Invalidation, "origin">)[];
   /**
    * Calls `listener` on each of {@link invalidations} as it comes, until the returned function is called. An error
    * that it throws is ignored.
@@ -227,6 +234,23 @@ export interface Invalidation {
   readonly process?: string;
 }
 
+/** How often a key, a list of tags or a namespace was invalidated in the last minute. */
+export interface InvalidationCount extends Pick<Invalidation, "namespace" | "scope" | "key" | "tags"> {
+  readonly times: number;
+  readonly lastAt: number;
+}
+
+/** A call of a tier that failed. */
+export interface TierFailure {
+  readonly tier: string;
+  readonly at: number;
+  readonly operation: string;
+  /** The code of its error; of a refusal `BACKEND_REFUSED`, or `BACKEND_ACCESS` where credentials are refused. */
+  readonly kind: string;
+  /** For people, as the logger of the cache gets it. */
+  readonly message: string;
+}
+
 /** A record that a process keeps in the backend: see `heartbeat`. */
 export interface ProcessRecord {
   /** Unique to one start of the process. */
@@ -264,6 +288,8 @@ export interface ProcessRecord {
   readonly entries?: number;
   /** Its own last invalidations, the last one first: at most 50. */
   readonly invalidations: readonly Omit<Invalidation, "origin" | "process">[];
+  /** How often it invalidated what, in the minute before `at`, the most frequent first: at most 20. */
+  readonly lastMinute: readonly InvalidationCount[];
 }
 
 /** Options of `heartbeat`. */

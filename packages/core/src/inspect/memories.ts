@@ -1,6 +1,8 @@
 import type { CacheEvents } from "../contracts/events.ts";
 import type { Cache } from "../index.ts";
-import type { Fallback, Invalidation, ProcessRecord } from "./inspection.ts";
+import { kindOf, messageOf } from "../cache/reporter.ts";
+import type { Fallback, Inspection, Invalidation, ProcessRecord, TierFailure } from "./inspection.ts";
+import { LastMinute } from "./last-minute.ts";
 import type { Place } from "./place.ts";
 import { Sampler } from "./sampler.ts";
 
@@ -18,6 +20,9 @@ export class Memories {
   /** By namespace and key as events show them, the last one at the end. */
   readonly #fallbacks = new Map<string, Fallback>();
   readonly #errors = new Map<string, Fallback["error"]>();
+  /** By tier. */
+  readonly #failures = new Map<string, TierFailure>();
+  readonly #lastMinute = new LastMinute();
   #records: readonly ProcessRecord[] = [];
   #sampler: Sampler | undefined;
 
@@ -31,6 +36,11 @@ export class Memories {
       cache.on("stale", (event) => this.#stale(event)),
       cache.on("load:error", ({ namespace, key, error }) =>
         keep(this.#errors, idOf({ namespace, key }), this.#place.describe(error), this.#limit),
+      ),
+      // Accepts none: the cache warns of failures that no listener observes.
+      place.parts.context.events["backend:error"].add(
+        () => undefined,
+        (event) => this.#failed(event),
       ),
       cache.on("load", ({ namespace, key, result }) => {
         const id = idOf({ namespace, key });
@@ -52,10 +62,21 @@ export class Memories {
   }
 
   fallbacks(): readonly Fallback[] {
-    return [...this.#fallbacks.values()].toReversed().map((each) => {
-      const error = this.#errors.get(idOf(each));
-      return error === undefined ? each : { ...each, error };
-    });
+    return [...this.#fallbacks.values()].toReversed().map((each) => this.withError(each));
+  }
+
+  /** Of the last load of this key that failed, if one is remembered. */
+  withError<T extends Pick<Fallback, "namespace" | "key">>(each: T): T & Pick<Fallback, "error"> {
+    const error = this.#errors.get(idOf(each));
+    return error === undefined ? each : { ...each, error };
+  }
+
+  failures(): readonly TierFailure[] {
+    return [...this.#failures.values()];
+  }
+
+  invalidationCounts(): ReturnType<Inspection["invalidationCounts"]> {
+    return this.#lastMinute.counts<Pick<Invalidation, "origin">>(this.#place.epochNow(), MOST_COUNTS);
   }
 
   invalidations(): readonly Invalidation[] {
@@ -90,6 +111,7 @@ export class Memories {
   #invalidated({ namespace, scope, mode, origin, key, tags }: CacheEvents["invalidate"]): void {
     const of = { ...(key !== undefined && { key }), ...(tags !== undefined && { tags }) };
     const invalidation = { at: this.#place.epochNow(), namespace, scope, mode, origin, ...of };
+    this.#lastMinute.add(invalidation, { origin });
     // Cut now and then: moving all of them for each would cost more than the event.
     if (this.#invalidations.push(invalidation) >= 2 * this.#limit)
       this.#invalidations = this.#invalidations.slice(-this.#limit);
@@ -99,6 +121,12 @@ export class Memories {
       } catch {
         // It only observes.
       }
+  }
+
+  #failed({ tier, operation, error }: CacheEvents["backend:error"]): false {
+    const at = this.#place.epochNow();
+    this.#failures.set(tier, { tier, at, operation, kind: kindOf(error), message: messageOf(error) });
+    return false;
   }
 
   #stale({ namespace, key, cause }: CacheEvents["stale"]): void {
@@ -146,5 +174,6 @@ function isSame(made: ProcessRecord["invalidations"][number], heard: Invalidatio
   return heard.scope !== "tags" ? made.key === heard.key : (heard.tags ?? []).some((tag) => made.tags?.includes(tag));
 }
 
+const MOST_COUNTS = 100;
 /** Keys whose hits are counted by samples. */
 const MAX_SAMPLED = 10_000;

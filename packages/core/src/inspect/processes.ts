@@ -1,6 +1,6 @@
 import type { CacheStats } from "../contracts/events.ts";
 import { type Backend, BackendUnavailableError, ConfigurationError, newId, within } from "../index.ts";
-import type { Invalidation, ProcessRecord } from "./inspection.ts";
+import type { Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
 import type { Place } from "./place.ts";
 
 /**
@@ -86,7 +86,8 @@ function parsed(data: Uint8Array): ProcessRecord | undefined {
     ...(Number.isFinite(record["entries"]) && { entries: record["entries"] as number }),
     isOwn: record["id"] === processId(),
     hitRatio: (hits + staleHits) / (hits + staleHits + misses),
-    invalidations: Array.isArray(record["invalidations"]) ? record["invalidations"].filter(isInvalidation) : [],
+    invalidations: listOf(record["invalidations"], isInvalidation),
+    lastMinute: listOf(record["lastMinute"], isCount),
   };
 }
 
@@ -110,13 +111,20 @@ const COUNTS = [
 ] as const satisfies readonly (keyof ProcessRecord & keyof CacheStats)[];
 const NUMBERS = ["startedAt", "at", ...COUNTS] as const;
 
-function isInvalidation(given: unknown): given is Invalidation {
-  const { at, namespace, scope, mode, key = "", tags = [] } = Object(given) as Record<string, unknown>;
+const listOf = <T>(given: unknown, isOne: (each: unknown) => each is T): readonly T[] =>
+  Array.isArray(given) ? given.filter(isOne) : [];
+
+function isOfSomething(given: unknown): given is Pick<Invalidation, "namespace" | "scope"> {
+  const { namespace, scope, key = "", tags = [] } = Object(given) as Record<string, unknown>;
   const isTexts = (each: unknown): boolean => Array.isArray(each) && each.every((text) => typeof text === "string");
-  return (
-    Number.isFinite(at) &&
-    isTexts(namespace) &&
-    isTexts(tags) &&
-    [scope, mode, key].every((each) => typeof each === "string")
-  );
+  return isTexts(namespace) && isTexts(tags) && [scope, key].every((each) => typeof each === "string");
 }
+
+const isInvalidation = (given: unknown): given is Invalidation =>
+  isOfSomething(given) &&
+  Number.isFinite((given as Invalidation).at) &&
+  typeof (given as Invalidation).mode === "string";
+
+const isCount = (given: unknown): given is InvalidationCount =>
+  isOfSomething(given) &&
+  [(given as InvalidationCount).times, (given as InvalidationCount).lastAt].every((each) => Number.isFinite(each));

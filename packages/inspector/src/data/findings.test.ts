@@ -7,8 +7,8 @@ const NOW = 1_000_000;
 const quiet: Picture["caches"][number] = {
   name: "shop",
   tiers: [
-    { label: "memory", state: "up", since: undefined },
-    { label: "redis", state: "up", since: NOW - 5_000 },
+    { label: "memory", state: "up", since: undefined, failure: undefined },
+    { label: "redis", state: "up", since: NOW - 5_000, failure: undefined },
   ],
   pending: 0,
   lastMinute: { loads: 40, loadErrors: 0 },
@@ -24,7 +24,7 @@ const burst: Picture["bursts"][number] = {
   what: "prices",
   by: ["web-2"],
   count: 30,
-  isAtLeast: true,
+  isAtLeast: false,
   lastAt: NOW,
 };
 
@@ -42,8 +42,8 @@ const queue: QueueRow = {
 
 const picture = (part: Partial<Picture>): Picture => ({
   caches: [quiet],
+  hasRedisPage: true,
   bursts: [],
-  seconds: 60,
   processes: [],
   queues: [],
   servers: [],
@@ -51,19 +51,30 @@ const picture = (part: Partial<Picture>): Picture => ({
 });
 
 const ofCache = (part: Partial<Picture["caches"][number]>): Picture => picture({ caches: [{ ...quiet, ...part }] });
-const redisIs = (state: string): Picture => ofCache({ tiers: [{ label: "redis", state, since: NOW - 40_000 }] });
+const failure = {
+  tier: "redis",
+  at: NOW - 40_100,
+  operation: "read",
+  kind: "BACKEND_UNAVAILABLE",
+  message: "redis: no answer to read within 1000 ms",
+};
+const redisIs = (state: string, more: Partial<typeof failure> = {}): Picture =>
+  ofCache({ tiers: [{ label: "redis", state, since: NOW - 40_000, failure: { ...failure, ...more } }] });
+const because = "BACKEND_UNAVAILABLE, no answer to read within 1000 ms";
 const web2 = { cache: "shop", name: "web-2", silentMs: 0, isTrusted: true };
 const server = { address: "10.0.0.7:6379", usedMemory: 91, maxMemory: 100, maxMemoryPolicy: "noeviction" };
 
 describe("findings", () => {
   it.for<[given: Picture, found: readonly string[]]>([
     [picture({}), []],
-    [redisIs("down"), ["error overview shop: redis has been down for 40 s"]],
-    [redisIs("detached"), ["warning overview shop: redis has been detached for 40 s"]],
-    [redisIs("bypassed"), ["warning overview shop: redis has been bypassed for 40 s"]],
+    [redisIs("down"), [`error redis shop: redis has been down for 40 s: ${because}`]],
+    [redisIs("detached"), [`warning redis shop: redis has been detached for 40 s: ${because}`]],
+    [redisIs("detached", { at: NOW - 60_000 }), ["warning redis shop: redis has been detached for 40 s"]],
+    [redisIs("bypassed"), ["warning redis shop: redis has been bypassed for 40 s"]],
+    [{ ...redisIs("down"), hasRedisPage: false }, [`error overview shop: redis has been down for 40 s: ${because}`]],
     [
-      ofCache({ tiers: [{ label: "redis", state: "down", since: undefined }] }),
-      ["error overview shop: redis has been down"],
+      ofCache({ tiers: [{ label: "postgres", state: "down", since: undefined, failure: undefined }] }),
+      ["error overview shop: postgres has been down"],
     ],
     [ofCache({ pending: 1 }), ["warning overview shop: 1 invalidation pending until the backend answers"]],
     [ofCache({ busiest: { key: "a", callers: 19, forMs: 9_999 } }), []],
@@ -86,13 +97,13 @@ describe("findings", () => {
     ],
     [picture({ bursts: [{ ...burst, count: 29 }] }), []],
     [
-      picture({ bursts: [burst], seconds: 20 }),
-      ['warning invalidations shop: tag "prices" was invalidated at least 30 times in the last 20 s, by web-2'],
+      picture({ bursts: [{ ...burst, count: 1_200 }] }),
+      ['warning invalidations shop: tag "prices" was invalidated 1,200 times in the last minute, by web-2'],
     ],
     [
-      picture({ bursts: [{ ...burst, scope: "namespace", what: "everything", by: [] }] }),
+      picture({ bursts: [{ ...burst, scope: "namespace", what: "everything", by: [], isAtLeast: true }] }),
       [
-        "warning invalidations shop: a namespace was invalidated at least 30 times in the last 60 s, by another process",
+        "warning invalidations shop: a namespace was invalidated at least 30 times in the last minute, by another process",
       ],
     ],
     [picture({ processes: [web2] }), []],

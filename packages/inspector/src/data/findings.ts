@@ -1,11 +1,20 @@
+import type { TierFailure } from "@hotset/core/inspect";
 import type { Burst } from "./invalidations.ts";
 import type { Finding, PageName, QueueRow, RedisPage } from "./pages.ts";
+
+interface TierPicture {
+  readonly label: string;
+  readonly state: string;
+  readonly since: number | undefined;
+  /** Its last call that failed. */
+  readonly failure: TierFailure | undefined;
+}
 
 /** Figures that findings are made of. */
 export interface Picture {
   readonly caches: readonly {
     readonly name: string;
-    readonly tiers: readonly { readonly label: string; readonly state: string; readonly since: number | undefined }[];
+    readonly tiers: readonly TierPicture[];
     readonly pending: number;
     readonly lastMinute: { readonly loads: number; readonly loadErrors: number };
     readonly lastError: string | undefined;
@@ -13,9 +22,10 @@ export interface Picture {
     readonly busiest: { readonly key: string; readonly callers: number; readonly forMs: number } | undefined;
     readonly fallbacks: { readonly keys: number; readonly error: string | undefined };
   }[];
-  /** The most frequent first, of the last seconds. */
+  /** Whether a page has more about Redis. */
+  readonly hasRedisPage: boolean;
+  /** The most frequent first. */
   readonly bursts: readonly Burst[];
-  readonly seconds: number;
   readonly processes: readonly {
     readonly cache: string;
     readonly name: string;
@@ -37,8 +47,8 @@ const UNTAKEN_MS = 30_000;
 /** The findings of this picture, errors first. */
 export function findings(picture: Picture, now: number): readonly Finding[] {
   const found = [
-    ...picture.caches.flatMap((cache) => ofCache(cache, now)),
-    ...picture.bursts.slice(0, 3).flatMap((burst) => ofBurst(burst, picture.seconds)),
+    ...picture.caches.flatMap((cache) => ofCache(cache, picture.hasRedisPage, now)),
+    ...picture.bursts.slice(0, 3).flatMap(ofBurst),
     ...picture.processes.flatMap(ofProcess),
     ...picture.queues.flatMap(ofQueue),
     ...picture.servers.flatMap(ofServer),
@@ -48,17 +58,18 @@ export function findings(picture: Picture, now: number): readonly Finding[] {
 
 const RANK = { error: 0, warning: 1 } as const;
 
-function ofCache(cache: Picture["caches"][number], now: number): readonly Finding[] {
+function ofCache(cache: Picture["caches"][number], hasRedisPage: boolean, now: number): readonly Finding[] {
   const { name, pending, lastMinute, lastError, busiest, fallbacks } = cache;
   const found: Finding[] = [];
   const add = (level: Finding["level"], page: PageName, text: string): void =>
     void found.push({ level, page, text: `${name}: ${text}` });
-  for (const { label, state, since } of cache.tiers) {
-    const time = since === undefined ? "" : ` for ${duration(now - since)}`;
-    if (state === "down") add("error", "overview", `${label} has been down${time}`);
-    else if (state === "detached" || state === "degraded" || state === "bypassed")
-      add("warning", "overview", `${label} has been ${state}${time}`);
-  }
+  for (const tier of cache.tiers)
+    if (TROUBLED.includes(tier.state))
+      add(
+        tier.state === "down" ? "error" : "warning",
+        hasRedisPage && tier.label.startsWith("redis") ? "redis" : "overview",
+        troubleOf(tier, now),
+      );
   if (pending > 0) add("warning", "overview", `${count(pending, "invalidation")} pending until the backend answers`);
   if (busiest !== undefined && (busiest.callers >= MANY_CALLERS || busiest.forMs >= LONG_WAIT_MS))
     add(
@@ -78,7 +89,19 @@ function ofCache(cache: Picture["caches"][number], now: number): readonly Findin
   return found;
 }
 
-function ofBurst({ cache, scope, what, by, count: times, isAtLeast }: Burst, seconds: number): readonly Finding[] {
+const TROUBLED: readonly string[] = ["down", "detached", "degraded", "bypassed"];
+/** A failure from before that is of something else. */
+const CAUSE_MS = 10_000;
+
+function troubleOf({ label, state, since, failure }: TierPicture, now: number): string {
+  const text = `${label} has been ${state}${since === undefined ? "" : ` for ${duration(now - since)}`}`;
+  if (state === "bypassed" || failure === undefined || failure.at < (since ?? 0) - CAUSE_MS) return text;
+  const { kind, message } = failure;
+  const why = message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message;
+  return `${text}: ${kind}, ${why}`;
+}
+
+function ofBurst({ cache, scope, what, by, count: times, isAtLeast }: Burst): readonly Finding[] {
   if (times < MANY_INVALIDATIONS) return [];
   const subject = scope === "namespace" ? "a namespace" : `${scope === "tags" ? "tag" : "key"} ${shown(what)}`;
   const names = by.length === 0 ? "another process" : by.join(", ");
@@ -86,7 +109,7 @@ function ofBurst({ cache, scope, what, by, count: times, isAtLeast }: Burst, sec
     {
       level: "warning",
       page: "invalidations",
-      text: `${cache}: ${subject} was invalidated ${isAtLeast ? "at least " : ""}${times} times in the last ${seconds} s, by ${names}`,
+      text: `${cache}: ${subject} was invalidated ${isAtLeast ? "at least " : ""}${count(times, "time")} in the last minute, by ${names}`,
     },
   ];
 }

@@ -1,11 +1,19 @@
-import type { Invalidation } from "@hotset/core/inspect";
+import type { Invalidation, InvalidationCount, ProcessRecord } from "@hotset/core/inspect";
 
 /** One invalidation, as the page lists it. */
 export interface SeenInvalidation extends Invalidation {
   readonly cache: string;
 }
 
-/** Invalidations of the same thing, lately. */
+/** How often one process invalidated the same thing in the last minute. */
+export interface Counted extends InvalidationCount {
+  /** Absent where that is not known. */
+  readonly process: string | undefined;
+  /** No record has the number: a cache is notified of a tag once, until it uses the tag again. */
+  readonly isAtLeast: boolean;
+}
+
+/** Invalidations of the same thing in the last minute. */
 export interface Burst {
   readonly cache: string;
   readonly namespace: readonly string[];
@@ -15,7 +23,6 @@ export interface Burst {
   /** Names of the processes that called; none where all of them keep no record. */
   readonly by: readonly string[];
   readonly count: number;
-  /** Some were made elsewhere: a record lists only the last ones of its process, so there may be more. */
   readonly isAtLeast: boolean;
   readonly lastAt: number;
 }
@@ -23,61 +30,83 @@ export interface Burst {
 export interface InvalidationsPage {
   /** The newest first. */
   readonly recent: readonly SeenInvalidation[];
-  /** The most frequent first, of the last `seconds`. */
+  /** The most frequent first. */
   readonly bursts: readonly Burst[];
-  /** A minute, or less where so many came that no more are remembered. */
-  readonly seconds: number;
-  /** In that time. */
-  readonly count: number;
 }
 
 /** How many each inspection remembers. */
 export const REMEMBERED = 5_000;
 
-const WINDOW_MS = 60_000;
+const MINUTE_MS = 60_000;
 /** For each scope, because changes of keys would leave no room for tags. */
 const LISTED = 100;
 const MOST_BURSTS = 20;
 
-/** @param lists of each cache, the newest first. */
-export function invalidationsPage(
-  lists: readonly { readonly cache: string; readonly invalidations: readonly Invalidation[] }[],
-  now: number,
-): InvalidationsPage {
-  const all = lists
+/** One cache: its list with the newest first. */
+interface OfCache {
+  readonly cache: string;
+  readonly invalidations: readonly Invalidation[];
+  readonly counts: readonly Counted[];
+}
+
+export function invalidationsPage(caches: readonly OfCache[], now: number): InvalidationsPage {
+  const all = caches
     .flatMap(({ cache, invalidations }) => invalidations.map((each): SeenInvalidation => ({ ...each, cache })))
     .toSorted((one, other) => other.at - one.at);
-  const full = lists.filter(({ invalidations }) => invalidations.length >= REMEMBERED);
-  const since = Math.max(now - WINDOW_MS, ...full.map(({ invalidations }) => invalidations.at(-1)!.at));
-  const lately = all.filter(({ at }) => at >= since);
   const keys = all.filter(({ scope }) => scope === "key").slice(0, LISTED);
   const others = all.filter(({ scope }) => scope !== "key").slice(0, LISTED);
   return {
     recent: [...keys, ...others].toSorted((one, other) => other.at - one.at),
-    bursts: burstsOf(lately).slice(0, MOST_BURSTS),
-    seconds: Math.max(1, Math.round((now - since) / 1_000)),
-    count: lately.length,
+    bursts: burstsOf(caches)
+      .filter(({ lastAt }) => lastAt > now - MINUTE_MS)
+      .slice(0, MOST_BURSTS),
   };
 }
 
-function burstsOf(lately: readonly SeenInvalidation[]): readonly Burst[] {
-  const groups = new Map<
-    string,
-    Omit<Burst, "by" | "count" | "isAtLeast"> & { by: Set<string>; count: number; isAtLeast: boolean }
-  >();
-  for (const { cache, namespace, scope, key, tags, origin, process, at } of lately) {
-    const what = scope === "key" ? (key ?? "") : scope === "tags" ? (tags ?? []).join(", ") : "everything";
-    const id = JSON.stringify([cache, namespace, scope, what]);
-    let group = groups.get(id);
-    if (group === undefined) {
-      group = { cache, namespace, scope, what, by: new Set(), count: 0, isAtLeast: false, lastAt: at };
-      groups.set(id, group);
+type Record = Pick<ProcessRecord, "name" | "isOwn" | "at" | "lastMinute">;
+
+/** By the cache itself, and by the records of other processes. */
+export function countsOf(
+  known: readonly (InvalidationCount & Pick<Invalidation, "origin">)[],
+  records: readonly Record[],
+  now: number,
+): readonly Counted[] {
+  const own = records.find(({ isOwn }) => isOwn)?.name;
+  const recorded = records
+    .filter(({ isOwn, at }) => !isOwn && at > now - MINUTE_MS)
+    .flatMap(({ name, lastMinute }) =>
+      lastMinute.map((each): Counted => ({ ...each, process: name, isAtLeast: false })),
+    );
+  const noticed = known.flatMap(({ origin, ...each }): Counted[] => {
+    if (origin === "here") return [{ ...each, process: own ?? "this process", isAtLeast: false }];
+    return recorded.some((other) => isSame(other, each)) ? [] : [{ ...each, process: undefined, isAtLeast: true }];
+  });
+  return [...noticed, ...recorded];
+}
+
+/** Elsewhere a cache is notified of those tags of a call that it uses. */
+function isSame(called: InvalidationCount, noticed: InvalidationCount): boolean {
+  if (called.scope !== noticed.scope || called.namespace.join("\0") !== noticed.namespace.join("\0")) return false;
+  return called.scope === "tags"
+    ? (noticed.tags ?? []).some((tag) => called.tags?.includes(tag))
+    : called.key === noticed.key;
+}
+
+function burstsOf(caches: readonly OfCache[]): readonly Burst[] {
+  const groups = new Map<string, Omit<Burst, "by"> & { readonly by: Set<string> }>();
+  for (const { cache, counts } of caches)
+    for (const { namespace, scope, key, tags, process, times, isAtLeast, lastAt } of counts) {
+      const what = scope === "key" ? (key ?? "") : scope === "tags" ? (tags ?? []).join(", ") : "everything";
+      const id = JSON.stringify([cache, namespace, scope, what]);
+      const group = groups.get(id);
+      groups.set(id, {
+        ...{ cache, namespace, scope, what },
+        by: new Set([...(group?.by ?? []), ...(process === undefined ? [] : [process])]),
+        count: times + (group?.count ?? 0),
+        isAtLeast: isAtLeast || group?.isAtLeast === true,
+        lastAt: Math.max(lastAt, group?.lastAt ?? 0),
+      });
     }
-    group.count += 1;
-    group.isAtLeast ||= origin === "elsewhere";
-    const name = process ?? (origin === "here" ? "this process" : undefined);
-    if (name !== undefined) group.by.add(name);
-  }
   return [...groups.values()]
     .toSorted((one, other) => other.count - one.count || other.lastAt - one.lastAt)
     .map((group) => ({ ...group, by: [...group.by] }));

@@ -132,12 +132,14 @@ export class LiveParts {
   }
 
   #newInvalidations(now: number): InvalidationsPage {
-    const lists = this.#subjects.map((subject) => {
-      // Records of processes say what they invalidate.
-      subject.fleet.current();
-      return { cache: subject.name, invalidations: subject.invalidations() };
-    });
-    return invalidationsPage(lists, now);
+    return invalidationsPage(
+      this.#subjects.map((subject) => ({
+        cache: subject.name,
+        counts: subject.invalidationCounts(now),
+        invalidations: subject.invalidations(),
+      })),
+      now,
+    );
   }
 
   #stampedes(): StampedesPage {
@@ -177,11 +179,11 @@ export class LiveParts {
 
   #findings(): readonly Finding[] {
     const now = Date.now();
-    const { bursts, seconds } = this.#invalidations();
+    const { bursts } = this.#invalidations();
     const picture: Picture = {
       caches: this.#subjects.map((subject) => pictureOf(subject, now)),
+      hasRedisPage: this.has("redis"),
       bursts,
-      seconds,
       // Without new records, nothing is known of the others.
       processes: this.#subjects
         .filter(({ fleet }) => fleet.current().error === undefined)
@@ -203,10 +205,16 @@ function pictureOf(subject: Subject, now: number): Picture["caches"][number] {
   const { tiers, pending } = subject.overview();
   const [busiest] = subject.loads();
   const fallbacks = subject.inspection.fallbacks();
+  const failures = subject.inspection.failures();
   const error = fallbacks.find((each) => each.error !== undefined)?.error;
   return {
     name: subject.name,
-    tiers: tiers.map(({ label, state, since }) => ({ label, state, since: since ?? undefined })),
+    tiers: tiers.map(({ label, state, since }) => ({
+      label,
+      state,
+      since: since ?? undefined,
+      failure: failures.find(({ tier }) => tier === label),
+    })),
     pending,
     lastMinute: subject.history.lastMinute(now),
     lastError: subject.lastError,

@@ -1,7 +1,7 @@
 import { ConfigurationError, type Cache, type CacheEvents } from "@hotset/core";
 import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
 import { History } from "./history.ts";
-import { REMEMBERED } from "./invalidations.ts";
+import { countsOf, REMEMBERED, type Counted } from "./invalidations.ts";
 import type { CacheOverview, CacheStatus, JoinedKey, SeenLoad, TierOverview } from "./pages.ts";
 import { Polled } from "./polled.ts";
 
@@ -129,6 +129,11 @@ export class Subject {
     // Named ones are in the list of their record.
     const unnamed = known.filter(({ origin, process }) => origin === "here" || process === undefined);
     return [...unnamed, ...this.#elsewhere].toSorted((one, other) => other.at - one.at).slice(0, REMEMBERED);
+  }
+
+  /** How often what was invalidated in the last minute. */
+  invalidationCounts(now: number): readonly Counted[] {
+    return countsOf(this.inspection.invalidationCounts(), this.fleet.current().value ?? [], now);
   }
 
   /** None of a cache without a backend. */

@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Burst, SeenInvalidation } from "../../data/invalidations.ts";
 import type { PageProps } from "../app.tsx";
-import { ago, clock, count as figure, place, plural } from "../format.ts";
+import { ago, clock, count, place } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Choice, Empty, KeyName, Panel, State, Table } from "../parts/basics.tsx";
 
@@ -13,7 +13,7 @@ export function Invalidations({ live, go }: PageProps): JSX.Element {
   const [shown, setShown] = useState<"all" | "tags" | "key">("all");
   const { invalidations } = live;
   if (invalidations === undefined) return <Empty title="Waiting for the first update" />;
-  const { recent, bursts, seconds, count } = invalidations;
+  const { recent, bursts } = invalidations;
   const listed = recent.filter(({ scope }) => shown === "all" || (scope === "key") === (shown === "key"));
   if (recent.length === 0)
     return (
@@ -24,7 +24,7 @@ export function Invalidations({ live, go }: PageProps): JSX.Element {
     );
   return (
     <>
-      <Panel title="Most frequent" note={`${plural(count, "invalidation")} in the last ${seconds} s`}>
+      <Panel title="Most frequent" note="in the last minute">
         {bursts.length === 0 ? (
           <p class="fine">None in the last minute.</p>
         ) : (
@@ -39,7 +39,7 @@ export function Invalidations({ live, go }: PageProps): JSX.Element {
                 cell: (burst: Burst) => (
                   <span
                     class={burst.count >= MANY ? "loud" : undefined}
-                  >{`${burst.isAtLeast ? "≥ " : ""}${figure(burst.count)}`}</span>
+                  >{`${burst.isAtLeast ? "≥ " : ""}${count(burst.count)}`}</span>
                 ),
               },
               { name: "What", isMain: true, cell: (burst) => <What {...burst} text={burst.what} /> },
