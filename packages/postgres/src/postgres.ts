@@ -125,7 +125,7 @@ class PostgresBackend implements Backend {
   }
 
   async markStale(key: string): Promise<"stale" | "missing"> {
-    return (await this.#change(this.#statements.markStale, key, [newId()])) ? "stale" : "missing";
+    return (await this.#change(this.#statements.markStale, key, [`stale-${newId()}`])) ? "stale" : "missing";
   }
 
   close(): Promise<void> {

@@ -253,7 +253,7 @@ describe("markStale", () => {
     await backend.write("shop::user:1", stored({ staleInMs: -10_000, expiresInMs: 20_000 }));
     expect(await mark()).toBe("stale");
     expect(await ttl()).toBeLessThanOrEqual(20_000);
-    expect((await hash())["m"]).toMatch(/^2 30000 [0-9a-f]{16};/);
+    expect((await hash())["m"]).toMatch(/^2 30000 stale-[0-9a-f]{10};/);
   });
 
   it("C27: without a stale window it removes the entry", async () => {

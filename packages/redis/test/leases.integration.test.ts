@@ -352,7 +352,7 @@ describe("store", () => {
     ["C61 after a removal", (other: RedisBackend, _seen: string) => other.remove(KEY), undefined],
     ["C61 after a write", (other: RedisBackend) => other.write(KEY, stored("newer", { version: "newer" })), "newer"],
     // The beginning of the SHA-1 of what it was.
-    ["C61 after an end of freshness", (other: RedisBackend) => other.markStale!(KEY), "c00dbbc9dadfbe1e"],
+    ["C61 after an end of freshness", (other: RedisBackend) => other.markStale!(KEY), "stale-c00dbbc9da"],
     ["after FLUSHALL", () => server.command("FLUSHALL"), undefined],
     [
       "after the eviction of the lease",

@@ -507,7 +507,7 @@ describe("markStale", () => {
     await backend.write(KEY, entry);
     expect(await backend.markStale!(KEY)).toBe("stale");
     const marked = (await backend.read(KEY))!;
-    expect(marked.version).toMatch(/^[0-9a-f]{16}$/);
+    expect(marked.version).toMatch(/^stale-[0-9a-f]{10}$/);
     expect(await offBy(marked.staleInMs, freshMs, startMs)).toBe(0);
     if (lifeMs === Infinity) expect([marked.expiresInMs, await ttl(E)]).toEqual([Infinity, -1]);
     else expect(await offBy(marked.expiresInMs, lifeMs, startMs)).toBe(0);

@@ -148,7 +148,7 @@ export class Tables {
    * @returns its new version, if there was an entry.
    */
   markStale(key: string, nowMs: number): string | undefined {
-    const version = newId();
+    const version = `stale-${newId()}`;
     // An entry without an end has no stale window: Infinity - Infinity is NULL.
     const { changes } = this.#of(
       `UPDATE entries SET version = ?, endsAt = min(endsAt, ? + max(0, coalesce(endsAt - staleAt, 0))),

@@ -182,7 +182,7 @@ export class MemoryStore implements ScriptedStore {
     if (entry !== undefined) {
       const now = this.#clock.now();
       const windowMs = entry.staleAt === Infinity ? 0 : entry.deadAt - entry.staleAt;
-      const version = entry.version && `stale${(this.#markedStale += 1)}`;
+      const version = entry.version && `stale-${(this.#markedStale += 1)}`;
       this.#entries.set(key, {
         ...entry,
         staleAt: Math.min(entry.staleAt, now),

@@ -142,8 +142,8 @@ export interface Backend {
    */
   walk?(walk: KeyWalk): AsyncIterable<WalkedKeys>;
   /**
-   * Ends the entry's freshness and a lease on it, atomically; a backend with leases gives the entry a new version.
-   * Without this method the cache removes the entry.
+   * Ends the entry's freshness and a lease on it, atomically; a backend with leases gives the entry a new version
+   * that begins with `stale-`. Without this method the cache removes the entry.
    */
   markStale?(key: string): Promise<"stale" | "missing">;
   /** The parts of a store that fail apart from each other, such as the primaries of a cluster. @default one part */

@@ -29,7 +29,8 @@ export interface CacheEvents {
   stale: KeyEvent & {
     readonly tier: string;
     readonly durationMs: number;
-    readonly cause: "revalidating" | "error" | "timeout";
+    /** As in {@link Served}. */
+    readonly cause: "revalidating" | "error" | "timeout" | "age" | "marked";
   };
   /** A call was answered by a load, found nothing, or rejected. */
   miss: KeyEvent & { readonly durationMs: number };

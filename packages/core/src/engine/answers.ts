@@ -17,7 +17,7 @@ export interface Answer {
   readonly value: unknown;
   readonly entry?: Entry | undefined;
   readonly tier?: string;
-  /** Of a stale value that a load follows, or took too long for. */
+  /** Of a stale value. */
   readonly cause?: StaleCause;
   readonly error?: unknown;
   /** Where a load answers: its value, and the entry made of it. */
@@ -26,8 +26,8 @@ export interface Answer {
   readonly isStored?: boolean;
 }
 
-/** Why a stale value is served. */
-export type StaleCause = "revalidating" | "error" | "timeout";
+/** Why a stale value is served; by a call without a loader, why it is stale. */
+export type StaleCause = NonNullable<Served["cause"]>;
 
 export const hit = (entry: Entry, tier: string): Answer => ({ status: "hit", value: entry.value, entry, tier });
 
@@ -95,7 +95,7 @@ export class Answers {
     if (!events[status].isObserved) return;
     const event = { ...this.keyEvent(call.key), durationMs: clock.now() - call.startedAt };
     if (status === "hit") events.hit.emit({ ...event, tier: tier! });
-    else if (status === "stale") events.stale.emit({ ...event, tier: tier!, cause: cause ?? "revalidating" });
+    else if (status === "stale") events.stale.emit({ ...event, tier: tier!, cause: cause! });
     else events.miss.emit(event);
   }
 

@@ -1,14 +1,14 @@
 import { Guard } from "../coherence/guards.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isFresh, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
+import { isFresh, isMarked, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { GetOptions } from "../entry/policy.ts";
 import { type ReadOutcome, type ReadRequest, settle, type Settled } from "../tiers/entry-tier.ts";
 import { unasked } from "../tiers/recovery.ts";
 import { termsIn } from "../entry/terms.ts";
 import { versionsFor } from "../tags/tag-versions.ts";
-import { type Answer, type Answers, hit, MISS } from "./answers.ts";
+import { type Answer, type Answers, hit, MISS, stale } from "./answers.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import { usedByCaller } from "./loading.ts";
@@ -258,8 +258,8 @@ export class Reads {
     const now = clock.now();
     if (best === undefined || now >= best.deadAt) return MISS;
     if (now < best.staleAt) return hit(best, label);
-    // No load follows, so there is no cause.
-    return allowStale && isServable(best, now, namespace.policy) ? { ...hit(best, label), status: "stale" } : MISS;
+    const isServed = allowStale && isServable(best, now, namespace.policy);
+    return isServed ? stale(best, label, isMarked(best) ? "marked" : "age") : MISS;
   }
 }
 

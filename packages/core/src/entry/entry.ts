@@ -43,6 +43,8 @@ export interface Terms extends LifeLimits, Labels {
   readonly dependsOn: readonly string[];
   /** Read where data may be older than an acknowledged write: no local tier keeps it. Not stored. @default false */
   readonly mayLag?: boolean;
+  /** A call of this process, or one on a tag, ended its freshness. Not stored. @default false */
+  readonly isMarked?: boolean;
   /** It stands for a value that was not stored: see {@link Marker}. @default an ordinary entry */
   readonly marker?: Marker;
 }

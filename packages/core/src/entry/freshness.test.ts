@@ -175,7 +175,8 @@ describe("lifeOf", () => {
 describe("staleFrom", () => {
   it("begins both windows now", () => {
     const stale = staleFrom(entry(), 1_040);
-    expect(stale).toEqual(entry({ ttlMs: 40, staleAt: 1_040, expiresAt: 1_240, deadAt: 1_240 }));
+    const terms = { ...entry().terms, isMarked: true };
+    expect(stale).toEqual(entry({ ttlMs: 40, staleAt: 1_040, expiresAt: 1_240, deadAt: 1_240, terms }));
     expect(lifeOf(stale, 1_040)).toEqual({ ageMs: 40, freshForMs: 0, expiresInMs: 200 });
     expect([1_089, 1_090, 1_239, 1_240].map((now) => judge(stale, now, windows()))).toEqual([
       "revalidate",

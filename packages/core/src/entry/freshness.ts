@@ -1,3 +1,4 @@
+import { MARKED } from "./marked-stale.ts";
 import { lateLifeMs, wholeInstant, type Entry } from "./entry.ts";
 
 /** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
@@ -97,6 +98,10 @@ export const isServable = (entry: Entry, now: number, windows: Windows): boolean
 
 const WINDOWS = ["staleWhileRevalidateMs", "staleIfErrorMs"] as const;
 
+/** Whether a call ended its freshness: of this process, or of any where the backend keeps versions. Pure. */
+export const isMarked = ({ terms, version }: Entry): boolean =>
+  terms.isMarked === true || version?.startsWith(MARKED) === true;
+
 /** Age, remaining freshness and remaining life in milliseconds. Pure. */
 export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
   const freshForMs = entry.staleAt - now;
@@ -119,6 +124,7 @@ export function staleFrom(entry: Entry, now: number): Entry {
     staleAt,
     expiresAt,
     deadAt: Math.min(entry.deadAt, expiresAt),
+    terms: { ...entry.terms, isMarked: true },
   };
 }
 
@@ -141,6 +147,7 @@ export function staleByTag(entry: Entry, now: number): Entry {
       ...entry.terms,
       staleWhileRevalidateMs: longer(staleWhileRevalidateMs),
       staleIfErrorMs: longer(staleIfErrorMs),
+      isMarked: true,
     },
   };
 }

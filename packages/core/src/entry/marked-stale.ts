@@ -1,5 +1,8 @@
 import type { StoredEntry } from "../contracts/backend.ts";
 
+/** How the version begins that {@link Backend.markStale} gives an entry. */
+export const MARKED = "stale-";
+
 type Life = Pick<StoredEntry, "staleInMs" | "expiresInMs">;
 
 /**

@@ -246,8 +246,11 @@ export interface Served {
   readonly expiresInMs?: number;
   /** Whether the call waited for a load that another caller began. */
   readonly coalesced: boolean;
-  /** Why a stale value was served; absent for `get`, which refreshes nothing. */
-  readonly cause?: "revalidating" | "error" | "timeout";
+  /**
+   * Why a stale value was served. Of `get`, which refreshes nothing, why it is stale: `marked` by a call, or by `age`,
+   * also where a call marked it later. Where the backend keeps no versions a marked key is of `age`.
+   */
+  readonly cause?: "revalidating" | "error" | "timeout" | "age" | "marked";
   /** Error of the failed load for which a stale value is served. */
   readonly error?: unknown;
 }

@@ -130,7 +130,7 @@ export class Memories {
   }
 
   #stale({ namespace, key, cause }: CacheEvents["stale"]): void {
-    if (cause === "revalidating") return;
+    if (cause !== "error" && cause !== "timeout") return;
     const at = this.#place.epochNow();
     const id = idOf({ namespace, key });
     const before = this.#fallbacks.get(id);

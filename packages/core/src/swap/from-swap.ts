@@ -10,7 +10,7 @@ import type {
 } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
-import { markedStale } from "../entry/marked-stale.ts";
+import { MARKED, markedStale } from "../entry/marked-stale.ts";
 import { json } from "../formats/json.ts";
 import { passthrough } from "../formats/passthrough.ts";
 import { newId } from "../primitives/ids.ts";
@@ -120,7 +120,7 @@ class KeptEntries<V> {
     return this.#change("markStale", key, ({ entry }) => {
       if (entry === undefined) return ["missing", {}];
       const life = markedStale(entry);
-      return ["stale", life === undefined ? {} : { entry: { ...entry, ...life, version: newId() } }];
+      return ["stale", life === undefined ? {} : { entry: { ...entry, ...life, version: MARKED + newId() } }];
     });
   }
 

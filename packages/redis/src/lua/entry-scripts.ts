@@ -91,11 +91,12 @@ if ttl == 0 then
   return 1
 end
 if ttl > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl)) else redis.call('PERSIST', KEYS[1]) end
+local function marked(of) return 'stale-' .. string.sub(redis.sha1hex(of), 1, 10) end
 local head, version, meta = string.match(e[2] or '', '^(2 [%d-]+ )([%w_-]+)([;,.].*)$')
-if head then redis.call('HSET', KEYS[1], 'm', head .. string.sub(redis.sha1hex(version), 1, 16) .. meta) end
+if head then redis.call('HSET', KEYS[1], 'm', head .. marked(version) .. meta) end
 if e[1] or not head then
   redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.max(0, math.min(s or now, now))))
 end
-if e[3] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[3]), 1, 16)) end
+if e[3] then redis.call('HSET', KEYS[1], 'w', marked(e[3])) end
 ${announce()}
 return 1`);

@@ -115,7 +115,7 @@ if left == 0 then
   return 1
 end
 if left > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left)) else redis.call('PERSIST', KEYS[1]) end
-local version = string.sub(redis.sha1hex(was), 1, #was)
+local version = string.sub((#was < 16 and '' or 'stale-') .. redis.sha1hex(was), 1, #was)
 redis.call('SETRANGE', KEYS[1], 3, version .. struct.pack('>I6I6', staleAt, endAt))
 ${announce()}
 return 1`);

@@ -24,8 +24,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expiresInMs: 120,
       coalesced: false,
     });
-    expect(stale).toMatchObject({ status: "stale", ageMs: 120, freshForMs: -20, expiresInMs: 30 });
-    expect(stale!.cause).toBe(undefined);
+    expect(stale).toMatchObject({ status: "stale", ageMs: 120, freshForMs: -20, expiresInMs: 30, cause: "age" });
     expect(miss).toEqual({ status: "miss", ageMs: 0, freshForMs: 0, coalesced: false });
     expect(served.length).toBe(3);
   });
