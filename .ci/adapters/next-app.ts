@@ -14,7 +14,7 @@ const HANDLERS = {
   turbo: () => ["@trieb.work/nextjs-turbo-redis-cache", "./turbo-use-cache.cjs"],
 };
 const [isr, useCache] = HANDLERS[process.env.HANDLER ?? "hotset"]().map((file) => resolve(file));
-const cacheHandlers = useCache && { default: useCache, remote: useCache };
+const cacheHandlers = useCache && { cacheHandlers: { default: useCache, remote: useCache } };
 
 export default {
   cacheHandler: isr,
@@ -22,18 +22,18 @@ export default {
   distDir: process.env.DIST ?? ".next",
   ...(process.env.STANDALONE && { output: "standalone" }),
   env: { BUILD: process.env.BUILD ?? "first" },
-  images: { customCacheHandler: true },
   ${settings}
 };
 `;
 
+const IMAGES = "images: { customCacheHandler: true },";
+const NEXT_15 = config("experimental: { useCache: true, ...cacheHandlers },");
 export const CONFIGS = {
-  isr16: config(""),
-  useCache16: config("cacheComponents: true, partialPrefetching: true, ...(cacheHandlers && { cacheHandlers }),"),
-  isr15: config("experimental: { useCache: true, ...(cacheHandlers && { cacheHandlers }) },").replace(
-    / *images:.*\n/,
-    "",
-  ),
+  15: { pages: NEXT_15, "`use cache`": NEXT_15 },
+  16: {
+    pages: config(IMAGES),
+    "`use cache`": config(`${IMAGES} cacheComponents: true, partialPrefetching: true, ...cacheHandlers,`),
+  },
 } as const;
 
 /** As the documentation of each says. */
@@ -245,12 +245,12 @@ export default async function Page() {
   ),
 });
 
-/** The part of it that 15.5 has. */
-export const USE_CACHE_15: Files = linked({
-  "lib/made.js": DATA.replace(
-    "{ cacheLife, cacheTag }",
-    "{ unstable_cacheLife as cacheLife, unstable_cacheTag as cacheTag }",
-  ),
-  "app/page/[id]/route.js": cached("made"),
-  "app/remote/[id]/route.js": cached("remote"),
-});
+/** As 15.5 has it: other names, and no profiles. */
+export const USE_CACHE_15: Files = Object.fromEntries(
+  Object.entries(USE_CACHE).map(([name, text]) => [
+    name,
+    text
+      .replace("{ cacheLife, cacheTag }", "{ unstable_cacheLife as cacheLife, unstable_cacheTag as cacheTag }")
+      .replace("{ updateTag }", "{ revalidateTag as updateTag }"),
+  ]),
+);

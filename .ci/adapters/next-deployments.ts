@@ -14,7 +14,7 @@ export const SECOND = { DIST: ".second", BUILD: "second", STANDALONE: "1" };
  * Two builds of the application side by side, as while a new one is rolled out, the second one standalone; tiers of
  * one's own; `next dev`; and the memory of a process that serves many pages.
  */
-export async function deployments(workshop: Workshop, origin: Origin, app: Project): Promise<string> {
+export async function deployments(workshop: Workshop, origin: Origin, app: Project, byPnpm: Project): Promise<string> {
   const { redis } = workshop;
   await redis.command("FLUSHALL");
   const standalone = ".second/standalone";
@@ -59,8 +59,15 @@ export async function deployments(workshop: Workshop, origin: Origin, app: Proje
       ]),
     ),
     "the heap does not grow with revalidations": () => doesNotGrow(first),
-    "nothing but warnings in the logs": async () => {
-      hasCleanLogs([first, second, third, own, other]);
+    "nothing but warnings in the logs": async () => hasCleanLogs([first, second, third, own, other]),
+    "installed by pnpm: both entries are found, and the build answers": async () => {
+      for (const entry of ["@hotset/next/isr", "@hotset/next/use-cache"])
+        for (const load of ["require", "await import"])
+          await byPnpm.run("node", ["-e", `(async () => Object.keys((${load}("${entry}")).default))()`]);
+      await using server = await serve(byPnpm, [NEXT, "start"], { NODE_ENV: "production", REDIS_URL: redis.url });
+      const { status, text } = await ask(server, "page/pnpm");
+      await sleep(STORED_MS);
+      same([status, (await ask(server, "page/pnpm")).text], [200, text]);
     },
     "next dev: pages are answered, and new after a revalidation": async () => {
       await using dev = await start([NEXT, "dev"], "dev", { NODE_ENV: "development" });
@@ -94,10 +101,11 @@ async function isOfBuild(app: Project, server: Server, path: string, build: "fir
 
 /** Rounds of requests for the same pages, each of which is then invalidated. */
 async function doesNotGrow(server: Server): Promise<void> {
+  const path = (i: number): string => `${i % 2 === 0 ? "page" : "ppr"}/heap-${i % 50}`;
   const round = async (): Promise<number> => {
     for (let i = 0; i < 200; i += 1) {
-      await ask(server, `page/heap-${i % 50}`);
-      if (i % 50 === 49) await ask(server, `revalidate?path=/page/heap-${i % 7}`);
+      await ask(server, path(i));
+      if (i % 50 === 49) await ask(server, `revalidate?path=/${path(i % 7)}`);
     }
     return Number((await ask(server, "heap")).text);
   };

@@ -135,11 +135,6 @@ export function isrScenarios(running: Running): Scenarios {
   };
 }
 
-/** Without profiles: a tag ends pages at once. */
-export function isr15Scenarios(running: Running): Scenarios {
-  return Object.fromEntries(Object.entries(isrScenarios(running)).filter(([name]) => !name.includes("stale by tag")));
-}
-
 export function useCacheScenarios(running: Running): Scenarios {
   const { a, b, pair, redis, origin } = running;
   const shared = async (path: string): Promise<void> => void (await stored(running, path));
@@ -205,8 +200,7 @@ export function useCacheScenarios(running: Running): Scenarios {
     "and so is that of B": () => sharedPage("act/8"),
     ...outages(pair, redis),
     "Redis frozen: invalidated on A, new on B once it is back": async () => {
-      await pair.agree("page/9");
-      const old = await pair.a<Made>("page/9");
+      const old = await stored(running, "page/9");
       redis.pause();
       try {
         await revalidate(running, "tag=t-9&expire=0");

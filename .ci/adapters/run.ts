@@ -55,10 +55,10 @@ const isWriting = names.length === 0 && !isNightly;
 const workshop: Workshop = {
   top,
   redis,
-  async project(name, manifest) {
+  async project(name, manifest, installer = "npm") {
     const made = new Project(name, registry.url, { type: "module", ...manifest });
     projects.push(made);
-    await made.run("npm", ["install", "--ignore-scripts"]);
+    await made.run(installer, ["install", "--ignore-scripts"]);
     return made;
   },
   async source(place) {
