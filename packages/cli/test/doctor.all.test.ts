@@ -170,6 +170,15 @@ describe("C277: hotset doctor", () => {
     expect(await rightsOf()).toEqual([["cache", ["+exists", "+getrange", "+setrange"]]]);
   });
 
+  it("judges an empty server for what will be kept there", async () => {
+    await using server = await startOwnRedis({ config: [...DURABLE, "appendonly no", "maxmemory-policy allkeys-lru"] });
+    const variables = { REDIS_URL: server.url };
+    expect(listed(await doctor(variables, "--for", "cache"))).toEqual([]);
+    const report = await doctor(variables, "--for", "cache,queue,lock");
+    expect([report.exitCode, listed(report)]).toEqual([1, ["error eviction", "error persistence"]]);
+    expect(report.findings.map(({ evidence }) => evidence["modules"])).toEqual([["queue", "lock"], ["queue"]]);
+  });
+
   it("finds that there is no append-only file", async () => {
     await using server = await startOwnRedis({ config: [...DURABLE, "appendonly no"] });
     await fill(server.url);

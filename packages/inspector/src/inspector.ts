@@ -94,7 +94,11 @@ class Server {
   async #route(request: Request, client: Client): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
     const { path } = this.#settings;
-    if (pathname !== path && !pathname.startsWith(`${path}/`)) return textOf(404, `the inspector is at ${path}/`);
+    if (pathname !== path && !pathname.startsWith(`${path}/`))
+      return textOf(
+        404,
+        `the inspector is at ${path}/; where it is mounted elsewhere, inspector(caches, { path }) names that path`,
+      );
     if (this.#isClosed) return textOf(503, "the inspector is closed");
     const refusal = await refusalOf(this.#settings, request, client, "read");
     if (refusal !== undefined) return refused(refusal);

@@ -67,7 +67,13 @@ export function settingsOf(options: InspectorOptions): Settings {
     throw new ConfigurationError(
       `inspector: path must begin with a slash and have at least one segment of letters, digits, ".", "_", "~" and "-", such as "/hotset", got ${typeof path === "string" ? JSON.stringify(path) : kindOf(path)}`,
     );
-  if (typeof http !== "object" || http === null || Array.isArray(http) || !Object.values(http).every(isHttpCache))
+  if (
+    typeof http !== "object" ||
+    http === null ||
+    Array.isArray(http) ||
+    isHttpCache(http) ||
+    !Object.values(http).every(isHttpCache)
+  )
     throw new ConfigurationError("inspector: http must be an object of HTTP caches by name: { pages: httpCache(...) }");
   if (toolkit !== undefined && typeof (toolkit as Partial<RedisView> | null)?.commands !== "object")
     throw new ConfigurationError(

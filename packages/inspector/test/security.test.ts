@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ConfigurationError, createCache, type Cache } from "@hotset/core";
 import { inspector, type Client, type Inspector, type InspectorOptions } from "@hotset/inspector";
+import { httpCache } from "@hotset/http";
 import { memory } from "@hotset/memory";
 
 const closing: (() => unknown)[] = [];
@@ -277,6 +278,11 @@ describe("options", () => {
     [cache, { authorize: true }, /authorize must be a function, got boolean/],
     [cache, { autorize: () => true }, /unknown option "autorize".*did you mean authorize/],
     [cache, { http: [] }, /http must be an object of HTTP caches by name/],
+    [
+      cache,
+      { http: httpCache(cache, { base: "http://shop.example" }) },
+      /http must be an object of HTTP caches by name/,
+    ],
     [cache, { toolkit: "redis://localhost" }, /toolkit must be createRedis\(\.\.\.\) or a tenant of it, got string/],
     [[], {}, /caches must be a cache/],
     [{}, {}, /caches must be a cache/],

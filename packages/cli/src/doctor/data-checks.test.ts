@@ -30,6 +30,7 @@ const facts = (limits: readonly string[], entries: readonly number[], others: re
   cluster: hidden,
   isCluster: false,
   isResp3Refused: false,
+  expected: [],
 });
 const times = (count: number, bytes: number): readonly number[] => Array<number>(count).fill(bytes);
 

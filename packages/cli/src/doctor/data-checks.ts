@@ -5,8 +5,9 @@ import type { Facts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { configs, infos, onWhich } from "./primaries.ts";
 
-/** Modules whose keys are not a copy of anything: an eviction loses them. All but the cache. */
-const isKept = (key: SampledKey): boolean => key.known !== undefined && key.known.module !== "cache";
+/** The keys of other modules are not a copy of anything: an eviction loses them. */
+const isCache = (module: Module): boolean => module === "cache";
+const isKept = (key: SampledKey): boolean => key.known !== undefined && !isCache(key.known.module);
 /** A restart must lose no key of these. Locks, limits and presence are short lives. */
 const SURVIVORS: readonly (Module | undefined)[] = ["queue", "streams", "sessions", "leaderboard", "counters"];
 
@@ -84,6 +85,7 @@ export function checkCompactness(facts: Facts): readonly Finding[] {
 /** The policy, against what is stored there. */
 export function checkEviction(facts: Facts): readonly Finding[] {
   const keys = keysOf(facts);
+  const expected = facts.expected.filter((module) => !isCache(module));
   const findings: Finding[] = [];
   for (const info of infos(facts)) {
     const policy = info.text("maxmemory_policy");
@@ -94,17 +96,24 @@ export function checkEviction(facts: Facts): readonly Finding[] {
     const isEvicting = policy !== "" && policy !== "noeviction";
     const limit = info.number("maxmemory");
     const evidence = { server: info.address, maxmemoryPolicy: policy, maxmemory: limit, sampledKeys: keys.length };
-    if (isEvicting && inDanger.length > 0)
+    const modules = [...new Set([...modulesOf(inDanger), ...expected])];
+    if (isEvicting && modules.length > 0)
       findings.push({
         check: "eviction",
         severity: "error",
         found:
           `maxmemory-policy is ${policy}: when memory is short, Redis removes keys of ` +
-          `${modulesOf(inDanger).join(", ")}${limit === 0 ? ", as soon as there is a maxmemory" : ""}`,
-        evidence: { ...evidence, keysInDanger: inDanger.length, modules: modulesOf(inDanger) },
+          `${modules.join(", ")}${limit === 0 ? ", as soon as there is a maxmemory" : ""}`,
+        evidence: { ...evidence, keysInDanger: inDanger.length, modules },
         fix: "CONFIG SET maxmemory-policy noeviction, and give caches a separate server",
       });
-    if (policy === "noeviction" && limit > 0 && keys.length > 0 && keys.every((key) => key.known?.module === "cache"))
+    if (
+      policy === "noeviction" &&
+      limit > 0 &&
+      expected.length === 0 &&
+      keys.length > 0 &&
+      keys.every((key) => key.known?.module === "cache")
+    )
       findings.push({
         check: "eviction",
         severity: "warning",
@@ -118,6 +127,7 @@ export function checkEviction(facts: Facts): readonly Finding[] {
 
 export function checkPersistence(facts: Facts): readonly Finding[] {
   const keys = keysOf(facts).filter(({ known }) => SURVIVORS.includes(known?.module));
+  const modules = [...new Set([...modulesOf(keys), ...facts.expected.filter((module) => SURVIVORS.includes(module))])];
   const findings: Finding[] = [];
   for (const info of infos(facts)) {
     const failed = ["rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status"].filter(
@@ -133,19 +143,19 @@ export function checkPersistence(facts: Facts): readonly Finding[] {
       });
   }
   const without = infos(facts).filter((info) => info.text("aof_enabled") === "0");
-  if (keys.length > 0 && without.length > 0)
+  if (modules.length > 0 && without.length > 0)
     findings.push({
       check: "persistence",
       severity: "error",
       found:
         `there is no append-only file${onWhich(without, facts.primaries.length)}: a crash loses keys of ` +
-        `${modulesOf(keys).join(", ")}`,
-      evidence: { aofEnabled: 0, keys: keys.length, modules: modulesOf(keys), ...changesOf(without[0]!) },
+        `${modules.join(", ")}`,
+      evidence: { aofEnabled: 0, keys: keys.length, modules, ...changesOf(without[0]!) },
       fix: "CONFIG SET appendonly yes, with appendfsync everysec; see docs/operations/redis-durable.conf",
     });
   const lazy = configs(facts).filter((config) => config.text("appendfsync") === "no");
   const isLogged = infos(facts).some((info) => info.text("aof_enabled") === "1");
-  if (keys.length > 0 && isLogged && lazy.length > 0)
+  if (modules.length > 0 && isLogged && lazy.length > 0)
     findings.push({
       check: "persistence",
       severity: "warning",

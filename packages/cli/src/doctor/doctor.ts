@@ -29,7 +29,7 @@ export const doctor: Command = {
     sample: { value: "<n>", text: "look at so many keys at most; default: 10000" },
     for: {
       value: "<modules>",
-      text: "modules whose rights its user must have, with commas; default: those whose keys are found",
+      text: "modules that will be kept there, with commas: their rights, eviction and persistence are judged; default: those whose keys are found",
     },
     "fail-on": { value: "<severity>", text: "exit with 1 from error, or from warning on; default: error" },
     ignore: { value: "<checks>", text: "checks to leave out, with commas" },

@@ -24,6 +24,8 @@ export interface PrimaryFacts {
 
 /** All that the checks know. */
 export interface Facts {
+  /** Modules that will be kept there, as its user says, next to those whose keys are found. */
+  readonly expected: readonly Module[];
   readonly primaries: readonly PrimaryFacts[];
   readonly sample: Known<Sample>;
   readonly user: Known<string>;
@@ -37,7 +39,7 @@ export interface Facts {
 export interface Asked {
   /** Keys to look at, over all primaries. */
   readonly keys: number;
-  /** Modules whose rights are wanted, next to those whose keys are found. */
+  /** Modules that are judged, next to those whose keys are found. */
   readonly modules: readonly Module[];
 }
 
@@ -73,7 +75,17 @@ export async function gather(session: Session, asked: Asked): Promise<Facts> {
     }),
   ]);
   const { isCluster } = connection;
-  return { primaries: facts, sample, user, rights, tracking, cluster, isCluster, isResp3Refused };
+  return {
+    expected: asked.modules,
+    primaries: facts,
+    sample,
+    user,
+    rights,
+    tracking,
+    cluster,
+    isCluster,
+    isResp3Refused,
+  };
 }
 
 /** @throws {BackendUnavailableError} where none answers: it was connected a moment ago. */

@@ -22,6 +22,7 @@ const facts = (primaries: readonly PrimaryFacts[], more: Partial<Facts> = {}): F
   cluster: hidden,
   isCluster: false,
   isResp3Refused: false,
+  expected: [],
   ...more,
 });
 const linesOf = (findings: readonly Finding[]): readonly string[] =>
