@@ -67,7 +67,10 @@ describe("matches", () => {
   it.each<[unknown, string]>([
     ["all", "rules must be an array"],
     [[1], "rules[0] must be an object, got 1"],
-    [[{ macth: {} }], 'rules[0]: unknown property "macth"; did you mean match?'],
+    [
+      [{ macth: {} }],
+      'rules[0]: unknown property "macth"; accepted: key, partition, store, defaults, override, tags, clientCacheControl, name, match, pass; did you mean match?',
+    ],
     [[{}, { match: { path: "books" } }], 'rules[1].match.path must begin with "/"'],
     [[{ match: { path: "/a{id}" } }], "rules[0].match.path: a parameter is a whole segment"],
     [[{ match: { path: "/{a}*/b" } }], "rules[0].match.path: a parameter is a whole segment"],
@@ -76,7 +79,10 @@ describe("matches", () => {
     [[{ match: { header: { a: { regex: "(" } } } }], "rules[0].match.header.a.regex must be the source"],
     [[{ store: { status: [2] } }, { store: { status: ["6xx"] } }], "rules[1].store.status[0] must be a code"],
     [[{ defaults: { ttl: "soon" } }], "rules[0].defaults.ttl must be milliseconds"],
-    [[{ defaults: { tll: "1m" } }], 'rules[0].defaults: unknown property "tll"'],
+    [
+      [{ defaults: { tll: "1m" } }],
+      'rules[0].defaults: unknown property "tll"; accepted: ttl, staleWhileRevalidate, staleIfError; did you mean ttl?',
+    ],
     [[{ tags: ["book:{id}"] }], "rules[0].tags[0]: {id} is not a parameter"],
     [[{ pass: "yes" }], "rules[0].pass must be true or false"],
     [[{ clientCacheControl: "a\nb" }], "rules[0].clientCacheControl must be"],

@@ -16,7 +16,9 @@ export function objectAt(at: string, given: unknown, names: readonly string[]): 
     throw refusal(`${at} must be an object, got ${kindOf(given)}`);
   for (const name of Object.keys(given))
     if (!names.includes(name))
-      throw refusal(`${at}: unknown property ${JSON.stringify(name)}${didYouMean(name, new Set(names))}`);
+      throw refusal(
+        `${at}: unknown property ${JSON.stringify(name)}; accepted: ${names.join(", ")}${didYouMean(name, names)}`,
+      );
   return given as Record<string, unknown>;
 }
 
