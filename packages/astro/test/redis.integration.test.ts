@@ -7,7 +7,7 @@ import { randomPrefix } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
 import { expect, inject, it, vi } from "vitest";
 
-it("C578: 40 requests over two sites make a page once; an invalidation in one ends it in both", async () => {
+it("C578 C586: 40 requests over two sites make a page once; an invalidation in one ends it in both, and what is made", async () => {
   const prefix = randomPrefix();
   const caches: Cache[] = [];
   const build = () => {
@@ -16,15 +16,15 @@ it("C578: 40 requests over two sites make a page once; an invalidation in one en
     return caches.at(-1)!;
   };
   const sites = [astroCache(build)(undefined), astroCache(build)(undefined)];
-  const leave = gate();
+  let leave = gate();
   let runs = 0;
   const next = async () => {
     const page = `${(runs += 1)}`;
     await leave.pass();
     return new Response(page, { headers: { "CDN-Cache-Control": "max-age=60", "Cache-Tag": "pages" } });
   };
-  const get = async (site: number): Promise<string> => {
-    const request = new Request("https://site.example/");
+  const get = async (site: number, path = "/"): Promise<string> => {
+    const request = new Request(`https://site.example${path}`);
     return (await sites[site]!.onRequest({ request, url: new URL(request.url) }, next)).text();
   };
   const asked = Array.from({ length: 40 }, (_, i) => get(i % 2));
@@ -35,5 +35,12 @@ it("C578: 40 requests over two sites make a page once; an invalidation in one en
   await vi.waitUntil(async () => (await get(1)) === "2");
   await sites[1]!.invalidate({ path: "/" });
   await vi.waitUntil(async () => (await get(0)) === "3");
+
+  leave = gate();
+  const crossed = get(0, "/a");
+  await leave.arrived();
+  await sites[1]!.invalidate({ tags: "pages" });
+  leave.open();
+  expect([await crossed, await get(1, "/a")]).toEqual(["4", "5"]);
   await Promise.all(caches.map((cache) => cache.close()));
 });

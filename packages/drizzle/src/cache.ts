@@ -3,6 +3,7 @@ import {
   ConfigurationError,
   EncodeError,
   InvalidArgumentError,
+  MissFences,
   parseDuration,
   systemClock,
 } from "@hotset/core";
@@ -70,6 +71,7 @@ export function drizzleCache(cache: HotsetCache, options: DrizzleCacheOptions = 
 class RowCache extends Cache implements DrizzleCache {
   static override readonly [entityKind]: string = "HotsetCache";
   readonly #rows: Namespace;
+  readonly #fences: MissFences;
   readonly #strategy: "explicit" | "all";
   readonly #settleMs: number;
   readonly #clock: Clock;
@@ -80,6 +82,7 @@ class RowCache extends Cache implements DrizzleCache {
   constructor(rows: Namespace, strategy: "explicit" | "all", settleMs: number, clock: Clock) {
     super();
     this.#rows = rows;
+    this.#fences = new MissFences(rows, clock);
     this.#strategy = strategy;
     this.#settleMs = settleMs;
     this.#clock = clock;
@@ -96,8 +99,9 @@ class RowCache extends Cache implements DrizzleCache {
     isAutoInvalidate?: boolean,
   ): Promise<unknown[] | undefined> {
     const place = placeOf(key, isAutoInvalidate === true ? tables : [], isTag);
-    if (this.#isSettling(place.tags)) return undefined;
-    return this.#rows.get<unknown[]>(place.key);
+    const found = this.#isSettling(place.tags) ? undefined : await this.#rows.get<unknown[]>(place.key);
+    if (found === undefined) await this.#fences.begin(place.key);
+    return found;
   }
 
   override async put(
@@ -110,9 +114,12 @@ class RowCache extends Cache implements DrizzleCache {
     const place = placeOf(key, tables, isTag);
     const ttl = this.#lifeOf(config);
     const rows = rowsOf(response);
-    if (this.#isSettling(place.tags) || rows === undefined || (ttl !== undefined && ttl <= 0)) return;
+    if (this.#isSettling(place.tags) || rows === undefined || (ttl !== undefined && ttl <= 0)) {
+      this.#fences.end(place.key);
+      return;
+    }
     try {
-      await this.#rows.set(place.key, rows, { ttl, tags: place.tags });
+      await this.#fences.set(place.key, rows, { ttl, tags: place.tags });
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
       // The select has its rows.

@@ -632,6 +632,43 @@ describe("invalidation", () => {
     expect((await site.ask())[0]).toBe("1");
   });
 
+  it("H20 H73 not where a purge by another process comes before the end of its body", async () => {
+    const [here, there] = twoSites();
+    const page = fedBody();
+    here.page = () => ({ fields: { ...FRESH, "content-location": "/" }, body: page.body });
+    await here.get({ method: "POST" });
+    page.feed("old");
+    await there.http.purge("https://shop.example/");
+    page.end();
+    await flush();
+    for (const site of [here, there]) site.counts(FRESH, { body: "new" });
+    expect([(await here.ask())[0], (await there.ask())[0]]).toEqual(["new", "new"]);
+  });
+
+  it.each([
+    ["purge", async ({ http }: Site) => http.purge("https://shop.example/")],
+    ["soft purge", async ({ http }: Site) => http.purge("https://shop.example/", { soft: true })],
+    ["load", async (site: Site) => site.counts({ ...ETAG, "cache-control": "max-age=90" }, { body: "new" }).ask()],
+  ])("H58 H73 a HEAD that crosses a %s by another process renews nothing", async (_, change) => {
+    const [here, there] = twoSites();
+    here.counts(ETAG, { body: "old" });
+    await here.get();
+    here.clock.advance(60_000);
+    const answered = gate();
+    here.page = async () => {
+      await answered.pass();
+      return { fields: { ...ETAG, "x-a": "old", "content-length": "3" } };
+    };
+    const head = here.get({ method: "HEAD" });
+    await answered.arrived();
+    await change(there);
+    answered.open();
+    await head;
+    await flush();
+    for (const site of [here, there]) site.counts({ ...FRESH, etag: '"b"' }, { body: "new" });
+    expect([(await here.ask())[0], (await there.ask())[0]]).toEqual(["new", "new"]);
+  });
+
   it.each([
     ["here", "tags"],
     ["there", "tags"],

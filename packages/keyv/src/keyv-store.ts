@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { checkNames, type Cache, type Namespace } from "@hotset/core";
+import { checkNames, MissFences, type Cache, type Namespace, type SetOptions } from "@hotset/core";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
@@ -18,7 +18,10 @@ export interface KeyvStore {
   namespace: string | undefined;
   get<Value>(key: string): Promise<Value | undefined>;
   getMany<Value>(keys: string[]): Promise<(Value | undefined)[]>;
-  /** @param ttl milliseconds; the value does not end without it, and is removed by 0 or less. */
+  /**
+   * @param ttl milliseconds; the value does not end without it, and is removed by 0 or less.
+   * @returns whether it is stored: not what was computed since a miss of {@link get} if the key has changed since.
+   */
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
   /** As {@link set}. */
   setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void>;
@@ -53,6 +56,7 @@ class Store extends EventEmitter implements KeyvStore {
   readonly #cache: Cache;
   readonly #name: string;
   #values: Namespace;
+  #fences: MissFences;
   #namespace: string | undefined;
 
   constructor(cache: Cache, name: string) {
@@ -60,6 +64,7 @@ class Store extends EventEmitter implements KeyvStore {
     this.#cache = cache;
     this.#name = name.replaceAll("%", "%25").replaceAll(":", "%3A");
     this.#values = cache.namespace(this.#name);
+    this.#fences = new MissFences(this.#values);
   }
 
   get namespace(): string | undefined {
@@ -70,10 +75,14 @@ class Store extends EventEmitter implements KeyvStore {
     this.#namespace = namespace;
     const hasNone = namespace === undefined || namespace === "";
     this.#values = this.#cache.namespace(hasNone ? this.#name : `${this.#name}:${namespace}`);
+    this.#fences = new MissFences(this.#values);
   }
 
   async get<Value>(key: string): Promise<Value | undefined> {
-    return this.#values.get<Value>(key);
+    const fences = this.#fences;
+    const value = await this.#values.get<Value>(key);
+    if (value === undefined) await fences.begin(key);
+    return value;
   }
 
   async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
@@ -82,19 +91,22 @@ class Store extends EventEmitter implements KeyvStore {
   }
 
   async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
-    await this.setMany([{ key, value, ttl }]);
-    return true;
+    if (ttl !== undefined && ttl <= 0) {
+      await this.#values.delete(key);
+      return true;
+    }
+    return (await this.#fences.set(key, value as {} | null, lifeOf(ttl))).status !== "refused";
   }
 
   async setMany(entries: Parameters<KeyvStore["setMany"]>[0]): Promise<void> {
     const byLife = Map.groupBy(entries, ({ ttl }) => ttl ?? Infinity);
-    const values = this.#values;
+    const [values, fences] = [this.#values, this.#fences];
     await Promise.all(
       Array.from(byLife, ([ttl, those]) =>
         ttl > 0
-          ? values.setMany(
+          ? fences.setMany(
               those.map(({ key, value }) => [key, value as {} | null] as const),
-              { ttl: Math.ceil(ttl), ...NEVER_STALE },
+              lifeOf(ttl),
             )
           : values.deleteMany(those.map(({ key }) => key)),
       ),
@@ -129,4 +141,4 @@ class Store extends EventEmitter implements KeyvStore {
 }
 
 /** Keyv knows no stale values. */
-const NEVER_STALE = { staleWhileRevalidate: 0, staleIfError: 0 } as const;
+const lifeOf = (ttl = Infinity): SetOptions => ({ ttl: Math.ceil(ttl), staleWhileRevalidate: 0, staleIfError: 0 });

@@ -122,6 +122,23 @@ it("C562: so do those of cache-manager and of cacheable", async () => {
   expect(await open[0]!.getOrSet("still", () => "open")).toBe("open");
 });
 
+it.each<[string, (store: Keyv) => Promise<unknown>]>([
+  ["deletes the key", (store) => store.delete("k")],
+  ["clears", (store) => store.clear()],
+  ["stores another value", (store) => store.set("k", "theirs")],
+])("C586: a value that was computed after a miss is not stored once another process %s", async (_, change) => {
+  const file = newFile();
+  const [here, there] = [newCache(file), newCache(file)].map((cache) => new Keyv({ store: keyvStore(cache) }));
+  // Of two that compute at once, neither is stored.
+  for (let i = 0; i < 2; i += 1) expect(await here!.get("k")).toBe(undefined);
+  await change(there!);
+  const left = await there!.get("k");
+  for (let i = 0; i < 2; i += 1) expect(await here!.set("k", "computed before")).toBe(false);
+  expect(await here!.get("k")).toBe(left);
+  expect(await here!.set("k", "computed after")).toBe(true);
+  await vi.waitUntil(async () => (await there!.get("k")) === "computed after");
+});
+
 it("has the type of a store of Keyv 5, and its own name for values", async () => {
   const cache = newCache();
   const store: KeyvStoreAdapter = keyvStore(cache, { name: "views" });

@@ -10,15 +10,16 @@ import { closeAll, handler, start } from "./apps.ts";
 
 afterEach(closeAll);
 
-it("C575: 40 requests over two applications run a slow handler once; a tag ends its answer in both", async () => {
+it("C575 C586: 40 requests over two applications run a slow handler once; a tag ends its answer in both, and what runs", async () => {
   const prefix = randomPrefix();
-  const leave = gate();
+  let leave = gate();
   let runs = 0;
   const slow = async (_: number, response: { header(name: string, value: string): unknown }) => {
     runs += 1;
+    const run = runs;
     await leave.pass();
-    response.header("X-Run", String(runs));
-    return { runs };
+    response.header("X-Run", String(run));
+    return { runs: run };
   };
   const caches: Cache[] = [];
   const build = () => {
@@ -38,4 +39,12 @@ it("C575: 40 requests over two applications run a slow handler once; a tag ends 
   await caches[0]!.invalidateTags("slow");
   await vi.waitUntil(async () => (await apps[1]!.get("/slow/1")).text === '{"runs":2}');
   expect((await apps[0]!.get("/slow/1")).text).toBe('{"runs":2}');
+
+  leave = gate();
+  const crossed = apps[0]!.get("/slow/2");
+  await leave.arrived();
+  await caches[1]!.invalidateTags("slow");
+  leave.open();
+  expect((await crossed).text).toBe('{"runs":3}');
+  expect((await apps[1]!.get("/slow/2")).text).toBe('{"runs":4}');
 });

@@ -1,4 +1,4 @@
-import { checkNames, InvalidArgumentError, type Cache, type Duration, type Namespace } from "@hotset/core";
+import { checkNames, InvalidArgumentError, MissFences, type Cache, type Duration, type Namespace } from "@hotset/core";
 
 /** Options of {@link hotsetDriver}. */
 export interface HotsetDriverOptions {
@@ -65,16 +65,21 @@ export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): H
   const { name = "unstorage", ttl = "1d", tags } = options;
   // unstorage knows no stale items.
   const items: Namespace<string> = cache.namespace(name, { ttl, staleWhileRevalidate: 0, staleIfError: 0 });
+  const fences = new MissFences(items);
 
   async function setItem(key: string, value: string, call?: CallOptions): Promise<void> {
-    await items.set(key, value, { ttl: lifeOf(call?.ttl), tags: tags?.(key) });
+    await fences.set(key, value, { ttl: lifeOf(call?.ttl), tags: tags?.(key) });
   }
 
   return {
     name: "hotset",
     getInstance: () => cache,
     hasItem: (key) => items.has(key),
-    getItem: async (key) => (await items.get(key)) ?? null,
+    async getItem(key) {
+      const item = await items.get(key);
+      if (item === undefined) await fences.begin(key);
+      return item ?? null;
+    },
     async getItems(asked) {
       const found = await items.getMany(asked.map(({ key }) => key));
       return asked.map(({ key }) => ({ key, value: found.get(key) ?? null }));

@@ -106,6 +106,23 @@ it("C573: a change in one process reaches the copies of another", async () => {
   await vi.waitUntil(async () => (await there.getItem("page:b")) === null);
 });
 
+it.each<[string, (cache: Cache, storage: unstorage.Storage) => Promise<unknown>]>([
+  ["removes the item", (_, storage) => storage.removeItem("page:a")],
+  ["clears the mount", (_, storage) => storage.clear()],
+  ["invalidates its tag", (cache) => cache.namespace("unstorage").invalidateTags("page")],
+])("C586: an item that was made after a miss is not stored once another process %s", async (_, change) => {
+  const file = newFile();
+  const there = newCache(file);
+  const tags = (key: string): readonly string[] => [key.split(":")[0]!];
+  const [first, second] = [newCache(file), there].map((cache) => storageOver(cache, { tags }));
+  expect(await first!.getItem("page:a")).toBe(null);
+  await change(there, second!);
+  await first!.setItem("page:a", "made before");
+  expect([await first!.getItem("page:a"), await second!.getItem("page:a")]).toEqual([null, null]);
+  await first!.setItem("page:a", "made after");
+  expect([await first!.getItem("page:a"), await second!.getItem("page:a")]).toEqual(["made after", "made after"]);
+});
+
 it("keeps the cache open when it is disposed, and refuses unknown options", async () => {
   const cache = newCache();
   await storageOver(cache).dispose();

@@ -1,4 +1,4 @@
-import type { Namespace } from "@hotset/core";
+import type { Fence, Namespace } from "@hotset/core";
 import type { Exchange } from "../semantics/freshness.ts";
 import { decideStore } from "../semantics/storing.ts";
 import { freshen, headConfirms } from "../semantics/updating.ts";
@@ -8,6 +8,12 @@ import { isShapedByClient } from "./safe-fields.ts";
 import type { Shelf } from "./shelf.ts";
 import type { StoredResponse } from "./stored.ts";
 import { askedBy, type Visit } from "./visit.ts";
+
+/** What is stored, and the fence that was taken before the HEAD was sent: another process may change it meanwhile. */
+export interface Crossed {
+  readonly stored: StoredResponse;
+  readonly since: Fence;
+}
 
 /**
  * Applies the answer to a HEAD to the stored response (RFC 9111, section 4.3.5): with equal validators and length its
@@ -24,7 +30,13 @@ export class HeadUpdates {
     this.#shelf = shelf;
   }
 
-  async apply(visit: Visit, stored: StoredResponse, response: PlainResponse, exchange: Exchange): Promise<void> {
+  /** Before the HEAD is sent. Without a fence, what is stored stays as it is. */
+  async begin(visit: Visit, stored: StoredResponse): Promise<Crossed | undefined> {
+    const since = await this.#namespace.fence(visit.key).catch(() => undefined);
+    return since && { stored, since };
+  }
+
+  async apply(visit: Visit, { stored, since }: Crossed, response: PlainResponse, exchange: Exchange): Promise<void> {
     if (response.status >= 500 || isShapedByClient(visit, this.#plan.safe)) return;
     if (!headConfirms(stored, response)) {
       await this.#namespace.markStale(visit.key);
@@ -37,14 +49,6 @@ export class HeadUpdates {
       return;
     }
     const next = await this.#shelf.renew(visit, stored, decision.freshness, decision.fields);
-    // Under the lease of the key: not over a response that another process loads meanwhile.
-    await this.#namespace.getOrSet(
-      visit.key,
-      (ctx) => {
-        ctx.setOptions(this.#shelf.lifetimeOf(decision, decision.fields));
-        return next;
-      },
-      { maxAge: 0 },
-    );
+    await this.#namespace.set(visit.key, next, { ...this.#shelf.lifetimeOf(decision, decision.fields), since });
   }
 }

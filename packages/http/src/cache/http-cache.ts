@@ -423,9 +423,10 @@ export class HttpCache {
   }
 
   async #head(visit: Visit, stored: StoredResponse | undefined): Promise<PlainResponse> {
+    const crossed = stored && (await this.#heads.begin(visit, stored));
     const sentAt = this.#epochMs();
     const response = await askAlone(visit);
-    if (stored !== undefined) await this.#heads.apply(visit, stored, response, { sentAt, receivedAt: this.#epochMs() });
+    if (crossed) await this.#heads.apply(visit, crossed, response, { sentAt, receivedAt: this.#epochMs() });
     this.#report("pass", visit, response.status, "method");
     return forwarded(visit, response, 0, {
       forward: stored === undefined ? "uri-miss" : "stale",

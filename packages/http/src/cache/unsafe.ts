@@ -1,4 +1,4 @@
-import type { InvalidateResult, Namespace } from "@hotset/core";
+import type { Fence, InvalidateResult, Namespace } from "@hotset/core";
 import { parseSeconds } from "../semantics/directives.ts";
 import { joinedOf } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
@@ -52,15 +52,12 @@ export class UnsafeMethods {
     const { clock, settings, bodyIdleMs } = this.#plan;
     const { target, key } = visit;
     const receivedAt = clock.now();
-    const put = async (bytes: Uint8Array | undefined): Promise<void> => {
+    const put = async (bytes: Uint8Array | undefined, since?: Fence): Promise<void> => {
       if (bytes === undefined) return;
       const { status, statusText } = response;
       const complete = { decision, bytes, status, statusText, receivedAt };
-      await this.#namespace.set(
-        key,
-        await this.#shelf.entry(key, { target, selects: "" }, complete),
-        this.#shelf.lifetimeOf(decision, decision.fields),
-      );
+      const entry = await this.#shelf.entry(key, { target, selects: "" }, complete);
+      await this.#namespace.set(key, entry, { ...this.#shelf.lifetimeOf(decision, decision.fields), since });
     };
     if (!(response.body instanceof ReadableStream)) {
       void put(response.body ?? new Uint8Array(0)).catch(ignore);
@@ -69,7 +66,8 @@ export class UnsafeMethods {
     const announcedBytes = parseSeconds(joinedOf(response.fields, "content-length")?.trim() ?? "");
     const options = { clock, maxBytes: settings.maxBodyBytes, idleMs: bodyIdleMs, announcedBytes, finishesAlone: true };
     const body = new SharedBody(response.body, options);
-    void body.whole.then(put).catch(ignore);
+    const fence = this.#namespace.fence(key).catch(() => undefined);
+    void body.whole.then(async (bytes) => put(bytes, await fence)).catch(ignore);
     return { ...response, body: body.read()! };
   }
 }
