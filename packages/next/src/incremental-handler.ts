@@ -132,13 +132,7 @@ async function store({ fences }: Held, name: string, found: NextPage, context: N
   const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;
   const life = lifetimes(revalidate, cacheControl?.expire);
   if (life.staleIfError <= 0) return;
-  const stored = {
-    at: lastModified,
-    value: copyOf(value),
-    tags,
-    freshMs: life.ttl,
-    ...(cacheControl && { cacheControl }),
-  };
+  const stored = { at: lastModified, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
   await fences.store(name, stored, { ...life, tags: tags.map(shortTag) });
 }
 

@@ -6,8 +6,6 @@ export interface Kept {
   /** Milliseconds since the epoch: nothing in it is older. */
   readonly at: number;
   readonly tags: readonly string[];
-  /** How long it is fresh, unless a tag says otherwise. */
-  readonly freshMs: number;
 }
 
 export interface LookUp<T> {
@@ -41,5 +39,5 @@ export async function lookUp<T extends Kept>(
       );
   if (isStale || judged !== "fresh") await fences.begin(key);
   if (isGone || judged === "gone") return undefined;
-  return { entry, isMarked: judged === "stale" || (isStale && Date.now() < entry.at + entry.freshMs) };
+  return { entry, isMarked: judged === "stale" || served?.cause === "marked" };
 }

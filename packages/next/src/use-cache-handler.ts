@@ -102,7 +102,6 @@ async function store(held: () => Held, key: string, pendingEntry: Promise<UseCac
   // Rejects where the stream fails: a part of a value is not kept.
   const bytes = new Uint8Array(await new Response(value as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
   if (expire <= 0) return;
-  const life = lifetimes(revalidate, expire);
-  const stored: StoredEntry = { at: timestamp, freshMs: life.ttl, tags, stale, expire, revalidate, bytes };
-  await held().fences.store(key, stored, { ...life, tags: tags.map(shortTag) });
+  const stored: StoredEntry = { at: timestamp, tags, stale, expire, revalidate, bytes };
+  await held().fences.store(key, stored, { ...lifetimes(revalidate, expire), tags: tags.map(shortTag) });
 }

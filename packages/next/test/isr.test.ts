@@ -267,7 +267,9 @@ it("C585: a build uses memory alone, and a process has one cache", async () => {
 });
 
 it("C585: nothing is thrown into Next: a cache that fails is a miss, and a warning", async () => {
-  const { a } = twoProcesses();
+  const { a, advance } = twoProcesses();
+  // Longer than a minute after the warnings of other tests.
+  await advance(3_600_000);
   const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
   await a.held.cache.close();
   expect(await a.isr.get("/x", APP)).toBe(null);

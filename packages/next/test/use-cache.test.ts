@@ -123,3 +123,24 @@ describe("C583: a tag of use cache", () => {
     expect([await a.useCache.getExpiration(), await a.useCache.refreshTags()]).toEqual([Infinity, undefined]);
   });
 });
+
+it("C585: while the backend is down, values come from memory for any reader, those made since as well, until a tag ends them", async () => {
+  const { a, b } = twoProcesses();
+  const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+  await a.useCache.set("k", entry("1"));
+  const get = async (key: string, softTag: string) => textOf(await b.useCache.get(key, [softTag]));
+  expect(await get("k", "_N_T_/x")).toBe("1");
+  await settled();
+  b.backend.down();
+  expect([await get("k", "_N_T_/x"), await get("k", "_N_T_/y"), await get("l", "_N_T_/x")]).toEqual([
+    "1",
+    "1",
+    undefined,
+  ]);
+  await b.useCache.set("l", entry("2"));
+  expect([await get("l", "_N_T_/x"), await get("l", "_N_T_/y")]).toEqual(["2", "2"]);
+  await b.useCache.updateTags(["_N_T_/x"]);
+  expect([await get("k", "_N_T_/x"), await get("l", "_N_T_/x")]).toEqual([undefined, undefined]);
+  expect([await get("k", "_N_T_/y"), await get("l", "_N_T_/y")]).toEqual(["1", "2"]);
+  warn.mockRestore();
+});
