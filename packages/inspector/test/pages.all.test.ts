@@ -88,6 +88,16 @@ describe("an incident is found by the views alone", () => {
       .filter({ hasText: /shop: redis has been down for \d+ s: BACKEND_UNAVAILABLE, .*no answer/ });
     await finding.getByRole("link", { name: "Redis" }).waitFor();
     await row(page, "redis").getByText("down").waitFor();
+    for (const name of ["Redis", "Queues", "Locks", "Limits", "Fleet"]) {
+      await goTo(page, name);
+      await page.getByText(/has not answered for/).waitFor();
+      expect(await page.getByRole("alert").count()).toBe(0);
+      if (name !== "Fleet") expect(await page.getByText(/^(up|No lock is held|There are no queues)$/).count()).toBe(0);
+      await expectAccessible(page);
+    }
+    await page.getByText(/What is shown is \d+(\.\d)? s old/).waitFor();
+    expect(await page.locator(".old .loud").count()).toBe(0);
+    await goTo(page, "Overview");
     redis.resume();
     await row(page, "redis").getByText("up", { exact: true }).waitFor();
     await page.getByText(/has been down/).waitFor({ state: "detached" });

@@ -47,6 +47,7 @@ const picture = (part: Partial<Picture>): Picture => ({
   processes: [],
   queues: [],
   servers: [],
+  silence: null,
   ...part,
 });
 
@@ -56,8 +57,9 @@ const failure = {
   at: NOW - 40_100,
   operation: "read",
   kind: "BACKEND_UNAVAILABLE",
-  message: "redis: no answer to read within 1000 ms",
+  message: "redis: no answer to read within 1000 ms; check that Redis runs",
 };
+const silence = { since: NOW - 8_000, shownAt: null, error: "no answer within 1000 ms" };
 const redisIs = (state: string, more: Partial<typeof failure> = {}): Picture =>
   ofCache({ tiers: [{ label: "redis", state, since: NOW - 40_000, failure: { ...failure, ...more } }] });
 const because = "BACKEND_UNAVAILABLE, no answer to read within 1000 ms";
@@ -128,6 +130,8 @@ describe("findings", () => {
       picture({ queues: [{ ...queue, dead: 7, lastReason: "mailbox full" }] }),
       ["error queues queue mails: 7 dead jobs, the last: mailbox full"],
     ],
+    [picture({ silence, servers: [server] }), ["error redis Redis has not answered for 8 s: no answer within 1000 ms"]],
+    [{ ...redisIs("down"), silence }, [`error redis shop: redis has been down for 40 s: ${because}`]],
     [picture({ servers: [{ ...server, usedMemory: 90 }] }), []],
     [picture({ servers: [server] }), ["error redis Redis 10.0.0.7:6379: 91 % of maxmemory is used, with noeviction"]],
     [

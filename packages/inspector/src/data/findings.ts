@@ -1,6 +1,6 @@
 import type { TierFailure } from "@hotset/core/inspect";
 import type { Burst } from "./invalidations.ts";
-import type { Finding, PageName, QueueRow, RedisPage } from "./pages.ts";
+import type { Finding, PageName, QueueRow, RedisPage, Silence } from "./pages.ts";
 
 interface TierPicture {
   readonly label: string;
@@ -34,6 +34,8 @@ export interface Picture {
   }[];
   readonly queues: readonly QueueRow[];
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
+  /** Of the Redis of the toolkit. */
+  readonly silence: Silence | null;
 }
 
 const MANY_CALLERS = 20;
@@ -51,8 +53,11 @@ export function findings(picture: Picture, now: number): readonly Finding[] {
     ...picture.bursts.slice(0, 3).flatMap(ofBurst),
     ...picture.processes.flatMap(ofProcess),
     ...picture.queues.flatMap(ofQueue),
-    ...picture.servers.flatMap(ofServer),
+    ...(picture.silence === null ? picture.servers.flatMap(ofServer) : []),
   ];
+  // A tier that is down says the same.
+  if (picture.silence !== null && !found.some(({ page }) => page === "redis"))
+    found.push({ level: "error", page: "redis", text: silenceText(picture.silence, now) });
   return found.toSorted((one, other) => RANK[one.level] - RANK[other.level]);
 }
 
@@ -96,10 +101,12 @@ const CAUSE_MS = 10_000;
 function troubleOf({ label, state, since, failure }: TierPicture, now: number): string {
   const text = `${label} has been ${state}${since === undefined ? "" : ` for ${duration(now - since)}`}`;
   if (state === "bypassed" || failure === undefined || failure.at < (since ?? 0) - CAUSE_MS) return text;
-  const { kind, message } = failure;
-  const why = message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message;
-  return `${text}: ${kind}, ${why}`;
+  return `${text}: ${failure.kind}, ${causeOf(failure.message, label)}`;
 }
+
+/** Without its advice, which the page has. */
+const causeOf = (message: string, label: string): string =>
+  (message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message).split("; ", 1)[0]!;
 
 function ofBurst({ cache, scope, what, by, count: times, isAtLeast }: Burst): readonly Finding[] {
   if (times < MANY_INVALIDATIONS) return [];
@@ -140,6 +147,9 @@ function ofQueue(queue: QueueRow): readonly Finding[] {
     });
   return found;
 }
+
+const silenceText = ({ since, error }: Silence, now: number): string =>
+  `Redis has not answered for ${duration(now - since)}: ${causeOf(error, "redis")}`;
 
 function ofServer(server: Picture["servers"][number]): readonly Finding[] {
   const { address, error, usedMemory = 0, maxMemory = 0, maxMemoryPolicy, isPersistenceWell } = server;

@@ -86,25 +86,31 @@ export class LiveParts {
       case "redis":
         return { redis: this.#redis() };
       case "queues":
-        return { queues: listed(this.#toolkit!.queues) };
+        return { queues: this.#listed(this.#toolkit!.queues) };
       case "locks":
-        return { locks: { ...listed(this.#toolkit!.locks), counts: this.#toolkit!.counts } };
+        return { locks: { ...this.#listed(this.#toolkit!.locks), counts: this.#toolkit!.counts } };
       case "limits": {
-        const { value, error } = this.#toolkit!.walk.current();
-        return { limits: { rows: value?.limits, error, counts: this.#toolkit!.counts } };
+        const { value, silence } = this.#toolkit!.walk.current();
+        return { limits: { rows: value?.limits, silence, counts: this.#toolkit!.counts } };
       }
     }
   }
 
+  /** Names come from the walk: without names, nothing else is asked. */
+  #listed<T>(list: Polled<readonly T[]>): Listed<T> {
+    const { value: rows, silence } = list.current();
+    return { rows, silence: silence ?? this.#toolkit!.walk.current().silence };
+  }
+
   #redis(): RedisPage {
     const { walk, server } = this.#toolkit!;
-    const [{ value: seen, error }, asked] = [walk.current(), server.current()];
+    const [{ value: seen, silence }, asked] = [walk.current(), server.current()];
     return {
       server: asked.value,
       groups: seen?.groups ?? [],
       keys: seen?.keys ?? 0,
       isComplete: seen?.isComplete ?? false,
-      error: asked.error ?? error,
+      silence: asked.silence ?? silence,
     };
   }
 
@@ -171,35 +177,31 @@ export class LiveParts {
   #fleet(): FleetPage {
     const known = this.#subjects.map(({ name: cache, fleet }) => ({ cache, ...fleet.current() }));
     return {
-      now: Date.now(),
       processes: known.flatMap(({ cache, value = [] }) => value.map((each) => ({ cache, ...each }))),
-      errors: known.flatMap(({ cache, error }) => (error === undefined ? [] : [{ cache, text: error }])),
+      silences: known.flatMap(({ cache, silence }) => (silence === null ? [] : [{ cache, ...silence }])),
     };
   }
 
   #findings(): readonly Finding[] {
     const now = Date.now();
     const { bursts } = this.#invalidations();
+    const server = this.#toolkit?.server.current();
     const picture: Picture = {
       caches: this.#subjects.map((subject) => pictureOf(subject, now)),
       hasRedisPage: this.has("redis"),
       bursts,
       // Without new records, nothing is known of the others.
       processes: this.#subjects
-        .filter(({ fleet }) => fleet.current().error === undefined)
+        .filter(({ fleet }) => fleet.current().silence === null)
         .flatMap(({ name: cache, fleet }) => (fleet.current().value ?? []).map((each) => ({ cache, ...each })))
         .map(({ cache, name, at, trust }) => ({ cache, name, silentMs: now - at, isTrusted: trust !== "none" })),
       queues: this.#toolkit?.queues.current().value ?? [],
-      servers: this.#toolkit?.server.current().value?.servers ?? [],
+      servers: server?.value?.servers ?? [],
+      silence: server?.silence ?? null,
     };
     return findings(picture, now);
   }
 }
-
-const listed = <T>(polled: Polled<readonly T[]>): Listed<T> => {
-  const { value: rows, error } = polled.current();
-  return { rows, error };
-};
 
 function pictureOf(subject: Subject, now: number): Picture["caches"][number] {
   const { tiers, pending } = subject.overview();

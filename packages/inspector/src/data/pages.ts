@@ -130,9 +130,9 @@ export interface StalePage {
 }
 
 export interface FleetPage {
-  readonly now: number;
   readonly processes: readonly (ProcessRecord & { readonly cache: string })[];
-  readonly errors: readonly { readonly cache: string; readonly text: string }[];
+  /** Caches whose backend gives no records now. */
+  readonly silences: readonly (Silence & { readonly cache: string })[];
 }
 
 export interface HttpPage {
@@ -157,7 +157,8 @@ export interface RedisPage {
   readonly groups: readonly KeyGroup[];
   readonly keys: number;
   readonly isComplete: boolean;
-  readonly error: string | undefined;
+  /** Of the server, and of the walk through its keys. */
+  readonly silence: Silence | null;
 }
 
 export interface QueueRow extends Readonly<Record<JobState, number>> {
@@ -195,7 +196,15 @@ export interface Counted<T> extends Listed<T> {
 /** A list that Redis gave, and why there is no newer one. */
 export interface Listed<T> {
   readonly rows: readonly T[] | undefined;
-  readonly error: string | undefined;
+  readonly silence: Silence | null;
+}
+
+/** A backend that does not answer. */
+export interface Silence {
+  readonly since: number;
+  /** When it gave what is shown; `null` where it has given nothing yet. */
+  readonly shownAt: Figure;
+  readonly error: string;
 }
 
 /** An update of a stream: the parts that have changed since the last one. */

@@ -2,7 +2,7 @@ import type { ModuleCounts, RedisView } from "@hotset/redis-toolkit";
 import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
 import type { Module } from "@hotset/redis-toolkit/module";
 import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
-import { KeyWalk, type Seen } from "./key-walk.ts";
+import { KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
 import type { HeldLock, JobRow, QueueRow, RedisPage } from "./pages.ts";
 import { Polled } from "./polled.ts";
 
@@ -98,8 +98,7 @@ export class Toolkit {
   }
 
   async #queues(): Promise<readonly QueueRow[]> {
-    if (this.walk.current().value === undefined) await this.walk.refresh();
-    const names = (this.walk.current().value?.queues ?? []).slice(0, MOST_QUEUES);
+    const names = (await this.walk.answer()).queues.slice(0, MOST_QUEUES);
     const rows = await Promise.all(
       names.map(async (name): Promise<QueueRow> => {
         const queue = await this.#queue(name);
@@ -112,29 +111,32 @@ export class Toolkit {
   }
 
   async #locks(): Promise<readonly HeldLock[]> {
-    if (this.walk.current().value === undefined) await this.walk.refresh();
+    const places = (await this.walk.answer()).locks.slice(0, MOST_LOCKS);
+    const asked = await Promise.allSettled(places.map((place) => this.#lock(place)));
+    const found = asked.filter((each) => each.status === "fulfilled");
+    const [failed] = asked.filter((each) => each.status === "rejected");
+    // A key that is of something else hides no other.
+    if (failed !== undefined && found.length === 0) throw failed.reason;
+    return found.flatMap(({ value }) => value ?? []);
+  }
+
+  async #lock({ kind, name, key, fenceKey }: LockPlace): Promise<HeldLock | undefined> {
     const { commands } = this.#view;
-    const places = (this.walk.current().value?.locks ?? []).slice(0, MOST_LOCKS);
-    const held = await Promise.all(
-      places.map(async ({ kind, name, key, fenceKey }): Promise<HeldLock | undefined> => {
-        const isOne = kind === "lock" || kind === "writer";
-        const [holder, life, fence] = await Promise.all([
-          isOne ? commands.get(key) : commands.zCard(key),
-          commands.ttlMs(key),
-          commands.get(fenceKey),
-        ]).catch(() => [undefined, "missing", undefined] as const);
-        if (holder === undefined || holder === 0 || life === "missing") return undefined;
-        return {
-          kind,
-          name,
-          // The whole token would release it.
-          holder: typeof holder === "string" ? `${holder.slice(0, 6)}…` : `${String(holder)} holders`,
-          lifeMs: life === "none" ? null : Number(life),
-          fence: fence ?? null,
-        };
-      }),
-    );
-    return held.filter((each) => each !== undefined);
+    const isOne = kind === "lock" || kind === "writer";
+    const [holder, life, fence] = await Promise.all([
+      isOne ? commands.get(key) : commands.zCard(key),
+      commands.ttlMs(key),
+      commands.get(fenceKey),
+    ]);
+    if (holder === undefined || holder === null || holder === 0 || life === "missing") return undefined;
+    return {
+      kind,
+      name,
+      // The whole token would release it.
+      holder: typeof holder === "string" ? `${holder.slice(0, 6)}…` : `${String(holder)} holders`,
+      lifeMs: life === "none" ? null : Number(life),
+      fence: fence ?? null,
+    };
   }
 
   async #server(): Promise<RedisPage["server"]> {

@@ -2,10 +2,10 @@ import type { JSX } from "preact";
 import type { LimitRow } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { count, plural } from "../format.ts";
-import { Empty, ErrorText, Figure, Panel, Table } from "../parts/basics.tsx";
+import { Empty, Figure, Panel, Quiet, Table } from "../parts/basics.tsx";
 
 export function Limits({ live }: PageProps): JSX.Element {
-  const { rows, error, counts } = live.limits ?? {};
+  const { rows, silence, counts } = live.limits ?? {};
   return (
     <>
       {counts !== undefined && (
@@ -17,15 +17,17 @@ export function Limits({ live }: PageProps): JSX.Element {
           </dl>
         </Panel>
       )}
-      {error !== undefined && <ErrorText>{error}</ErrorText>}
+      <Quiet of="Redis" silence={silence} />
       {rows === undefined ? (
-        <Empty title="Looking for limits" />
-      ) : rows.length === 0 && error !== undefined ? null : rows.length === 0 ? (
+        silence == null && <Empty title="Looking for limits" />
+      ) : rows.length === 0 && silence != null ? (
+        <Empty title="There were none" />
+      ) : rows.length === 0 ? (
         <Empty title="No limit counts anyone">
           Limits of rateLimit(redis) appear here with the first call, until their windows end.
         </Empty>
       ) : (
-        <Panel title="Limits" note={plural(rows.length, "limit")}>
+        <Panel title="Limits" note={plural(rows.length, "limit")} isOld={silence != null}>
           <Table
             label="Rate limits"
             rows={rows}

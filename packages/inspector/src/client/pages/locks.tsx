@@ -2,10 +2,10 @@ import type { JSX } from "preact";
 import type { HeldLock } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { count, duration, plural } from "../format.ts";
-import { Empty, ErrorText, Figure, Panel, Table } from "../parts/basics.tsx";
+import { Empty, Figure, Panel, Quiet, Table } from "../parts/basics.tsx";
 
 export function Locks({ live }: PageProps): JSX.Element {
-  const { rows, error, counts } = live.locks ?? {};
+  const { rows, silence, counts } = live.locks ?? {};
   return (
     <>
       {counts !== undefined && (
@@ -23,13 +23,15 @@ export function Locks({ live }: PageProps): JSX.Element {
           </dl>
         </Panel>
       )}
-      {error !== undefined && <ErrorText>{error}</ErrorText>}
+      <Quiet of="Redis" silence={silence} />
       {rows === undefined ? (
-        <Empty title="Looking for locks" />
-      ) : rows.length === 0 && error !== undefined ? null : rows.length === 0 ? (
+        silence == null && <Empty title="Looking for locks" />
+      ) : rows.length === 0 && silence != null ? (
+        <Empty title="There were none" />
+      ) : rows.length === 0 ? (
         <Empty title="No lock is held">Locks of locks(redis) appear here while a process holds them.</Empty>
       ) : (
-        <Panel title="Held now" note={plural(rows.length, "lock")}>
+        <Panel title="Held now" note={plural(rows.length, "lock")} isOld={silence != null}>
           <Table
             label="Locks that are held"
             rows={rows}

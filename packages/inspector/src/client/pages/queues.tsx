@@ -6,25 +6,27 @@ import type { PageProps } from "../app.tsx";
 import { ask, useAsk } from "../ask.ts";
 import { ago, count, duration, plural } from "../format.ts";
 import { useNow } from "../live.ts";
-import { Choice, ConfirmButton, Empty, ErrorText, Panel, State, Table } from "../parts/basics.tsx";
+import { Choice, ConfirmButton, Empty, ErrorText, Panel, Quiet, State, Table } from "../parts/basics.tsx";
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 const DEAD = "dead" as const;
 
 export function Queues({ live }: PageProps): JSX.Element {
   const [open, setOpen] = useState<string>();
-  const { rows, error } = live.queues ?? {};
+  const { rows, silence } = live.queues ?? {};
   const canWrite = live.status?.canWrite === true;
   const chosen = rows?.find(({ name }) => name === open) ?? (rows?.length === 1 ? rows[0] : undefined);
   return (
     <>
-      {error !== undefined && <ErrorText>{error}</ErrorText>}
+      <Quiet of="Redis" silence={silence} />
       {rows === undefined ? (
-        <Empty title="Looking for queues" />
-      ) : rows.length === 0 && error !== undefined ? null : rows.length === 0 ? (
+        silence == null && <Empty title="Looking for queues" />
+      ) : rows.length === 0 && silence != null ? (
+        <Empty title="There were none" />
+      ) : rows.length === 0 ? (
         <Empty title="There are no queues">A queue of queue(redis, name) appears here with its first job.</Empty>
       ) : (
-        <Panel title="Queues" note={plural(rows.length, "queue")}>
+        <Panel title="Queues" note={plural(rows.length, "queue")} isOld={silence != null}>
           <Table
             label="Queues"
             rows={rows}
@@ -63,12 +65,21 @@ export function Queues({ live }: PageProps): JSX.Element {
           />
         </Panel>
       )}
-      {chosen !== undefined && <OneQueue key={chosen.name} queue={chosen} canWrite={canWrite} />}
+      {chosen !== undefined && (
+        <OneQueue key={chosen.name} queue={chosen} canWrite={canWrite} isOld={silence != null} />
+      )}
     </>
   );
 }
 
-function OneQueue({ queue, canWrite }: { readonly queue: QueueRow; readonly canWrite: boolean }): JSX.Element {
+function OneQueue(props: {
+  readonly queue: QueueRow;
+  readonly canWrite: boolean;
+  readonly isOld: boolean;
+}): JSX.Element | null {
+  const { queue, isOld } = props;
+  // A change would fail as well.
+  const canWrite = props.canWrite && !isOld;
   const [state, setState] = useState<JobState>(queue.dead > 0 ? "dead" : "waiting");
   const now = useNow();
   const { answer, error, again } = useAsk<{ readonly jobs: readonly JobRow[] }>(
@@ -85,8 +96,9 @@ function OneQueue({ queue, canWrite }: { readonly queue: QueueRow; readonly canW
     again();
     return done;
   };
+  if (isOld && answer === undefined) return null;
   return (
-    <Panel title={`Jobs of ${queue.name}`} {...(queue[state] > 50 && { note: "the first 50" })}>
+    <Panel isOld={isOld} title={`Jobs of ${queue.name}`} {...(queue[state] > 50 && { note: "the first 50" })}>
       <div class="row fields">
         <Choice
           label="State"
@@ -117,7 +129,7 @@ function OneQueue({ queue, canWrite }: { readonly queue: QueueRow; readonly canW
           </>
         )}
       </div>
-      {error !== undefined && <ErrorText>{error}</ErrorText>}
+      {error !== undefined && !isOld && <ErrorText>{error}</ErrorText>}
       {answer === undefined ? null : answer.jobs.length === 0 ? (
         <Empty title={`No job is ${state}`} />
       ) : (

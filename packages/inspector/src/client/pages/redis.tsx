@@ -2,21 +2,23 @@ import type { JSX } from "preact";
 import type { KeyGroup, RedisPage } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { bytes, count, percent, plural, rate } from "../format.ts";
-import { Empty, ErrorText, Figure, Panel, State, Table } from "../parts/basics.tsx";
+import { Empty, Figure, Panel, Quiet, State, Table } from "../parts/basics.tsx";
 
 type Server = NonNullable<RedisPage["server"]>["servers"][number];
 
 export function RedisServer({ live }: PageProps): JSX.Element {
   const { redis } = live;
   if (redis === undefined) return <Empty title="Waiting for the first update" />;
-  const { server, groups, keys, isComplete, error } = redis;
+  const { server, groups, keys, isComplete, silence } = redis;
+  const isOld = silence !== null;
   return (
     <>
-      {error !== undefined && <ErrorText>{error}</ErrorText>}
-      {server !== undefined && <Figures {...server} />}
+      <Quiet of="Redis" silence={silence} />
+      {server !== undefined && <Figures server={server} isOld={isOld} />}
       <Panel
         title="Memory by what it is for"
         note={`${plural(keys, "key")}${isComplete ? "" : " until now"}; sizes from a sample`}
+        isOld={isOld}
       >
         {groups.length === 0 ? (
           <Empty title={isComplete ? "There are no keys" : "Looking at the keys"} />
@@ -35,14 +37,14 @@ export function RedisServer({ live }: PageProps): JSX.Element {
         )}
       </Panel>
       {server !== undefined && (
-        <Panel title="Primaries">
+        <Panel title="Primaries" isOld={isOld}>
           <Table
             label="Primaries"
             rows={server.servers}
             id={({ address }) => address}
             columns={[
               { name: "Address", isMain: true, cell: ({ address }: Server) => <span class="key">{address}</span> },
-              { name: "State", cell: ({ error: failed }) => <State>{failed === undefined ? "up" : failed}</State> },
+              { name: "State", cell: ({ error = isOld ? "not known" : "up" }) => <State>{error}</State> },
               { name: "Version", cell: ({ version = "–" }) => version },
               { name: "Memory", isFigure: true, cell: ({ usedMemory }) => bytes(usedMemory) },
               { name: "Limit", isFigure: true, cell: ({ maxMemory }) => (maxMemory === 0 ? "none" : bytes(maxMemory)) },
@@ -61,9 +63,10 @@ export function RedisServer({ live }: PageProps): JSX.Element {
   );
 }
 
-function Figures(server: NonNullable<RedisPage["server"]>): JSX.Element {
+function Figures(props: { readonly server: NonNullable<RedisPage["server"]>; readonly isOld: boolean }): JSX.Element {
+  const { server, isOld } = props;
   return (
-    <Panel title="Server">
+    <Panel title="Server" isOld={isOld}>
       <dl class="figures">
         <Figure
           name="Memory"

@@ -1,13 +1,18 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Silence } from "../../data/pages.ts";
+import { duration } from "../format.ts";
+import { useNow } from "../live.ts";
 
 export function Panel(props: {
   readonly title: string;
   readonly note?: ComponentChildren;
+  /** Figures of before: not of now. */
+  readonly isOld?: boolean;
   readonly children: ComponentChildren;
 }): JSX.Element {
   return (
-    <section class="panel">
+    <section class={props.isOld === true ? "panel old" : "panel"}>
       <header>
         <h2>{props.title}</h2>
         {props.note !== undefined && <div class="note">{props.note}</div>}
@@ -32,6 +37,29 @@ export function ErrorText(props: { readonly children: ComponentChildren }): JSX.
     <p class="error-text" role="alert">
       {props.children}
     </p>
+  );
+}
+
+/** A backend does not answer: since when, and what is shown in its place. */
+export function Quiet(props: {
+  readonly of: string;
+  readonly silence: Silence | null | undefined;
+}): JSX.Element | null {
+  const now = useNow();
+  if (props.silence == null) return null;
+  const { since, shownAt, error } = props.silence;
+  return (
+    <div class="quiet-notice" role="note">
+      <p>
+        <b>
+          {props.of} has not answered for {duration(now - since)}.
+        </b>{" "}
+        {shownAt === null
+          ? "Nothing is known yet; it is asked again until it answers."
+          : `What is shown is ${duration(now - shownAt)} old.`}
+      </p>
+      <p class="minor">{error}</p>
+    </div>
   );
 }
 
