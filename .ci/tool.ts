@@ -21,10 +21,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     hits: program("benchmarks/hits/run.ts"),
     http: program("benchmarks/http/run.ts"),
   },
-  torture: {
-    "": program("packages/torture/src/run.ts"),
-    fuzz: program("packages/torture/src/fuzz/run.ts"),
-  },
+  torture: { "": program("packages/torture/src/run.ts"), fuzz: program("packages/torture/src/fuzz/run.ts") },
   write: {
     reference: program(".ci/reference/write.ts"),
     readme: program(".ci/npm-readme.ts"),

@@ -11,10 +11,7 @@ import { Pair, serve } from "./workshop.ts";
 import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
 
 const TURBO = "1.18.0";
-const PACKAGES = {
-  fortedigital: "@fortedigital/nextjs-cache-handler",
-  turbo: "@trieb.work/nextjs-turbo-redis-cache",
-};
+const PACKAGES = { fortedigital: "@fortedigital/nextjs-cache-handler", turbo: "@trieb.work/nextjs-turbo-redis-cache" };
 const VERSIONS = {
   16: { next: "16.4.6", fortedigital: "3.3.0", turbo: TURBO },
   15: { next: "15.5.29", fortedigital: "2.5.3", turbo: TURBO },

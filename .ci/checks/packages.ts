@@ -19,6 +19,8 @@ import {
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import ts from "typescript-5";
+import { readModel } from "../reference/model.ts";
 import { OF_OTHERS } from "./code-blocks.ts";
 
 interface PublicPackage {
@@ -47,6 +49,9 @@ const TEST_FILES = /\.test(-d)?\./;
 const REQUIRED_FILES = ["LICENSE", "README.md"];
 /** Whose README has no example that runs: a command, and one that needs a PostgreSQL. */
 const WITHOUT_EXAMPLE = ["@hotset/cli", "@hotset/postgres"];
+
+/** A type of another package, which a program that names it has installed; and a member that is a class. */
+const NAMED_BY_HAND = /^.*: error TS(?:2883: .*from '\.pnpm\/|4094: ).*\n/gm;
 
 const packages = findPublicPackages();
 for (const folder of [tarballs, consumer]) rmSync(folder, { recursive: true, force: true });
@@ -142,7 +147,7 @@ async function judgeWith(command: string, parameters: readonly string[]): Promis
     return [];
   } catch (error) {
     const { message, stdout = "" } = error as Error & { stdout?: string };
-    const ours = stdout.replaceAll(OF_OTHERS, "");
+    const ours = stdout.replaceAll(OF_OTHERS, "").replaceAll(NAMED_BY_HAND, "");
     return command === "tsc" && ours.trim() === "" && stdout !== "" ? [] : [`${message}\n${ours}`];
   }
 }
@@ -152,18 +157,10 @@ async function importFromOutside(): Promise<readonly string[]> {
   const specifiers = packages.flatMap(({ name }) =>
     Object.keys(readManifest(join(installed, name)).exports).map((entry) => join(name, entry)),
   );
-  const typed = specifiers.map((specifier, i) => `export type T${i} = keyof typeof import("${specifier}");\n`);
-  for (const file of ["consumer.mts", "consumer.cts"]) writeFileSync(join(consumer, file), typed.join(""));
+  for (const file of ["consumer.mts", "consumer.cts"]) writeFileSync(join(consumer, file), declaring(specifiers));
   const strictly = [
-    "--ignoreConfig",
-    "--noEmit",
-    "--strict",
-    "--lib",
-    "es2023",
-    "--types",
-    "node",
-    "--typeRoots",
-    nodeTypes,
+    ...["--ignoreConfig", "--declaration", "--emitDeclarationOnly", "--outDir", join(consumer, "declared")],
+    ...["--strict", "--lib", "es2023", "--types", "node", "--typeRoots", nodeTypes],
   ];
   const judge = (compiler: string, ...options: readonly string[]): Promise<readonly string[]> =>
     judgeWith(compiler, [...strictly, ...options, join(consumer, "consumer.mts"), join(consumer, "consumer.cts")]);
@@ -175,6 +172,27 @@ async function importFromOutside(): Promise<readonly string[]> {
     judgeWith(process.execPath, ["--no-experimental-require-module", ...program]),
   ]);
   return judged.flat();
+}
+
+/** Exports each function and each member of each type: its declarations must be able to name all that these have. */
+function declaring(specifiers: readonly string[]): string {
+  const { checker, names } = readModel([]);
+  const isOwn = ({ name, declarations: [first] = [] }: ts.Symbol): boolean =>
+    /^\w+$/.test(name) &&
+    first?.getSourceFile().fileName.startsWith(join(top, "packages")) === true &&
+    !(ts.getCombinedModifierFlags(first) & ts.ModifierFlags.NonPublicAccessibilityModifier);
+  const exported = names.flatMap(({ name, specifiers: [specifier = ""], symbol, declarations: [first] }) => {
+    const full = `e${specifiers.indexOf(specifier)}.${name}`;
+    if (!(symbol.flags & ts.SymbolFlags.Type)) return [full];
+    const parameters = (first as ts.InterfaceDeclaration).typeParameters?.map(() => "any") ?? [];
+    const given = `(null! as ${full}${parameters.length > 0 ? `<${parameters.join(", ")}>` : ""})`;
+    const members = checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol)).filter(isOwn);
+    return members.map((member) => `${given}["${member.name}"]`);
+  });
+  return [
+    ...specifiers.map((specifier, i) => `import * as e${i} from "${specifier}";\n`),
+    ...exported.map((expression, i) => `export const x${i} = ${expression};\n`),
+  ].join("");
 }
 
 function readManifest(target: string): PackedManifest {

@@ -21,11 +21,7 @@ await using registry = await startRegistry(byName(pack(top)), upstream());
 await using single = await startOwnRedis();
 await using withoutHello = await startOwnRedis({ password: "hunter2secret", config: ["rename-command HELLO HOLA"] });
 await using cluster = await startCluster();
-const urls = {
-  single: single.url,
-  withoutHello: withoutHello.url,
-  cluster: cluster.nodes.map(({ url }) => url),
-};
+const urls = { single: single.url, withoutHello: withoutHello.url, cluster: cluster.nodes.map(({ url }) => url) };
 
 /** Where memory is what is bounded, and the bound is higher. */
 const HEAP_MB: Readonly<Record<string, number>> = { "300,000 calls that wait": 768 };

@@ -215,6 +215,9 @@ createCache({ nam: "shop" });
 // @ts-expect-error
 cache.set("key", undefined);
 `;
+const WRITTEN = `import { createCache, memory, type Cache } from "hotset";
+export const cache: Cache = createCache({ name: "shop" }).tier(memory()).build();
+`;
 const WAYS = ["node", "node16", "nodenext", "bundler"] as const;
 const MODULES = { node: "commonjs", node16: "node16", nodenext: "nodenext", bundler: "esnext" };
 const STRICTEST: readonly string[] = ["5.9", "7.0"];
@@ -252,7 +255,8 @@ export async function importers(kit: Importing): Promise<string> {
   for (const version of NODE_TYPES) await nodeTypes(kit, version);
   return `\nEach of these runs in the nightly tests:\n\n| runner | versions | tests are |\n|---|---|---|\n${rows.join("")}
 | TypeScript | ${WAYS.map((way) => `\`${way}\``).join(" | ")} |\n|---|${WAYS.map(() => "---|").join("")}\n${matrix.join("")}
-Also with \`skipLibCheck: false\` and \`@types/node\` ${NODE_TYPES.join(", ")}, and with \`declaration: true\`, under pnpm too, from TypeScript 5.4.\n\n`;
+Also with \`skipLibCheck: false\` and \`@types/node\` ${NODE_TYPES.join(", ")}. ✓: with \`declaration: true\` too, under pnpm in ${STRICTEST.join(" and ")}.
+¹ With \`declaration: true\`, write the types of exports: \`export const cache: Cache = ...\`. Before 5.4 a type is named by its file.\n\n`;
 }
 
 /** Those that passed: versions by the name of a runner. */
@@ -261,13 +265,13 @@ async function runners(
   all: readonly Runner[],
 ): Promise<ReadonlyMap<string, readonly [versions: string[], as: string]>> {
   const passed = new Map<string, readonly [versions: string[], as: string]>();
-  const installed = new Map<object, ReturnType<typeof project>>();
+  const known = new Map<object, ReturnType<typeof project>>();
   for (const { name, versions, as, dependencies, files, command } of all)
     await step(`import: ${versions}, ${name}`, async () => {
       const made =
-        installed.get(dependencies) ?? project("runner", { dependencies: { hotset: "latest", ...dependencies } });
-      if (!installed.has(dependencies)) await made.run("npm", ["install"]);
-      installed.set(dependencies, made);
+        known.get(dependencies) ?? project("runner", { dependencies: { hotset: "latest", ...dependencies } });
+      if (!known.has(dependencies)) await made.run("npm", ["install"]);
+      known.set(dependencies, made);
       for (const [file, text] of Object.entries(files)) made.write(file, text);
       const { stdout, stderr } = await made.run(process.execPath, command, { REDIS_URL: redisUrl });
       check(!/open handle/.test(stdout + stderr), stdout + stderr);
@@ -277,7 +281,7 @@ async function runners(
   return passed;
 }
 
-/** A row for each version; what it does not know is a dash. Under pnpm, declarations can name fewer packages. */
+/** A row for versions that are alike; a dash for what is unknown. Under pnpm, declarations can name fewer packages. */
 async function compilers({ project, step }: Importing, versions: readonly string[]): Promise<readonly string[]> {
   const cells = new Map<string, string>();
   for (const installer of ["npm", "pnpm"]) {
@@ -285,24 +289,26 @@ async function compilers({ project, step }: Importing, versions: readonly string
     const aliases = Object.fromEntries(own.map((version) => [`ts${version}`, `npm:typescript@~${version}.0`]));
     const made = project("types", { dependencies: { hotset: "latest", "@types/node": "^22", ...aliases } });
     await made.run(installer, ["install"]);
-    for (const file of ["program.ts", "program.mts", "program.cts"]) made.write(file, TYPED);
+    for (const ending of ["ts", "mts", "cts"])
+      for (const [file, text] of Object.entries({ program: TYPED, written: WRITTEN }))
+        made.write(`${file}.${ending}`, text);
     for (const version of own)
       for (const way of WAYS.filter((each) => knows(version, each)))
         await step(`import: TypeScript ${version}, ${way}, installed by ${installer}`, async () => {
-          await made.run(process.execPath, [
-            ...[`node_modules/ts${version}/bin/tsc`, "--strict", "--skipLibCheck", "--outDir", "out"],
-            // Older ones name a type by its file, and not by the entry that exports it.
-            ...(Number(version) >= 5.4 ? ["--declaration"] : []),
-            ...["--target", "es2022", "--types", "node", "--module", MODULES[way], "--moduleResolution", way],
-            ...(way === "node" && version === "6.0" ? ["--ignoreDeprecations", "6.0"] : []),
-            ...(/^node./.test(way) ? ["program.mts", "program.cts"] : ["program.ts"]),
-          ]);
-          cells.set(version + way, "✓");
+          const names = Number(version) >= 5.4 || way === "node";
+          for (const file of names ? ["program"] : ["program", "written"])
+            await made.run(process.execPath, [
+              ...[`node_modules/ts${version}/bin/tsc`, "--strict", "--skipLibCheck", "--outDir", "out"],
+              ...(names || file === "written" ? ["--declaration"] : []),
+              ...["--target", "es2022", "--types", "node", "--module", MODULES[way], "--moduleResolution", way],
+              ...(way === "node" && version === "6.0" ? ["--ignoreDeprecations", "6.0"] : []),
+              ...(/^node./.test(way) ? ["mts", "cts"] : ["ts"]).map((ending) => `${file}.${ending}`),
+            ]);
+          cells.set(version + way, names ? "✓" : "✓¹");
         });
   }
-  return versions.map(
-    (version) => `| ${version} | ${WAYS.map((way) => cells.get(version + way) ?? "–").join(" | ")} |\n`,
-  );
+  const rows = Map.groupBy(versions, (version) => WAYS.map((way) => cells.get(version + way) ?? "–").join(" | "));
+  return Array.from(rows, ([row, alike]) => `| ${alike.join(", ")} | ${row} |\n`);
 }
 
 function nodeTypes({ project, step, entriesOf }: Importing, version: string): Promise<void> {

@@ -47,16 +47,8 @@ export class InstalledPackages implements Disposable {
       mkdirSync(join(this.#tarballs, id));
       // Every file of a tarball is below `package`.
       symlinkSync(folder, join(this.#tarballs, id, "package"));
-      const parameters = [
-        "-czhf",
-        tarball,
-        "--exclude",
-        "package/node_modules",
-        "-C",
-        join(this.#tarballs, id),
-        "package",
-      ];
-      execFileSync("tar", parameters);
+      const from = ["-C", join(this.#tarballs, id), "package"];
+      execFileSync("tar", ["-czhf", tarball, "--exclude", "package/node_modules", ...from]);
     }
     return [manifest.version, { manifest, tarball }];
   }

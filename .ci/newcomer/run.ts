@@ -3,13 +3,10 @@
 //   npm run tool -- newcomer              after nothing: it builds and packs; needs the registry of npm
 //   npm run tool -- newcomer bundle Bun   steps with one of these in their names
 //   npm run tool -- importers             test runners and compilers; writes the tables of docs/guide/testing.md
-//   npm run tool -- newcomer --brief      the first steps, as `npm run test:all` runs them: without the network, with
-//                                         packages that are installed in this workspace
+//   npm run tool -- newcomer --brief      the first steps, without the network: in `npm run test:all`
 //
-// Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, the stores by their READMEs, the lowest versions of shared dependencies, the toolkit by its
-// variables alone, the command line, a scrape for the dashboard; a wrong password shows. Prints the figures of the
-// install next to those of other caches.
+// Installs by npm and pnpm, programs of the documents, bundles, CommonJS, Bun, Deno, stores by their READMEs, lowest
+// versions of shared dependencies, the toolkit, the command line, a dashboard. Prints what is installed.
 
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

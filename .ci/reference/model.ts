@@ -31,14 +31,14 @@ interface Manifest {
   readonly exports: Readonly<Record<string, { readonly "@hotset/source": string }>>;
 }
 
-/** Reads the types of all entries. Takes some seconds. */
-export function readModel(): Model {
+/** Reads the types of all entries. Takes some seconds. @param without folders of packages */
+export function readModel(without: readonly string[] = BY_HAND): Model {
   const others = globSync("packages/*", { cwd: top }).map((path) => path.slice("packages/".length));
   // The first specifier of a name is the one that users import.
   const folders = new Set(["hotset", "core", ...others.toSorted()]);
   const entries = [...folders].flatMap((folder) => {
     const manifest = join(top, "packages", folder, "package.json");
-    if (!existsSync(manifest) || BY_HAND.includes(folder)) return [];
+    if (!existsSync(manifest) || without.includes(folder)) return [];
     const { name, exports, private: isPrivate } = JSON.parse(readFileSync(manifest, "utf8")) as Manifest;
     if (isPrivate === true) return [];
     return Object.entries(exports).map(([entry, conditions]) => ({
@@ -46,21 +46,18 @@ export function readModel(): Model {
       source: join(top, "packages", folder, conditions["@hotset/source"]),
     }));
   });
-  const program = ts.createProgram(
-    entries.map(({ source }) => source),
-    {
+  const sources = entries.map(({ source }) => source);
+  const program = ts.createProgram(sources, {
+    ...{
       target: ts.ScriptTarget.ES2023,
       module: ts.ModuleKind.NodeNext,
-      moduleResolution: ts.ModuleResolutionKind.NodeNext,
-      customConditions: ["@hotset/source"],
-      allowImportingTsExtensions: true,
       noEmit: true,
       strict: true,
       skipLibCheck: true,
-      types: ["node"],
-      typeRoots: globSync(join(top, "node_modules/@types")),
     },
-  );
+    ...{ moduleResolution: ts.ModuleResolutionKind.NodeNext, customConditions: ["@hotset/source"] },
+    ...{ allowImportingTsExtensions: true, types: ["node"], typeRoots: globSync(join(top, "node_modules/@types")) },
+  });
   const checker = program.getTypeChecker();
   const bySymbol = new Map<ts.Symbol, { name: string; specifiers: string[] }>();
   for (const { specifier, source } of entries) {
@@ -73,9 +70,8 @@ export function readModel(): Model {
       else known.specifiers.push(specifier);
     }
   }
-  const names = [...bySymbol].map(([symbol, { name, specifiers }]) => ({
-    name,
-    specifiers,
+  const names = Array.from(bySymbol, ([symbol, named]) => ({
+    ...named,
     symbol,
     declarations: symbol.declarations ?? [],
   }));

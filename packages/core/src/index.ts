@@ -51,7 +51,7 @@ export type { SwapRecord, SwapStore } from "./swap/swap-store.ts";
 export type { Seal } from "./contracts/seal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
 export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
-export { decodeLimits } from "./formats/heap-estimate.ts";
+export { decodeLimits, type DecodeLimits } from "./formats/heap-estimate.ts";
 export { json } from "./formats/json.ts";
 export { passthrough } from "./formats/passthrough.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
@@ -76,6 +76,7 @@ export type {
   KeyEvent,
   Latency,
   LimitedEvent,
+  LoadReason,
   NamespaceStats,
   TierState,
   TierStats,

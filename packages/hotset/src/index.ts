@@ -58,6 +58,7 @@ export type {
   Leases,
   LoadContext,
   Loader,
+  LoadReason,
   LocalEntry,
   LocalTier,
   LocalTierHost,

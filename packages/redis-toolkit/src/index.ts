@@ -13,7 +13,7 @@ export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";
 export type { CommandEvent } from "./commands/observed.ts";
 export type { CallBounds } from "./commands/target.ts";
-export type { Transaction, TransactionOptions, TransactionResult } from "./commands/transaction.ts";
+export type { Discard, Transaction, TransactionOptions, TransactionResult } from "./commands/transaction.ts";
 export type { FallbackOptions } from "./commands/fallback.ts";
 export type { LenientCommands } from "./commands/lenient.ts";
 export type { BytesCommands, Commands, OwnBytesCommands, OwnCommands } from "./commands/own-commands.ts";

@@ -37,5 +37,6 @@ export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export type { ResolveAddress } from "./topology/named-address.ts";
 export type { ServerAddress } from "./url.ts";
+export type { Shipped } from "./primitives/codecs.ts";
 export type { BreakerOptions } from "./primitives/option-checks.ts";
 export { MissingConnectionError } from "@hotset/core";

@@ -21,8 +21,8 @@ export interface HotsetDriverOptions {
   readonly tags?: ((key: string) => readonly string[]) | undefined;
 }
 
-/** Options of one call. unstorage counts `ttl` in seconds; without it, and with 0, the `ttl` of the driver counts. */
-interface CallOptions {
+/** Of one call. unstorage counts `ttl` in seconds; without it, and with 0, the `ttl` of the driver counts. */
+export interface HotsetDriverCallOptions {
   readonly ttl?: number | undefined;
 }
 
@@ -33,10 +33,10 @@ export interface HotsetDriver {
   hasItem(key: string): Promise<boolean>;
   getItem(key: string): Promise<string | null>;
   getItems(items: { key: string }[]): Promise<{ key: string; value: string | null }[]>;
-  setItem(key: string, value: string, options?: CallOptions): Promise<void>;
+  setItem(key: string, value: string, options?: HotsetDriverCallOptions): Promise<void>;
   setItems(
-    items: { key: string; value: string; options?: CallOptions | undefined }[],
-    options?: CallOptions,
+    items: { key: string; value: string; options?: HotsetDriverCallOptions | undefined }[],
+    options?: HotsetDriverCallOptions,
   ): Promise<void>;
   removeItem(key: string): Promise<void>;
   /** Empty: a cache does not list its keys. */
@@ -67,7 +67,7 @@ export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): H
   const items: Namespace<string> = cache.namespace(name, { ttl, staleWhileRevalidate: 0, staleIfError: 0 });
   const fences = new MissFences(items);
 
-  async function setItem(key: string, value: string, call?: CallOptions): Promise<void> {
+  async function setItem(key: string, value: string, call?: HotsetDriverCallOptions): Promise<void> {
     await fences.set(key, value, { ttl: lifeOf(call?.ttl), tags: tags?.(key) });
   }
 

@@ -1,1 +1,1 @@
-export { hotsetDriver, type HotsetDriver, type HotsetDriverOptions } from "./driver.ts";
+export { hotsetDriver, type HotsetDriver, type HotsetDriverCallOptions, type HotsetDriverOptions } from "./driver.ts";

@@ -120,15 +120,6 @@ const NEW_NAME_BYTES = 128;
 const SECRET = /* @__PURE__ */ (Math.random() * 2 ** 32) | 1;
 
 /** For formats in other packages that read untrusted bytes. */
-export const decodeLimits: DecodeLimits = /* @__PURE__ */ Object.freeze({
-  MAX_DEPTH,
-  HeapEstimate,
-  indexIn,
-  mayExceed,
-  tooDeep,
-  tooMuchHeap,
-});
-
 export interface DecodeLimits {
   readonly MAX_DEPTH: typeof MAX_DEPTH;
   readonly HeapEstimate: typeof HeapEstimate;
@@ -137,3 +128,7 @@ export interface DecodeLimits {
   readonly tooDeep: string;
   readonly tooMuchHeap: typeof tooMuchHeap;
 }
+
+const LIMITS: DecodeLimits = { MAX_DEPTH, HeapEstimate, indexIn, mayExceed, tooDeep, tooMuchHeap };
+/** Limits for formats in other packages that read untrusted bytes. */
+export const decodeLimits: DecodeLimits = /* @__PURE__ */ Object.freeze(LIMITS);

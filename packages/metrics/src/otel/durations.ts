@@ -3,14 +3,16 @@ import { HistogramSeries, type Instrument, type Labels, type Recorder } from "..
 /** Seconds and nanoseconds since 1970. */
 type HrTime = [seconds: number, nanoseconds: number];
 
-interface DurationPoint {
+/** One series of it. */
+export interface DurationPoint {
   readonly startTime: HrTime;
   readonly endTime: HrTime;
   readonly attributes: Record<string, string>;
   readonly value: { buckets: { boundaries: number[]; counts: number[] }; sum: number; count: number };
 }
 
-interface DurationMetric {
+/** One histogram, as the SDK names its parts. */
+export interface DurationMetric {
   readonly descriptor: {
     readonly name: string;
     readonly description: string;

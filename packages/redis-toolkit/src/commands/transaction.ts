@@ -21,10 +21,15 @@ import { commandEnded, commandStart } from "./observed.ts";
 export type TransactionResult<Queued extends readonly Invocation<unknown>[]> =
   | { readonly status: "committed"; readonly results: ResultsOf<Queued> }
   | { readonly status: "conflict" }
-  | { readonly status: "discarded" };
+  | Discard;
 
-const DISCARD: unique symbol = Symbol("discard");
-type Discard = typeof DISCARD;
+/** What `discard()` gives. */
+export interface Discard {
+  readonly status: "discarded";
+}
+
+const DISCARD: Discard = Object.freeze({ status: "discarded" });
+const isDiscard = (given: unknown): given is Discard => given === DISCARD;
 
 export interface Transaction {
   /** Carried out immediately, on the connection of the transaction: for reading what is watched. */
@@ -76,7 +81,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
   runner.check("MULTI", watched);
   if (watched.length === 0) {
     const queued = checked(await describe({ ...parts.shared, queue, discard }));
-    if (queued === DISCARD) return { status: "discarded" };
+    if (isDiscard(queued)) return queued;
     const keys = expectKeys(runner, watched, queued);
     await runner.prepare([], queued);
     return carriedOut<Queued>(queued, clientName, (commands, options) =>
@@ -90,7 +95,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
       throw replyError("WATCH", error);
     });
     const queued = checked(await describe({ ...parts.commandsOn(exclusive), queue, discard }));
-    if (queued === DISCARD) return { status: "discarded" };
+    if (isDiscard(queued)) return queued;
     expectKeys(runner, watched, queued);
     await runner.prepare([], queued);
     return carriedOut<Queued>(queued, clientName, (commands, options) =>
@@ -102,7 +107,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
 const discard = (): Discard => DISCARD;
 
 function checked<Queued extends readonly Invocation<unknown>[]>(given: Queued | Discard): Queued | Discard {
-  if (given === DISCARD || areCommands(given)) return given;
+  if (isDiscard(given) || areCommands(given)) return given;
   throw new InvalidArgumentError(
     "transaction(describe): describe must return a list of commands, such as [queue.incr(key)], or discard()",
   );

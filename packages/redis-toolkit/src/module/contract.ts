@@ -54,6 +54,7 @@ export interface Draft<T> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A run of a script, without its text, keys and arguments. */
 export interface ScriptDraft<T> extends Draft<T>, Pick<Invocation<T>, "isWhole"> {
   /** In errors: the call of the module, such as `locks.acquire`. `undefined`: `EVALSHA`, for a script of the caller. */
   readonly operation: string | undefined;

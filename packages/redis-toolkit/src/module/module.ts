@@ -1,8 +1,10 @@
 import { checkView } from "./arguments.ts";
-import { hostModules, moduleIn, type Module, type ModuleHost, type StopStage } from "./contract.ts";
+import { hostModules, moduleIn, type Module, type ModuleHost } from "./contract.ts";
 
 export { hostModules };
-export type { Module, ModuleHost, StopStage };
+export type { Module, ModuleHost };
+export type { Draft, Invocation, ScriptDraft, StopStage } from "./contract.ts";
+export type { KeySpace } from "../keys/key-space.ts";
 export {
   checkFlag,
   checkFunction,
