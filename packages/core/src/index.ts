@@ -65,7 +65,7 @@ export {
 export { defineBackend } from "./cache/define-backend.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
 export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
-export { type CacheLogger } from "./cache/reporter.ts";
+export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
 export type { KeyGroup } from "./primitives/meters.ts";
 export { type Cache } from "./cache/cache.ts";
 export { MissFences } from "./cache/miss-fences.ts";

@@ -853,7 +853,8 @@ const isExpected = ({ kind, error }: Read): boolean =>
 
 const isTagCall = ({ kind }: Change): boolean => /Tags|clear/.test(kind);
 
-const isTouch = ({ kind }: Change): boolean => kind === "touch";
+/** It replaces no version. */
+const isTouch = ({ kind }: Change): boolean => kind === "touch" || kind === "fenced set";
 
 const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
 

@@ -87,6 +87,15 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "isCurrent: false,",
   },
   {
+    name: "fence: a value counts as computed when it is set",
+    isFoundSoon: true,
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/engine/far-fences.ts`,
+    rule: "await versionsFor(remote.versions!, { at, versions: NONE }, entry.terms.dependsOn);",
+    broken: "(await remote.versions!.pin(entry.terms.dependsOn)).versions;",
+  },
+  {
     name: "recovery: a pending change hides nothing",
     shows: OLDER,
     focus: "links",

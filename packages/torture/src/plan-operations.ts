@@ -19,6 +19,7 @@ const READ_EVERY_MS = 9;
 const BULK_EVERY_MS = 800;
 const ASIDE_EVERY_MS = 60;
 const TOUCH_EVERY_MS = 100;
+const FENCED_EVERY_MS = 40;
 
 const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
 
@@ -39,6 +40,7 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
   addTouches(drawing);
   if (!shape.leavesLeases) addAsides(drawing);
   if (shape.hasBulk) addBulk(drawing);
+  if (!shape.leavesLeases) addFenced(drawing);
   return operations.sort((a, b) => a.at - b.at);
 }
 
@@ -175,6 +177,27 @@ function addAsides({ random, shape, at, add }: Drawing): void {
       tag: random.oneIn(2) ? random.one(["x", "y", "z"]) : `once${Math.round(now)}`,
       space: random.one(SPACES),
     });
+}
+
+/** Of two, one is crossed by a call of a tag of its key, or of the key itself, in another process. */
+function addFenced({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(FENCED_EVERY_MS); now < shape.durationMs; now += random.gap(FENCED_EVERY_MS)) {
+    const worker = random.below(shape.workers);
+    const {
+      id: key,
+      tags,
+      space,
+    } = random.one(shape.keys.filter(({ id, isForeign }) => !isForeign && mayRead(shape.keys, id, worker)));
+    const afterMs = random.oneIn(3) ? random.below(300) : random.below(20);
+    add({ ...at(now, worker), kind: "fenced", key, afterMs });
+    if (!shape.changesToo || random.oneIn(2)) continue;
+    const crossed = { ...at(now + random.below(afterMs + 2), random.below(shape.workers)), isFollowed: false };
+    if (tags.length === 0) add({ ...crossed, kind: random.one(["delete", "markStale"] as const), key });
+    else {
+      const kind = random.one(["invalidateTags", "invalidateTags", "markTagsStale"] as const);
+      add({ ...crossed, kind, tag: random.one(tags), space });
+    }
+  }
 }
 
 /** Each call has one key that is checked, among thousands that are not. */

@@ -131,6 +131,8 @@ export type Operation =
   | (At & { readonly kind: "get" | "getStale" | "peek" | "watch"; readonly key: string })
   | (At & { readonly kind: "getMany"; readonly keys: readonly string[]; readonly fillers?: number })
   | (At & { readonly kind: "touch"; readonly key: string; readonly times: number })
+  /** Reads the source under a fence, and sets what it read `afterMs` later. */
+  | (At & { readonly kind: "fenced"; readonly key: string; readonly afterMs: number })
   | (At & { readonly kind: "set" | "delete" | "markStale"; readonly key: string; readonly isFollowed: boolean })
   | (At & {
       readonly kind: "setMany" | "deleteMany";

@@ -289,6 +289,8 @@ class Fleetmate {
       case "touch":
         await Promise.all(Array.from({ length: operation.times }, (_, i) => this.#touch(`${id}/${i}`, operation)));
         return;
+      case "fenced":
+        return this.#fenced(id, operation);
       case "foreignDelete":
       case "foreignSet":
         return;
@@ -624,6 +626,21 @@ class Fleetmate {
       .touch(key)
       .then((result) => (result.status === "touched" ? "acknowledged" : "failed"));
     recorder.add("changes", id, { endedAt: now(), status });
+  }
+
+  /** A value that is computed without a loader: what is changed meanwhile must refuse it. */
+  async #fenced(id: string, { key, afterMs }: Operation & { readonly kind: "fenced" }): Promise<void> {
+    const { space, tags } = this.#keys.get(key)!;
+    const since = await this.#spaceOf(space).fence(key);
+    const v = await this.#source.read(key);
+    await sleep(afterMs, undefined, { ref: false });
+    const queued = this.#writing.get(key) ?? 0;
+    const boundMs = (queued + 1) * 4 * settings.responseTimeout;
+    recorder.note("changes", {
+      ...{ process: given.process, id, kind: "fenced set", keys: [[key, 0]], mode: "soft", startedAt: now(), boundMs },
+    });
+    const { status } = await this.#spaceOf(space).set(key, { k: key, v } satisfies Value, { tags, since });
+    recorder.add("changes", id, { endedAt: now(), status: status === "stored" ? "acknowledged" : "failed" });
   }
 
   /** Its failures are known from the backend. It changes no key that is checked. */

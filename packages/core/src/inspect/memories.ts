@@ -1,6 +1,5 @@
 import type { CacheEvents } from "../contracts/events.ts";
-import type { Cache } from "../index.ts";
-import { kindOf, messageOf } from "../cache/reporter.ts";
+import { kindOf, messageOf, type Cache } from "../index.ts";
 import type { Fallback, Inspection, Invalidation, ProcessRecord, TierFailure } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import type { Place } from "./place.ts";
