@@ -11,7 +11,7 @@ const BEFORE_MS = 1_500;
 const FAULT_MS = 3_000;
 const AFTER_MS = 3_000;
 /** Calls that have not been answered so long after the last one was made count as never answered. */
-const PATIENCE_MS = 12_000;
+export const PATIENCE_MS = 12_000;
 
 interface Servers {
   readonly server: OwnRedis;

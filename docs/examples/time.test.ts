@@ -1,7 +1,7 @@
-// Tests of code with a cache move time by hand instead of waiting. Run them with Vitest.
+// Tests of code with a cache move time by hand instead of waiting. Needs hotset and vitest: npx vitest run.
 
 import { createCache, memory, type Cache } from "hotset";
-import { createTestCache, gate, TestClock } from "@hotset/testing";
+import { createTestCache, gate, TestClock } from "hotset/testing";
 import { describe, expect, it } from "vitest";
 
 /** The code under test: it takes its cache, so that a test can give it one. */
