@@ -156,4 +156,4 @@ function readCopy(stored: StoredEntry): { readonly id: string; readonly entry: S
 }
 
 const HEAD = /^([\w-]{1,32}) (-?\d+|Infinity) ([\w-]{0,32}) /;
-const MAX_META_BYTES = 4 * 1024;
+const MAX_META_BYTES = 8 * 2 ** 20;

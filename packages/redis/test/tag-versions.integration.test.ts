@@ -228,6 +228,7 @@ it("versions live 30 days, prolonged when half is over", async () => {
   await server.command("PEXPIRE", key, String(days30 / 2 + 60_000));
   await tags.pin([A]);
   expect(Number(await server.command("PTTL", key))).toBeLessThan(days30 * 0.6);
+  expect(Number(await server.command("PTTL", `${prefix}~issuer:{~shop}`))).toBeGreaterThan(days30 * 0.9);
   await server.command("PEXPIRE", key, String(days30 / 2 - 60_000));
   await tags.pin([A]);
   expect(Number(await server.command("PTTL", key))).toBeGreaterThan(days30 * 0.9);

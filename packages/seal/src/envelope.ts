@@ -15,7 +15,7 @@ import {
  *
  *     meta     id of the seal ";", and once it has been touched base64 of its new life: sealed as data, but empty
  *     data     sealed: 1 | stale at, float64 | expires at, float64 | length of id, uint8 | id of the write
- *              | length of meta, uint16 | meta, UTF-8 | data
+ *              | length of meta, uint16; from 65,535 on that, and then a uint32 | meta, UTF-8 | data
  *     context  JSON of the place: scope, and key with the prefix of its namespace; for a new life, also "life"
  *
  * Numbers are big-endian, instants epoch milliseconds. The store's own times, and a write id that the store changed
@@ -40,7 +40,7 @@ export class Envelope {
   /**
    * The life of the entry of version `version`.
    *
-   * @throws {EncodeError} as above, and when its meta becomes longer than 4 KiB.
+   * @throws {EncodeError} as above, and when its meta becomes longer than 8 MiB.
    */
   async sealLife(key: string, version: string, life: Life): Promise<Life> {
     const bytes = await this.#sealed({ ...life, version, data: NOTHING }, this.#context(key, "life"));
@@ -99,13 +99,15 @@ export class Envelope {
   #pack({ data, meta, staleInMs, expiresInMs, version = "" }: StoredEntry): Uint8Array {
     const now = this.#epochMs();
     const text = Buffer.from(meta);
-    const head = Buffer.alloc(META_AT + version.length + 2);
+    const isLong = text.length >= LONG;
+    const head = Buffer.alloc(META_AT + version.length + (isLong ? 6 : 2));
     head[0] = LAYOUT;
     head.writeDoubleBE(now + staleInMs, STALE_AT);
     head.writeDoubleBE(now + expiresInMs, EXPIRES_AT);
     head[ID_AT] = version.length;
     head.write(version, META_AT, "latin1");
-    head.writeUInt16BE(text.length, META_AT + version.length);
+    head.writeUInt16BE(isLong ? LONG : text.length, META_AT + version.length);
+    if (isLong) head.writeUInt32BE(text.length, META_AT + version.length + 2);
     return Buffer.concat([head, text, data]);
   }
 
@@ -163,13 +165,15 @@ interface Unpacked {
 
 function unpacked(bytes: Uint8Array): Unpacked {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const textAt = META_AT + (head[ID_AT] ?? 0) + 2;
+  const lengthAt = META_AT + (head[ID_AT] ?? 0);
+  const isLong = head.length >= lengthAt + 6 && head.readUInt16BE(lengthAt) === LONG;
+  const textAt = lengthAt + (isLong ? 6 : 2);
   if (head.length < textAt || head[0] !== LAYOUT) throw new DecodeError("its sealed part has another layout");
-  const dataAt = textAt + head.readUInt16BE(textAt - 2);
+  const dataAt = textAt + (isLong ? head.readUInt32BE(lengthAt + 2) : head.readUInt16BE(lengthAt));
   return {
     data: bytes.subarray(dataAt),
     meta: head.toString("utf8", textAt, dataAt),
-    version: head.toString("latin1", META_AT, textAt - 2),
+    version: head.toString("latin1", META_AT, lengthAt),
     staleAt: head.readDoubleBE(STALE_AT),
     expiresAt: head.readDoubleBE(EXPIRES_AT),
   };
@@ -184,7 +188,9 @@ function unsealed(id: string, by: string | undefined): string {
 const SEALED_META = /^([a-z0-9.-]{1,32});(.*)$/s;
 const NOTHING = new Uint8Array(0);
 const LAYOUT = 1;
-const MAX_META_BYTES = 4 * 1024;
+const MAX_META_BYTES = 8 * 2 ** 20;
+/** The length of meta stands behind it. */
+const LONG = 0xffff;
 const STALE_AT = 1;
 const EXPIRES_AT = 9;
 const ID_AT = 17;

@@ -183,7 +183,7 @@ describe("C150 a sealed entry", () => {
     backend.store.set(KEY, { ...stored, meta });
     expect((await safe.read(KEY))!.error?.message).toContain("its life is that of another write");
     backend.store.set(KEY, stored);
-    const long = { ...life, meta: "x".repeat(4_000) };
+    const long = { ...life, meta: "x".repeat(8 * 2 ** 20) };
     await expect(safe.leases!.touch(KEY, "-", long)).rejects.toMatchObject({ code: "ENCODE_FAILED", tier: "scripted" });
     expect(backend.count("leases.touch")).toBe(0);
   });

@@ -167,8 +167,9 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         ["none", ""],
         ["text of all kinds", "\0\r\n\t\"'\\%:{}[] \u00e9\u{1f98a}"],
         ["text that reads as a number", "007"],
-        ["4 KiB of ASCII", "m".repeat(4_096)],
         ["4 KiB beyond ASCII", "\u{1f98a}".repeat(1_024)],
+        ["one byte less than 64 KiB", "m".repeat(65_535)],
+        ["8 MiB", "\u{1f98a}".repeat(2 ** 21)],
       ])("meta: %s", async (_, meta) => {
         await backend.write(KEY, stored({ meta }));
         expectEntry(await backend.read(KEY), stored({ meta }));

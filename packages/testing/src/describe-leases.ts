@@ -247,6 +247,8 @@ export function describeLeases(subject: BackendSubject): void {
         { staleInMs: 20_000, expiresInMs: 50_000, meta: "shorter" },
         { staleInMs: 20_000, expiresInMs: 50_000, meta: "shorter" },
         { staleInMs: Infinity, expiresInMs: Infinity, meta: "" },
+        { staleInMs: MINUTE, expiresInMs: MINUTE, meta: "m".repeat(65_535) },
+        { staleInMs: MINUTE, expiresInMs: MINUTE, meta: "M".repeat(65_535) },
         { staleInMs: MINUTE, expiresInMs: MINUTE, meta: "€".repeat(500) },
       ]) {
         expect(await own.touch(KEY, V1, life)).toBe(true);

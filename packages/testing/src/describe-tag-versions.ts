@@ -50,6 +50,22 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect(await own.read([ONE, TWO, ONE])).toEqual([one, two, one]);
     });
 
+    it("pins, reads and renews the 2,048 tags of an entry, of which the longest have 512 characters", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const tags = Array.from({ length: 2_048 }, (_, i) => ONE + String(i).padStart(i < 63 ? 512 : 36, "t"));
+      const { at, versions } = await own.pin(tags);
+      expect(versions).toHaveLength(2_048);
+      expect(await other.read(tags)).toEqual(versions);
+      await other.renew([tags[62]!], "soft");
+      const changed = await own.unchangedSince(at, tags);
+      expect(changed[62]).toBe(undefined);
+      expect(changed.map((version, i) => version ?? versions[i])).toEqual(versions);
+      for (let from = 0; from < tags.length; from += 63) await own.renew(tags.slice(from, from + 63), "hard");
+      const renewed = await other.read(tags);
+      expect(renewed.filter((version, i) => version?.hard === versions[i]!.hard)).toEqual([]);
+    });
+
     it("pins one version of a tag for simultaneous callers", async () => {
       const processes = await open();
       if (processes === undefined || !subject.hasPeers) return;

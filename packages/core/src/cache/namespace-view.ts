@@ -21,7 +21,7 @@ import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
-import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import {
   checkFlag,
   checkOptions,
@@ -380,7 +380,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async #invalidate(tags: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
     this.#checkOpen();
-    checkTags(tags);
+    checkTags(tags, "call");
     if (tags.length === 0) return { status: "done" };
     return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode));
   }
@@ -415,7 +415,7 @@ export class NamespaceView implements Untyped<Namespace> {
           ? policy
           : { ...policy, hardTimeoutMs: Math.max(0, policy.hardTimeoutMs - (startedAt - since)) },
       // The value may be stored late, and until then the caller may change its list.
-      tags: options?.tags === undefined ? NO_TAGS : [...options.tags],
+      tags: options?.tags === undefined ? NO_TAGS : tagNames(options.tags),
       startedAt,
       isForced: options?.forceRefresh === true,
       isCurrent: options?.current === true && namespace.remote !== undefined,

@@ -207,7 +207,7 @@ export interface StoredEntry {
    * read ends before the entry does.
    */
   readonly expiresInMs: number;
-  /** Written and read by the cache: keep it unchanged. At most 4 KiB; empty for an entry that another program wrote. */
+  /** Written and read by the cache: keep it unchanged. At most 8 MiB; empty for an entry that another program wrote. */
   readonly meta: string;
   /**
    * Unique to one write, chosen by the writer: up to 32 of `A-Z a-z 0-9 - _`. A backend with leases stores it and

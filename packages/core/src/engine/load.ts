@@ -4,8 +4,8 @@ import type { LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { lifeOf } from "../entry/freshness.ts";
-import { checkTags, NO_TAGS } from "../entry/key.ts";
-import { checkEntryOptions, type LoadOptions, ownOptions } from "../entry/policy.ts";
+import { checkRoomForTags, checkTags, NO_TAGS, tagNames } from "../entry/key.ts";
+import { checkEntryOptions, type LoadOptions } from "../entry/policy.ts";
 import { checkBySchema } from "../entry/schema.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
@@ -171,7 +171,8 @@ export class Load extends Deadline {
 
   setOptions(given: LoadOptions): void {
     checkEntryOptions(given, "load");
-    const { tags } = (this.options = ownOptions(given));
+    const tags = given.tags && tagNames(given.tags);
+    this.options = { ...given, ...(tags !== undefined && { tags }) };
     if (tags !== undefined) this.#named = this.#named.length === 0 ? tags : [...this.#named, ...tags];
   }
 
@@ -211,6 +212,8 @@ export class Load extends Deadline {
     const used = this.#used?.isEmpty === false ? this.#used : undefined;
     if (used !== undefined && used.tags.length !== 0)
       this.setOptions({ ...this.options, tags: [...(this.options?.tags ?? []), ...used.tags] });
+    const kept = kind === "not-modified" ? this.#stale!.terms.tags : NO_TAGS;
+    checkRoomForTags([...this.#flight.tags, ...kept, ...(this.options?.tags ?? NO_TAGS)]);
     return { value, kind, options: this.options, named: this.#named, used };
   }
 

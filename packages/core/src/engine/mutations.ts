@@ -6,7 +6,7 @@ import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.t
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
-import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { checkEntryOptions, lifetimeOf, type SetOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -452,7 +452,7 @@ const madeAt = (entry: Entry, at = ""): Entry => ({ ...entry, at });
 const PENDING: Written = { status: "pending", versions: undefined };
 
 const labelsOf = (options: SetOptions | undefined): Labels => ({
-  tags: options?.tags === undefined ? NO_TAGS : [...new Set(options.tags)],
+  tags: options?.tags === undefined ? NO_TAGS : tagNames(options.tags),
   etag: options?.etag,
   lastModified: options?.lastModified,
 });

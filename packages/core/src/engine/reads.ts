@@ -2,7 +2,7 @@ import { Guard } from "../coherence/guards.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isFresh, isMarked, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
-import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import type { GetOptions } from "../entry/policy.ts";
 import { type ReadOutcome, type ReadRequest, settle, type Settled } from "../tiers/entry-tier.ts";
 import { unasked } from "../tiers/recovery.ts";
@@ -50,7 +50,7 @@ export class Reads {
   ): Promise<unknown> {
     const { local, clock, flights } = this.#context;
     const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale, usedBy: usedByCaller(), onServed };
-    if (alsoTags.length !== 0) return this.#getUnder(call, alsoTags);
+    if (alsoTags.length !== 0) return this.#getUnder(call, tagNames(alsoTags));
     const held = local?.get(key.local, call.startedAt);
     const { remote } = namespace;
     if (remote === undefined || isFresh(held, call.startedAt))

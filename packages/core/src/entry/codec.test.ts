@@ -243,17 +243,42 @@ describe("meta, byte for byte", () => {
     expect(codec({ keepsMeta: false }).toStored(PLAIN, entry({ etag: "x" }), undefined, NOW).meta).toBe("");
   });
 
-  it("of more than 4 KiB is refused", () => {
-    const of = (bytes: number, unit = "t"): Entry => {
-      const empty = codec().toStored(PLAIN, entry({ tags: [""] }), undefined, NOW).meta.length;
-      return entry({ tags: [unit.repeat((bytes - empty) / Buffer.byteLength(unit))] });
-    };
-    expect(codec().toStored(PLAIN, of(4_096), undefined, NOW).meta).toHaveLength(4_096);
-    expect(() => codec().toStored(PLAIN, of(4_097), undefined, NOW)).toThrow(EncodeError);
-    const before = codec().toStored(PLAIN, entry({ tags: [""] }), undefined, NOW).meta.length;
-    expect(() =>
-      codec().toStored(PLAIN, entry({ tags: ["€".repeat(Math.ceil((4_097 - before) / 3))] }), undefined, NOW),
-    ).toThrow("tags and validators take more than 4096 bytes; give fewer or shorter ones");
+  it("of more than 8 MiB is refused", () => {
+    const empty = codec().toStored(PLAIN, entry({ tags: [""] }), undefined, NOW).meta.length;
+    const of = (bytes: number, unit = "t"): Entry =>
+      entry({ tags: [unit.repeat(Math.ceil((bytes - empty) / Buffer.byteLength(unit)))] });
+    expect(codec().toStored(PLAIN, of(8_388_608), undefined, NOW).meta).toHaveLength(8_388_608);
+    expect(() => codec().toStored(PLAIN, of(8_388_609), undefined, NOW)).toThrow(EncodeError);
+    expect(() => codec().toStored(PLAIN, of(8_388_610, "€"), undefined, NOW)).toThrow(
+      "tags and validators take 8388610 bytes, and may take 8388608; give fewer or shorter ones",
+    );
+  });
+
+  describe("C598 of many tags", () => {
+    const versionsOf = (count: number, idOf: (i: number) => string): readonly TagVersion[] =>
+      Array.from({ length: count }, (_, i) => ({ hard: idOf(i), soft: i % 2 === 0 ? idOf(i) : idOf(i + 1) }));
+    const written = (tags: readonly string[], versions: readonly TagVersion[]): string =>
+      codec().toStored(PLAIN, entry({ tags }), versions, NOW).meta;
+    const tagsOf = (count: number): readonly string[] =>
+      Array.from({ length: count }, (_, i) => String(i).padStart(36, "t"));
+
+    it("has its versions as former builds read them, in 4 KiB", () => {
+      const meta = written(tagsOf(60), versionsOf(122, (i) => `id.${i}`).slice(0, 61));
+      expect([meta.length < 4_096, JSON.parse(meta)[4].slice(0, 2)]).toEqual([true, ["id.0", ["id.1", "id.2"]]]);
+    });
+
+    it("has them as differences beyond that, of any form", () => {
+      const tags = tagsOf(2_048);
+      const equal = written(
+        tags,
+        versionsOf(4_098, () => "issuer00.123456789"),
+      );
+      expect(equal.length).toBe(2_048 * 39 + 4_098 * 2 + 47);
+      const forms = ["a.1", "a.999999999999999", "a.0", "a.01", "b.7", "b.3", "random-id", "b.4", "a.b.5", ".6", "a.7"];
+      const versions = versionsOf(4_098, (i) => forms[i % forms.length]!);
+      const read = decode(stored({ meta: written(tags, versions) })) as Entry;
+      expect([read.terms.tags, read.versions]).toEqual([tags, versions]);
+    });
   });
 });
 
@@ -597,11 +622,12 @@ describe("C143 a meta is checked before it is used", () => {
   it.for<readonly [string, readonly unknown[], (readonly unknown[])?]>([
     ["a tag with a lone surrogate", ["\ud800"]],
     ["an empty tag", [""]],
-    ["a tag of 513 characters", ["t".repeat(513)]],
+    ["a tag of 1,025 characters", ["t".repeat(1_025)]],
+    ["2,049 tags", Array.from({ length: 2_049 }, (_, i) => `${i}`)],
+    ["a version that is no whole number", ["t"], ["a.1", 1.5]],
     ["a version too many", ["t"], ["a", "b", "c", "d", "e"]],
     ["a version too few", ["t"], ["a", "b", "c"]],
     ["versions without tags", [], ["a"]],
-    ["more than 4 KiB", Array.from({ length: 8 }, (_, i) => `${i}`.repeat(512))],
   ])("refuses %s", ([, tags, versions]) => {
     expect(() => withTags(tags, versions)).toThrow(
       "a stored entry cannot be read: its meta was not written by this library",
@@ -611,14 +637,13 @@ describe("C143 a meta is checked before it is used", () => {
   it("reads the longest that is written", () => {
     expect(withTags(["t".repeat(512)], ["a", "b", "c", "d"])).toMatchObject({ terms: { tags: ["t".repeat(512)] } });
     const meta = (bytes: number) => stored({ meta: JSON.stringify({ f: "json", a: "x".repeat(bytes - 19) }) });
-    expect(meta(4_096).meta).toHaveLength(4_096);
-    expect((decode(meta(4_096)) as Entry).terms.etag).toHaveLength(4_077);
-    expect(() => decode(meta(4_097))).toThrow(DecodeError);
+    expect((decode(meta(8_388_608)) as Entry).terms.etag).toHaveLength(8_388_589);
+    expect(() => decode(meta(8_388_609))).toThrow(DecodeError);
   });
 
-  it("parses no meta of more than 4 KiB", () => {
+  it("parses no meta of more than 8 MiB", () => {
     const parse = vi.spyOn(JSON, "parse");
-    expect(() => decode(stored({ meta: `{"f":"json","a":"${"x".repeat(5_000)}"}` }))).toThrow(DecodeError);
+    expect(() => decode(stored({ meta: `{"f":"json","a":"${"x".repeat(8_400_000)}"}` }))).toThrow(DecodeError);
     expect(parse).not.toHaveBeenCalled();
     parse.mockRestore();
   });

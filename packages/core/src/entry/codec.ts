@@ -28,7 +28,7 @@ import { termsIn } from "./terms.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
-import { types } from "../primitives/platform.ts";
+import { byteLength, types } from "../primitives/platform.ts";
 
 /**
  * Turns entries into the form that a backend stores, and back.
@@ -97,7 +97,7 @@ export class Codec {
   /**
    * An entry that was encoded, without its value.
    *
-   * @throws {EncodeError} when tags and validators take more than 4 KiB.
+   * @throws {EncodeError} when tags and validators take more than 8 MiB.
    */
   lifeOf(
     entry: Entry,
@@ -108,7 +108,7 @@ export class Codec {
     const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
     if (isMetaTooLong(meta))
       throw new EncodeError(
-        `tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`,
+        `tags and validators take ${byteLength(meta)} bytes, and may take ${MAX_META_BYTES}; give fewer or shorter ones`,
         this.#details("encode"),
       );
     return { ...lifeLeft(meta === "" ? withWindowsAlone(entry) : entry, now), meta };

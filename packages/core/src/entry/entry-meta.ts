@@ -48,7 +48,7 @@ export class MetaParser {
   parse(meta: string, levels: number): EntryMeta {
     let parsed = this.#parsed.get(meta);
     if (parsed === undefined) {
-      parsed = parseMeta(meta);
+      parsed = parseMeta(meta, levels);
       const length = meta.length + OVERHEAD;
       this.#length += length;
       if (this.#length > MAX_PARSED_LENGTH) {
@@ -94,7 +94,7 @@ export function writeMeta(
     ...(touchedMs !== undefined && touchedMs !== Infinity && { n: touchedMs }),
     ...(entry.at !== undefined && { p: entry.at }),
   };
-  const row = [
+  const row: unknown[] = [
     format,
     entry.ttlMs === Infinity ? null : entry.ttlMs,
     staleWhileRevalidateMs,
@@ -105,7 +105,31 @@ export function writeMeta(
   // Defaults at the end are left out.
   let length = Object.keys(rest).length === 0 ? 5 : 6;
   while (length < 6 && length > 2 && row[length - 1] === 0) length -= 1;
+  const text = JSON.stringify(row.slice(0, length));
+  if (versions === undefined || text.length <= FORMER_MAX_LENGTH) return text;
+  row[4] = differences(versions);
   return JSON.stringify(row.slice(0, length));
+}
+
+type Shown = string | number;
+
+/**
+ * Versions `id.n`, where the one before has the same id, as the difference of `n`: most of a tag are equal in all of
+ * its namespaces. {@link parseMeta} adds them up.
+ */
+function differences(versions: readonly TagVersion[]): readonly (Shown | readonly Shown[])[] {
+  let [id, n] = counted("");
+  const shown = (version: string): Shown => {
+    const before = [id, n] as const;
+    [id, n] = counted(version);
+    return id === before[0] && id !== "" ? n - before[1] : version;
+  };
+  return versions.map(({ hard, soft }) => (hard === soft ? shown(hard) : [shown(hard), shown(soft)]));
+}
+
+function counted(version: string): [id: string, n: number] {
+  const [, id = "", n] = /^(.*\.)(0|[1-9]\d{0,14})$/.exec(version) ?? [];
+  return [id, Number(n)];
 }
 
 /**
@@ -114,9 +138,12 @@ export function writeMeta(
  */
 export const wholeMs = (ms: number): number => Math.floor(ms + 0.001);
 
-export const MAX_META_BYTES: number = 4 * 1024;
+/** More than the tags of an entry and their versions take. */
+export const MAX_META_BYTES: number = 8 * 2 ** 20;
 /** A text of at most this many UTF-16 units takes at most `MAX_META_BYTES` in UTF-8. */
 const MAX_META_LENGTH = MAX_META_BYTES / 3;
+/** Former builds read at most 4 KiB. */
+const FORMER_MAX_LENGTH = 4 * 1024;
 
 export function isMetaTooLong(meta: string): boolean {
   return meta.length > MAX_META_LENGTH && byteLength(meta) > MAX_META_BYTES;
@@ -177,8 +204,8 @@ interface WrittenMeta extends WrittenRest {
   readonly r?: number;
   /** `staleIfErrorMs`. Absent: 0. */
   readonly e?: number;
-  /** Tag versions; one string where `hard` and `soft` are equal. */
-  readonly v?: readonly (readonly [hard: string, soft: string] | string)[];
+  /** Tag versions; one where `hard` and `soft` are equal. A number: see {@link differences}. */
+  readonly v?: readonly (readonly [hard: Shown, soft: Shown] | Shown)[];
 }
 
 function named(written: unknown): unknown {
@@ -188,10 +215,17 @@ function named(written: unknown): unknown {
   return { ...rest, f, t: t ?? undefined, r, e, v: v === 0 ? undefined : v };
 }
 
-function parseMeta(meta: string): EntryMeta {
+function parseMeta(meta: string, levels: number): EntryMeta {
   const written = isMetaTooLong(meta) ? undefined : named(json(meta));
-  if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
+  if (!isWrittenMeta(written) || (written.v?.length ?? 0) > ((written.g?.length ?? 0) + 1) * levels)
+    throw new UnreadableEntry(NOT_OURS);
   const { f, c, t, r, e, l, g, v, a, m, w, i, n, p } = written;
+  let [id, last] = counted("");
+  const versionOf = (shown: Shown): string => {
+    if (typeof shown === "number") return id + (last += shown);
+    [id, last] = counted(shown);
+    return shown;
+  };
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
@@ -202,9 +236,11 @@ function parseMeta(meta: string): EntryMeta {
     touchedMs: n,
     localTtlMs: l ?? Infinity,
     tags: g ?? NO_TAGS,
-    versions: v?.map((version) =>
-      typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] },
-    ),
+    versions: v?.map((shown) => {
+      const [hard, soft] = typeof shown === "object" ? shown : [shown];
+      const version = versionOf(hard);
+      return { hard: version, soft: soft === undefined ? version : versionOf(soft) };
+    }),
     etag: a,
     lastModified: m,
     at: p,
@@ -234,12 +270,13 @@ function isWrittenMeta(written: unknown): written is WrittenMeta {
     (v === undefined ||
       (Array.isArray(v) &&
         v.every(
-          (version) => isText(version) || (Array.isArray(version) && version.length === 2 && version.every(isText)),
+          (version) => isShown(version) || (Array.isArray(version) && version.length === 2 && version.every(isShown)),
         )))
   );
 }
 
 const isText = (value: unknown): value is string => typeof value === "string";
+const isShown = (value: unknown): value is Shown => isText(value) || Number.isSafeInteger(value);
 
 function areTags(value: unknown): value is readonly string[] {
   try {

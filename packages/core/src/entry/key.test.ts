@@ -9,6 +9,7 @@ import {
   parseLocalKey,
   keySpaceBelow,
   rootKeySpace,
+  tagNames,
   type KeySpace,
 } from "./key.ts";
 import { versionEntries } from "../tags/version-entries.ts";
@@ -265,7 +266,7 @@ describe("checkKey", () => {
 });
 
 describe("checkTags", () => {
-  it.for<readonly [unknown]>([[[]], [["a"]], [["a", "a"]], [["t".repeat(512)]], [[":"]], [["*"]]])(
+  it.for<readonly [unknown]>([[[]], [["a"]], [["a", "a"]], [["t".repeat(1_024)]], [[":"]], [["*"]]])(
     "takes %#",
     ([tags]) => {
       expect(() => checkTags(tags)).not.toThrow();
@@ -278,12 +279,33 @@ describe("checkTags", () => {
     [null],
     [new Set(["a"])],
     [[""]],
-    [["t".repeat(513)]],
+    [["t".repeat(1_025)]],
     [["\uD800"]],
     [[5]],
     [[["a"]]],
     [Array(1)],
   ])("refuses %#", ([tags]) => {
     expect(() => checkTags(tags)).toThrow(InvalidArgumentError);
+  });
+
+  const numbered = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => String(i));
+
+  it("takes 2,048 different ones of an entry, and any number of a call", () => {
+    expect(() => checkTags([...numbered(2_048), ...numbered(2_048)])).not.toThrow();
+    expect(() => checkTags(numbered(2_049), "call")).not.toThrow();
+    expect(() => checkTags(numbered(2_049))).toThrow("an entry may have at most 2048 tags, got 2049; give it fewer");
+  });
+});
+
+describe("tagNames", () => {
+  it("gives each tag once, a long one as a hash that never changes", () => {
+    const long = "t".repeat(513);
+    expect(tagNames(["a", long, "a", "t".repeat(512), `${long}t`, long])).toEqual([
+      "a",
+      "~2de84e4d93f01187",
+      "t".repeat(512),
+      "~f1f4a5403fc44465",
+    ]);
+    expect(tagNames(tagNames([long]))).toEqual(tagNames([long]));
   });
 });

@@ -1,10 +1,15 @@
 import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { Terms } from "./entry.ts";
+import { keyedHash, type HashSecret } from "../primitives/keyed-hash.ts";
 import { byteLength } from "../primitives/platform.ts";
 
 const MAX_KEY_BYTES = 64 * 1024;
-const MAX_TAG_LENGTH = 512;
+const MAX_TAG_LENGTH = 1_024;
+/** Of one entry: room for a list of some hundred rows, and for the tags that an adapter adds. */
+const MAX_TAGS = 2_048;
+/** Longer ones are named by a hash; not those that former builds in the same fleet use as they are. */
+const MAX_NAME_LENGTH = 512;
 
 /**
  * @throws {InvalidArgumentError} unless `key` is a non-empty, well-formed string of at most 64 KiB in UTF-8.
@@ -21,16 +26,42 @@ export function checkKey(key: unknown): asserts key is string {
 }
 
 /**
- * @throws {InvalidArgumentError} unless `tags` is an array of non-empty, well-formed strings of at most 512 characters.
+ * @param of tags of an entry, or of a call that invalidates any number.
+ * @throws {InvalidArgumentError} unless `tags` is an array of non-empty, well-formed strings of at most 1,024
+ *   characters; and where an entry has no room for them.
  */
-export function checkTags(tags: unknown): asserts tags is readonly string[] {
+export function checkTags(tags: unknown, of: "call" | "entry" = "entry"): asserts tags is readonly string[] {
   if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags must be an array of strings, got ${kindOf(tags)}`);
   for (const tag of tags as unknown[])
     if (typeof tag !== "string" || tag === "" || tag.length > MAX_TAG_LENGTH || !tag.isWellFormed())
       throw new InvalidArgumentError(
         `tags must be non-empty, well-formed strings of at most ${MAX_TAG_LENGTH} characters, got ${kindOf(tag)}`,
       );
+  if (of === "entry") checkRoomForTags(tags);
 }
+
+/** @throws {InvalidArgumentError} where these are more than 2,048 different tags: all that an entry would have. */
+export function checkRoomForTags(tags: readonly string[]): void {
+  const count = tags.length > MAX_TAGS ? new Set(tags).size : 0;
+  if (count > MAX_TAGS)
+    throw new InvalidArgumentError(`an entry may have at most ${MAX_TAGS} tags, got ${count}; give it fewer`);
+}
+
+/**
+ * These tags, each once, as entries and keys name them. A long one is `~` and 16 hex digits: two tags of one name are
+ * invalidated together, which costs a miss.
+ */
+export const tagNames = (tags: readonly string[]): string[] => [...new Set(tags.map(tagName))];
+
+const tagName = (tag: string): string =>
+  tag.length <= MAX_NAME_LENGTH ? tag : `~${NAME_SECRETS.map((secret) => hex(keyedHash(secret, tag))).join("")}`;
+
+/** Public: all processes give a tag the same name. */
+const NAME_SECRETS: readonly HashSecret[] = [
+  [0, 0],
+  [1, 1],
+];
+const hex = (hash: number): string => (hash >>> 0).toString(16).padStart(8, "0");
 
 /**
  * Where the keys of one namespace live.

@@ -52,8 +52,15 @@ it.each([
   ["of a staleness that is not a number", `4853017ff8000000000000${"40"}${"00".repeat(7)}0000`],
   ["of an end that is not a number", `485301${"00".repeat(8)}7ff80000000000000000`],
   ["cut in its meta", `485301${"00".repeat(16)}00ff`],
+  ["cut in the length of a long meta", `485301${"00".repeat(16)}ffff0000`],
+  ["cut in its long meta", `485301${"00".repeat(16)}ffff00010000`],
 ])("refuses bytes that are %s", (_name, hex) => {
   expect(() => unpackEntry(Buffer.from(hex, "hex"), 0)).toThrow(DecodeError);
+});
+
+it.each([65_534, 65_535, 8 * 2 ** 20])("packs a meta of %i bytes", (bytes) => {
+  const long = { ...entry, meta: "m".repeat(bytes) };
+  expect(unpackEntry(packEntry(long, 0), 0)).toEqual(long);
 });
 
 it("works on a view into a larger buffer", () => {

@@ -8,13 +8,16 @@ import { DecodeError } from "../contracts/errors.ts";
  *     "HS" | 1 | stale at, float64 | expires at, float64 | length of meta, uint16 | meta, UTF-8 | data
  *     "HS" | 2 | length of version, uint8 | version | as above, from `stale at` on
  *
- * Numbers are big-endian, instants epoch milliseconds. The second form is that of an entry with a `version`.
+ * A length of meta from 65,535 on is 65,535, and then a uint32. Numbers are big-endian, instants epoch milliseconds.
+ * The second form is that of an entry with a `version`.
  */
 export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
   const { version, data } = entry;
   const meta = encoder.encode(entry.meta);
   const timesAt = version === undefined ? MAGIC.length + 1 : MAGIC.length + 2 + version.length;
-  const bytes = new Uint8Array(timesAt + TIMES_BYTES + meta.length + data.length);
+  const isLong = meta.length >= LONG;
+  const metaAt = timesAt + TIMES_BYTES + (isLong ? 4 : 0);
+  const bytes = new Uint8Array(metaAt + meta.length + data.length);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
   bytes[2] = version === undefined ? 1 : 2;
@@ -24,9 +27,10 @@ export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
   }
   view.setFloat64(timesAt, nowMs + entry.staleInMs);
   view.setFloat64(timesAt + 8, nowMs + entry.expiresInMs);
-  view.setUint16(timesAt + 16, meta.length);
-  bytes.set(meta, timesAt + TIMES_BYTES);
-  bytes.set(data, timesAt + TIMES_BYTES + meta.length);
+  view.setUint16(timesAt + 16, isLong ? LONG : meta.length);
+  if (isLong) view.setUint32(timesAt + TIMES_BYTES, meta.length);
+  bytes.set(meta, metaAt);
+  bytes.set(data, metaAt + meta.length);
   return bytes;
 }
 
@@ -40,11 +44,12 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
   const versionBytes = bytes[2] === 1 ? 0 : bytes[2] === 2 ? 1 + (bytes[3] ?? 0) : NaN;
   const timesAt = MAGIC.length + 1 + versionBytes;
   const isPacked = bytes.length >= timesAt + TIMES_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
-  const metaAt = timesAt + TIMES_BYTES;
-  const metaEnd = isPacked ? metaAt + view.getUint16(timesAt + 16) : Infinity;
+  const length = isPacked ? view.getUint16(timesAt + 16) : NaN;
+  const metaAt = timesAt + TIMES_BYTES + (length === LONG ? 4 : 0);
+  const metaEnd = metaAt + (length === LONG && metaAt <= bytes.length ? view.getUint32(metaAt - 4) : length);
   const staleInMs = isPacked ? view.getFloat64(timesAt) - nowMs : NaN;
   const expiresInMs = isPacked ? view.getFloat64(timesAt + 8) - nowMs : NaN;
-  if (metaEnd > bytes.length || Number.isNaN(staleInMs) || Number.isNaN(expiresInMs))
+  if (!(metaEnd <= bytes.length) || Number.isNaN(staleInMs) || Number.isNaN(expiresInMs))
     throw new DecodeError("these bytes are not a packed entry; was the key written by another program?", {
       operation: "unpack",
     });
@@ -62,5 +67,7 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
 const MAGIC = [0x48, 0x53];
 /** Both instants, and the length of meta. */
 const TIMES_BYTES = 18;
+/** The length of meta stands behind it. */
+const LONG = 0xffff;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

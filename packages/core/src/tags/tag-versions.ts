@@ -3,7 +3,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
-import type { KeySpace } from "../entry/key.ts";
+import { tagNames, type KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { whenReady } from "../primitives/thenable.ts";
 
@@ -79,7 +79,7 @@ const versionsByKey = (keys: readonly string[], versions: Versions): ReadonlyMap
  */
 export function tagKeys(keySpace: KeySpace, tags: readonly string[]): readonly string[] {
   const prefix = keySpace.tagPrefixes.at(-1)!;
-  return tags.length === 0 ? [prefix] : [...new Set(tags)].map((tag) => prefix + tag);
+  return tags.length === 0 ? [prefix] : tagNames(tags).map((name) => prefix + name);
 }
 
 /**

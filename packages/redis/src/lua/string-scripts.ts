@@ -62,16 +62,20 @@ return was == '' and 0 or 1`);
 export const TOUCH_STRING: Script = script(`${PRESENT}
 if was == '' or was == '-' or was == '!' or was ~= ARGV[1] then return 0 end
 local at = 3 + #was
-local bytes = struct.unpack('>I2', redis.call('GETRANGE', KEYS[1], at + 12, at + 13))
+local length = redis.call('GETRANGE', KEYS[1], at + 12, at + 17)
+local bytes = 2 + struct.unpack('>I2', length)
+if bytes == 65537 then bytes = 6 + struct.unpack('>I4', length, 3) end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
-local life = struct.pack('>I6I6I2', instant(ARGV[3]), instant(ARGV[2]), #ARGV[4]) .. ARGV[4]
-if bytes == #ARGV[4] then
-  redis.call('SETRANGE', KEYS[1], at, life)
+local life = struct.pack('>I6I6', instant(ARGV[3]), instant(ARGV[2]))
+local meta = struct.pack('>I2', math.min(#ARGV[4], 65535)) .. (#ARGV[4] < 65535 and '' or struct.pack('>I4', #ARGV[4]))
+meta = meta .. ARGV[4]
+if bytes == #meta then
+  redis.call('SETRANGE', KEYS[1], at, life .. meta)
 else
-  local value = redis.call('GETRANGE', KEYS[1], at + 14 + bytes, -1)
-  redis.call('SET', KEYS[1], string.sub(head, 1, at) .. life .. value)
+  local value = redis.call('GETRANGE', KEYS[1], at + 12 + bytes, -1)
+  redis.call('SET', KEYS[1], string.sub(head, 1, at) .. life .. meta .. value)
 end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH_COPY}

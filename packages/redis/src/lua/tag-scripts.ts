@@ -16,12 +16,18 @@ const NAMES_PER_RECORD = 8;
  * made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1] is
  * an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
  * counts as missing; so does a counter near the end of what Redis can count.
+ *
+ * Redis 7.0 remembers all keys of a script once more with each read in it, so versions are read by one MGET, and their
+ * lives by a PEXPIRE that changes nothing where more than half is left. It counts as a write, after which full memory
+ * refuses no other: missing versions are issued before it.
  */
-const ISSUER = `local life = tonumber(ARGV[2])
-local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
-local function version(key)
-  ${readAny("v", "'GET', key")}
-  if type(v) == 'string' and #v <= ${MAX_VERSION_BYTES} and string.find(v, '^[^|]+|[^|]+$') then return v end
+const ISSUER = `local half = string.format('%.0f', ARGV[2] / 2)
+local function prolong(key)
+  if redis.call('PEXPIRE', key, half, 'GT') == 1 then redis.call('PEXPIRE', key, ARGV[2]) end
+end
+local there = redis.call('MGET', unpack(KEYS, 2))
+for i, v in ipairs(there) do
+  if v and (#v > ${MAX_VERSION_BYTES} or not string.find(v, '^[^|]+|[^|]+$')) then there[i] = false end
 end
 local function name(key) return string.sub(redis.sha1hex(key), 1, 6) end
 local function issue(key, v)
@@ -35,19 +41,21 @@ const WITH_ISSUER = `local isId = g[1] and #g[1] <= 16 and string.find(g[1], '^[
 if not (isId and g[2] and #g[2] <= 15 and string.find(g[2], '^%d+$')) then
   if g.err then redis.call('DEL', KEYS[1]) end
   redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
   g = {ARGV[1], '0'}
 end
-prolong(KEYS[1])
 `;
+/** At the end: it counts as a write. */
+const PROLONG = `prolong(KEYS[1])
+for i, v in ipairs(there) do if v then prolong(KEYS[i + 1]) end end`;
 
 /** The current versions; a missing one is issued. Replies with the position of the issuer, then the versions. */
 export const PIN: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local reply = {at}
 for i = 2, #KEYS do
-  local v = version(KEYS[i])
-  if v then prolong(KEYS[i]) else v = issue(KEYS[i], at .. '|' .. at) end
-  reply[i] = v
+  reply[i] = there[i - 1] or issue(KEYS[i], at .. '|' .. at)
 end
+${PROLONG}
 return reply`);
 
 /**
@@ -55,10 +63,9 @@ return reply`);
  * not be refused when memory is full, so its first write is a DEL, after which Redis lets the rest of the script
  * through.
  */
-export const RENEW: Script = script(`${ISSUER}local old = {}
-for i = 2, #KEYS do old[i] = version(KEYS[i]) end
-redis.call('DEL', KEYS[2])
-${WITH_ISSUER}local n
+export const RENEW: Script = script(`${ISSUER}redis.call('DEL', KEYS[2])
+${WITH_ISSUER}prolong(KEYS[1])
+local n
 for i = 2, #KEYS, ${NAMES_PER_RECORD} do
   n = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'n', 1))
   local names = {}
@@ -67,7 +74,8 @@ for i = 2, #KEYS, ${NAMES_PER_RECORD} do
 end
 local v = g[1] .. '.' .. n
 for i = 2, #KEYS do
-  local hard = ARGV[3] == 'soft' and old[i] and string.match(old[i], '^[^|]*') or v
+  local old = there[i - 1]
+  local hard = ARGV[3] == 'soft' and old and string.match(old, '^[^|]*') or v
   issue(KEYS[i], hard .. '|' .. v)
 end
 return v`);
@@ -99,10 +107,9 @@ local function isRenewed(key)
 end
 local reply = {}
 for i = 2, #KEYS do
-  local v = version(KEYS[i])
+  local v = there[i - 1]
   local ok = id == g[1]
   if v then
-    prolong(KEYS[i])
     for part in string.gmatch(v, '[^|]+') do
       local pid, pn = string.match(part, '^(.*)%.(%d+)$')
       if ok and pid == id and tonumber(pn) > tonumber(n) and isRenewed(KEYS[i]) then ok = false end
@@ -113,4 +120,5 @@ for i = 2, #KEYS do
   end
   reply[i - 1] = ok and v or ''
 end
+${PROLONG}
 return reply`);

@@ -13,7 +13,8 @@ import { stageString } from "./staged-entry.ts";
  *   C1 01   length of the version   version   staleAt   endAt   length of meta   meta   data
  *     2              1                n          6        6            2
  *
- * Both instants are milliseconds since 1970 by the clock of the server, all ones for never. In the place of a missing
+ * A length of meta from 65,535 on is 65,535, and then in four bytes more. Both instants are milliseconds since 1970 by
+ * the clock of the server, all ones for never. In the place of a missing
  * entry that is being loaded: `C1 00`, and the token of its lease.
  */
 const ENTRY = 1;
@@ -21,7 +22,8 @@ const VERSION_AT = 3;
 const NEVER = 2 ** 48 - 1;
 /** The longest lifetime: 6,000 years. An entry with a longer one has no end. */
 const MAX_LIFE_MS = 2 ** 47;
-const MAX_META_BYTES = 2 ** 16 - 1;
+/** The length of meta stands behind it. */
+const LONG = 0xffff;
 
 /** An entry as scripts take it: they put the instants into the value, by the clock of the server. */
 export interface EncodedString {
@@ -43,24 +45,32 @@ export function encodeString(entry: StoredEntry, version: string): EncodedString
   if (Number.isNaN(freshMs))
     throw new InvalidArgumentError("entry.staleInMs and entry.expiresInMs must be numbers of milliseconds, got NaN");
   if (lifeMs < 1) return undefined;
-  const metaBytes = Buffer.byteLength(entry.meta);
-  if (metaBytes > MAX_META_BYTES)
-    throw new InvalidArgumentError(`entry.meta must have at most ${MAX_META_BYTES} bytes, got ${metaBytes}`);
-
-  const value = Buffer.allocUnsafe(VERSION_AT + version.length + 14 + metaBytes + entry.data.byteLength);
+  const meta = withLength(entry.meta);
+  const value = Buffer.allocUnsafe(VERSION_AT + version.length + 12 + meta.length + entry.data.byteLength);
   value[0] = MARK;
   value[1] = ENTRY;
   value[2] = version.length;
   let at = VERSION_AT + value.write(version, VERSION_AT, "latin1");
   value.fill(0, at, at + 12);
-  at = value.writeUInt16BE(metaBytes, at + 12);
-  at += value.write(entry.meta, at);
+  value.set(meta, (at += 12));
+  at += meta.length;
   value.set(entry.data, at);
   return {
     lifeMs: lifeMs > MAX_LIFE_MS ? "" : String(lifeMs),
     freshMs: freshMs > MAX_LIFE_MS ? "" : String(freshMs),
     value,
   };
+}
+
+/** Behind its length. */
+function withLength(meta: string): Buffer {
+  const length = Buffer.byteLength(meta);
+  const isLong = length >= LONG;
+  const bytes = Buffer.allocUnsafe(length + (isLong ? 6 : 2));
+  let at = bytes.writeUInt16BE(isLong ? LONG : length);
+  if (isLong) at = bytes.writeUInt32BE(length, at);
+  bytes.write(meta, at);
+  return bytes;
 }
 
 /** The last arguments of a script that stores it. @param isStamped whether the instants are in the value. */
@@ -86,13 +96,19 @@ export function stamp({ value, freshMs, lifeMs }: EncodedString, serverMs: numbe
 export function decodeString(value: Buffer, serverMs: number): StoredEntry | undefined {
   if (!isEntry(value)) return undefined;
   let at = VERSION_AT + value[2]!;
-  const metaAt = at + 14;
+  let metaAt = at + 14;
   if (value.length < metaAt) return undefined;
+  let length = value.readUInt16BE(metaAt - 2);
+  if (length === LONG) {
+    metaAt += 4;
+    if (value.length < metaAt) return undefined;
+    length = value.readUInt32BE(metaAt - 4);
+  }
   // No slices: each would cost as much as the entry.
   const version = versionOf(value, VERSION_AT, at);
   const staleInMs = left(value.readUIntBE(at, 6), serverMs);
   const expiresInMs = left(value.readUIntBE((at += 6), 6), serverMs);
-  const dataAt = metaAt + value.readUInt16BE(at + 6);
+  const dataAt = metaAt + length;
   if (expiresInMs < 1 || value.length < dataAt) return undefined;
   return {
     data: value.subarray(dataAt),

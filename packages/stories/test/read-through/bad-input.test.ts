@@ -136,7 +136,7 @@ const BAD_KEYS: readonly (readonly [key: unknown, expected: string])[] = [
 ];
 
 const TAGS = "tags must be an array of strings, got ";
-const TAG = "tags must be non-empty, well-formed strings of at most 512 characters, got ";
+const TAG = "tags must be non-empty, well-formed strings of at most 1024 characters, got ";
 const BOOLEAN = "must be true or false, got ";
 const PAIR = "entries must hold pairs of a key and a value, got ";
 const LABEL = "name must be a non-empty, well-formed string, unique per wrapped function, got undefined";
@@ -151,7 +151,8 @@ const REFUSED: readonly (readonly [call: (cache: Cache) => unknown, expected: st
       ["tags", ["a", ""], `${TAG}""`],
       ["tags", [5], `${TAG}a number`],
       ["tags", [SURROGATE], TAG],
-      ["tags", ["t".repeat(513)], "at most 512 characters"],
+      ["tags", ["t".repeat(1_025)], `${TAG}text of 1025 characters`],
+      ["tags", Array.from({ length: 2_049 }, (_, i) => `${i}`), "an entry may have at most 2048 tags, got 2049"],
       ["tags", new Set(["a"]), `${TAGS}an object`],
       ["signal", new AbortController(), "signal must be an AbortSignal, got an object"],
       ["signal", null, "signal must be an AbortSignal, got null"],
