@@ -4,7 +4,7 @@ import type { IncrementalCacheValue } from "next/dist/server/response-cache/inde
 import { pageOfBuild } from "./build-pages.ts";
 import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } from "./contexts.ts";
 import type { Held } from "./held.ts";
-import { keyIn, shortTag } from "./keys.ts";
+import { keyIn, tagName } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
 import { lookUp, type Kept } from "./look-up.ts";
 import { warn } from "./warn.ts";
@@ -133,7 +133,7 @@ async function store({ fences }: Held, name: string, found: NextPage, context: N
   const life = lifetimes(revalidate, cacheControl?.expire);
   if (life.staleIfError <= 0) return;
   const stored = { at: lastModified, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
-  await fences.store(name, stored, { ...life, tags: tags.map(shortTag) });
+  await fences.store(name, stored, { ...life, tags: tags.map(tagName) });
 }
 
 function tagsOf(value: IncrementalCacheValue | null): readonly string[] {

@@ -1,5 +1,5 @@
 import type { Cache } from "hotset";
-import { shortTag } from "./keys.ts";
+import { tagName } from "./keys.ts";
 import { warn } from "./warn.ts";
 
 /** The last change of a tag, in milliseconds since the epoch: what is older than `at` is stale, and ends at `end`. */
@@ -29,7 +29,7 @@ export class Tags {
   async judge(tags: readonly string[], at: number): Promise<"fresh" | "stale" | "gone"> {
     if (tags.length === 0) return "fresh";
     const known = await this.#cache.getOrSetMany<string, Change>(
-      [...new Set(tags.map(shortTag))],
+      [...new Set(tags.map(tagName))],
       (tag) => KNOWN + tag,
       async (missing) => {
         const changes = await this.#changes(missing);
@@ -44,7 +44,7 @@ export class Tags {
 
   /** Whether a later change of one of its own tags has ended a value of the instant `at`. */
   async haveEnded(tags: readonly string[], at: number): Promise<boolean> {
-    const changes = await this.#changes(tags.map(shortTag));
+    const changes = await this.#changes(tags.map(tagName));
     return [...changes.values()].some((change) => change.at >= at && change.end <= Date.now());
   }
 
@@ -58,7 +58,7 @@ export class Tags {
    * @param expireS seconds; 0 for now.
    */
   async update(tags: readonly string[], expireS = 0): Promise<void> {
-    const names = [...new Set(tags.map(shortTag))];
+    const names = [...new Set(tags.map(tagName))];
     if (names.length === 0) return;
     const at = Date.now();
     const change: Change = { at, end: at + expireS * 1_000 };
