@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { COLOURS, SIZES, WIDTH, svgOf, widthOf, type Part } from "./pictures/draw.ts";
-import { drawDemo, PICTURES } from "./pictures/write.ts";
+import { drawDemo, drawNarrowDemo, PICTURES } from "./pictures/write.ts";
 
 const pictures = Object.entries(PICTURES);
 const folder = join(import.meta.dirname, "pictures");
@@ -40,6 +40,14 @@ it("C303: the picture of the demo shows its recorded output, and loads nothing: 
   const recorded = readFileSync(join(folder, "demo.txt"), "utf8").split("\n");
   expect(shown).toEqual(["$ npm run demo", ...recorded.filter((line) => line !== "")]);
   expect(svg.replace('xmlns="http://www.w3.org/2000/svg"', "")).not.toMatch(/https?:|<script|@import|href=|<image/);
+});
+
+it("C303: the picture for a phone has its checks, and lines that can be read: npm run write -- pictures", () => {
+  const svg = readFileSync(join(folder, "demo-narrow.svg"), "utf8");
+  expect(svg).toBe(drawNarrowDemo());
+  const shown = [...svg.matchAll(/<text [^>]*>(.*)<\/text>/g)].map(([, line]) => line!.replaceAll(/<[^>]*>/g, ""));
+  expect(shown.filter((line) => line.startsWith("  pass")).length).toBe(10);
+  expect(Math.max(...shown.map(({ length }) => length))).toBeLessThanOrEqual(56);
 });
 
 function sticksOut(part: Part, height: number): boolean {

@@ -178,7 +178,7 @@ function written(results: Results, figure: Measured, product: string): string {
   return value >= FOREVER ? "never in time" : `${shown(value)}${figure.unit}`;
 }
 
-/** The table of the page about costs: hotset, its strings, and the best of the others by name. */
+/** The table of the page about costs: hotset, the best of the others by name, and strings. */
 function costs(results: Results): string {
   const peers = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => name);
   const rows = COSTS.map((figure) => {
@@ -189,10 +189,10 @@ function costs(results: Results): string {
     const all = new Set(peers.map((name) => written(results, figure, name)).filter(Boolean));
     const others =
       best === undefined ? "" : `${written(results, figure, best.name)}, ${all.size > 1 ? best.name : "all"}`;
-    return [figure.what, written(results, figure, "hotset"), written(results, figure, "hotset, string layout"), others];
+    return [figure.what, written(results, figure, "hotset"), others, written(results, figure, "hotset, string layout")];
   });
   return [
-    line(["", "hotset", 'with `layout("string")`', "the best other"]),
+    line(["", "hotset", "the best other", 'with `layout("string")`']),
     "|---|---:|---:|---:|",
     ...rows.map(line),
   ].join("\n");
