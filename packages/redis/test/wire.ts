@@ -1,5 +1,7 @@
 import { flush } from "@hotset/testing";
-import type { RawClient } from "../src/connection/command-queue.ts";
+import type { Args, RawClient } from "../src/connection/command-queue.ts";
+import { joinCommands } from "../src/connection/trip.ts";
+import { nodeRedis } from "../src/primitives/node-redis.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */
 export class Wire implements RawClient {
@@ -32,4 +34,40 @@ export class Wire implements RawClient {
   cut(error: Error): void {
     for (const { reject } of this.#pending.splice(0)) reject(error);
   }
+}
+
+/** What node-redis would write, and what it makes of what arrives. */
+interface NodeQueue {
+  addCommand(args: Args, options: object): Promise<unknown>;
+  commandsToWrite(): Iterable<readonly (string | Buffer)[]>;
+  addPushHandler(handler: (push: unknown[]) => boolean): void;
+  subscribe(type: string, channels: string, listener: () => void): Promise<void>;
+  flushAll(error: Error): void;
+  readonly decoder: { write(chunk: Buffer): void };
+}
+
+/** node-redis without a socket. */
+export interface Unconnected {
+  readonly queue: NodeQueue;
+  readonly client: RawClient & { _getQueue(): NodeQueue };
+  /** Commands, as node-redis counts them. */
+  sent: number;
+}
+
+export async function openUnconnected(protocol: 2 | 3): Promise<Unconnected> {
+  const { RedisClient } = await nodeRedis();
+  const queue = (new RedisClient({ RESP: protocol }) as unknown as { _getQueue(): NodeQueue })._getQueue();
+  const opened: Unconnected = {
+    queue,
+    client: {
+      _getQueue: () => queue,
+      sendCommand: (args, options) => {
+        opened.sent += 1;
+        return queue.addCommand(args, { typeMapping: { 36: Buffer }, ...options });
+      },
+    },
+    sent: 0,
+  };
+  joinCommands(opened.client);
+  return opened;
 }

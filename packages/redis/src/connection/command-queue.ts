@@ -25,6 +25,8 @@ export interface RawClient {
    * where all commands go to one server.
    */
   sendBurst?(commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): Promise<readonly unknown[]>;
+  /** Whether it takes commands together. Absent where they may go to several servers. */
+  takesTogether?(): boolean;
   /** That of the command that was sent last, for errors. Absent where all commands go to one server. */
   readonly lastRoute?: Route | undefined;
 }
@@ -158,9 +160,9 @@ export class CommandQueue {
   }
 
   /** To be called for each command that was answered, or never will be. */
-  replied(): void {
-    this.inFlight -= 1;
-    this.replies += 1;
+  replied(count = 1): void {
+    this.inFlight -= count;
+    this.replies += count;
     if (this.#firstWaiting !== undefined) this.sendWaiting();
     else if (this.inFlight === 0) this.onIdle?.();
   }

@@ -8,6 +8,7 @@ import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
 import { SCRIPTS } from "../lua/all-scripts.ts";
 import type { Script } from "../lua/script.ts";
+import { joinCommands } from "./trip.ts";
 import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -122,6 +123,7 @@ export async function openSession(
       disableOfflineQueue: true,
       maintNotifications: "disabled",
     });
+    joinCommands(client);
     return { client, transport, secrets: [password, tls?.passphrase].filter((secret) => secret !== undefined) };
   });
 }

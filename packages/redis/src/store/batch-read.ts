@@ -1,5 +1,6 @@
 import type { StoredEntry } from "@hotset/core";
-import { Command, type CommandQueue, type Route } from "../connection/command-queue.ts";
+import { Command, type Args, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
+import { sendAll } from "../connection/trip.ts";
 import { overdue, type Origin } from "../primitives/faults.ts";
 
 /** Where a read ends: calls either, once. */
@@ -11,25 +12,56 @@ export interface Ends<T> {
 /** One result for each key: an error where it could not be read. */
 export type BatchAnswer = readonly (StoredEntry | Error | undefined)[];
 
+/** The commands of a read, and what takes their replies. */
+interface BatchedRead {
+  readonly commands: readonly Args[];
+  receive(replies: readonly unknown[], ends: Ends<StoredEntry | undefined>): void;
+}
+
 /**
  * Many reads that are sent together and settle as one: a promise for each would cost more than its commands.
  *
- * @param read sends the commands of one, and returns their number.
+ * @param readOf is called just before it is sent. All have as many commands.
  */
 export function readTogether(
+  { client, queue, origin }: Pick<BatchCall, "queue" | "origin"> & { readonly client: RawClient },
   count: number,
-  { queue, origin }: Pick<BatchCall, "queue" | "origin">,
-  read: (index: number, ends: Ends<StoredEntry | undefined>) => number,
+  readOf: (index: number) => BatchedRead,
 ): Promise<BatchAnswer> {
   const routes: (Route | undefined)[] = [];
   const command = new BatchCommand(count, { queue, origin, serverOf: (i) => routes[i]?.server });
-  let sent = 0;
-  for (let i = 0; i < count; i += 1) {
-    sent += read(i, {
-      done: (entry) => command.arrived(i, entry),
+  const reads: BatchedRead["receive"][] = [];
+  const receive = (i: number, replies: readonly unknown[]): void =>
+    reads[i]!(replies, {
+      done: (entry) => command.set(i, entry),
       fail: (error) => command.failed(i, error as Error),
     });
-    routes.push(queue.client!.lastRoute);
+  const all: Args[] = [];
+  let sent = 0;
+  for (let i = 0; i < count; i += 1) {
+    const { commands, receive: received } = readOf(i);
+    reads.push(received);
+    sent += commands.length;
+    if (client.takesTogether === undefined) {
+      sendAll(client, commands, (replies) => {
+        queue.replied(replies.length);
+        receive(i, replies);
+      });
+      routes.push(client.lastRoute);
+    } else all.push(...commands);
+  }
+  if (all.length !== 0) {
+    const each = sent / count;
+    let next = 0;
+    const receiveSome = (replies: readonly unknown[]): void => {
+      for (; next < count && replies[(next + 1) * each - 1] !== undefined; next += 1)
+        receive(next, replies.slice(next * each, (next + 1) * each));
+    };
+    const come = sendAll(client, all, (replies) => {
+      queue.replied(sent);
+      receiveSome(replies);
+    });
+    command.onDue = () => receiveSome(come);
   }
   command.sent(sent);
   return command.promise;
@@ -49,7 +81,7 @@ export function readInParts(
   const readPart = async (from: number): Promise<void> => {
     const part = keys.slice(from, from + queue.maxInFlight).map((key, i) =>
       read(key).then(
-        (entry) => command.arrived(from + i, entry),
+        (entry) => command.set(from + i, entry),
         (error: unknown) => command.failed(from + i, error as Error),
       ),
     );
@@ -78,6 +110,9 @@ class BatchCommand extends Command<BatchAnswer> {
   readonly #isOpen: boolean[];
   readonly #serverOf: BatchCall["serverOf"];
   readonly #queue: CommandQueue;
+  /** Takes the replies that have come by the deadline, if those are not taken one by one. */
+  onDue: (() => void) | undefined;
+  #isSettled = false;
   #pending: number;
   #failed = 0;
 
@@ -99,21 +134,20 @@ class BatchCommand extends Command<BatchAnswer> {
   }
 
   override pass(): void {
-    if (this.#pending < this.#answers.length) this.#settle();
-    else super.pass();
+    this.onDue?.();
+    if (this.#isSettled) return;
+    if (this.#pending < this.#answers.length) return this.#settle();
+    this.#isSettled = true;
+    super.pass();
   }
 
   failed(i: number, error: Error): void {
     this.#failed += 1;
-    this.#set(i, error);
+    this.set(i, error);
   }
 
-  arrived(i: number, entry: StoredEntry | undefined): void {
-    this.#set(i, entry);
-  }
-
-  #set(i: number, answer: StoredEntry | Error | undefined): void {
-    if (this.isOver) return;
+  set(i: number, answer: StoredEntry | Error | undefined): void {
+    if (this.#isSettled) return;
     this.#answers[i] = answer;
     this.#isOpen[i] = false;
     this.#pending -= 1;
@@ -121,6 +155,7 @@ class BatchCommand extends Command<BatchAnswer> {
   }
 
   #settle(): void {
+    this.#isSettled = true;
     const answered = this.#answers.length - this.#pending;
     if (this.#failed > 0 && this.#failed === answered)
       return this.fail(this.#answers.find((answer) => answer instanceof Error));

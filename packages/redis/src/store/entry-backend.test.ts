@@ -1,7 +1,7 @@
 import { BackendUnavailableError, defineBackend, json, passthrough, type StoredEntry } from "@hotset/core";
 import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { Wire } from "../../test/wire.ts";
+import { openUnconnected, Wire } from "../../test/wire.ts";
 import { EntryBackend, type BackendSettings } from "./entry-backend.ts";
 import { RedisKeys } from "./redis-keys.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
@@ -168,7 +168,7 @@ describe("a read", () => {
     expect(queue.inFlight).toBe(0);
   });
 
-  it("is sent from its own frame: it is the only one between its caller and node-redis", () => {
+  it("is sent from its own frame: two are between its caller and node-redis", () => {
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 50;
     let stack = "";
@@ -187,7 +187,7 @@ describe("a read", () => {
       .split("\n")
       .slice(1)
       .map((line) => /at (?:new )?([\w.#<>]+)/.exec(line)?.[1]);
-    expect(frames.slice(0, 3)).toEqual(["Object.sendCommand", "EntryBackend.read", "caller"]);
+    expect(frames.slice(0, 4)).toEqual(["Object.sendCommand", "sendAll", "EntryBackend.read", "caller"]);
   });
 
   it("fails at once when the reply cannot be decoded", async () => {
@@ -221,6 +221,25 @@ describe("a batch of reads", () => {
     expect(await outcome(read)).toEqual({ status: "pending" });
     clock.advance(1);
     expect((await read).map(textOf)).toEqual(["v", expect.stringContaining("read was not answered within 1000 ms")]);
+  });
+
+  it("C114: likewise where its commands are one for node-redis", async () => {
+    const { client, queue: sent } = await openUnconnected(3);
+    queue.client = client;
+    const read = backend.batch.read(["shop::1", "shop::2", "shop::3"]);
+    const none = handled(backend.batch.read(["shop::4", "shop::5"]));
+    expect(Array.from(sent.commandsToWrite()).length).toBe(1);
+    const entry = ":300\r\n*4\r\n$1\r\nv\r\n_\r\n$6\r\n1 100;\r\n$2\r\nid\r\n";
+    sent.decoder.write(Buffer.from(`${entry}:-2\r\n-WRONGTYPE no hash\r\n:300\r\n`));
+    await flush();
+    expect(await outcome(read)).toEqual({ status: "pending" });
+    clock.advance(1_000);
+    const overdue = expect.stringContaining("read was not answered within 1000 ms");
+    expect((await read).map(textOf)).toEqual(["v", undefined, overdue]);
+    await expect(none).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    sent.decoder.write(Buffer.from(`*4\r\n_\r\n_\r\n_\r\n_\r\n${entry}${entry}`));
+    await flush();
+    expect([queue.inFlight, queue.replies]).toEqual([0, 10]);
   });
 
   it("C420: names no server where that of a key is not known", async () => {

@@ -17,6 +17,7 @@ import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./cohere
 import { text } from "../primitives/option-checks.ts";
 import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import { hashes, writeIdOf, type WriteIds } from "./entry-fields.ts";
+import { sendAll } from "../connection/trip.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { RedisLeases } from "./leases.ts";
 import { closedLink, type Link } from "../connection/link.ts";
@@ -187,65 +188,52 @@ export class EntryBackend extends Steps implements Backend {
     const command = queue.begin<StoredEntry | undefined>(this.origins.read);
     const read = this.layout.read(entryKey);
     if (client === undefined || queue.inFlight >= queue.maxInFlight) {
-      this.link.admit(command, (ready) =>
-        command.sent(this.#transmit(entryKey, read, { client: ready, queue }, command)),
-      );
+      this.link.admit(command, (ready) => this.#transmit(entryKey, read, { client: ready, queue }, command));
       return command;
     }
-    // Sent from this frame: it is the hot path.
-    const receive = this.#receiver(entryKey, read, { client, queue }, command);
-    for (const args of read.commands) receive(client.sendCommand(args));
+    // From this frame: it is the hot path.
+    const receive = this.#receiver(entryKey, read, client);
+    sendAll(client, read.commands, (replies) => {
+      queue.replied(replies.length);
+      receive(replies, command);
+    });
     command.sent(read.commands.length);
     return command;
   }
 
-  /** @returns how many commands were sent. */
-  #transmit<T>(entryKey: string, read: Read<T>, by: Connection, ends: Ends<T>): number {
-    const receive = this.#receiver(entryKey, read, by, ends);
-    for (const args of read.commands) receive(by.client.sendCommand(args));
-    return read.commands.length;
+  #transmit<T>(entryKey: string, read: Read<T>, { client, queue }: Connection, command: Command<T>): void {
+    const receive = this.#receiver(entryKey, read, client);
+    sendAll(client, read.commands, (replies) => {
+      queue.replied(replies.length);
+      receive(replies, command);
+    });
+    command.sent(read.commands.length);
   }
 
-  /**
-   * Receives the replies to the commands of a read, all of which are sent before the first arrives. In a cluster one
-   * may be redirected, and another overtake it. The server is asked for its time first, where it has to be.
-   */
+  /** To be called before the read is sent: the server is asked for its time, where it has to be. */
   #receiver<T>(
     entryKey: string,
-    { commands, decode, needsTime }: Read<T>,
-    { client, queue }: Connection,
-    ends: Ends<T>,
-  ): (reply: Promise<unknown>) => void {
+    { decode, needsTime }: Read<T>,
+    client: RawClient,
+  ): (replies: readonly unknown[], ends: Ends<T>) => void {
     const clock = this.#clocks?.of(entryKey, client);
-    const replies: unknown[] = [];
-    let sent = 0;
-    let open = commands.length;
-    const answer = (): void => {
-      let result: T;
-      try {
-        result = decode(replies, clock === undefined ? this.#settings.epochMs : () => clock.latestMs);
-      } catch (error) {
-        return ends.fail(error);
+    return (replies, ends) => {
+      for (const reply of replies) {
+        if (!(reply instanceof Error)) continue;
+        // A key of another type is a miss; MGET has no such error.
+        return isWrongType(reply) ? ends.done(undefined as T) : ends.fail(this.fault(this.origins.read, reply));
       }
-      ends.done(result);
-    };
-    const failed = (error: unknown): void => {
-      queue.replied();
-      if (open === 0) return;
-      open = 0;
-      // A key of another type is a miss; MGET has no such error.
-      if (isWrongType(error)) ends.done(undefined as T);
-      else ends.fail(this.fault(this.origins.read, error));
-    };
-    return (reply) => {
-      const index = sent++;
-      reply.then((value) => {
-        queue.replied();
-        replies[index] = value;
-        if (open === 0 || --open !== 0) return;
-        if (clock === undefined || clock.counts(client) || needsTime?.(replies) !== true) return answer();
-        this.#clocks!.ask(clock, entryKey, client).then(answer, (error: unknown) => ends.fail(error));
-      }, failed);
+      const answer = (): void => {
+        let result: T;
+        try {
+          result = decode(replies, clock === undefined ? this.#settings.epochMs : () => clock.latestMs);
+        } catch (error) {
+          return ends.fail(error);
+        }
+        ends.done(result);
+      };
+      if (clock === undefined || clock.counts(client) || needsTime?.(replies) !== true) return answer();
+      this.#clocks!.ask(clock, entryKey, client).then(answer, (error: unknown) => ends.fail(error));
     };
   }
 
@@ -319,13 +307,14 @@ export class EntryBackend extends Steps implements Backend {
     const all = this.parts === undefined ? this.layout.readMany?.(entryKeys) : undefined;
     if (all !== undefined)
       return this.begin<BatchAnswer>((client, command, queue) =>
-        command.sent(this.#transmit(entryKeys[0]!, all, { client, queue }, command)),
+        this.#transmit(entryKeys[0]!, all, { client, queue }, command),
       );
     const { client } = queue;
     if (client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
-      return readTogether(keys.length, { queue, origin: this.origins.read }, (i, ends) =>
-        this.#transmit(entryKeys[i]!, this.layout.read(entryKeys[i]!), { client, queue }, ends),
-      );
+      return readTogether({ client, queue, origin: this.origins.read }, keys.length, (i) => {
+        const read = this.layout.read(entryKeys[i]!);
+        return { commands: read.commands, receive: this.#receiver(entryKeys[i]!, read, client) };
+      });
     // Replicas answer for keys in turn, so then nothing is known before a read is sent.
     const parts = readsFromReplicas === true ? undefined : this.parts;
     const serverOf = (i: number): string | undefined => parts?.of(keys[i]!);
@@ -367,18 +356,14 @@ export class EntryBackend extends Steps implements Backend {
 
   async peek(key: string): Promise<KeyContent> {
     const entryKey = this.keys.entry(text("peek(key): key", key));
-    let head: Buffer | undefined;
-    const interpret = (type: unknown): KeyContent => ({
+    const interpret = (type: unknown, [start]: readonly unknown[]): KeyContent => ({
       key: entryKey,
       type: String(type),
-      isPlaceholder: head !== undefined && isPlaceholder(head),
+      // An error where the key holds another type.
+      isPlaceholder: !(start instanceof Error) && isPlaceholder(start as Buffer),
     });
     return this.send(this.origins.read, ["TYPE", entryKey], interpret, {
-      // An error where the key holds another type.
       before: [["GETRANGE", entryKey, "0", String(MARK_BYTES - 1)]],
-      onBefore: (start) => {
-        if (!(start instanceof Error)) head = start as Buffer;
-      },
     });
   }
 

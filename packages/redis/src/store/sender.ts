@@ -1,5 +1,6 @@
 import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
+import { sendAll } from "../connection/trip.ts";
 import type { Script } from "../lua/script.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 
@@ -12,26 +13,32 @@ export interface Sending {
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
   readonly before?: readonly (readonly (string | Buffer)[])[] | undefined;
-  /** Receives each of their replies; an `Error` where it was refused. */
-  readonly onBefore?: (reply: unknown) => void;
   /** Continues where a key is of another type. @default that is an error */
   readonly onWrongType?: () => Further | undefined;
   /** @default that of the backend */
   readonly link?: Link;
 }
 
+/**
+ * Reads the reply of a command.
+ *
+ * @param replies with those of the ones before it; an `Error` where one was refused. The reply of the last one shows
+ *   whether they took effect.
+ */
+type Interpret<T> = (reply: unknown, replies: readonly unknown[]) => T | Further;
+
 /** A call: one command after another, within one deadline. */
 class Call<T> extends Command<T> {
   args: readonly (string | Buffer)[];
   readonly link: Link;
-  readonly interpret: (reply: unknown) => T | Further;
+  readonly interpret: Interpret<T>;
   readonly sending: Sending;
 
   constructor(
     link: Link,
     origin: Origin,
     args: readonly (string | Buffer)[],
-    interpret: (reply: unknown) => T | Further,
+    interpret: Interpret<T>,
     sending: Sending,
   ) {
     super(link.queue, origin);
@@ -96,7 +103,7 @@ export abstract class Sender {
   protected send<T>(
     origin: Origin,
     args: readonly (string | Buffer)[],
-    interpret: (reply: unknown) => T | Further,
+    interpret: Interpret<T>,
     sending: Sending = NOTHING_MORE,
   ): Promise<T> {
     const call = new Call<T>(sending.link ?? this.link, origin, args, interpret, sending);
@@ -114,34 +121,21 @@ export abstract class Sender {
 
   #transmit<T>(call: Call<T>, before: Sending["before"], client: RawClient): void {
     const { queue } = call.link;
-    if (before !== undefined) {
-      const { onBefore } = call.sending;
-      const replied = (reply: unknown): void => {
-        queue.replied();
-        onBefore?.(reply);
-      };
-      // The reply of the last one shows whether they took effect.
-      for (const one of before) client.sendCommand(one).then(replied, replied);
-    }
-    const answer = client.sendCommand(call.args);
-    call.sent((before?.length ?? 0) + 1);
-    answer.then(
-      (reply) => {
-        queue.replied();
-        let result: T | Further;
-        try {
-          result = call.interpret(reply);
-        } catch (thrown) {
-          return call.fail(thrown);
-        }
-        if (result instanceof Further) this.#goOn(call, result);
-        else call.done(result);
-      },
-      (error: unknown) => {
-        queue.replied();
-        this.#refused(call, error);
-      },
-    );
+    const commands = before === undefined ? [call.args] : [...before, call.args];
+    sendAll(client, commands, (replies) => {
+      queue.replied(replies.length);
+      const last = replies.at(-1);
+      if (last instanceof Error) return this.#refused(call, last);
+      let result: T | Further;
+      try {
+        result = call.interpret(last, replies);
+      } catch (thrown) {
+        return call.fail(thrown);
+      }
+      if (result instanceof Further) this.#goOn(call, result);
+      else call.done(result);
+    });
+    call.sent(commands.length);
   }
 
   #goOn<T>(call: Call<T>, { args }: Further): void {

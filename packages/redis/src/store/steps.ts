@@ -78,10 +78,8 @@ export abstract class Steps extends Sender {
     const lease = this.keys.lease(entryKey);
     const byScript = (given: Args): Further => new Further(this.scriptCommand(script, [entryKey, lease], given));
     const commands = plain.commands(entryKey, lease);
-    const replies: unknown[] = [];
     let isPlain = true;
-    const next = (reply: unknown): T | Further => {
-      if (isPlain) replies.push(reply);
+    const next = (reply: unknown, replies: readonly unknown[]): T | Further => {
       const result = isPlain ? plain.settled(replies) : interpret(reply);
       isPlain = false;
       return result instanceof Further ? byScript(result.args) : result;
@@ -89,7 +87,6 @@ export abstract class Steps extends Sender {
     return this.send(this.origins[operation], commands.at(-1)!, next, {
       script,
       before: commands.slice(0, -1),
-      onBefore: (reply) => replies.push(reply),
       onWrongType: () => {
         isPlain = false;
         return byScript(args);

@@ -7,22 +7,20 @@ import { describe, expect, it } from "vitest";
 import type { Costs } from "./measure.ts";
 
 /**
- * Counts that may fall and not rise: whoever raises one says why on a decision page. Promises, files, clock reads,
- * commands and tracked keys are exact. Entries have a hundredth of room, since a slow answer of Redis starts a timer;
- * bytes have a fifth, or more where they are few.
+ * Counts that may fall and not rise: whoever raises one says why on a decision page, such as 0266. Promises, files, clock
+ * reads, commands and tracked keys are exact. Entries have a hundredth of room, since a slow answer of Redis starts a
+ * timer; bytes have a fifth, or more where they are few.
  */
 const MOST: Readonly<Record<string, Costs>> = {
-  "miss, memory over Redis": cost([16, 651, 70, 23], [11, 1], [54_000, 700]),
-  "miss, Redis alone": cost([16, 622, 64, 22], [10, 0], [50_000, 600]),
+  "miss, memory over Redis": cost([10, 673, 71, 23], [11, 1], [54_000, 700]),
+  "miss, Redis alone": cost([10, 643, 65, 22], [10, 0], [50_000, 600]),
   "miss, memory alone": cost([5, 203, 34, 5], [0, 0], [10_000, 300]),
-  "hit in Redis": cost([6, 264, 41, 8], [2, 0], [2_600, 100]),
+  "hit in Redis": cost([4, 271, 42, 8], [2, 0], [2_600, 100]),
   "hit in memory": cost([2, 13, 12, 1], [0, 0], [500, 100]),
-  // A DEL of the lease in place of one in the script: two promises more, and a tracked key of 115 B less.
-  set: cost([22, 362, 65, 11], [6, 1], [26_000, 3_000]),
-  // Two commands in place of a script with five: two promises of node-redis more.
-  delete: cost([6, 132, 33, 5], [2, 0], [12_500, 600]),
+  set: cost([20, 377, 66, 11], [6, 1], [26_000, 3_000]),
+  delete: cost([4, 140, 34, 5], [2, 0], [12_500, 600]),
   // On a busy machine its trips are cut otherwise: a few promises more.
-  "batch of 100": cost([1_232, 64_300, 79, 1_610], [1_100, 100], [4_650_000, 75_000]),
+  "batch of 100": cost([434, 64_900, 80, 1_610], [1_100, 100], [4_350_000, 105_000]),
 };
 
 /**
