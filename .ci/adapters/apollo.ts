@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Project } from "../newcomer/project.ts";
-import { LISTEN, outages, Pair, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { LISTEN, outages, servePair, STRICTLY, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 const APOLLO = "5.5.1";
 
@@ -28,11 +28,6 @@ export async function apollo(workshop: Workshop): Promise<readonly Row[]> {
     },
   ];
 }
-
-const STRICTLY = [
-  ...["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck"],
-  ...["--module", "nodenext", "--types", "node"],
-];
 
 const OURS = `import { keyvStore } from "@hotset/keyv";
 import type { ApolloServerOptions, BaseContext } from "@apollo/server";
@@ -95,12 +90,7 @@ const routes = {
 ${LISTEN}`;
 
 async function run({ redis, count }: Workshop, made: Project, cache: "ours" | "theirs"): Promise<string> {
-  await redis.command("FLUSHALL");
-  const start = (from: string): Promise<Server> =>
-    serve(made, ["service.ts"], { REDIS_URL: redis.url, FROM: from, CACHE: cache });
-  await using a = await start("a");
-  await using b = await start("b");
-  const pair = new Pair(a, b);
+  await using pair = await servePair(redis, made, ["service.ts"], { CACHE: cache });
   const scenarios: Scenarios = {
     "a response of A is that of B": () => pair.agree("page/1"),
     [WARM]: () => warmCosts(redis, () => pair.a("page/1")),
@@ -109,11 +99,7 @@ async function run({ redis, count }: Workshop, made: Project, cache: "ours" | "t
       await sleep(1_200);
       await pair.agree("short/1", old);
     },
-    "cleared on A, new on B": async () => {
-      const old = await pair.b("page/1");
-      await pair.a("clear");
-      await pair.agree("page/1", old);
-    },
+    "cleared on A, new on B": () => pair.ends("page/1", "clear"),
     ...outages(pair, redis),
   };
   const result = await count(`Apollo, ${cache}`, scenarios, cache === "ours");

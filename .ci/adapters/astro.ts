@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Project } from "../newcomer/project.ts";
-import { outages, Pair, same, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { outages, same, servePair, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 const ASTRO = "7.3.5";
 
@@ -97,12 +97,8 @@ interface Page {
 async function run(workshop: Workshop, provider: Provider): Promise<string> {
   const { redis } = workshop;
   const made = await site(workshop, provider);
-  await redis.command("FLUSHALL");
-  const start = (from: string): Promise<Server> =>
-    serve(made, ["dist/server/entry.mjs"], { REDIS_URL: redis.url, FROM: from });
-  await using a = await start("a");
-  await using b = await start("b");
-  const pair = new Pair(a, b, FORWARDED);
+  await using pair = await servePair(redis, made, ["dist/server/entry.mjs"], {}, FORWARDED);
+  const { a, b } = pair.servers;
   const scenarios: Scenarios = {
     "a page of A is the page of B": async () => same(await pair.a("page/1"), await pair.b("page/1")),
     "so is a page of HTML": async () => {

@@ -1,7 +1,7 @@
 import { startPostgres, type TestPostgres } from "@hotset/test-servers";
 import type { Project } from "../newcomer/project.ts";
-import { LISTEN, outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { LISTEN, outages, passedOf, same, servePair, STRICTLY, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 const DRIZZLE = "0.45.4";
 const SUITE = {
@@ -53,11 +53,6 @@ export async function drizzle(workshop: Workshop): Promise<readonly Row[]> {
     },
   ];
 }
-
-const STRICTLY = [
-  ...["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck"],
-  ...["--module", "nodenext", "--types", "node"],
-];
 
 const OURS = `import { drizzleCache } from "@hotset/drizzle";
 import type { Cache } from "drizzle-orm/cache/core";
@@ -131,19 +126,11 @@ async function run(
   postgres: TestPostgres,
   cache: "ours" | "theirs",
 ): Promise<string> {
-  await redis.command("FLUSHALL");
   await postgres.query("drop table if exists adapter_items");
   await postgres.query("create table adapter_items (id int primary key, value text)");
   await postgres.query("insert into adapter_items select id, 'old' from generate_series(1, 9) id");
-  const start = (): Promise<Server> =>
-    serve(made, ["--experimental-transform-types", "service.ts"], {
-      REDIS_URL: redis.url,
-      POSTGRES_URL: postgres.url,
-      CACHE: cache,
-    });
-  await using a = await start();
-  await using b = await start();
-  const pair = new Pair(a, b);
+  const parameters = ["--experimental-transform-types", "service.ts"];
+  await using pair = await servePair(redis, made, parameters, { POSTGRES_URL: postgres.url, CACHE: cache });
   const isOn = async (page: Promise<Rows>, value: string): Promise<void> => same((await page)[0]?.value, value);
   const scenarios: Scenarios = {
     "rows of A are those of B": async () => {
@@ -157,11 +144,7 @@ async function run(
       await pair.a("write/2/new");
       await isOn(pair.a("page/2"), "new");
     },
-    "written on A, new on B": async () => {
-      const old = await pair.b("page/3");
-      await pair.a("write/3/new");
-      await pair.agree("page/3", old);
-    },
+    "written on A, new on B": () => pair.ends("page/3", "write/3/new"),
     "a select on B during a write on A: both are new": async () => {
       const old = await pair.a("page/4");
       const written = pair.a("slowly/4/new");

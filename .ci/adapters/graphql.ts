@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Project } from "../newcomer/project.ts";
-import { LISTEN, outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { LISTEN, outages, passedOf, same, servePair, STRICTLY, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 const [PLUGIN, YOGA] = ["9.3.1", "5.24.1"];
 const ENVELOP = { repository: "n1ru4l/envelop", commit: "4d74b4b4980214bd407138f8cd8f8e579ee14f97" };
@@ -88,11 +88,6 @@ const CONFIG = `export default {
 };
 `;
 
-const STRICTLY = [
-  ...["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck"],
-  ...["--module", "nodenext", "--types", "node"],
-];
-
 const OURS = `import { graphqlCache } from "@hotset/graphql";
 import * as envelop from "@envelop/response-cache";
 import { createCache, memory, redis, type LocalCacheBuilder } from "hotset";
@@ -176,25 +171,14 @@ const routes = {
 ${LISTEN}`;
 
 async function run({ redis, count }: Workshop, made: Project, cache: "ours" | "theirs"): Promise<string> {
-  await redis.command("FLUSHALL");
-  const start = (from: string): Promise<Server> =>
-    serve(made, ["service.ts"], { REDIS_URL: redis.url, FROM: from, CACHE: cache });
-  await using a = await start("a");
-  await using b = await start("b");
-  const pair = new Pair(a, b);
-  const ends = async (path: string, change: string): Promise<void> => {
-    await pair.agree(path);
-    const old = await pair.b(path);
-    await pair.a(change);
-    await pair.agree(path, old);
-  };
+  await using pair = await servePair(redis, made, ["service.ts"], { CACHE: cache });
   const scenarios: Scenarios = {
     "a response of A is that of B": () => pair.agree("page/1"),
     [WARM]: () => warmCosts(redis, () => pair.a("page/1")),
-    "changed on A, new on B": () => ends("page/1", "change/1"),
-    "its type invalidated on A, new on B": () => ends("page/1", "type"),
-    "a list of 1,000 ends by its first": () => ends("list/1000", "change/0"),
-    "and by its last": () => ends("list/1000", "change/999"),
+    "changed on A, new on B": () => pair.ends("page/1", "change/1"),
+    "its type invalidated on A, new on B": () => pair.ends("page/1", "type"),
+    "a list of 1,000 ends by its first": () => pair.ends("list/1000", "change/0"),
+    "and by its last": () => pair.ends("list/1000", "change/999"),
     "and by no other": async () => {
       await pair.agree("list/1000");
       const old = await pair.b("list/1000");

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Project } from "../newcomer/project.ts";
-import { outages, Pair, same, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { outages, Pair, same, servePair, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 /** Nest and what belongs to each of its versions. Nest 12 is ESM, applications of the others are CommonJS. */
 const VERSIONS = {
@@ -148,12 +148,8 @@ interface Page {
 
 async function run(workshop: Workshop, app: Project, major: string, driver: "hotset" | "manager"): Promise<string> {
   const { redis } = workshop;
-  await redis.command("FLUSHALL");
-  const start = (from: string): Promise<Server> =>
-    serve(app, ["main.js"], { REDIS_URL: redis.url, DRIVER: driver, FROM: from });
-  await using a = await start("a");
-  await using b = await start("b");
-  const pair = new Pair(a, b);
+  await using pair = await servePair(redis, app, ["main.js"], { DRIVER: driver });
+  const { a, b } = pair.servers;
   const isOurs = driver === "hotset";
   const title = `Nest ${major}, ${isOurs ? "HotsetInterceptor" : "CacheInterceptor"}`;
   const scenarios: Scenarios = {
@@ -169,11 +165,7 @@ async function run(workshop: Workshop, app: Project, major: string, driver: "hot
       const first = await pair.a<Page>("cookie/1");
       if ((await pair.b<Page>("cookie/1")).from === first.from) throw new Error("the answer of another visitor");
     },
-    "cleared on A, new on B": async () => {
-      const old = await pair.b("page/1");
-      await pair.a("clear");
-      await pair.agree("page/1", old);
-    },
+    "cleared on A, new on B": () => pair.ends("page/1", "clear"),
     ...outages(pair, redis),
     "ends within a second of SIGTERM": async () => {
       await sleep(500);

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startPostgres, type TestPostgres } from "@hotset/test-servers";
 import type { Project } from "../newcomer/project.ts";
-import { LISTEN, outages, Pair, same, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { LISTEN, outages, same, servePair, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 const PRISMA = "7.10.0";
 const PAGE = "docs/guide/use-it-with.md";
@@ -108,18 +108,8 @@ ${LISTEN}`;
 type Rows = readonly { readonly value: string }[];
 
 async function run({ redis, count }: Workshop, made: Project, postgres: TestPostgres): Promise<string> {
-  await redis.command("FLUSHALL");
   for (const statement of TABLES) await postgres.query(statement);
-  const start = (): Promise<Server> =>
-    serve(made, ["service.ts"], { REDIS_URL: redis.url, POSTGRES_URL: postgres.url });
-  await using a = await start();
-  await using b = await start();
-  const pair = new Pair(a, b);
-  const ends = async (page: string, change: string): Promise<void> => {
-    const old = await pair.b(page);
-    await pair.a(change);
-    await pair.agree(page, old);
-  };
+  await using pair = await servePair(redis, made, ["service.ts"], { POSTGRES_URL: postgres.url });
   const scenarios: Scenarios = {
     "rows of A are those of B": async () => {
       const rows = await pair.a("page/1");
@@ -127,9 +117,9 @@ async function run({ redis, count }: Workshop, made: Project, postgres: TestPost
       same(await pair.b("page/1"), rows);
     },
     [WARM]: () => warmCosts(redis, () => pair.a("page/1")),
-    "written on A, new on B": () => ends("page/2", "write/2/new"),
-    "a relation written on A, new on B": () => ends("page/3", "part/3/new"),
-    "a relation written through its model on A, new on B": () => ends("parts/4", "nested/4/new"),
+    "written on A, new on B": () => pair.ends("page/2", "write/2/new"),
+    "a relation written on A, new on B": () => pair.ends("page/3", "part/3/new"),
+    "a relation written through its model on A, new on B": () => pair.ends("parts/4", "nested/4/new"),
     "a read on B during a write on A: both are new": async () => {
       const old = await pair.a("page/5");
       const written = pair.a("write/5/slow");

@@ -18,6 +18,7 @@ import { apollo } from "./apollo.ts";
 import { astro } from "./astro.ts";
 import { drizzle } from "./drizzle.ts";
 import { graphql } from "./graphql.ts";
+import { installs } from "./installs.ts";
 import { nest } from "./nest.ts";
 import { next } from "./next.ts";
 import { prisma } from "./prisma.ts";
@@ -33,6 +34,7 @@ const ADAPTERS: Readonly<Record<string, (workshop: Workshop) => Promise<readonly
   next,
   apollo,
   prisma,
+  installs,
 };
 
 const top = dirname(dirname(import.meta.dirname));

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OwnRedis } from "@hotset/test-servers";
 import type { Project } from "../newcomer/project.ts";
-import { outages, Pair, passedOf, same, serve, WARM, warmCosts } from "./workshop.ts";
-import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+import { outages, type Pair, passedOf, same, servePair, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Workshop } from "./workshop.ts";
 
 const VERSIONS = { unstorage: "1.17.6", "unstorage-2": "npm:unstorage@2.0.0-beta.0" };
 const NITRO = "2.13.6";
@@ -125,12 +125,7 @@ interface Page {
 
 async function scenariosOf(workshop: Workshop, nitro: Project, driver: string): Promise<string> {
   const { redis } = workshop;
-  await redis.command("FLUSHALL");
-  const start = (from: string): Promise<Server> =>
-    serve(nitro, [".output/server/index.mjs"], { REDIS_URL: redis.url, DRIVER: driver, FROM: from });
-  await using a = await start("a");
-  await using b = await start("b");
-  const pair = new Pair(a, b);
+  await using pair = await servePair(redis, nitro, [".output/server/index.mjs"], { DRIVER: driver });
   const scenarios = { ...pages(pair, redis), ...outages(pair, redis) };
   const result = await workshop.count(`Nitro over ${driver}`, scenarios, driver === "hotset");
   const runs = await pair.answersOfForty("page/cold");
@@ -152,9 +147,5 @@ const pages = (pair: Pair, redis: OwnRedis): Scenarios => ({
     await sleep(1_200);
     if ((await pair.b<Page>("strict/1")).from === old.from) throw new Error("the old page");
   },
-  "cleared on A, new on B": async () => {
-    const old = await pair.b("page/1");
-    await pair.a("clear");
-    await pair.agree("page/1", old);
-  },
+  "cleared on A, new on B": () => pair.ends("page/1", "clear"),
 });

@@ -147,6 +147,12 @@ export async function serve(
   };
 }
 
+/** Parameters of `tsc` for one file. */
+export const STRICTLY = [
+  ...["--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck"],
+  ...["--module", "nodenext", "--types", "node"],
+];
+
 /** The end of a service in JavaScript: answers `/name/…` by `routes[name]`, with the further parts of the path. */
 export const LISTEN = `
 const { createServer } = await import("node:http");
@@ -161,26 +167,38 @@ createServer(async (request, response) => {
 }).listen(Number(process.env.PORT), "127.0.0.1");
 `;
 
+/** Two processes of one application over an empty Redis, `FROM` "a" and "b". */
+export async function servePair(
+  redis: OwnRedis,
+  project: Project,
+  parameters: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+  headers?: Readonly<Record<string, string>>,
+): Promise<Pair> {
+  await redis.command("FLUSHALL");
+  const start = (FROM: string): Promise<Server> =>
+    serve(project, parameters, { REDIS_URL: redis.url, FROM, ...environment });
+  return new Pair(await start("a"), await start("b"), headers);
+}
+
 /** Two processes of one application. */
-export class Pair {
-  readonly #a: Server;
-  readonly #b: Server;
+export class Pair implements AsyncDisposable {
+  readonly servers: { readonly a: Server; readonly b: Server };
   readonly #headers: Readonly<Record<string, string>>;
 
   /** @param headers of each request, as a load balancer sends them. */
   constructor(a: Server, b: Server, headers: Readonly<Record<string, string>> = {}) {
-    this.#a = a;
-    this.#b = b;
+    this.servers = { a, b };
     this.#headers = headers;
   }
 
   /** The answer of one process. @throws {Error} after five seconds. */
   a<T>(path: string): Promise<T> {
-    return ask<T>(`${this.#a.url}/${path}`, this.#headers);
+    return ask<T>(`${this.servers.a.url}/${path}`, this.#headers);
   }
 
   b<T>(path: string): Promise<T> {
-    return ask<T>(`${this.#b.url}/${path}`, this.#headers);
+    return ask<T>(`${this.servers.b.url}/${path}`, this.#headers);
   }
 
   /** Soon both answer the same, and not `old`. A connection may come back five seconds after its server. */
@@ -194,6 +212,18 @@ export class Pair {
       } catch (error) {
         if (performance.now() > end) throw error;
       }
+  }
+
+  /** What `change` on A ends is new on both. */
+  async ends(path: string, change: string): Promise<void> {
+    await this.agree(path);
+    const old = await this.b(path);
+    await this.a(change);
+    await this.agree(path, old);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.servers.a[Symbol.asyncDispose](), this.servers.b[Symbol.asyncDispose]()]);
   }
 
   /** How many different answers 40 requests get, 20 of each process. */

@@ -60,8 +60,8 @@ function addReads(drawing: Drawing): void {
 }
 
 function addRead({ random, shape, at, add }: Drawing, now: number, worker: number): void {
-  const all = shape.keys.map(({ id }) => id);
-  const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
+  const all = shape.keys.map(({ id }) => id).filter((id) => mayRead(shape.keys, id, worker));
+  const key = random.one(all);
   const { lateTags, isPersonal = false } = shape.keys.find(({ id }) => id === key)!;
   // Operations must meet the late tags of a loader while it runs.
   const drawn = loaderOf(random, shape.isHeld || lateTags.length > 0 || isPersonal);
@@ -94,19 +94,13 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
     add({
       ...at(now, worker),
       kind: "getMany",
-      keys: some(
-        random,
-        all.filter((id) => mayRead(shape.keys, id, worker)),
-      ),
+      keys: some(random, all),
     });
   else
     add({
       ...at(now, worker),
       kind: "getOrSetMany",
-      keys: some(
-        random,
-        all.filter((id) => mayRead(shape.keys, id, worker)),
-      ),
+      keys: some(random, all),
       load,
     });
 }

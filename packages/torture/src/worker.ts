@@ -157,19 +157,10 @@ class Fleetmate {
     if (first === undefined) return;
     for (const [key, version] of keys)
       if ((this.#acknowledged.get(key)?.version ?? 0) < version) this.#acknowledged.set(key, { change, version });
-    const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
-    this.#begin({
-      id: "told",
-      at: 0,
-      worker: 0,
-      kind: "getOrSet",
-      key: first[0],
-      load,
-      forced: false,
-      isCurrent: true,
-    });
-    this.#begin({ id: "told", at: 0, worker: 0, kind: "peek", key: first[0] });
-    this.#begin({ id: "told", at: 0, worker: 0, kind: "get", key: first[0] });
+    const told = { id: "told", at: 0, worker: 0, key: first[0] } as const;
+    this.#begin({ ...told, kind: "getOrSet", load: AT_ONCE, forced: false, isCurrent: true });
+    this.#begin({ ...told, kind: "peek" });
+    this.#begin({ ...told, kind: "get" });
   }
 
   about(keys: readonly string[]): void {
@@ -346,12 +337,7 @@ class Fleetmate {
       });
     } catch (error) {
       const isAbandoned = error instanceof Error && error.name === "AbortError" && !leaving.signal.aborted;
-      this.#noteRead({
-        ...common,
-        freshness: "unknown",
-        error: shown(error),
-        ...(isAbandoned && { isAbandoned }),
-      });
+      this.#noteRead({ ...common, freshness: "unknown", error: shown(error), ...(isAbandoned && { isAbandoned }) });
     }
   }
 
@@ -375,18 +361,9 @@ class Fleetmate {
             missing.map(async (key) => {
               if (!this.#keys.has(key)) return [key, fillerOf(key)] as const;
               ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
-              const outcome = ALONE_ONLY.has(plan.outcome) ? "value" : plan.outcome;
-              return [
-                key,
-                await this.#load(
-                  { id, startedAt, forced: false },
-                  this.#keys.get(key)!,
-                  { ...plan, outcome },
-                  {
-                    signal: ctx.signal,
-                  },
-                ),
-              ] as const;
+              const own = { ...plan, outcome: ALONE_ONLY.has(plan.outcome) ? ("value" as const) : plan.outcome };
+              const call = { id, startedAt, forced: false };
+              return [key, await this.#load(call, this.#keys.get(key)!, own, { signal: ctx.signal })] as const;
             }),
           );
           return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as Value] as const]));
@@ -514,17 +491,7 @@ class Fleetmate {
   #peek(id: string, key: string): void {
     const startedAt = now();
     const value = this.#spaceOf(this.#keys.get(key)!.space).peek(key);
-    this.#noteRead({
-      process: given.process,
-      id,
-      kind: "peek",
-      key,
-      startedAt,
-      ...versionOf(key, value),
-      freshness: "fresh",
-      tier: "memory",
-      boundMs: PEEK_BOUND_MS,
-    });
+    this.#noteRead({ ...IN_MEMORY, id, kind: "peek", key, startedAt, ...versionOf(key, value) });
   }
 
   /** Peeks without a pause for a while; equal answers in a row are one. */
@@ -542,19 +509,8 @@ class Fleetmate {
         run.endedAt = endedAt;
       } else {
         if (run !== undefined) recorder.note("reads", run);
-        run = {
-          process: given.process,
-          id: `${id}/${n}`,
-          kind: "watch",
-          key,
-          firstStartedAt: startedAt,
-          startedAt,
-          endedAt,
-          ...answer,
-          freshness: "fresh",
-          tier: "memory",
-          boundMs: PEEK_BOUND_MS,
-        };
+        const common = { ...IN_MEMORY, id: `${id}/${n}`, kind: "watch", key, firstStartedAt: startedAt };
+        run = { ...common, startedAt, endedAt, ...answer };
       }
       await nextTurn();
     }
@@ -693,11 +649,11 @@ class Fleetmate {
   }
 
   #follow(keys: readonly string[]): void {
-    const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
     for (const key of keys.filter((each) => this.#reads(each)).slice(0, 2)) {
-      this.#begin({ id: "follow", at: 0, worker: 0, kind: "peek", key });
-      this.#begin({ id: "follow", at: 0, worker: 0, kind: "get", key });
-      this.#begin({ id: "follow", at: 0, worker: 0, kind: "getOrSet", key, load, forced: false, isCurrent: false });
+      const follow = { id: "follow", at: 0, worker: 0, key } as const;
+      this.#begin({ ...follow, kind: "peek" });
+      this.#begin({ ...follow, kind: "get" });
+      this.#begin({ ...follow, kind: "getOrSet", load: AT_ONCE, forced: false, isCurrent: false });
     }
   }
 
@@ -728,7 +684,8 @@ const LOOK_EVERY_MS = 50;
 /** A timer that is later than this shows that the process did not run. */
 const STALL_MS = 50;
 const WATCH_MS = 20;
-const PEEK_BOUND_MS = 50;
+const AT_ONCE: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
+const IN_MEMORY = { process: given.process, freshness: "fresh", tier: "memory", boundMs: 50 } as const;
 /** Two busy cores carry thousands of writes out in this time; each other write of their keys waits its turn. */
 const BULK_SETTLES_MS = 30_000;
 const HEAP_GROWTH_BYTES = 24 * 2 ** 20;

@@ -7,9 +7,9 @@ import { describe, expect, it } from "vitest";
 import type { Costs } from "./measure.ts";
 
 /**
- * Counts that may fall and not rise: whoever raises one says why on a decision page, such as 0266. Promises, files, clock
- * reads, commands and tracked keys are exact. Entries have a hundredth of room, since a slow answer of Redis starts a
- * timer; bytes have a fifth, or more where they are few.
+ * Counts that may fall and not rise: whoever raises one says why on a decision page, such as 0266. Promises, files,
+ * clock reads, commands and tracked keys are exact. Entries have a hundredth of room, since a slow answer of Redis
+ * starts a timer; bytes have a fifth, or more where they are few.
  */
 const MOST: Readonly<Record<string, Costs>> = {
   "miss, memory over Redis": cost([10, 673, 71, 23], [11, 1], [54_000, 700]),
@@ -25,8 +25,8 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions 0213 to
- * 0215, 0229, 0241, 0242, 0250, 0254, 0258, 0260, 0261, 0263, 0265 and 0268, and for reports of whose changes are. `inspect`
- * is apart: decisions 0254 and 0269.
+ * 0215, 0229, 0241, 0242, 0250, 0254, 0258, 0260, 0261, 0263, 0265 and 0268, and for reports of whose changes are.
+ * `inspect` is apart: decisions 0254 and 0269.
  */
 const MOST_LINES = { engine: 5_448, core: 17_012, inspect: 1_195 };
 const MOST_FILES = { engine: 28, core: 126, inspect: 11 };
