@@ -70,7 +70,7 @@ it("a column of sentences keeps a width in which they can be read; a table is a 
   const meaning = "how long the value may be served before it is loaded again";
   const page = `| name | meaning | default |\n|---|---|---|\n| \`ttl\` | ${meaning} | 1 |\n`;
   expect(md.render(page, { relativePath: "overview.md" })).toBe(
-    `<table tabindex="0">
+    `<table tabindex="0" class="rows">
 <thead>
 <tr>
 <th>name</th>
@@ -80,14 +80,30 @@ it("a column of sentences keeps a width in which they can be read; a table is a 
 </thead>
 <tbody>
 <tr>
-<td><code>ttl</code></td>
-<td class="long">${meaning}</td>
-<td>1</td>
+<td data-column="name"><code>ttl</code></td>
+<td class="long" data-column="meaning">${meaning}</td>
+<td data-column="default">1</td>
 </tr>
 </tbody>
 </table>
 `,
   );
+});
+
+it("numbers of promises lead to their rows, pictures to their files; text that is code or a message is no drawing", async () => {
+  const md = await createMarkdownRenderer(".", SETTINGS);
+  const shown = (page: string, relativePath: string): string => md.render(page, { relativePath });
+  const row = (cell: string): string => `| x | y |\n|---|---|\n| ${cell} | z |\n`;
+  expect(shown(row("yes: C29"), "migrating/comparison.md")).toMatch(/<a href="\/reference\/promises[^"]*#c29">C29</);
+  expect(shown(row("C29"), "reference/promises.md")).toContain('id="c29"');
+  const file = "https://github.com/hotset/hotset/blob/main/docs/pictures/demo.svg";
+  expect(shown("![Demo](docs/pictures/demo.svg)", "overview.md")).toContain(`<a href="${file}"`);
+  for (const [text, language] of [
+    ["import a", "js"],
+    ["a long message", "txt"],
+    ["a ─▶ b", "text"],
+  ] as const)
+    expect(shown(`\`\`\`text\n${text}\n\`\`\`\n`, "overview.md")).toContain(`language-${language}`);
 });
 
 it("the first page has the first program of the README, how to install it, and four facts", () => {

@@ -16,9 +16,10 @@ export interface Group {
   readonly bars: readonly Bar[];
 }
 
-const WIDTH = 760;
-const LABELS = 260;
-const NUMBERS = 90;
+/** Its letters can be read on a phone. */
+const WIDTH = 420;
+const LABELS = 142;
+const NUMBERS = 66;
 const BAR = 16;
 const STEP = 22;
 const TITLE = 34;
@@ -36,7 +37,7 @@ export function plotOf(groups: readonly Group[]): string {
     y += TITLE + group.bars.length * STEP + 14;
   }
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui, sans-serif" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui, sans-serif" ` +
     `font-size="12" role="img">${STYLE}<rect class="ground" width="100%" height="100%"/>${drawn.join("")}</svg>\n`
   );
 }

@@ -26,7 +26,7 @@ const PLOTS: Readonly<Record<string, readonly Panel[]>> = {
     {
       scenario: "fault: cut silently",
       metric: "longestMs",
-      title: "Longest wait, link cut silently for 3 s",
+      title: "Longest wait, link silent for 3 s (12 s: not answered)",
       unit: " ms",
     },
   ],
@@ -186,9 +186,11 @@ function costs(results: Results): string {
       .map((name) => ({ name, value: valueOf(results, figure, name) ?? Number.NaN }))
       .filter(({ value }) => !Number.isNaN(value))
       .toSorted((one, other) => one.value - other.value);
-    const all = new Set(peers.map((name) => written(results, figure, name)).filter(Boolean));
+    const all = peers.map((name) => written(results, figure, name)).filter(Boolean);
     const others =
-      best === undefined ? "" : `${written(results, figure, best.name)}, ${all.size > 1 ? best.name : "all"}`;
+      best === undefined
+        ? ""
+        : `${written(results, figure, best.name)}, ${all.length > 1 && new Set(all).size === 1 ? "all" : best.name}`;
     return [figure.what, written(results, figure, "hotset"), others, written(results, figure, "hotset, string layout")];
   });
   return [

@@ -1,5 +1,6 @@
 import { PRODUCTS } from "../contenders/index.ts";
 import { plotOf } from "./bars.ts";
+import { PATIENCE_MS } from "./faults.ts";
 import type { Row } from "./results.ts";
 import { figureOf, FOREVER, rowsOf } from "./tables.ts";
 
@@ -21,7 +22,11 @@ export function plot(panels: readonly Panel[], rows: readonly Row[]): string {
         const spread = metrics[metric];
         if (spread === undefined || spread.median >= FOREVER) return [];
         const { kind } = PRODUCTS.find(({ name }) => name === product)!;
-        return [{ label: product, kind, figure: figureOf(metric, spread), ...spread }];
+        const isLost = metric === "longestMs" && (metrics["neverAnswered"]?.median ?? 0) > 0;
+        const [figure, least, most] = isLost
+          ? [PATIENCE_MS, PATIENCE_MS, PATIENCE_MS]
+          : [figureOf(metric, spread), spread.least, spread.most];
+        return [{ label: product, kind, figure, least, most }];
       }),
     })),
   );

@@ -20,7 +20,14 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("addresses", ({ tokens, env }) => {
     for (const token of tokens.flatMap(({ children }) => children ?? [])) adaptAddress(token, env.relativePath);
   });
+  md.core.ruler.before("addresses", "pictures", ({ tokens, env, Token: Kind }) =>
+    linkPictures(tokens, env.relativePath, (...given) => new Kind(...given)),
+  );
   md.core.ruler.push("tables", ({ tokens }) => widenTables(tokens));
+  md.core.ruler.push("blocks", ({ tokens }) => tokens.forEach(nameBlock));
+  md.core.ruler.push("promises", ({ tokens, env, Token: Kind }) =>
+    linkPromises(tokens, env.relativePath, (...given) => new Kind(...given)),
+  );
   const { rules } = md.renderer;
   const { text, code_inline: code } = rules;
   rules["table_open"] = (tokens, at, options, _env, self) => self.renderToken([...tokens], at, options);
@@ -42,8 +49,65 @@ function widenTables(tokens: readonly Token[]): void {
     );
     // A table that scrolls must be within reach of the keyboard.
     table.attrSet("tabindex", "0");
-    for (const [at, [cell]] of cells.entries()) if (isLong.has(at % columns)) cell!.attrJoin("class", "long");
+    for (const [at, [cell]] of cells.entries()) {
+      if (isLong.has(at % columns)) cell!.attrJoin("class", "long");
+      // On a phone the rows of a table with sentences are a list, which names the column before each cell.
+      if (cell!.tag === "td") cell!.attrSet("data-column", textOf(cells[at % columns]![1]!));
+    }
+    if (columns > 2 && [...isLong].some((column) => column > 0)) table.attrJoin("class", "rows");
   }
+}
+
+/** Code that a page cannot run is text there; a message may wrap, a drawing and columns may not. */
+function nameBlock(token: Token): void {
+  if (token.type === "code_block") Object.assign(token, { type: "fence", tag: "code", info: "ts" });
+  if (token.type !== "fence" || token.info !== "text") return;
+  if (/^(?:import|export|const) /m.test(token.content)) token.info = "js";
+  else if (!/[─-╿▶▼←→]|\S {2,}\S/u.test(token.content)) token.info = "txt";
+}
+
+const PROMISES_PAGE = "reference/promises.md";
+
+/** The row of a promise has its number as an address, and a number that ends a cell elsewhere leads there. */
+function linkPromises(tokens: readonly Token[], page: string, make: Make): void {
+  for (const [at, cell] of tokens.entries()) {
+    if (cell.type !== "td_open") continue;
+    const { content, children } = tokens[at + 1]!;
+    if (page === PROMISES_PAGE) {
+      if (/^[ACH]\d+$/.test(content)) cell.attrSet("id", content.toLowerCase());
+      continue;
+    }
+    const last = children?.at(-1);
+    const [, before = "", number] = /^(.*: )([ACH]\d+)$/.exec(last?.type === "text" ? last.content : "") ?? [];
+    if (last === undefined || number === undefined) continue;
+    last.content = before;
+    children!.push(...linked(`${addressOf(PROMISES_PAGE)}#${number.toLowerCase()}`, textToken(make, number), make));
+  }
+}
+
+/** Of a picture whose letters a phone shows too small. */
+const PICTURE = /(?:pictures|results)\/[^/]+$/;
+
+function linkPictures(tokens: readonly Token[], page: string, make: Make): void {
+  for (const { children } of tokens) {
+    const at = children?.findIndex(({ type }) => type === "image") ?? -1;
+    const picture = children?.[at];
+    const source = picture?.attrGet("src");
+    if (picture && source && PICTURE.test(source))
+      children.splice(at, 1, ...linked(linkFrom(page, source), picture, make));
+  }
+}
+
+type Make = (type: string, tag: string, nesting: -1 | 0 | 1) => Token;
+
+function textToken(make: Make, content: string): Token {
+  return Object.assign(make("text", "", 0), { content });
+}
+
+function linked(address: string, content: Token, make: Make): readonly Token[] {
+  const open = make("link_open", "a", 1);
+  open.attrSet("href", address);
+  return [open, content, make("link_close", "a", -1)];
 }
 
 const isCell = ({ type }: Token): boolean => type === "th_open" || type === "td_open";

@@ -100,7 +100,7 @@ export interface Namespace<V = unknown> {
    * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
    */
   touch(key: string, options?: TouchOptions): Promise<TouchResult>;
-  /** Removes the entry, here and for every process. Loads in flight cannot bring it back. */
+  /** Removes the entry, for every process; `"missing"` even if it stopped a running load, which stores nothing. */
   delete(key: string): Promise<DeleteResult>;
   /** As {@link delete}. */
   deleteMany(keys: readonly string[]): Promise<DeleteManyResult>;
