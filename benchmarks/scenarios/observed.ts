@@ -1,4 +1,5 @@
 import { createCache, json, type Cache } from "@hotset/core";
+import { inspector, type Inspector } from "@hotset/inspector";
 import { memory } from "@hotset/memory";
 import { Durations, observe as observeForOtel } from "@hotset/metrics/otel";
 import { observe } from "@hotset/metrics/prometheus";
@@ -63,8 +64,20 @@ function observersOf(redis: Redis, caches: readonly Cache[]): readonly Observer[
   return [
     { name: "Prometheus", isBound: true, start: () => observe({ register: new Registry(), ...all }) },
     { name: "OpenTelemetry with Durations", isBound: true, start: () => otel(new Durations()) },
+    { name: "the inspector, unwatched", isBound: true, start: () => inspectorOf(caches) },
+    { name: "the inspector, with a page open", isBound: true, start: () => watched(inspectorOf(caches)) },
     { name: "OpenTelemetry, by the SDK", isBound: false, start: () => otel(undefined) },
   ];
+}
+
+const inspectorOf = (caches: readonly Cache[]): Inspector => inspector(caches, { authorize: () => true });
+
+function watched(inspect: Inspector): Inspector {
+  void (async () => {
+    const { body } = await inspect(new Request(`http://localhost${inspect.path}/api/live?page=overview`));
+    for await (const _ of body!) continue;
+  })();
+  return inspect;
 }
 
 /** Collects when it is asked, so never here. */

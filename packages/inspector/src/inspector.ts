@@ -60,7 +60,8 @@ class Server {
   constructor(settings: Settings, subjects: readonly Subject[]) {
     this.#settings = settings;
     this.#subjects = subjects;
-    const toolkit = settings.toolkit && new Toolkit(settings.toolkit);
+    const redactsKeys = subjects.some(({ inspection }) => inspection.redactsKeys);
+    const toolkit = settings.toolkit && new Toolkit(settings.toolkit, redactsKeys);
     this.#sources = { settings, subjects, lists: this.#lists, toolkit };
     this.#parts = new LiveParts(settings, subjects, toolkit);
     this.#sampling = setInterval(() => {

@@ -1,3 +1,4 @@
+import { createHook } from "node:async_hooks";
 import { once } from "node:events";
 import { createServer, request as ask, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -164,6 +165,27 @@ describe("streams", () => {
     expect((await open()).status).toBe(503);
     await streams[0]!.body!.cancel();
     expect((await open()).status).toBe(200);
+  });
+
+  it("cost a call neither a promise nor a timer while nobody watches", async () => {
+    const cache = createCache({ name: "shop" }).tier(memory()).build();
+    await cache.set("user:1", "Ada");
+    const made = async (): Promise<readonly string[]> => {
+      const types: string[] = [];
+      const hook = createHook({ init: (_id, type) => void types.push(type) }).enable();
+      for (let i = 0; i < 100; i += 1) await cache.getOrSet("user:1", () => "loaded");
+      hook.disable();
+      return types;
+    };
+    // The first calls do what is done once.
+    await made();
+    const without = await made();
+    const inspect = inspector(cache);
+    closing.push(
+      () => inspect.close(),
+      () => cache.close(),
+    );
+    expect(await made()).toEqual(without);
   });
 
   it("listen to each call that joins a load only while someone watches", async () => {

@@ -126,7 +126,7 @@ describe("an incident is found by the views alone", () => {
     await finding.getByRole("link", { name: "Stale" }).click();
     const fallback = row(page, "price:1");
     await fallback.waitFor();
-    expect(await fallback.getByRole("cell").nth(2).innerText()).toBe("Error: db: connection refused");
+    expect(await fallback.getByRole("cell").nth(1).innerText()).toBe("Error: db: connection refused");
   });
 
   it("a queue that dies: how many jobs, why, where in the code, and how to let them wait again", async () => {

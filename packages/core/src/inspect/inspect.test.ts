@@ -304,6 +304,19 @@ describe("invalidations", () => {
     expect(inspection.invalidationCounts()).toEqual([]);
   });
 
+  it("leave a new version of a tag in the backend, which is shown", async () => {
+    const cache = createTestCache({ clock, backend: scriptedBackend({ clock, tagVersions: true }) });
+    using inspection = inspect(cache);
+    const below = cache.namespace("a").namespace("b");
+    await below.set("k", 1, { tags: ["t"] });
+    const [first] = await inspection.tagVersions(["a", "b"], ["t", "never used"]);
+    await below.invalidateTags("t");
+    const [second, none] = await inspection.tagVersions(["a", "b"], ["t", "never used"]);
+    expect([typeof first, typeof second, first === second, none]).toEqual(["string", "string", false, undefined]);
+    using without = inspect(createTestCache({ clock }));
+    expect(await without.tagVersions([], ["t"])).toEqual([undefined]);
+  });
+
   it("are no longer remembered once it is closed", async () => {
     const cache = createTestCache({ clock });
     const inspection = inspect(cache);
@@ -327,6 +340,7 @@ describe("redactKeys", () => {
     await cache.set("secret:2", 1, { tags: ["secret"] });
     const all = [...inspection.entries(), ...inspection.fallbacks(), ...inspection.backoffs(), ...inspection.loads()];
     const text = JSON.stringify([all, inspection.invalidations()]);
+    expect(inspection.redactsKeys).toBe(true);
     expect([all.length >= 3, text.includes("[redacted]"), text.includes("secret")]).toEqual([true, true, false]);
   });
 });

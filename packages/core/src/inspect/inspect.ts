@@ -60,6 +60,10 @@ class View implements Inspection {
     return this.#cache.name;
   }
 
+  get redactsKeys(): boolean {
+    return this.#parts.context.redactKey !== undefined;
+  }
+
   // ---- figures
 
   stats(): CacheStats {
@@ -173,6 +177,14 @@ class View implements Inspection {
       }),
     );
     return found.toSorted((one, other) => one.forMs - other.forMs);
+  }
+
+  async tagVersions(path: readonly string[], tags: readonly string[]): Promise<readonly (string | undefined)[]> {
+    const { backend, namespace, spaceBelow } = this.#parts;
+    if (backend?.tagVersions === undefined) return tags.map(() => undefined);
+    const prefix = path.reduce((space, name) => spaceBelow(space, name), namespace.keySpace).tagPrefixes.at(-1)!;
+    const found = await this.#place.bounded(backend.tagVersions.read(tags.map((tag) => prefix + tag)));
+    return found.map((each) => each && (each.hard === each.soft ? each.hard : `${each.hard} ${each.soft}`));
   }
 
   // ---- what is remembered

@@ -11,6 +11,8 @@ import type { CacheStats, FencedBy, LoadReason, NamespaceStats, TierState } from
 export interface Inspection {
   /** Name of the cache. */
   readonly name: string;
+  /** Whether keys, tags and messages are shown as `redactKeys` says. */
+  readonly redactsKeys: boolean;
   /** As `cache.stats()`. */
   stats(): CacheStats;
   /** The namespaces that are counted on their own, the root first: at most 1,001. Each includes those below it. */
@@ -47,6 +49,13 @@ export interface Inspection {
   failures(): readonly TierFailure[];
   /** Invalidations that this cache has made, or was notified of, the last one first. */
   invalidations(): readonly Invalidation[];
+  /**
+   * The versions that the backend has of these tags in one namespace: another one after each invalidation. `undefined`
+   * for a tag that was never used, and where the backend keeps none.
+   *
+   * @throws {BackendUnavailableError}
+   */
+  tagVersions(namespace: readonly string[], tags: readonly string[]): Promise<readonly (string | undefined)[]>;
   /**
    * How often each thing was invalidated in the last minute, the most frequent first: at most 100. Exact for `here`.
    * Of tags elsewhere a cache is notified once, until it uses them again: {@link ProcessRecord.lastMinute} has them.

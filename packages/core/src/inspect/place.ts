@@ -1,5 +1,5 @@
 import type { Internals } from "../cache/cache.ts";
-import { type Cache, ConfigurationError } from "../index.ts";
+import { BackendUnavailableError, type Cache, ConfigurationError, within } from "../index.ts";
 
 /** A cache that is looked into, and how its keys, instants and errors are shown. */
 export class Place {
@@ -30,6 +30,15 @@ export class Place {
   redacted(text: string): string {
     const { redactKey } = this.parts.context;
     return redactKey === undefined ? text : redactKey(text);
+  }
+
+  /** A call of the backend, within its time. */
+  bounded<T>(call: Promise<T>): Promise<T> {
+    const { backend, context } = this.parts;
+    const { label, deadlineMs = 1_000 } = backend!;
+    return within(context.clock, deadlineMs, call, () => {
+      throw new BackendUnavailableError(`${label}: no answer in time`, { tier: label });
+    });
   }
 
   /** An instant of the cache's clock, since 1970. */

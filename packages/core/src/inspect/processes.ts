@@ -1,5 +1,5 @@
 import type { CacheStats } from "../contracts/events.ts";
-import { type Backend, BackendUnavailableError, ConfigurationError, newId, within } from "../index.ts";
+import { type Backend, ConfigurationError, newId } from "../index.ts";
 import type { Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
 import type { Place } from "./place.ts";
 
@@ -24,7 +24,7 @@ export interface Records {
 
 /** @throws {ConfigurationError} where there is no room for records. */
 export function recordsOf(place: Place, caller: string): Records {
-  const { backend, namespace, context } = place.parts;
+  const { backend, namespace } = place.parts;
   const { backendPrefix } = namespace.keySpace;
   if (backend === undefined)
     throw new ConfigurationError(`${caller}: the cache has no backend, where processes would keep their records`);
@@ -34,15 +34,11 @@ export function recordsOf(place: Place, caller: string): Records {
     );
   // No namespace begins with it: segments are percent-encoded.
   const keys = Array.from({ length: PLACES }, (_, at) => `${backendPrefix.slice(0, -1)}~processes::${at}`);
-  const bounded = <T>(call: Promise<T>): Promise<T> =>
-    within(context.clock, backend.deadlineMs ?? 1_000, call, () => {
-      throw new BackendUnavailableError(`${backend.label}: no answer in time`, { tier: backend.label });
-    });
   return {
     keys,
-    read: async () => (await bounded(readAll(backend, keys))).map((data) => data && parsed(data)),
+    read: async () => (await place.bounded(readAll(backend, keys))).map((data) => data && parsed(data)),
     write: (at, record, lifeMs) =>
-      bounded(
+      place.bounded(
         backend.write(keys[at]!, {
           data: new TextEncoder().encode(JSON.stringify(record)),
           staleInMs: lifeMs,
@@ -51,7 +47,7 @@ export function recordsOf(place: Place, caller: string): Records {
           version: newId(),
         }),
       ),
-    remove: async (at) => void (await bounded(backend.remove(keys[at]!))),
+    remove: async (at) => void (await place.bounded(backend.remove(keys[at]!))),
   };
 }
 

@@ -32,21 +32,28 @@ export function bytes(value: Figure): string {
   return `${unit === 0 || size >= 100 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
 }
 
-/** @param value in milliseconds; what JSON cannot say is `null`: without an end, where `null` means that. */
+/** @param value in milliseconds, not negative: a clock that is ahead shows 0. */
 export function duration(value: Figure): string {
   if (value == null) return "–";
-  const ms = Math.abs(value);
-  const sign = value < 0 ? "−" : "";
-  if (ms < 10) return `${sign}${Math.round(10 * ms) / 10} ms`;
-  if (ms < 1_000) return `${sign}${Math.round(ms)} ms`;
+  const ms = Math.max(0, value);
+  if (ms < 10) return `${Math.round(10 * ms) / 10} ms`;
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1_000;
-  if (seconds < 10) return `${sign}${seconds.toFixed(1)} s`;
-  if (seconds < 120) return `${sign}${Math.round(seconds)} s`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
   const minutes = seconds / 60;
-  if (minutes < 120) return `${sign}${Math.round(minutes)} min`;
+  if (minutes < 120) return `${Math.round(minutes)} min`;
   const hours = minutes / 60;
-  return hours < 48 ? `${sign}${Math.round(hours)} h` : `${sign}${Math.round(hours / 24)} days`;
+  return hours < 48 ? `${Math.round(hours)} h` : `${Math.round(hours / 24)} days`;
 }
+
+/** Remaining freshness, in milliseconds. */
+export const freshness = (value: Figure): string =>
+  value != null && value <= 0 ? `stale for ${duration(-value)}` : duration(value);
+
+/** Remaining life, in milliseconds; `null` without an end. */
+export const ending = (value: Figure): string =>
+  value == null ? "no end" : value <= 0 ? `expired ${duration(-value)} ago` : duration(value);
 
 export const clock = (at: number): string => new Date(at).toLocaleTimeString("en-GB");
 

@@ -15,10 +15,7 @@ export async function entryAnswer(subject: Subject, { namespace: path, key }: Va
   const info = await namespace.inspect(key);
   const now = Date.now();
   return {
-    info:
-      info === undefined
-        ? null
-        : { ...info, tags: info.tags.map((tag) => ({ tag, invalidatedAt: invalidatedAt(subject, path, tag) })) },
+    info: info === undefined ? null : { ...info, tags: await tagsOf(subject, path, info.tags) },
     decisions: timeLineOf(decisionsOf(namespace, key), now),
     running: subject.loads().find((load) => load.key === key && isSame(load.namespace, path)) ?? null,
   };
@@ -52,9 +49,23 @@ function decisionsOf(namespace: Namespace, key: string): readonly Decision[] | u
   }
 }
 
+async function tagsOf(
+  subject: Subject,
+  path: readonly string[],
+  tags: readonly string[],
+): Promise<NonNullable<EntryAnswer["info"]>["tags"]> {
+  // A copy is shown during an outage, too.
+  const versions = await subject.inspection.tagVersions(path, tags).catch(() => []);
+  return tags.map((tag, i) => ({
+    tag,
+    version: versions[i] ?? null,
+    invalidatedAt: invalidatedAt(subject, path, tag),
+  }));
+}
+
 /** The last time a tag of this namespace, or of one above it, was invalidated, as far as it is remembered. */
-function invalidatedAt({ inspection }: Subject, path: readonly string[], tag: string): number | null {
-  const found = inspection
+function invalidatedAt(subject: Subject, path: readonly string[], tag: string): number | null {
+  const found = subject
     .invalidations()
     .find(({ namespace, tags }) => tags?.includes(tag) === true && namespace.every((name, i) => path[i] === name));
   return found?.at ?? null;

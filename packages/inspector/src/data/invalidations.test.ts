@@ -43,6 +43,16 @@ it("adds what all processes count", () => {
   ]);
 });
 
+it("the same again within a second is one line with its number", () => {
+  const invalidations = [tag(100), tag(120), key(130), tag(140), tag(1_200)];
+  const { recent } = invalidationsPage([{ cache: "shop", invalidations, counts: [] }], NOW);
+  expect(recent.map(({ at, scope, times }) => [NOW - at, scope, times])).toEqual([
+    [100, "tags", 3],
+    [130, "key", 1],
+    [1_200, "tags", 1],
+  ]);
+});
+
 it("lists tags between any number of keys", () => {
   const invalidations = [...Array.from({ length: 500 }, (_, i) => key(i, `k${i}`)), tag(600)];
   const { recent } = invalidationsPage([{ cache: "shop", invalidations, counts: [] }], NOW);

@@ -3,6 +3,8 @@ import type { Invalidation, InvalidationCount, ProcessRecord } from "@hotset/cor
 /** One invalidation, as the page lists it. */
 export interface SeenInvalidation extends Invalidation {
   readonly cache: string;
+  /** How often, within the second. */
+  readonly times: number;
 }
 
 /** How often one process invalidated the same thing in the last minute. */
@@ -51,16 +53,28 @@ interface OfCache {
 
 export function invalidationsPage(caches: readonly OfCache[], now: number): InvalidationsPage {
   const all = caches
-    .flatMap(({ cache, invalidations }) => invalidations.map((each): SeenInvalidation => ({ ...each, cache })))
+    .flatMap(({ cache, invalidations }) => invalidations.map((each) => ({ ...each, cache })))
     .toSorted((one, other) => other.at - one.at);
-  const keys = all.filter(({ scope }) => scope === "key").slice(0, LISTED);
-  const others = all.filter(({ scope }) => scope !== "key").slice(0, LISTED);
+  const keys = linesOf(all.filter(({ scope }) => scope === "key"));
+  const others = linesOf(all.filter(({ scope }) => scope !== "key"));
   return {
     recent: [...keys, ...others].toSorted((one, other) => other.at - one.at),
     bursts: burstsOf(caches)
       .filter(({ lastAt }) => lastAt > now - MINUTE_MS)
       .slice(0, MOST_BURSTS),
   };
+}
+
+/** The first ones, equal ones of one second together. */
+function linesOf(list: readonly Omit<SeenInvalidation, "times">[]): readonly SeenInvalidation[] {
+  const lines = new Map<string, SeenInvalidation>();
+  for (const each of list) {
+    const id = JSON.stringify({ ...each, at: Math.floor(each.at / 1_000) });
+    const line = lines.get(id);
+    if (line === undefined && lines.size >= LISTED) break;
+    lines.set(id, line === undefined ? { ...each, times: 1 } : { ...line, times: line.times + 1 });
+  }
+  return [...lines.values()];
 }
 
 type Record = Pick<ProcessRecord, "name" | "isOwn" | "at" | "lastMinute">;

@@ -42,6 +42,7 @@ it("finds queues, locks, limits and caches of a tenant by their keys", async () 
         "hotset:shop::user:1",
         "hotset:shop:eu::user:2",
         "hotset:{~shop}::tag",
+        "hotset:shop~processes::0",
         "hotset~lease:{hotset:shop::user:1}",
         "other:key",
       ],
@@ -69,9 +70,10 @@ it("finds queues, locks, limits and caches of a tenant by their keys", async () 
     "other other 1",
     "queue a{b% 1",
     "queue mails 2",
+    "records of processes hotset:shop 1",
     "tag versions of a cache hotset:shop 1",
   ]);
-  expect({ keys: seen.keys, isComplete: seen.isComplete }).toEqual({ keys: 15, isComplete: true });
+  expect({ keys: seen.keys, isComplete: seen.isComplete }).toEqual({ keys: 16, isComplete: true });
 });
 
 it("looks at 20,000 keys a step, and estimates sizes by a sample", async () => {

@@ -4,8 +4,9 @@ import type { KeyGroup, LimitRow } from "./pages.ts";
 /** Keys that one step looks at, on each primary. */
 const STEP_KEYS = 20_000;
 const PAGE = 1_000;
-/** Keys of each page whose size is asked for. */
+/** Keys of each page and group whose size is asked for. */
 const SIZED = 10;
+const MOST_SIZED = 200;
 const DEADLINE_MS = 1_000;
 
 type LockKind = "lock" | "permits" | "writer" | "readers";
@@ -62,13 +63,13 @@ export class KeyWalk {
         const asked = ["SCAN", cursor, "MATCH", match, "COUNT", String(PAGE)];
         const reply = await primary.call(asked, { isReadOnly: true, deadlineMs: DEADLINE_MS });
         const [next, names] = reply as readonly [Buffer, readonly Buffer[]];
-        const sampled = names.slice(0, SIZED);
+        const sampled = this.#sampleOf(names);
         const sizes = await primary.burst(
           sampled.map((name) => ["MEMORY", "USAGE", name]),
           { deadlineMs: DEADLINE_MS },
         );
-        for (const [i, name] of names.entries())
-          this.#see(String(name), i < sampled.length ? Number(sizes[i]) : Number.NaN);
+        const sizeOf = new Map(sampled.map((name, i) => [name, Number(sizes[i])]));
+        for (const name of names) this.#see(String(name), sizeOf.get(name) ?? Number.NaN);
         cursor = String(next) === "0" ? "end" : String(next);
         this.#cursors.set(primary.address, cursor);
         if (cursor === "end") return true;
@@ -104,13 +105,29 @@ export class KeyWalk {
     };
   }
 
+  /** The first ones of each group: a small group has a size, too. */
+  #sampleOf(names: readonly Buffer[]): readonly Buffer[] {
+    const taken = new Map<string, number>();
+    const sampled = names.filter((name) => {
+      const { id } = this.#kindOf(String(name));
+      taken.set(id, (taken.get(id) ?? 0) + 1);
+      return taken.get(id)! <= SIZED;
+    });
+    return sampled.slice(0, MOST_SIZED);
+  }
+
+  #kindOf(name: string): { readonly key: string; readonly kind: string; readonly owner: string; readonly id: string } {
+    const { space } = this.#module;
+    const key = space.outside(name);
+    const [kind, owner] = kindOf(key, name, space.prefix);
+    return { key, kind, owner, id: JSON.stringify([kind, owner]) };
+  }
+
   #see(name: string, size: number): void {
     const { space } = this.#module;
     const pass = this.#pass;
-    const key = space.outside(name);
-    const [kind, owner] = kindOf(key, name, space.prefix);
+    const { key, kind, owner, id } = this.#kindOf(name);
     pass.keys += 1;
-    const id = JSON.stringify([kind, owner]);
     const group = pass.groups.get(id) ?? { keys: 0, sized: 0, bytes: 0 };
     if (pass.groups.size < MOST_GROUPS || pass.groups.has(id)) pass.groups.set(id, group);
     group.keys += 1;
@@ -134,11 +151,14 @@ export class KeyWalk {
   }
 }
 
+/** Kinds of {@link kindOf} that belong to caches. */
+export const CACHE_KINDS: readonly string[] = ["entries of a cache", "tag versions of a cache", "leases of a cache"];
+
 const MOST_GROUPS = 1_000;
 const MOST_NAMES = 10_000;
 
 /** docs/reference/toolkit-keys.md and docs/reference/redis-layout.md, "Keys". */
-function kindOf(key: string, whole: string, prefix: string): readonly [kind: string, owner: string] {
+export function kindOf(key: string, whole: string, prefix: string): readonly [kind: string, owner: string] {
   const queue = /^queue:\{([^}]*)\}:/.exec(key)?.[1];
   if (queue !== undefined) return ["queue", nameIn(queue, prefix)];
   if (/^lock:.*\{/.test(key)) return ["lock", ""];
@@ -149,6 +169,8 @@ function kindOf(key: string, whole: string, prefix: string): readonly [kind: str
   if (beside !== null) return ["leases of a cache", `${beside[1]}:${beside[2] ?? beside[4]}`];
   const version = /^([^:~]*):\{~([^}]*)\}(?::[^:]+)*::/.exec(whole);
   if (version !== null) return ["tag versions of a cache", `${version[1]}:${version[2]}`];
+  const record = /^([^:~]+):([^:{}]+)~processes::/.exec(whole);
+  if (record !== null) return ["records of processes", `${record[1]}:${record[2]}`];
   const entry = /^([^:~]+)(?::([^:{}]+)(?::[^:]+)*)?::./.exec(whole);
   if (entry !== null) return ["entries of a cache", `${entry[1]}:${entry[2] ?? ""}`];
   return ["other", key.includes(":") ? key.slice(0, key.indexOf(":")) : ""];

@@ -90,8 +90,7 @@ export class LiveParts {
       case "locks":
         return { locks: { ...this.#listed(this.#toolkit!.locks), counts: this.#toolkit!.counts } };
       case "limits": {
-        const { value, silence } = this.#toolkit!.walk.current();
-        return { limits: { rows: value?.limits, silence, counts: this.#toolkit!.counts } };
+        return { limits: { ...this.#toolkit!.limits(), counts: this.#toolkit!.counts } };
       }
     }
   }
@@ -103,10 +102,11 @@ export class LiveParts {
   }
 
   #redis(): RedisPage {
-    const { walk, server } = this.#toolkit!;
+    const { walk, server, largest } = this.#toolkit!;
     const [{ value: seen, silence }, asked] = [walk.current(), server.current()];
     return {
       server: asked.value,
+      largest: largest.current().value,
       groups: seen?.groups ?? [],
       keys: seen?.keys ?? 0,
       isComplete: seen?.isComplete ?? false,

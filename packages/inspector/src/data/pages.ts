@@ -8,7 +8,7 @@ import type {
 } from "@hotset/core/inspect";
 import type { HttpCacheStats } from "@hotset/http";
 import type { ModuleCounts } from "@hotset/redis-toolkit";
-import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
+import type { Check, RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
 import type { JobSnapshot, JobState } from "@hotset/redis-toolkit/queue";
 import type { Sample } from "./history.ts";
 import type { InvalidationsPage } from "./invalidations.ts";
@@ -148,12 +148,25 @@ export interface KeyGroup {
   readonly bytes: Figure;
 }
 
+/** A key of Redis. */
+export interface LargeKey {
+  readonly kind: string;
+  readonly owner: string;
+  /** Absent where a cache redacts its keys. */
+  readonly key: string | undefined;
+  readonly type: string;
+  readonly bytes: number;
+}
+
 export interface RedisPage {
   readonly server:
     | (Partial<Omit<RedisStats, "servers">> & {
         readonly servers: readonly (Partial<ServerInfo> & { readonly address: string; readonly error?: string })[];
+        readonly checks: readonly (Check & { readonly name: string })[];
       })
     | undefined;
+  /** The largest first; `undefined` until they are known. */
+  readonly largest: readonly LargeKey[] | undefined;
   readonly groups: readonly KeyGroup[];
   readonly keys: number;
   readonly isComplete: boolean;
@@ -186,6 +199,12 @@ export interface LimitRow {
   readonly callers: number;
   /** Callers that `blockFor` refuses. */
   readonly blocked: number;
+}
+
+/** A limit, with the decisions of this process since its start; `null` where it made none. */
+export interface CountedLimit extends LimitRow {
+  readonly allowed: Figure;
+  readonly refused: Figure;
 }
 
 /** A list with what the modules of this process counted since its start. */
@@ -222,7 +241,7 @@ export interface Live {
   readonly redis?: RedisPage;
   readonly queues?: Listed<QueueRow>;
   readonly locks?: Counted<HeldLock>;
-  readonly limits?: Counted<LimitRow>;
+  readonly limits?: Counted<CountedLimit>;
   /** A sentence, where the state could not be read. */
   readonly error?: string;
 }
@@ -262,7 +281,12 @@ export interface EntryAnswer {
     readonly ageMs: Figure;
     readonly freshForMs: Figure;
     readonly expiresInMs: Figure;
-    readonly tags: readonly { readonly tag: string; readonly invalidatedAt: Figure }[];
+    readonly tags: readonly {
+      readonly tag: string;
+      /** In this namespace; `null` where it was never invalidated there, or is not known. */
+      readonly version: string | null;
+      readonly invalidatedAt: Figure;
+    }[];
     readonly etag?: string;
     readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
   } | null;

@@ -1,14 +1,15 @@
 import type { ModuleCounts, RedisView } from "@hotset/redis-toolkit";
-import type { RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
-import type { Module } from "@hotset/redis-toolkit/module";
+import type { Readiness, RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
+import type { LimitCounts, Module } from "@hotset/redis-toolkit/module";
 import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
-import { KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
-import type { HeldLock, JobRow, QueueRow, RedisPage } from "./pages.ts";
+import { CACHE_KINDS, kindOf, KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
+import type { CountedLimit, HeldLock, JobRow, LargeKey, Listed, QueueRow, RedisPage } from "./pages.ts";
 import { Polled } from "./polled.ts";
 
 const WALK_MS = 10_000;
 const POLL_MS = 1_000;
 const SERVER_MS = 2_000;
+const LARGEST_MS = 60_000;
 const MOST_QUEUES = 100;
 const MOST_LOCKS = 200;
 
@@ -22,21 +23,40 @@ interface Parts {
 /** Queues, locks and limits of one view, and its server. Asked only while pages show them. */
 export class Toolkit {
   readonly #view: RedisView;
+  readonly #redactsKeys: boolean;
   #parts: Promise<Parts> | undefined;
   #counts: ModuleCounts | undefined;
+  #limits: ReadonlyMap<string, LimitCounts> | undefined;
   #keyWalk: KeyWalk | undefined;
   readonly walk: Polled<Seen> = new Polled(WALK_MS, async () => (await this.#walk()).step());
   readonly queues: Polled<readonly QueueRow[]> = new Polled(POLL_MS, () => this.#queues());
   readonly locks: Polled<readonly HeldLock[]> = new Polled(POLL_MS, () => this.#locks());
+  readonly largest: Polled<readonly LargeKey[]> = new Polled(LARGEST_MS, () => this.#largest());
   readonly server: Polled<RedisPage["server"]> = new Polled(SERVER_MS, () => this.#server());
 
-  constructor(view: RedisView) {
+  /** @param redactsKeys whether keys of caches are shown to nobody. */
+  constructor(view: RedisView, redactsKeys: boolean) {
     this.#view = view;
+    this.#redactsKeys = redactsKeys;
   }
 
   /** Of the modules in this process; absent until they are loaded. */
   get counts(): ModuleCounts | undefined {
     return this.#counts;
+  }
+
+  /** Known ones of the walk, and those that this process uses. */
+  limits(): Listed<CountedLimit> {
+    const { value, silence } = this.walk.current();
+    const made = this.#limits ?? new Map<string, LimitCounts>();
+    const names = new Set([...made.keys(), ...(value?.limits ?? []).map(({ name }) => name)]);
+    const rows = Array.from(names, (name): CountedLimit => {
+      const { callers, blocked } = value?.limits.find((each) => each.name === name) ?? { callers: 0, blocked: 0 };
+      const { allowed = null, refused = null } = made.get(name) ?? {};
+      return { name, callers, blocked, allowed, refused };
+    });
+    rows.sort((one, other) => (other.refused ?? 0) - (one.refused ?? 0) || other.callers - one.callers);
+    return { rows: value === undefined && rows.length === 0 ? undefined : rows, silence };
   }
 
   async jobs(
@@ -82,6 +102,7 @@ export class Toolkit {
     ]);
     const module = moduleOf(this.#view);
     this.#counts = module.counts;
+    this.#limits = module.limits;
     return { module, queue, health };
   }
 
@@ -139,12 +160,25 @@ export class Toolkit {
     };
   }
 
+  async #largest(): Promise<readonly LargeKey[]> {
+    const { health, module } = await this.#loaded();
+    const found = await health(this.#view).bigKeys({ top: 10 });
+    return found.map(({ key, type, bytes }) => {
+      const [kind, owner] = kindOf(key, module.space.prefix + key, module.space.prefix);
+      return { kind, owner, key: this.#redactsKeys && CACHE_KINDS.includes(kind) ? undefined : key, type, bytes };
+    });
+  }
+
   async #server(): Promise<RedisPage["server"]> {
     const { health } = await this.#loaded();
-    const stats: RedisStats = await health(this.#view).stats();
-    const { servers, ...sums } = stats;
+    const { stats, readiness } = health(this.#view);
+    const [{ servers, ...sums }, { checks }]: readonly [RedisStats, Readiness] = await Promise.all([
+      stats(),
+      readiness(),
+    ]);
     return {
       ...sums,
+      checks: Object.entries(checks).map(([name, check]) => ({ name, ...check })),
       servers: [...servers].map(([address, info]) => ({
         address,
         ...(info as Partial<ServerInfo> & { error?: string }),

@@ -91,10 +91,10 @@ export const handlers = {
   async fill(count: number): Promise<void> {
     for (let i = 0; i < count; i += 1) await parts.catalogue.set(`item:${String(i).padStart(6, "0")}`, { i });
   },
-  /** Calls for ever new keys. */
-  traffic(): void {
+  /** Calls for so many keys in turn, by default for ever new ones. */
+  traffic(keys = Infinity): void {
     let n = 0;
-    loops.push(setInterval(() => void handlers.load(`traffic:${(n += 1)}`, n).catch(() => {}), 50));
+    loops.push(setInterval(() => void handlers.load(`traffic:${(n += 1) % keys}`, n).catch(() => {}), 50));
   },
   /** Calls that arrive together for one key, whose load takes `ms`. */
   stampede(key: string, callers: number, ms: number): void {

@@ -1,6 +1,6 @@
 import { CacheError, type CacheLogger, type Clock } from "@hotset/core";
 import type { StopStage } from "../module/contract.ts";
-import { noCounts, type ModuleCounts } from "../module/counts.ts";
+import { noCounts, type LimitCounts, type ModuleCounts } from "../module/counts.ts";
 
 const REPORT_EVERY_MS = 1_000;
 
@@ -11,6 +11,7 @@ const STAGES: readonly StopStage[] = ["workers", "listeners", "waits"];
 export class SharedModule {
   readonly clock: Clock;
   readonly counts: { -readonly [name in keyof ModuleCounts]: number } = noCounts();
+  readonly limits: Map<string, LimitCounts> = new Map();
   readonly #logger: CacheLogger | undefined;
   readonly #stops: Readonly<Record<StopStage, Set<() => Promise<unknown>>>> = {
     workers: new Set(),

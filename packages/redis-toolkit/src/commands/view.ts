@@ -226,6 +226,7 @@ export class RedisView implements ModuleHost {
     return {
       clock: modules.clock,
       counts: modules.counts,
+      limits: modules.limits,
       random: Math.random,
       get connection() {
         runner.check("open", []);

@@ -1,6 +1,7 @@
 import { TestClock } from "@hotset/testing";
 import { createRedis } from "@hotset/redis-toolkit";
 import { expect, it } from "vitest";
+import { moduleOf } from "../module/module.ts";
 import { concurrency, fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";
 
 // Redis is disabled: only what one process decides by itself.
@@ -84,4 +85,17 @@ it("A69: header fields of draft 8, of draft 6, and none", async () => {
   };
   expect(await of({ headers: "draft-6" })).toEqual([fields, { ...fields, "Retry-After": "2" }]);
   expect(await of({ headers: "none" })).toEqual([{}, {}]);
+});
+
+it("decisions are counted by limit, those of one name together", async () => {
+  const own = createRedis({ env: false, enabled: false, clock });
+  const limit = (name: string) => rateLimit(own.tenant("a:"), { name, rules: [fixedWindow({ limit: 1 })] });
+  for (const name of ["login", "login", "search"]) {
+    const one = limit(name);
+    for (let i = 0; i < 3; i += 1) await one.consume("u");
+  }
+  expect(Object.fromEntries(moduleOf(own).limits)).toEqual({
+    login: { allowed: 2, refused: 4 },
+    search: { allowed: 1, refused: 2 },
+  });
 });

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import { checkView, durationMs, idText, keyBy, moduleOf, wholeNumber, type Id, type Module } from "../module/module.ts";
+import type { LimitCounts } from "../module/counts.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
@@ -71,6 +72,8 @@ const modules = new WeakMap<RateLimit, Module>();
 class RedisRateLimit implements RateLimit {
   readonly #redis: RedisView;
   readonly #module: Module;
+  /** Of all limits of this name. */
+  readonly #counts: LimitCounts;
   readonly #settings: RateLimitSettings;
   readonly #script: LimitScript;
   readonly #refusals: Refusals;
@@ -85,6 +88,9 @@ class RedisRateLimit implements RateLimit {
     this.#module = moduleOf(redis);
     modules.set(this, this.#module);
     this.#settings = settings;
+    const { limits } = this.#module;
+    this.#counts = limits.get(name) ?? { allowed: 0, refused: 0 };
+    if (limits.size < MOST_NAMES) limits.set(name, this.#counts);
     this.#script = new LimitScript(rules, settings);
     this.#hasSlots = rules.some(({ kind }) => kind === "concurrency");
     this.#least = Math.min(...rules.map(({ capacity }) => capacity));
@@ -103,8 +109,8 @@ class RedisRateLimit implements RateLimit {
 
   #counted(result: RateLimitResult): RateLimitResult {
     const { counts } = this.#module;
-    if (result.allowed) counts.limitsAllowed += 1;
-    else counts.limitsRefused += 1;
+    counts[result.allowed ? "limitsAllowed" : "limitsRefused"] += 1;
+    this.#counts[result.allowed ? "allowed" : "refused"] += 1;
     if (result.degraded) counts.limitsDegraded += 1;
     return result;
   }
@@ -265,6 +271,8 @@ class RedisRateLimit implements RateLimit {
 }
 
 const KEY = "the key of a limit";
+/** Limits that are counted apart. */
+const MOST_NAMES = 1_000;
 const MOST_COST = 1_000_000_000;
 
 /** For a caller that is refused because Redis is down: by then it is asked again. */

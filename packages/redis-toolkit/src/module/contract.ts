@@ -1,6 +1,6 @@
 import type { Clock } from "@hotset/core";
 import type { Caller, RedisConnection } from "@hotset/redis/connection";
-import type { ModuleCounts } from "./counts.ts";
+import type { LimitCounts, ModuleCounts } from "./counts.ts";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 
 /**
@@ -70,6 +70,8 @@ export interface Module {
   readonly connection: RedisConnection;
   /** Add to these what happens: `redis.stats().modules`, of all views. */
   readonly counts: { -readonly [name in keyof ModuleCounts]: number };
+  /** By the name of the limit: as `limitsAllowed` and `limitsRefused`, for people. */
+  readonly limits: Map<string, LimitCounts>;
   /** The keys and channels of the view. */
   readonly space: KeySpace;
   /**

@@ -26,6 +26,12 @@ export interface ModuleCounts {
   readonly subscriptionGaps: number;
 }
 
+/** Decisions of the limits of one name. */
+export interface LimitCounts {
+  allowed: number;
+  refused: number;
+}
+
 /** All of them at 0. */
 export const noCounts = (): { -readonly [name in keyof ModuleCounts]: number } => ({
   locksAcquired: 0,

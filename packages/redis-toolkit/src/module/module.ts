@@ -2,6 +2,7 @@ import { checkView } from "./arguments.ts";
 import { hostModules, moduleIn, type Module, type ModuleHost } from "./contract.ts";
 
 export { hostModules };
+export type { LimitCounts } from "./counts.ts";
 export type { Module, ModuleHost };
 export type { Draft, Invocation, ScriptDraft, StopStage } from "./contract.ts";
 export type { KeySpace } from "../keys/key-space.ts";

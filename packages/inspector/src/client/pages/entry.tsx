@@ -2,7 +2,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { EntryAnswer, ValueAnswer } from "../../data/pages.ts";
 import { ask, useAsk } from "../ask.ts";
-import { ago, bytes, clock, count, duration } from "../format.ts";
+import { ago, bytes, clock, count, duration, ending } from "../format.ts";
 import { useNow } from "../live.ts";
 import { ConfirmButton, Empty, ErrorText, Figure, KeyName, Panel, State, Table } from "../parts/basics.tsx";
 import type { KeyPlace } from "../places.ts";
@@ -67,7 +67,7 @@ function Facts({ answer }: { readonly answer: EntryAnswer }): JSX.Element {
           ) : (
             <Figure name="Fresh for" value={duration(info.freshForMs)} />
           )}
-          <Figure name="Ends in" value={info.expiresInMs === null ? "no end" : duration(info.expiresInMs)} />
+          <Figure name="Ends in" value={ending(info.expiresInMs)} />
           {info.encoding !== undefined && (
             <Figure
               name="Stored"
@@ -167,6 +167,7 @@ function Tags(props: {
       cell: ({ invalidatedAt }: Tag) =>
         invalidatedAt === null ? "not since the inspector began" : ago(invalidatedAt, now),
     },
+    { name: "Version", cell: ({ version }: Tag) => <span class="key">{version ?? "–"}</span> },
   ];
   const action = {
     name: "Change",

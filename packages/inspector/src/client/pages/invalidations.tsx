@@ -70,6 +70,11 @@ export function Invalidations({ live, go }: PageProps): JSX.Element {
           columns={[
             { name: "Time", cell: ({ at }: SeenInvalidation) => clock(at) },
             {
+              name: "Times",
+              isFigure: true,
+              cell: ({ times }) => <span class={times > 1 ? undefined : "minor"}>{count(times)}</span>,
+            },
+            {
               name: "What",
               isMain: true,
               cell: (each) =>

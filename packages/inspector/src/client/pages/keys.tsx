@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { CacheStatus, KeyOrder, KeyRow, KeysAnswer, KeysPage } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { ask, useAsk } from "../ask.ts";
-import { bytes, count, duration, percent, place, plural } from "../format.ts";
+import { bytes, count, duration, ending, freshness, percent, place, plural } from "../format.ts";
 import { Choice, Empty, ErrorText, KeyName, Panel, SearchField, State, Table } from "../parts/basics.tsx";
 import { VirtualList } from "../parts/virtual-list.tsx";
 import type { KeyPlace } from "../places.ts";
@@ -135,6 +135,12 @@ function List(props: {
   );
 }
 
+const KEY = { name: "Key" };
+const FRESH = { name: "Fresh for", isFigure: true };
+const SIZE = { name: "Size", isFigure: true };
+const MEMORY_COLUMNS = [KEY, { name: "State" }, FRESH, { name: "Hits", isFigure: true }, SIZE, { name: "Tags" }];
+const BACKEND_COLUMNS = [KEY, FRESH, { name: "Ends in", isFigure: true }, SIZE];
+
 interface KeysQuestion {
   readonly cache: string;
   readonly source: Source;
@@ -198,16 +204,14 @@ function Found(props: { readonly question: KeysQuestion; readonly onOpen: (at: K
           <VirtualList<KeyRow>
             id={answer.list}
             label="Keys"
-            columns={
-              isMemory ? ["Key", "State", "Fresh for", "Hits", "Size", "Tags"] : ["Key", "Fresh for", "Ends in", "Size"]
-            }
+            columns={isMemory ? MEMORY_COLUMNS : BACKEND_COLUMNS}
             total={answer.total}
             first={answer.rows}
             load={async (offset, limit) => (await ask<KeysAnswer>("rows", { list: answer.list, offset, limit })).rows}
             row={(row) => {
               const open = (): void => onOpen({ cache: question.cache, namespace: row.namespace, key: row.key });
               const name = <KeyName namespace={row.namespace} name={row.key} onOpen={open} />;
-              const fresh = duration(row.freshForMs);
+              const fresh = freshness(row.freshForMs);
               const size = bytes(row.bytes);
               return isMemory
                 ? [
@@ -218,7 +222,7 @@ function Found(props: { readonly question: KeysQuestion; readonly onOpen: (at: K
                     size,
                     (row.tags ?? []).join(", "),
                   ]
-                : [name, fresh, row.expiresInMs == null ? "no end" : duration(row.expiresInMs), size];
+                : [name, fresh, ending(row.expiresInMs), size];
             }}
           />
           {isMemory && (

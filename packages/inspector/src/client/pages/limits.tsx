@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { LimitRow } from "../../data/pages.ts";
+import type { CountedLimit } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { count, plural } from "../format.ts";
 import { Empty, Figure, Panel, Quiet, Table } from "../parts/basics.tsx";
@@ -33,7 +33,13 @@ export function Limits({ live }: PageProps): JSX.Element {
             rows={rows}
             id={({ name }) => name}
             columns={[
-              { name: "Limit", isMain: true, cell: ({ name }: LimitRow) => <span class="key">{name}</span> },
+              { name: "Limit", isMain: true, cell: ({ name }: CountedLimit) => <span class="key">{name}</span> },
+              {
+                name: "Refused here",
+                isFigure: true,
+                cell: ({ refused }) => <span class={(refused ?? 0) > 0 ? "loud" : undefined}>{count(refused)}</span>,
+              },
+              { name: "Allowed here", isFigure: true, cell: ({ allowed }) => count(allowed) },
               { name: "Callers counted", isFigure: true, cell: ({ callers }) => count(callers) },
               {
                 name: "Blocked",

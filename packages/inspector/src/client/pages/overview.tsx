@@ -62,7 +62,9 @@ function One(props: {
           {...(cache.pending > 0 && { tone: "warning" as const })}
         />
       </dl>
-      {samples.length < 2 ? (
+      {calls === 0 ? (
+        <p class="fine">No call yet: the plots begin with the first one.</p>
+      ) : samples.length < 2 ? (
         <p class="fine">The plots begin four seconds after the inspector.</p>
       ) : (
         <div class="charts">
@@ -117,9 +119,13 @@ function Tiers({ cache, canWrite }: { readonly cache: CacheOverview; readonly ca
         </>
       ),
     },
+    {
+      name: "Errors",
+      cell: ({ errors }: TierOverview) => <span class={errors > 0 ? "loud" : undefined}>{count(errors)}</span>,
+      isFigure: true,
+    },
     { name: "Hits", cell: ({ hits }: TierOverview) => count(hits), isFigure: true },
     { name: "Misses", cell: ({ misses }: TierOverview) => count(misses), isFigure: true },
-    { name: "Errors", cell: ({ errors }: TierOverview) => count(errors), isFigure: true },
     { name: "Entries", cell: ({ entries }: TierOverview) => count(entries), isFigure: true },
     { name: "Size", cell: ({ bytes: size }: TierOverview) => bytes(size), isFigure: true },
     { name: "Read, 95 %", cell: ({ readP95Ms }: TierOverview) => duration(readP95Ms), isFigure: true },

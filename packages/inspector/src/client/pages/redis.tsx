@@ -1,9 +1,10 @@
 import type { JSX } from "preact";
-import type { KeyGroup, RedisPage } from "../../data/pages.ts";
+import type { KeyGroup, LargeKey, RedisPage } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { bytes, count, percent, plural, rate } from "../format.ts";
 import { Empty, Figure, Panel, Quiet, State, Table } from "../parts/basics.tsx";
 
+type One = NonNullable<RedisPage["server"]>["checks"][number];
 type Server = NonNullable<RedisPage["server"]>["servers"][number];
 
 export function RedisServer({ live }: PageProps): JSX.Element {
@@ -11,21 +12,23 @@ export function RedisServer({ live }: PageProps): JSX.Element {
   if (redis === undefined) return <Empty title="Waiting for the first update" />;
   const { server, groups, keys, isComplete, silence } = redis;
   const isOld = silence !== null;
+  const others = groups.filter(({ kind }) => !OF_CACHES.includes(kind));
   return (
     <>
       <Quiet of="Redis" silence={silence} />
       {server !== undefined && <Figures server={server} isOld={isOld} />}
+      <Caches groups={groups} isOld={isOld} />
       <Panel
-        title="Memory by what it is for"
-        note={`${plural(keys, "key")}${isComplete ? "" : " until now"}; sizes from a sample`}
+        title="Memory of other keys"
+        note={`${plural(keys, "key")} in all${isComplete ? "" : ", until now"}; sizes from a sample`}
         isOld={isOld}
       >
-        {groups.length === 0 ? (
-          <Empty title={isComplete ? "There are no keys" : "Looking at the keys"} />
+        {others.length === 0 ? (
+          <Empty title={isComplete ? "There are no other keys" : "Looking at the keys"} />
         ) : (
           <Table
             label="Keys by what they are for"
-            rows={groups.slice(0, 50)}
+            rows={others.slice(0, 50)}
             id={({ kind, owner }) => `${kind} ${owner}`}
             columns={[
               { name: "What", cell: ({ kind }: KeyGroup) => kind },
@@ -36,6 +39,7 @@ export function RedisServer({ live }: PageProps): JSX.Element {
           />
         )}
       </Panel>
+      <Largest rows={redis.largest} isOld={isOld} />
       {server !== undefined && (
         <Panel title="Primaries" isOld={isOld}>
           <Table
@@ -53,13 +57,128 @@ export function RedisServer({ live }: PageProps): JSX.Element {
               { name: "Blocked clients", isFigure: true, cell: ({ blockedClients }) => count(blockedClients) },
             ]}
           />
+          <h3>Checks</h3>
+          <Table
+            label="Checks of the primaries"
+            rows={server.checks}
+            id={({ name }) => name}
+            columns={[
+              { name: "Check", cell: ({ name }: One) => CHECKS[name] ?? name },
+              {
+                name: "Result",
+                cell: ({ isPassed }) => (
+                  <State tone={isPassed ? "good" : "bad"}>{isOld ? "not known" : isPassed ? "passed" : "failed"}</State>
+                ),
+              },
+              {
+                name: "Found",
+                isMain: true,
+                cell: ({ name, found }) => (name === "loading" && found === "no" ? "it is loaded" : found),
+              },
+            ]}
+          />
           <p class="fine after">
-            For findings about rights, persistence and keys without an end: npx hotset doctor, with the URL of this
+            More about rights, persistence, eviction and keys without an end: npx hotset doctor, with the URL of this
             server.
           </p>
         </Panel>
       )}
     </>
+  );
+}
+
+const CHECKS: Readonly<Record<string, string>> = {
+  ping: "Answers",
+  role: "Takes writes",
+  loading: "Has its data",
+  memory: "Has memory",
+};
+
+interface CacheMemory {
+  readonly name: string;
+  /** By kind: entries, versions, leases. */
+  readonly of: Readonly<Record<string, KeyGroup>>;
+  readonly bytes: number;
+}
+
+const ENTRIES = "entries of a cache";
+const VERSIONS = "tag versions of a cache";
+const LEASES = "leases of a cache";
+const RECORDS = "records of processes";
+const OF_CACHES: readonly string[] = [ENTRIES, VERSIONS, LEASES, RECORDS];
+
+function cachesOf(groups: readonly KeyGroup[]): readonly CacheMemory[] {
+  const ofCaches = groups.filter(({ kind }) => OF_CACHES.includes(kind));
+  return [...new Set(ofCaches.map(({ owner }) => owner))]
+    .map((name) => {
+      const own = ofCaches.filter(({ owner }) => owner === name);
+      const of = Object.fromEntries(own.map((group) => [group.kind, group]));
+      return { name, of, bytes: own.reduce((sum, { bytes: size }) => sum + (size ?? 0), 0) };
+    })
+    .toSorted((one, other) => other.bytes - one.bytes);
+}
+
+function Caches({
+  groups,
+  isOld,
+}: {
+  readonly groups: readonly KeyGroup[];
+  readonly isOld: boolean;
+}): JSX.Element | null {
+  const caches = cachesOf(groups);
+  if (caches.length === 0) return null;
+  const keysOf =
+    (kind: string) =>
+    ({ of }: CacheMemory) =>
+      count(of[kind]?.keys ?? 0);
+  const sizeOf =
+    (kind: string) =>
+    ({ of }: CacheMemory) =>
+      bytes(of[kind] === undefined ? 0 : of[kind].bytes);
+  return (
+    <Panel title="Memory by cache" note="sizes from a sample" isOld={isOld}>
+      <Table
+        label="Memory by cache"
+        rows={caches}
+        id={({ name }) => name}
+        columns={[
+          { name: "Cache", isMain: true, cell: ({ name }: CacheMemory) => <span class="key">{name}</span> },
+          { name: "Size, about", isFigure: true, cell: (cache) => bytes(cache.bytes) },
+          { name: "Entries", isFigure: true, cell: keysOf(ENTRIES) },
+          { name: "Size of entries", isFigure: true, cell: sizeOf(ENTRIES) },
+          { name: "Tag versions", isFigure: true, cell: keysOf(VERSIONS) },
+          { name: "Size of versions", isFigure: true, cell: sizeOf(VERSIONS) },
+          { name: "Leases", isFigure: true, cell: keysOf(LEASES) },
+        ]}
+      />
+    </Panel>
+  );
+}
+
+function Largest(props: {
+  readonly rows: readonly LargeKey[] | undefined;
+  readonly isOld: boolean;
+}): JSX.Element | null {
+  const { rows, isOld } = props;
+  if (rows === undefined || rows.length === 0) return null;
+  return (
+    <Panel title="Largest keys" note="of a sample of 10,000, each minute" isOld={isOld}>
+      <Table
+        label="Largest keys"
+        rows={rows}
+        id={({ key = "" }, at) => `${key} ${at}`}
+        columns={[
+          { name: "Size", isFigure: true, cell: (each: LargeKey) => bytes(each.bytes) },
+          {
+            name: "Key",
+            isMain: true,
+            cell: ({ key, owner }) => <span class="key">{key ?? `[redacted], of ${owner}`}</span>,
+          },
+          { name: "What", cell: ({ kind }) => kind },
+          { name: "Type", cell: ({ type }) => type },
+        ]}
+      />
+    </Panel>
   );
 }
 
@@ -74,7 +193,7 @@ function Figures(props: { readonly server: NonNullable<RedisPage["server"]>; rea
           about={server.maxMemory === 0 ? "no limit" : `of ${bytes(server.maxMemory)}`}
         />
         <Figure name="Keys" value={count(server.keys)} />
-        <Figure name="Commands per second" value={rate(server.commandsPerSecond)} />
+        <Figure name="Commands/s" value={rate(server.commandsPerSecond)} />
         <Figure name="Clients" value={count(server.connectedClients)} />
         <Figure name="Evicted" value={count(server.evictedKeys)} about={`${count(server.expiredKeys)} expired`} />
         <Figure name="Hit ratio" value={percent(server.hitRatio)} about="of all reads of the server" />

@@ -36,12 +36,12 @@ export function Stale({ live, go }: PageProps): JSX.Element {
                 isMain: true,
                 cell: (each: Named<Fallback>) => <KeyName {...each} name={each.key} onOpen={() => go("keys", each)} />,
               },
-              { name: "Cause", cell: ({ cause }) => <State>{cause}</State> },
               {
                 name: "Error",
                 isMain: true,
                 cell: ({ error }) => (error === undefined ? "–" : `${error.name}: ${error.message}`),
               },
+              { name: "Cause", cell: ({ cause }) => <State>{cause}</State> },
               { name: "Since", cell: ({ since }) => ago(since, now) },
               { name: "Served", isFigure: true, cell: ({ served }) => count(served) },
               { name: "Last", cell: ({ lastAt }) => ago(lastAt, now) },

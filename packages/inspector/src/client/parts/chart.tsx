@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { clock } from "../format.ts";
+import { clock, duration } from "../format.ts";
 
 export interface Series {
   readonly name: string;
@@ -35,7 +35,7 @@ export function Chart(props: {
   const index = chosen === undefined ? last : Math.min(chosen, last);
   const x = (i: number): number => (last <= 0 ? width : (i / last) * width);
   const y = (value: number): number => EDGE + (HEIGHT - 2 * EDGE) * (1 - Math.min(1, value / top));
-  const label = `${title}, ${series.map(({ name, values }) => `${name} ${show(values[last])}`).join(", ")}`;
+  const label = `${title}, last ${duration(at[last]! - at[0]!)}: ${series.map(({ name, values }) => `${name} ${show(values[last])}`).join(", ")}`;
   return (
     <figure class="chart">
       <figcaption>
@@ -45,9 +45,7 @@ export function Chart(props: {
             {name} <b>{show(values[index])}</b>
           </span>
         ))}
-        <span class="chart-time">
-          {chosen === undefined || at[index] === undefined ? `up to ${show(top)}` : clock(at[index])}
-        </span>
+        {chosen !== undefined && at[index] !== undefined && <span class="chart-time">{clock(at[index])}</span>}
       </figcaption>
       <div
         ref={box}
@@ -58,6 +56,9 @@ export function Chart(props: {
         }}
         onPointerLeave={() => setChosen(undefined)}
       >
+        <span class="plot-top" aria-hidden="true">
+          {show(top)}
+        </span>
         <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={label}>
           {[0, 0.5, 1].map((part) => (
             <line key={part} class="grid" x1={0} x2={width} y1={y(part * top)} y2={y(part * top)} />
@@ -67,6 +68,10 @@ export function Chart(props: {
           ))}
           {chosen !== undefined && <line class="pointer" x1={x(index)} x2={x(index)} y1={0} y2={HEIGHT} />}
         </svg>
+      </div>
+      <div class="plot-times" aria-hidden="true">
+        <span>{last > 0 && `${duration(at[last]! - at[0]!)} ago`}</span>
+        <span>now</span>
       </div>
     </figure>
   );

@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Column } from "./basics.tsx";
 
 const ROW_HEIGHT = 36;
 const PAGE = 100;
@@ -15,7 +16,7 @@ const AROUND = 10;
 export function VirtualList<Row>(props: {
   readonly id: string;
   readonly label: string;
-  readonly columns: readonly string[];
+  readonly columns: readonly Pick<Column<Row>, "name" | "isFigure">[];
   readonly total: number;
   readonly first: readonly Row[];
   readonly load: (offset: number, limit: number) => Promise<readonly Row[]>;
@@ -75,8 +76,8 @@ export function VirtualList<Row>(props: {
       onScroll={look}
     >
       <div class="virtual-head" role="row" aria-rowindex={1}>
-        {columns.map((name) => (
-          <span role="columnheader" key={name}>
+        {columns.map(({ name, isFigure }) => (
+          <span role="columnheader" key={name} class={isFigure === true ? "number" : undefined}>
             {name}
           </span>
         ))}
@@ -94,7 +95,7 @@ export function VirtualList<Row>(props: {
               <span role="cell">…</span>
             ) : (
               props.row(row).map((cell, i) => (
-                <span role="cell" key={columns[i]}>
+                <span role="cell" key={columns[i]!.name} class={columns[i]!.isFigure === true ? "number" : undefined}>
                   {cell}
                 </span>
               ))

@@ -1,0 +1,157 @@
+// Writes the pictures of the guide's page "The inspector": five incidents in a real service, in both colours.
+//
+//   node --conditions=@hotset/source packages/inspector/test/pictures.ts
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { startChromium } from "./support/chromium.ts";
+import { goTo, startShop, visit, type Shop } from "./support/opened.ts";
+
+const FOLDER = join(import.meta.dirname, "../../../docs/pictures");
+const ROOT = new URL("../../..", import.meta.url).href.replace(/\/$/, "");
+const WIDTH = 1_000;
+const SCHEMES = ["light", "dark"] as const;
+/** Of a picture that is smaller than a page. */
+const QUALITY = 0.8;
+
+interface Incident {
+  readonly name: string;
+  readonly page: string;
+  /** The last thing that it shows, as a selector. */
+  readonly last: string;
+  readonly begin: (shop: Shop) => Promise<unknown>;
+  /** The text by which the page shows it. */
+  readonly shows: RegExp;
+  /** Time for figures and plots to fill. */
+  readonly settleMs: number;
+}
+
+const INCIDENTS: readonly Incident[] = [
+  {
+    name: "overview",
+    page: "Overview",
+    last: ".panel:nth-of-type(2)",
+    settleMs: 12_000,
+    async begin({ one, other }) {
+      await other.call("loopTag", "prices", 20);
+      await sleep(30_000);
+      // Later, since a loader may take 30 s.
+      await one.call("stampede", "report:daily", 300, 600_000);
+    },
+    shows: /300 callers of/,
+  },
+  {
+    name: "stampede",
+    page: "Stampedes",
+    last: ".panel:nth-of-type(2)",
+    settleMs: 15_000,
+    begin: ({ one }) => one.call("stampede", "report:daily", 300, 600_000),
+    shows: /300 callers of/,
+  },
+  {
+    name: "outage",
+    page: "Redis",
+    last: ".panel:nth-of-type(1)",
+    settleMs: 20_000,
+    begin: async ({ redis }) => redis.pause(),
+    shows: /has not answered for/,
+  },
+  {
+    name: "invalidations",
+    page: "Invalidations",
+    last: ".panel:nth-of-type(1)",
+    settleMs: 60_000,
+    begin: ({ other }) => other.call("loopTag", "prices", 20),
+    shows: /was invalidated [\d,]+ times/,
+  },
+  {
+    name: "stale",
+    page: "Stale",
+    last: ".panel:nth-of-type(2)",
+    settleMs: 15_000,
+    begin: ({ one }) => one.call("breakSource", "connect ECONNREFUSED 10.0.0.7:5432", ["price:1", "price:2"]),
+    shows: /served stale because loads fail/,
+  },
+  {
+    name: "queue",
+    page: "Queues",
+    last: ".jobs li:nth-of-type(1)",
+    settleMs: 5_000,
+    begin: ({ one }) => one.call("failJobs", 7, "550 mailbox full"),
+    shows: /7 dead jobs/,
+  },
+];
+
+async function draw(drawing: Browser, { name, page, last, begin, shows, settleMs }: Incident): Promise<void> {
+  await using shop = await startShop();
+  const visits = await Promise.all(SCHEMES.map((scheme) => visit(drawing, shop.url, { width: WIDTH, scheme })));
+  for (let i = 0; i < 40; i += 1) await shop.one.call("load", `price:${i}`, { amount: i }, 2, []);
+  await shop.one.call("traffic", 60);
+  for (const each of visits) await goTo(each.page, page);
+  await sleep(12_000);
+  await begin(shop);
+  await sleep(settleMs);
+  const images: string[] = [];
+  let height = 0;
+  for (const each of visits) {
+    await each.page.getByText(shows).first().waitFor();
+    if (name === "queue") await each.page.getByText("Stack").first().click();
+    await each.page.locator(".process").evaluate((process) => (process.textContent = "web-1:4711"));
+    // No path of the machine that draws.
+    await each.page.locator("pre").evaluateAll((stacks, root) => {
+      for (const stack of stacks) stack.textContent = stack.textContent.replaceAll(root, "file:///srv/shop");
+    }, ROOT);
+    const { y, height: size } = (await each.page.locator(last).boundingBox())!;
+    height = Math.ceil(y + size + 16);
+    await each.page.setViewportSize({ width: WIDTH, height });
+    const png = await each.page.screenshot({ clip: { x: 0, y: 0, width: WIDTH, height } });
+    images.push(await webp(drawing, png));
+  }
+  const [light, dark] = images as [string, string];
+  const file = join(FOLDER, `inspector-${name}.svg`);
+  writeFileSync(file, svgOf(light, dark, height));
+  for (const each of visits) await each.close();
+  shop.redis.resume();
+  console.log(`${file}: ${Math.round((light.length + dark.length) / 1_000)} kB`);
+}
+
+/** In place of PNG: a fifth of its bytes. */
+async function webp(drawing: Browser, png: Buffer): Promise<string> {
+  const page: Page = await drawing.newPage();
+  const text = await page.evaluate(
+    `(async () => {
+      const image = await createImageBitmap(await (await fetch("data:image/png;base64,${png.toString("base64")}")).blob());
+      const canvas = new OffscreenCanvas(image.width, image.height);
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      const blob = await canvas.convertToBlob({ type: "image/webp", quality: ${QUALITY} });
+      const bytes = new Uint8Array(await blob.arrayBuffer());
+      return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    })()`,
+  );
+  await page.close();
+  return `data:image/webp;base64,${String(text)}`;
+}
+
+/** One file for both: the colours that the reader's system asks for. */
+function svgOf(light: string, dark: string, height: number): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}">
+<style>.dark{display:none}@media (prefers-color-scheme:dark){.light{display:none}.dark{display:inline}}</style>
+<image class="light" width="${WIDTH}" height="${height}" href="${light}"/>
+<image class="dark" width="${WIDTH}" height="${height}" href="${dark}"/>
+</svg>
+`;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+const wanted = process.argv.slice(2);
+const browser = await startChromium();
+await Promise.all(
+  INCIDENTS.filter(({ name }) => wanted.length === 0 || wanted.includes(name)).map((incident) =>
+    draw(browser, incident),
+  ),
+);
+await browser.close();
