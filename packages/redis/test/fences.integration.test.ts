@@ -116,3 +116,26 @@ it.each(LAYOUTS)("C591: whatever is called between a fence and its set, nothing 
       );
   }
 });
+
+it("C598: a set that waits for memory is seen here while Redis is frozen, and a later delete stays", async () => {
+  const own = await startOwnRedis();
+  onTestFinished(() => own.stop());
+  const prefix = randomPrefix();
+  const [a, b] = [1, 2].map(() =>
+    createTestCache({
+      clock: systemClock,
+      backend: redis(own.url).valueFormat(json()).keyPrefix(prefix).responseTimeout("30s").build(),
+      ttl: "1h",
+    }),
+  ) as [Cache, Cache];
+  onTestFinished(async () => void (await Promise.all([a.close(), b.close()])));
+  await b.setMany(["k", "gone"].map((key) => [key, "old"]));
+  own.pause();
+  for (const key of ["k", "gone"]) expect(await a.set(key, "new", { wait: "memory" })).toEqual({ status: "pending" });
+  expect([await a.get("k"), a.stats().pending]).toEqual(["new", 2]);
+  const deleting = a.delete("gone");
+  own.resume();
+  expect(await deleting).toEqual({ status: "deleted" });
+  await expect.poll(() => a.stats().pending).toBe(0);
+  expect([await b.get("k"), await b.get("gone"), await a.get("gone")]).toEqual(["new", undefined, undefined]);
+});

@@ -99,7 +99,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     return {
       ...super.stats(),
       waiting: this.#parts.engine.callers.count,
-      pending: recovery?.size ?? 0,
+      pending: recovery?.unsent ?? 0,
       tiers: [localStats, remote?.stats()].filter((each) => each !== undefined),
     };
   }

@@ -1,6 +1,7 @@
+import { ConfigurationError } from "../contracts/errors.ts";
 import type { DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Backoffs } from "./backoffs.ts";
-import type { Copies, Reporting, Writing } from "./context.ts";
+import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
@@ -10,7 +11,7 @@ import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts"
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { checkEntryOptions, lifetimeOf, type SetOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
-import { type Ends, guarded } from "../primitives/ends.ts";
+import { type Ends, guarded, promised } from "../primitives/ends.ts";
 import { newId } from "../primitives/ids.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
@@ -25,7 +26,7 @@ import type { Fences } from "./fences.ts";
 import type { DeleteManyResult, DeleteResult, MarkStaleResult, WriteManyResult, WriteResult } from "./results.ts";
 import type { SharedPins } from "./shared-pins.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
-import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
+import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
 /**
  * The calls that change entries by their keys: `set`, `delete` and `markStale`. As those of tags, each follows the same
@@ -34,14 +35,14 @@ import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
  * remember the invalidation. The first step is synchronous, so no later call sees the old entry.
  */
 export class Mutations {
-  readonly #context: Reporting & Copies & Writing;
+  readonly #context: MutationContext;
   readonly #backoffs: Backoffs;
   readonly #pins: SharedPins | undefined;
   readonly #fences: Fences;
   readonly #far: FarFences | undefined;
   readonly #lines: WriteLines;
 
-  constructor(context: Reporting & Copies & Writing, backoffs: Backoffs, fences: Fences, far: Far | undefined) {
+  constructor(context: MutationContext, backoffs: Backoffs, fences: Fences, far: Far | undefined) {
     this.#context = context;
     this.#backoffs = backoffs;
     this.#pins = far?.pins;
@@ -50,9 +51,14 @@ export class Mutations {
     this.#lines = new WriteLines(context.writes);
   }
 
-  /** @throws {InvalidArgumentError} for a bad option of `set`. */
+  /**
+   * @throws {InvalidArgumentError} for a bad option of `set`.
+   * @throws {ConfigurationError} if it is to wait for a memory tier, and there is none.
+   */
   check(options: SetOptions | undefined, entries: readonly { readonly key: EntryKey }[]): void {
     checkEntryOptions(options);
+    if (options?.wait === "memory" && this.#context.local === undefined)
+      throw new ConfigurationError(`wait: "memory" needs a memory tier: add one before the backend, or leave it out`);
     if (options?.since !== undefined) this.#fences.check(options.since, entries);
   }
 
@@ -117,8 +123,13 @@ export class Mutations {
     });
     // Until the position in the backend is known.
     const own = options?.readerTags === true ? { ...entry, at: String(entry.tagSequence) } : entry;
-    if (remote === undefined) ends.resolve(this.#setHere(namespace, key, own));
-    else this.#queue(remote, { namespace, key, entry: own, standing, ends }, line);
+    if (remote === undefined) return ends.resolve(this.#setHere(namespace, key, own));
+    const call = { namespace, key, entry: own, standing };
+    if (options?.wait !== "memory") return this.#queue(remote, { ...call, ends }, line);
+    const encoding = remote.encode(entry.value);
+    // Ends twice: once memory has it, and when the backend has answered.
+    const first = promised<SetStatus>((each) => this.#queue(remote, { ...call, ends: each, encoding }, line));
+    first.then(ends.resolve, ends.reject);
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
@@ -129,6 +140,7 @@ export class Mutations {
     if (call.standing === undefined) this.#fence(key, "set");
     const guard = new Guard("write");
     flights.add(key.local, guard);
+    if (call.encoding !== undefined) keepFirst(this.#context, call, guard, call.encoding);
     const waiting = writes.waiting(key.local);
     if (waiting instanceof SetBatch && call.standing === undefined) {
       flights.remove(waiting.guard);
@@ -161,7 +173,7 @@ export class Mutations {
     const encoded = (value: Encoded): void =>
       batch.status === undefined ? this.#send(remote, call, value, batch.guard, { resolve, reject }) : goOn();
     try {
-      const encoding = remote.encode(call.entry.value);
+      const encoding = call.encoding ?? remote.encode(call.entry.value);
       if (isThenable(encoding)) void encoding.then(encoded, reject);
       else encoded(encoding);
     } catch (error) {
@@ -175,6 +187,7 @@ export class Mutations {
     flights.remove(guard);
     // Also if no value could be encoded: a fenced flight stores nothing.
     flights.releaseFenced(guard.tableKey);
+    for (const { answered } of calls) answered?.();
     // No later write waits for this one any more.
     over();
     for (const { key, ends, refusal } of calls) {
@@ -200,7 +213,10 @@ export class Mutations {
       // What has overtaken it, and a removal that is pending, stay.
       const answered = ({ status, versions }: BehindFence): void => {
         if (status !== "overtaken") return resolve({ status, versions, at: standing.far!.at });
-        this.#context.local?.tier.delete(key.local);
+        const { local, events, name: cache } = this.#context;
+        local?.tier.delete(key.local);
+        const of = { cache, namespace: key.space.path, key: key.name };
+        if (call.answered !== undefined) events.fenced.emit({ ...of, by: "lease" });
         ends.resolve("refused");
       };
       const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
@@ -427,6 +443,8 @@ export class Mutations {
       });
   }
 }
+
+type MutationContext = Reporting & Copies & Writing & Pick<Life, "waitUntil">;
 
 /** The parts that a backend brings along. */
 interface Far {

@@ -2,8 +2,8 @@
 export interface WriteResult {
   /**
    * `pending`: only this process sees the value. Once the backend is back, the key is removed there; the value is not
-   * replayed. `refused`: too large, without a lifetime, or the backend is bypassed. A call that a later `set` of the
-   * key overtook before it was sent has the status of that one.
+   * replayed. With `wait: "memory"`: it is on its way. `refused`: too large, without a lifetime, or the backend is
+   * bypassed. A call that a later `set` of the key overtook before it was sent has the status of that one.
    */
   readonly status: "stored" | "pending" | "refused";
 }

@@ -1,8 +1,14 @@
 import type { Guard } from "../coherence/guards.ts";
-import type { Entry } from "../entry/entry.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
+import type { Encoded } from "../entry/codec.ts";
+import { storedEntry, type Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { Ends } from "../primitives/ends.ts";
+import { ignore } from "../primitives/ignore.ts";
+import { isThenable } from "../primitives/thenable.ts";
 import type { NamespaceContext } from "./call.ts";
+import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { Standing } from "./fences.ts";
 
 export type SetStatus = "stored" | "pending" | "refused";
@@ -15,6 +21,10 @@ export interface SetCall {
   /** The fence that it is behind. */
   readonly standing: Standing | undefined;
   readonly ends: Ends<SetStatus>;
+  /** Of a call that ends once memory has its value. */
+  readonly encoding?: Awaitable<Encoded>;
+  /** Called when the backend has answered one that has ended. */
+  answered?: () => void;
   /** Why its value cannot be encoded. */
   refusal?: { readonly error: unknown };
 }
@@ -34,4 +44,31 @@ export class SetBatch {
     this.calls = [call];
     this.guard = guard;
   }
+}
+
+/**
+ * Puts the value into memory before it is sent, and ends the call. Unless something newer was called, or others have
+ * changed something since its fence: then the backend decides.
+ */
+export function keepFirst(
+  context: Reporting & Copies & Writing & Pick<Life, "waitUntil">,
+  call: SetCall,
+  guard: Guard,
+  encoded: Awaitable<Encoded>,
+): void {
+  if (isThenable(encoded)) return void encoded.then((each) => keepFirst(context, call, guard, each), ignore);
+  const { local, flights, tags, clock, recovery, waitUntil } = context;
+  const { namespace, key, entry, standing } = call;
+  const hasChanged = standing?.guard.isTainted || tags.hadChanges(key.space, standing?.tagSequence ?? Infinity);
+  if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
+  const free = recovery!.sends(key, encoded.data.length);
+  if (free === undefined) return;
+  // What is in flight may have an older entry.
+  flights.fenceReads(key.local, "set");
+  const copy = storedEntry(entry, undefined, encoded);
+  local!.keep(key.local, copy, namespace.policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
+  if (local!.get(key.local, clock.now()) === undefined) return free();
+  waitUntil?.(new Promise((resolve) => (call.answered = () => resolve(free()))));
+  call.answered ??= free;
+  call.ends.resolve("pending");
 }

@@ -120,6 +120,16 @@ export interface SetOptions extends EntryOptions {
    * `refused`, and all stays as it is.
    */
   readonly since?: Fence | undefined;
+  /**
+   * `memory`: resolves as `pending` once the memory tier has the value, which is then sent in the order of the calls of
+   * this process; for other processes it counts from when the backend has it, and a load that begins before is not
+   * stored. Waits all the same where memory keeps no copy, where others have changed something since the fence, and
+   * behind 16 MiB that are not sent yet. A failure is reported as of any `set`, by `backend:error`; one that is refused
+   * because of `since` by `fenced`, and its copy is dropped.
+   *
+   * @throws {ConfigurationError} without a memory tier. @default 'backend'
+   */
+  readonly wait?: "memory" | "backend" | undefined;
 }
 
 /** Options that a loader sets for its own load. */
@@ -349,7 +359,7 @@ export const OPTION_NAMES: Readonly<
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key", "shouldStore"]),
-  entry: new Set([...ENTRY_OPTIONS, "since"]),
+  entry: new Set([...ENTRY_OPTIONS, "since", "wait"]),
   load: new Set([...ENTRY_OPTIONS, "coversError"]),
   getOrSet: new Set([...CALL_OPTIONS, "onServed"]),
   getOrSetMany: new Set([...CALL_OPTIONS, "absentAsNull"]),
@@ -451,11 +461,16 @@ export function checkDefaults(policy: Policy | undefined): void {
 }
 
 /** @throws {InvalidArgumentError} for a value out of range. */
-export function checkEntryOptions(options: LoadOptions | undefined, of: "entry" | "load" = "entry"): void {
+export function checkEntryOptions(
+  options: (LoadOptions & Pick<SetOptions, "wait">) | undefined,
+  of: "entry" | "load" = "entry",
+): void {
   if (options === undefined) return;
   checkOptions(options, OPTION_NAMES[of]);
   if (options.tags !== undefined) checkTags(options.tags);
   checkFlag("readerTags", options.readerTags);
+  if (options.wait !== undefined && options.wait !== "memory" && options.wait !== "backend")
+    throw new InvalidArgumentError(`wait must be "memory" or "backend", got ${describe(options.wait)}`);
   for (const name of ["etag", "lastModified"] as const)
     if (options[name] !== undefined && typeof options[name] !== "string")
       throw new InvalidArgumentError(`${name} must be the text of the header, got ${kindOf(options[name])}`);

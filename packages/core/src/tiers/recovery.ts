@@ -57,6 +57,9 @@ export class Recovery {
   readonly #issued: RecentInvalidations | undefined;
   readonly #keys = new SizedMap<EntryKey>();
   readonly #tags = new SizedMap<PendingTags>();
+  /** By key, how many calls of `set` were answered before the backend has answered. */
+  readonly #early = new Map<string, number>();
+  #earlyBytes = 0;
   #overflowed = false;
   #isStopped = false;
   /** Replays in a row that were refused. */
@@ -76,6 +79,28 @@ export class Recovery {
 
   get size(): number {
     return this.#keys.size + this.#tags.size;
+  }
+
+  /** As {@link size}, with the values that are still on their way. */
+  get unsent(): number {
+    return this.size + this.#early.size;
+  }
+
+  /**
+   * A `set` of so many bytes is answered before the backend has answered: until then the entry there is older.
+   *
+   * @returns to be called then; `undefined` where there is no room for it.
+   */
+  sends({ backend: id }: EntryKey, bytes: number): (() => void) | undefined {
+    if (this.#earlyBytes + bytes > MAX_BYTES) return undefined;
+    this.#earlyBytes += bytes;
+    this.#early.set(id, (this.#early.get(id) ?? 0) + 1);
+    return () => {
+      this.#earlyBytes -= bytes;
+      const left = this.#early.get(id)! - 1;
+      if (left === 0) this.#early.delete(id);
+      else this.#early.set(id, left);
+    };
   }
 
   /** Whether the backend answered the last replay, and refused it. */
@@ -169,8 +194,9 @@ export class Recovery {
     void this.replayAfresh();
   }
 
-  /** Whether an invalidation of this key, or of something it depends on, is still pending. */
+  /** Whether a change of this key, or an invalidation of something it depends on, is still pending. */
   covers(key: EntryKey, dependsOn: readonly string[]): boolean {
+    if (this.#early.size !== 0 && this.#early.has(key.backend)) return true;
     return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));
   }
 
@@ -184,7 +210,7 @@ export class Recovery {
 
   /** As {@link covers}, for an entry with these tags. */
   coversTagged(key: EntryKey, tags: readonly string[]): boolean {
-    return this.size !== 0 && this.covers(key, dependencies(key.space, tags));
+    return this.unsent !== 0 && this.covers(key, dependencies(key.space, tags));
   }
 
   /**
