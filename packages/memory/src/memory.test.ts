@@ -322,6 +322,19 @@ describe.each(["lru", "adaptive"] as const)("C103 sizes are counted anew at ever
     expect(tier.usedBytes).toBe(3_302);
   });
 
+  it("C598 with the tags of its entry, for each namespace", async () => {
+    const local = memory({ eviction, maxBytes: 1_000_000 });
+    await using cache = createTestCache({ name: "shop", local, ttl: "1m" });
+    const users = cache.namespace("users");
+    await users.set("k", 1);
+    const small = local.usedBytes!;
+    await users.set("k", 1, { tags: Array.from({ length: 2_000 }, (_, i) => String(i).padStart(10, "t")) });
+    const [root, below] = ["{~shop}::".length, "{~shop}:users::".length];
+    expect(local.usedBytes! - small).toBe(2_001 * (200 + root + below) + 2_000 * 20);
+    await users.set("k", 1);
+    expect(local.usedBytes).toBe(small);
+  });
+
   it("when the very same entry is stored again and its value has grown", () => {
     const { tier } = open({
       eviction,

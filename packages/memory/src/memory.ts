@@ -85,6 +85,8 @@ export function memory(options: MemoryOptions = {}, ...surplus: readonly unknown
  */
 const ENTRY_BYTES = 300;
 const KEY_BYTES_PER_CHAR = 2;
+/** Of the key of a tag, beside its characters, of which most have one byte: two texts, and places in three lists. */
+const TAG_BYTES = 100;
 
 /** Bounded by the number of entries. */
 class MemoryTier implements LocalTier {
@@ -210,7 +212,12 @@ class SizedMemoryTier extends MemoryTier {
       this.#sizeOf === undefined
         ? (entry.uncompressedBytes ?? entry.encodedBytes ?? estimateBytes(entry.value))
         : this.#callSizeOf(this.#sizeOf, key, entry);
-    const size = this.#sizeOf === undefined ? ENTRY_BYTES + key.length * KEY_BYTES_PER_CHAR + ofValue : ofValue;
+    let size = ofValue;
+    if (this.#sizeOf === undefined) {
+      size += ENTRY_BYTES + key.length * KEY_BYTES_PER_CHAR;
+      if (entry.terms !== undefined && entry.terms.tags.length !== 0)
+        for (const each of entry.terms.dependsOn) size += TAG_BYTES + each.length;
+    }
     return ofValue > this.#maxEntryBytes || size > this.#maxBytes ? undefined : Math.max(1, Math.ceil(size));
   }
 

@@ -45,4 +45,6 @@ export interface LocalEntry {
   readonly encodedBytes?: number;
   /** Its size in bytes before compression, if the backend compresses it: nearer to what the value takes in memory. */
   readonly uncompressedBytes?: number | undefined;
+  /** For a tier that counts bytes: its tags, and the keys that it has of each in each of its namespaces. */
+  readonly terms?: { readonly tags: readonly string[]; readonly dependsOn: readonly string[] };
 }

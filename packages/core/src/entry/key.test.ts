@@ -290,7 +290,7 @@ describe("checkTags", () => {
 
   const numbered = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => String(i));
 
-  it("takes 2,048 different ones of an entry, and any number of a call", () => {
+  it("C598 takes 2,048 different ones of an entry, and any number of a call", () => {
     expect(() => checkTags([...numbered(2_048), ...numbered(2_048)])).not.toThrow();
     expect(() => checkTags(numbered(2_049), "call")).not.toThrow();
     expect(() => checkTags(numbered(2_049))).toThrow("an entry may have at most 2048 tags, got 2049; give it fewer");
@@ -298,7 +298,7 @@ describe("checkTags", () => {
 });
 
 describe("tagNames", () => {
-  it("gives each tag once, a long one as a hash that never changes", () => {
+  it("C598 gives each tag once, a long one as a hash that never changes", () => {
     const long = "t".repeat(513);
     expect(tagNames(["a", long, "a", "t".repeat(512), `${long}t`, long])).toEqual([
       "a",

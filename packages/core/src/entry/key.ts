@@ -47,10 +47,7 @@ export function checkRoomForTags(tags: readonly string[]): void {
     throw new InvalidArgumentError(`an entry may have at most ${MAX_TAGS} tags, got ${count}; give it fewer`);
 }
 
-/**
- * These tags, each once, as entries and keys name them. A long one is `~` and 16 hex digits: two tags of one name are
- * invalidated together, which costs a miss.
- */
+/** Each once, as entries and keys name it: a long one by `~` and a hash. Two tags of one name end together. */
 export const tagNames = (tags: readonly string[]): string[] => [...new Set(tags.map(tagName))];
 
 const tagName = (tag: string): string =>

@@ -41,8 +41,8 @@ const WITH_ISSUER = `local isId = g[1] and #g[1] <= 16 and string.find(g[1], '^[
 if not (isId and g[2] and #g[2] <= 15 and string.find(g[2], '^%d+$')) then
   if g.err then redis.call('DEL', KEYS[1]) end
   redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
   g = {ARGV[1], '0'}
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 `;
 /** At the end: it counts as a write. */
