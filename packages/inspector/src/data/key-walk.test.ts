@@ -42,7 +42,7 @@ it("finds queues, locks, limits and caches of a tenant by their keys", async () 
         "hotset:shop::user:1",
         "hotset:shop:eu::user:2",
         "hotset:{~shop}::tag",
-        "hotset:shop~processes::0",
+        "hotset:shop:~processes::0",
         "hotset~lease:{hotset:shop::user:1}",
         "other:key",
       ],

@@ -1,5 +1,5 @@
 import type { Module } from "@hotset/redis-toolkit/module";
-import type { KeyGroup, LimitRow } from "./pages.ts";
+import { CACHE_KINDS, type KeyGroup, type LimitRow } from "./pages.ts";
 
 /** Keys that one step looks at, on each primary. */
 const STEP_KEYS = 20_000;
@@ -151,9 +151,6 @@ export class KeyWalk {
   }
 }
 
-/** Kinds of {@link kindOf} that belong to caches. */
-export const CACHE_KINDS: readonly string[] = ["entries of a cache", "tag versions of a cache", "leases of a cache"];
-
 const MOST_GROUPS = 1_000;
 const MOST_NAMES = 10_000;
 
@@ -166,13 +163,13 @@ export function kindOf(key: string, whole: string, prefix: string): readonly [ki
   if (limit !== undefined) return ["limit", limit];
   if (key.startsWith("session:")) return ["session", ""];
   const beside = /^([^:~]*)~(?:lease|staged|issuer):\{?(?:~([^}:]*)|([^:]*):([^:}]*))/.exec(whole);
-  if (beside !== null) return ["leases of a cache", `${beside[1]}:${beside[2] ?? beside[4]}`];
+  if (beside !== null) return [CACHE_KINDS.leases, `${beside[1]}:${beside[2] ?? beside[4]}`];
   const version = /^([^:~]*):\{~([^}]*)\}(?::[^:]+)*::/.exec(whole);
-  if (version !== null) return ["tag versions of a cache", `${version[1]}:${version[2]}`];
-  const record = /^([^:~]+):([^:{}]+)~processes::/.exec(whole);
-  if (record !== null) return ["records of processes", `${record[1]}:${record[2]}`];
+  if (version !== null) return [CACHE_KINDS.versions, `${version[1]}:${version[2]}`];
+  const record = /^([^:~]+):([^:{}]+):~processes::/.exec(whole);
+  if (record !== null) return [CACHE_KINDS.records, `${record[1]}:${record[2]}`];
   const entry = /^([^:~]+)(?::([^:{}]+)(?::[^:]+)*)?::./.exec(whole);
-  if (entry !== null) return ["entries of a cache", `${entry[1]}:${entry[2] ?? ""}`];
+  if (entry !== null) return [CACHE_KINDS.entries, `${entry[1]}:${entry[2] ?? ""}`];
   return ["other", key.includes(":") ? key.slice(0, key.indexOf(":")) : ""];
 }
 

@@ -139,6 +139,14 @@ export interface HttpPage {
   readonly caches: readonly (HttpCacheStats & { readonly name: string })[];
 }
 
+/** Kinds of keys that belong to caches. */
+export const CACHE_KINDS = {
+  entries: "entries of a cache",
+  versions: "tag versions of a cache",
+  leases: "leases of a cache",
+  records: "records of processes",
+} as const;
+
 export interface KeyGroup {
   /** Such as `entries of a cache`. */
   readonly kind: string;

@@ -2,8 +2,17 @@ import type { ModuleCounts, RedisView } from "@hotset/redis-toolkit";
 import type { Readiness, RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
 import type { LimitCounts, Module } from "@hotset/redis-toolkit/module";
 import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
-import { CACHE_KINDS, kindOf, KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
-import type { CountedLimit, HeldLock, JobRow, LargeKey, Listed, QueueRow, RedisPage } from "./pages.ts";
+import { kindOf, KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
+import {
+  CACHE_KINDS,
+  type CountedLimit,
+  type HeldLock,
+  type JobRow,
+  type LargeKey,
+  type Listed,
+  type QueueRow,
+  type RedisPage,
+} from "./pages.ts";
 import { Polled } from "./polled.ts";
 
 const WALK_MS = 10_000;
@@ -165,7 +174,7 @@ export class Toolkit {
     const found = await health(this.#view).bigKeys({ top: 10 });
     return found.map(({ key, type, bytes }) => {
       const [kind, owner] = kindOf(key, module.space.prefix + key, module.space.prefix);
-      return { kind, owner, key: this.#redactsKeys && CACHE_KINDS.includes(kind) ? undefined : key, type, bytes };
+      return { kind, owner, key: this.#redactsKeys && OF_CACHES.includes(kind) ? undefined : key, type, bytes };
     });
   }
 
@@ -186,6 +195,8 @@ export class Toolkit {
     };
   }
 }
+
+const OF_CACHES: readonly string[] = Object.values(CACHE_KINDS);
 
 export const QUEUE_ACTIONS = ["retry-all", "retry", "promote", "remove", "pause", "resume"] as const;
 export type QueueAction = (typeof QUEUE_ACTIONS)[number];

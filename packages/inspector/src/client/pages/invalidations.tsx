@@ -50,7 +50,7 @@ export function Invalidations({ live, go }: PageProps): JSX.Element {
           />
         )}
       </Panel>
-      <Panel title="Stream" note="newest first">
+      <Panel title="Stream" note="newest first; of other processes, the last 50 of each record">
         <div class="row fields">
           <Choice
             label="Show"

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { KeyGroup, LargeKey, RedisPage } from "../../data/pages.ts";
+import { CACHE_KINDS, type KeyGroup, type LargeKey, type RedisPage } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { bytes, count, percent, plural, rate } from "../format.ts";
 import { Empty, Figure, Panel, Quiet, State, Table } from "../parts/basics.tsx";
@@ -101,11 +101,7 @@ interface CacheMemory {
   readonly bytes: number;
 }
 
-const ENTRIES = "entries of a cache";
-const VERSIONS = "tag versions of a cache";
-const LEASES = "leases of a cache";
-const RECORDS = "records of processes";
-const OF_CACHES: readonly string[] = [ENTRIES, VERSIONS, LEASES, RECORDS];
+const OF_CACHES: readonly string[] = Object.values(CACHE_KINDS);
 
 function cachesOf(groups: readonly KeyGroup[]): readonly CacheMemory[] {
   const ofCaches = groups.filter(({ kind }) => OF_CACHES.includes(kind));
@@ -144,11 +140,11 @@ function Caches({
         columns={[
           { name: "Cache", isMain: true, cell: ({ name }: CacheMemory) => <span class="key">{name}</span> },
           { name: "Size, about", isFigure: true, cell: (cache) => bytes(cache.bytes) },
-          { name: "Entries", isFigure: true, cell: keysOf(ENTRIES) },
-          { name: "Size of entries", isFigure: true, cell: sizeOf(ENTRIES) },
-          { name: "Tag versions", isFigure: true, cell: keysOf(VERSIONS) },
-          { name: "Size of versions", isFigure: true, cell: sizeOf(VERSIONS) },
-          { name: "Leases", isFigure: true, cell: keysOf(LEASES) },
+          { name: "Entries", isFigure: true, cell: keysOf(CACHE_KINDS.entries) },
+          { name: "Size of entries", isFigure: true, cell: sizeOf(CACHE_KINDS.entries) },
+          { name: "Tag versions", isFigure: true, cell: keysOf(CACHE_KINDS.versions) },
+          { name: "Size of versions", isFigure: true, cell: sizeOf(CACHE_KINDS.versions) },
+          { name: "Leases", isFigure: true, cell: keysOf(CACHE_KINDS.leases) },
         ]}
       />
     </Panel>
