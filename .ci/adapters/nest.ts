@@ -173,7 +173,8 @@ async function run(workshop: Workshop, app: Project, major: string, driver: "hot
     },
   };
   const result = await workshop.count(title, scenarios, isOurs);
-  if (isOurs) await workshop.count(`${title}, Terminus`, health(new Pair(b, b), redis), true);
+  // Terminus 10 takes no answer for a failure, only an error.
+  if (isOurs && major !== "10") await workshop.count(`${title}, Terminus`, health(new Pair(b, b), redis), true);
   return result;
 }
 
