@@ -62,4 +62,4 @@ const groupTag = (origin: string, group: string): string => `group, ${origin} ${
 
 const MAX_GROUPS = 32;
 /** The cache takes no longer ones. */
-export const isTag = (tag: string): boolean => tag.length <= 512;
+export const isTag = (tag: string): boolean => tag.length <= 1_024;
