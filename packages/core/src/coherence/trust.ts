@@ -136,7 +136,7 @@ export class Trust {
   }
 
   #untilOf({ aliveAt }: Part): number {
-    // The clock may have stood still: a sign of life of that very instant is from before the suspension.
+    // The clock may have stood still: a sign of life with the same timestamp predates the suspension.
     const isProven = this.#isAttached && aliveAt !== undefined && aliveAt > this.#suspendedAt;
     return isProven ? aliveAt + this.maxStalenessMs : -Infinity;
   }

@@ -18,9 +18,9 @@ type WaitingContext = Reporting &
  * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts. While there are
  * any, the process is kept alive: a store without a socket would let it end.
  *
- * A caller leaves alone when its signal aborts or its time has ended. The load is aborted only when every caller left
+ * Each caller leaves on its own: its signal aborts, or its time is up. The load is aborted only when every caller left
  * by its signal, and no other flight waits for its lease. A load whose callers ran out of time continues, and its
- * result is stored; one that is still queued does not: under overload the slots are for loads that a caller waits for.
+ * result is stored; one that is still queued does not: under overload, slots go to loads that a caller waits for.
  */
 export class Callers {
   readonly #context: WaitingContext;

@@ -69,8 +69,8 @@ export interface Waiter extends Ends<unknown> {
 }
 
 /**
- * Everything in progress for one key, from the read to the store; its callers share it. Its policy is that of the first
- * caller, its tags are those of all callers.
+ * Everything in progress for one key, from the read to the store; its callers share it. It has the first caller's
+ * policy and every caller's tags.
  *
  *     reading ──read, or nothing to read──▶ queued ──slot──▶ leasing ──granted, or none──▶ loading ──▶ storing
  *        ▲                                     ▲             │     │
@@ -86,7 +86,7 @@ export interface Waiter extends Ends<unknown> {
  * - loading: the loader was called
  * - storing: the value is known; it is being stored
  *
- * A flight that has ended stays so. Another step that does not fit the phase is a mistake of the engine: it changes no
+ * A finished flight stays finished. Any other step out of order is a bug of the engine: it changes no
  * phase, and throws outside production. Its fields are read by all, and assigned by its own methods alone:
  * see the type {@link Flight}.
  */
@@ -145,7 +145,7 @@ class OneFlight extends Guard implements ReadRequest {
   /** How long it may wait for the backend, in all its steps together. */
   leftMs: number;
   #isJoinable = true;
-  /** A change was reported while it loads, which may be a renewal of its own lease. */
+  /** A change was reported during the load; it may be our own renewal of the lease. */
   #isDoubted = false;
   #awaitsOwnChange = false;
   #dependsOn: readonly string[] | undefined;

@@ -59,8 +59,8 @@ export interface Entering {
  * Each step of a flight is a method that ends with the next one, in the order of this file. It asks the backend by
  * {@link ask}, and an exception of it fails the flight: `Flight.step`.
  *
- * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick in which it
- * fails, so two loads never overlap because of it; each caller ends exactly once, within its own timeouts.
+ * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick of its
+ * failure, so a retry cannot overlap it; each caller ends exactly once, within its own timeouts.
  */
 export class Ladder {
   readonly #context: EngineContext;

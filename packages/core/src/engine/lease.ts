@@ -10,8 +10,8 @@ import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
 /**
- * The part of a lease after which it is renewed. A quarter: a process that stands still for half of it, or a renewal
- * that is lost, does not cost the lease.
+ * The part of a lease after which it is renewed. A quarter: the lease survives a process that stalls for half its
+ * term, or one lost renewal.
  */
 const RENEWED_AFTER = 1 / 4;
 

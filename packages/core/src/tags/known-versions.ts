@@ -83,7 +83,7 @@ export class KnownVersions {
    * pinning also prolongs the life of a version in the backend.
    *
    * A change may be on its way. Then the entry is stored under versions that are outdated: a miss for every process,
-   * never a stale value. `at` is that of an earlier pin, which refuses late tags too often, and never too seldom.
+   * never a stale value. `at` is that of an earlier pin, so a late tag may be refused needlessly.
    *
    * While the part that keeps the versions is lost nothing can be pinned: any version that was known will do, and there
    * may be no `at`, which refuses all late tags.

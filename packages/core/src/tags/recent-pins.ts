@@ -13,7 +13,7 @@ import type { Pinned, Versions } from "./tag-versions.ts";
 export class RecentPins {
   readonly #clock: Clock;
   readonly #versions = new Map<string, TagVersion>();
-  /** The position of the issuer at the oldest of these pins: it refuses late tags too often, and never too seldom. */
+  /** The position of the issuer at the oldest of these pins: a late tag may be refused needlessly. */
   #at = "";
   #since = -Infinity;
   /** The number of the last change. */

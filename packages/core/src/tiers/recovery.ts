@@ -216,7 +216,7 @@ export class Recovery {
   /**
    * Replays everything pending: tags up to the first one that fails, then keys likewise. Never rejects. Sends nothing
    * while the breaker is open, nor for a while after the backend refused one: then the next one comes on its own. So a
-   * backend that refuses invalidations is asked once in a while, and not with each read that they cover.
+   * backend that refuses invalidations is retried now and then, not on every read they cover.
    */
   replay(): Promise<void> {
     // With nothing pending too: what is added in the tick of a replay waits for the next one.
