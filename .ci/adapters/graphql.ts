@@ -100,11 +100,12 @@ export * from "@envelop/response-cache-redis";
 export const createInMemoryCache = (): envelop.Cache => graphqlCache(local().build());
 export const useResponseCache = (options: envelop.UseResponseCacheParameter<{}>) =>
   envelop.useResponseCache({ cache: createInMemoryCache(), ...options });
-/** Of their suite, which empties Redis before each test. */
+/** Of their suite, which empties Redis before each test: each begins as a new program. */
 export function createRedisCache({ redis }: { redis: { flushall(): Promise<unknown> } }): envelop.Cache {
-  const cache = local().build();
-  redis.flushall = () => cache.clear();
-  return graphqlCache(cache);
+  let cache = createInMemoryCache();
+  redis.flushall = async () => (cache = createInMemoryCache());
+  const call = (name: keyof envelop.Cache) => (...given: never[]) => (cache[name] as Function)(...given);
+  return { get: call("get"), set: call("set"), invalidate: call("invalidate") } as envelop.Cache;
 }
 export const forService = (url: string): envelop.Cache =>
   graphqlCache(createCache({ name: "yoga" }).tier(memory()).tier(redis(url).build()).build());
