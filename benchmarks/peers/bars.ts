@@ -18,8 +18,8 @@ export interface Group {
 
 /** Its letters can be read on a phone. */
 const WIDTH = 420;
-const LABELS = 142;
-const NUMBERS = 66;
+const LABELS = 154;
+const NUMBERS = 74;
 const BAR = 16;
 const STEP = 22;
 const TITLE = 34;
