@@ -107,6 +107,7 @@ export type {
   GetOrSetOptions,
   Lifetime,
   LoadOptions,
+  MarkOptions,
   Policy,
   Served,
   SetOptions,

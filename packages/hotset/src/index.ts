@@ -62,6 +62,7 @@ export type {
   LocalEntry,
   LocalTier,
   LocalTierHost,
+  MarkOptions,
   MarkStaleResult,
   Namespace,
   NamespaceOptions,

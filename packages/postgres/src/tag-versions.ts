@@ -19,7 +19,10 @@ export function tagVersionsOf(database: Database, statements: Statements): TagVe
     },
     unchangedSince: async (at, tags) =>
       tags.length === 0 ? [] : (await list(statements.unchangedSince, tags, at)).map(versionOf),
-    renew: async (tags, mode) => void (await database.call(statements.renewTags, [bytes(tags), mode === "hard"])),
+    renew: async (tags, mode) => {
+      const isHard = mode === "ending" ? null : mode === "hard";
+      await database.call(statements.renewTags, [bytes(tags), isHard]);
+    },
   };
 }
 

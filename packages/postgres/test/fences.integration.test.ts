@@ -18,7 +18,7 @@ const CHANGES: readonly ((cache: Cache) => Promise<unknown>)[] = [
   (cache) => cache.clear(),
 ];
 
-it("C591 C592: a set with a fence, and tags of the reader, over two processes", async () => {
+it("C591 C592 C599: a set with a fence, tags of the reader, and marks with an end, over two processes", async () => {
   const schema = randomPrefix();
   await server.query(sqlOf({ schema }));
   const open = (): Cache => {
@@ -39,5 +39,15 @@ it("C591 C592: a set with a fence, and tags of the reader, over two processes", 
   await a.invalidateTags("path");
   await expect.poll(async () => b.get("k", { alsoTags: ["path"] })).toBe(undefined);
   expect(await b.get("k")).toBe("new");
+  await a.set("k", "old", { tags: ["t"] });
+  for (const [expireIn, left] of [
+    ["1h", "old"],
+    [1, undefined],
+  ] as const) {
+    await b.markTagsStale(["t"], { expireIn });
+    await expect
+      .poll(async () => [await a.get("k"), await a.get("k", { allowStale: true })])
+      .toEqual([undefined, left]);
+  }
   await Promise.all([a.close(), b.close()]);
 });

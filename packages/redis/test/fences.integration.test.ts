@@ -139,3 +139,24 @@ it("C598: a set that waits for memory is seen here while Redis is frozen, and a 
   await expect.poll(() => a.stats().pending).toBe(0);
   expect([await b.get("k"), await b.get("gone"), await a.get("gone")]).toEqual(["new", undefined, undefined]);
 });
+
+it.each(LAYOUTS)(
+  "C599: what a mark with an end leaves is stale in both processes until then: %s",
+  async (_name, of) => {
+    const [a, b] = await open(of);
+    await a.set("k", "old", { tags: ["t"] });
+    expect(await b.get("k")).toBe("old");
+    for (const [expireIn, left] of [
+      ["1h", "old"],
+      [1, undefined],
+    ] as const) {
+      await b.markTagsStale(["t"], { expireIn });
+      for (const cache of [a, b]) {
+        const seen = async (): Promise<unknown[]> => [await cache.get("k"), await cache.get("k", { allowStale: true })];
+        await expect.poll(seen).toEqual([undefined, left]);
+      }
+    }
+    await a.set("k", "new", { tags: ["t"] });
+    await expect.poll(() => b.get("k")).toBe("new");
+  },
+);

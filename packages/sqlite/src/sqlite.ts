@@ -191,12 +191,11 @@ function tagVersionsOf({ read, step }: Calls): TagVersions {
         tables.issueNext();
         const { id, n } = tables.issuer();
         const version = `${id}.${n}`;
-        for (const tag of tags)
-          tables.setTag(
-            tag,
-            { hard: mode === "hard" ? version : (tables.tag(tag)?.hard ?? version), soft: version, n },
-            nowMs,
-          );
+        for (const tag of tags) {
+          const before = mode === "hard" ? undefined : tables.tag(tag);
+          const isEnding = mode === "ending" || before?.soft.endsWith("!") === true;
+          tables.setTag(tag, { hard: before?.hard ?? version, soft: isEnding ? `${version}!` : version, n }, nowMs);
+        }
       }),
   };
 }

@@ -1,4 +1,4 @@
-import type { Clock, DeleteStatus, Leases, StoredEntry, TagVersion } from "@hotset/core";
+import type { Clock, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions } from "@hotset/core";
 
 /**
  * The store shared by a {@link scriptedBackend} and its peers. A test can inspect it, and change it like another
@@ -255,14 +255,17 @@ export class MemoryStore implements ScriptedStore {
     return versions.map((version, i) => ((renewed.get(tags[i]!) ?? 0) <= numberOf(at) ? version : undefined));
   }
 
-  renewTags(tags: readonly string[], mode: "hard" | "soft", by: StoreListener): void {
+  renewTags(tags: readonly string[], mode: Parameters<TagVersions["renew"]>[1], by: StoreListener): void {
     if (tags.length === 0) return;
     const issuer = this.#issuer(tags);
     issuer.n += 1;
     const version = this.#at(tags);
     for (const tag of tags) issuer.renewed.set(tag, issuer.n);
-    for (const tag of tags)
-      this.#tags.set(tag, { hard: mode === "soft" ? (this.#tags.get(tag)?.hard ?? version) : version, soft: version });
+    for (const tag of tags) {
+      const before = mode === "hard" ? undefined : this.#tags.get(tag);
+      const isEnding = mode === "ending" || before?.soft.endsWith("!") === true;
+      this.#tags.set(tag, { hard: before?.hard ?? version, soft: isEnding ? `${version}!` : version });
+    }
     this.#reportTags(tags, by);
   }
 

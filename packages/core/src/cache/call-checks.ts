@@ -3,12 +3,14 @@ import { checkTags } from "../entry/key.ts";
 import {
   checkFlag,
   checkOptions,
+  expireInMs,
   OPTION_NAMES,
   type ClearOptions,
   type GetManyOptions,
   type GetOptions,
   type FixedOptions,
   type GetOrSetOptions,
+  type MarkOptions,
   type ResolvedPolicy,
 } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
@@ -96,6 +98,22 @@ export function keepsStale(options: ClearOptions | undefined): boolean {
 
 /** Tags as arguments, or in one list. */
 export type GivenTags = readonly string[] | readonly [readonly string[]];
+/** As {@link GivenTags}, or a list and options. */
+export type GivenMark = GivenTags | readonly [readonly string[], MarkOptions | undefined];
+
+/** The tags of a call, its mode, and the end of what it marks. */
+export function markOf(
+  method: "invalidateTags" | "markTagsStale",
+  given: GivenMark,
+): readonly [tags: readonly string[], mode: "hard" | "soft", endsInMs?: number] {
+  const [first, second] = given;
+  const hasOptions = Array.isArray(first) && given.length === 2 && typeof second !== "string" && !Array.isArray(second);
+  if (method === "invalidateTags") return [listOf(method, given as GivenTags), "hard"];
+  if (!hasOptions) return [listOf(method, given as GivenTags), "soft"];
+  const endsInMs = expireInMs(second);
+  if (endsInMs === undefined) return [first, "soft"];
+  return endsInMs === 0 ? [first, "hard"] : [first, "soft", endsInMs];
+}
 
 /** @throws {InvalidArgumentError} for a list next to other arguments. */
 export function listOf(method: string, given: GivenTags): readonly string[] {

@@ -51,9 +51,9 @@ import {
   checkCallOptions,
   checkValue,
   isPlainHit,
-  listOf,
+  markOf,
   withoutFunctions,
-  type GivenTags,
+  type GivenMark,
 } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
@@ -299,12 +299,12 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target));
   }
 
-  async invalidateTags(...tags: GivenTags): Promise<InvalidateResult> {
-    return this.#invalidate(listOf("invalidateTags", tags), "hard");
+  async invalidateTags(...given: GivenMark): Promise<InvalidateResult> {
+    return this.#invalidate(...markOf("invalidateTags", given));
   }
 
-  async markTagsStale(...tags: GivenTags): Promise<InvalidateResult> {
-    return this.#invalidate(listOf("markTagsStale", tags), "soft");
+  async markTagsStale(...given: GivenMark): Promise<InvalidateResult> {
+    return this.#invalidate(...markOf("markTagsStale", given));
   }
 
   async clear(options?: ClearOptions): Promise<InvalidateResult> {
@@ -378,11 +378,11 @@ export class NamespaceView implements Untyped<Namespace> {
     }));
   }
 
-  async #invalidate(tags: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
+  async #invalidate(...[tags, mode, ms]: ReturnType<typeof markOf>): Promise<InvalidateResult> {
     this.#checkOpen();
     checkTags(tags, "call");
     if (tags.length === 0) return { status: "done" };
-    return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode));
+    return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode, ms));
   }
 
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {

@@ -16,6 +16,7 @@ import type {
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,
+  MarkOptions,
   Policy,
   SetOptions,
   TouchOptions,
@@ -114,8 +115,17 @@ export interface Namespace<V = unknown> {
    * @throws {InvalidArgumentError} for a list among other arguments.
    */
   invalidateTags(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
-  /** As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}. */
-  markTagsStale(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
+  /**
+   * As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}, or as a list and
+   * options. Over a backend that issues no versions itself, and where it does not answer, a mark with an end removes
+   * what it has. Once a tag had one, so does a mark of it without; give `Infinity` for none.
+   */
+  markTagsStale(
+    ...tags:
+      | readonly string[]
+      | readonly [tags: readonly string[]]
+      | readonly [tags: readonly string[], options: MarkOptions | undefined]
+  ): Promise<InvalidateResult>;
   /**
    * No entry of this namespace, or below it, is served again; with `stale: true` only as a stale one, within its
    * windows. Constant cost; other namespaces keep theirs.

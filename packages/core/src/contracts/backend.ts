@@ -333,8 +333,12 @@ export interface TagVersions {
   pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }>;
   /** As `pin`, but `undefined` for a tag that may have been renewed after `at`. For tags that a loader adds late. */
   unchangedSince(at: string, tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
-  /** Issues new versions: after the acknowledgement no older version is returned. */
-  renew(tags: readonly string[], mode: "hard" | "soft"): Promise<void>;
+  /**
+   * Issues new versions: after the acknowledgement no older version is returned. `ending`: as `soft`, and the soft
+   * version has a `!` at its end. So have later ones by `soft`, until it is renewed by `hard`. A store that takes
+   * `ending` for `hard` removes entries that might have been served for a while.
+   */
+  renew(tags: readonly string[], mode: "hard" | "soft" | "ending"): Promise<void>;
 }
 
 /** Never issued twice. If `hard` differs, the entry counts as removed; if only `soft` differs, as stale. */

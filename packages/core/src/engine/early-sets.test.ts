@@ -138,7 +138,7 @@ describe("C598: a set that waits for memory", () => {
     expect(await b.get("k")).toBe(undefined);
   });
 
-  it("behind a fence it waits for the backend after a change that was reported; of another it tells by fenced", async () => {
+  it("behind a fence it waits for the backend after a change that was reported; another is reported by fenced", async () => {
     for (const coherence of ["reported", "none"] as const) {
       const { a, b, go } = open({ coherence });
       const fenced: unknown[] = [];

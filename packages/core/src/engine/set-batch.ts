@@ -21,7 +21,7 @@ export interface SetCall {
   /** The fence that it is behind. */
   readonly standing: Standing | undefined;
   readonly ends: Ends<SetStatus>;
-  /** Of a call that ends once memory has its value. */
+  /** Only where the call ends once memory has its value. */
   readonly encoding?: Awaitable<Encoded>;
   /** Called when the backend has answered one that has ended. */
   answered?: () => void;
@@ -63,7 +63,7 @@ export function keepFirst(
   if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
   const free = recovery!.sends(key, encoded.data.length);
   if (free === undefined) return;
-  // What is in flight may have an older entry.
+  // Reads in flight may have an older entry.
   flights.fenceReads(key.local, "set");
   const copy = storedEntry(entry, undefined, encoded);
   local!.keep(key.local, copy, namespace.policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);

@@ -21,22 +21,36 @@ export class TagCalls {
     this.#pins = pins;
   }
 
-  /** `tags` empty: the whole namespace. */
-  invalidate(namespace: NamespaceContext, names: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
-    return this.#context.writes.include(this.#invalidate(namespace, names, mode));
+  /**
+   * `tags` empty: the whole namespace.
+   *
+   * @param expireInMs of a soft call: what is marked is gone then.
+   */
+  invalidate(
+    namespace: NamespaceContext,
+    names: readonly string[],
+    mode: "hard" | "soft",
+    expireInMs?: number,
+  ): Promise<InvalidateResult> {
+    return this.#context.writes.include(this.#invalidate(namespace, names, mode, expireInMs));
   }
 
   async #invalidate(
     namespace: NamespaceContext,
     names: readonly string[],
-    mode: "hard" | "soft",
+    given: "hard" | "soft",
+    expireInMs: number | undefined,
   ): Promise<InvalidateResult> {
-    const { tags, local, recovery, events } = this.#context;
+    const { tags, local, recovery, events, clock } = this.#context;
     const { keySpace, remote } = namespace;
     checkRoomForMeta(namespace);
     const keys = tagKeys(keySpace, names);
-    tags.called(keySpace, keys, mode);
-    this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, mode));
+    // Entries in a backend end there. Copies are dropped, and so is all of it where it did not answer.
+    const mode = expireInMs === undefined || remote === undefined ? given : "hard";
+    const now = clock.now();
+    if (expireInMs === undefined || remote !== undefined) tags.called(keySpace, keys, mode);
+    else tags.marked(keySpace, keys, now, now + expireInMs);
+    this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, given));
     const callSequence = tags.sequence;
     // No entry outlives the clear of the root, so all copies can go together.
     if (mode === "hard" && names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
@@ -46,7 +60,7 @@ export class TagCalls {
         cache: this.#context.name,
         namespace: keySpace.path,
         scope,
-        mode: mode === "hard" ? "remove" : "stale",
+        mode: given === "hard" ? "remove" : "stale",
         origin: "here",
         ...(names.length !== 0 && { tags: names }),
       });
@@ -59,7 +73,7 @@ export class TagCalls {
       if (!steps.tryTake()) await steps.take();
       let status: InvalidateResult["status"] = "done";
       try {
-        await versions.renew(part, mode);
+        await (expireInMs === undefined ? versions.renew(part, mode) : remote.endTags(part, expireInMs));
         recovery?.acknowledgedTags(keySpace, part, mode, callSequence);
       } catch {
         recovery?.addTags(keySpace, part, mode, callSequence);

@@ -132,8 +132,13 @@ export function staleFrom(entry: Entry, now: number): Entry {
  * The same entry after one of its tags was marked stale: stale immediately. Versions carry no instant, so its windows
  * end at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there.
  * Pure.
+ *
+ * @param endsAt the end that the mark gave it.
  */
-export function staleByTag(entry: Entry, now: number): Entry {
+export function staleByTag(given: Entry, now: number, endsAt = Infinity): Entry {
+  const expiresAt = Math.min(given.expiresAt, wholeInstant(endsAt));
+  const deadAt = Math.min(given.deadAt, expiresAt);
+  const entry = expiresAt === given.expiresAt ? given : { ...given, expiresAt, deadAt };
   if (entry.staleAt <= now) return entry;
   const staleAt = wholeInstant(now);
   const leftMs = entry.staleAt - staleAt;

@@ -231,6 +231,16 @@ export interface GetOptions extends GetManyOptions {
   readonly onServed?: ((served: Served) => void) | undefined;
 }
 
+/** Options of `markTagsStale`. */
+export interface MarkOptions {
+  /**
+   * How long what is stale from now on is kept for its stale windows: then it is gone for every call, also as a
+   * fallback. It lengthens no window. `0` removes it now. If several ends have not come yet, the earliest counts.
+   * @default no other end than its own
+   */
+  readonly expireIn?: Duration | undefined;
+}
+
 /** Options of `clear`. */
 export interface ClearOptions {
   /**
@@ -257,7 +267,7 @@ export interface Served {
   /** Whether the call waited for a load that another caller began. */
   readonly coalesced: boolean;
   /**
-   * Why a stale value was served. Of `get`, which refreshes nothing, why it is stale: `marked` by a call, or by `age`,
+   * Why a stale value was served. For `get`, which refreshes nothing, why it is stale: `marked` by a call, or by `age`,
    * also where a call marked it later. Where the backend keeps no versions a marked key is of `age`.
    */
   readonly cause?: "revalidating" | "error" | "timeout" | "age" | "marked";
@@ -352,7 +362,8 @@ export const OPTION_NAMES: Readonly<
     | "touch"
     | "get"
     | "getMany"
-    | "clear",
+    | "clear"
+    | "mark",
     ReadonlySet<string>
   >
 > = {
@@ -367,6 +378,7 @@ export const OPTION_NAMES: Readonly<
   get: new Set(["allowStale", "alsoTags", "onServed"]),
   getMany: new Set(["allowStale"]),
   clear: new Set(["stale"]),
+  mark: new Set(["expireIn"]),
 };
 
 /** @throws {InvalidArgumentError} unless `options` is `undefined` or an object with only `accepted` names. */
@@ -428,6 +440,13 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
       `hardTimeout must be at least softTimeout (${policy.softTimeoutMs} ms), got ${policy.hardTimeoutMs} ms`,
     );
   return policy;
+}
+
+/** @throws {InvalidArgumentError} for a bad option. */
+export function expireInMs(options: MarkOptions | undefined): number | undefined {
+  checkOptions(options, OPTION_NAMES.mark);
+  const given = ms("expireIn", options?.expireIn, 0);
+  return given && Math.ceil(given);
 }
 
 /**

@@ -16,11 +16,12 @@ export function tagRecords<V>(records: Records<V>, nameOf: (kind: "t" | "i", key
       const answer = found?.version ?? { hard, soft: hard };
       return { answer, next: recordOf(answer, nowMs) };
     });
-  const renewed = (name: string, mode: "hard" | "soft"): Promise<void> => {
-    const soft = newId();
+  const renewed = (name: string, mode: Parameters<TagVersions["renew"]>[1]): Promise<void> => {
+    const id = newId();
     return records.change("renew", name, (bytes, nowMs) => {
-      const hard = mode === "hard" ? soft : (versionsIn(bytes)?.version.hard ?? soft);
-      return { answer: undefined, next: recordOf({ hard, soft }, nowMs) };
+      const before = mode === "hard" ? undefined : versionsIn(bytes)?.version;
+      const soft = mode === "ending" || before?.soft.endsWith("!") === true ? `${id}!` : id;
+      return { answer: undefined, next: recordOf({ hard: before?.hard ?? id, soft }, nowMs) };
     });
   };
   const tagName = (tag: string): string => nameOf("t", tag);

@@ -16,6 +16,10 @@ export class TagEvents {
   sequence = 0;
   readonly #hard = new LastEvents();
   readonly #soft = new LastEvents();
+  /** By tag key, the end of the marks that have one; of those whose end has come, the number of the last. */
+  readonly #ends = new Map<string, { readonly number: number; readonly endsAt: number; readonly goneBefore: number }>();
+  /** Ends of marks until this event are forgotten. */
+  #endsFloor = 0;
   /** By namespace, the last call there: flights from before it are not joined. */
   readonly #byNamespace = new LastEvents();
   /** By tag key, the last call that was made, however late it was acknowledged. */
@@ -29,6 +33,37 @@ export class TagEvents {
   called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
     this.acknowledged(keySpace, keys, mode);
     for (const key of keys) this.#made.add(key, this.sequence);
+  }
+
+  /**
+   * As {@link called}, where nothing outlives this process: marks stale, with an end. If several ends have
+   * not come yet, the earliest counts.
+   */
+  marked(keySpace: KeySpace, keys: readonly string[], now: number, endsAt: number): void {
+    this.called(keySpace, keys, "soft");
+    for (const key of keys) {
+      const before = this.#ends.get(key);
+      const isOver = before !== undefined && before.endsAt <= now;
+      this.#ends.set(key, {
+        number: this.sequence,
+        endsAt: isOver ? endsAt : Math.min(endsAt, before?.endsAt ?? Infinity),
+        goneBefore: isOver ? before.number : (before?.goneBefore ?? 0),
+      });
+    }
+    if (this.#ends.size <= MAX_REMEMBERED) return;
+    this.#ends.clear();
+    this.#endsFloor = this.sequence;
+  }
+
+  /** When an entry ends by its marks; `-Infinity` for one that has. */
+  #endOf({ terms, tagSequence }: Entry): number {
+    if (tagSequence < this.#endsFloor) return -Infinity;
+    if (this.#ends.size === 0) return Infinity;
+    const ends = terms.dependsOn.map((key) => {
+      const { number = 0, endsAt = Infinity, goneBefore = 0 } = this.#ends.get(key) ?? {};
+      return goneBefore > tagSequence ? -Infinity : number > tagSequence ? endsAt : Infinity;
+    });
+    return Math.min(...ends);
   }
 
   /** As {@link called}, when the backend has acknowledged it: a read or a load since then may be older. */
@@ -62,7 +97,9 @@ export class TagEvents {
   applyTo(entry: Entry, now: number): Entry | undefined {
     if (entry.tagSequence === this.sequence) return entry;
     if (this.wasInvalidated(entry.terms.dependsOn, entry.tagSequence)) return undefined;
-    return this.#soft.hasSince(entry.terms.dependsOn, entry.tagSequence) ? staleByTag(entry, now) : entry;
+    if (!this.#soft.hasSince(entry.terms.dependsOn, entry.tagSequence)) return entry;
+    const endsAt = this.#endOf(entry);
+    return now < endsAt ? staleByTag(entry, now, endsAt) : undefined;
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */

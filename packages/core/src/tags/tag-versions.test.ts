@@ -89,8 +89,11 @@ describe("underVersions", () => {
       found,
       expected,
       expected.map((key) => ({ ...current, ...over })[key]),
-      (tags) => stored.read(tags),
-      { now: () => 1_040, schedule: () => () => undefined },
+      {
+        readMore: (tags) => stored.read(tags),
+        clock: { now: () => 1_040, schedule: () => () => undefined },
+        left: () => Promise.resolve(undefined),
+      },
     ),
     asked: stored.asked,
   });

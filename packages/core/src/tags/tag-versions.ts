@@ -5,11 +5,18 @@ import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import { tagNames, type KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
+import { ENDING, type EndingMark } from "./mark-ends.ts";
 import { whenReady } from "../primitives/thenable.ts";
 
 /** The current versions of some tags; `undefined` for one that is missing. */
 export type Versions = readonly (TagVersion | undefined)[];
-type ReadVersions = (tags: readonly string[]) => Awaitable<Versions>;
+/** How the versions that were read are applied to an entry. */
+interface Applying {
+  readonly clock: Clock;
+  readonly readMore: (tags: readonly string[]) => Awaitable<Versions>;
+  /** As {@link MarkEnds.left}. */
+  readonly left: (marks: readonly EndingMark[]) => Promise<number | undefined>;
+}
 
 /**
  * Compares the versions that an entry was stored under with the current ones. Equality alone decides: no clocks are
@@ -40,36 +47,45 @@ export function underVersions(
   entry: Entry,
   expected: readonly string[],
   found: Versions,
-  readMore: ReadVersions,
-  clock: Clock,
+  by: Applying,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   if (entry.versions === undefined) return entry;
   return dependsOn === expected || haveEqualItems(dependsOn, expected)
-    ? applied(entry, found, clock)
-    : underMoreVersions(entry, versionsByKey(expected, found), readMore, clock);
+    ? applied(entry, found, by)
+    : underMoreVersions(entry, versionsByKey(expected, found), by);
 }
 
 function underMoreVersions(
   entry: Entry,
   byKey: ReturnType<typeof versionsByKey>,
-  readMore: ReadVersions,
-  clock: Clock,
+  by: Applying,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   const unexpected = dependsOn.filter((key) => !byKey.has(key));
-  const withMore = (more: Versions): Entry | undefined => {
+  const withMore = (more: Versions): Awaitable<Entry | undefined> => {
     const moreByKey = versionsByKey(unexpected, more);
     const all = dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key));
-    return applied(entry, all, clock);
+    return applied(entry, all, by);
   };
-  return unexpected.length === 0 ? withMore([]) : whenReady(readMore(unexpected), withMore);
+  return unexpected.length === 0 ? withMore([]) : whenReady(by.readMore(unexpected), withMore);
 }
 
-function applied(entry: Entry, current: Versions, clock: Clock): Entry | undefined {
+function applied(entry: Entry, current: Versions, { clock, left }: Applying): Awaitable<Entry | undefined> {
   const verdict = compareVersions(entry.versions, current);
-  return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
+  if (verdict !== "stale") return verdict === "current" ? entry : undefined;
+  const marks = endingMarks(entry, current);
+  const now = clock.now();
+  if (marks.length === 0) return staleByTag(entry, now);
+  return left(marks).then((ms) => (ms === undefined ? undefined : staleByTag(entry, clock.now(), now + ms)));
 }
+
+/** The marks with an end, of those that made it stale. */
+export const endingMarks = ({ versions, terms }: Entry, current: Versions): readonly EndingMark[] =>
+  terms.dependsOn.flatMap((tag, i) => {
+    const { soft } = versions![i]!;
+    return current[i]!.soft !== soft && current[i]!.soft.endsWith(ENDING) ? [{ tag, soft }] : [];
+  });
 
 const versionsByKey = (keys: readonly string[], versions: Versions): ReadonlyMap<string, TagVersion | undefined> =>
   new Map(keys.map((key, i) => [key, versions[i]]));

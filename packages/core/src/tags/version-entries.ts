@@ -91,7 +91,7 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
           // A namespace has one version, which every entry depends on: a second one would be one more read for each.
           if (isNamespace(key)) return [issue(key, version)];
           const soft = [issue(softKey(key), version)];
-          return mode === "hard" ? [issue(key, version), ...soft] : soft;
+          return mode === "soft" ? soft : [issue(key, version), ...soft];
         }),
       );
     },

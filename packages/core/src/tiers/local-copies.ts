@@ -7,7 +7,7 @@ import { localKey as localKeyIn, parseLocalKey, type KeySpace } from "../entry/k
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
-import { compareVersions } from "../tags/tag-versions.ts";
+import { compareVersions, endingMarks } from "../tags/tag-versions.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { SuspensionWatch } from "../coherence/suspension-watch.ts";
 import type { Epoch } from "../coherence/parts.ts";
@@ -118,7 +118,9 @@ export class LocalCopies {
     // To be confirmed: a version it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
     const verdict = current === undefined ? "current" : compareVersions(entry.versions, current);
-    const checked = verdict === "gone" ? undefined : this.#tags.applyTo(entry, now);
+    // The backend knows when it ends.
+    const isEnding = verdict === "stale" && endingMarks(entry, current!).length !== 0;
+    const checked = verdict === "gone" || isEnding ? undefined : this.#tags.applyTo(entry, now);
     if (checked === undefined) this.tier.delete(localKey);
     // Only after both checks, the calls of this process and the current versions; and not by versions that are believed
     // for a while, the end of which no event reports.

@@ -13,6 +13,7 @@ import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
+import { MarkEnds } from "../tags/mark-ends.ts";
 import { RecentPins } from "../tags/recent-pins.ts";
 import { underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
@@ -65,6 +66,8 @@ export class RemoteTier {
    */
   readonly #tagVersions: TagVersions | undefined;
   readonly #table: KnownVersions | undefined;
+  /** Only where the backend issues versions itself. */
+  readonly #ends: MarkEnds | undefined;
   readonly #pins: Pick<KnownVersions, "pinned" | "recording">;
   readonly #unreadable: UnreadableEntries;
 
@@ -107,6 +110,8 @@ export class RemoteTier {
     this.listener = this.#calls;
     this.#pins = table ?? new RecentPins(clock);
     if (this.keepsMeta) this.#tagVersions = this.#pins.recording(backend.tagVersions ?? versionEntries(backend, clock));
+    if (backend.tagVersions !== undefined && backend.keepsKeys !== true && this.#tagVersions !== undefined)
+      this.#ends = new MarkEnds(backend, this.#tagVersions, this.deadlineMs);
     this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
     this.#table = table;
     this.leases =
@@ -333,6 +338,14 @@ export class RemoteTier {
     return this.#calls.run("markStale", target, this.deadlineMs, () => backend.markStale!(key.backend));
   }
 
+  /** Marks these tags stale. What they have is gone after so long; now where the backend issues no versions itself. */
+  endTags(tags: readonly string[], expireInMs: number): Promise<void> {
+    const ends = this.#ends;
+    if (ends === undefined) return this.versions!.renew(tags, "hard");
+    const target = { keySpace: undefined, part: this.partOf(tags[0]!), ends: ENDS };
+    return this.#calls.run("tags", target, this.deadlineMs, () => ends.mark(tags, expireInMs));
+  }
+
   async connect(): Promise<void> {
     this.#calls.begin();
     try {
@@ -455,8 +468,12 @@ export class RemoteTier {
   ): Awaitable<Entry | undefined> {
     if (versions === undefined && this.#tagVersions === undefined) onValid?.();
     if (versions === undefined) return entry;
-    const more = (tags: readonly string[]): Awaitable<Versions> => this.#currentVersions(read.request, tags);
-    const checked = underVersions(entry, read.expected, versions, more, this.#clock);
+    const checked = underVersions(entry, read.expected, versions, {
+      clock: this.#clock,
+      readMore: (tags) => this.#currentVersions(read.request, tags),
+      left: (marks) =>
+        this.#calls.run("read", this.#calls.targetOf(read.request.key), this.deadlineMs, () => this.#ends!.left(marks)),
+    });
     if (behind === undefined && onValid === undefined) return checked;
     const mayFail = behind !== undefined && isThenable(checked);
     return whenReady(mayFail ? checked.then(undefined, () => uncheckedEntry(entry)) : checked, (found) => {

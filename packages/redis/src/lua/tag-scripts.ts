@@ -59,9 +59,9 @@ ${PROLONG}
 return reply`);
 
 /**
- * New versions; ARGV[3] is `hard` or `soft`. Every number that the counter passes has its record. An invalidation must
- * not be refused when memory is full, so its first write is a DEL, after which Redis lets the rest of the script
- * through.
+ * New versions; ARGV[3] is `hard`, `soft` or `ending`. Every number that the counter passes has its record. An
+ * invalidation must not be refused when memory is full, so its first write is a DEL, after which Redis lets the rest of
+ * the script through.
  */
 export const RENEW: Script = script(`${ISSUER}redis.call('DEL', KEYS[2])
 ${WITH_ISSUER}prolong(KEYS[1])
@@ -75,8 +75,9 @@ end
 local v = g[1] .. '.' .. n
 for i = 2, #KEYS do
   local old = there[i - 1]
-  local hard = ARGV[3] == 'soft' and old and string.match(old, '^[^|]*') or v
-  issue(KEYS[i], hard .. '|' .. v)
+  local hard = ARGV[3] ~= 'hard' and old and string.match(old, '^[^|]*') or v
+  local isEnding = ARGV[3] == 'ending' or ARGV[3] == 'soft' and old and string.sub(old, -1) == '!'
+  issue(KEYS[i], hard .. '|' .. v .. (isEnding and '!' or ''))
 end
 return v`);
 
@@ -111,7 +112,7 @@ for i = 2, #KEYS do
   local ok = id == g[1]
   if v then
     for part in string.gmatch(v, '[^|]+') do
-      local pid, pn = string.match(part, '^(.*)%.(%d+)$')
+      local pid, pn = string.match(part, '^(.*)%.(%d+)!?$')
       if ok and pid == id and tonumber(pn) > tonumber(n) and isRenewed(KEYS[i]) then ok = false end
     end
   else

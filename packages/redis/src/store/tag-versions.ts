@@ -55,7 +55,7 @@ export class RedisTagVersions implements TagVersions {
     return replies.flatMap((some) => some.map((version) => this.#parse(version)));
   }
 
-  async renew(tags: readonly string[], mode: "hard" | "soft"): Promise<void> {
+  async renew(tags: readonly string[], mode: Parameters<TagVersions["renew"]>[1]): Promise<void> {
     await this.#inSteps(tags, (some) => this.#run(RENEW, some, mode));
   }
 
