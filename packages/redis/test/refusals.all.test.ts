@@ -234,7 +234,7 @@ describe("credentials", () => {
       }));
 
     it("C360: without the right to read a version it is not replaced by a new one", () =>
-      lacking("get", async ({ tagVersions }) => {
+      lacking("mget", async ({ tagVersions }) => {
         const [tag, version] = ["{~shop}::a", "id.1|id.1"];
         await server.command("SET", `hotset:${tag}`, version);
         await expect(tagVersions!.pin([tag])).rejects.toThrow(NOT_PERMITTED);

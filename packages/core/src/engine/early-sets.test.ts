@@ -39,7 +39,7 @@ function open({ coherence = "reported", ...more }: { coherence?: "reported" | "n
   return { clock, backend, work, go, a: of(backend), b: of(backend.peer()) };
 }
 
-describe("C598: a set that waits for memory", () => {
+describe("C600: a set that waits for memory", () => {
   it.each(["json", "a compressor that is late"])(
     "is seen here at once, and elsewhere when it was sent: %s",
     async (as) => {

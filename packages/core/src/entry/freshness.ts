@@ -135,7 +135,7 @@ export function staleFrom(entry: Entry, now: number): Entry {
  *
  * @param endsAt the end that the mark gave it.
  */
-export function staleByTag(given: Entry, now: number, endsAt = Infinity): Entry {
+export function staleByTag(given: Entry, now: number, endsAt: number = Infinity): Entry {
   const expiresAt = Math.min(given.expiresAt, wholeInstant(endsAt));
   const deadAt = Math.min(given.deadAt, expiresAt);
   const entry = expiresAt === given.expiresAt ? given : { ...given, expiresAt, deadAt };
