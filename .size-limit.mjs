@@ -1,4 +1,4 @@
-// Somewhat above the sizes of November 2026, 61.4 and 52.6 kB.
+// Somewhat above the sizes of November 2026; the last rise is that of decision 0265.
 // Modules of Node count nothing. Decision 0027 says how a package becomes one file.
 const core = {
   path: "packages/core/dist/index.js",
@@ -71,11 +71,11 @@ const metrics = (entry, limit) => ({
 });
 
 export default [
-  { ...core, name: "@hotset/core", limit: "64.7 kB" },
-  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "43.9 kB" },
-  program("memory", "{ createCache, memory }", "54.3 kB"),
-  program("memory over Redis", "{ createCache, memory, redis }", "120.4 kB"),
-  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "127.1 kB"),
+  { ...core, name: "@hotset/core", limit: "65.7 kB" },
+  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "44.4 kB" },
+  program("memory", "{ createCache, memory }", "54.8 kB"),
+  program("memory over Redis", "{ createCache, memory, redis }", "121.4 kB"),
+  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "128.1 kB"),
   {
     name: "@hotset/compose",
     path: "packages/compose/dist/index.js",
@@ -132,7 +132,7 @@ export default [
     // pg is installed next to it, and loaded with the first connection.
     name: "@hotset/postgres",
     path: "packages/postgres/dist/index.js",
-    limit: "13.1 kB",
+    limit: "13.2 kB",
     gzip: true,
     modifyRolldownConfig: (config) => ({
       ...config,
