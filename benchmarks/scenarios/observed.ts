@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { createCache, json, type Cache } from "@hotset/core";
 import { inspector, type Inspector } from "@hotset/inspector";
 import { memory } from "@hotset/memory";
@@ -91,12 +92,17 @@ class IdleReader extends MetricReader {
   }
 }
 
+const PAUSE_MS = 100;
+
 /** Interleaved rounds, after two that only warm up. The ratio is that of the medians. */
 async function compare({ name, operations, call }: Call, observer: Observer, rounds: number): Promise<Figure> {
   const [without, withIt]: [number[], number[]] = [[], []];
   for (let round = -2; round < rounds; round += 1) {
+    await sleep(PAUSE_MS);
     const alone = await microsecondsEach(operations, call);
     const observation = observer.start();
+    // What it does once, as it starts, is no price of a call.
+    await sleep(PAUSE_MS);
     const watched = await microsecondsEach(operations, call);
     observation.close();
     if (round < 0) continue;
