@@ -82,7 +82,7 @@ class RowCache extends Cache implements DrizzleCache {
   constructor(rows: Namespace, strategy: "explicit" | "all", settleMs: number, clock: Clock) {
     super();
     this.#rows = rows;
-    this.#fences = new MissFences(rows, clock);
+    this.#fences = new MissFences(rows);
     this.#strategy = strategy;
     this.#settleMs = settleMs;
     this.#clock = clock;

@@ -114,7 +114,7 @@ it.each<[string, (cache: Cache, storage: unstorage.Storage) => Promise<unknown>]
   const file = newFile();
   const there = newCache(file);
   const tags = (key: string): readonly string[] => [key.split(":")[0]!];
-  const [first, second] = [newCache(file), there].map((cache) => storageOver(cache, { tags }));
+  const [first, second] = [newCache(file, new TestClock()), there].map((cache) => storageOver(cache, { tags }));
   expect(await first!.getItem("page:a")).toBe(null);
   await change(there, second!);
   await first!.setItem("page:a", "made before");

@@ -1,56 +1,61 @@
-import { systemClock, type Clock } from "../contracts/clock.ts";
+import type { Clock } from "../contracts/clock.ts";
 import type { WriteResult } from "../engine/results.ts";
 import type { Fence, SetOptions } from "../entry/policy.ts";
 import { within } from "../primitives/within.ts";
+import { NamespaceView } from "./namespace-view.ts";
 import type { Namespace } from "./namespace.ts";
 
 /** A miss waits no longer for its fence, which then holds from when it came. */
 const PATIENCE_MS = 200;
 /** A value that takes longer is stored as of its `set`. */
 const LONGEST_MS = 30_000;
+/** How long those may take that began with it: so many times as long as the first `set`, and a pause of the process. */
+const SLOWEST = 5;
+const PAUSE_MS = 500;
 const MOST = 10_000;
 
-/** A fence that no `set` has used yet. */
+/** Callers that began under one fence. */
 interface Miss {
   readonly at: number;
-  /** Until it is there. */
-  taking: Promise<void> | undefined;
-  fence: Fence | undefined;
-  /** That began under this fence. */
+  endsAt: number;
+  /** Until the fence is there. */
+  taking?: Promise<void> | undefined;
+  /** For one `set`: those after it are refused. */
+  fence?: Fence | undefined;
+  isUsed: boolean;
+  /** Less the `set`s of all. Some callers never have one. */
   callers: number;
-}
-
-/** Callers of a fence that was used by one of them. */
-interface Late {
-  left: number;
-  readonly untilAt: number;
+  /** Those that began after its `set`. */
+  next?: Miss;
 }
 
 /**
  * Fences for frameworks that call `get`, compute, and then `set`, by the key alone. Which `get` a `set` follows is not
- * known: it counts as computed since the oldest miss that has had no `set`, for 30 seconds, of 10,000 keys. Of several
- * that compute at once the first is stored, and the others no later than twice its time.
+ * known: it counts as computed since the oldest miss, for 30 seconds, of 10,000 keys, until there are as many `set`s as
+ * misses. Of several that compute at once the first is stored. The others are refused, until five times as long as it
+ * took and half a second are over: one that has not come by then counts as failed.
  */
 export class MissFences {
   readonly #namespace: Pick<Namespace, "fence" | "set" | "setMany">;
   readonly #clock: Clock;
   readonly #open = new Map<string, Miss>();
-  readonly #late = new Map<string, Late>();
 
-  constructor(namespace: Pick<Namespace, "fence" | "set" | "setMany">, clock: Clock = systemClock) {
+  /** By the clock of its cache. */
+  constructor(namespace: Pick<Namespace, "fence" | "set" | "setMany">) {
     this.#namespace = namespace;
-    this.#clock = clock;
+    this.#clock = NamespaceView.clockOf(namespace);
   }
 
   /** Where `get` has found nothing, before its caller computes. */
   async begin(key: string): Promise<void> {
-    const now = this.#clock.now();
-    this.#dropOld(now);
-    let miss = this.#open.get(key);
+    const oldest = this.#find(key);
+    if (oldest === undefined && this.#open.size >= MOST) return;
+    let miss = oldest?.isUsed === true ? oldest.next : oldest;
     if (miss === undefined) {
-      if (this.#open.size >= MOST) return;
-      miss = { at: now, taking: undefined, fence: undefined, callers: 0 };
-      this.#open.set(key, miss);
+      const at = this.#clock.now();
+      miss = { at, endsAt: at + LONGEST_MS, isUsed: false, callers: 0 };
+      if (oldest === undefined) this.#open.set(key, miss);
+      else oldest.next = miss;
       miss.taking = this.#take(key, miss);
     }
     miss.callers += 1;
@@ -60,7 +65,6 @@ export class MissFences {
   /** As `set` of the namespace; `refused` for what was computed before a change. */
   async set(key: string, value: {} | null, options?: SetOptions): Promise<WriteResult> {
     const miss = this.#use(key);
-    if (miss === "late") return { status: "refused" };
     // At once if it can be: frameworks call `get` without waiting for `set`.
     if (miss?.taking !== undefined) await miss.taking;
     return this.#namespace.set(key, value, miss ? { ...options, since: miss.fence } : options);
@@ -73,26 +77,32 @@ export class MissFences {
 
   /** As {@link set}, with the same options for all. */
   async setMany(entries: readonly (readonly [key: string, value: {} | null])[], options?: SetOptions): Promise<void> {
-    const begun = entries.filter(([key]) => this.#open.has(key) || this.#late.has(key));
-    const others = entries.filter((entry) => !begun.includes(entry));
-    const alone = begun.map(([key, value]) => this.set(key, value, options));
-    await Promise.all([...alone, others.length > 0 && this.#namespace.setMany(others, options)]);
+    const others = entries.filter(([key]) => !this.#open.has(key));
+    const begun = entries.filter(([key]) => this.#open.has(key)).map(([key, value]) => this.set(key, value, options));
+    await Promise.all([...begun, others.length > 0 && this.#namespace.setMany(others, options)]);
   }
 
-  #use(key: string): Miss | "late" | undefined {
+  #use(key: string): Miss | undefined {
+    const miss = this.#find(key);
+    if (miss === undefined) return undefined;
+    miss.callers -= 1;
+    if (miss.callers + (miss.next?.callers ?? 0) === 0) this.#open.delete(key);
+    const tookMs = this.#clock.now() - miss.at;
+    if (!miss.isUsed) miss.endsAt = Math.min(miss.endsAt, miss.at + tookMs * SLOWEST + PAUSE_MS);
+    miss.isUsed = true;
+    return miss;
+  }
+
+  /** The oldest one that stands. */
+  #find(key: string): Miss | undefined {
     const now = this.#clock.now();
-    this.#dropOld(now);
-    const late = this.#late.get(key);
-    if (late !== undefined && now <= late.untilAt) {
-      late.left -= 1;
-      if (late.left === 0) this.#late.delete(key);
-      return "late";
+    let miss = this.#open.get(key);
+    while (miss !== undefined && now > miss.endsAt) miss = miss.next;
+    if (miss !== undefined) this.#open.set(key, miss);
+    for (const [each, { endsAt, next }] of this.#open) {
+      if (now <= (next?.endsAt ?? endsAt)) break;
+      this.#open.delete(each);
     }
-    const miss = this.#open.get(key);
-    this.#open.delete(key);
-    this.#late.delete(key);
-    if (miss !== undefined && miss.callers > 1)
-      this.#late.set(key, { left: miss.callers - 1, untilAt: now + (now - miss.at) });
     return miss;
   }
 
@@ -100,16 +110,5 @@ export class MissFences {
     // A layout without room for tags has none: then the value is stored as of its `set`.
     miss.fence = await this.#namespace.fence(key).catch(() => undefined);
     miss.taking = undefined;
-  }
-
-  #dropOld(now: number): void {
-    for (const [key, { at }] of this.#open) {
-      if (now - at <= LONGEST_MS) break;
-      this.#open.delete(key);
-    }
-    for (const [key, { untilAt }] of this.#late) {
-      if (now <= untilAt && this.#late.size <= MOST) break;
-      this.#late.delete(key);
-    }
   }
 }

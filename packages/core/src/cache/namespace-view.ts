@@ -19,6 +19,7 @@ import type {
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
+import { systemClock, type Clock } from "../contracts/clock.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
@@ -99,6 +100,11 @@ export class NamespaceView implements Untyped<Namespace> {
   /** Not a proxy of a view, nor an object that merely inherits from one. */
   static #isView(given: unknown): boolean {
     return given instanceof NamespaceView && #engine in given;
+  }
+
+  /** The clock of its cache; that of the system for one of another copy of this package. */
+  static clockOf(given: object): Clock {
+    return NamespaceView.#isView(given) ? (given as NamespaceView).#engine.context.clock : systemClock;
   }
 
   static #rejected(receiver: unknown, method: string, error: unknown): Promise<never> {
@@ -248,10 +254,7 @@ export class NamespaceView implements Untyped<Namespace> {
     }
   }
 
-  async setMany(
-    entries: Iterable<readonly [key: string, value: unknown]>,
-    options?: SetOptions,
-  ): Promise<WriteManyResult> {
+  async setMany(entries: Iterable<readonly [string, unknown]>, options?: SetOptions): Promise<WriteManyResult> {
     if (typeof entries?.[Symbol.iterator] !== "function")
       throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${kindOf(entries)}`);
     const checked = [...entries].map((entry) => {
@@ -407,13 +410,11 @@ export class NamespaceView implements Untyped<Namespace> {
     if (options !== undefined) checkCallOptions(options);
     const namespace = this.#namespace;
     const policy = resolveCallPolicy(namespace.policy, options, since);
+    const hardTimeoutMs = Math.max(0, policy.hardTimeoutMs - (startedAt - since));
     if (options?.tags !== undefined && options.tags.length !== 0) checkRoomForMeta(namespace);
     return {
       namespace,
-      policy:
-        since === startedAt
-          ? policy
-          : { ...policy, hardTimeoutMs: Math.max(0, policy.hardTimeoutMs - (startedAt - since)) },
+      policy: since === startedAt ? policy : { ...policy, hardTimeoutMs },
       // The value may be stored late, and until then the caller may change its list.
       tags: options?.tags === undefined ? NO_TAGS : tagNames(options.tags),
       startedAt,
