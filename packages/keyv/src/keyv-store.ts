@@ -20,7 +20,7 @@ export interface KeyvStore {
   getMany<Value>(keys: string[]): Promise<(Value | undefined)[]>;
   /**
    * @param ttl milliseconds; the value does not end without it, and is removed by 0 or less.
-   * @returns whether it is stored: not what was computed since a miss of {@link get} if the key has changed since.
+   * @returns whether it is stored: not what was computed since a miss if the key has changed since.
    */
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
   /** As {@link set}. */
@@ -86,7 +86,10 @@ class Store extends EventEmitter implements KeyvStore {
   }
 
   async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
+    const fences = this.#fences;
     const found = await this.#values.getMany<Value>(keys);
+    const missing = [...new Set(keys)].filter((key) => !found.has(key));
+    await Promise.all(missing.map((key) => fences.begin(key)));
     return keys.map((key) => found.get(key));
   }
 

@@ -81,7 +81,10 @@ export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): H
       return item ?? null;
     },
     async getItems(asked) {
-      const found = await items.getMany(asked.map(({ key }) => key));
+      const keys = asked.map(({ key }) => key);
+      const found = await items.getMany(keys);
+      const missing = [...new Set(keys)].filter((key) => !found.has(key));
+      await Promise.all(missing.map((key) => fences.begin(key)));
       return asked.map(({ key }) => ({ key, value: found.get(key) ?? null }));
     },
     setItem,

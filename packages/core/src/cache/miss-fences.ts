@@ -26,7 +26,7 @@ interface Miss {
   /** Less the `set`s of all. Some callers never have one. */
   callers: number;
   /** Those that began after its `set`. */
-  next?: Miss;
+  next?: Miss | undefined;
 }
 
 /**
