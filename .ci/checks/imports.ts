@@ -28,7 +28,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/graphql": ["@hotset/core"],
   "@hotset/nest": ["@hotset/core"],
   "@hotset/unstorage": ["@hotset/core"],
-  "@hotset/next": ["hotset"],
+  "@hotset/next": ["@hotset/core", "hotset"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],
   "@hotset/metrics": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],

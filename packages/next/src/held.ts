@@ -1,12 +1,14 @@
-import { createCache, memory, type Cache } from "hotset";
-import { Fences } from "./fences.ts";
+import { MissFences } from "@hotset/core";
+import { createCache, memory, type Cache, type Clock } from "hotset";
 import { Tags } from "./tags.ts";
 
 /** The state that both handlers share. */
 export interface Held {
   readonly cache: Cache;
   readonly tags: Tags;
-  readonly fences: Fences;
+  readonly fences: MissFences;
+  /** Which of the two a visitor waits for at a write. */
+  readonly wait: "memory" | "backend";
   /** Keys of pages that this process has asked for, until there are too many. */
   readonly asked: Set<string>;
 }
@@ -19,9 +21,11 @@ export function holder(build: () => Cache): () => Held {
   return () => (process_[HELD] ??= open(build));
 }
 
-export function open(build: () => Cache): Held {
+export function open(build: () => Cache, clock?: Clock): Held {
   // Several processes build, and none of them needs what another has: no connection is opened.
   const isBuild = process.env["NEXT_PHASE"] === "phase-production-build";
   const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
-  return { cache, tags: new Tags(cache), fences: new Fences(cache), asked: new Set() };
+  // Entries are counted in memory alone.
+  const wait = cache.stats().tiers[0]?.entries === undefined ? "backend" : "memory";
+  return { cache, tags: new Tags(cache), fences: new MissFences(cache, clock), wait, asked: new Set() };
 }

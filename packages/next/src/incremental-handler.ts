@@ -4,9 +4,9 @@ import type { IncrementalCacheValue } from "next/dist/server/response-cache/inde
 import { pageOfBuild } from "./build-pages.ts";
 import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } from "./contexts.ts";
 import type { Held } from "./held.ts";
-import { keyIn, tagName } from "./keys.ts";
+import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
-import { lookUp, type Kept } from "./look-up.ts";
+import { keep, lookUp, type Kept } from "./look-up.ts";
 import { warn } from "./warn.ts";
 
 /** A handler of `cacheHandler`, for Next.js 15.5 and 16. No method throws. */
@@ -125,7 +125,7 @@ async function findBuilt(
   return found;
 }
 
-async function store({ fences }: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
+async function store(held: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
   const { lastModified, value } = found;
   const { cacheControl, fetchCache } = context;
   const tags = fetchCache === true ? (context.tags ?? tagsOf(value)) : tagsOf(value);
@@ -133,7 +133,7 @@ async function store({ fences }: Held, name: string, found: NextPage, context: N
   const life = lifetimes(revalidate, cacheControl?.expire);
   if (life.staleIfError <= 0) return;
   const stored = { at: lastModified, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
-  await fences.store(name, stored, { ...life, tags: tags.map(tagName) });
+  await keep(held, name, stored, life);
 }
 
 function tagsOf(value: IncrementalCacheValue | null): readonly string[] {

@@ -1,5 +1,7 @@
 import type { Served } from "hotset";
 import type { Held } from "./held.ts";
+import { tagName } from "./keys.ts";
+import type { Lifetimes } from "./lifetimes.ts";
 
 /** Stored with each value. */
 export interface Kept {
@@ -28,16 +30,14 @@ export async function lookUp<T extends Kept>(
 ): Promise<Found<T> | undefined> {
   let served: Served | undefined;
   const entry = await cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
-  const isStale = served?.status === "stale";
-  const isGone =
-    entry === undefined || isUsable?.(entry) === false || (isStale && (await tags.haveEnded(entry.tags, entry.at)));
-  const judged = isGone
-    ? "gone"
-    : await tags.judge(
-        ofReader.filter((tag) => !entry.tags.includes(tag)),
-        entry.at,
-      );
-  if (isStale || judged !== "fresh") await fences.begin(key);
-  if (isGone || judged === "gone") return undefined;
+  const others = ofReader.filter((tag) => entry?.tags.includes(tag) === false);
+  const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : await tags.judge(others, entry.at);
+  if (served?.status === "stale" || judged !== "fresh") await fences.begin(key);
+  if (entry === undefined || judged === "gone") return undefined;
   return { entry, isMarked: judged === "stale" || served?.cause === "marked" };
+}
+
+/** Unless it was invalidated while it was made: Next reads, renders, and then writes. */
+export async function keep({ fences, wait }: Held, key: string, entry: Kept, life: Lifetimes): Promise<void> {
+  await fences.set(key, entry, { ...life, tags: entry.tags.map(tagName), wait });
 }

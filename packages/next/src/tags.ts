@@ -9,47 +9,33 @@ interface Change {
 }
 
 const NEVER: Change = { at: 0, end: 0 };
-const CHANGES = "change:";
-const KNOWN = "known:";
+const changeOf = (name: string): string => `change:${name}`;
 /** Longer than an entry. */
-const KEPT_MS = 31 * 86_400_000;
+const LIFE = { ttl: 31 * 86_400_000 };
+const MOST_UNSENT = 10_000;
 
-/** Tags as Next has them: some are named by the reader alone, and some are stale until an instant to come. */
+/** Tags as Next has them: some are named by the reader alone, so the last change of each is kept. */
 export class Tags {
   readonly #cache: Cache;
+  /** Their changes are lost in an outage: what is pending in a cache are removals. */
+  readonly #unsent = new Set<string>();
 
   constructor(cache: Cache) {
     this.#cache = cache;
+    cache.on("recover", () => {
+      this.update([...this.#unsent]).catch((error: unknown) => warn("a revalidation failed", error));
+    });
   }
 
-  /**
-   * How tags of the reader judge a value of the instant `at`. The last change of a tag is kept a second
-   * time under the tag itself, so that memory answers until the tag changes again.
-   */
+  /** How tags of the reader judge a value of the instant `at`. */
   async judge(tags: readonly string[], at: number): Promise<"fresh" | "stale" | "gone"> {
     if (tags.length === 0) return "fresh";
-    const known = await this.#cache.getOrSetMany<string, Change>(
-      [...new Set(tags.map(tagName))],
-      (tag) => KNOWN + tag,
-      async (missing) => {
-        const changes = await this.#changes(missing);
-        return missing.map((tag) => [tag, changes.get(CHANGES + tag) ?? NEVER] as const);
-      },
-      { tags: (tag) => [tag], ttl: KEPT_MS, staleIfError: 0 },
-    );
-    const later = [...known.values()].filter((change) => change.at >= at);
+    const names = [...new Set(tags.map(tagName))];
+    const never = (missing: readonly string[]) => missing.map((name) => [name, NEVER] as const);
+    const changes = await this.#cache.getOrSetMany<string, Change>(names, changeOf, never, LIFE);
+    const later = [...changes.values()].filter((change) => change.at >= at);
     if (later.some(({ end }) => end <= Date.now())) return "gone";
     return later.length > 0 ? "stale" : "fresh";
-  }
-
-  /** Whether a later change of one of its own tags has ended a value of the instant `at`. */
-  async haveEnded(tags: readonly string[], at: number): Promise<boolean> {
-    const changes = await this.#changes(tags.map(tagName));
-    return [...changes.values()].some((change) => change.at >= at && change.end <= Date.now());
-  }
-
-  async #changes(names: readonly string[]): Promise<Map<string, Change>> {
-    return names.length === 0 ? new Map() : this.#cache.getMany<Change>(names.map((name) => CHANGES + name));
   }
 
   /**
@@ -62,12 +48,19 @@ export class Tags {
     if (names.length === 0) return;
     const at = Date.now();
     const change: Change = { at, end: at + expireS * 1_000 };
-    await this.#cache.setMany(
-      names.map((name) => [CHANGES + name, change] as const),
-      { ttl: KEPT_MS },
+    const { pending } = await this.#cache.setMany(
+      names.map((name) => [changeOf(name), change] as const),
+      LIFE,
     );
-    const { status } = expireS === 0 ? await this.#cache.invalidateTags(names) : await this.#cache.markTagsStale(names);
-    if (status === "pending")
-      warn("a revalidation has not reached the backend yet; until it does, other processes do not see it", tags);
+    const { status } = await this.#cache.markTagsStale(names, { expireIn: expireS * 1_000 });
+    const isUnsent = pending > 0 || status === "pending";
+    for (const name of names)
+      if (isUnsent) this.#unsent.add(name);
+      else this.#unsent.delete(name);
+    if (!isUnsent) return;
+    warn("a revalidation has not reached the backend yet; until it does, other processes do not see it", tags);
+    if (this.#unsent.size <= MOST_UNSENT) return;
+    this.#unsent.clear();
+    await this.#cache.clear();
   }
 }

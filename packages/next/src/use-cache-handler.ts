@@ -1,7 +1,7 @@
 import type { Held } from "./held.ts";
-import { keyIn, tagName } from "./keys.ts";
+import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
-import { lookUp, type Kept } from "./look-up.ts";
+import { keep, lookUp, type Kept } from "./look-up.ts";
 import { warn } from "./warn.ts";
 
 /** An entry of `use cache`, as Next has it. Times are in seconds. */
@@ -103,5 +103,5 @@ async function store(held: () => Held, key: string, pendingEntry: Promise<UseCac
   const bytes = new Uint8Array(await new Response(value as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
   if (expire <= 0) return;
   const stored: StoredEntry = { at: timestamp, tags, stale, expire, revalidate, bytes };
-  await held().fences.store(key, stored, { ...lifetimes(revalidate, expire), tags: tags.map(tagName) });
+  await keep(held(), key, stored, lifetimes(revalidate, expire));
 }

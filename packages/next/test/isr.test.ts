@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { nextCache } from "@hotset/next";
+import { gate } from "@hotset/testing";
 import type { IncrementalCacheValue } from "next/dist/server/response-cache/index.js";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { closeAll, newFolder, settled, twoProcesses } from "./processes.ts";
@@ -147,20 +148,24 @@ describe("C583: a tag", () => {
     await b.isr.revalidateTag("t");
     await settled();
     await a.isr.set("/x", page("old", "t"), hour);
+    await settled();
     expect(await b.isr.get("/x", APP)).toBe(null);
   });
 
   it("counts for each of two renders of one page, and not for one that began later", async () => {
-    const { a, b } = twoProcesses();
+    const { a, b, advance } = twoProcesses();
     await a.isr.get("/x", APP);
     await a.isr.get("/x", APP);
+    await advance(100);
     await a.isr.set("/x", page("first", "t"), hour);
     await b.isr.revalidateTag("t");
     await settled();
     await a.isr.get("/x", APP);
     await a.isr.set("/x", page("second", "t"), hour);
+    await settled();
     expect(await b.isr.get("/x", APP)).toBe(null);
     await a.isr.set("/x", page("third", "t"), hour);
+    await settled();
     expect(html(await b.isr.get("/x", APP))).toBe("third");
   });
 
@@ -180,6 +185,18 @@ it("C582: an old value is served as Next judges it, and never after its expire",
   expect((await b.isr.get("/x", APP))!.lastModified).toBe(lastModified);
   await advance(31_000);
   expect(await b.isr.get("/x", APP)).toBe(null);
+});
+
+it("C582: a page that many ask for while it is made is stored the next time, too", async () => {
+  const { a, b, advance } = twoProcesses();
+  for (const made of ["1", "2", "3"]) {
+    for (let i = 0; i < 3; i += 1) await a.isr.get("/x", APP);
+    await advance(100);
+    await a.isr.set("/x", page(made), { cacheControl: { revalidate: 10, expire: 60 } });
+    await settled();
+    expect(html(await b.isr.get("/x", APP))).toBe(made);
+    await advance(10_000);
+  }
 });
 
 it("C584: pages belong to one build, what was fetched to all", async () => {
@@ -214,6 +231,7 @@ describe("C584: a page of the build", () => {
     vi.useRealTimers();
     const build = built();
     expect(html(await a.handler(build).get("/x", APP))).toBe("<p>");
+    await settled();
     expect(html(await b.handler({ ...build, fs: undefined }).get("/x", APP))).toBe("<p>");
   });
 
@@ -253,6 +271,23 @@ it("C585: 50 answers for a warm page and its fetch ask the backend nothing", asy
     expect(body(await b.isr.get("f", reader))).toBe("1");
   }
   expect(b.backend.calls).toEqual([]);
+});
+
+it("C585: Next does not wait for a silent backend: the page is that of this process, and then of all", async () => {
+  const { a, b } = twoProcesses();
+  // From then on it knows the version of the tag.
+  await a.isr.set("/y", page("0", "t"), hour);
+  await settled();
+  const leave = gate();
+  a.backend.script("*", { times: 9, before: leave });
+  let isAnswered = false;
+  void a.isr.set("/x", page("1", "t"), hour).then(() => (isAnswered = true));
+  await settled();
+  const meanwhile = [isAnswered, isAnswered && html(await a.isr.get("/x", APP)), a.held.cache.stats().pending];
+  leave.open();
+  await settled();
+  expect(meanwhile).toEqual([true, "1", 1]);
+  expect([html(await b.isr.get("/x", APP)), a.held.cache.stats().pending]).toEqual(["1", 0]);
 });
 
 it("C585: a build uses memory alone, and a process has one cache", async () => {

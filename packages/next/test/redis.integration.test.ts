@@ -18,6 +18,8 @@ function newProcess() {
   return new (incrementalHandler(() => held))({});
 }
 
+const written = () => expect.poll(() => caches[0]!.stats().pending).toBe(0);
+
 const page = (html: string) =>
   ({
     ...{ kind: "APP_PAGE", html, rscData: Buffer.from(html), headers: { "x-next-cache-tags": "t" }, status: 200 },
@@ -29,10 +31,12 @@ it("C582, C583: over Redis, a page of one process is that of another until a tag
   const [life, ask] = [{ cacheControl: { revalidate: 60, expire: 600 } }, { kind: "APP_PAGE" }];
   expect(await a.get("/x", ask)).toBe(null);
   await a.set("/x", page("1"), life);
+  await written();
   expect(await b.get("/x", ask)).toEqual({ value: page("1"), lastModified: expect.any(Number), ...life });
   await b.revalidateTag("t");
   await expect.poll(() => a.get("/x", ask)).toBe(null);
   await b.revalidateTag("t");
   await a.set("/x", page("old"), life);
+  await written();
   expect(await b.get("/x", ask)).toBe(null);
 });

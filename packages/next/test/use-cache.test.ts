@@ -91,6 +91,7 @@ describe("C583: a tag of use cache", () => {
     const { a, b } = twoProcesses();
     for (const end of [() => a.useCache.updateTags(["t"]), () => a.useCache.expireTags("t")]) {
       await a.useCache.set("k", entry("1"));
+      await settled();
       expect(await textOf(await b.useCache.get("k", []))).toBe("1");
       await end();
       await settled();
@@ -142,5 +143,26 @@ it("C585: while the backend is down, values come from memory for any reader, tho
   await b.useCache.updateTags(["_N_T_/x"]);
   expect([await get("k", "_N_T_/x"), await get("l", "_N_T_/x")]).toEqual([undefined, undefined]);
   expect([await get("k", "_N_T_/y"), await get("l", "_N_T_/y")]).toEqual(["1", "2"]);
+  warn.mockRestore();
+});
+
+it("C583: what a process revalidates in an outage ends in all processes after it, tags that the reader names too", async () => {
+  const { a, b, advance } = twoProcesses();
+  const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+  await a.useCache.set("k", entry("1"));
+  await settled();
+  const get = ({ useCache }: typeof a, softTag: string) => useCache.get("k", [softTag]).then(textOf);
+  for (const each of [a, b]) expect(await get(each, "_N_T_/x")).toBe("1");
+  a.backend.down();
+  for (const tag of ["_N_T_/x", "_N_T_/y"]) await a.useCache.updateTags([tag]);
+  expect([await get(a, "_N_T_/x"), await get(b, "_N_T_/x")]).toEqual([undefined, "1"]);
+  a.backend.up();
+  for (let i = 0; i < 10; i += 1) await advance(1_000);
+  for (const each of [a, b])
+    expect([await get(each, "_N_T_/x"), await get(each, "_N_T_/y"), await get(each, "_N_T_/z")]).toEqual([
+      undefined,
+      undefined,
+      "1",
+    ]);
   warn.mockRestore();
 });
