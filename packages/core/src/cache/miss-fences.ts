@@ -7,7 +7,7 @@ import type { Namespace } from "./namespace.ts";
 
 /** A miss waits no longer for its fence, which then holds from when it came. */
 const PATIENCE_MS = 200;
-/** A value that takes longer is stored as of its `set`. */
+/** Callers join a fence for so long; it stands twice as long. A value that takes longer is stored as of its `set`. */
 const LONGEST_MS = 30_000;
 /** How long those may take that began with it: so many times as long as the first `set`, and a pause of the process. */
 const SLOWEST = 5;
@@ -31,16 +31,15 @@ interface Miss {
 
 /**
  * Fences for frameworks that call `get`, compute, and then `set`, by the key alone. Which `get` a `set` follows is not
- * known: it counts as computed since the oldest miss, for 30 seconds, of 10,000 keys, until there are as many `set`s as
- * misses. Of several that compute at once the first is stored. The others are refused, until five times as long as it
- * took and half a second are over: one that has not come by then counts as failed.
+ * known: it counts as computed since the oldest miss, for 30 to 60 seconds, of 10,000 keys, until there are as many
+ * `set`s as misses. Of several that compute at once the first is stored. The others are refused, until five times as
+ * long as it took and half a second are over: one that has not come by then counts as failed.
  */
 export class MissFences {
   readonly #namespace: Pick<Namespace, "fence" | "set" | "setMany">;
   readonly #clock: Clock;
   readonly #open = new Map<string, Miss>();
 
-  /** By the clock of its cache. */
   constructor(namespace: Pick<Namespace, "fence" | "set" | "setMany">) {
     this.#namespace = namespace;
     this.#clock = NamespaceView.clockOf(namespace);
@@ -50,10 +49,11 @@ export class MissFences {
   async begin(key: string): Promise<void> {
     const oldest = this.#find(key);
     if (oldest === undefined && this.#open.size >= MOST) return;
-    let miss = oldest?.isUsed === true ? oldest.next : oldest;
+    const at = this.#clock.now();
+    const mayJoin = oldest?.isUsed === false && at - oldest.at <= LONGEST_MS;
+    let miss = mayJoin ? oldest : oldest?.next;
     if (miss === undefined) {
-      const at = this.#clock.now();
-      miss = { at, endsAt: at + LONGEST_MS, isUsed: false, callers: 0 };
+      miss = { at, endsAt: at + 2 * LONGEST_MS, isUsed: false, callers: 0 };
       if (oldest === undefined) this.#open.set(key, miss);
       else oldest.next = miss;
       miss.taking = this.#take(key, miss);
