@@ -1,5 +1,5 @@
 import { MissFences } from "@hotset/core";
-import { createCache, memory, type Cache, type Clock } from "hotset";
+import { createCache, memory, type Cache } from "hotset";
 import { Tags } from "./tags.ts";
 
 /** The state that both handlers share. */
@@ -21,11 +21,11 @@ export function holder(build: () => Cache): () => Held {
   return () => (process_[HELD] ??= open(build));
 }
 
-export function open(build: () => Cache, clock?: Clock): Held {
+export function open(build: () => Cache): Held {
   // Several processes build, and none of them needs what another has: no connection is opened.
   const isBuild = process.env["NEXT_PHASE"] === "phase-production-build";
   const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
   // Entries are counted in memory alone.
   const wait = cache.stats().tiers[0]?.entries === undefined ? "backend" : "memory";
-  return { cache, tags: new Tags(cache), fences: new MissFences(cache, clock), wait, asked: new Set() };
+  return { cache, tags: new Tags(cache), fences: new MissFences(cache), wait, asked: new Set() };
 }

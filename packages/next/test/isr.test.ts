@@ -164,6 +164,7 @@ describe("C583: a tag", () => {
     await a.isr.set("/x", page("second", "t"), hour);
     await settled();
     expect(await b.isr.get("/x", APP)).toBe(null);
+    await advance(1_000);
     await a.isr.set("/x", page("third", "t"), hour);
     await settled();
     expect(html(await b.isr.get("/x", APP))).toBe("third");

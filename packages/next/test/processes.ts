@@ -43,7 +43,7 @@ export function twoProcesses(): { readonly a: Process; readonly b: Process; adva
 export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 function processOver(backend: ScriptedBackend, clock: TestClock): Process {
-  const held = open(() => createCache({ name: "next", clock }).tier(memory()).tier(backend).build(), clock);
+  const held = open(() => createCache({ name: "next", clock }).tier(memory()).tier(backend).build());
   caches.push(held.cache);
   const CacheHandler = incrementalHandler(() => held);
   const handler = (build: NextBuildContext = {}) => new CacheHandler(build);
