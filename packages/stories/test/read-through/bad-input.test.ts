@@ -494,7 +494,7 @@ describe.each(STACKS_WITH_BACKEND)("values, over %s", (stack) => {
     expect(cache.stats().tiers.at(-1)!.state).toBe("up");
   });
 
-  it("a value that fails the namespace's schema is a miss, and the error message does not contain it", async () => {
+  it("C98 a value that fails the namespace's schema is a miss, and the error message does not contain it", async () => {
     const { cache: writer, clock, backend } = open("backend");
     await writer.namespace("n").set("k", { secret: "hunter2" });
     const { cache } = open(stack, { clock, backend });
