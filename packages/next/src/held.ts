@@ -9,6 +9,8 @@ export interface Held {
   readonly fences: MissFences;
   /** Which of the two a visitor waits for at a write. */
   readonly wait: "memory" | "backend";
+  /** When what is fetched now was begun, by key, until there are too many. */
+  readonly begun: Map<string, number>;
   /** Keys of pages that this process has asked for, until there are too many. */
   readonly asked: Set<string>;
 }
@@ -27,5 +29,6 @@ export function open(build: () => Cache): Held {
   const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
   // Entries are counted in memory alone.
   const wait = cache.stats().tiers[0]?.entries === undefined ? "backend" : "memory";
-  return { cache, tags: new Tags(cache), fences: new MissFences(cache), wait, asked: new Set() };
+  const fences = new MissFences(cache);
+  return { cache, tags: new Tags(cache), fences, wait, begun: new Map(), asked: new Set() };
 }

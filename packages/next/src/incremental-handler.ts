@@ -77,6 +77,7 @@ async function find(
     tags,
     isUsable: (entry) => !isPast(entry) && ![...entry.tags, ...tags].some(isRevalidated),
   });
+  if (context.kind === "FETCH" && found?.isFresh !== true) fetches(held, name);
   if (found === undefined) return isFirst ? findBuilt(held, build, key, context) : null;
   const { at: lastModified, value, cacheControl } = found.entry;
   const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };
@@ -100,6 +101,12 @@ function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage
     };
   const after = revalidate || (found.value as { revalidate?: number } | null)?.revalidate;
   return after === undefined ? null : { ...found, lastModified: Date.now() - after * 1_000 - 1 };
+}
+
+/** The fence of a value does not know the tags that its readers name: they are compared with this instant. */
+function fetches({ begun }: Held, name: string): void {
+  if (begun.size >= MAX_ASKED) begun.clear();
+  if (!begun.has(name)) begun.set(name, Date.now());
 }
 
 /**
@@ -132,7 +139,9 @@ async function store(held: Held, name: string, found: NextPage, context: NextWri
   const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;
   const life = lifetimes(revalidate, cacheControl?.expire);
   if (life.staleIfError <= 0) return;
-  const stored = { at: lastModified, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
+  const at = held.begun.get(name) ?? lastModified;
+  held.begun.delete(name);
+  const stored = { at, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
   await keep(held, name, stored, life);
 }
 

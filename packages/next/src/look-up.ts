@@ -20,6 +20,7 @@ export interface Found<T> {
   readonly entry: T;
   /** Whether a tag made it stale before its time. */
   readonly isMarked: boolean;
+  readonly isFresh: boolean;
 }
 
 /** The value, if it may be served. If it must be computed, the fence begins. */
@@ -32,9 +33,10 @@ export async function lookUp<T extends Kept>(
   const entry = await cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
   const others = ofReader.filter((tag) => entry?.tags.includes(tag) === false);
   const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : await tags.judge(others, entry.at);
-  if (served?.status === "stale" || judged !== "fresh") await fences.begin(key);
+  const isFresh = judged === "fresh" && served?.status !== "stale";
+  if (!isFresh) await fences.begin(key);
   if (entry === undefined || judged === "gone") return undefined;
-  return { entry, isMarked: judged === "stale" || served?.cause === "marked" };
+  return { entry, isMarked: judged === "stale" || served?.cause === "marked", isFresh };
 }
 
 /** Unless it was invalidated while it was made: Next reads, renders, and then writes. */

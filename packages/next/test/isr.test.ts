@@ -152,6 +152,19 @@ describe("C583: a tag", () => {
     expect(await b.isr.get("/x", APP)).toBe(null);
   });
 
+  it("that only the reader names counts for a fetch that was under way", async () => {
+    const { a, b, advance } = twoProcesses();
+    const reader = { kind: "FETCH", softTags: ["_N_T_/x"] };
+    expect(await a.isr.get("f", reader)).toBe(null);
+    await advance(100);
+    await b.isr.revalidateTag("_N_T_/x");
+    await advance(100);
+    await a.isr.set("f", fetched("old"), { fetchCache: true, tags: [] });
+    await settled();
+    for (const { isr } of [a, b]) expect(await isr.get("f", reader)).toBe(null);
+    expect(body(await b.isr.get("f", { kind: "FETCH", softTags: ["_N_T_/y"] }))).toBe("old");
+  });
+
   it("counts for each of two renders of one page, and not for one that began later", async () => {
     const { a, b, advance } = twoProcesses();
     await a.isr.get("/x", APP);
