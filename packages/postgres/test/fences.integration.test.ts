@@ -1,4 +1,4 @@
-import { systemClock, type Backend, type Cache } from "@hotset/core";
+import { systemClock, type Backend, type Cache, type MarkOptions } from "@hotset/core";
 import { postgres, schema as sqlOf } from "@hotset/postgres";
 import { randomPrefix, startPostgres, type TestPostgres } from "@hotset/test-servers";
 import { createTestCache } from "@hotset/testing";
@@ -18,7 +18,12 @@ const CHANGES: readonly ((cache: Cache) => Promise<unknown>)[] = [
   (cache) => cache.clear(),
 ];
 
-it("C591 C592 C599: a set with a fence, tags of the reader, and marks with an end, over two processes", async () => {
+const MARKS: readonly ((cache: Cache, options: MarkOptions) => Promise<unknown>)[] = [
+  (cache, options) => cache.markTagsStale(["t"], options),
+  (cache, options) => cache.markStale("k", options),
+];
+
+it("C591 C592 C599 C601: a set with a fence, tags of the reader, and marks with an end, over two processes", async () => {
   const schema = randomPrefix();
   await server.query(sqlOf({ schema }));
   const open = (): Cache => {
@@ -39,15 +44,18 @@ it("C591 C592 C599: a set with a fence, tags of the reader, and marks with an en
   await a.invalidateTags("path");
   await expect.poll(async () => b.get("k", { alsoTags: ["path"] })).toBe(undefined);
   expect(await b.get("k")).toBe("new");
-  await a.set("k", "old", { tags: ["t"] });
-  for (const [expireIn, left] of [
-    ["1h", "old"],
-    [1, undefined],
-  ] as const) {
-    await b.markTagsStale(["t"], { expireIn });
-    await expect
-      .poll(async () => [await a.get("k"), await a.get("k", { allowStale: true })])
-      .toEqual([undefined, left]);
+  for (const mark of MARKS) {
+    await a.set("k", "old", { tags: ["t"] });
+    for (const [expireIn, left] of [
+      ["30m", "old"],
+      [1, undefined],
+    ] as const) {
+      await mark(b, { expireIn });
+      await expect
+        .poll(async () => [await a.get("k"), await a.get("k", { allowStale: true })])
+        .toEqual([undefined, left]);
+      if (left !== undefined) expect((await a.inspect("k"))!.expiresInMs).toBeLessThanOrEqual(1_800_000);
+    }
   }
   await Promise.all([a.close(), b.close()]);
 });

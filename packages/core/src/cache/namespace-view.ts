@@ -26,6 +26,7 @@ import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, tagNames, type E
 import {
   checkFlag,
   checkOptions,
+  expireInMs,
   hasFunctions,
   OPTION_NAMES,
   ownOptions,
@@ -39,6 +40,7 @@ import {
   type FixedOptions,
   type GetOrSetManyOptions,
   type GetOrSetOptions,
+  type MarkOptions,
   type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
@@ -220,9 +222,8 @@ export class NamespaceView implements Untyped<Namespace> {
 
   peek(key: string): unknown {
     try {
-      const { context, reads } = this.#engine;
-      const value = this.#freshCopy(key, context.clock.now());
-      return value === undefined ? reads.nothingToPeek(this.#namespace, this.#key(key)) : value;
+      const value = this.#freshCopy(key, this.#engine.context.clock.now());
+      return value === undefined ? this.#engine.reads.nothingToPeek(this.#namespace, this.#key(key)) : value;
     } catch (error) {
       throw NamespaceView.#isView(this) ? error : detached("peek");
     }
@@ -297,9 +298,9 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, checked));
   }
 
-  async markStale(key: string): Promise<MarkStaleResult> {
-    const target = this.#key(key);
-    return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target));
+  async markStale(key: string, options?: MarkOptions): Promise<MarkStaleResult> {
+    const [target, ms] = [this.#key(key), expireInMs(options)];
+    return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target, ms));
   }
 
   async invalidateTags(...given: GivenMark): Promise<InvalidateResult> {

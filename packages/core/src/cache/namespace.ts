@@ -105,8 +105,11 @@ export interface Namespace<V = unknown> {
   delete(key: string): Promise<DeleteResult>;
   /** As {@link delete}. */
   deleteMany(keys: readonly string[]): Promise<DeleteManyResult>;
-  /** Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, removes it. */
-  markStale(key: string): Promise<MarkStaleResult>;
+  /**
+   * Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, removes it; a mark
+   * with an end does so over a backend that is sealed, has no leases, or does not answer.
+   */
+  markStale(key: string, options?: MarkOptions): Promise<MarkStaleResult>;
   /**
    * No entry with any of these tags, in this namespace or below it, is served again, not even as stale. Cost does not
    * grow with entries. Up to 63 tags are one step for all processes; a longer list goes in steps of 63.

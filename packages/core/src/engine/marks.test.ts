@@ -1,15 +1,17 @@
-import { createTestCache, flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import type { Cache } from "../cache/cache.ts";
 import type { Served } from "../entry/policy.ts";
+import type { Duration } from "../primitives/duration.ts";
 
 type Stack = "memory" | "backend" | "memory over backend";
 const STACKS: readonly Stack[] = ["memory", "backend", "memory over backend"];
 
 /** Two processes; over memory alone it is one. */
-function open(stack: Stack) {
+function open(stack: Stack, leases = true) {
   const clock = new TestClock();
-  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+  const backend = scriptedBackend({ clock, leases, tagVersions: true, coherence: "reported" });
+  const peer = backend.peer();
   const of = (each: ScriptedBackend): Cache =>
     createTestCache({
       clock,
@@ -19,13 +21,19 @@ function open(stack: Stack) {
       backend: stack !== "memory" && each,
     });
   const a = of(backend);
-  return { clock, backend, a, b: stack === "memory" ? a : of(backend.peer()) };
+  return { clock, backend, peer, a, b: stack === "memory" ? a : of(peer) };
 }
 
 async function served(cache: Cache, key: string): Promise<Served> {
   let found: Served | undefined;
   await cache.get(key, { allowStale: true, onServed: (each) => (found = each) });
   return found!;
+}
+
+/** The status and the life that is left. */
+async function left(cache: Cache, key: string): Promise<unknown> {
+  const { status, expiresInMs } = await served(cache, key);
+  return status === "miss" ? status : [status, expiresInMs];
 }
 
 describe.each(STACKS)("C597: why get finds a stale value, over %s", (stack) => {
@@ -56,11 +64,6 @@ describe.each(STACKS)("C597: why get finds a stale value, over %s", (stack) => {
 });
 
 describe.each(STACKS)("C599: a mark of tags with an end, over %s", (stack) => {
-  const left = async (cache: Cache, key: string): Promise<unknown> => {
-    const { status, expiresInMs } = await served(cache, key);
-    return status === "miss" ? status : [status, expiresInMs];
-  };
-
   it("leaves its entries stale until then, in every process, and no later ones", async () => {
     const { clock, a, b } = open(stack);
     await a.set("k", "old", { tags: ["t", "u"] });
@@ -130,4 +133,175 @@ it("C599: where its end is lost, or the mark did not reach the backend, the entr
     await flush();
   }
   for (const cache of [a, b]) expect((await served(cache, "k")).status).toBe("miss");
+});
+
+describe.each(STACKS)("C601: a mark of a key with an end, over %s", (stack) => {
+  it("leaves its entry stale until then, in every process, and no later one", async () => {
+    const { clock, a, b } = open(stack);
+    await a.set("k", "old");
+    expect(await b.get("k")).toBe("old");
+    expect(await b.markStale("k", { expireIn: "1m" })).toEqual({ status: "stale" });
+    await flush();
+    for (const cache of [a, b]) expect(await left(cache, "k")).toEqual(["stale", 60_000]);
+    expect(await served(a, "k")).toMatchObject({ cause: "marked" });
+    clock.advance(59_999);
+    for (const cache of [a, b]) expect(await left(cache, "k")).toEqual(["stale", 1]);
+    clock.advance(1);
+    for (const cache of [a, b]) expect(await left(cache, "k")).toBe("miss");
+    const down = new Error("db down");
+    await expect(a.getOrSet("k", () => Promise.reject(down), { staleIfError: "1h" })).rejects.toBe(down);
+    expect(await b.markStale("k", { expireIn: "1m" })).toEqual({ status: "missing" });
+    await a.set("k", "new");
+    clock.advance("30m");
+    expect([await a.get("k"), await b.get("k")]).toEqual(["new", "new"]);
+  });
+
+  it("never lengthens a life: that of the entry, or what an earlier mark left of it", async () => {
+    const { clock, a, b } = open(stack);
+    const marked = async (expireIn: Duration): Promise<unknown> => {
+      await b.markStale("k", { expireIn });
+      await flush();
+      const [one, other] = [await left(a, "k"), await left(b, "k")];
+      expect(one).toEqual(other);
+      return one;
+    };
+    await a.set("k", 1, { ttl: "1s", staleWhileRevalidate: "10s" });
+    clock.advance("5s");
+    // Where there is a backend, less by as long as a mark may take.
+    const marginMs = stack === "memory" ? 0 : 1_000;
+    expect(await marked("1m")).toEqual(["stale", 6_000 - marginMs]);
+    await a.set("k", 2);
+    expect(await marked(Infinity)).toEqual(["stale", 3_600_000]);
+    expect(await marked("10s")).toEqual(["stale", 10_000]);
+    expect(await marked("1m")).toEqual(["stale", 10_000 - marginMs]);
+    await b.markStale("k");
+    expect(await left(a, "k")).toEqual(["stale", 10_000 - marginMs]);
+  });
+
+  it("ends as the fallback of a load that was running", async () => {
+    const { clock, a } = open(stack);
+    await a.set("k", "old", { ttl: "1s", staleIfError: "1h" });
+    clock.advance("1s");
+    const loading = gate();
+    const load = async (): Promise<never> => {
+      await loading.pass();
+      throw new Error("db down");
+    };
+    const call = a.getOrSet("k", load, { staleWhileRevalidate: 0, staleIfError: "1h", loadTimeout: "1h" });
+    await loading.arrived();
+    await a.markStale("k", { expireIn: "1m" });
+    clock.advance("1m");
+    loading.open();
+    await expect(call).rejects.toThrow("db down");
+  });
+
+  it("0 removes; unknown options are refused", async () => {
+    const { a, b } = open(stack);
+    const events: unknown[] = [];
+    a.on("invalidate", ({ mode, origin }) => events.push([mode, origin]));
+    await a.set("k", 1);
+    events.length = 0;
+    expect(await a.markStale("k", { expireIn: 0 })).toEqual({ status: "stale" });
+    expect(events).toEqual([["remove", "here"]]);
+    for (const cache of [a, b]) expect(await left(cache, "k")).toBe("miss");
+    expect(await a.markStale("k", { expireIn: 0 })).toEqual({ status: "missing" });
+    await expect(a.markStale("k", { expireIn: -1 })).rejects.toThrow("expireIn must be at least 0 ms");
+    await expect(a.markStale("k", { expire: 1 } as never)).rejects.toThrow('unknown option "expire"');
+  });
+});
+
+describe("C601: what else happens while a key is marked with an end", () => {
+  it.each(["read", "leases.touch"] as const)(
+    "a value that is set meanwhile, before the %s, is neither stale nor ended",
+    async (operation) => {
+      const { clock, peer, a, b } = open("memory over backend");
+      await a.set("k", "old");
+      const waiting = gate();
+      peer.script(operation, { before: waiting });
+      const marking = b.markStale("k", { expireIn: "1m" });
+      await waiting.arrived();
+      await a.set("k", "new");
+      waiting.open();
+      expect(await marking).toEqual({ status: "stale" });
+      await flush();
+      for (const cache of [a, b]) expect(await left(cache, "k")).toEqual(["hit", 7_200_000]);
+      clock.advance("59m");
+      for (const cache of [a, b]) expect(await cache.get("k")).toBe("new");
+    },
+  );
+
+  it("of two marks at the same time either end counts, or the entry is gone", async () => {
+    const { clock, backend, peer, a, b } = open("memory over backend");
+    await a.set("k", "old");
+    const [first, second] = [gate(), gate()];
+    backend.script("leases.touch", { before: first });
+    peer.script("leases.touch", { before: second });
+    const marking = [a.markStale("k", { expireIn: "1m" }), b.markStale("k", { expireIn: "10s" })];
+    await Promise.all([first.arrived(), second.arrived()]);
+    first.open();
+    second.open();
+    await Promise.all(marking);
+    await flush();
+    clock.advance("1m");
+    for (const cache of [a, b]) expect(await left(cache, "k")).toBe("miss");
+  });
+
+  it("a copy that another process makes before the end is written ends with it", async () => {
+    const { clock, peer, a, b } = open("memory over backend");
+    await a.set("k", "old");
+    const [touching, loading] = [gate(), gate<string>()];
+    peer.script("leases.touch", { before: touching });
+    const marking = b.markStale("k", { expireIn: "1m" });
+    await touching.arrived();
+    expect(await a.getOrSet("k", () => loading.pass())).toBe("old");
+    touching.open();
+    await marking;
+    await flush();
+    clock.advance("1m");
+    expect(await left(a, "k")).toBe("miss");
+    loading.open("new");
+  });
+
+  it("where a read is behind the mark, or the backend has no leases, the entry is gone", async () => {
+    const { peer, a, b } = open("memory over backend");
+    for (const behind of [{ version: "older", staleInMs: 1_000 }, { version: "stale-older" }, undefined]) {
+      await a.set("k", "old");
+      peer.script("read", { answer: (entry) => behind && { ...entry!, ...behind } });
+      expect(await b.markStale("k", { expireIn: "1m" })).toEqual({ status: "stale" });
+      await flush();
+      for (const cache of [a, b]) expect(await left(cache, "k")).toBe("miss");
+    }
+    const { a: one, b: other } = open("memory over backend", false);
+    await one.set("k", "old");
+    expect(await other.markStale("k", { expireIn: "1m" })).toEqual({ status: "stale" });
+    expect(await left(one, "k")).toBe("miss");
+  });
+
+  it.each(["markStale", "read", "leases.touch"] as const)(
+    "where the backend does not answer to %s, the mark is pending, and removes the entry once it does",
+    async (operation) => {
+      const { clock, peer, a, b } = open("memory over backend");
+      await a.set("k", "old");
+      const stop = peer.script(operation, { fail: true, times: Infinity });
+      peer.script("remove", { fail: true });
+      expect(await b.markStale("k", { expireIn: "1m" })).toEqual({ status: "pending" });
+      expect(await b.get("k", { allowStale: true })).toBe(undefined);
+      stop();
+      for (let i = 0; i < 5; i += 1) {
+        clock.advance("1s");
+        await flush();
+      }
+      for (const cache of [a, b]) expect(await left(cache, "k")).toBe("miss");
+    },
+  );
+
+  it("a bypassed backend is marked all the same", async () => {
+    const { clock, a, b } = open("memory over backend");
+    await a.set("k", "old");
+    b.bypass(["scripted"]);
+    expect(await b.markStale("k", { expireIn: "1m" })).toEqual({ status: "stale" });
+    expect(await left(a, "k")).toEqual(["stale", 60_000]);
+    clock.advance("1m");
+    expect(await left(a, "k")).toBe("miss");
+  });
 });

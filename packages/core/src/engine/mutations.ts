@@ -1,10 +1,10 @@
 import { ConfigurationError } from "../contracts/errors.ts";
-import type { DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
-import { lifeOf, staleFrom } from "../entry/freshness.ts";
+import { endingBy, lifeOf, staleFrom } from "../entry/freshness.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
@@ -300,17 +300,15 @@ export class Mutations {
     return { deleted, missing, pending };
   }
 
-  #delete(namespace: NamespaceContext, key: EntryKey, line: Line, ends: Ends<DeleteResult["status"]>): void {
+  #delete({ remote }: NamespaceContext, key: EntryKey, line: Line, ends: Ends<DeleteResult["status"]>): void {
     const { local, clock } = this.#context;
-    const { remote } = namespace;
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
     const done = (status: DeleteResult["status"]): void =>
       ends.resolve(wasHere && status === "missing" ? "deleted" : status);
     this.#fence(key, "delete");
     this.#reportKey(key, "remove");
     if (remote === undefined) return done("missing");
-    const send = (sent: Ends<DeleteStatus>): void => remote.removeTo(key, sent);
-    this.#change(key, "delete", line, send, { resolve: done, reject: ends.reject });
+    this.#change(key, "delete", line, (sent) => remote.removeTo(key, sent), { resolve: done, reject: ends.reject });
   }
 
   /** Sends a change in the turn of the key, and fences again when it is acknowledged. */
@@ -329,24 +327,33 @@ export class Mutations {
     });
   }
 
-  markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
-    return ofOne((ends) => this.#markStale(namespace, key, ends));
+  /** @param expireInMs what is marked is gone then. */
+  async markStale(namespace: NamespaceContext, key: EntryKey, expireInMs: number = Infinity): Promise<MarkStaleResult> {
+    if (expireInMs !== 0) return ofOne((ends) => this.#markStale(namespace, key, expireInMs, ends));
+    const { status } = await this.delete(namespace, key);
+    return { status: status === "deleted" ? "stale" : status };
   }
 
-  #markStale({ remote }: NamespaceContext, key: EntryKey, ends: Ends<MarkStaleResult["status"]>): void {
+  #markStale(
+    { remote }: NamespaceContext,
+    key: EntryKey,
+    endsInMs: number,
+    ends: Ends<MarkStaleResult["status"]>,
+  ): void {
     const { local, clock, recovery } = this.#context;
     const now = clock.now();
     const held = local?.get(key.local, now);
-    this.#fence(key, "stale");
+    // No flight falls back on what ends.
+    this.#fence(key, endsInMs === Infinity ? "stale" : "delete");
     this.#reportKey(key, "stale");
     if (remote === undefined) {
       if (held === undefined) return ends.resolve("missing");
-      const staleNow = staleFrom(held, now);
+      const staleNow = endingBy(staleFrom(held, now), now + endsInMs);
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.replace(key.local, staleNow);
       return ends.resolve("stale");
     }
     const mark = async (): Promise<"stale" | "missing"> => {
-      const status = await remote.markStale(key);
+      const status = await remote.markStale(key, endsInMs);
       if (recovery?.covers(key, NO_TAGS) !== true) return status;
       // Its removal is pending, perhaps since the call was sent: the entry there must not come back as stale.
       await remote.remove(key);

@@ -128,6 +128,12 @@ export function staleFrom(entry: Entry, now: number): Entry {
   };
 }
 
+/** The same entry, whose life ends then at the latest. Pure. */
+export function endingBy(entry: Entry, endsAt: number): Entry {
+  const expiresAt = Math.min(entry.expiresAt, wholeInstant(endsAt));
+  return expiresAt === entry.expiresAt ? entry : { ...entry, expiresAt, deadAt: Math.min(entry.deadAt, expiresAt) };
+}
+
 /**
  * The same entry after one of its tags was marked stale: stale immediately. Versions carry no instant, so its windows
  * end at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there.
@@ -136,9 +142,7 @@ export function staleFrom(entry: Entry, now: number): Entry {
  * @param endsAt the end that the mark gave it.
  */
 export function staleByTag(given: Entry, now: number, endsAt: number = Infinity): Entry {
-  const expiresAt = Math.min(given.expiresAt, wholeInstant(endsAt));
-  const deadAt = Math.min(given.deadAt, expiresAt);
-  const entry = expiresAt === given.expiresAt ? given : { ...given, expiresAt, deadAt };
+  const entry = endingBy(given, endsAt);
   if (entry.staleAt <= now) return entry;
   const staleAt = wholeInstant(now);
   const leftMs = entry.staleAt - staleAt;

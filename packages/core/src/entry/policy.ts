@@ -231,7 +231,7 @@ export interface GetOptions extends GetManyOptions {
   readonly onServed?: ((served: Served) => void) | undefined;
 }
 
-/** Options of `markTagsStale`. */
+/** Options of `markStale` and `markTagsStale`. */
 export interface MarkOptions {
   /**
    * How long what is stale from now on is kept for its stale windows: then it is gone for every call, also as a

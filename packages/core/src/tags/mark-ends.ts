@@ -1,4 +1,5 @@
 import type { Backend, TagVersions } from "../contracts/backend.ts";
+import { MARKED } from "../entry/marked-stale.ts";
 
 /** How a soft version ends from a mark with an end on, until the next hard one. */
 export const ENDING = "!";
@@ -58,6 +59,35 @@ export class MarkEnds {
     if (!found || found.error !== undefined) return undefined;
     return { softs: decoder.decode(found.data).split(" "), endsInMs: found.expiresInMs };
   }
+}
+
+/**
+ * Marks an entry stale, and cuts its life: by less than it has left, as a read may be that old.
+ *
+ * @param run runs one call of the backend, within its deadline.
+ * @returns `undefined` where that cannot be done: what is there is to be removed.
+ */
+export async function markKey(
+  backend: Backend,
+  key: string,
+  expireInMs: number,
+  run: <T>(call: () => Promise<T>) => Promise<T>,
+): Promise<"stale" | "missing" | undefined> {
+  const { leases } = backend;
+  const isEnding = expireInMs !== Infinity;
+  // A sealed life is that of one version.
+  const canEnd = leases !== undefined && backend.sealedBy === undefined;
+  if (backend.markStale === undefined || (isEnding && !canEnd)) return undefined;
+  const status = await run(() => backend.markStale!(key));
+  if (status === "missing" || !isEnding) return status;
+  const found = await run(() => backend.read(key));
+  const { version = "", staleInMs = 0, expiresInMs: leftMs = 0, meta = "" } = found ?? {};
+  const expiresInMs = Math.max(1, Math.min(expireInMs, leftMs - (backend.deadlineMs ?? 1_000)));
+  const isMarked = version.startsWith(MARKED);
+  if (isMarked && (await run(() => leases!.touch(key, version, { staleInMs, expiresInMs, meta })))) return status;
+  const current = await run(() => leases!.confirm(key));
+  const isNewer = current === version ? staleInMs > 0 : isMarked && !current.startsWith(MARKED);
+  return isNewer ? status : undefined;
 }
 
 /** Below a bound on what one read may cost; 64 marks of a tag, while no call reads what they marked. */

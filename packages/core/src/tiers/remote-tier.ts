@@ -13,7 +13,7 @@ import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import { MarkEnds } from "../tags/mark-ends.ts";
+import { MarkEnds, markKey } from "../tags/mark-ends.ts";
 import { RecentPins } from "../tags/recent-pins.ts";
 import { underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
@@ -330,12 +330,13 @@ export class RemoteTier {
     this.#calls.send("remove", target, this.deadlineMs, () => this.#backend.remove(key.backend), ends);
   }
 
-  /** Removes the entry where the backend cannot mark it stale: it must not be served as fresh. */
-  async markStale(key: EntryKey): Promise<"stale" | "missing"> {
-    const backend = this.#backend;
-    if (backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
+  /** Removes the entry where the backend cannot mark it stale, or cannot end it: it must not be served. */
+  async markStale(key: EntryKey, expireInMs: number): Promise<"stale" | "missing"> {
     const target = this.#calls.targetOf(key, ENDS);
-    return this.#calls.run("markStale", target, this.deadlineMs, () => backend.markStale!(key.backend));
+    const status = await markKey(this.#backend, key.backend, expireInMs, (call) =>
+      this.#calls.run("markStale", target, this.deadlineMs, call),
+    );
+    return status ?? ((await this.remove(key)) === "deleted" ? "stale" : "missing");
   }
 
   /** Marks these tags stale. What they have is gone after so long; now where the backend issues no versions itself. */
