@@ -1,6 +1,7 @@
 // Pages are written for GitHub and for readers of the files. These rules make the same text a page of the site.
 
-import { posix } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
 import type { MarkdownRenderer } from "vitepress";
 import { addressOf } from "./navigation.ts";
 
@@ -11,6 +12,8 @@ const REPOSITORY = "https://github.com/hotset/hotset";
 export const SITE = "https://hotset.github.io";
 /** The page that shows the README of the repository. */
 export const README_PAGE = "overview.md";
+
+const DOCS = join(import.meta.dirname, "..");
 
 export function adaptMarkdown(md: MarkdownRenderer): void {
   // Html is disabled, so that `<name>` is text and no tag of Vue; then a comment would be text, too.
@@ -81,20 +84,29 @@ function linkPromises(tokens: readonly Token[], page: string, make: Make): void 
     const [, before = "", number] = /^(.*: )([ACH]\d+)$/.exec(last?.type === "text" ? last.content : "") ?? [];
     if (last === undefined || number === undefined) continue;
     last.content = before;
-    children!.push(...linked(`${addressOf(PROMISES_PAGE)}#${number.toLowerCase()}`, textToken(make, number), make));
+    children!.push(...linked(`${addressOf(PROMISES_PAGE)}#${number.toLowerCase()}`, [textToken(make, number)], make));
   }
 }
 
 /** Of a picture whose letters a phone shows too small. */
 const PICTURE = /(?:pictures|results)\/[^/]+$/;
 
+/** It leads to its file, and a phone shows the one whose name ends in `-narrow`, if there is one. */
 function linkPictures(tokens: readonly Token[], page: string, make: Make): void {
   for (const { children } of tokens) {
     const at = children?.findIndex(({ type }) => type === "image") ?? -1;
     const picture = children?.[at];
     const source = picture?.attrGet("src");
-    if (picture && source && PICTURE.test(source))
-      children.splice(at, 1, ...linked(linkFrom(page, source), picture, make));
+    if (!picture || !source || !PICTURE.test(source)) continue;
+    const narrow = imageFrom(page, source).replace(/\.svg$/, "-narrow.svg");
+    const shown = existsSync(join(DOCS, dirname(page), narrow))
+      ? [
+          htmlToken(make, `<picture><source media="(max-width: 639px)" srcset="${narrow.replace(/^(?!\.)/, "./")}">`),
+          picture,
+          htmlToken(make, "</picture>"),
+        ]
+      : [picture];
+    children.splice(at, 1, ...linked(linkFrom(page, source), shown, make));
   }
 }
 
@@ -104,10 +116,14 @@ function textToken(make: Make, content: string): Token {
   return Object.assign(make("text", "", 0), { content });
 }
 
-function linked(address: string, content: Token, make: Make): readonly Token[] {
+function htmlToken(make: Make, content: string): Token {
+  return Object.assign(make("html_inline", "", 0), { content });
+}
+
+function linked(address: string, content: readonly Token[], make: Make): readonly Token[] {
   const open = make("link_open", "a", 1);
   open.attrSet("href", address);
-  return [open, content, make("link_close", "a", -1)];
+  return [open, ...content, make("link_close", "a", -1)];
 }
 
 const isCell = ({ type }: Token): boolean => type === "th_open" || type === "td_open";

@@ -1,4 +1,5 @@
-// Writes the pictures of the guide's page "The inspector": five incidents in a real service, in both colours.
+// Writes the pictures of the guide's page "The inspector": incidents in a real service, for a screen and a phone, in
+// both colours.
 //
 //   node --conditions=@hotset/source packages/inspector/test/pictures.ts
 
@@ -10,7 +11,11 @@ import { goTo, startShop, visit, type Shop } from "./support/opened.ts";
 
 const FOLDER = join(import.meta.dirname, "../../../docs/pictures");
 const ROOT = new URL("../../..", import.meta.url).href.replace(/\/$/, "");
-const WIDTH = 1_000;
+/** A picture for a phone is sharper, and shows the beginning of its page. */
+const FORMATS = [
+  { suffix: "", width: 1_000, scale: 1, maxHeight: Infinity },
+  { suffix: "-narrow", width: 390, scale: 2, maxHeight: 720 },
+] as const;
 const SCHEMES = ["light", "dark"] as const;
 /** Of a picture that is smaller than a page. */
 const QUALITY = 0.8;
@@ -83,37 +88,44 @@ const INCIDENTS: readonly Incident[] = [
   },
 ];
 
-async function draw(drawing: Browser, { name, page, last, begin, shows, settleMs }: Incident): Promise<void> {
+async function draw(drawing: Browser, incident: Incident): Promise<void> {
   await using shop = await startShop();
-  const visits = await Promise.all(SCHEMES.map((scheme) => visit(drawing, shop.url, { width: WIDTH, scheme })));
   for (let i = 0; i < 40; i += 1) await shop.one.call("load", `price:${i}`, { amount: i }, 2, []);
   await shop.one.call("traffic", 60);
-  for (const each of visits) await goTo(each.page, page);
+  const looks = FORMATS.flatMap((format) => SCHEMES.map((scheme) => ({ ...format, scheme })));
+  const visits = await Promise.all(looks.map((look) => visit(drawing, shop.url, look)));
+  for (const { page } of visits) await goTo(page, incident.page);
   await sleep(12_000);
-  await begin(shop);
-  await sleep(settleMs);
-  const images: string[] = [];
-  let height = 0;
-  for (const each of visits) {
-    await each.page.getByText(shows).first().waitFor();
-    if (name === "queue") await each.page.getByText("Stack").first().click();
-    await each.page.locator(".process").evaluate((process) => (process.textContent = "web-1:4711"));
-    // No path of the machine that draws.
-    await each.page.locator("pre").evaluateAll((stacks, root) => {
-      for (const stack of stacks) stack.textContent = stack.textContent.replaceAll(root, "file:///srv/shop");
-    }, ROOT);
-    const { y, height: size } = (await each.page.locator(last).boundingBox())!;
-    height = Math.ceil(y + size + 16);
-    await each.page.setViewportSize({ width: WIDTH, height });
-    const png = await each.page.screenshot({ clip: { x: 0, y: 0, width: WIDTH, height } });
-    images.push(await webp(drawing, png));
+  await incident.begin(shop);
+  await sleep(incident.settleMs);
+  for (const [at, { suffix, width, maxHeight }] of FORMATS.entries()) {
+    const images: string[] = [];
+    let height = 0;
+    for (const { page } of visits.slice(2 * at, 2 * at + 2)) {
+      height = Math.min(await arrange(page, incident), maxHeight);
+      await page.setViewportSize({ width, height });
+      images.push(await webp(drawing, await page.screenshot({ clip: { x: 0, y: 0, width, height } })));
+    }
+    const [light, dark] = images as [string, string];
+    const file = join(FOLDER, `inspector-${incident.name}${suffix}.svg`);
+    writeFileSync(file, svgOf(light, dark, width, height));
+    console.log(`${file}: ${Math.round((light.length + dark.length) / 1_000)} kB`);
   }
-  const [light, dark] = images as [string, string];
-  const file = join(FOLDER, `inspector-${name}.svg`);
-  writeFileSync(file, svgOf(light, dark, height));
   for (const each of visits) await each.close();
   shop.redis.resume();
-  console.log(`${file}: ${Math.round((light.length + dark.length) / 1_000)} kB`);
+}
+
+/** Waits until the page shows the incident. Resolves with the height down to the last thing that it shows. */
+async function arrange(page: Page, { name, last, shows }: Incident): Promise<number> {
+  await page.getByText(shows).first().waitFor();
+  if (name === "queue") await page.getByText("Stack").first().click();
+  await page.locator(".process").evaluate((process) => (process.textContent = "web-1:4711"));
+  // No path of the machine that draws.
+  await page.locator("pre").evaluateAll((stacks, root) => {
+    for (const stack of stacks) stack.textContent = stack.textContent.replaceAll(root, "file:///srv/shop");
+  }, ROOT);
+  const { y, height } = (await page.locator(last).boundingBox())!;
+  return Math.ceil(y + height + 16);
 }
 
 /** In place of PNG: a fifth of its bytes. */
@@ -134,11 +146,11 @@ async function webp(drawing: Browser, png: Buffer): Promise<string> {
 }
 
 /** One file for both: the colours that the reader's system asks for. */
-function svgOf(light: string, dark: string, height: number): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}">
+function svgOf(light: string, dark: string, width: number, height: number): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
 <style>.dark{display:none}@media (prefers-color-scheme:dark){.light{display:none}.dark{display:inline}}</style>
-<image class="light" width="${WIDTH}" height="${height}" href="${light}"/>
-<image class="dark" width="${WIDTH}" height="${height}" href="${dark}"/>
+<image class="light" width="${width}" height="${height}" href="${light}"/>
+<image class="dark" width="${width}" height="${height}" href="${dark}"/>
 </svg>
 `;
 }

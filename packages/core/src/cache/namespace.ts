@@ -41,7 +41,9 @@ export interface Namespace<V = unknown> {
    * The value, or what `load` computes. Concurrent callers share one load, with the options of
    * the one that began it and the tags of all. A value that the format cannot write is returned, reported as
    * `backend:error`, and kept in memory only.
-   *
+   * ```ts
+   * const user = await cache.getOrSet(`user:${id}`, () => db.findUser(id), { ttl: "5m", staleIfError: "1h" });
+   * ```
    * @throws the error of `load`, as it is, when no stale value may be served as fallback.
    * @throws {LoadTimeoutError} after `hardTimeout` or `loadTimeout`, likewise.
    * @throws {ReentrantLoadError} from inside the loader of the same key.

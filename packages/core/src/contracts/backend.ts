@@ -271,9 +271,8 @@ export interface Leases {
    */
   readonly leaseMs?: number;
   /**
-   * Grants the lease for `leaseMs`, then it ends. If the entry has another version than `seen`, another
-   * process has stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any
-   * holder.
+   * Grants the lease for `leaseMs`, then it ends. If the entry has another version than `seen`, another process has
+   * stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any holder.
    *
    * @param isOver the caller takes the entry of version `seen` as over: it counts a life from when it sent the read, so
    *   some milliseconds may be left of it here. Where the lease is granted that entry may be removed, but none without

@@ -29,8 +29,7 @@ export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
  *
  *     loadedAt ──fresh──▶ refreshAhead ──ahead──▶ staleAt ──revalidate──▶ ──fallback──▶ deadAt ──absent──▶
  *
- * A boundary instant belongs to the later state. An entry that is too old for the call is absent in any
- * state. Pure.
+ * A boundary instant belongs to the later state. An entry that is too old for the call is absent in any state. Pure.
  */
 export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
   if (entry === undefined || now >= entry.deadAt || isTooOld(entry, windows)) return "absent";

@@ -46,15 +46,21 @@ export async function startShop(): Promise<Shop> {
 export interface Look {
   readonly width?: number;
   readonly scheme?: "dark" | "light";
+  /** Pixels of a picture for each of the page. */
+  readonly scale?: number;
 }
 
 /** A page in a browser, with the errors of its console. */
 export async function visit(
   browser: Browser,
   url: string,
-  { width = 1_280, scheme = "light" }: Look = {},
+  { width = 1_280, scheme = "light", scale = 1 }: Look = {},
 ): Promise<Visit> {
-  const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: scheme });
+  const context = await browser.newContext({
+    viewport: { width, height: 800 },
+    colorScheme: scheme,
+    deviceScaleFactor: scale,
+  });
   // Only what hangs is to fail by time.
   context.setDefaultTimeout(280_000);
   const page = await context.newPage();
