@@ -88,7 +88,7 @@ it("a page is the page of visitors with any cookies, and made once for all that 
     const request = new Request("https://site.example/", { headers: { cookie: `visitor=${i}` } });
     return provider.onRequest({ request, url: new URL(request.url) }, next).then((answer) => answer.text());
   });
-  await vi.waitUntil(() => cache.stats().waiting === 20);
+  await expect.poll(() => cache.stats().waiting).toBe(20);
   leave.open();
   expect(new Set(await Promise.all(asked))).toEqual(new Set(["page"]));
   expect(runs).toBe(1);

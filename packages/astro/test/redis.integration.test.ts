@@ -5,7 +5,7 @@ import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
-import { expect, inject, it, vi } from "vitest";
+import { expect, inject, it } from "vitest";
 
 it("C578 C586: 40 requests over two sites make a page once; an invalidation in one ends it in both, and what is made", async () => {
   const prefix = randomPrefix();
@@ -28,13 +28,13 @@ it("C578 C586: 40 requests over two sites make a page once; an invalidation in o
     return (await sites[site]!.onRequest({ request, url: new URL(request.url) }, next)).text();
   };
   const asked = Array.from({ length: 40 }, (_, i) => get(i % 2));
-  await vi.waitUntil(() => caches.every((cache) => cache.stats().waiting === 20));
+  await expect.poll(() => caches.every((cache) => cache.stats().waiting === 20)).toBe(true);
   leave.open();
   expect(new Set(await Promise.all(asked))).toEqual(new Set(["1"]));
   await sites[0]!.invalidate({ tags: "pages" });
-  await vi.waitUntil(async () => (await get(1)) === "2");
+  await expect.poll(() => get(1)).toBe("2");
   await sites[1]!.invalidate({ path: "/" });
-  await vi.waitUntil(async () => (await get(0)) === "3");
+  await expect.poll(() => get(0)).toBe("3");
 
   leave = gate();
   const crossed = get(0, "/a");

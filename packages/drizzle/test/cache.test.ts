@@ -139,11 +139,13 @@ it("C595: rows that a select reads during a write are not those of this process,
   leaves.open();
   source.leaves = undefined;
   expect(await slow).toBe("Ada");
-  await vi.waitUntil(async () => (await nameOf(there)) === "Bob");
-  await vi.waitUntil(async () => {
-    const { selects } = source;
-    return (await nameOf(here)) === "Bob" && source.selects === selects;
-  });
+  await expect.poll(() => nameOf(there)).toBe("Bob");
+  await expect
+    .poll(async () => {
+      const { selects } = source;
+      return [await nameOf(here), source.selects - selects];
+    })
+    .toEqual(["Bob", 0]);
 });
 
 it("C595: settle invalidates without the wait, and nothing is left to do", async () => {
@@ -155,7 +157,7 @@ it("C595: settle invalidates without the wait, and nothing is left to do", async
   source.name = "Bob";
   expect([await nameOf(there), await nameOf(here)]).toEqual(["Ada", "Bob"]);
   await here.rows.settle();
-  await vi.waitUntil(async () => (await nameOf(there)) === "Bob");
+  await expect.poll(() => nameOf(there)).toBe("Bob");
   expect(await nameOf(here)).toBe("Bob");
   await here.cache.close();
   here.clock.advance("1h");

@@ -9,7 +9,7 @@ import { eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { customType, integer, jsonb, pgTable, text, timestamp } from "drizzle-orm/pg-core";
 import pg from "pg";
-import { afterAll, beforeAll, expect, inject, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 
 const prefix = randomPrefix();
 const name = `users_${prefix.replaceAll(/\W/g, "")}`;
@@ -49,21 +49,21 @@ const row = { name: "Ada", photo: Buffer.from([0, 255]), seen: { pages: [1, null
 it("C595: rows of one process are those of the other, each type equal, and a write in one ends them in both", async () => {
   await here.db.insert(users).values({ id: 1, ...row });
   here.clock.advance("2s");
-  await vi.waitUntil(async () => (await there.nameOf(1)) === "Ada");
+  await expect.poll(() => there.nameOf(1)).toBe("Ada");
   await postgres.query(`update ${name} set name = 'unseen' where id = 1`);
   const [cached] = await there.db.select().from(users).where(eq(users.id, 1));
   expect(cached).toEqual({ id: 1, ...row });
-  await vi.waitUntil(async () => (await here.nameOf(1)) === "Ada");
+  await expect.poll(() => here.nameOf(1)).toBe("Ada");
   await there.db.update(users).set({ name: "Bob" }).where(eq(users.id, 1));
   there.clock.advance("2s");
-  await vi.waitUntil(async () => (await here.nameOf(1)) === "Bob");
+  await expect.poll(() => here.nameOf(1)).toBe("Bob");
   expect(await there.nameOf(1)).toBe("Bob");
 });
 
 it("C595: rows of a transaction that is rolled back are cached nowhere; those of one that commits reach both", async () => {
   await here.db.insert(users).values({ id: 2, ...row });
   here.clock.advance("2s");
-  await vi.waitUntil(async () => (await there.nameOf(2)) === "Ada");
+  await expect.poll(() => there.nameOf(2)).toBe("Ada");
   for (const isCommitted of [false, true]) {
     const transaction = here.db.transaction(async (tx) => {
       await tx.update(users).set({ name: "Bob" }).where(eq(users.id, 2));
@@ -74,7 +74,7 @@ it("C595: rows of a transaction that is rolled back are cached nowhere; those of
     });
     expect(await transaction.catch(String)).toBe(isCommitted ? undefined : "DrizzleError: Rollback");
     here.clock.advance("2s");
-    await vi.waitUntil(async () => (await there.nameOf(2)) === (isCommitted ? "Bob" : "Ada"));
-    await vi.waitUntil(async () => (await here.nameOf(2)) === (isCommitted ? "Bob" : "Ada"));
+    await expect.poll(() => there.nameOf(2)).toBe(isCommitted ? "Bob" : "Ada");
+    await expect.poll(() => here.nameOf(2)).toBe(isCommitted ? "Bob" : "Ada");
   }
 });

@@ -54,10 +54,10 @@ it("C596: a list of 2,000 entities is cached, and any one of them ends it", asyn
   for (const one of [0, 1_000, 1_999]) {
     await here.responses.set("list", result, entities, 60_000);
     expect(await here.responses.get("list")).toEqual(result);
-    await vi.waitUntil(async () => (await there.responses.get("list")) !== undefined);
+    await expect.poll(() => there.responses.get("list")).not.toBe(undefined);
     await there.responses.invalidate([{ typename: "Product", id: id(one) }]);
     expect(await there.responses.get("list")).toBe(undefined);
-    await vi.waitUntil(async () => (await here.responses.get("list")) === undefined);
+    await expect.poll(() => here.responses.get("list")).toBe(undefined);
   }
   await here.responses.set("list", result, entities, 60_000);
   await here.responses.invalidate([{ typename: "Product", id: id(2_000) }]);

@@ -4,7 +4,7 @@ import { graphqlCache } from "@hotset/graphql";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";
-import { afterAll, expect, inject, it, vi } from "vitest";
+import { afterAll, expect, inject, it } from "vitest";
 
 const prefix = randomPrefix();
 const open = () =>
@@ -28,7 +28,7 @@ it("C596: over Redis, a list of 1,000 entities ends in both processes by any of 
     expect([await here.get("list"), await there.get("list")]).toEqual([result, result]);
     await there.invalidate([entities[one]!]);
     expect(await there.get("list")).toBe(undefined);
-    await vi.waitUntil(async () => (await here.get("list")) === undefined);
+    await expect.poll(() => here.get("list")).toBe(undefined);
   }
 });
 

@@ -9,7 +9,7 @@ import { createCache as createManager } from "cache-manager";
 import { Cacheable } from "cacheable";
 import { Keyv, type KeyvStoreAdapter } from "keyv";
 import { Keyv as Keyv6 } from "keyv6";
-import { afterEach, expect, it, vi } from "vitest";
+import { afterEach, expect, it } from "vitest";
 
 const open: Cache[] = [];
 const newCache = (file?: string, clock?: TestClock): Cache => {
@@ -100,10 +100,10 @@ it("C562: a delete and a clear through Keyv in one process reach the copies of a
   await here!.set("b", 2);
   expect([await there!.get("a"), await there!.get("b")]).toEqual([{ n: 1 }, 2]);
   await here!.delete("a");
-  await vi.waitUntil(async () => (await there!.get("a")) === undefined);
+  await expect.poll(() => there!.get("a")).toBe(undefined);
   expect(await there!.get("b")).toBe(2);
   await here!.clear();
-  await vi.waitUntil(async () => (await there!.get("b")) === undefined);
+  await expect.poll(() => there!.get("b")).toBe(undefined);
 });
 
 it("C562: so do those of cache-manager and of cacheable", async () => {
@@ -113,9 +113,9 @@ it("C562: so do those of cache-manager and of cacheable", async () => {
   expect(await manager.wrap("user", async () => ({ id: 42 }), 60_000)).toEqual({ id: 42 });
   expect(await cacheable.get("user")).toEqual({ id: 42 });
   await cacheable.set("user", { id: 43 }, "1m");
-  await vi.waitUntil(async () => (await manager.get<{ id: number }>("user"))?.id === 43);
+  await expect.poll(() => manager.get("user")).toMatchObject({ id: 43 });
   await manager.del("user");
-  await vi.waitUntil(async () => (await cacheable.get("user")) === undefined);
+  await expect.poll(() => cacheable.get("user")).toBe(undefined);
   await manager.disconnect();
   await cacheable.disconnect();
   // It was not theirs.
@@ -139,7 +139,7 @@ it.each<[string, (store: Keyv) => Promise<unknown>]>([
   }
   expect(await here!.get("k")).toBe(left);
   expect(await here!.set("k", "computed after")).toBe(true);
-  await vi.waitUntil(async () => (await there!.get("k")) === "computed after");
+  await expect.poll(() => there!.get("k")).toBe("computed after");
 });
 
 it("has the type of a store of Keyv 5, and its own name for values", async () => {

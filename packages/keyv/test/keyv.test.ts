@@ -172,8 +172,8 @@ it("values, tags and clear hold for all caches over one store, with a bound on l
     ]),
   );
   await there.invalidateTags("t");
-  await vi.waitUntil(async () => (await here.get("a")) === undefined);
+  await expect.poll(() => here.get("a")).toBe(undefined);
   await there.clear();
-  await vi.waitUntil(async () => (await here.get("b")) === undefined);
+  await expect.poll(() => here.get("b")).toBe(undefined);
   await Promise.all([here.close(), there.close()]);
 });

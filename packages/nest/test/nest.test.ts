@@ -15,7 +15,7 @@ import { gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { HttpException, SetMetadata, StreamableFile, type CallHandler, type ExecutionContext } from "@nestjs/common";
 import { HttpAdapterHost, Reflector } from "@nestjs/core";
 import { lastValueFrom, of } from "rxjs";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { closeAll, decorate, handler, Injectable, Post, Sse, start, type Platform, type Running } from "./apps.ts";
 
 const caches: Cache[] = [];
@@ -49,7 +49,7 @@ describe.each<Platform>(["Express", "Fastify"])("on %s", (platform) => {
     const cache = newCache();
     const app = await start({ imports: [root(cache)], controllers: [handler("slow", slow)] }, platform);
     const asked = Array.from({ length: 40 }, () => app.get("/slow/1"));
-    await vi.waitUntil(() => cache.stats().waiting === 40);
+    await expect.poll(() => cache.stats().waiting).toBe(40);
     leave.open();
     const got = await Promise.all(asked);
     expect(new Set(got.map(({ text }) => text))).toEqual(new Set(['{"id":"1","runs":1}']));
@@ -82,7 +82,7 @@ describe.each<Platform>(["Express", "Fastify"])("on %s", (platform) => {
     const asked = ["/cookie/1", "/private/1"].map((path) =>
       Promise.all(Array.from({ length: 5 }, () => app.get(path))),
     );
-    await vi.waitUntil(() => cache.stats().waiting === 10);
+    await expect.poll(() => cache.stats().waiting).toBe(10);
     leave.open();
     const [cookies, others] = await Promise.all(asked);
     for (const got of [cookies!, others!])
@@ -204,7 +204,7 @@ it("a stale answer is served while the handler runs once more; X-Cache says so",
   clock.advance(100);
   const stale = await app.get("/page/1");
   expect([stale.text, stale.cache]).toEqual(["1", "STALE"]);
-  await vi.waitUntil(async () => (await app.get("/page/1")).text === "2");
+  await expect.poll(() => app.get("/page/1")).toMatchObject({ text: "2" });
 });
 
 it("outside of HTTP only a call with @CacheKey is cached, and nothing is written to an answer", async () => {

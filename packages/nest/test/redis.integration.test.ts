@@ -5,7 +5,7 @@ import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
-import { afterEach, expect, inject, it, vi } from "vitest";
+import { afterEach, expect, inject, it } from "vitest";
 import { closeAll, handler, start } from "./apps.ts";
 
 afterEach(closeAll);
@@ -31,13 +31,13 @@ it("C575 C586: 40 requests over two applications run a slow handler once; a tag 
     start({ imports: [HotsetModule.forRoot({ build })], controllers: [handler("slow", slow, [CacheTags("slow")])] });
   const apps = [await application(), await application()];
   const asked = Array.from({ length: 40 }, (_, i) => apps[i % 2]!.get("/slow/1"));
-  await vi.waitUntil(() => caches.every((cache) => cache.stats().waiting === 20));
+  await expect.poll(() => caches.every((cache) => cache.stats().waiting === 20)).toBe(true);
   leave.open();
   const got = await Promise.all(asked);
   expect(new Set(got.map(({ text, headers }) => `${text} ${headers.get("x-run")}`))).toEqual(new Set(['{"runs":1} 1']));
 
   await caches[0]!.invalidateTags("slow");
-  await vi.waitUntil(async () => (await apps[1]!.get("/slow/1")).text === '{"runs":2}');
+  await expect.poll(() => apps[1]!.get("/slow/1")).toMatchObject({ text: '{"runs":2}' });
   expect((await apps[0]!.get("/slow/1")).text).toBe('{"runs":2}');
 
   leave = gate();

@@ -13,9 +13,10 @@ import {
   type OwnRedis,
   type TestCluster,
   type TestSentinel,
+  until,
 } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { afterAll, beforeAll, vi } from "vitest";
+import { afterAll, beforeAll } from "vitest";
 
 /** Nothing of the environment of the tests. */
 export const ALONE: RedisOptions = { env: false, commandTimeout: "2s", backoff: { base: 10, max: 100 } };
@@ -133,15 +134,7 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
 }
 
 /** Until its connections are open. The first command of a client waits for them, within its own deadline. */
-export const untilUp = (redis: Redis): Promise<unknown> =>
-  vi.waitUntil(
-    () =>
-      redis.commands.dbSize().then(
-        () => true,
-        () => false,
-      ),
-    { timeout: 15_000, interval: 1 },
-  );
+export const untilUp = (redis: Redis): Promise<unknown> => until("its connections", () => redis.commands.dbSize());
 
 /**
  * The whole seconds, rounded up, that may be left of so many since a time of `performance.now()`: one number, unless

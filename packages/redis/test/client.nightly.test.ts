@@ -2,7 +2,7 @@ import { json, type StoredEntry } from "@hotset/core";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 const DEADLINE_MS = 1_000;
 
@@ -69,7 +69,7 @@ describe("a client of the user", () => {
     for (const each of backends) await each.write("shop::1", stored());
     await proxy.refuse();
     proxy.cut();
-    await vi.waitFor(() => expect(client.isReady).toBe(false));
+    await expect.poll(() => client.isReady).toBe(false);
     for (const each of backends) await expect(each.read("shop::1")).rejects.toThrow("has no connection at the moment");
     for (const each of backends) await each.close();
     expect(counts()).toEqual(before);

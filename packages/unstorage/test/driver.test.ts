@@ -6,7 +6,7 @@ import { TestClock } from "@hotset/testing";
 import { temporaryDirectory } from "@hotset/test-servers";
 import { hotsetDriver, type HotsetDriverOptions } from "@hotset/unstorage";
 import * as unstorage from "unstorage";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { testDriver } from "./test-driver.ts";
 
 const open: Cache[] = [];
@@ -101,9 +101,9 @@ it("C573: a change in one process reaches the copies of another", async () => {
   await here.setItem("page:b", { n: 2 });
   expect([await there.getItem("page:a"), await there.getItem("page:b")]).toEqual([{ n: 1 }, { n: 2 }]);
   await here.setItem("page:a", { n: 3 });
-  await vi.waitUntil(async () => (await there.getItem<{ n: number }>("page:a"))?.n === 3);
+  await expect.poll(() => there.getItem("page:a")).toMatchObject({ n: 3 });
   await here.clear();
-  await vi.waitUntil(async () => (await there.getItem("page:b")) === null);
+  await expect.poll(() => there.getItem("page:b")).toBe(null);
 });
 
 it.each<[string, (cache: Cache, storage: unstorage.Storage) => Promise<unknown>]>([

@@ -4,7 +4,7 @@ import { DecodeError, EncodeError } from "@hotset/core";
 import { describeFormat } from "@hotset/testing/contract-suites";
 import fc from "fast-check";
 import { pack, Packr } from "msgpackr";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { msgpack } from "./msgpack.ts";
 
 describeFormat("msgpack", { open: () => msgpack(), keeps: ["date", "map", "set", "bigint", "bytes", "nan"] });
@@ -64,7 +64,7 @@ describe("the written bytes", () => {
     expect(encodeLarge()).toBe(20_000_005);
 
     // Memory behind collected buffers is freed by another thread.
-    await vi.waitFor(() => expect(heldBytes() - before).toBeLessThan(1_000_000));
+    await expect.poll(() => heldBytes() - before).toBeLessThan(1_000_000);
   });
 });
 

@@ -3,9 +3,9 @@ import { runInNewContext } from "node:vm";
 import { Durations, observe } from "@hotset/metrics/otel";
 import { observe as observeForPrometheus } from "@hotset/metrics/prometheus";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
 import { Registry } from "prom-client";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lines, sdk } from "./sdk.ts";
 
 let server: OwnRedis;
@@ -29,17 +29,17 @@ beforeAll(async () => {
   await client.commands.lPush("secret 0", "x").catch(() => undefined);
 
   await server.kill();
-  await vi.waitUntil(() => !client.isReady, 5_000);
+  await until("a lost connection", async () => !client.isReady);
   // A read that begins while Redis is down is refused.
   await client.commands.get("secret 0").catch(() => undefined);
   await server.start();
-  await vi.waitUntil(() => client.isReady, 5_000);
+  await until("a connection", async () => client.isReady);
 
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   collect();
   const collected = 'v8js_gc_duration_seconds_count{kind="major"}';
-  await vi.waitUntil(async () => (await register.metrics()).includes(collected), 5_000);
+  await until("a collection", async () => (await register.metrics()).includes(collected));
 });
 
 afterAll(async () => {
