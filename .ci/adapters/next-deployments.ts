@@ -2,7 +2,7 @@ import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Project } from "../newcomer/project.ts";
-import { ask, hasCleanLogs, type Origin, stored, STORED_MS } from "./next-pages.ts";
+import { ask, both, hasCleanLogs, type Origin, stored, STORED_MS } from "./next-pages.ts";
 import { Pair, same, serve, type Scenarios, type Server, type Workshop } from "./workshop.ts";
 
 export const NEXT = "node_modules/next/dist/bin/next";
@@ -39,7 +39,7 @@ export async function deployments(workshop: Workshop, origin: Origin, app: Proje
     },
     "an image of one build is that of the other": async () => {
       const path = "_next/image?url=%2Fdot.png&w=64&q=75";
-      const [made, found] = [await ask(first, path), await ask(second, path)];
+      const [made, found] = await both(first, second, path);
       same([made.status, made.cache, found.status, found.cache], [200, "MISS", 200, "HIT"]);
       same(found.text, made.text);
     },

@@ -83,9 +83,13 @@ export async function ask(server: Server, path: string, init: RequestInit = {}):
   return { status: response.status, cache: response.headers.get("x-nextjs-cache"), text, made };
 }
 
+/** The answer of one, and that of the other once Redis has it: Next waits for memory alone. */
+export const both = async (one: Server, other: Server, path: string, init?: RequestInit) =>
+  [await ask(one, path, init), await sleep(STORED_MS).then(() => ask(other, path, init))] as const;
+
 /** MISS on A, HIT on B, and the same bytes. */
 export async function isShared({ a, b }: Running, path: string, status = 200): Promise<void> {
-  const [first, second] = [await ask(a, path), await ask(b, path)];
+  const [first, second] = await both(a, b, path);
   same([first.status, first.cache, second.status, second.cache], [status, "MISS", status, "HIT"]);
   if (first.text !== second.text) throw new Error("other bytes");
 }
@@ -99,7 +103,7 @@ export async function revalidate({ pair }: Running, query: string, by: "a" | "b"
 /** Longer than it takes to store a value behind an answer. */
 export const STORED_MS = 1_000;
 
-/** The answer of A, which B has, too, once it is stored: `use cache` stores behind the answer. */
+/** The answer of A, which B has, too, once it is stored. */
 export async function stored({ pair }: Pick<Running, "pair">, path: string): Promise<Made> {
   const made = await pair.a<Made>(path);
   await sleep(STORED_MS);
