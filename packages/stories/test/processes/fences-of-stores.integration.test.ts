@@ -1,0 +1,77 @@
+/** Two caches over one SQLite file, and over one PostgreSQL: fences, tags of the reader, and marks with an end. */
+import { join } from "node:path";
+import { systemClock, type Backend, type Cache, type MarkOptions } from "@hotset/core";
+import { postgres } from "@hotset/postgres";
+import { sqlite } from "@hotset/sqlite";
+import { randomPrefix, startPostgres, temporaryDirectory } from "@hotset/test-servers";
+import { createTestCache } from "@hotset/testing";
+import { expect, it, onTestFinished } from "vitest";
+
+const STORES: readonly (readonly [string, () => Promise<() => Backend>])[] = [
+  [
+    "SQLite",
+    async () => {
+      const file = join(await temporaryDirectory("fences"), "cache.db");
+      return () => sqlite(file);
+    },
+  ],
+  [
+    "PostgreSQL",
+    async () => {
+      const server = await startPostgres();
+      onTestFinished(() => server.stop());
+      const schema = randomPrefix();
+      return () => postgres({ url: server.url, schema });
+    },
+  ],
+];
+
+const CHANGES: readonly ((cache: Cache) => Promise<unknown>)[] = [
+  (cache) => cache.delete("k"),
+  (cache) => cache.markStale("k"),
+  (cache) => cache.set("k", "theirs"),
+  (cache) => cache.invalidateTags("t"),
+  (cache) => cache.clear(),
+];
+
+const MARKS: readonly ((cache: Cache, options: MarkOptions) => Promise<unknown>)[] = [
+  (cache, options) => cache.markTagsStale(["t"], options),
+  (cache, options) => cache.markStale("k", options),
+];
+
+it.each(STORES)(
+  "C591 C592 C599 C601: what one cache changes, fences and marks of the other see: %s",
+  async (_, start) => {
+    const backend = await start();
+    const [a, b] = [1, 2].map(() =>
+      createTestCache({ clock: systemClock, backend: backend(), local: false, ttl: "1h", staleIfError: "1h" }),
+    ) as [Cache, Cache];
+    for (const change of CHANGES) {
+      const since = await a.fence("k");
+      await change(b);
+      const left = await b.get("k");
+      expect(await a.set("k", "before", { since, tags: ["t"] })).toEqual({ status: "refused" });
+      await expect.poll(async () => [await a.get("k"), await b.get("k")]).toEqual([left, left]);
+    }
+    const since = await a.fence("k");
+    expect(await a.set("k", "new", { since, tags: ["t"], readerTags: true })).toEqual({ status: "stored" });
+    await expect.poll(async () => b.get("k", { alsoTags: ["path"] })).toBe("new");
+    await a.invalidateTags("path");
+    await expect.poll(async () => b.get("k", { alsoTags: ["path"] })).toBe(undefined);
+    expect(await b.get("k")).toBe("new");
+    for (const mark of MARKS) {
+      await a.set("k", "old", { tags: ["t"] });
+      for (const [expireIn, left] of [
+        ["30m", "old"],
+        [1, undefined],
+      ] as const) {
+        await mark(b, { expireIn });
+        await expect
+          .poll(async () => [await a.get("k"), await a.get("k", { allowStale: true })])
+          .toEqual([undefined, left]);
+        if (left !== undefined) expect((await a.inspect("k"))!.expiresInMs).toBeLessThanOrEqual(1_800_000);
+      }
+    }
+    await Promise.all([a.close(), b.close()]);
+  },
+);
