@@ -122,9 +122,6 @@ export const handlers = {
       throw new TypeError(message);
     });
   },
-  async addJobs(count: number): Promise<void> {
-    await parts.mails.addMany(Array.from({ length: count }, (_, i) => ({ data: { n: i } })));
-  },
   stopWorker: async () => {
     await worker?.stop();
     worker = undefined;

@@ -8,7 +8,7 @@ import {
   type Reply,
   type ScriptProcess,
 } from "@hotset/test-servers";
-import type { CallOptions, LoadPlan, LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
+import type { LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "@hotset/test-servers";
 import { hasPlaceholder, leaseBeside, storedData } from "./stored-entries.ts";
 import { isDeepStrictEqual } from "node:util";
@@ -254,27 +254,6 @@ export const loadsNow = async (member: Member, key: string, times = 1): Promise<
     throw new Error(`${(cause as Error).message}; ${(await member.explain(key)).join("; ")}`, { cause });
   }
 };
-
-/**
- * Calls `getOrSet` until the refresh behind its answer runs the loader. One call may begin none: its copy is stale from
- * `ttl` after it was written, and a refresh that finds the entry of Redis fresh ends. That one began its life when the
- * write arrived, which on a busy machine is later than the copy's by more than a short `ttl`.
- *
- * @returns each distinct answer once.
- */
-export async function refreshBegins(
-  member: Member,
-  key: string,
-  plan: LoadPlan,
-  options?: CallOptions,
-): Promise<readonly unknown[]> {
-  const answers = new Set<unknown>();
-  await until(`a refresh of ${key}`, async () => {
-    answers.add(await member.getOrSet(key, plan, options));
-    return (await member.loads(key)).length === 1;
-  });
-  return [...answers];
-}
 
 /** Waits until the local copy is gone or has another value. */
 export async function gone(member: Member, key: string, old: unknown): Promise<void> {

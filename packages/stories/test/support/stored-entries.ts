@@ -11,8 +11,6 @@ const isString = LAYOUT === "string";
 
 /** The command of a read of an entry. A hash is asked for its time as well. */
 export const READ = isString ? "GET" : "HMGET";
-/** The command by which a load that was stored is confirmed. With strings the store itself does that, if it can. */
-export const CONFIRM = isString ? "GETRANGE" : "HGET";
 /** The type of an entry's key. */
 export const TYPE = isString ? "string" : "hash";
 
@@ -51,22 +49,9 @@ function asString({ data, meta, version }: Required<PlantedEntry>): Buffer {
 
 /** The data of an entry; `undefined` where there is none. */
 export async function storedData(redis: RawRedis, redisKey: string): Promise<Buffer | undefined> {
-  const value = await entryAt(redis, redisKey, "d");
-  return value !== undefined && isString ? value.subarray(dataAt(value)) : value;
-}
-
-/** The version of an entry; `undefined` where there is none. */
-export async function storedVersion(redis: RawRedis, redisKey: string): Promise<string | undefined> {
-  const value = await entryAt(redis, redisKey, "m");
-  if (value === undefined || !isString) return value && /^2 \S+ ([\w-]*)/.exec(value.toString())?.[1];
-  return value.subarray(3, 3 + value[2]!).toString();
-}
-
-/** A field of an entry, or the whole string. */
-async function entryAt(redis: RawRedis, redisKey: string, field: "d" | "m"): Promise<Buffer | undefined> {
-  if (!isString) return bytes(await redis.commandBytes("HGET", redisKey, field).catch(ofAnotherType));
+  if (!isString) return bytes(await redis.commandBytes("HGET", redisKey, "d").catch(ofAnotherType));
   const value = bytes(await redis.commandBytes("GET", redisKey));
-  return value === undefined || isPlaceholder(value) ? undefined : value;
+  return value === undefined || isPlaceholder(value) ? undefined : value.subarray(dataAt(value));
 }
 
 /** A placeholder is a string, an entry a hash. */
