@@ -25,7 +25,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_024 },
   // Decision 0240 has the pages of six adapters, decision 0250 the tables of importers,
   // decision 0255 the pages of the inspector, 0260 fences, README six caches, 0263 tags, 0264, 0265 and 0271 marks.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 135_415 },
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 135_420 },
 ];
 
 describe("the weight of the repository", () => {

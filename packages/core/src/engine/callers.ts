@@ -247,12 +247,13 @@ export class Callers {
 
   /** The fallback, without an entry that expired, or was deleted or invalidated since. */
   fallbackOf(flight: Flight): Offer {
-    const { fallback, fallbackTier: tier } = flight;
+    const { fallback, fallbackTier: tier, tagSequence } = flight;
+    const { clock, tags } = this.#context;
     const isGone =
       fallback === undefined ||
-      this.#context.clock.now() >= fallback.deadAt ||
+      clock.now() >= fallback.deadAt ||
       (flight.fencedBy !== undefined && flight.fencedBy !== "stale") ||
-      this.#context.tags.wasInvalidated(fallback.terms.dependsOn, flight.tagSequence);
+      tags.applyTo({ ...fallback, tagSequence }, clock.now()) === undefined;
     return { entry: isGone ? undefined : fallback, tier };
   }
 }

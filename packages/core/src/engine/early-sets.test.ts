@@ -172,3 +172,21 @@ describe("C600: a set that waits for memory", () => {
     expect(await b.get("k")).toBe(1);
   });
 });
+
+it.each(["markStale", "remove"] as const)(
+  "C600: a set that waits for memory is seen behind a %s that is under way",
+  async (op) => {
+    const { backend, a, go } = open();
+    const answering = gate();
+    backend.script(op, { after: answering });
+    const changing = op === "remove" ? a.delete("k") : a.markStale("k");
+    await answering.arrived();
+    expect(await a.set("k", "new", EARLY)).toEqual(PENDING);
+    expect(await a.get("k")).toBe("new");
+    answering.open();
+    await changing;
+    expect(await a.get("k")).toBe("new");
+    await go();
+    expect(await a.get("k")).toBe("new");
+  },
+);

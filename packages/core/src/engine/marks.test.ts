@@ -1,6 +1,7 @@
 import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import type { Cache } from "../cache/cache.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
 import type { Served } from "../entry/policy.ts";
 import type { Duration } from "../primitives/duration.ts";
 
@@ -124,9 +125,9 @@ it("C599: where its end is lost, or the mark did not reach the backend, the entr
   await flush();
   for (const key of backend.store.keys()) if (key.startsWith("{~~~")) await backend.remove(key);
   expect((await served(b, "k")).status).toBe("miss");
-  await a.set("k", 2, { tags: ["t"] });
+  await a.set("k", 2, { tags: ["u"] });
   backend.down();
-  expect(await a.markTagsStale(["t"], { expireIn: "1m" })).toEqual({ status: "pending" });
+  expect(await a.markTagsStale(["u"], { expireIn: "1m" })).toEqual({ status: "pending" });
   backend.up();
   for (let i = 0; i < 10; i += 1) {
     clock.advance("1s");
@@ -304,4 +305,80 @@ describe("C601: what else happens while a key is marked with an end", () => {
     clock.advance("1m");
     expect(await left(a, "k")).toBe("miss");
   });
+});
+
+it("C599: ends as the fallback of a load that was running", async () => {
+  for (const stack of STACKS) {
+    const { clock, a } = open(stack);
+    await a.set("k", "old", { ttl: "1s", staleIfError: "1h", tags: ["t"] });
+    clock.advance("1s");
+    const loading = gate();
+    const load = async (): Promise<never> => {
+      await loading.pass();
+      throw new Error("db down");
+    };
+    const call = a.getOrSet("k", load, { staleWhileRevalidate: 0, staleIfError: "1h", loadTimeout: "1h" });
+    await loading.arrived();
+    await a.markTagsStale(["t"], { expireIn: "1m" });
+    clock.advance("1m");
+    loading.open();
+    await expect(call, stack).rejects.toThrow("db down");
+  }
+});
+
+it("C599: a mark with an end stands for no invalidation that is pending", async () => {
+  const { backend, clock, a, b } = open("memory over backend");
+  await a.set("k", "old", { tags: ["t"] });
+  backend.script("tags.renew", { fail: true });
+  expect(await a.invalidateTags("t")).toEqual({ status: "pending" });
+  expect(await a.markTagsStale(["t"], { expireIn: "1h" })).toEqual({ status: "done" });
+  for (let i = 0; i < 5; i += 1) {
+    clock.advance("1s");
+    await flush();
+  }
+  for (const cache of [a, b]) expect((await served(cache, "k")).status).toBe("miss");
+});
+
+it("C599: a copy that was read while the mark was under way ends with it, where no changes are reported", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
+  const a = createTestCache({ clock, backend, ttl: "1h", staleIfError: "1h", localTtl: "1h" });
+  await createTestCache({ clock, backend, local: false, ttl: "1h", staleIfError: "1h" }).set("k", "old", {
+    tags: ["t"],
+  });
+  const renewing = gate();
+  backend.script("tags.renew", { before: renewing });
+  const marking = a.markTagsStale(["t"], { expireIn: "1m" });
+  await renewing.arrived();
+  expect(await a.get("k")).toBe("old");
+  renewing.open();
+  await marking;
+  expect(await left(a, "k")).toEqual(["stale", 60_000]);
+  clock.advance("1m");
+  expect(await left(a, "k")).toBe("miss");
+});
+
+it("C599: leaves what is in a local namespace below stale until then", async () => {
+  const { clock, a } = open("memory over backend");
+  const own = a.namespace("own", { localOnly: true });
+  await own.set("k", "old", { tags: ["t"] });
+  await a.markTagsStale(["t"], { expireIn: "1m" });
+  expect(await own.get("k", { allowStale: true })).toBe("old");
+  clock.advance("1m");
+  expect(await own.get("k", { allowStale: true })).toBe(undefined);
+});
+
+it("C599: a copy of a composition that was marked is not served where its end cannot be read", async () => {
+  const { clock, backend, peer } = open("backend");
+  const reading = { ...peer };
+  const one = createTestCache({ clock, ttl: "1h", staleIfError: "1h", local: false, backend: reading });
+  await one.set("k", "old", { tags: ["t"] });
+  const copy = (await peer.read("test::k"))!;
+  reading.read = (key) =>
+    key === "test::k"
+      ? Promise.resolve({ ...copy, behind: () => peer.read(key) })
+      : Promise.reject(new BackendUnavailableError("down"));
+  expect(await one.get("k")).toBe("old");
+  await createTestCache({ clock, local: false, backend }).markTagsStale(["t"], { expireIn: "1m" });
+  expect(await one.get("k")).toBe(undefined);
 });

@@ -354,7 +354,7 @@ export class Mutations {
     }
     const mark = async (): Promise<"stale" | "missing"> => {
       const status = await remote.markStale(key, endsInMs);
-      if (recovery?.covers(key, NO_TAGS) !== true) return status;
+      if (recovery?.removes(key) !== true) return status;
       // Its removal is pending, perhaps since the call was sent: the entry there must not come back as stale.
       await remote.remove(key);
       return "missing";
@@ -428,11 +428,11 @@ export class Mutations {
     this.#backoffs.end(key.local);
   }
 
-  /** A read before the acknowledgement may have found an older entry. */
+  /** A read before the acknowledgement may have found an older entry. The copy of a later `set` stays. */
   #acknowledged(key: EntryKey, by: FencedBy): void {
     this.#context.flights.fenceReads(key.local, by);
     this.#context.flights.releaseFenced(key.local);
-    this.#context.local?.tier.delete(key.local);
+    if (!this.#context.recovery?.isEarly(key)) this.#context.local?.tier.delete(key.local);
     this.#backoffs.end(key.local);
   }
 

@@ -38,19 +38,19 @@ export class TagCalls {
   async #invalidate(
     namespace: NamespaceContext,
     names: readonly string[],
-    given: "hard" | "soft",
+    mode: "hard" | "soft",
     expireInMs: number | undefined,
   ): Promise<InvalidateResult> {
     const { tags, local, recovery, events, clock } = this.#context;
     const { keySpace, remote } = namespace;
     checkRoomForMeta(namespace);
     const keys = tagKeys(keySpace, names);
-    // Entries in a backend end there. Copies are dropped, and so is all of it where it did not answer.
-    const mode = expireInMs === undefined || remote === undefined ? given : "hard";
     const now = clock.now();
-    if (expireInMs === undefined || remote !== undefined) tags.called(keySpace, keys, mode);
-    else tags.marked(keySpace, keys, now, now + expireInMs);
-    this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, given));
+    const end = expireInMs === undefined ? undefined : { now, endsAt: now + expireInMs };
+    // Where the backend does not answer, or is replaced, what has an end is removed.
+    const replayed = end === undefined ? mode : "hard";
+    tags.called(keySpace, keys, mode, end);
+    this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, mode));
     const callSequence = tags.sequence;
     // No entry outlives the clear of the root, so all copies can go together.
     if (mode === "hard" && names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
@@ -60,7 +60,7 @@ export class TagCalls {
         cache: this.#context.name,
         namespace: keySpace.path,
         scope,
-        mode: given === "hard" ? "remove" : "stale",
+        mode: mode === "hard" ? "remove" : "stale",
         origin: "here",
         ...(names.length !== 0 && { tags: names }),
       });
@@ -74,13 +74,13 @@ export class TagCalls {
       let status: InvalidateResult["status"] = "done";
       try {
         await (expireInMs === undefined ? versions.renew(part, mode) : remote.endTags(part, expireInMs));
-        recovery?.acknowledgedTags(keySpace, part, mode, callSequence);
+        recovery?.acknowledgedTags(keySpace, part, mode, callSequence, replayed);
       } catch {
-        recovery?.addTags(keySpace, part, mode, callSequence);
+        recovery?.addTags(keySpace, part, replayed, callSequence);
         status = "pending";
       }
       // In the tick in which an earlier call is no longer pending: what was read before may be older than both.
-      tags.acknowledged(keySpace, part, mode);
+      tags.acknowledged(keySpace, part, mode, end);
       steps.free();
       return status;
     };

@@ -30,26 +30,20 @@ export class TagEvents {
   readonly #changed = new LastEvents();
 
   /** Records a call on these tag keys of one namespace that is made now. */
-  called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
-    this.acknowledged(keySpace, keys, mode);
+  called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
+    this.acknowledged(keySpace, keys, mode, end);
     for (const key of keys) this.#made.add(key, this.sequence);
   }
 
-  /**
-   * As {@link called}, where nothing outlives this process: marks stale, with an end. If several ends have
-   * not come yet, the earliest counts.
-   */
-  marked(keySpace: KeySpace, keys: readonly string[], now: number, endsAt: number): void {
-    this.called(keySpace, keys, "soft");
-    for (const key of keys) {
-      const before = this.#ends.get(key);
-      const isOver = before !== undefined && before.endsAt <= now;
-      this.#ends.set(key, {
-        number: this.sequence,
-        endsAt: isOver ? endsAt : Math.min(endsAt, before?.endsAt ?? Infinity),
-        goneBefore: isOver ? before.number : (before?.goneBefore ?? 0),
-      });
-    }
+  /** If several ends have not come yet, the earliest counts. */
+  #endBy(key: string, { now, endsAt }: MarkEnd): void {
+    const before = this.#ends.get(key);
+    const isOver = before !== undefined && before.endsAt <= now;
+    this.#ends.set(key, {
+      number: this.sequence,
+      endsAt: isOver ? endsAt : Math.min(endsAt, before?.endsAt ?? Infinity),
+      goneBefore: isOver ? before.number : (before?.goneBefore ?? 0),
+    });
     if (this.#ends.size <= MAX_REMEMBERED) return;
     this.#ends.clear();
     this.#endsFloor = this.sequence;
@@ -67,9 +61,10 @@ export class TagEvents {
   }
 
   /** As {@link called}, when the backend has acknowledged it: a read or a load since then may be older. */
-  acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
+  acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
     this.sequence += 1;
     for (const key of keys) (mode === "hard" ? this.#hard : this.#soft).add(key, this.sequence);
+    if (end !== undefined) for (const key of keys) this.#endBy(key, end);
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
 
@@ -139,6 +134,12 @@ export class TagEvents {
       this.hadChanges(keySpace, changedSince)
     );
   }
+}
+
+/** When what is marked now is gone. */
+export interface MarkEnd {
+  readonly now: number;
+  readonly endsAt: number;
 }
 
 const MAX_REMEMBERED = 10_000;

@@ -141,14 +141,22 @@ export class Recovery {
   /**
    * A call on these tags was acknowledged: issued again if another server takes over. It covers earlier calls; a hard
    * call covers soft ones, a soft one no hard ones.
+   *
+   * @param issued how it is issued again.
    */
-  acknowledgedTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
+  acknowledgedTags(
+    keySpace: KeySpace,
+    keys: readonly string[],
+    mode: "hard" | "soft",
+    callSequence: number,
+    issued: "hard" | "soft" = mode,
+  ): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
       if (pending !== undefined && pending.callSequence <= callSequence && (mode === "hard" || pending.mode === "soft"))
         this.#tags.delete(key);
     }
-    this.#issued?.addTags(keySpace, keys, mode);
+    this.#issued?.addTags(keySpace, keys, issued);
     this.tookWrite();
   }
 
@@ -194,9 +202,19 @@ export class Recovery {
     void this.replayAfresh();
   }
 
+  /** Whether a `set` of this key was answered before the backend has answered. */
+  isEarly({ backend: id }: EntryKey): boolean {
+    return this.#early.has(id);
+  }
+
+  /** Whether a removal of this key is pending. */
+  removes({ backend: id }: EntryKey): boolean {
+    return this.#keys.has(id);
+  }
+
   /** Whether a change of this key, or an invalidation of something it depends on, is still pending. */
   covers(key: EntryKey, dependsOn: readonly string[]): boolean {
-    if (this.#early.size !== 0 && this.#early.has(key.backend)) return true;
+    if (this.#early.size !== 0 && this.isEarly(key)) return true;
     return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));
   }
 

@@ -472,8 +472,12 @@ export class RemoteTier {
     const checked = underVersions(entry, read.expected, versions, {
       clock: this.#clock,
       readMore: (tags) => this.#currentVersions(read.request, tags),
-      left: (marks) =>
-        this.#calls.run("read", this.#calls.targetOf(read.request.key), this.deadlineMs, () => this.#ends!.left(marks)),
+      left: (marks) => {
+        const target = this.#calls.targetOf(read.request.key);
+        const left = this.#calls.run("read", target, this.deadlineMs, () => this.#ends!.left(marks));
+        // Such a copy is not known to be current.
+        return behind === undefined ? left : left.catch(() => undefined);
+      },
     });
     if (behind === undefined && onValid === undefined) return checked;
     const mayFail = behind !== undefined && isThenable(checked);
