@@ -143,12 +143,15 @@ export function sidebar(): readonly Group[] {
 }
 
 /** By the beginning of the address; the builder takes the longest that fits. */
-export function sidebars(): Record<string, Group[]> {
+export function sidebars(): Record<string, (Group | Item)[]> {
   const groups = sidebar();
   return {
     "/": groups.filter(({ text }) => !(text in SEPARATE)),
     ...Object.fromEntries(
-      Object.entries(SEPARATE).map(([name, address]) => [address, groups.filter(({ text }) => text === name)]),
+      Object.entries(SEPARATE).map(([name, address]) => [
+        address,
+        [{ ...BAR[0]!, text: "← Guide" }, ...groups.filter(({ text }) => text === name)],
+      ]),
     ),
   };
 }

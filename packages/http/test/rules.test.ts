@@ -64,6 +64,12 @@ describe("matches", () => {
     expect(responseTest("store", match)({ status, fields: Object.entries(fields) })).toBe(expected);
   });
 
+  it("is refused in place of the cache, which comes first", () => {
+    expect(() => Reflect.apply(httpCache, undefined, [{ rules: [] }])).toThrow(
+      "httpCache: begin with a cache or a namespace: httpCache(cache, options)",
+    );
+  });
+
   it.each<[unknown, string]>([
     ["all", "rules must be an array"],
     [[1], "rules[0] must be an object, got 1"],

@@ -122,7 +122,7 @@ function targetOf(given: string | URL | ServerAddress, options: ConnectionOption
     checkNames(options, [], { place: "single(server)" });
     return parseAddress("single({ host })", given);
   }
-  const url = parseUrl("single(url)", given);
+  const url = parseUrl("Redis URL", given);
   checkNames(options, ["tls"], { place: "single(url, options)" });
   return { ...url, tls: tlsOf("single", url, options) };
 }

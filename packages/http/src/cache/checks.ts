@@ -1,4 +1,4 @@
-import { ConfigurationError, didYouMean, parseDuration, type Duration } from "@hotset/core";
+import { ConfigurationError, didYouMean, parseDuration, type Duration, type Namespace } from "@hotset/core";
 import type { WindowsMs } from "../semantics/settings.ts";
 
 /** Lifetimes that a rule gives. */
@@ -9,6 +9,11 @@ export interface HttpWindows {
 }
 
 export const refusal = (reason: string): ConfigurationError => new ConfigurationError(`httpCache: ${reason}`);
+
+export function checkedNamespace(given: Namespace): Namespace {
+  if (typeof (given as Partial<Namespace> | undefined)?.getOrSet === "function") return given;
+  throw refusal("begin with a cache or a namespace: httpCache(cache, options)");
+}
 
 /** The object at `at`, which may have these properties alone. */
 export function objectAt(at: string, given: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {

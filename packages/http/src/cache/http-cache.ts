@@ -6,7 +6,7 @@ import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { isTag, prefixTag } from "../semantics/tags.ts";
 import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts";
-import { refusal } from "./checks.ts";
+import { checkedNamespace, refusal } from "./checks.ts";
 import { heldFrom, isFor, responseIn, type Found, type Looked } from "./found.ts";
 import { HeadUpdates } from "./head-updates.ts";
 import { Hit, Loads, type Outcome } from "./loads.ts";
@@ -55,10 +55,10 @@ export interface Explanation {
 /**
  * An HTTP cache over `namespace`.
  *
- * @throws {ConfigurationError} for an option that is unknown or out of range.
+ * @throws {ConfigurationError} without a namespace, or for an option that is unknown or out of range.
  */
 export const httpCache = (namespace: Namespace, options: HttpCacheOptions = {}): HttpCache =>
-  new HttpCache(namespace, options);
+  new HttpCache(checkedNamespace(namespace), options);
 
 /**
  * An HTTP cache over a namespace: its tiers, leases, coherence and tags are those of the hotset cache. Processes whose
