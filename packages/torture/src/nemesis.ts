@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
 import type { FaultKind, FaultPlan, Plan } from "./plan.ts";
+import { LINK_FAULTS } from "./plan-parts.ts";
 import { REFUSALS } from "./refusals.ts";
 import { REPLICATION_LAG_MS, Replacements, type RedisKeys } from "./replacements.ts";
 
@@ -60,22 +61,9 @@ export async function unleash(
   return faults;
 }
 
-const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
-  "cut",
-  "swallow",
-  "swallow replies",
-  "swallow requests",
-  "stall",
-  "delay",
-  "refuse",
-  "kill process",
-]);
+const ONES_OWN: ReadonlySet<string> = new Set<FaultKind>([...LINK_FAULTS, "kill process"]);
 
-const PAUSES: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
-  "freeze process",
-  "block loop",
-  "clock jump",
-]);
+const PAUSES: ReadonlySet<string> = new Set<FaultKind>(["freeze process", "block loop", "clock jump"]);
 
 /** By how much a wall clock is set, ahead or back. */
 const CLOCK_JUMP_MS = 3_600_000;

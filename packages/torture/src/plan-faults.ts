@@ -1,20 +1,10 @@
-import type { FaultKind, FaultPlan, Focus, Settings, Topology } from "./plan-parts.ts";
+import { LINK_FAULTS, type FaultKind, type FaultPlan, type Focus, type Settings, type Topology } from "./plan-parts.ts";
 import type { Random } from "@hotset/test-servers";
 
 /** By focus, the faults it draws from, on one server. */
 const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
   calm: [],
-  links: [
-    "cut",
-    "cut",
-    "swallow",
-    "swallow replies",
-    "swallow requests",
-    "stall",
-    "delay",
-    "refuse",
-    "kill connections",
-  ],
+  links: ["cut", ...LINK_FAULTS, "kill connections"],
   freezes: ["freeze process", "freeze process", "freeze server", "pause writes", "pause all", "stall"],
   servers: ["restart empty", "restart from append-only file", "flush scripts", "kill connections", "flush all"],
   snapshots: ["restart from snapshot"],
@@ -69,13 +59,7 @@ const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKin
 
 /** Faults that need a proxy before a worker, or a server for this round alone. */
 const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
-  "cut",
-  "swallow",
-  "swallow replies",
-  "swallow requests",
-  "stall",
-  "delay",
-  "refuse",
+  ...LINK_FAULTS,
   "restart empty",
   "restart from snapshot",
   "restart from append-only file",

@@ -158,7 +158,8 @@ export type Operation =
     })
   | (At & { readonly kind: "foreignDelete" | "foreignSet"; readonly key: string });
 
-export const FAULT_KINDS = [
+/** Faults of the proxy before one worker. */
+export const LINK_FAULTS = [
   "cut",
   "swallow",
   "swallow replies",
@@ -166,6 +167,10 @@ export const FAULT_KINDS = [
   "stall",
   "delay",
   "refuse",
+] as const;
+
+export const FAULT_KINDS = [
+  ...LINK_FAULTS,
   "freeze process",
   "block loop",
   "clock jump",

@@ -2,7 +2,8 @@
  * The time in which a copy is served without asking the backend: interleavings are forced, time is moved by hand.
  * Counter-examples: docs/reference/counter-examples.md.
  */
-import { flush, gate, outcome } from "@hotset/testing";
+import type { Cache } from "@hotset/core";
+import { flush, gate, outcome, type ScriptedOperation } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, holding, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
@@ -10,6 +11,14 @@ import { watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");
 const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
+
+/** Each call that keeps a copy, with the operation whose answer it waits for. */
+const CALLS: readonly (readonly [how: string, operation: ScriptedOperation, begin: (cache: Cache) => unknown])[] = [
+  ["get", "read", (cache) => cache.get("k")],
+  ["getOrSet", "read", (cache) => cache.getOrSet("k", never)],
+  ["set", "write", (cache) => cache.set("k", "old")],
+  ["load", "leases.store", (cache) => cache.getOrSet("k", () => "old")],
+];
 
 /** The value that `get` finds, and the commands it sent for it. */
 async function got(
@@ -215,22 +224,16 @@ describe("C87 trust begins with reads after changes are received (counter-exampl
     },
   );
 
-  it.for(["get", "getOrSet", "set", "load"] as const)(
+  it.for(CALLS)(
     "the copy of a call under way at that moment is confirmed first, since it may have been answered before: %s",
-    async (how) => {
+    async ([how, operation, begin]) => {
       const { p1: p2, start } = await inStep();
       if (how !== "load") await p2.cache.set("k", "old");
       const p1 = start();
       const [attaching, answering] = [gate(), gate()];
       p1.backend.script("attach", { before: attaching });
-      p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
-      const calls = {
-        get: () => p1.cache.get("k"),
-        getOrSet: () => p1.cache.getOrSet("k", never),
-        set: () => p1.cache.set("k", "old"),
-        load: () => p1.cache.getOrSet("k", () => "old"),
-      };
-      const call = calls[how]();
+      p1.backend.script(operation, { after: answering });
+      const call = begin(p1.cache);
       await answering.arrived();
       await p2.cache.delete("k");
       attaching.open();
@@ -246,20 +249,14 @@ describe("C87 trust begins with reads after changes are received (counter-exampl
 });
 
 describe("C86 a call under way when the link is lost", () => {
-  it.for(["get", "getOrSet", "set", "load"] as const)(
+  it.for(CALLS)(
     "leaves no trusted copy, although the link is back before it ends: %s",
-    async (how) => {
+    async ([how, operation, begin]) => {
       const { p1, p2 } = await inStep();
       if (how !== "load") await p2.cache.set("k", "old");
       const answering = gate();
-      p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
-      const calls = {
-        get: () => p1.cache.get("k"),
-        getOrSet: () => p1.cache.getOrSet("k", never),
-        set: () => p1.cache.set("k", "old"),
-        load: () => p1.cache.getOrSet("k", () => "old"),
-      };
-      const call = calls[how]();
+      p1.backend.script(operation, { after: answering });
+      const call = begin(p1.cache);
       await answering.arrived();
       p1.link.lose({ attach: "hangs" });
       await p2.cache.delete("k");

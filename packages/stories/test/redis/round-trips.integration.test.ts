@@ -121,80 +121,26 @@ describe("A43 round trips, with hashes", () => {
 });
 
 describe("A20 the shared connection", () => {
-  it.for<readonly [Stack, mode: "tracking" | "pubsub", layout: "full" | "plain", used: readonly string[]]>([
+  it.for<readonly [Stack, mode: "tracking" | "pubsub", layout: "full" | "plain", used: string]>([
     [
       "backend",
       "tracking",
       "full",
-      [
-        "CLIENT",
-        "DEL",
-        "EVAL",
-        "EVALSHA",
-        "GET",
-        "GETEX",
-        "HDEL",
-        "HELLO",
-        "HMGET",
-        "INFO",
-        "MGET",
-        "PTTL",
-        "ROLE",
-        "SCRIPT",
-        "SET",
-      ],
+      "CLIENT DEL EVAL EVALSHA GET GETEX HDEL HELLO HMGET INFO MGET PTTL ROLE SCRIPT SET",
     ],
     [
       "memory over backend",
       "tracking",
       "full",
-      [
-        "CLIENT",
-        "DEL",
-        "EVAL",
-        "EVALSHA",
-        "GET",
-        "GETEX",
-        "HDEL",
-        "HELLO",
-        "HGET",
-        "HMGET",
-        "INFO",
-        "MGET",
-        "PTTL",
-        "ROLE",
-        "SCRIPT",
-        "SET",
-      ],
+      "CLIENT DEL EVAL EVALSHA GET GETEX HDEL HELLO HGET HMGET INFO MGET PTTL ROLE SCRIPT SET",
     ],
     [
       "memory over backend",
       "pubsub",
       "full",
-      [
-        "CLIENT",
-        "EVAL",
-        "EVALSHA",
-        "GET",
-        "GETEX",
-        "HELLO",
-        "HMGET",
-        "INFO",
-        "MGET",
-        "PING",
-        "PTTL",
-        "ROLE",
-        "SCRIPT",
-        "SET",
-        "SUBSCRIBE",
-      ],
+      "CLIENT EVAL EVALSHA GET GETEX HELLO HMGET INFO MGET PING PTTL ROLE SCRIPT SET SUBSCRIBE",
     ],
-    [
-      "memory over backend",
-      "tracking",
-      "plain",
-      ["CLIENT", "DEL", "EVAL", "EVALSHA", "HDEL", "HELLO", "HMGET", "INFO", "PTTL", "ROLE", "SCRIPT"],
-    ],
+    ["memory over backend", "tracking", "plain", "CLIENT DEL EVAL EVALSHA HDEL HELLO HMGET INFO PTTL ROLE SCRIPT"],
   ])(
     "carries no command that could block it, for any use of the cache, and none that the guide does not list: %s, %s, %s",
     async ([stack, mode, layout, used]) => {
@@ -243,7 +189,7 @@ describe("A20 the shared connection", () => {
       await cache.drain();
 
       const sent = [...new Set(proxy.commands().map(([name]) => name!))].toSorted();
-      expect(sent).toEqual(used);
+      expect(sent.join(" ")).toBe(used);
       const guide = readFileSync(new URL("../../../../docs/reference/redis-on-the-wire.md", import.meta.url), "utf8");
       for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
       const blocking = await Promise.all(
