@@ -23,7 +23,7 @@ beforeEach(() => server.command("FLUSHALL"));
 const open = (mode: "tracking" | "pubsub"): Cache =>
   createCache({ name: "shop" })
     .tier(memory())
-    .tier(redis(server.url).coherence(mode).build())
+    .tier(redis(server.url).coherence(mode).responseTimeout("15s").build())
     .defaults({ ttl: "1h" })
     .build();
 

@@ -11,7 +11,7 @@ it("C578 C586: 40 requests over two sites make a page once; an invalidation in o
   const prefix = randomPrefix();
   const caches: Cache[] = [];
   const build = () => {
-    const backend = redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build();
+    const backend = redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build();
     caches.push(createCache({ name: "site" }).tier(memory()).tier(backend).build());
     return caches.at(-1)!;
   };

@@ -14,7 +14,9 @@ import { MODULES, type Module } from "../src/keys/key-table.ts";
 import { NEEDS, NEEDS_OF_STRINGS } from "../src/doctor/rights.ts";
 
 async function useCache(url: string, layout: "full" | "string"): Promise<void> {
-  const cache = createCache({ name: "shop" }).tier(backend(url).layout(layout).coherence("none").build()).build();
+  const cache = createCache({ name: "shop" })
+    .tier(backend(url).layout(layout).coherence("none").responseTimeout("15s").build())
+    .build();
   await cache.set("kettle", "x".repeat(10_000), { ttl: "1h", tags: ["kitchen"] });
   expect(await cache.getOrSet("cup", () => 12, { ttl: "1h", tags: ["kitchen"] })).toBe(12);
   await cache.markStale("cup");

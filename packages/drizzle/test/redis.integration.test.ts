@@ -26,7 +26,7 @@ function newDatabase(url: string) {
   const clock = new TestClock();
   const cache = createCache({ name: "shop" })
     .tier(memory())
-    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build())
+    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build())
     .build();
   const db = drizzle(pool, { cache: drizzleCache(cache, { strategy: "all", clock }) });
   const nameOf = async (id: number) => (await db.select().from(users).where(eq(users.id, id)))[0]?.name;

@@ -10,7 +10,7 @@ const prefix = randomPrefix();
 const open = () =>
   createCache({ name: "shop" })
     .tier(memory())
-    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build())
+    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build())
     .build();
 
 const caches = [open(), open()];

@@ -35,7 +35,7 @@ afterEach(async () => {
 function open(options: HttpCacheOptions = {}): HttpCache {
   const cache = createCache({ name: "shop" })
     .tier(memory({ maxEntries: 1_000 }))
-    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build())
+    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build())
     .build();
   const http = httpCache(cache.namespace("http"), options);
   processes.push({ cache, http });
@@ -77,8 +77,15 @@ describe("over Redis", () => {
 
   it("H45 serves stale in all processes while one refreshes", async () => {
     let loads = 0;
-    const fields = { "cache-control": "max-age=0, stale-while-revalidate=60" };
-    const origin = slow(() => page(fields, bytes(`${++loads}`)));
+    const stale = { "cache-control": "max-age=0, stale-while-revalidate=60" };
+    const served = Promise.withResolvers<void>();
+    const origin: PlainOrigin = async () => {
+      loads += 1;
+      if (loads === 1) return page(stale, bytes("1"));
+      await served.promise;
+      // Were it stale, too, a process that asks for the lease after this load would rightly load again.
+      return page(FRESH, bytes(`${loads}`));
+    };
     const https = [open(), open(), open()];
     await get(https[0]!, origin);
     await expect
@@ -86,6 +93,7 @@ describe("over Redis", () => {
       .toMatchObject({ outcome: "stale" });
     const bodies = await Promise.all(https.flatMap((http) => Array.from({ length: 10 }, () => get(http, origin))));
     expect(new Set(bodies)).toEqual(new Set(["1"]));
+    served.resolve();
     // The refresh asks for its lease first. Closing waits for what is still running.
     await expect.poll(() => loads).toBe(2);
     await Promise.all(processes.map(({ cache }) => cache.close()));

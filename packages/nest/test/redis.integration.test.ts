@@ -23,7 +23,7 @@ it("C575 C586: 40 requests over two applications run a slow handler once; a tag 
   };
   const caches: Cache[] = [];
   const build = () => {
-    const backend = redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build();
+    const backend = redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build();
     caches.push(createCache({ name: "shop" }).tier(memory()).tier(backend).defaults({ ttl: "1m" }).build());
     return caches.at(-1)!;
   };

@@ -12,7 +12,7 @@ afterAll(async () => {
 });
 
 function newProcess() {
-  const backend = redis(inject("redisUrl")).keyPrefix(prefix).build();
+  const backend = redis(inject("redisUrl")).keyPrefix(prefix).responseTimeout("15s").build();
   caches.push(createCache({ name: "next" }).tier(memory()).tier(backend).build());
   const held = open(() => caches.at(-1)!);
   return new (incrementalHandler(() => held))({});

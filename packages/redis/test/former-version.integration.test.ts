@@ -34,7 +34,12 @@ describe("C572: a process of version 1 over the same hashes", () => {
 
   async function open() {
     await server.command("DEL", E, L);
-    const backend = redis(server.url).valueFormat(json()).keyPrefix("beside").coherence("none").build();
+    const backend = redis(server.url)
+      .valueFormat(json())
+      .keyPrefix("beside")
+      .coherence("none")
+      .responseTimeout("15s")
+      .build();
     onTestFinished(() => backend.close());
     return backend;
   }

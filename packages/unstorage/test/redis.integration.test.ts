@@ -12,7 +12,7 @@ const prefix = randomPrefix();
 const open = () =>
   createCache({ name: "shop" })
     .tier(memory())
-    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build())
+    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build())
     .build();
 
 const [suite, here, there] = [open(), open(), open()];

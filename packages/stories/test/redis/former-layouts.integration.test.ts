@@ -59,7 +59,7 @@ describe.each([
   const reads: Make = (builder) => builder.valueFormat(msgpack()).alsoReads(json(), v8(), gzip(), brotli(), zstd());
   function open(make: Make = reads): Cache {
     const { url } = version === 1 ? server : second;
-    const backend = make(redis(url).layout(layout).keyPrefix(`${layout}1`)).build();
+    const backend = make(redis(url).layout(layout).keyPrefix(`${layout}1`).responseTimeout("15s")).build();
     const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "1h" }).build();
     onTestFinished(() => cache.close({ timeout: 0 }));
     return cache;
@@ -94,7 +94,7 @@ it("C572: an entry of a version that is not known is a miss, which the next load
   next[1] = 2;
   await server.commandBytes("SET", "string1:shop::later", next);
   for (const layout of ["full", "string"] as const) {
-    const backend = redis(server.url).layout(layout).keyPrefix(`${layout}1`).build();
+    const backend = redis(server.url).layout(layout).keyPrefix(`${layout}1`).responseTimeout("15s").build();
     const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "1h" }).build();
     onTestFinished(() => cache.close({ timeout: 0 }));
     expect(await cache.get("later")).toBe(undefined);

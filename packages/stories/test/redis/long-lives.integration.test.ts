@@ -15,7 +15,14 @@ it.each(LAYOUTS)(
     const keyPrefix = randomPrefix();
     const open = () =>
       createCache({ name: "shop" })
-        .tier(redis(inject("redisUrl")).keyPrefix(keyPrefix).layout(layout).valueFormat(json()).build())
+        .tier(
+          redis(inject("redisUrl"))
+            .keyPrefix(keyPrefix)
+            .layout(layout)
+            .valueFormat(json())
+            .responseTimeout("15s")
+            .build(),
+        )
         .build();
     await using writer = open();
     await using reader = open();
