@@ -1,17 +1,11 @@
-import { json, type StoredEntry } from "@hotset/core";
+import { json } from "@hotset/core";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { stored } from "./stored.ts";
 
 const DEADLINE_MS = 1_000;
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
 
 type Client = ReturnType<typeof createClient>;
 

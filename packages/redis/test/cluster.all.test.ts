@@ -1,18 +1,12 @@
 import { readFileSync } from "node:fs";
-import { json, type StoredEntry } from "@hotset/core";
+import { json } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startCluster, untilReplicated, type ClusterNode, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { found } from "./found.ts";
 import { slotOf } from "../src/primitives/hash-slots.ts";
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
+import { stored } from "./stored.ts";
 
 /** A busy node that says nothing for a while has not failed: its replica does not take its place. */
 const NODE_TIMEOUT_MS = 15_000;

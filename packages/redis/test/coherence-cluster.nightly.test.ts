@@ -1,17 +1,11 @@
-import { BackendUnavailableError, json, systemClock, type StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, json, systemClock } from "@hotset/core";
 import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { SingleLink } from "../src/connection/single-link.ts";
 import { clusterLink } from "../src/topology/cluster.ts";
 import { RecordingListener } from "./recording-listener.ts";
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
+import { stored } from "./stored.ts";
 
 let servers: TestCluster;
 /** A cluster of its own for each group: a primary that one has promoted must not be lost in the next, see `promote`. */

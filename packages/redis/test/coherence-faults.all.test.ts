@@ -1,4 +1,4 @@
-import { json, type StoredEntry } from "@hotset/core";
+import { json } from "@hotset/core";
 import {
   fromClient,
   redis,
@@ -18,13 +18,7 @@ import {
 import { createClient } from "@redis/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
+import { stored } from "./stored.ts";
 
 const MAX_STALENESS_MS = 400;
 /** A heartbeat is due, its reply is waited for, and the machine may be busy. */

@@ -1,16 +1,10 @@
-import { json, type StoredEntry } from "@hotset/core";
+import { json } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, RespClient, startSentinel, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
+import { stored } from "./stored.ts";
 
 let servers: TestSentinel;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { ConfigurationError, json, type StoredEntry } from "@hotset/core";
+import { ConfigurationError, json } from "@hotset/core";
 import { outcome } from "@hotset/testing";
 import { redis, single, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import {
@@ -11,13 +11,8 @@ import {
 } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
+import { stored } from "./stored.ts";
 
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
 const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
   builder
     .valueFormat(json())

@@ -1,19 +1,14 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
-import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, json } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { outcome } from "@hotset/testing";
 import { RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { stored } from "./stored.ts";
 
 const DEADLINE_MS = 1_000;
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
 const open = (url: string): RedisBackend =>
   redis(url).valueFormat(json()).responseTimeout(DEADLINE_MS).backoff({ base: 10, max: 100 }).build();
 

@@ -1,9 +1,10 @@
-import { json, type StoredEntry } from "@hotset/core";
+import { json } from "@hotset/core";
 import { redis, single, type Connection, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { found } from "./found.ts";
+import { stored } from "./stored.ts";
 
 let server: OwnRedis;
 let proxy: FaultProxy;
@@ -25,13 +26,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await backend.close();
   await proxy.close();
-});
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
 });
 
 /** The traffic through the proxy while `work` runs, on a connection that is open already. */

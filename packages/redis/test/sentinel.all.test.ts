@@ -1,14 +1,8 @@
-import { json, type StoredEntry } from "@hotset/core";
+import { json } from "@hotset/core";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { startSentinel, untilReplicated, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-
-const stored = (data = "value"): StoredEntry => ({
-  data: Buffer.from(data),
-  staleInMs: 60_000,
-  expiresInMs: 360_000,
-  meta: "json none",
-});
+import { stored } from "./stored.ts";
 
 let servers: TestSentinel;
 const urls = () => servers.sentinels.map(({ url }) => url);

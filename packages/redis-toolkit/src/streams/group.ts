@@ -186,14 +186,7 @@ export class ConsumerGroup<T> {
 
   /** `undefined` where the stream or the group does not exist. */
   async info(): Promise<GroupInfo | undefined> {
-    const groups = await unlessMissing(
-      this.#place.send((key) => ["XINFO", "GROUPS", key], {
-        isReadOnly: true,
-        replies: "text",
-        decode: (reply) => (reply as readonly unknown[]).map((one) => readGroupInfo(readInfo(one))),
-      }),
-    );
-    return groups?.find(({ name }) => name === this.name);
+    return (await groupsAt(this.#place)).find(({ name }) => name === this.name);
   }
 
   async consumers(): Promise<readonly ConsumerInfo[]> {
@@ -243,6 +236,18 @@ export class ConsumerGroup<T> {
 /** @throws {InvalidArgumentError} unless it is an id, `0` or `>`. */
 export const groupPosition = (option: string, after: ">" | "0" | EntryId): string =>
   after === ">" || after === "0" ? after : entryId(option, after);
+
+/** All groups; none where the stream does not exist. */
+export async function groupsAt(place: StreamPlace): Promise<readonly GroupInfo[]> {
+  const groups = await unlessMissing(
+    place.send((key) => ["XINFO", "GROUPS", key], {
+      isReadOnly: true,
+      replies: "text",
+      decode: (reply) => (reply as readonly unknown[]).map((one) => readGroupInfo(readInfo(one))),
+    }),
+  );
+  return groups ?? [];
+}
 
 /** A command of groups refuses a stream that does not exist. */
 async function unlessNoKey<R>(asked: Promise<R>): Promise<R | undefined> {

@@ -13,8 +13,8 @@ import {
   type RangeEnd,
   type StartId,
 } from "./entry-id.ts";
-import { ConsumerGroup } from "./group.ts";
-import { unlessMissing, readGroupInfo, readStreamInfo, type GroupInfo, type StreamInfo } from "./info.ts";
+import { ConsumerGroup, groupsAt } from "./group.ts";
+import { unlessMissing, readStreamInfo, type GroupInfo, type StreamInfo } from "./info.ts";
 import { countOf, MOST_AT_ONCE, readArguments } from "./limits.ts";
 import { StreamReader, type ReaderOptions } from "./reader.ts";
 import { placed, type StreamPlace } from "./stream-place.ts";
@@ -157,15 +157,8 @@ export class Stream<T> {
   }
 
   /** All groups; none where the stream does not exist. */
-  async groups(): Promise<readonly GroupInfo[]> {
-    const groups = await unlessMissing(
-      this.#place.send((key) => ["XINFO", "GROUPS", key], {
-        isReadOnly: true,
-        replies: "text",
-        decode: (reply) => (reply as readonly unknown[]).map((one) => readGroupInfo(readInfo(one))),
-      }),
-    );
-    return groups ?? [];
+  groups(): Promise<readonly GroupInfo[]> {
+    return groupsAt(this.#place);
   }
 
   /** @throws {InvalidArgumentError} for a name that is not text, or empty. */

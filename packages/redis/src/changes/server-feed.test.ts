@@ -53,13 +53,14 @@ async function connected(
   return { feed, clock, dropped, queue };
 }
 
+const silent: ListenMode = {
+  handlePushes: ignore,
+  subscribe: () => new Promise(() => undefined),
+  heartbeat: () => Promise.resolve(true),
+  unsubscribe: () => Promise.resolve(),
+};
+
 it("C86 a connection that does not answer while subscribing is given up", async () => {
-  const silent: ListenMode = {
-    handlePushes: ignore,
-    subscribe: () => new Promise(() => undefined),
-    heartbeat: () => Promise.resolve(true),
-    unsubscribe: () => Promise.resolve(),
-  };
   const { feed, clock, dropped } = await connected(silent, () => "");
   void feed.subscribe(1_000);
   await flush();
@@ -72,12 +73,6 @@ it("C86 a connection that does not answer while subscribing is given up", async 
 });
 
 it("C86 A12 a connection that answers once while subscribing, and then nothing more, is given up a deadline later", async () => {
-  const silent: ListenMode = {
-    handlePushes: ignore,
-    subscribe: () => new Promise(() => undefined),
-    heartbeat: () => Promise.resolve(true),
-    unsubscribe: () => Promise.resolve(),
-  };
   const { feed, clock, dropped, queue } = await connected(silent, () => "");
   void feed.subscribe(1_000);
   await flush();

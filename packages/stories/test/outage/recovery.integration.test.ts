@@ -4,15 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  PATIENCE,
-  Pool,
-  sharedNow,
-  TOPOLOGIES,
-  type Fleet,
-  type FleetSettings,
-  type Member,
-} from "../support/fleet.ts";
+import { beside, PATIENCE, Pool, sharedNow, TOPOLOGIES, type FleetSettings, type Member } from "../support/fleet.ts";
 import { type FleetServers } from "@hotset/test-servers";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
@@ -198,10 +190,3 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const member of fleet.members) await expect.poll(() => member.get("deleted"), PATIENCE).toBe("new");
   });
 });
-
-/** A key of the root namespace whose entry lies on the server of `redisKey`. */
-async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
-  const { port } = await fleet.servers.primaryOf(redisKey);
-  for (let i = 0; ; i += 1)
-    if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
-}

@@ -1,6 +1,6 @@
 /** Replicas that lag: promoted without a removal, or asked for entries. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { overEach, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
+import { beside, overEach, PATIENCE, Pool, type FleetSettings, type Member } from "../support/fleet.ts";
 import type { Topology } from "@hotset/test-servers";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 2_500, connectTimeoutMs: 2_000 };
@@ -45,10 +45,3 @@ describe("A97 C93: a removal that a promoted replica never received is issued ag
     }),
   );
 });
-
-/** A key of the root namespace whose entry lies on the server of `redisKey`. */
-async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
-  const { port } = await fleet.servers.primaryOf(redisKey);
-  for (let i = 0; ; i += 1)
-    if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
-}

@@ -255,6 +255,13 @@ export const loadsNow = async (member: Member, key: string, times = 1): Promise<
   }
 };
 
+/** A key of the root namespace whose entry lies on the server of `redisKey`. */
+export async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
+  const { port } = await fleet.servers.primaryOf(redisKey);
+  for (let i = 0; ; i += 1)
+    if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
+}
+
 /** Waits until the local copy is gone or has another value. */
 export async function gone(member: Member, key: string, old: unknown): Promise<void> {
   const was = JSON.stringify(old);
