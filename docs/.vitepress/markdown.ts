@@ -11,7 +11,7 @@ const REPOSITORY = "https://github.com/hotset/hotset";
 /** Where the site is published: files link there to pages that are generated, which are not on GitHub. */
 export const SITE = "https://hotset.github.io";
 /** The page that shows the README of the repository. */
-export const README_PAGE = "overview.md";
+const README_PAGE = "overview.md";
 
 const DOCS = join(import.meta.dirname, "..");
 

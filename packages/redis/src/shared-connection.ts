@@ -38,7 +38,7 @@ import {
 } from "./url.ts";
 
 /** Marks what `single`, `cluster`, `sentinel` and `fromClient` return; nothing else has it. */
-export const CONNECTION: unique symbol = Symbol("hotset.connection");
+const CONNECTION: unique symbol = Symbol("hotset.connection");
 
 /**
  * The address of Redis. Opens nothing. Backends over the same object share its sockets where their settings are equal.

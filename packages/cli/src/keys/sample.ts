@@ -40,7 +40,7 @@ export interface Sample {
 const PAGE = 250;
 
 /** A sample of one primary: `SCAN`, then `TYPE`, `PTTL` and `MEMORY USAGE` of each. @throws the error of `SCAN` */
-export async function sampleKeys(primary: PrimaryConnection, bounds: SampleBounds): Promise<Sample> {
+async function sampleKeys(primary: PrimaryConnection, bounds: SampleBounds): Promise<Sample> {
   const until = Date.now() + bounds.forMs;
   /** By their bytes, as `SCAN` may give one twice: keys whose bytes are no text may have the same name. */
   const found = new Map<string, SampledKey>();

@@ -183,11 +183,7 @@ function isAbout(url: string, fields: FieldLines): boolean {
 }
 
 /** Without fields of the connection, those that a qualified directive names, and cookies of one client. */
-export function fieldsToKeep(
-  fields: FieldLines,
-  directives: Directives,
-  { isShared, setCookie }: Settings,
-): FieldLines {
+function fieldsToKeep(fields: FieldLines, directives: Directives, { isShared, setCookie }: Settings): FieldLines {
   const dropped = new Set(fieldsNamedBy(directives));
   if (isShared && setCookie === "strip") dropped.add("set-cookie");
   // Each answer gets an Age that is counted from here.

@@ -169,5 +169,5 @@ export class Subject {
   }
 }
 
-export const errorText = (error: unknown): string =>
+const errorText = (error: unknown): string =>
   (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500);

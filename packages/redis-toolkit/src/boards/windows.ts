@@ -61,7 +61,7 @@ function weekName(monday: number): string {
   return `${year}-W${String(week).padStart(2, "0")}`;
 }
 
-export const WINDOW_KINDS: readonly WindowKind[] = ["hourly", "daily", "weekly", "monthly"];
+const WINDOW_KINDS: readonly WindowKind[] = ["hourly", "daily", "weekly", "monthly"];
 
 /** For one object, and for one call: 41 days of hours, or some years of the others. */
 export const MOST_WINDOWS = 1_000;

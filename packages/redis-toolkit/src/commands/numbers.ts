@@ -30,7 +30,7 @@ export function exactIn(operation: string, reply: unknown): unknown {
 }
 
 /** @throws {CommandError} `NOT_A_NUMBER` where it did not come as text, and lies beyond 2^53. */
-export const exactBigInt = (operation: string, reply: unknown): bigint =>
+const exactBigInt = (operation: string, reply: unknown): bigint =>
   BigInt(typeof reply === "number" ? exactNumber(operation, reply) : String(reply));
 
 /** As `by` was given. */

@@ -128,7 +128,7 @@ export class CommandRunner {
 const LONGEST_MS = 20 * 86_400_000;
 
 /** Before anything is sent: Redis would refuse it too, after a trip, and a pipeline would be half done. */
-export function expectOneSlot(operation: string, keys: readonly RedisArgument[]): void {
+function expectOneSlot(operation: string, keys: readonly RedisArgument[]): void {
   const [first, ...others] = keys;
   if (first === undefined || others.length === 0) return;
   const slot = hashSlot(first);

@@ -22,7 +22,7 @@ export interface Readiness {
 export type Probed = ServerInfo | { readonly error: string };
 
 /** Above this share of its limit, memory of a server that evicts nothing is short. */
-export const MEMORY_LIMIT = 0.95;
+const MEMORY_LIMIT = 0.95;
 
 export function judge(servers: readonly Probed[], tookMs: number): Readiness {
   const each = servers.map(checksOf);

@@ -17,7 +17,7 @@ export interface LockScripts {
 }
 
 /** How long the last fence is remembered. Later the clock alone makes fences rise. */
-export const FENCE_MEMORY_MS = 86_400_000;
+const FENCE_MEMORY_MS = 86_400_000;
 
 /** Numbers above this are not whole in Lua. A larger one was not written here. */
 const MAX_FENCE = 2 ** 53 - 1;

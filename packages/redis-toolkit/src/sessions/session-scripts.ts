@@ -175,7 +175,7 @@ redis.call('PEXPIRE', KEYS[1], left)
 return 1`;
 
 /** How many sessions of one user its index names: those that end last. */
-export const MAX_INDEXED = 1_000;
+const MAX_INDEXED = 1_000;
 
 /**
  * The epoch of a user, made if there is none, and a session in its index.

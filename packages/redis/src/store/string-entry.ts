@@ -74,7 +74,7 @@ function withLength(meta: string): Buffer {
 }
 
 /** The last arguments of a script that stores it. @param isStamped whether the instants are in the value. */
-export const scriptArguments = (
+const scriptArguments = (
   { lifeMs, freshMs, value }: EncodedString,
   isStamped = false,
 ): readonly [string, string, Buffer] => [lifeMs, isStamped ? STAMPED : freshMs, value];
