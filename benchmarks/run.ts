@@ -9,8 +9,6 @@
  *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 10
  *     npm run bench -- cost                          commands, time and memory of Redis
  *
- * A whole run writes benchmarks/results/limits.json.
- *
  * Needs the machine for itself: it prints how much of a core other processes used, and calls the result void above 5 %.
  */
 import { execFileSync } from "node:child_process";
@@ -18,7 +16,6 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
-import { keepLimits } from "./limits.ts";
 import { compare, Neighbours, QUIET, type Outcome, type Scenario, type Spread } from "./measure.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
 import { checksOfBytes } from "./scenarios/checks.ts";
@@ -140,14 +137,9 @@ console.log(
 );
 const commit = execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim();
 const machine = { node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, commit, rounds };
-const results = { ...machine, isAlone, othersOfACore: busiest, outcomes, figures };
+const results = { ...machine, isAlone, othersOfACore: busiest, outcomes, figures, imports };
 if (values.json !== undefined)
-  writeFileSync(
-    values.json,
-    `${JSON.stringify({ ...results, transport: values.unix ? "unix" : "tcp", imports }, null, 2)}\n`,
-  );
-// A part must not replace the whole.
-if (positionals.length === 0 && !values.unix) keepLimits(results);
+  writeFileSync(values.json, `${JSON.stringify({ ...results, transport: values.unix ? "unix" : "tcp" }, null, 2)}\n`);
 // A client of a scenario, or its exporter, may still wait for something.
 process.exit();
 
