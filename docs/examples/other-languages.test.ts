@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, until } from "@hotset/test-servers";
 import { createCache, memory, redis, type Cache } from "hotset";
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, beforeEach, expect, it } from "vitest";
 
 const page = readFileSync(join(import.meta.dirname, "../guide/other-languages.md"), "utf8");
 const blockOf = (language: string): string => new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "ms").exec(page)![1]!;
@@ -13,10 +13,7 @@ const partsOf = (block: string): readonly string[] => [
 ];
 const [script, key, leaseOf, issuer, version] = partsOf(blockOf("python")) as [string, string, string, string, string];
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(() => server.command("FLUSHALL"));
 

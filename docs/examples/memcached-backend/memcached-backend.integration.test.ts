@@ -4,14 +4,11 @@ import type { Backend } from "@hotset/core";
 import { startMemcached, startOwnMemcached, type TestMemcached } from "@hotset/test-servers";
 import { createTestCache, gate, TestClock } from "@hotset/testing";
 import { describeBackend } from "@hotset/testing/contract-suites";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import { Connection } from "./connection.ts";
 import { memcachedBackend, memcachedStore } from "./memcached-backend.ts";
 
-let server: TestMemcached;
-beforeAll(async () => {
-  server = await startMemcached();
-});
+const server = await startMemcached();
 afterAll(() => server.stop());
 
 const open = ({ host, port }: TestMemcached, clock?: TestClock): Backend =>

@@ -1,16 +1,12 @@
 import { createRedis } from "@hotset/redis-toolkit";
 import { fixedWindow, rateLimit, slidingLog } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { inProcess, json, table } from "./hotset.ts";
 
-let server: OwnRedis;
-let variables: NodeJS.ProcessEnv;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  variables = { REDIS_URL: server.url };
-});
+const server = await startOwnRedis();
+const variables = { REDIS_URL: server.url };
 afterAll(() => server.stop());
 afterEach(() => server.command("FLUSHALL"));
 

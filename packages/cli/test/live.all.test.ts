@@ -1,16 +1,12 @@
 import { createCache, redis as backend, sqlite } from "hotset";
-import { startOwnRedis, temporaryDirectory, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, temporaryDirectory } from "@hotset/test-servers";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { readLine } from "../src/keys/monitored.ts";
 import { inProcess, json, table } from "./hotset.ts";
 
-let server: OwnRedis;
-let variables: NodeJS.ProcessEnv;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  variables = { REDIS_URL: server.url };
-});
+const server = await startOwnRedis();
+const variables = { REDIS_URL: server.url };
 afterAll(() => server.stop());
 
 /** Until the run has ended. */

@@ -1,12 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import type { Page } from "playwright-core";
 import { startChromium } from "./support/chromium.ts";
 import { expectAccessible, foreignSite, goTo, startShop, visit, type Shop } from "./support/opened.ts";
 
-let browser: Browser;
-beforeAll(async () => {
-  browser = await startChromium();
-});
+const browser = await startChromium();
 afterAll(() => browser.close());
 
 const closing: (() => unknown)[] = [];

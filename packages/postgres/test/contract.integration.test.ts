@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { afterAll, onTestFinished } from "vitest";
 import { postgres, schema as sqlOf } from "@hotset/postgres";
-import { randomPrefix, startPostgres, startProxy, type TestPostgres } from "@hotset/test-servers";
+import { randomPrefix, startPostgres, startProxy } from "@hotset/test-servers";
 import { describeBackend } from "@hotset/testing/contract-suites";
 
-let server: TestPostgres;
-
-beforeAll(async () => {
-  server = await startPostgres();
-});
+const server = await startPostgres();
 afterAll(() => server.stop());
 
 let schema: string | undefined;

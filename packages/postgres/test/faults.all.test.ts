@@ -1,19 +1,16 @@
 import { kill } from "node:process";
 import { scheduler } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
+import { afterAll, afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
 import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, type PostgresOptions } from "@hotset/postgres";
-import { randomPrefix, startOwnPostgres, startProxy, until, type OwnPostgres } from "@hotset/test-servers";
+import { randomPrefix, startOwnPostgres, startProxy, until } from "@hotset/test-servers";
 
-let server: OwnPostgres;
 let schema: string;
 const opened: { close(): Promise<unknown> }[] = [];
 
-beforeAll(async () => {
-  server = await startOwnPostgres();
-});
+const server = await startOwnPostgres();
 afterAll(() => server.stop());
 beforeEach(() => {
   schema = randomPrefix();

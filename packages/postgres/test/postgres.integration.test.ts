@@ -1,17 +1,14 @@
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createCache, type Backend, type Coherence, type CoherenceListener, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, schema as schemaSql, type PostgresOptions, type PostgresPool } from "@hotset/postgres";
-import { randomPrefix, startPostgres, until, type TestPostgres } from "@hotset/test-servers";
+import { randomPrefix, startPostgres, until } from "@hotset/test-servers";
 
-let server: TestPostgres;
 let schema: string;
 const opened: { close(): Promise<unknown> }[] = [];
 
-beforeAll(async () => {
-  server = await startPostgres();
-});
+const server = await startPostgres();
 afterAll(() => server.stop());
 beforeEach(() => {
   schema = randomPrefix();

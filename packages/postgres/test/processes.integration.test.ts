@@ -1,15 +1,11 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { forkScript, randomPrefix, startPostgres, until, type TestPostgres } from "@hotset/test-servers";
+import { afterAll, expect, it } from "vitest";
+import { forkScript, randomPrefix, startPostgres, until } from "@hotset/test-servers";
 import type { handlers } from "./worker.ts";
 
-let server: TestPostgres;
-let schema: string;
 const KEYS = Array.from({ length: 20 }, (_, i) => `k${i}`);
 
-beforeAll(async () => {
-  server = await startPostgres();
-  schema = randomPrefix();
-});
+const server = await startPostgres();
+const schema = randomPrefix();
 afterAll(() => server.stop());
 
 async function startProcess() {

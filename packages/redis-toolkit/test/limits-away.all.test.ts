@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { startCluster, startOwnRedis, type OwnRedis, type TestCluster } from "@hotset/test-servers";
+import { startCluster, startOwnRedis, type TestCluster } from "@hotset/test-servers";
 import { outcome } from "@hotset/testing";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import {
@@ -24,10 +24,7 @@ import { rateLimit as rateLimit7 } from "express-rate-limit-7";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ALONE } from "./servers.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 let redis: Redis;

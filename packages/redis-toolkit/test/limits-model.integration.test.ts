@@ -1,8 +1,8 @@
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { createRedis } from "@hotset/redis-toolkit";
 import { gcra, slidingCounter, slidingLog, tokenBucket, type Rule } from "@hotset/redis-toolkit/rate-limit";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import { LimitScript } from "../src/limits/limit-script.ts";
 import { readVerdict, type Verdict } from "../src/limits/verdict.ts";
 import { moduleOf } from "../src/module/module.ts";
@@ -11,12 +11,8 @@ import { ALONE } from "./servers.ts";
 // The scripts of the rules against plain models, at times that the test sets: only its end, and not the life of a
 // key, may then free a unit.
 
-let server: OwnRedis;
-let redis: Redis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  redis = createRedis({ ...ALONE, url: server.url, commandTimeout: "60s" });
-});
+const server = await startOwnRedis();
+const redis = createRedis({ ...ALONE, url: server.url, commandTimeout: "60s" });
 afterAll(async () => {
   await redis.disconnect();
   await server.stop();

@@ -1,5 +1,5 @@
-import { forkScript, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
-import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { forkScript, startOwnRedis } from "@hotset/test-servers";
+import { createRedis } from "@hotset/redis-toolkit";
 import {
   concurrency,
   fixedWindow,
@@ -9,23 +9,18 @@ import {
   slidingLog,
   tokenBucket,
 } from "@hotset/redis-toolkit/rate-limit";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, expect, it, vi } from "vitest";
 import type { Kind, LimitsProcess } from "./limits-process.ts";
 import { ALONE } from "./servers.ts";
 
 const HOUR_MS = 3_600_000;
-let server: OwnRedis;
-let redis: Redis;
-let processes: readonly ScriptProcess<LimitsProcess>[];
-beforeAll(async () => {
-  server = await startOwnRedis();
-  redis = createRedis({ ...ALONE, url: server.url });
-  processes = [-HOUR_MS, 0, HOUR_MS, HOUR_MS / 2].map((offsetMs) =>
-    forkScript<LimitsProcess>(new URL("limits-process.ts", import.meta.url), {
-      env: { REDIS_URL: server.url, CLOCK_OFFSET_MS: String(offsetMs) },
-    }),
-  );
-});
+const server = await startOwnRedis();
+const redis = createRedis({ ...ALONE, url: server.url });
+const processes = [-HOUR_MS, 0, HOUR_MS, HOUR_MS / 2].map((offsetMs) =>
+  forkScript<LimitsProcess>(new URL("limits-process.ts", import.meta.url), {
+    env: { REDIS_URL: server.url, CLOCK_OFFSET_MS: String(offsetMs) },
+  }),
+);
 afterAll(async () => {
   await redis.disconnect();
   await Promise.all(processes.map((each) => each.end()));

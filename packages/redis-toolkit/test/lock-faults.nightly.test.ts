@@ -13,17 +13,14 @@ import {
   until,
   type OwnRedis,
 } from "@hotset/test-servers";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { Handlers } from "./lock-contender.ts";
 import { ALONE, untilUp } from "./servers.ts";
 
-let server: OwnRedis;
 let name: string;
 const open: Redis[] = [];
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(async () => {
   await Promise.all(open.map((redis) => redis.disconnect()));
   await server.stop();

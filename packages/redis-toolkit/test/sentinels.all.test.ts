@@ -2,17 +2,13 @@
 import { sentinel } from "@hotset/redis";
 import { createRedis } from "@hotset/redis-toolkit";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
-import { RespClient, startProxy, startSentinel, type FaultProxy, type TestSentinel } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { RespClient, startProxy, startSentinel } from "@hotset/test-servers";
+import { afterAll, expect, it, vi } from "vitest";
 import { ALONE } from "./servers.ts";
 
-let group: TestSentinel;
-let proxies: readonly FaultProxy[];
-beforeAll(async () => {
-  // A failover begins by a command. No sentinel may think a primary down that is only slow.
-  group = await startSentinel({ downAfterMs: 30_000 });
-  proxies = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
-});
+// A failover begins by a command. No sentinel may think a primary down that is only slow.
+const group = await startSentinel({ downAfterMs: 30_000 });
+const proxies = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
 afterAll(() => Promise.all([...proxies, group].map((each) => each[Symbol.asyncDispose]())));
 
 /** Connections to the sentinels that were ever made. */

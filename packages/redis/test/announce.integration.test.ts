@@ -1,6 +1,6 @@
 import { RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { HASH_LEASES } from "../src/lua/lease-scripts.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../src/lua/entry-scripts.ts";
 import type { Script } from "../src/lua/script.ts";
@@ -17,18 +17,14 @@ const CHANNEL = "hotset~changes";
 
 const { acquire: ACQUIRE, renew: RENEW_LEASE, store: STORE, release: RELEASE } = HASH_LEASES;
 
-let server: OwnRedis;
 const newClient = (url: string) => new RedisClient({ url });
-let subscriber: ReturnType<typeof newClient>;
 const messages: string[] = [];
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-  subscriber = newClient(server.url);
-  subscriber.on("error", () => undefined);
-  await subscriber.connect();
-  await subscriber.pSubscribe("*", (message, channel) => messages.push(`${channel} ${message}`));
-});
+const server = await startOwnRedis();
+const subscriber = newClient(server.url);
+subscriber.on("error", () => undefined);
+await subscriber.connect();
+await subscriber.pSubscribe("*", (message, channel) => messages.push(`${channel} ${message}`));
 afterAll(async () => {
   subscriber.destroy();
   await server.stop();

@@ -3,16 +3,13 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { json, systemClock, type Cache } from "@hotset/core";
 import { createTestCache } from "@hotset/testing";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, expect, it } from "vitest";
 
 const request = new AsyncLocalStorage<string>();
-let server: OwnRedis;
 const opened: Cache[] = [];
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterEach(() => Promise.all(opened.splice(0).map((cache) => cache.close())));
 afterAll(() => server.stop());
 

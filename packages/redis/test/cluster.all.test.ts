@@ -2,15 +2,14 @@ import { readFileSync } from "node:fs";
 import { json } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startCluster, untilReplicated, type ClusterNode, type TestCluster } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { randomPrefix, startCluster, untilReplicated, type ClusterNode } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { found } from "./found.ts";
 import { slotOf } from "../src/primitives/hash-slots.ts";
 import { stored } from "./stored.ts";
 
 /** A busy node that says nothing for a while has not failed: its replica does not take its place. */
 const NODE_TIMEOUT_MS = 15_000;
-let servers: TestCluster;
 let prefix: string;
 let backend: RedisBackend;
 
@@ -23,9 +22,7 @@ const open = ({ readFromReplicas = false, urls = servers.urls } = {}): RedisBack
     .backoff({ base: 10, max: 100 })
     .build();
 
-beforeAll(async () => {
-  servers = await startCluster({ proxied: true, nodeTimeoutMs: NODE_TIMEOUT_MS });
-});
+const servers = await startCluster({ proxied: true, nodeTimeoutMs: NODE_TIMEOUT_MS });
 afterAll(() => servers.stop());
 
 beforeEach(() => {

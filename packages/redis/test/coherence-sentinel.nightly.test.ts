@@ -1,15 +1,12 @@
 import { json } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, RespClient, startSentinel, type TestSentinel } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { randomPrefix, RespClient, startSentinel } from "@hotset/test-servers";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";
 
-let servers: TestSentinel;
-beforeAll(async () => {
-  servers = await startSentinel({ downAfterMs: 30_000 });
-});
+const servers = await startSentinel({ downAfterMs: 30_000 });
 afterAll(() => servers.stop());
 
 const make = (mode: "tracking" | "pubsub", prefix: string, responseTimeout: "1s" | "10s" = "1s"): RedisBackend =>

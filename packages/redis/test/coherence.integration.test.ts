@@ -1,14 +1,7 @@
 import { ConfigurationError, json } from "@hotset/core";
 import { outcome } from "@hotset/testing";
 import { redis, single, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import {
-  RespClient,
-  startAclRedis,
-  startOwnRedis,
-  startProxy,
-  type AclRedis,
-  type OwnRedis,
-} from "@hotset/test-servers";
+import { RespClient, startAclRedis, startOwnRedis, startProxy, type AclRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";
@@ -21,10 +14,7 @@ const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
     .connectTimeout("10s")
     .responseTimeout("10s");
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 const backends: RedisBackend[] = [];

@@ -1,13 +1,10 @@
 /** Bursts, dedicated sockets and subscriptions in a cluster whose slots move. */
 import { cluster } from "@hotset/redis";
 import { openConnection, type RedisConnection } from "@hotset/redis/connection";
-import { startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startCluster, type ClusterNode } from "@hotset/test-servers";
+import { afterAll, describe, expect, it } from "vitest";
 
-let nodes: TestCluster;
-beforeAll(async () => {
-  nodes = await startCluster({ replicas: 0, proxied: true });
-});
+const nodes = await startCluster({ replicas: 0, proxied: true });
 afterAll(() => nodes.stop());
 
 const open = (protocol: 2 | 3 = 3): RedisConnection =>

@@ -1,13 +1,10 @@
 /** A cluster that loses a primary, and promotes its replica. */
 import { cluster } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
-import { startCluster, untilReplicated, type TestCluster } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { startCluster, untilReplicated } from "@hotset/test-servers";
+import { afterAll, expect, it } from "vitest";
 
-let nodes: TestCluster;
-beforeAll(async () => {
-  nodes = await startCluster({ replicas: 1, nodeTimeoutMs: 15_000 });
-});
+const nodes = await startCluster({ replicas: 1, nodeTimeoutMs: 15_000 });
 afterAll(() => nodes.stop());
 
 it("C217 C221 C222 a failover in a cluster: reads wait for it, sockets end, subscriptions come back, and the next socket leads to the new primary", async () => {

@@ -7,17 +7,14 @@ import {
   type RedisConnection,
 } from "@hotset/redis/connection";
 import { gate } from "@hotset/testing";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 
-let server: OwnRedis;
 let redis: RedisConnection;
 const openWith = (pool: PoolOptions): RedisConnection =>
   openConnection(single(server.url), { responseTimeoutMs: 1_000, pool });
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(() => {
   redis = openWith({ max: 2, waitMs: 5_000 });

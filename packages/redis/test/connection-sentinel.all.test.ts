@@ -1,13 +1,10 @@
 /** Failovers behind sentinels, with many sockets over one connection. */
 import { sentinel } from "@hotset/redis";
 import { openConnection, type RedisConnection } from "@hotset/redis/connection";
-import { RespClient, startProxy, startSentinel, type TestSentinel } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { RespClient, startProxy, startSentinel } from "@hotset/test-servers";
+import { afterAll, expect, it, vi } from "vitest";
 
-let group: TestSentinel;
-beforeAll(async () => {
-  group = await startSentinel({ downAfterMs: 30_000 });
-});
+const group = await startSentinel({ downAfterMs: 30_000 });
 afterAll(() => group.stop());
 
 const open = (protocol: 2 | 3, urls = group.sentinels.map(({ url }) => url)): RedisConnection =>

@@ -1,13 +1,10 @@
 /** Calls over a socket of one caller that end without an answer, or before they are sent. */
 import { single } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, describe, expect, it } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 const failure = (call: Promise<unknown>): Promise<unknown> =>

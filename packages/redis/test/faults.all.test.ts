@@ -4,21 +4,18 @@ import { setTimeout } from "node:timers/promises";
 import { BackendUnavailableError, json } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { outcome } from "@hotset/testing";
-import { RespClient, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { RespClient, startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stored } from "./stored.ts";
 
 const DEADLINE_MS = 1_000;
 const open = (url: string): RedisBackend =>
   redis(url).valueFormat(json()).responseTimeout(DEADLINE_MS).backoff({ base: 10, max: 100 }).build();
 
-let server: OwnRedis;
 let proxy: FaultProxy;
 let backend: RedisBackend;
 
-beforeAll(async () => {
-  server = await startOwnRedis({ config: ["lua-time-limit 50"] });
-});
+const server = await startOwnRedis({ config: ["lua-time-limit 50"] });
 afterAll(() => server.stop());
 
 beforeEach(async () => {

@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { json, systemClock, type Cache, type MarkOptions } from "@hotset/core";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import { Random, randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { Random, randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createTestCache } from "@hotset/testing";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 const LAYOUTS: readonly (readonly [string, (builder: RedisBackendBuilder) => RedisBackendBuilder])[] = [

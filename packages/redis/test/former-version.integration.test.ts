@@ -2,13 +2,10 @@
 import { readFileSync } from "node:fs";
 import { json } from "@hotset/core";
 import { redis } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 describe("C572: a process of version 1 over the same hashes", () => {

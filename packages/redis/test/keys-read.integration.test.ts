@@ -1,8 +1,8 @@
 /** Which changes are pushed to a process: of the keys that it has read since their last push, and of no others. */
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { makeFull } from "./memory-full.ts";
 import { RecordingListener } from "./recording-listener.ts";
 
@@ -17,7 +17,6 @@ const stored = (version = "version-1_______"): StoredEntry => ({
   version,
 });
 
-let server: OwnRedis;
 let backend: RedisBackend;
 let other: RedisBackend;
 let listener: RecordingListener;
@@ -26,9 +25,7 @@ const open = (
   url = server.url,
 ): RedisBackend => settings(redis(url).valueFormat(json()).responseTimeout("10s")).build();
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 beforeEach(async () => {

@@ -1,6 +1,6 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { fromClient, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
-import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { slotOf } from "../src/primitives/hash-slots.ts";
@@ -15,12 +15,9 @@ const KEY = "hotset:shop::user:1";
 const LEASE = "hotset~lease:{hotset:shop::user:1}";
 const MB = 1_048_576;
 
-let server: OwnRedis;
 let backend: RedisBackend;
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(() => {
   backend = redis(server.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();

@@ -6,12 +6,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { RedisKeys } from "../src/store/redis-keys.ts";
 import { makeFull, makeRoom } from "./memory-full.ts";
 
-let server: OwnRedis;
 let backend: RedisBackend;
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 beforeEach(() => {

@@ -5,19 +5,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Tracker } from "./tracker.ts";
 import { makeFull, makeRoom } from "./memory-full.ts";
 
-let server: OwnRedis;
-let tracker: Tracker;
 let backend: RedisBackend;
 let leases: Leases;
 
 const open = (url: string): RedisBackend =>
   redis(url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-  // Receives every change; processes receive those below the prefix.
-  tracker = await Tracker.open(server.url, "hotset:");
-});
+const server = await startOwnRedis();
+// Receives every change; processes receive those below the prefix.
+const tracker = await Tracker.open(server.url, "hotset:");
 afterAll(async () => {
   tracker.close();
   await server.stop();

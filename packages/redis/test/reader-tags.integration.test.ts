@@ -1,13 +1,10 @@
 import { json, systemClock, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createTestCache } from "@hotset/testing";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 it.each(["full", "string"] as const)("C592: tags of the reader count in both processes: layout %s", async (layout) => {

@@ -1,18 +1,15 @@
 import { json } from "@hotset/core";
 import { redis, single, type Connection, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { randomPrefix, startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { found } from "./found.ts";
 import { stored } from "./stored.ts";
 
-let server: OwnRedis;
 let proxy: FaultProxy;
 let backend: RedisBackend;
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 /** With a deadline that no test here waits for. */

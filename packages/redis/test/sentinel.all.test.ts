@@ -1,10 +1,9 @@
 import { json } from "@hotset/core";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
-import { startSentinel, untilReplicated, type TestSentinel } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startSentinel, untilReplicated } from "@hotset/test-servers";
+import { afterAll, describe, expect, it } from "vitest";
 import { stored } from "./stored.ts";
 
-let servers: TestSentinel;
 const urls = () => servers.sentinels.map(({ url }) => url);
 const open = (primaryName = servers.name): RedisBackend =>
   redis(sentinel(urls(), { primaryName }))
@@ -15,9 +14,7 @@ const open = (primaryName = servers.name): RedisBackend =>
     .backoff({ base: 10, max: 100 })
     .build();
 
-beforeAll(async () => {
-  servers = await startSentinel({ password: "serverpass", sentinelPassword: "sentinelpass" });
-});
+const servers = await startSentinel({ password: "serverpass", sentinelPassword: "sentinelpass" });
 afterAll(() => servers.stop());
 
 describe("sentinel", () => {

@@ -4,13 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createCache, json } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
-import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 /** A link on which as many bytes move each 10 ms, in both directions. */

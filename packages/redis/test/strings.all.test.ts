@@ -2,32 +2,27 @@ import { readFileSync } from "node:fs";
 import { createCache, json, type Leases, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { TestClock } from "@hotset/testing";
-import { startCluster, startOwnRedis, startProxy, until, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { startCluster, startOwnRedis, startProxy, until, type FaultProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { makeFull, makeRoom } from "./memory-full.ts";
 import { RecordingListener } from "./recording-listener.ts";
 import { Tracker } from "./tracker.ts";
 
-let server: OwnRedis;
 let proxy: FaultProxy;
-let tracker: Tracker;
 let backend: RedisBackend;
 let leases: Leases;
 let other: RedisBackend;
 /** Redis 8.4 and Valkey 8.1 have it. */
-let hasIfeq: boolean;
 
 const open = (layout: "full" | "string" = "string"): RedisBackend =>
   redis(proxy.url).valueFormat(json()).coherence("none").responseTimeout("10s").layout(layout).build();
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-  hasIfeq = await server.command("SET", "ifeq", "", "IFEQ", "").then(
-    () => true,
-    () => false,
-  );
-  tracker = await Tracker.open(server.url, "hotset:");
-});
+const server = await startOwnRedis();
+const hasIfeq = await server.command("SET", "ifeq", "", "IFEQ", "").then(
+  () => true,
+  () => false,
+);
+const tracker = await Tracker.open(server.url, "hotset:");
 afterAll(async () => {
   tracker.close();
   await server.stop();

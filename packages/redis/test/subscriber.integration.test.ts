@@ -1,15 +1,11 @@
 /** Subscriptions that end and begin while the server has not answered yet. */
 import { single } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
-import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { afterAll, describe, expect, it } from "vitest";
 
-let server: OwnRedis;
-let proxy: FaultProxy;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  proxy = await startProxy(server.port);
-});
+const server = await startOwnRedis();
+const proxy = await startProxy(server.port);
 afterAll(async () => {
   await proxy.close();
   await server.stop();

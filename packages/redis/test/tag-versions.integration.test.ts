@@ -1,10 +1,9 @@
 import { json, type TagVersions } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
 import { makeFull } from "./memory-full.ts";
 
-let server: OwnRedis;
 let prefix: string;
 let backend: RedisBackend;
 let tags: TagVersions;
@@ -15,9 +14,7 @@ const ROOT = "{~shop}::";
 
 const over = (url: string) => redis(url).keyPrefix(prefix).valueFormat(json()).responseTimeout("10s");
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(async () => {
   prefix = randomPrefix();

@@ -4,17 +4,14 @@
  */
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
-import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
 const KEY = "shop::user:1";
 const MINUTE = 60_000;
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(() => server.command("FLUSHALL"));
 

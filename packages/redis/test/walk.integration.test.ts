@@ -1,14 +1,11 @@
 import { createCache, json, type WalkedKey } from "@hotset/core";
 import { heartbeat, inspect } from "@hotset/core/inspect";
 import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 
-let server: OwnRedis;
 const opened: RedisBackend[] = [];
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 afterEach(async () => {
   await Promise.all(opened.splice(0).map((backend) => backend.close()));

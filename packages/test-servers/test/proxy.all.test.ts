@@ -1,24 +1,13 @@
 import { createClient } from "@redis/client";
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import {
-  freePort,
-  RespClient,
-  startOwnRedis,
-  startProxy,
-  type FaultProxy,
-  type OwnRedis,
-  type Reply,
-} from "../src/index.ts";
+import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
+import { freePort, RespClient, startOwnRedis, startProxy, type FaultProxy, type Reply } from "../src/index.ts";
 
-let redis: OwnRedis;
 let proxy: FaultProxy;
 let client: RespClient;
 
-beforeAll(async () => {
-  redis = await startOwnRedis();
-});
+const redis = await startOwnRedis();
 afterAll(() => redis.stop());
 
 beforeEach(async () => {

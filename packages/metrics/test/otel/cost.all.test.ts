@@ -2,23 +2,19 @@ import { createHook } from "node:async_hooks";
 import { connect, type Labels } from "@hotset/metrics";
 import { Durations, observe } from "@hotset/metrics/otel";
 import { observe as observeForPrometheus } from "@hotset/metrics/prometheus";
-import { createRedis, type Redis } from "@hotset/redis-toolkit";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createRedis } from "@hotset/redis-toolkit";
+import { startOwnRedis } from "@hotset/test-servers";
 import { Registry } from "prom-client";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { sdk } from "./sdk.ts";
 
 const TOGETHER = 64;
 const BURSTS = 30;
 const COMMANDS = TOGETHER * BURSTS;
 
-let server: OwnRedis;
-let client: Redis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  client = createRedis({ env: false, url: server.url, clientName: "shop" });
-  await client.commands.set("k", "v", { ttl: "1h" });
-});
+const server = await startOwnRedis();
+const client = createRedis({ env: false, url: server.url, clientName: "shop" });
+await client.commands.set("k", "v", { ttl: "1h" });
 afterAll(async () => {
   await client.disconnect();
   await server.stop();

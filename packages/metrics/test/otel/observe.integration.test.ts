@@ -6,15 +6,12 @@ import { redis, single } from "@hotset/redis";
 import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { Registry } from "prom-client";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { lines, sdk } from "./sdk.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 const overRedis = (name: string): Cache =>

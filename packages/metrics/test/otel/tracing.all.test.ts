@@ -2,29 +2,25 @@ import { createCache, json } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { startTracing, type Tracing, type TracingOptions } from "@hotset/metrics/otel";
 import { redis, single } from "@hotset/redis";
-import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { context, propagation, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { W3CTraceContextPropagator } from "@opentelemetry/core";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const exporter = new InMemorySpanExporter();
 const tracerProvider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] });
 const tracer = tracerProvider.getTracer("of the test");
-let server: OwnRedis;
-let client: Redis;
 let tracing: Tracing;
-beforeAll(async () => {
-  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
-  server = await startOwnRedis();
-  client = createRedis({ env: false, url: server.url, clientName: "shop" });
-  await client.initialize();
-});
+context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+const server = await startOwnRedis();
+const client = createRedis({ env: false, url: server.url, clientName: "shop" });
+await client.initialize();
 afterAll(async () => {
   await client.disconnect();
   await server.stop();

@@ -6,14 +6,11 @@ import { redis, single } from "@hotset/redis";
 import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { Gauge, Registry } from "prom-client";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 /** The lines of a scrape with this name, such as `cache_size{cache="a",tier="memory"} 1`, without those of buckets. */

@@ -3,14 +3,11 @@ import { compose } from "@hotset/compose";
 import { json, type Backend } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, inject } from "vitest";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { afterAll, inject } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 
-let nearServer: OwnRedis;
-beforeAll(async () => {
-  nearServer = await startOwnRedis();
-});
+const nearServer = await startOwnRedis();
 afterAll(() => nearServer.stop());
 
 const prefixes = new WeakMap<Backend, string>();

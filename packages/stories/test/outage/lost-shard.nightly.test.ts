@@ -1,8 +1,8 @@
 import { createCache, json, type Cache, type Duration, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { cluster, redis } from "@hotset/redis";
-import { type ClusterNode, isNightly, randomPrefix, startCluster, type TestCluster } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ClusterNode, isNightly, randomPrefix, startCluster } from "@hotset/test-servers";
+import { afterAll, describe, expect, it } from "vitest";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LAYOUT } from "../support/layout.ts";
 
@@ -16,10 +16,7 @@ const LEAST_READS = 50;
 const MEASURED_AT_MOST_MS = 20_000;
 const KEYS = Array.from({ length: 240 }, (_, i) => `k${i}`);
 
-let servers: TestCluster;
-beforeAll(async () => {
-  servers = await startCluster({ proxied: true, nodeTimeoutMs: NODE_TIMEOUT_MS });
-});
+const servers = await startCluster({ proxied: true, nodeTimeoutMs: NODE_TIMEOUT_MS });
 afterAll(() => servers.stop());
 
 const open = (prefix: string, responseTimeout: Duration): Cache =>

@@ -2,15 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createCache, json, type Cache, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
+import { afterAll, afterEach, expect, it } from "vitest";
 
-let server: OwnRedis;
-let proxy: FaultProxy;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  proxy = await startProxy(server.port);
-});
+const server = await startOwnRedis();
+const proxy = await startProxy(server.port);
 afterAll(async () => {
   await proxy.close();
   await server.stop();

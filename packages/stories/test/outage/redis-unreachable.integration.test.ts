@@ -2,9 +2,9 @@
 import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
-import { startAclRedis, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { startAclRedis, startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
 import { outcome } from "@hotset/testing";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { impatient, over, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { plant, READ_RIGHTS } from "../support/stored-entries.ts";
@@ -13,12 +13,9 @@ import { watch } from "../support/watch.ts";
 const PATIENCE = { interval: 10 };
 const WITH_MEMORY: OverRedisOptions = { stack: "memory over backend" };
 
-let server: OwnRedis;
 let proxy: FaultProxy;
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 beforeEach(async () => {

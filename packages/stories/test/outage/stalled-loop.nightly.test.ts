@@ -1,8 +1,8 @@
 /** The event loop of this process stands still while Redis answers: that is not an outage. */
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { TierState } from "@hotset/core";
-import { forkScript, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { forkScript, startOwnRedis } from "@hotset/test-servers";
+import { afterAll, describe, expect, it } from "vitest";
 import { DEADLINE_MS, impatient, over } from "../support/over-redis.ts";
 import type { StallService } from "../support/stall-service.ts";
 
@@ -11,10 +11,7 @@ const WRITTEN_KEYS = Array.from({ length: 6 }, (_, i) => `written${i}`);
 /** Longer than until a pending invalidation would be replayed. */
 const LATER_MS = 2_000;
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 function block(ms: number): void {

@@ -12,14 +12,11 @@ import {
 import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackendSettings } from "@hotset/redis";
 import { TestClock } from "@hotset/testing";
-import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, until } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(() => server.command("FLUSHALL"));
 

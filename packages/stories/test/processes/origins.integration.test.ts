@@ -2,13 +2,10 @@
 import { createCache, json, type Cache, type CacheEvents } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(() => server.command("FLUSHALL"));
 

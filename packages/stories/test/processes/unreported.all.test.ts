@@ -2,18 +2,14 @@
 import { json } from "@hotset/core";
 import { gate, TestClock } from "@hotset/testing";
 import { redis } from "@hotset/redis";
-import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { afterAll, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over, type OverRedisOptions } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";
 
-let server: OwnRedis;
-let proxy: FaultProxy;
-beforeAll(async () => {
-  server = await startOwnRedis();
-  proxy = await startProxy(server.port);
-});
+const server = await startOwnRedis();
+const proxy = await startProxy(server.port);
 afterAll(async () => {
   await proxy.close();
   await server.stop();

@@ -1,21 +1,18 @@
 // Many keys in one call, and many calls in one turn, over a Redis that is well.
 
 import type { Cache, Duration } from "@hotset/core";
-import { isNightly, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { isNightly, startOwnRedis } from "@hotset/test-servers";
 import { redis } from "hotset";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over } from "../support/over-redis.ts";
 import type { Stack } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
-let server: OwnRedis;
 let errors: string[];
 let recoveries: number;
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 beforeEach(async () => {

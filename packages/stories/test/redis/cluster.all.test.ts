@@ -1,8 +1,8 @@
 /** A cache over a Redis Cluster: entries in all slots, their tag versions in one, and the loss of a node. */
 import type { Cache } from "@hotset/core";
 import { cluster } from "@hotset/redis";
-import { randomPrefix, startCluster, untilReplicated, type ClusterNode, type TestCluster } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { randomPrefix, startCluster, untilReplicated, type ClusterNode } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { impatient, over, patient, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -12,11 +12,8 @@ const RECOVERY = { interval: 50 };
 
 /** A busy node that says nothing for a while has not failed: its replica does not take its place. */
 const NODE_TIMEOUT_MS = 15_000;
-let servers: TestCluster;
 let prefix: string;
-beforeAll(async () => {
-  servers = await startCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS });
-});
+const servers = await startCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS });
 afterAll(() => servers.stop());
 beforeEach(() => {
   prefix = randomPrefix();

@@ -4,16 +4,13 @@ import { DecodeError, json, type Format } from "@hotset/core";
 import { gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
 import * as own from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis } from "@hotset/test-servers";
 import * as hotset from "hotset";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { over } from "../support/over-redis.ts";
 import { watch } from "../support/watch.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 afterEach(async () => {
   await server.command("FLUSHALL");

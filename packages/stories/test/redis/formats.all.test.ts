@@ -3,19 +3,16 @@ import { json, passthrough, type Cache, type Compressor, type Format } from "@ho
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { zstd } from "@hotset/formats/zstd";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over, type OverRedisOptions } from "../support/over-redis.ts";
 import { counted } from "../support/stacks.ts";
 import { replaceData, storedData } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 /** Plain text: the one format that encodes an empty value as no bytes. */

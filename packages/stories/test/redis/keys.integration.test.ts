@@ -1,16 +1,13 @@
 /** Keys of callers as keys in Redis: on one server and in a cluster, readable and hashed. */
 import { keyOf, type Cache } from "@hotset/core";
 import { cluster } from "@hotset/redis";
-import { randomPrefix, RespClient, startCluster, type TestCluster } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { randomPrefix, RespClient, startCluster } from "@hotset/test-servers";
+import { afterAll, describe, expect, inject, it } from "vitest";
 import { HOSTILE_KEYS } from "../support/hostile-keys.ts";
 import { over, patient } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";
 
-let nodes: TestCluster;
-beforeAll(async () => {
-  nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 15_000 });
-});
+const nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 15_000 });
 afterAll(() => nodes.stop());
 
 const deployments = [

@@ -5,16 +5,13 @@
 import { passthrough, type Cache } from "@hotset/core";
 import { gzip } from "@hotset/formats";
 import type { RedisBackendBuilder } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis } from "@hotset/test-servers";
 import { zstd } from "@hotset/formats/zstd";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { over, patient, type OverRedisOptions } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 afterEach(async () => {
   await server.command("FLUSHALL");

@@ -2,15 +2,12 @@
 import { createHook } from "node:async_hooks";
 import { json, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { startOwnRedis } from "@hotset/test-servers";
+import { afterAll, expect, it } from "vitest";
 import { over } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 /** Without heartbeats and renewals of leases meanwhile. */

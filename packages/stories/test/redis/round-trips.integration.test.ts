@@ -2,19 +2,16 @@
 import { readFileSync } from "node:fs";
 import { json, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
-import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis, type TrafficCounts } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startOwnRedis, startProxy, type FaultProxy, type TrafficCounts } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { over, patient } from "../support/over-redis.ts";
 import { never, type Stack } from "../support/stacks.ts";
 import { plant } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
-let server: OwnRedis;
 let proxy: FaultProxy;
 
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 beforeEach(async () => {
   proxy = await startProxy(server.port);

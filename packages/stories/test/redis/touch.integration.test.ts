@@ -3,14 +3,11 @@ import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { aesGcm } from "@hotset/seal";
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 
 type Make = (builder: RedisBackendBuilder) => RedisBackendBuilder;

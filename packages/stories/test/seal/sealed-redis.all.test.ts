@@ -5,16 +5,13 @@ import type { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/formats/msgpack";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis } from "@hotset/test-servers";
 import { zstd } from "@hotset/formats/zstd";
 import { redis, type RedisBackendBuilder } from "hotset";
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { never } from "../support/stacks.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 afterEach(async () => {
   await server.command("FLUSHALL");

@@ -2,15 +2,12 @@
 import { createCache, type Cache, type Policy } from "@hotset/core";
 import { TestClock } from "@hotset/testing";
 import { aesGcm, sealed } from "@hotset/seal";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis } from "@hotset/test-servers";
 import { redis } from "hotset";
-import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, afterEach, expect, it, onTestFinished } from "vitest";
 import { counted } from "../support/stacks.ts";
 
-let server: OwnRedis;
-beforeAll(async () => {
-  server = await startOwnRedis();
-});
+const server = await startOwnRedis();
 afterAll(() => server.stop());
 afterEach(async () => {
   await server.command("FLUSHALL");
