@@ -143,6 +143,15 @@ export const C = {
   fenceevict: { ...A, ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, ev: 1, lex: 1, flu: 1 } },
   fencelink: { ...A, ops: { 0: ["delete"], 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, loss: 1 }, lossProcs: [0] },
   fencecut: { ...A, ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, cut: 1 }, lossProcs: [0] },
+  fenceagain: { ...A, ops: { 1: ["delete", "set"] }, B: { ops: 2, fl: 1, fence: 1, again: 1 } },
+  fencetwice: { ...A, ...E, ops: { 1: ["delete", "expire"] }, B: { ops: 1, fl: 1, fence: 1, again: 2 } },
+  fenceagainown: {
+    ...A,
+    ops: { 0: ["delete"], 1: ["delete"] },
+    B: { ops: 1, fl: 1, fence: 1, again: 1, loss: 1 },
+    lossProcs: [0],
+  },
+  fenceagaintag: { ...A, tag: "late", ops: { 0: ["inv"], 1: ["inv"] }, B: { ops: 1, fl: 1, fence: 1, again: 1 } },
   fenceovf: { ...A, ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, fence: 1, ovf: 2 } },
   // callers join after tag events; `other` renews another tag of the issuer
   joinother: { ...A, joins: 1, tag: "late", ops: { 0: ["other"], 1: ["other"] }, B: { ops: 2, fl: 2 } },

@@ -117,6 +117,8 @@ export const RULES = {
   fenceCompares: 1,
   fenceTags: 1,
   fenceOwn: 1,
+  keptVersion: 1,
+  keptOwn: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -229,6 +231,7 @@ export function make(cfg, R) {
       fail: 0,
       touch: 0,
       fence: 0,
+      again: 0,
       ...cfg.B,
     },
   });
@@ -1193,6 +1196,9 @@ export function make(cfg, R) {
               F("store reply " + (f.res === 1 ? "stored" : f.res ? "error" : "refused"), (t, q, g) => {
                 // One push of the key since the store is its own, or older.
                 if (g.res === 1 && !g.lf && R.ownIsOne && (g.aw === 2 || (g.aw > 2 && !R.ownNotTwo))) g.ok = 1;
+                // A fence that is kept stands as of its set.
+                const isKept = g.fx !== undefined && g.res === 1 && t.B.again > 0;
+                const kept = isKept && { st: "m", ok: g.lf && R.keptOwn ? 0 : 1, tok: 0, v: g.v, cn: g.cn };
                 if (g.fo && g.res === 1) {
                   const ok = g.ok;
                   if (R.forceFenceAck) {
@@ -1201,6 +1207,10 @@ export function make(cfg, R) {
                   }
                   g.ok = ok;
                   if (g.fx === undefined) bumpOwn(q, g.v, 0);
+                }
+                if (isKept) {
+                  t.B.again--;
+                  q.K.push({ ...kept, sn: R.keptVersion ? g.tok : (t.e?.[4] ?? "none") });
                 }
                 if (g.res === 1 && !g.ok && !g.lf && g.ep && att(q) && !cfg.noConfirm && R.copies) {
                   q.L = [g.v, g.tv, 0, 0, 0, g.tok];

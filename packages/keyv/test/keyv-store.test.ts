@@ -142,6 +142,18 @@ it.each<[string, (store: Keyv) => Promise<unknown>]>([
   await expect.poll(() => there!.get("k")).toBe("computed after");
 });
 
+it("C586: stores each value that is set after misses without one, also through cache-manager", async () => {
+  const keyv = new Keyv({ store: keyvStore(newCache(newFile())) });
+  const manager = createManager({ stores: [keyv] });
+  for (let i = 0; i < 6; i += 1) expect(await manager.get("user")).toBeUndefined();
+  for (const value of ["v1", "v2"]) {
+    await manager.set("user", value);
+    expect(await manager.get("user")).toBe(value);
+    expect(await keyv.set("user", `${value}, directly`)).toBe(true);
+    expect(await manager.get("user")).toBe(`${value}, directly`);
+  }
+});
+
 it("has the type of a store of Keyv 5, and its own name for values", async () => {
   const cache = newCache();
   const store: KeyvStoreAdapter = keyvStore(cache, { name: "views" });

@@ -1,4 +1,5 @@
 import type { Clock } from "../contracts/clock.ts";
+import { keepFence } from "../engine/fences.ts";
 import type { WriteResult } from "../engine/results.ts";
 import type { Fence, SetOptions } from "../entry/policy.ts";
 import { within } from "../primitives/within.ts";
@@ -18,22 +19,23 @@ const MOST = 10_000;
 interface Miss {
   readonly at: number;
   endsAt: number;
-  /** Until the fence is there. */
+  /** Until the fence is there, and until a `set` under it is done. */
   taking?: Promise<void> | undefined;
-  /** For one `set`: those after it are refused. */
   fence?: Fence | undefined;
-  isUsed: boolean;
-  /** Less the `set`s of all. Some callers never have one. */
+  /** Some never have a `set`. */
   callers: number;
-  /** Those that began after its `set`. */
+  /** Of those that began later, too. */
+  sets: number;
+  /** Those that began after its first `set`. */
   next?: Miss | undefined;
 }
 
 /**
  * Fences for frameworks that call `get`, compute, and then `set`, by the key alone. Which `get` a `set` follows is not
- * known: it counts as computed since the oldest miss, for 30 to 60 seconds, of 10,000 keys, until there are as many
- * `set`s as misses. Of several that compute at once the first is stored. The others are refused, until five times as
- * long as it took and half a second are over: one that has not come by then counts as failed.
+ * known: it counts as computed since the oldest miss, up to a minute ago, of the last 10,000 keys, until there are as
+ * many `set`s as misses. Each is stored until something else changes the key, and those after that are refused, until
+ * five times as long as the first took and half a second are over: a caller that has not come by then counts as failed.
+ * So it does after five times as long as later ones take, once there are so many `set`s that some must be of these.
  */
 export class MissFences {
   readonly #namespace: Pick<Namespace, "fence" | "set" | "setMany">;
@@ -48,14 +50,17 @@ export class MissFences {
   /** Where `get` has found nothing, before its caller computes. */
   async begin(key: string): Promise<void> {
     const oldest = this.#find(key);
-    if (oldest === undefined && this.#open.size >= MOST) return;
     const at = this.#clock.now();
-    const mayJoin = oldest?.isUsed === false && at - oldest.at <= LONGEST_MS;
-    let miss = mayJoin ? oldest : oldest?.next;
+    let miss = oldest?.sets === 0 && at - oldest.at <= LONGEST_MS ? oldest : oldest?.next;
     if (miss === undefined) {
-      miss = { at, endsAt: at + 2 * LONGEST_MS, isUsed: false, callers: 0 };
-      if (oldest === undefined) this.#open.set(key, miss);
-      else oldest.next = miss;
+      miss = { at, endsAt: at + 2 * LONGEST_MS, callers: 0, sets: 0 };
+      if (oldest !== undefined) oldest.next = miss;
+      // The last to end is the last here: no other one is kept by it.
+      this.#open.delete(key);
+      for (const [each, { endsAt, next }] of this.#open)
+        if (this.#open.size >= MOST || at > (next?.endsAt ?? endsAt)) this.#open.delete(each);
+        else break;
+      this.#open.set(key, oldest ?? miss);
       miss.taking = this.#take(key, miss);
     }
     miss.callers += 1;
@@ -66,8 +71,13 @@ export class MissFences {
   async set(key: string, value: {} | null, options?: SetOptions): Promise<WriteResult> {
     const miss = this.#use(key);
     // At once if it can be: frameworks call `get` without waiting for `set`.
-    if (miss?.taking !== undefined) await miss.taking;
-    return this.#namespace.set(key, value, miss ? { ...options, since: miss.fence } : options);
+    while (miss?.taking !== undefined) await miss.taking;
+    if (miss?.fence === undefined) return this.#namespace.set(key, value, options);
+    keepFence(miss.fence, this.#open.has(key));
+    const setting = this.#namespace.set(key, value, { ...options, since: miss.fence });
+    const done = (): void => void (miss.taking = undefined);
+    miss.taking = setting.then(done, done);
+    return setting;
   }
 
   /** In place of {@link set}, where the value is not to be stored. */
@@ -85,11 +95,12 @@ export class MissFences {
   #use(key: string): Miss | undefined {
     const miss = this.#find(key);
     if (miss === undefined) return undefined;
-    miss.callers -= 1;
-    if (miss.callers + (miss.next?.callers ?? 0) === 0) this.#open.delete(key);
-    const tookMs = this.#clock.now() - miss.at;
-    if (!miss.isUsed) miss.endsAt = Math.min(miss.endsAt, miss.at + tookMs * SLOWEST + PAUSE_MS);
-    miss.isUsed = true;
+    miss.sets += 1;
+    const { callers, sets, next } = miss;
+    const slowest = sets === 1 ? miss : sets > callers ? next : undefined;
+    if (slowest !== undefined)
+      miss.endsAt = Math.min(miss.endsAt, slowest.at + (this.#clock.now() - slowest.at) * SLOWEST + PAUSE_MS);
+    if (callers + (next?.callers ?? 0) <= sets) this.#open.delete(key);
     return miss;
   }
 
@@ -97,12 +108,11 @@ export class MissFences {
   #find(key: string): Miss | undefined {
     const now = this.#clock.now();
     let miss = this.#open.get(key);
-    while (miss !== undefined && now > miss.endsAt) miss = miss.next;
-    if (miss !== undefined) this.#open.set(key, miss);
-    for (const [each, { endsAt, next }] of this.#open) {
-      if (now <= (next?.endsAt ?? endsAt)) break;
-      this.#open.delete(each);
+    while (miss !== undefined && now > miss.endsAt) {
+      if (miss.next !== undefined) miss.next.callers -= Math.max(0, miss.sets - miss.callers);
+      miss = miss.next;
     }
+    if (miss !== undefined) this.#open.set(key, miss);
     return miss;
   }
 

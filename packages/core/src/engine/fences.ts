@@ -14,12 +14,19 @@ const MOST_FENCES = 10_000;
 /** The fence of one key. */
 export interface Standing {
   /** Fenced by what this process calls for the key. */
-  readonly guard: Guard;
+  guard: Guard;
   readonly takenAt: number;
   /** `TagEvents.sequence` then. */
   readonly tagSequence: number;
   /** What others change. */
-  readonly far: FarFence | undefined;
+  far: FarFence | undefined;
+  /** Whether it stays after a `set` that is stored, as of that `set`. */
+  isKept: boolean;
+}
+
+/** Whether further `set`s are to follow the next one. */
+export function keepFence(fence: Fence, isKept: boolean): void {
+  if (fence instanceof Taken) for (const each of fence.values()) each.isKept = isKept;
 }
 
 /** Fences for values that are made outside a load: of what this process changes, and of the backend. */
@@ -44,7 +51,7 @@ export class Fences {
     keys.forEach((key, i) => {
       const guard = new Guard();
       flights.add(key.local, guard);
-      const standing = { guard, takenAt, tagSequence: tags.sequence, far: far?.[i] };
+      const standing = { guard, takenAt, tagSequence: tags.sequence, far: far?.[i], isKept: false };
       taken.set(key.local, standing);
       this.#standing.add(standing);
     });
@@ -68,6 +75,14 @@ export class Fences {
     if (!this.#standing.has(standing)) standing.guard.lose();
     this.#remove(standing);
     return standing;
+  }
+
+  /** After its `set` was stored under this version, and nothing newer was called. */
+  renew(standing: Standing, key: EntryKey, version: string | undefined): void {
+    standing.guard = new Guard();
+    this.#context.flights.add(key.local, standing.guard);
+    standing.far &&= { ...standing.far, version };
+    this.#standing.add(standing);
   }
 
   /** Whether this process has called nothing since that concerns an entry with these dependencies. */

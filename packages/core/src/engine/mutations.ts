@@ -77,14 +77,10 @@ export class Mutations {
     entries: readonly KeyAndValue[],
     options: SetOptions | undefined,
   ): Promise<WriteManyResult> {
-    const {
-      stored = 0,
-      pending = 0,
-      refused = 0,
-    } = await this.#lines.many<KeyAndValue, SetStatus>(entries, (entry, line, ends) =>
+    const counts = await this.#lines.many<KeyAndValue, SetStatus>(entries, (entry, line, ends) =>
       this.#set(namespace, entry, options, line, ends),
     );
-    return { stored, pending, refused };
+    return { stored: 0, pending: 0, refused: 0, ...counts };
   }
 
   #set(
@@ -123,8 +119,8 @@ export class Mutations {
     });
     // Until the position in the backend is known.
     const own = options?.readerTags === true ? { ...entry, at: String(entry.tagSequence) } : entry;
-    if (remote === undefined) return ends.resolve(this.#setHere(namespace, key, own));
     const call = { namespace, key, entry: own, standing };
+    if (remote === undefined) return ends.resolve(this.#setHere(call));
     if (options?.wait !== "memory") return this.#queue(remote, { ...call, ends }, line);
     const encoding = remote.encode(entry.value);
     // Ends twice: once memory has it, and when the backend has answered.
@@ -226,6 +222,8 @@ export class Mutations {
     const settled = (written: Written | "pending"): void => {
       const { status, versions, at } = written === "pending" ? PENDING : written;
       this.#acknowledged(key, "set");
+      const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
+      if (stands) this.#fences.renew(standing, key, entry.version);
       const epoch = isWatched && status !== "refused" ? flights.copyEpoch(guard) : trust.unconfirmed;
       this.#keep(call, storedEntry(entry.at === undefined ? entry : madeAt(entry, at), versions, encoded), guard, {
         status,
@@ -256,13 +254,14 @@ export class Mutations {
   }
 
   /** Without a backend. One step, so the old copy is dropped only for a new one. */
-  #setHere({ policy }: NamespaceContext, key: EntryKey, entry: Entry): SetStatus {
+  #setHere({ namespace: { policy }, key, entry, standing }: Omit<SetCall, "ends">): SetStatus {
     const { local, clock, flights } = this.#context;
     const now = clock.now();
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
     if (error !== undefined) throw error;
     flights.fence(key.local, "set");
     this.#backoffs.end(key.local);
+    if (standing?.isKept) this.#fences.renew(standing, key, undefined);
     this.#reportKey(key, "remove");
     // The tier may have found it too large.
     return local?.get(key.local, now) === undefined ? "refused" : "stored";
@@ -290,14 +289,10 @@ export class Mutations {
 
   /** As {@link delete}. */
   async deleteMany(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<DeleteManyResult> {
-    const {
-      deleted = 0,
-      missing = 0,
-      pending = 0,
-    } = await this.#lines.many<EntryKey, DeleteResult["status"]>(keys, (key, line, ends) =>
+    const counts = await this.#lines.many<EntryKey, DeleteResult["status"]>(keys, (key, line, ends) =>
       this.#delete(namespace, key, line, ends),
     );
-    return { deleted, missing, pending };
+    return { deleted: 0, missing: 0, pending: 0, ...counts };
   }
 
   #delete({ remote }: NamespaceContext, key: EntryKey, line: Line, ends: Ends<DeleteResult["status"]>): void {

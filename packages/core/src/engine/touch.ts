@@ -43,15 +43,11 @@ export class Touch {
   async touch(namespace: NamespaceContext, key: EntryKey, options: TouchOptions | undefined): Promise<TouchResult> {
     const { remote } = namespace;
     this.#context.decisions?.note(key.local, "write", "touched here");
-    return {
-      status:
-        remote === undefined
-          ? this.#here(namespace, key, options)
-          : await this.#there(remote, { namespace, key, options }),
-    };
+    const call = { namespace, key, options };
+    return { status: remote === undefined ? this.#here(call) : await this.#there(remote, call) };
   }
 
-  #here(namespace: NamespaceContext, key: EntryKey, options: TouchOptions | undefined): TouchResult["status"] {
+  #here({ namespace, key, options }: TouchCall): TouchResult["status"] {
     const { local, clock } = this.#context;
     const entry = this.#renewed(namespace, local?.get(key.local, clock.now()), options);
     if (entry === undefined) return "missing";
