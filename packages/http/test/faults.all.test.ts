@@ -1,7 +1,7 @@
 import { createServer, get, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
-import { createCache } from "@hotset/core";
+import { createCache, type Namespace } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
 import { cachedFetch } from "@hotset/http/fetch";
@@ -28,12 +28,14 @@ async function listen(listener: RequestListener): Promise<{ server: Server; url:
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
 }
 
-function open(options: HttpCacheOptions = {}, url?: string): HttpCache {
+function pages(url?: string): Namespace {
   const near = createCache({ name: "shop" }).tier(memory({ maxEntries: 1_000 }));
   const cache = (url === undefined ? near : near.tier(redis(url).valueFormat(v8()).build())).build();
   closing.push(() => cache.close());
-  return httpCache(cache.namespace("http"), options);
+  return cache.namespace("http");
 }
+
+const open = (options: HttpCacheOptions = {}, url?: string): HttpCache => httpCache(pages(url), options);
 
 const statusOf = (response: Response): string => response.headers.get("cache-status") ?? "";
 
@@ -50,11 +52,12 @@ describe("an origin that fails", () => {
     const { server, url, close } = await listen((_, response) => {
       response.writeHead(200, { "cache-control": cacheControl, etag: '"a"' }).end("page");
     });
-    const get = cachedFetch(open({ mode: "private", loadTimeout: fault === "does not answer" ? 1_000 : 10_000 }));
-    await (await get(url)).text();
+    const http = pages();
+    await (await cachedFetch(httpCache(http, { mode: "private" }))(url)).text();
     await FAULTS[fault]!(server, close);
+    const loadTimeout = fault === "does not answer" ? "1s" : "30s";
     try {
-      const response = await get(url);
+      const response = await cachedFetch(httpCache(http, { mode: "private", loadTimeout }))(url);
       return [`${response.status} ${await response.text()}`, statusOf(response).replace(/ttl=-?\d+; /, "")];
     } catch (error) {
       return ["failed", (error as Error).message];

@@ -342,6 +342,13 @@ describe("a server that loads its data", () => {
 });
 
 describe("a server that is busy", () => {
+  /** Of its error; without one, none. */
+  const messageOf = (work: Promise<unknown>): Promise<string> =>
+    work.then(
+      () => "",
+      (error: Error) => error.message,
+    );
+
   it("gives no signs of life, and keeps its connection", async () => {
     await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
     const backend = open((builder) => builder.responseTimeout("1s"), own.url);
@@ -349,27 +356,13 @@ describe("a server that is busy", () => {
     await backend.coherence!.attach(listener);
     const looper = RespClient.fromUrl(own.url, { timeoutMs: 18_000 });
     const script = looper.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
-    await expect
-      .poll(() =>
-        backend.ping().then(
-          () => "",
-          (error: Error) => error.message,
-        ),
-      )
-      .toContain("BUSY");
+    await expect.poll(() => messageOf(backend.ping())).toContain("BUSY");
     const { length } = listener.signs;
     await new Promise((resolve) => setTimeout(resolve, 1_500));
     expect(listener.signs).toHaveLength(length);
     expect(listener.losses).toEqual([]);
     const other = open(undefined, own.url);
-    await expect
-      .poll(() =>
-        other.ping().then(
-          () => "",
-          (error: Error) => error.message,
-        ),
-      )
-      .toContain("BUSY");
+    await expect.poll(() => messageOf(other.ping())).toContain("BUSY");
     const killer = RespClient.fromUrl(own.url);
     await killer.command("SCRIPT", "KILL");
     killer.close();
@@ -381,38 +374,30 @@ describe("a server that is busy", () => {
 
   it("C81: pushes what was changed before, and its replies are not signs of life", async () => {
     await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
-    const backend = open(undefined, own.url);
+    await using proxy = await startProxy(own.port);
+    const backend = open(undefined, proxy.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     await backend.read("shop::1");
-    const [sleeper, writer, looper] = [own.url, own.url, own.url].map((url) => RespClient.fromUrl(url));
-    await Promise.all([sleeper!, writer!, looper!].map((client) => client.command("PING")));
-    // Commands that arrive meanwhile are executed in one turn of the server's loop: the change, then the script.
-    // It sleeps for less than a heartbeat may take, and for longer than this process may stand still meanwhile.
-    const asleep = sleeper!.command("DEBUG", "SLEEP", 2.5);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const written = writer!.command("SET", "hotset:shop::1", "x").then(() => performance.now());
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const looped = looper!.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
-    const acknowledgedAt = await written;
-    await expect
-      .poll(() =>
-        backend.ping().then(
-          () => "",
-          (error: Error) => error.message,
-        ),
-      )
-      .toContain("BUSY");
-    // It answers several heartbeats meanwhile.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const [client, killer] = [RespClient.fromUrl(own.url), RespClient.fromUrl(own.url)];
+    await client.command("PING");
+    // They share a write, and are executed in one turn of the server's loop: the change, then the script.
+    const changed = client.command("SET", "hotset:shop::1", "x");
+    const looped = client.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
+    await expect.poll(() => messageOf(backend.ping())).toContain("BUSY");
+    const busyAt = performance.now();
+    const heartbeats = (): number => proxy.counts.commandsByName["CLIENT"] ?? 0;
+    const before = heartbeats();
+    await expect.poll(heartbeats).toBeGreaterThan(before + 3);
+    await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
+    const signs = (): readonly number[] => listener.signs.filter((sentAtMs) => sentAtMs > busyAt);
+    expect(signs()).toEqual([]);
+    await killer.command("SCRIPT", "KILL");
+    expect(await looped).toContain("killed");
+    await changed;
+    await expect.poll(() => signs().length).toBeGreaterThan(0);
     expect(listener.received).toEqual(["changed shop::1"]);
-    expect(listener.signs.filter((sentAtMs) => sentAtMs > acknowledgedAt)).toEqual([]);
-    await sleeper!.command("SCRIPT", "KILL");
-    await looped;
-    await asleep;
-    await expect.poll(() => listener.signs.filter((sentAtMs) => sentAtMs > acknowledgedAt).length).toBeGreaterThan(0);
-    expect(listener.received).toEqual(["changed shop::1"]);
-    for (const client of [sleeper!, writer!, looper!]) client.close();
+    for (const each of [client, killer]) each.close();
   });
 });
 
