@@ -12,7 +12,7 @@ import { ALONE } from "./servers.ts";
 // key, may then free a unit.
 
 const server = await startOwnRedis();
-const redis = createRedis({ ...ALONE, url: server.url, commandTimeout: "60s" });
+const redis = createRedis({ ...ALONE, url: server.url });
 afterAll(async () => {
   await redis.disconnect();
   await server.stop();

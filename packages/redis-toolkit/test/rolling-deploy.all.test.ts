@@ -97,7 +97,7 @@ function rawProgram(url: string): Program {
 }
 
 function newProgram(url: string): Program {
-  const redis: Redis = createRedis({ ...ALONE, url, commandTimeout: "30s" });
+  const redis: Redis = createRedis({ ...ALONE, url });
   const { commands } = redis;
   const lock = locks(redis, { key: (name) => `lock:${name}`, ttl: "30s", wait: "10m" });
   const auth = sessions<{ user_id: number }>(redis, { store: "json", userId: (data) => data.user_id });

@@ -377,7 +377,7 @@ it("C227: Redis away, stopped or full: a consumer waits, says so, and goes on; n
       await expect.poll(async () => (await worker.status()).pending).toBe(0);
       expect(worker.counts).toMatchObject({ handled: 5, redelivered: 0, groupsCreated: 1 });
     },
-    { config: ["appendonly yes", "appendfsync always"], logger },
+    { config: ["appendonly yes", "appendfsync always"], logger, commandTimeout: "2s" },
   );
 });
 
