@@ -42,6 +42,9 @@ export function parseArguments(given: readonly string[], known: Readonly<Record<
       throw new UsageError(`${token.rawName} needs a value: ${token.rawName} ${spec.value}`);
     found.set(token.name, [...(found.get(token.name) ?? []), token.value ?? ""]);
   }
+  // No cache, key pattern, queue or lock is named so.
+  if (/^(?:rediss?|unix):\/\//i.test(parsed.positionals[0] ?? ""))
+    throw new UsageError("a URL of Redis is given with --url <url>, or in REDIS_URL");
   const text = (name: string): string | undefined => found.get(name)?.at(-1);
   return {
     words: parsed.positionals,

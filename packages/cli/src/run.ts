@@ -126,7 +126,7 @@ function commandOf(name: string, given: readonly string[] = [name]): Command {
   if (found !== undefined) return found;
   parseArguments(given, COMMON);
   const names = COMMANDS.map((command) => command.name);
-  throw new UsageError(`unknown command ${shown(name)}; known: ${names.join(", ")}${nearest(name, names)}`);
+  throw new UsageError(`unknown command ${shown(name)}${nearest(name, names)}; known: ${names.join(", ")}`);
 }
 
 /** Errors of hotset hold no secret. Errors of a server are its own words, and one line. */

@@ -11,13 +11,17 @@ import { BIN, hotset, inProcess, printed } from "./hotset.ts";
 describe("C275: arguments", () => {
   it.each([
     ["no command", [], /^hotset: caches, queues and locks/],
-    ["an unknown command", ["docter"], /^hotset: unknown command "docter"; known: .*; did you mean doctor\?; see/],
+    ["an unknown command", ["docter"], /^hotset: unknown command "docter"; did you mean doctor\?; known: .*; see/],
     ["an unknown option", ["doctor", "--jsn"], /^hotset: unknown option "--jsn"; did you mean --json\?; see/],
     ["a value that is missing", ["doctor", "--sample"], /^hotset: --sample needs a value: --sample <n>; see/],
     ["a value for a flag", ["doctor", "--json=yes"], /^hotset: --json takes no value; see/],
     ["a number out of range", ["doctor", "--sample", "0"], /^hotset: --sample must be .* to 1000000, got "0"; see/],
     ["a word too many", ["doctor", "shop"], /^hotset: doctor takes no words, got "shop"; see/],
-    ["a check that does not exist", ["doctor", "--ignore", "tll"], /is not one of .*; did you mean ttl\?; see/],
+    [
+      "a check that does not exist",
+      ["doctor", "--ignore", "tll"],
+      /"tll" is not known; did you mean ttl\?; known: .*; see/,
+    ],
     [
       "a timeout without a unit that exists",
       ["doctor", "--timeout", "5 years"],
@@ -47,7 +51,9 @@ describe("C275: arguments", () => {
   });
 
   it.each([
-    ["a command", ["redis://hunter2"], "unknown command a URL; known:"],
+    ["a command", ["redis://hunter2"], "a URL of Redis is given with --url <url>, or in REDIS_URL"],
+    ["a word", ["doctor", "rediss://hunter2"], "with --url <url>, or in REDIS_URL; see hotset doctor --help"],
+    ["a cache", ["ui", "unix:///hunter2"], "with --url <url>, or in REDIS_URL; see hotset ui --help"],
     ["an option", ["doctor", "--redis://hunter2"], "unknown option a URL"],
     ["a word too many", ["stats", `${"x".repeat(60)}redis://hunter2`], "a word too many: a URL"],
   ])("a URL in place of %s is not quoted", async (_, words, sentence) => {

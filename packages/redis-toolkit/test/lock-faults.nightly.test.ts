@@ -607,7 +607,7 @@ it("what can never work is refused, and names the option", async () => {
   const redis = connect();
   const refused: readonly (readonly [() => unknown, string])[] = [
     [() => locks(undefined as never), "locks(redis): give createRedis(...)"],
-    [() => locks(redis, { tll: 1 } as never), 'locks(): unknown option "tll"; accepted: ttl'],
+    [() => locks(redis, { tll: 1 } as never), 'locks(): unknown option "tll"; did you mean ttl?; accepted: ttl'],
     [() => locks(redis, { ttl: "0ms" }), "locks(): ttl must be at least 20 ms"],
     [() => locks(redis, { wait: -1 }), "locks(): wait must be at least 0 ms"],
     [() => locks(redis, { maxHold: "soon" as never }), "locks(): maxHold must be milliseconds"],

@@ -456,7 +456,10 @@ it("C259: a Redis that may evict sessions is refused where that is required", as
 it("options and arguments that can never work are refused, and named", async () => {
   const redis = await servers.open("one server");
   const refused: readonly [Record<string, unknown>, string][] = [
-    [{ idl: "1h" }, 'unknown option "idl"; accepted: idle, absolute, secret, hashIds, prefix, requireNoEviction'],
+    [
+      { idl: "1h" },
+      'unknown option "idl"; did you mean idle?; accepted: idle, absolute, secret, hashIds, prefix, requireNoEviction',
+    ],
     [{ idle: 0 }, "idle must be at least 1000 ms"],
     [{ absolute: "4000d" }, "absolute must be from 1000 to 315360000000 ms"],
     [{ idle: "31d" }, "idle must not be longer than absolute"],

@@ -64,8 +64,11 @@ describe("an option that is refused", () => {
   it.each([
     [null, "openConnection: options must be an object, got null; accepted: username,"],
     [5, "openConnection: options must be an object, got a number; accepted: username,"],
-    [{ poool: {} }, 'openConnection: unknown option "poool"; accepted: username, password,'],
-    [{ pool: { maxx: 1 } }, 'openConnection: unknown option "pool.maxx"; accepted: max, waitMs, idleMs'],
+    [{ poool: {} }, 'openConnection: unknown option "poool"; did you mean pool?; accepted: username, password,'],
+    [
+      { pool: { maxx: 1 } },
+      'openConnection: unknown option "pool.maxx"; did you mean max?; accepted: max, waitMs, idleMs',
+    ],
     [{ backoff: { base: 1 } }, 'openConnection: unknown option "backoff.base"; accepted: baseMs, factor, maxMs'],
   ])("%o is refused as options", (options, message) => {
     expect(() => open(options as object)).toThrow(ConfigurationError);
@@ -130,7 +133,7 @@ describe("C364: an argument that cannot work is refused before anything is opene
       (redis) => redis.open(null as never),
     ],
     [
-      'open: unknown option "deadline"; accepted: role, key, deadlineMs, signal; did you mean deadlineMs?',
+      'open: unknown option "deadline"; did you mean deadlineMs?; accepted: role, key, deadlineMs, signal',
       (redis) => redis.open({ role: "blocking", deadline: 5 } as never),
     ],
     [

@@ -60,6 +60,20 @@ it.each([
   expect((error as Error).message).not.toContain("hunter2");
 });
 
+it.each(["localhost:7790", "redis:6379", "cache.internal:6379", "127.0.0.1:6379", "localhost"])(
+  "%s: offers it with the scheme",
+  (given) => {
+    expect(() => parseUrl("single(url)", given)).toThrow(`; did you mean redis://${given}?; give redis://host:port`);
+  },
+);
+
+it.each(["hunter2", "app:hunter2", "hunter2@cache:6379", "hunter2.a", "hunter2:6379/0", "http://hunter2:6379", ""])(
+  "%s: offers nothing",
+  (given) => {
+    expect(() => parseUrl("single(url)", given)).not.toThrow("did you mean");
+  },
+);
+
 const token = async (): Promise<string> => "hunter2";
 
 it.each<[ServerAddress, object]>([

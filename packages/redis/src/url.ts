@@ -36,6 +36,9 @@ export interface ParsedAddress extends Omit<RedisUrl, "isTls" | "password"> {
 const ACCEPTED =
   "give redis://host:port/db, rediss://host:port/db or unix:///path/to/socket?db=n, with user:password@ in front of the host if needed";
 
+/** Any other word may be a secret. */
+const HOST_ALONE = /^(?:[a-z\d.-]+:\d{1,5}|localhost)$/i;
+
 export const REDIS_PORT = 6_379;
 export const SENTINEL_PORT = 26_379;
 
@@ -46,7 +49,8 @@ export const SENTINEL_PORT = 26_379;
  */
 export function parseUrl(option: string, given: string | URL, defaultPort: number = REDIS_PORT): RedisUrl {
   const fail = (problem: string): never => {
-    throw new InvalidArgumentError(`${option}: ${problem}; ${ACCEPTED}`);
+    const meant = typeof given === "string" && HOST_ALONE.test(given) ? `; did you mean redis://${given}?` : "";
+    throw new InvalidArgumentError(`${option}: ${problem}${meant}; ${ACCEPTED}`);
   };
   const text =
     typeof given === "string"

@@ -147,7 +147,7 @@ describe.each(SEALS)("C153 %s", (_, make) => {
     expect(message([, old])).toMatch(/keys\[0\]\.id must be/);
     expect(message([undefined])).toMatch(/keys\[0\]\.id must be/);
     expect(() => make({ keys: [old], key: "secret" } as never)).toThrow(
-      'unknown option "key"; accepted: keys; did you mean keys?',
+      'unknown option "key"; did you mean keys?; accepted: keys',
     );
   });
 

@@ -154,7 +154,11 @@ describe("a cache over a file", () => {
     [":memory:", {}, "file must be the path"],
     ["", {}, "file must be the path"],
     ["a.db", { maxBytes: 1_000 }, "maxBytes must be at least 1048576, got 1000"],
-    ["a.db", { maxByte: 2 ** 30 } as SqliteOptions, 'unknown option "maxByte"; accepted: format,'],
+    [
+      "a.db",
+      { maxByte: 2 ** 30 } as SqliteOptions,
+      'unknown option "maxByte"; did you mean maxBytes?; accepted: format,',
+    ],
     ["a.db", { unusableFile: "delete" as "refuse" }, 'unusableFile must be "refuse" or "moveAside", got "delete"'],
   ])("refuses what cannot work: %j %j", (file, options, message) => {
     expect(() => sqlite(file, options)).toThrow(ConfigurationError);

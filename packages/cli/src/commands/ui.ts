@@ -45,6 +45,8 @@ export const ui: Command = {
       server.listen(given.count("port", PORT), "127.0.0.1");
       await once(server, "listening");
       io.print(`http://localhost:${(server.address() as AddressInfo).port}${PATH}/\n`);
+      const addresses = await session.connection.each(({ address }) => Promise.resolve(address));
+      io.complain(`hotset: the inspector shows the Redis at ${addresses.join(", ")}; Ctrl-C ends it\n`);
       if (!io.signal.aborted) await once(io.signal, "abort");
     } finally {
       inspect.close();

@@ -73,7 +73,7 @@ function listOf<T extends string>(given: Arguments, name: string, known: readonl
     text.split(",").map((word) => {
       const found = known.find((one) => one === word.trim());
       if (found !== undefined) return found;
-      throw new UsageError(`--${name}: ${shown(word)} is not one of ${known.join(", ")}${nearest(word, known)}`);
+      throw new UsageError(`--${name}: ${shown(word)} is not known${nearest(word, known)}; known: ${known.join(", ")}`);
     }),
   );
 }

@@ -91,7 +91,7 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
   checkNames(options, CACHE_OPTIONS, { place: "createCache", hint: didYouMeanInCache });
   if (typeof options?.name !== "string" || !options.name.isWellFormed())
     throw new ConfigurationError(
-      `name must be a well-formed string, the root of every key, got ${describe(options?.name)}`,
+      `name must be a well-formed string, as in createCache({ name: "shop" }), got ${describe(options?.name)}`,
     );
   if (
     options.version !== undefined &&
@@ -99,17 +99,11 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
     !Number.isFinite(options.version)
   )
     throw new ConfigurationError(`version must be a number or a non-empty string, got ${describe(options.version)}`);
-  for (const limit of ["maxLoads", "maxBackgroundLoads", "maxWaiting"] as const)
-    if (
-      options[limit] !== undefined &&
-      options[limit] !== Infinity &&
-      !(Number.isInteger(options[limit]) && options[limit] >= 1)
-    )
-      throw new ConfigurationError(`${limit} must be a whole number of at least 1, got ${describe(options[limit])}`);
-  if (options.explain !== undefined && !(Number.isSafeInteger(options.explain) && options.explain >= 1))
-    throw new ConfigurationError(
-      `explain must be the number of decisions to record, at least 1, got ${describe(options.explain)}`,
-    );
+  for (const count of ["maxLoads", "maxBackgroundLoads", "maxWaiting", "explain"] as const) {
+    const { [count]: given = 1 } = options;
+    if (!(Number.isSafeInteger(given) && given >= 1) && !(given === Infinity && count !== "explain"))
+      throw new ConfigurationError(`${count} must be a whole number of at least 1, got ${describe(given)}`);
+  }
   if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
     throw new ConfigurationError(`waitUntil must be a function, got ${describe(options.waitUntil)}`);
   if (options.logger !== undefined && !LEVELS.every((level) => typeof options.logger?.[level] === "function"))

@@ -79,14 +79,14 @@ class Builder {
 
   tier(tier: LocalTier | Backend, ...surplus: readonly unknown[]): Builder {
     refuseSurplus("tier(tier)", surplus, "call it once for each tier: .tier(memory()).tier(redis(url).build())");
-    if (isLocalTier(tier)) {
+    if (isA<LocalTier>(tier, "attach")) {
       if (this.#plan.local !== undefined || this.#plan.backend !== undefined)
         throw new ConfigurationError("tier: only the first tier can be a local one; move memory() to the front");
       return new Builder({ ...this.#plan, local: tier });
     }
-    if (!isBackend(tier))
+    if (!isA<Backend>(tier, "read", "write", "remove", "close"))
       throw new ConfigurationError(
-        `tier must be memory(), or a backend such as redis(url).build(), got ${describe(tier)}`,
+        `tier must be memory(), or a backend such as redis(url).build(), got ${describe(tier)}${isA<CacheBuilder>(tier, "build") ? "; did you forget .build()?" : ""}`,
       );
     if (this.#plan.backend !== undefined)
       throw new ConfigurationError("tier: only one backend is allowed; combine two with compose(near, far)");
@@ -127,10 +127,5 @@ class Builder {
   }
 }
 
-const isBackend = (tier: unknown): tier is Backend =>
-  (["read", "write", "remove", "close"] as const).every(
-    (method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function",
-  );
-
-const isLocalTier = (tier: LocalTier | Backend): tier is LocalTier =>
-  typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";
+const isA = <T>(tier: unknown, ...methods: readonly (keyof T)[]): tier is T =>
+  methods.every((method) => typeof (tier as Partial<T> | null | undefined)?.[method] === "function");

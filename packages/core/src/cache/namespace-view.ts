@@ -256,12 +256,11 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   async setMany(entries: Iterable<readonly [string, unknown]>, options?: SetOptions): Promise<WriteManyResult> {
-    if (typeof entries?.[Symbol.iterator] !== "function")
-      throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${kindOf(entries)}`);
-    const checked = [...entries].map((entry) => {
-      if (!Array.isArray(entry))
-        throw new InvalidArgumentError(`entries must hold pairs of a key and a value, got ${kindOf(entry)}`);
-      const [key, value] = entry;
+    const pairs: readonly unknown[] = typeof entries?.[Symbol.iterator] === "function" ? [...entries] : [entries];
+    const checked = pairs.map((pair) => {
+      if (!Array.isArray(pair))
+        throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${kindOf(pair)}`);
+      const [key, value] = pair as [string, unknown];
       checkValue(value);
       return { key: this.#key(key), value };
     });
@@ -445,7 +444,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   /** Each once. */
   #keys(keys: readonly string[]): readonly EntryKey[] {
-    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${kindOf(keys)}`);
+    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array like ["k"], got ${kindOf(keys)}`);
     return [...new Set(keys)].map((key) => this.#key(key));
   }
 

@@ -31,7 +31,7 @@ export function checkKey(key: unknown): asserts key is string {
  *   characters; and where an entry has no room for them.
  */
 export function checkTags(tags: unknown, of: "call" | "entry" = "entry"): asserts tags is readonly string[] {
-  if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags must be an array of strings, got ${kindOf(tags)}`);
+  if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags must be an array like ["users"], got ${kindOf(tags)}`);
   for (const tag of tags as unknown[])
     if (typeof tag !== "string" || tag === "" || tag.length > MAX_TAG_LENGTH || !tag.isWellFormed())
       throw new InvalidArgumentError(

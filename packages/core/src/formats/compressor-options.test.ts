@@ -12,7 +12,7 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
   it.each<[options: unknown, message: string]>([
     [null, `${id}: options must be an object, got null; accepted: level, minBytes`],
     [6, `${id}: options must be an object, got a number; accepted: level, minBytes`],
-    [{ levle: 1 }, `${id}: unknown option "levle"; accepted: level, minBytes; did you mean level?`],
+    [{ levle: 1 }, `${id}: unknown option "levle"; did you mean level?; accepted: level, minBytes`],
     [{ level: -1 }, `${id}: level must be a whole number from 0 to ${max}, got -1`],
     [{ level: max + 1 }, `${id}: level must be a whole number from 0 to ${max}, got ${max + 1}`],
     [{ level: 1.5 }, `${id}: level must be a whole number from 0 to ${max}, got 1.5`],

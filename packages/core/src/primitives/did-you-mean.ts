@@ -1,5 +1,5 @@
 /**
- * The option of a call that was probably meant, as the end of a sentence: `; did you mean staleIfError?`. Empty if
+ * The option of a call that was probably meant, as a part of a sentence: `; did you mean staleIfError?`. Empty if
  * nothing comes near. Knows the words of other caches and clients.
  */
 export function didYouMean(given: string, accepted: Iterable<string>): string {

@@ -10,14 +10,14 @@ export interface NamesCheck {
   readonly inside?: string | undefined;
   /** The error: `InvalidArgumentError` for a single call. @default ConfigurationError */
   readonly as?: typeof ConfigurationError | typeof InvalidArgumentError | undefined;
-  /** The end of the sentence for an unknown name. @default didYouMean */
+  /** What follows an unknown name. @default didYouMean */
   readonly hint?: ((given: string, accepted: Iterable<string>) => string) | undefined;
 }
 
 /**
  * Refuses names of options that do not exist: a misspelt one would be ignored in silence. `undefined` sets nothing.
  *
- *     memory: unknown option "maxEntry"; accepted: label, maxEntries, maxBytes; did you mean maxEntries?
+ *     memory: unknown option "maxEntry"; did you mean maxEntries?; accepted: label, maxEntries, maxBytes
  *
  * @throws {ConfigurationError} for anything but an object, and for a name that is not accepted; or as `check.as` says.
  */
@@ -43,7 +43,7 @@ function unknownName(name: string, accepted: Iterable<string>, check: NamesCheck
   // Data that was given in place of options may have a key or a value as a name.
   const isName = /^[a-z_$][\w$]{0,39}$/i.test(name);
   const shown = isName ? describe(inside === undefined ? name : `${inside}.${name}`) : kindOf(name);
-  return new Refusal(`${place}: unknown option ${shown}; ${listed(accepted)}${hint(name, accepted)}`);
+  return new Refusal(`${place}: unknown option ${shown}${hint(name, accepted)}; ${listed(accepted)}`);
 }
 
 const listed = (accepted: Iterable<string>): string => `accepted: ${[...accepted].join(", ") || "none"}`;

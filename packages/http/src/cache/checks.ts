@@ -22,7 +22,7 @@ export function objectAt(at: string, given: unknown, names: readonly string[]): 
   for (const name of Object.keys(given))
     if (!names.includes(name))
       throw refusal(
-        `${at}: unknown property ${JSON.stringify(name)}; accepted: ${names.join(", ")}${didYouMean(name, names)}`,
+        `${at}: unknown property ${JSON.stringify(name)}${didYouMean(name, names)}; accepted: ${names.join(", ")}`,
       );
   return given as Record<string, unknown>;
 }
@@ -32,11 +32,14 @@ export function listAt(at: string, given: unknown): readonly unknown[] {
   throw refusal(`${at} must be an array, got ${kindOf(given)}`);
 }
 
-export const textsAt = (at: string, given: unknown): readonly string[] =>
-  listAt(at, given).map((each, i) => {
+export function textsAt(at: string, given: unknown): readonly string[] {
+  if (typeof given === "string")
+    throw refusal(`${at} must be an array, such as [${kindOf(given)}], got ${kindOf(given)}`);
+  return listAt(at, given).map((each, i) => {
     if (typeof each === "string" && each !== "") return each;
     throw refusal(`${at}[${i}] must be a non-empty string, got ${kindOf(each)}`);
   });
+}
 
 export function windowsOf(at: string, windows: unknown): WindowsMs {
   if (windows === undefined) return {};

@@ -162,7 +162,7 @@ it("C381: C363: a wrong observation is refused by name, and leaves no callback",
 it("C285: an unknown option is refused, and two caches of one name", async () => {
   const one = overRedis("one");
   expect(() => observe({ cache: one } as unknown as ObserveOptions)).toThrow(
-    'observe: unknown option "cache"; accepted: meterProvider',
+    'observe: unknown option "cache"; did you mean caches?; accepted: meterProvider',
   );
   expect(() => observe({ caches: [one, one] })).toThrow('two caches are named "one"');
   await one.close();

@@ -83,7 +83,7 @@ describe("C263: the metrics of a cache", () => {
     const twice = (): unknown => observe({ register: new Registry(), caches: [one, one] });
     expect(twice).toThrow('observe: two caches are named "one"');
     expect(() => observe({ register, cache: one } as never)).toThrow(
-      'unknown option "cache"; accepted: register, buckets, caches',
+      'unknown option "cache"; did you mean caches?; accepted: register, buckets, caches',
     );
   });
 });

@@ -19,7 +19,7 @@ it("a duration is whole milliseconds, rounded up, within its bounds, and its opt
 it("unknown options and wrong names are refused", () => {
   checkOptions("lock()", undefined, ["ttl"]);
   expect(() => checkOptions("lock()", { tlt: 1 }, ["ttl"])).toThrow(
-    'lock(): unknown option "tlt"; accepted: ttl; did you mean ttl?',
+    'lock(): unknown option "tlt"; did you mean ttl?; accepted: ttl',
   );
   // An option of a cache is nothing that a lock could send anyone to.
   expect(() => checkOptions("lock()", { maxEntries: 1 }, ["ttl"])).toThrow(

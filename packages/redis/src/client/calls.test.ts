@@ -341,7 +341,10 @@ describe("bad input is refused, and nothing is sent", () => {
 
   it.each<readonly [unknown, string]>([
     [null, "call(args, options): options must be an object, got null; accepted: key"],
-    [{ deadline: 5 }, 'call(args, options): unknown option "deadline"; accepted: key, isReadOnly, deadlineMs'],
+    [
+      { deadline: 5 },
+      'call(args, options): unknown option "deadline"; did you mean deadlineMs?; accepted: key, isReadOnly, deadlineMs',
+    ],
     [{ key: 5 }, "key must be a string or a Buffer, got 5"],
     [{ isReadOnly: "yes" }, 'isReadOnly must be true or false, got "yes"'],
   ])("C364: options %o of a call", async (options, message) => {

@@ -245,7 +245,11 @@ describe("nearTtl", () => {
     ["zero", { nearTtl: 0 }, "nearTtl must be more than 0 milliseconds (60_000), or a number with a unit"],
     ["for ever", { nearTtl: Infinity }, 'or a number with a unit ("1m"), got Infinity'],
     ["no unit", { nearTtl: "5" }, 'or a number with a unit ("1m"), got "5"'],
-    ["an unknown option", { nearTtl: 1, reed: "race" }, 'unknown option "reed"; accepted: nearTtl, label, read,'],
+    [
+      "an unknown option",
+      { nearTtl: 1, reed: "race" },
+      'unknown option "reed"; did you mean read?; accepted: nearTtl, label, read,',
+    ],
     [
       "an unknown way to read",
       { nearTtl: 1, read: "freshest" },

@@ -135,10 +135,10 @@ const BAD_KEYS: readonly (readonly [key: unknown, expected: string])[] = [
   ["€".repeat(21_846), "key must be at most 65536 bytes"],
 ];
 
-const TAGS = "tags must be an array of strings, got ";
+const TAGS = 'tags must be an array like ["users"], got ';
 const TAG = "tags must be non-empty, well-formed strings of at most 1024 characters, got ";
 const BOOLEAN = "must be true or false, got ";
-const PAIR = "entries must hold pairs of a key and a value, got ";
+const PAIR = "entries must be a list of pairs of a key and a value, got ";
 const LABEL = "name must be a non-empty, well-formed string, unique per wrapped function, got undefined";
 const SPACE = "namespace must be a non-empty, well-formed string, got ";
 const wrapped = (cache: Cache, options: unknown) => cache.wrap(() => 1, options as never);
@@ -159,7 +159,7 @@ const REFUSED: readonly (readonly [call: (cache: Cache) => unknown, expected: st
       ["onServed", "log", "onServed must be a function, got text of 3 characters"],
       ["forceRefresh", "yes", `forceRefresh ${BOOLEAN}"yes"`],
       ["current", 5, `current ${BOOLEAN}5`],
-      ["TTL", 5, 'options: unknown option "TTL"; accepted: '],
+      ["TTL", 5, 'options: unknown option "TTL"; did you mean ttl?; accepted: '],
     ] as const
   ).map(
     ([name, given, expected]) => [(cache: Cache) => cache.getOrSet("k", never, { [name]: given }), expected] as const,
@@ -181,8 +181,8 @@ const REFUSED: readonly (readonly [call: (cache: Cache) => unknown, expected: st
     "items must be an array, got an object",
   ],
   [(cache) => cache.getOrSetMany(["k"], "id" as never, never), "key must be a function that makes a key of an item"],
-  [(cache) => cache.getMany("abc" as never), "keys must be an array of strings, got text of 3 characters"],
-  [(cache) => cache.deleteMany(new Set(["k"]) as never), "keys must be an array of strings, got an object"],
+  [(cache) => cache.getMany("abc" as never), 'keys must be an array like ["k"], got text of 3 characters'],
+  [(cache) => cache.deleteMany(new Set(["k"]) as never), 'keys must be an array like ["k"], got an object'],
   [(cache) => cache.setMany({ k: 1 } as never), "entries must be a list of pairs of a key and a value, got an object"],
   [(cache) => cache.setMany(null as never), "entries must be a list of pairs of a key and a value, got null"],
   [(cache) => cache.setMany([["k", 1], 5] as never), `${PAIR}a number`],
@@ -353,10 +353,11 @@ describe("invalid configuration", () => {
       tier(tier: Backend | LocalTier): unknown;
     };
   const WHOLE = "must be a whole number of at least 1, got ";
+  const NAME = 'name must be a well-formed string, as in createCache({ name: "shop" }), got ';
   const CLOCK = "clock must have now() and schedule(), got ";
   it.for<readonly [options: object, expected: string]>([
-    [{ name: undefined }, "name must be a well-formed string, the root of every key, got undefined"],
-    [{ name: 5 }, "name must be a well-formed string, the root of every key, got 5"],
+    [{ name: undefined }, `${NAME}undefined`],
+    [{ name: 5 }, `${NAME}5`],
     [{ name: SURROGATE }, "name must be a well-formed string"],
     [{ version: "" }, 'version must be a number or a non-empty string, got ""'],
     [{ version: NaN }, "version must be a number or a non-empty string, got NaN"],
@@ -368,7 +369,7 @@ describe("invalid configuration", () => {
     [{ clock: {} }, `${CLOCK}an object`],
     [{ clock: { now: () => 0, schedule: () => () => undefined, epochMs: 7 } }, `${CLOCK}an object`],
     [{ clock: null }, `${CLOCK}null`],
-    [{ prefix: "p" }, 'unknown option "prefix"; accepted: name, version'],
+    [{ prefix: "p" }, 'unknown option "prefix"; did you mean name?; accepted: name, version'],
   ])("createCache refuses the invalid option %j at once", async ([options, expected]) => {
     const error = await errorOf(() => createCache({ name: "n", ...options }));
     expect(error).toMatchObject(MISBUILT);
@@ -376,19 +377,14 @@ describe("invalid configuration", () => {
   });
 
   const built = () => createCache({ name: "n" });
+  const overMemory = () => built().tier(memory());
   const scripted = () => scriptedBackend({ clock: new TestClock(), coherence: "none" });
   it.for<readonly [string, () => unknown, string]>([
     ["no tier", () => (built() as unknown as { build(): Cache }).build(), "build: no tier; add memory() or a backend"],
     ["an object as a tier", () => built().tier({} as never), "tier must be memory(), or a backend such as"],
+    ["a tier without build()", () => built().tier(built() as never), "; did you forget .build()?"],
     ["undefined as a tier", () => built().tier(undefined as never), "tier must be memory(), or a backend such as"],
-    [
-      "two local tiers",
-      () =>
-        built()
-          .tier(memory())
-          .tier(memory() as never),
-      "only the first tier can be a local one",
-    ],
+    ["two local tiers", () => overMemory().tier(memory() as never), "only the first tier can be a local one"],
     ["a local tier behind a backend", () => overBackend().tier(mapTier()), "only the first tier can be a local one"],
     ["two backends", () => overBackend().tier(scripted()), "only one backend is allowed; combine two with compose"],
     [

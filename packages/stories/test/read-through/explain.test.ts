@@ -74,7 +74,7 @@ describe("explain", () => {
 
   it.each([0, -1, 1.5, NaN, "many"])("refuses %s as the number of decisions", (explain) => {
     expect(() => createTestCache({ explain: explain as number })).toThrow(
-      /explain must be the number of decisions to record, at least 1, got /,
+      /explain must be a whole number of at least 1, got /,
     );
   });
 });
