@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { startChromium } from "../packages/inspector/test/support/chromium.ts";
 import {
   buildSite,
   deadLinks,
@@ -91,4 +92,42 @@ it.each([
   const search = await openSearch(folder);
   const pages = [...new Set(search(words).map((address) => address.replace(/#.*/, "")))];
   expect(pages.slice(0, 4)).toContain(page);
+});
+
+interface Table {
+  readonly names: readonly string[];
+  /** Cells of the last column. */
+  readonly last: readonly { readonly left: number; readonly right: number }[];
+}
+
+/** Run in the page. */
+const TABLES = `Array.from(document.querySelectorAll(".vp-doc table"), (table) => ({
+  names: Array.from(table.querySelectorAll("th"), (cell) => cell.textContent),
+  last: Array.from(table.querySelectorAll("td:last-child"), (cell) => cell.getBoundingClientRect().toJSON()),
+}))`;
+
+it("a phone shows tables of up to four columns whole, and the second column of two from 60 % of its width at most", async () => {
+  const pages = new Map([...readSite(folder)].filter(([, html]) => html.includes("<table")));
+  await using browser = await startChromium();
+  const page = await browser.newPage({ viewport: { width: 390, height: 844 }, javaScriptEnabled: false });
+  await page.route("**/*", (route) => {
+    const { pathname } = new URL(route.request().url());
+    const body = pages.get(pathname);
+    if (body !== undefined) return route.fulfill({ contentType: "text/html", body });
+    return pathname.endsWith(".css") ? route.fulfill({ path: join(folder, pathname) }) : route.abort();
+  });
+  const counts = { two: 0, more: 0 };
+  const cut: string[] = [];
+  for (const address of pages.keys()) {
+    await page.goto(`http://site.example${address}`);
+    const tables = await page.evaluate<readonly Table[]>(TABLES);
+    for (const { names, last } of tables.filter((table) => table.names.length <= 4)) {
+      counts[names.length === 2 ? "two" : "more"]++;
+      const isCut = last.some(({ left, right }) => right > 390 || (names.length === 2 && left > 0.6 * 390));
+      if (isCut) cut.push(`${address}: ${names.join(" | ")}`);
+    }
+  }
+  expect(cut).toEqual([]);
+  expect(counts.two).toBeGreaterThan(200);
+  expect(counts.more).toBeGreaterThan(200);
 });

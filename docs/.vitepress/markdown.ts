@@ -40,6 +40,11 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
 
 /** A column with a longer cell has sentences: it keeps a width in which they can be read. */
 const READABLE_CELL = 48;
+/** Letters of code that a phone shows in a line, and how many the edges of a column take of them. */
+const PHONE_LINE = 45;
+const CELL_EDGES = 2;
+/** Tables of more columns, mostly of figures, scroll. */
+const LIST_COLUMNS = 4;
 
 function widenTables(tokens: readonly Token[]): void {
   for (const [begin, table] of tokens.entries()) {
@@ -54,11 +59,29 @@ function widenTables(tokens: readonly Token[]): void {
     table.attrSet("tabindex", "0");
     for (const [at, [cell]] of cells.entries()) {
       if (isLong.has(at % columns)) cell!.attrJoin("class", "long");
-      // On a phone the rows of a table with sentences are a list, which names the column before each cell.
+      // On a phone the rows of a table that is too wide are a list, which names the column before each cell.
       if (cell!.tag === "td") cell!.attrSet("data-column", textOf(cells[at % columns]![1]!));
     }
-    if (columns > 2 && [...isLong].some((column) => column > 0)) table.attrJoin("class", "rows");
+    const hasSentences = columns > 2 && [...isLong].some((column) => column > 0);
+    if (
+      hasSentences ||
+      !fitsPhone(
+        cells.map(([, text]) => textOf(text!)),
+        columns,
+      )
+    )
+      table.attrJoin("class", "rows");
   }
+}
+
+/** Whether the longest words of the columns stand side by side, the second column in sight. */
+function fitsPhone(cells: readonly string[], columns: number): boolean {
+  if (columns > LIST_COLUMNS) return true;
+  const widths = Array.from({ length: columns }, () => CELL_EDGES);
+  for (const [at, cell] of cells.entries())
+    for (const { length } of cell.split(/\s+/))
+      widths[at % columns] = Math.max(widths[at % columns]!, length + CELL_EDGES);
+  return widths[0]! <= PHONE_LINE / 2 + CELL_EDGES && widths.reduce((sum, width) => sum + width, 0) <= PHONE_LINE;
 }
 
 /** Code that a page cannot run is text there; a message may wrap, a drawing and columns may not. */
