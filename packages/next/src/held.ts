@@ -9,7 +9,7 @@ export interface Held {
   readonly fences: MissFences;
   /** Which of the two a visitor waits for at a write. */
   readonly wait: "memory" | "backend";
-  /** When what is fetched now was begun, by key, until there are too many. */
+  /** When what is computed now was begun, by key, until there are too many. */
   readonly begun: Map<string, number>;
   /** Keys of pages that this process has asked for, until there are too many. */
   readonly asked: Set<string>;

@@ -6,7 +6,8 @@ import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } fr
 import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
-import { keep, lookUp, type Kept } from "./look-up.ts";
+import { keep, lookUp, revalidate, type Kept } from "./look-up.ts";
+import { judge } from "./tags.ts";
 import { warn } from "./warn.ts";
 
 /** A handler of `cacheHandler`, for Next.js 15.5 and 16. No method throws. */
@@ -19,7 +20,7 @@ export interface IncrementalHandler {
   resetRequestCache(): void;
 }
 
-type Stored = Kept & Pick<NextPage, "value" | "cacheControl">;
+type Stored = Kept & NextPage;
 
 const TAGS_FIELD = "x-next-cache-tags";
 /** More keys than a build has pages, in most sites. */
@@ -52,11 +53,7 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
     }
 
     async revalidateTag(tags: string | string[], durations?: { expire?: number | undefined }): Promise<void> {
-      try {
-        await held().tags.update([tags].flat(), durations?.expire);
-      } catch (error) {
-        warn("a revalidation failed", error);
-      }
+      await revalidate(held, [tags].flat(), durations);
     }
 
     resetRequestCache(): void {}
@@ -71,22 +68,21 @@ async function find(
 ): Promise<NextPage | null> {
   const name = nameOf(build, context.kind, key);
   const isFirst = isFirstQuestion(held, name, context);
-  const tags = context.kind === "FETCH" ? [...(context.tags ?? []), ...(context.softTags ?? [])] : [];
+  const { tags = [], softTags = [] } = context.kind === "FETCH" ? context : {};
   const isRevalidated = (tag: string): boolean => build.revalidatedTags?.includes(tag) === true;
   const found = await lookUp<Stored>(held, name, {
-    tags,
-    isUsable: (entry) => !isPast(entry) && ![...entry.tags, ...tags].some(isRevalidated),
+    ...{ tags, softTags },
+    isUsable: (entry) => !isPast(entry) && ![...entry.tags, ...tags, ...softTags].some(isRevalidated),
   });
-  if (context.kind === "FETCH" && found?.isFresh !== true) fetches(held, name);
   if (found === undefined) return isFirst ? findBuilt(held, build, key, context) : null;
-  const { at: lastModified, value, cacheControl } = found.entry;
+  const { lastModified, value, cacheControl } = found.entry;
   const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };
   return found.isMarked ? asOld(page, context) : page;
 }
 
 /** 15.5 does not look at `expire` itself. */
-const isPast = ({ at, cacheControl }: Stored): boolean =>
-  cacheControl?.expire !== undefined && Date.now() > at + cacheControl.expire * 1_000;
+const isPast = ({ lastModified, cacheControl }: NextPage): boolean =>
+  cacheControl?.expire !== undefined && Date.now() > lastModified + cacheControl.expire * 1_000;
 
 /**
  * Next learns from its age alone that a value is stale: older than `revalidate`, and not as old as `expire`, it is
@@ -101,12 +97,6 @@ function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage
     };
   const after = revalidate || (found.value as { revalidate?: number } | null)?.revalidate;
   return after === undefined ? null : { ...found, lastModified: Date.now() - after * 1_000 - 1 };
-}
-
-/** The fence of a value does not know the tags that its readers name: they are compared with this instant. */
-function fetches({ begun }: Held, name: string): void {
-  if (begun.size >= MAX_ASKED) begun.clear();
-  if (!begun.has(name)) begun.set(name, Date.now());
 }
 
 /**
@@ -127,7 +117,9 @@ async function findBuilt(
   context: NextReadContext,
 ): Promise<NextPage | null> {
   const found = await pageOfBuild(build, key, context);
-  if (found === null || (await held.tags.judge(tagsOf(found.value), found.lastModified)) !== "fresh") return null;
+  if (found === null) return null;
+  const changes = await held.tags.changes(tagsOf(found.value));
+  if (judge(changes, found.lastModified) !== "fresh") return null;
   await store(held, nameOf(build, context.kind, key), found, { cacheControl: found.cacheControl });
   return found;
 }
@@ -139,9 +131,7 @@ async function store(held: Held, name: string, found: NextPage, context: NextWri
   const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;
   const life = lifetimes(revalidate, cacheControl?.expire);
   if (life.staleIfError <= 0) return;
-  const at = held.begun.get(name) ?? lastModified;
-  held.begun.delete(name);
-  const stored = { at, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
+  const stored = { at: lastModified, lastModified, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
   await keep(held, name, stored, life);
 }
 
@@ -166,11 +156,8 @@ function nameOf(build: NextBuildContext, kind: string | undefined, key: string):
 const buildIds = new Map<string | undefined, string>();
 
 function buildIdOf({ serverDistDir }: NextBuildContext): string {
-  let id = buildIds.get(serverDistDir);
-  if (id === undefined) {
-    id = readBuildId(serverDistDir);
-    buildIds.set(serverDistDir, id);
-  }
+  const id = buildIds.get(serverDistDir) ?? readBuildId(serverDistDir);
+  buildIds.set(serverDistDir, id);
   return id;
 }
 

@@ -2,21 +2,35 @@ import type { Cache } from "hotset";
 import { tagName } from "./keys.ts";
 import { warn } from "./warn.ts";
 
+/** Clocks of machines differ, and are set back: a change counts for what was begun until so long after it. */
+const CLOCKS_DIFFER_MS = 10_000;
+
 /** The last change of a tag, in milliseconds since the epoch: what is older than `at` is stale, and ends at `end`. */
-interface Change {
+export interface Change {
   readonly at: number;
   readonly end: number;
+  /** Older values are gone: changes before the last one have ended them. */
+  readonly goneBefore: number;
 }
 
-const NEVER: Change = { at: 0, end: 0 };
-const changeOf = (name: string): string => `change:${name}`;
+const NEVER: Change = { at: 0, end: 0, goneBefore: 0 };
+const changeOf = (tag: string): string => `change:${tagName(tag)}`;
 /** Longer than an entry. */
 const LIFE = { ttl: 31 * 86_400_000 };
 const MOST_UNSENT = 10_000;
 
+/** How tags of the reader judge a value that counts as begun at `begunAt`. */
+export function judge(changes: readonly Change[], begunAt: number): "fresh" | "stale" | "gone" {
+  const later = changes.filter(({ at }) => at >= begunAt);
+  if (later.some(({ end, goneBefore }) => end <= Date.now() || goneBefore >= begunAt)) return "gone";
+  return later.length > 0 ? "stale" : "fresh";
+}
+
 /** Tags as Next has them: some are named by the reader alone, so the last change of each is kept. */
 export class Tags {
   readonly #cache: Cache;
+  /** `at` of all changes that this process has seen. */
+  #latest = 0;
   /** Their changes are lost in an outage: what is pending in a cache are removals. */
   readonly #unsent = new Set<string>();
 
@@ -27,40 +41,49 @@ export class Tags {
     });
   }
 
-  /** How tags of the reader judge a value of the instant `at`. */
-  async judge(tags: readonly string[], at: number): Promise<"fresh" | "stale" | "gone"> {
-    if (tags.length === 0) return "fresh";
-    const names = [...new Set(tags.map(tagName))];
-    const never = (missing: readonly string[]) => missing.map((name) => [name, NEVER] as const);
-    const changes = await this.#cache.getOrSetMany<string, Change>(names, changeOf, never, LIFE);
-    const later = [...changes.values()].filter((change) => change.at >= at);
-    if (later.some(({ end }) => end <= Date.now())) return "gone";
-    return later.length > 0 ? "stale" : "fresh";
+  /** The last change of each. */
+  async changes(tags: readonly string[]): Promise<readonly Change[]> {
+    const never = (missing: readonly string[]) => missing.map((tag) => [tag, NEVER] as const);
+    const changes = await this.#cache.getOrSetMany<string, Change>(tags, changeOf, never, LIFE);
+    this.#latest = Math.max(this.#latest, ...[...changes.values()].map(({ at }) => at));
+    return [...changes.values()];
   }
 
-  /**
-   * Ends all values with any of these tags: now, or, after one stale answer, when `expireS` have passed.
-   *
-   * @param expireS seconds; 0 for now.
-   */
+  /** Ends all values with any of these tags: now, or, after one stale answer, when `expireS` seconds have passed. */
   async update(tags: readonly string[], expireS = 0): Promise<void> {
-    const names = [...new Set(tags.map(tagName))];
-    if (names.length === 0) return;
-    const at = Date.now();
-    const change: Change = { at, end: at + expireS * 1_000 };
-    const { pending } = await this.#cache.setMany(
-      names.map((name) => [changeOf(name), change] as const),
-      LIFE,
-    );
-    const { status } = await this.#cache.markTagsStale(names, { expireIn: expireS * 1_000 });
-    const isUnsent = pending > 0 || status === "pending";
-    for (const name of names)
-      if (isUnsent) this.#unsent.add(name);
-      else this.#unsent.delete(name);
+    if (tags.length === 0) return;
+    const isStored = await this.#change(tags, expireS);
+    const { status } = await this.#cache.markTagsStale(tags.map(tagName), { expireIn: expireS * 1_000 });
+    const isUnsent = !isStored || status === "pending";
+    for (const tag of tags)
+      if (isUnsent) this.#unsent.add(tag);
+      else this.#unsent.delete(tag);
     if (!isUnsent) return;
     warn("a revalidation has not reached the backend yet; until it does, other processes do not see it", tags);
     if (this.#unsent.size <= MOST_UNSENT) return;
     this.#unsent.clear();
     await this.#cache.clear();
+  }
+
+  /** Changes by others meanwhile count as well. Where the change before is not known, values end now. */
+  async #change(tags: readonly string[], expireS: number, attempts = 5): Promise<boolean> {
+    const keys = tags.map(changeOf);
+    const since = attempts > 0 ? await this.#cache.fence(keys) : undefined;
+    const known = since ? await this.#cache.getMany<Change>(keys) : new Map<string, Change>();
+    const now = Date.now();
+    const latest = Math.max(this.#latest, ...[...known.values()].map((change) => change.at));
+    const at = Math.max(latest + 1, now + CLOCKS_DIFFER_MS);
+    this.#latest = at;
+    const changed = (before: Change | undefined): Change => {
+      if (before === undefined || expireS <= 0) return { at, end: 0, goneBefore: 0 };
+      const end = now + expireS * 1_000;
+      if (before.end <= now) return { at, end, goneBefore: before.at };
+      // If several ends have not come yet, the earliest counts.
+      return { at, end: Math.min(end, before.end), goneBefore: before.goneBefore };
+    };
+    const entries = keys.map((key) => [key, changed(known.get(key))] as const);
+    const { pending, refused } = await this.#cache.setMany(entries, { ...LIFE, since });
+    if (since === undefined || pending + refused === 0) return pending === 0;
+    return this.#change(tags, expireS, pending > 0 ? 0 : attempts - 1);
   }
 }

@@ -1,7 +1,7 @@
 import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
-import { keep, lookUp, type Kept } from "./look-up.ts";
+import { keep, lookUp, revalidate, type Kept } from "./look-up.ts";
 import { warn } from "./warn.ts";
 
 /** An entry of `use cache`, as Next has it. Times are in seconds. */
@@ -30,9 +30,7 @@ export interface UseCacheHandler {
 }
 
 interface StoredEntry extends Kept {
-  readonly stale: number;
-  readonly expire: number;
-  readonly revalidate: number;
+  readonly entry: Omit<UseCacheEntry, "value">;
   readonly bytes: Uint8Array;
 }
 
@@ -40,14 +38,6 @@ const SPACE = "use:";
 
 export function useCacheHandler(held: () => Held): UseCacheHandler {
   const writing = new Map<string, Promise<void>>();
-
-  async function updateTags(tags: string[], durations?: { expire?: number | undefined }): Promise<void> {
-    try {
-      await held().tags.update(tags, durations?.expire);
-    } catch (error) {
-      warn("a revalidation failed", error);
-    }
-  }
 
   return {
     async get(key, softTags) {
@@ -71,37 +61,29 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
     },
     refreshTags: async () => {},
     getExpiration: async () => Infinity,
-    updateTags,
-    expireTags: (...tags) => updateTags(tags.flat()),
+    updateTags: (tags, durations) => revalidate(held, tags, durations),
+    expireTags: (...tags) => revalidate(held, tags.flat()),
   };
 }
 
 async function find(held: Held, key: string, softTags: string[]): Promise<UseCacheEntry | undefined> {
-  const found = await lookUp<StoredEntry>(held, key, { tags: softTags });
+  const found = await lookUp<StoredEntry>(held, key, { softTags });
   if (found === undefined) return undefined;
-  const { tags, stale, at, expire, revalidate, bytes } = found.entry;
+  const { entry, bytes } = found.entry;
   return {
-    tags: [...tags],
-    stale,
-    timestamp: at,
-    expire,
+    ...entry,
+    tags: [...entry.tags],
     // Serve it, and refresh.
-    revalidate: found.isMarked ? -1 : revalidate,
-    value: new ReadableStream({
-      start(controller) {
-        // A copy: the reader of a stream may transfer it.
-        controller.enqueue(bytes.slice());
-        controller.close();
-      },
-    }),
+    ...(found.isMarked && { revalidate: -1 }),
+    // A copy: the reader of a stream may transfer it.
+    value: new Response(bytes.slice()).body!,
   };
 }
 
 async function store(held: () => Held, key: string, pendingEntry: Promise<UseCacheEntry>): Promise<void> {
-  const { value, tags, stale, timestamp, expire, revalidate } = await pendingEntry;
+  const { value, ...entry } = await pendingEntry;
   // Rejects where the stream fails: a part of a value is not kept.
   const bytes = new Uint8Array(await new Response(value as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
-  if (expire <= 0) return;
-  const stored: StoredEntry = { at: timestamp, tags, stale, expire, revalidate, bytes };
-  await keep(held(), key, stored, lifetimes(revalidate, expire));
+  const { tags, timestamp: at, revalidate, expire } = entry;
+  if (expire > 0) await keep<StoredEntry>(held(), key, { at, tags, entry, bytes }, lifetimes(revalidate, expire));
 }
