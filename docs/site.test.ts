@@ -33,7 +33,7 @@ it("C300: each page of docs is linked from an index, and each index from the pag
 it.each([
   ["overview.md", "docs/guide/redis.md#permissions", "/guide/redis#permissions"],
   ["overview.md", "docs/decisions/README.md", "/decisions/"],
-  ["overview.md", "CONTRIBUTING.md", "https://github.com/hotset/hotset/blob/main/CONTRIBUTING.md"],
+  ["index.md", "CONTRIBUTING.md", "https://github.com/hotset/hotset/blob/main/CONTRIBUTING.md"],
   ["guide/redis.md", "../../README.md#install", "/overview#install"],
   ["guide/redis.md", "formats.md", "/guide/formats"],
   ["guide/redis.md", "../examples/wrap.ts", "https://github.com/hotset/hotset/blob/main/docs/examples/wrap.ts"],
@@ -118,7 +118,8 @@ it("the first page has the first program of the README, how to install it, and f
   );
   expect(included.map((lines) => [lines[0], lines.at(-1)])).toEqual([
     ["```ts run", "```"],
-    ["```sh", "```"],
+    ["```sh", expect.stringContaining("(CONTRIBUTING.md#try-a-build)")],
+    [expect.stringMatching(/^!.*demo\.svg/), expect.stringContaining("demo.svg")],
   ]);
   expect(included.flat()).toContain("await cache.close();");
   expect(factsOfReadme().map(({ title }) => title)).toEqual([

@@ -10,8 +10,8 @@ type Token = ReturnType<MarkdownRenderer["parse"]>[number];
 const REPOSITORY = "https://github.com/hotset/hotset";
 /** Where the site is published: files link there to pages that are generated, which are not on GitHub. */
 export const SITE = "https://hotset.github.io";
-/** The page that shows the README of the repository. */
-const README_PAGE = "overview.md";
+/** The pages that show the README of the repository, or parts of it. */
+const README_PAGES = ["overview.md", "index.md"];
 
 const DOCS = join(import.meta.dirname, "..");
 
@@ -174,7 +174,7 @@ export function linkFrom(page: string, link: string): string {
   const [path = "", anchor] = link.split("#");
   const target = posix.normalize(posix.join(folderOf(page), path));
   const hash = anchor === undefined ? "" : `#${anchor}`;
-  if (target === "README.md") return addressOf(README_PAGE) + hash;
+  if (target === "README.md") return addressOf("overview.md") + hash;
   return target.startsWith("docs/") && target.endsWith(".md")
     ? addressOf(target.slice("docs/".length)) + hash
     : `${REPOSITORY}/blob/main/${target}${hash}`;
@@ -182,7 +182,7 @@ export function linkFrom(page: string, link: string): string {
 
 /** Relative to the page, so that the site builder finds the file. */
 function imageFrom(page: string, image: string): string {
-  return page === README_PAGE ? image.replace(/^docs\/public\//, "/").replace(/^docs\//, "./") : image;
+  return README_PAGES.includes(page) ? image.replace(/^docs\/public\//, "/").replace(/^docs\//, "./") : image;
 }
 
 /** Where a page is edited. */
@@ -192,7 +192,7 @@ export function editAddressOf(path: string): string {
 
 /** The folder of the file in which the text stands. */
 function folderOf(page: string): string {
-  return page === README_PAGE ? "" : posix.join("docs", posix.dirname(page));
+  return README_PAGES.includes(page) ? "" : posix.join("docs", posix.dirname(page));
 }
 
 /** The anchor of a heading, as GitHub makes it. */
