@@ -2,15 +2,10 @@ import { CacheClosedError, createCache, type Cache } from "@hotset/core";
 import { astroCache } from "@hotset/astro";
 import { memory } from "@hotset/memory";
 import { gate } from "@hotset/testing";
-import { afterEach, describe, expect, it, vi } from "vitest";
-
-const open: Cache[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((cache) => cache.close()));
-});
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 
 function newSite(cache: Cache = createCache({ name: "site" }).tier(memory()).build()) {
-  open.push(cache);
+  onTestFinished(() => cache.close());
   const provider = astroCache(() => cache)(undefined);
   let runs = 0;
   return {

@@ -1,12 +1,7 @@
 import { startOwnRedis } from "@hotset/test-servers";
 import { createCache, memory, redis as backend, type Cache } from "hotset";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { inProcess, json, table } from "./hotset.ts";
-
-const closing: Cache[] = [];
-afterEach(async () => {
-  for (const cache of closing.splice(0)) await cache.close();
-});
 
 /** One process of a service: its memory over Redis. */
 function open(url: string, layout: "full" | "string" = "full"): Cache {
@@ -14,7 +9,7 @@ function open(url: string, layout: "full" | "string" = "full"): Cache {
     .tier(memory({ maxEntries: 1_000 }))
     .tier(backend(url).layout(layout).build())
     .build();
-  closing.push(cache);
+  onTestFinished(() => cache.close());
   return cache;
 }
 
@@ -106,6 +101,6 @@ describe("C724: the namespaces of a cache", () => {
 /** Its name begins as that of the other. */
 function createCacheBeside(url: string): Cache {
   const cache = createCache({ name: "shop2" }).tier(backend(url).build()).build();
-  closing.push(cache);
+  onTestFinished(() => cache.close());
   return cache;
 }

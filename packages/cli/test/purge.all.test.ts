@@ -7,13 +7,8 @@ import { httpCache, type HttpCache, type HttpCacheOptions, type PlainOrigin } fr
 import { purgeHandler } from "@hotset/http/fetch";
 import { startOwnRedis, temporaryDirectory } from "@hotset/test-servers";
 import { createCache, memory, redis as backend } from "hotset";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { inProcess, json } from "./hotset.ts";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
 
 /** One process of a service: its memory over Redis. */
 function open(url: string, options: HttpCacheOptions = {}, coherence: "tracking" | "pubsub" = "tracking"): HttpCache {
@@ -21,7 +16,7 @@ function open(url: string, options: HttpCacheOptions = {}, coherence: "tracking"
     .tier(memory({ maxEntries: 1_000 }))
     .tier(backend(url).coherence(coherence).build())
     .build();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return httpCache(cache.namespace("pages"), { pathTags: true, ...options });
 }
 
@@ -105,7 +100,7 @@ describe("C505 H76: hotset purge, through the service", () => {
       });
     }).listen(0, "127.0.0.1");
     await once(server, "listening");
-    closing.push(() => server.close());
+    onTestFinished(() => void server.close());
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
@@ -123,7 +118,7 @@ describe("C505 H76: hotset purge, through the service", () => {
 
   it("sends JSON to an endpoint, or PURGE to each URL, with the token of the environment", async () => {
     const cache = createCache({ name: "shop" }).tier(memory()).build();
-    closing.push(() => cache.close());
+    onTestFinished(() => cache.close());
     const http = httpCache(cache.namespace("pages"), { pathTags: true });
     const url = await listen(http);
     const variables = { PURGE_TOKEN: "of-a-purge" };

@@ -12,7 +12,7 @@ import { cachedListener, expressCache, fastifyCache } from "@hotset/http/node";
 import { httpInterceptor } from "@hotset/http/undici";
 import { memory } from "@hotset/memory";
 import { Agent, fetch as undiciFetch } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 
 /** An answer of the application under test. */
 interface Page {
@@ -24,23 +24,19 @@ type Pages = (request: { method: string; path: string; field(name: string): stri
 type Ask = (path: string, init?: RequestInit) => Promise<Response>;
 
 const BASE = "https://shop.example";
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
 
 function open(options: HttpCacheOptions = { base: BASE }): HttpCache {
   const cache: Cache = createCache({ name: "shop" })
     .tier(memory({ maxEntries: 1_000 }))
     .build();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return httpCache(cache.namespace("http"), options);
 }
 
 async function listen(server: Server): Promise<Ask> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  closing.push(async () => {
+  onTestFinished(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
@@ -125,7 +121,7 @@ const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Prom
       listener(pages)(request.raw, reply.raw);
     });
     await app.ready();
-    closing.push(() => app.close());
+    onTestFinished(() => app.close());
     await app.listen({ port: 0, host: "127.0.0.1" });
     const { port } = app.server.address() as AddressInfo;
     return (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init);
@@ -133,9 +129,9 @@ const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Prom
   "undici interceptor": async (pages, cache) => {
     const server = createServer(listener(pages)).listen(0, "127.0.0.1");
     await once(server, "listening");
-    closing.push(() => (server.closeAllConnections(), server.close()));
+    onTestFinished(() => (server.closeAllConnections(), void server.close()));
     const agent = new Agent();
-    closing.push(() => agent.close());
+    onTestFinished(() => agent.close());
     const dispatcher = agent.compose(httpInterceptor(cache));
     const { port } = server.address() as AddressInfo;
     return (path, init) =>

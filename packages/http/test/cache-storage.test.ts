@@ -1,15 +1,10 @@
 import { cacheStorage, type CacheStorageOptions, type WebCache, type WebCacheStorage } from "@hotset/http/fetch";
 import { createTestCache } from "@hotset/testing";
-import { afterEach, describe, expect, it } from "vitest";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0)) await close();
-});
+import { describe, expect, it, onTestFinished } from "vitest";
 
 function storage(options: CacheStorageOptions = {}): WebCacheStorage {
   const cache = createTestCache();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return cacheStorage(cache.namespace("caches"), { base: "https://shop.example/app/", ...options });
 }
 const open = (options?: CacheStorageOptions): Promise<WebCache> => storage(options).open("v1");
@@ -193,7 +188,7 @@ describe("C510: caches by name", () => {
 
 it("C511: an entry that someone else wrote is a miss", async () => {
   const cache = createTestCache();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   const namespace = cache.namespace("caches");
   const pages = await cacheStorage(namespace).open("v1");
   const url = "https://shop.example/";

@@ -11,7 +11,7 @@ import { httpCache } from "@hotset/http";
 import { cachedListener } from "@hotset/http/node";
 import { memory } from "@hotset/memory";
 import { forkScript, isNightly, temporaryDirectory } from "@hotset/test-servers";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { LargeBodyProcess } from "./large-body-process.ts";
 
 const run = promisify(execFile);
@@ -22,11 +22,6 @@ const has = async (program: string): Promise<boolean> =>
   );
 const hasCurl = await has("curl");
 const hasChromium = isNightly && (await has("chromium"));
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
 
 /** A server whose answers are cached, and how often its handler ran for each path. */
 async function site(pages: Readonly<Record<string, readonly [type: string, body: string | Buffer]>>) {
@@ -46,7 +41,7 @@ async function site(pages: Readonly<Record<string, readonly [type: string, body:
   });
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
-  closing.push(() => (server.closeAllConnections(), server.close(), cache.close()));
+  onTestFinished(() => (server.closeAllConnections(), void server.close(), cache.close()));
   return { loads, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
@@ -153,14 +148,14 @@ describe.skipIf(!hasChromium)("Chromium", () => {
     };
     const server = createServer((request, response) => void handle(request, response)).listen(0, "127.0.0.1");
     await once(server, "listening");
-    closing.push(() => (server.closeAllConnections(), server.close()));
+    onTestFinished(() => (server.closeAllConnections(), void server.close()));
     const profile = await temporaryDirectory("chromium");
     const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"];
     const { port } = server.address() as AddressInfo;
     const browser = spawn("chromium", [...flags, `--user-data-dir=${profile}`, `http://127.0.0.1:${port}/`], {
       stdio: "ignore",
     });
-    closing.push(async () => {
+    onTestFinished(async () => {
       browser.kill();
       await once(browser, "exit");
     });

@@ -10,28 +10,23 @@ import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { startOwnRedis } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
-import { afterEach, describe, expect, it } from "vitest";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+import { describe, expect, it, onTestFinished } from "vitest";
 
 async function listen(listener: RequestListener): Promise<{ server: Server; url: string; close(): Promise<unknown> }> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const close = async (): Promise<unknown> => {
+  const close = async (): Promise<void> => {
     server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
+    await new Promise((resolve) => server.close(resolve));
   };
-  closing.push(close);
+  onTestFinished(close);
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close };
 }
 
 function pages(url?: string): Namespace {
   const near = createCache({ name: "shop" }).tier(memory({ maxEntries: 1_000 }));
   const cache = (url === undefined ? near : near.tier(redis(url).valueFormat(v8()).build())).build();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return cache.namespace("http");
 }
 

@@ -1,12 +1,7 @@
 import { httpCache, type HttpCacheOptions } from "@hotset/http";
 import { cachedFetch } from "@hotset/http/fetch";
 import { createTestCache, flush, TestClock } from "@hotset/testing";
-import { afterEach, describe, expect, it } from "vitest";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+import { describe, expect, it, onTestFinished } from "vitest";
 
 const PAGE = "https://a.example/page";
 const OLD = "https://a.example/old";
@@ -15,7 +10,7 @@ const OLD = "https://a.example/old";
 function open(options: HttpCacheOptions, more: Record<string, string> = {}) {
   const clock = new TestClock();
   const cache = createTestCache({ clock });
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   const seen: string[] = [];
   let isUnchanged = false;
   const get = cachedFetch(httpCache(cache.namespace("http"), { clock, ...options }), async (input) => {
@@ -117,7 +112,7 @@ describe.each<HttpCacheOptions>([{ mode: "private" }, {}, { requestDirectives: f
 it("H85 caches where a request has no integrity, cache or credentials: not all runtimes have these", async () => {
   const getters = ["integrity", "cache", "credentials"] as const;
   const had = getters.map((name) => [name, Object.getOwnPropertyDescriptor(Request.prototype, name)!] as const);
-  closing.push(() => {
+  onTestFinished(() => {
     for (const [name, descriptor] of had) Object.defineProperty(Request.prototype, name, descriptor);
   });
   for (const name of getters) delete (Request.prototype as unknown as Record<string, unknown>)[name];
@@ -139,7 +134,7 @@ it.each([
   ["follow", "more than 20 redirects"],
 ] as const)("H85 a redirect that is not followed, by %s, leaves no body open", async (redirect, message) => {
   const cache = createTestCache();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   const [opened, cancelled]: string[][] = [[], []];
   const get = cachedFetch(httpCache(cache.namespace("http"), { mode: "private" }), async (input) => {
     const { url } = input as Request;
@@ -162,7 +157,7 @@ describe("what fetch gives", () => {
   };
   const open = (): typeof fetch => {
     const cache = createTestCache({ clock: new TestClock() });
-    closing.push(() => cache.close());
+    onTestFinished(() => cache.close());
     return cachedFetch(httpCache(cache.namespace("http"), { mode: "private" }), network as typeof fetch);
   };
 

@@ -16,16 +16,11 @@ import { httpCache } from "@hotset/http";
 import { cachedListener, expressCache } from "@hotset/http/node";
 import { memory } from "@hotset/memory";
 import express from "express";
-import { afterEach, describe, expect, it } from "vitest";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+import { describe, expect, it, onTestFinished } from "vitest";
 
 function open(): ReturnType<typeof httpCache> {
   const cache = createCache({ name: "shop" }).tier(memory()).build();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return httpCache(cache.namespace("http"), { base: "https://shop.example" });
 }
 
@@ -42,7 +37,7 @@ async function listen(listener: RequestListener): Promise<Ask> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  closing.push(() => (agent.destroy(), server.closeAllConnections(), server.close()));
+  onTestFinished(() => (agent.destroy(), server.closeAllConnections(), void server.close()));
   const { port } = server.address() as AddressInfo;
   return (path, method = "GET") =>
     new Promise((resolve, reject) => {
@@ -185,7 +180,7 @@ describe("H88: what handlers of node:http write", () => {
     const written = Promise.withResolvers<Error | null | undefined>();
     const closed = Promise.withResolvers<boolean>();
     const cache = createCache({ name: "shop" }).tier(memory()).build();
-    closing.push(() => cache.close());
+    onTestFinished(() => cache.close());
     const http = httpCache(cache.namespace("http"), { base: "https://shop.example", onAbort: "abort" });
     const listener = cachedListener(http, (request, response) => {
       response.writeHead(200, { "cache-control": "max-age=60" });
@@ -198,7 +193,7 @@ describe("H88: what handlers of node:http write", () => {
     });
     const server = createServer(listener).listen(0, "127.0.0.1");
     await once(server, "listening");
-    closing.push(() => (server.closeAllConnections(), server.close()));
+    onTestFinished(() => (server.closeAllConnections(), void server.close()));
     const request = send({ host: "127.0.0.1", port: (server.address() as AddressInfo).port }).end();
     const [response] = (await once(request, "response")) as [IncomingMessage];
     await once(response, "readable");

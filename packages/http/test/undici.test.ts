@@ -7,26 +7,22 @@ import { httpInterceptor } from "@hotset/http/undici";
 import { memory } from "@hotset/memory";
 import { gate } from "@hotset/testing";
 import { Agent, Client, fetch, MockAgent, Pool, request, type Dispatcher } from "undici";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 
 const FRESH = { "cache-control": "max-age=60", etag: '"a"' };
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
 
 function open(options: HttpCacheOptions = {}): HttpCache {
   const cache = createCache({ name: "client" })
     .tier(memory({ maxEntries: 1_000 }))
     .build();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return httpCache(cache.namespace("http"), options);
 }
 
 async function listen(listener: RequestListener): Promise<string> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
-  closing.push(() => {
+  onTestFinished(() => {
     server.closeAllConnections();
     server.close();
   });
@@ -45,7 +41,7 @@ async function counting(fields: Record<string, string> = FRESH): Promise<{ url: 
 
 const agentOver = (cache: HttpCache): Dispatcher => {
   const agent = new Agent();
-  closing.push(() => agent.close());
+  onTestFinished(() => agent.close());
   return agent.compose(httpInterceptor(cache));
 };
 

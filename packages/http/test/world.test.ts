@@ -13,26 +13,21 @@ import express from "express";
 import express4 from "express4";
 import fastify from "fastify";
 import { Hono } from "hono";
-import { afterEach, describe, expect, it } from "vitest";
-
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+import { describe, expect, it, onTestFinished } from "vitest";
 
 function open(options: HttpCacheOptions = {}): HttpCache {
   const clock = options.clock as TestClock | undefined;
   const cache = createCache({ name: "shop", ...(clock && { clock }) })
     .tier(memory())
     .build();
-  closing.push(() => cache.close());
+  onTestFinished(() => cache.close());
   return httpCache(cache.namespace("http"), { base: "https://shop.example", ...options });
 }
 
 async function listen(listener: RequestListener): Promise<number> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
-  closing.push(() => (server.closeAllConnections(), server.close()));
+  onTestFinished(() => (server.closeAllConnections(), void server.close()));
   return (server.address() as AddressInfo).port;
 }
 
@@ -88,7 +83,7 @@ describe("H98: a load sees the world of the connection of its client", () => {
     fastifyCache(app, open());
     app.get("/", ({ ip, protocol }, reply) => reply.header("cache-control", "max-age=60").send({ ip, protocol }));
     await app.ready();
-    closing.push(() => app.close());
+    onTestFinished(() => app.close());
     const { body } = await ask(await listen((...both) => app.routing(...both)), "/");
     expect(JSON.parse(body)).toEqual({ ip: "127.0.0.1", protocol: "https" });
   });
@@ -160,7 +155,7 @@ describe("H48: a handler that throws is as an origin that cannot be reached", ()
       fastifyCache(app, http);
       app.get("/", (_, reply) => reply.header("cache-control", "max-age=1").send(page()));
       await app.ready();
-      closing.push(() => app.close());
+      onTestFinished(() => app.close());
       const port = await listen((...both) => app.routing(...both));
       return () => ask(port, "/");
     },
@@ -301,7 +296,7 @@ describe("H96: the response of a client is that of Node", () => {
     );
     // A client of its own would add fields.
     const socket = connect(port, "127.0.0.1");
-    closing.push(() => socket.destroy());
+    onTestFinished(() => void socket.destroy());
     socket.write("POST /page HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     const [answer] = (await once(socket, "data")) as [Buffer];
     expect(answer.toString()).toContain("posted");
@@ -317,7 +312,7 @@ describe("H96: the response of a client is that of Node", () => {
       socket.once("end", () => expect(socket._write).toBe(own));
     }).listen(0, "127.0.0.1");
     await once(outer, "listening");
-    closing.push(() => outer.close());
+    onTestFinished(() => void outer.close());
     const { port } = outer.address() as AddressInfo;
     expect(await exchange(port, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).toContain("page");
   });
@@ -331,9 +326,9 @@ describe("H96: the response of a client is that of Node", () => {
     });
     const server = createHttp2(listener as never).listen(0, "127.0.0.1");
     await once(server, "listening");
-    closing.push(() => server.close());
+    onTestFinished(() => void server.close());
     const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-    closing.push(() => session.close());
+    onTestFinished(() => session.close());
     const send = async (method: string, path: string): Promise<readonly unknown[]> => {
       const stream = session.request({ ":method": method, ":path": path }, { endStream: true });
       const [headers] = (await once(stream, "response")) as [Record<string, unknown>];

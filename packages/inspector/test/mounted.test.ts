@@ -5,32 +5,25 @@ import type { AddressInfo } from "node:net";
 import express from "express";
 import fastify from "fastify";
 import { Hono } from "hono";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createCache } from "@hotset/core";
 import { inspector, type Inspector } from "@hotset/inspector";
 import { inspectorListener } from "@hotset/inspector/node";
 import { memory } from "@hotset/memory";
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
-
 async function opened(path?: string): Promise<Inspector> {
   const cache = createCache({ name: "shop" }).tier(memory()).build();
   await cache.set("user:1", { name: "Ada" });
   const inspect = inspector(cache, { path });
-  closing.push(
-    () => inspect.close(),
-    () => cache.close(),
-  );
+  onTestFinished(() => inspect.close());
+  onTestFinished(() => cache.close());
   return inspect;
 }
 
 async function listening(server: Server): Promise<string> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  closing.push(() => (server.closeAllConnections(), server.close()));
+  onTestFinished(() => (server.closeAllConnections(), void server.close()));
   return `http://localhost:${(server.address() as AddressInfo).port}`;
 }
 
@@ -107,7 +100,7 @@ describe("the inspector answers, and leaves the rest to the app", () => {
     });
     app.get("/other", () => "the app");
     await app.ready();
-    closing.push(() => app.close());
+    onTestFinished(() => app.close());
     expect(await visit(await listening(app.server), "/hotset")).toEqual(seen("/hotset"));
   });
 
@@ -181,10 +174,8 @@ describe("streams", () => {
     await made();
     const without = await made();
     const inspect = inspector(cache);
-    closing.push(
-      () => inspect.close(),
-      () => cache.close(),
-    );
+    onTestFinished(() => inspect.close());
+    onTestFinished(() => cache.close());
     expect(await made()).toEqual(without);
   });
 
@@ -198,10 +189,8 @@ describe("streams", () => {
       return () => (listened.push(`-${event}`), stop());
     }) as typeof cache.on;
     const inspect = inspector(cache);
-    closing.push(
-      () => inspect.close(),
-      () => cache.close(),
-    );
+    onTestFinished(() => inspect.close());
+    onTestFinished(() => cache.close());
     const idle = [...listened];
     // Events of each hit, miss or store would cost each call.
     expect(idle.filter((name) => /hit|miss|store|coalesced/.test(name))).toEqual([]);

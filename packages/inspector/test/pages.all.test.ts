@@ -1,4 +1,4 @@
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Page } from "playwright-core";
 import { startChromium } from "./support/chromium.ts";
 import { expectAccessible, foreignSite, goTo, startShop, visit, type Shop } from "./support/opened.ts";
@@ -6,16 +6,11 @@ import { expectAccessible, foreignSite, goTo, startShop, visit, type Shop } from
 const browser = await startChromium();
 afterAll(() => browser.close());
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of closing.splice(0).toReversed()) await close();
-});
-
 async function opened(): Promise<Shop & Awaited<ReturnType<typeof visit>>> {
   const shop = await startShop();
-  closing.push(() => shop[Symbol.asyncDispose]());
+  onTestFinished(() => shop[Symbol.asyncDispose]());
   const visited = await visit(browser, shop.url);
-  closing.push(() => visited.close());
+  onTestFinished(() => visited.close());
   return { ...shop, ...visited };
 }
 
@@ -47,7 +42,7 @@ describe("each page, of two processes over one Redis", () => {
     await one.call("failJobs", 2, "550 mailbox full");
     await one.call("stampede", "report:daily", 5, 200_000);
     const phone = await visit(browser, url, { width: 390, scheme: "dark" });
-    closing.push(() => phone.close());
+    onTestFinished(() => phone.close());
     for (const [name, texts] of PAGES)
       for (const [at, width] of [
         [page, 1_280],
@@ -196,7 +191,7 @@ describe("what a page shows cannot act", () => {
           stream,
         ]);
       </script>`);
-    closing.push(() => site.close());
+    onTestFinished(() => site.close());
     const foreign = await page.context().newPage();
     await foreign.goto(site.url);
     expect(await foreign.evaluate(() => Reflect.get(globalThis, "said"))).toEqual([

@@ -1,14 +1,10 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { ConfigurationError, createCache, type Cache } from "@hotset/core";
 import { inspector, type Client, type Inspector, type InspectorOptions } from "@hotset/inspector";
 import { httpCache } from "@hotset/http";
 import { memory } from "@hotset/memory";
 
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  for (const close of closing.splice(0).toReversed()) await close();
-});
+afterEach(() => vi.unstubAllEnvs());
 
 const LOCAL: Client = { address: "127.0.0.1" };
 const HOST = "http://localhost:8080";
@@ -16,10 +12,8 @@ const HOST = "http://localhost:8080";
 function opened(options: InspectorOptions = {}): { readonly cache: Cache; readonly inspect: Inspector } {
   const cache = createCache({ name: "shop" }).tier(memory()).build();
   const inspect = inspector(cache, options);
-  closing.push(
-    () => inspect.close(),
-    () => cache.close(),
-  );
+  onTestFinished(() => inspect.close());
+  onTestFinished(() => cache.close());
   return { cache, inspect };
 }
 
@@ -69,7 +63,7 @@ describe("who is answered without authorize", () => {
   it("does not start in production", () => {
     vi.stubEnv("NODE_ENV", "production");
     const cache = createCache({ name: "shop" }).tier(memory()).build();
-    closing.push(() => cache.close());
+    onTestFinished(() => cache.close());
     expect(() => inspector(cache)).toThrow(/authorize must be given with NODE_ENV=production/);
   });
 });

@@ -6,6 +6,7 @@ import type { INestApplication, ModuleMetadata } from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
 import { FastifyAdapter } from "@nestjs/platform-fastify";
 import { HotsetInterceptor } from "@hotset/nest";
+import { onTestFinished } from "vitest";
 
 export type Platform = "Express" | "Fastify";
 
@@ -38,9 +39,8 @@ export interface Response {
 }
 
 const passthrough = Res({ passthrough: true });
-const open: INestApplication[] = [];
 
-/** An application that listens, and closes with {@link closeAll}. */
+/** An application that listens until the test ends. */
 export async function start(metadata: ModuleMetadata, platform: Platform = "Express"): Promise<Running> {
   class Root {}
   Module(metadata)(Root);
@@ -49,7 +49,7 @@ export async function start(metadata: ModuleMetadata, platform: Platform = "Expr
     platform === "Express"
       ? await NestFactory.create(Root, options)
       : await NestFactory.create(Root, new FastifyAdapter(), options);
-  open.push(app);
+  onTestFinished(() => app.close());
   await app.listen(0, "127.0.0.1");
   const url = await app.getUrl();
   return {
@@ -60,10 +60,6 @@ export async function start(metadata: ModuleMetadata, platform: Platform = "Expr
       return { status: response.status, text, headers: response.headers, cache: response.headers.get("x-cache") };
     },
   };
-}
-
-export async function closeAll(): Promise<void> {
-  await Promise.all(open.splice(0).map((app) => app.close()));
 }
 
 export interface Running {

@@ -15,16 +15,15 @@ import { gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { HttpException, SetMetadata, StreamableFile, type CallHandler, type ExecutionContext } from "@nestjs/common";
 import { HttpAdapterHost, Reflector } from "@nestjs/core";
 import { lastValueFrom, of } from "rxjs";
-import { afterEach, describe, expect, it } from "vitest";
-import { closeAll, decorate, handler, Injectable, Post, Sse, start, type Platform, type Running } from "./apps.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { decorate, handler, Injectable, Post, Sse, start, type Platform, type Running } from "./apps.ts";
 
-const caches: Cache[] = [];
 const newCache = (clock?: TestClock): Cache => {
   const cache = createCache({ name: "shop", ...(clock && { clock }) })
     .tier(memory())
     .defaults({ ttl: "1m" })
     .build();
-  caches.push(cache);
+  onTestFinished(() => cache.close());
   return cache;
 };
 const root = (cache: Cache = newCache()) => HotsetModule.forRoot({ cache });
@@ -33,11 +32,6 @@ const bodies = async ({ get }: Running, ...paths: string[]): Promise<string[]> =
   for (const path of paths) found.push((await get(path)).text);
   return found;
 };
-
-afterEach(async () => {
-  await closeAll();
-  await Promise.all(caches.splice(0).map((cache) => cache.close()));
-});
 
 describe.each<Platform>(["Express", "Fastify"])("on %s", (platform) => {
   it("C575: 40 requests of a slow handler run it once; hits come by URL, with X-Cache", async () => {
@@ -198,7 +192,7 @@ it("a stale answer is served while the handler runs once more; X-Cache says so",
     .tier(memory())
     .defaults({ ttl: 100, staleWhileRevalidate: 100 })
     .build();
-  caches.push(cache);
+  onTestFinished(() => cache.close());
   const app = await start({ imports: [root(cache)], controllers: [handler("page", (runs) => `${runs}`)] });
   await app.get("/page/1");
   clock.advance(100);
@@ -306,7 +300,7 @@ describe("the module", () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
     const cache = createCache({ name: "shop", clock }).tier(memory()).tier(backend).build();
-    caches.push(cache);
+    onTestFinished(() => cache.close());
     const { app } = await start({ imports: [root(cache)] });
     const health = app.get(HotsetHealthIndicator, { strict: false });
     expect(await health.isHealthy()).toEqual({

@@ -5,10 +5,8 @@ import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
-import { afterEach, expect, inject, it } from "vitest";
-import { closeAll, handler, start } from "./apps.ts";
-
-afterEach(closeAll);
+import { expect, inject, it } from "vitest";
+import { handler, start } from "./apps.ts";
 
 it("C575 C586: 40 requests over two applications run a slow handler once; a tag ends its answer in both, and what runs", async () => {
   const prefix = randomPrefix();

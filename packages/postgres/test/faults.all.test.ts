@@ -1,34 +1,30 @@
 import { kill } from "node:process";
 import { scheduler } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, type PostgresOptions } from "@hotset/postgres";
 import { randomPrefix, startOwnPostgres, startProxy, until } from "@hotset/test-servers";
 
 let schema: string;
-const opened: { close(): Promise<unknown> }[] = [];
 
 const server = await startOwnPostgres();
 afterAll(() => server.stop());
 beforeEach(() => {
   schema = randomPrefix();
 });
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()));
-});
 
 function backend(options: PostgresOptions = {}): Backend {
   const made = postgres({ url: server.url, schema, ...options });
-  opened.push(made);
+  onTestFinished(() => made.close());
   return made;
 }
 
 /** A cache as one of several processes has it. */
 function process(options: PostgresOptions = {}): Cache {
   const cache = createCache({ name: "shop" }).tier(memory()).tier(backend(options)).defaults({ ttl: "10m" }).build();
-  opened.push(cache);
+  onTestFinished(() => cache.close());
   return cache;
 }
 
@@ -144,10 +140,11 @@ it.each([
 
 it("C535 ends no other session that has the number of the process of a write that was given up", async () => {
   const [pool, stranger] = [new pg.Pool({ connectionString: server.url }), new pg.Client(server.url)];
-  opened.push({ close: () => stranger.end() }, { close: () => pool.end() });
+  onTestFinished(() => stranger.end());
+  onTestFinished(() => pool.end());
   await stranger.connect();
   const own = postgres({ pool, schema, deadline: 500 });
-  opened.push(own);
+  onTestFinished(() => own.close());
   await own.connect!();
   // The number of the process was used again after it ended.
   const lies = (client: pg.PoolClient): unknown =>

@@ -1,32 +1,28 @@
 import pg from "pg";
-import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createCache, type Backend, type Coherence, type CoherenceListener, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, schema as schemaSql, type PostgresOptions, type PostgresPool } from "@hotset/postgres";
 import { randomPrefix, startPostgres, until } from "@hotset/test-servers";
 
 let schema: string;
-const opened: { close(): Promise<unknown> }[] = [];
 
 const server = await startPostgres();
 afterAll(() => server.stop());
 beforeEach(() => {
   schema = randomPrefix();
 });
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((each) => each.close()));
-});
 
 function backend(options: PostgresOptions = { url: server.url }): Backend {
   const made = postgres({ schema, ...options });
-  opened.push(made);
+  onTestFinished(() => made.close());
   return made;
 }
 
 function poolOf(url = server.url, options: pg.PoolConfig = {}): pg.Pool {
   const pool = new pg.Pool({ connectionString: url, max: 6, ...options });
   pool.on("error", () => undefined);
-  opened.push({ close: () => pool.end() });
+  onTestFinished(() => pool.end());
   return pool;
 }
 
@@ -188,7 +184,7 @@ describe("the schema", () => {
     expect((await own.tagVersions!.pin(["t", "u"])).versions.length).toBe(2);
     const polling = backend({ url: url.href, createSchema: false, changes: "poll" });
     const cache = createCache({ name: "shop" }).tier(memory()).tier(polling).defaults({ ttl: "1m" }).build();
-    opened.push(cache);
+    onTestFinished(() => cache.close());
     expect(await cache.getOrSet("a", () => 1)).toBe(1);
     expect(await own.remove("k")).toBe("deleted");
 
@@ -340,7 +336,7 @@ it.each([
   "set session characteristics as transaction isolation level repeatable read",
 ])("%s: a step that waited for another process sees its change", async (text) => {
   const [pool, other] = [poolOf(), new pg.Client(server.url)];
-  opened.push({ close: () => other.end() });
+  onTestFinished(() => other.end());
   await other.connect();
   const own = backend({ pool });
   await own.connect!();
@@ -406,7 +402,7 @@ describe("behind a pooler", () => {
     try {
       const make = (tier: Backend) => {
         const cache = createCache({ name: "shop" }).tier(memory()).tier(tier).defaults({ ttl: "10m" }).build();
-        opened.push(cache);
+        onTestFinished(() => cache.close());
         return cache;
       };
       const polling = make(backend({ pool: pooler() }));

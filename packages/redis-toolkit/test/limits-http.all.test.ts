@@ -22,15 +22,11 @@ import { rateLimit as rateLimit8 } from "express-rate-limit";
 import { rateLimit as rateLimit7 } from "express-rate-limit-7";
 import fastify from "fastify";
 import { Hono, type Context } from "hono";
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { secondsLeft, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "limits", keys: "any" });
-const closing: (() => unknown)[] = [];
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await Promise.all(closing.splice(0).map((close) => close()));
-});
+afterEach(() => vi.restoreAllMocks());
 
 /** Sends a request with these header fields. */
 type Send = (headers?: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
@@ -38,7 +34,7 @@ type Send = (headers?: Readonly<Record<string, string>>, signal?: AbortSignal) =
 async function listen(listener: RequestListener): Promise<Send> {
   const server = createServer(listener).listen(0);
   await once(server, "listening");
-  closing.push(() => new Promise((resolve) => server.close(resolve).closeAllConnections()));
+  onTestFinished(() => new Promise((resolve) => server.close(() => resolve()).closeAllConnections()));
   const { port } = server.address() as AddressInfo;
   return (headers = {}, signal) => fetch(`http://localhost:${port}/`, { headers, ...(signal && { signal }) });
 }
@@ -100,7 +96,7 @@ const FRAMEWORKS: readonly (readonly [
       });
       app.setErrorHandler((error: Error, _request, reply) => reply.code(500).send(error.name));
       await app.ready();
-      closing.push(() => app.close());
+      onTestFinished(() => app.close());
       return listen((request, response) => app.routing(request, response));
     },
   ],
@@ -292,7 +288,7 @@ it("C502: without a key the address of the client counts, of IPv6 its subnet", a
   byFastify.addHook("onRequest", fastifyRateLimit(limitOf(), { ipv6Subnet: 64 }));
   byFastify.get("/", async () => "served");
   await byFastify.ready();
-  closing.push(() => byFastify.close());
+  onTestFinished(() => byFastify.close());
   const plain = expressRateLimit(limitOf(), {});
   const sends = [
     await listen(byExpress as RequestListener),

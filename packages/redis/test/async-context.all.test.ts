@@ -4,19 +4,17 @@ import { json, systemClock, type Cache } from "@hotset/core";
 import { createTestCache } from "@hotset/testing";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis, startProxy } from "@hotset/test-servers";
-import { afterAll, afterEach, expect, it } from "vitest";
+import { afterAll, expect, it, onTestFinished } from "vitest";
 
 const request = new AsyncLocalStorage<string>();
-const opened: Cache[] = [];
 
 const server = await startOwnRedis();
-afterEach(() => Promise.all(opened.splice(0).map((cache) => cache.close())));
 afterAll(() => server.stop());
 
 function open(settings: (builder: RedisBackendBuilder) => RedisBackendBuilder, url = server.url): Cache {
   const backend = settings(redis(url).valueFormat(json()).responseTimeout("10s")).build();
   const cache = createTestCache({ name: "shop", clock: systemClock, backend, localTtl: "1m" });
-  opened.push(cache);
+  onTestFinished(() => cache.close());
   return cache;
 }
 

@@ -5,18 +5,13 @@ import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
-
-const clients: { destroy(): void }[] = [];
-afterEach(() => {
-  for (const client of clients.splice(0)) client.destroy();
-});
 
 const connected = async (options: Parameters<typeof createClient>[0]) => {
   const client = createClient(options);
   client.on("error", () => undefined);
-  clients.push(client);
+  onTestFinished(() => client.destroy());
   await client.connect();
   return client;
 };

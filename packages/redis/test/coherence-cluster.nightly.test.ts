@@ -1,7 +1,7 @@
 import { BackendUnavailableError, json, systemClock } from "@hotset/core";
 import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { SingleLink } from "../src/connection/single-link.ts";
 import { clusterLink } from "../src/topology/cluster.ts";
 import { RecordingListener } from "./recording-listener.ts";
@@ -16,7 +16,6 @@ function useCluster(): void {
   afterAll(() => servers.stop());
 }
 
-const backends: RedisBackend[] = [];
 function open(
   settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder,
   readFromReplicas = false,
@@ -28,7 +27,7 @@ function open(
       .responseTimeout("10s")
       .backoff({ base: 10, max: 100 }),
   ).build();
-  backends.push(backend);
+  onTestFinished(() => backend.close());
   return backend;
 }
 let listener: RecordingListener;
@@ -38,9 +37,6 @@ beforeEach(async () => {
   await servers.waitUntilOk();
   await servers.nodeTimeout(15_000);
   listener = new RecordingListener();
-});
-afterEach(async () => {
-  await Promise.all(backends.splice(0).map((backend) => backend.close()));
 });
 
 /** An entry's key for each primary. */

@@ -2,7 +2,7 @@ import { json } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, RespClient, startSentinel } from "@hotset/test-servers";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";
 
@@ -25,15 +25,11 @@ const make = (mode: "tracking" | "pubsub", prefix: string, responseTimeout: "1s"
     .backoff({ base: 10, max: 100 })
     .build();
 
-const backends: RedisBackend[] = [];
 const open = (mode: "tracking" | "pubsub"): RedisBackend => {
   const backend = make(mode, "hotset");
-  backends.push(backend);
+  onTestFinished(() => backend.close());
   return backend;
 };
-afterEach(async () => {
-  await Promise.all(backends.splice(0).map((backend) => backend.close()));
-});
 
 /** Sets how long a server may be silent before the sentinels replace it. */
 async function downAfter(ms: number): Promise<void> {

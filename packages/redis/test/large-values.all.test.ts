@@ -2,7 +2,7 @@ import { json, type StoredEntry } from "@hotset/core";
 import { fromClient, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
 import { startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { slotOf } from "../src/primitives/hash-slots.ts";
 import { RedisKeys } from "../src/store/redis-keys.ts";
 import { WRITE } from "../src/lua/entry-scripts.ts";
@@ -228,18 +228,14 @@ describe("a large write that does not succeed", () => {
 });
 
 describe("the channel", () => {
-  const clients: { destroy(): void }[] = [];
   const own = async (RESP: 2 | 3): Promise<RedisBackendSettings> => {
     const client = createClient({ url: server.url, RESP }).on("error", () => undefined);
-    clients.push(client);
+    onTestFinished(() => client.destroy());
     await client.connect();
     return redis(fromClient(client));
   };
   beforeAll(() => server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0"));
   afterAll(() => server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60"));
-  afterEach(() => {
-    for (const client of clients.splice(0)) client.destroy();
-  });
 
   it.each([
     ["RESP3", () => redis(server.url)],

@@ -2,19 +2,15 @@ import { createCache, json, type WalkedKey } from "@hotset/core";
 import { heartbeat, inspect } from "@hotset/core/inspect";
 import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 
-const opened: RedisBackend[] = [];
 const server = await startOwnRedis();
 afterAll(() => server.stop());
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((backend) => backend.close()));
-  await server.command("FLUSHALL");
-});
+afterEach(() => server.command("FLUSHALL"));
 
 function open(change: (builder: RedisBackendBuilder) => RedisBackendBuilder = (same) => same): RedisBackend {
   const backend = change(redis(server.url).valueFormat(json()).responseTimeout("10s")).build();
-  opened.push(backend);
+  onTestFinished(() => backend.close());
   return backend;
 }
 
@@ -112,7 +108,7 @@ describe("a walk", () => {
 
   it("fails where Redis is unreachable", async () => {
     const gone = redis("redis://127.0.0.1:1").valueFormat(json()).retries(1).responseTimeout(500).build();
-    opened.push(gone);
+    onTestFinished(() => gone.close());
     await expect(walked(gone, { prefix: "shop:" })).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
   });
 });

@@ -6,9 +6,9 @@ import {
   type Backend,
   type WalkedKeys,
 } from "@hotset/core";
-import { heartbeat, inspect, type Heartbeat, type ProcessRecord } from "@hotset/core/inspect";
+import { heartbeat, inspect, type ProcessRecord } from "@hotset/core/inspect";
 import { createTestCache, flush, gate, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
 let clock: TestClock;
 beforeEach(() => void (clock = new TestClock()));
@@ -408,18 +408,13 @@ describe("entries in the backend", () => {
 });
 
 describe("records of processes", () => {
-  const beats: Heartbeat[] = [];
-  afterEach(async () => {
-    await Promise.all(beats.splice(0).map((beat) => beat.stop()));
-  });
-
   it("say what each does, until it stops, and whose an invalidation was", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });
     using inspection = inspect(cache);
     await cache.getOrSet("k", () => 1);
     const beat = heartbeat(cache, { name: "web-1", every: "5s" });
-    beats.push(beat);
+    onTestFinished(() => beat.stop());
     await flush();
     const [own] = await inspection.processes();
     expect(own).toMatchObject({ name: "web-1", isOwn: true, coherence: "none", trust: "always", state: "up" });
@@ -461,7 +456,8 @@ describe("records of processes", () => {
   it("move to another place where two processes took the same", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });
-    beats.push(heartbeat(cache, { name: "one", every: 1_000 }));
+    const beat = heartbeat(cache, { name: "one", every: 1_000 });
+    onTestFinished(() => beat.stop());
     await flush();
     const stored = backend.store.get("shop:~processes::0")!;
     const record = { ...(JSON.parse(new TextDecoder().decode(stored.data)) as ProcessRecord), id: "b", name: "two" };

@@ -21,100 +21,31 @@ const ENTRY = "test:users::k";
 /** The key of the tag versions' issuer, which is renewed before any tag version. */
 const ISSUER = "{~~test}::";
 
+const DELETED = { leaves: undefined, fencedBy: "delete", sentAs: ["remove", ENTRY] } as const;
+const SET = { promise: "C60", leaves: "newer", fencedBy: "set", sentAs: ["write", ENTRY] } as const;
+const TAGS = { promise: "C60", leaves: undefined, fencedBy: "tags", sentAs: ["write", ISSUER] } as const;
+const CLEARED = { ...TAGS, fencedBy: "clear" } as const;
+
 /** Every mutation that invalidates an earlier load. The entry is `k`, tagged `t`, in the namespace `users`. */
 const MUTATIONS: readonly Mutation[] = [
-  {
-    what: "delete",
-    promise: "C59",
-    run: (users) => users.delete("k"),
-    leaves: undefined,
-    fencedBy: "delete",
-    sentAs: ["remove", ENTRY],
-  },
-  {
-    what: "deleteMany",
-    promise: "C59",
-    run: (users) => users.deleteMany(["j", "k"]),
-    leaves: undefined,
-    fencedBy: "delete",
-    sentAs: ["remove", ENTRY],
-  },
-  {
-    what: "set",
-    promise: "C60",
-    run: (users) => users.set("k", "newer", { tags: ["t"] }),
-    leaves: "newer",
-    fencedBy: "set",
-    sentAs: ["write", ENTRY],
-  },
-  {
-    what: "setMany",
-    promise: "C60",
-    run: (users) =>
-      users.setMany([
-        ["j", "other"],
-        ["k", "newer"],
-      ]),
-    leaves: "newer",
-    fencedBy: "set",
-    sentAs: ["write", ENTRY],
-  },
-  {
-    what: "a set without a lifetime",
-    promise: "C60",
-    run: (users) => users.set("k", "newer", { ttl: 0 }),
-    leaves: undefined,
-    fencedBy: "delete",
-    sentAs: ["remove", ENTRY],
-  },
+  { what: "delete", promise: "C59", ...DELETED, run: (users) => users.delete("k") },
+  { what: "deleteMany", promise: "C59", ...DELETED, run: (users) => users.deleteMany(["j", "k"]) },
+  { what: "set", ...SET, run: (users) => users.set("k", "newer", { tags: ["t"] }) },
+  { what: "setMany", ...SET, run: (users) => users.setMany(Object.entries({ j: "other", k: "newer" })) },
+  { what: "a set without a lifetime", promise: "C60", ...DELETED, run: (users) => users.set("k", "newer", { ttl: 0 }) },
   {
     what: "markStale",
     promise: "C60",
-    run: (users) => users.markStale("k"),
     leaves: undefined,
     fencedBy: "stale",
     sentAs: ["markStale", ENTRY],
+    run: (users) => users.markStale("k"),
   },
-  {
-    what: "invalidateTags",
-    promise: "C60",
-    run: (users) => users.invalidateTags("other", "t"),
-    leaves: undefined,
-    fencedBy: "tags",
-    sentAs: ["write", ISSUER],
-  },
-  {
-    what: "invalidateTags above it",
-    promise: "C60",
-    run: (_, root) => root.invalidateTags("t"),
-    leaves: undefined,
-    fencedBy: "tags",
-    sentAs: ["write", ISSUER],
-  },
-  {
-    what: "markTagsStale",
-    promise: "C60",
-    run: (users) => users.markTagsStale("t"),
-    leaves: undefined,
-    fencedBy: "tags",
-    sentAs: ["write", ISSUER],
-  },
-  {
-    what: "clear",
-    promise: "C60",
-    run: (users) => users.clear(),
-    leaves: undefined,
-    fencedBy: "clear",
-    sentAs: ["write", ISSUER],
-  },
-  {
-    what: "clear of the cache",
-    promise: "C60",
-    run: (_, root) => root.clear(),
-    leaves: undefined,
-    fencedBy: "clear",
-    sentAs: ["write", ISSUER],
-  },
+  { what: "invalidateTags", ...TAGS, run: (users) => users.invalidateTags("other", "t") },
+  { what: "invalidateTags above it", ...TAGS, run: (_, root) => root.invalidateTags("t") },
+  { what: "markTagsStale", ...TAGS, run: (users) => users.markTagsStale("t") },
+  { what: "clear", ...CLEARED, run: (users) => users.clear() },
+  { what: "clear of the cache", ...CLEARED, run: (_, root) => root.clear() },
 ];
 
 const openUsers = (stack: Stack, policy: Parameters<typeof open>[1] = {}) => {

@@ -1,12 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import diagnostics from "node:diagnostics_channel";
-import { afterEach, expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { open } from "../support/stacks.ts";
-
-const undo: (() => void)[] = [];
-afterEach(() => {
-  for (const each of undo.splice(0)) each();
-});
 
 /** Records every event of a tracing channel in `events`, such as `start load k`. */
 function listen(what: "load" | "backend", events: string[]): void {
@@ -27,7 +22,7 @@ function listen(what: "load" | "backend", events: string[]): void {
     error: record("error"),
   };
   channel.subscribe(subscribers);
-  undo.push(() => channel.unsubscribe(subscribers));
+  onTestFinished(() => channel.unsubscribe(subscribers));
 }
 
 it("C119 a load and its backend calls are traced from start to end", async () => {
@@ -61,7 +56,7 @@ it("C119 the loader runs in the async context that a subscriber bound to its sta
   const span = new AsyncLocalStorage<string>();
   const { start } = diagnostics.tracingChannel<string, { readonly key: string }>("hotset:load");
   start.bindStore(span, (context) => `span of ${context.key}`);
-  undo.push(() => start.unbindStore(span));
+  onTestFinished(() => void start.unbindStore(span));
   const { cache } = open("memory");
   expect(
     await cache.getOrSet("k", async () => {
@@ -77,7 +72,7 @@ it("C145 spans hold neither the loaded value nor its bytes", async () => {
     for (const stage of ["start", "end", "asyncStart", "asyncEnd"] as const) {
       const record = (context: unknown): void => void contexts.push({ ...(context as object) });
       diagnostics.subscribe(`tracing:hotset:${what}:${stage}`, record);
-      undo.push(() => diagnostics.unsubscribe(`tracing:hotset:${what}:${stage}`, record));
+      onTestFinished(() => void diagnostics.unsubscribe(`tracing:hotset:${what}:${stage}`, record));
     }
   const { cache } = open("backend");
   expect(await cache.getOrSet("k", () => "secret of Ada")).toBe("secret of Ada");

@@ -4,7 +4,7 @@ import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { outcome } from "@hotset/testing";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, onTestFinished } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { READ } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
@@ -18,11 +18,6 @@ interface Options extends Policy {
   readonly alsoReads?: readonly (Format | Compressor)[];
   readonly redis?: (builder: RedisBackendBuilder) => RedisBackendBuilder;
 }
-
-const opened: Cache[] = [];
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((cache) => cache.close({ timeout: 100 })));
-});
 
 /** A cache named `shop` over the Redis at `url`, below `prefix`. */
 function open(stack: Stack, url: string, prefix: string, options: Options = {}): Cache {
@@ -48,7 +43,7 @@ function open(stack: Stack, url: string, prefix: string, options: Options = {}):
     ...policy,
   });
   const cache = (stack === "redis" ? builder.tier(backend) : builder.tier(memory()).tier(backend)).build();
-  opened.push(cache);
+  onTestFinished(() => cache.close({ timeout: 100 }));
   return cache;
 }
 
