@@ -53,12 +53,7 @@ export function isrScenarios(running: Running): Scenarios {
       same([found.made?.from, old.made?.from, found.made?.n === old.made?.n], ["b", "a", false]);
     },
     "a route handler, by path": () => isNew(running, "page/4", "path=/page/4"),
-    "stale by tag, with an end that has come": async () => {
-      const old = await pair.a<Made>("page/5");
-      await revalidate(running, "tag=t-5&expire=2");
-      await sleep(2_600);
-      if ((await pair.b<Made>("page/5")).n === old.n) throw new Error("still the old one");
-    },
+    "stale by tag, with an end that has come": () => isEnded(running, 5),
     "by a tag that only the second reader of a fetch names": async () => {
       const old = await pair.a<Made>("page/6");
       same((await pair.a<Made>("reader/6")).n, old.n);
@@ -74,31 +69,11 @@ export function isrScenarios(running: Running): Scenarios {
       await sleep(500);
       await pair.agree("short/1", old);
     },
-    "a render on A that an invalidation on B crossed": async () => {
-      const { asked, release } = origin.hold("crossed");
-      const old = pair.a<Made>("page/crossed");
-      await asked();
-      await revalidate(running, "tag=t-crossed&expire=0", "b");
-      release();
-      const [{ n }] = [await old, await sleep(STORED_MS)];
-      same((await pair.b<Made>("page/crossed")).n, n + 1);
-      await sleep(STORED_MS);
-      same((await pair.a<Made>("page/crossed")).n, n + 1);
-    },
+    "a render on A that an invalidation on B crossed": () => isCrossed(running, "crossed"),
     "a page with 111 tags": () => isShared(running, "tagged/1"),
     "a page with 111 tags, by one of them": () => isNew(running, "tagged/2", `tag=110-2-${"x".repeat(80)}&expire=0`),
     ...outages(pair, redis),
-    "Redis frozen: invalidated on A, new on B once it is back": async () => {
-      const old = await stored(running, "page/8");
-      redis.pause();
-      try {
-        await revalidate(running, "tag=t-8&expire=0");
-        await pair.a("page/9");
-      } finally {
-        redis.resume();
-      }
-      await pair.agree("page/8", old);
-    },
+    "Redis frozen: invalidated on A, new on B once it is back": () => isFrozen(running, 8),
     "Redis killed: what A invalidates is new on A": async () => {
       const old = await pair.a<Made>("page/10");
       await redis.kill();
@@ -132,7 +107,7 @@ export function isrScenarios(running: Running): Scenarios {
 }
 
 export function useCacheScenarios(running: Running): Scenarios {
-  const { a, b, pair, redis, origin } = running;
+  const { a, b, pair, redis } = running;
   const shared = async (path: string): Promise<void> => void (await stored(running, path));
   const sharedPage = async (path: string): Promise<void> => {
     const { made } = await ask(a, path);
@@ -146,12 +121,7 @@ export function useCacheScenarios(running: Running): Scenarios {
     "by tag": () => isNew(running, "page/2", "tag=t-2&expire=0"),
     "a remote one, by tag": () => isNew(running, "remote/2", "tag=t-2&expire=0"),
     "stale by tag (max)": () => isOldOnce(running, "page/3", "tag=t-3&expire=max"),
-    "stale by tag, with an end that has come": async () => {
-      const old = await pair.a<Made>("page/4");
-      await revalidate(running, "tag=t-4&expire=2");
-      await sleep(2_600);
-      if ((await pair.b<Made>("page/4")).n === old.n) throw new Error("still the old one");
-    },
+    "stale by tag, with an end that has come": () => isEnded(running, 4),
     "by path": () => isNew(running, "page/5", "path=/page/5"),
     "and cached again after it": async () => {
       const found = await pair.a("page/5");
@@ -173,18 +143,7 @@ export function useCacheScenarios(running: Running): Scenarios {
       const first = await pair.b("big/1");
       same(await Promise.all([pair.b("big/1"), pair.b("big/1"), pair.b("big/1")]), [first, first, first]);
     },
-    "made on A while B invalidates": async () => {
-      const { asked, release } = origin.hold("crossed-use");
-      const old = pair.a<Made>("page/crossed-use");
-      await asked();
-      await revalidate(running, "tag=t-crossed-use&expire=0", "b");
-      release();
-      const { n } = await old;
-      await sleep(STORED_MS);
-      same((await pair.b<Made>("page/crossed-use")).n, n + 1);
-      await sleep(STORED_MS);
-      same((await pair.a<Made>("page/crossed-use")).n, n + 1);
-    },
+    "made on A while B invalidates": () => isCrossed(running, "crossed-use"),
     "a page with a hole": () => sharedPage("ppr/7"),
     "a static page": () => sharedPage("static"),
     "updateTag in a server action: the own answer is new": async () => {
@@ -195,20 +154,44 @@ export function useCacheScenarios(running: Running): Scenarios {
     },
     "and so is that of B": () => sharedPage("act/8"),
     ...outages(pair, redis),
-    "Redis frozen: invalidated on A, new on B once it is back": async () => {
-      const old = await stored(running, "page/9");
-      redis.pause();
-      try {
-        await revalidate(running, "tag=t-9&expire=0");
-        await pair.a("page/9");
-      } finally {
-        redis.resume();
-      }
-      await pair.agree("page/9", old);
-    },
+    "Redis frozen: invalidated on A, new on B once it is back": () => isFrozen(running, 9),
     "nothing but warnings in the logs": async () => hasCleanLogs([a, b]),
     "ends within three seconds of SIGTERM": async () => same(await a.ends(3_000), true),
   };
+}
+
+async function isEnded(running: Running, id: number): Promise<void> {
+  const old = await running.pair.a<Made>(`page/${id}`);
+  await revalidate(running, `tag=t-${id}&expire=2`);
+  await sleep(2_600);
+  if ((await running.pair.b<Made>(`page/${id}`)).n === old.n) throw new Error("still the old one");
+}
+
+async function isCrossed(running: Running, id: string): Promise<void> {
+  const { pair, origin } = running;
+  const { asked, release } = origin.hold(id);
+  const old = pair.a<Made>(`page/${id}`);
+  await asked();
+  await revalidate(running, `tag=t-${id}&expire=0`, "b");
+  release();
+  const { n } = await old;
+  await sleep(STORED_MS);
+  same((await pair.b<Made>(`page/${id}`)).n, n + 1);
+  await sleep(STORED_MS);
+  same((await pair.a<Made>(`page/${id}`)).n, n + 1);
+}
+
+async function isFrozen(running: Running, id: number): Promise<void> {
+  const { pair, redis } = running;
+  const old = await stored(running, `page/${id}`);
+  redis.pause();
+  try {
+    await revalidate(running, `tag=t-${id}&expire=0`);
+    await pair.a("page/9");
+  } finally {
+    redis.resume();
+  }
+  await pair.agree(`page/${id}`, old);
 }
 
 /** Sends the form of a page, as a browser without scripts does. */
