@@ -4,7 +4,7 @@ import type { Backend, Clock, Coherence, CoherenceListener, StoredEntry } from "
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { flush } from "./index.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 
 /**
  * The part of `describeBackend` about `coherence`. Every test passes if the backend has none, or is the sole writer.
@@ -41,7 +41,7 @@ export function describeCoherence(subject: BackendSubject): void {
   };
 
   const listenerOf = (backend: Backend): RecordingListener =>
-    new RecordingListener(clock(), async () => {
+    new RecordingListener(clock(), patienceMs, async () => {
       // A backend may poll for changes, at least once per `maxStalenessMs`.
       if (subject.expiry === "clock") await beat(coherenceOf(backend)!);
     });
@@ -54,7 +54,12 @@ export function describeCoherence(subject: BackendSubject): void {
     return flush();
   };
 
+  /** How long a report may take on a busy machine: most of the time that its test has. */
+  let patienceMs: number;
+
   describe("coherence, if it has it:", () => {
+    beforeEach(({ task }) => void (patienceMs = 0.6 * task.timeout));
+
     it("bounds unreported changes by lengths of time", () => {
       const coherence = coherenceOf(subject.backend);
       expect(coherence?.maxStalenessMs ?? MAX_STALENESS_MS).toBeGreaterThan(0);
@@ -405,12 +410,14 @@ class RecordingListener implements CoherenceListener {
   readonly reports: Report[] = [];
   readonly signs: Sign[] = [];
   readonly #clock: Clock;
+  readonly #patienceMs: number;
   readonly #waitFor: () => Promise<void>;
   readonly #waiting = new Set<() => void>();
 
   /** @param waitFor lets time pass, if the suite moves it. */
-  constructor(clock: Clock, waitFor: () => Promise<void>) {
+  constructor(clock: Clock, patienceMs: number, waitFor: () => Promise<void>) {
     this.#clock = clock;
+    this.#patienceMs = patienceMs;
     this.#waitFor = waitFor;
   }
 
@@ -435,34 +442,27 @@ class RecordingListener implements CoherenceListener {
   }
 
   /** Resolves when any tag has been reported. */
-  async waitForAnyTag(): Promise<void> {
-    for (let step = 0; step < STEPS && !this.#hasTag(); step += 1) await this.#waitFor();
-    const until = REAL_TIME.now() + PATIENCE_MS;
-    while (!this.#hasTag()) {
-      if (REAL_TIME.now() > until) throw new Error(`no report of any tag, but of ${JSON.stringify(this.reports)}`);
-      await scheduler.wait(5);
-    }
-  }
-
-  #hasTag(): boolean {
-    return this.reports.some(({ what }) => what === "tagsChanged" || what === "everythingChanged");
+  waitForAnyTag(): Promise<void> {
+    const isOfTags = ({ what }: Report): boolean => what === "tagsChanged" || what === "everythingChanged";
+    return this.#until(() => this.reports.some(isOfTags), "any tag");
   }
 
   /** Resolves when `key` has been reported. */
-  async waitForReport(key: string, what: Reported = "changed"): Promise<void> {
-    for (let step = 0; step < STEPS && !this.hasReport(key, what); step += 1) await this.#waitFor();
+  waitForReport(key: string, what: Reported = "changed"): Promise<void> {
+    return this.#until(() => this.hasReport(key, what), `${what} for ${JSON.stringify(key.slice(0, 80))}`);
+  }
+
+  async #until(isReported: () => boolean, what: string): Promise<void> {
+    for (let step = 0; step < STEPS && !isReported(); step += 1) await this.#waitFor();
     const end = new AbortController();
-    const tooLate = scheduler.wait(PATIENCE_MS, { signal: end.signal }).then(
-      () =>
-        Promise.reject(
-          new Error(
-            `no report of ${what} for ${JSON.stringify(key.slice(0, 80))} within ${PATIENCE_MS} ms, but of ${JSON.stringify(this.reports).slice(0, 500)}`,
-          ),
-        ),
+    const tooLate = scheduler.wait(this.#patienceMs, { signal: end.signal }).then(
+      () => {
+        const others = JSON.stringify(this.reports).slice(0, 500);
+        throw new Error(`no report of ${what} within ${this.#patienceMs} ms, but of ${others}`);
+      },
       () => undefined,
     );
-    while (!this.hasReport(key, what))
-      await Promise.race([tooLate, new Promise<void>((resolve) => this.#waiting.add(resolve))]);
+    while (!isReported()) await Promise.race([tooLate, new Promise<void>((resolve) => this.#waiting.add(resolve))]);
     end.abort();
   }
 
@@ -514,8 +514,6 @@ const MINUTE = 60_000;
 const MAX_STALENESS_MS = 2_000;
 /** Number of parts in which that time passes. */
 const STEPS = 16;
-/** How long a report may take on a busy machine. */
-const PATIENCE_MS = 3_000;
 
 /** For stores with a clock of their own. */
 const REAL_TIME: Clock = {
