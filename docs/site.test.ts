@@ -151,10 +151,10 @@ it("each page has a description: the sentences of its first paragraph that fit",
   expect(pages.filter((page) => (descriptionOf(page) ?? "").length < 20)).toEqual([]);
 });
 
-it("text of a page is never a template of Vue, nor a tag; comments are not text", async () => {
+it("text of a page is never a template of Vue, nor a tag; comments are not text; units keep to values", async () => {
   const md = await createMarkdownRenderer(".", SETTINGS);
-  const page = "<!-- a note -->\n\nUse {{ name }}, <name> and `{{ code }}` of README.md.\n";
+  const page = "<!-- a note -->\n\nUse {{ name }}, <name> and `{{ code }}` of README.md, 2 s.\n";
   expect(md.render(page, { relativePath: "overview.md" }).trim()).toBe(
-    "<p>Use &#123;&#123; name }}, &lt;name&gt; and <code>&#123;&#123; code }}</code> of README.md.</p>",
+    "<p>Use &#123;&#123; name }}, &lt;name&gt; and <code>&#123;&#123; code }}</code> of README.md, 2\u00A0s.</p>",
   );
 });

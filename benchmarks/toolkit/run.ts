@@ -54,13 +54,14 @@ await server.stop();
 look();
 const rows = judgeRows(figures as ToolkitFigures);
 show(verdictTable(rows));
-console.log(`Others used at most ${(othersOfACore * 100).toFixed(0)} % of a core.`);
+const others = `used at most ${Math.ceil(othersOfACore * 100)} % of a core.`;
+console.log(`Others ${others}`);
 if (!plan.isShort) {
   const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { encoding: "utf8" }).trim();
   const isQuiet = othersOfACore <= QUIET;
   const machine =
     `Commit ${commit}, Node ${process.version}, Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}; ` +
-    `${plan.rounds} rounds of ${plan.ms} ms; others used at most ${(othersOfACore * 100).toFixed(0)} % of a core.` +
+    `${plan.rounds} rounds of ${plan.ms} ms; others ${others}` +
     (isQuiet ? "" : BUSY);
   await keepResults({ machine, isQuiet, rows, tables });
 }

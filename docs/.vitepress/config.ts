@@ -46,6 +46,7 @@ export default defineConfig({
     nav: BAR.map((item) => ({ ...item })),
     sidebar: sidebars(),
     outline: [2, 3],
+    notFound: { quote: "No page has this address. The search at the top knows all of them.", linkText: "First page" },
     externalLinkIcon: true,
     editLink: { pattern: editAddressOf(":path"), text: "Edit this page" },
   },

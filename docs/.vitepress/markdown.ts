@@ -26,6 +26,10 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.before("addresses", "pictures", ({ tokens, env, Token: Kind }) =>
     linkPictures(tokens, env.relativePath, (...given) => new Kind(...given)),
   );
+  md.core.ruler.push("units", ({ tokens }) => {
+    for (const token of tokens.flatMap(({ children }) => children ?? []))
+      if (token.type === "text") token.content = keepUnits(token.content);
+  });
   md.core.ruler.push("tables", ({ tokens }) => widenTables(tokens));
   md.core.ruler.push("blocks", ({ tokens }) => tokens.forEach(nameBlock));
   md.core.ruler.push("promises", ({ tokens, env, Token: Kind }) =>
@@ -79,7 +83,7 @@ function fitsPhone(cells: readonly string[], columns: number): boolean {
   if (columns > LIST_COLUMNS) return true;
   const widths = Array.from({ length: columns }, () => CELL_EDGES);
   for (const [at, cell] of cells.entries())
-    for (const { length } of cell.split(/\s+/))
+    for (const { length } of cell.split(" "))
       widths[at % columns] = Math.max(widths[at % columns]!, length + CELL_EDGES);
   return widths[0]! <= PHONE_LINE / 2 + CELL_EDGES && widths.reduce((sum, width) => sum + width, 0) <= PHONE_LINE;
 }
@@ -153,6 +157,11 @@ const isCell = ({ type }: Token): boolean => type === "th_open" || type === "td_
 
 /** Without addresses of links. */
 const textOf = ({ children }: Token): string => (children ?? []).map(({ content }) => content).join("");
+
+/** No line ends between a value and its unit. */
+export function keepUnits(text: string): string {
+  return text.replaceAll(/(?<=\d) (?=(?:[nµm]?s|min|h|[KMG]i?B|B|bytes|%)(?!\w))/g, "\u00A0");
+}
 
 /** Two opening braces would begin an expression of Vue. */
 function withoutTemplate(html: string): string {

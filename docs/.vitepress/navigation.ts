@@ -123,14 +123,24 @@ const OPEN = ["Start", "Multiple processes and failures", "API", "Decisions"];
 /** Groups with many pages that link to one another: they have the sidebar to themselves, below their address. */
 const SEPARATE: Readonly<Record<string, string>> = { API: "/reference/api/", Decisions: "/decisions/" };
 
+const BEGIN = "/guide/getting-started";
+
 /** The bar at the top. */
-export const BAR: readonly Item[] = [
-  { text: "Guide", link: "/guide/getting-started" },
+export const BAR: readonly (Item | Pick<Group, "text" | "items">)[] = [
+  { text: "Guide", link: BEGIN },
   { text: "Toolkit", link: "/guide/toolkit" },
   { text: "API", link: "/reference/api/" },
   { text: "Production", link: "/guide/production" },
   { text: "Performance", link: "/performance" },
-  { text: "Examples", link: "/examples/" },
+  {
+    text: "More",
+    items: [
+      { text: "Failure", link: "/guide/failure" },
+      { text: "Comparison", link: "/migrating/comparison" },
+      { text: "Questions", link: "/guide/faq" },
+      { text: "Examples", link: "/examples/" },
+    ],
+  },
   { text: "GitHub", link: "https://github.com/hotset/hotset" },
 ];
 
@@ -150,7 +160,7 @@ export function sidebars(): Record<string, (Group | Item)[]> {
     ...Object.fromEntries(
       Object.entries(SEPARATE).map(([name, address]) => [
         address,
-        [{ ...BAR[0]!, text: "← Guide" }, ...groups.filter(({ text }) => text === name)],
+        [{ text: "← Guide", link: BEGIN }, ...groups.filter(({ text }) => text === name)],
       ]),
     ),
   };

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { keepUnits } from "./markdown.ts";
 
 const docs = dirname(dirname(fileURLToPath(import.meta.url)));
 const DESCRIPTION_LENGTH = 160;
@@ -24,7 +25,7 @@ export function descriptionOf(file: string): string | undefined {
 /** The bullets of the README that begin with a name in bold. */
 export function factsOfReadme(): readonly { readonly title: string; readonly details: string }[] {
   return [...readPage("overview.md").matchAll(/^- \*\*(?<title>[^*]+)\.\*\*(?<details>.*(?:\n {2}.*)*)/gm)].map(
-    ({ groups }) => ({ title: groups!["title"]!, details: plainOf(groups!["details"]!) }),
+    ({ groups }) => ({ title: groups!["title"]!, details: keepUnits(plainOf(groups!["details"]!)) }),
   );
 }
 

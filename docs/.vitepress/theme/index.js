@@ -4,7 +4,12 @@ import theme from "vitepress/theme-without-fonts";
 // After the theme, whose rules it changes.
 import "./style.css";
 
-export default { extends: theme, setup: () => onContentUpdated(() => requestAnimationFrame(showPageInMenu)) };
+export default { extends: theme, setup: () => onContentUpdated(() => requestAnimationFrame(arrange)) };
+
+function arrange() {
+  showPageInMenu();
+  keepSearchInBar();
+}
 
 /** The menu is long: it opens where the page stands in it. */
 function showPageInMenu() {
@@ -13,4 +18,15 @@ function showPageInMenu() {
   if (!menu || !link) return;
   const below = link.getBoundingClientRect().top - menu.getBoundingClientRect().top;
   menu.scrollTop += below - menu.clientHeight / 2;
+}
+
+/** On a phone the bar that stays at the top has the search, too: the other is at the beginning of the page. */
+function keepSearchInBar() {
+  const menu = document.querySelector(".VPLocalNav .menu");
+  if (!menu || menu.parentElement.querySelector(".search")) return;
+  const button = document.createElement("button");
+  button.className = "search";
+  button.textContent = "Search";
+  button.addEventListener("click", () => document.querySelector(".VPNavBarSearch button")?.click());
+  menu.after(button);
 }

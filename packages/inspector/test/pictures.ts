@@ -17,6 +17,9 @@ const FORMATS = [
   { suffix: "-narrow", width: 390, scale: 2, maxHeight: 720 },
 ] as const;
 const SCHEMES = ["light", "dark"] as const;
+const FADE = `<linearGradient id="end" x2="0" y2="1"><stop offset=".85" stop-color="#fff"/><stop offset="1"/></linearGradient>
+<mask id="fade"><rect width="100%" height="100%" fill="url(#end)"/></mask>
+<g mask="url(#fade)">`;
 /** Of a picture that is smaller than a page. */
 const QUALITY = 0.8;
 
@@ -108,7 +111,7 @@ async function draw(drawing: Browser, incident: Incident): Promise<void> {
     }
     const [light, dark] = images as [string, string];
     const file = join(FOLDER, `inspector-${incident.name}${suffix}.svg`);
-    writeFileSync(file, svgOf(light, dark, width, height));
+    writeFileSync(file, svgOf(light, dark, width, height, height === maxHeight));
     console.log(`${file}: ${Math.round((light.length + dark.length) / 1_000)} kB`);
   }
   for (const each of visits) await each.close();
@@ -145,12 +148,14 @@ async function webp(drawing: Browser, png: Buffer): Promise<string> {
   return `data:image/webp;base64,${String(text)}`;
 }
 
-/** One file for both: the colours that the reader's system asks for. */
-function svgOf(light: string, dark: string, width: number, height: number): string {
+/** One file for both: the colours that the reader's system asks for. Where a page goes on, its picture fades. */
+function svgOf(light: string, dark: string, width: number, height: number, isCut: boolean): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
 <style>.dark{display:none}@media (prefers-color-scheme:dark){.light{display:none}.dark{display:inline}}</style>
+${isCut ? FADE : "<g>"}
 <image class="light" width="${width}" height="${height}" href="${light}"/>
 <image class="dark" width="${width}" height="${height}" href="${dark}"/>
+</g>
 </svg>
 `;
 }

@@ -72,7 +72,7 @@ export interface Namespace<V = unknown> {
    */
   explain(key: string): readonly Decision[];
 
-  /** As below, for a value whose type is named, such as a type parameter: `cache.set<T>(key, value)`. */
+  /** For a value whose type is named, such as a type parameter: `cache.set<T>(key, value)`. */
   set<T extends V = never, S extends T = T>(key: string, value: S, options?: SetOptions): Promise<WriteResult>;
   /**
    * Stores `value`, here and for every process.
