@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseSync } from "oxc-parser";
 import { createMarkdownRenderer } from "vitepress";
 import { expect, it } from "vitest";
-import { adaptMarkdown, linkFrom, slugify } from "./.vitepress/markdown.ts";
+import { adaptMarkdown, linkFrom, markIndent, slugify } from "./.vitepress/markdown.ts";
 import { addressOf, sidebar } from "./.vitepress/navigation.ts";
 import { descriptionOf, factsOfReadme } from "./.vitepress/pages.ts";
 import { deadLinks, foreignRequests } from "./.vitepress/site.ts";
@@ -63,7 +63,13 @@ it.each([
   expect(foreignRequests(name, text)).toEqual(found);
 });
 
-const SETTINGS = { html: false, linkify: false, anchor: { slugify }, config: adaptMarkdown };
+const SETTINGS = {
+  html: false,
+  linkify: false,
+  anchor: { slugify },
+  config: adaptMarkdown,
+  codeTransformers: [{ line: markIndent }],
+};
 
 it("a column of sentences keeps a width in which they can be read; a table is a table, within reach of keys", async () => {
   const md = await createMarkdownRenderer(".", SETTINGS);
@@ -157,4 +163,11 @@ it("text of a page is never a template of Vue, nor a tag; comments are not text;
   expect(md.render(page, { relativePath: "overview.md" }).trim()).toBe(
     "<p>Use &#123;&#123; name }}, &lt;name&gt; and <code>&#123;&#123; code }}</code> of README.md, 2\u00A0s.</p>",
   );
+});
+
+it("the spaces before a line of code are apart, and are copied with it", async () => {
+  const md = await createMarkdownRenderer(".", SETTINGS);
+  const html = md.render("```ts\nif (a)\n    b();\n```\n", { relativePath: "overview.md" });
+  expect(html).toMatch(/<span class="line" style="--indent: ?4ch;?"><span class="indent"> {4}<\/span><span/);
+  expect(html.replaceAll(/<[^>]*>/g, "")).toContain("if (a)\n    b();");
 });

@@ -1,5 +1,5 @@
 import { defineConfig } from "vitepress";
-import { adaptMarkdown, editAddressOf, SITE as PUBLISHED, slugify } from "./markdown.ts";
+import { adaptMarkdown, editAddressOf, markIndent, SITE as PUBLISHED, slugify } from "./markdown.ts";
 import { BAR, sidebars } from "./navigation.ts";
 import { descriptionOf, factsOfReadme } from "./pages.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
@@ -24,6 +24,7 @@ export default defineConfig({
     linkify: false,
     anchor: { slugify },
     theme: { light: "github-light-high-contrast", dark: "github-dark-default" },
+    codeTransformers: [{ line: markIndent }],
     config: adaptMarkdown,
   },
   transformPageData(page) {

@@ -2,9 +2,10 @@
 
 import { existsSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
-import type { MarkdownRenderer } from "vitepress";
+import type { MarkdownOptions, MarkdownRenderer } from "vitepress";
 import { addressOf } from "./navigation.ts";
 
+type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number];
 type Token = ReturnType<MarkdownRenderer["parse"]>[number];
 
 const REPOSITORY = "https://github.com/hotset/hotset";
@@ -162,6 +163,18 @@ const textOf = ({ children }: Token): string => (children ?? []).map(({ content 
 export function keepUnits(text: string): string {
   return text.replaceAll(/(?<=\d) (?=(?:[nµm]?s|min|h|[KMG]i?B|B|bytes|%)(?!\w))/g, "\u00A0");
 }
+
+/** The spaces before a line of code are apart: on a phone the rest of one that breaks stands below its beginning. */
+export const markIndent: NonNullable<ShikiTransformer["line"]> = (line) => {
+  const [first] = line.children;
+  const text = first?.type === "element" ? first.children[0] : undefined;
+  const [indent = ""] = (text?.type === "text" && /^ +/.exec(text.value)) || [];
+  if (text?.type !== "text" || indent === "") return;
+  text.value = text.value.slice(indent.length);
+  line.properties["style"] = `--indent: ${indent.length}ch`;
+  const spaces = { type: "text", value: indent } as const;
+  line.children.unshift({ type: "element", tagName: "span", properties: { class: "indent" }, children: [spaces] });
+};
 
 /** Two opening braces would begin an expression of Vue. */
 function withoutTemplate(html: string): string {
