@@ -53,7 +53,7 @@ async function fill(url: string): Promise<void> {
   await streams(redis).stream("events:payments").append({ secret: "of-a-stream" });
   await locks(redis).acquire("report");
   const rules = [fixedWindow({ limit: 9, window: "1m" })];
-  await rateLimit(redis, { name: "api", rules, deadline: "5s" }).consume("user");
+  await rateLimit(redis, { name: "api", rules, deadline: "1m" }).consume("user");
   await sessions(redis).create({ userId: "1", data: { secret: "of-a-session" } });
 }
 

@@ -312,7 +312,7 @@ describe("leaderboards", () => {
   });
 
   it("A84: many writers at once: each step is one, and the indexes agree with the scores", async () => {
-    const redis = await servers.open("a cluster", { commandTimeout: "30s" });
+    const redis = await servers.open("a cluster");
     const name = randomPrefix();
     const boards = [leaderboard(redis, name, { ties: "first-reached", ranks: "dense" }), leaderboard(redis, name)];
     await boards[0]!.set("m0", 0);

@@ -22,7 +22,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
   let commands: Commands;
   let p: string;
   beforeAll(async () => {
-    redis = await servers.open(where, { commandTimeout: "30s" });
+    redis = await servers.open(where);
     ({ commands } = redis);
   });
   beforeEach(() => {

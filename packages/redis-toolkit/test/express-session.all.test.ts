@@ -33,7 +33,7 @@ describe.each(EVERYWHERE)("the store of express-session over %s", (where) => {
   let redis: Redis;
   let prefix: string;
   beforeAll(async () => {
-    redis = await servers.open(where, { commandTimeout: "30s" });
+    redis = await servers.open(where);
   });
   beforeEach(() => {
     prefix = newPrefix();

@@ -100,7 +100,7 @@ const USERS: Readonly<Record<string, (redis: Redis) => Promise<unknown>>> = {
     await locks(redis).semaphore("report", 2).acquire();
   },
   async limits(redis) {
-    const limit = rateLimit(redis, { name: "api", rules: [slidingLog({ limit: 1, window: "1m" })], deadline: "5s" });
+    const limit = rateLimit(redis, { name: "api", rules: [slidingLog({ limit: 1, window: "1m" })], deadline: "1m" });
     expect([await limit.consume("user"), await limit.consume("user")]).toMatchObject([
       { allowed: true, degraded: false },
       { allowed: false },

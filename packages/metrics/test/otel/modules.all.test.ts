@@ -43,7 +43,7 @@ it("C288: locks, limits, sessions, subscriptions, queues and streams are counted
   expect(await lease.release()).toBe("lost");
   await (await waiting).release();
 
-  const limit = rateLimit(client, { name: "api", rules: [fixedWindow({ limit: 1, window: "1h" })], deadline: "5s" });
+  const limit = rateLimit(client, { name: "api", rules: [fixedWindow({ limit: 1, window: "1h" })], deadline: "1m" });
   expect((await limit.consume(name)).allowed).toBe(true);
   expect((await limit.consume(name)).allowed).toBe(false);
 
@@ -111,8 +111,10 @@ it("C288: bytes, retries and reconnects are those of the connection", async () =
   expect(read.bytesReceived - written.bytesReceived).toBeLessThan(101_000);
 
   for (let i = 0; i < 3; i += 1) await client.commands.get("k");
-  await server.kill();
+  // It waits for the reply of a server that stands still, until the connection is lost.
+  server.pause();
   const reading = client.commands.get("k").catch(() => undefined);
+  await server.kill();
   await expect.poll(() => client.isReady).toBe(false);
   await server.start();
   await reading;
