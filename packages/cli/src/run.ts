@@ -125,6 +125,7 @@ function commandOf(name: string, given: readonly string[] = [name]): Command {
   const found = COMMANDS.find((command) => command.name === name);
   if (found !== undefined) return found;
   parseArguments(given, COMMON);
+  if (name.startsWith("-")) throw new UsageError("the command comes first, and its options follow");
   const names = COMMANDS.map((command) => command.name);
   throw new UsageError(`unknown command ${shown(name)}${nearest(name, names)}; known: ${names.join(", ")}`);
 }

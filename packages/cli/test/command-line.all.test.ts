@@ -12,11 +12,18 @@ describe("C275: arguments", () => {
   it.each([
     ["no command", [], /^hotset: caches, queues and locks/],
     ["an unknown command", ["docter"], /^hotset: unknown command "docter"; did you mean doctor\?; known: .*; see/],
+    ["an option before the command", ["--json", "doctor"], /^hotset: the command comes first, .*; see hotset --help/],
+    ["the host of a server", ["doctor", "--host", "a"], /^hotset: unknown option "--host"; did you mean --url\?; see/],
+    ["a word of redis-cli", ["del", "a", "b"], /^hotset: unknown command "del"; did you mean delete\?; known:/],
     ["an unknown option", ["doctor", "--jsn"], /^hotset: unknown option "--jsn"; did you mean --json\?; see/],
     ["a value that is missing", ["doctor", "--sample"], /^hotset: --sample needs a value: --sample <n>; see/],
     ["a value for a flag", ["doctor", "--json=yes"], /^hotset: --json takes no value; see/],
     ["a number out of range", ["doctor", "--sample", "0"], /^hotset: --sample must be .* to 1000000, got "0"; see/],
-    ["a word too many", ["doctor", "shop"], /^hotset: doctor takes no words, got "shop"; see/],
+    [
+      "a word too many",
+      ["doctor", "shop"],
+      /^hotset: doctor takes no words, got "shop"; the server is given with --url <url>; see/,
+    ],
     [
       "a check that does not exist",
       ["doctor", "--ignore", "tll"],

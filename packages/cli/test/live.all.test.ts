@@ -132,3 +132,12 @@ it("hotset ui serves the inspector to this machine until Ctrl-C", async () => {
   await expect(fetch(address)).rejects.toThrow();
   await cache.close();
 });
+
+it("hotset ui names --port where the port is taken", async () => {
+  const { port } = new URL(server.url);
+  const { exitCode, stderr } = await inProcess(["ui", "shop", "--port", port], variables);
+  expect([exitCode, stderr]).toEqual([
+    2,
+    expect.stringMatching(/^hotset: --port: .*EADDRINUSE.*; see hotset ui --help/),
+  ]);
+});

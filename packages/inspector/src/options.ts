@@ -56,6 +56,8 @@ const NAMES = ["authorize", "write", "path", "toolkit", "http", "redact"];
 
 /** @throws {ConfigurationError} */
 export function settingsOf(options: InspectorOptions): Settings {
+  // Its fields are private: as options it would say nothing.
+  if (isCache(options)) throw new ConfigurationError("inspector: give several caches as a list: inspector([a, b])");
   checkNames(options, NAMES, { place: "inspector" });
   const { authorize, write = false, path = "/hotset", toolkit, http = {}, redact } = options;
   for (const [name, given] of Object.entries({ authorize, redact }))

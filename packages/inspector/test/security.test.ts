@@ -270,7 +270,7 @@ describe("options", () => {
     [cache, { path: "/" }, /path must begin with a slash.*got "\/"/],
     [cache, { write: "yes" }, /write must be true or false, got string/],
     [cache, { authorize: true }, /authorize must be a function, got boolean/],
-    [cache, { autorize: () => true }, /unknown option "autorize".*did you mean authorize/],
+    [cache, { autorize: () => true }, /unknown option "autorize"; did you mean authorize/],
     [cache, { http: [] }, /http must be an object of HTTP caches by name/],
     [
       cache,
@@ -278,6 +278,8 @@ describe("options", () => {
       /http must be an object of HTTP caches by name/,
     ],
     [cache, { toolkit: "redis://localhost" }, /toolkit must be createRedis\(\.\.\.\) or a tenant of it, got string/],
+    [cache, { redis: {} }, /unknown option "redis"; did you mean toolkit/],
+    [cache, cache, /give several caches as a list: inspector\(\[a, b\]\)/],
     [[], {}, /caches must be a cache/],
     [{}, {}, /caches must be a cache/],
     [[cache, cache], {}, /two caches have the name "shop"/],

@@ -320,7 +320,7 @@ describe("a setting that is refused at once", () => {
     [
       "C363: tls",
       () => single({ host: "a", tls: [] as never }),
-      /^single\(\{ host \}\): tls must be .*, got an array$/,
+      /^redis\(url or \{ host \}\): tls must be .*, got an array$/,
     ],
     ["C363: tls.ca", () => single("rediss://a", { tls: { ca: "" } }), /^tls.ca must be PEM, as text that is not empty/],
     [
@@ -351,6 +351,11 @@ describe("a setting that is refused at once", () => {
     ["password", () => builder().password(12_345 as never), /^password must be a string, or a function/],
     ["C149: clientName", () => builder().clientName("a b"), /^clientName must be 1 to 128 printable .*, got "a b"/],
     ["C149: clientName", () => builder().clientName(""), /^clientName must be .*, got ""/],
+    [
+      "url",
+      () => redis({ url: "redis://a" } as never),
+      /^redis\(url or \{ host \}\): unknown option "url"; accepted: host/,
+    ],
     ["single", () => single("http://localhost"), /^Redis URL: the scheme must be redis:, rediss: or unix:/],
     ["cluster", () => cluster([]), /^cluster\(nodes\): must be a list of at least one URL/],
     ["cluster", () => cluster("redis://a" as never), /^cluster\(nodes\): must be a list/],

@@ -120,7 +120,7 @@ export function single(given: string | URL | ServerAddress, options?: Connection
 function targetOf(given: string | URL | ServerAddress, options: ConnectionOptions | undefined): ParsedAddress {
   if (isServerAddress(given)) {
     checkNames(options, [], { place: "single(server)" });
-    return parseAddress("single({ host })", given);
+    return parseAddress("redis(url or { host })", given);
   }
   const url = parseUrl("Redis URL", given);
   checkNames(options, ["tls"], { place: "single(url, options)" });

@@ -97,7 +97,7 @@ it.each<[ServerAddress, object]>([
 it.each([
   [{}, "redis: host must be a non-empty string, got undefined"],
   [{ host: "redis://:hunter2@cache" }, "redis: host must be a name or an IP address alone; give a URL as text"],
-  [{ host: "c", hostname: "hunter2" }, 'redis: unknown option "hostname"; accepted: host, port, '],
+  [{ host: "c", hostname: "hunter2" }, 'redis: unknown option "hostname"; did you mean host?; accepted: host, port, '],
   [{ host: "c", port: "6379" }, 'redis: port must be a whole number from 1 to 65535, got "6379"'],
   [{ host: "c", port: 65_536 }, "redis: port must be a whole number from 1 to 65535, got 65536"],
   [{ host: "c", database: -1 }, "redis: database must be a whole number of at least 0, got -1"],

@@ -43,7 +43,9 @@ export const ui: Command = {
     try {
       await Promise.all(caches.map((cache) => cache.connect()));
       server.listen(given.count("port", PORT), "127.0.0.1");
-      await once(server, "listening");
+      await once(server, "listening").catch((error: Error) => {
+        throw new UsageError(`--port: ${error.message}`);
+      });
       io.print(`http://localhost:${(server.address() as AddressInfo).port}${PATH}/\n`);
       const addresses = await session.connection.each(({ address }) => Promise.resolve(address));
       io.complain(`hotset: the inspector shows the Redis at ${addresses.join(", ")}; Ctrl-C ends it\n`);

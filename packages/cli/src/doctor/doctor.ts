@@ -56,7 +56,8 @@ interface Choices {
 }
 
 function choicesOf(given: Arguments): Choices {
-  if (given.words.length > 0) throw new UsageError(`doctor takes no words, got ${shown(given.words[0]!)}`);
+  if (given.words.length > 0)
+    throw new UsageError(`doctor takes no words, got ${shown(given.words[0]!)}; the server is given with --url <url>`);
   const failOn = given.text("fail-on") ?? "error";
   if (failOn !== "error" && failOn !== "warning")
     throw new UsageError(`--fail-on must be error or warning, got ${shown(failOn)}`);

@@ -89,41 +89,36 @@ export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
 export function checkCacheOptions(options: CacheOptions): CacheOptions {
   checkNames(options, CACHE_OPTIONS, { place: "createCache", hint: didYouMeanInCache });
+  const refuse = (name: keyof CacheOptions, accepted: string): never => {
+    throw new ConfigurationError(`${name} must be ${accepted}, got ${describe(options?.[name])}`);
+  };
   if (typeof options?.name !== "string" || !options.name.isWellFormed())
-    throw new ConfigurationError(
-      `name must be a well-formed string, as in createCache({ name: "shop" }), got ${describe(options?.name)}`,
-    );
+    refuse("name", 'a well-formed string, as in createCache({ name: "shop" })');
+  const { version, logger, clock, keyGroups } = options;
   if (
-    options.version !== undefined &&
-    !(typeof options.version === "string" && options.version !== "" && options.version.isWellFormed()) &&
-    !Number.isFinite(options.version)
+    version !== undefined &&
+    !(typeof version === "string" && version !== "" && version.isWellFormed()) &&
+    !Number.isFinite(version)
   )
-    throw new ConfigurationError(`version must be a number or a non-empty string, got ${describe(options.version)}`);
+    refuse("version", "a number or a non-empty string");
   for (const count of ["maxLoads", "maxBackgroundLoads", "maxWaiting", "explain"] as const) {
     const { [count]: given = 1 } = options;
     if (!(Number.isSafeInteger(given) && given >= 1) && !(given === Infinity && count !== "explain"))
-      throw new ConfigurationError(`${count} must be a whole number of at least 1, got ${describe(given)}`);
+      refuse(count, "a whole number of at least 1");
   }
-  if (options.waitUntil !== undefined && typeof options.waitUntil !== "function")
-    throw new ConfigurationError(`waitUntil must be a function, got ${describe(options.waitUntil)}`);
-  if (options.logger !== undefined && !LEVELS.every((level) => typeof options.logger?.[level] === "function"))
-    throw new ConfigurationError(
-      `logger must have the functions ${LEVELS.join(", ")}, as console has, got ${describe(options.logger)}`,
-    );
-  if (!["undefined", "boolean"].includes(typeof options.freezeShared))
-    throw new ConfigurationError(`freezeShared must be true or false, got ${describe(options.freezeShared)}`);
+  if (!["undefined", "function"].includes(typeof options.waitUntil)) refuse("waitUntil", "a function");
+  if (logger !== undefined && !LEVELS.every((level) => typeof logger?.[level] === "function"))
+    refuse("logger", `an object with the functions ${LEVELS.join(", ")}, as console has`);
+  if (!["undefined", "boolean"].includes(typeof options.freezeShared)) refuse("freezeShared", "true or false");
   if (!["undefined", "boolean", "function"].includes(typeof options.redactKeys))
-    throw new ConfigurationError(
-      `redactKeys must be true, false, or a function of a key that returns text, got ${describe(options.redactKeys)}`,
-    );
+    refuse("redactKeys", "true, false, or a function of a key that returns text");
   if (
-    options.clock !== undefined &&
-    (typeof options.clock?.now !== "function" ||
-      typeof options.clock.schedule !== "function" ||
-      !["undefined", "function"].includes(typeof options.clock.epochMs))
+    clock !== undefined &&
+    (typeof clock?.now !== "function" ||
+      typeof clock.schedule !== "function" ||
+      !["undefined", "function"].includes(typeof clock.epochMs))
   )
-    throw new ConfigurationError(`clock must have now() and schedule(), got ${describe(options.clock)}`);
-  const { keyGroups } = options;
+    refuse("clock", "an object with now() and schedule()");
   return Object.freeze({ ...options, ...(keyGroups !== undefined && { keyGroups: checkKeyGroups(keyGroups) }) });
 }
 

@@ -14,7 +14,7 @@ import {
   type ResolvedPolicy,
 } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
-import { kindOf, type Duration } from "../primitives/duration.ts";
+import { kindOf, noFunction, type Duration } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -59,8 +59,7 @@ export function checkCallOptions(options: FixedOptions): void {
 }
 
 function checkListener(onServed: unknown): void {
-  if (onServed !== undefined && typeof onServed !== "function")
-    throw new InvalidArgumentError(`onServed must be a function, got ${kindOf(onServed)}`);
+  if (onServed !== undefined && typeof onServed !== "function") throw noFunction("onServed", onServed);
 }
 
 export function checkValue(value: unknown): void {

@@ -44,7 +44,7 @@ import {
   type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
-import { describe, kindOf } from "../primitives/duration.ts";
+import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import {
@@ -146,9 +146,8 @@ export class NamespaceView implements Untyped<Namespace> {
     options?: GetOrSetManyOptions<K>,
   ): Promise<Map<K, unknown>> {
     if (!Array.isArray(items)) throw new InvalidArgumentError(`items must be an array, got ${kindOf(items)}`);
-    if (typeof key !== "function")
-      throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${kindOf(key)}`);
-    if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${kindOf(load)}`);
+    if (typeof key !== "function") throw noFunction("key", key, " that makes a key of an item");
+    if (typeof load !== "function") throw noFunction("load", load, ", after the items and key");
     checkOptions(options, OPTION_NAMES.getOrSetMany);
     const { absentAsNull, ...rest } = options ?? {};
     const ofCall = ownOptions(withoutFunctions(rest));
@@ -259,7 +258,9 @@ export class NamespaceView implements Untyped<Namespace> {
     const pairs: readonly unknown[] = typeof entries?.[Symbol.iterator] === "function" ? [...entries] : [entries];
     const checked = pairs.map((pair) => {
       if (!Array.isArray(pair))
-        throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${kindOf(pair)}`);
+        throw new InvalidArgumentError(
+          `entries must be pairs of a key and a value like [["k", 1]], got ${kindOf(pair)}`,
+        );
       const [key, value] = pair as [string, unknown];
       checkValue(value);
       return { key: this.#key(key), value };
@@ -332,8 +333,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const port = typeof event === "string" && Object.hasOwn(events, event) ? events[event] : undefined;
     if (port === undefined)
       throw new InvalidArgumentError(`event must be one of ${Object.keys(events).join(", ")}, got ${describe(event)}`);
-    if (typeof listener !== "function")
-      throw new InvalidArgumentError(`listener must be a function, got ${kindOf(listener)}`);
+    if (typeof listener !== "function") throw noFunction("listener", listener);
     const { path } = this.#namespace.keySpace;
     return path.length === 0
       ? port.add(listener)
@@ -390,8 +390,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {
     const target = this.#key(key);
-    if (typeof load !== "function")
-      throw new InvalidArgumentError(`load must be a function that computes the value, got ${kindOf(load)}`);
+    if (typeof load !== "function") throw noFunction("load", load, " that computes the value");
     if (options === undefined || !hasFunctions(options))
       return { ...this.#options(options, startedAt), key: target, load };
     return { ...this.#options(withoutFunctions(options), startedAt), key: target, load: judging(load, options) };

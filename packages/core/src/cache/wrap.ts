@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { kindOf, type Duration } from "../primitives/duration.ts";
+import { kindOf, noFunction, type Duration } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
@@ -83,15 +83,15 @@ export function wrapFunction(
   fn: (this: unknown, ...args: unknown[]) => unknown,
   options: UntypedWrapOptions,
 ): Wrapped<unknown[], unknown> {
-  if (typeof fn !== "function") throw new InvalidArgumentError(`wrap must be given a function, got ${kindOf(fn)}`);
+  if (typeof fn !== "function") throw noFunction("wrap: fn", fn);
   checkOptions(options, OPTION_NAMES.wrap);
   if (typeof options?.name !== "string" || options.name === "" || !options.name.isWellFormed())
     throw new InvalidArgumentError(
-      `name must be a non-empty, well-formed string, unique per wrapped function, got ${kindOf(options?.name)}`,
+      `wrap: name must be a non-empty, well-formed string, unique per wrapped function, got ${kindOf(options?.name)}`,
     );
   const { name, key, tags, ttl, shouldStore, ...policy } = options;
   if (key !== undefined && typeof key !== "function")
-    throw new InvalidArgumentError(`key must be a function that makes a key of the arguments, got ${kindOf(key)}`);
+    throw noFunction("key", key, " that makes a key of the arguments");
   judgeBy({ shouldStore });
   if (tags !== undefined && typeof tags !== "function") checkTags(tags);
   const fixed: GetOrSetOptions = Object.freeze({

@@ -17,7 +17,7 @@ const MAX_NAME_LENGTH = 512;
  */
 export function checkKey(key: unknown): asserts key is string {
   if (typeof key !== "string" || key === "")
-    throw new InvalidArgumentError(`key must be a non-empty string, got ${kindOf(key)}`);
+    throw new InvalidArgumentError(`key must be a non-empty string like "user:42", got ${kindOf(key)}`);
   if (!key.isWellFormed()) throw new InvalidArgumentError("key must be well-formed text, got a lone surrogate");
   if (key.length > MAX_KEY_BYTES / 3 && byteLength(key) > MAX_KEY_BYTES)
     throw new InvalidArgumentError(

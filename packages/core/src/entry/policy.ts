@@ -1,6 +1,6 @@
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { checkNames } from "../primitives/option-names.ts";
-import { describe, HUNDRED_YEARS_MS, kindOf, toMs, type Duration } from "../primitives/duration.ts";
+import { describe, HUNDRED_YEARS_MS, kindOf, noFunction, toMs, type Duration } from "../primitives/duration.ts";
 import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { checkTags } from "./key.ts";
@@ -533,8 +533,7 @@ function ms(option: string, given: Duration | undefined, least: number): number 
 }
 
 function predicate<F>(option: string, given: F | undefined): F | undefined {
-  if (given !== undefined && typeof given !== "function")
-    throw new InvalidArgumentError(`${option} must be a function that returns a boolean, got ${describe(given)}`);
+  if (given !== undefined && typeof given !== "function") throw noFunction(option, given, " that returns a boolean");
   return given;
 }
 

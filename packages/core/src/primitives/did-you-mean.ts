@@ -5,7 +5,7 @@
 export function didYouMean(given: string, accepted: Iterable<string>): string {
   const word = given.toLowerCase();
   const names = [...accepted];
-  const meant = (ELSEWHERE.get(word) ?? []).find((name) => names.includes(name)) ?? nearest(word, names);
+  const meant = keysWith(ELSEWHERE, word).find((name) => names.includes(name)) ?? nearest(word, names);
   return meant === undefined ? "" : `; did you mean ${meant}?`;
 }
 
@@ -13,7 +13,7 @@ export function didYouMean(given: string, accepted: Iterable<string>): string {
 export function didYouMeanInCache(given: string, accepted: Iterable<string>): string {
   const meant = didYouMean(given, accepted);
   if (meant !== "") return meant;
-  const place = [given, ...(ELSEWHERE.get(given.toLowerCase()) ?? [])].flatMap((name) => PLACES.get(name) ?? [])[0];
+  const place = [given, ...keysWith(ELSEWHERE, given.toLowerCase())].flatMap((name) => keysWith(PLACES, name))[0];
   return place === undefined ? "" : `; that is set by ${place}`;
 }
 
@@ -49,45 +49,42 @@ function distance(from: string, to: string): number {
 
 const MAX_LENGTH = 64;
 
-/** Words of other caches and clients, in small letters, and the options that do that here. */
-const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([
-  ["grace", ["staleIfError"]],
-  ["graceperiod", ["staleIfError"]],
-  ["gctime", ["staleIfError"]],
-  ["cachetime", ["staleIfError"]],
-  ["swr", ["staleWhileRevalidate"]],
-  ["stalewhilerefresh", ["staleWhileRevalidate"]],
-  ["staletime", ["ttl"]],
-  ["stalettl", ["staleWhileRevalidate"]],
-  ["expire", ["ttl"]],
-  ["expires", ["ttl"]],
-  ["expiresin", ["ttl"]],
-  ["lifetime", ["ttl"]],
-  ["ex", ["ttl"]],
-  ["px", ["ttl"]],
-  ["maxage", ["maxAge", "ttl"]],
-  ["timeout", ["hardTimeout", "responseTimeout"]],
-  ["refreshthreshold", ["refreshAhead"]],
-  ["forcefresh", ["forceRefresh"]],
-  ["force", ["forceRefresh"]],
-  ["max", ["maxEntries"]],
-  ["maxitems", ["maxEntries"]],
-  ["maxkeys", ["maxEntries"]],
-  ["maxsize", ["maxBytes"]],
-  ["host", ["host", "connection"]],
-  ["port", ["port", "connection"]],
-  ["url", ["connection"]],
-  ["prefix", ["keyPrefix", "name"]],
-]);
+/** The keys of a table whose words have this one. */
+const keysWith = (table: Readonly<Record<string, string>>, word: string): readonly string[] =>
+  Object.keys(table).filter((key) => table[key]!.split(" ").includes(word));
+
+/** Options, and the words that other caches and clients have for them, in small letters. */
+const ELSEWHERE = {
+  staleIfError: "grace graceperiod gctime cachetime",
+  staleWhileRevalidate: "swr stalewhilerefresh stalettl",
+  maxAge: "maxage",
+  ttl: "staletime expire expires expiresin lifetime ex px maxage",
+  hardTimeout: "timeout",
+  responseTimeout: "timeout",
+  refreshAhead: "refreshthreshold",
+  forceRefresh: "forcefresh force",
+  maxEntries: "max maxitems maxkeys",
+  maxBytes: "maxsize",
+  host: "host hostname socket",
+  port: "port",
+  url: "uri host port redis",
+  toolkit: "redis",
+  connection: "host port url",
+  username: "user",
+  password: "pass",
+  database: "db",
+  keyPrefix: "prefix",
+  name: "prefix",
+  delete: "del",
+};
 
 /** Where options belong that were given in another place. */
-const PLACES: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    "memory(...)": "maxEntries maxBytes maxEntryBytes values",
-    "redis(url)": "connection username password keyPrefix tls",
-    "createCache(...)": "name version maxLoads explain logger",
-    ".defaults(...), or by the call":
-      "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter maxTtl refreshAhead " +
-      "softTimeout hardTimeout loadTimeout errorBackoff",
-  }).flatMap(([place, names]) => names.split(" ").map((name) => [name, place] as const)),
-);
+const PLACES = {
+  "memory(...)": "maxEntries maxBytes maxEntryBytes values",
+  "redis(url)": "connection username password keyPrefix tls",
+  "createCache(...)": "name version maxLoads explain logger",
+  ".tier(...)": "tier tiers stores memory redis",
+  ".defaults(...), or by the call":
+    "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter maxTtl refreshAhead " +
+    "softTimeout hardTimeout loadTimeout errorBackoff",
+};

@@ -65,6 +65,10 @@ export function kindOf(given: unknown): string {
   }
 }
 
+/** The error for anything else. @param of the end of "must be a function". */
+export const noFunction = (option: string, given: unknown, of = ""): InvalidArgumentError =>
+  new InvalidArgumentError(`${option} must be a function${of}, got ${kindOf(given)}`);
+
 /** Describes a setting for an error message: short, and without the content of objects. */
 export function describe(given: unknown): string {
   switch (typeof given) {

@@ -119,7 +119,7 @@ it("C10 a hardTimeout below the softTimeout of the same call is refused; below a
 });
 
 const SURROGATE = "a\uD800b";
-const TEXT = "key must be a non-empty string, got ";
+const TEXT = 'key must be a non-empty string like "user:42", got ';
 const BAD_KEYS: readonly (readonly [key: unknown, expected: string])[] = [
   ["", `${TEXT}""`],
   [undefined, `${TEXT}undefined`],
@@ -138,8 +138,8 @@ const BAD_KEYS: readonly (readonly [key: unknown, expected: string])[] = [
 const TAGS = 'tags must be an array like ["users"], got ';
 const TAG = "tags must be non-empty, well-formed strings of at most 1024 characters, got ";
 const BOOLEAN = "must be true or false, got ";
-const PAIR = "entries must be a list of pairs of a key and a value, got ";
-const LABEL = "name must be a non-empty, well-formed string, unique per wrapped function, got undefined";
+const PAIR = 'entries must be pairs of a key and a value like [["k", 1]], got ';
+const LABEL = "wrap: name must be a non-empty, well-formed string, unique per wrapped function, got undefined";
 const SPACE = "namespace must be a non-empty, well-formed string, got ";
 const wrapped = (cache: Cache, options: unknown) => cache.wrap(() => 1, options as never);
 
@@ -181,10 +181,11 @@ const REFUSED: readonly (readonly [call: (cache: Cache) => unknown, expected: st
     "items must be an array, got an object",
   ],
   [(cache) => cache.getOrSetMany(["k"], "id" as never, never), "key must be a function that makes a key of an item"],
+  [(cache) => cache.getOrSetMany(["k"], never, 0 as never), "load must be a function, after the items and key, got a"],
   [(cache) => cache.getMany("abc" as never), 'keys must be an array like ["k"], got text of 3 characters'],
   [(cache) => cache.deleteMany(new Set(["k"]) as never), 'keys must be an array like ["k"], got an object'],
-  [(cache) => cache.setMany({ k: 1 } as never), "entries must be a list of pairs of a key and a value, got an object"],
-  [(cache) => cache.setMany(null as never), "entries must be a list of pairs of a key and a value, got null"],
+  [(cache) => cache.setMany({ k: 1 } as never), `${PAIR}an object`],
+  [(cache) => cache.setMany(null as never), `${PAIR}null`],
   [(cache) => cache.setMany([["k", 1], 5] as never), `${PAIR}a number`],
   [(cache) => cache.setMany([["k", 1], null] as never), `${PAIR}null`],
   [(cache) => cache.setMany(["ab"] as never), `${PAIR}text of 2 characters`],
@@ -354,7 +355,7 @@ describe("invalid configuration", () => {
     };
   const WHOLE = "must be a whole number of at least 1, got ";
   const NAME = 'name must be a well-formed string, as in createCache({ name: "shop" }), got ';
-  const CLOCK = "clock must have now() and schedule(), got ";
+  const CLOCK = "clock must be an object with now() and schedule(), got ";
   it.for<readonly [options: object, expected: string]>([
     [{ name: undefined }, `${NAME}undefined`],
     [{ name: 5 }, `${NAME}5`],
@@ -563,7 +564,7 @@ it.for([[undefined], [null], [5], [{ id: 5 }], [["a"]], [Symbol("a")]] as const)
 it("C363: the name of a wrapped function is well-formed when it is given, and not only when it is called", async () => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" }));
-  expect(error.message).toMatch(/^name must be a non-empty, well-formed string, unique per wrapped function/);
+  expect(error.message).toMatch(/^wrap: name must be a non-empty, well-formed string, unique per wrapped function/);
 });
 
 describe("C464 the error of a call quotes nothing that may be a key, a tag or a value", () => {

@@ -333,7 +333,7 @@ describe("C203 a logger", () => {
     expect(() => createTestCache({ logger: logger as never })).toThrow(
       expect.objectContaining({
         code: "INVALID_CONFIGURATION",
-        message: expect.stringContaining("logger must have the functions error, warn, info") as string,
+        message: expect.stringContaining("logger must be an object with the functions error, warn, info") as string,
       }) as Error,
     );
   });
