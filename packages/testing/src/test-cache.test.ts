@@ -63,4 +63,5 @@ it("refuses options that the builder refuses", () => {
   expect(() => createTestCache({ local: false })).toThrow(ConfigurationError);
   expect(() => createTestCache({ ttl: "soon" } as unknown as TestCacheOptions)).toThrow(ConfigurationError);
   expect(() => createTestCache({ timeToLive: 5 } as unknown as TestCacheOptions)).toThrow(ConfigurationError);
+  expect(() => createTestCache("shop" as never)).toThrow("createCache: options must be an object, got text");
 });

@@ -32,6 +32,7 @@ export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
  * @throws {ConfigurationError} as `createCache` and `build` do.
  */
 export function createTestCache(options: TestCacheOptions = {}): Cache {
+  if (typeof options !== "object") createCache(options);
   const { name = "test", clock = new TestClock(), local = true, backend = false, ...rest } = options;
   const settings = Object.entries(rest);
   const ofCache = Object.fromEntries(settings.filter(([option]) => option in OF_CACHE));
