@@ -6,7 +6,7 @@
  *     decode-bombs.ts json any      values of any kind, each repeated until it is large
  */
 import { writeSync } from "node:fs";
-import { createCache, json, passthrough, type Backend, type Compressor, type Format } from "@hotset/core";
+import { createCache, defineBackend, json, passthrough, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
 import { zstd } from "@hotset/formats/zstd";
@@ -155,7 +155,7 @@ async function report(bomb: string, data: Uint8Array): Promise<void> {
 
 async function decode(data: Uint8Array): Promise<Pick<Decoded, "outcome" | "heapBytes" | "cpuMs">> {
   const meta = JSON.stringify({ f: formatId, ...(compressor.id !== "none" && { c: compressor.id }) });
-  const backend: Backend = {
+  const backend = defineBackend({
     label: "hostile",
     format,
     compressor,
@@ -163,7 +163,7 @@ async function decode(data: Uint8Array): Promise<Pick<Decoded, "outcome" | "heap
     write: async () => {},
     remove: async () => "missing",
     close: async () => {},
-  };
+  });
   const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "1m" }).build();
   let outcome = "value";
   cache.on("decode:error", ({ error }) => (outcome = (error.cause as Error | undefined)?.message ?? error.message));
