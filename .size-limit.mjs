@@ -105,7 +105,7 @@ export default [
   adapter("drizzle", "1.5 kB"),
   adapter("graphql", "1.2 kB"),
   adapter("nest", "2 kB"),
-  adapter("next", "3.2 kB"),
+  adapter("next", "3.4 kB"),
   adapter("unstorage", "0.7 kB"),
   http("index", "23.8 kB"),
   http("fetch", "4.4 kB"),

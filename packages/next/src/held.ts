@@ -1,6 +1,6 @@
 import { MissFences } from "@hotset/core";
 import { createCache, memory, type Cache } from "hotset";
-import { Tags } from "./tags.ts";
+import { Tags, type Kept } from "./tags.ts";
 
 /** The state that both handlers share. */
 export interface Held {
@@ -9,8 +9,8 @@ export interface Held {
   readonly fences: MissFences;
   /** Which of the two a visitor waits for at a write. */
   readonly wait: "memory" | "backend";
-  /** When what is computed now was begun, by key, until there are too many. */
-  readonly begun: Map<string, number>;
+  /** What is computed now, by key, until there are too many. What comes first counts as begun first. */
+  readonly begun: Map<string, (Omit<Kept, "tags"> & { callers: number; isUsed: boolean })[]>;
   /** Keys of pages that this process has asked for, until there are too many. */
   readonly asked: Set<string>;
 }

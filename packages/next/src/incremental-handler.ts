@@ -6,8 +6,8 @@ import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } fr
 import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
-import { keep, lookUp, revalidate, type Kept } from "./look-up.ts";
-import { judge } from "./tags.ts";
+import { keep, lookUp, revalidate } from "./look-up.ts";
+import { judge, type Kept } from "./tags.ts";
 import { warn } from "./warn.ts";
 
 /** A handler of `cacheHandler`, for Next.js 15.5 and 16. No method throws. */
@@ -118,8 +118,7 @@ async function findBuilt(
 ): Promise<NextPage | null> {
   const found = await pageOfBuild(build, key, context);
   if (found === null) return null;
-  const changes = await held.tags.changes(tagsOf(found.value));
-  if (judge(changes, found.lastModified) !== "fresh") return null;
+  if (judge(await held.tags.changes(tagsOf(found.value)), { at: found.lastModified }) !== "fresh") return null;
   await store(held, nameOf(build, context.kind, key), found, { cacheControl: found.cacheControl });
   return found;
 }

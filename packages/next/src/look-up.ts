@@ -3,19 +3,11 @@ import type { NextReadContext } from "./contexts.ts";
 import type { Held } from "./held.ts";
 import { tagName } from "./keys.ts";
 import type { Lifetimes } from "./lifetimes.ts";
-import { judge, type Change } from "./tags.ts";
+import { judge, type Kept } from "./tags.ts";
 import { warn } from "./warn.ts";
 
-/** As those of its fence. */
-const LONGEST_MS = 60_000;
-const MOST_BEGUN = 10_000;
-
-/** Stored with each value. */
-export interface Kept {
-  /** When it counts as begun, in milliseconds since the epoch: changes of tags from then on count for it. */
-  readonly at: number;
-  readonly tags: readonly string[];
-}
+/** As those of its fence, and of the changes that one value has seen. */
+const [LONGEST_MS, MOST_BEGUN, MOST_SEEN] = [60_000, 10_000, 100];
 
 /** Tags of the reader count for the value, too: those of its page, and those that mostly become its own. */
 export interface LookUp<T> extends Pick<NextReadContext, "tags" | "softTags"> {
@@ -32,30 +24,33 @@ export async function lookUp<T extends Kept>(
   const entry = await held.cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
   const others = entry ? [...softTags, ...tags].filter((tag) => !entry.tags.includes(tag)) : softTags;
   const changes = await held.tags.changes(others);
-  const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : judge(changes, entry.at);
+  const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : judge(changes, entry);
   if (judged !== "fresh" || served?.status === "stale") {
-    begin(held, key, changes);
+    begin(held, key, [...changes.flatMap(({ at, goneBefore }) => [at, goneBefore]), ...(entry?.seen ?? [])]);
     await held.fences.begin(key);
   }
   if (entry === undefined || judged === "gone") return undefined;
   return { entry, isMarked: judged === "stale" || served?.cause === "marked" };
 }
 
-/** The fence does not know the tags that readers name: a value counts as begun after the changes that its own saw. */
-function begin({ begun }: Held, key: string, changes: readonly Change[]): void {
-  const now = Date.now();
-  for (const [each, at] of begun) {
-    if (now - at <= LONGEST_MS && begun.size < MOST_BEGUN) break;
-    begun.delete(each);
-  }
-  if (!begun.has(key)) begun.set(key, Math.max(now, ...changes.map(({ at }) => at + 1)));
+/** The fence does not know the tags that readers name, and clocks do not know which changes a value has seen. */
+function begin({ begun }: Held, key: string, seen: readonly number[], at = Date.now()): void {
+  const open = (begun.get(key) ?? []).filter((each) => each.callers > 0 && at >= each.at && at - each.at <= LONGEST_MS);
+  const later = [...new Set(seen)].filter((each) => each >= at).slice(0, MOST_SEEN);
+  if (open.at(-1)?.isUsed !== false) open.push({ at, seen: later, callers: 0, isUsed: false });
+  open.at(-1)!.callers += 1;
+  begun.delete(key);
+  if (begun.size >= MOST_BEGUN) begun.delete(begun.keys().next().value!);
+  begun.set(key, open);
 }
 
 /** Unless it was invalidated while it was made: Next reads, renders, and then writes. */
 export async function keep<T extends Kept>(held: Held, key: string, made: T, life: Lifetimes): Promise<void> {
-  const entry: T = { ...made, at: held.begun.get(key) ?? made.at };
-  held.begun.delete(key);
-  await held.fences.set(key, entry, { ...life, tags: entry.tags.map(tagName), wait: held.wait });
+  const open = held.begun.get(key);
+  const first = open?.find(({ callers }) => callers > 0);
+  const { at, seen = [] } = first ? Object.assign(first, { isUsed: true, callers: first.callers - 1 }) : made;
+  if (open?.at(-1)?.callers === 0) held.begun.delete(key);
+  await held.fences.set(key, { ...made, at, seen }, { ...life, tags: made.tags.map(tagName), wait: held.wait });
 }
 
 export async function revalidate(held: () => Held, tags: string[], durations?: { expire?: number | undefined }) {

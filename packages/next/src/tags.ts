@@ -13,16 +13,27 @@ export interface Change {
   readonly goneBefore: number;
 }
 
+/** Stored with each value: changes from `at` on count for it, but for those `seen`. No two have the same `at`. */
+export interface Kept {
+  readonly at: number;
+  readonly seen?: readonly number[];
+  readonly tags: readonly string[];
+}
+
 const NEVER: Change = { at: 0, end: 0, goneBefore: 0 };
 const changeOf = (tag: string): string => `change:${tagName(tag)}`;
 /** Longer than an entry. */
 const LIFE = { ttl: 31 * 86_400_000 };
 const MOST_UNSENT = 10_000;
 
-/** How tags of the reader judge a value that counts as begun at `begunAt`. */
-export function judge(changes: readonly Change[], begunAt: number): "fresh" | "stale" | "gone" {
-  const later = changes.filter(({ at }) => at >= begunAt);
-  if (later.some(({ end, goneBefore }) => end <= Date.now() || goneBefore >= begunAt)) return "gone";
+/** How tags of its reader judge a value. */
+export function judge(
+  changes: readonly Change[],
+  { at: begunAt, seen }: Omit<Kept, "tags">,
+): "fresh" | "stale" | "gone" {
+  const isLater = (at: number): boolean => at >= begunAt && seen?.includes(at) !== true;
+  const later = changes.filter(({ at }) => isLater(at));
+  if (later.some(({ end, goneBefore }) => end <= Date.now() || isLater(goneBefore))) return "gone";
   return later.length > 0 ? "stale" : "fresh";
 }
 
@@ -55,9 +66,7 @@ export class Tags {
     const isStored = await this.#change(tags, expireS);
     const { status } = await this.#cache.markTagsStale(tags.map(tagName), { expireIn: expireS * 1_000 });
     const isUnsent = !isStored || status === "pending";
-    for (const tag of tags)
-      if (isUnsent) this.#unsent.add(tag);
-      else this.#unsent.delete(tag);
+    for (const tag of tags) this.#unsent[isUnsent ? "add" : "delete"](tag);
     if (!isUnsent) return;
     warn("a revalidation has not reached the backend yet; until it does, other processes do not see it", tags);
     if (this.#unsent.size <= MOST_UNSENT) return;
@@ -72,8 +81,7 @@ export class Tags {
     const known = since ? await this.#cache.getMany<Change>(keys) : new Map<string, Change>();
     const now = Date.now();
     const latest = Math.max(this.#latest, ...[...known.values()].map((change) => change.at));
-    const at = Math.max(latest + 1, now + CLOCKS_DIFFER_MS);
-    this.#latest = at;
+    const at = (this.#latest = Math.max(latest + 1, now + CLOCKS_DIFFER_MS) + Math.random());
     const changed = (before: Change | undefined): Change => {
       if (before === undefined || expireS <= 0) return { at, end: 0, goneBefore: 0 };
       const end = now + expireS * 1_000;

@@ -1,7 +1,8 @@
 import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
-import { keep, lookUp, revalidate, type Kept } from "./look-up.ts";
+import { keep, lookUp, revalidate } from "./look-up.ts";
+import type { Kept } from "./tags.ts";
 import { warn } from "./warn.ts";
 
 /** An entry of `use cache`, as Next has it. Times are in seconds. */

@@ -134,6 +134,73 @@ describe("C583: by a tag that only the reader names,", () => {
     },
   );
 
+  it.each([5_000, 9_000])(
+    "a value has seen what changed %i ms ahead, and not what changes a second later by a clock that is right",
+    async (aheadMs) => {
+      const { a, b, advance } = twoProcesses();
+      const now = Date.now();
+      await write(a.isr, "old");
+      vi.setSystemTime(now + aheadMs);
+      await revalidate(a, "x");
+      vi.setSystemTime(now);
+      expect(await read(a, "x")).toBe(undefined);
+      await write(a.isr, "new");
+      await advance(1_000);
+      await revalidate(b, "y");
+      for (const each of [a, b]) expect([await read(each, "x"), await read(each, "y")]).toEqual(["new", undefined]);
+    },
+  );
+
+  it.each([0, 3_600_000])(
+    "two requests cost one fetch each, after a change by a clock that is %i ms ahead",
+    async (aheadMs) => {
+      const { a, b, advance } = twoProcesses();
+      const now = Date.now();
+      await write(a.isr, "old");
+      vi.setSystemTime(now + aheadMs);
+      await revalidate(b, "x");
+      vi.setSystemTime(now);
+      const found = [];
+      for (let i = 0; i < 5; i += 1) {
+        const both = await Promise.all([read(a, "x"), read(a, "x")]);
+        for (const each of both) if (each === undefined) await write(a.isr, `${i}`);
+        found.push(...both);
+        await advance(1_000);
+      }
+      expect(found).toEqual([undefined, undefined, ...Array.from({ length: 8 }, () => "0")]);
+    },
+  );
+
+  it.each([100, 10_500])("what two began before a change is older than it, %i ms later, too", async (ms) => {
+    const { a, b, advance } = twoProcesses();
+    expect([await read(a, "x"), await read(a, "x")]).toEqual([undefined, undefined]);
+    await advance(1);
+    await revalidate(b, "x");
+    await advance(ms);
+    for (const each of ["old", "older"]) {
+      await write(a.isr, each);
+      expect(await read(a, "x")).toBe(undefined);
+    }
+    await advance(61_000);
+    expect(await read(a, "x")).toBe(undefined);
+    await write(a.isr, "new");
+    for (const each of [a, b]) expect(await read(each, "x")).toBe("new");
+  });
+
+  it("after a change, each fetch that had failed costs one more", async () => {
+    const { a, b, advance } = twoProcesses();
+    for (let i = 0; i < 2; i += 1) expect(await read(a, "x")).toBe(undefined);
+    await advance(20_000);
+    await revalidate(b, "x");
+    const found = [];
+    for (let i = 0; i < 6; i += 1) {
+      found.push(await read(a, "x"));
+      if (found[i] === undefined) await write(a.isr, `${i}`);
+      await advance(1_000);
+    }
+    expect(found).toEqual([...Array.from({ length: 4 }, () => undefined), "3", "3"]);
+  });
+
   it("tags and paths that are revalidated together cost one fetch each at most", async () => {
     const { a, b } = twoProcesses();
     await write(a.isr, "old");
