@@ -116,6 +116,27 @@ it("numbers of promises lead to their rows, pictures to their files, on a phone 
     expect(shown(`\`\`\`text\n${text}\n\`\`\`\n`, "overview.md")).toContain(`language-${language}`);
 });
 
+it("each page that installs a package of ours, or runs one, says after it that it must be packed", async () => {
+  const md = await createMarkdownRenderer(".", SETTINGS);
+  const note = /<p>It isn't on npm yet: <a href="\/guide\/getting-started(?:\.html)?#install">pack it<\/a>\.<\/p>/;
+  const notesOf = (page: string, relativePath: string): readonly string[] =>
+    md.render(page, { relativePath }).split(note).slice(0, -1);
+  const install = (name: string): string => `\`\`\`sh\nnpm install ${name}\n\`\`\`\n\n`;
+  const two = notesOf(`${install("hotset express")}${install("express")}Run \`npm install @hotset/nest\`.`, "a.md");
+  expect(two.map((before) => before.replaceAll(/<[^>]*>/g, "").trim())).toEqual([
+    expect.stringMatching(/npm install hotset express$/),
+    expect.stringMatching(/npm install @hotset\/nest\.$/),
+  ]);
+  expect(notesOf("| a | b |\n|---|---|\n| x | `npx hotset keys` |\n\n`npx hotset ui`\n", "a.md")).toEqual([
+    expect.stringMatching(/x<[^]*npx hotset keys[^]*<\/table>\n$/),
+  ]);
+  const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules", "guide/getting-started.md"] });
+  const shown = pages.map((page) => [page, readFileSync(join(docs, page), "utf8")] as const);
+  const naming = shown.filter(([, text]) => /npm install (?:[\w@/-]+ )*@?hotset\b|npx hotset/.test(text));
+  expect(naming.length).toBeGreaterThan(20);
+  expect(naming.filter(([page, text]) => notesOf(text, page).length === 0)).toEqual([]);
+});
+
 it("the first page has the first program of the README, how to install it, and four facts", () => {
   const readme = readFileSync(join(docs, "../README.md"), "utf8").split("\n");
   const page = readFileSync(join(docs, "index.md"), "utf8");

@@ -36,11 +36,31 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("promises", ({ tokens, env, Token: Kind }) =>
     linkPromises(tokens, env.relativePath, (...given) => new Kind(...given)),
   );
+  md.core.ruler.push("release", ({ src, tokens, env }) => {
+    if (!src.includes(NOT_RELEASED)) noteRelease(tokens, md.parse(RELEASE_NOTE, { relativePath: env.relativePath }));
+  });
   const { rules } = md.renderer;
   const { text, code_inline: code } = rules;
   rules["table_open"] = (tokens, at, options, _env, self) => self.renderToken([...tokens], at, options);
   rules.text = (...given) => withoutTemplate(text!(...given));
   rules.code_inline = (...given) => withoutTemplate(code!(...given));
+}
+
+const NOT_RELEASED = "It isn't on npm yet";
+/** Until the release; the README and Getting started have their own. */
+const RELEASE_NOTE = `${NOT_RELEASED}: [pack it](${SITE}/guide/getting-started#install).`;
+const INSTALL = /npm install [^\n`]*(?<![\w/-])(?:@hotset\/|hotset\b)/;
+
+/** After each command that installs a package of ours; without one, after the first that runs it. */
+function noteRelease(tokens: Token[], note: readonly Token[]): void {
+  const placesOf = (command: RegExp): readonly number[] =>
+    tokens.flatMap(({ type, content }, at) => (/^(?:fence|inline)$/.test(type) && command.test(content) ? [at] : []));
+  const installs = placesOf(INSTALL);
+  const places = installs.length > 0 ? installs : placesOf(/npx hotset/).slice(0, 1);
+  for (const place of places.toReversed()) {
+    const end = tokens.findIndex(({ level, nesting }, at) => at >= place && level === 0 && nesting !== 1);
+    tokens.splice(end + 1, 0, ...note);
+  }
 }
 
 /** A column with a longer cell has sentences: it keeps a width in which they can be read. */
