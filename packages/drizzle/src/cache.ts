@@ -99,9 +99,9 @@ class RowCache extends Cache implements DrizzleCache {
     isAutoInvalidate?: boolean,
   ): Promise<unknown[] | undefined> {
     const place = placeOf(key, isAutoInvalidate === true ? tables : [], isTag);
-    const found = this.#isSettling(place.tags) ? undefined : await this.#rows.get<unknown[]>(place.key);
-    if (found === undefined) await this.#fences.begin(place.key);
-    return found;
+    if (!this.#isSettling(place.tags)) return this.#fences.get<unknown[]>(place.key);
+    await this.#fences.begin(place.key);
+    return undefined;
   }
 
   override async put(

@@ -64,8 +64,7 @@ class ResponseCache implements GraphQLCache {
 
   get(id: string): Promise<GraphQLResult | undefined> {
     return this.#reported("read", async () => {
-      const result = await this.#results.get(keyOf(id));
-      if (result === undefined) await this.#fences.begin(keyOf(id));
+      const result = await this.#fences.get<GraphQLResult>(keyOf(id));
       // Plugins add to it.
       return result && { ...result };
     });

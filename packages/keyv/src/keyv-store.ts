@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { checkNames, MissFences, type Cache, type Namespace, type SetOptions } from "@hotset/core";
+import { checkNames, EncodeError, MissFences, type Cache, type Namespace, type SetOptions } from "@hotset/core";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
@@ -20,7 +20,8 @@ export interface KeyvStore {
   getMany<Value>(keys: string[]): Promise<(Value | undefined)[]>;
   /**
    * @param ttl milliseconds; the value does not end without it, and is removed by 0 or less.
-   * @returns whether it is stored: not what was computed since a miss if the key has changed since.
+   * @returns whether it is stored: not what was computed since a miss if the key has changed since; nor what the
+   * backend cannot take, which removes the value before it, with one warning.
    */
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
   /** As {@link set}. */
@@ -58,6 +59,7 @@ class Store extends EventEmitter implements KeyvStore {
   #values: Namespace;
   #fences: MissFences;
   #namespace: string | undefined;
+  #hasWarned = false;
 
   constructor(cache: Cache, name: string) {
     super();
@@ -79,17 +81,11 @@ class Store extends EventEmitter implements KeyvStore {
   }
 
   async get<Value>(key: string): Promise<Value | undefined> {
-    const fences = this.#fences;
-    const value = await this.#values.get<Value>(key);
-    if (value === undefined) await fences.begin(key);
-    return value;
+    return this.#fences.get<Value>(key);
   }
 
   async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
-    const fences = this.#fences;
-    const found = await this.#values.getMany<Value>(keys);
-    const missing = [...new Set(keys)].filter((key) => !found.has(key));
-    await Promise.all(missing.map((key) => fences.begin(key)));
+    const found = await this.#fences.getMany<Value>(keys);
     return keys.map((key) => found.get(key));
   }
 
@@ -98,7 +94,17 @@ class Store extends EventEmitter implements KeyvStore {
       await this.#values.delete(key);
       return true;
     }
-    return (await this.#fences.set(key, value as {} | null, lifeOf(ttl))).status !== "refused";
+    const values = this.#values;
+    try {
+      return (await this.#fences.set(key, value as {} | null, lifeOf(ttl))).status !== "refused";
+    } catch (error) {
+      if (!(error instanceof EncodeError)) throw error;
+      // Its caller has the value, and what was there is older.
+      if (!this.#hasWarned) process.emitWarning(`keyv: a value is not cached: ${error.message}`, "HotsetWarning");
+      this.#hasWarned = true;
+      await values.delete(key);
+      return false;
+    }
   }
 
   async setMany(entries: Parameters<KeyvStore["setMany"]>[0]): Promise<void> {

@@ -3,13 +3,13 @@ import { createCache, type Cache } from "@hotset/core";
 import { keyvStore } from "@hotset/keyv";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
-import { TestClock } from "@hotset/testing";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { temporaryDirectory } from "@hotset/test-servers";
 import { createCache as createManager } from "cache-manager";
 import { Cacheable } from "cacheable";
 import { Keyv, type KeyvStoreAdapter } from "keyv";
 import { Keyv as Keyv6 } from "keyv6";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, vi } from "vitest";
 
 const open: Cache[] = [];
 const newCache = (file?: string, clock?: TestClock): Cache => {
@@ -152,6 +152,40 @@ it("C586: stores each value that is set after misses without one, also through c
     expect(await keyv.set("user", `${value}, directly`)).toBe(true);
     expect(await manager.get("user")).toBe(`${value}, directly`);
   }
+});
+
+it("C586: finds the value of a set before its promise is settled", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+  const cache = createTestCache({ clock, backend });
+  open.push(cache);
+  const keyv = new Keyv({ store: keyvStore(cache) });
+  const reads = { k: async () => keyv.get("k"), l: async () => (await keyv.getMany(["l"]))[0] };
+  for (const [key, read] of Object.entries(reads)) {
+    expect(await read()).toBeUndefined();
+    const stored = gate();
+    backend.script("leases.store", { before: stored });
+    const set = keyv.set(key, "new");
+    await flush();
+    const found = read();
+    expect((await outcome(found)).status).toBe("pending");
+    stored.open();
+    expect(await found).toBe("new");
+    await set;
+  }
+});
+
+it("a value that the backend cannot take removes the one before it, with one warning", async () => {
+  const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
+  const store = keyvStore(newCache(newFile()));
+  await store.set("k", "old");
+  for (let i = 0; i < 2; i += 1) expect(await store.set("k", { big: 10n })).toBe(false);
+  expect(await store.get("k")).toBeUndefined();
+  expect(await store.set("k", "new")).toBe(true);
+  expect(warned.mock.calls.map(([text]) => text)).toEqual([
+    expect.stringMatching(/^keyv: a value is not cached: json: /),
+  ]);
+  warned.mockRestore();
 });
 
 it("has the type of a store of Keyv 5, and its own name for values", async () => {

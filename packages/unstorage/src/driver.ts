@@ -76,15 +76,10 @@ export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): H
     getInstance: () => cache,
     hasItem: (key) => items.has(key),
     async getItem(key) {
-      const item = await items.get(key);
-      if (item === undefined) await fences.begin(key);
-      return item ?? null;
+      return (await fences.get<string>(key)) ?? null;
     },
     async getItems(asked) {
-      const keys = asked.map(({ key }) => key);
-      const found = await items.getMany(keys);
-      const missing = [...new Set(keys)].filter((key) => !found.has(key));
-      await Promise.all(missing.map((key) => fences.begin(key)));
+      const found = await fences.getMany<string>(asked.map(({ key }) => key));
       return asked.map(({ key }) => ({ key, value: found.get(key) ?? null }));
     },
     setItem,

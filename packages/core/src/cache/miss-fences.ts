@@ -2,13 +2,14 @@ import type { Clock } from "../contracts/clock.ts";
 import { keepFence } from "../engine/fences.ts";
 import type { WriteResult } from "../engine/results.ts";
 import type { Fence, SetOptions } from "../entry/policy.ts";
+import { ignore } from "../primitives/ignore.ts";
 import { within } from "../primitives/within.ts";
 import { NamespaceView } from "./namespace-view.ts";
 import type { Namespace } from "./namespace.ts";
 
 /** A miss waits no longer for its fence, which then holds from when it came. */
 const PATIENCE_MS = 200;
-/** Callers join a fence for so long; it stands twice as long. A value that takes longer is stored as of its `set`. */
+/** So long a caller is covered, and may join a fence. A value that takes longer is stored as of its `set`. */
 const LONGEST_MS = 30_000;
 /** How long those may take that began with it: so many times as long as the first `set`, and a pause of the process. */
 const SLOWEST = 5;
@@ -20,13 +21,16 @@ interface Miss {
   readonly at: number;
   endsAt: number;
   /** Until the fence is there, and until a `set` under it is done. */
-  taking?: Promise<void> | undefined;
+  busy?: Promise<void> | undefined;
   fence?: Fence | undefined;
+  last?: { readonly value: {} | null; readonly options: SetOptions | undefined };
+  /** The result of `set`s that wait: the last one is sent, since it would replace the others immediately. */
+  sending?: Promise<WriteResult> | undefined;
   /** Some never have a `set`. */
   callers: number;
-  /** Of those that began later, too. */
+  /** Including those of the next callers. */
   sets: number;
-  /** Those that began after its first `set`. */
+  /** Callers that began after the first `set`. */
   next?: Miss | undefined;
 }
 
@@ -38,22 +42,41 @@ interface Miss {
  * So it does after five times as long as later ones take, once there are so many `set`s that some must be of these.
  */
 export class MissFences {
-  readonly #namespace: Pick<Namespace, "fence" | "set" | "setMany">;
+  readonly #namespace: Pick<Namespace, "fence" | "get" | "getMany" | "set" | "setMany">;
   readonly #clock: Clock;
   readonly #open = new Map<string, Miss>();
+  /** Under way. */
+  readonly #sets = new Map<string, Promise<WriteResult>>();
 
-  constructor(namespace: Pick<Namespace, "fence" | "set" | "setMany">) {
+  constructor(namespace: Pick<Namespace, "fence" | "get" | "getMany" | "set" | "setMany">) {
     this.#namespace = namespace;
     this.#clock = NamespaceView.clockOf(namespace);
   }
 
-  /** Where `get` has found nothing, before its caller computes. */
+  /** As `get` of the namespace. Frameworks do not wait for `set`: the value of one that is under way is found, too. */
+  async get<V>(key: string): Promise<V | undefined> {
+    await this.#settled(key);
+    const found = await this.#namespace.get<V>(key);
+    if (found === undefined) await this.begin(key);
+    return found;
+  }
+
+  /** As {@link get}. */
+  async getMany<V>(keys: readonly string[]): Promise<Map<string, V>> {
+    await Promise.all(keys.flatMap((key) => this.#settled(key) ?? []));
+    const found = await this.#namespace.getMany<V>(keys);
+    const missing = [...new Set(keys)].filter((key) => !found.has(key));
+    await Promise.all(missing.map((key) => this.begin(key)));
+    return found;
+  }
+
+  /** Where a read has found nothing, before its caller computes. */
   async begin(key: string): Promise<void> {
     const oldest = this.#find(key);
     const at = this.#clock.now();
     let miss = oldest?.sets === 0 && at - oldest.at <= LONGEST_MS ? oldest : oldest?.next;
     if (miss === undefined) {
-      miss = { at, endsAt: at + 2 * LONGEST_MS, callers: 0, sets: 0 };
+      miss = { at, endsAt: 0, callers: 0, sets: 0 };
       if (oldest !== undefined) oldest.next = miss;
       // The last to end is the last here: no other one is kept by it.
       this.#open.delete(key);
@@ -61,22 +84,41 @@ export class MissFences {
         if (this.#open.size >= MOST || at > (next?.endsAt ?? endsAt)) this.#open.delete(each);
         else break;
       this.#open.set(key, oldest ?? miss);
-      miss.taking = this.#take(key, miss);
+      miss.busy = this.#take(key, miss);
     }
     miss.callers += 1;
-    if (miss.taking !== undefined) await within(this.#clock, PATIENCE_MS, miss.taking, () => undefined);
+    if (miss.sets === 0) miss.endsAt = at + LONGEST_MS;
+    if (miss.busy !== undefined) await within(this.#clock, PATIENCE_MS, miss.busy, ignore);
   }
 
   /** As `set` of the namespace; `refused` for what was computed before a change. */
-  async set(key: string, value: {} | null, options?: SetOptions): Promise<WriteResult> {
+  set(key: string, value: {} | null, options?: SetOptions): Promise<WriteResult> {
+    const setting = this.#set(key, value, options);
+    this.#sets.set(key, setting);
+    const done = (): void => {
+      if (this.#sets.get(key) === setting) this.#sets.delete(key);
+    };
+    setting.then(done, done);
+    return setting;
+  }
+
+  #set(key: string, value: {} | null, options: SetOptions | undefined): Promise<WriteResult> {
     const miss = this.#use(key);
+    if (miss === undefined) return this.#namespace.set(key, value, options);
+    miss.last = { value, options };
     // At once if it can be: frameworks call `get` without waiting for `set`.
-    while (miss?.taking !== undefined) await miss.taking;
-    if (miss?.fence === undefined) return this.#namespace.set(key, value, options);
+    if (miss.busy === undefined && miss.sending === undefined) return this.#send(key, miss);
+    return (miss.sending ??= miss.busy!.then(() => this.#send(key, miss)));
+  }
+
+  #send(key: string, miss: Miss): Promise<WriteResult> {
+    const { value, options } = miss.last!;
+    miss.sending = undefined;
+    if (miss.fence === undefined) return this.#namespace.set(key, value, options);
     keepFence(miss.fence, this.#open.has(key));
     const setting = this.#namespace.set(key, value, { ...options, since: miss.fence });
-    const done = (): void => void (miss.taking = undefined);
-    miss.taking = setting.then(done, done);
+    const done = (): void => void (miss.busy = undefined);
+    miss.busy = setting.then(done, done);
     return setting;
   }
 
@@ -90,6 +132,11 @@ export class MissFences {
     const others = entries.filter(([key]) => !this.#open.has(key));
     const begun = entries.filter(([key]) => this.#open.has(key)).map(([key, value]) => this.set(key, value, options));
     await Promise.all([...begun, others.length > 0 && this.#namespace.setMany(others, options)]);
+  }
+
+  #settled(key: string): Promise<unknown> | undefined {
+    const set = this.#sets.get(key);
+    return set && within<unknown>(this.#clock, PATIENCE_MS, set, ignore).catch(ignore);
   }
 
   #use(key: string): Miss | undefined {
@@ -119,6 +166,6 @@ export class MissFences {
   async #take(key: string, miss: Miss): Promise<void> {
     // A layout without room for tags has none: then the value is stored as of its `set`.
     miss.fence = await this.#namespace.fence(key).catch(() => undefined);
-    miss.taking = undefined;
+    miss.busy = undefined;
   }
 }

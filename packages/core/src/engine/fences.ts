@@ -47,7 +47,8 @@ export class Fences {
     // The caller computes from here on: what was called until now is older.
     const { flights, tags, clock } = this.#context;
     const takenAt = clock.now();
-    const taken = new Taken(this.#context);
+    const taken = new Taken();
+    taken.of = this.#context;
     keys.forEach((key, i) => {
       const guard = new Guard();
       flights.add(key.local, guard);
@@ -72,9 +73,13 @@ export class Fences {
   use(fence: Fence, key: EntryKey): Standing {
     this.#dropOld(this.#context.clock.now());
     const standing = (fence as unknown as Taken).get(key.local)!;
-    if (!this.#standing.has(standing)) standing.guard.lose();
+    const isUsed = !this.#standing.has(standing);
     this.#remove(standing);
-    return standing;
+    if (!isUsed) return standing;
+    // The `set` that has used it may be under way.
+    const guard = new Guard();
+    guard.lose();
+    return { ...standing, guard };
   }
 
   /** After its `set` was stored under this version, and nothing newer was called. */
@@ -106,10 +111,5 @@ export class Fences {
 
 /** The fences of some keys, by local key. */
 class Taken extends Map<string, Standing> {
-  readonly of: object;
-
-  constructor(of: object) {
-    super();
-    this.of = of;
-  }
+  of: object | undefined;
 }

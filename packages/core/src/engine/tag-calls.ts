@@ -26,21 +26,11 @@ export class TagCalls {
    *
    * @param expireInMs of a soft call: what is marked is gone then.
    */
-  invalidate(
-    namespace: NamespaceContext,
-    names: readonly string[],
-    mode: "hard" | "soft",
-    expireInMs?: number,
-  ): Promise<InvalidateResult> {
-    return this.#context.writes.include(this.#invalidate(namespace, names, mode, expireInMs));
+  invalidate(...call: TagCall): Promise<InvalidateResult> {
+    return this.#context.writes.include(this.#invalidate(...call));
   }
 
-  async #invalidate(
-    namespace: NamespaceContext,
-    names: readonly string[],
-    mode: "hard" | "soft",
-    expireInMs: number | undefined,
-  ): Promise<InvalidateResult> {
+  async #invalidate(...[namespace, names, mode, expireInMs]: TagCall): Promise<InvalidateResult> {
     const { tags, local, recovery, events, clock } = this.#context;
     const { keySpace, remote } = namespace;
     checkRoomForMeta(namespace);
@@ -94,5 +84,7 @@ export class TagCalls {
     return { status: isPending ? "pending" : "done" };
   }
 }
+
+type TagCall = [namespace: NamespaceContext, names: readonly string[], mode: "hard" | "soft", expireInMs?: number];
 
 const STEPS_AT_ONCE = 16;
