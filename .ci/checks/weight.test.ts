@@ -18,11 +18,11 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
-    limit: 42_350,
+    limit: 42_270,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 7_999 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 7_990 },
   // Decision 0240 has the pages of six adapters, 0250 the tables of importers, 0255 the pages of the inspector, 0260
   // fences, README six caches, 0263 tags, 0264, 0265 and 0271 marks; 40 are what a snapshot of Redis brings back.
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 135_380 },
