@@ -23,7 +23,7 @@ interface Miss {
   /** Until the fence is there, and until a `set` under it is done. */
   busy?: Promise<void> | undefined;
   fence?: Fence | undefined;
-  last?: { readonly value: {} | null; readonly options: SetOptions | undefined };
+  last?: { readonly value: {} | null; readonly options: SetOptions | undefined } | undefined;
   /** The result of `set`s that wait: the last one is sent, since it would replace the others immediately. */
   sending?: Promise<WriteResult> | undefined;
   /** Some never have a `set`. */
