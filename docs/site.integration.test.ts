@@ -98,15 +98,20 @@ interface Table {
   readonly names: readonly string[];
   /** Cells of the last column. */
   readonly last: readonly { readonly left: number; readonly right: number }[];
+  /** First cells of listed rows that leave room beside them. */
+  readonly narrowLabels: readonly string[];
 }
 
 /** Run in the page. */
 const TABLES = `Array.from(document.querySelectorAll(".vp-doc table"), (table) => ({
   names: Array.from(table.querySelectorAll("th"), (cell) => cell.textContent),
   last: Array.from(table.querySelectorAll("td:last-child"), (cell) => cell.getBoundingClientRect().toJSON()),
+  narrowLabels: Array.from(table.querySelectorAll("tr > :first-child"))
+    .filter((cell) => getComputedStyle(cell).display === "block" && cell.clientWidth < table.clientWidth)
+    .map((cell) => cell.textContent),
 }))`;
 
-it("a phone shows tables of up to four columns whole, and the second column of two from 60 % of its width at most", async () => {
+it("a phone shows tables of up to four columns whole, names of listed rows over all of its width, and the second column of two from 60 % of it at most", async () => {
   const pages = new Map([...readSite(folder)].filter(([, html]) => html.includes("<table")));
   await using browser = await startChromium();
   const page = await browser.newPage({ viewport: { width: 390, height: 844 }, javaScriptEnabled: false });
@@ -121,6 +126,7 @@ it("a phone shows tables of up to four columns whole, and the second column of t
   for (const address of pages.keys()) {
     await page.goto(`http://site.example${address}`);
     const tables = await page.evaluate<readonly Table[]>(TABLES);
+    cut.push(...tables.flatMap(({ narrowLabels }) => narrowLabels.map((label) => `${address}: ${label}`)));
     for (const { names, last } of tables.filter((table) => table.names.length <= 4)) {
       counts[names.length === 2 ? "two" : "more"]++;
       const isCut = last.some(({ left, right }) => right > 390 || (names.length === 2 && left > 0.6 * 390));

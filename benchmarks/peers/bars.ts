@@ -25,7 +25,7 @@ const STEP = 22;
 const TITLE = 34;
 
 /**
- * Bars with whiskers from the least to the most of the rounds, on a scale by powers where values lie far apart. Colours
+ * Bars with whiskers from the least to the most of the rounds, logarithmic where values lie far apart. Colours
  * follow the reader's light or dark theme.
  */
 export function plotOf(groups: readonly Group[]): string {
@@ -51,11 +51,11 @@ const STYLE = `<style>${LIGHT}@media(prefers-color-scheme:dark){${DARK}}</style>
 function draw({ title, unit, bars }: Group): string {
   const positive = bars.map(({ figure }) => figure).filter((value) => value > 0);
   const [least, most] = [Math.min(...positive), Math.max(...bars.map((bar) => bar.figure))];
-  const isByPowers = most / least > 30;
+  const isLogarithmic = most / least > 30;
   const room = WIDTH - LABELS - NUMBERS;
   const lowest = least / 3;
   const length = (value: number): number => {
-    const share = isByPowers ? Math.log(Math.max(value, lowest) / lowest) / Math.log(most / lowest) : value / most;
+    const share = isLogarithmic ? Math.log(Math.max(value, lowest) / lowest) / Math.log(most / lowest) : value / most;
     return Math.min(1, share || 0) * room;
   };
   const at = (value: number): string => (LABELS + length(value)).toFixed(1);
@@ -71,7 +71,7 @@ function draw({ title, unit, bars }: Group): string {
     ].join("");
   });
   return [
-    text(8, 20, `${title}${isByPowers ? " (by powers)" : ""}`, 'font-weight="bold" font-size="13"'),
+    text(8, 20, `${title}${isLogarithmic ? " (logarithmic)" : ""}`, 'font-weight="bold" font-size="13"'),
     ...lines,
   ].join("");
 }

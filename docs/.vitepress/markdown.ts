@@ -68,6 +68,8 @@ const READABLE_CELL = 48;
 /** Letters of code that a phone shows in a line, and how many the edges of a column take of them. */
 const PHONE_LINE = 45;
 const CELL_EDGES = 2;
+/** Where labels of two columns are longer on average, they have the line for themselves. */
+const LONG_LABEL = 40;
 /** Tables of more columns, mostly of figures, scroll. */
 const LIST_COLUMNS = 4;
 
@@ -101,7 +103,10 @@ function widenTables(tokens: readonly Token[]): void {
 
 /** Whether the longest words of the columns stand side by side, the second column in sight. */
 function fitsPhone(cells: readonly string[], columns: number): boolean {
-  if (columns > LIST_COLUMNS) return true;
+  // A comparison stays next to hotset.
+  if (columns > LIST_COLUMNS) return cells[1] !== "hotset";
+  const labels = cells.filter((_, at) => at % columns === 0).slice(1);
+  if (columns === 2 && labels.join("").length > labels.length * LONG_LABEL) return false;
   const widths = Array.from({ length: columns }, () => CELL_EDGES);
   for (const [at, cell] of cells.entries())
     for (const { length } of cell.split(" "))
@@ -119,7 +124,7 @@ function nameBlock(token: Token): void {
 
 const PROMISES_PAGE = "reference/promises.md";
 
-/** The row of a promise has its number as an address, and a number that ends a cell elsewhere leads there. */
+/** The row of a promise has its number as an address, and numbers that end a cell elsewhere lead there. */
 function linkPromises(tokens: readonly Token[], page: string, make: Make): void {
   for (const [at, cell] of tokens.entries()) {
     if (cell.type !== "td_open") continue;
@@ -129,10 +134,14 @@ function linkPromises(tokens: readonly Token[], page: string, make: Make): void 
       continue;
     }
     const last = children?.at(-1);
-    const [, before = "", number] = /^(.*: )([ACH]\d+)$/.exec(last?.type === "text" ? last.content : "") ?? [];
-    if (last === undefined || number === undefined) continue;
+    const text = last?.type === "text" ? last.content : "";
+    const [, before = "", numbers] = /^(.*: )([ACH]\d+(?:, [ACH]\d+)*)$/.exec(text) ?? [];
+    if (last === undefined || numbers === undefined) continue;
     last.content = before;
-    children!.push(...linked(`${addressOf(PROMISES_PAGE)}#${number.toLowerCase()}`, [textToken(make, number)], make));
+    for (const [nth, number] of numbers.split(", ").entries()) {
+      if (nth > 0) children!.push(textToken(make, ", "));
+      children!.push(...linked(`${addressOf(PROMISES_PAGE)}#${number.toLowerCase()}`, [textToken(make, number)], make));
+    }
   }
 }
 
