@@ -105,7 +105,7 @@ export class LocalCopies {
         : `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
     if (now >= entry.epoch!.until) return "not confirmed since it was stored, or since changes may have been missed";
     if (this.get(localKey, now) === undefined)
-      return "one of its tags was invalidated, or has a version that is not known";
+      return "its tags or its namespace have changed, or their versions are not known here yet";
     return now < entry.staleAt ? "fresh" : "stale";
   }
 
