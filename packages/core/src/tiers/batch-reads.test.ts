@@ -1,5 +1,6 @@
 import { createHook } from "node:async_hooks";
 import { expect, it } from "vitest";
+import { defineBackend } from "../cache/define-backend.ts";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { json } from "../formats/json.ts";
 import { passthrough } from "../formats/passthrough.ts";
@@ -8,7 +9,7 @@ import { createTestCache } from "@hotset/testing";
 /** A backend that has every key, and whose batch makes one promise. */
 function fullBackend(): Backend {
   const entry: StoredEntry = { data: json().encode("v"), staleInMs: 60_000, expiresInMs: 60_000, meta: "" };
-  return {
+  return defineBackend({
     label: "full",
     format: json(),
     compressor: passthrough(),
@@ -20,7 +21,7 @@ function fullBackend(): Backend {
     write: () => Promise.resolve(),
     remove: () => Promise.resolve("missing"),
     batch: { read: (keys) => Promise.resolve(keys.map(() => entry)) },
-  };
+  });
 }
 
 async function promisesOf(run: () => Promise<unknown>): Promise<number> {
