@@ -34,8 +34,10 @@ export function loadDetached(
   const request = requestOf(asked, wire);
   LOADS.add(request);
   const response = new ServerResponse(request);
-  // Bytes after the head are those of the body, even where a handler asks for chunks.
-  Object.defineProperty(response, "chunkedEncoding", { get: () => false, set: nothing });
+  // Node takes `Trailer` with chunks alone. Bytes after the head are those of the body, even so.
+  let isChunked = false;
+  const set = (value: boolean): void => void (isChunked = value);
+  Object.defineProperty(response, "chunkedEncoding", { get: () => isChunked && !response.headersSent, set });
   response.assignSocket(wire as unknown as Socket);
   response.once("finish", () => {
     // As a server does: a request that no handler reads ends with its response.

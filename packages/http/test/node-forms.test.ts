@@ -93,6 +93,12 @@ const FORMS: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
     response.writeHead(201, "Made", fields).write("bo");
     response.end("dy");
   },
+  "trailers, and their names in Trailer": (response) => {
+    const fields = { "cache-control": "max-age=60", "x-a": "1", "x-b": ["1", "2"], trailer: "x-c" };
+    response.writeHead(201, "Made", fields).write("bo");
+    response.addTrailers({ "x-c": "1" });
+    response.end("dy");
+  },
   "a stream that is piped": (response) => {
     response.writeHead(201, "Made", { "cache-control": "max-age=60", "x-a": "1", "x-b": ["1", "2"] });
     Readable.from(["bo", Buffer.from("dy")]).pipe(response);
@@ -240,6 +246,33 @@ describe("H88: what handlers of node:http write", () => {
   });
 });
 
+/** Heads with which Node itself may find fault: with Trailer where nothing can follow a body, it does. */
+const HEADS: Readonly<Record<string, Record<string, string>>> = {
+  Trailer: { trailer: "x-c" },
+  "Trailer and Transfer-Encoding": { trailer: "x-c", "transfer-encoding": "chunked", "keep-alive": "timeout=5" },
+  "Transfer-Encoding of more than one": { "transfer-encoding": "gzip, chunked" },
+  "Connection: close": { connection: "close" },
+  "Connection with a name": { connection: "x-a", "x-a": "1", "content-length": "4" },
+  Expect: { expect: "100-continue" },
+  "a value with a line break": { "x-a": "1\n2" },
+};
+
+it.each(Object.keys(HEADS))("H88: %s is answered as without a cache", async (head) => {
+  const handle = (_: unknown, response: ServerResponse): void => {
+    response.writeHead(201, "Made", { "cache-control": "max-age=60", ...HEADS[head] }).end("body");
+  };
+  const [plain, cached] = [express(), express()];
+  cached.use(expressCache(open()));
+  for (const app of [plain, cached]) app.set("env", "test").use(handle);
+  const shown = async (ask: Ask): Promise<string> => {
+    const { status, body } = await ask("/");
+    return status === "201 Made" ? body.toString() : status;
+  };
+  const expected = head.startsWith("a value") ? "500 Internal Server Error" : "body";
+  for (const ask of [await listen(plain), await listen(cached), await listen(cachedListener(open(), handle))])
+    for (const _ of [1, 2]) expect(await shown(ask)).toBe(expected);
+});
+
 describe("H88: Express", () => {
   /** As `compression` does: it replaces what a response writes with, and leaves what has a coding as it is. */
   const compress = (_: unknown, response: ServerResponse, next: () => void): void => {
@@ -292,6 +325,11 @@ describe("H88: Express", () => {
     app.get("/send", (_, response) => void response.send(Buffer.from("bytes")));
     app.get("/status", (_, response) => void response.sendStatus(404));
     app.get("/redirect", (_, response) => response.redirect(301, "/json"));
+    app.get("/trailer", (_, response) => {
+      response.set("trailer", "x-c").write("bo");
+      response.addTrailers({ "x-c": "1" });
+      response.end("dy");
+    });
     app.get("/broken", (_, response) => {
       response.write("first");
       setTimeout(() => response.destroy(), 5);
@@ -302,6 +340,7 @@ describe("H88: Express", () => {
       expect((await ask("/send")).body.toString()).toBe("bytes");
       expect((await ask("/status")).status).toBe("404 Not Found");
       expect((await ask("/redirect")).fields.location).toBe("/json");
+      expect((await ask("/trailer")).body.toString()).toBe("body");
       await expect(ask("/broken")).rejects.toThrow();
     }
   });
