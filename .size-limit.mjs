@@ -1,4 +1,4 @@
-// Somewhat above the sizes of November 2026; the last rise is that of decision 0275.
+// Somewhat above the sizes of November 2026; the last rises are those of decisions 0268 and 0275.
 // Modules of Node count nothing. Decision 0027 says how a package becomes one file.
 const core = {
   path: "packages/core/dist/index.js",
@@ -71,7 +71,7 @@ const metrics = (entry, limit) => ({
 });
 
 export default [
-  { ...core, name: "@hotset/core", limit: "66.3 kB" },
+  { ...core, name: "@hotset/core", limit: "66.5 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "44.7 kB" },
   program("memory", "{ createCache, memory }", "55.1 kB"),
   program("memory over Redis", "{ createCache, memory, redis }", "121.9 kB"),
