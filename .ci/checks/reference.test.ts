@@ -16,11 +16,14 @@ beforeAll(() => {
 const headings = (): readonly string[] =>
   [...pages.values()].flatMap((text) => [...text.matchAll(/^## (?:The type )?`(\w+)`/gm)].map(([, name]) => name!));
 
-it("has every public name, with its first sentence", () => {
+it("has every public name, with its first sentence; the overload with errors comes first, with them", () => {
   const missing = model.names.map(({ name }) => name).filter((name) => !headings().includes(name));
   expect(missing).toEqual([]);
   const silent = [...pages.values()].flatMap((text) => text.match(/^\| \[.+\]\(#.*\) \|  \|$/gm) ?? []);
   expect(silent).toEqual([]);
+  expect([...pages.values()].join("")).toMatch(
+    /### `set`\n\n```[^#]*?```\n\nStores [^]*?`EncodeError`[^]*?### `setMany`/,
+  );
 });
 
 it("sorts and shows only names that there are", () => {

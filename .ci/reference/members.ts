@@ -40,9 +40,9 @@ export function membersOf(declarations: readonly ts.Declaration[]): Members {
   };
 }
 
-/** Overloads may have comments of their own: one after another. */
+/** Overloads may have comments of their own: one after another, the one with errors first. */
 export function commentOfAll(declarations: readonly ts.Node[]): Comment {
-  const comments = declarations.map(commentOf);
+  const comments = declarations.map(commentOf).toSorted((a, b) => b.throws.length - a.throws.length);
   const texts = new Set(comments.map(({ text }) => text).filter((text) => text !== ""));
   return { ...(comments.find(({ text }) => text !== "") ?? comments[0]!), text: [...texts].join("\n\n") };
 }

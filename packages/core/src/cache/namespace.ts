@@ -75,7 +75,7 @@ export interface Namespace<V = unknown> {
   /** For a value whose type is named, such as a type parameter: `cache.set<T>(key, value)`. */
   set<T extends V = never, S extends T = T>(key: string, value: S, options?: SetOptions): Promise<WriteResult>;
   /**
-   * Stores `value`, here and for every process.
+   * Stores `value`, here and for every process: `stored`, `refused`, or `pending` while the backend is away.
    *
    * @throws {InvalidArgumentError} for `undefined` and for a promise that was not awaited.
    * @throws {EncodeError} when the format cannot write it; then nothing is stored anywhere.
