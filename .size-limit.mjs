@@ -108,7 +108,7 @@ export default [
   adapter("next", "3.4 kB"),
   adapter("unstorage", "0.7 kB"),
   http("index", "23.8 kB"),
-  http("fetch", "4.4 kB"),
+  http("fetch", "4.6 kB"),
   http("node", "4.1 kB"),
   http("undici", "2 kB"),
   toolkit("index", "22.5 kB"),

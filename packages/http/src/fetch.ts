@@ -1,5 +1,5 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
-import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
+import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
 import { answerInTime, requireOrigin } from "./server.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 
@@ -94,13 +94,16 @@ function executionOf(context: HonoContextLike): unknown {
  */
 export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeof fetch {
   return async (input, init) => {
-    let request = new Request(input, init);
+    const first = new Request(input, init);
+    const given = init?.signal === undefined && input instanceof Request ? input : undefined;
+    const asker = init?.signal ? first : given;
+    let request = first;
     // Only fetch itself can check the body. Not all runtimes have the property.
     if (request.integrity) return base(request);
     for (let hop = 0; ; hop++) {
       // For a redirect that asks for the body once more. A stream is sent once, as by fetch.
       const again = request.body === null || init?.body instanceof ReadableStream ? undefined : request.clone();
-      const response = await fetchOne(cache, base, request);
+      const response = await fetchOne(cache, base, request, asker);
       const location = response.headers.get("location");
       if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") {
         await again?.body?.cancel();
@@ -124,7 +127,13 @@ function asFetched(response: Response, url: string, redirected: boolean): Respon
   return response;
 }
 
-async function fetchOne(cache: HttpCache, base: typeof fetch, request: Request): Promise<Response> {
+/** @param asker the request with the signal of the caller, if there is one. */
+async function fetchOne(
+  cache: HttpCache,
+  base: typeof fetch,
+  request: Request,
+  asker: Request | undefined,
+): Promise<Response> {
   const { credentials } = request;
   const origin: PlainOrigin = async (asked, { shared, signal }) => {
     const init = { redirect: "manual", signal, credentials } as const;
@@ -139,7 +148,7 @@ async function fetchOne(cache: HttpCache, base: typeof fetch, request: Request):
     ...(mode && { cache: mode, fields: [...plain.fields, ["cache-control", DIRECTIVES[mode]] as const] }),
     ...(credentials !== "same-origin" && { credentials }),
   };
-  return toResponse(await cache.answer(asked, origin, { signal: request.signal }));
+  return toResponse(await cache.answer(asked, origin, { signal: asker?.signal }), asker);
 }
 
 /** RFC 9110, section 15.4: 303 is a GET, and so is a POST after 301 or 302. */
@@ -159,7 +168,6 @@ function redirected(request: Request, url: URL, status: number): Request {
     cache: request.cache,
     // This mode of the cache is for one origin alone.
     ...(request.cache === "only-if-cached" && { mode: "same-origin" as const }),
-    signal: request.signal,
   };
   return new Request(url, init);
 }
@@ -187,12 +195,50 @@ const decoded = (response: PlainResponse): PlainResponse =>
     ? { ...response, fields: response.fields.filter(([name]) => !OF_CODING.has(name)) }
     : response;
 
-function toResponse({ status, statusText, fields, body }: PlainResponse): Response {
-  return new Response(WITHOUT_BODY.has(status) ? null : (body as ReadableStream<Uint8Array<ArrayBuffer>> | null), {
-    status,
-    statusText,
-    headers: headersOf(fields),
-  });
+function toResponse({ status, statusText, fields, body }: PlainResponse, asker?: Request): Response {
+  const sent = WITHOUT_BODY.has(status) ? null : asker === undefined || body === null ? body : endedBy(asker, body);
+  const init = { status, statusText, headers: headersOf(fields) };
+  return new Response(sent as ReadableStream<Uint8Array<ArrayBuffer>> | null, init);
+}
+
+/**
+ * The body for one caller: as by `fetch`, an abort ends it with its reason, read or not. They hold `asker` whole: the
+ * signal of a Request that was collected aborts no more.
+ */
+function endedBy(asker: Request, body: NonNullable<Body>): ReadableStream<Uint8Array> {
+  if (!(body instanceof ReadableStream)) {
+    const pull = (controller: ReadableByteStreamController): void => {
+      asker.signal.throwIfAborted();
+      // The stream takes the bytes away from their owner.
+      if (body.byteLength > 0) controller.enqueue(new Uint8Array(body));
+      controller.close();
+      (controller.byobRequest as { respond(bytes: number): void } | undefined)?.respond(0);
+    };
+    return new ReadableStream({ type: "bytes", pull }, { highWaterMark: 0 });
+  }
+  const reader = body.getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const { signal } = asker;
+        const leave = (): void => {
+          controller.error(signal.reason);
+          reader.cancel(signal.reason).catch(nothing);
+        };
+        const end = (): void => signal.removeEventListener("abort", leave);
+        if (signal.aborted) return leave();
+        signal.addEventListener("abort", leave, { once: true });
+        reader.closed.then(end, end);
+      },
+      async pull(controller) {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 const linesOf = (headers: Headers): FieldLines => [...headers] as FieldLine[];
@@ -203,6 +249,7 @@ function headersOf(fields: FieldLines): Headers {
   return headers;
 }
 
+const nothing = (): void => undefined;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
 const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];
