@@ -184,7 +184,12 @@ describe("C277: hotset doctor", () => {
     await fill(server.url);
     const report = await doctor({ REDIS_URL: server.url });
     expect([report.exitCode, listed(report)]).toEqual([1, ["error persistence"]]);
-    expect(report.findings[0]).toMatchObject({ evidence: { aofEnabled: 0 } });
+    expect(report.findings[0]).toMatchObject({
+      evidence: { aofEnabled: 0 },
+      fix: expect.stringMatching(
+        /; see https:\/\/github\.com\/hotset\/hotset\/blob\/main\/docs\/operations\/redis-durable\.conf$/,
+      ),
+    });
     expect(report.findings[0]!.evidence["modules"]).not.toContain("lock");
   });
 

@@ -57,6 +57,7 @@ export { passthrough } from "./formats/passthrough.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
 export {
+  checkCache,
   createCache,
   type CacheBuilder,
   type EmptyCacheBuilder,

@@ -1,4 +1,5 @@
 import {
+  checkCache,
   checkNames,
   ConfigurationError,
   EncodeError,
@@ -59,6 +60,7 @@ export interface DrizzleCache extends Cache {
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function drizzleCache(cache: HotsetCache, options: DrizzleCacheOptions = {}): DrizzleCache {
+  checkCache(cache, "drizzleCache");
   checkNames(options, ["strategy", "ttl", "settleAfter", "name", "clock"], { place: "drizzleCache" });
   const { strategy = "explicit", name = "drizzle", ttl, settleAfter = "2s", clock = systemClock } = options;
   if (strategy !== "explicit" && strategy !== "all")

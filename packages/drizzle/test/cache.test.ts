@@ -293,6 +293,7 @@ it("a select whose rows the format cannot write is answered, and a warning says 
 
 it("refuses bad options, and says what it takes", async () => {
   const { cache, db } = newDatabase();
+  expect(() => drizzleCache({} as never)).toThrow(/^drizzleCache: cache must be .* got an object$/);
   expect(() => drizzleCache(cache, { stratgy: "all" } as never)).toThrow("did you mean strategy");
   expect(() => drizzleCache(cache, { strategy: "global" as never })).toThrow('"explicit" or "all", got global');
   expect(() => drizzleCache(cache, { settleAfter: Infinity })).toThrow("settleAfter must be 0 or a finite duration");

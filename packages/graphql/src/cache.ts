@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { checkNames, MissFences, type Cache, type Duration, type Namespace } from "@hotset/core";
+import { checkCache, checkNames, MissFences, type Cache, type Duration, type Namespace } from "@hotset/core";
 
 /** Options of {@link graphqlCache}. */
 export interface GraphQLCacheOptions {
@@ -46,6 +46,7 @@ export interface GraphQLCache {
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function graphqlCache(cache: Cache, options: GraphQLCacheOptions = {}): GraphQLCache {
+  checkCache(cache, "graphqlCache");
   checkNames(options, ["ttl", "name"], { place: "graphqlCache" });
   const { ttl = "1d", name = "graphql" } = options;
   // A response cache knows no stale responses.

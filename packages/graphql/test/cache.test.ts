@@ -146,6 +146,7 @@ it("no call rejects: a response that cannot be written is not cached, and a warn
 
 it("refuses bad options", () => {
   const { cache } = newResponses();
+  expect(() => graphqlCache({} as never)).toThrow(/^graphqlCache: cache must be .* got an object$/);
   expect(() => graphqlCache(cache, { tttl: 1 } as never)).toThrow("did you mean ttl");
   expect(() => graphqlCache(cache, { ttl: "1 day" as never })).toThrow("ttl");
 });

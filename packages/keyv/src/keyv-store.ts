@@ -1,5 +1,13 @@
 import { EventEmitter } from "node:events";
-import { checkNames, EncodeError, MissFences, type Cache, type Namespace, type SetOptions } from "@hotset/core";
+import {
+  checkCache,
+  checkNames,
+  EncodeError,
+  MissFences,
+  type Cache,
+  type Namespace,
+  type SetOptions,
+} from "@hotset/core";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
@@ -47,6 +55,7 @@ export interface KeyvStore {
  * @throws {ConfigurationError} for an unknown option, and for a cache without a name.
  */
 export function keyvStore(cache: Cache, options: KeyvStoreOptions = {}): KeyvStore {
+  checkCache(cache, "keyvStore");
   checkNames(options, ["name"], { place: "keyvStore" });
   return new Store(cache, options.name ?? "keyv");
 }

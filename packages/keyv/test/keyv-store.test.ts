@@ -195,7 +195,8 @@ it("has the type of a store of Keyv 5, and its own name for values", async () =>
   expect(await cache.namespace("views:keyv").get("home")).toContain("<html>");
 });
 
-it("refuses a cache without a name, and unknown options", () => {
+it("refuses what is not a cache, a cache without a name, and unknown options", () => {
+  expect(() => keyvStore(undefined as never)).toThrow(/^keyvStore: cache must be .* got undefined$/);
   const nameless = createCache({ name: "" }).tier(memory()).build();
   open.push(nameless);
   expect(() => keyvStore(nameless)).toThrow("name");

@@ -1,4 +1,12 @@
-import { checkNames, InvalidArgumentError, MissFences, type Cache, type Duration, type Namespace } from "@hotset/core";
+import {
+  checkCache,
+  checkNames,
+  InvalidArgumentError,
+  MissFences,
+  type Cache,
+  type Duration,
+  type Namespace,
+} from "@hotset/core";
 
 /** Options of {@link hotsetDriver}. */
 export interface HotsetDriverOptions {
@@ -61,6 +69,7 @@ export interface HotsetDriver {
  * @throws {ConfigurationError} for an unknown option, and for a cache without a name.
  */
 export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): HotsetDriver {
+  checkCache(cache, "hotsetDriver");
   checkNames(options, ["name", "ttl", "tags"], { place: "hotsetDriver" });
   const { name = "unstorage", ttl = "1d", tags } = options;
   // unstorage knows no stale items.

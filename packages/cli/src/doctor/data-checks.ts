@@ -151,7 +151,9 @@ export function checkPersistence(facts: Facts): readonly Finding[] {
         `there is no append-only file${onWhich(without, facts.primaries.length)}: a crash loses keys of ` +
         `${modules.join(", ")}`,
       evidence: { aofEnabled: 0, keys: keys.length, modules, ...changesOf(without[0]!) },
-      fix: "CONFIG SET appendonly yes, with appendfsync everysec; see docs/operations/redis-durable.conf",
+      fix:
+        "CONFIG SET appendonly yes, with appendfsync everysec; see " +
+        "https://github.com/hotset/hotset/blob/main/docs/operations/redis-durable.conf",
     });
   const lazy = configs(facts).filter((config) => config.text("appendfsync") === "no");
   const isLogged = infos(facts).some((info) => info.text("aof_enabled") === "1");

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { ConfigurationError } from "../contracts/errors.ts";
 import { scriptedBackend, TestClock } from "@hotset/testing";
-import { createCache } from "./create-cache.ts";
+import { checkCache, createCache } from "./create-cache.ts";
 
 it.each([
   [{ name: "users" }, 'got name "users", version undefined'],
@@ -14,4 +14,14 @@ it.each([
   expect(build).toThrow(ConfigurationError);
   expect(build).toThrow(message);
   expect(createCache({ name: "", clock }).tier(bare).build().namespace).toBeDefined();
+});
+
+it.each([
+  [undefined, "undefined"],
+  [{}, "an object"],
+  ["shop", "text of 4 characters"],
+  [createCache({ name: "shop" }), "an object; did you forget .build()?"],
+])("what is not a cache is refused, and said what it is: %o", (given, shown) => {
+  const message = `keyvStore: cache must be what createCache(...).build() gives, got ${shown}`;
+  expect(() => checkCache(given, "keyvStore")).toThrow(new ConfigurationError(message));
 });

@@ -9,7 +9,7 @@ import {
   resolvePolicy,
   type Policy,
 } from "../entry/policy.ts";
-import { describe } from "../primitives/duration.ts";
+import { describe, kindOf } from "../primitives/duration.ts";
 import { requireNode } from "../primitives/node-version.ts";
 import { refuseSurplus } from "../primitives/surplus.ts";
 import { assemble, type Plan } from "./assemble.ts";
@@ -27,12 +27,8 @@ if (typeof process !== "undefined") requireNode(process.version);
 export function createCache(options: CacheOptions): EmptyCacheBuilder;
 export function createCache(options: CacheOptions, ...surplus: readonly unknown[]): EmptyCacheBuilder {
   refuseSurplus("createCache(options)", surplus, "give one object of options; tiers follow with .tier(...)");
-  return new Builder({
-    options: checkCacheOptions(options),
-    local: undefined,
-    backend: undefined,
-    policy: DEFAULT_POLICY,
-  });
+  const checked = checkCacheOptions(options);
+  return new Builder({ options: checked, local: undefined, backend: undefined, policy: DEFAULT_POLICY });
 }
 
 /** Immutable: each call returns a new builder. */
@@ -85,9 +81,7 @@ class Builder {
       return new Builder({ ...this.#plan, local: tier });
     }
     if (!isA<Backend>(tier, "read", "write", "remove", "close"))
-      throw new ConfigurationError(
-        `tier must be memory(), or a backend such as redis(url).build(), got ${describe(tier)}${isA<CacheBuilder>(tier, "build") ? "; did you forget .build()?" : ""}`,
-      );
+      throw new ConfigurationError(`tier must be memory(), or a backend such as redis(url).build(), got ${got(tier)}`);
     if (this.#plan.backend !== undefined)
       throw new ConfigurationError("tier: only one backend is allowed; combine two with compose(near, far)");
     return new Builder({ ...this.#plan, backend: tier });
@@ -109,12 +103,7 @@ class Builder {
     const { options, local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined)
       throw new ConfigurationError("build: no tier; add memory() or a backend");
-    if (
-      local !== undefined &&
-      backend !== undefined &&
-      backend.coherence === undefined &&
-      policy.localTtlMs === undefined
-    )
+    if (local !== undefined && backend !== undefined && (backend.coherence ?? policy.localTtlMs) === undefined)
       throw new ConfigurationError(
         `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale a local copy may be`,
       );
@@ -127,5 +116,13 @@ class Builder {
   }
 }
 
-const isA = <T>(tier: unknown, ...methods: readonly (keyof T)[]): tier is T =>
-  methods.every((method) => typeof (tier as Partial<T> | null | undefined)?.[method] === "function");
+/** @throws {ConfigurationError} for what `createCache(...).build()` has not given to `place`, such as `keyvStore`. */
+export function checkCache(given: unknown, place: string): void {
+  if (isA<Cache>(given, "getOrSet", "namespace")) return;
+  throw new ConfigurationError(`${place}: cache must be what createCache(...).build() gives, got ${got(given)}`);
+}
+
+const isA = <T>(given: unknown, ...methods: readonly (keyof T)[]): given is T =>
+  methods.every((method) => typeof (given as Partial<T> | null | undefined)?.[method] === "function");
+
+const got = (it: unknown): string => kindOf(it) + (isA<CacheBuilder>(it, "build") ? "; did you forget .build()?" : "");
