@@ -20,7 +20,7 @@ export function overview(commands: readonly Command[]): string {
     "Exit codes",
     ...explained([
       ["0", "all is well, or done"],
-      ["1", "doctor has findings, or what was asked for is not there"],
+      ["1", "doctor has findings of --fail-on, or what was asked for is not there"],
       ["2", "wrong arguments or settings; nothing was sent"],
       ["3", "Redis could not be reached, did not answer in time, or refused the login"],
       ["4", "Redis refused a command, or hotset failed"],

@@ -16,7 +16,7 @@ export interface Io {
 export const EXIT = {
   /** All is well, or done. */
   fine: 0,
-  /** `doctor` has findings, or the key that was asked for is not there. */
+  /** `doctor` has findings of `--fail-on`, or the key that was asked for is not there. */
   findings: 1,
   /** Arguments or settings that can never work. Redis was not asked. */
   usage: 2,

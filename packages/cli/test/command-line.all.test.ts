@@ -145,11 +145,10 @@ describe("C378: the help", () => {
         expect(line.length, line).toBeLessThanOrEqual(80);
   });
 
-  it("names all that exit code 3 is for", async () => {
-    const { stdout } = await inProcess(["--help"]);
-    expect(stdout.replace(/\s+/g, " ")).toContain(
-      "3 Redis could not be reached, did not answer in time, or refused the login",
-    );
+  it("names all that exit codes 1 and 3 are for", async () => {
+    const stdout = (await inProcess(["--help"])).stdout.replace(/\s+/g, " ");
+    expect(stdout).toContain("1 doctor has findings of --fail-on, or what was asked for is not there");
+    expect(stdout).toContain("3 Redis could not be reached, did not answer in time, or refused the login");
   });
 
   it("is named by a wrong argument: that of the command", async () => {

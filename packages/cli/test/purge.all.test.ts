@@ -79,7 +79,7 @@ describe("C505 H75: hotset purge, in Redis", () => {
     writeFileSync(file, JSON.stringify(rules));
     const words = [...IN_REDIS, "https://shop.example/list?utm=y&page=2", "--rules", file, "--pubsub", "--write"];
     expect((await inProcess([...words, "--soft"], variables)).stdout).toBe(
-      "made stale  in every process\nURLs        1\ntags        0\npaths       0\n",
+      "made stale  what was stored of these, in every process\nURLs        1\ntags        0\npaths       0\n",
     );
     // Served once more, and refreshed behind the answer.
     await expect.poll(() => ask(there, "/list?page=2")).not.toBe(first);

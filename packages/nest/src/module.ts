@@ -1,4 +1,4 @@
-import { ConfigurationError, type Cache, type NamespaceOptions } from "@hotset/core";
+import { checkCache, checkNames, ConfigurationError, type Cache, type NamespaceOptions } from "@hotset/core";
 import {
   Module,
   type DynamicModule,
@@ -84,11 +84,17 @@ class Owner implements OnApplicationShutdown {
   readonly #isOwn: boolean;
 
   constructor(given: HotsetModuleOptions) {
-    const { build, cache } = given ?? {};
+    checkNames(given ?? null, ["build", "cache"], { place: "HotsetModule.forRoot" });
+    const { build, cache } = given;
     if ((build === undefined) === (cache === undefined))
       throw new ConfigurationError("HotsetModule.forRoot takes { build: () => Cache } or { cache }, and not both");
+    if (build !== undefined && typeof build !== "function")
+      throw new ConfigurationError(
+        `HotsetModule.forRoot: build must be a function that gives a cache, got ${typeof build}`,
+      );
     this.#isOwn = build !== undefined;
     this.cache = cache ?? build();
+    checkCache(this.cache, "HotsetModule.forRoot");
   }
 
   async onApplicationShutdown(): Promise<void> {

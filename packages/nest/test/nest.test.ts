@@ -296,6 +296,21 @@ describe("the module", () => {
       await expect(start({ imports: [HotsetModule.forRoot(options)] })).rejects.toThrow(ConfigurationError);
   });
 
+  it.each<[string, object]>([
+    [': unknown option "biuld"; did you mean build?', { biuld: () => newCache() }],
+    [": build must be a function that gives a cache, got number", { build: 1 }],
+    [".build() gives, got an object; did you forget .build()?", { build: () => createCache({ name: "a" }) }],
+    [
+      ": cache must be what createCache(...).build() gives, got an object; did you forget .build()?",
+      { cache: createCache({ name: "a" }) },
+    ],
+  ])("says what is wrong, and where: %s", async (sentence, options) => {
+    const starting = start({ imports: [HotsetModule.forRoot(options as never)] });
+    await expect(starting).rejects.toThrow(ConfigurationError);
+    await expect(starting).rejects.toThrow(/^HotsetModule\.forRoot: /);
+    await expect(starting).rejects.toThrow(sentence);
+  });
+
   it("C577: the health indicator asks each tier, and says which one is down", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });
