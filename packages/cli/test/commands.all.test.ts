@@ -448,6 +448,9 @@ describe("C280: stats and keys", () => {
       stdout: "no such key\n",
       stderr: "",
     });
+    expect((await inProcess(["keys", "rare"], { REDIS_URL: server.url })).stdout).toBe(
+      "no such key; those of a cache of this name: 'hotset:rare:*'\n",
+    );
   });
 
   it("end quietly where the reader has gone in the middle", async () => {

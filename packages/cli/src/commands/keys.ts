@@ -51,7 +51,7 @@ export const keys: Command = {
 function listed(given: Arguments, sample: Pick<Sample, "keys" | "isComplete">): Answer {
   const entries = sample.keys.filter(({ known }) => given.flag("all") || (known?.part ?? "entry") === "entry");
   const found = entries.toSorted(orderOf(given));
-  if (sample.keys.length === 0) return noKey(sample);
+  if (sample.keys.length === 0) return noKey(sample, ofCache(given));
   const hidden = sample.keys.length - found.length;
   const rows = found.map(({ key, type, lifeMs, bytes, known }) => [
     cut(key, 120),
@@ -91,8 +91,15 @@ function orderOf(given: Arguments): (one: SampledKey, other: SampledKey) => numb
 }
 
 /** Without a key no limit was met: a sample that is not complete had too little time, and the key may be there. */
-const noKey = ({ isComplete }: Pick<Sample, "isComplete">): Answer => ({
+const noKey = ({ isComplete }: Pick<Sample, "isComplete">, hint: string): Answer => ({
   exitCode: isComplete ? EXIT.findings : EXIT.unreachable,
   json: { version: 1, isComplete, keys: [] },
-  text: isComplete ? "no such key" : "no such key among those that there was time for; --timeout gives more",
+  text: isComplete ? `no such key${hint}` : "no such key among those that there was time for; --timeout gives more",
 });
+
+/** All other commands take the name of a cache. */
+function ofCache(given: Arguments): string {
+  const [pattern = ""] = given.words;
+  const isName = given.text("sqlite") === undefined && /^[\w-]+$/.test(pattern);
+  return isName ? `; those of a cache of this name: 'hotset:${pattern}:*'` : "";
+}

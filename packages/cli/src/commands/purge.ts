@@ -15,8 +15,8 @@ export const purge: Command = {
   summary: "removes stored HTTP responses, by URL, tag or path, in every process",
   words: "<cache> [<url>...]",
   about: [
-    "In Redis, as the cache of @hotset/http does: all variants of a URL, which begins with its base. Name its namespace, and its " +
-      "rules where they shorten or sort queries.",
+    "In Redis, as the cache of @hotset/http does: all variants of a URL, which begins with its base. Name its " +
+      "namespace, and its rules where they shorten or sort queries.",
     "With --endpoint the service does it, through its purgeHandler, and with --send each URL gets a PURGE request: then " +
       "no cache is named. PURGE_TOKEN is sent as Authorization: Bearer.",
   ],
