@@ -116,7 +116,12 @@ class Builder {
   }
 }
 
-/** @throws {ConfigurationError} for what `createCache(...).build()` has not given to `place`, such as `keyvStore`. */
+/**
+ * Refuses anything but a cache, for an adapter that takes one.
+ *
+ * @param place its name in the error, such as `keyvStore`.
+ * @throws {ConfigurationError} for what `createCache(...).build()` has not given.
+ */
 export function checkCache(given: unknown, place: string): void {
   if (isA<Cache>(given, "getOrSet", "namespace")) return;
   throw new ConfigurationError(`${place}: cache must be what createCache(...).build() gives, got ${got(given)}`);

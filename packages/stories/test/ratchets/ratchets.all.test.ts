@@ -28,7 +28,7 @@ const MOST: Readonly<Record<string, Costs>> = {
  * 0242, 0250, 0254, 0258, 0260, 0261, 0263 to 0265, 0268 and 0271, and for reports of whose changes are.
  * `inspect` is apart: decisions 0254 and 0269.
  */
-const MOST_LINES = { engine: 5_522, core: 17_422, inspect: 1_220 };
+const MOST_LINES = { engine: 5_522, core: 17_427, inspect: 1_220 };
 const MOST_FILES = { engine: 28, core: 127, inspect: 11 };
 
 describe("a call", async () => {
