@@ -18,7 +18,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
-    limit: 42_270,
+    limit: 42_280,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.

@@ -123,7 +123,13 @@ class OwnServer implements OwnPostgres {
     const { directory, user } = this.#place;
     const child = new Child(join(this.#place.programs, "postgres"), ["-D", this.#data], { directory, ...user });
     this.#child = child;
-    await child.answers("PostgreSQL", async () => (await this.query("select 1 as one")).length === 1);
+    try {
+      await child.answers("PostgreSQL", async () => (await this.query("select 1 as one")).length === 1);
+    } catch (error) {
+      // Children of one that was killed may take a moment to end.
+      if (!(await this.logTail(2)).includes("shared memory block")) throw error;
+      await this.start();
+    }
   }
 
   async kill(): Promise<void> {
