@@ -587,11 +587,13 @@ class Checker {
     );
   }
 
-  /** A `touch` changes nothing that another call waits for. */
+  /** A `touch` changes nothing that another call waits for. A `set` under a fence overtakes loads as any other does. */
   #isChangedWithin(key: string, span: Span, counts: (change: Change) => boolean = () => true): boolean {
     return (this.#changesOf.get(key) ?? []).some(
       (change) =>
-        !isTouch(change) && counts(change) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
+        change.kind !== "touch" &&
+        counts(change) &&
+        overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
     );
   }
 
@@ -663,7 +665,7 @@ class Checker {
       return;
     const span = { from: stored.from, to };
     const isChanged =
-      this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
+      this.#isChangedWithin(key, span, (change) => change.id !== stored.id && !isTouch(change)) ||
       this.#isEmptiedWithin(key, span) ||
       this.#isReplayedWithin(key, span) ||
       // It takes the lease over: the value is not stored.

@@ -112,7 +112,8 @@ export function historyOf(text: string): History {
       const [key, given] = what.includes(":") ? what.split(":") : ["a", what];
       const startedAt = at === null ? (Number(given) - 1) * 100 : from;
       const endedAt = at === null ? startedAt + 10 : to;
-      const made = { process, id, kind, keys: [[key, Number(given)]], mode: "hard", startedAt, endedAt };
+      const did = kind.replaceAll("_", " ");
+      const made = { process, id, kind: did, keys: [[key, Number(given)]], mode: "hard", startedAt, endedAt };
       add("changes", { ...made, status: "acknowledged", boundMs: 300 }, more);
     }
   }
