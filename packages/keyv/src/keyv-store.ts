@@ -32,10 +32,10 @@ export interface KeyvStore {
    * backend cannot take, which removes the value before it, with one warning.
    */
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
-  /** As {@link set}. */
+  /** As {@link set}. Resolves with its answer for each entry, which the types of Keyv 5 leave out. */
   setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void>;
   delete(key: string): Promise<boolean>;
-  /** Whether any of them was there. */
+  /** Whether any of them was there. Keyv 6 gets an array: whether each was. */
   deleteMany(keys: string[]): Promise<boolean>;
   has(key: string): Promise<boolean>;
   hasMany(keys: string[]): Promise<boolean[]>;
@@ -69,6 +69,7 @@ class Store extends EventEmitter implements KeyvStore {
   #fences: MissFences;
   #namespace: string | undefined;
   #hasWarned = false;
+  #isOfKeyv6 = false;
 
   constructor(cache: Cache, name: string) {
     super();
@@ -76,6 +77,12 @@ class Store extends EventEmitter implements KeyvStore {
     this.#name = name.replaceAll("%", "%25").replaceAll(":", "%3A");
     this.#values = cache.namespace(this.#name);
     this.#fences = new MissFences(this.#values);
+  }
+
+  /** Keyv 6 looks here for what a store can do, and wants another answer of `deleteMany`. Keyv 5 does not look. */
+  get capabilities(): undefined {
+    this.#isOfKeyv6 = true;
+    return undefined;
   }
 
   get namespace(): string | undefined {
@@ -116,19 +123,8 @@ class Store extends EventEmitter implements KeyvStore {
     }
   }
 
-  async setMany(entries: Parameters<KeyvStore["setMany"]>[0]): Promise<void> {
-    const byLife = Map.groupBy(entries, ({ ttl }) => ttl ?? Infinity);
-    const [values, fences] = [this.#values, this.#fences];
-    await Promise.all(
-      Array.from(byLife, ([ttl, those]) =>
-        ttl > 0
-          ? fences.setMany(
-              those.map(({ key, value }) => [key, value as {} | null] as const),
-              lifeOf(ttl),
-            )
-          : values.deleteMany(those.map(({ key }) => key)),
-      ),
-    );
+  async setMany(entries: Parameters<KeyvStore["setMany"]>[0]): Promise<never> {
+    return (await Promise.all(entries.map(({ key, value, ttl }) => this.set(key, value, ttl)))) as never;
   }
 
   async delete(key: string): Promise<boolean> {
@@ -137,9 +133,8 @@ class Store extends EventEmitter implements KeyvStore {
   }
 
   async deleteMany(keys: string[]): Promise<boolean> {
-    const values = this.#values;
-    const results = await Promise.all(keys.map((key) => values.delete(key)));
-    return results.some(({ status }) => status !== "missing");
+    const deleted = await Promise.all(keys.map((key) => this.delete(key)));
+    return this.#isOfKeyv6 ? (deleted as never) : deleted.includes(true);
   }
 
   async has(key: string): Promise<boolean> {

@@ -71,6 +71,17 @@ it.each([
   expect(await plain!.get("k")).toBe(undefined);
 });
 
+it("Keyv 5 and 6: calls with many keys answer as the types of each version say", async () => {
+  const [five, six] = [new Keyv({ store: keyvStore(newCache()) }), new Keyv6({ store: keyvStore(newCache()) })];
+  for (const each of [five, six] as Pick<Keyv, "setMany" | "set">[]) {
+    expect(await each.setMany(["a", "b"].map((key) => ({ key, value: 1 })))).toEqual([true, true]);
+    await each.set("c", 1);
+  }
+  expect([await five.deleteMany(["a", "none"]), await five.delete(["none"])]).toEqual([true, false]);
+  expect(await six.deleteMany(["a", "none", "c"])).toEqual([true, false, true]);
+  expect([await five.get("b"), await six.get("b")]).toEqual([1, 1]);
+});
+
 it("a store with a name never meets one with a namespace, whatever characters they have", async () => {
   const cache = newCache();
   const pairs = [
@@ -182,6 +193,13 @@ it("a value that the backend cannot take removes the one before it, with one war
   for (let i = 0; i < 2; i += 1) expect(await store.set("k", { big: 10n })).toBe(false);
   expect(await store.get("k")).toBeUndefined();
   expect(await store.set("k", "new")).toBe(true);
+  expect(
+    await store.setMany([
+      { key: "k", value: { big: 10n } },
+      { key: "l", value: "stored" },
+    ]),
+  ).toEqual([false, true]);
+  expect(await store.getMany(["k", "l"])).toEqual([undefined, "stored"]);
   expect(warned.mock.calls.map(([text]) => text)).toEqual([
     expect.stringMatching(/^keyv: a value is not cached: json: /),
   ]);

@@ -241,12 +241,12 @@ describe("C586: fences of misses", () => {
     expect(await b.get("k")).toBe(1);
   });
 
-  it("go by the fence of each key in a batch", async () => {
+  it("go by the fence of each key", async () => {
     const { a, b, fences } = open();
     await fences.begin("1");
     await fences.begin("2");
     await b.delete("2");
-    await fences.setMany([1, 2, 3].map((n) => [`${n}`, n]));
+    await Promise.all([1, 2, 3].map((n) => fences.set(`${n}`, n)));
     expect([...(await a.getMany(["1", "2", "3"])).keys()].toSorted()).toEqual(["1", "3"]);
   });
 });

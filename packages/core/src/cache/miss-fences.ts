@@ -42,13 +42,13 @@ interface Miss {
  * So it does after five times as long as later ones take, once there are so many `set`s that some must be of these.
  */
 export class MissFences {
-  readonly #namespace: Pick<Namespace, "fence" | "get" | "getMany" | "set" | "setMany">;
+  readonly #namespace: Pick<Namespace, "fence" | "get" | "getMany" | "set">;
   readonly #clock: Clock;
   readonly #open = new Map<string, Miss>();
   /** Under way. */
   readonly #sets = new Map<string, Promise<WriteResult>>();
 
-  constructor(namespace: Pick<Namespace, "fence" | "get" | "getMany" | "set" | "setMany">) {
+  constructor(namespace: Pick<Namespace, "fence" | "get" | "getMany" | "set">) {
     this.#namespace = namespace;
     this.#clock = NamespaceView.clockOf(namespace);
   }
@@ -125,13 +125,6 @@ export class MissFences {
   /** In place of {@link set}, where the value is not to be stored. */
   end(key: string): void {
     this.#use(key);
-  }
-
-  /** As {@link set}, with the same options for all. */
-  async setMany(entries: readonly (readonly [key: string, value: {} | null])[], options?: SetOptions): Promise<void> {
-    const others = entries.filter(([key]) => !this.#open.has(key));
-    const begun = entries.filter(([key]) => this.#open.has(key)).map(([key, value]) => this.set(key, value, options));
-    await Promise.all([...begun, others.length > 0 && this.#namespace.setMany(others, options)]);
   }
 
   #settled(key: string): Promise<unknown> | undefined {
