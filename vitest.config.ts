@@ -55,7 +55,8 @@ export default defineConfig({
     execArgv: ["--no-warnings"],
     // Only what hangs is to fail by time, on a busy machine too.
     testTimeout: 300_000,
-    hookTimeout: 300_000,
+    // One builds the site: half a minute of processor time.
+    hookTimeout: 540_000,
     expect: { poll: { timeout: 60_000 } },
     projects: [
       project("units", inProcess),

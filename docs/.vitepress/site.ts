@@ -13,7 +13,7 @@ import { SEARCH_OPTIONS } from "./search.ts";
 export type Site = ReadonlyMap<string, string>;
 
 const docs = dirname(dirname(fileURLToPath(import.meta.url)));
-const BUILD_LIMIT_MS = 900_000;
+const BUILD_LIMIT_MS = 500_000;
 /** A socket of the builder that connects anywhere is an error: the site must build on a machine without a network. */
 const NO_NETWORK = `import net from "node:net";
 net.Socket.prototype.connect = () => { throw new Error("the site is built without a network"); };`;
