@@ -1,14 +1,15 @@
 import { flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { v8 } from "@hotset/formats";
 import { describe, expect, it } from "vitest";
+import type { HttpCacheOptions } from "@hotset/http";
 import { Site } from "./site.ts";
 
 const FRESH = { "cache-control": "max-age=60" };
 
-function twoSites(): readonly [Site, Site] {
+function twoSites(options: HttpCacheOptions = {}): readonly [Site, Site] {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, format: v8(), leases: true, tagVersions: true, coherence: "reported" });
-  return [new Site({}, { clock, backend }), new Site({}, { clock, backend: backend.peer() })];
+  return [new Site(options, { clock, backend }), new Site(options, { clock, backend: backend.peer() })];
 }
 
 describe("interim answers", () => {
@@ -118,6 +119,74 @@ describe("overload", () => {
     site.clock.advance(5_000);
     expect(new Set(await Promise.all(answers))).toEqual(new Set(["LOAD_TIMEOUT"]));
     expect(site.seen[0]!.context.signal.aborted).toBe(true);
+  });
+});
+
+describe("a load that hangs for one client", () => {
+  it("H94 ends for others after loadTimeout: those of another process load, and it answers its own client", async () => {
+    const [here, there] = twoSites({ loadTimeout: "5s" });
+    const loading = gate();
+    here.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: "late" };
+    };
+    there.page = () => ({ fields: FRESH, body: "there" });
+    const first = here.ask();
+    await loading.arrived();
+    const other = there.ask();
+    await flush();
+    expect(there.loads).toBe(0);
+    here.clock.advance(5_000);
+    expect((await other)[0]).toBe("there");
+    loading.open();
+    expect(await first).toEqual(["late", "hotset; fwd=uri-miss; fwd-status=200; detail=slow"]);
+    expect((await here.ask())[0]).toBe("there");
+    expect([here.loads, there.loads]).toEqual([1, 1]);
+  });
+
+  it.each([0, 1])("H94 nobody waits for a run with all that one client sent: process %d", async (other) => {
+    const sites = twoSites({ base: "https://shop.example" });
+    for (const site of sites)
+      site.page = (_, { shared }) =>
+        shared ? { fields: { "cache-control": "private" }, body: "page" } : new Promise<never>(() => undefined);
+    void sites[0].get({ fields: { cookie: "user=1" } });
+    await flush();
+    expect(sites[0].loads).toBe(2);
+    expect((await sites[other]!.ask())[0]).toBe("page");
+  });
+
+  it.each(["finish", "abort"] as const)("H67 H94 with %s, it ends as its client leaves", async (onAbort) => {
+    const site = new Site({ loadTimeout: "5s", onAbort });
+    site.page = () => new Promise<never>(() => undefined);
+    const leaving = new AbortController();
+    const answer = site.get({ call: { signal: leaving.signal } });
+    await flush();
+    site.clock.advance(5_000);
+    await flush();
+    const { signal } = site.seen[0]!.context;
+    expect(signal.aborted).toBe(false);
+    leaving.abort(new Error("left"));
+    await expect(answer).rejects.toThrow("left");
+    expect(signal.reason).toBe(leaving.signal.reason);
+  });
+
+  it.each(["its answer", "its error"])("H94 its client gets %s, whatever becomes of the cache", async (outcome) => {
+    const site = new Site({ loadTimeout: "5s" });
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      if (outcome === "its error") throw new Error("down");
+      return { fields: FRESH, body: "late" };
+    };
+    const answer = site.ask().then(
+      ([body]) => body,
+      (error: Error) => error.message,
+    );
+    await loading.arrived();
+    site.clock.advance(5_000);
+    await site.cache.close();
+    loading.open();
+    expect(await answer).toBe(outcome === "its error" ? "down" : "late");
   });
 });
 

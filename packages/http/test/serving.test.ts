@@ -404,10 +404,10 @@ describe("when the origin fails", () => {
     site.page = () => loading.pass();
     const answer = site.get();
     await loading.arrived();
-    site.clock.advance(12_000);
+    site.clock.advance(3_000);
     await flush();
     const answers = Promise.allSettled([answer, site.get()]);
-    site.clock.advance(3_000);
+    site.clock.advance(2_000);
     const message = "no response within loadTimeout, 5000 ms";
     expect(await answers).toMatchObject([{ reason: { message } }, { reason: { message } }]);
     expect(site.seen[0]!.context.signal.aborted).toBe(true);

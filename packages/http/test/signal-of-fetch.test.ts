@@ -144,6 +144,7 @@ describe("H85: after the head the signal ends the body, as by fetch", () => {
     expect(listeners()).toBeGreaterThan(0);
     if (how === "cancelled") await response.body!.cancel();
     else await Promise.all([response.text(), end()]);
+    await flush();
     expect(listeners()).toBe(0);
   });
 });

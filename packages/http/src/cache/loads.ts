@@ -47,20 +47,45 @@ class Wait {
   crew: Crew | undefined;
   hasLeft = false;
   isLed = false;
+  #deliver: Deliver = this.outcome.resolve;
 
-  readonly deliver = (outcome: Outcome): void => {
-    this.outcome.resolve(outcome);
-    if (this.hasLeft && outcome.kind === "answer") discard(outcome.response.body);
-  };
+  /** Its load begins, which may end for all others while this call waits on. */
+  lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): Promise<unknown> {
+    this.leave();
+    this.isLed = true;
+    const ended = Promise.withResolvers<unknown>();
+    const deliver = (): Deliver | undefined => (ctx.background || this.hasLeft ? undefined : this.#deliver);
+    const takers = {
+      crew,
+      isForOne: false,
+      get deliver() {
+        return deliver();
+      },
+      endForOthers: () => {
+        const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
+        this.#deliver(promise);
+        this.#deliver = resolve;
+        loading.catch(reject);
+        takers.isForOne = true;
+        ended.resolve(ctx.notShared(NOT_SHARED));
+      },
+    };
+    const loading = load(takers);
+    loading.then(ended.resolve, ended.reject);
+    return ended.promise;
+  }
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-type Deliver = (outcome: Outcome) => void;
+type Deliver = (outcome: Outcome | Promise<Outcome>) => void;
 
 /** The takers of the response of a load: its own caller, while that waits, and callers that read along. */
 interface Takers {
   readonly deliver: Deliver | undefined;
   readonly crew: Crew;
+  /** Whether the load has ended without its response, which its own caller alone still gets. */
+  readonly isForOne: boolean;
+  endForOthers(): void;
 }
 
 /** The answer of the origin to a load for all. */
@@ -106,22 +131,14 @@ export class Loads {
     const { errorBackoffMs, finishesAlone } = this.#plan;
     const { key, call } = visit;
     const alone = this.#aloneFor(visit);
-    if (alone !== undefined) return this.#ownRun(visit, alone).then((response) => ({ kind: "answer", response }));
+    if (alone !== undefined) return this.#ownRun(visit, alone);
     let served: Served | undefined;
     let wait: Wait | undefined;
     const lead = (ctx: LoadContext): Promise<unknown> => {
-      // A load behind a hit has no followers.
       const led = (wait ??= new Wait());
-      led.leave();
-      led.isLed = true;
+      // A load behind a hit has no followers.
       led.crew ??= served === undefined ? this.#crews.open(key) : new Crew();
-      const takers = {
-        crew: led.crew,
-        get deliver() {
-          return ctx.background || led.hasLeft ? undefined : led.deliver;
-        },
-      };
-      return this.#load(visit, ctx, takers);
+      return led.lead(ctx, led.crew, (takers) => this.#load(visit, ctx, takers));
     };
     this.#joined = undefined;
     const options: Writable<GetOrSetOptions> = {
@@ -201,8 +218,9 @@ export class Loads {
       throw error;
     }
     const decided = this.#decide(visit, response, exchange, shared);
+    const refusal = takers.isForOne ? "slow" : isComplete(response) ? undefined : "incomplete";
     const decision: StoreDecision =
-      decided.store && !isComplete(response) ? { ...decided, store: false, reason: "incomplete" } : decided;
+      decided.store && refusal !== undefined ? { ...decided, store: false, reason: refusal } : decided;
     if (decision.store) {
       this.#ownRuns.forget(visit.primary);
       return this.#store(visit, ctx, { decision, response, stale }, takers);
@@ -223,23 +241,22 @@ export class Loads {
   }
 
   async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, { deliver }: Takers): Promise<unknown> {
-    if (deliver !== undefined) {
-      deliver({ kind: "answer", response: await this.#ownRun(visit, reason, ctx.signal) });
-    }
+    // The load ends without waiting for it.
+    deliver?.(this.#ownRun(visit, reason));
     return ctx.notShared(NOT_SHARED);
   }
 
   /** One run of the origin for one client, with all that it sent. */
-  async #ownRun(visit: Visit, reason: NotStored, signal?: AbortSignal): Promise<PlainResponse> {
+  async #ownRun(visit: Visit, reason: NotStored): Promise<Outcome> {
     const sentAt = this.#epochMs();
-    const response = await askAlone(visit, signal);
+    const response = await askAlone(visit);
     const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
     const decision = this.#decide(visit, response, exchange, sharedRequest(visit, this.#plan.safe));
     if (decision.store) this.#ownRuns.doubt(visit.primary);
     const detail = decision.store ? reason : decision.reason;
     this.#report("pass", visit, response.status, detail);
     const status = { forward: forwardReason(visit, undefined), forwardStatus: response.status, detail };
-    return forwarded(visit, response, decision.freshness.initialAgeMs, status);
+    return { kind: "answer", response: forwarded(visit, response, decision.freshness.initialAgeMs, status) };
   }
 
   /**
@@ -250,13 +267,17 @@ export class Loads {
     const ours = sharedRequest(visit, this.#plan.safe);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
     const { deliver, crew } = takers;
-    // Neither others wait, nor is there a stale response for its client.
-    const isAlone = (): boolean =>
-      stale === undefined && deliver !== undefined && signalOf(visit.call)?.aborted !== true && !crew.isFollowed;
+    const endForOthers = (): boolean => {
+      // Neither others wait in this process, nor is there a stale response for its client.
+      const isAlone =
+        stale === undefined && deliver !== undefined && signalOf(visit.call)?.aborted !== true && !crew.isFollowed;
+      if (isAlone) takers.endForOthers();
+      return isAlone;
+    };
     const ask = async (shared: SharedRequest, also: FieldLines): Promise<Loaded> => {
       const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
       const sentAt = this.#epochMs();
-      const response = await askForAll(visit, ctx, asked, this.#plan, isAlone);
+      const response = await askForAll(visit, ctx, asked, this.#plan, endForOthers);
       return { response, shared, exchange: { sentAt, receivedAt: this.#epochMs() } };
     };
     const loaded = await ask(ours, conditions);

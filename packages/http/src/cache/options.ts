@@ -40,8 +40,9 @@ export interface HttpCacheOptions extends RuleOptions {
   /** How long after a failed load a stale response is served without another attempt. @default '10s' */
   readonly errorBackoff?: Duration | undefined;
   /**
-   * The longest wait for the head of a response, while others wait for it or a stale response may answer; one client
-   * alone waits as long as it likes. A body that takes longer is served, and not stored. @default '30s'
+   * The longest wait for the head of a response, while others wait for it or a stale response may answer. One client
+   * alone waits as long as it likes: later ones run the handler themselves. A head or a body that takes longer is
+   * served, and not stored. @default '30s'
    */
   readonly loadTimeout?: Duration | undefined;
   /** The longest time without a byte of a body for which others wait. @default '30s' */

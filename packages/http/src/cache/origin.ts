@@ -1,4 +1,4 @@
-import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
+import { LoadTimeoutError, within, type Clock, type LoadContext } from "@hotset/core";
 import type { OriginFailure } from "../semantics/reuse.ts";
 import { discardLate, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";
@@ -24,17 +24,18 @@ export class OriginAnsweredError extends Error {
 }
 
 /**
- * Asks the origin on behalf of all callers. The signal that it gets aborts when the head takes too long while others
- * wait. Once that is there, it aborts only as the load itself is aborted.
+ * Asks the origin on behalf of all callers. The signal that it gets aborts when the head takes longer than
+ * `loadTimeout`, and as the load itself is aborted.
  *
- * @param isAlone whether no other client waits: then this one decides how long.
+ * @param endForOthers called after `loadTimeout`: `true` if one client alone waits for the answer. The load has ended
+ *   then, and the client decides how long it waits.
  */
-export async function askForAll(
+export function askForAll(
   visit: Visit,
   ctx: Pick<LoadContext, "signal" | "background">,
   request: PlainRequest,
   { clock, loadTimeoutMs }: { readonly clock: Clock; readonly loadTimeoutMs: number },
-  isAlone: () => boolean,
+  endForOthers: () => boolean,
 ): Promise<PlainResponse> {
   const controller = new AbortController();
   const abort = (): void => controller.abort(ctx.signal.reason);
@@ -47,32 +48,25 @@ export async function askForAll(
       signal: controller.signal,
       onInformation: ctx.background ? undefined : visit.call.onInformation,
     }))();
-  let cancel = (): void => undefined;
-  const late = new Promise<never>((_, reject) => {
-    const wait = (): void => {
-      cancel = clock.schedule(() => {
-        if (isAlone()) return wait();
-        discardLate(answer);
-        const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, {
-          operation: "load",
-        });
-        controller.abort(error);
-        reject(error);
-      }, loadTimeoutMs);
-    };
-    wait();
+  return within(clock, loadTimeoutMs, answer, () => {
+    if (endForOthers()) {
+      const signal = signalOf(visit.call);
+      signal?.addEventListener("abort", () => controller.abort(signal.reason), { once: true });
+      return answer;
+    }
+    discardLate(answer);
+    const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, { operation: "load" });
+    controller.abort(error);
+    throw error;
   });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    cancel();
-  }
 }
 
 /** Asks the origin for its own caller alone, with the request as it came. */
-export async function askAlone(
-  { origin, request, call }: Pick<Visit, "origin" | "request" | "call">,
-  signal: AbortSignal = signalOf(call) ?? new AbortController().signal,
-): Promise<PlainResponse> {
+export async function askAlone({
+  origin,
+  request,
+  call,
+}: Pick<Visit, "origin" | "request" | "call">): Promise<PlainResponse> {
+  const signal = signalOf(call) ?? new AbortController().signal;
   return origin(request, { background: false, shared: false, signal, onInformation: call.onInformation });
 }

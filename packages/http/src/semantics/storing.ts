@@ -38,6 +38,7 @@ export type NotStored =
   | "no-freshness"
   | "too-large"
   | "incomplete"
+  | "slow"
   | "connection-field"
   | "rule"
   | "host"
