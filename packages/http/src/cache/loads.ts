@@ -54,13 +54,10 @@ class Wait {
     this.leave();
     this.isLed = true;
     const ended = Promise.withResolvers<unknown>();
-    const deliver = (): Deliver | undefined => (ctx.background || this.hasLeft ? undefined : this.#deliver);
-    const takers = {
+    const takers: Takers = {
       crew,
       isForOne: false,
-      get deliver() {
-        return deliver();
-      },
+      deliver: () => (ctx.background || this.hasLeft ? undefined : this.#deliver),
       endForOthers: () => {
         const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
         this.#deliver(promise);
@@ -81,10 +78,11 @@ type Deliver = (outcome: Outcome | Promise<Outcome>) => void;
 
 /** The takers of the response of a load: its own caller, while that waits, and callers that read along. */
 interface Takers {
-  readonly deliver: Deliver | undefined;
+  /** What gives it to its own caller, if that waits. */
+  deliver(): Deliver | undefined;
   readonly crew: Crew;
   /** Whether the load has ended without its response, which its own caller alone still gets. */
-  readonly isForOne: boolean;
+  isForOne: boolean;
   endForOthers(): void;
 }
 
@@ -190,7 +188,7 @@ export class Loads {
   }
 
   async #load(visit: Visit, ctx: LoadContext, takers: Takers): Promise<unknown> {
-    const alone = takers.deliver === undefined ? undefined : this.#aloneFor(visit);
+    const alone = takers.deliver() === undefined ? undefined : this.#aloneFor(visit);
     if (alone !== undefined) return this.#serveAlone(visit, ctx, alone, takers);
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
     const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
@@ -214,7 +212,7 @@ export class Loads {
     ) {
       cover(ctx, stale.freshness, failure, whenDisconnectedMs);
       const error = new OriginAnsweredError(response, failure);
-      if (takers.deliver === undefined) discard(error.take()!.body);
+      if (takers.deliver() === undefined) discard(error.take()!.body);
       throw error;
     }
     const decided = this.#decide(visit, response, exchange, shared);
@@ -240,9 +238,9 @@ export class Loads {
     return reason !== undefined && isShapedByClient(visit, this.#plan.safe) ? reason : undefined;
   }
 
-  async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, { deliver }: Takers): Promise<unknown> {
+  async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, takers: Takers): Promise<unknown> {
     // The load ends without waiting for it.
-    deliver?.(this.#ownRun(visit, reason));
+    takers.deliver()?.(this.#ownRun(visit, reason));
     return ctx.notShared(NOT_SHARED);
   }
 
@@ -266,7 +264,8 @@ export class Loads {
   async #validate(visit: Visit, ctx: LoadContext, stale: StoredResponse | undefined, takers: Takers): Promise<Loaded> {
     const ours = sharedRequest(visit, this.#plan.safe);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
-    const { deliver, crew } = takers;
+    const { crew } = takers;
+    const deliver = takers.deliver();
     const endForOthers = (): boolean => {
       // Neither others wait in this process, nor is there a stale response for its client.
       const isAlone =
@@ -318,7 +317,7 @@ export class Loads {
     }
     const fields = decision.store ? decision.fields : head.fields;
     const next = await this.#shelf.renew(visit, stale, decision.freshness, fields);
-    takers.deliver?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
+    takers.deliver()?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
     if (!decision.store) {
       await this.#shelf.remove(visit);
       return ctx.notShared(NOT_SHARED);
@@ -336,10 +335,11 @@ export class Loads {
       response,
       stale,
     }: { decision: StoreDecision & { store: false }; response: PlainResponse; stale: StoredResponse | undefined },
-    { deliver }: Takers,
+    takers: Takers,
   ): Promise<unknown> {
     const { reason, freshness } = decision;
     const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, detail: reason };
+    const deliver = takers.deliver();
     if (deliver === undefined) discard(response.body);
     else {
       this.#report("pass", visit, response.status, reason);
@@ -370,7 +370,7 @@ export class Loads {
     const ageMs = decision.freshness.initialAgeMs;
     // Before its own caller: where that leaves first, others read on.
     crew.lead(this.#running(visit, decision, response, body));
-    const { deliver } = takers;
+    const deliver = takers.deliver();
     if (deliver !== undefined) {
       this.#report("miss", visit, response.status);
       const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
