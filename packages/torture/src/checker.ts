@@ -173,7 +173,8 @@ class Checker {
     this.#reach = new Reach(history);
     this.#jumps = new Jumps(history);
     this.#lostVersions = new LostVersions(history);
-    this.#loadsOf = grouped(history.loads, ({ key }) => key);
+    const loads = history.loads.toSorted((a, b) => a.startedAt - b.startedAt);
+    this.#loadsOf = grouped(loads, ({ key }) => key);
     this.#changesOf = changesByKey(history.changes);
     this.#storedOf = grouped(storedIn(history), ({ key }) => key);
     this.#forcedReads = history.reads.filter(({ forced }) => forced === true);
@@ -468,7 +469,7 @@ class Checker {
   #judgeLoads(): void {
     for (const [key, loads] of this.#loadsOf) {
       const running: Load[] = [];
-      for (const load of [...loads].sort((a, b) => a.startedAt - b.startedAt)) {
+      for (const load of loads) {
         for (let i = running.length - 1; i >= 0; i -= 1) {
           const before = running[i]!;
           if ((before.endedAt ?? this.#reach.diedAt(before.process) ?? Infinity) <= load.startedAt)
@@ -721,16 +722,18 @@ class Checker {
         (overlap(fault, span) || (fault.from <= span.to && this.#jumps.mayHold(this.#lastGrantBefore(fault), span))),
     );
     if (mayWait) return;
-    let loadedUntil = span.from;
-    let loadedMs = 0;
+    // The end of each load wakes who waits: the longest time between two counts.
+    let idleFrom = span.from;
+    let idleMs = 0;
+    const idleUntil = (to: Instant): void => {
+      if (to > idleFrom) idleMs = Math.max(idleMs, to - idleFrom - this.#reach.stalledMs(read.process, idleFrom, to));
+    };
     for (const load of this.#loadsOf.get(read.key) ?? []) {
-      const from = Math.max(loadedUntil, load.startedAt);
-      const to = Math.min(span.to, load.endedAt ?? this.#reach.diedAt(load.process) ?? Infinity);
-      if (to <= from) continue;
-      loadedMs += to - from;
-      loadedUntil = to;
+      if (load.startedAt >= span.to) continue;
+      idleUntil(load.startedAt);
+      idleFrom = Math.max(idleFrom, load.endedAt ?? this.#reach.diedAt(load.process) ?? Infinity);
     }
-    const idleMs = span.to - span.from - loadedMs - this.#reach.stalledMs(read.process, span.from, span.to);
+    idleUntil(span.to);
     if (idleMs > SLEEP_MS) this.#blame("slept", read, `waited ${idleMs.toFixed(0)} ms in which no process loaded it`);
   }
 
