@@ -9,7 +9,7 @@ import {
   systemClock,
 } from "@hotset/core";
 import type { Cache as HotsetCache, Clock, Duration, Namespace } from "@hotset/core";
-import { entityKind, getTableName, is, Table } from "drizzle-orm";
+import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";
 import { rowsOf } from "./rows.ts";
@@ -131,10 +131,7 @@ class RowCache extends Cache implements DrizzleCache {
   }
 
   override async onMutate({ tags = [], tables = [] }: MutationOption): Promise<void> {
-    const all = [
-      ...listOf<string | Table>(tables).map((table) => tableTag(is(table, Table) ? getTableName(table) : table)),
-      ...listOf(tags).map(queryTag),
-    ];
+    const all = [...listOf<string | Table>(tables).flatMap(namesOf).map(tableTag), ...listOf(tags).map(queryTag)];
     if (this.#settleMs > 0) for (const tag of all) this.#settleLater(tag);
     await this.#rows.invalidateTags(all);
   }
@@ -192,6 +189,17 @@ function placeOf(key: string, tables: readonly string[], isTag: boolean): Place 
     tags: [...tables.map(tableTag), ...(isTag ? [queryTag(key)] : [])],
   };
 }
+
+/** As Drizzle names a table to its cache: as before a table creator changed it, and in PostgreSQL with its schema. */
+function namesOf(table: string | Table): readonly string[] {
+  if (!is(table, Table)) return [table];
+  const { [BASE_NAME]: name, [SCHEMA]: schema } = table as { [BASE_NAME]?: string; [SCHEMA]?: string };
+  return [name!, ...(schema === undefined ? [] : [`${schema}.${name}`])];
+}
+
+/** Properties of each table, which Drizzle exports under no name. */
+const BASE_NAME = Symbol.for("drizzle:BaseName");
+const SCHEMA = Symbol.for("drizzle:Schema");
 
 const tableTag = (table: string): string => `table:${table}`;
 const queryTag = (tag: string): string => `tag:${tag}`;

@@ -6,7 +6,8 @@ import { sqlite } from "@hotset/sqlite";
 import { flush, gate, TestClock, type Gate } from "@hotset/testing";
 import { temporaryDirectory } from "@hotset/test-servers";
 import { eq } from "drizzle-orm";
-import { integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
+import { int, mysqlSchema } from "drizzle-orm/mysql-core";
+import { alias, integer, jsonb, pgSchema, pgTable, pgTableCreator, text } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/pg-proxy";
 import { afterAll, expect, it, vi } from "vitest";
 
@@ -219,6 +220,27 @@ it("tables are named, or given as Drizzle defines them", async () => {
     await rows.settle();
     expect(source.selects).toBe(selects + 1);
   }
+});
+
+it.each([
+  ["of a schema", pgSchema("shop").table("users", { id: integer() })],
+  ["of a table creator", pgTableCreator((name) => `shop_${name}`)("users", { id: integer() })],
+  ["with an alias", alias(users, "u")],
+])("a table %s ends its rows, which Drizzle names in its own way", async (_, table) => {
+  const { db, source, rows } = newDatabase({ strategy: "all" });
+  await db.select().from(table);
+  await db.$cache.invalidate({ tables: table });
+  await rows.settle();
+  await db.select().from(table);
+  expect(source.selects).toBe(2);
+});
+
+it("a table of MySQL ends its rows, which Drizzle names without its schema", async () => {
+  const { db, rows } = newDatabase();
+  await rows.put("select", [[1]], ["users"], false);
+  await db.$cache.invalidate({ tables: mysqlSchema("shop").table("users", { id: int() }) });
+  await rows.settle();
+  expect(await rows.get("select", ["users"], false, true)).toBeUndefined();
 });
 
 it.each([
