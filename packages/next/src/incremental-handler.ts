@@ -14,7 +14,7 @@ import { warn } from "./warn.ts";
 export interface IncrementalHandler {
   get(key: string, context: NextReadContext): Promise<NextPage | null>;
   set(key: string, value: IncrementalCacheValue | null, context: NextWriteContext): Promise<void>;
-  /** @param durations `expire` in seconds; without it the entries end at once. */
+  /** @param durations `expire` in seconds, by default never; without durations, the entries end at once. */
   revalidateTag(tags: string | string[], durations?: { expire?: number | undefined }): Promise<void>;
   /** Does nothing: no state belongs to a request. */
   resetRequestCache(): void;
@@ -60,19 +60,16 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
   };
 }
 
-async function find(
-  held: Held,
-  build: NextBuildContext,
-  key: string,
-  context: NextReadContext,
-): Promise<NextPage | null> {
+type Question = [held: Held, build: NextBuildContext, key: string, context: NextReadContext];
+
+async function find(...[held, build, key, context]: Question): Promise<NextPage | null> {
   const name = nameOf(build, context.kind, key);
   const isFirst = isFirstQuestion(held, name, context);
   const { tags = [], softTags = [] } = context.kind === "FETCH" ? context : {};
-  const isRevalidated = (tag: string): boolean => build.revalidatedTags?.includes(tag) === true;
   const found = await lookUp<Stored>(held, name, {
     ...{ tags, softTags },
-    isUsable: (entry) => !isPast(entry) && ![...entry.tags, ...tags, ...softTags].some(isRevalidated),
+    isUsable: (entry) =>
+      !isPast(entry) && !build.revalidatedTags?.some((tag) => [...entry.tags, ...tags, ...softTags].includes(tag)),
   });
   if (found === undefined) return isFirst ? findBuilt(held, build, key, context) : null;
   const { lastModified, value, cacheControl } = found.entry;
@@ -110,12 +107,7 @@ function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: Ne
   return true;
 }
 
-async function findBuilt(
-  held: Held,
-  build: NextBuildContext,
-  key: string,
-  context: NextReadContext,
-): Promise<NextPage | null> {
+async function findBuilt(...[held, build, key, context]: Question): Promise<NextPage | null> {
   const found = await pageOfBuild(build, key, context);
   if (found === null) return null;
   if (judge(await held.tags.changes(tagsOf(found.value)), { at: found.lastModified }) !== "fresh") return null;
@@ -152,20 +144,14 @@ function nameOf(build: NextBuildContext, kind: string | undefined, key: string):
   return kind === "IMAGE" ? keyIn("image:", key) : keyIn(`page:${buildIdOf(build)}:`, key);
 }
 
-const buildIds = new Map<string | undefined, string>();
+const buildIds = new Map<string, string>();
 
-function buildIdOf({ serverDistDir }: NextBuildContext): string {
-  const id = buildIds.get(serverDistDir) ?? readBuildId(serverDistDir);
-  buildIds.set(serverDistDir, id);
-  return id;
-}
-
-function readBuildId(serverDistDir: string | undefined): string {
-  if (serverDistDir !== undefined)
-    try {
-      return readFileSync(join(serverDistDir, "..", "BUILD_ID"), "utf8").trim();
-    } catch {
-      // `next dev` has none, and reads no pages.
-    }
-  return "development";
+function buildIdOf({ serverDistDir: folder = "" }: NextBuildContext): string {
+  try {
+    if (folder !== "" && !buildIds.has(folder))
+      buildIds.set(folder, readFileSync(join(folder, "..", "BUILD_ID"), "utf8").trim());
+  } catch {
+    // `next dev` has none, and reads no pages.
+  }
+  return buildIds.get(folder) ?? "development";
 }

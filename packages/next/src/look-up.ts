@@ -55,7 +55,7 @@ export async function keep<T extends Kept>(held: Held, key: string, made: T, lif
 
 export async function revalidate(held: () => Held, tags: string[], durations?: { expire?: number | undefined }) {
   try {
-    await held().tags.update([...new Set(tags)], durations?.expire);
+    await held().tags.update([...new Set(tags)], durations ? (durations.expire ?? Infinity) : 0);
   } catch (error) {
     warn("a revalidation failed", error);
   }

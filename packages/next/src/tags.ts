@@ -5,7 +5,7 @@ import { warn } from "./warn.ts";
 /** Clocks of machines differ, and are set back: a change counts for what was begun until so long after it. */
 const CLOCKS_DIFFER_MS = 10_000;
 
-/** The last change of a tag, in milliseconds since the epoch: what is older than `at` is stale, and ends at `end`. */
+/** An end or a mark of a tag, in milliseconds since the epoch: what is older than `at` is stale, and ends at `end`. */
 export interface Change {
   readonly at: number;
   readonly end: number;
@@ -21,77 +21,89 @@ export interface Kept {
 }
 
 const NEVER: Change = { at: 0, end: 0, goneBefore: 0 };
-const changeOf = (tag: string): string => `change:${tagName(tag)}`;
+/** Ends and marks have separate records: no mark undoes an end, and neither is ever retried. */
+const keyOf = (tag: string, end: number): string => `${end > 0 ? "mark" : "change"}:${tagName(tag)}`;
 /** Longer than an entry. */
 const LIFE = { ttl: 31 * 86_400_000 };
 const MOST_UNSENT = 10_000;
+/** So many tags are changed at a time: with thousands, most of the time goes into garbage collection. */
+const PART = 300;
 
 /** How tags of its reader judge a value. */
 export function judge(
   changes: readonly Change[],
   { at: begunAt, seen }: Omit<Kept, "tags">,
 ): "fresh" | "stale" | "gone" {
-  const isLater = (at: number): boolean => at >= begunAt && seen?.includes(at) !== true;
+  const isLater = (at: number): boolean => at >= begunAt && !seen?.includes(at);
   const later = changes.filter(({ at }) => isLater(at));
   if (later.some(({ end, goneBefore }) => end <= Date.now() || isLater(goneBefore))) return "gone";
   return later.length > 0 ? "stale" : "fresh";
 }
 
-/** Tags as Next has them: some are named by the reader alone, so the last change of each is kept. */
+/** Tags as Next has them: some are named by the reader alone, so the last end and the last mark of each are kept. */
 export class Tags {
   readonly #cache: Cache;
   /** `at` of all changes that this process has seen. */
   #latest = 0;
   /** Their changes are lost in an outage: what is pending in a cache are removals. */
   readonly #unsent = new Set<string>();
+  /** The next ends, by key. They wait for those under way: a mark has to know the one before it. */
+  readonly #waiting = new Map<string, number>();
+  #last = Promise.resolve({ pending: 0 });
 
   constructor(cache: Cache) {
     this.#cache = cache;
     cache.on("recover", () => {
-      this.update([...this.#unsent]).catch((error: unknown) => warn("a revalidation failed", error));
+      this.update([...this.#unsent], 0).catch((error: unknown) => warn("a revalidation failed", error));
     });
   }
 
-  /** The last change of each. */
+  /** The last end of each, and its last mark. */
   async changes(tags: readonly string[]): Promise<readonly Change[]> {
-    const never = (missing: readonly string[]) => missing.map((tag) => [tag, NEVER] as const);
-    const changes = await this.#cache.getOrSetMany<string, Change>(tags, changeOf, never, LIFE);
-    this.#latest = Math.max(this.#latest, ...[...changes.values()].map(({ at }) => at));
-    return [...changes.values()];
+    const keys = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
+    const never = (missing: readonly string[]) => missing.map((key) => [key, NEVER] as const);
+    const found = await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE);
+    const changes = [...found.values()];
+    // The next change counts for what this process makes now, even if its clock is set back meanwhile.
+    this.#latest = Math.max(this.#latest, Date.now(), ...changes.map(({ at }) => at));
+    return changes;
   }
 
   /** Ends all values with any of these tags: now, or, after one stale answer, when `expireS` seconds have passed. */
-  async update(tags: readonly string[], expireS = 0): Promise<void> {
-    if (tags.length === 0) return;
-    const isStored = await this.#change(tags, expireS);
-    const { status } = await this.#cache.markTagsStale(tags.map(tagName), { expireIn: expireS * 1_000 });
-    const isUnsent = !isStored || status === "pending";
+  async update(tags: readonly string[], expireS: number): Promise<void> {
+    for (let i = 0; i < tags.length; i += PART)
+      await this.#update(tags.slice(i, i + PART), Math.max(0, expireS * 1_000));
+  }
+
+  async #update(tags: readonly string[], expireIn: number): Promise<void> {
+    const end = expireIn && Date.now() + expireIn;
+    const begin = () => this.#change();
+    if (this.#waiting.size === 0) this.#last = this.#last.then(begin, begin);
+    for (const key of tags.map((tag) => keyOf(tag, end)))
+      this.#waiting.set(key, Math.min(end, this.#waiting.get(key) ?? end));
+    const { pending } = await this.#last;
+    const { status } = await this.#cache.markTagsStale(tags.map(tagName), { expireIn });
+    const isUnsent = pending > 0 || status === "pending";
     for (const tag of tags) this.#unsent[isUnsent ? "add" : "delete"](tag);
-    if (!isUnsent) return;
-    warn("a revalidation has not reached the backend yet; until it does, other processes do not see it", tags);
+    if (isUnsent) warn("a revalidation has not yet reached the backend, nor other processes", tags);
     if (this.#unsent.size <= MOST_UNSENT) return;
     this.#unsent.clear();
     await this.#cache.clear();
   }
 
-  /** Changes by others meanwhile count as well. Where the change before is not known, values end now. */
-  async #change(tags: readonly string[], expireS: number, attempts = 5): Promise<boolean> {
-    const keys = tags.map(changeOf);
-    const since = attempts > 0 ? await this.#cache.fence(keys) : undefined;
-    const known = since ? await this.#cache.getMany<Change>(keys) : new Map<string, Change>();
+  async #change(): Promise<{ pending: number }> {
+    const ends = [...this.#waiting];
+    this.#waiting.clear();
+    const known = await this.#cache.getMany<Change>(ends.flatMap(([key, end]) => (end > 0 ? key : [])));
+    for (const { at } of known.values()) this.#latest = Math.max(this.#latest, at);
     const now = Date.now();
-    const latest = Math.max(this.#latest, ...[...known.values()].map((change) => change.at));
-    const at = (this.#latest = Math.max(latest + 1, now + CLOCKS_DIFFER_MS) + Math.random());
-    const changed = (before: Change | undefined): Change => {
-      if (before === undefined || expireS <= 0) return { at, end: 0, goneBefore: 0 };
-      const end = now + expireS * 1_000;
-      if (before.end <= now) return { at, end, goneBefore: before.at };
-      // If several ends have not come yet, the earliest counts.
-      return { at, end: Math.min(end, before.end), goneBefore: before.goneBefore };
+    const at = (this.#latest = Math.max(this.#latest + 1, now + CLOCKS_DIFFER_MS) + Math.random());
+    const changed = ([key, end]: [string, number]): [string, Change] => {
+      // Where the mark before is not known, values end now. Of ends that have not come yet, the earliest counts.
+      const before = known.get(key) ?? { ...NEVER, at };
+      if (before.end <= now) return [key, { at, end, goneBefore: before.at }];
+      return [key, { ...before, at, end: Math.min(end, before.end) }];
     };
-    const entries = keys.map((key) => [key, changed(known.get(key))] as const);
-    const { pending, refused } = await this.#cache.setMany(entries, { ...LIFE, since });
-    if (since === undefined || pending + refused === 0) return pending === 0;
-    return this.#change(tags, expireS, pending > 0 ? 0 : attempts - 1);
+    return this.#cache.setMany(ends.map(changed), LIFE);
   }
 }

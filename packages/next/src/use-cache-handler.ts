@@ -24,7 +24,7 @@ export interface UseCacheHandler {
   refreshTags(): Promise<void>;
   /** `Infinity`: {@link get} looks at the soft tags itself. */
   getExpiration(): Promise<number>;
-  /** @param durations `expire` in seconds; without it the entries end at once. */
+  /** @param durations `expire` in seconds, by default never; without durations, the entries end at once. */
   updateTags(tags: string[], durations?: { expire?: number | undefined }): Promise<void>;
   /** {@link updateTags} of Next.js 15.5. */
   expireTags(...tags: string[]): Promise<void>;

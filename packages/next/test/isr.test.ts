@@ -183,6 +183,15 @@ describe("C583: a tag", () => {
     expect(html(await b.isr.get("/x", APP))).toBe("third");
   });
 
+  it("may be empty, as in Next", async () => {
+    const { a, b } = twoProcesses();
+    await a.isr.set("f", fetched("1"), { fetchCache: true, tags: ["", "t"] });
+    expect(body(await b.isr.get("f", { kind: "FETCH", tags: ["", "t"] }))).toBe("1");
+    await a.isr.revalidateTag(["u", ""]);
+    await settled();
+    expect(await b.isr.get("f", { kind: "FETCH" })).toBe(null);
+  });
+
   it("of the request itself counts for it alone", async () => {
     const { a } = twoProcesses();
     await a.isr.set("/x", page("1", "t"), hour);
@@ -225,6 +234,15 @@ it("C584: pages belong to one build, what was fetched to all", async () => {
   expect(await b.handler(young).get("/x", APP)).toBe(null);
   expect(html(await b.handler(old).get("/x", APP))).toBe("1");
   expect(body(await b.handler(young).get("f", { kind: "FETCH" }))).toBe("1");
+});
+
+it("C584: a build whose id could not be read is asked for it again", async () => {
+  const { a, b } = twoProcesses();
+  const folder = newFolder();
+  const build = { serverDistDir: join(folder, "server") };
+  await a.handler(build).set("/x", page("of which build?"), hour);
+  writeFileSync(join(folder, "BUILD_ID"), "1");
+  for (const { handler } of [a, b]) expect(await handler(build).get("/x", APP)).toBe(null);
 });
 
 describe("C584: a page of the build", () => {
@@ -336,5 +354,8 @@ it("C585: nothing is thrown into Next: a cache that fails is a miss, and a warni
     "hotset: a read of use cache failed, which counts as a miss",
     "hotset: a value of use cache is not stored",
   ]);
+  vi.setSystemTime(Date.now() - 3_600_000);
+  expect(await a.isr.get("/x", APP)).toBe(null);
+  expect(warn).toHaveBeenCalledTimes(6);
   warn.mockRestore();
 });
