@@ -88,6 +88,11 @@ it.each([
   ["trpc", "/guide/recipes"],
   ["changelog", "/guide/faq"],
   ["production ready", "/guide/faq"],
+  ["stampede", "/guide/faq"],
+  ["invalidate", "/guide/freshness"],
+  ["migrate", "/guide/migrating"],
+  ["encryption", "/guide/sealing"],
+  ["security", "/guide/threat-model"],
 ])("C301: the search of the site finds %s in its own index, on %s among the first pages", async (words, page) => {
   const search = await openSearch(folder);
   const pages = [...new Set(search(words).map((address) => address.replace(/#.*/, "")))];

@@ -2,7 +2,7 @@ import { defineConfig } from "vitepress";
 import { adaptMarkdown, editAddressOf, markIndent, SITE as PUBLISHED, slugify } from "./markdown.ts";
 import { BAR, sidebars } from "./navigation.ts";
 import { descriptionOf, factsOfReadme } from "./pages.ts";
-import { SEARCH_OPTIONS } from "./search.ts";
+import { INDEX_OPTIONS, SEARCH_OPTIONS } from "./search.ts";
 
 const SITE = process.env["HOTSET_SITE"] ?? PUBLISHED;
 const DESCRIPTION = "A cache for Node.js services that run in more than one process, and a Redis toolkit";
@@ -43,7 +43,7 @@ export default defineConfig({
   ],
   themeConfig: {
     logo: "/logo.svg",
-    search: { provider: "local", options: { miniSearch: { searchOptions: SEARCH_OPTIONS } } },
+    search: { provider: "local", options: { miniSearch: { options: INDEX_OPTIONS, searchOptions: SEARCH_OPTIONS } } },
     nav: BAR.map((item) => ({ ...item })),
     sidebar: sidebars(),
     outline: [2, 3],

@@ -9,6 +9,15 @@ const boostDocument = (address: string): number => {
 /** Of five letters and fewer another is another word: stale, state. */
 const fuzzy = (word: string): number | false => word.length > 5 && 0.2;
 
+/** Forms of a word are one term: encrypt, encrypted, encryption. */
+const processTerm = (word: string): string => {
+  const term = word.toLowerCase();
+  return term.length > 5 ? term.replace(/(?:ions?|ing|e[ds]?|(?<!s)s)$/, "") : term;
+};
+
+/** What the index has of a word, and what is looked for. */
+export const INDEX_OPTIONS = { processTerm };
+
 /** Guides first, then other caches; how hotset is made, last. */
 export const SEARCH_OPTIONS = {
   fuzzy,

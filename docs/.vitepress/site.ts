@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { SEARCH_OPTIONS } from "./search.ts";
+import { INDEX_OPTIONS, SEARCH_OPTIONS } from "./search.ts";
 
 /** The text of each html file, by the address of its page: `/`, `/guide/redis`, `/decisions/`. */
 export type Site = ReadonlyMap<string, string>;
@@ -119,7 +119,7 @@ export async function openSearch(folder: string): Promise<(words: string) => rea
   const [file] = globSync("assets/chunks/@localSearchIndex*.js", { cwd: folder });
   if (file === undefined) throw new Error("the site has no search index");
   const index = (await import(pathToFileURL(join(folder, file)).href)) as { default: string };
-  const search = loadMinisearch().loadJSON(index.default, { fields: ["title", "titles", "text"] });
+  const search = loadMinisearch().loadJSON(index.default, { fields: ["title", "titles", "text"], ...INDEX_OPTIONS });
   return (words) => search.search(words, SEARCH_OPTIONS).map(({ id }) => id);
 }
 
@@ -127,7 +127,7 @@ export async function openSearch(folder: string): Promise<(words: string) => rea
 interface Minisearch {
   loadJSON(
     json: string,
-    options: { readonly fields: readonly string[] },
+    options: { readonly fields: readonly string[] } & typeof INDEX_OPTIONS,
   ): { search(words: string, options: object): readonly { readonly id: string }[] };
 }
 
