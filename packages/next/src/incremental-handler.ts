@@ -86,14 +86,10 @@ const isPast = ({ lastModified, cacheControl }: NextPage): boolean =>
  * served once more and refreshed behind it.
  */
 function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage | null {
-  if (kind !== "FETCH")
-    return {
-      ...found,
-      lastModified: Date.now() - 1_001,
-      cacheControl: { expire: undefined, ...found.cacheControl, revalidate: 1 },
-    };
-  const after = revalidate || (found.value as { revalidate?: number } | null)?.revalidate;
-  return after === undefined ? null : { ...found, lastModified: Date.now() - after * 1_000 - 1 };
+  const after = kind === "FETCH" ? revalidate || (found.value as { revalidate?: number } | null)?.revalidate : 1;
+  if (after === undefined) return null;
+  const cacheControl = { expire: undefined, ...found.cacheControl, revalidate: after };
+  return { ...found, lastModified: Date.now() - after * 1_000 - 1, cacheControl };
 }
 
 /**
@@ -101,7 +97,7 @@ function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage
  * invalidated.
  */
 function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: NextReadContext): boolean {
-  const question = isFallback === true ? `fallback of ${name}` : name;
+  const question = `${isFallback === true} ${name}`;
   if (kind === "FETCH" || kind === "IMAGE" || asked.size >= MAX_ASKED || asked.has(question)) return false;
   asked.add(question);
   return true;
@@ -110,15 +106,17 @@ function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: Ne
 async function findBuilt(...[held, build, key, context]: Question): Promise<NextPage | null> {
   const found = await pageOfBuild(build, key, context);
   if (found === null) return null;
-  if (judge(await held.tags.changes(tagsOf(found.value)), { at: found.lastModified }) !== "fresh") return null;
+  const changes = await held.tags.changes(tagsOf(found.value));
+  // In an outage they are unknown.
+  const isDown = held.cache.stats().tiers.some(({ state }) => state === "down");
+  if (isDown || judge(changes, { at: found.lastModified }) !== "fresh") return null;
   await store(held, nameOf(build, context.kind, key), found, { cacheControl: found.cacheControl });
   return found;
 }
 
 async function store(held: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
   const { lastModified, value } = found;
-  const { cacheControl, fetchCache } = context;
-  const tags = fetchCache === true ? (context.tags ?? tagsOf(value)) : tagsOf(value);
+  const { cacheControl, tags = tagsOf(value) } = context;
   const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;
   const life = lifetimes(revalidate, cacheControl?.expire);
   if (life.staleIfError <= 0) return;

@@ -277,6 +277,15 @@ describe("C584: a page of the build", () => {
     for (const { handler } of [a, b]) expect(await handler(build).get("/x", APP)).toBe(null);
   });
 
+  it("is not used by a process that starts in an outage, since it may have been invalidated", async () => {
+    const { a, b } = twoProcesses();
+    vi.useRealTimers();
+    const build = built();
+    await b.isr.revalidateTag("t");
+    a.backend.down();
+    for (let i = 0; i < 2; i += 1) expect(await a.handler(build).get("/x", APP)).toBe(null);
+  });
+
   it("is not used a day later, nor by next dev", async () => {
     const { a, b } = twoProcesses();
     const build = built();
