@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Body, FieldLine, FieldLines, PlainResponse } from "./index.ts";
@@ -6,7 +6,7 @@ import { headAt, withCacheStatus, type RawHead } from "./raw-head.ts";
 
 /** A response of which nothing goes to its client yet. */
 export interface HeldResponse {
-  /** The answer of the handler; rejects when the response is closed without a head. */
+  /** The answer of the handler, even if its client left before. */
   readonly head: Promise<PlainResponse>;
   /** Sends what was held, with the Cache-Status of these fields. All that is written later is sent as ever. */
   release(fields: FieldLines): void;
@@ -19,12 +19,9 @@ export interface HeldResponse {
 export function hold(response: ServerResponse): HeldResponse {
   const { stream } = response as { readonly stream?: ServerHttp2Stream };
   let see!: See;
-  const head = new Promise<PlainResponse>((resolve, reject) => {
-    see = resolve;
-    response.once("close", () => reject(new Error("the response was closed before its head")));
-  });
-  head.catch(() => undefined);
-  return { head, release: stream === undefined ? holdSocket(response.socket!, see) : holdStream(stream, see) };
+  const head = new Promise<PlainResponse>((resolve) => (see = resolve));
+  response.once("close", () => seeEnd(response, see));
+  return { head, release: stream === undefined ? holdSocket(response, see) : holdStream(stream, see) };
 }
 
 type See = (head: PlainResponse) => void;
@@ -35,8 +32,19 @@ interface Chunk {
   readonly encoding: BufferEncoding;
 }
 
+/** A response that was closed sends nothing. How it ends still says what the handler changed. */
+function seeEnd(response: ServerResponse, see: See): void {
+  const { end } = response;
+  response.end = (...parameters: unknown[]) => {
+    Reflect.apply(end, response, parameters);
+    see({ status: response.statusCode, statusText: "", fields: linesOf(response.getHeaders()), body: unread() });
+    return response;
+  };
+}
+
 /** The write that has the head waits: a stream has no other before that is done. */
-function holdSocket(socket: Duplex, see: See): Release {
+function holdSocket(response: ServerResponse, see: See): Release {
+  const socket: Duplex = response.socket!;
   const { _write: write, _destroy: destroy } = socket;
   let send: Release | undefined;
   let end: (() => void) | undefined;
@@ -45,7 +53,8 @@ function holdSocket(socket: Duplex, see: See): Release {
     let head = headAt(bytes, 0);
     // Interim answers.
     while (head !== undefined && head.status < 200) head = headAt(bytes, head.end);
-    if (head === undefined) {
+    // The server itself answers an upload that breaks off.
+    if (head === undefined || !response.headersSent) {
       pass(bytes);
       return;
     }
@@ -76,28 +85,28 @@ function holdSocket(socket: Duplex, see: See): Release {
 function holdStream(stream: ServerHttp2Stream, see: See): Release {
   const { respond, _write, _writev, _final, _destroy } = stream;
   const waiting: Release[] = [];
-  const later = <P extends unknown[]>(method: (...parameters: P) => unknown): PropertyDescriptor =>
-    value((...parameters: P): void => void waiting.push(() => void method.apply(stream, parameters)));
+  const later = (method: (...parameters: never) => unknown): PropertyDescriptor =>
+    value((...parameters: never): void => {
+      const pass = (): unknown => Reflect.apply(method, stream, parameters);
+      // Without a head it is closed: its client left.
+      if (waiting.length === 0) pass();
+      else waiting.push(pass);
+    });
   const restore = shadow(stream, {
     headersSent: { configurable: true, get: () => waiting.length > 0 },
     respond: value((headers: Readonly<Record<string, number | string | string[]>>, options: object) => {
       waiting.push((fields) => {
+        if (stream.destroyed || stream.closed) return;
         const status = fields.find(([name]) => name === "cache-status");
         respond.call(stream, status === undefined ? headers : { ...headers, "cache-status": status[1] }, options);
       });
       const { ":status": status = 200, ...named } = headers;
-      const fields = Object.entries(named).flatMap(([name, each]) =>
-        [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]),
-      );
-      see({ status: Number(status), statusText: "", fields, body: unread() });
+      see({ status: Number(status), statusText: "", fields: linesOf(named), body: unread() });
     }),
     _write: later(_write),
     _writev: later(_writev!),
     _final: later(_final),
-    _destroy: value((error: Error | null, done: Done) => {
-      if (waiting.length === 0) _destroy.call(stream, error, done);
-      else waiting.push(() => _destroy.call(stream, error, done));
-    }),
+    _destroy: later(_destroy),
   });
   return (fields) => {
     restore();
@@ -118,6 +127,11 @@ function shadow(object: object, properties: PropertyDescriptorMap): () => void {
 }
 
 const value = (method: unknown): PropertyDescriptor => ({ configurable: true, writable: true, value: method });
+
+const linesOf = (headers: OutgoingHttpHeaders): FieldLines =>
+  Object.entries(headers).flatMap(([name, each]) =>
+    [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]),
+  );
 
 const bytesOf = ({ chunk, encoding }: Chunk): Buffer =>
   typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
