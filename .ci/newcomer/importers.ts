@@ -1,4 +1,4 @@
-// Who imports hotset: test runners that compile to CommonJS or run ES modules, and each TypeScript by each way to find
+// The importers of hotset: test runners that compile to CommonJS or run ES modules, and each TypeScript by each way to find
 // a module. Packed packages, installed by npm (declarations also by pnpm) in projects outside the repository.
 
 import type { Newcomer } from "./newcomer.ts";
@@ -80,7 +80,7 @@ import { describeFormat } from "hotset/contract-suites";
 describeFormat("json", { open: () => json(), keeps: [] });
 `;
 
-/** What a program in CommonJS has: decorators, and modules found as before `exports`. */
+/** A program in CommonJS: decorators, and modules found as before `exports`. */
 const TSCONFIG = {
   compilerOptions: {
     ...{ target: "es2022", module: "commonjs", moduleResolution: "node", strict: true, esModuleInterop: true },

@@ -1,6 +1,6 @@
 import type { Project } from "./project.ts";
 
-/** What a step of the newcomer works with. */
+/** The tools of a step of the newcomer. */
 export interface Newcomer {
   /** A new project. */
   project(name: string, manifest?: object): Project;

@@ -4,7 +4,7 @@ import { startPostgres } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import type { Newcomer } from "./newcomer.ts";
 
-/** What is added to the first program of a README, and what it then prints. */
+/** An addition to the first program of a README, and its output. */
 const ENDS: Readonly<Record<string, readonly [end: string, printed: string]>> = {
   sqlite: ["", ""],
   postgres: ["console.log(user.name);\nawait cache.close();\n", "Ada\n"],
@@ -32,7 +32,7 @@ export async function stores(
         .replaceAll(DOCUMENTED_POSTGRES_URL, server?.url ?? "");
       const [, packages = ""] = /^npm install (.+)$/m.exec(readFileSync(join(top, page), "utf8")) ?? [];
       const made = project(store, { type: "module" });
-      // Who uses Keyv has it.
+      // A user of Keyv has it.
       await made.run("npm", ["install", ...packages.split(" "), ...(store === "keyv" ? ["keyv"] : [])]);
       made.write("program.ts", text + end);
       made.write("build.mjs", BUILD(tools));

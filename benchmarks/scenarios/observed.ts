@@ -101,7 +101,7 @@ async function compare({ name, operations, call }: Call, observer: Observer, rou
     await sleep(PAUSE_MS);
     const alone = await microsecondsEach(operations, call);
     const observation = observer.start();
-    // What it does once, as it starts, is no price of a call.
+    // Its start is not part of the price of a call.
     await sleep(PAUSE_MS);
     const watched = await microsecondsEach(operations, call);
     observation.close();

@@ -6,7 +6,7 @@ const boostDocument = (address: string): number => {
   return /^\/(?:decisions|protocol|reference\/(?:counter-examples|promises)|architecture)/.test(address) ? 0.2 : 1;
 };
 
-/** Of five letters and fewer another is another word: stale, state. */
+/** With five letters and fewer, another letter makes another word: stale, state. */
 const fuzzy = (word: string): number | false => word.length > 5 && 0.2;
 
 /** Forms of a word are one term: encrypt, encrypted, encryption. */

@@ -50,7 +50,7 @@ async function visit(
   return { answer, seen: [answer.headers.get("X-Astro-Cache"), await answer.text()] };
 }
 
-/** What a visitor sees: the header, and the page. */
+/** A visitor sees the header and the page. */
 const see = async (...given: Parameters<typeof visit>) => (await visit(...given)).seen;
 
 describe("onRequest", () => {

@@ -63,7 +63,7 @@ function cacheOver(backend: RedisBackend, name: string, given: Arguments): Cache
     .build();
 }
 
-/** What keys of its entries begin with, in all namespaces. docs/reference/redis-layout.md, "Keys" */
+/** The beginning of the keys of its entries, in all namespaces. docs/reference/redis-layout.md, "Keys" */
 export function rootOf(given: Arguments, name: string): string {
   const prefix = given.text("prefix") ?? "hotset";
   return (prefix === "" ? "" : `${prefix}:`) + segmentsOf(name, given.text("cache-version"));

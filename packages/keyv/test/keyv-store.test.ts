@@ -140,7 +140,7 @@ it.each<[string, (store: Keyv) => Promise<unknown>]>([
 ])("C586: a value that was computed after a miss is not stored once another process %s", async (_, change) => {
   const [file, clock] = [newFile(), new TestClock()];
   const [here, there] = [newCache(file, clock), newCache(file)].map((cache) => new Keyv({ store: keyvStore(cache) }));
-  // Of two that compute at once, neither is stored.
+  // If two compute together, neither is stored.
   expect([await here!.get("k"), await here!.getMany(["k"])]).toEqual([undefined, [undefined]]);
   await change(there!);
   const left = await there!.get("k");

@@ -29,7 +29,7 @@ export interface HotsetDriverOptions {
   readonly tags?: ((key: string) => readonly string[]) | undefined;
 }
 
-/** Of one call. unstorage counts `ttl` in seconds; without it, and with 0, the `ttl` of the driver counts. */
+/** For one call. unstorage counts `ttl` in seconds; without it, and with 0, the `ttl` of the driver counts. */
 export interface HotsetDriverCallOptions {
   readonly ttl?: number | undefined;
 }

@@ -47,7 +47,7 @@ export const queue: Command = {
 interface Found {
   readonly tenant: string | undefined;
   readonly name: string;
-  /** What its keys begin with. */
+  /** The beginning of its keys. */
   readonly before: string;
 }
 

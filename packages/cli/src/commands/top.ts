@@ -46,7 +46,7 @@ export const top: Command = {
     if (drawing === undefined && isText) io.complain(`hotset: watching for ${durationText(forMsOf(given))}\n`);
     try {
       const asked = { pattern: given.words[0], signal: io.signal, duration: forMsOf(given) };
-      // Of a script its keys are counted, and its commands are not.
+      // For a script, its keys are counted, and its commands are not.
       await monitored(session, asked, ({ keys, isInScript }) => {
         if (!isInScript) for (const key of keys) uses.add(key);
       });

@@ -8,7 +8,7 @@ import { globOf } from "./glob.ts";
 export interface Monitored {
   /** In lower case. */
   readonly command: string;
-  /** Those that match. */
+  /** The ones that match. */
   readonly keys: readonly string[];
   /** Whether it runs a script: the commands of that follow. */
   readonly isScript: boolean;
