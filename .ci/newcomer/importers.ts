@@ -1,4 +1,4 @@
-// The importers of hotset: test runners that compile to CommonJS or run ES modules, and each TypeScript by each way to find
+// Importers of hotset: test runners that compile to CommonJS or run ES modules, and each TypeScript by each way to find
 // a module. Packed packages, installed by npm (declarations also by pnpm) in projects outside the repository.
 
 import type { Newcomer } from "./newcomer.ts";
