@@ -18,7 +18,8 @@ export type FetchHandler<A extends readonly unknown[]> = (request: Request, ...r
 
 /**
  * `handler`, answered through the cache. A load gives the handler a request without the conditions and ranges of one
- * client, and without the fields that shape a page for one client: see `safeHeaders`.
+ * client, and without the fields that shape a page for one client: see `safeHeaders`. Its `signal` aborts as `onAbort`
+ * and `loadTimeout` say; a body that is not stored is cancelled as its last reader leaves.
  *
  * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`: any client can send any Host.
  */
@@ -179,8 +180,12 @@ const plainRequest = (request: Request): PlainRequest => ({
   hasBody: request.body !== null,
 });
 
-const sharedRequest = ({ method, url, fields }: PlainRequest, signal: AbortSignal): Request =>
-  new Request(url, { method, headers: headersOf(fields), signal });
+function sharedRequest({ method, url, fields }: PlainRequest, signal: AbortSignal): Request {
+  const request = new Request(url, { method, headers: headersOf(fields), signal });
+  // Holds it: the signal of a Request that was collected aborts no more.
+  signal.addEventListener("abort", () => request);
+  return request;
+}
 
 const plainResponse = ({ status, statusText, headers, body }: Response): PlainResponse => ({
   status,

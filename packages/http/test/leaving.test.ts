@@ -14,12 +14,15 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { createCache, type Backend } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { httpCache, type HttpCache } from "@hotset/http";
+import { cachedHandler } from "@hotset/http/fetch";
 import { cachedListener, expressCache, fastifyCache } from "@hotset/http/node";
 import { memory } from "@hotset/memory";
-import { gate, scriptedBackend, TestClock } from "@hotset/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import express from "express";
 import express4 from "express4";
 import fastify from "fastify";
@@ -151,4 +154,37 @@ describe.each(Object.keys(SERVERS))("a client of %s that leaves", (name) => {
     purging.open();
     await expect(closed.promise).resolves.toBeUndefined();
   });
+});
+
+describe("H67: a load of a fetch handler", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as (options: object) => Promise<void>;
+
+  it.each(["finish", "abort"] as const)(
+    "with %s, its request aborts or not as its last caller leaves, though nothing holds it",
+    async (onAbort) => {
+      const cache = createTestCache({ clock: new TestClock() });
+      onTestFinished(() => cache.close());
+      const signals: AbortSignal[] = [];
+      const pages = httpCache(cache.namespace("http"), { base: "https://shop.example", onAbort });
+      const handler = cachedHandler(pages, ({ signal }) => {
+        signals.push(signal);
+        return new Promise<never>(() => undefined);
+      });
+      const callers = [new AbortController(), new AbortController()];
+      const requests = callers.map(({ signal }) => new Request("https://shop.example/", { signal }));
+      const answers = requests.map((request) => handler(request));
+      await flush();
+      await collect({ execution: "async" });
+      const seen: boolean[] = [];
+      for (const [i, caller] of callers.entries()) {
+        caller.abort(new Error("left"));
+        await expect(answers[i]).rejects.toThrow("left");
+        await flush();
+        seen.push(signals[0]!.aborted);
+      }
+      expect([signals.length, ...seen]).toEqual([1, false, onAbort === "abort"]);
+      expect(requests).toHaveLength(2);
+    },
+  );
 });
