@@ -77,7 +77,9 @@ export class HotsetInterceptor implements NestInterceptor {
       const body = await run();
       const changes = changesOf(before, headOf(reply));
       made = { body, ...changes };
-      if (!isForAll(body, headOf(reply))) return call.notShared(made);
+      // A timeout in front, say, has answered this request: its head is not that of the handler.
+      const isAnswered = reply !== undefined && !call.background && httpAdapter.isHeadersSent(reply) === true;
+      if (isAnswered || !isForAll(body, headOf(reply))) return call.notShared(made);
       return (changes.status ?? 200) >= 400 ? call.noStore(made) : made;
     };
     const onServed = ({ status }: { readonly status: string }): void => {

@@ -12,9 +12,16 @@ import {
 } from "@hotset/nest";
 import { memory } from "@hotset/memory";
 import { gate, scriptedBackend, TestClock } from "@hotset/testing";
-import { HttpException, SetMetadata, StreamableFile, type CallHandler, type ExecutionContext } from "@nestjs/common";
-import { HttpAdapterHost, Reflector } from "@nestjs/core";
-import { lastValueFrom, of } from "rxjs";
+import {
+  HttpException,
+  SetMetadata,
+  StreamableFile,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from "@nestjs/common";
+import { APP_INTERCEPTOR, HttpAdapterHost, Reflector } from "@nestjs/core";
+import { from, lastValueFrom, of, race } from "rxjs";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { decorate, handler, Injectable, Post, Sse, start, type Platform, type Running } from "./apps.ts";
 
@@ -50,6 +57,34 @@ describe.each<Platform>(["Express", "Fastify"])("on %s", (platform) => {
     const [hit, other] = [await app.get("/slow/1"), await app.get("/slow/1?page=2")];
     expect([hit.text, hit.cache]).toEqual(['{"id":"1","runs":1}', "HIT"]);
     expect([other.text, other.cache]).toEqual(['{"id":"1","runs":2}', "MISS"]);
+  });
+
+  it("C576: a request that was answered before its handler gives nothing to others", async () => {
+    const [running, early] = [gate(), Promise.withResolvers<never>()];
+    let isFirst = true;
+    class Front implements NestInterceptor {
+      intercept(_: ExecutionContext, next: CallHandler) {
+        const others = isFirst ? [from(early.promise)] : [];
+        isFirst = false;
+        return race(next.handle(), ...others);
+      }
+    }
+    const slow = async (runs: number) => {
+      if (runs === 1) await running.pass();
+      return { runs };
+    };
+    const cache = newCache();
+    const providers = [{ provide: APP_INTERCEPTOR, useClass: Front }];
+    const app = await start({ imports: [root(cache)], providers, controllers: [handler("slow", slow)] }, platform);
+    const first = app.get("/slow/1");
+    await running.arrived();
+    const second = app.get("/slow/1");
+    await expect.poll(() => cache.stats().waiting).toBe(2);
+    early.reject(new HttpException("late", 408));
+    expect((await first).status).toBe(408);
+    running.open();
+    const { status, text } = await second;
+    expect([status, text]).toEqual([200, '{"runs":2}']);
   });
 
   it("C576: an answer that sets a cookie, or is private, is of one request; each other one runs the handler", async () => {
