@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { CacheClosedError, checkNames, ConfigurationError, LoadTimeoutError } from "@hotset/core";
-import type { Cache } from "@hotset/core";
+import { checkNames, ConfigurationError } from "@hotset/core";
+import type { Cache, CacheError } from "@hotset/core";
 import { httpCache, type FieldLine, type HttpCache, type KeyRule, type PlainResponse } from "@hotset/http";
 
 /** `cache.provider.config` of the site: as that of Astro's own memory provider. Plain data. */
@@ -71,8 +71,9 @@ async function answered(http: HttpCache, request: Request, next: () => Promise<R
     const answer = await http.answer({ method: "GET", url: request.url, fields, hasBody: false }, origin);
     return responseOf(answer, own);
   } catch (error) {
-    const isRefusal = error instanceof LoadTimeoutError || error instanceof CacheClosedError;
-    if (hasBegun || !isRefusal) throw error;
+    // By its code: the cache may be of another copy of the package.
+    const code = (error as CacheError | undefined)?.code;
+    if (hasBegun || (code !== "LOAD_TIMEOUT" && code !== "CACHE_CLOSED")) throw error;
     return next();
   }
 }

@@ -107,8 +107,14 @@ it("C578: a path ends its pages with any query, a tag those that have it, and no
   await provider.invalidate({});
 });
 
-it("a cache that is closed leaves pages to Astro; an error of a page is its own", async () => {
-  const { cache, get, provider } = newSite();
+it.each([
+  ["", false],
+  [" of another copy of the package", true],
+])("a cache%s that is closed leaves pages to Astro; an error of a page is its own", async (_, isOther) => {
+  if (isOther) vi.resetModules();
+  const copy = await import("@hotset/core");
+  expect(copy.createCache === createCache).toBe(!isOther);
+  const { cache, get, provider } = newSite(copy.createCache({ name: "site" }).tier(memory()).build());
   const request = new Request("https://site.example/");
   // The page has a cache too, which is closed.
   const failing = vi.fn(() => Promise.reject(new CacheClosedError("page")));

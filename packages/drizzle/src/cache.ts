@@ -2,13 +2,12 @@ import {
   checkCache,
   checkNames,
   ConfigurationError,
-  EncodeError,
   InvalidArgumentError,
   MissFences,
   parseDuration,
   systemClock,
 } from "@hotset/core";
-import type { Cache as HotsetCache, Clock, Duration, Namespace } from "@hotset/core";
+import type { Cache as HotsetCache, CacheError, Clock, Duration, Namespace } from "@hotset/core";
 import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";
@@ -123,9 +122,11 @@ class RowCache extends Cache implements DrizzleCache {
     try {
       await this.#fences.set(place.key, rows, { ttl, tags: place.tags });
     } catch (error) {
-      if (!(error instanceof EncodeError)) throw error;
+      const refused = error as CacheError;
+      // By its code: the cache may be of another copy of the package.
+      if (refused?.code !== "ENCODE_FAILED") throw error;
       // The select has its rows.
-      if (!this.#hasWarned) process.emitWarning(`drizzle: rows are not cached: ${error.message}`, "HotsetWarning");
+      if (!this.#hasWarned) process.emitWarning(`drizzle: rows are not cached: ${refused.message}`, "HotsetWarning");
       this.#hasWarned = true;
     }
   }

@@ -313,6 +313,22 @@ it("a select whose rows the format cannot write is answered, and a warning says 
   warned.mockRestore();
 });
 
+it("a select whose rows another copy of the package refuses is answered, too", async () => {
+  vi.resetModules();
+  const copy = await import("@hotset/core");
+  expect(copy.createCache).not.toBe(createCache);
+  const stores = await import("@hotset/sqlite");
+  const cache = copy
+    .createCache({ name: "shop" })
+    .tier(stores.sqlite(newFile(), { format: json() }))
+    .build();
+  open.push(cache);
+  const source = new Source();
+  source.name = 1n as never;
+  const db = drizzle(source.answer, { cache: drizzleCache(cache, { strategy: "all" }) });
+  expect((await db.select().from(users))[0]?.id).toBe(1);
+});
+
 it("refuses bad options, and says what it takes", async () => {
   const { cache, db } = newDatabase();
   expect(() => drizzleCache({} as never)).toThrow(/^drizzleCache: cache must be .* got an object$/);

@@ -2,9 +2,9 @@ import { EventEmitter } from "node:events";
 import {
   checkCache,
   checkNames,
-  EncodeError,
   MissFences,
   type Cache,
+  type CacheError,
   type Namespace,
   type SetOptions,
 } from "@hotset/core";
@@ -114,9 +114,11 @@ class Store extends EventEmitter implements KeyvStore {
     try {
       return (await this.#fences.set(key, value as {} | null, lifeOf(ttl))).status !== "refused";
     } catch (error) {
-      if (!(error instanceof EncodeError)) throw error;
+      const refused = error as CacheError;
+      // By its code: the cache may be of another copy of the package.
+      if (refused?.code !== "ENCODE_FAILED") throw error;
       // Its caller has the value, and what was there is older.
-      if (!this.#hasWarned) process.emitWarning(`keyv: a value is not cached: ${error.message}`, "HotsetWarning");
+      if (!this.#hasWarned) process.emitWarning(`keyv: a value is not cached: ${refused.message}`, "HotsetWarning");
       this.#hasWarned = true;
       await values.delete(key);
       return false;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createCache, type Cache } from "@hotset/core";
+import { createCache, json, type Cache } from "@hotset/core";
 import { keyvStore } from "@hotset/keyv";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
@@ -204,6 +204,21 @@ it("a value that the backend cannot take removes the one before it, with one war
     expect.stringMatching(/^keyv: a value is not cached: json: /),
   ]);
   warned.mockRestore();
+});
+
+it("so does one that another copy of the package refuses", async () => {
+  vi.resetModules();
+  const copy = await import("@hotset/core");
+  expect(copy.createCache).not.toBe(createCache);
+  const stores = await import("@hotset/sqlite");
+  const cache = copy
+    .createCache({ name: "shop" })
+    .tier(stores.sqlite(newFile(), { format: json() }))
+    .build();
+  open.push(cache);
+  const store = keyvStore(cache);
+  await store.set("k", "old");
+  expect([await store.set("k", { big: 10n }), await store.get("k")]).toEqual([false, undefined]);
 });
 
 it("has the type of a store of Keyv 5, and its own name for values", async () => {

@@ -1,4 +1,4 @@
-import { CacheClosedError, OverloadedError, type Cache, type LoadContext, type Namespace } from "@hotset/core";
+import type { Cache, CacheError, LoadContext, Namespace } from "@hotset/core";
 import {
   Inject,
   Injectable,
@@ -90,8 +90,9 @@ export class HotsetInterceptor implements NestInterceptor {
       if (reply !== undefined && answer !== made) this.#apply(answer, reply);
       return answer.body;
     } catch (error) {
-      // The cache refused, so the handler answers without it.
-      if (hasBegun || !(error instanceof OverloadedError || error instanceof CacheClosedError)) throw error;
+      // The cache refused, so the handler answers without it. By its code: it may be of another copy of the package.
+      const code = (error as CacheError | undefined)?.code;
+      if (hasBegun || (code !== "OVERLOADED" && code !== "CACHE_CLOSED")) throw error;
       return run();
     }
   }

@@ -22,7 +22,7 @@ import {
 } from "@nestjs/common";
 import { APP_INTERCEPTOR, HttpAdapterHost, Reflector } from "@nestjs/core";
 import { from, lastValueFrom, of, race } from "rxjs";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { decorate, handler, Injectable, Post, Sse, start, type Platform, type Running } from "./apps.ts";
 
 const newCache = (clock?: TestClock): Cache => {
@@ -252,20 +252,29 @@ it("outside of HTTP only a call with @CacheKey is cached, and nothing is written
   expect([await call("keyed"), await call("keyed"), await call("plain"), await call("plain")]).toEqual([1, 1, 2, 3]);
 });
 
-it("a cache that refuses leaves the answer to the handler; an error of the handler is its own", async () => {
-  const cache = newCache();
-  let ownRuns = 0;
-  const app = await start({
-    imports: [root(cache)],
-    controllers: [
-      handler("page", (runs) => `${runs}`),
-      handler("own", (runs) => Promise.reject(new OverloadedError(`own ${(ownRuns = runs)}`, {}))),
-    ],
-  });
-  expect([(await app.get("/own/1")).status, ownRuns]).toEqual([500, 1]);
-  await cache.close();
-  expect(await bodies(app, "/page/1", "/page/1")).toEqual(["1", "2"]);
-});
+it.each([
+  ["", false],
+  [" of another copy of the package", true],
+])(
+  "a cache%s that refuses leaves the answer to the handler; an error of the handler is its own",
+  async (_, isOther) => {
+    if (isOther) vi.resetModules();
+    const copy = await import("@hotset/core");
+    expect(copy.createCache === createCache).toBe(!isOther);
+    const cache = copy.createCache({ name: "shop" }).tier(memory()).build();
+    let ownRuns = 0;
+    const app = await start({
+      imports: [root(cache)],
+      controllers: [
+        handler("page", (runs) => `${runs}`),
+        handler("own", (runs) => Promise.reject(new OverloadedError(`own ${(ownRuns = runs)}`, {}))),
+      ],
+    });
+    expect([(await app.get("/own/1")).status, ownRuns]).toEqual([500, 1]);
+    await cache.close();
+    expect(await bodies(app, "/page/1", "/page/1")).toEqual(["1", "2"]);
+  },
+);
 
 describe("the module", () => {
   it("gives the cache and namespaces with a policy, also by a factory with injected options", async () => {
