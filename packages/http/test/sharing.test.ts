@@ -26,6 +26,20 @@ describe("a load that many wait for", () => {
       expect(answers.map((answer) => answer.fields["set-cookie"])).toEqual(users.map((user) => `of=${user}`));
   });
 
+  it("H61 H68 callers that read along load no more, whatever becomes of the body", async () => {
+    const site = new Site(SERVER);
+    const fed = fedBody();
+    site.page = () => ({ fields: FRESH, body: fed.body });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => site.get()));
+    const texts = Promise.all(answers.map((answer) => answer.text()));
+    fed.feed(6_000_000);
+    await flush();
+    fed.end();
+    expect((await texts).map(({ length }) => length)).toEqual(answers.map(() => 6_000_000));
+    await flush();
+    expect(site.loads).toBe(1);
+  });
+
   it("H70 10,000 callers that read nothing hold up no other, and cost one body", async () => {
     const site = new Site(SERVER, { maxWaiting: 20_000 });
     const fed = fedBody();

@@ -50,17 +50,26 @@ class Wait {
   #deliver: Deliver = this.outcome.resolve;
 
   /** Its load begins, which may end for all others while this call waits on. */
-  lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): Promise<unknown> {
+  lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): unknown {
+    // It read along with another load, whose value is for no other.
+    if (this.hasLeft) return ctx.notShared(NOT_SHARED);
     this.leave();
     this.isLed = true;
     const ended = Promise.withResolvers<unknown>();
     const takers: Takers = {
       crew,
       isForOne: false,
-      deliver: () => (ctx.background || this.hasLeft ? undefined : this.#deliver),
-      endForOthers: () => {
+      deliver: () =>
+        ctx.background || this.hasLeft
+          ? undefined
+          : (outcome) => {
+              // It may have been answered by now: by a `set`, say.
+              Promise.resolve(outcome).catch(ignore);
+              this.#deliver(outcome);
+            },
+      end: () => {
         const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-        this.#deliver(promise);
+        takers.deliver()?.(promise);
         this.#deliver = resolve;
         loading.catch(reject);
         takers.isForOne = true;
@@ -83,7 +92,8 @@ interface Takers {
   readonly crew: Crew;
   /** Whether the load has ended without its response, which its own caller alone still gets. */
   isForOne: boolean;
-  endForOthers(): void;
+  /** Ends it so. */
+  end(): void;
 }
 
 /** The answer of the origin to a load for all. */
@@ -132,7 +142,7 @@ export class Loads {
     if (alone !== undefined) return this.#ownRun(visit, alone);
     let served: Served | undefined;
     let wait: Wait | undefined;
-    const lead = (ctx: LoadContext): Promise<unknown> => {
+    const lead = (ctx: LoadContext): unknown => {
       const led = (wait ??= new Wait());
       // A load behind a hit has no followers.
       led.crew ??= served === undefined ? this.#crews.open(key) : new Crew();
@@ -154,7 +164,9 @@ export class Loads {
     const begun = (wait ??= new Wait());
     const { resolve, reject, promise } = begun.outcome;
     if (this.#joined === key)
-      begun.leave = this.#crews.of(key)?.follow(visit, (running) => this.#readAlong(visit, running, resolve)) ?? ignore;
+      begun.leave =
+        this.#crews.of(key)?.follow(visit, (running) => (begun.hasLeft = this.#readAlong(visit, running, resolve))) ??
+        ignore;
     else begun.crew ??= this.#crews.open(key);
     answer
       .then(
@@ -270,7 +282,7 @@ export class Loads {
       // Neither others wait in this process, nor is there a stale response for its client.
       const isAlone =
         stale === undefined && deliver !== undefined && signalOf(visit.call)?.aborted !== true && !crew.isFollowed;
-      if (isAlone) takers.endForOthers();
+      if (isAlone) takers.end();
       return isAlone;
     };
     const ask = async (shared: SharedRequest, also: FieldLines): Promise<Loaded> => {
