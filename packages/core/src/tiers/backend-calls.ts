@@ -255,13 +255,10 @@ export class BackendCalls {
             operation,
             cause,
           });
-    this.#of.events["backend:error"].emit({
-      cache: this.#of.cache,
-      namespace: keySpace?.path ?? [],
-      tier: this.label,
-      operation,
-      error,
-    });
+    const { cache, events } = this.#of;
+    // What closing cuts off has not failed.
+    if (!this.#isStopped)
+      events["backend:error"].emit({ cache, namespace: keySpace?.path ?? [], tier: this.label, operation, error });
     return error;
   }
 
@@ -304,7 +301,7 @@ export class BackendCalls {
     if (isLost || isAnswering) this.#enter(this.#current());
   }
 
-  /** Connections are not watched any more. */
+  /** Connections are not watched any more, and nothing is reported. */
   stop(): void {
     this.#isStopped = true;
     this.#stopWatching?.();
@@ -358,7 +355,7 @@ export class BackendCalls {
   }
 
   #enter(state: TierState): void {
-    if (state === this.#state) return;
+    if (state === this.#state || this.#isStopped) return;
     this.#state = state;
     if (!this.#isBypassed) this.#report();
   }
