@@ -3,7 +3,8 @@ import { expect, it } from "vitest";
 import { unsafeReason } from "./v8-wire.ts";
 import { v8 } from "./v8.ts";
 
-const PLENTY = 8 * 1024 * 1024;
+/** No estimate of so few bytes is begun without need, and none exceeds it. */
+const PLENTY = Infinity;
 /** The estimate is kept for any bytes, and no value is small enough. */
 const NONE = -16 * 1024;
 
@@ -36,11 +37,12 @@ const SEEDS: readonly Uint8Array[] = [
     Object.assign([1, 2], { also: 3 }),
     [new Error("message", { cause: { a: 1 } }), new Uint16Array(2)],
   ].map((value) => v8().encode(value)),
-  // __proto__ in Latin-1, an index as text, an integer of four bytes, zero bytes before a tag.
+  // __proto__ in Latin-1, an index as text, an integer of four bytes, zero bytes before a tag, 16 million holes.
   ...[
     "ff0f6f22095f5f70726f746f5f5f547b01",
     "ff0f6f2202313254007b01",
     "ff0f6f220161498080800100227b01",
     "ff0f00006f00007b00",
+    "ff0f61ffffff074000ffffff07",
   ].map((bytes) => Buffer.from(bytes, "hex")),
 ];
