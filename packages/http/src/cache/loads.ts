@@ -63,7 +63,7 @@ class Wait {
         ctx.background || this.hasLeft
           ? undefined
           : (outcome) => {
-              // It may have been answered by now: by a `set`, say.
+              // Nothing handles its failure if another flight has answered the call by now.
               Promise.resolve(outcome).catch(ignore);
               this.#deliver(outcome);
             },
