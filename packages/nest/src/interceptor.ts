@@ -83,7 +83,7 @@ export class HotsetInterceptor implements NestInterceptor {
       return (changes.status ?? 200) >= 400 ? call.noStore(made) : made;
     };
     const onServed = ({ status }: { readonly status: string }): void => {
-      if (reply !== undefined) httpAdapter.setHeader(reply, "X-Cache", status === "hit" ? "HIT" : status.toUpperCase());
+      if (reply !== undefined) httpAdapter.setHeader(reply, "X-Cache", status.toUpperCase());
     };
     try {
       const answer = await this.#answers.getOrSet(key, load, { ...(await this.#policy(context)), onServed });
