@@ -102,7 +102,7 @@ export default [
     }),
   },
   adapter("astro", "1.4 kB"),
-  adapter("drizzle", "1.5 kB"),
+  adapter("drizzle", "1.6 kB"),
   adapter("graphql", "1.2 kB"),
   adapter("nest", "2 kB"),
   adapter("next", "3.4 kB"),

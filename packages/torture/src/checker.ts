@@ -725,15 +725,12 @@ class Checker {
     // The end of each load wakes who waits: the longest time between two counts.
     let idleFrom = span.from;
     let idleMs = 0;
-    const idleUntil = (to: Instant): void => {
+    const after = { process: read.process, startedAt: span.to, endedAt: span.to };
+    for (const { process, startedAt, endedAt } of [...(this.#loadsOf.get(read.key) ?? []), after]) {
+      const to = Math.min(startedAt, span.to);
       if (to > idleFrom) idleMs = Math.max(idleMs, to - idleFrom - this.#reach.stalledMs(read.process, idleFrom, to));
-    };
-    for (const load of this.#loadsOf.get(read.key) ?? []) {
-      if (load.startedAt >= span.to) continue;
-      idleUntil(load.startedAt);
-      idleFrom = Math.max(idleFrom, load.endedAt ?? this.#reach.diedAt(load.process) ?? Infinity);
+      idleFrom = Math.max(idleFrom, endedAt ?? this.#reach.diedAt(process) ?? Infinity);
     }
-    idleUntil(span.to);
     if (idleMs > SLEEP_MS) this.#blame("slept", read, `waited ${idleMs.toFixed(0)} ms in which no process loaded it`);
   }
 

@@ -20,14 +20,7 @@ import type { Meter } from "./stats.ts";
 import { readStored, type StoredResponse } from "./stored.ts";
 import type { Places } from "./places.ts";
 import { askedBy, type Visit } from "./visit.ts";
-
-/** How one call of `getOrSet` ended. */
-export type Outcome =
-  | { readonly kind: "answer"; readonly response: PlainResponse }
-  /** Validated by this call just now. */
-  | { readonly kind: "validated"; readonly stored: StoredResponse; readonly ageMs: number }
-  /** A stored value, or one that another call loaded. */
-  | { readonly kind: "found"; readonly value: unknown; readonly served: Served | undefined };
+import { type Deliver, NOT_SHARED, type Outcome, type Takers, Wait } from "./wait.ts";
 
 /** A fresh copy in the memory of this process. */
 export class Hit {
@@ -40,61 +33,7 @@ export class Hit {
   }
 }
 
-/** A call that waits for its answer. */
-class Wait {
-  readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
-  leave: () => void = ignore;
-  crew: Crew | undefined;
-  hasLeft = false;
-  isLed = false;
-  #deliver: Deliver = this.outcome.resolve;
-
-  /** Its load begins, which may end for all others while this call waits on. */
-  lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): unknown {
-    // It read along with another load, whose value is for no other.
-    if (this.hasLeft) return ctx.notShared(NOT_SHARED);
-    this.leave();
-    this.isLed = true;
-    const ended = Promise.withResolvers<unknown>();
-    const takers: Takers = {
-      crew,
-      isForOne: false,
-      deliver: () =>
-        ctx.background || this.hasLeft
-          ? undefined
-          : (outcome) => {
-              // Nothing handles its failure if another flight has answered the call by now.
-              Promise.resolve(outcome).catch(ignore);
-              this.#deliver(outcome);
-            },
-      end: () => {
-        const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-        takers.deliver()?.(promise);
-        this.#deliver = resolve;
-        loading.catch(reject);
-        takers.isForOne = true;
-        ended.resolve(ctx.notShared(NOT_SHARED));
-      },
-    };
-    const loading = load(takers);
-    loading.then(ended.resolve, ended.reject);
-    return ended.promise;
-  }
-}
-
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-type Deliver = (outcome: Outcome | Promise<Outcome>) => void;
-
-/** The takers of the response of a load: its own caller, while that waits, and callers that read along. */
-interface Takers {
-  /** What gives it to its own caller, if that waits. */
-  deliver(): Deliver | undefined;
-  readonly crew: Crew;
-  /** Whether the load has ended without its response, which its own caller alone still gets. */
-  isForOne: boolean;
-  /** Ends it so. */
-  end(): void;
-}
 
 /** The answer of the origin to a load for all. */
 interface Loaded {
@@ -102,9 +41,6 @@ interface Loaded {
   readonly exchange: Exchange;
   readonly shared: SharedRequest;
 }
-
-/** The value of a load whose response is for its own caller. */
-const NOT_SHARED = Object.freeze({ kind: "not shared" });
 
 /**
  * The loads: one `getOrSet` for each call, whose loader is a request to the origin. The caller whose load it is gets

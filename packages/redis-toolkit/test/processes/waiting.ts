@@ -88,6 +88,8 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   "cache.drain": () => cache.drain(),
 };
 
+const turn = (): Promise<"a turn"> => new Promise((resolve) => setImmediate(resolve, "a turn"));
+
 const settled = async (call: () => Promise<unknown>): Promise<void> => {
   await call().catch((error: unknown) => {
     // A mistake of this program, which would leave its call unseen.
@@ -108,15 +110,10 @@ let left: readonly string[] | undefined;
 async function main(): Promise<void> {
   try {
     if (fault !== "refused") {
-      // One attempt may be late on a busy machine.
-      for (const connect of [() => connection.connect(), () => store.connect!(), () => cache.connect()])
-        while (
-          !(await connect().then(
-            () => true,
-            () => false,
-          ))
-        );
-      while (!(await redis.initialize()));
+      // One attempt may be late on a busy machine. The next one fails at once, and must not keep that one from ending.
+      const attempts = [() => connection.connect(), () => store.connect!(), () => cache.connect()];
+      for (const connect of attempts) while ((await connect().catch(turn)) === "a turn");
+      while (!(await redis.initialize())) await turn();
       process.kill(Number(pid), fault === "frozen" ? "SIGSTOP" : "SIGKILL");
       // Until their connections are given up: an open socket keeps the process alive, whatever is awaited.
       while (connection.isUp || redis.isReady)
@@ -130,8 +127,8 @@ async function main(): Promise<void> {
     }
   } finally {
     // A socket that was destroyed is closed a few turns later.
-    for (let turn = 0; turn < 100 && left?.length !== 0; turn += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
+    for (let turns = 0; turns < 100 && left?.length !== 0; turns += 1) {
+      await turn();
       left = process.getActiveResourcesInfo().filter((kind) => /Timeout|TCP/.test(kind));
     }
   }

@@ -4,7 +4,7 @@
  */
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { gatedLoads, holding, inStep, type SimulatedProcess } from "../support/processes.ts";
+import { gatedLoads, holding, inStep, keptOf, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -110,11 +110,7 @@ describe("C61 a load during which another process changes the key", () => {
     loads.runs[0]!.open("old");
     expect(await loading).toBe("old");
     await flush();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
-      undefined,
-      after(name),
-      after(name),
-    ]);
+    expect(await keptOf(p1, p2)).toEqual([undefined, after(name), after(name)]);
     expect(store.leaseHolder(K)).toBe(undefined);
     expect(await p1.cache.getOrSet("k", () => "reloaded", { tags: ["t"] })).toBe(after(name) ?? "reloaded");
     await flush(); // Its own change message left the copy unconfirmed; no caller waits for the confirmation.
@@ -205,11 +201,7 @@ describe("concurrent writes of this process and of others", () => {
       writing.open();
       expect(await setting).toMatchObject({ status: "stored" });
       await flush();
-      expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
-        undefined,
-        "theirs",
-        "theirs",
-      ]);
+      expect(await keptOf(p1, p2)).toEqual([undefined, "theirs", "theirs"]);
     },
   );
 
@@ -438,10 +430,6 @@ describe("C41 a background refresh", () => {
     await changes[name](p2);
     loads.runs[0]!.open("refreshed");
     await p1.cache.drain();
-    expect([p1.cache.peek("k"), await p1.cache.get("k"), await p2.cache.get("k")]).toEqual([
-      undefined,
-      after(name),
-      after(name),
-    ]);
+    expect(await keptOf(p1, p2)).toEqual([undefined, after(name), after(name)]);
   });
 });

@@ -378,32 +378,20 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
       expect(await waysToFind(there, "k")).toEqual([]);
     });
 
-    it("when the load reads it while it is renewed", async () => {
+    it.for([
+      ["the load reads it while it is renewed", "read", "{~test}::late"],
+      ["the load has read it and has not stored yet", "write", "test::k"],
+    ] as const)("when %s", async ([, operation, key]) => {
       const { here, there, backend } = both({ ttl: "1h", staleIfError: "1h" });
-      const reading = gate();
+      const before = gate();
       const waiter = there.getOrSet("k", ({ setOptions }) => {
         setOptions({ tags: ["late"] });
-        backend.script("read", { key: "{~test}::late", before: reading });
+        backend.script(operation, { key, before });
         return "old";
       });
-      await reading.arrived();
+      await before.arrived();
       await here.invalidateTags("late");
-      reading.open();
-      expect(await waiter).toBe("old");
-      expect(await waysToFind(there, "k")).toEqual([]);
-    });
-
-    it("when the load has read it and has not stored yet", async () => {
-      const { here, there, backend } = both({ ttl: "1h", staleIfError: "1h" });
-      const storing = gate();
-      backend.script("write", { key: "test::k", before: storing });
-      const waiter = there.getOrSet("k", ({ setOptions }) => {
-        setOptions({ tags: ["late"] });
-        return "old";
-      });
-      await storing.arrived();
-      await here.invalidateTags("late");
-      storing.open();
+      before.open();
       expect(await waiter).toBe("old");
       expect(await waysToFind(there, "k")).toEqual([]);
     });
