@@ -107,7 +107,7 @@ export default [
   adapter("nest", "2 kB"),
   adapter("next", "3.4 kB"),
   adapter("unstorage", "0.7 kB"),
-  http("index", "23.8 kB"),
+  http("index", "23.9 kB"),
   http("fetch", "4.6 kB"),
   http("node", "4.1 kB"),
   http("undici", "2 kB"),
