@@ -22,6 +22,8 @@ import type { Places } from "./places.ts";
 import { askedBy, type Visit } from "./visit.ts";
 import { type Deliver, NOT_SHARED, type Outcome, type Takers, Wait } from "./wait.ts";
 
+export type { Outcome };
+
 /** A fresh copy in the memory of this process. */
 export class Hit {
   readonly value: Promise<unknown>;
