@@ -8,7 +8,7 @@ import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
 import { keep, lookUp, revalidate } from "./look-up.ts";
 import { judge, type Kept } from "./tags.ts";
-import { warn } from "./warn.ts";
+import { attempt } from "./warn.ts";
 
 /** A handler of `cacheHandler`, for Next.js 15.5 and 16. No method throws. */
 export interface IncrementalHandler {
@@ -35,21 +35,15 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
     }
 
     async get(key: string, context: NextReadContext): Promise<NextPage | null> {
-      try {
-        return await find(held(), this.#build, key, context);
-      } catch (error) {
-        warn("a read failed, which counts as a miss", error);
-        return null;
-      }
+      const read = () => find(held(), this.#build, key, context);
+      return (await attempt("a read failed, which counts as a miss", read)) ?? null;
     }
 
     async set(key: string, value: IncrementalCacheValue | null, context: NextWriteContext): Promise<void> {
-      try {
-        const kind = context.fetchCache === true ? "FETCH" : value?.kind;
-        await store(held(), nameOf(this.#build, kind, key), { lastModified: Date.now(), value }, context);
-      } catch (error) {
-        warn("a value is not stored", error);
-      }
+      const kind = context.fetchCache === true ? "FETCH" : value?.kind;
+      await attempt("a value is not stored", () =>
+        store(held(), nameOf(this.#build, kind, key), { lastModified: Date.now(), value }, context),
+      );
     }
 
     async revalidateTag(tags: string | string[], durations?: { expire?: number | undefined }): Promise<void> {
@@ -79,7 +73,7 @@ async function find(...[held, build, key, context]: Question): Promise<NextPage 
 
 /** 15.5 does not look at `expire` itself. */
 const isPast = ({ lastModified, cacheControl }: NextPage): boolean =>
-  cacheControl?.expire !== undefined && Date.now() > lastModified + cacheControl.expire * 1_000;
+  Date.now() > lastModified + (cacheControl?.expire ?? Infinity) * 1_000;
 
 /**
  * Next learns from its age alone that a value is stale: older than `revalidate`, and not as old as `expire`, it is
@@ -88,7 +82,7 @@ const isPast = ({ lastModified, cacheControl }: NextPage): boolean =>
 function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage | null {
   const after = kind === "FETCH" ? revalidate || (found.value as { revalidate?: number } | null)?.revalidate : 1;
   if (after === undefined) return null;
-  const cacheControl = { expire: undefined, ...found.cacheControl, revalidate: after };
+  const cacheControl = { ...found.cacheControl!, revalidate: after };
   return { ...found, lastModified: Date.now() - after * 1_000 - 1, cacheControl };
 }
 
@@ -126,14 +120,14 @@ async function store(held: Held, name: string, found: NextPage, context: NextWri
 
 function tagsOf(value: IncrementalCacheValue | null): readonly string[] {
   if (value?.kind === "FETCH") return value.tags ?? [];
-  const field = value !== null && "headers" in value ? value.headers?.[TAGS_FIELD] : undefined;
+  const field = (value as { headers?: Record<string, unknown> } | null)?.headers?.[TAGS_FIELD];
   return typeof field === "string" ? field.split(",").filter(Boolean) : [];
 }
 
 /** Next removes header fields from what it gave and got. */
 function copyOf(value: IncrementalCacheValue | null): IncrementalCacheValue | null {
   if (value === null) return null;
-  return "headers" in value && value.headers !== undefined ? { ...value, headers: { ...value.headers } } : { ...value };
+  return "headers" in value && value.headers ? { ...value, headers: { ...value.headers } } : { ...value };
 }
 
 /** Pages belong to one build. A result of `fetch` and an image outlive it, as in Next. */

@@ -4,10 +4,12 @@ import type { Held } from "./held.ts";
 import { tagName } from "./keys.ts";
 import type { Lifetimes } from "./lifetimes.ts";
 import { judge, type Kept } from "./tags.ts";
-import { warn } from "./warn.ts";
+import { attempt } from "./warn.ts";
 
 /** As those of its fence, and of the changes that one value has seen. */
-const [LONGEST_MS, MOST_BEGUN, MOST_SEEN] = [60_000, 10_000, 100];
+const LONGEST_MS = 60_000;
+const MOST_BEGUN = 10_000;
+const MOST_SEEN = 100;
 
 /** Tags of the reader count for the value, too: those of its page, and those that mostly become its own. */
 export interface LookUp<T> extends Pick<NextReadContext, "tags" | "softTags"> {
@@ -29,8 +31,8 @@ export async function lookUp<T extends Kept>(
     begin(held, key, [...changes.flatMap(({ at, goneBefore }) => [at, goneBefore]), ...(entry?.seen ?? [])]);
     await held.fences.begin(key);
   }
-  if (entry === undefined || judged === "gone") return undefined;
-  return { entry, isMarked: judged === "stale" || served?.cause === "marked" };
+  if (judged === "gone") return undefined;
+  return { entry: entry!, isMarked: judged === "stale" || served?.cause === "marked" };
 }
 
 /** The fence does not know the tags that readers name, and clocks do not know which changes a value has seen. */
@@ -54,9 +56,6 @@ export async function keep<T extends Kept>(held: Held, key: string, made: T, lif
 }
 
 export async function revalidate(held: () => Held, tags: string[], durations?: { expire?: number | undefined }) {
-  try {
-    await held().tags.update([...new Set(tags)], durations ? (durations.expire ?? Infinity) : 0);
-  } catch (error) {
-    warn("a revalidation failed", error);
-  }
+  const expireS = durations ? (durations.expire ?? Infinity) : 0;
+  await attempt("a revalidation failed", () => held().tags.update([...new Set(tags)], expireS));
 }

@@ -1,6 +1,6 @@
 import type { Cache } from "hotset";
 import { tagName } from "./keys.ts";
-import { warn } from "./warn.ts";
+import { attempt, warn } from "./warn.ts";
 
 /** Clocks of machines differ, and are set back: a change counts for what was begun until so long after it. */
 const CLOCKS_DIFFER_MS = 10_000;
@@ -25,7 +25,7 @@ const NEVER: Change = { at: 0, end: 0, goneBefore: 0 };
 const keyOf = (tag: string, end: number): string => `${end > 0 ? "mark" : "change"}:${tagName(tag)}`;
 /** Longer than an entry. */
 const LIFE = { ttl: 31 * 86_400_000 };
-const MOST_UNSENT = 10_000;
+const MOST_OWN = 10_000;
 /** So many tags are changed at a time: with thousands, most of the time goes into garbage collection. */
 const PART = 300;
 
@@ -45,25 +45,29 @@ export class Tags {
   readonly #cache: Cache;
   /** `at` of all changes that this process has seen. */
   #latest = 0;
-  /** Their changes are lost in an outage: what is pending in a cache are removals. */
-  readonly #unsent = new Set<string>();
+  /** `at` of own changes, by key; `Infinity` for what is unsent. A cache that recovers, or fails over, removes it. */
+  readonly #own = new Map<string, number>();
   /** The next ends, by key. They wait for those under way: a mark has to know the one before it. */
   readonly #waiting = new Map<string, number>();
-  #last = Promise.resolve({ pending: 0 });
+  #last = Promise.resolve(false);
 
   constructor(cache: Cache) {
     this.#cache = cache;
-    cache.on("recover", () => {
-      this.update([...this.#unsent], 0).catch((error: unknown) => warn("a revalidation failed", error));
-    });
+    cache.on("recover", () => void attempt("a revalidation failed", () => this.#restore()));
+  }
+
+  /** What was removed ends again. */
+  async #restore(): Promise<void> {
+    const found = await this.#cache.getMany<Change>([...this.#own.keys()]);
+    const lost = [...this.#own].flatMap(([key, at]) => ((found.get(key) ?? NEVER).at < at ? key : []));
+    await this.#send(lost, 0);
   }
 
   /** The last end of each, and its last mark. */
   async changes(tags: readonly string[]): Promise<readonly Change[]> {
     const keys = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
     const never = (missing: readonly string[]) => missing.map((key) => [key, NEVER] as const);
-    const found = await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE);
-    const changes = [...found.values()];
+    const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE)).values()];
     // The next change counts for what this process makes now, even if its clock is set back meanwhile.
     this.#latest = Math.max(this.#latest, Date.now(), ...changes.map(({ at }) => at));
     return changes;
@@ -71,27 +75,27 @@ export class Tags {
 
   /** Ends all values with any of these tags: now, or, after one stale answer, when `expireS` seconds have passed. */
   async update(tags: readonly string[], expireS: number): Promise<void> {
-    for (let i = 0; i < tags.length; i += PART)
-      await this.#update(tags.slice(i, i + PART), Math.max(0, expireS * 1_000));
+    const expireIn = Math.max(0, expireS * 1_000);
+    for (let i = 0; i < tags.length; i += PART) {
+      const part = tags.slice(i, i + PART);
+      const end = expireIn && Date.now() + expireIn;
+      const keys = part.map((tag) => keyOf(tag, end));
+      const isUnsent = await this.#send(keys, end);
+      const { status } = await this.#cache.markTagsStale(part.map(tagName), { expireIn });
+      if (isUnsent || status === "pending") warn("a revalidation has not reached the backend yet", part);
+    }
   }
 
-  async #update(tags: readonly string[], expireIn: number): Promise<void> {
-    const end = expireIn && Date.now() + expireIn;
+  #send(keys: readonly string[], end: number): Promise<boolean> {
     const begin = () => this.#change();
-    if (this.#waiting.size === 0) this.#last = this.#last.then(begin, begin);
-    for (const key of tags.map((tag) => keyOf(tag, end)))
+    for (const key of keys) {
+      if (this.#waiting.size === 0) this.#last = this.#last.then(begin, begin);
       this.#waiting.set(key, Math.min(end, this.#waiting.get(key) ?? end));
-    const { pending } = await this.#last;
-    const { status } = await this.#cache.markTagsStale(tags.map(tagName), { expireIn });
-    const isUnsent = pending > 0 || status === "pending";
-    for (const tag of tags) this.#unsent[isUnsent ? "add" : "delete"](tag);
-    if (isUnsent) warn("a revalidation has not yet reached the backend, nor other processes", tags);
-    if (this.#unsent.size <= MOST_UNSENT) return;
-    this.#unsent.clear();
-    await this.#cache.clear();
+    }
+    return this.#last;
   }
 
-  async #change(): Promise<{ pending: number }> {
+  async #change(): Promise<boolean> {
     const ends = [...this.#waiting];
     this.#waiting.clear();
     const known = await this.#cache.getMany<Change>(ends.flatMap(([key, end]) => (end > 0 ? key : [])));
@@ -104,6 +108,10 @@ export class Tags {
       if (before.end <= now) return [key, { at, end, goneBefore: before.at }];
       return [key, { ...before, at, end: Math.min(end, before.end) }];
     };
-    return this.#cache.setMany(ends.map(changed), LIFE);
+    const isUnsent = (await this.#cache.setMany(ends.map(changed), LIFE)).stored < ends.length;
+    for (const [key] of ends) this.#own.set(key, isUnsent ? Infinity : at);
+    for (const [key, sent] of this.#own) if (sent <= at && this.#own.size > MOST_OWN) this.#own.delete(key);
+    if (this.#own.size > MOST_OWN) await this.#cache.clear().finally(() => this.#own.clear());
+    return isUnsent;
   }
 }

@@ -3,7 +3,7 @@ import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
 import { keep, lookUp, revalidate } from "./look-up.ts";
 import type { Kept } from "./tags.ts";
-import { warn } from "./warn.ts";
+import { attempt } from "./warn.ts";
 
 /** An entry of `use cache`, as Next has it. Times are in seconds. */
 export interface UseCacheEntry {
@@ -43,19 +43,12 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
   return {
     async get(key, softTags) {
       const name = keyIn(SPACE, key);
-      try {
-        await writing.get(name);
-        return await find(held(), name, softTags);
-      } catch (error) {
-        warn("a read of use cache failed, which counts as a miss", error);
-        return undefined;
-      }
+      await writing.get(name);
+      return attempt("a read of use cache failed, which counts as a miss", () => find(held(), name, softTags));
     },
     async set(key, pendingEntry) {
       const name = keyIn(SPACE, key);
-      const write = store(held, name, pendingEntry).catch((error: unknown) => {
-        warn("a value of use cache is not stored", error);
-      });
+      const write = attempt("a value of use cache is not stored", () => store(held, name, pendingEntry));
       writing.set(name, write);
       await write;
       if (writing.get(name) === write) writing.delete(name);

@@ -7,3 +7,13 @@ export function warn(what: string, error: unknown): void {
   warned.set(what, now);
   console.warn(`hotset: ${what}`, error);
 }
+
+/** Nothing is thrown into Next: a failure is a warning. */
+export async function attempt<T>(what: string, run: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await run();
+  } catch (error) {
+    warn(what, error);
+    return undefined;
+  }
+}

@@ -1,4 +1,5 @@
 import type { IncrementalHandler, NextReadContext } from "@hotset/next";
+import { gate } from "@hotset/testing";
 import type { IncrementalCacheValue } from "next/dist/server/response-cache/index.js";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { closeAll, settled, twoProcesses, type Process } from "./processes.ts";
@@ -147,6 +148,49 @@ describe("C583: by a tag that only the reader names,", () => {
     expect(await read(a, "x")).toBe(undefined);
     warn.mockRestore();
   });
+
+  it("an end whose record a failure keeps back is not lost, though a profile comes through first", async () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const { a, b, advance } = twoProcesses();
+    await write(a.isr, "old");
+    for (const each of [a, b]) expect(await read(each, "x")).toBe("old");
+    const [key, removed] = ["next::change:_N_T_/x", gate()];
+    a.backend.script("write", { key, fail: true });
+    a.backend.script("remove", { key, before: removed });
+    for (const expire of [undefined, 300]) await revalidate(a, "x", expire);
+    removed.open();
+    for (let i = 0; i < 5; i += 1) await advance(1_000);
+    for (const each of [a, b]) expect([await read(each, "x"), await read(each, "y")]).toEqual([undefined, "old"]);
+    warn.mockRestore();
+  });
+
+  it("an end that waits for the tag to be marked is not lost where the backend recovers meanwhile", async () => {
+    const { a, b, advance } = twoProcesses();
+    await write(a.isr, "old");
+    for (const each of [a, b]) expect(await read(each, "x")).toBe("old");
+    a.backend.script("write", { key: "next::change:_N_T_/x", fail: true });
+    vi.spyOn(a.held.cache, "markTagsStale").mockImplementationOnce(async () => {
+      for (let i = 0; i < 5; i += 1) await advance(1_000);
+      return { status: "done" };
+    });
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    await revalidate(a, "x");
+    for (const each of [a, b]) expect([await read(each, "x"), await read(each, "y")]).toEqual([undefined, "old"]);
+    warn.mockRestore();
+  });
+
+  it.each([undefined, 300])(
+    "a change that is to end in %s s is not lost where another server takes over",
+    async (expire) => {
+      const { a, b, advance } = twoProcesses();
+      await write(b.isr, "old");
+      for (const each of [a, b]) expect(await read(each, "x")).toBe("old");
+      await revalidate(a, "x", expire);
+      a.backend.link.replaced();
+      for (let i = 0; i < 2; i += 1) await advance(1_000);
+      for (const each of [a, b]) expect([await read(each, "x"), await read(each, "y")]).toEqual([undefined, "old"]);
+    },
+  );
 
   it.each([-9_000, -2_000, 0, 9_000])(
     "a change counts where its clock differs by %i ms; what is fetched after it is kept",
