@@ -305,6 +305,8 @@ describe("A95 the primary becomes a replica", () => {
     await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
     await own.command("REPLICAOF", "127.0.0.1", primary.port);
     await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
+    // The replica dropped what it had, and says so: later, that would end the copy of the next value.
+    await expect.poll(() => cache.peek("k"), PATIENCE).toBe(undefined);
     path.resetCounts();
     expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
     await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
