@@ -142,7 +142,7 @@ interface Parties {
 async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = nothing): Promise<void> {
   const { request, response, run, load } = parties;
   // A pipelined request waits for its turn, or what it holds would wait for the client of another one.
-  if (response.socket === null && !response.destroyed) await assigned(response);
+  if (response.socket === null && !isClosed(response)) await assigned(response);
   const path = pathOf(request);
   // `*` and whole URLs are for proxies: no key is made of them.
   if (!path.startsWith("/")) {
@@ -155,9 +155,9 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     if (leaving === undefined) {
       const controller = (leaving = new AbortController());
       const leave = (): void => {
-        if (!response.writableFinished) controller.abort(new Error("the client left"));
+        if (isCut(response)) controller.abort(new Error("the client left"));
       };
-      if (response.destroyed) leave();
+      if (isClosed(response)) leave();
       else response.once("close", leave);
     }
     return leaving.signal;
@@ -195,8 +195,8 @@ function plainRequest(request: IncomingMessage, path: string): PlainRequest {
 
 /** Interim answers of a load go to the client that began it. */
 function inform(response: ServerResponse, status: number, fields: FieldLines): void {
-  if (response.headersSent || response.destroyed || status === 100) return;
-  const { stream } = response as { readonly stream?: ServerHttp2Stream };
+  if (response.headersSent || isClosed(response) || status === 100) return;
+  const stream = streamOf(response);
   if (stream !== undefined) {
     stream.additionalHeaders({ ":status": status, ...Object.fromEntries(fields) });
     return;
@@ -224,7 +224,7 @@ function write(
   response: ServerResponse,
   { status, statusText, fields, body }: PlainResponse,
 ): Promise<void> | undefined {
-  if (response.destroyed) return undefined;
+  if (isClosed(response)) return undefined;
   // Express sets x-powered-by before any middleware, and `helmet` removes it in the load.
   for (const name of response.getHeaderNames())
     if (name === POWERED_BY || fields.some((line) => line[0] === name)) response.removeHeader(name);
@@ -248,7 +248,7 @@ async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse):
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (response.destroyed) return;
+      if (isClosed(response)) return;
       if (done) break;
       if (!response.write(value)) await new Promise<void>((resolve) => (wake = resolve));
     }
@@ -258,6 +258,14 @@ async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse):
     process.nextTick(() => response.destroy());
   }
 }
+
+const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
+  (response as { readonly stream?: ServerHttp2Stream }).stream;
+
+const isClosed = (response: ServerResponse): boolean => streamOf(response)?.closed ?? response.destroyed;
+
+/** Before its end. A stream of HTTP/2 that its client closes ends itself. */
+const isCut = (response: ServerResponse): boolean => streamOf(response)?.aborted ?? !response.writableFinished;
 
 const assigned = (response: ServerResponse): Promise<void> =>
   new Promise((resolve) => {

@@ -156,6 +156,28 @@ describe.each(Object.keys(SERVERS))("a client of %s that leaves", (name) => {
   });
 });
 
+it.each(["before", "after"])("H88 a client of node:http2 that leaves %s loadTimeout ends a load", async (when) => {
+  const clock = new TestClock();
+  const cache = createTestCache({ clock });
+  onTestFinished(() => cache.close());
+  const pages = httpCache(cache.namespace("http"), { base: "https://shop.example", loadTimeout: 100 });
+  const [begun, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const client = await SERVERS["node:http2"]!(pages, ({ url }, response) => {
+    if (url === "/next") return void response.end("next");
+    response.once("close", closed.resolve);
+    begun.resolve();
+  });
+  const leave = client.begin("GET", "/");
+  await begun.promise;
+  if (when === "after") clock.advance(100);
+  await flush();
+  leave();
+  // Its session has seen it then.
+  expect(await client.get("/next")).toBe("next");
+  clock.advance(100);
+  await expect(closed.promise).resolves.toBeUndefined();
+});
+
 describe("H67: a load of a fetch handler", () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as (options: object) => Promise<void>;
