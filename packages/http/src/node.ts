@@ -130,16 +130,19 @@ export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
   });
 }
 
+/** Of HTTP/2 with its stream: that has no `destroyed`. */
+type Reply = ServerResponse & { readonly stream?: ServerHttp2Stream };
+
 interface Parties {
   readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly response: Reply;
   /** Runs the handler with the pair of the client. */
   readonly run: () => unknown;
   /** Runs it with another pair. */
   readonly load: LoadListener;
 }
 
-async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = nothing): Promise<void> {
+async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void): Promise<void> {
   const { request, response, run, load } = parties;
   // A pipelined request waits for its turn, or what it holds would wait for the client of another one.
   if (response.socket === null && !isClosed(response)) await assigned(response);
@@ -175,7 +178,7 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
       held.release(answer.fields);
       return;
     }
-    takeOver();
+    takeOver?.();
     const pouring = write(response, answer);
     if (pouring !== undefined) await pouring;
   } catch (error) {
@@ -194,9 +197,9 @@ function plainRequest(request: IncomingMessage, path: string): PlainRequest {
 }
 
 /** Interim answers of a load go to the client that began it. */
-function inform(response: ServerResponse, status: number, fields: FieldLines): void {
+function inform(response: Reply, status: number, fields: FieldLines): void {
   if (response.headersSent || isClosed(response) || status === 100) return;
-  const stream = streamOf(response);
+  const { stream } = response;
   if (stream !== undefined) {
     stream.additionalHeaders({ ":status": status, ...Object.fromEntries(fields) });
     return;
@@ -220,10 +223,7 @@ function linesOf(raw: readonly string[]): FieldLines {
 }
 
 /** A client that leaves ends the body for it alone; one that breaks off at its source breaks off for the client. */
-function write(
-  response: ServerResponse,
-  { status, statusText, fields, body }: PlainResponse,
-): Promise<void> | undefined {
+function write(response: Reply, { status, statusText, fields, body }: PlainResponse): Promise<void> | undefined {
   if (isClosed(response)) return undefined;
   // Express sets x-powered-by before any middleware, and `helmet` removes it in the load.
   for (const name of response.getHeaderNames())
@@ -236,7 +236,7 @@ function write(
   return undefined;
 }
 
-async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse): Promise<void> {
+async function pour(body: ReadableStream<Uint8Array>, response: Reply): Promise<void> {
   const reader = body.getReader();
   let wake = nothing;
   response.on("drain", () => wake());
@@ -259,13 +259,10 @@ async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse):
   }
 }
 
-const streamOf = (response: ServerResponse): ServerHttp2Stream | undefined =>
-  (response as { readonly stream?: ServerHttp2Stream }).stream;
-
-const isClosed = (response: ServerResponse): boolean => streamOf(response)?.closed ?? response.destroyed;
+const isClosed = (response: Reply): boolean => response.stream?.closed ?? response.destroyed;
 
 /** Before its end. A stream of HTTP/2 that its client closes ends itself. */
-const isCut = (response: ServerResponse): boolean => streamOf(response)?.aborted ?? !response.writableFinished;
+const isCut = (response: Reply): boolean => response.stream?.aborted ?? !response.writableFinished;
 
 const assigned = (response: ServerResponse): Promise<void> =>
   new Promise((resolve) => {
