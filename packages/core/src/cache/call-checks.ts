@@ -78,7 +78,6 @@ export function checkValue(value: unknown): void {
 export function checkedGet(options: GetOptions = {}): GetOptions {
   checkOptions(options, OPTION_NAMES.get);
   checkFlag("allowStale", options.allowStale);
-  if (options.alsoTags !== undefined) checkTags(options.alsoTags);
   checkListener(options.onServed);
   return options;
 }

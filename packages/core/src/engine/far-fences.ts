@@ -67,7 +67,7 @@ export class FarFences {
     const isCurrent = versions !== undefined && stands();
     // One that was taken while the backend was away: if it still is, the lease says so.
     if (!isCurrent && (at !== undefined || leases === undefined)) return OVERTAKEN;
-    const write = { entry: entry.at === undefined ? entry : { ...entry, at: at ?? "" }, encoded, versions };
+    const write = { entry, encoded, versions };
     if (leases === undefined)
       return { status: await promised((ends: Ends<StoreStatus>) => remote.writeTo(key, write, ends)), versions };
     const token = entry.version!;

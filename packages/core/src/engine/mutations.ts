@@ -92,12 +92,7 @@ export class Mutations {
   ): void {
     const { local, clock, tags } = this.#context;
     const { remote } = namespace;
-    if (
-      (options?.tags?.length ?? 0) !== 0 ||
-      options?.readerTags === true ||
-      options?.etag !== undefined ||
-      options?.lastModified !== undefined
-    )
+    if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
     const labels = labelsOf(options);
     const standing = options?.since && this.#fences.use(options.since, key);
@@ -117,9 +112,7 @@ export class Mutations {
       tagSequence: standing?.tagSequence ?? tags.sequence,
       version: remote?.leases && newId(),
     });
-    // Until the position in the backend is known.
-    const own = options?.readerTags === true ? { ...entry, at: String(entry.tagSequence) } : entry;
-    const call = { namespace, key, entry: own, standing };
+    const call = { namespace, key, entry, standing };
     if (remote === undefined) return ends.resolve(this.#setHere(call));
     if (options?.wait !== "memory") return this.#queue(remote, { ...call, ends }, line);
     const encoding = remote.encode(entry.value);
@@ -208,7 +201,7 @@ export class Mutations {
         return this.#write(remote, call, encoded, { resolve, reject: failed });
       // What has overtaken it, and a removal that is pending, stay.
       const answered = ({ status, versions }: BehindFence): void => {
-        if (status !== "overtaken") return resolve({ status, versions, at: standing.far!.at });
+        if (status !== "overtaken") return resolve({ status, versions });
         const { local, events, name: cache } = this.#context;
         local?.tier.delete(key.local);
         const of = { cache, namespace: key.space.path, key: key.name };
@@ -220,12 +213,12 @@ export class Mutations {
       this.#far!.store(remote, { key, entry, fence: fence!, encoded, stands }).then(guarded(answered, ends), failed);
     };
     const settled = (written: Written | "pending"): void => {
-      const { status, versions, at } = written === "pending" ? PENDING : written;
+      const { status, versions } = written === "pending" ? PENDING : written;
       this.#acknowledged(key, "set");
       const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
       if (stands) this.#fences.renew(standing, key, entry.version);
       const epoch = isWatched && status !== "refused" ? flights.copyEpoch(guard) : trust.unconfirmed;
-      this.#keep(call, storedEntry(entry.at === undefined ? entry : madeAt(entry, at), versions, encoded), guard, {
+      this.#keep(call, storedEntry(entry, versions, encoded), guard, {
         status,
         epoch,
       });
@@ -371,21 +364,21 @@ export class Mutations {
       if (!hasFailed) ends.reject(error);
       hasFailed = true;
     };
-    const send = (under: Written["versions"], sent: (written: Written) => void = resolve, at?: string): void =>
+    const send = (under: Written["versions"], sent: (written: Written) => void = resolve): void =>
       remote.writeTo(
         key,
-        { entry: entry.at === undefined ? entry : madeAt(entry, at), encoded, versions: under },
-        { resolve: (status) => sent({ status, versions: under, at }), reject },
+        { entry, encoded, versions: under },
+        { resolve: (status) => sent({ status, versions: under }), reject },
       );
     if (versions === undefined) return send(undefined);
     const pins = this.#pins!;
-    const pinned = ({ at, versions: now }: Awaited<ReturnType<TagVersions["pin"]>>): void => {
+    const pinned = ({ versions: now }: Awaited<ReturnType<TagVersions["pin"]>>): void => {
       if (this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
       pins.saw(dependsOn, now);
-      send(now, resolve, at);
+      send(now);
     };
     const pin = (): void => void pins.pin(versions, dependsOn).then(guarded(pinned, ends), reject);
-    const guesses = entry.at === undefined ? pins.guessed(dependsOn) : undefined;
+    const guesses = pins.guessed(dependsOn);
     if (guesses === undefined) return pin();
     let written: Written | undefined;
     let isCurrent: boolean | undefined;
@@ -462,12 +455,7 @@ interface KeyAndValue {
 interface Written {
   readonly status: SetStatus;
   readonly versions: readonly TagVersion[] | undefined;
-  /** As `Entry.at`. */
-  readonly at?: string | undefined;
 }
-
-/** With that position. */
-const madeAt = (entry: Entry, at = ""): Entry => ({ ...entry, at });
 
 const PENDING: Written = { status: "pending", versions: undefined };
 

@@ -1,13 +1,10 @@
 import { Guard } from "../coherence/guards.ts";
-import type { TagVersions } from "../contracts/backend.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isFresh, isMarked, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
-import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
+import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { GetOptions } from "../entry/policy.ts";
 import { type ReadOutcome, type ReadRequest, settle, type Settled } from "../tiers/entry-tier.ts";
 import { unasked } from "../tiers/recovery.ts";
-import { termsIn } from "../entry/terms.ts";
-import { versionsFor } from "../tags/tag-versions.ts";
 import { type Answer, type Answers, hit, MISS, stale } from "./answers.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
@@ -43,14 +40,9 @@ export class Reads {
     this.#answers = answers;
   }
 
-  get(
-    namespace: NamespaceContext,
-    key: EntryKey,
-    { allowStale = false, onServed, alsoTags = NO_TAGS }: GetOptions,
-  ): Promise<unknown> {
+  get(namespace: NamespaceContext, key: EntryKey, { allowStale = false, onServed }: GetOptions): Promise<unknown> {
     const { local, clock, flights } = this.#context;
     const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale, usedBy: usedByCaller(), onServed };
-    if (alsoTags.length !== 0) return this.#getUnder(call, tagNames(alsoTags));
     const held = local?.get(key.local, call.startedAt);
     const { remote } = namespace;
     if (remote === undefined || isFresh(held, call.startedAt))
@@ -67,37 +59,6 @@ export class Reads {
         return this.#answer(call, held ?? local?.unconfirmed(key.local, clock.now()), undefined);
       },
     );
-  }
-
-  /**
-   * Where the reader names further tags. A copy that was found current under them has them from then on: the next call
-   * that names them is answered by it.
-   */
-  async #getUnder(call: ReadCall, names: readonly string[]): Promise<unknown> {
-    const { local, clock, flights, tags } = this.#context;
-    const { namespace, key, startedAt } = call;
-    const { remote } = namespace;
-    const keys = dependencies(key.space, names).slice(key.space.tagPrefixes.length);
-    const held = local?.get(key.local, startedAt);
-    if (remote === undefined) {
-      const isCurrent = held?.at !== undefined && !tags.wasCalled(keys, Number(held.at));
-      return this.#answer(call, isCurrent ? held : undefined, undefined);
-    }
-    const copy = isFresh(held, startedAt) ? held : undefined;
-    if (copy !== undefined && keys.every((each) => copy.terms.dependsOn.includes(each)))
-      return this.#answer(call, copy, undefined);
-    const guard = new Guard();
-    flights.add(key.local, guard);
-    const tagSequence = tags.sequence;
-    let found: Entry | undefined;
-    try {
-      const read = copy?.at === undefined ? await this.#readAfterReplay(namespace, key) : copy;
-      const entry = read && (await underTags(read, key, names, remote.versions!));
-      found = entry && { ...entry, tagSequence: Math.min(tagSequence, entry.tagSequence) };
-    } catch {
-      // The tier has reported it.
-    }
-    return this.#answer(call, undefined, this.#promote(call, guard, found, clock.now()));
   }
 
   /**
@@ -279,23 +240,6 @@ interface ReadCall {
   readonly allowStale: boolean;
   readonly usedBy: UsedValues | undefined;
   readonly onServed: GetOptions["onServed"];
-}
-
-/** The entry under its tags and these, unless one of these may have changed since its value was made. */
-async function underTags(
-  entry: Entry,
-  { space }: EntryKey,
-  names: readonly string[],
-  store: TagVersions,
-): Promise<Entry | undefined> {
-  const { at, versions, terms } = entry;
-  if (at === undefined || versions === undefined) return undefined;
-  const tags = [...new Set([...terms.tags, ...names])];
-  const dependsOn = dependencies(space, tags);
-  const known = new Map(terms.dependsOn.map((key, i) => [key, versions[i]!]));
-  const all = await versionsFor(store, { at, versions: known }, dependsOn);
-  if (all === undefined) return undefined;
-  return { ...entry, terms: { ...terms, ...termsIn(space, terms, { ...terms, tags }) }, versions: all };
 }
 
 /** `Recovery.hides` such an entry, even if a newer call has ended the invalidation since the read was sent. */

@@ -91,16 +91,16 @@ export class Draft {
     const { etag = kept?.etag, lastModified = kept?.lastModified } = options ?? {};
     const limits = usedForMs === Infinity ? life : { ...life, inheritedMs: usedForMs };
     this.#result = kind === "not-modified" ? kind : "stored";
-    const entry = newEntry({
-      value,
-      ttlMs: Math.min(life.ttlMs, usedForMs),
-      terms: termsIn(key.space, limits, { tags, etag, lastModified }),
-      now,
-      tagSequence: flight.tagSequence,
-      version: flight.lease?.token,
-    });
-    const at = namespace.remote === undefined ? String(flight.tagSequence) : (flight.pinned?.at ?? "");
-    this.#becomes(options?.readerTags === true ? { ...entry, at } : entry);
+    this.#becomes(
+      newEntry({
+        value,
+        ttlMs: Math.min(life.ttlMs, usedForMs),
+        terms: termsIn(key.space, limits, { tags, etag, lastModified }),
+        now,
+        tagSequence: flight.tagSequence,
+        version: flight.lease?.token,
+      }),
+    );
     return this.#onlyHere();
   }
 

@@ -295,7 +295,7 @@ function emptyEntry(
   };
   const lifeMs = isPossible ? stored.expiresInMs : windowMs;
   const expiresAt = isEndless && stored.expiresInMs > ENDLESS_MS ? Infinity : at + lifeMs;
-  const entry: EmptyEntry = {
+  return {
     value: undefined,
     ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
     staleAt: isEndless ? Infinity : at + staleInMs,
@@ -310,7 +310,6 @@ function emptyEntry(
     encodedBytes: stored.data.length,
     uncompressedBytes: undefined,
   };
-  return meta.at === undefined ? entry : { ...entry, at: meta.at };
 }
 
 /** `lifeLeft` writes twice as much. Less is what `touch` left of an endless life: it ends, and its age is not known. */

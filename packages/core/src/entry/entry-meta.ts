@@ -23,8 +23,6 @@ export interface EntryMeta {
   readonly versions: readonly TagVersion[] | undefined;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
-  /** `Entry.at`. */
-  readonly at: string | undefined;
 }
 
 /** The id of bytes that are stored uncompressed. */
@@ -92,7 +90,6 @@ export function writeMeta(
     ...(keepForMs !== undefined && { w: keepForMs }),
     ...(inheritedMs !== undefined && { i: inheritedMs }),
     ...(touchedMs !== undefined && touchedMs !== Infinity && { n: touchedMs }),
-    ...(entry.at !== undefined && { p: entry.at }),
   };
   const row: unknown[] = [
     format,
@@ -166,7 +163,6 @@ const FOREIGN: Omit<EntryMeta, "encoding"> = {
   versions: undefined,
   etag: undefined,
   lastModified: undefined,
-  at: undefined,
 };
 
 /**
@@ -190,8 +186,6 @@ interface WrittenRest {
   readonly i?: number;
   /** `touchedMs`. */
   readonly n?: number;
-  /** `at`. */
-  readonly p?: string;
 }
 
 /** The array by names, and what was written before there was one. */
@@ -219,7 +213,7 @@ function parseMeta(meta: string, levels: number): EntryMeta {
   const written = isMetaTooLong(meta) ? undefined : named(json(meta));
   if (!isWrittenMeta(written) || (written.v?.length ?? 0) > ((written.g?.length ?? 0) + 1) * levels)
     throw new UnreadableEntry(NOT_OURS);
-  const { f, c, t, r, e, l, g, v, a, m, w, i, n, p } = written;
+  const { f, c, t, r, e, l, g, v, a, m, w, i, n } = written;
   let [id, last] = counted("");
   const versionOf = (shown: Shown): string => {
     if (typeof shown === "number") return id + (last += shown);
@@ -243,7 +237,6 @@ function parseMeta(meta: string, levels: number): EntryMeta {
     }),
     etag: a,
     lastModified: m,
-    at: p,
   };
 }
 
@@ -261,10 +254,10 @@ function json(text: string): unknown {
 /** Checks every property: any program may have written to a shared store. */
 function isWrittenMeta(written: unknown): written is WrittenMeta {
   if (typeof written !== "object" || written === null) return false;
-  const { f, c, t, r, e, l, g, v, a, m, w, i, n, p } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  const { f, c, t, r, e, l, g, v, a, m, w, i, n } = written as { readonly [K in keyof WrittenMeta]: unknown };
   return (
     isText(f) &&
-    [c, a, m, p].every((text) => text === undefined || isText(text)) &&
+    [c, a, m].every((text) => text === undefined || isText(text)) &&
     [t, r, e, l, w, i, n].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
     (g === undefined || areTags(g)) &&
     (v === undefined ||

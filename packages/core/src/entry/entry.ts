@@ -31,8 +31,6 @@ export interface Entry extends LocalEntry {
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
   epoch?: { readonly until: number } | undefined;
   readonly encoding?: Encoding | undefined;
-  /** The position of the issuer of tag versions before its value was made; only where readers may name further tags. */
-  readonly at?: string;
   /** Only in a local copy, from its first hit on: counts its hits, where keys are counted by group. */
   meter?: Meter;
 }
@@ -125,11 +123,11 @@ export interface StoredForm {
 
 /** The same entry as a backend keeps it: under these tag versions, in this form. */
 export function storedEntry(
-  { value, ttlMs, staleAt, expiresAt, deadAt, terms, tagSequence, epoch, version, at }: Entry,
+  { value, ttlMs, staleAt, expiresAt, deadAt, terms, tagSequence, epoch, version }: Entry,
   versions: readonly TagVersion[] | undefined,
   { encoding, data, uncompressedBytes }: StoredForm,
 ): Entry {
-  const stored = {
+  return {
     value,
     ttlMs,
     staleAt,
@@ -144,7 +142,6 @@ export function storedEntry(
     encodedBytes: data.length,
     uncompressedBytes,
   };
-  return at === undefined ? stored : { ...stored, at };
 }
 
 /** Ids of the format and the compressor with which a backend stores the entry. Its size there is `encodedBytes`. */

@@ -190,7 +190,7 @@ describe("checkOptions", () => {
   it("names the unknown option and the accepted ones", () => {
     expect(() => checkOptions({ ttl: 1, tll: 5 }, OPTION_NAMES.entry)).toThrow(
       new InvalidArgumentError(
-        'options: unknown option "tll"; did you mean ttl?; accepted: ttl, staleWhileRevalidate, staleIfError, keepFor, negativeTtl, localTtl, jitter, tags, readerTags, etag, lastModified, since, wait',
+        'options: unknown option "tll"; did you mean ttl?; accepted: ttl, staleWhileRevalidate, staleIfError, keepFor, negativeTtl, localTtl, jitter, tags, etag, lastModified, since, wait',
       ),
     );
     for (const given of [null, 5, "ttl", []])

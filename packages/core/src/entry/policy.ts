@@ -95,11 +95,6 @@ export interface Policy extends Lifetime {
 export interface EntryOptions extends Lifetime {
   /** Invalidating any of these removes the entry. */
   readonly tags?: readonly string[] | undefined;
-  /**
-   * Whether readers may name further tags, as `alsoTags` of `get`: the entry then says what it is older than.
-   * @default false
-   */
-  readonly readerTags?: boolean | undefined;
   /** The origin's `ETag`, verbatim: the next load sees it in `ctx.stale`. */
   readonly etag?: string | undefined;
   /** The origin's `Last-Modified`, verbatim: the next load sees it in `ctx.stale`. */
@@ -221,12 +216,6 @@ export interface GetManyOptions {
 
 /** Options of a read without a loader. */
 export interface GetOptions extends GetManyOptions {
-  /**
-   * Further tags: an entry is a miss if one of them was invalidated or marked stale after its value was made, in any
-   * process. One that was not stored with `readerTags` is a miss as well, and so is one of which the backend cannot say
-   * it: of a tag that is named for the first time after many other tag calls. @default none
-   */
-  readonly alsoTags?: readonly string[] | undefined;
   /** As {@link GetOrSetOptions.onServed}; called for a miss as well. */
   readonly onServed?: ((served: Served) => void) | undefined;
 }
@@ -345,7 +334,7 @@ const POLICY_OPTIONS = [
   "inherit",
 ];
 const CALL_OPTIONS = [...POLICY_OPTIONS, "tags", "shouldStore", "forceRefresh", "maxAge", "current", "signal"];
-const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "readerTags", "etag", "lastModified"];
+const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
 
 /**
  * Option names that each public method accepts. Other names are refused: a typing error would otherwise go unnoticed.
@@ -375,7 +364,7 @@ export const OPTION_NAMES: Readonly<
   getOrSet: new Set([...CALL_OPTIONS, "onServed"]),
   getOrSetMany: new Set([...CALL_OPTIONS, "absentAsNull"]),
   touch: new Set(["ttl"]),
-  get: new Set(["allowStale", "alsoTags", "onServed"]),
+  get: new Set(["allowStale", "onServed"]),
   getMany: new Set(["allowStale"]),
   clear: new Set(["stale"]),
   mark: new Set(["expireIn"]),
@@ -487,7 +476,6 @@ export function checkEntryOptions(
   if (options === undefined) return;
   checkOptions(options, OPTION_NAMES[of]);
   if (options.tags !== undefined) checkTags(options.tags);
-  checkFlag("readerTags", options.readerTags);
   if (options.wait !== undefined && options.wait !== "memory" && options.wait !== "backend")
     throw new InvalidArgumentError(`wait must be "memory" or "backend", got ${describe(options.wait)}`);
   for (const name of ["etag", "lastModified"] as const)

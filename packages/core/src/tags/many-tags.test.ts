@@ -65,7 +65,6 @@ describe.each(["memory", "backend", "memory over backend"])("C598 the tags of on
     await refused(cache.getOrSet("k", loader, { tags: some }));
     await refused(cache.getOrSet("k", () => 1, { tags: () => all }));
     await refused(cache.getOrSetMany(["k"], String, () => [["k", 1]], { tags: () => all }));
-    await refused(cache.get("k", { alsoTags: all }));
     expect([await cache.has("k"), stored()]).toEqual([false, []]);
     await cache.set("one", 1, { tags: some });
     await cache.set("two", 1, { tags: more });
