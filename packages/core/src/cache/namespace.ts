@@ -81,7 +81,7 @@ export interface Namespace<V = unknown> {
    * @throws {EncodeError} when the format cannot write it; then nothing is stored anywhere.
    */
   set(key: string, value: V & ({} | null), options?: SetOptions): Promise<WriteResult>;
-  /** As {@link set}, with the same options for all. */
+  /** As {@link set}, with the same options for all. With `since` the last value counts of a key that is there twice. */
   setMany(
     entries: Iterable<readonly [key: string, value: V & ({} | null)]>,
     options?: SetOptions,

@@ -1,12 +1,13 @@
 import { encodedMarker, type Encoded } from "../entry/codec.ts";
-import { newEntry, type Entry, type Marker } from "../entry/entry.ts";
+import { newEntry, wholeInstant, type Entry, type Marker } from "../entry/entry.ts";
+import { staleFrom } from "../entry/freshness.ts";
 import { dependencies, NO_TAGS, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { termsIn } from "../entry/terms.ts";
 import { promised, type Ends } from "../primitives/ends.ts";
 import { newId } from "../primitives/ids.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
-import type { EntryLeases, LeaseAnswer, StoreStatus } from "../tiers/entry-tier.ts";
+import type { EntryLeases, LeaseAnswer, ReadRequest, StoreStatus } from "../tiers/entry-tier.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Copies, Reporting } from "./context.ts";
 import { FENCE_MS, NO_LABELS, NO_LIMITS } from "./store.ts";
@@ -45,16 +46,16 @@ export interface BehindFence {
  * it another version. No call waits for it.
  */
 export class FarFences {
-  readonly #context: Pick<Reporting, "clock"> & Pick<Copies, "tags">;
+  readonly #context: Pick<Reporting, "clock"> & Pick<Copies, "tags" | "local">;
 
-  constructor(context: Pick<Reporting, "clock"> & Pick<Copies, "tags">) {
+  constructor(context: Pick<Reporting, "clock"> & Pick<Copies, "tags" | "local">) {
     this.#context = context;
   }
 
-  /** One trip over an entry, else three. */
+  /** One trip over an entry of which memory has a copy that does not end soon; else up to three. */
   async take(remote: RemoteTier, space: KeySpace, keys: readonly EntryKey[]): Promise<readonly FarFence[]> {
     const asking = this.#position(remote, dependencies(space, NO_TAGS));
-    const versions = await Promise.all(keys.map((key) => this.#versionOf(remote.leases, key)));
+    const versions = await Promise.all(keys.map((key) => this.#versionOf(remote, key)));
     const at = await asking;
     return versions.map((version) => ({ at, version }));
   }
@@ -97,11 +98,13 @@ export class FarFences {
   }
 
   /** The version of the entry, or of the mark in its place. */
-  async #versionOf(leases: EntryLeases | undefined, key: EntryKey): Promise<string | undefined> {
+  async #versionOf(remote: RemoteTier, key: EntryKey): Promise<string | undefined> {
+    const { leases } = remote;
     if (leases === undefined) return undefined;
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const version = (await leases.confirm(key)) || (await this.#mark(leases, key));
+        const found = await leases.confirm(key);
+        const version = await (found === "" ? this.#mark(leases, key, "") : this.#lasting(remote, leases, key, found));
         if (version !== "") return version;
       }
     } catch {
@@ -110,28 +113,52 @@ export class FarFences {
     return "";
   }
 
+  /** Its end would look like a change: one that is near is put off, for no call to be served. */
+  async #lasting(remote: RemoteTier, leases: EntryLeases, key: EntryKey, version: string): Promise<string> {
+    const now = this.#context.clock.now();
+    const copy = this.#context.local?.get(key.local, now);
+    const entry = copy?.version === version ? copy : await remote.read(this.#request(key), remote.deadlineMs);
+    // Its tags hide it, and no call is served by it any more.
+    if (entry === undefined) return this.#mark(leases, key, version);
+    const expiresAt = wholeInstant(now) + FENCE_MS;
+    if (entry.version !== version || entry.expiresAt >= expiresAt) return entry.version ?? "";
+    const ended = staleFrom(entry, entry.expiresAt);
+    const lateMs = entry.expiresAt - ended.staleAt;
+    const terms = {
+      ...entry.terms,
+      staleWhileRevalidateMs: Math.min(entry.terms.staleWhileRevalidateMs, lateMs),
+      staleIfErrorMs: Math.min(entry.terms.staleIfErrorMs, lateMs),
+      keepForMs: expiresAt - ended.staleAt,
+    };
+    const isThere = await leases.touch(key, { ...ended, expiresAt, deadAt: expiresAt, terms });
+    return isThere ? version : "";
+  }
+
   /** Another process may hold the lease for a moment, since it puts the same mark there; or for a load. */
-  async #mark(leases: EntryLeases, key: EntryKey): Promise<string> {
+  async #mark(leases: EntryLeases, key: EntryKey, over: string): Promise<string> {
     const { clock, tags } = this.#context;
     const version = newId();
-    const answer = await this.#acquire(leases, key, version, "");
-    if (answer.kind !== "granted") return answer.kind === "entry" ? answer.seen : "";
-    const { seen } = answer;
+    const answer = await this.#acquire(leases, key, version, over);
+    if (answer.kind !== "granted") return "";
     const limits = { ...NO_LIMITS, keepForMs: FENCE_MS };
     const terms = { ...termsIn(key.space, limits, NO_LABELS), marker: MARKER };
     const entry = newEntry({ value: null, ttlMs: 0, terms, now: clock.now(), tagSequence: tags.sequence, version });
     const write = { entry, encoded: encodedMarker(MARKER), versions: undefined };
+    const { seen } = answer;
     const status = await promised((ends: Ends<StoreStatus>) => leases.store(key, write, version, seen, ends));
     return status === "stored" ? version : "";
   }
 
   #acquire(leases: EntryLeases, key: EntryKey, token: string, seen: string): Promise<LeaseAnswer> {
-    const request = { key, schema: undefined, expectedTags: NO_TAGS, tagSequence: this.#context.tags.sequence };
-    return promised((ends) => leases.acquire(request, token, seen, false, ends));
+    return promised((ends) => leases.acquire(this.#request(key), token, seen, false, ends));
+  }
+
+  #request(key: EntryKey): ReadRequest {
+    return { key, schema: undefined, expectedTags: NO_TAGS, tagSequence: this.#context.tags.sequence };
   }
 }
 
-const ATTEMPTS = 2;
+const ATTEMPTS = 3;
 const MARKER: Marker = "not-stored";
 const NONE: Pinned["versions"] = new Map();
 const OVERTAKEN: BehindFence = { status: "overtaken", versions: undefined };

@@ -4,6 +4,8 @@ import type { Cache } from "../cache/cache.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { Fence } from "../entry/policy.ts";
 
+const ENDING = { ttl: 1_000, staleIfError: 0, tags: ["t"] };
+
 type Stack = "memory" | "backend" | "memory over backend";
 const STACKS: readonly Stack[] = ["memory", "backend", "memory over backend"];
 
@@ -98,6 +100,58 @@ describe.each(STACKS)("C591: a set with a fence, over %s", (stack) => {
     const entries = ["1", "2", "3"].map((key) => [key, key] as const);
     expect(await a.setMany(entries, { since })).toEqual({ stored: 2, pending: 0, refused: 1 });
     expect([...(await a.getMany(["1", "2", "3"])).keys()]).toEqual(["1", "3"]);
+  });
+
+  it("setMany stores the last value of a key that is there twice", async () => {
+    const { a } = open(stack);
+    const since = await a.fence("k");
+    const entries = [1, 2, 3].map((value) => ["k", value] as const);
+    expect(await a.setMany(entries, { since })).toEqual({ stored: 1, pending: 0, refused: 0 });
+    expect(await a.get("k")).toBe(3);
+  });
+
+  it.each<[string, (cache: Cache, reader: Cache, clock: TestClock) => Promise<unknown>, string?]>([
+    ["that has a ttl", (cache) => cache.set("k", "old", ENDING), "old"],
+    [
+      "that this process has read",
+      async (cache, reader) => [await cache.set("k", "old", ENDING), await reader.get("k")],
+      "old",
+    ],
+    ["that its tags hide", async (cache) => [await cache.set("k", "old", ENDING), await cache.invalidateTags("t")]],
+    [
+      "by a mark",
+      async (cache) => [await cache.set("k", "old"), await cache.markStale("k", { expireIn: 1_000 })],
+      "old",
+    ],
+    [
+      "by a mark of its tag",
+      async (cache) => [
+        await cache.set("k", "old", { tags: ["t"] }),
+        await cache.markTagsStale(["t"], { expireIn: 1_000 }),
+      ],
+      "old",
+    ],
+    ["that is the mark of an older fence", async (cache, _, clock) => [await cache.fence("k"), clock.advance(299_000)]],
+  ])("is stored after the end of an entry %s, and refused if anything changes it then", async (_, begin, seen) => {
+    for (const change of [undefined, (cache: Cache) => cache.delete("k")]) {
+      const { a, b, clock } = open(stack);
+      const other = stack === "memory" ? a : b;
+      await begin(other, a, clock);
+      const since = await a.fence("k");
+      const read = (): Promise<unknown> => Promise.all([a, other].map((each) => each.get("k", { allowStale: true })));
+      expect(await read()).toEqual([seen, seen]);
+      clock.advance(1_000);
+      expect(await read()).toEqual([undefined, undefined]);
+      await expect(a.getOrSet("l", () => a.getOrSet("k", () => Promise.reject(new Error("down"))))).rejects.toThrow(
+        "down",
+      );
+      clock.advance(60_000);
+      await change?.(other);
+      await flush();
+      const isStored = change === undefined;
+      expect(await a.set("k", "new", { since, tags: ["t"] })).toEqual({ status: isStored ? "stored" : "refused" });
+      expect(await other.get("k")).toBe(isStored ? "new" : undefined);
+    }
   });
 
   it("holds for five minutes, and for one set", async () => {

@@ -71,13 +71,15 @@ export class Mutations {
     return ofOne((ends) => this.#set(namespace, { key, value }, options, this.#lines.single, ends));
   }
 
-  /** As {@link set}, with the same options for all. */
+  /** As {@link set}, with the same options for all. With a fence the last value of a key is sent, and no other. */
   async setMany(
     namespace: NamespaceContext,
     entries: readonly KeyAndValue[],
     options: SetOptions | undefined,
   ): Promise<WriteManyResult> {
-    const counts = await this.#lines.many<KeyAndValue, SetStatus>(entries, (entry, line, ends) =>
+    const byKey = options?.since && new Map(entries.map((entry) => [entry.key.local, entry]));
+    const sent = byKey === undefined ? entries : [...byKey.values()];
+    const counts = await this.#lines.many<KeyAndValue, SetStatus>(sent, (entry, line, ends) =>
       this.#set(namespace, entry, options, line, ends),
     );
     return { stored: 0, pending: 0, refused: 0, ...counts };

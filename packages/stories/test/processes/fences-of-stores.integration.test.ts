@@ -1,9 +1,10 @@
-/** Two caches over one SQLite file, and over one PostgreSQL: fences, tags of the reader, and marks with an end. */
+/** Two caches over one SQLite file, one PostgreSQL, and one Redis in each layout: fences, tags of the reader, and marks with an end. */
 import { join } from "node:path";
-import { systemClock, type Backend, type Cache, type MarkOptions } from "@hotset/core";
+import { json, systemClock, type Backend, type Cache, type MarkOptions } from "@hotset/core";
 import { postgres } from "@hotset/postgres";
+import { redis } from "@hotset/redis";
 import { sqlite } from "@hotset/sqlite";
-import { randomPrefix, startPostgres, temporaryDirectory } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis, startPostgres, temporaryDirectory } from "@hotset/test-servers";
 import { createTestCache } from "@hotset/testing";
 import { expect, it, onTestFinished } from "vitest";
 
@@ -24,6 +25,18 @@ const STORES: readonly (readonly [string, () => Promise<() => Backend>])[] = [
       return () => postgres({ url: server.url, schema });
     },
   ],
+  ...(["full", "string"] as const).map(
+    (layout) =>
+      [
+        `Redis, ${layout}`,
+        async () => {
+          const server = await startOwnRedis();
+          onTestFinished(() => server.stop());
+          const prefix = randomPrefix();
+          return () => redis(server.url).keyPrefix(prefix).valueFormat(json()).layout(layout).build();
+        },
+      ] as const,
+  ),
 ];
 
 const CHANGES: readonly ((cache: Cache) => Promise<unknown>)[] = [
@@ -39,35 +52,53 @@ const MARKS: readonly ((cache: Cache, options: MarkOptions) => Promise<unknown>)
   (cache, options) => cache.markStale("k", options),
 ];
 
+it.each(STORES)("C591 C599 C601: what one cache changes, fences and marks of the other see: %s", async (_, start) => {
+  const backend = await start();
+  const [a, b] = [1, 2].map(() =>
+    createTestCache({ clock: systemClock, backend: backend(), local: false, ttl: "1h", staleIfError: "1h" }),
+  ) as [Cache, Cache];
+  for (const change of CHANGES) {
+    const since = await a.fence("k");
+    await change(b);
+    const left = await b.get("k");
+    expect(await a.set("k", "before", { since, tags: ["t"] })).toEqual({ status: "refused" });
+    await expect.poll(async () => [await a.get("k"), await b.get("k")]).toEqual([left, left]);
+  }
+  const since = await a.fence("k");
+  expect(await a.set("k", "new", { since, tags: ["t"] })).toEqual({ status: "stored" });
+  await expect.poll(async () => b.get("k")).toBe("new");
+  for (const mark of MARKS) {
+    await a.set("k", "old", { tags: ["t"] });
+    for (const [expireIn, left] of [
+      ["30m", "old"],
+      [1, undefined],
+    ] as const) {
+      await mark(b, { expireIn });
+      await expect
+        .poll(async () => [await a.get("k"), await a.get("k", { allowStale: true })])
+        .toEqual([undefined, left]);
+      if (left !== undefined) expect((await a.inspect("k"))!.expiresInMs).toBeLessThanOrEqual(1_800_000);
+    }
+  }
+  await Promise.all([a.close(), b.close()]);
+});
+
 it.each(STORES)(
-  "C591 C599 C601: what one cache changes, fences and marks of the other see: %s",
+  "C591: an entry that ends under a fence is no change, a delete after its end is: %s",
   async (_, start) => {
     const backend = await start();
-    const [a, b] = [1, 2].map(() =>
-      createTestCache({ clock: systemClock, backend: backend(), local: false, ttl: "1h", staleIfError: "1h" }),
-    ) as [Cache, Cache];
-    for (const change of CHANGES) {
+    const [a, b] = [1, 2].map(() => createTestCache({ clock: systemClock, backend: backend(), ttl: "1h" })) as [
+      Cache,
+      Cache,
+    ];
+    for (const isChanged of [false, true]) {
+      await b.set("k", "old", { ttl: 300 });
       const since = await a.fence("k");
-      await change(b);
-      const left = await b.get("k");
-      expect(await a.set("k", "before", { since, tags: ["t"] })).toEqual({ status: "refused" });
-      await expect.poll(async () => [await a.get("k"), await b.get("k")]).toEqual([left, left]);
-    }
-    const since = await a.fence("k");
-    expect(await a.set("k", "new", { since, tags: ["t"] })).toEqual({ status: "stored" });
-    await expect.poll(async () => b.get("k")).toBe("new");
-    for (const mark of MARKS) {
-      await a.set("k", "old", { tags: ["t"] });
-      for (const [expireIn, left] of [
-        ["30m", "old"],
-        [1, undefined],
-      ] as const) {
-        await mark(b, { expireIn });
-        await expect
-          .poll(async () => [await a.get("k"), await a.get("k", { allowStale: true })])
-          .toEqual([undefined, left]);
-        if (left !== undefined) expect((await a.inspect("k"))!.expiresInMs).toBeLessThanOrEqual(1_800_000);
-      }
+      expect([await a.get("k"), await b.get("k")]).toEqual(["old", "old"]);
+      await expect.poll(async () => [await a.get("k"), await b.get("k")]).toEqual([undefined, undefined]);
+      if (isChanged) await b.delete("k");
+      expect(await a.set("k", "new", { since })).toEqual({ status: isChanged ? "refused" : "stored" });
+      await expect.poll(async () => b.get("k")).toBe(isChanged ? undefined : "new");
     }
     await Promise.all([a.close(), b.close()]);
   },
