@@ -110,7 +110,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["changes"],
     ["topology", "store", "url"],
     ["shared-connection"],
-    ["client", "link-checks"],
+    ["client", "link-checks", "setters"],
     ["builder", "redis-connection"],
     ["index"],
     ["connection-entry"],

@@ -84,8 +84,20 @@ export type {
 } from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
-export { checkNames, type NamesCheck } from "./primitives/option-names.ts";
-export { refuseSurplus } from "./primitives/surplus.ts";
+export {
+  anything,
+  callback,
+  checkNames,
+  flag,
+  oneOf,
+  option,
+  readOption,
+  readOptions,
+  refuseSurplus,
+  type NamesCheck,
+  type Option,
+  type OptionTable,
+} from "./primitives/options.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
 export { markedStale } from "./entry/marked-stale.ts";
 export type {

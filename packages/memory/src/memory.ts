@@ -4,8 +4,12 @@ import {
   type LocalEntry,
   type LocalTier,
   type LocalTierHost,
+  type Option,
+  anything,
   checkNames,
   didYouMeanInCache,
+  option,
+  readOptions,
   refuseSurplus,
 } from "@hotset/core";
 import { AdaptiveEntries } from "./adaptive-entries.ts";
@@ -226,7 +230,9 @@ class SizedMemoryTier extends MemoryTier {
     try {
       const size: unknown = sizeOf(entry.value);
       if (typeof size === "number" && size >= 0 && size < Infinity) return size;
-      cause = new TypeError(`sizeOf must return a size in bytes, got ${describe(size)}`);
+      cause = new TypeError(
+        `sizeOf must return a size in bytes, got ${typeof size === "number" ? size : `a value of type ${typeof size}`}`,
+      );
     } catch (error) {
       cause = error;
     }
@@ -252,58 +258,6 @@ interface Limits {
   readonly sizeOf: ((value: unknown) => number) | undefined;
 }
 
-/** Capacity of one `Map` in V8. */
-const MOST_ENTRIES = 2 ** 24;
-const OPTIONS: readonly string[] = [
-  "label",
-  "maxEntries",
-  "maxBytes",
-  "maxEntryBytes",
-  "sizeOf",
-  "values",
-  "eviction",
-] satisfies (keyof MemoryOptions)[];
-const VALUES: readonly unknown[] = ["shared", "frozen", "cloned"] satisfies MemoryOptions["values"][];
-const EVICTIONS: readonly unknown[] = ["lru", "adaptive"] satisfies MemoryOptions["eviction"][];
-
-function resolve(options: MemoryOptions): Limits {
-  checkNames(options, OPTIONS, { place: "memory", hint: didYouMeanInCache });
-  const { label = "memory", maxEntries = 10_000, sizeOf, values = "shared", eviction = "lru" } = options;
-  if (typeof label !== "string" || label === "") refuse("label", label, "a non-empty string");
-  if (!isCount(maxEntries, MOST_ENTRIES)) refuse("maxEntries", maxEntries, `a whole number from 1 to ${MOST_ENTRIES}`);
-  const maxBytes = resolveMaxBytes(options.maxBytes);
-  const maxEntryBytes = resolveMaxEntryBytes(options.maxEntryBytes, maxBytes);
-  if (sizeOf !== undefined && typeof sizeOf !== "function") refuse("sizeOf", sizeOf, "a function of a value");
-  if (!VALUES.includes(values)) refuse("values", values, oneOf(VALUES));
-  if (!EVICTIONS.includes(eviction)) refuse("eviction", eviction, oneOf(EVICTIONS));
-  return Object.freeze({ label, values, eviction, maxEntries, maxBytes, maxEntryBytes, sizeOf });
-}
-
-/**
- * The share of the heap limit that a tier takes by default, for live values. The rest is for the application, for
- * further caches, and for the error of the sizes: an encoded size is less than its value takes on the heap.
- */
-const HEAP_SHARE = 1 / 8;
-
-/** `undefined`: not bounded. */
-function resolveMaxBytes(given: Bytes | undefined): number | undefined {
-  if (given === Infinity) return undefined;
-  if (given === undefined) return Math.floor(heapLimit() * HEAP_SHARE);
-  const bytes = toBytes(given);
-  return isCount(bytes, Number.MAX_SAFE_INTEGER)
-    ? bytes
-    : refuse("maxBytes", given, 'a whole number of bytes, at least 1, a size like "64mb", or Infinity');
-}
-
-function resolveMaxEntryBytes(given: Bytes | undefined, maxBytes: number | undefined): number | undefined {
-  if (given === undefined) return maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / 10));
-  const bytes = toBytes(given);
-  const most = maxBytes ?? Number.MAX_SAFE_INTEGER;
-  if (isCount(bytes, most)) return bytes;
-  const bound = maxBytes === undefined ? String(most) : `maxBytes (${maxBytes})`;
-  return refuse("maxEntryBytes", given, `a whole number of bytes from 1 to ${bound}, or a size like "1mb"`);
-}
-
 const BYTES_PER_UNIT = { b: 1, kb: 2 ** 10, mb: 2 ** 20, gb: 2 ** 30 } as const;
 
 /** Text with a unit as bytes, rounded down; anything else as it is. */
@@ -313,24 +267,50 @@ function toBytes(given: unknown): unknown {
   return Math.floor(Number(match[1]) * BYTES_PER_UNIT[match[2]!.toLowerCase() as keyof typeof BYTES_PER_UNIT]);
 }
 
-const oneOf = (accepted: readonly unknown[]): string =>
-  `one of ${accepted.map((each) => JSON.stringify(each)).join(", ")}`;
+const upTo =
+  (most: number) =>
+  (given: unknown): boolean =>
+    Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
 
-const isCount = (given: unknown, most: number): given is number =>
-  Number.isInteger(given) && (given as number) >= 1 && (given as number) <= most;
+const bytes = (accepts: string, most = Number.MAX_SAFE_INTEGER, also?: number): Option<number | undefined> => ({
+  ...option(accepts, () => true, undefined),
+  read: (given) => [toBytes(given)].find((size) => size === also || upTo(most)(size)) as number | undefined,
+});
 
-function refuse(option: string, given: unknown, accepted: string): never {
-  throw new InvalidArgumentError(`memory: ${option} must be ${accepted}, got ${describe(given)}`);
+const oneOf = <T extends string>(...accepted: readonly [T, ...T[]]): Option<T> =>
+  option(`one of ${accepted.map((one) => `"${one}"`).join(", ")}`, (given) => accepted.includes(given), accepted[0]);
+
+/** Capacity of one `Map` in V8. */
+const MOST_ENTRIES = 2 ** 24;
+
+/** A test compares the reference page with it. */
+export const MEMORY_OPTIONS = {
+  label: option("a non-empty string", (given) => typeof given === "string" && given !== "", "memory"),
+  maxEntries: option(`a whole number from 1 to ${MOST_ENTRIES}`, upTo(MOST_ENTRIES), 10_000),
+  maxBytes: bytes('a whole number of bytes, at least 1, a size like "64mb", or Infinity', undefined, Infinity),
+  maxEntryBytes: anything,
+  sizeOf: option<MemoryOptions["sizeOf"]>("a function of a value", (given) => typeof given === "function", undefined),
+  values: oneOf("shared", "frozen", "cloned"),
+  eviction: oneOf("lru", "adaptive"),
+} satisfies Record<keyof MemoryOptions, Option>;
+
+/**
+ * The share of the heap limit that a tier takes by default, for live values. The rest is for the application, for
+ * further caches, and for the error of the sizes: an encoded size is less than its value takes on the heap.
+ */
+const HEAP_SHARE = 1 / 8;
+
+function resolve(options: MemoryOptions): Limits {
+  checkNames(options, MEMORY_OPTIONS, { place: "memory", hint: didYouMeanInCache });
+  const { maxBytes: given = Math.floor(heapLimit() * HEAP_SHARE), ...rest } = readOptions(
+    options,
+    MEMORY_OPTIONS,
+    "memory: ",
+  );
+  const maxBytes = given === Infinity ? undefined : given;
+  const bound = maxBytes === undefined ? String(Number.MAX_SAFE_INTEGER) : `maxBytes (${maxBytes})`;
+  const ofEntry = bytes(`a whole number of bytes from 1 to ${bound}, or a size like "1mb"`, maxBytes);
+  const usual = maxBytes === undefined ? undefined : Math.max(1, Math.floor(maxBytes / 10));
+  const { maxEntryBytes = usual } = readOptions(options, { maxEntryBytes: ofEntry }, "memory: ");
+  return Object.freeze({ ...rest, maxBytes, maxEntryBytes });
 }
-
-/** Describes an argument for an error message: short, and without the content of objects. */
-const describe = (given: unknown): string =>
-  typeof given === "string"
-    ? JSON.stringify(given.slice(0, 40))
-    : typeof given === "number" || typeof given === "boolean" || given == null
-      ? String(given)
-      : typeof given === "bigint"
-        ? `${given}n`
-        : Array.isArray(given)
-          ? "an array"
-          : `a${typeof given === "object" ? "n object" : ` ${typeof given}`}`;

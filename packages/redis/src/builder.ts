@@ -1,7 +1,6 @@
 import {
   checkNames,
   ConfigurationError,
-  DEFAULT_MAX_DECODED_BYTES,
   defineBackend,
   InvalidArgumentError,
   newId,
@@ -9,7 +8,6 @@ import {
   systemClock,
   type Awaitable,
   type Backend,
-  type BreakerPolicy,
   type Coherence,
   type Compressor,
   type Duration,
@@ -19,26 +17,13 @@ import {
 import { EntryBackend, type BackendSettings, type KeyContent } from "./store/entry-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
-import {
-  breakerPolicy,
-  compressor,
-  count,
-  factor,
-  format,
-  isCompressor,
-  milliseconds,
-  oneOf,
-  refuse,
-  seal,
-  text,
-  type BreakerOptions,
-} from "./primitives/option-checks.ts";
+import { factor, format, isCompressor, milliseconds, type BreakerOptions } from "./primitives/option-checks.ts";
 import { checkCoherence, checkReaders } from "./link-checks.ts";
 import { onReconnect, type ObservableLink } from "./connection/link.ts";
 import { LOAD_SCRIPTS } from "./connection/session.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
-import { MAX_LEASE_MS } from "./store/leases.ts";
+import { CONNECTS, SETTER_DEFAULTS, SETTERS, type SetterValues } from "./setters.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
 
 /** How entries are stored, the same for every connection. Immutable: each call returns a new builder. */
@@ -207,7 +192,7 @@ export const RedisBackend: {
    */
   builder(shipped?: Shipped): RedisBackendBuilder;
 } = Object.freeze({
-  builder: (shipped: Shipped = NOTHING_SHIPPED): RedisBackendBuilder => new Builder({ ...DEFAULTS, shipped }),
+  builder: (shipped: Shipped = NOTHING_SHIPPED): RedisBackendBuilder => builderOf({ ...DEFAULTS, shipped }),
 });
 
 /** Starts a Redis backend. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`. */
@@ -217,159 +202,51 @@ export function redis(
   connection: string | URL | ServerAddress | Connection | ClientConnection,
   ...surplus: readonly unknown[]
 ): RedisBackendBuilder {
-  return new Builder(DEFAULTS).connection(connection as Connection, ...surplus);
+  return new Builder(DEFAULTS).connection(connection as Connection, ...surplus) as unknown as RedisBackendBuilder;
 }
 
-interface Settings {
+interface Settings extends SetterValues {
   readonly connection: unknown;
-  readonly label: string;
-  readonly keyPrefix: string;
-  readonly keyFormat: "readable" | "hashed";
   readonly shipped: Shipped;
-  readonly valueFormat: Format | undefined;
-  readonly compressor: Compressor | undefined;
   readonly alsoReads: readonly (Format | Compressor)[];
-  readonly seal: Seal | undefined;
-  readonly layout: "full" | "plain" | "string";
-  readonly coherence: "tracking" | "pubsub" | "none";
-  readonly maxStalenessMs: number;
-  readonly reissueWindowMs: number;
-  readonly leaseMs: number;
-  readonly breaker: BreakerPolicy;
-  readonly maxEntryBytes: number;
-  readonly maxDecodedBytes: number;
-  readonly responseTimeoutMs: number;
-  readonly username: string | undefined;
-  readonly password: string | (() => Awaitable<string>) | undefined;
-  readonly clientName: string | undefined;
-  readonly connectTimeoutMs: number;
-  readonly retries: number;
   readonly backoff: Backoff;
-  readonly protocol: 2 | 3;
-  readonly maxInFlight: number;
   /** Names of the connection settings that were given: a client of the user refuses them. */
   readonly connects: readonly string[];
 }
 
 const DEFAULTS: Settings = Object.freeze({
+  ...SETTER_DEFAULTS,
   connection: undefined,
-  label: "redis",
-  keyPrefix: "hotset",
-  keyFormat: "readable",
   shipped: NOTHING_SHIPPED,
-  valueFormat: undefined,
-  compressor: undefined,
   alsoReads: Object.freeze([]),
-  seal: undefined,
-  layout: "full",
-  coherence: "tracking",
-  maxStalenessMs: 2_000,
-  reissueWindowMs: 30_000,
-  leaseMs: 2_000,
-  breaker: Object.freeze({ failures: 5, waitMs: 1_000, longestWaitMs: 30_000 }),
-  maxEntryBytes: Infinity,
-  maxDecodedBytes: DEFAULT_MAX_DECODED_BYTES,
-  responseTimeoutMs: 1_000,
-  username: undefined,
-  password: undefined,
-  clientName: undefined,
-  connectTimeoutMs: 5_000,
-  retries: Infinity,
   backoff: Object.freeze({ baseMs: 50, factor: 2, maxMs: 5_000 }),
-  protocol: 3,
-  maxInFlight: 5_000,
   connects: Object.freeze([]),
 });
 
-const MIN_LEASE_MS = 500;
+const builderOf = (settings: Settings): RedisBackendBuilder => new Builder(settings) as unknown as RedisBackendBuilder;
 
-class Builder implements RedisBackendBuilder {
+class Builder {
   readonly #settings: Settings;
+
+  static {
+    for (const [name, [check]] of Object.entries(SETTERS))
+      Object.defineProperty(Builder.prototype, name, {
+        value(this: Builder, given: never): Builder {
+          return this.#with({ [name]: check(name, given) }, name);
+        },
+      });
+  }
 
   constructor(settings: Settings) {
     this.#settings = settings;
   }
 
-  label(label: string): this {
-    return this.#with({ label: text("label", label) });
-  }
-
-  keyPrefix(keyPrefix: string): this {
-    if (typeof keyPrefix !== "string") refuse("keyPrefix", keyPrefix, "a string");
-    if (!keyPrefix.isWellFormed())
-      throw new InvalidArgumentError("keyPrefix must be well-formed text, got half of a surrogate pair");
-    if (/[:~]/.test(keyPrefix))
-      throw new InvalidArgumentError(
-        `keyPrefix must have no ":" and no "~", which end it in keys: another prefix would lie inside it; got ${JSON.stringify(keyPrefix)}`,
-      );
-    if (/[{}]/.test(keyPrefix) && !/^[^{}]*\{[^{}]+\}[^{}]*$/.test(keyPrefix)) {
-      throw new InvalidArgumentError(
-        `keyPrefix must have no braces, or one complete hash tag ("{shop}"), got ${JSON.stringify(keyPrefix)}`,
-      );
-    }
-    return this.#with({ keyPrefix });
-  }
-
-  keyFormat(keyFormat: "readable" | "hashed"): this {
-    return this.#with({ keyFormat: oneOf("keyFormat", keyFormat, ["readable", "hashed"]) });
-  }
-
-  valueFormat(valueFormat: Format): this {
-    return this.#with({ valueFormat: format("valueFormat", valueFormat) });
-  }
-
-  compressor(value: Compressor): this {
-    return this.#with({ compressor: compressor("compressor", value) });
-  }
-
-  alsoReads(...others: readonly (Format | Compressor)[]): this {
+  alsoReads(...others: readonly (Format | Compressor)[]): Builder {
     for (const other of others) if (!isCompressor(other)) format("alsoReads", other);
     return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads, ...others]) });
   }
 
-  seal(value: Seal): this {
-    return this.#with({ seal: seal("seal", value) });
-  }
-
-  layout(layout: "full" | "plain" | "string"): this {
-    return this.#with({ layout: oneOf("layout", layout, ["full", "plain", "string"]) });
-  }
-
-  coherence(coherence: "tracking" | "pubsub" | "none"): this {
-    return this.#with({ coherence: oneOf("coherence", coherence, ["tracking", "pubsub", "none"]) });
-  }
-
-  maxStaleness(bound: Duration): this {
-    return this.#with({ maxStalenessMs: milliseconds("maxStaleness", bound) });
-  }
-
-  reissueWindow(window: Duration): this {
-    return this.#with({ reissueWindowMs: milliseconds("reissueWindow", window, 0) });
-  }
-
-  leaseTime(time: Duration): this {
-    const leaseMs = milliseconds("leaseTime", time);
-    if (leaseMs < MIN_LEASE_MS || leaseMs > MAX_LEASE_MS) refuse("leaseTime", time, "a duration of 500 ms to 60 s");
-    return this.#with({ leaseMs });
-  }
-
-  breaker(policy: BreakerOptions): this {
-    return this.#with({ breaker: breakerPolicy(policy) });
-  }
-
-  maxEntryBytes(bytes: number): this {
-    return this.#with({ maxEntryBytes: count("maxEntryBytes", bytes) });
-  }
-
-  maxDecodedBytes(bytes: number): this {
-    return this.#with({ maxDecodedBytes: count("maxDecodedBytes", bytes) });
-  }
-
-  responseTimeout(timeout: Duration): this {
-    return this.#with({ responseTimeoutMs: milliseconds("responseTimeout", timeout) });
-  }
-
-  connection(connection: string | URL | ServerAddress | Connection, ...surplus: readonly unknown[]): this {
+  connection(connection: string | URL | ServerAddress | Connection, ...surplus: readonly unknown[]): Builder {
     refuseSurplus(
       "redis(url)",
       surplus,
@@ -380,32 +257,7 @@ class Builder implements RedisBackendBuilder {
     return this.#with({ connection: isServerAddress(connection) ? single(connection) : connection });
   }
 
-  username(username: string): this {
-    return this.#connect("username", { username: text("username", username) });
-  }
-
-  password(password: string | (() => Awaitable<string>)): this {
-    // Not with refuse(): the message must not contain the password.
-    if (typeof password !== "function" && typeof password !== "string")
-      throw new InvalidArgumentError("password must be a string, or a function that returns one");
-    return this.#connect("password", { password });
-  }
-
-  clientName(name: string): this {
-    if (typeof name !== "string" || !/^[!-~]{1,128}$/.test(name))
-      refuse("clientName", name, "1 to 128 printable ASCII characters without spaces");
-    return this.#connect("clientName", { clientName: name });
-  }
-
-  connectTimeout(timeout: Duration): this {
-    return this.#connect("connectTimeout", { connectTimeoutMs: milliseconds("connectTimeout", timeout) });
-  }
-
-  retries(attempts: number): this {
-    return this.#connect("retries", { retries: count("retries", attempts) });
-  }
-
-  backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this {
+  backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): Builder {
     checkNames(backoff ?? null, ["base", "factor", "max"], { place: "redis", inside: "backoff" });
     const { baseMs, factor: growth, maxMs } = this.#settings.backoff;
     const next: Backoff = Object.freeze({
@@ -417,16 +269,7 @@ class Builder implements RedisBackendBuilder {
       throw new InvalidArgumentError(
         `backoff.base must not be longer than backoff.max, got ${next.baseMs} ms and ${next.maxMs} ms`,
       );
-    return this.#connect("backoff", { backoff: next });
-  }
-
-  protocol(version: 2 | 3): this {
-    return this.#connect("protocol", { protocol: oneOf("protocol", version, [2, 3]) });
-  }
-
-  maxInFlight(commands: number): this {
-    const maxInFlight = count("maxInFlight", commands);
-    return this.#connect("maxInFlight", { maxInFlight });
+    return this.#with({ backoff: next }, "backoff");
   }
 
   build(): RedisBackend {
@@ -483,9 +326,9 @@ class Builder implements RedisBackendBuilder {
       sealScope: settings.keyPrefix,
       maxEntryBytes: settings.maxEntryBytes,
       maxDecodedBytes: settings.maxDecodedBytes,
-      responseTimeoutMs: settings.responseTimeoutMs,
+      responseTimeoutMs: settings.responseTimeout,
       keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
-      leaseMs: settings.leaseMs,
+      leaseMs: settings.leaseTime,
       breaker: { ...settings.breaker, onReconnect: (listener) => onReconnect(link, listener) },
       writeIds: newId,
       epochMs: () => Date.now(),
@@ -495,52 +338,38 @@ class Builder implements RedisBackendBuilder {
           : {
               mode: settings.coherence,
               sender: newId(),
-              maxStalenessMs: settings.maxStalenessMs,
-              reissueWindowMs: settings.reissueWindowMs,
+              maxStalenessMs: settings.maxStaleness,
+              reissueWindowMs: settings.reissueWindow,
             },
     };
   }
 
   #connectSettings(): ConnectSettings {
-    const {
-      label,
-      layout,
-      username,
-      password,
-      clientName,
-      protocol,
-      connectTimeoutMs,
-      responseTimeoutMs,
-      retries,
-      backoff,
-      maxInFlight,
-      connects,
-    } = this.#settings;
+    const { label, layout, connectTimeout, responseTimeout } = this.#settings;
+    const { username, password, clientName, protocol, retries, backoff, maxInFlight, connects } = this.#settings;
     return {
       username,
       password,
       clientName,
-      defaultName: `hotset:${label}`.replace(/[^!-~]/g, "_").slice(0, 128),
       protocol,
-      connectTimeoutMs,
-      responseTimeoutMs,
       retries,
       backoff,
       maxInFlight,
+      connects,
+      defaultName: `hotset:${label}`.replace(/[^!-~]/g, "_").slice(0, 128),
+      connectTimeoutMs: connectTimeout,
+      responseTimeoutMs: responseTimeout,
       prepare: LOAD_SCRIPTS[layout === "string" ? "string" : "hash"],
       reconnects: "used",
-      connects,
       clock: systemClock,
       random: Math.random,
     };
   }
 
-  #connect(setting: string, change: Partial<Settings>): this {
-    return this.#with({ ...change, connects: Object.freeze([...this.#settings.connects, setting]) });
-  }
-
-  #with(change: Partial<Settings>): this {
-    return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
+  /** @param setting by which it was given. */
+  #with(change: Partial<Settings>, setting = ""): Builder {
+    const connects = setting in CONNECTS || setting === "backoff" ? [...this.#settings.connects, setting] : undefined;
+    return new Builder(Object.freeze({ ...this.#settings, ...change, ...(connects && { connects }) }));
   }
 }
 

@@ -33,7 +33,7 @@ import { TagEvents } from "../tags/tag-events.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import type { CacheOptions } from "./cache-options.ts";
+import { CACHE_OPTIONS, type CacheOptions } from "./cache-options.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
 import { isDevelopment } from "../primitives/platform.ts";
@@ -127,9 +127,9 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const context: EngineContext = {
     ...shared,
     recovery: far?.recovery,
-    loads: new Semaphore(options.maxLoads ?? 1_000),
-    backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
-    maxWaiting: options.maxWaiting ?? 100_000,
+    loads: new Semaphore(options.maxLoads ?? CACHE_OPTIONS.maxLoads.default),
+    backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? CACHE_OPTIONS.maxBackgroundLoads.default),
+    maxWaiting: options.maxWaiting ?? CACHE_OPTIONS.maxWaiting.default,
     lifecycle: new Lifecycle(),
     // A host may refuse work, outside of a request for example; the work continues all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),

@@ -4,7 +4,7 @@ import { LEVELS, type CacheLogger } from "./reporter.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
 import type { KeyGroup } from "../primitives/meters.ts";
-import { checkNames } from "../primitives/option-names.ts";
+import { anything, checkNames, flag, option, readOption, readOptions, type Option } from "../primitives/options.ts";
 
 /** Options of `createCache`. */
 export interface CacheOptions {
@@ -71,54 +71,48 @@ export interface CacheOptions {
   readonly clock?: Clock | undefined;
 }
 
-export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
-  "name",
-  "version",
-  "maxLoads",
-  "waitUntil",
-  "maxBackgroundLoads",
-  "maxWaiting",
-  "logger",
-  "redactKeys",
-  "explain",
-  "keyGroups",
-  "freezeShared",
-  "clock",
-]);
+const isText = (given: unknown): boolean => typeof given === "string" && given.isWellFormed();
+const isFunction = (given: unknown): boolean => typeof given === "function";
+const count = <Default extends number | undefined>(byDefault: Default, most?: number): Option<number | Default> =>
+  option(
+    "a whole number of at least 1",
+    (given: number) => (Number.isSafeInteger(given) && given >= 1) || given === most,
+    byDefault,
+  );
+const isLogger = (given: Partial<CacheLogger> | null): boolean => LEVELS.every((level) => isFunction(given?.[level]));
+const isClock = (given: Partial<Clock> | null): boolean =>
+  [given?.now, given?.schedule, given?.epochMs ?? isFunction].every(isFunction);
+
+/** A test compares the reference page with it. */
+export const CACHE_OPTIONS = {
+  name: option('a well-formed string, as in createCache({ name: "shop" })', isText, undefined),
+  version: option(
+    "a number or a non-empty string",
+    (given) => (isText(given) && given !== "") || Number.isFinite(given),
+    undefined,
+  ),
+  maxLoads: count(1_000, Infinity),
+  maxBackgroundLoads: count(100, Infinity),
+  maxWaiting: count(100_000, Infinity),
+  freezeShared: flag(true),
+  waitUntil: option("a function", isFunction, undefined),
+  logger: option(`an object with the functions ${LEVELS.join(", ")}, as console has`, isLogger, undefined),
+  redactKeys: option(
+    "true, false, or a function of a key that returns text",
+    (given) => typeof given === "boolean" || isFunction(given),
+    false,
+  ),
+  explain: count(undefined),
+  keyGroups: anything,
+  clock: option("an object with now() and schedule()", isClock, undefined),
+} satisfies Record<keyof CacheOptions, Option>;
 
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
 export function checkCacheOptions(options: CacheOptions): CacheOptions {
   checkNames(options, CACHE_OPTIONS, { place: "createCache", hint: didYouMeanInCache });
-  const refuse = (name: keyof CacheOptions, accepted: string): never => {
-    throw new ConfigurationError(`${name} must be ${accepted}, got ${describe(options?.[name])}`);
-  };
-  if (typeof options?.name !== "string" || !options.name.isWellFormed())
-    refuse("name", 'a well-formed string, as in createCache({ name: "shop" })');
-  const { version, logger, clock, keyGroups } = options;
-  if (
-    version !== undefined &&
-    !(typeof version === "string" && version !== "" && version.isWellFormed()) &&
-    !Number.isFinite(version)
-  )
-    refuse("version", "a number or a non-empty string");
-  for (const count of ["maxLoads", "maxBackgroundLoads", "maxWaiting", "explain"] as const) {
-    const { [count]: given = 1 } = options;
-    if (!(Number.isSafeInteger(given) && given >= 1) && !(given === Infinity && count !== "explain"))
-      refuse(count, "a whole number of at least 1");
-  }
-  if (!["undefined", "function"].includes(typeof options.waitUntil)) refuse("waitUntil", "a function");
-  if (logger !== undefined && !LEVELS.every((level) => typeof logger?.[level] === "function"))
-    refuse("logger", `an object with the functions ${LEVELS.join(", ")}, as console has`);
-  if (!["undefined", "boolean"].includes(typeof options.freezeShared)) refuse("freezeShared", "true or false");
-  if (!["undefined", "boolean", "function"].includes(typeof options.redactKeys))
-    refuse("redactKeys", "true, false, or a function of a key that returns text");
-  if (
-    clock !== undefined &&
-    (typeof clock?.now !== "function" ||
-      typeof clock.schedule !== "function" ||
-      !["undefined", "function"].includes(typeof clock.epochMs))
-  )
-    refuse("clock", "an object with now() and schedule()");
+  readOption(options?.name, "name", CACHE_OPTIONS.name, ConfigurationError);
+  readOptions(options, CACHE_OPTIONS, "", ConfigurationError);
+  const { keyGroups } = options;
   return Object.freeze({ ...options, ...(keyGroups !== undefined && { keyGroups: checkKeyGroups(keyGroups) }) });
 }
 

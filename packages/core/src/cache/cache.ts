@@ -4,7 +4,7 @@ import { epochMs, systemClock } from "../contracts/clock.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
 import { keySpaceBelow, localKey, localKeyOf, parseLocalKey } from "../entry/key.ts";
-import { checkOptions } from "../entry/policy.ts";
+import { checked } from "../entry/options.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
@@ -137,10 +137,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async close(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
-    checkOptions(options, CLOSE_OPTIONS);
-    const timeoutMs = options.timeout === undefined ? 5_000 : toMs("timeout", options.timeout);
-    if (timeoutMs < 0)
-      throw new InvalidArgumentError(`timeout must be at least 0 ms, got ${describe(options.timeout)}`);
+    const timeoutMs = toMs("timeout", checked("close", options).timeout ?? 5_000);
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
@@ -211,5 +208,3 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     }
   }
 }
-
-const CLOSE_OPTIONS = new Set(["timeout"]);

@@ -1,20 +1,8 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { checkTags } from "../entry/key.ts";
-import {
-  checkFlag,
-  checkOptions,
-  expireInMs,
-  OPTION_NAMES,
-  type ClearOptions,
-  type GetManyOptions,
-  type GetOptions,
-  type FixedOptions,
-  type GetOrSetOptions,
-  type MarkOptions,
-  type ResolvedPolicy,
-} from "../entry/policy.ts";
+import { checked } from "../entry/options.ts";
+import type { FixedOptions, GetOrSetOptions, MarkOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
-import { kindOf, noFunction, type Duration } from "../primitives/duration.ts";
+import { toMs, type Duration } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -48,20 +36,6 @@ export function withoutFunctions(options: WithFunctions): FixedOptions {
   return fixed;
 }
 
-export function checkCallOptions(options: FixedOptions): void {
-  checkOptions(options, OPTION_NAMES.getOrSet);
-  if (options.tags !== undefined) checkTags(options.tags);
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
-    throw new InvalidArgumentError(`signal must be an AbortSignal, got ${kindOf(options.signal)}`);
-  checkListener(options.onServed);
-  checkFlag("forceRefresh", options.forceRefresh);
-  checkFlag("current", options.current);
-}
-
-function checkListener(onServed: unknown): void {
-  if (onServed !== undefined && typeof onServed !== "function") throw noFunction("onServed", onServed);
-}
-
 export function checkValue(value: unknown): void {
   if (value === undefined)
     throw new InvalidArgumentError(
@@ -73,25 +47,6 @@ export function checkValue(value: unknown): void {
     throw new InvalidArgumentError(
       `value must not be ${once}, which can be read once; read it, and give what it holds`,
     );
-}
-
-export function checkedGet(options: GetOptions = {}): GetOptions {
-  checkOptions(options, OPTION_NAMES.get);
-  checkFlag("allowStale", options.allowStale);
-  checkListener(options.onServed);
-  return options;
-}
-
-export function allowsStale(options: GetManyOptions | undefined): boolean {
-  checkOptions(options, OPTION_NAMES.getMany);
-  checkFlag("allowStale", options?.allowStale);
-  return options?.allowStale === true;
-}
-
-export function keepsStale(options: ClearOptions | undefined): boolean {
-  checkOptions(options, OPTION_NAMES.clear);
-  checkFlag("stale", options?.stale);
-  return options?.stale === true;
 }
 
 /** Tags as arguments, or in one list. */
@@ -111,6 +66,12 @@ export function markOf(
   const endsInMs = expireInMs(second);
   if (endsInMs === undefined) return [first, "soft"];
   return endsInMs === 0 ? [first, "hard"] : [first, "soft", endsInMs];
+}
+
+/** @throws {InvalidArgumentError} for a bad option. */
+export function expireInMs(options: MarkOptions | undefined): number | undefined {
+  const { expireIn } = checked("mark", options) ?? {};
+  return expireIn === undefined ? undefined : Math.ceil(toMs("expireIn", expireIn));
 }
 
 /** @throws {InvalidArgumentError} for a list next to other arguments. */

@@ -1,17 +1,11 @@
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
-import {
-  checkDefaults,
-  checkOptions,
-  DEFAULT_POLICY,
-  OPTION_NAMES,
-  resolvePolicy,
-  type Policy,
-} from "../entry/policy.ts";
+import { checkOptionNames } from "../entry/options.ts";
+import { checkDefaults, DEFAULT_POLICY, resolvePolicy, type Policy } from "../entry/policy.ts";
 import { describe, kindOf } from "../primitives/duration.ts";
 import { requireNode } from "../primitives/node-version.ts";
-import { refuseSurplus } from "../primitives/surplus.ts";
+import { refuseSurplus } from "../primitives/options.ts";
 import { assemble, type Plan } from "./assemble.ts";
 import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
 import { CacheView, type Cache } from "./cache.ts";
@@ -90,7 +84,7 @@ class Builder {
   defaults(policy: Policy, ...surplus: readonly unknown[]): Builder {
     refuseSurplus("defaults(policy)", surplus, "give one object of options");
     try {
-      checkOptions(policy, OPTION_NAMES.policy);
+      checkOptionNames("policy", policy);
       checkDefaults(policy);
       return new Builder({ ...this.#plan, policy: resolvePolicy(this.#plan.policy, policy) });
     } catch (cause) {

@@ -22,13 +22,10 @@ import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
+import { checked, checkOptionNames } from "../entry/options.ts";
 import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import {
-  checkFlag,
-  checkOptions,
-  expireInMs,
   hasFunctions,
-  OPTION_NAMES,
   ownOptions,
   resolveCallPolicy,
   resolvePolicy,
@@ -47,17 +44,7 @@ import type { Decision } from "../primitives/decision-log.ts";
 import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
-import {
-  allowsStale,
-  checkedGet,
-  keepsStale,
-  checkCallOptions,
-  checkValue,
-  isPlainHit,
-  markOf,
-  withoutFunctions,
-  type GivenMark,
-} from "./call-checks.ts";
+import { checkValue, expireInMs, isPlainHit, markOf, withoutFunctions, type GivenMark } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import type { Callers } from "../engine/callers.ts";
@@ -127,7 +114,7 @@ export class NamespaceView implements Untyped<Namespace> {
         typeof load === "function" &&
         isPlainHit(namespace.policy, options)
       ) {
-        if (options != null && checksHits) checkOptions(options, OPTION_NAMES.getOrSet);
+        if (options != null && checksHits) checkOptionNames("getOrSet", options);
         return Promise.resolve(ladder.hit(namespace, key, now, held));
       }
       const call = this.#call(key, load, options, now);
@@ -148,10 +135,10 @@ export class NamespaceView implements Untyped<Namespace> {
     if (!Array.isArray(items)) throw new InvalidArgumentError(`items must be an array, got ${kindOf(items)}`);
     if (typeof key !== "function") throw noFunction("key", key, " that makes a key of an item");
     if (typeof load !== "function") throw noFunction("load", load, ", after the items and key");
-    checkOptions(options, OPTION_NAMES.getOrSetMany);
+    checkOptionNames("getOrSetMany", options);
     const { absentAsNull, ...rest } = options ?? {};
     const ofCall = ownOptions(withoutFunctions(rest));
-    checkFlag("absentAsNull", absentAsNull);
+    checked("getOrSetMany", { absentAsNull });
     const { context, ladder } = this.#engine;
     const { policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
@@ -197,8 +184,8 @@ export class NamespaceView implements Untyped<Namespace> {
   get(key: string, options?: GetOptions): Promise<unknown> {
     try {
       const target = this.#key(key);
-      const checked = checkedGet(options);
-      return this.#traced("get", () => this.#engine.reads.get(this.#namespace, target, checked));
+      const given = checked("get", options) ?? {};
+      return this.#traced("get", () => this.#engine.reads.get(this.#namespace, target, given));
     } catch (error) {
       return NamespaceView.#rejected(this, "get", error);
     }
@@ -206,7 +193,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async getMany(keys: readonly string[], options?: GetManyOptions): Promise<Map<string, unknown>> {
     const unique = this.#keys(keys);
-    const isStaleAllowed = allowsStale(options);
+    const isStaleAllowed = checked("getMany", options)?.allowStale === true;
     const found = new Map<string, unknown>();
     for (const part of partsOf(unique)) {
       const values = await this.#traced("getMany", () =>
@@ -256,7 +243,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async setMany(entries: Iterable<readonly [string, unknown]>, options?: SetOptions): Promise<WriteManyResult> {
     const pairs: readonly unknown[] = typeof entries?.[Symbol.iterator] === "function" ? [...entries] : [entries];
-    const checked = pairs.map((pair) => {
+    const targets = pairs.map((pair) => {
       if (!Array.isArray(pair))
         throw new InvalidArgumentError(
           `entries must be pairs of a key and a value like [["k", 1]], got ${kindOf(pair)}`,
@@ -265,9 +252,9 @@ export class NamespaceView implements Untyped<Namespace> {
       checkValue(value);
       return { key: this.#key(key), value };
     });
-    this.#engine.mutations.check(options, checked);
+    this.#engine.mutations.check(options, targets);
     const own = options && ownOptions(options);
-    return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, checked, own));
+    return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, targets, own));
   }
 
   async fence(keys: string | readonly string[]): Promise<Fence> {
@@ -277,8 +264,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async touch(key: string, options?: TouchOptions): Promise<TouchResult> {
     const target = this.#key(key);
-    checkOptions(options, OPTION_NAMES.touch);
-    const policy = resolvePolicy(this.#namespace.policy, options);
+    const policy = resolvePolicy(this.#namespace.policy, checked("touch", options));
     if (policy.ttlMs <= 0)
       throw new InvalidArgumentError(`ttl must be above 0 ms, got ${policy.ttlMs} ms; delete the key to end its life`);
     return this.#traced("touch", () => this.#engine.touch.touch(this.#namespace, target, options));
@@ -294,8 +280,8 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
-    const checked = this.#keys(keys);
-    return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, checked));
+    const targets = this.#keys(keys);
+    return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, targets));
   }
 
   async markStale(key: string, options?: MarkOptions): Promise<MarkStaleResult> {
@@ -313,7 +299,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async clear(options?: ClearOptions): Promise<InvalidateResult> {
     this.#checkOpen();
-    const mode = keepsStale(options) ? "soft" : "hard";
+    const mode = checked("clear", options)?.stale === true ? "soft" : "hard";
     return this.#traced("clear", () => this.#engine.tagCalls.invalidate(this.#namespace, [], mode));
   }
 
@@ -341,16 +327,10 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {
-    checkOptions(options, OPTION_NAMES.namespace);
-    checkFlag("localOnly", options?.localOnly);
+    checked("namespace", options);
     const { context, meters } = this.#engine;
     if (options?.localOnly === true && context.local === undefined)
       throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
-    if (options?.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function")
-      throw new InvalidArgumentError(
-        `schema must be a Standard Schema (https://standardschema.dev), got ${kindOf(options.schema)}`,
-      );
-    checkFlag("checkLoads", options?.checkLoads);
     if (options?.checkLoads === true && options.schema === undefined)
       throw new InvalidArgumentError("checkLoads needs a schema; give one, or leave checkLoads out");
     const keySpace = keySpaceBelow(this.#namespace.keySpace, name, { localOnly: options?.localOnly === true });
@@ -406,7 +386,7 @@ export class NamespaceView implements Untyped<Namespace> {
     startedAt: number,
     since: number = startedAt,
   ): Omit<GetOrSetCall, "key" | "load"> {
-    if (options !== undefined) checkCallOptions(options);
+    checkOptionNames("getOrSet", options);
     const namespace = this.#namespace;
     const policy = resolveCallPolicy(namespace.policy, options, since);
     const hardTimeoutMs = Math.max(0, policy.hardTimeoutMs - (startedAt - since));

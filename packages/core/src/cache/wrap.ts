@@ -7,7 +7,8 @@ import { judgeBy, judging } from "../engine/load.ts";
 import type { LoadContext } from "../engine/loader.ts";
 import type { DeleteResult } from "../engine/results.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import { checkOptions, OPTION_NAMES, type GetOrSetOptions, type Policy } from "../entry/policy.ts";
+import { checkOptionNames } from "../entry/options.ts";
+import type { GetOrSetOptions, Policy } from "../entry/policy.ts";
 import { types } from "../primitives/platform.ts";
 
 /** Any function that returns a value or a promise of it. */
@@ -84,7 +85,7 @@ export function wrapFunction(
   options: UntypedWrapOptions,
 ): Wrapped<unknown[], unknown> {
   if (typeof fn !== "function") throw noFunction("wrap: fn", fn);
-  checkOptions(options, OPTION_NAMES.wrap);
+  checkOptionNames("wrap", options);
   if (typeof options?.name !== "string" || options.name === "" || !options.name.isWellFormed())
     throw new InvalidArgumentError(
       `wrap: name must be a non-empty, well-formed string, unique per wrapped function, got ${kindOf(options?.name)}`,

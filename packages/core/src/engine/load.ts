@@ -5,7 +5,8 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { lifeOf } from "../entry/freshness.ts";
 import { checkRoomForTags, checkTags, NO_TAGS, tagNames } from "../entry/key.ts";
-import { checkEntryOptions, type LoadOptions } from "../entry/policy.ts";
+import { checked } from "../entry/options.ts";
+import type { LoadOptions } from "../entry/policy.ts";
 import { checkBySchema } from "../entry/schema.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
@@ -170,7 +171,7 @@ export class Load extends Deadline {
   }
 
   setOptions(given: LoadOptions): void {
-    checkEntryOptions(given, "load");
+    checked("load", given);
     const tags = given.tags && tagNames(given.tags);
     this.options = { ...given, ...(tags !== undefined && { tags }) };
     if (tags !== undefined) this.#named = this.#named.length === 0 ? tags : [...this.#named, ...tags];

@@ -9,7 +9,8 @@ import type { FencedBy } from "../contracts/events.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import { checkEntryOptions, lifetimeOf, type SetOptions } from "../entry/policy.ts";
+import { checked } from "../entry/options.ts";
+import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { type Ends, guarded, promised } from "../primitives/ends.ts";
 import { newId } from "../primitives/ids.ts";
@@ -56,7 +57,7 @@ export class Mutations {
    * @throws {ConfigurationError} if it is to wait for a memory tier, and there is none.
    */
   check(options: SetOptions | undefined, entries: readonly { readonly key: EntryKey }[]): void {
-    checkEntryOptions(options);
+    checked("entry", options);
     if (options?.wait === "memory" && this.#context.local === undefined)
       throw new ConfigurationError(`wait: "memory" needs a memory tier: add one before the backend, or leave it out`);
     if (options?.since !== undefined) this.#fences.check(options.since, entries);

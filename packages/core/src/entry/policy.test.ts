@@ -1,12 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { checked, checkOptionNames, OPTIONS } from "./options.ts";
 import {
-  checkEntryOptions,
-  checkOptions,
   DEFAULT_POLICY,
   lifetimeOf,
-  OPTION_NAMES,
   resolvePolicy,
   type EntryOptions,
   type Policy,
@@ -176,38 +174,34 @@ describe("lifetimeOf", () => {
   });
 });
 
-describe("checkOptions", () => {
+describe("checkOptionNames", () => {
   it("accepts undefined, and every known name", () => {
-    for (const [name, accepted] of Object.entries(OPTION_NAMES)) {
-      expect(() => checkOptions(undefined, accepted)).not.toThrow();
-      expect(
-        () => checkOptions(Object.fromEntries([...accepted].map((option) => [option, undefined])), accepted),
-        name,
-      ).not.toThrow();
+    for (const name of Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]) {
+      expect(() => checked(name, undefined)).not.toThrow();
+      const options = Object.fromEntries(Object.keys(OPTIONS[name]).map((option) => [option, undefined]));
+      expect(checked(name, options), name).toBe(options);
     }
   });
 
   it("names the unknown option and the accepted ones", () => {
-    expect(() => checkOptions({ ttl: 1, tll: 5 }, OPTION_NAMES.entry)).toThrow(
+    expect(() => checkOptionNames("entry", { ttl: 1, tll: 5 })).toThrow(
       new InvalidArgumentError(
         'options: unknown option "tll"; did you mean ttl?; accepted: ttl, staleWhileRevalidate, staleIfError, keepFor, negativeTtl, localTtl, jitter, tags, etag, lastModified, since, wait',
       ),
     );
     for (const given of [null, 5, "ttl", []])
-      expect(() => checkOptions(given, OPTION_NAMES.entry)).toThrow(
-        /^options must be an object, got .*; accepted: ttl/,
-      );
+      expect(() => checkOptionNames("entry", given)).toThrow(/^options must be an object, got .*; accepted: ttl/);
   });
 });
 
-describe("checkEntryOptions", () => {
+describe("checked", () => {
   it.for<readonly [EntryOptions | undefined]>([
     [undefined],
     [{}],
     [{ ttl: 0, tags: [], etag: "", lastModified: "" }],
     [{ tags: ["a", "a"], ttl: "1m" }],
   ])("takes %j", ([options]) => {
-    expect(() => checkEntryOptions(options)).not.toThrow();
+    expect(() => checked("entry", options)).not.toThrow();
   });
 
   it.for<readonly [unknown]>([
@@ -221,6 +215,6 @@ describe("checkEntryOptions", () => {
     [{ hardTimeout: 5 }],
     [null],
   ])("refuses %j", ([options]) => {
-    expect(() => checkEntryOptions(options as EntryOptions)).toThrow(InvalidArgumentError);
+    expect(() => checked("entry", options as EntryOptions)).toThrow(InvalidArgumentError);
   });
 });

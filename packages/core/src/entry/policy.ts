@@ -1,10 +1,9 @@
-import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
-import { checkNames } from "../primitives/option-names.ts";
-import { describe, HUNDRED_YEARS_MS, kindOf, noFunction, toMs, type Duration } from "../primitives/duration.ts";
-import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { checkTags } from "./key.ts";
+import { describe, HUNDRED_YEARS_MS, toMs, type Duration } from "../primitives/duration.ts";
+import { readOption, readOptions, type Option } from "../primitives/options.ts";
 import { HAS_ASYNC_CONTEXT } from "../primitives/platform.ts";
+import type { Windows } from "./freshness.ts";
+import { CALL, POLICY } from "./options.ts";
 
 /** How long an entry lives. */
 export interface Lifetime {
@@ -282,25 +281,15 @@ export interface ResolvedPolicy extends Windows {
   readonly inherit: boolean;
 }
 
+/** Each option, and the field of {@link ResolvedPolicy} that it sets. */
+const FIELDS = (Object.keys(POLICY satisfies Record<keyof Policy, Option>) as (keyof Policy)[]).map(
+  (name) => [name, "isDuration" in POLICY[name] ? `${name}Ms` : name, POLICY[name] as Option] as const,
+);
+
 export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
-  ttlMs: 60_000,
-  staleWhileRevalidateMs: undefined,
-  staleIfErrorMs: undefined,
   loadedAfter: -Infinity,
-  keepForMs: 0,
-  negativeTtlMs: undefined,
-  localTtlMs: undefined,
-  jitter: 0,
-  maxTtlMs: Infinity,
-  refreshAhead: 1,
-  softTimeoutMs: Infinity,
-  hardTimeoutMs: Infinity,
-  loadTimeoutMs: 30_000,
-  errorBackoffMs: 10_000,
-  coversError: undefined,
-  rememberErrors: false,
-  inherit: false,
-});
+  ...Object.fromEntries(FIELDS.map(([, field, { default: usual }]) => [field, usual])),
+} as ResolvedPolicy);
 
 /** The lifetime of one write, in milliseconds. */
 export interface ResolvedLifetime {
@@ -312,71 +301,6 @@ export interface ResolvedLifetime {
   readonly localTtlMs: number;
 }
 
-const LIFETIME_OPTIONS = [
-  "ttl",
-  "staleWhileRevalidate",
-  "staleIfError",
-  "keepFor",
-  "negativeTtl",
-  "localTtl",
-  "jitter",
-];
-const POLICY_OPTIONS = [
-  ...LIFETIME_OPTIONS,
-  "maxTtl",
-  "refreshAhead",
-  "softTimeout",
-  "hardTimeout",
-  "loadTimeout",
-  "errorBackoff",
-  "coversError",
-  "rememberErrors",
-  "inherit",
-];
-const CALL_OPTIONS = [...POLICY_OPTIONS, "tags", "shouldStore", "forceRefresh", "maxAge", "current", "signal"];
-const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
-
-/**
- * Option names that each public method accepts. Other names are refused: a typing error would otherwise go unnoticed.
- */
-export const OPTION_NAMES: Readonly<
-  Record<
-    | "policy"
-    | "namespace"
-    | "wrap"
-    | "entry"
-    | "load"
-    | "getOrSet"
-    | "getOrSetMany"
-    | "touch"
-    | "get"
-    | "getMany"
-    | "clear"
-    | "mark",
-    ReadonlySet<string>
-  >
-> = {
-  policy: new Set(POLICY_OPTIONS),
-  namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
-  wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key", "shouldStore"]),
-  entry: new Set([...ENTRY_OPTIONS, "since", "wait"]),
-  load: new Set([...ENTRY_OPTIONS, "coversError"]),
-  getOrSet: new Set([...CALL_OPTIONS, "onServed"]),
-  getOrSetMany: new Set([...CALL_OPTIONS, "absentAsNull"]),
-  touch: new Set(["ttl"]),
-  get: new Set(["allowStale", "onServed"]),
-  getMany: new Set(["allowStale"]),
-  clear: new Set(["stale"]),
-  mark: new Set(["expireIn"]),
-};
-
-/** @throws {InvalidArgumentError} unless `options` is `undefined` or an object with only `accepted` names. */
-export function checkOptions(options: unknown, accepted: ReadonlySet<string>): void {
-  checkNames(options, accepted, CALL);
-}
-
-const CALL = { as: InvalidArgumentError, hint: didYouMeanInCache } as const;
-
 /** Whether an option is a function of the value. */
 export const hasFunctions = (options: GetOrSetOptions | undefined): options is GetOrSetOptions =>
   options != null &&
@@ -387,12 +311,6 @@ export function ownOptions<O extends { readonly tags?: readonly string[] | undef
   return Array.isArray(options.tags) ? { ...options, tags: [...options.tags] } : { ...options };
 }
 
-/** @throws {InvalidArgumentError} unless `given` is `undefined`, `true` or `false`: a text such as "false" is true. */
-export function checkFlag(option: string, given: unknown): void {
-  if (given !== undefined && typeof given !== "boolean")
-    throw new InvalidArgumentError(`${option} must be true or false, got ${describe(given)}`);
-}
-
 /**
  * `base`, overridden by the options that are not `undefined`.
  *
@@ -400,27 +318,12 @@ export function checkFlag(option: string, given: unknown): void {
  */
 export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined): ResolvedPolicy {
   if (options === undefined) return base;
-  const policy: ResolvedPolicy = Object.freeze({
-    ttlMs: ms("ttl", options.ttl, -Infinity) ?? base.ttlMs,
-    staleWhileRevalidateMs: ms("staleWhileRevalidate", options.staleWhileRevalidate, 0) ?? base.staleWhileRevalidateMs,
-    staleIfErrorMs: ms("staleIfError", options.staleIfError, 0) ?? base.staleIfErrorMs,
-    loadedAfter: base.loadedAfter,
-    keepForMs: ms("keepFor", options.keepFor, 0) ?? base.keepForMs,
-    negativeTtlMs: ms("negativeTtl", options.negativeTtl, -Infinity) ?? base.negativeTtlMs,
-    localTtlMs: ms("localTtl", options.localTtl, 0) ?? base.localTtlMs,
-    jitter: fraction("jitter", options.jitter, "[0, 1)") ?? base.jitter,
-    maxTtlMs: Math.min(base.maxTtlMs, ms("maxTtl", options.maxTtl, 1) ?? Infinity),
-    refreshAhead: fraction("refreshAhead", options.refreshAhead, "(0, 1)") ?? base.refreshAhead,
-    softTimeoutMs: ms("softTimeout", options.softTimeout, 0) ?? base.softTimeoutMs,
-    hardTimeoutMs: ms("hardTimeout", options.hardTimeout, 0) ?? base.hardTimeoutMs,
-    loadTimeoutMs: ms("loadTimeout", options.loadTimeout, 1) ?? base.loadTimeoutMs,
-    errorBackoffMs: ms("errorBackoff", options.errorBackoff, 0) ?? base.errorBackoffMs,
-    coversError: predicate("coversError", options.coversError) ?? base.coversError,
-    rememberErrors: options.rememberErrors ?? base.rememberErrors,
-    inherit: options.inherit ?? base.inherit,
-  });
-  checkFlag("rememberErrors", options.rememberErrors);
-  checkFlag("inherit", options.inherit);
+  const policy: Record<string, unknown> & { -readonly [Field in keyof ResolvedPolicy]: ResolvedPolicy[Field] } = {
+    ...base,
+  };
+  for (const [name, field, accepted] of FIELDS)
+    if (options[name] !== undefined) policy[field] = readOption(options[name], name, accepted);
+  policy.maxTtlMs = Math.min(base.maxTtlMs, policy.maxTtlMs);
   if (options.inherit === true && !HAS_ASYNC_CONTEXT)
     throw new InvalidArgumentError("inherit needs AsyncLocalStorage, which this runtime does not have; name the tags");
   // An inherited soft timeout may exceed the hard one. Only options that set both can contradict themselves.
@@ -428,14 +331,7 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     throw new InvalidArgumentError(
       `hardTimeout must be at least softTimeout (${policy.softTimeoutMs} ms), got ${policy.hardTimeoutMs} ms`,
     );
-  return policy;
-}
-
-/** @throws {InvalidArgumentError} for a bad option. */
-export function expireInMs(options: MarkOptions | undefined): number | undefined {
-  checkOptions(options, OPTION_NAMES.mark);
-  const given = ms("expireIn", options?.expireIn, 0);
-  return given && Math.ceil(given);
+  return Object.freeze(policy);
 }
 
 /**
@@ -450,8 +346,8 @@ export function resolveCallPolicy(
 ): ResolvedPolicy {
   if (options === undefined) return base;
   const policy = resolvePolicy(base, options);
-  const maxAgeMs = ms("maxAge", options.maxAge, 0);
-  return maxAgeMs === undefined ? policy : Object.freeze({ ...policy, loadedAfter: startedAt - maxAgeMs });
+  const { maxAge: maxAgeMs } = readOptions(options, CALL);
+  return maxAgeMs === Infinity ? policy : Object.freeze({ ...policy, loadedAfter: startedAt - maxAgeMs });
 }
 
 /**
@@ -466,22 +362,6 @@ export function checkDefaults(policy: Policy | undefined): void {
     throw new InvalidArgumentError(
       `ttl must be above 0 ms here, got ${describe(ttl)}: the cache would store nothing; Infinity has no end, and a call or a namespace may set 0`,
     );
-}
-
-/** @throws {InvalidArgumentError} for a value out of range. */
-export function checkEntryOptions(
-  options: (LoadOptions & Pick<SetOptions, "wait">) | undefined,
-  of: "entry" | "load" = "entry",
-): void {
-  if (options === undefined) return;
-  checkOptions(options, OPTION_NAMES[of]);
-  if (options.tags !== undefined) checkTags(options.tags);
-  if (options.wait !== undefined && options.wait !== "memory" && options.wait !== "backend")
-    throw new InvalidArgumentError(`wait must be "memory" or "backend", got ${describe(options.wait)}`);
-  for (const name of ["etag", "lastModified"] as const)
-    if (options[name] !== undefined && typeof options[name] !== "string")
-      throw new InvalidArgumentError(`${name} must be the text of the header, got ${kindOf(options[name])}`);
-  resolvePolicy(DEFAULT_POLICY, options);
 }
 
 /**
@@ -512,22 +392,3 @@ export function lifetimeOf(
 
 /** An infinite window too: its end must stay a number that backends can store. */
 const bounded = (windowMs: number): number => Math.ceil(Math.min(windowMs, HUNDRED_YEARS_MS));
-
-function ms(option: string, given: Duration | undefined, least: number): number | undefined {
-  if (given === undefined) return undefined;
-  const value = toMs(option, given);
-  if (value < least) throw new InvalidArgumentError(`${option} must be at least ${least} ms, got ${describe(given)}`);
-  return value;
-}
-
-function predicate<F>(option: string, given: F | undefined): F | undefined {
-  if (given !== undefined && typeof given !== "function") throw noFunction(option, given, " that returns a boolean");
-  return given;
-}
-
-function fraction(option: string, given: number | undefined, range: "[0, 1)" | "(0, 1)"): number | undefined {
-  if (given === undefined) return undefined;
-  if (typeof given !== "number" || !(given < 1) || !(range === "[0, 1)" ? given >= 0 : given > 0))
-    throw new InvalidArgumentError(`${option} must be a fraction in ${range}, got ${describe(given)}`);
-  return given;
-}

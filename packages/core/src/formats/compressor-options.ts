@@ -1,7 +1,5 @@
 import type { CompressorOptions } from "../contracts/backend.ts";
-import { checkNames } from "../primitives/option-names.ts";
-import { describe } from "../primitives/duration.ts";
-import { InvalidArgumentError } from "../contracts/errors.ts";
+import { checkNames, option, readOptions } from "../primitives/options.ts";
 
 /** The levels of a compressor, bounds included. */
 export interface CompressorLevels {
@@ -22,20 +20,20 @@ export function resolveCompressorOptions(
   options: CompressorOptions | undefined,
   levels: CompressorLevels,
 ): { readonly level: number; readonly minBytes: number } {
-  if (options === undefined) return { level: levels.default, minBytes: DEFAULT_MIN_BYTES };
-  checkNames(options, ["level", "minBytes"], { place: id });
-  const { level = levels.default, minBytes = DEFAULT_MIN_BYTES } = options;
-  if (!Number.isInteger(level) || level < levels.min || level > levels.max) {
-    throw new InvalidArgumentError(
-      `${id}: level must be a whole number from ${levels.min} to ${levels.max}, got ${describe(level)}`,
-    );
-  }
-  if (minBytes !== Infinity && !(Number.isInteger(minBytes) && minBytes >= 0)) {
-    throw new InvalidArgumentError(
-      `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got ${describe(minBytes)}`,
-    );
-  }
-  return { level, minBytes };
+  const table = {
+    level: option(
+      `a whole number from ${levels.min} to ${levels.max}`,
+      (given: number) => Number.isInteger(given) && given >= levels.min && given <= levels.max,
+      levels.default,
+    ),
+    minBytes: MIN_BYTES,
+  };
+  checkNames(options, table, { place: id });
+  return readOptions(options, table, `${id}: `);
 }
 
-const DEFAULT_MIN_BYTES = 1024;
+const MIN_BYTES = option(
+  "a whole number of bytes, at least 0, or Infinity",
+  (given: number) => given === Infinity || (Number.isInteger(given) && given >= 0),
+  1024,
+);

@@ -1,6 +1,6 @@
 import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
-import { refuseSurplus } from "../primitives/surplus.ts";
+import { refuseSurplus } from "../primitives/options.ts";
 import { mayExceed, tooDeep, tooMuchHeap } from "./heap-estimate.ts";
 import { isFlat, JSON_HEAP_PER_BYTE, namesProto, walkJson } from "./json-text.ts";
 import { bytesOf } from "../primitives/platform.ts";

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { OPTION_NAMES } from "../entry/policy.ts";
+import { OPTIONS } from "../entry/options.ts";
 import { didYouMean, didYouMeanInCache } from "./did-you-mean.ts";
 
-const call = OPTION_NAMES.getOrSet;
+const call = Object.keys(OPTIONS.getOrSet);
 const tier = ["label", "maxEntries", "maxBytes", "maxEntryBytes", "sizeOf", "values"];
 
 it.each<[given: string, accepted: Iterable<string>, hint: string]>([

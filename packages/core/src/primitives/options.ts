@@ -1,0 +1,153 @@
+import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import { describe, kindOf, toMs, type Duration } from "./duration.ts";
+
+/** One option of a function, of which errors and the reference page are made. */
+export interface Option<T = unknown> {
+  /** The end of "must be ..." */
+  readonly accepts: string;
+  /** In the form that the code needs; `undefined` where nothing or something else stands for it. */
+  readonly default: T;
+  /** The given value in the form that the code needs: a duration in milliseconds. `undefined`: it is refused. */
+  readonly read: (given: unknown, name: string) => T | undefined;
+  /** How the error shows a refused value. */
+  readonly show: (given: unknown) => string;
+  readonly isDuration?: true;
+}
+
+/** The options of one function. */
+export type OptionTable = Readonly<Record<string, Option>>;
+
+/** An option that is used as it was given, if `is` accepts it. */
+export function option<T>(
+  accepts: string,
+  is: (given: never) => boolean,
+  byDefault: T,
+  show: Option["show"] = describe,
+): Option<T> {
+  return { accepts, default: byDefault, read: (given) => (is(given as never) ? (given as T) : undefined), show };
+}
+
+/** Its value is checked elsewhere. */
+export const anything: Option = option("checked elsewhere", () => true, undefined);
+
+/** Only the two values: a text such as "false" would count as true. */
+export const flag = (byDefault = false): Option<boolean> =>
+  option("true or false", (given) => typeof given === "boolean", byDefault);
+
+/** The first one is the default. */
+export const oneOf = <T extends string | number>(...accepted: readonly [T, ...T[]]): Option<T> =>
+  option(accepted.map((one) => JSON.stringify(one)).join(" or "), (given) => accepted.includes(given), accepted[0]);
+
+/** @param of the end of "a function". */
+export const callback = (of = ""): Option =>
+  option(`a function${of}`, (given) => typeof given === "function", undefined, kindOf);
+
+/** In milliseconds, not rounded. */
+export const duration = <Default extends number | undefined>(
+  byDefault: Default,
+  leastMs = 0,
+): Option<number | Default> => ({
+  accepts: `at least ${leastMs} ms`,
+  isDuration: true,
+  default: byDefault,
+  read(given, name) {
+    const ms = toMs(name, given as Duration);
+    return ms >= leastMs ? ms : undefined;
+  },
+  show: describe,
+});
+
+/** @throws {InvalidArgumentError} for a value that the option refuses, or as `As` says. */
+export function readOption<T>(given: unknown, name: string, { accepts, read, show }: Option<T>, As?: Refusal): T {
+  const value = read(given, name);
+  if (value === undefined) throw new (As ?? InvalidArgumentError)(`${name} must be ${accepts}, got ${show(given)}`);
+  return value;
+}
+
+/**
+ * The options of `table`, in the form that the code needs; those that are not given have their defaults.
+ *
+ * @param prefix of their names in errors: `"memory: "`.
+ * @throws {InvalidArgumentError} for a value that its option refuses, or as `As` says.
+ */
+export function readOptions<Table extends OptionTable>(
+  given: object | undefined,
+  table: Table,
+  prefix = "",
+  As?: Refusal,
+): { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never } {
+  const read: Record<string, unknown> = {};
+  for (const name in table) {
+    const value: unknown = (given as Readonly<Record<string, unknown>> | undefined)?.[name];
+    read[name] = value === undefined ? table[name]!.default : readOption(value, prefix + name, table[name]!, As);
+  }
+  return read as ReturnType<typeof readOptions<Table>>;
+}
+
+type Refusal = typeof ConfigurationError | typeof InvalidArgumentError;
+
+/** How {@link checkNames} refuses. */
+export interface NamesCheck {
+  /** What was called, as the error names it: `memory`. @default none */
+  readonly place?: string | undefined;
+  /** The option that holds these. @default none */
+  readonly inside?: string | undefined;
+  /** The error: `InvalidArgumentError` for a single call. @default ConfigurationError */
+  readonly as?: Refusal | undefined;
+  /** What follows an unknown name. @default didYouMean */
+  readonly hint?: ((given: string, accepted: Iterable<string>) => string) | undefined;
+}
+
+/**
+ * Refuses names of options that do not exist: a misspelt one would be ignored in silence. `undefined` sets nothing.
+ *
+ *     memory: unknown option "maxEntry"; did you mean maxEntries?; accepted: label, maxEntries, maxBytes
+ *
+ * @throws {ConfigurationError} for anything but an object, and for a name that is not accepted; or as `check.as` says.
+ */
+export function checkNames(given: unknown, accepted: Names, check: NamesCheck = {}): void {
+  if (given === undefined) return;
+  if (typeof given !== "object" || given === null || Array.isArray(given)) throw notAnObject(given, accepted, check);
+  for (const name of Object.keys(given)) if (!has(accepted, name)) throw unknownName(name, accepted, check);
+}
+
+function notAnObject(given: unknown, accepted: Names, check: NamesCheck): Error {
+  const { place, inside = "options", as: As = ConfigurationError } = check;
+  const start = place === undefined ? inside : `${place}: ${inside}`;
+  return new As(`${start} must be an object, got ${kindOf(given)}; ${listed(namesOf(accepted))}`);
+}
+
+function unknownName(name: string, accepted: Names, check: NamesCheck): Error {
+  const { place = "options", inside, as: As = ConfigurationError, hint = didYouMean } = check;
+  const names = namesOf(accepted);
+  // Data that was given in place of options may have a key or a value as a name.
+  const isName = /^[a-z_$][\w$]{0,39}$/i.test(name);
+  const shown = isName ? describe(inside === undefined ? name : `${inside}.${name}`) : kindOf(name);
+  return new As(`${place}: unknown option ${shown}${hint(name, names)}; ${listed(names)}`);
+}
+
+type Names = readonly string[] | ReadonlySet<string> | OptionTable;
+
+function has(accepted: Names, name: string): boolean {
+  if (accepted instanceof Set) return accepted.has(name);
+  return Array.isArray(accepted) ? accepted.includes(name) : Object.hasOwn(accepted, name);
+}
+
+const namesOf = (accepted: Names): readonly string[] =>
+  Symbol.iterator in accepted ? [...(accepted as Iterable<string>)] : Object.keys(accepted);
+
+const listed = (names: readonly string[]): string => `accepted: ${names.join(", ") || "none"}`;
+
+/**
+ * Refuses arguments that a function does not take: ignored in silence, options among them would seem accepted.
+ * `undefined` sets nothing, as in options.
+ *
+ * @param call as the error names it: `redis(url)`.
+ * @param advice the end of the sentence: where such things belong.
+ * @throws {ConfigurationError} for one that is given.
+ */
+export function refuseSurplus(call: string, surplus: readonly unknown[], advice: string): void {
+  if (surplus.some((given) => given !== undefined))
+    throw new ConfigurationError(`${call} takes no further argument; ${advice}`);
+}
