@@ -16,7 +16,6 @@ import { Flights } from "../engine/flights.ts";
 import { Ladder } from "../engine/ladder.ts";
 import type { Lease, NewLease } from "../engine/lease.ts";
 import { Mutations } from "../engine/mutations.ts";
-import type { SharedPins } from "../engine/shared-pins.ts";
 import { TagCalls } from "../engine/tag-calls.ts";
 import { Touch } from "../engine/touch.ts";
 import type { RemoteChangesOf } from "../engine/remote-changes.ts";
@@ -71,7 +70,6 @@ export interface Opening {
     readonly remote: RemoteTier;
     readonly recovery: Recovery;
     readonly subscription: Assembly["subscription"];
-    readonly pins: SharedPins;
     readonly newLease: NewLease;
     readonly farFences: FarFences;
   };
@@ -174,7 +172,7 @@ function engineOf(
     ladder: new Ladder(context, answers, callers, backoffs, far?.newLease),
     mutations: new Mutations(context, backoffs, fences, far),
     fences,
-    tagCalls: new TagCalls(context, leases, far?.pins),
+    tagCalls: new TagCalls(context, leases),
     reads,
     touch: new Touch(context, reads),
   };

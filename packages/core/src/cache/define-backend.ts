@@ -5,7 +5,6 @@ import type { Backend, Coherence } from "../contracts/backend.ts";
 import { FarFences } from "../engine/far-fences.ts";
 import { leasesAmong } from "../engine/lease.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
-import { SharedPins } from "../engine/shared-pins.ts";
 import { backendKeyOf, type KeySpace } from "../entry/key.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { Recovery } from "../tiers/recovery.ts";
@@ -27,14 +26,15 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
   const parts = new BackendParts(backend.parts);
   const coherence = typeof backend.coherence === "object" ? backend.coherence : undefined;
   const trust = coherence && trustIn(coherence, parts, root);
-  const known = trust && new KnownVersions(trust, clock, () => tags.forgotten());
+  const table = new KnownVersions(trust, clock, () => tags.forgotten());
+  const known = trust && table;
   return {
     trust: trust ?? TRUST_ALWAYS,
     known,
     attach(shared) {
       const { name: cache, events } = shared;
       const changes = new RemoteChanges(shared, root, known);
-      const remote = new RemoteTier(backend, clock, events, cache, { parts, table: known });
+      const remote = new RemoteTier(backend, clock, events, cache, { parts, table });
       const recovery = new Recovery({
         remote,
         clock,
@@ -51,7 +51,6 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
       const own = {
         remote,
         recovery,
-        pins: new SharedPins(tags),
         newLease: leasesAmong(shared.leases, shared),
         farFences,
       };

@@ -81,7 +81,6 @@ interface Outcome {
  */
 export class BatchLoad<K, T> implements FlightBatch {
   isAdmitted: FlightBatch["isAdmitted"];
-  pinned: FlightBatch["pinned"];
   readonly loads: SharedSlot;
   readonly backgroundLoads: SharedSlot;
   readonly used: UsedValues | undefined;
@@ -125,8 +124,6 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   joins(): void {
     this.#outstanding += 1;
-    // The versions that were pinned before may be outdated.
-    this.pinned = undefined;
   }
 
   ended(flight: BatchFlight): void {

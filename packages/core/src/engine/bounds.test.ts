@@ -150,7 +150,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     elsewhere.changed(["{~another}::t"]);
     expect(elsewhere.hasEvents(space, 0, 0)).toBe(true);
   },
-  "tag versions known to be current": async () => {
+  "tag versions that were seen": async () => {
     const known = new KnownVersions(
       new Trust({ parts: new BackendParts(), maxStalenessMs: 1, backendKey: String, versionsKey: "v" }),
       new TestClock(),
@@ -274,17 +274,6 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect(parse("k0")).toBe(first);
     parse("another");
     expect(parse("k0")).not.toBe(first);
-  },
-  "tag versions that `set` saw last": async () => {
-    const tagVersions = tagSource();
-    const cache = createTestCache({ local: false, backend: emptyBackend({ tagVersions }) });
-    const tag = (name: string): number => tagVersions.asked.filter((asked) => asked.endsWith(`::${name}`)).length;
-    await cache.set("k", 1, { tags: ["first"] });
-    await cache.set("k", 1, { tags: ["first"] });
-    expect(tag("first")).toBe(1);
-    for (const name of names(10_100, "t")) await cache.set("k", 1, { tags: [name] });
-    await cache.set("k", 1, { tags: ["first"] });
-    expect(tag("first")).toBe(2);
   },
   "what is known of the parts of a backend": () => {
     const parts = new BackendParts();

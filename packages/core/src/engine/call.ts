@@ -1,4 +1,3 @@
-import type { TagVersions } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
@@ -74,8 +73,6 @@ export interface FlightBatch {
   ended(flight: BatchFlight): void;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;
-  /** The pinned versions of these keys, for the flights that depend on the same. */
-  pinned: { readonly keys: readonly string[]; readonly pinning: ReturnType<TagVersions["pin"]> } | undefined;
   /** One slot for all of its loads. */
   readonly loads: SharedSlot;
   readonly backgroundLoads: SharedSlot;

@@ -90,7 +90,7 @@ export class FarFences {
 
   async #position(remote: RemoteTier, keys: readonly string[]): Promise<string | undefined> {
     try {
-      return (remote.pinned(keys) ?? (await remote.versions?.pin(keys)))?.at;
+      return remote.versions && (await remote.pin(keys, false)).at;
     } catch {
       // The tier has reported it.
       return undefined;

@@ -5,7 +5,6 @@ import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, entryKey, localKey } from "../entry/key.ts";
 import type { Ends } from "../primitives/ends.ts";
-import { haveEqualItems } from "../primitives/equal-items.ts";
 import { isTraced, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
@@ -461,19 +460,12 @@ export class Ladder {
 
   /** Without a trip where the versions are known; a current call may know of a newer one. */
   #pin(flight: Flight, remote: RemoteTier): Awaitable<Pinned | undefined> {
-    const { batch, isCurrent } = flight.call;
+    const { isCurrent } = flight.call;
     if (remote.versions === undefined || flight.isUnreachable) return undefined;
     const { fallback, tags } = flight;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
     const keys = dependencies(flight.key.space, names);
-    const known = isCurrent ? undefined : remote.pinned(keys);
-    if (known !== undefined) return known;
-    // One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one.
-    const shared = batch?.pinned;
-    const isShared = shared !== undefined && haveEqualItems(shared.keys, keys);
-    const pinning = isShared ? shared.pinning : remote.versions.pin(keys);
-    if (batch !== undefined) batch.pinned = { keys, pinning };
-    return pinning.then(({ at, versions }) => ({ at, versions: new Map(keys.map((key, i) => [key, versions[i]!])) }));
+    return remote.pin(keys, isCurrent);
   }
 
   #pinned(flight: Flight, pinned: Pinned | undefined, now: number): void {

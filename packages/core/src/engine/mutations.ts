@@ -1,5 +1,5 @@
 import { ConfigurationError } from "../contracts/errors.ts";
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/backend.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
@@ -18,14 +18,13 @@ import { isThenable } from "../primitives/thenable.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import { confirmStored } from "./store.ts";
-import { compareVersions, type Versions } from "../tags/tag-versions.ts";
+import { compareVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { BehindFence, FarFences } from "./far-fences.ts";
 import type { Fences } from "./fences.ts";
 import type { DeleteManyResult, DeleteResult, MarkStaleResult, WriteManyResult, WriteResult } from "./results.ts";
-import type { SharedPins } from "./shared-pins.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
 import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
@@ -38,7 +37,6 @@ import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.t
 export class Mutations {
   readonly #context: MutationContext;
   readonly #backoffs: Backoffs;
-  readonly #pins: SharedPins | undefined;
   readonly #fences: Fences;
   readonly #far: FarFences | undefined;
   readonly #lines: WriteLines;
@@ -46,7 +44,6 @@ export class Mutations {
   constructor(context: MutationContext, backoffs: Backoffs, fences: Fences, far: Far | undefined) {
     this.#context = context;
     this.#backoffs = backoffs;
-    this.#pins = far?.pins;
     this.#far = far?.farFences;
     this.#fences = fences;
     this.#lines = new WriteLines(context.writes);
@@ -374,14 +371,16 @@ export class Mutations {
         { resolve: (status) => sent({ status, versions: under }), reject },
       );
     if (versions === undefined) return send(undefined);
-    const pins = this.#pins!;
-    const pinned = ({ versions: now }: Awaited<ReturnType<TagVersions["pin"]>>): void => {
+    const pinned = ({ versions: now }: Pinned): void => {
       if (this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
-      pins.saw(dependsOn, now);
-      send(now);
+      send(dependsOn.map((each) => now.get(each)!));
     };
-    const pin = (): void => void pins.pin(versions, dependsOn).then(guarded(pinned, ends), reject);
-    const guesses = pins.guessed(dependsOn);
+    const pin = (): void => {
+      const now = remote.pin(dependsOn, true);
+      if (isThenable(now)) void now.then(guarded(pinned, ends), reject);
+      else pinned(now);
+    };
+    const guesses = remote.seen.guessed(dependsOn);
     if (guesses === undefined) return pin();
     let written: Written | undefined;
     let isCurrent: boolean | undefined;
@@ -446,7 +445,6 @@ type MutationContext = Reporting & Copies & Writing & Pick<Life, "waitUntil">;
 
 /** The parts that a backend brings along. */
 interface Far {
-  readonly pins: SharedPins;
   readonly farFences: FarFences;
 }
 

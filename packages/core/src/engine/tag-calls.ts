@@ -6,19 +6,16 @@ import type { Copies, Reporting, Writing } from "./context.ts";
 import { describeInvalidation } from "./explanations.ts";
 import type { Lease } from "./lease.ts";
 import type { InvalidateResult } from "./results.ts";
-import type { SharedPins } from "./shared-pins.ts";
 
 /** The calls that invalidate tags, or mark them stale, and `clear`: in the four steps of `Mutations`. */
 export class TagCalls {
   readonly #context: Reporting & Copies & Writing;
   readonly #leases: Iterable<Lease>;
-  readonly #pins: SharedPins | undefined;
 
   /** @param leases requested or held. */
-  constructor(context: Reporting & Copies & Writing, leases: Iterable<Lease>, pins: SharedPins | undefined) {
+  constructor(context: Reporting & Copies & Writing, leases: Iterable<Lease>) {
     this.#context = context;
     this.#leases = leases;
-    this.#pins = pins;
   }
 
   /**
@@ -56,7 +53,7 @@ export class TagCalls {
       });
     }
     if (remote?.versions === undefined) return { status: "done" };
-    this.#pins?.forget(keys);
+    remote.seen.forget(keys);
     const { versions } = remote;
     const steps = new Semaphore(STEPS_AT_ONCE);
     const renew = async (part: readonly string[]): Promise<InvalidateResult["status"]> => {

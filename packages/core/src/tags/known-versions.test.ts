@@ -217,10 +217,75 @@ describe("a recorded version", () => {
     expect(table.has("b")).toBe(false);
   });
 
+  it("C625 is not asked for again because another tag is new, by a read or by a load", async () => {
+    versions.set("new", version(1));
+    await source.pin(["a"]);
+    asked = [];
+    expect(await table.current(source, ["a", "new"])).toEqual([version(1), version(1)]);
+    versions.set("newer", version(2));
+    const pinned = await table.pin(source, ["a", "newer"], false);
+    expect(pinned).toEqual({ at: "i.1", versions: new Map(Object.entries({ a: version(1), newer: version(2) })) });
+    expect(table.pin(source, ["newer", "a"], false)).toEqual(pinned);
+    expect(asked).toEqual(["read new", "pin newer"]);
+    // It may know of a newer one.
+    await table.pin(source, ["a", "newer"], true);
+    expect(asked.at(-1)).toBe("pin a,newer");
+  });
+
+  it("C625 is read with the others if it changed while they were on their way", async () => {
+    await source.read(["a"]);
+    answer = gate();
+    const reading = table.current(source, ["a", "b"]);
+    await answer.arrived();
+    versions.set("a", version(2));
+    table.forget(["a"]);
+    answer.open();
+    expect(await reading).toEqual([version(2), version(1)]);
+    expect(asked).toEqual(["read a", "read b", "read a,b"]);
+  });
+
+  it("C625 that is pinned brings a new position after a change of another tag: one is asked for", async () => {
+    await source.pin(["a", "b"]);
+    table.forget(["other"]);
+    asked = [];
+    const pinned = await table.pin(source, ["a", "b"], false);
+    expect([pinned.versions.size, asked]).toEqual([2, ["pin b"]]);
+  });
+
+  it("is pinned by one request of many callers, until one of the versions may have changed", async () => {
+    answer = gate();
+    const pins = [table.pin(source, ["a", "b"], false), table.pin(source, ["a", "b"], true)];
+    expect(pins[0]).toBe(pins[1]);
+    await answer.arrived();
+    expect(table.pin(source, ["a", "b"], false)).toBe(pins[0]);
+    // Another call may have changed them since.
+    expect(table.pin(source, ["a", "b"], true)).not.toBe(pins[0]);
+    table.forget(["b"]);
+    expect(table.pin(source, ["a", "b"], false)).not.toBe(pins[0]);
+    expect(table.pin(source, ["a"], false)).not.toBe(pins[0]);
+    expect(asked).toEqual(["pin a,b", "pin a,b", "pin a,b", "pin a"]);
+    answer.open();
+  });
+
+  it("is seen until it changes; one that is missing is not seen", async () => {
+    await source.read(["a", "b"]);
+    clock.advance(10_000);
+    expect([table.known(["a"]), table.guessed(["a", "b"]), table.guessed(["a", "c"])]).toEqual([
+      undefined,
+      [version(1), version(1)],
+      undefined,
+    ]);
+    versions.delete("b");
+    await source.read(["a", "b"]);
+    expect([table.guessed(["a"]), table.guessed(["b"])]).toEqual([[version(1)], undefined]);
+  });
+
   it("is all forgotten when anything may have changed", async () => {
     await source.read(["a", "b"]);
     table.clear();
-    expect([table.size, table.known(["a"]), table.has("b")]).toEqual([0, undefined, false]);
+    expect([table.knows(["a"]), table.known(["a"]), table.has("b")]).toEqual([false, undefined, false]);
+    expect([table.pinned(["a"]), table.forget(["a"])]).toEqual([undefined, []]);
+    expect([table.guessed(["b"]), table.guessed(["a"])]).toEqual([[version(1)], undefined]);
   });
 
   it("fails as its source does, and records nothing from that", async () => {

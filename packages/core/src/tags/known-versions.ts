@@ -1,13 +1,20 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import type { Trust } from "../coherence/trust.ts";
 import type { Pinned, Versions } from "./tag-versions.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 /**
- * Tag versions known to be current, because every change of them is reported. With them a tagged copy costs no trip,
- * and a tagged read only its own.
+ * The tag versions that a cache has seen, each with how it was: one table for reads, loads and writes.
+ *
+ * - known: current, because every change of it is reported. With these a tagged copy costs no trip, a tagged read only
+ *   its own, and a version is not asked for again because another tag is new.
+ * - pinned: asked for by a load or a write lately, so its life in the backend is long enough: a load under it pins it
+ *   no more. Where no change is reported, that is for {@link UNREPORTED_REPIN_MS}.
+ * - guessed: what it was when it was seen last, for a write that checks it.
  *
  * A version is recorded from an answer only if its tag did not change while the answer was on its way: a reply is
  * handled after the message that overtook it. Kept apart from entries, so that they cannot evict it. Bounded; a
@@ -17,20 +24,23 @@ import { ignore } from "../primitives/ignore.ts";
  * was read, from a replica for example, is believed for `maxStaleness`: as long as copies are while a link is silent.
  */
 export class KnownVersions {
-  readonly #trust: Trust;
+  readonly #trust: Trust | undefined;
   readonly #clock: Clock;
   /** Called when versions are forgotten: copies may have been checked against them. */
   readonly #forgotten: () => void;
   readonly #versions = new Map<string, Known>();
-  /** The issuer's position at the last pin, while no change was reported since. */
+  /** The issuer's position at the last pin, while no change was noticed since. */
   #at: string | undefined;
   /** For each tag: how many answers are on their way, and the last change of the tag. */
   readonly #asked = new Map<string, { count: number; changeSequence: number }>();
   /** The number of the last change. */
   #changeSequence = 0;
   #epoch: Epoch = { until: -Infinity };
+  /** The pin that is under way. */
+  #pinning: Pinning | undefined;
 
-  constructor(trust: Trust, clock: Clock, forgotten: () => void) {
+  /** @param trust absent where the backend reports no changes: then no version is known to be current. */
+  constructor(trust: Trust | undefined, clock: Clock, forgotten: () => void) {
     this.#trust = trust;
     this.#clock = clock;
     this.#forgotten = forgotten;
@@ -41,12 +51,13 @@ export class KnownVersions {
   }
 
   has(tag: string): boolean {
-    return this.#versions.has(tag);
+    return this.#versions.get(tag)?.isKnown === true;
   }
 
   /** Whether every change of a version is reported. */
   isReported(now: number): boolean {
     if (now < this.#epoch.until) return true;
+    if (this.#trust === undefined) return false;
     this.#epoch = this.#trust.epochOfVersions();
     return now < this.#epoch.until;
   }
@@ -54,7 +65,10 @@ export class KnownVersions {
   /** Whether all of them are known. */
   knows(tags: readonly string[]): boolean {
     const since = this.#believedSince();
-    for (const tag of tags) if (!((this.#versions.get(tag)?.readAt ?? -Infinity) > since)) return false;
+    for (const tag of tags) {
+      const known = this.#versions.get(tag);
+      if (known?.isKnown !== true || known.readAt <= since) return false;
+    }
     return true;
   }
 
@@ -65,40 +79,105 @@ export class KnownVersions {
     const versions = new Array<TagVersion>(tags.length);
     for (let i = 0; i < tags.length; i++) {
       const known = this.#versions.get(tags[i]!);
-      if (known === undefined || known.readAt <= since) return undefined;
+      if (known?.isKnown !== true || known.readAt <= since) return undefined;
       versions[i] = known.version;
     }
     return versions;
+  }
+
+  /** What they were when they were seen last, perhaps long ago; `undefined` if one was not seen. */
+  guessed(tags: readonly string[]): readonly TagVersion[] | undefined {
+    const versions = tags.map((tag) => this.#versions.get(tag)?.version);
+    return versions.every((version) => version !== undefined) ? versions : undefined;
   }
 
   /** A version that was read later, as `clock.now()`, counts. */
   #believedSince(): number {
     const now = this.#clock.now();
     if (this.isReported(now)) return -Infinity;
-    return this.#trust.isReportedInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;
+    return this.#trust?.isReportedInPart(now) === true ? now - this.#trust.maxStalenessMs : Infinity;
+  }
+
+  /** The current versions, in order. Those that are not known are read; all of them, if one changed meanwhile. */
+  async current(source: TagVersions, tags: readonly string[]): Promise<Versions> {
+    const unknown = tags.filter((tag) => !this.knows([tag]));
+    if (unknown.length === tags.length) return source.read(tags);
+    const read = new Map(zip(unknown, await source.read(unknown)));
+    const known = tags.filter((tag) => !read.has(tag));
+    return this.knows(known)
+      ? tags.map((tag) => (read.has(tag) ? read.get(tag) : this.#versions.get(tag)!.version))
+      : source.read(tags);
   }
 
   /**
    * As if they were pinned now; `undefined` if one is not known, or was pinned longer than {@link REPIN_MS} ago:
    * pinning also prolongs the life of a version in the backend.
    *
-   * A change may be on its way. Then the entry is stored under versions that are outdated: a miss for every process,
-   * never a stale value. `at` is that of an earlier pin, so a late tag may be refused needlessly.
+   * A change may be on its way, or unnoticed. Then the entry is stored under versions that are outdated: a miss for
+   * every process, never a stale value. `at` is that of an earlier pin, so a late tag may be refused needlessly.
    *
    * While the part that keeps the versions is lost nothing can be pinned: any version that was known will do, and there
    * may be no `at`, which refuses all late tags.
    */
   pinned(tags: readonly string[]): Pinned | undefined {
-    const now = this.#clock.now();
-    const isReported = this.isReported(now);
-    if (isReported ? this.#at === undefined : !this.#trust.isReportedInPart(now)) return undefined;
+    const since = this.#pinnedSince();
+    if (since !== -Infinity && this.#at === undefined) return undefined;
     const versions = new Map<string, TagVersion>();
     for (const tag of tags) {
       const known = this.#versions.get(tag);
-      if (known === undefined || (isReported && now - known.pinnedAt >= REPIN_MS)) return undefined;
+      if (known === undefined || !isPinned(known, since)) return undefined;
       versions.set(tag, known.version);
     }
     return { at: this.#at ?? "", versions };
+  }
+
+  /**
+   * As {@link pinned}, and pins those that are not. Calls under the same tags share one request, unless a version
+   * changed in between: an answer from before would make the entry a miss.
+   *
+   * @param isCurrent the caller may know of newer versions, or a miss is not for it: all are pinned, and only calls of
+   *   one turn share that.
+   */
+  pin(source: TagVersions, tags: readonly string[], isCurrent: boolean): Awaitable<Pinned> {
+    const pinned = isCurrent ? undefined : this.pinned(tags);
+    if (pinned !== undefined) return pinned;
+    const last = this.#pinning;
+    if (
+      last !== undefined &&
+      last.changeSequence === this.#changeSequence &&
+      (last.isOfThisTurn || !isCurrent) &&
+      haveEqualItems(last.tags, tags)
+    )
+      return last.pinned;
+    const since = this.#pinnedSince();
+    const versions = new Map<string, TagVersion>();
+    if (!isCurrent)
+      for (const tag of tags) {
+        const known = this.#versions.get(tag);
+        if (known !== undefined && isPinned(known, since)) versions.set(tag, known.version);
+      }
+    // If all are known, one of them brings the position of the issuer.
+    const asked = versions.size === tags.length ? tags.slice(-1) : tags.filter((tag) => !versions.has(tag));
+    const asking = source.pin(asked).then(({ at, versions: answer }) => {
+      for (const [tag, version] of zip(asked, answer)) versions.set(tag, version);
+      return { at, versions };
+    });
+    const pinning: Pinning = { tags, changeSequence: this.#changeSequence, pinned: asking, isOfThisTurn: true };
+    this.#pinning = pinning;
+    queueMicrotask(() => (pinning.isOfThisTurn = false));
+    const end = (): void => {
+      if (this.#pinning === pinning) this.#pinning = undefined;
+    };
+    asking.then(end, end);
+    return asking;
+  }
+
+  /** A version that was pinned later, as `clock.now()`, counts as pinned; `-Infinity` for any. */
+  #pinnedSince(): number {
+    const now = this.#clock.now();
+    if (this.#trust === undefined) return now - UNREPORTED_REPIN_MS;
+    if (this.isReported(now)) return now - REPIN_MS;
+    return this.#trust.isReportedInPart(now) ? -Infinity : Infinity;
   }
 
   /**
@@ -114,15 +193,17 @@ export class KnownVersions {
       const asked = this.#asked.get(tag);
       if (asked !== undefined) asked.changeSequence = this.#changeSequence;
       const now = versions?.get(tag);
-      const known = this.#versions.get(tag)?.version;
-      if (known === undefined || (now !== undefined && now === `${known.hard} ${known.soft}`)) return false;
-      return this.#versions.delete(tag);
+      const known = this.#versions.get(tag);
+      const isSame = now !== undefined && now === `${known?.version.hard} ${known?.version.soft}`;
+      return !isSame && this.#versions.delete(tag) && known!.isKnown;
     });
   }
 
+  /** Any may have changed. They stay as guesses. */
   clear(): void {
-    this.#versions.clear();
+    this.#changeSequence += 1;
     this.#at = undefined;
+    for (const known of this.#versions.values()) known.isKnown = false;
   }
 
   /** `source`, with its answers recorded. */
@@ -133,14 +214,16 @@ export class KnownVersions {
       versionsOf: (answer: T) => Versions,
       onOvertaken: (tags: readonly string[]) => void = readAgain,
     ): Promise<T> => {
-      const epoch = this.#trust.epochOfVersions();
+      const epoch = this.#trust?.epochOfVersions();
       const since = this.#changeSequence;
       const askedAt = this.#clock.now();
       this.#expect(tags);
       try {
         const answer = await ask();
         const overtaken =
-          epoch === this.#trust.epochOfVersions() ? this.#record(tags, versionsOf(answer), { since, askedAt }) : tags;
+          epoch === this.#trust?.epochOfVersions()
+            ? this.#record(tags, versionsOf(answer), { since, askedAt, isRead: versionsOf === asRead })
+            : tags;
         if (overtaken.length !== 0) onOvertaken(overtaken);
         return answer;
       } finally {
@@ -150,15 +233,15 @@ export class KnownVersions {
     // Issuing a missing version is a change too, and reported like any other. An answer from before the subscription is
     // not recorded either. Both are read once more, in the background.
     const readAgain = (tags: readonly string[]): void =>
-      void record(tags, () => source.read(tags), asRead, ignore).catch(ignore);
+      void (this.#trust && record(tags, () => source.read(tags), asRead, ignore).catch(ignore));
     return {
       read: (tags) => record(tags, () => source.read(tags), asRead),
       pin: async (tags) => {
-        const epoch = this.#trust.epochOfVersions();
+        const epoch = this.#trust?.epochOfVersions();
         const since = this.#changeSequence;
         const pinnedAt = this.#clock.now();
         const answer = await record(tags, () => source.pin(tags), versionsOf);
-        if (epoch === this.#trust.epochOfVersions() && since === this.#changeSequence) {
+        if (epoch === this.#trust?.epochOfVersions() && since === this.#changeSequence) {
           this.#at = answer.at;
           for (const tag of tags) {
             const known = this.#versions.get(tag);
@@ -204,18 +287,21 @@ export class KnownVersions {
   #record(
     tags: readonly string[],
     versions: Versions,
-    { since, askedAt }: { readonly since: number; readonly askedAt: number },
+    { since, askedAt, isRead }: { readonly since: number; readonly askedAt: number; readonly isRead: boolean },
   ): readonly string[] {
     const overtaken: string[] = [];
     tags.forEach((tag, i) => {
       const version = versions[i];
-      if (version === undefined) return;
-      if (this.#asked.get(tag)!.changeSequence > since) {
-        overtaken.push(tag);
+      if (version !== undefined && this.#asked.get(tag)!.changeSequence > since) return void overtaken.push(tag);
+      const known = this.#versions.get(tag);
+      // Missing, or changed where nothing says so: others may have changed, too.
+      const isChanged = version === undefined || !isSame(known?.version, version);
+      if (version === undefined || (this.#trust === undefined && isRead)) {
+        if (isChanged && known !== undefined) this.forget([tag]);
         return;
       }
-      if (this.#versions.size >= MAX_KNOWN && !this.#versions.has(tag)) this.#makeRoom();
-      this.#versions.set(tag, { version, readAt: askedAt, pinnedAt: this.#versions.get(tag)?.pinnedAt ?? -Infinity });
+      if (this.#versions.size >= MAX_KNOWN && known === undefined) this.#makeRoom();
+      this.#versions.set(tag, { version, isKnown: true, readAt: askedAt, pinnedAt: known?.pinnedAt ?? -Infinity });
     });
     return overtaken;
   }
@@ -235,15 +321,33 @@ export class KnownVersions {
 
 interface Known {
   readonly version: TagVersion;
+  /** Whether it has not changed since, as far as changes are reported. */
+  isKnown: boolean;
   /** `clock.now()` when it was asked for. */
   readonly readAt: number;
   /** `clock.now()` when it was pinned last; `-Infinity` for one that was only read. */
   pinnedAt: number;
 }
 
+/** A request for versions of these tags, while no version is known to have changed since. */
+interface Pinning {
+  readonly tags: readonly string[];
+  readonly changeSequence: number;
+  readonly pinned: Promise<Pinned>;
+  isOfThisTurn: boolean;
+}
+
+const isPinned = ({ isKnown, pinnedAt }: Known, since: number): boolean =>
+  isKnown && (since === -Infinity || pinnedAt > since);
+const isSame = (one: TagVersion | undefined, other: TagVersion): boolean =>
+  one?.hard === other.hard && one.soft === other.soft;
+const zip = <T>(tags: readonly string[], versions: readonly T[]): (readonly [string, T])[] =>
+  tags.map((tag, i) => [tag, versions[i]!]);
 const versionsOf = ({ versions }: { readonly versions: Versions }): Versions => versions;
 const asRead = (versions: Versions): Versions => versions;
 /** Far below the 30 days that a version lives in Redis after it was pinned. */
 const REPIN_MS = 3_600_000;
+/** Where an outdated version is noticed only by a read. */
+const UNREPORTED_REPIN_MS = 1_000;
 /** About 20 MB at most. */
 const MAX_KNOWN = 100_000;

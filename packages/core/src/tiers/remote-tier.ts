@@ -12,9 +12,8 @@ import type { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
-import type { KnownVersions } from "../tags/known-versions.ts";
+import { KnownVersions } from "../tags/known-versions.ts";
 import { MarkEnds, markKey } from "../tags/mark-ends.ts";
-import { RecentPins } from "../tags/recent-pins.ts";
 import { underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
@@ -48,6 +47,8 @@ export class RemoteTier {
   readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
+  /** The tag versions that this process has seen. */
+  readonly seen: KnownVersions;
   /** As `versions`; `undefined` where no other process can hold a lease. */
   readonly leases: EntryLeases | undefined;
   /** Counts its hits, misses and errors. */
@@ -65,15 +66,13 @@ export class RemoteTier {
    * that of an entry.
    */
   readonly #tagVersions: TagVersions | undefined;
-  readonly #table: KnownVersions | undefined;
   /** Only where the backend issues versions itself. */
   readonly #ends: MarkEnds | undefined;
-  readonly #pins: Pick<KnownVersions, "pinned" | "recording">;
   readonly #unreadable: UnreadableEntries;
 
   /**
    * @param parts of the backend.
-   * @param table the tag versions that are known without a trip.
+   * @param table the tag versions that were seen.
    */
   constructor(
     backend: Backend,
@@ -82,8 +81,8 @@ export class RemoteTier {
     cache: string,
     {
       parts = new BackendParts(backend.parts),
-      table,
-    }: { readonly parts?: BackendParts; readonly table?: KnownVersions | undefined } = {},
+      table = new KnownVersions(undefined, clock, ignore),
+    }: { readonly parts?: BackendParts; readonly table?: KnownVersions } = {},
   ) {
     this.label = backend.label;
     this.deadlineMs = backend.deadlineMs ?? 1_000;
@@ -108,12 +107,11 @@ export class RemoteTier {
     this.meter = this.#calls.meter;
     this.#unreadable = new UnreadableEntries(this, events, cache);
     this.listener = this.#calls;
-    this.#pins = table ?? new RecentPins(clock);
-    if (this.keepsMeta) this.#tagVersions = this.#pins.recording(backend.tagVersions ?? versionEntries(backend, clock));
+    this.seen = table;
+    if (this.keepsMeta) this.#tagVersions = table.recording(backend.tagVersions ?? versionEntries(backend, clock));
     if (backend.tagVersions !== undefined && backend.keepsKeys !== true && this.#tagVersions !== undefined)
       this.#ends = new MarkEnds(backend, this.#tagVersions, this.deadlineMs);
     this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
-    this.#table = table;
     this.leases =
       backend.leases &&
       remoteLeases(backend.leases, {
@@ -193,7 +191,7 @@ export class RemoteTier {
   ): Promise<{ readonly stored: StoredEntry | undefined; readonly versions: Versions | Unread }> {
     const unread = (error: unknown): Unread => new FailureOf(this.#calls.partOfVersionReads, error);
     const asked = new Promise<Versions>((resolve) =>
-      resolve(versionsOf(this.#tagVersions!, read.request, read.expected)),
+      resolve(this.#versionsOf(this.#tagVersions!, read.request, read.expected)),
     ).catch(unread);
     const stored = await new Promise<StoredEntry | undefined>((resolve, reject) =>
       whenAnswered(answer, resolve, reject),
@@ -239,7 +237,7 @@ export class RemoteTier {
     try {
       await this.#calls.run("read", { keySpace: space, part }, budgetMs, async () => {
         const answer = batch.read(requests.map(({ key }) => key.backend));
-        const current = needsVersions ? versionsOf(this.#tagVersions!, request, expected) : undefined;
+        const current = needsVersions ? this.#versionsOf(this.#tagVersions!, request, expected) : undefined;
         current?.catch(ignore);
         stored = checkedBatch(await answer, requests.length);
         versions = await current;
@@ -268,9 +266,13 @@ export class RemoteTier {
     return this.#calls.partOf(backendKey);
   }
 
-  /** The versions of these tags as if they were pinned now, where they are known without a trip. */
-  pinned(tags: readonly string[]): Pinned | undefined {
-    return this.#pins.pinned(tags);
+  /**
+   * Pins the versions of these tags; without a trip where they are known. Where the backend keeps versions.
+   *
+   * @param isCurrent as in `KnownVersions.pin`.
+   */
+  pin(tags: readonly string[], isCurrent: boolean): Awaitable<Pinned> {
+    return this.seen.pin(this.versions!, tags, isCurrent);
   }
 
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
@@ -368,13 +370,22 @@ export class RemoteTier {
 
   /** Whether a read asks for tag versions in its own call. */
   #needsVersions({ request, expected }: SentRead): boolean {
-    return this.#tagVersions !== undefined && (request.isCurrent === true || this.#table?.knows(expected) !== true);
+    return this.#tagVersions !== undefined && (request.isCurrent === true || !this.seen.knows(expected));
   }
 
   /** Those that are known, else in a call of their own. */
   #currentVersions(request: ReadRequest, tags: readonly string[]): Awaitable<Versions> {
-    const known = request.isCurrent === true ? undefined : this.#table?.known(tags);
-    return known ?? versionsOf(this.versions!, request, tags);
+    const known = request.isCurrent === true ? undefined : this.seen.known(tags);
+    return known ?? this.#versionsOf(this.versions!, request, tags);
+  }
+
+  /**
+   * The versions of these tags. For a current request they are pinned, which the primary alone answers: a replica may
+   * lack a change that was acknowledged.
+   */
+  #versionsOf(source: TagVersions, { isCurrent }: ReadRequest, tags: readonly string[]): Promise<Versions> {
+    if (isCurrent !== true) return this.seen.current(source, tags);
+    return source.pin(tags).then(({ versions }) => versions);
   }
 
   /**
@@ -488,13 +499,6 @@ export class RemoteTier {
     });
   }
 }
-
-/**
- * The versions of these tags. For a current request they are pinned, which the primary alone answers: a replica may
- * lack a change that was acknowledged.
- */
-const versionsOf = (source: TagVersions, { isCurrent }: ReadRequest, tags: readonly string[]): Promise<Versions> =>
-  isCurrent === true ? source.pin(tags).then(({ versions }) => versions) : source.read(tags);
 
 /** @throws {TypeError} for an answer that does not say for each key what was found. */
 function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
