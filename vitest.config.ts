@@ -13,7 +13,7 @@ const LATER = ["**/*.all.test.ts", "**/*.nightly.test.ts"];
 
 /** Each is a project of vitest. `npm test` runs the first three, one after another. */
 export const LANES = {
-  units: { include: ["packages/*/src/**/*.test.ts"], exclude: LATER },
+  units: { include: ["packages/*/{src,entries}/**/*.test.ts"], exclude: LATER },
   /** Without a server. */
   stories: { include: ["packages/*/test/**/*.test.ts"], exclude: ["**/*.integration.test.ts", ...LATER] },
   servers: { include: ["packages/*/test/**/*.integration.test.ts"], exclude: [] },

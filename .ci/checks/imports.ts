@@ -87,8 +87,8 @@ const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own,
- * and is free inside.
+ * The rooms of a package, each a folder of its `src` or `entries`, or a file there: a room imports only from the lines
+ * above its own, and is free inside.
  */
 export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   core: [
@@ -99,9 +99,9 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["tiers"],
     ["engine"],
     ["cache"],
-    ["swap"],
+    ["internal"],
     ["index"],
-    ["inspect"],
+    ["inspect", "stores"],
   ],
   redis: [
     ["primitives"],
@@ -195,7 +195,7 @@ function judgeRelative(from: string, to: string): readonly string[] {
   if (packageFolder(from) !== packageFolder(to) && !isShared)
     return [`${from} reaches into ${to}: import the package by its name`];
   const rooms = ROOMS[from.split("/")[1] ?? ""];
-  if (rooms === undefined || isTest(from) || !/^packages\/[^/]+\/src\//.test(from)) return [];
+  if (rooms === undefined || isTest(from) || !/^packages\/[^/]+\/(?:src|entries)\//.test(from)) return [];
 
   const importer = roomOf(from);
   const imported = roomOf(to);

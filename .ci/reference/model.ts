@@ -41,7 +41,9 @@ export function readModel(without: readonly string[] = BY_HAND): Model {
     if (!existsSync(manifest) || without.includes(folder)) return [];
     const { name, exports, private: isPrivate } = JSON.parse(readFileSync(manifest, "utf8")) as Manifest;
     if (isPrivate === true) return [];
-    return Object.entries(exports).map(([entry, conditions]) => ({
+    // Names of the entries for other packages of hotset are not documented, since they may change.
+    const published = Object.entries(exports).filter(([entry]) => entry !== "./internal");
+    return published.map(([entry, conditions]) => ({
       specifier: join(name, entry),
       source: join(top, "packages", folder, conditions["@hotset/source"]),
     }));

@@ -13,14 +13,13 @@ import {
   DecodeError,
   defineBackend,
   json,
-  packEntry,
   passthrough,
-  unpackEntry,
   type Backend,
   type Compressor,
   type Format,
   type StoredEntry,
 } from "@hotset/core";
+import { packEntry, unpackEntry } from "@hotset/core/stores";
 
 export interface FileBackendOptions {
   /** Made on the first write. */

@@ -2,7 +2,8 @@
 // statement compares a record and sets it. `fromSwap` makes the rest. docs/guide/writing-a-backend.md explains it.
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { BackendUnavailableError, fromSwap, type Backend, type FromSwapOptions, type SwapStore } from "@hotset/core";
+import { BackendUnavailableError, type Backend } from "@hotset/core";
+import { fromSwap, type FromSwapOptions, type SwapStore } from "@hotset/core/stores";
 
 export interface SqliteBackendOptions extends Partial<FromSwapOptions> {
   /** Made on the first call. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { checkNames, ConfigurationError } from "@hotset/core";
-import type { Cache, CacheError } from "@hotset/core";
+import { ConfigurationError, type Cache, type CacheError } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { httpCache, type FieldLine, type HttpCache, type KeyRule, type PlainResponse } from "@hotset/http";
 
 /** `cache.provider.config` of the site: as that of Astro's own memory provider. Plain data. */

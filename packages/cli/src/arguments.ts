@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { didYouMean } from "@hotset/core";
+import { didYouMean } from "@hotset/core/internal";
 import { UsageError } from "./errors.ts";
 
 /** An option of a command. */

@@ -1,4 +1,5 @@
-import { newId, type Clock, type StoredEntry } from "@hotset/core";
+import type { Clock, StoredEntry } from "@hotset/core";
+import { newId } from "@hotset/core/internal";
 import { ignore } from "./ignore.ts";
 import { OwnChanges } from "./own-changes.ts";
 import type { Side } from "./side.ts";

@@ -1,6 +1,5 @@
 import {
   CacheError,
-  checkNames,
   ConfigurationError,
   parseDuration,
   systemClock,
@@ -9,6 +8,7 @@ import {
   type Clock,
   type Duration,
 } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { ignore } from "./ignore.ts";
 
 /** Options of `compose`. */

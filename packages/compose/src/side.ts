@@ -1,4 +1,5 @@
-import { BackendUnavailableError, Breaker, within, type Backend, type Clock, type StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, type Backend, type Clock, type StoredEntry } from "@hotset/core";
+import { Breaker, within } from "@hotset/core/internal";
 
 /** The answer for one key; an error where it could not be read. */
 export type Found = StoredEntry | Error | undefined;

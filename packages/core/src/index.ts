@@ -1,132 +1,105 @@
-export { parseDuration, type Duration } from "./primitives/duration.ts";
-export type { Awaitable } from "./contracts/awaitable.ts";
-export { systemClock, type Clock } from "./contracts/clock.ts";
-export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
-export { within } from "./primitives/within.ts";
-export { Breaker } from "./primitives/breaker.ts";
-export { newId } from "./primitives/ids.ts";
-export { inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
-export { KeyNode, KeyTable } from "./primitives/key-table.ts";
-export { Reply } from "./primitives/reply.ts";
 export {
   BackendUnavailableError,
   CacheClosedError,
   CacheError,
   ConfigurationError,
+  createCache,
   DecodeError,
+  defineBackend,
   EncodeError,
   InvalidArgumentError,
   InvalidValueError,
+  json,
+  keyOf,
   LoadTimeoutError,
   MissingConnectionError,
   OverloadedError,
+  parseDuration,
+  passthrough,
   ReentrantLoadError,
-  errorPage,
-  type CacheErrorCode,
-  type CacheErrorCodes,
-  type CacheErrorDetails,
-} from "./contracts/errors.ts";
+  systemClock,
+} from "./internal.ts";
 export type {
+  AnyFunction,
+  Awaitable,
   Backend,
   Batch,
+  BatchLoadContext,
+  BatchLoader,
   BreakerPolicy,
+  Cache,
+  CacheBuilder,
+  CacheErrorCode,
+  CacheErrorCodes,
+  CacheErrorDetails,
+  CacheEvent,
+  CacheEvents,
+  CacheLogger,
+  CacheOptions,
+  CacheStats,
+  ClearOptions,
+  Clock,
   Coherence,
   CoherenceListener,
   Compressor,
   CompressorOptions,
-  DeleteStatus,
-  Format,
-  KeyWalk,
-  Leases,
-  Parts,
-  StoredEntry,
-  TagVersion,
-  TagVersions,
-  WalkedKey,
-  WalkedKeys,
-} from "./contracts/backend.ts";
-export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./coherence/poll-changes.ts";
-export { fromSwap, type FromSwapOptions } from "./swap/from-swap.ts";
-export type { SwapRecord, SwapStore } from "./swap/swap-store.ts";
-export type { Seal } from "./contracts/seal.ts";
-export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
-export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
-export { decodeLimits, type DecodeLimits } from "./formats/heap-estimate.ts";
-export { json } from "./formats/json.ts";
-export { passthrough } from "./formats/passthrough.ts";
-export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
-export { keyOf, type KeyPart } from "./entry/key-of.ts";
-export {
-  checkCache,
-  createCache,
-  type CacheBuilder,
-  type EmptyCacheBuilder,
-  type LocalCacheBuilder,
-} from "./cache/create-cache.ts";
-export { defineBackend } from "./cache/define-backend.ts";
-export { type CacheOptions } from "./cache/cache-options.ts";
-export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
-export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
-export type { KeyGroup } from "./primitives/meters.ts";
-export { type Cache } from "./cache/cache.ts";
-export { MissFences } from "./cache/miss-fences.ts";
-export type {
-  CacheEvent,
-  CacheEvents,
-  CacheStats,
-  KeyEvent,
-  Latency,
-  LimitedEvent,
-  LoadReason,
-  NamespaceStats,
-  TierState,
-  TierStats,
-} from "./contracts/events.ts";
-export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
-export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
-export {
-  anything,
-  callback,
-  checkNames,
-  flag,
-  oneOf,
-  option,
-  readOption,
-  readOptions,
-  refuseSurplus,
-  type NamesCheck,
-  type Option,
-  type OptionTable,
-} from "./primitives/options.ts";
-export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
-export { markedStale } from "./entry/marked-stale.ts";
-export type {
+  Decision,
   DeleteManyResult,
   DeleteResult,
-  InvalidateResult,
-  MarkStaleResult,
-  WriteManyResult,
-  WriteResult,
-} from "./engine/results.ts";
-export type { TouchResult } from "./engine/touch.ts";
-export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
-export type {
-  ClearOptions,
+  DeleteStatus,
+  Duration,
+  EmptyCacheBuilder,
+  EntryInfo,
   EntryOptions,
   Fence,
+  Format,
   GetManyOptions,
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,
+  InvalidateResult,
+  KeyEvent,
+  KeyGroup,
+  KeyPart,
+  KeyWalk,
+  Latency,
+  Leases,
   Lifetime,
+  LimitedEvent,
+  LoadContext,
+  Loader,
   LoadOptions,
+  LoadReason,
+  LocalCacheBuilder,
+  LocalEntry,
+  LocalTier,
+  LocalTierHost,
   MarkOptions,
+  MarkStaleResult,
+  Namespace,
+  NamespaceOptions,
+  NamespaceStats,
+  NotModified,
+  Parts,
   Policy,
+  Seal,
   Served,
   SetOptions,
+  StaleValue,
+  StandardSchema,
+  StoredEntry,
+  TagVersion,
+  TagVersions,
+  TierState,
+  TierStats,
   TouchOptions,
-} from "./entry/policy.ts";
-export type { EntryInfo } from "./engine/reads.ts";
-export type { Decision } from "./primitives/decision-log.ts";
-export type { StandardSchema } from "./contracts/standard-schema.ts";
-export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts";
+  TouchResult,
+  ValueOf,
+  WalkedKey,
+  WalkedKeys,
+  WrapKey,
+  WrapOptions,
+  Wrapped,
+  WriteManyResult,
+  WriteResult,
+} from "./internal.ts";

@@ -1,13 +1,15 @@
 import {
-  checkCache,
-  checkNames,
   ConfigurationError,
   InvalidArgumentError,
-  MissFences,
   parseDuration,
   systemClock,
+  type Cache as HotsetCache,
+  type CacheError,
+  type Clock,
+  type Duration,
+  type Namespace,
 } from "@hotset/core";
-import type { Cache as HotsetCache, CacheError, Clock, Duration, Namespace } from "@hotset/core";
+import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
 import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";

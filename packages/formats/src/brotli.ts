@@ -1,4 +1,5 @@
-import { type Compressor, type CompressorOptions, resolveCompressorOptions } from "@hotset/core";
+import type { Compressor, CompressorOptions } from "@hotset/core";
+import { resolveCompressorOptions } from "@hotset/core/internal";
 import { zlibCompressor } from "./zlib-compressor.ts";
 
 /** From this level on brotli takes 0.5 ms or more for each KiB. */

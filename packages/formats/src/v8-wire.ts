@@ -1,4 +1,4 @@
-import { decodeLimits } from "@hotset/core";
+import { decodeLimits } from "@hotset/core/internal";
 
 const { HeapEstimate, indexIn, MAX_DEPTH, mayExceed, tooDeep, tooMuchHeap } = decodeLimits;
 

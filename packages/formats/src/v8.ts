@@ -1,5 +1,6 @@
 import type { DefaultDeserializer } from "node:v8";
-import { DecodeError, DEFAULT_MAX_DECODED_BYTES, EncodeError, type Format, refuseSurplus } from "@hotset/core";
+import { DecodeError, EncodeError, type Format } from "@hotset/core";
+import { DEFAULT_MAX_DECODED_BYTES, refuseSurplus } from "@hotset/core/internal";
 import { unsafeReason } from "./v8-wire.ts";
 
 /**

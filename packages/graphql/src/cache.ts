@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { checkCache, checkNames, MissFences, type Cache, type Duration, type Namespace } from "@hotset/core";
+import type { Cache, Duration, Namespace } from "@hotset/core";
+import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
 
 /** Options of {@link graphqlCache}. */
 export interface GraphQLCacheOptions {

@@ -1,4 +1,5 @@
-import { json, refuseSurplus, type Backend } from "@hotset/core";
+import { json, type Backend } from "@hotset/core";
+import { refuseSurplus } from "@hotset/core/internal";
 import { brotli, gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
 import { sqlite as sqliteOf, type SqliteOptions } from "@hotset/sqlite";

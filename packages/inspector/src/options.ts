@@ -1,4 +1,5 @@
-import { checkNames, ConfigurationError, type Cache } from "@hotset/core";
+import { ConfigurationError, type Cache } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import type { HttpCache } from "@hotset/http";
 import type { RedisView } from "@hotset/redis-toolkit";
 

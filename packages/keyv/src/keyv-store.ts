@@ -1,13 +1,6 @@
 import { EventEmitter } from "node:events";
-import {
-  checkCache,
-  checkNames,
-  MissFences,
-  type Cache,
-  type CacheError,
-  type Namespace,
-  type SetOptions,
-} from "@hotset/core";
+import type { Cache, CacheError, Namespace, SetOptions } from "@hotset/core";
+import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {

@@ -1,20 +1,19 @@
 import { createHash } from "node:crypto";
 import {
-  checkNames,
   ConfigurationError,
   DecodeError,
   defineBackend,
   json,
-  packEntry,
   passthrough,
   systemClock,
-  unpackEntry,
   type Backend,
   type Clock,
   type Compressor,
   type Format,
   type StoredEntry,
 } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
+import { packEntry, unpackEntry } from "@hotset/core/stores";
 import { AdapterCalls, isAbsent, type KeyvAdapter } from "./adapter.ts";
 
 /** Options of {@link keyv}. */

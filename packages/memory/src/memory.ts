@@ -4,6 +4,8 @@ import {
   type LocalEntry,
   type LocalTier,
   type LocalTierHost,
+} from "@hotset/core";
+import {
   type Option,
   anything,
   checkNames,
@@ -11,7 +13,7 @@ import {
   option,
   readOptions,
   refuseSurplus,
-} from "@hotset/core";
+} from "@hotset/core/internal";
 import { AdaptiveEntries } from "./adaptive-entries.ts";
 import type { Entries, Gone } from "./entries.ts";
 import { ExpiryWheel } from "./expiry-wheel.ts";

@@ -1,4 +1,5 @@
-import { checkNames, InvalidArgumentError, type Cache } from "@hotset/core";
+import { InvalidArgumentError, type Cache } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import type { Redis } from "@hotset/redis-toolkit";
 import { connectCaches } from "./cache-instruments.ts";
 import { connectHttp, type HttpFigures } from "./http-instruments.ts";

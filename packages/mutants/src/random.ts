@@ -51,7 +51,7 @@ export async function runRandom(options: RandomOptions): Promise<boolean> {
 /** Each site of all sources is chosen with the same chance. */
 function chosen({ count, seed, packages, part }: RandomOptions): Changed[] {
   const places = packages
-    .flatMap((name) => globSync(`packages/${name}/src/**/*.ts`, { cwd: TOP }))
+    .flatMap((name) => globSync(`packages/${name}/{src,entries}/**/*.ts`, { cwd: TOP }))
     .map((file) => file.split(sep).join("/"))
     .filter((file) => !/\.test(?:-d)?\.ts$|^packages\/core\/src\/testing\//.test(file) && file.includes(part))
     .toSorted()

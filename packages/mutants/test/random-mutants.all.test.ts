@@ -72,7 +72,7 @@ describe("random mutants", () => {
     const unchanged: string[] = [];
     for (const name of CHANGED_PACKAGES) {
       let count = 0;
-      for (const file of globSync(`packages/${name}/src/**/*.ts`, { cwd: top })) {
+      for (const file of globSync(`packages/${name}/{src,entries}/**/*.ts`, { cwd: top })) {
         const text = readFileSync(join(top, file), "utf8");
         for (const site of sitesOf(file, text)) {
           if (withoutRule(text, ruleAt(file, text, site)) === text) unchanged.push(`${file}: ${JSON.stringify(site)}`);

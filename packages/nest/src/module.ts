@@ -1,4 +1,5 @@
-import { checkCache, checkNames, ConfigurationError, type Cache, type NamespaceOptions } from "@hotset/core";
+import { ConfigurationError, type Cache, type NamespaceOptions } from "@hotset/core";
+import { checkCache, checkNames } from "@hotset/core/internal";
 import {
   Module,
   type DynamicModule,

@@ -1,4 +1,4 @@
-import { MissFences } from "@hotset/core";
+import { MissFences } from "@hotset/core/internal";
 import { createCache, memory, type Cache } from "hotset";
 import { Tags, type Kept } from "./tags.ts";
 

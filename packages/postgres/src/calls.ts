@@ -1,4 +1,5 @@
-import { BackendUnavailableError, Deadline, Deadlines, inNoCall, type Clock } from "@hotset/core";
+import { BackendUnavailableError, type Clock } from "@hotset/core";
+import { Deadline, Deadlines, inNoCall } from "@hotset/core/internal";
 import { StandstillError } from "./standstill.ts";
 import type { Statement } from "./statements.ts";
 

@@ -1,4 +1,5 @@
-import { BackendUnavailableError, ConfigurationError, inNoCall, within, type Clock } from "@hotset/core";
+import { BackendUnavailableError, ConfigurationError, type Clock } from "@hotset/core";
+import { inNoCall, within } from "@hotset/core/internal";
 import { Calls, type Row, type Sent } from "./calls.ts";
 import {
   faultOf,

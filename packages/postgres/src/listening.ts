@@ -1,11 +1,5 @@
-import {
-  BackendUnavailableError,
-  inNoCall,
-  within,
-  type Clock,
-  type Coherence,
-  type CoherenceListener,
-} from "@hotset/core";
+import { BackendUnavailableError, type Clock, type Coherence, type CoherenceListener } from "@hotset/core";
+import { inNoCall, within } from "@hotset/core/internal";
 import type { Database } from "./database.ts";
 import type { LongKeys } from "./entries.ts";
 import { faultOf, processOf, type PostgresClient, type PostgresNotice } from "./pool.ts";

@@ -1,12 +1,5 @@
-import {
-  checkNames,
-  DEFAULT_MAX_DECODED_BYTES,
-  InvalidArgumentError,
-  parseDuration,
-  type Compressor,
-  type Duration,
-  type Format,
-} from "@hotset/core";
+import { InvalidArgumentError, parseDuration, type Compressor, type Duration, type Format } from "@hotset/core";
+import { checkNames, DEFAULT_MAX_DECODED_BYTES } from "@hotset/core/internal";
 import type { PostgresPool } from "./pool.ts";
 import { schemaName } from "./schema.ts";
 

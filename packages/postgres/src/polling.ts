@@ -1,4 +1,5 @@
-import { pollChanges, type Changes, type Clock, type PolledChanges } from "@hotset/core";
+import type { Clock } from "@hotset/core";
+import { pollChanges, type Changes, type PolledChanges } from "@hotset/core/stores";
 import type { Database } from "./database.ts";
 import type { LongKeys } from "./entries.ts";
 import type { Statements } from "./statements.ts";

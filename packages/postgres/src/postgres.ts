@@ -1,10 +1,7 @@
 import {
   defineBackend,
-  inNoCall,
   json,
-  newId,
   passthrough,
-  refuseSurplus,
   systemClock,
   type Backend,
   type Clock,
@@ -15,6 +12,7 @@ import {
   type Leases,
   type StoredEntry,
 } from "@hotset/core";
+import { inNoCall, newId, refuseSurplus } from "@hotset/core/internal";
 import { Database } from "./database.ts";
 import { entryOf, fieldsOf, LongKeys, orRemoved } from "./entries.ts";
 import { leasesOf } from "./leases.ts";

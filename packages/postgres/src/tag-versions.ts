@@ -1,4 +1,5 @@
-import { inNoCall, type TagVersion, type TagVersions } from "@hotset/core";
+import type { TagVersion, TagVersions } from "@hotset/core";
+import { inNoCall } from "@hotset/core/internal";
 import type { Database } from "./database.ts";
 import type { Statement, Statements } from "./statements.ts";
 

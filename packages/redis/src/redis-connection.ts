@@ -1,4 +1,5 @@
-import { checkNames, InvalidArgumentError, systemClock } from "@hotset/core";
+import { InvalidArgumentError, systemClock } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { LinkConnection, type ConnectionSettings } from "./client/link-connection.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./client/contract.ts";
 import { checkKey, clockOf, count, factor, milliseconds, oneOf, refuse } from "./primitives/option-checks.ts";

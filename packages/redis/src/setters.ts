@@ -1,5 +1,5 @@
-import { DEFAULT_MAX_DECODED_BYTES, InvalidArgumentError, type Awaitable, type BreakerPolicy } from "@hotset/core";
-import type { Duration, Seal } from "@hotset/core";
+import { InvalidArgumentError, type Awaitable, type BreakerPolicy, type Duration, type Seal } from "@hotset/core";
+import { DEFAULT_MAX_DECODED_BYTES } from "@hotset/core/internal";
 import {
   breakerPolicy,
   compressor,

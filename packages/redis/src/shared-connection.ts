@@ -1,12 +1,11 @@
 import {
-  checkNames,
   ConfigurationError,
   InvalidArgumentError,
   MissingConnectionError,
-  refuseSurplus,
   type Awaitable,
   type Clock,
 } from "@hotset/core";
+import { checkNames, refuseSurplus } from "@hotset/core/internal";
 import type { Backoff } from "./primitives/backoff.ts";
 import { IoRedisClient, isIoRedis } from "./topology/ioredis-client.ts";
 import type { IoRedisClientLike } from "./topology/ioredis-commands.ts";

@@ -1,4 +1,5 @@
-import { checkNames, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import type { Address } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";

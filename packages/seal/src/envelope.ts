@@ -1,7 +1,6 @@
 import {
   DecodeError,
   EncodeError,
-  scheduleRunning,
   type Awaitable,
   type Backend,
   type CacheErrorDetails,
@@ -9,6 +8,7 @@ import {
   type Seal,
   type StoredEntry,
 } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 
 /**
  * Entries of a backend as they are stored under a seal:

@@ -1,5 +1,6 @@
 import { createSecretKey, KeyObject } from "node:crypto";
-import { checkNames, DecodeError, InvalidArgumentError } from "@hotset/core";
+import { DecodeError, InvalidArgumentError } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 
 /** A secret and its name. */
 export interface SealKey {

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
-import { newId } from "@hotset/core";
+import { newId } from "@hotset/core/internal";
 import { failureOf, type SqliteDatabase } from "./driver.ts";
 import { LAYOUT, Tables } from "./tables.ts";
 

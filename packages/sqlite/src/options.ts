@@ -1,6 +1,5 @@
 import { fileURLToPath } from "node:url";
 import {
-  checkNames,
   ConfigurationError,
   json,
   passthrough,
@@ -9,6 +8,7 @@ import {
   type Compressor,
   type Format,
 } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { openWithNode, type SqliteDatabase } from "./driver.ts";
 
 /** Options of {@link sqlite}. */

@@ -1,11 +1,5 @@
-import {
-  defineBackend,
-  pollChanges,
-  type Backend,
-  type Leases,
-  type StoredEntry,
-  type TagVersions,
-} from "@hotset/core";
+import { defineBackend, type Backend, type Leases, type StoredEntry, type TagVersions } from "@hotset/core";
+import { pollChanges } from "@hotset/core/stores";
 import { planOf, type SqliteOptions } from "./options.ts";
 import { Store, type Position } from "./store.ts";
 import { NO_VERSION, TAG_USE_MS, type Tables } from "./tables.ts";

@@ -1,5 +1,6 @@
 import { setImmediate, setTimeout } from "node:timers";
-import { BackendUnavailableError, type Changes, type StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
+import type { Changes } from "@hotset/core/stores";
 import { DatabaseFile, UnusableFileError, WAL_BYTES } from "./database-file.ts";
 import { failureOf, type Failure } from "./driver.ts";
 import type { SqlitePlan } from "./options.ts";

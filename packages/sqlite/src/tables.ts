@@ -1,4 +1,6 @@
-import { newId, type Changes, type StoredEntry, type TagVersion } from "@hotset/core";
+import type { StoredEntry, TagVersion } from "@hotset/core";
+import { newId } from "@hotset/core/internal";
+import type { Changes } from "@hotset/core/stores";
 import type { SqliteDatabase, SqliteStatement, SqliteValue } from "./driver.ts";
 
 /**

@@ -1,12 +1,6 @@
 import { scheduler } from "node:timers/promises";
-import {
-  type Awaitable,
-  type Backend,
-  type BackendPromise,
-  BackendUnavailableError,
-  promisesOf,
-  type StoredEntry,
-} from "@hotset/core";
+import { type Awaitable, type Backend, BackendUnavailableError, type StoredEntry } from "@hotset/core";
+import { type BackendPromise, promisesOf } from "@hotset/core/internal";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";

@@ -1,12 +1,5 @@
-import {
-  checkCache,
-  checkNames,
-  InvalidArgumentError,
-  MissFences,
-  type Cache,
-  type Duration,
-  type Namespace,
-} from "@hotset/core";
+import { InvalidArgumentError, type Cache, type Duration, type Namespace } from "@hotset/core";
+import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
 
 /** Options of {@link hotsetDriver}. */
 export interface HotsetDriverOptions {

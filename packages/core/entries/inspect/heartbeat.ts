@@ -1,4 +1,5 @@
-import { type Cache, checkNames, ConfigurationError, parseDuration } from "../index.ts";
+import { type Cache, ConfigurationError, parseDuration } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import { Place } from "./place.ts";

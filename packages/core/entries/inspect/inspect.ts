@@ -1,7 +1,5 @@
-import type { Internals } from "../cache/cache.ts";
-import type { CacheStats, NamespaceStats } from "../contracts/events.ts";
-import type { Entry } from "../entry/entry.ts";
-import { checkNames, type Cache, ConfigurationError } from "../index.ts";
+import { type Internals, type Entry, checkNames } from "@hotset/core/internal";
+import { type CacheStats, type NamespaceStats, type Cache, ConfigurationError } from "@hotset/core";
 import type {
   Backoff,
   Fallback,

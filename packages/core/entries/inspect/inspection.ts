@@ -1,5 +1,5 @@
-import type { Duration } from "../primitives/duration.ts";
-import type { CacheStats, FencedBy, LoadReason, NamespaceStats, TierState } from "../contracts/events.ts";
+import type { Duration, CacheStats, LoadReason, NamespaceStats, TierState } from "@hotset/core";
+import type { FencedBy } from "@hotset/core/internal";
 
 /**
  * The present state of a cache, for people: read-only, and without values. Keys and tags are shown as its events

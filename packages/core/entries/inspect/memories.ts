@@ -1,5 +1,5 @@
-import type { CacheEvents } from "../contracts/events.ts";
-import { kindOf, messageOf, type Cache } from "../index.ts";
+import type { CacheEvents, Cache } from "@hotset/core";
+import { kindOf, messageOf } from "@hotset/core/internal";
 import type { Fallback, Inspection, Invalidation, ProcessRecord, TierFailure } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import type { Place } from "./place.ts";

@@ -1,5 +1,5 @@
-import type { CacheStats } from "../contracts/events.ts";
-import { type Backend, ConfigurationError, newId } from "../index.ts";
+import { type CacheStats, type Backend, ConfigurationError } from "@hotset/core";
+import { newId } from "@hotset/core/internal";
 import type { Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
 import type { Place } from "./place.ts";
 

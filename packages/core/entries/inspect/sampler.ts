@@ -1,5 +1,4 @@
-import type { EngineContext } from "../engine/context.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EngineContext, KeySpace } from "@hotset/core/internal";
 
 /** One of so many hits is noted, on average. */
 const EVERY = 64;

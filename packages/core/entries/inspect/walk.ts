@@ -1,4 +1,5 @@
-import { checkNames, ConfigurationError, InvalidArgumentError, type WalkedKey } from "../index.ts";
+import { ConfigurationError, InvalidArgumentError, type WalkedKey } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import type { StoredPage, WalkedEntry, WalkOptions } from "./inspection.ts";
 import type { Place } from "./place.ts";
 

@@ -1,19 +1,20 @@
-import { defineBackend } from "../cache/define-backend.ts";
-import type {
-  Backend,
-  BreakerPolicy,
-  Compressor,
-  DeleteStatus,
-  Format,
-  Leases,
-  StoredEntry,
-} from "../contracts/backend.ts";
-import { systemClock, type Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
-import { MARKED, markedStale } from "../entry/marked-stale.ts";
-import { json } from "../formats/json.ts";
-import { passthrough } from "../formats/passthrough.ts";
-import { newId } from "../primitives/ids.ts";
+import {
+  defineBackend,
+  type BreakerPolicy,
+  type Backend,
+  type Compressor,
+  type DeleteStatus,
+  type Format,
+  type Leases,
+  type StoredEntry,
+  systemClock,
+  type Clock,
+  BackendUnavailableError,
+  json,
+  passthrough,
+} from "@hotset/core";
+import { MARKED, newId } from "@hotset/core/internal";
+import { markedStale } from "./marked-stale.ts";
 import { bytesOf, keptIn, LONGEST_HEAD_BYTES, NO_VERSION, versionOf, type Kept } from "./kept.ts";
 import { Records, type Next } from "./records.ts";
 import type { SwapStore } from "./swap-store.ts";

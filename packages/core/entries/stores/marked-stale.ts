@@ -1,7 +1,4 @@
-import type { StoredEntry } from "../contracts/backend.ts";
-
-/** How the version begins that {@link Backend.markStale} gives an entry. */
-export const MARKED = "stale-";
+import type { StoredEntry } from "@hotset/core";
 
 type Life = Pick<StoredEntry, "staleInMs" | "expiresInMs">;
 

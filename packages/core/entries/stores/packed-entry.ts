@@ -1,5 +1,4 @@
-import type { StoredEntry } from "../contracts/backend.ts";
-import { DecodeError } from "../contracts/errors.ts";
+import { type StoredEntry, DecodeError } from "@hotset/core";
 
 /**
  * Packs an entry into one blob, for a store that has a single value per key. `nowMs` is the store's epoch clock

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { flush, gate, TestClock, type Gate } from "@hotset/testing";
-import type { CoherenceListener } from "../contracts/backend.ts";
+import type { CoherenceListener } from "@hotset/core";
 import { pollChanges, type Changes, type PolledChanges } from "./poll-changes.ts";
 
 const DOWN = new Error("the log cannot be read");

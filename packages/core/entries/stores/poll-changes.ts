@@ -1,8 +1,12 @@
-import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
-import { systemClock, type Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
-import { inNoCall } from "../primitives/async-context.ts";
+import {
+  type Awaitable,
+  type Coherence,
+  type CoherenceListener,
+  systemClock,
+  type Clock,
+  BackendUnavailableError,
+} from "@hotset/core";
+import { inNoCall } from "@hotset/core/internal";
 
 /** A part of a log of changes, which a backend keeps. `P` is a position in it. */
 export interface Changes<P> {

@@ -1,7 +1,5 @@
-import type { Clock } from "../contracts/clock.ts";
-import { epochMs } from "../contracts/clock.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
-import { Deadline, Deadlines } from "../primitives/deadlines.ts";
+import { type Clock, BackendUnavailableError } from "@hotset/core";
+import { epochMs, Deadline, Deadlines } from "@hotset/core/internal";
 import type { SwapRecord, SwapStore } from "./swap-store.ts";
 
 /** The answer of a step, and its change of a record. */

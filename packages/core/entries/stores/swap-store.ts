@@ -1,4 +1,4 @@
-import type { Awaitable } from "../contracts/awaitable.ts";
+import type { Awaitable } from "@hotset/core";
 
 /**
  * A store that can compare one record with what was read of it, and set it, in one step: {@link fromSwap} makes a whole

@@ -1,5 +1,5 @@
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
-import { newId } from "../primitives/ids.ts";
+import type { TagVersion, TagVersions } from "@hotset/core";
+import { newId } from "@hotset/core/internal";
 import type { Next, Records } from "./records.ts";
 
 /**

@@ -1,4 +1,3 @@
-import { MARKED } from "./marked-stale.ts";
 import { lateLifeMs, wholeInstant, type Entry } from "./entry.ts";
 
 /** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
@@ -96,6 +95,9 @@ export const isServable = (entry: Entry, now: number, windows: Windows): boolean
     WINDOWS.some((name) => now < entry.staleAt + windowMs(entry, entry.terms.areWindowsUnknown ? windows : {}, name)));
 
 const WINDOWS = ["staleWhileRevalidateMs", "staleIfErrorMs"] as const;
+
+/** How the version begins that {@link Backend.markStale} gives an entry. */
+export const MARKED = "stale-";
 
 /** Whether a call ended its freshness: of this process, or of any where the backend keeps versions. Pure. */
 export const isMarked = ({ terms, version }: Entry): boolean =>

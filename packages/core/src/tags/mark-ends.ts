@@ -1,5 +1,5 @@
 import type { Backend, TagVersions } from "../contracts/backend.ts";
-import { MARKED } from "../entry/marked-stale.ts";
+import { MARKED } from "../entry/freshness.ts";
 
 /** How a soft version ends from a mark with an end on, until the next hard one. */
 export const ENDING = "!";

@@ -1,11 +1,5 @@
-import {
-  DecodeError,
-  decodeLimits,
-  DEFAULT_MAX_DECODED_BYTES,
-  EncodeError,
-  refuseSurplus,
-  type Format,
-} from "@hotset/core";
+import { DecodeError, EncodeError, type Format } from "@hotset/core";
+import { decodeLimits, DEFAULT_MAX_DECODED_BYTES, refuseSurplus } from "@hotset/core/internal";
 import { msgpackr, type Packr } from "./msgpackr.ts";
 import { check, HEAP_PER_BYTE, Malformed, read } from "./reader.ts";
 import { Unwritable, writable } from "./writable.ts";

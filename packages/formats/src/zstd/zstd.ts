@@ -1,4 +1,5 @@
-import { type Compressor, type CompressorOptions, DecodeError, resolveCompressorOptions } from "@hotset/core";
+import { type Compressor, type CompressorOptions, DecodeError } from "@hotset/core";
+import { resolveCompressorOptions } from "@hotset/core/internal";
 import { compressInPool, decompressInPool, type Engine, nativeEngine, zlibEngine } from "./engine.ts";
 import { type Frame, readFrame } from "./frame.ts";
 

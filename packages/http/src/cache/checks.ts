@@ -1,4 +1,5 @@
-import { ConfigurationError, didYouMean, parseDuration, type Duration, type Namespace } from "@hotset/core";
+import { ConfigurationError, parseDuration, type Duration, type Namespace } from "@hotset/core";
+import { didYouMean } from "@hotset/core/internal";
 import type { WindowsMs } from "../semantics/settings.ts";
 
 /** Lifetimes that a rule gives. */

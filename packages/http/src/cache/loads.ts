@@ -1,4 +1,5 @@
-import { within, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
+import type { GetOrSetOptions, LoadContext, Namespace, Served } from "@hotset/core";
+import { within } from "@hotset/core/internal";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { parseSeconds } from "../semantics/directives.ts";
 import { joinedOf, without, type FieldLines, type Head } from "../semantics/fields.ts";

@@ -1,4 +1,5 @@
-import { checkNames, systemClock, type Clock, type Duration } from "@hotset/core";
+import { systemClock, type Clock, type Duration } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
 import { count, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";

@@ -1,4 +1,5 @@
-import { LoadTimeoutError, within, type Clock, type LoadContext } from "@hotset/core";
+import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
+import { within } from "@hotset/core/internal";
 import type { OriginFailure } from "../semantics/reuse.ts";
 import { discardLate, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { newId } from "@hotset/core";
+import { newId } from "@hotset/core/internal";
 import type { StoredPage } from "@hotset/core/inspect";
 import { AskError } from "../ask-error.ts";
 import type { KeyOrder, KeyRow, KeysAnswer } from "./pages.ts";

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import diagnostics, { type TracingChannel } from "node:diagnostics_channel";
-import { checkNames, InvalidArgumentError } from "@hotset/core";
+import { InvalidArgumentError } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import type { CommandEvent } from "@hotset/redis-toolkit";
 import type { Consuming, Producing } from "@hotset/redis-toolkit/module";
 import {

@@ -1,7 +1,8 @@
 // The commands of node-redis, by name. The one place that reaches into the files of @redis/client, which has no
 // `exports`: its commands are not among its public names. Tests run it over the range of versions.
 
-import { didYouMean, InvalidArgumentError } from "@hotset/core";
+import { InvalidArgumentError } from "@hotset/core";
+import { didYouMean } from "@hotset/core/internal";
 import { checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { shown } from "../module/module.ts";
 import { operationOf, type Invocation } from "./invocation.ts";

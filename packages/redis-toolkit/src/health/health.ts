@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { CacheError, within, type Duration } from "@hotset/core";
+import { CacheError, type Duration } from "@hotset/core";
+import { within } from "@hotset/core/internal";
 import type { RedisView } from "../commands/view.ts";
 import { checkOptions, checkView, durationMs, type Module, moduleOf } from "../module/module.ts";
 import { bigKeys, ttlAudit, type BigKey, type BigKeysOptions, type TtlAudit, type TtlAuditOptions } from "./audits.ts";

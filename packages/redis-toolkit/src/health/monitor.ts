@@ -1,4 +1,5 @@
-import { InvalidArgumentError, keepAlive, type Duration } from "@hotset/core";
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { checkFunction, checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 

@@ -1,4 +1,5 @@
-import { CacheError, errorPage } from "@hotset/core";
+import { CacheError } from "@hotset/core";
+import { errorPage } from "@hotset/core/internal";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {

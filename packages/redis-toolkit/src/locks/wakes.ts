@@ -1,4 +1,5 @@
-import { keepAlive, type Clock } from "@hotset/core";
+import type { Clock } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import type { Module } from "../module/module.ts";
 

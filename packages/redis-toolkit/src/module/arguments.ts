@@ -1,4 +1,5 @@
-import { checkNames, didYouMean, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
+import { InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
+import { checkNames, didYouMean } from "@hotset/core/internal";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */

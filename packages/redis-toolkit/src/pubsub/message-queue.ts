@@ -1,4 +1,5 @@
-import { keepAlive, OverloadedError } from "@hotset/core";
+import { OverloadedError } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import type { Module } from "../module/module.ts";
 
 export type ChannelEvent<T> =

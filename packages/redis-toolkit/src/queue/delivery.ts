@@ -1,4 +1,5 @@
-import { InvalidArgumentError, within, type Clock, type Duration, type StandardSchema } from "@hotset/core";
+import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
+import { within } from "@hotset/core/internal";
 import { consuming, durationMs, thrownDetails, thrownText } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { decodeJson, encodeJson, readRecord, repeatOf, traceOf, type JobRecord, type JobRepeat } from "./job.ts";

@@ -1,6 +1,7 @@
 import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
-import { BackendUnavailableError, keepAlive, type Duration } from "@hotset/core";
+import { BackendUnavailableError, type Duration } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { JobTimeoutError } from "./errors.ts";
 import { decodeJson } from "./job.ts";
 import type { QueueStore } from "./store.ts";

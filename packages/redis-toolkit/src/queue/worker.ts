@@ -1,4 +1,5 @@
-import { ConfigurationError, DecodeError, keepAlive, newId } from "@hotset/core";
+import { ConfigurationError, DecodeError } from "@hotset/core";
+import { keepAlive, newId } from "@hotset/core/internal";
 import type { Module } from "../module/module.ts";
 import { Delivery, type FailedJob, type Handler } from "./delivery.ts";
 import { readRecord } from "./job.ts";

@@ -1,4 +1,4 @@
-import { keepAlive } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { openConnection, type ConnectionCounts, type PoolStatus, type RedisConnection } from "@hotset/redis/connection";
 import { LenientFailures } from "../commands/lenient.ts";
 import { SharedModule } from "../commands/shared-module.ts";

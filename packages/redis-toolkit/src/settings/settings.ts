@@ -1,12 +1,12 @@
 import {
   ConfigurationError,
-  checkNames,
   parseDuration,
   systemClock,
   type CacheLogger,
   type Clock,
   type Duration,
 } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { resolveAddress, type Address } from "./address.ts";
 import { flag, lookUp, readEnvironment, timeIn, wholeNumber, type Environment } from "./environment.ts";
 import { loggerOf } from "./logger.ts";

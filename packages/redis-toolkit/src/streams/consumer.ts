@@ -1,4 +1,5 @@
-import { InvalidArgumentError, keepAlive } from "@hotset/core";
+import { InvalidArgumentError } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { CommandError } from "../index.ts";
 import { checkName, thrownText } from "../module/module.ts";
 import { Acks } from "./acks.ts";

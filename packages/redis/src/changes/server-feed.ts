@@ -1,4 +1,5 @@
-import { scheduleRunning, type Clock } from "@hotset/core";
+import type { Clock } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
 import type { ChangeHub, ChangeSource } from "./change-hub.ts";
 import { SubscriptionRefusedError } from "../connection/change-notifier.ts";

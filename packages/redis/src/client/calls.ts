@@ -1,4 +1,5 @@
-import { BackendUnavailableError, CacheError, InvalidArgumentError, keepAlive, OverloadedError } from "@hotset/core";
+import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import type { Command, RawClient, SendOptions } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
 import { backoffMs } from "../primitives/backoff.ts";

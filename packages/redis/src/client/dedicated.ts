@@ -1,4 +1,5 @@
-import { BackendUnavailableError, keepAlive, type Clock } from "@hotset/core";
+import { BackendUnavailableError, type Clock } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";

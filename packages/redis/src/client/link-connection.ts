@@ -1,4 +1,5 @@
-import { inNoCall, keepAlive, type Clock } from "@hotset/core";
+import type { Clock } from "@hotset/core";
+import { inNoCall, keepAlive } from "@hotset/core/internal";
 import type { ConnectSettings, Hold } from "../shared-connection.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import {

@@ -1,4 +1,5 @@
-import { keepAlive, type Clock } from "@hotset/core";
+import type { Clock } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { closed, CONNECT } from "../connection/link.ts";
 import { connectFault } from "../primitives/faults.ts";
 import type { OpenOptions } from "./contract.ts";

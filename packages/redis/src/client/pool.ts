@@ -1,4 +1,5 @@
-import { keepAlive, OverloadedError, type Clock } from "@hotset/core";
+import { OverloadedError, type Clock } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import type { Origin } from "../primitives/faults.ts";

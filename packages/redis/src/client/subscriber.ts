@@ -1,4 +1,4 @@
-import { keepAlive } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import type { Servers } from "../connection/servers.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import type { NodeClient } from "../connection/session.ts";

@@ -1,4 +1,5 @@
-import { Deadlines, inThisContext, Reply, type Clock, type Deadline } from "@hotset/core";
+import type { Clock } from "@hotset/core";
+import { Deadlines, inThisContext, Reply, type Deadline } from "@hotset/core/internal";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
 /** Next to the arguments of a command. Absent for commands of the cache. */

@@ -1,6 +1,7 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { scheduleRunning, type Awaitable, type Clock } from "@hotset/core";
+import type { Awaitable, Clock } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 import { connectFault, isLoggedOut, isReply, lost, unlessRefused } from "../primitives/faults.ts";
 import type { Traffic } from "./traffic.ts";
 import type { RawClient } from "./command-queue.ts";

@@ -1,4 +1,5 @@
-import { inNoCall, type BackendUnavailableError } from "@hotset/core";
+import type { BackendUnavailableError } from "@hotset/core";
+import { inNoCall } from "@hotset/core/internal";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, lost, unreachable, type Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";

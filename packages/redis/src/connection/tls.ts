@@ -1,5 +1,6 @@
 import type { PeerCertificate } from "node:tls";
-import { checkNames, ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 import { crypto } from "../primitives/crypto.ts";
 import { flag, oneOf, text } from "../primitives/option-checks.ts";
 

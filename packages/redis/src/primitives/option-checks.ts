@@ -1,5 +1,4 @@
 import {
-  checkNames,
   InvalidArgumentError,
   parseDuration,
   type BreakerPolicy,
@@ -9,6 +8,7 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
+import { checkNames } from "@hotset/core/internal";
 
 /** The longest delay `setTimeout` takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

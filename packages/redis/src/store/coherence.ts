@@ -1,11 +1,5 @@
-import {
-  BackendUnavailableError,
-  ConfigurationError,
-  KeyNode,
-  KeyTable,
-  type Coherence,
-  type CoherenceListener,
-} from "@hotset/core";
+import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
+import { KeyNode, KeyTable } from "@hotset/core/internal";
 import { SubscriptionRefusedError, type ChangeNotifier, type ChangeListener } from "../connection/change-notifier.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";

@@ -1,16 +1,16 @@
-import {
-  keepAlive,
-  type Backend,
-  type Batch,
-  type BreakerPolicy,
-  type Compressor,
-  type DeleteStatus,
-  type Format,
-  type Leases,
-  type Parts,
-  type StoredEntry,
-  type TagVersions,
+import type {
+  Backend,
+  Batch,
+  BreakerPolicy,
+  Compressor,
+  DeleteStatus,
+  Format,
+  Leases,
+  Parts,
+  StoredEntry,
+  TagVersions,
 } from "@hotset/core";
+import { keepAlive } from "@hotset/core/internal";
 import { readInParts, readTogether, type BatchAnswer, type Ends } from "./batch-read.ts";
 import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";

@@ -1,11 +1,5 @@
-import {
-  BackendUnavailableError,
-  within,
-  type Clock,
-  type KeyWalk,
-  type WalkedKey,
-  type WalkedKeys,
-} from "@hotset/core";
+import { BackendUnavailableError, type Clock, type KeyWalk, type WalkedKey, type WalkedKeys } from "@hotset/core";
+import { within } from "@hotset/core/internal";
 import { send } from "../connection/link.ts";
 import type { Primary, Servers } from "../connection/servers.ts";
 import type { Session } from "../connection/session.ts";

@@ -1,4 +1,4 @@
-import { scheduleRunning } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 import { openSession, addressText, type Address, type NodeClient, type Session } from "../connection/session.ts";
 import { namedPrimary, namesPrimary, primaryAddress, type Sentinel, type SentinelSettings } from "./sentinel-group.ts";
 import { ignore } from "../primitives/ignore.ts";

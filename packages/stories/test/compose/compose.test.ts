@@ -6,10 +6,10 @@ import {
   createCache,
   DecodeError,
   json,
-  promisesOf,
   type Policy,
   type StoredEntry,
 } from "@hotset/core";
+import { promisesOf } from "@hotset/core/internal";
 import {
   flush,
   gate,

@@ -1,0 +1,5 @@
+export { fromSwap, type FromSwapOptions } from "./from-swap.ts";
+export { markedStale } from "./marked-stale.ts";
+export { packEntry, unpackEntry } from "./packed-entry.ts";
+export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./poll-changes.ts";
+export type { SwapRecord, SwapStore } from "./swap-store.ts";

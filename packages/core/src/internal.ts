@@ -1,0 +1,139 @@
+// For packages of hotset, which all have one version: a name that `index.ts` does not hand on may change or go in each
+// release. This file is what the package is built into, and the main entry a list of names from it.
+
+export { parseDuration, type Duration } from "./primitives/duration.ts";
+export type { Awaitable } from "./contracts/awaitable.ts";
+export { systemClock, type Clock } from "./contracts/clock.ts";
+export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
+export { within } from "./primitives/within.ts";
+export { Breaker } from "./primitives/breaker.ts";
+export { newId } from "./primitives/ids.ts";
+export { inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
+export { KeyNode, KeyTable } from "./primitives/key-table.ts";
+export { Reply } from "./primitives/reply.ts";
+export {
+  BackendUnavailableError,
+  CacheClosedError,
+  CacheError,
+  ConfigurationError,
+  DecodeError,
+  EncodeError,
+  InvalidArgumentError,
+  InvalidValueError,
+  LoadTimeoutError,
+  MissingConnectionError,
+  OverloadedError,
+  ReentrantLoadError,
+  errorPage,
+  type CacheErrorCode,
+  type CacheErrorCodes,
+  type CacheErrorDetails,
+} from "./contracts/errors.ts";
+export type {
+  Backend,
+  Batch,
+  BreakerPolicy,
+  Coherence,
+  CoherenceListener,
+  Compressor,
+  CompressorOptions,
+  DeleteStatus,
+  Format,
+  KeyWalk,
+  Leases,
+  Parts,
+  StoredEntry,
+  TagVersion,
+  TagVersions,
+  WalkedKey,
+  WalkedKeys,
+} from "./contracts/backend.ts";
+export type { Seal } from "./contracts/seal.ts";
+export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
+export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
+export { decodeLimits, type DecodeLimits } from "./formats/heap-estimate.ts";
+export { json } from "./formats/json.ts";
+export { passthrough } from "./formats/passthrough.ts";
+export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
+export { keyOf, type KeyPart } from "./entry/key-of.ts";
+export {
+  checkCache,
+  createCache,
+  type CacheBuilder,
+  type EmptyCacheBuilder,
+  type LocalCacheBuilder,
+} from "./cache/create-cache.ts";
+export { defineBackend } from "./cache/define-backend.ts";
+export { type CacheOptions } from "./cache/cache-options.ts";
+export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
+export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
+export type { KeyGroup } from "./primitives/meters.ts";
+export { type Cache } from "./cache/cache.ts";
+export { MissFences } from "./cache/miss-fences.ts";
+export type {
+  CacheEvent,
+  CacheEvents,
+  CacheStats,
+  KeyEvent,
+  Latency,
+  LimitedEvent,
+  LoadReason,
+  NamespaceStats,
+  TierState,
+  TierStats,
+} from "./contracts/events.ts";
+export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
+export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
+export {
+  anything,
+  callback,
+  checkNames,
+  flag,
+  oneOf,
+  option,
+  readOption,
+  readOptions,
+  refuseSurplus,
+  type NamesCheck,
+  type Option,
+  type OptionTable,
+} from "./primitives/options.ts";
+export type {
+  DeleteManyResult,
+  DeleteResult,
+  InvalidateResult,
+  MarkStaleResult,
+  WriteManyResult,
+  WriteResult,
+} from "./engine/results.ts";
+export type { TouchResult } from "./engine/touch.ts";
+export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
+export type {
+  ClearOptions,
+  EntryOptions,
+  Fence,
+  GetManyOptions,
+  GetOptions,
+  GetOrSetManyOptions,
+  GetOrSetOptions,
+  Lifetime,
+  LoadOptions,
+  MarkOptions,
+  Policy,
+  Served,
+  SetOptions,
+  TouchOptions,
+} from "./entry/policy.ts";
+export type { EntryInfo } from "./engine/reads.ts";
+export type { Decision } from "./primitives/decision-log.ts";
+export type { StandardSchema } from "./contracts/standard-schema.ts";
+export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts";
+
+// For the entries of this package.
+export type { FencedBy } from "./contracts/events.ts";
+export { epochMs } from "./contracts/clock.ts";
+export type { Internals } from "./cache/cache.ts";
+export type { EngineContext } from "./engine/context.ts";
+export type { Entry } from "./entry/entry.ts";
+export type { KeySpace } from "./entry/key.ts";
+export { MARKED } from "./entry/freshness.ts";
