@@ -156,7 +156,6 @@ export const PAGES: readonly PageSpec[] = [
       "CacheErrorCode",
       "CacheErrorCodes",
       "CacheErrorDetails",
-      "errorPage",
       "BackendUnavailableError",
       "CacheClosedError",
       "ConfigurationError",
@@ -251,10 +250,6 @@ export const PAGES: readonly PageSpec[] = [
       "Format",
       "Compressor",
       "CompressorOptions",
-      "CompressorLevels",
-      "resolveCompressorOptions",
-      "decodeLimits",
-      "DEFAULT_MAX_DECODED_BYTES",
     ],
   },
   {
@@ -312,11 +307,9 @@ export const PAGES: readonly PageSpec[] = [
     names: [
       ...["Backend", "BreakerPolicy", "StoredEntry", "DeleteStatus", "Batch", "Leases", "TagVersions"],
       ...["TagVersion", "Coherence", "CoherenceListener", "Parts", "pollChanges", "Changes"],
-      ...["PollChangesOptions", "PolledChanges", "promisesOf", "BackendPromise", "fromSwap"],
+      ...["PollChangesOptions", "PolledChanges", "fromSwap"],
       ...["FromSwapOptions", "SwapStore", "SwapRecord", "markedStale", "packEntry", "unpackEntry"],
-      ...["Deadlines", "Deadline", "scheduleRunning", "within", "Breaker", "newId"],
-      ...["KeyWalk", "WalkedKeys", "WalkedKey", "inNoCall", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
-      ...["didYouMean", "didYouMeanInCache", "refuseSurplus"],
+      ...["KeyWalk", "WalkedKeys", "WalkedKey", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
     ],
   },
   {

@@ -1,4 +1,5 @@
-import { createCache, json, memory, redis, zstd, type Format } from "hotset";
+import { createCache, json, memory, redis, zstd } from "hotset";
+import type { Format } from "hotset/backend";
 import type { Contender, Product, Setup } from "./contender.ts";
 
 interface Variant {

@@ -1,5 +1,6 @@
 import { deserialize } from "node:v8";
-import { createCache, json, msgpack, redis, v8, type Format } from "hotset";
+import { createCache, json, msgpack, redis, v8 } from "hotset";
+import type { Format } from "hotset/backend";
 import { inFlight } from "../measure.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 import { record } from "../payloads.ts";

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createCache, memory, redis, type Backend, type Cache } from "hotset";
+import { createCache, memory, redis, type Cache } from "hotset";
+import type { Backend } from "hotset/backend";
 import { startProxy, type TrafficCounts } from "@hotset/test-servers";
 import { inFlight, type Scenario } from "../measure.ts";
 import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";

@@ -1,7 +1,8 @@
 // A custom format, introduced while other processes still write the old one. REDIS_URL is the address of Redis.
 
 import assert from "node:assert/strict";
-import { createCache, json, redis, type Cache, type Format } from "hotset";
+import { createCache, json, redis, type Cache } from "hotset";
+import type { Format } from "hotset/backend";
 
 /** Lists of numbers as float64: 8 bytes each, and nothing else. */
 export const numbers = (): Format => ({

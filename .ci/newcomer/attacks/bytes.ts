@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { inspect } from "node:util";
 import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
-import { aesGcm, json, type Format, type RedisBackendBuilder } from "hotset";
+import { aesGcm, json, type RedisBackendBuilder } from "hotset";
+import type { Format } from "hotset/backend";
 import { forge, isMiss, processorTime, type Attack } from "./victim.ts";
 
 const MB = 2 ** 20;

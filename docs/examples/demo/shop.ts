@@ -1,6 +1,7 @@
 import { inspector, type Inspector } from "@hotset/inspector";
 import { inspectorListener } from "@hotset/inspector/node";
-import { createCache, json, memory, msgpack, redis, sqlite, type Backend, type Cache } from "hotset";
+import { createCache, json, memory, msgpack, redis, sqlite, type Cache } from "hotset";
+import type { Backend } from "hotset/backend";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

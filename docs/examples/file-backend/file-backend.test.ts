@@ -1,8 +1,8 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
-import { createCache } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
+import { createCache } from "hotset";
+import { describeBackend } from "hotset/contract-suites";
 import { afterAll, expect, it } from "vitest";
 import { fileBackend } from "./file-backend.ts";
 

@@ -11,15 +11,18 @@ import { join } from "node:path";
 import {
   BackendUnavailableError,
   DecodeError,
-  defineBackend,
   json,
   passthrough,
+} from "hotset";
+import {
+  defineBackend,
+  packEntry,
+  unpackEntry,
   type Backend,
   type Compressor,
   type Format,
   type StoredEntry,
-} from "@hotset/core";
-import { packEntry, unpackEntry } from "@hotset/core/stores";
+} from "hotset/backend";
 
 export interface FileBackendOptions {
   /** Made on the first write. */

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describeBackend } from "@hotset/testing/contract-suites";
-import { createTestCache, flush, gate, TestClock } from "@hotset/testing";
+import { describeBackend } from "hotset/contract-suites";
+import { createTestCache, flush, gate, TestClock } from "hotset/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sqliteBackend } from "./sqlite-backend.ts";
 

@@ -2,8 +2,9 @@
 // statement compares a record and sets it. `fromSwap` makes the rest. docs/guide/writing-a-backend.md explains it.
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { BackendUnavailableError, type Backend } from "@hotset/core";
-import { fromSwap, type FromSwapOptions, type SwapStore } from "@hotset/core/stores";
+import { BackendUnavailableError } from "hotset";
+import type { Backend } from "hotset/backend";
+import { fromSwap, type FromSwapOptions, type SwapStore } from "hotset/backend";
 
 export interface SqliteBackendOptions extends Partial<FromSwapOptions> {
   /** Made on the first call. */

@@ -1,105 +1,28 @@
-export {
-  BackendUnavailableError,
-  CacheClosedError,
-  CacheError,
-  ConfigurationError,
-  createCache,
-  DecodeError,
-  defineBackend,
-  EncodeError,
-  InvalidArgumentError,
-  InvalidValueError,
-  json,
-  keyOf,
-  LoadTimeoutError,
-  MissingConnectionError,
-  OverloadedError,
-  parseDuration,
-  passthrough,
-  ReentrantLoadError,
-  systemClock,
-} from "./internal.ts";
-export type {
-  AnyFunction,
-  Awaitable,
-  Backend,
-  Batch,
-  BatchLoadContext,
-  BatchLoader,
-  BreakerPolicy,
-  Cache,
-  CacheBuilder,
-  CacheErrorCode,
-  CacheErrorCodes,
-  CacheErrorDetails,
-  CacheEvent,
-  CacheEvents,
-  CacheLogger,
-  CacheOptions,
-  CacheStats,
-  ClearOptions,
-  Clock,
-  Coherence,
-  CoherenceListener,
-  Compressor,
-  CompressorOptions,
-  Decision,
-  DeleteManyResult,
-  DeleteResult,
-  DeleteStatus,
-  Duration,
-  EmptyCacheBuilder,
-  EntryInfo,
-  EntryOptions,
-  Fence,
-  Format,
-  GetManyOptions,
-  GetOptions,
-  GetOrSetManyOptions,
-  GetOrSetOptions,
-  InvalidateResult,
-  KeyEvent,
-  KeyGroup,
-  KeyPart,
-  KeyWalk,
-  Latency,
-  Leases,
-  Lifetime,
-  LimitedEvent,
-  LoadContext,
-  Loader,
-  LoadOptions,
-  LoadReason,
-  LocalCacheBuilder,
-  LocalEntry,
-  LocalTier,
-  LocalTierHost,
-  MarkOptions,
-  MarkStaleResult,
-  Namespace,
-  NamespaceOptions,
-  NamespaceStats,
-  NotModified,
-  Parts,
-  Policy,
-  Seal,
-  Served,
-  SetOptions,
-  StaleValue,
-  StandardSchema,
-  StoredEntry,
-  TagVersion,
-  TagVersions,
-  TierState,
-  TierStats,
-  TouchOptions,
-  TouchResult,
-  ValueOf,
-  WalkedKey,
-  WalkedKeys,
-  WrapKey,
-  WrapOptions,
-  Wrapped,
-  WriteManyResult,
-  WriteResult,
-} from "./internal.ts";
+// What users of a cache and writers of stores, tiers, formats and seals name.
+
+export { createCache, defineBackend, json, keyOf, parseDuration, passthrough, systemClock } from "./internal.ts";
+export type { AnyFunction, Awaitable, Clock, Duration, KeyPart, StandardSchema } from "./internal.ts";
+export type { Cache, CacheLogger, CacheOptions, CacheStats, Namespace, NamespaceOptions, ValueOf } from "./internal.ts";
+export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "./internal.ts";
+export type { WrapKey, WrapOptions, Wrapped } from "./internal.ts";
+
+export type { EntryOptions, Fence, Lifetime, LoadOptions, Policy, Served } from "./internal.ts";
+export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "./internal.ts";
+export type { ClearOptions, MarkOptions, SetOptions, TouchOptions } from "./internal.ts";
+export type { BatchLoadContext, BatchLoader, LoadContext, Loader, NotModified, StaleValue } from "./internal.ts";
+export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "./internal.ts";
+export type { TouchResult, WriteManyResult, WriteResult } from "./internal.ts";
+
+export type { CacheEvent, CacheEvents, Decision, EntryInfo, KeyEvent, LimitedEvent, LoadReason } from "./internal.ts";
+export type { KeyGroup, Latency, NamespaceStats, TierState, TierStats } from "./internal.ts";
+
+export { BackendUnavailableError, CacheClosedError, CacheError, ConfigurationError } from "./internal.ts";
+export { DecodeError, EncodeError, InvalidArgumentError, InvalidValueError, LoadTimeoutError } from "./internal.ts";
+export { MissingConnectionError, OverloadedError, ReentrantLoadError } from "./internal.ts";
+export type { CacheErrorCode, CacheErrorCodes, CacheErrorDetails } from "./internal.ts";
+
+export type { Backend, Batch, BreakerPolicy, DeleteStatus, StoredEntry } from "./internal.ts";
+export type { Coherence, CoherenceListener, Leases, Parts, TagVersion, TagVersions } from "./internal.ts";
+export type { KeyWalk, WalkedKey, WalkedKeys } from "./internal.ts";
+export type { LocalEntry, LocalTier, LocalTierHost } from "./internal.ts";
+export type { Compressor, CompressorOptions, Format, Seal } from "./internal.ts";

@@ -1,100 +1,22 @@
-export {
-  BackendUnavailableError,
-  CacheClosedError,
-  CacheError,
-  ConfigurationError,
-  createCache,
-  DecodeError,
-  defineBackend,
-  EncodeError,
-  InvalidArgumentError,
-  json,
-  keyOf,
-  InvalidValueError,
-  LoadTimeoutError,
-  MissingConnectionError,
-  parseDuration,
-  passthrough,
-  OverloadedError,
-  ReentrantLoadError,
-  type Awaitable,
-  type Backend,
-  type Batch,
-  type BatchLoadContext,
-  type BatchLoader,
-  type Cache,
-  type CacheBuilder,
-  type EmptyCacheBuilder,
-  type LocalCacheBuilder,
-  type CacheErrorCode,
-  type CacheEvents,
-  type CacheLogger,
-  type CacheOptions,
-  type CacheStats,
-  type ClearOptions,
-  type Clock,
-  type Coherence,
-  type CoherenceListener,
-  type Compressor,
-  type DeleteManyResult,
-  type DeleteResult,
-  type DeleteStatus,
-  type Duration,
-  type Decision,
-  type EntryInfo,
-  type EntryOptions,
-  type Fence,
-  type Format,
-  type GetManyOptions,
-  type GetOptions,
-  type GetOrSetManyOptions,
-  type GetOrSetOptions,
-  type InvalidateResult,
-  type KeyPart,
-  type Leases,
-  type LoadContext,
-  type Loader,
-  type LoadReason,
-  type LocalEntry,
-  type LocalTier,
-  type LocalTierHost,
-  type MarkOptions,
-  type MarkStaleResult,
-  type Namespace,
-  type NamespaceOptions,
-  type NamespaceStats,
-  type NotModified,
-  type Policy,
-  type Seal,
-  type Served,
-  type SetOptions,
-  type StandardSchema,
-  type StoredEntry,
-  type TagVersions,
-  type TouchOptions,
-  type TouchResult,
-  type Wrapped,
-  type WrapOptions,
-  type WriteManyResult,
-  type WriteResult,
-} from "@hotset/core";
-export { packEntry, unpackEntry } from "@hotset/core/stores";
+export { createCache, json, keyOf, parseDuration, passthrough } from "@hotset/core";
+export type { Cache, CacheLogger, CacheOptions, CacheStats, Duration, Namespace, NamespaceOptions } from "@hotset/core";
+export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "@hotset/core";
+export type { CacheEvents, EntryInfo, StandardSchema, WrapOptions, Wrapped } from "@hotset/core";
+export type { EntryOptions, Fence, Policy, Served } from "@hotset/core";
+export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "@hotset/core";
+export type { ClearOptions, MarkOptions, SetOptions, TouchOptions } from "@hotset/core";
+export type { BatchLoadContext, BatchLoader, LoadContext, Loader, NotModified } from "@hotset/core";
+export { BackendUnavailableError, CacheClosedError, CacheError, ConfigurationError, DecodeError } from "@hotset/core";
+export { EncodeError, InvalidArgumentError, InvalidValueError, LoadTimeoutError } from "@hotset/core";
+export { MissingConnectionError, OverloadedError, ReentrantLoadError, type CacheErrorCode } from "@hotset/core";
 export { compose, type ComposeOptions } from "@hotset/compose";
 export { brotli, gzip, v8 } from "@hotset/formats";
-export { memory, type Bytes, type MemoryOptions } from "@hotset/memory";
-export {
-  cluster,
-  fromClient,
-  sentinel,
-  single,
-  type ClientConnection,
-  type Connection,
-  type RedisBackendBuilder,
-  type ServerAddress,
-} from "@hotset/redis";
-export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/formats/msgpack";
-export { aesGcm, hmac, sealed, type SealedOptions, type SealKey, type SealOptions } from "@hotset/seal";
-export { sqlite } from "./sqlite.ts";
-export type { SqliteDatabase, SqliteOptions, SqliteStatement } from "@hotset/sqlite";
 export { zstd } from "@hotset/formats/zstd";
+export { memory, type MemoryOptions } from "@hotset/memory";
+export { cluster, fromClient, sentinel, single } from "@hotset/redis";
+export type { ClientConnection, Connection, RedisBackendBuilder, ServerAddress } from "@hotset/redis";
+export { redis, RedisBackend } from "./redis.ts";
+export { aesGcm, hmac, sealed, type SealKey } from "@hotset/seal";
+export { sqlite } from "./sqlite.ts";
+export type { SqliteOptions } from "@hotset/sqlite";

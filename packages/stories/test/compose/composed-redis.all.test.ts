@@ -2,20 +2,8 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  compose,
-  createCache,
-  gzip,
-  json,
-  memory,
-  packEntry,
-  redis,
-  unpackEntry,
-  type Backend,
-  type Cache,
-  type ComposeOptions,
-  type StoredEntry,
-} from "hotset";
+import { compose, createCache, gzip, json, memory, redis, type Cache, type ComposeOptions } from "hotset";
+import { packEntry, unpackEntry, type Backend, type StoredEntry } from "hotset/backend";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
