@@ -13,7 +13,7 @@ interface Manifest {
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 
-/** Every specifier that can be imported from a public package, with its source. */
+/** Every specifier for users of a public package, with its source: `/internal` is for other packages of hotset. */
 const entryPoints = globSync("*/package.json", { cwd: packages })
   .toSorted()
   .map((path) => ({
@@ -22,10 +22,12 @@ const entryPoints = globSync("*/package.json", { cwd: packages })
   }))
   .filter(({ manifest }) => manifest.private !== true)
   .flatMap(({ folder, manifest }) =>
-    Object.entries(manifest.exports).map(([entry, conditions]) => ({
-      specifier: join(manifest.name, entry),
-      source: join(folder, conditions["@hotset/source"]),
-    })),
+    Object.entries(manifest.exports)
+      .filter(([entry]) => entry !== "./internal")
+      .map(([entry, conditions]) => ({
+        specifier: join(manifest.name, entry),
+        source: join(folder, conditions["@hotset/source"]),
+      })),
   );
 
 // A name more or less is a change for users: `npm test` shows it, `vitest run -u

@@ -27,8 +27,8 @@ const MOST: Readonly<Record<string, Costs>> = {
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions 0213 to 0215, 0229, 0241,
  * 0242, 0250, 0254, 0258, 0260, 0261, 0263 to 0265, 0268 and 0271, and for reports of whose changes are.
  */
-const MOST_LINES = { engine: 5_522, core: 16_619 };
-const MOST_FILES = { engine: 28, core: 120 };
+const MOST_LINES = { engine: 5_522, core: 16_538 };
+const MOST_FILES = { engine: 28, core: 118 };
 
 describe("a call", async () => {
   const costs = await measured();
