@@ -86,11 +86,13 @@ function propertyOf(node: ts.PropertySignature | ts.PropertyDeclaration | ts.Get
   };
 }
 
-const isProperty = (node: ts.Node): node is ts.PropertySignature | ts.PropertyDeclaration | ts.GetAccessorDeclaration =>
+export const isProperty = (
+  node: ts.Node,
+): node is ts.PropertySignature | ts.PropertyDeclaration | ts.GetAccessorDeclaration =>
   ts.isPropertySignature(node) || ts.isPropertyDeclaration(node) || ts.isGetAccessor(node);
 
 /** The `name` of an error is that of its class. */
-function isPublic(node: ts.Node): boolean {
+export function isPublic(node: ts.Node): boolean {
   const name = (node as Partial<ts.NamedDeclaration>).name;
   if (name !== undefined && ts.isPrivateIdentifier(name)) return false;
   const modifiers = ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : [];
@@ -99,7 +101,7 @@ function isPublic(node: ts.Node): boolean {
   return !(has(ts.SyntaxKind.OverrideKeyword) && name?.getText() === "name");
 }
 
-function nameOf(node: ts.Node): string {
+export function nameOf(node: ts.Node): string {
   if (ts.isConstructorDeclaration(node) || ts.isConstructSignatureDeclaration(node)) return "constructor";
   if (ts.isCallSignatureDeclaration(node)) return "call";
   if (ts.isIndexSignatureDeclaration(node)) return "index";

@@ -1,0 +1,115 @@
+// Counts what the docstrings of public names leave out.
+//
+//   node .ci/checks/docstrings.ts [package]
+//
+// An item is a name that a published package exports, or a member of it; a function is one that can be called. Counted
+// are items without a word, and functions whose docstring does not name the errors that a caller can get: by `@throws`,
+// or by saying that there are none.
+
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript-5";
+import { commentOf } from "../reference/comments.ts";
+import { isPublic, isProperty, nameOf, overloadsOf } from "../reference/members.ts";
+import { readModel } from "../reference/model.ts";
+
+export interface Item {
+  readonly package: string;
+  readonly name: string;
+  readonly place: string;
+  readonly isFunction: boolean;
+  readonly hasText: boolean;
+  readonly namesErrors: boolean;
+}
+
+const top = fileURLToPath(new URL("../../", import.meta.url));
+/** A function that says so has no error for its caller. */
+const SAYS_NONE =
+  /\b(?:never|not|nothing|without|no error)\b[^.]*\b(?:throw|reject|fail)|\b(?:throws|rejects) nothing\b/i;
+const SAYS_WHICH = /\b(?:throws?|rejects?|fails?)\b/i;
+
+/** Each public item of the published packages, once. */
+export function publicItems(): readonly Item[] {
+  const items = new Map<string, Item>();
+  for (const { name, declarations } of readModel([]).names) {
+    const own = declarations.filter((each) => each.getSourceFile().fileName.includes("/packages/"));
+    add(items, name, own);
+    const members = own
+      .filter((each) => ts.isInterfaceDeclaration(each) || ts.isClassDeclaration(each))
+      .flatMap((each): readonly ts.Node[] => [...each.members])
+      .filter((each) => isPublic(each) && isNamed(each));
+    for (const group of Map.groupBy(members, nameOf).values()) add(items, `${name}.${nameOf(group[0]!)}`, group);
+  }
+  return [...items.values()];
+}
+
+/** A constructor is described by its class. */
+const isNamed = (node: ts.Node): boolean =>
+  ts.isCallSignatureDeclaration(node) || (node as Partial<ts.NamedDeclaration>).name !== undefined;
+
+function add(items: Map<string, Item>, name: string, declarations: readonly ts.Node[]): void {
+  const [first] = declarations;
+  if (first === undefined) return;
+  const file = relative(top, first.getSourceFile().fileName);
+  const { line } = first.getSourceFile().getLineAndCharacterOfPosition(first.getStart());
+  const comments = overloadsOf(declarations).map(commentOf);
+  const text = comments
+    .map((comment) => [comment.text, comment.default, ...comment.throws].join(" "))
+    .join(" ")
+    .trim();
+  items.set(`${file}:${name}`, {
+    package: file.split("/")[1]!,
+    name,
+    place: `${file}:${line + 1}`,
+    isFunction: isCallable(first),
+    hasText: text !== "",
+    namesErrors: comments.some(({ throws }) => throws.length > 0) || SAYS_NONE.test(text) || SAYS_WHICH.test(text),
+  });
+}
+
+function isCallable(node: ts.Node): boolean {
+  if (isProperty(node)) return false;
+  if (ts.isVariableDeclaration(node))
+    return (
+      node.initializer !== undefined &&
+      (ts.isArrowFunction(node.initializer) || ts.isFunctionExpression(node.initializer))
+    );
+  return (
+    ts.isFunctionDeclaration(node) ||
+    ts.isMethodSignature(node) ||
+    ts.isMethodDeclaration(node) ||
+    ts.isCallSignatureDeclaration(node)
+  );
+}
+
+export interface Count {
+  readonly items: number;
+  readonly silent: readonly Item[];
+  readonly functions: number;
+  readonly errorless: readonly Item[];
+}
+
+export function count(items: readonly Item[]): Count {
+  const functions = items.filter(({ isFunction }) => isFunction);
+  return {
+    items: items.length,
+    silent: items.filter(({ hasText }) => !hasText),
+    functions: functions.length,
+    errorless: functions.filter(({ namesErrors }) => !namesErrors),
+  };
+}
+
+function main(only: string | undefined): void {
+  const all = publicItems().filter((item) => only === undefined || item.package === only);
+  const { items, silent, functions, errorless } = count(all);
+  for (const { place, name } of silent) console.log(`${place}: ${name} has no text`);
+  for (const { place, name } of errorless) console.log(`${place}: ${name} does not name its errors`);
+  const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(1)} %`;
+  console.log(`${silent.length} of ${items} public items have no text: ${share(silent.length, items)}`);
+  console.log(
+    `${functions - errorless.length} of ${functions} functions name their errors: ` +
+      share(functions - errorless.length, functions),
+  );
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv[2]);
