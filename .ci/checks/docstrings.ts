@@ -4,7 +4,8 @@
 //
 // An item is a name that a published package exports, or a member of it; a function is one that can be called. Counted
 // are items without a word, and functions whose docstring does not name the errors that a caller can get: by `@throws`,
-// or by saying that there are none.
+// or by saying that there are none. Errors that all methods of an interface have in common stand at the interface.
+// What overrides a member of a base class has its docstring.
 
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,38 +24,53 @@ export interface Item {
 }
 
 const top = fileURLToPath(new URL("../../", import.meta.url));
-/** A function that says so has no error for its caller. */
-const SAYS_NONE =
-  /\b(?:never|not|nothing|without|no error)\b[^.]*\b(?:throw|reject|fail)|\b(?:throws|rejects) nothing\b/i;
-const SAYS_WHICH = /\b(?:throws?|rejects?|fails?)\b/i;
+/** A docstring of a function that names them, or says that there are none. */
+const SAYS_SO = /\b(?:throw|throws|reject|rejects|fails)\b/i;
+const SAYS_FOR_ALL = /\b(?:calls?|methods?|functions?)\b[^.]*\b(?:throw|reject)/i;
 
 /** Each public item of the published packages, once. */
 export function publicItems(): readonly Item[] {
   const items = new Map<string, Item>();
   for (const { name, declarations } of readModel([]).names) {
     const own = declarations.filter((each) => each.getSourceFile().fileName.includes("/packages/"));
-    add(items, name, own);
+    const whole = add(items, name, own);
     const members = own
       .filter((each) => ts.isInterfaceDeclaration(each) || ts.isClassDeclaration(each))
       .flatMap((each): readonly ts.Node[] => [...each.members])
       .filter((each) => isPublic(each) && isNamed(each));
-    for (const group of Map.groupBy(members, nameOf).values()) add(items, `${name}.${nameOf(group[0]!)}`, group);
+    for (const group of Map.groupBy(members, nameOf).values())
+      add(items, `${name}.${nameOf(group[0]!)}`, group, SAYS_FOR_ALL.test(whole) || whole.includes(THROWS));
   }
   return [...items.values()];
 }
 
-/** A constructor is described by its class. */
-const isNamed = (node: ts.Node): boolean =>
-  ts.isCallSignatureDeclaration(node) || (node as Partial<ts.NamedDeclaration>).name !== undefined;
+const THROWS = "@throws ";
 
-function add(items: Map<string, Item>, name: string, declarations: readonly ts.Node[]): void {
+/** A constructor is described by its class, what is inherited or well-known where it comes from. */
+function isNamed(node: ts.Node): boolean {
+  if (ts.isCallSignatureDeclaration(node)) return true;
+  const { name } = node as Partial<ts.NamedDeclaration>;
+  const modifiers = ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : [];
+  return (
+    name !== undefined &&
+    !ts.isComputedPropertyName(name) &&
+    !modifiers.some(({ kind }) => kind === ts.SyntaxKind.OverrideKeyword)
+  );
+}
+
+/** @returns the docstring. */
+function add(items: Map<string, Item>, name: string, declarations: readonly ts.Node[], isCovered = false): string {
   const [first] = declarations;
-  if (first === undefined) return;
+  if (first === undefined) return "";
   const file = relative(top, first.getSourceFile().fileName);
   const { line } = first.getSourceFile().getLineAndCharacterOfPosition(first.getStart());
   const comments = overloadsOf(declarations).map(commentOf);
   const text = comments
-    .map((comment) => [comment.text, comment.default, ...comment.throws].join(" "))
+    .map((comment) =>
+      [comment.text, comment.default, ...comment.throws.map((each) => THROWS + each), ...comment.params.values()].join(
+        " ",
+      ),
+    )
     .join(" ")
     .trim();
   items.set(`${file}:${name}`, {
@@ -63,8 +79,9 @@ function add(items: Map<string, Item>, name: string, declarations: readonly ts.N
     place: `${file}:${line + 1}`,
     isFunction: isCallable(first),
     hasText: text !== "",
-    namesErrors: comments.some(({ throws }) => throws.length > 0) || SAYS_NONE.test(text) || SAYS_WHICH.test(text),
+    namesErrors: isCovered || text.includes(THROWS) || SAYS_SO.test(text),
   });
+  return text;
 }
 
 function isCallable(node: ts.Node): boolean {

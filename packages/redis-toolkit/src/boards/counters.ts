@@ -39,6 +39,7 @@ export interface LastWindows {
   readonly windows?: number | undefined;
 }
 
+/** Options of {@link activeUsers}. */
 export interface ActiveUsersOptions extends WindowOptions {
   /** @default 'daily' */
   readonly window?: WindowKind | undefined;
@@ -51,7 +52,11 @@ export interface ActiveUsersOptions extends WindowOptions {
   readonly maxId?: number | undefined;
 }
 
-/** Exactly which of some numbered users were active in a window: one bit each. */
+/**
+ * Exactly which of some numbered users were active in a window: one bit each. Calls reject with `CommandError` where
+ * Redis refuses, `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for an id or a window
+ * out of range.
+ */
 export interface ActiveUsers {
   /** Marks a user as active in the current window. @returns whether that is new */
   mark(id: number | string): Promise<boolean>;
@@ -63,18 +68,25 @@ export interface ActiveUsers {
   counts(options?: LastWindows): Promise<readonly WindowCount[]>;
 }
 
+/** The count of one window. */
 export interface WindowCount {
   /** `2026-11-21` for a day. */
   readonly window: string;
+  /** Users that were active in it. */
   readonly count: number;
 }
 
+/** Options of {@link uniques}. */
 export interface UniquesOptions extends WindowOptions {
   /** Counters of one group can be counted together in a cluster. @default the name */
   readonly group?: string | undefined;
 }
 
-/** About how many different members were added: within 2 % in 19 of 20 cases, in 12 kB a window. */
+/**
+ * About how many different members were added: within 2 % in 19 of 20 cases, in 12 kB a window. Calls reject with
+ * `CommandError` where Redis refuses, `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for
+ * arguments out of range.
+ */
 export interface Uniques {
   /** At most 10,000 per call. @returns whether the count may have changed */
   add(...members: readonly Id[]): Promise<boolean>;

@@ -34,6 +34,7 @@ import { joined, type WindowOptions, type Windows, type WindowScript } from "./w
 
 export type { Page, Row, Standings };
 
+/** Options of {@link leaderboard}. */
 export interface LeaderboardOptions extends WindowOptions {
   /** Which score is first. It also decides which one is `best`. @default 'highest' */
   readonly order?: "highest" | "lowest" | undefined;
@@ -59,6 +60,7 @@ export interface LeaderboardOptions extends WindowOptions {
   readonly key?: ((name: string) => string) | undefined;
 }
 
+/** Options of {@link Leaderboard.union}. */
 export interface UnionOptions {
   /** How many windows, with the current one as the last: at most `keep` and 1. */
   readonly windows: number;
@@ -68,12 +70,20 @@ export interface UnionOptions {
   readonly maxAge?: Duration | undefined;
 }
 
+/** How many members a `setMany` added, changed, and found as they are. */
 export interface Changes {
+  /** Members that were not on the board. */
   readonly added: number;
+  /** Members whose score is another one now. */
   readonly changed: number;
+  /** Members that had this score. */
   readonly unchanged: number;
 }
 
+/**
+ * A board of scores. Calls reject with `CommandError` where Redis refuses, `BackendUnavailableError` where it is not
+ * reached, and `InvalidArgumentError` for a member, a score or a count out of range.
+ */
 export interface Leaderboard extends Standings {
   /**
    * Scores are doubles, and come back bit for bit. `NaN` is refused, `Infinity` is first or last; a `bigint` that no

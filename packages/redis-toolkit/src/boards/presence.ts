@@ -16,6 +16,7 @@ import {
 } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 
+/** Options of {@link presence}. */
 export interface PresenceOptions {
   /** How long a member is active after it was seen. @default '5m' */
   readonly ttl?: DurationText | undefined;
@@ -34,6 +35,7 @@ export interface PresenceOptions {
   readonly key?: ((name: string) => string) | undefined;
 }
 
+/** Options of {@link Presence.list}. */
 export interface ListOptions {
   /** At most 10,000. @default 100 */
   readonly limit?: number | undefined;
@@ -41,7 +43,10 @@ export interface ListOptions {
   readonly skip?: number | undefined;
 }
 
-/** Which members were seen lately, by the server's clock. */
+/**
+ * Which members were seen lately, by the server's clock. Calls reject with `CommandError` where Redis refuses,
+ * `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for members and counts out of range.
+ */
 export interface Presence {
   /**
    * Each member is active for `ttl` from now on; never shorter than before. At most 1,000 per call. Also removes up to
@@ -55,6 +60,7 @@ export interface Presence {
    * @returns how many were active
    */
   gone(...members: readonly Id[]): Promise<number>;
+  /** Whether it was seen within `ttl`. */
   isActive(member: Id): Promise<boolean>;
   /** How many are active. */
   count(): Promise<number>;

@@ -5,14 +5,19 @@ import { wholeNumber } from "./counters.ts";
 /** How equal scores rank. */
 export type Ranks = "standard" | "dense" | "ordinal";
 
+/** One member of a board. */
 export interface Row {
+  /** As it was added: a whole number as its digits. */
   readonly member: string;
+  /** A double, bit for bit as it was set. */
   readonly score: number;
   /** From 1. */
   readonly rank: number;
 }
 
+/** One page of a board. */
 export interface Page {
+  /** In the order of the board; empty beyond the last page. */
   readonly rows: readonly Row[];
   /** How many members the board has. */
   readonly members: number;
@@ -20,7 +25,11 @@ export interface Page {
   readonly pages: number;
 }
 
-/** The reading half of a board. No answer has more than 10,001 rows. */
+/**
+ * The reading half of a board. No answer has more than 10,001 rows. Calls reject with `CommandError` where Redis
+ * refuses, `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for a count, a page or a
+ * member out of range.
+ */
 export interface Standings {
   /** The first `count` rows, at most 10,000. @default 10 */
   top(count?: number): Promise<readonly Row[]>;

@@ -6,6 +6,7 @@ import { checkOneOf, moduleOf, MOST_SCRIPT_KEYS, wholeNumber } from "../module/m
 /** Calendar windows in UTC. A week begins on Monday (ISO 8601). */
 export type WindowKind = "hourly" | "daily" | "weekly" | "monthly";
 
+/** One window of a calendar. */
 export interface CalendarWindow {
   /** `2026-11-21T09`, `2026-11-21`, `2026-W47` or `2026-11`. */
   readonly name: string;
@@ -21,7 +22,11 @@ const WEEK = 7 * DAY;
 /** The first Monday of 1970. */
 const FIRST_MONDAY = 4 * DAY;
 
-/** The window of an instant, in milliseconds since 1970. */
+/**
+ * The window of an instant, in milliseconds since 1970.
+ *
+ * @throws {RangeError} for an instant that is no date.
+ */
 export function windowAt(kind: WindowKind, at: number): CalendarWindow {
   switch (kind) {
     case "hourly":
@@ -38,7 +43,11 @@ export function windowAt(kind: WindowKind, at: number): CalendarWindow {
   }
 }
 
-/** The window so many before `window`; after it for a negative number. */
+/**
+ * The window so many before `window`; after it for a negative number.
+ *
+ * @throws {RangeError} where that is before or after all dates.
+ */
 export function windowBefore(kind: WindowKind, window: CalendarWindow, back: number): CalendarWindow {
   if (kind !== "monthly") return windowAt(kind, window.startsAt - back * (window.endsAt - window.startsAt));
   const date = new Date(window.startsAt);
@@ -66,6 +75,7 @@ const WINDOW_KINDS: readonly WindowKind[] = ["hourly", "daily", "weekly", "month
 /** For one object, and for one call: 41 days of hours, or some years of the others. */
 export const MOST_WINDOWS = 1_000;
 
+/** Which windows an object has. */
 export interface WindowOptions {
   /** One object for each window. @default none: one object without an end */
   readonly window?: WindowKind | undefined;
@@ -75,7 +85,9 @@ export interface WindowOptions {
 
 /** The windows that one object has. */
 export interface Windows {
+  /** How long each of them is. */
   readonly kind: WindowKind;
+  /** How many past ones are kept, next to the current one. */
   readonly keep: number;
 }
 
@@ -101,14 +113,22 @@ if ARGV[2] ~= "0" and (now < tonumber(ARGV[1]) or now >= tonumber(ARGV[2])) then
 export interface WindowScript {
   /** The call, in errors. */
   readonly operation: string;
+  /** The text in Lua. */
   readonly script: string;
+  /** Inside the view. In a cluster they must be of one slot. */
   readonly keys: readonly string[];
   /** From ARGV[3]. */
   readonly args: readonly (string | number)[];
+  /** Whether it may be sent again, also to another server. @default false */
   readonly isReadOnly?: boolean | undefined;
 }
 
-/** Runs a script for one window, or without any. */
+/**
+ * Runs a script for one window, or without any.
+ *
+ * @throws {CommandError} `SCRIPT_FAILED` and all that a script can get.
+ * @throws {BackendUnavailableError} where Redis is not reached.
+ */
 export async function runScriptIn(
   redis: RedisView,
   window: CalendarWindow | undefined,
@@ -171,6 +191,8 @@ const MOST_GUESSES = 5;
 /**
  * Runs a script for the window that is current by the server's clock. Keys are named before the script runs, so the
  * window is guessed; for another one than the current the script does nothing and replies with the server's time.
+ *
+ * @throws {CommandError} `TRY_AGAIN` where the server's clock left five guessed windows; and as {@link runScriptIn}.
  */
 export async function runInCurrentWindow(
   redis: RedisView,

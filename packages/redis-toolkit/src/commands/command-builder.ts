@@ -29,6 +29,7 @@ export interface Life {
   readonly ttl?: DurationText | "never" | undefined;
 }
 
+/** Options of `set`. */
 export interface SetOptions extends Life {
   /** The life that the key has stays as it is. A key that is absent is not set, since it would live forever. */
   readonly keepTtl?: boolean | undefined;
@@ -38,11 +39,13 @@ export interface SetOptions extends Life {
 
 export type { DurationText };
 
+/** Options of `incr`. */
 export interface IncrOptions<By extends number | bigint> extends Life {
   /** A whole number. With a `bigint` the sum is one, exact beyond 2^53. @default 1 */
   readonly by?: By | undefined;
 }
 
+/** Options of `expire` and `expireAt`. */
 export interface ExpireOptions {
   /** Only where the key has no end, has one, or the new one is later or sooner. */
   readonly if?: "none" | "some" | "later" | "sooner" | undefined;

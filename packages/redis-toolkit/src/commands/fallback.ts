@@ -3,6 +3,7 @@ import { hashSlot } from "@hotset/redis/connection";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 import { asNumber, isOne, operationOf, type Invocation } from "./invocation.ts";
 
+/** Options of `tenant`. */
 export interface FallbackOptions {
   /**
    * For keys that were written before there were tenants: a key that the tenant does not have is looked for outside it,

@@ -2,6 +2,7 @@ import { DecodeError, EncodeError, json, type Compressor, type StandardSchema } 
 import { gzip } from "@hotset/formats";
 import { CommandError } from "../errors/command-error.ts";
 
+/** Options of `setJson`. */
 export interface JsonOptions {
   /** Values of more bytes are stored as gzip. Reading recognises both. @default never */
   readonly compressAbove?: number | undefined;

@@ -7,6 +7,7 @@ export interface CommandEvent {
   readonly operation: string;
   /** `clientName` of `createRedis`. */
   readonly client: string;
+  /** From the call to its answer, waits included. */
   readonly durationMs: number;
   /** The code of the error, if it failed. */
   readonly code: string | undefined;

@@ -22,7 +22,9 @@ export type { Life };
  * arguments that can never work.
  */
 export interface OwnCommands {
+  /** The text in a key, as UTF-8. */
   get(key: RedisArgument): Promise<string | undefined>;
+  /** The bytes in a key. */
   getBytes(key: RedisArgument): Promise<Buffer | undefined>;
   /** @throws {CommandError} `NOT_A_NUMBER` for other text, and for a whole number beyond 2^53. */
   getNumber(key: RedisArgument): Promise<number | undefined>;
@@ -32,6 +34,7 @@ export interface OwnCommands {
   getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]>;
   /** One step: the value and its life. @returns `unchanged` where the condition did not hold */
   set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<"set" | "unchanged">;
+  /** One step: sets a key that is absent, and leaves one that is there as it is. */
   setIfAbsent(key: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists">;
   /** One step: all callers get the value that was set first. */
   setIfAbsentAndGet(
@@ -55,6 +58,7 @@ export interface OwnCommands {
   ): Promise<readonly (T | Error | undefined)[]>;
   /** @throws {EncodeError} for what JSON cannot carry: `undefined`, `bigint`, cycles, `NaN`, `Map`. */
   setJson(key: RedisArgument, value: unknown, options?: SetOptions & JsonOptions): Promise<"set" | "unchanged">;
+  /** Whether the key is there. */
   exists(key: RedisArgument): Promise<boolean>;
   /** How many there were. Any number of keys, in a cluster anywhere. The memory is freed in the background. */
   delete(...keys: readonly (RedisArgument | readonly RedisArgument[])[]): Promise<number>;
@@ -66,7 +70,7 @@ export interface OwnCommands {
   expire(key: RedisArgument, ttl: DurationText, options?: ExpireOptions): Promise<boolean>;
   /** @throws {InvalidArgumentError} for a number: other clients count it in seconds. */
   expireAt(key: RedisArgument, at: Date, options?: ExpireOptions): Promise<boolean>;
-  /** @returns whether the key had an end */
+  /** The key lives without an end from now on. @returns whether the key had an end */
   persist(key: RedisArgument): Promise<boolean>;
   /** Milliseconds to live. `ttl` and `pTTL` are those of node-redis: seconds and milliseconds, -1 and -2. */
   ttlMs(key: RedisArgument): Promise<number | "none" | "missing">;
@@ -87,6 +91,7 @@ export interface OwnCommands {
   hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number>;
   /** `ttl` counts only where the field was absent. */
   hsetIfAbsent(key: RedisArgument, field: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists">;
+  /** The text of one field of a hash. */
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
   /** Empty for an absent key. */
   hgetAll(key: RedisArgument): Promise<ReadonlyMap<string, string>>;
@@ -145,19 +150,28 @@ export const OWN_NAMES: Readonly<Record<keyof OwnCommands, true>> = {
 /** Commands whose replies have text. */
 export type TextName = "get" | "getMany" | "setIfAbsentAndGet" | "hget" | "hgetAll" | "scan" | "hscan" | "send";
 
-/** Commands of this package with bytes in place of text, for values, fields and keys that are not UTF-8. */
+/**
+ * Commands of this package with bytes in place of text, for values, fields and keys that are not UTF-8. Calls reject as
+ * those of {@link OwnCommands}.
+ */
 export interface OwnBytesCommands extends Omit<OwnCommands, TextName> {
+  /** As {@link OwnCommands.get}, in bytes. */
   get(key: RedisArgument): Promise<Buffer | undefined>;
+  /** As {@link OwnCommands.getMany}, in bytes. */
   getMany(keys: readonly RedisArgument[]): Promise<readonly (Buffer | undefined)[]>;
+  /** As {@link OwnCommands.setIfAbsentAndGet}, in bytes. */
   setIfAbsentAndGet(
     key: RedisArgument,
     value: Writable,
     options?: Life,
   ): Promise<{ readonly value: Buffer; readonly status: "set" | "exists" }>;
+  /** As {@link OwnCommands.hget}, in bytes. */
   hget(key: RedisArgument, field: RedisArgument): Promise<Buffer | undefined>;
   /** Pairs: in a map no Buffer is equal to another. Empty for an absent key. */
   hgetAll(key: RedisArgument): Promise<readonly (readonly [field: Buffer, value: Buffer])[]>;
+  /** As {@link OwnCommands.scan}, in bytes. */
   scan(options?: ScanOptions): AsyncGenerator<Buffer, void, undefined>;
+  /** As {@link OwnCommands.hscan}, in bytes. */
   hscan(key: RedisArgument, options?: ScanHashOptions): AsyncGenerator<readonly [Buffer, Buffer], void, undefined>;
   /** With the reply as node-redis decodes it, text as Buffers. */
   send(args: readonly RedisArgument[], options?: { readonly key?: RedisArgument | undefined }): Promise<unknown>;

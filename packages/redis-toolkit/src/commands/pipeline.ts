@@ -29,6 +29,7 @@ export type BytesRecorder = Omit<CommandBuilder, "inBytes" | TextName> & {
 /** The outcome of one command of a pipeline. */
 export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: Error };
 
+/** The result of each recorded command, in their order. */
 export type ResultsOf<Recorded extends readonly Invocation<unknown>[]> = {
   readonly [I in keyof Recorded]: Recorded[I] extends Invocation<infer T> ? Result<T> : never;
 };

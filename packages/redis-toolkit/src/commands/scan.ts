@@ -5,6 +5,7 @@ import type { Invocation } from "./invocation.ts";
 import { checkOneOf, checkOptions, shown, wholeNumber } from "../module/module.ts";
 import type { Target } from "./target.ts";
 
+/** Options of `scan`. */
 export interface ScanOptions {
   /** A glob, inside the key space. @default every key */
   readonly match?: string | undefined;
@@ -14,6 +15,7 @@ export interface ScanOptions {
   readonly count?: number | undefined;
 }
 
+/** Options of `hscan`. */
 export type ScanHashOptions = Omit<ScanOptions, "type">;
 
 type Page<T = string> = readonly [cursor: string, items: readonly T[]];

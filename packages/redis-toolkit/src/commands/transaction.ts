@@ -25,12 +25,14 @@ export type TransactionResult<Queued extends readonly Invocation<unknown>[]> =
 
 /** What `discard()` gives. */
 export interface Discard {
+  /** Tells it from the results of a transaction that was carried out. */
   readonly status: "discarded";
 }
 
 const DISCARD: Discard = Object.freeze({ status: "discarded" });
 const isDiscard = (given: unknown): given is Discard => given === DISCARD;
 
+/** What `describe` of a transaction gets. */
 export interface Transaction {
   /** Carried out immediately, on the connection of the transaction: for reading what is watched. */
   readonly commands: Commands;
@@ -38,9 +40,11 @@ export interface Transaction {
   readonly bytes: BytesCommands;
   /** Describes the commands to return. With `queue.bytes` replies have bytes in place of text. */
   readonly queue: Recorder;
+  /** Return it to carry out nothing: the transaction resolves to it. Never throws. */
   discard(): Discard;
 }
 
+/** Options of `transaction`. */
 export interface TransactionOptions {
   /** The transaction is carried out only if none of these keys was changed since `describe` began. */
   readonly watch?: readonly RedisArgument[] | undefined;

@@ -48,6 +48,7 @@ export interface ViewSettings {
 
 /** Redis as one tenant sees it, or as a whole. A cheap object over shared sockets: make one for each request. */
 export class RedisView implements ModuleHost {
+  /** The commands of the view, with text in replies. */
   readonly commands: Commands;
   readonly #settings: ViewSettings;
   readonly #space: KeySpace;
@@ -115,7 +116,12 @@ export class RedisView implements ModuleHost {
     return new RedisView({ ...this.#settings, bounds: merged }, this.#space, this.#fallback);
   }
 
-  /** Removes every key of a tenant, by `SCAN` and `UNLINK`. @returns how many keys */
+  /**
+   * Removes every key of a tenant, by `SCAN` and `UNLINK`. @returns how many keys
+   *
+   * @throws {InvalidArgumentError} for the view of all keys: only those of a tenant can be purged.
+   * @throws {BackendUnavailableError} where Redis is not reached; then some keys may be removed.
+   */
   async purge(): Promise<number> {
     if (!this.#space.isTenant)
       throw new InvalidArgumentError("purge: only the keys of a tenant can be purged; commands.flushDb() removes all");
@@ -264,6 +270,7 @@ export class RedisView implements ModuleHost {
 
 type Task<T> = (commands: Commands, bytes: BytesCommands) => Promise<T>;
 
+/** Connections that one task has for itself. */
 export interface ViewPool {
   /** `size` is the sum of `idle` and `inUse`; `waiting` callers are in line. */
   readonly status: PoolStatus;

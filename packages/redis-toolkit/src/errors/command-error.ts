@@ -41,12 +41,17 @@ declare module "@hotset/core" {
   interface CacheErrorCodes extends Readonly<Record<CommandErrorCode, true>> {}
 }
 
+/** What a {@link CommandError} is made of. */
 export interface CommandErrorDetails {
+  /** Why it was refused. */
   readonly code: CommandErrorCode;
   /** The command, in capitals; for a script of a module its call, such as `locks.acquire`. */
   readonly operation: string;
+  /** As {@link CommandError.retryable}. @default false */
   readonly retryable?: boolean | undefined;
+  /** As {@link CommandError.maybeExecuted}. @default false */
   readonly maybeExecuted?: boolean | undefined;
+  /** The error reply. */
   readonly cause?: unknown;
 }
 
@@ -58,6 +63,7 @@ export class CommandError extends CacheError {
   override readonly name = "CommandError";
   override readonly code: CommandErrorCode;
   override readonly url: string;
+  /** The command, in capitals; for a script of a module its call, such as `locks.acquire`. */
   declare readonly operation: string;
   /** Whether the same call may succeed later. @default false */
   readonly retryable: boolean;

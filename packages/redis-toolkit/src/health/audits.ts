@@ -1,6 +1,7 @@
 import type { RedisView, ScanOptions } from "../index.ts";
 import { checkOptions, lifeMs, wholeNumber, type DurationText } from "../module/module.ts";
 
+/** Options of {@link Health.bigKeys}. */
 export interface BigKeysOptions {
   /** A glob, inside the view. @default every key */
   readonly match?: string | undefined;
@@ -10,22 +11,29 @@ export interface BigKeysOptions {
   readonly sample?: number | undefined;
 }
 
+/** A key, and how large it is. */
 export interface BigKey {
+  /** As Redis has it. */
   readonly key: string;
+  /** As `TYPE` says it. */
   readonly type: string;
   /** By `MEMORY USAGE`, which looks at five elements of a collection. */
   readonly bytes: number;
 }
 
+/** Options of {@link Health.ttlAudit}. */
 export interface TtlAuditOptions {
   /** A glob, inside the view. @default every key */
   readonly match?: string | undefined;
+  /** Looks at keys of this type alone. @default all */
   readonly type?: NonNullable<ScanOptions["type"]> | undefined;
   /** The life that keys without an end get. @default none: they are only counted */
   readonly fix?: DurationText | undefined;
 }
 
+/** What a look at all keys has found. */
 export interface TtlAudit {
+  /** Keys that were looked at. */
   readonly scanned: number;
   /** Keys without an end. */
   readonly immortal: number;

@@ -24,12 +24,17 @@ export type {
   TtlAuditOptions,
 };
 
+/** Options of {@link health}. */
 export interface HealthOptions {
   /** Upper bound on each probe. @default '500ms' */
   readonly deadline?: Duration | undefined;
 }
 
-/** Whether Redis can be used, and how it is. Probes ask all primaries in parallel. */
+/**
+ * Whether Redis can be used, and how it is. Probes ask all primaries in parallel. Calls that ask Redis reject with
+ * `BackendUnavailableError` where it is not reached, `CommandError` where it refuses, as for a user without a right,
+ * and `InvalidArgumentError` for options out of range.
+ */
 export interface Health {
   /** About this process alone: never asks Redis, whose loss must not restart it. */
   liveness(): { readonly status: "alive"; readonly uptimeSeconds: number };

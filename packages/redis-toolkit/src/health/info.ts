@@ -1,11 +1,18 @@
 /** Fields of one server's INFO. Managed services leave out sections: such fields are `undefined`. */
 export interface ServerInfo {
+  /** Of Valkey, or of Redis. */
   readonly version: string | undefined;
+  /** `undefined` where the server says neither. */
   readonly role: "primary" | "replica" | undefined;
+  /** Whether it is reading its data from disk, and answers no commands. */
   readonly isLoading: boolean;
+  /** Seconds since its start. */
   readonly uptimeSeconds: number | undefined;
+  /** Connections, this one included. */
   readonly connectedClients: number | undefined;
+  /** Connections that wait in a blocking command. */
   readonly blockedClients: number | undefined;
+  /** Connections beyond `maxclients`, since its start. */
   readonly rejectedConnections: number | undefined;
   /** Bytes. */
   readonly usedMemory: number | undefined;
@@ -13,18 +20,25 @@ export interface ServerInfo {
   readonly peakMemory: number | undefined;
   /** Bytes; 0 for no limit. */
   readonly maxMemory: number | undefined;
+  /** What the server does without memory left, such as `noeviction`. */
   readonly maxMemoryPolicy: string | undefined;
   /** Resident memory by used memory. */
   readonly fragmentation: number | undefined;
+  /** Since its start. */
   readonly commandsProcessed: number | undefined;
+  /** At present. */
   readonly commandsPerSecond: number | undefined;
   /** For the whole server, since its start. */
   readonly keyspaceHits: number | undefined;
+  /** For the whole server, since its start. */
   readonly keyspaceMisses: number | undefined;
+  /** Keys whose life has ended, since its start. */
   readonly expiredKeys: number | undefined;
+  /** Keys that were removed for want of memory, since its start. */
   readonly evictedKeys: number | undefined;
   /** Bytes since its start. */
   readonly bytesIn: number | undefined;
+  /** Bytes since its start. */
   readonly bytesOut: number | undefined;
   /** Over all databases. */
   readonly keys: number | undefined;
@@ -79,19 +93,31 @@ function keysOf(fields: ReadonlyMap<string, string>): number {
 
 /** Figures of all primaries: sums, and of ratios and limits what the whole has. */
 export interface RedisStats {
+  /** Bytes. */
   readonly usedMemory: number | undefined;
+  /** Bytes; 0 where one of them has no limit. */
   readonly maxMemory: number | undefined;
+  /** Connections. */
   readonly connectedClients: number | undefined;
+  /** Since the start of each server. */
   readonly commandsProcessed: number | undefined;
+  /** At present. */
   readonly commandsPerSecond: number | undefined;
+  /** Since the start of each server. */
   readonly keyspaceHits: number | undefined;
+  /** Since the start of each server. */
   readonly keyspaceMisses: number | undefined;
   /** Hits by hits and misses of the whole server, not of one cache; `null` before the first read. */
   readonly hitRatio: number | null;
+  /** Keys whose life has ended, since the start of each server. */
   readonly expiredKeys: number | undefined;
+  /** Keys that were removed for want of memory, since the start of each server. */
   readonly evictedKeys: number | undefined;
+  /** Bytes since the start of each server. */
   readonly bytesIn: number | undefined;
+  /** Bytes since the start of each server. */
   readonly bytesOut: number | undefined;
+  /** Over all databases. */
   readonly keys: number | undefined;
   /** By address. One that could not be asked has the code of the error. */
   readonly servers: ReadonlyMap<string, ServerInfo | { readonly error: string }>;

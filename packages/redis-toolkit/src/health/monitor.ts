@@ -3,6 +3,7 @@ import { keepAlive } from "@hotset/core/internal";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { checkFunction, checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 
+/** Options of {@link Health.monitor}. */
 export interface MonitorOptions {
   /** Must be `true`: each command of every client is written a second time, to this process. */
   readonly iKnowItHalvesThroughput: true;

@@ -3,18 +3,23 @@ import type { ServerInfo } from "./info.ts";
 /** `degraded`: of several primaries some are not as they should be; keys of the others are served. */
 export type HealthStatus = "ready" | "degraded" | "unready";
 
+/** One thing that was looked at. */
 export interface Check {
+  /** Whether it is as it should be. */
   readonly isPassed: boolean;
   /** The finding, without keys, values, addresses and passwords. */
   readonly found: string;
 }
 
+/** What a probe has found. */
 export interface Readiness {
+  /** `ready` only where every primary passes every check. */
   readonly status: HealthStatus;
   /** By name: `ping`, `role`, `loading`, `memory`. The worst of all primaries. */
   readonly checks: Readonly<Record<"ping" | "role" | "loading" | "memory", Check>>;
   /** Primaries that pass every check, and all that are known. */
   readonly primaries: { readonly ready: number; readonly known: number };
+  /** Milliseconds, with the connection that had to be made. */
   readonly tookMs: number;
 }
 

@@ -4,15 +4,21 @@ import { wholeNumber } from "../module/module.ts";
 
 /** A command that took long, from `SLOWLOG`. */
 export interface SlowCommand {
+  /** Of the primary. */
   readonly address: string;
+  /** Counted by each primary. */
   readonly id: number;
+  /** By the clock of the server, in whole seconds. */
   readonly at: Date;
+  /** Microseconds of execution. */
   readonly tookUs: number;
   /** Name and arguments, as Redis shortens them: they contain keys and values. */
   readonly args: readonly string[];
+  /** Address of the client; `undefined` where the server does not say it. */
   readonly client: string | undefined;
 }
 
+/** How long Redis takes to answer. */
 export interface LatencyReport {
   /** Milliseconds of round trips from here, to the primary with the highest median. */
   readonly roundTripMs: Readonly<Record<"min" | "p50" | "p95" | "p99" | "max", number>>;

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 
+/** Text, sent as UTF-8, or bytes. */
 export type RedisArgument = string | Buffer;
 
 const MAX_ID_LENGTH = 256;
@@ -11,6 +12,7 @@ const MAX_ID_LENGTH = 256;
  * two hexadecimal digits for each byte of UTF-8.
  */
 export class KeySpace {
+  /** All keys and channels. */
   static readonly root: KeySpace = new KeySpace("");
 
   /** Empty for the root. */
@@ -32,6 +34,7 @@ export class KeySpace {
     return new KeySpace(`${this.prefix}${encode(id)}:`);
   }
 
+  /** Whether it is that of a tenant. */
   get isTenant(): boolean {
     return this.prefix !== "";
   }

@@ -12,6 +12,7 @@ export class CostAboveLimitError extends CacheError {
   override readonly name = "CostAboveLimitError";
   override readonly code = "COST_ABOVE_LIMIT";
   override readonly url: string = errorPage(this.code);
+  /** Units that the call asked for. */
   readonly cost: number;
   /** The least that one of the rules allows in one go. */
   readonly limit: number;

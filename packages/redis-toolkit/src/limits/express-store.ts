@@ -6,6 +6,7 @@ import { change } from "./change.ts";
 import { reportTrouble } from "./limiter.ts";
 import { keyPart } from "./options.ts";
 
+/** Options of {@link expressRateLimitStore}. */
 export interface ExpressStoreOptions {
   /** Begins its keys: another one for each limiter of the application. No braces. @default 'rate_limit:express' */
   readonly prefix?: string | undefined;
@@ -13,7 +14,9 @@ export interface ExpressStoreOptions {
   readonly deadline?: Duration | undefined;
 }
 
+/** The count of one key. */
 export interface ExpressStoreHits {
+  /** Hits in the window, this one included. */
   readonly totalHits: number;
   /** By the clock of this process, which express-rate-limit compares it with. */
   readonly resetTime: Date;
@@ -23,18 +26,40 @@ export interface ExpressStoreHits {
 export interface ExpressStore {
   /** express-rate-limit compares it, to find requests that are counted twice. */
   readonly prefix: string;
+  /** Counts are those of all processes. */
   readonly localKeys: false;
-  /** Called by express-rate-limit with its options. Calls before it are refused. */
+  /**
+   * Called by express-rate-limit with its options. Calls before it are refused.
+   *
+   * @throws {InvalidArgumentError} for a window out of range.
+   */
   init(options: { readonly windowMs: number }): void;
+  /**
+   * The count of a key; `undefined` without one.
+   *
+   * @throws {BackendUnavailableError} where Redis is down.
+   */
   get(key: string): Promise<ExpressStoreHits | undefined>;
   /** @throws {BackendUnavailableError} where Redis is down, immediately where that is known; see `passOnStoreError`. */
   increment(key: string): Promise<ExpressStoreHits>;
   /**
    * Trouble with Redis is reported, and the hit counts until its window ends: express-rate-limit catches no error here.
+   * Never rejects for trouble with Redis: that is reported.
+   *
+   * @throws {InvalidArgumentError} for a key that is not text.
    */
   decrement(key: string): Promise<void>;
+  /**
+   * Forgets a key.
+   *
+   * @throws {BackendUnavailableError} where Redis is down.
+   */
   resetKey(key: string): Promise<void>;
-  /** Removes all keys of this prefix, by `SCAN`. */
+  /**
+   * Removes all keys of this prefix, by `SCAN`.
+   *
+   * @throws {BackendUnavailableError} where Redis is down; then some may be gone.
+   */
   resetAll(): Promise<void>;
   /** Nothing: the connection belongs to `redis`. */
   shutdown(): void;

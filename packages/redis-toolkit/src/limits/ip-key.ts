@@ -2,6 +2,7 @@ import { isIPv4, isIPv6 } from "node:net";
 import { InvalidArgumentError } from "@hotset/core";
 import { checkOptions, shown, wholeNumber } from "../module/module.ts";
 
+/** Options of {@link ipKey}. */
 export interface IpKeyOptions {
   /**
    * How many leading bits of an IPv6 address are one client, 32 to 128: providers give each customer a /56 or a /64, in

@@ -27,11 +27,23 @@ export interface RateLimit {
    * @throws {CommandError} where Redis refuses for another reason than that it is down, such as a missing right.
    */
   consume(key: Id, cost?: number): Promise<RateLimitResult>;
-  /** Answers as `consume` would, without taking anything. */
+  /**
+   * Answers as `consume` would, without taking anything.
+   *
+   * @throws {CostAboveLimitError} for a cost that never fits.
+   */
   peek(key: Id, cost?: number): Promise<RateLimitResult>;
-  /** Counts `cost` units more, beyond the limit too; slots of `concurrency` stay. @returns the state after it */
+  /**
+   * Counts `cost` units more, beyond the limit too; slots of `concurrency` stay. @returns the state after it
+   *
+   * @throws {CommandError} as {@link RateLimit.consume}.
+   */
   penalty(key: Id, cost?: number): Promise<RateLimitResult>;
-  /** Gives units back, the latest first; slots of `concurrency` stay. @returns the state after it */
+  /**
+   * Gives units back, the latest first; slots of `concurrency` stay. @returns the state after it
+   *
+   * @throws {CommandError} as {@link RateLimit.consume}.
+   */
   reward(key: Id, cost?: number): Promise<RateLimitResult>;
   /** Forgets what is known of `key`, a block included. @throws {BackendUnavailableError} where Redis is down. */
   reset(key: Id): Promise<void>;

@@ -14,6 +14,7 @@ export type RefusalMessage<Request> =
 /** The limit, or the one for a request. Limits of one name whose rules have one window share their counts. */
 export type RequestLimit<Request> = RateLimit | ((request: Request) => Awaitable<RateLimit>);
 
+/** Options of a limit of requests. */
 export interface RequestLimitOptions<Request> {
   /**
    * The one that is limited, such as the id of a user. `undefined` is an error.
@@ -45,6 +46,8 @@ export interface RequestLimitOptions<Request> {
 /**
  * Express, and all that takes `(request, response, next)`. Slots of `concurrency` are given back when the response
  * ends. An error of the limit, or of `key`, goes to `next`.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
  */
 export function expressRateLimit<Request>(
   limit: RequestLimit<Request>,
@@ -71,13 +74,22 @@ export function expressRateLimit<Request>(
 
 /** The part of Fastify's reply that is used. */
 export interface FastifyReplyLike {
+  /** Of Node; slots are given back when it ends. */
   readonly raw: ServerResponse;
+  /** Sets the status. */
   code(status: number): unknown;
+  /** Sets a header. */
   header(name: string, value: string): unknown;
+  /** Sends the body. */
   send(body: string): unknown;
 }
 
-/** A hook for Fastify: `app.addHook("onRequest", fastifyRateLimit(limit, { key }))`, or of one route. */
+/**
+ * A hook for Fastify: `app.addHook("onRequest", fastifyRateLimit(limit, { key }))`, or of one route. An error of the
+ * limit, or of `key`, rejects the hook.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
+ */
 export function fastifyRateLimit<Request>(
   limit: RequestLimit<Request>,
   options: RequestLimitOptions<Request>,
@@ -100,11 +112,18 @@ export function fastifyRateLimit<Request>(
 
 /** The part of Hono's context that is used. */
 export interface HonoContextLike {
+  /** Its status decides whether the request counts. */
   readonly res: { readonly status: number };
+  /** Sets a header of the response. */
   header(name: string, value: string): void;
 }
 
-/** Middleware for Hono. Slots of `concurrency` are given back when the handlers after it have returned. */
+/**
+ * Middleware for Hono. Slots of `concurrency` are given back when the handlers after it have returned. An error of the
+ * limit, or of `key`, rejects the middleware.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
+ */
 export function honoRateLimit<Context extends HonoContextLike>(
   limit: RequestLimit<Context>,
   options: RequestLimitOptions<Context> & Required<Pick<RequestLimitOptions<Context>, "key">>,

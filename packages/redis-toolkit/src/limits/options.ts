@@ -3,6 +3,7 @@ import { checkFlag, checkFunction, checkName, checkOptions, durationMs, shown, w
 import type { HeaderStyle } from "./result.ts";
 import { fixedWindow, numbersOf, type Rule } from "./rules.ts";
 
+/** Options of {@link rateLimit}. */
 export interface RateLimitOptions {
   /** Part of its keys, and of its header fields. No braces. */
   readonly name: string;

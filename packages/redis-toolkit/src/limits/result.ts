@@ -6,6 +6,7 @@ export type RefusalReason = "limit" | "blocked" | "denied" | "away";
 
 /** With several rules it shows the one that counts: that which refuses longest, else that which leaves least. */
 export interface RateLimitResult {
+  /** Whether the call may go ahead. */
   readonly allowed: boolean;
   /** Units that can be used at once: `limit`, or `burst` of a bucket. */
   readonly limit: number;
@@ -19,6 +20,7 @@ export interface RateLimitResult {
   readonly degraded: boolean;
   /** `RateLimit`, `RateLimit-Policy` and, for a refused call, `Retry-After`. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Why it is refused; `undefined` if it is allowed. */
   readonly reason: RefusalReason | undefined;
   /** Names the slots of a `concurrency` rule: give it to `release`. */
   readonly lease: string | undefined;

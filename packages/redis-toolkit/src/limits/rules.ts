@@ -1,10 +1,12 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
 
+/** How a rule counts. */
 export type RuleKind = "fixed-window" | "sliding-log" | "sliding-counter" | "token-bucket" | "gcra" | "concurrency";
 
 /** How much is allowed in which time: made by `fixedWindow`, `slidingLog` and the other functions of this file. */
 export interface Rule {
+  /** How it counts. */
   readonly kind: RuleKind;
   /** Units that can be used at once, and so the greatest cost of a call. */
   readonly capacity: number;
@@ -19,6 +21,7 @@ const numbers = new WeakMap<Rule, readonly number[]>();
 /** The numbers of a rule for its script, `undefined` for what none of these functions made. */
 export const numbersOf = (rule: Rule): readonly number[] | undefined => numbers.get(rule);
 
+/** A number of units in a window. */
 export interface WindowOptions {
   /** @default 100 */
   readonly limit?: number | undefined;
@@ -29,6 +32,8 @@ export interface WindowOptions {
 /**
  * At most `limit` units in a window that begins with the first one. The cheapest kind. Around the end of a window
  * twice the limit can pass in a short time.
+ *
+ * @throws {InvalidArgumentError} for an option that is unknown or out of range.
  */
 export function fixedWindow(options: WindowOptions = {}): Rule {
   const { limit, windowMs } = windowOf("fixedWindow", options, ["limit", "window"]);
@@ -38,12 +43,15 @@ export function fixedWindow(options: WindowOptions = {}): Rule {
 /**
  * At most `limit` units in any window, exactly. Redis keeps an instant for each unit, some 10 bytes, so `limit` is at
  * most 10,000.
+ *
+ * @throws {InvalidArgumentError} for an option that is unknown or out of range.
  */
 export function slidingLog(options: WindowOptions = {}): Rule {
   const { limit, windowMs } = windowOf("slidingLog", options, ["limit", "window"], MOST_KEPT);
   return rule("sliding-log", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs] });
 }
 
+/** Options of {@link slidingCounter}. */
 export interface SlidingCounterOptions extends WindowOptions {
   /** Parts of a window that are counted together, from 2 to 100. @default 10 */
   readonly slices?: number | undefined;
@@ -52,6 +60,8 @@ export interface SlidingCounterOptions extends WindowOptions {
 /**
  * At most `limit` units in any window, with a count for each slice of it and not for each unit. A unit is free again
  * up to one slice later than with `slidingLog`.
+ *
+ * @throws {InvalidArgumentError} for an option that is unknown or out of range.
  */
 export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
   const { limit, windowMs } = windowOf("slidingCounter", options, ["limit", "window", "slices"]);
@@ -63,6 +73,7 @@ export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
   return rule("sliding-counter", { capacity: limit, periodMs: windowMs, id, numbers: [limit, windowMs, sliceMs] });
 }
 
+/** Options of {@link tokenBucket}. */
 export interface TokenBucketOptions {
   /** Tokens that come back in `refill`. @default 100 */
   readonly limit?: number | undefined;
@@ -72,7 +83,11 @@ export interface TokenBucketOptions {
   readonly burst?: number | undefined;
 }
 
-/** A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`. */
+/**
+ * A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`.
+ *
+ * @throws {InvalidArgumentError} for an option that is unknown or out of range.
+ */
 export function tokenBucket(options: TokenBucketOptions = {}): Rule {
   checkOptions("tokenBucket()", options, ["limit", "refill", "burst"]);
   const { refill = DEFAULT_WINDOW, ...others } = options;
@@ -80,6 +95,7 @@ export function tokenBucket(options: TokenBucketOptions = {}): Rule {
   return bucket("token-bucket", { ...others, window });
 }
 
+/** Options of {@link gcra}. */
 export interface GcraOptions extends WindowOptions {
   /** Units that may come in one burst. 1 spaces calls evenly, `window` / `limit` apart. @default `limit` */
   readonly burst?: number | undefined;
@@ -87,11 +103,14 @@ export interface GcraOptions extends WindowOptions {
 
 /**
  * The generic cell rate algorithm: calls are spaced `window` / `limit` apart, and up to `burst` may come in one burst.
+ *
+ * @throws {InvalidArgumentError} for an option that is unknown or out of range.
  */
 export function gcra(options: GcraOptions = {}): Rule {
   return bucket("gcra", options);
 }
 
+/** Options of {@link concurrency}. */
 export interface ConcurrencyOptions {
   /** Calls under way at once, at most 10,000. @default 100 */
   readonly limit?: number | undefined;
@@ -102,7 +121,11 @@ export interface ConcurrencyOptions {
   readonly hold?: Duration | undefined;
 }
 
-/** At most `limit` calls under way at once: each that was allowed has a `lease`, to be given to `release`. */
+/**
+ * At most `limit` calls under way at once: each that was allowed has a `lease`, to be given to `release`.
+ *
+ * @throws {InvalidArgumentError} for an option that is unknown or out of range.
+ */
 export function concurrency(options: ConcurrencyOptions = {}): Rule {
   checkOptions("concurrency()", options, ["limit", "hold"]);
   const { limit = DEFAULT_LIMIT, hold = "1m" } = options;

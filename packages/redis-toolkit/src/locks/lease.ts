@@ -20,6 +20,7 @@ export interface Hold {
   readonly remainingMs: number;
 }
 
+/** A lock that is held, until `release` or the end of its time. */
 export interface Lease extends Hold, AsyncDisposable {
   /**
    * The time that is left becomes `ttl`, no longer than `maxHold` allows. It is never shortened.

@@ -18,6 +18,7 @@ export class LockUnavailableError extends CacheError {
   override readonly name = "LockUnavailableError";
   override readonly code = "LOCK_UNAVAILABLE";
   override readonly url: string = errorPage(this.code);
+  /** Sorted. */
   readonly resources: readonly string[];
   /** When the holder's time ends, unless it extends or releases; `undefined` where its key has no end. */
   readonly retryAfterMs: number | undefined;
@@ -34,6 +35,7 @@ export class LockLostError extends CacheError {
   override readonly name = "LockLostError";
   override readonly code = "LOCK_LOST";
   override readonly url: string = errorPage(this.code);
+  /** Sorted. */
   readonly resources: readonly string[];
 
   constructor(message: string, resources: readonly string[]) {

@@ -28,11 +28,13 @@ import { LockServers, type Ground, type Replicas } from "./servers.ts";
 
 export { LockLostError, LockUnavailableError };
 export type { AcquireOptions, Hold, Lease, LeaseOptions };
+/** Options of `tryAcquire`, which does not wait. */
 export type TryOptions = Omit<AcquireOptions, "wait">;
 
 /** A function that runs while a lock is held. It stops, or writes no more, when `signal` is aborted. */
 export type Task<T> = (hold: Hold) => T | Promise<T>;
 
+/** Options of {@link locks}. */
 export interface LocksOptions extends LeaseOptions {
   /** All keys begin with it. Without braces. @default 'lock:' */
   readonly prefix?: string | undefined;
@@ -51,7 +53,10 @@ export interface LocksOptions extends LeaseOptions {
   readonly requireNoEviction?: boolean | undefined;
 }
 
-/** A thing that can be held. */
+/**
+ * A thing that can be held. Calls reject with `BackendUnavailableError` where Redis is down, `CommandError` where it
+ * refuses, and `InvalidArgumentError` for options out of range.
+ */
 export interface Lockable {
   /**
    * @throws {LockUnavailableError} when others hold it for all of `wait`.
@@ -66,6 +71,10 @@ export interface Lockable {
   using<T>(options: AcquireOptions, task: Task<T>): Promise<T>;
 }
 
+/**
+ * Locks by name. Calls reject with `BackendUnavailableError` where Redis is down, `CommandError` where it refuses, and
+ * `InvalidArgumentError` for names and options out of range.
+ */
 export interface Locks {
   /**
    * Takes one lock, or up to 32 at once: all of them or none. In a cluster the names of several need one hash tag at

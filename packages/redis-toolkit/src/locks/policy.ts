@@ -1,6 +1,7 @@
 import type { Duration } from "@hotset/core";
 import { checkOptions, checkSignal, durationMs, lifeMs, type DurationText } from "../module/module.ts";
 
+/** How long a lock is held, and waited for. */
 export interface LeaseOptions {
   /** How long Redis keeps the lock for a holder that neither extends nor releases it. @default '10s' */
   readonly ttl?: DurationText | undefined;
@@ -14,6 +15,7 @@ export interface LeaseOptions {
   readonly maxHold?: Duration | undefined;
 }
 
+/** Options of `acquire`. */
 export interface AcquireOptions extends LeaseOptions {
   /** Ends waiting with its reason. */
   readonly signal?: AbortSignal | undefined;

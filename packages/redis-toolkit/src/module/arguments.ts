@@ -6,6 +6,7 @@ import { moduleIn, type ModuleHost } from "./contract.ts";
 const LONGEST_MS = 2 ** 52;
 const MAX_NAME_LENGTH = 512;
 
+/** What {@link durationMs} accepts. */
 export interface DurationBounds {
   /** Milliseconds. @default 1 */
   readonly min?: number | undefined;
@@ -173,7 +174,11 @@ export function idText(place: string, given: Id): string {
   return checkName(place, given);
 }
 
-/** The key that an option `key` gives a name, for a program that has it under this key. */
+/**
+ * The key that an option `key` gives a name, for a program that has it under this key.
+ *
+ * @throws {InvalidArgumentError} for a result that is not text of 1 to 512 characters. An error of `key` is passed on.
+ */
 export const keyBy = (place: string, key: (name: string) => string, name: string): string =>
   checkName(`${place}: the key that key(name) returns`, key(name));
 

@@ -5,12 +5,15 @@ export type Carrier = Record<string, string>;
 
 /** On the diagnostics channel `hotset:produce`, while an entry or jobs are appended: subscribers fill `carrier`. */
 export interface Producing {
+  /** What is appended to. */
   readonly source: "stream" | "queue";
+  /** Empty; a subscriber adds texts. */
   readonly carrier: Carrier;
 }
 
 /** The context of the tracing channel `hotset:consume`, within whose start a handler runs. */
 export interface Consuming {
+  /** What is read from. */
   readonly source: "stream" | "queue";
   /** The texts that came with it; those of a stream are among its fields, with others. */
   readonly carrier: Readonly<Record<string, unknown>>;
@@ -19,7 +22,11 @@ export interface Consuming {
 const PRODUCE = diagnostics.channel("hotset:produce");
 const CONSUME = diagnostics.tracingChannel<string, Consuming>("hotset:consume");
 
-/** @returns texts for what is being appended; `undefined` for none, and without a subscriber */
+/**
+ * Never throws: an error of a subscriber becomes an uncaught exception.
+ *
+ * @returns texts for what is being appended; `undefined` for none, and without a subscriber
+ */
 export function carrierFor(source: Producing["source"]): Carrier | undefined {
   if (!PRODUCE.hasSubscribers) return undefined;
   const carrier: Carrier = {};
@@ -27,7 +34,10 @@ export function carrierFor(source: Producing["source"]): Carrier | undefined {
   return Object.keys(carrier).length === 0 ? undefined : carrier;
 }
 
-/** Runs a handler, and publishes its start and end without its result. Without a subscriber it costs a look. */
+/**
+ * Runs a handler, and publishes its start and end without its result. Without a subscriber it costs a look. Rejects
+ * with what the handler throws.
+ */
 export function consuming<T>(
   source: Consuming["source"],
   carrier: Consuming["carrier"],

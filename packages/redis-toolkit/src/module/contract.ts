@@ -46,11 +46,15 @@ export interface Invocation<T> {
 
 /** A command, without its name and arguments. */
 export interface Draft<T> {
+  /** As {@link Invocation.isReadOnly}. @default false */
   readonly isReadOnly?: boolean | undefined;
+  /** As {@link Invocation.replies}. @default 'text' */
   readonly replies?: Invocation<T>["replies"] | undefined;
+  /** As {@link Invocation.decode}. */
   readonly decode: (reply: unknown) => T;
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
+  /** As {@link Invocation.signal}. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -92,6 +96,8 @@ export interface Module {
    * Runs a script over the keys of the view.
    *
    * @param over a connection of the module, in place of the shared one
+   * @throws {CommandError} where Redis refuses it, or the script fails.
+   * @throws {BackendUnavailableError} where Redis is not reached.
    */
   runScript<T>(
     text: string,
@@ -100,7 +106,12 @@ export interface Module {
     draft: ScriptDraft<T>,
     over?: Caller,
   ): Promise<T>;
-  /** Runs a command over the keys of the view. */
+  /**
+   * Runs a command over the keys of the view.
+   *
+   * @throws {CommandError} where Redis refuses it.
+   * @throws {BackendUnavailableError} where Redis is not reached.
+   */
   runInside<T>(describe: (space: KeySpace) => Invocation<T>, over?: Caller): Promise<T>;
   /** An error of a connection that the module has opened, as commands of the view reject. */
   errorOf(operation: string, error: unknown): unknown;
@@ -110,11 +121,17 @@ export interface Module {
    * @throws {CommandError} `NOT_A_NUMBER` beyond 2^53.
    */
   readonly exactNumber: (operation: string, reply: unknown) => number;
+  /** As {@link Module.exactNumber}, for a reply of such numbers in lists. */
   readonly exactIn: (operation: string, reply: unknown) => unknown;
 }
 
 /** A view: `createRedis(...)`, and each tenant of it. */
 export interface ModuleHost {
+  /**
+   * The view of one tenant.
+   *
+   * @throws {InvalidArgumentError} for an id that is not text of 1 to 256 characters.
+   */
   tenant(id: string): ModuleHost;
 }
 

@@ -1,5 +1,6 @@
 /** Counts of all modules of all views of one connection, since it was made. */
 export interface ModuleCounts {
+  /** Locks that were taken. */
   readonly locksAcquired: number;
   /** Acquisitions that gave up: others held the lock. */
   readonly locksUnavailable: number;
@@ -7,10 +8,13 @@ export interface ModuleCounts {
   readonly locksLost: number;
   /** The time that acquisitions waited for others, in milliseconds, added up. */
   readonly lockWaitMs: number;
+  /** Calls that a limit allowed. */
   readonly limitsAllowed: number;
+  /** Calls that a limit refused. */
   readonly limitsRefused: number;
   /** Among these two, decisions without Redis. */
   readonly limitsDegraded: number;
+  /** Sessions that were made. */
   readonly sessionsCreated: number;
   /** Reads, touches and changes of a session that was there. */
   readonly sessionsFound: number;
@@ -28,7 +32,9 @@ export interface ModuleCounts {
 
 /** Decisions of the limits of one name. */
 export interface LimitCounts {
+  /** Calls that were allowed. */
   allowed: number;
+  /** Calls that were refused. */
   refused: number;
 }
 

@@ -2,6 +2,7 @@ import { OverloadedError } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
 import type { Module } from "../module/module.ts";
 
+/** A message, or that some may have been missed. */
 export type ChannelEvent<T> =
   | { readonly kind: "message"; readonly message: T; readonly channel: string }
   /** The connection was lost and is back: messages in between were missed. */

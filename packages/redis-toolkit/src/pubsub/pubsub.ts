@@ -22,8 +22,11 @@ export interface ChannelOptions<T> {
   readonly overflow?: Overflow | undefined;
 }
 
+/** A handler of events, until it is closed. */
 export interface Listening extends AsyncDisposable {
+  /** Messages left out because the handler was too slow. */
   readonly dropped: number;
+  /** Messages left out because they could not be read, or did not fit the schema. */
   readonly corrupt: number;
   /** Events whose handler threw, or rejected. */
   readonly failures: number;
@@ -31,8 +34,16 @@ export interface Listening extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/**
+ * One channel. Calls reject with `CommandError` where Redis refuses, `BackendUnavailableError` where it is not reached,
+ * and `EncodeError` for a message that JSON cannot say.
+ */
 export interface Channel<T> {
-  /** @returns how many connections received it, maybe none; in a cluster those of the node that was asked */
+  /**
+   * Sends a message to those that listen now; nothing is kept.
+   *
+   * @returns how many connections received it, maybe none; in a cluster those of the node that was asked
+   */
   publish(message: T): Promise<number>;
   /**
    * Resolves once the server has confirmed it: messages that are published from then on are received.
@@ -57,6 +68,9 @@ export interface PubSub {
   /**
    * One handler for several channels, as `listen` of each: for one channel it is called with one event after another.
    * Where a channel cannot be subscribed to, none is.
+   *
+   * @throws {InvalidArgumentError} for no name, and for options that can never work.
+   * @throws {CommandError} where the server refuses one of them.
    */
   subscribe<T = unknown>(
     names: readonly string[],
@@ -65,6 +79,11 @@ export interface PubSub {
   ): Promise<Listening>;
 }
 
+/**
+ * Channels over one view: a cheap object, which sends nothing.
+ *
+ * @throws {InvalidArgumentError} for what is not a view.
+ */
 export function pubsub(redis: RedisView): PubSub {
   checkView("pubsub(redis)", redis);
   const channel = <T>(name: string, options: ChannelOptions<T> = {}): Channel<T> => {

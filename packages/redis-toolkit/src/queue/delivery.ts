@@ -8,7 +8,9 @@ import type { Delivered, Extension, Outcome } from "./store.ts";
 
 /** One delivery of a job to a worker. */
 export interface Job<T> {
+  /** As `add` gave it. */
   readonly id: string;
+  /** As JSON carried it, and the schema gave it. */
   readonly data: T;
   /** Which delivery it is, from 1. */
   readonly attempt: number;
@@ -41,12 +43,17 @@ export interface FailedJob<T> extends Pick<Job<T>, "id" | "attempt" | "attempts"
   readonly outcome: "retry" | "dead";
 }
 
+/** What a handler gets next to its job. */
 export interface JobContext {
   /** Aborted when the lease has ended, the job's `timeout` has passed, or the worker stops. */
   readonly signal: AbortSignal;
 }
 
-/** @returns the result, as JSON can say it; it is in events, and kept with the job if completed jobs are. */
+/**
+ * Runs one delivery of a job.
+ *
+ * @returns the result, as JSON can say it; it is in events, and kept with the job if completed jobs are.
+ */
 export type Handler<T, R> = (job: Job<T>, context: JobContext) => Promise<R> | R;
 
 export interface DeliverySettings<T, R> {

@@ -23,9 +23,11 @@ export type QueueEvent =
   | { readonly kind: "removed"; readonly id: string }
   | { readonly kind: "gap" };
 
+/** A listener to the events of a queue, until it is closed. */
 export interface QueueListening extends AsyncDisposable {
   /** Events whose listener threw or rejected. */
   readonly failures: number;
+  /** Ends it. */
   close(): Promise<void>;
 }
 

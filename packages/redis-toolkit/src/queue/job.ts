@@ -13,7 +13,9 @@ export type JobState = (typeof STATES)[number];
 
 /** A job as it was when it was looked up. Instants are milliseconds since 1970, by the clock of the server. */
 export interface JobSnapshot<T, R = unknown> {
+  /** As `add` gave it. */
   readonly id: string;
+  /** Where it was when it was looked up. */
   readonly state: JobState;
   /** `undefined` where the stored payload cannot be read. */
   readonly data: T | undefined;
@@ -21,10 +23,13 @@ export interface JobSnapshot<T, R = unknown> {
   readonly attempt: number;
   /** The most deliveries. */
   readonly attempts: number;
+  /** 0 to 255: higher ones are delivered first. */
   readonly priority: number;
+  /** When it was added. */
   readonly addedAt: number;
   /** When it is due (`delayed`), or when its lease ends (`active`). */
   readonly dueAt?: number;
+  /** When it ended; absent before. */
   readonly finishedAt?: number;
   /** The key and the instant of the schedule, if `repeat` added it. */
   readonly repeat?: JobRepeat;
@@ -38,7 +43,9 @@ export interface JobSnapshot<T, R = unknown> {
   readonly result?: R;
 }
 
+/** Where a job comes from that a schedule added. */
 export interface JobRepeat {
+  /** Of the schedule, as `repeat` got it. */
   readonly key: string;
   /**
    * The instant of the schedule that the job is for, in milliseconds since 1970. It may be added later; of several that

@@ -37,6 +37,7 @@ export interface QueueOptions<T = unknown> {
   readonly requireNoEviction?: boolean | undefined;
 }
 
+/** Options of one job. */
 export interface AddOptions {
   /** Not before it has passed. @default 0 */
   readonly delay?: Duration | undefined;

@@ -54,13 +54,15 @@ export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOption
 export type { JobRepeat, ResolvedSchedule, Schedule };
 export type { Worker, WorkerOptions, WorkerStats };
 
+/** How many jobs are in which state. */
 export interface Counts extends Readonly<Record<JobState, number>> {
+  /** Whether no worker takes jobs. */
   readonly isPaused: boolean;
   /** How long ago the oldest job was added that is next in its priority, in ms; `undefined` where none waits. */
   readonly oldestAgeMs: number | undefined;
 }
 
-/** Jobs that have failed for good. */
+/** Jobs that have failed for good. Calls reject as those of {@link Queue}. */
 export interface DeadLetters<T, R = unknown> {
   /** The newest first. */
   list(options?: {
@@ -76,7 +78,11 @@ export interface DeadLetters<T, R = unknown> {
   replay(id?: string): Promise<number>;
 }
 
-/** Jobs for workers in any process, each delivered until one has ended it: at least once. */
+/**
+ * Jobs for workers in any process, each delivered until one has ended it: at least once. Calls reject with
+ * `CommandError` where Redis refuses, `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for
+ * ids and options that can never work.
+ */
 export interface Queue<T, Result = unknown> {
   /**
    * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.
@@ -96,6 +102,7 @@ export interface Queue<T, Result = unknown> {
 
   /** Workers of all processes take no more jobs; jobs can be added. */
   pause(): Promise<void>;
+  /** Ends a pause. */
   resume(): Promise<void>;
   /** Removes what waits, and frees its dedup ids. @returns how many */
   drain(options?: { readonly delayed?: boolean | undefined }): Promise<number>;
@@ -109,6 +116,7 @@ export interface Queue<T, Result = unknown> {
 
   /** In one step, of constant time. */
   counts(): Promise<Counts>;
+  /** A job by its id; `undefined` once it has ended and is not kept. */
   get(id: string): Promise<JobSnapshot<T, Result> | undefined>;
   /** In the order of delivery; finished ones with the newest first. At most 1,000. @default count 100 */
   list(
@@ -126,6 +134,7 @@ export interface Queue<T, Result = unknown> {
   remove(id: string): Promise<"removed" | "missing" | "active">;
   /** The next job with it is added, even if the one before is unfinished. @returns whether it stood for a job */
   freeDedupId(dedupId: string): Promise<boolean>;
+  /** Jobs of this queue that have failed for good. */
   deadLetters(): DeadLetters<T, Result>;
 
   /**
@@ -134,8 +143,9 @@ export interface Queue<T, Result = unknown> {
    * that has ended stays set, so the same call does not start it again, until `removeRepeat`.
    */
   repeat(key: string, schedule: Schedule, data: T, options?: RepeatOptions): Promise<"set" | "unchanged">;
-  /** @returns whether there was one */
+  /** Ends a schedule, and forgets it. @returns whether there was one */
   removeRepeat(key: string): Promise<boolean>;
+  /** All schedules, with those that have ended. */
   repeats(): Promise<readonly RepeatInfo[]>;
 
   /** Calls `listener` for what happens to jobs from now on, in any process. */
@@ -154,8 +164,11 @@ export interface Queue<T, Result = unknown> {
 
 /** Left out: as it is. */
 export interface JobChanges<T> {
+  /** In place of the present data. */
   readonly data?: T | undefined;
+  /** 0 to 255: higher ones are delivered first. */
   readonly priority?: number | undefined;
+  /** From now on. */
   readonly delay?: Duration | undefined;
 }
 

@@ -4,6 +4,7 @@ import { resolveAddOptions, type AddOptions, type NewJob, type QueueSettings } f
 import { firstAt, nextAt, resolveSchedule, type ResolvedSchedule, type Schedule } from "./schedule.ts";
 import type { DueRepeat, QueueStore, RepeatedJob } from "./store.ts";
 
+/** Options of the jobs of a schedule. */
 export interface RepeatOptions extends AddOptions {
   /**
    * At an instant at which the job of the last one still waits for its first delivery: `one` adds none, `all` adds
@@ -14,10 +15,13 @@ export interface RepeatOptions extends AddOptions {
   readonly backlog?: "one" | "all" | undefined;
 }
 
+/** A schedule of a queue. */
 export interface RepeatInfo {
+  /** As `repeat` got it. */
   readonly key: string;
   /** Milliseconds since 1970, by the clock of the server. `undefined` where it has ended. */
   readonly nextAt: number | undefined;
+  /** With its defaults. */
   readonly schedule: ResolvedSchedule;
 }
 

@@ -5,7 +5,8 @@ import { decodeJson, encodeJson } from "./job.ts";
 
 /**
  * A list: `LPUSH` and `BRPOP`, as programs in any language use it. At most once: a message that was popped by a process
- * that dies is lost, and nothing is retried. {@link queue} loses none.
+ * that dies is lost, and nothing is retried. {@link queue} loses none. Calls reject with `CommandError` where Redis
+ * refuses, and `BackendUnavailableError` where it is not reached.
  */
 export interface SimpleQueue<T> {
   /** @returns the length of the list. @throws {EncodeError} for what JSON cannot say. */
@@ -20,12 +21,18 @@ export interface SimpleQueue<T> {
     readonly timeout?: Duration | undefined;
     readonly signal?: AbortSignal | undefined;
   }): Promise<T | undefined>;
+  /** How many messages wait. */
   length(): Promise<number>;
 }
 
 const HOUR_MS = 3_600_000;
 
-/** @param key of the list, inside the view */
+/**
+ * A list as a queue: a cheap object, which sends nothing.
+ *
+ * @param key of the list, inside the view
+ * @throws {InvalidArgumentError} for a key that is not text of 1 to 512 characters.
+ */
 export function simpleQueue<T = unknown>(redis: RedisView, key: string): SimpleQueue<T> {
   checkView("simpleQueue(redis, key)", redis);
   checkName("simpleQueue(redis, key): the key", key);

@@ -89,9 +89,11 @@ export interface Extension {
   readonly progress: RedisArgument;
 }
 
+/** What became of a job that was to be added. */
 export interface Added {
   /** Unless it is `added`, that of the job with the same `dedupId`. */
   readonly id: string;
+  /** `duplicate`: not added, since there is a job with its `dedupId`; `replaced`: it took the place of one. */
   readonly status: "added" | "duplicate" | "replaced";
 }
 

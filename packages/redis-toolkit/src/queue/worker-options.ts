@@ -3,6 +3,7 @@ import { checkFunction, checkOptions, durationMs, wholeNumber } from "../module/
 import type { FailedJob } from "./delivery.ts";
 import type { ExchangeRequest } from "./store.ts";
 
+/** Options of `worker`. */
 export interface WorkerOptions<T = unknown> {
   /** Jobs that it works on at the same time. @default 1 */
   readonly concurrency?: number | undefined;

@@ -11,8 +11,11 @@ import type { WorkerSettings } from "./worker-options.ts";
 
 /** Counted by this worker since it began. */
 export interface WorkerStats {
+  /** Deliveries that it began. */
   readonly delivered: number;
+  /** Deliveries whose handler has ended well. */
   readonly completed: number;
+  /** Failed deliveries that are tried again. */
   readonly retried: number;
   /** To the dead letters. */
   readonly dead: number;
@@ -20,7 +23,9 @@ export interface WorkerStats {
   readonly lost: number;
 }
 
+/** Handles the jobs of a queue, until it is stopped. */
 export interface Worker extends AsyncDisposable {
+  /** Counts of this worker. */
   readonly stats: WorkerStats;
   /** Handlers that run. */
   readonly active: number;

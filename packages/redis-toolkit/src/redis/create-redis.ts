@@ -8,9 +8,12 @@ import type { RedisOptions } from "../settings/options.ts";
 import { resolveSettings, type RedisSettings } from "../settings/settings.ts";
 import { Monitor, type RedisEvents } from "./monitor.ts";
 
+/** `idle` before the first use, `down` while a connection is tried for, `closed` after `disconnect`. */
 export type RedisState = "disabled" | "idle" | "up" | "down" | "closed";
 
+/** Counts of one connection and its modules. */
 export interface RedisClientStats {
+  /** As {@link Redis.state}. */
   readonly state: RedisState;
   /** Commands on the shared connection without a reply. */
   readonly inFlight: number;
@@ -70,6 +73,7 @@ export class Redis extends RedisView {
     return this.isEnabled && this.#disconnected === undefined && this.#connection.isUp;
   }
 
+  /** `disabled` by the options, `idle` before `initialize`, `up`, `down`, or `closed` after `disconnect`. */
   get state(): RedisState {
     if (!this.isEnabled) return "disabled";
     if (this.#disconnected !== undefined) return "closed";
@@ -89,7 +93,7 @@ export class Redis extends RedisView {
   }
 
   /**
-   * Connects, and watches Redis from now on. Not needed before commands, which connect on their own.
+   * Connects, and watches Redis from now on. Not needed before commands, which connect on their own. Never rejects.
    *
    * @returns whether Redis is there. `false` where `state` is `disabled` or `closed`, and where it is `down`: then
    *   `lastError` is the reason, and it is tried again and again.
@@ -103,6 +107,8 @@ export class Redis extends RedisView {
   /**
    * `up` and `down` when Redis can be reached again, or not any more; `unavailable` once, when it was down for
    * `unavailableAfter`. Only after `initialize`. @returns a function that removes the listener
+   *
+   * @throws {InvalidArgumentError} for another event, and for what is not a function.
    */
   on<E extends keyof RedisEvents>(event: E, listener: (details: RedisEvents[E]) => unknown): () => void {
     return this.#monitor.on(event, listener);

@@ -3,9 +3,13 @@ import type { RedisConnection } from "@hotset/redis/connection";
 import { shown } from "../module/module.ts";
 import type { RedisSettings } from "../settings/settings.ts";
 
+/** What `redis.on` reports, and its details. */
 export interface RedisEvents {
+  /** Redis can be reached again, after so many milliseconds. */
   readonly up: { readonly awayMs: number };
+  /** Redis cannot be reached any more, and why. */
   readonly down: { readonly error: unknown };
+  /** Once for each time it is down: it was for `unavailableAfter`. */
   readonly unavailable: { readonly awayMs: number; readonly error: unknown };
 }
 

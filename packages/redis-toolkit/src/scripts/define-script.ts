@@ -50,11 +50,13 @@ interface ReplyTypes {
   readonly list: readonly unknown[];
 }
 
+/** A script in Lua, and what goes into it and comes back. */
 export interface ScriptDefinition<
   Args extends readonly ScriptArgument[],
   Reply extends ScriptReply,
   Rest extends ScriptArgument = never,
 > {
+  /** Its text. */
   readonly lua: string;
   /** How many KEYS. In a cluster they must be of one slot. */
   readonly keys: number | "any";
@@ -72,6 +74,7 @@ export interface ScriptDefinition<
   readonly readOnly?: boolean | undefined;
 }
 
+/** A script as a function: of a view, its keys and its arguments. */
 export type Script<
   Args extends readonly ScriptArgument[],
   Reply extends ScriptReply,

@@ -19,6 +19,7 @@ import { dataOf, fieldText, slackMs, type StoredSession } from "./session-replie
 /** `"24h"`: connect-redis counts seconds where hotset counts milliseconds, so a bare number is refused. */
 export type Ttl = Exclude<Duration, number>;
 
+/** Options of {@link SessionStore}. */
 export interface SessionStoreOptions extends Omit<SessionOptions, "idle"> {
   /**
    * Life of a session whose cookie has no end. A function decides for every session; one of zero or less ends it.
@@ -58,6 +59,8 @@ interface Known {
  * request gets an error, and never an empty session.
  *
  * Every method takes a callback; without one it returns a promise.
+ * Calls reject, or give their callback, `BackendUnavailableError` where Redis is down, and `CommandError` where it
+ * refuses.
  */
 export class SessionStore extends Store {
   readonly #records: SessionRecords;
@@ -84,18 +87,22 @@ export class SessionStore extends Store {
     this.#userOf = userOf;
   }
 
+  /** The data of a session; `null` for one that is not there. */
   get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     return answer(this.#get(sid), callback);
   }
 
+  /** Stores the fields that changed since they were read, and restarts its life. */
   set(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
     return answer(this.#set(sid, data), callback);
   }
 
+  /** Restarts the life of a session, unless `disableTouch` says otherwise. */
   touch(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
     return answer(this.#touch(sid, data), callback);
   }
 
+  /** Ends a session. */
   destroy(sid: string, callback?: Callback<void>): Promise<void> {
     return answer(this.#destroy(sid), callback);
   }
@@ -105,6 +112,7 @@ export class SessionStore extends Store {
     return answer(this.#records.clear(), callback);
   }
 
+  /** How many sessions there are. */
   length(callback?: Callback<number>): Promise<number> {
     return answer(
       this.#handles().then(({ length }) => length),

@@ -8,17 +8,21 @@ export type { RequestSession, SessionCookieOptions };
 
 /** The part of a request of Fastify that is used. */
 export interface FastifyRequest {
+  /** The header `cookie` names the session. */
   readonly headers: { readonly cookie?: string | undefined };
 }
 
 /** The part of a reply of Fastify that is used. */
 export interface FastifyReply {
+  /** Sets a header of the response. */
   header(name: string, value: string): unknown;
 }
 
 /** The part of an instance of Fastify that is used. */
 export interface FastifyInstance {
+  /** Declares a property of each request. */
   decorateRequest(name: string, property: { getter(this: FastifyRequest): unknown }): unknown;
+  /** Adds a hook that runs for each request. */
   addHook(name: "onRequest", hook: (request: FastifyRequest) => Promise<void>): unknown;
   addHook(
     name: "onSend",
@@ -26,11 +30,13 @@ export interface FastifyInstance {
   ): unknown;
 }
 
+/** Options of the sessions of Fastify. */
 export interface FastifySessionOptions extends SessionCookieOptions {
   /** The property of each request that is its session, `false` for none: `of(request)` alone. @default 'session' */
   readonly property?: string | false | undefined;
 }
 
+/** Sessions of the requests of one instance. */
 export interface FastifySessions<Data extends object> {
   /** For `app.register`. Stores changes, and sets the cookie, before a reply is sent. */
   readonly plugin: (app: FastifyInstance) => Promise<void>;

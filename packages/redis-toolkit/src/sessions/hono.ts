@@ -6,10 +6,13 @@ export type { RequestSession, SessionCookieOptions };
 
 /** The part of a context of Hono that is used. */
 export interface HonoContext {
+  /** Its header `cookie` names the session. */
   readonly req: { header(name: string): string | undefined };
+  /** Adds a header to the response. */
   header(name: string, value: string, options: { readonly append: boolean }): void;
 }
 
+/** Sessions of the requests of one application. */
 export interface HonoSessions<Data extends object> {
   /** For `app.use`. Stores changes, and sets the cookie, once the handlers have ended. */
   readonly middleware: (context: HonoContext, next: () => Promise<void>) => Promise<void>;

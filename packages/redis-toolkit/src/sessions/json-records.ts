@@ -19,6 +19,7 @@ import { dataOf, fieldsOfText, slackMs, type StoredSession } from "./session-rep
 
 /** Sessions that another program knows: each is the JSON text of its data, under one key, with a life. */
 export interface JsonSessionOptions<Data extends object> {
+  /** One value of JSON for each session, as other programs have them. */
   readonly store: "json";
   /** The key of a session, without braces that are a hash tag. @default (id) => `session:${id}` */
   readonly key?: ((id: string) => string) | undefined;

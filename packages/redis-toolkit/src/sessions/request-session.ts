@@ -3,13 +3,18 @@ import { checkFunction, type Id } from "../module/module.ts";
 import type { SessionCookie } from "./session-cookie.ts";
 import { fieldText } from "./session-replies.ts";
 
-/** The session of one request. */
+/**
+ * The session of one request. Calls that ask Redis reject with `BackendUnavailableError` where it is down, and
+ * `CommandError` where it refuses.
+ */
 export interface RequestSession<Data extends object> {
   /** Change its fields as you like: those that differ are stored before the response goes out. */
   data: Partial<Data>;
   /** `undefined` as long as there is nothing to store. */
   readonly id: string | undefined;
+  /** Whose session it is; `undefined` without a user. */
   readonly userId: string | undefined;
+  /** The value of a field, as it was when the request began, or was set since. */
   get<Name extends keyof Data>(name: Name): Partial<Data>[Name];
   /** `undefined` removes the field. */
   set<Name extends keyof Data>(name: Name, value: Data[Name] | undefined): void;

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { checkOptions } from "../module/module.ts";
 
+/** How the cookie of a session is written. */
 export interface SessionCookieOptions {
   /** @default 'sid' */
   readonly name?: string | undefined;

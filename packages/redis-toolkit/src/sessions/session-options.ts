@@ -3,6 +3,7 @@ import { durationMs } from "../module/module.ts";
 import { Places } from "./session-places.ts";
 import type { RecordSettings } from "./session-records.ts";
 
+/** Options of {@link sessions}. */
 export interface SessionOptions {
   /** How long a session lives without activity. @default '24h' */
   readonly idle?: Duration | undefined;

@@ -23,16 +23,21 @@ export { SessionConflictError, type JsonSessionOptions, type SessionOptions };
 export interface SessionInfo<Data extends object> {
   /** Names the session for `revoke`. It gives no access: pages may show it, and logs hold it. */
   readonly handle: string;
+  /** Whose session it is; `undefined` without a user. */
   readonly userId: string | undefined;
+  /** When it was made. */
   readonly createdAt: string;
+  /** When it was read or changed last, to within the slack of touches. */
   readonly lastActivity: string;
   /** When it ends if nothing happens until then. */
   readonly expiresAt: string;
+  /** Its fields, as JSON carried them. */
   readonly data: Partial<Data>;
   /** Grows with each change of the data, and with each new id. */
   readonly version: number;
 }
 
+/** A session, as it was when it was read. */
 export interface Session<Data extends object> extends SessionInfo<Data> {
   /** For the cookie. Not enumerable, so neither `console.log`, nor JSON, nor a copy shows it. */
   readonly id: string;
@@ -43,7 +48,9 @@ export interface Session<Data extends object> extends SessionInfo<Data> {
 /** `undefined` removes a field. */
 export type SessionChanges<Data extends object> = { readonly [K in keyof Data]?: Data[K] | undefined };
 
+/** Options of {@link Sessions.create}. */
 export interface CreateSessionOptions<Data extends object> {
+  /** Whose session it is, for `destroyAll`. @default none */
   readonly userId?: Id | undefined;
   /** Must be JSON. A field that is `undefined` is left out. */
   readonly data?: SessionChanges<Data> | undefined;
@@ -51,6 +58,7 @@ export interface CreateSessionOptions<Data extends object> {
   readonly idle?: Duration | undefined;
 }
 
+/** Options of {@link Sessions.regenerate}. */
 export interface RegenerateOptions {
   /** A login: the session belongs to this user from now on, and its absolute time begins again. */
   readonly userId?: Id | undefined;
@@ -60,7 +68,9 @@ export interface RegenerateOptions {
 
 /**
  * Sessions in Redis. Where Redis is down every call rejects with a `BackendUnavailableError`, and where it is disabled
- * with a `CommandError`: `undefined` always means that the session does not exist.
+ * with a `CommandError`: `undefined` always means that the session does not exist. Calls reject with
+ * `BackendUnavailableError` where Redis is down, `CommandError` where it refuses, and `InvalidArgumentError` for ids
+ * and options that can never work.
  */
 export interface Sessions<Data extends object> {
   /** A new session with a new id. @throws {EncodeError} for a field that is not JSON: it is named. */
@@ -89,7 +99,12 @@ export interface Sessions<Data extends object> {
    * its grace already.
    */
   regenerate(id: string, options?: RegenerateOptions): Promise<Session<Data> | undefined>;
-  /** @returns whether there was one */
+  /**
+   * Ends a session.
+   *
+   * @returns whether there was one
+   * @returns whether it was there
+   */
   destroy(id: string): Promise<boolean>;
   /** The same by a handle, as in `list`. */
   revoke(handle: string): Promise<boolean>;

@@ -5,6 +5,7 @@ import { checkName, checkOptions, durationMs, shown } from "../module/module.ts"
 import type { Delivery } from "./member.ts";
 import { blockMsOf, countOf } from "./limits.ts";
 
+/** Options of {@link consumer}. */
 export interface ConsumerOptions<T = unknown> {
   /**
    * The name in the group. Two consumers with one name would handle each other's entries, so give one only if it

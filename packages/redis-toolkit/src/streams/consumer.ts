@@ -14,6 +14,7 @@ import { placeOf, type StreamPlace } from "./stream-place.ts";
 
 /** Since the consumer was made. */
 export interface ConsumerCounts {
+  /** Handlers that have ended well. */
   readonly handled: number;
   /** Handlers that threw, or rejected. */
   readonly failed: number;
@@ -27,6 +28,7 @@ export interface ConsumerCounts {
   readonly groupsCreated: number;
 }
 
+/** Where a group and one of its consumers are. */
 export interface ConsumerStatus {
   /** Entries that are still to be delivered to the group. `undefined` where the server does not know. */
   readonly lag: number | undefined;
@@ -103,6 +105,7 @@ export class Consumer<T> implements AsyncDisposable {
     return this.#state;
   }
 
+  /** As they are now. */
   get counts(): ConsumerCounts {
     return { ...this.#counts };
   }

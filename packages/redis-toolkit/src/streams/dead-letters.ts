@@ -10,15 +10,21 @@ export interface DeadLetter<T> extends Pick<Entry<T>, "fields" | "pairs"> {
   readonly id: EntryId;
   /** In the stream that it came from. */
   readonly entryId: EntryId;
+  /** Whose consumer gave it up. */
   readonly group: string;
   /** `handler`: the handler failed at the last delivery. `deliveries`: the last delivery ended without an answer. */
   readonly reason: "handler" | "deliveries";
   /** The message of the handler's error, up to 1,000 characters; empty for `deliveries`. */
   readonly error: string;
+  /** How often it was delivered. */
   readonly deliveries: number;
 }
 
-/** The entries of one stream that were given up, in a stream next to it. */
+/**
+ * The entries of one stream that were given up, in a stream next to it. Calls reject with `CommandError` where Redis
+ * refuses, `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for ids and counts out of
+ * range.
+ */
 export class DeadLetters<T> {
   /** As the view has it. */
   readonly key: string;
@@ -54,6 +60,7 @@ export class DeadLetters<T> {
     });
   }
 
+  /** How many there are. */
   async len(): Promise<number> {
     return this.#place.sendDead((key) => ["XLEN", key], { isReadOnly: true, decode: Number });
   }

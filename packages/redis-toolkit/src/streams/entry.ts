@@ -17,10 +17,13 @@ export type NewFields<T> =
   | { readonly [K in keyof T]: T[K] | FieldValue }
   | Iterable<readonly [field: keyof T & string, value: FieldValue]>;
 
+/** One entry of a stream. */
 export interface Entry<T> {
+  /** Its milliseconds, and a number among those of one millisecond. */
   readonly id: EntryId;
   /** By name. Where a name occurs twice, the last value. */
   readonly fields: T;
+  /** In their order; several may have one name. */
   readonly pairs: Pairs<T>;
 }
 

@@ -17,12 +17,15 @@ import { countOf, DEFAULT_COUNT, MOST_AT_ONCE, readArguments } from "./limits.ts
 import { LEAVE } from "./scripts.ts";
 import type { StreamPlace } from "./stream-place.ts";
 
+/** Options of a position of a group. */
 export interface PositionOptions {
   /** How many entries were read up to there, so that the server knows the lag immediately. From Redis 7. */
   readonly entriesRead?: number | undefined;
 }
 
+/** Options of {@link ConsumerGroup.read}. */
 export interface GroupReadOptions {
+  /** Its name in the group, made by its first read. */
   readonly consumer: string;
   /** `>`: entries that no consumer has got. An id, or `0`: those after it which this consumer holds. @default '>' */
   readonly after?: ">" | "0" | EntryId | undefined;
@@ -32,9 +35,11 @@ export interface GroupReadOptions {
   readonly block?: Duration | undefined;
 }
 
+/** Entries that `autoClaim` took. */
 export interface AutoClaimed<T> {
   /** Where to look next; `0-0`: all was seen. */
   readonly next: EntryId;
+  /** Now held by this consumer. */
   readonly entries: readonly Entry<T>[];
   /** Ids of entries that were deleted meanwhile. They are acknowledged. */
   readonly deleted: readonly EntryId[];
@@ -43,8 +48,13 @@ export interface AutoClaimed<T> {
 /** Any entry, however recently it was delivered. */
 const FROM_0 = { min: 0 };
 
-/** A group of consumers of one stream: each entry is delivered to one of them, until it is acknowledged. */
+/**
+ * A group of consumers of one stream: each entry is delivered to one of them, until it is acknowledged. Calls reject
+ * with `CommandError` where Redis refuses, as for a group that is not there, `BackendUnavailableError` where it is not
+ * reached, and `InvalidArgumentError` for ids and options that can never work.
+ */
 export class ConsumerGroup<T> {
+  /** Within its stream. */
   readonly name: string;
   readonly #place: StreamPlace;
 
@@ -105,7 +115,7 @@ export class ConsumerGroup<T> {
     }
   }
 
-  /** @returns how many of them were pending */
+  /** Ends the delivery of entries. @returns how many of them were pending */
   async ack(...ids: readonly EntryId[]): Promise<number> {
     if (ids.length === 0) return 0;
     const checked = entryIds("ack", ids);
@@ -189,6 +199,7 @@ export class ConsumerGroup<T> {
     return (await groupsAt(this.#place)).find(({ name }) => name === this.name);
   }
 
+  /** All consumers of the group. */
   async consumers(): Promise<readonly ConsumerInfo[]> {
     return this.#place.send((key) => ["XINFO", "CONSUMERS", key, this.name], {
       isReadOnly: true,

@@ -1,22 +1,31 @@
 import { readEntry, readId, type Entry } from "./entry.ts";
 import { ZERO, type EntryId } from "./entry-id.ts";
 
+/** What the server says of a stream. */
 export interface StreamInfo {
+  /** How many entries there are. */
   readonly length: number;
   /** Id of the last entry that was ever appended. */
   readonly lastId: EntryId;
+  /** `undefined` for an empty stream. */
   readonly firstEntry: Entry<Readonly<Record<string, string>>> | undefined;
+  /** `undefined` for an empty stream. */
   readonly lastEntry: Entry<Readonly<Record<string, string>>> | undefined;
+  /** How many groups it has. */
   readonly groups: number;
   /** How many were ever appended. `undefined` before Redis 7. */
   readonly entriesAdded: number | undefined;
 }
 
+/** What the server says of a group. */
 export interface GroupInfo {
+  /** Within its stream. */
   readonly name: string;
+  /** How many it has. */
   readonly consumers: number;
   /** Entries that were delivered and not acknowledged. */
   readonly pending: number;
+  /** Of the last entry that any of its consumers was given; the next ones follow it. */
   readonly lastDeliveredId: EntryId;
   /** `undefined` before Redis 7, and where the server does not know. */
   readonly entriesRead: number | undefined;
@@ -24,25 +33,37 @@ export interface GroupInfo {
   readonly lag: number | undefined;
 }
 
+/** What the server says of a consumer. */
 export interface ConsumerInfo {
+  /** Within its group. */
   readonly name: string;
+  /** Entries that it holds. */
   readonly pending: number;
   /** Since its last attempt to read or to claim, in milliseconds. */
   readonly idleMs: number;
 }
 
+/** An entry that was delivered, and not acknowledged. */
 export interface PendingEntry {
+  /** In the stream. */
   readonly id: EntryId;
+  /** Which holds it. */
   readonly consumer: string;
   /** Since its last delivery, in milliseconds. */
   readonly idleMs: number;
+  /** How often it was delivered. */
   readonly deliveries: number;
 }
 
+/** How many entries of a group are pending. */
 export interface PendingSummary {
+  /** Of all consumers. */
   readonly count: number;
+  /** The smallest id; `undefined` without any. */
   readonly first: EntryId | undefined;
+  /** The largest id; `undefined` without any. */
   readonly last: EntryId | undefined;
+  /** How many each consumer holds, without those that hold none. */
   readonly consumers: ReadonlyMap<string, number>;
 }
 

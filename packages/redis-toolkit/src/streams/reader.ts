@@ -6,6 +6,7 @@ import { startId, ZERO, type EntryId, type StartId } from "./entry-id.ts";
 import { blockMsOf, countOf, DEFAULT_COUNT } from "./limits.ts";
 import type { StreamPlace } from "./stream-place.ts";
 
+/** Options of {@link Stream.reader}. */
 export interface ReaderOptions {
   /** Where to begin. `$` is looked up once, at the first read. @default '0' */
   readonly after?: StartId | undefined;

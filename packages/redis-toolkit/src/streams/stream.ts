@@ -20,6 +20,7 @@ import { StreamReader, type ReaderOptions } from "./reader.ts";
 import { placed, type StreamPlace } from "./stream-place.ts";
 import { TRIM_OPTIONS, trimArguments, type TrimOptions } from "./trimming.ts";
 
+/** Options of {@link Stream.append}. */
 export interface AppendOptions extends TrimOptions {
   /** An id must be above all that the stream ever had. @default '*' */
   readonly id?: NewId | undefined;
@@ -27,6 +28,7 @@ export interface AppendOptions extends TrimOptions {
   readonly ifExists?: boolean | undefined;
 }
 
+/** Options of {@link Stream.read}. */
 export interface ReadOptions {
   /** Entries after this one. `$`: only those that come while this call waits. @default '0' */
   readonly after?: StartId | undefined;
@@ -36,6 +38,7 @@ export interface ReadOptions {
   readonly block?: Duration | undefined;
 }
 
+/** Options of {@link Stream.range}. */
 export interface RangeOptions {
   /** @default '-' */
   readonly from?: RangeEnd | undefined;
@@ -47,7 +50,11 @@ export interface RangeOptions {
   readonly order?: "oldest-first" | "newest-first" | undefined;
 }
 
-/** One stream. A cheap object, which sends nothing until it is used. */
+/**
+ * One stream. A cheap object, which sends nothing until it is used. Calls reject with `CommandError` where Redis
+ * refuses, `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for ids and options that can
+ * never work.
+ */
 export class Stream<T> {
   /** The key, as the view has it. */
   readonly key: string;
@@ -106,6 +113,7 @@ export class Stream<T> {
     return new StreamReader<T>(this.#place, () => this.lastId(), options);
   }
 
+  /** Entries between two ids, both included. */
   async range(options: RangeOptions = {}): Promise<readonly Entry<T>[]> {
     checkOptions("range", options, RANGE_OPTIONS);
     const { from = "-", to = "+", count = MOST_AT_ONCE, order = "oldest-first" } = options;
@@ -120,7 +128,11 @@ export class Stream<T> {
     );
   }
 
-  /** @returns how many entries were removed. An approximate trim may remove fewer, also none. */
+  /**
+   * Removes the oldest entries: give `maxLen` or `minId`.
+   *
+   * @returns how many entries were removed. An approximate trim may remove fewer, also none.
+   */
   async trim(options: TrimOptions): Promise<number> {
     checkOptions("trim", options ?? null, TRIM_OPTIONS);
     const trim = trimArguments("trim", options, "exact");

@@ -34,7 +34,11 @@ export interface StreamOptions extends Omit<TrimOptions, "minId"> {
   readonly requireNoEviction?: boolean | undefined;
 }
 
-/** Streams of one view: keys of a tenant lie below its prefix. */
+/**
+ * Streams of one view: keys of a tenant lie below its prefix. Calls reject with `CommandError` where Redis refuses,
+ * `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for positions and options that can
+ * never work.
+ */
 export interface Streams {
   /**
    * The stream with the key `name`. Its dead letters lie in the same slot: a name with braces needs a hash tag.
@@ -71,6 +75,11 @@ export interface Streams {
 /** By the name of the stream. */
 export type EntriesByStream = Readonly<Record<string, readonly Entry<Record<string, string>>[]>>;
 
+/**
+ * Streams over one view: a cheap object, which sends nothing.
+ *
+ * @throws {InvalidArgumentError} for what is not a view.
+ */
 export function streams(redis: RedisView): Streams {
   checkView("streams(redis)", redis);
   return {

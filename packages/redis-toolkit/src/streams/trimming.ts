@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import { isEntryId, type EntryId } from "./entry-id.ts";
 import { shown } from "../module/module.ts";
 
+/** Which entries go. */
 export interface TrimOptions {
   /** The newest so many entries stay. */
   readonly maxLen?: number | undefined;
