@@ -20,7 +20,9 @@ export interface AstroCacheConfig {
 
 /** A `CacheProvider` of Astro 7. */
 export interface AstroCacheProvider {
+  /** As Astro logs it. */
   readonly name: string;
+  /** Answers a request from the cache, or makes the page with `next`, whose error is passed on. */
   onRequest(context: { request: Request; url: URL }, next: () => Promise<Response>): Promise<Response>;
   /** `path` without its query, on each host; and tags. For every process. */
   invalidate(options: { path?: string | undefined; tags?: string | string[] | undefined }): Promise<void>;

@@ -6,7 +6,9 @@ export interface Io {
   readonly isTerminal: boolean;
   /** Whether errors and progress go to a terminal. @default false */
   readonly isErrorTerminal?: boolean | undefined;
+  /** Takes text for stdout. */
   print(text: string): void;
+  /** Takes text for stderr. */
   complain(text: string): void;
   /** Ctrl-C: ends `watch` as it should, and any other command before its time. */
   readonly signal: AbortSignal;
@@ -28,4 +30,5 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
+/** One of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

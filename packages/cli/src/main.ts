@@ -1,6 +1,8 @@
 import { run } from "./run.ts";
 
-/** Runs `hotset` as this process: its arguments, its environment, its output. Sets `process.exitCode`. */
+/**
+ * Runs `hotset` as this process: its arguments, its environment, its output. Sets `process.exitCode`. Never rejects.
+ */
 export async function main(): Promise<void> {
   const ctrlC = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => ctrlC.abort());

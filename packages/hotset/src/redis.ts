@@ -24,6 +24,9 @@ const shipped = (): { readonly formats: readonly Format[]; readonly compressors:
  * Starts a Redis backend that writes `msgpack()`. Until `valueFormat` is called it reads `json()`, too, and until
  * `compressor` is called `gzip()`, `brotli()` and `zstd()`. A URL is short for `single(url)`, and `{ host, port }` for
  * `single({ host, port })`.
+ *
+ * @throws {InvalidArgumentError} for an address that cannot be one.
+ * @throws {ConfigurationError} for further arguments.
  */
 export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
 export function redis(connection: ClientConnection): RedisBackendSettings;

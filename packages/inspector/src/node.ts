@@ -5,7 +5,7 @@ import type { Inspector } from "./index.ts";
 
 /**
  * A listener of `node:http`, and a handler of Express: `app.use("/hotset", inspectorListener(inspect))`. In Fastify it
- * is called in an `onRequest` hook, before bodies are parsed.
+ * is called in an `onRequest` hook, before bodies are parsed. Never throws: a request that cannot be answered gets 500.
  */
 export function inspectorListener(inspect: Inspector): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {

@@ -37,8 +37,11 @@ export interface InspectorOptions {
 
 /** Where a value is stored. */
 export interface ValuePlace {
+  /** Name of the cache. */
   readonly cache: string;
+  /** The outermost first; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
 }
 

@@ -4,7 +4,9 @@ export class HistogramSeries {
   readonly bounds: readonly number[];
   /** For each upper bound, and for what lies above all. */
   readonly counts: Float64Array;
+  /** Of all values. */
   sum = 0;
+  /** How many values there were. */
   count = 0;
 
   /** @param bounds ascending; a value that equals one lies within it */
@@ -13,6 +15,7 @@ export class HistogramSeries {
     this.counts = new Float64Array(bounds.length + 1);
   }
 
+  /** Adds a value, in the unit of the instrument. */
   record(value: number): void {
     const { bounds } = this;
     let i = 0;

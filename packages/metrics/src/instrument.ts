@@ -4,9 +4,11 @@ import { InvalidArgumentError } from "@hotset/core";
 export interface Instrument {
   /** As OpenTelemetry names instruments: `cache.load.duration`. {@link prometheusName} makes the other name of it. */
   readonly name: string;
+  /** A counter never falls, a gauge may. */
   readonly kind: "counter" | "gauge" | "histogram";
   /** By UCUM: `s`, `By`, or what is counted, in braces. */
   readonly unit: string;
+  /** What it counts, in one sentence. */
   readonly help: string;
   /** Names that a developer has chosen, and outcomes: never a key, a tenant or a user. */
   readonly labels: readonly string[];
@@ -25,7 +27,11 @@ export type Recorder = (value: number) => void;
 export interface Exporter {
   /** A counter or a gauge: `read` is called at each collection. It never throws, and never rejects. */
   observe(instrument: Instrument, read: () => Iterable<Sample> | Promise<Iterable<Sample>>): void;
-  /** @returns what makes a series; it is called once for each set of labels */
+  /**
+   * Gives a function for the values of each set of labels.
+   *
+   * @returns what makes a series; it is called once for each set of labels
+   */
   histogram(instrument: Instrument): (labels: Labels) => Recorder;
   /** Takes away all that it has made: called once, at the end and after an error. */
   remove(): void;

@@ -5,7 +5,9 @@ import { shared } from "./shared.ts";
 
 /** By the label that each gets. */
 export interface Modules {
+  /** By a name for the label `queue`. */
   readonly queues: Readonly<Record<string, Pick<Queue<never>, "counts">>>;
+  /** By a name for the label `consumer`. */
   readonly consumers: Readonly<Record<string, Pick<Consumer<never>, "counts" | "status">>>;
 }
 

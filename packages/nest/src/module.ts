@@ -28,6 +28,7 @@ export type HotsetModuleOptions =
 export interface HotsetModuleAsyncOptions extends Pick<ModuleMetadata, "imports"> {
   /** The arguments of `useFactory`. */
   readonly inject?: FactoryProvider["inject"];
+  /** Gets what `inject` names. A rejection stops the start of the application. */
   readonly useFactory: (...injected: never[]) => HotsetModuleOptions | Promise<HotsetModuleOptions>;
 }
 
@@ -42,7 +43,11 @@ export class HotsetModule {
     return rootModule({ provide: OPTIONS, useFactory: () => options });
   }
 
-  /** As `forRoot`, with options that need other providers: those of `inject`, out of `imports`. */
+  /**
+   * As `forRoot`, with options that need other providers: those of `inject`, out of `imports`.
+   *
+   * @throws {ConfigurationError} at the start, for options that the factory gives, as {@link HotsetModule.forRoot}.
+   */
   static forRootAsync({ imports, inject = [], useFactory }: HotsetModuleAsyncOptions): DynamicModule {
     const options = { provide: OPTIONS, inject, useFactory: useFactory as FactoryProvider["useFactory"] };
     return { ...rootModule(options), ...(imports !== undefined && { imports }) };

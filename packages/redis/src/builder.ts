@@ -24,7 +24,10 @@ import { isServerAddress, type ServerAddress } from "./url.ts";
 import { CONNECTS, SETTER_DEFAULTS, SETTERS, type SetterValues } from "./setters.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
 
-/** How entries are stored, the same for every connection. Immutable: each call returns a new builder. */
+/**
+ * How entries are stored, the same for every connection. Immutable: each call returns a new builder. Calls throw
+ * `InvalidArgumentError` for a value that they do not accept.
+ */
 export interface RedisBackendSettings {
   /** Names the tier in events, numbers and errors. @default 'redis' */
   label(label: string): this;
@@ -126,8 +129,13 @@ export interface RedisBackendSettings {
   build(): RedisBackend;
 }
 
-/** The settings, and how to connect. */
+/** The settings, and how to connect. Calls throw `InvalidArgumentError` for a value that they do not accept. */
 export interface RedisBackendBuilder extends RedisBackendSettings {
+  /**
+   * In place of the one before.
+   *
+   * @throws {ConfigurationError} for further arguments.
+   */
   connection(connection: string | URL | ServerAddress | Connection): this;
   /** Overrides the URL's. */
   username(username: string): this;
@@ -193,7 +201,12 @@ export const RedisBackend: {
   builder: (shipped: Shipped = NOTHING_SHIPPED): RedisBackendBuilder => builderOf({ ...DEFAULTS, shipped }),
 });
 
-/** Starts a Redis backend. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`. */
+/**
+ * Starts a Redis backend. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`.
+ *
+ * @throws {InvalidArgumentError} for an address that cannot be one.
+ * @throws {ConfigurationError} for further arguments.
+ */
 export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
 export function redis(connection: ClientConnection): RedisBackendSettings;
 export function redis(

@@ -102,7 +102,11 @@ export interface Hold {
   release(): Promise<void>;
 }
 
-/** One server: `redis:`, `rediss:` or `unix:` URL, or its address in parts. */
+/**
+ * One server: `redis:`, `rediss:` or `unix:` URL, or its address in parts.
+ *
+ * @throws {InvalidArgumentError} for an address that cannot be one.
+ */
 export function single(url: string | URL, options?: ConnectionOptions): Connection;
 export function single(server: ServerAddress): Connection;
 export function single(given: string | URL | ServerAddress, options?: ConnectionOptions): Connection {
@@ -166,6 +170,8 @@ export function cluster(
 /**
  * The primary that the sentinels agree on. Credentials in the URLs are those of the sentinels; the primary receives
  * `username` and `password` of the backend, and nothing else.
+ *
+ * @throws {InvalidArgumentError} for no sentinel, and for a `primaryName` that is not text.
  */
 export function sentinel(
   sentinels: readonly (string | URL)[],

@@ -6,6 +6,7 @@ import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";
 
 /** Where one server is, in parts: nothing has to be encoded as in a URL. */
 export interface ServerAddress {
+  /** A name or an IP address. */
   readonly host: string;
   /** @default 6379 */
   readonly port?: number | undefined;

@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 export interface DescribeBackendOptions {
   /**
    * Makes a new backend over an empty store. With `expiry: 'clock'` entries must end by `clock`; a backend with
-   * `expiry: 'server'` ignores it. The suite closes the backend.
+   * `expiry: 'server'` ignores it. The suite closes the backend. An error, or a rejection, fails the test.
    */
   open(clock: TestClock): Awaitable<Backend>;
   /**
@@ -64,8 +64,9 @@ const SERVER_GRACE_MS = 250;
 const HUNDRED_YEARS_MS = 100 * 365 * 86_400_000;
 
 /**
- * The contract of {@link Backend}, as a suite for Vitest. Capabilities are tested if the backend has them:
- * `connect`, `markStale`, `batch`, `leases`, `tagVersions`, `coherence`.
+ * The contract of {@link Backend}, as a suite for Vitest. Capabilities are tested if the backend has them: `connect`,
+ * `markStale`, `batch`, `leases`, `tagVersions`, `coherence`. Throws nothing: a broken promise of the contract is a
+ * failed test.
  */
 export function describeBackend(name: string, options: DescribeBackendOptions): void {
   let clock: TestClock;

@@ -8,6 +8,7 @@ const text = (byteLength: number): Uint8Array => Buffer.alloc(byteLength, "a cop
  * The contract of {@link Compressor}, as a suite for Vitest; calls `describe` itself.
  *
  * A compressor that changes nothing, such as `passthrough()`, need not detect that a stream is cut short.
+ * Throws nothing: a broken promise of the contract is a failed test.
  *
  * @param options `open` returns a new compressor for each test.
  */

@@ -9,7 +9,7 @@ export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";
 
 /** How the suite opens a format, and the values that it must keep. */
 export interface DescribeFormatOptions {
-  /** Returns a new format: called for each test. */
+  /** Returns a new format: called for each test. An error that it throws fails the test. */
   open(): Format;
   /** The kinds of values beyond JSON that come back unchanged. @default none */
   readonly keeps?: readonly KeptKind[] | undefined;

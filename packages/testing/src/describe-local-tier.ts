@@ -5,7 +5,8 @@ import { TestClock } from "./index.ts";
 import { describe, expect, it } from "vitest";
 
 /**
- * The contract of {@link LocalTier}, as a suite for Vitest.
+ * The contract of {@link LocalTier}, as a suite for Vitest. Throws nothing: a broken promise of the contract is a
+ * failed test.
  *
  * @param options.open makes a new, empty tier, not attached yet, that holds at most `maxEntries` small values. The
  * suite

@@ -5,7 +5,8 @@ import { describe, expect, it } from "vitest";
 type Sealing = Omit<Seal, "around">;
 
 /**
- * The contract of {@link Seal}, as a suite for Vitest; calls `describe` itself.
+ * The contract of {@link Seal}, as a suite for Vitest; calls `describe` itself. Throws nothing: a broken promise of the
+ * contract is a failed test.
  *
  * @param options `open` returns a seal with the same secret for each test, `other` one with another secret.
  */

@@ -6,6 +6,7 @@
  *     await loading.arrived();          // the loader runs, and waits at the gate
  *     await cache.delete("k");
  *     loading.open("Ada");
+ * `pass` and `opened` reject only after `fail`; other calls throw nothing.
  */
 export interface Gate<T = void> {
   /** Settles with the argument of {@link open} or {@link fail}. Awaiting it does not count as waiting. */

@@ -10,7 +10,10 @@ export interface MapTierOptions {
   readonly values?: "shared" | "frozen" | "cloned" | undefined;
 }
 
-/** The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries on its own. */
+/**
+ * The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries on its own. `attach`
+ * throws `ConfigurationError` for a second cache.
+ */
 export function mapTier(options: MapTierOptions = {}): LocalTier {
   const { label = "map", maxEntries = Infinity, values = "shared" } = options;
   const entries = new Map<string, LocalEntry>();

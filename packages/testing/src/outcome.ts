@@ -25,7 +25,7 @@ export async function flush(rounds: number = 5): Promise<void> {
 
 /**
  * The state of `promise` after all work that needs no timer and no input ({@link flush}): for asserting that a promise
- * is still pending. A rejection seen here counts as handled.
+ * is still pending. A rejection seen here counts as handled. Never rejects.
  */
 export async function outcome<T>(promise: PromiseLike<T>): Promise<Outcome<T>> {
   let seen: Outcome<T> = PENDING;

@@ -27,11 +27,15 @@ export interface ScriptedBackendOptions {
   readonly format?: Format | undefined;
   /** @default passthrough() */
   readonly compressor?: Compressor | undefined;
+  /** As {@link Backend.alsoReads}. @default none */
   readonly alsoReads?: readonly (Format | Compressor)[] | undefined;
+  /** As {@link Backend.deadlineMs}. @default the cache's default */
   readonly deadlineMs?: number | undefined;
   /** @default the cache's default */
   readonly breaker?: BreakerPolicy | undefined;
+  /** As {@link Backend.maxEntryBytes}. @default none */
   readonly maxEntryBytes?: number | undefined;
+  /** As {@link Backend.maxDecodedBytes}. @default the cache's default */
   readonly maxDecodedBytes?: number | undefined;
   /** Whether it has this capability. @default true */
   readonly markStale?: boolean | undefined;
@@ -65,9 +69,11 @@ export interface ScriptedBackend extends Backend {
   peer(options?: Omit<ScriptedBackendOptions, "clock">): ScriptedBackend;
   /** Every call since the start, or since {@link forgetCalls}, failed ones included. */
   readonly calls: readonly ScriptedCall[];
+  /** Whether `close` was called. */
   readonly isClosed: boolean;
   /** Number of {@link calls} of `operation` with `key`. Without `operation` all operations count. */
   count(operation?: ScriptedOperation, key?: string): number;
+  /** Empties {@link calls}; steps stay. */
   forgetCalls(): void;
   /**
    * Makes the next calls of `operation` (of any operation, for `*`) behave as in `step`.
@@ -80,12 +86,15 @@ export interface ScriptedBackend extends Backend {
    * With `coherence: 'reported'` signs of life end as well; reports continue, unless the link is lost too.
    */
   down(error?: Error): void;
+  /** Ends {@link down}. */
   up(): void;
 }
 
 /**
  * A backend in this process that the test controls: it can fail, hang, answer late, lose answers or return other bytes,
  * and it records its calls. Otherwise it keeps the contract of {@link Backend}.
+ *
+ * @throws {ConfigurationError} for settings that `defineBackend` refuses.
  */
 export function scriptedBackend(options: ScriptedBackendOptions): ScriptedBackend {
   return open(options, new MemoryStore(options.clock));

@@ -1,7 +1,10 @@
 import type { Clock, CoherenceListener } from "@hotset/core";
 import type { StoreListener, MemoryStore } from "./scripted-store.ts";
 
-/** The link that reports changes to a {@link scriptedBackend} with `coherence: 'reported'`, controlled by the test. */
+/**
+ * The link that reports changes to a {@link scriptedBackend} with `coherence: 'reported'`, controlled by the test.
+ * Calls throw nothing.
+ */
 export interface ScriptedCoherence {
   /** How many listeners are attached now. */
   readonly attached: number;
@@ -47,6 +50,7 @@ export interface LoseOptions {
 export interface ScriptedReport {
   /** The method of the listener, or the answer to a `leases.confirm`. */
   readonly what: "changed" | "leaseChanged" | "tagsChanged" | "everythingChanged" | "alive" | "confirm";
+  /** The keys, or the tags, that it names. */
   readonly keys: readonly string[];
 }
 

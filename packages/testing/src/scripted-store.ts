@@ -3,11 +3,12 @@ import type { Clock, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions 
 /**
  * The store shared by a {@link scriptedBackend} and its peers. A test can inspect it, and change it like another
  * program, such as `redis-cli`. Its methods are not recorded as calls and use no steps; changes are reported like any
- * other change.
+ * other change. Calls throw nothing.
  */
 export interface ScriptedStore {
   /** Keys of entries whose life is not over, oldest write first. */
   keys(): string[];
+  /** The entry, with the life that is left; `undefined` once that has ended. */
   get(key: string): StoredEntry | undefined;
   /** A lease on `key` stays: other programs do not know leases. */
   set(key: string, entry: StoredEntry): void;
@@ -19,6 +20,7 @@ export interface ScriptedStore {
   leaseHolder(key: string): string | undefined;
   /** Ends the lease on `key` as if its time were over: without a report. */
   expireLease(key: string): void;
+  /** As it was issued; `undefined` without one. */
   tagVersion(tag: string): TagVersion | undefined;
   /** Removes the version of `tag`, like a store that is short of memory. */
   evictTag(tag: string): void;

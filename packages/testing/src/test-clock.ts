@@ -14,6 +14,7 @@ export class TestClock implements Clock {
   #suspendedMs = 0;
   readonly #scheduled = new Set<Due>();
 
+  /** Milliseconds since an instant of its own; begins at 1,000. */
   now(): number {
     return this.#now;
   }
@@ -23,6 +24,7 @@ export class TestClock implements Clock {
     return EPOCH_MS + this.#now + this.#suspendedMs;
   }
 
+  /** Runs `callback` when time has moved by `delayMs`. @returns a function that cancels it */
   schedule(callback: () => void, delayMs: number): () => void {
     const due: Due = { at: this.#now + Math.max(0, delayMs), callback };
     if (due.at !== Infinity) this.#scheduled.add(due);
@@ -32,6 +34,8 @@ export class TestClock implements Clock {
   /**
    * Moves time forward and runs the callbacks that fall due, in order, including those that are scheduled meanwhile.
    * Promise continuations run only after it: await something between two calls.
+   *
+   * @throws {InvalidArgumentError} for what is not a duration. An error of a callback is passed on.
    */
   advance(by: Duration): void {
     const until = this.#now + milliseconds(by);
@@ -46,13 +50,19 @@ export class TestClock implements Clock {
   /**
    * Moves time forward as an event loop that stands still: callbacks that fell due meanwhile run at its end, and find
    * the time then.
+   *
+   * @throws {InvalidArgumentError} for what is not a duration. An error of a callback is passed on.
    */
   stall(by: Duration): void {
     this.#now += milliseconds(by);
     this.advance(0);
   }
 
-  /** The machine is suspended: the wall clock moves on, the monotonic clock stands still, and nothing falls due. */
+  /**
+   * The machine is suspended: the wall clock moves on, the monotonic clock stands still, and nothing falls due.
+   *
+   * @throws {InvalidArgumentError} for what is not a duration.
+   */
   suspend(time: Duration): void {
     this.#suspendedMs += milliseconds(time);
   }

@@ -5,14 +5,19 @@ type HrTime = [seconds: number, nanoseconds: number];
 
 /** One series of it. */
 export interface DurationPoint {
+  /** When the first value was recorded. */
   readonly startTime: HrTime;
+  /** When it was collected. */
   readonly endTime: HrTime;
+  /** The labels of the series. */
   readonly attributes: Record<string, string>;
+  /** Counts by boundary, the last one beyond all. */
   readonly value: { buckets: { boundaries: number[]; counts: number[] }; sum: number; count: number };
 }
 
 /** One histogram, as the SDK names its parts. */
 export interface DurationMetric {
+  /** Name, unit and help, as OpenTelemetry has them. */
   readonly descriptor: {
     readonly name: string;
     readonly description: string;
@@ -23,16 +28,19 @@ export interface DurationMetric {
   readonly aggregationTemporality: 1;
   /** `HISTOGRAM` */
   readonly dataPointType: 0;
+  /** One for each set of labels. */
   readonly dataPoints: DurationPoint[];
 }
 
 /** As a reader of the SDK takes it. */
 export interface CollectedDurations {
+  /** What an exporter is given. */
   readonly resourceMetrics: {
     /** Unused: the reader reports its own. */
     readonly resource: never;
     readonly scopeMetrics: { scope: { readonly name: string }; metrics: DurationMetric[] }[];
   };
+  /** Always empty. */
   readonly errors: unknown[];
 }
 

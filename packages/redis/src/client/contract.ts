@@ -58,6 +58,7 @@ export interface RedisConnectionOptions {
   readonly readRetries?: number | undefined;
   /** How often a subscriber asks whether its server is there. @default 2_000 */
   readonly heartbeatMs?: number | undefined;
+  /** Sockets that are lent to one caller at a time. */
   readonly pool?: PoolOptions | undefined;
   /** @default systemClock */
   readonly clock?: Clock | undefined;
@@ -99,7 +100,11 @@ export interface Caller {
 export interface PrimaryConnection extends Caller {
   /** Host and port, or a path; for messages. */
   readonly address: string;
-  /** As {@link RedisConnection.burst}. */
+  /**
+   * As {@link RedisConnection.burst}.
+   *
+   * @throws {BackendUnavailableError} if none was sent, or the deadline has passed.
+   */
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
 }
 
@@ -116,10 +121,17 @@ export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadO
  * its signal was aborted, closes it: what the server does with it is unknown.
  */
 export interface DedicatedConnection extends AsyncDisposable {
+  /** Host and port, or a path; for messages. */
   readonly address: string;
   /** `false` once it is lost or closed; commands are refused from then on. */
   readonly isOpen: boolean;
+  /**
+   * As {@link Caller.call}, without sending again.
+   *
+   * @throws {BackendUnavailableError} once it is closed.
+   */
   call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;
+  /** As {@link PrimaryConnection.burst}, without sending again. */
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
   /**
    * Hands each command that the server runs to `listener`, as the line of `MONITOR`, until the connection is closed. It
@@ -179,6 +191,7 @@ export interface OpenOptions {
   readonly key?: string | Buffer | undefined;
   /** Bound on opening it. @default `connectTimeoutMs` */
   readonly deadlineMs?: number | undefined;
+  /** Ends the attempt with its reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -186,6 +199,7 @@ export interface OpenOptions {
 export interface PoolStatus {
   /** All sockets: `idle` and `inUse`. */
   readonly size: number;
+  /** Sockets that wait for a caller. */
   readonly idle: number;
   /** Sockets that are being opened or reset included. */
   readonly inUse: number;
@@ -195,7 +209,9 @@ export interface PoolStatus {
 
 /** Passed to the function of `use`. It refuses commands once its function has ended. */
 export interface ExclusiveConnection extends PrimaryConnection {
+  /** As {@link DedicatedConnection.call}. */
   call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;
+  /** As {@link DedicatedConnection.burst}. */
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
 }
 
@@ -207,6 +223,7 @@ export interface UseOptions extends Pick<OpenOptions, "key" | "signal"> {
 
 /** Connections that are lent, each to one caller at a time. */
 export interface Pool {
+  /** As it is now. */
   readonly status: PoolStatus;
   /**
    * Runs `task` with a socket that nothing else uses meanwhile. Callers get one in the order in which they came. After
@@ -223,6 +240,7 @@ export interface Pool {
 export interface ConnectionCounts {
   /** On the wire, of all sockets; 0 over a client of the user. */
   readonly bytesReceived: number;
+  /** On the wire, of all sockets; 0 over a client of the user. */
   readonly bytesSent: number;
   /** Reads that were sent again. */
   readonly retries: number;
@@ -232,6 +250,7 @@ export interface ConnectionCounts {
 
 /** Commands to Redis, over sockets that are opened here and nowhere else. The same for every topology. */
 export interface RedisConnection extends Caller, AsyncDisposable {
+  /** Version of RESP, as it was asked for. */
   readonly protocol: 2 | 3;
   /** Whether a type mapping can ask for whole numbers as text, exact beyond 2^53. Not over a client of ioredis. */
   readonly hasExactNumbers: boolean;
@@ -243,6 +262,7 @@ export interface RedisConnection extends Caller, AsyncDisposable {
   readonly state: "idle" | "connecting" | "up" | "down" | "closed";
   /** Commands on the shared link without a reply. */
   readonly inFlight: number;
+  /** As they are now. */
   readonly counts: ConnectionCounts;
   /** Exclusive sockets for WATCH and the like. */
   readonly pool: Pool;
@@ -255,7 +275,11 @@ export interface RedisConnection extends Caller, AsyncDisposable {
    * @returns a function that removes the listener.
    */
   on(event: "up" | "down", listener: () => void): () => void;
-  /** Over the shared link: no command that blocks, subscribes, or changes the connection. */
+  /**
+   * Over the shared link: no command that blocks, subscribes, or changes the connection.
+   *
+   * @throws as {@link Caller.call}
+   */
   call(args: Args, options?: CallOptions): Promise<unknown>;
   /**
    * Sends commands one right after another to the node of `key`, with nothing in between. In a cluster it is redirected

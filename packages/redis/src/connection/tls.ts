@@ -10,6 +10,7 @@ export interface TlsOptions {
   readonly ca?: string | Uint8Array | undefined;
   /** Certificate of this client, PEM. Needs `key`. */
   readonly cert?: string | Uint8Array | undefined;
+  /** The private key of `cert`, PEM. */
   readonly key?: string | Uint8Array | undefined;
   /** The name that the certificate of the server must have. @default the host of the address */
   readonly servername?: string | undefined;
