@@ -86,17 +86,12 @@ export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, S
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export {
   anything,
-  callback,
   checkNames,
-  flag,
-  oneOf,
   option,
-  readOption,
   readOptions,
   refuseSurplus,
   type NamesCheck,
   type Option,
-  type OptionTable,
 } from "./primitives/options.ts";
 export type {
   DeleteManyResult,
