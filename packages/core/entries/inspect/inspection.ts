@@ -7,6 +7,7 @@ import type { FencedBy } from "@hotset/core/internal";
  *
  * Each list is made when it is asked for. Three are remembered from events while the inspection is open, the last
  * {@link InspectOptions.remember} of each: {@link invalidations}, {@link fallbacks} and the hits of {@link entries}.
+ * Calls that do not ask the backend throw nothing.
  */
 export interface Inspection {
   /** Name of the cache. */
@@ -95,6 +96,7 @@ export interface NamespaceFigures extends NamespaceStats {
 
 /** Counts of the keys of one group, in all namespaces. */
 export interface GroupFigures extends NamespaceStats {
+  /** Its name. */
   readonly group: string;
 }
 
@@ -111,8 +113,11 @@ export type MemoryState =
 
 /** One entry of the local tier. */
 export interface MemoryEntry {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
+  /** As a call would find it now. */
   readonly state: MemoryState;
   /** Since it was loaded or written. */
   readonly ageMs: number;
@@ -120,6 +125,7 @@ export interface MemoryEntry {
   readonly freshForMs: number;
   /** Until this copy ends; may be `Infinity`. */
   readonly expiresInMs: number;
+  /** Its own, without the namespace. */
   readonly tags: readonly string[];
   /** As the tier counts it; absent where it counts none. */
   readonly bytes?: number;
@@ -141,6 +147,7 @@ export interface WalkOptions {
 
 /** Some entries of a walk. */
 export interface StoredPage {
+  /** May be empty. */
   readonly entries: readonly WalkedEntry[];
   /** Keys of the store that were looked at until now, those of others included. */
   readonly looked: number;
@@ -150,7 +157,9 @@ export interface StoredPage {
 
 /** One entry of a backend. */
 export interface WalkedEntry {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it; of a hashed one what is left of it. */
   readonly key: string;
   /** Remaining freshness, negative when stale; absent where the store does not keep it apart. */
   readonly freshForMs?: number;
@@ -162,15 +171,20 @@ export interface WalkedEntry {
 
 /** One call in progress for a key, which all of its callers share. */
 export interface RunningLoad {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
   /**
    * `reading` from the backend, `queued` for one of `maxLoads` slots, `leasing`: the lease is asked for, `waiting` for
    * the load of another process, `loading`: the loader runs, `storing` its result.
    */
   readonly phase: "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing";
+  /** Why it loads. */
   readonly reason: LoadReason;
+  /** When its first caller came. */
   readonly startedAt: number;
+  /** Since then. */
   readonly forMs: number;
   /** How long its loader has been running; absent until it is called. */
   readonly loadingForMs?: number;
@@ -182,6 +196,7 @@ export interface RunningLoad {
 
 /** One caller of a {@link RunningLoad}. */
 export interface WaitingCaller {
+  /** Since it called. */
   readonly waitingMs: number;
   /** `false` for the one that began it. */
   readonly isJoined: boolean;
@@ -191,10 +206,13 @@ export interface WaitingCaller {
 
 /** A lease that this process has to do with. */
 export interface RunningLease {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
   /** `asked`: no answer yet. `held` by this process. `elsewhere`: another process holds it, and a load here waits. */
   readonly state: "asked" | "held" | "elsewhere";
+  /** In this state. */
   readonly forMs: number;
   /** Callers of this process that wait for its end. */
   readonly callers: number;
@@ -202,8 +220,11 @@ export interface RunningLease {
 
 /** A key that is served stale in place of a load that failed. */
 export interface Fallback {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
+  /** Whether the load failed, or took too long. */
   readonly cause: "error" | "timeout";
   /** When it was served so first, and last. */
   readonly since: number;
@@ -216,13 +237,16 @@ export interface Fallback {
 
 /** A key whose loads are put off. */
 export interface Backoff {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
   /**
    * `failed`: within `errorBackoff` of a load that failed. `background`: no load in the background yet. `unshared`: its
    * last value was for one caller, so each loads for itself.
    */
   readonly cause: "failed" | "background" | "unshared";
+  /** Until the next load may begin. */
   readonly forMs: number;
   /** As in {@link Fallback.error}; absent where it was not kept. */
   readonly error?: { readonly name: string; readonly message: string };
@@ -230,12 +254,17 @@ export interface Backoff {
 
 /** An invalidation of a key, of tags or of a namespace. */
 export interface Invalidation {
+  /** When this process made it, or was notified. */
   readonly at: number;
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** What it names. */
   readonly scope: "key" | "tags" | "namespace";
   /** For one elsewhere always `remove`: which it was is not reported. */
   readonly mode: "remove" | "stale";
+  /** For a key. */
   readonly key?: string;
+  /** For tags. */
   readonly tags?: readonly string[];
   /** `here`: this process. */
   readonly origin: "here" | "elsewhere";
@@ -245,14 +274,19 @@ export interface Invalidation {
 
 /** How often a key, a list of tags or a namespace was invalidated in the last minute. */
 export interface InvalidationCount extends Pick<Invalidation, "namespace" | "scope" | "key" | "tags"> {
+  /** In the last minute. */
   readonly times: number;
+  /** The last of them. */
   readonly lastAt: number;
 }
 
 /** A call of a tier that failed. */
 export interface TierFailure {
+  /** Label of the tier. */
   readonly tier: string;
+  /** When it failed. */
   readonly at: number;
+  /** What was called. */
   readonly operation: string;
   /** The code of its error; of a refusal `BACKEND_REFUSED`, or `BACKEND_ACCESS` where credentials are refused. */
   readonly kind: string;
@@ -270,6 +304,7 @@ export interface ProcessRecord {
   readonly version: string;
   /** Version of the runtime, such as `v24.1.0`. */
   readonly runtime: string;
+  /** By the clock of that process. */
   readonly startedAt: number;
   /** When the record was written, by the clock of that process. */
   readonly at: number;
@@ -284,14 +319,21 @@ export interface ProcessRecord {
   readonly trust: "all" | "some" | "none" | "always";
   /** State of its backend. */
   readonly state: TierState;
+  /** Since its cache was built. */
   readonly hits: number;
+  /** Since its cache was built. */
   readonly staleHits: number;
+  /** Since its cache was built. */
   readonly misses: number;
+  /** Since its cache was built. */
   readonly loads: number;
+  /** Since its cache was built. */
   readonly loadErrors: number;
   /** `NaN` before the first call. */
   readonly hitRatio: number;
+  /** Callers that wait. */
   readonly waiting: number;
+  /** Invalidations that wait for the backend. */
   readonly pending: number;
   /** Entries in its memory; absent without a local tier. */
   readonly entries?: number;
@@ -311,6 +353,7 @@ export interface HeartbeatOptions {
 
 /** A record that is kept up to date. */
 export interface Heartbeat {
+  /** As in the records. */
   readonly name: string;
   /** Removes the record, and writes no more. Never rejects. Idempotent. */
   stop(): Promise<void>;

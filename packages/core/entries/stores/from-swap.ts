@@ -47,6 +47,7 @@ export interface FromSwapOptions {
  * a swap: entry and lease of a key are one record, so a step that anything has overtaken is refused, and decided again.
  *
  * It reports no changes, so `memory()` in front of it needs `localTtl`.
+ * Throws nothing; its calls reject as those of {@link Backend}.
  */
 export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
   const { label, clock = systemClock, deadlineMs = DEADLINE_MS, maxRecordBytes = Infinity } = options;

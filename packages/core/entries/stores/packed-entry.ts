@@ -9,6 +9,7 @@ import { type StoredEntry, DecodeError } from "@hotset/core";
  *
  * A length of meta from 65,535 on is 65,535, and then a uint32. Numbers are big-endian, instants epoch milliseconds.
  * The second form is that of an entry with a `version`.
+ * Throws nothing for an entry that keeps the bounds of {@link StoredEntry}.
  */
 export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
   const { version, data } = entry;

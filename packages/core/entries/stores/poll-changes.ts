@@ -45,7 +45,7 @@ export interface PolledChanges {
    * version. Never rejects: where the log cannot be read, the loss of it is reported.
    */
   catchUp(): Promise<void>;
-  /** Says that the backend is used: call it in each of its calls. Costs nothing while it is used. */
+  /** Says that the backend is used: call it in each of its calls. Costs nothing while it is used. Throws nothing. */
   wake(): void;
   /** Asks no more, and rejects attachments that have not begun. For {@link Backend.close}. */
   stop(): void;

@@ -27,6 +27,8 @@ export interface SwapStore<V> {
 
 /** A record of a {@link SwapStore}, as it was read. */
 export interface SwapRecord<V> {
+  /** As they were set. */
   readonly bytes: Uint8Array;
+  /** For `swap` and `delete`. */
   readonly version: V;
 }

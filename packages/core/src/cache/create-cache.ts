@@ -17,6 +17,8 @@ if (typeof process !== "undefined") requireNode(process.version);
  * Starts a cache. Nearest tier first:
  *
  *     createCache({ name: 'shop' }).tier(memory()).tier(redis(url).build()).build()
+ *
+ * @throws {ConfigurationError} for an option that does not exist, or that is out of its range.
  */
 export function createCache(options: CacheOptions): EmptyCacheBuilder;
 export function createCache(options: CacheOptions, ...surplus: readonly unknown[]): EmptyCacheBuilder {
@@ -25,7 +27,10 @@ export function createCache(options: CacheOptions, ...surplus: readonly unknown[
   return new Builder({ options: checked, local: undefined, backend: undefined, policy: DEFAULT_POLICY });
 }
 
-/** Immutable: each call returns a new builder. */
+/**
+ * Immutable: each call returns a new builder. Calls throw `ConfigurationError` for what is no tier, and for a tier too
+ * many.
+ */
 export interface EmptyCacheBuilder {
   /** Keeps live values in this process: `memory()`. */
   tier(tier: LocalTier): LocalCacheBuilder;
@@ -37,7 +42,10 @@ export interface EmptyCacheBuilder {
   defaults(policy: Policy): this;
 }
 
-/** A cache with a local tier, and no backend yet. */
+/**
+ * A cache with a local tier, and no backend yet. Calls throw `ConfigurationError` for what is no tier, and for a tier
+ * too many.
+ */
 export interface LocalCacheBuilder extends CacheBuilder {
   /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */
   tier(tier: Backend): CacheBuilder;

@@ -14,7 +14,8 @@ import { bring, type Opening, type OpeningOf } from "./assemble.ts";
 
 /**
  * Returns `backend` as it is, and brings along what a cache needs for one: a program whose caches are in memory alone
- * has none of that in its bundle. Backends of hotset come by it; wrap one of your own in it.
+ * has none of that in its bundle. Backends of hotset come by it; wrap one of your own in it. Throws nothing: `build`
+ * checks the backend.
  */
 export function defineBackend<B extends Backend>(backend: B): B {
   bring(openBackend);

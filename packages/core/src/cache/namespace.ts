@@ -33,8 +33,9 @@ export type ValueOf<V, T> = unknown extends V ? T : V;
  * Keys of one name, over the cache's tiers. `V` is the type of its values;
  * `unknown` lets each call say its own (`get<User>(key)`).
  *
- * Keys are non-empty, well-formed strings of at most 64 KiB in UTF-8. A bad key or option rejects with
- * {@link InvalidArgumentError} and changes nothing.
+ * Keys are non-empty, well-formed strings of at most 64 KiB in UTF-8. Calls with a bad key or option reject with
+ * {@link InvalidArgumentError} and change nothing; calls of a closed cache with {@link CacheClosedError}. Those that
+ * return no promise throw them.
  */
 export interface Namespace<V = unknown> {
   /**

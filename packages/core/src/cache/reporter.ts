@@ -5,8 +5,11 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 
 /** Where a cache writes what goes wrong. `console`, and the loggers of pino and winston, have this shape. */
 export interface CacheLogger {
+  /** Trouble that fails calls, or may lose data. */
   error(message: string): unknown;
+  /** Trouble that the cache bears. */
   warn(message: string): unknown;
+  /** That a backend is back. */
   info(message: string): unknown;
 }
 

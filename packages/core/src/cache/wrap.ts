@@ -49,11 +49,15 @@ export type WrapKey<F extends AnyFunction> =
       }
     : { /** Makes the part of the key that differs between calls. */ readonly key: (...args: Parameters<F>) => string };
 
-/** A function, and the cache of its results. */
+/** A function, and the cache of its results. Calls reject as those of `getOrSet` and `delete`. */
 export interface Wrapped<A extends unknown[], R> {
   /** The remembered value of these arguments, or what the function gives: as `getOrSet`. */
   (...args: A): Promise<R>;
-  /** The cache key of a call, for `peek`, `set`, `inspect` and the like. */
+  /**
+   * The cache key of a call, for `peek`, `set`, `inspect` and the like.
+   *
+   * @throws {InvalidArgumentError} for arguments that `keyOf` cannot take, or where the option `key` returns no text.
+   */
   key(...args: A): string;
   /** Deletes the remembered value of a call. */
   invalidate(...args: A): Promise<DeleteResult>;

@@ -32,6 +32,7 @@ export interface Compressor {
   readonly id: string;
   /** Smaller values are stored uncompressed. @default 0 */
   readonly minBytes?: number;
+  /** An error, or a rejection, is that of an entry that cannot be written. */
   compress(bytes: Uint8Array): Awaitable<Uint8Array>;
   /** Throws before it allocates more than `maxBytes`. */
   decompress(bytes: Uint8Array, maxBytes: number): Awaitable<Uint8Array>;
@@ -39,6 +40,7 @@ export interface Compressor {
 
 /** Options of a compressor. */
 export interface CompressorOptions {
+  /** A whole number; more is smaller and slower. @default gzip 6, brotli 4, zstd 3 */
   readonly level?: number | undefined;
   /** Values smaller than this are stored uncompressed. @default 1024 */
   readonly minBytes?: number | undefined;
@@ -178,6 +180,7 @@ export interface KeyWalk {
 
 /** A page of {@link Backend.walk}; it may have no keys. */
 export interface WalkedKeys {
+  /** In no order. */
   readonly keys: readonly WalkedKey[];
   /** Keys of the store that were looked at until now, others included. */
   readonly looked: number;
@@ -199,6 +202,7 @@ export interface WalkedKey {
 
 /** An entry as a backend keeps it: bytes, and the times that are left. */
 export interface StoredEntry {
+  /** The value: encoded, compressed and sealed. */
   readonly data: Uint8Array;
   /** Remaining freshness in whole milliseconds; zero or less when stale; may be `Infinity`. */
   readonly staleInMs: number;
@@ -250,7 +254,7 @@ export interface Batch {
 
 /**
  * The parts of a store. A failure of one neither keeps the cache from calling the others, nor ends the trust in copies
- * of their keys. Names are chosen by the backend, and are not empty.
+ * of their keys. Names are chosen by the backend, and are not empty. Methods throw nothing.
  */
 export interface Parts {
   /** The parts that the store has now; none while that is not known. */
@@ -262,7 +266,8 @@ export interface Parts {
 /**
  * At most one process holds the lease of a key. `token` cannot be guessed and identifies the holder. `seen` is the
  * version of the entry as last read, `''` for none. A backend may report its own versions for a value that it cannot
- * read, such as one of another type, and receives them back as `seen`. Each step is atomic.
+ * read, such as one of another type, and receives them back as `seen`. Each step is atomic. Methods reject as those of
+ * {@link Backend}.
  */
 export interface Leases {
   /**
@@ -321,7 +326,7 @@ export interface Leases {
   confirm(key: string): Promise<string>;
 }
 
-/** Opaque versions that are never issued twice. */
+/** Opaque versions that are never issued twice. Methods reject as those of {@link Backend}. */
 export interface TagVersions {
   /** Current versions in order; `undefined` for a missing one. May lag where `renew` cannot reach its server. */
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
@@ -342,7 +347,9 @@ export interface TagVersions {
 
 /** Never issued twice. If `hard` differs, the entry counts as removed; if only `soft` differs, as stale. */
 export interface TagVersion {
+  /** Another one after each invalidation. */
   readonly hard: string;
+  /** Another one after each mark. */
   readonly soft: string;
 }
 
@@ -380,7 +387,7 @@ export interface Coherence {
 }
 
 /**
- * Methods with which a backend notifies the cache. Each returns immediately and does not throw. Keys are the strings
+ * Methods with which a backend notifies the cache: they return immediately, and throw nothing. Keys are the strings
  * that the cache passed to the backend.
  */
 export interface CoherenceListener {

@@ -1,4 +1,4 @@
-/** Where time comes from. Core has one, injected; tests move it by hand. */
+/** Where time comes from. Core has one, injected; tests move it by hand. Methods throw nothing. */
 export interface Clock {
   /** Monotonic milliseconds from an arbitrary start. */
   now(): number;

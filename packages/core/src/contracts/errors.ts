@@ -20,7 +20,9 @@ export type CacheErrorCode = keyof CacheErrorCodes;
 export interface CacheErrorDetails {
   /** Label of the tier in which it happened, if any. */
   readonly tier?: string | undefined;
+  /** What was called. */
   readonly operation?: string | undefined;
+  /** The error behind it. */
   readonly cause?: unknown;
 }
 
@@ -35,10 +37,13 @@ export const errorPage = (code: CacheErrorCode): string => `${ERRORS_PAGE}#${cod
  * messages are for people and may change. Contains no value, password or credential.
  */
 export abstract class CacheError extends Error {
+  /** Stable: match on it. */
   abstract readonly code: CacheErrorCode;
   /** The page that says when this `code` occurs and what to do. `console.error` and uncaught errors print it. */
   abstract readonly url: string;
+  /** Label of the tier that failed. */
   declare readonly tier?: string;
+  /** What was called. */
   declare readonly operation?: string;
 
   constructor(message: string, details: CacheErrorDetails = {}) {

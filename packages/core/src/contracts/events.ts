@@ -2,7 +2,9 @@ import type { CacheError, DecodeError } from "./errors.ts";
 
 /** The part that all events share. */
 export interface CacheEvent {
+  /** Name of the cache. */
   readonly cache: string;
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
 }
 
@@ -123,14 +125,21 @@ export type TierState = "idle" | "up" | "detached" | "degraded" | "down" | "bypa
 
 /** Counts and latencies of a namespace and those below it, since its cache was built. */
 export interface NamespaceStats {
+  /** Calls that a fresh value answered. */
   readonly hits: number;
+  /** Calls that a stale value answered. */
   readonly staleHits: number;
+  /** Calls that a load answered, that found nothing, or that rejected. */
   readonly misses: number;
   /** (hits + staleHits) / all; `NaN` before the first call. */
   readonly hitRatio: number;
+  /** Loads that began here; a batch counts each item. */
   readonly loads: number;
+  /** Loads that failed, or took longer than `loadTimeout`. */
   readonly loadErrors: number;
+  /** Calls that joined the load of another call. */
   readonly coalesced: number;
+  /** Results that were not stored, since something newer had happened. */
   readonly fenced: number;
   /** Calls refused because `maxWaiting` others waited. */
   readonly overloaded: number;
@@ -144,28 +153,39 @@ export interface CacheStats extends NamespaceStats {
   readonly waiting: number;
   /** Invalidations that wait for a backend. */
   readonly pending: number;
+  /** The nearest first. */
   readonly tiers: readonly TierStats[];
 }
 
 /** Counts and latencies of one tier. */
 export interface TierStats {
+  /** As events and errors name it. */
   readonly label: string;
+  /** At present. */
   readonly state: TierState;
+  /** Calls that this tier answered. */
   readonly hits: number;
+  /** Calls that passed it without an answer. */
   readonly misses: number;
+  /** Calls that failed, and entries that could not be decoded. */
   readonly errors: number;
   /** Known for local tiers only. */
   readonly entries?: number;
   /** Known where bytes are counted. */
   readonly bytes?: number;
+  /** Of calls that were answered. */
   readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
 }
 
 /** Percentiles of the durations of some calls. */
 export interface Latency {
+  /** How many calls. */
   readonly count: number;
+  /** Half of them took at most so long; `NaN` before the first. */
   readonly p50Ms: number;
+  /** 95 % of them took no longer. */
   readonly p95Ms: number;
+  /** 99 % of them took no longer. */
   readonly p99Ms: number;
 }
 

@@ -8,18 +8,27 @@ import type { Clock } from "./clock.ts";
  * `backend:error` has the error as its cause.
  */
 export interface LocalTier {
+  /** Names the tier in events, stats and errors. */
   readonly label: string;
+  /** Those that have ended included, until they are removed. */
   readonly entryCount: number;
   /** Absent where bytes are not counted. */
   readonly usedBytes?: number;
   /** Whether callers share the stored object, or the cache freezes or clones it. @default 'shared' */
   readonly values?: "shared" | "frozen" | "cloned";
-  /** Called once, by `build`. */
+  /**
+   * Called once, by `build`.
+   *
+   * @throws {ConfigurationError} for a second cache.
+   */
   attach(host: LocalTierHost): void;
+  /** The entry, also one that has ended; counts as a use. */
   get(key: string): LocalEntry | undefined;
   /** May refuse, evict or throw. A kept entry is the same object as the given one. */
   set(key: string, entry: LocalEntry): void;
+  /** Whether there was one. */
   delete(key: string): boolean;
+  /** Removes all entries. */
   clear(): void;
   /**
    * Its entries, expired ones included, for people. No use of any: none is kept longer for it. Entries that change
@@ -32,12 +41,15 @@ export interface LocalTier {
 
 /** The cache, as its local tier sees it. */
 export interface LocalTierHost {
+  /** That of the cache. */
   readonly clock: Clock;
+  /** Reports that an entry was removed for want of room. */
   evicted(key: string, reason: "entries" | "bytes"): void;
 }
 
 /** An entry of the cache, reduced to the properties that a tier needs. */
 export interface LocalEntry {
+  /** As callers get it, or what it is cloned from. */
   readonly value: unknown;
   /** `clock.now()` from which it may be reclaimed; `Infinity` if never. */
   readonly deadAt: number;

@@ -16,6 +16,8 @@ export interface Seal {
   /** Stored with each entry. A new layout needs a new id. 1 to 32 of `a-z 0-9 . -`. */
   readonly id: string;
   /**
+   * An error, or a rejection, is that of an entry that cannot be written.
+   *
    * @param context unambiguous bytes, equal on writing and on reading. They are not stored, so a seal binds them, as
    *   the associated data of an AEAD for example.
    */
@@ -27,6 +29,9 @@ export interface Seal {
    *   a `DecodeError` is reported: it may name the ids of secrets, and contains no secret and no value.
    */
   open(bytes: Uint8Array, context: Uint8Array): Awaitable<Uint8Array>;
-  /** The backend with this seal around it, for builders of backends: `(backend) => sealed(backend, this)`. */
+  /**
+   * The backend with this seal around it, for builders of backends: `(backend) => sealed(backend, this)`. Throws
+   * nothing.
+   */
   around(backend: Backend): Backend;
 }

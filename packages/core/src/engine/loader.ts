@@ -11,14 +11,19 @@ import type { LoadOptions } from "../entry/policy.ts";
  */
 export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 
-/** The argument of a loader. Its members may be destructured, and copied by `{ ...ctx }`. */
+/**
+ * The argument of a loader. Its members may be destructured, and copied by `{ ...ctx }`. Calls throw
+ * `InvalidArgumentError` for bad options.
+ */
 export interface LoadContext {
+  /** As the caller gave it. */
   readonly key: string;
   /**
    * Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted; not after the load has
    * ended (including the check by a schema): a stream that went through {@link notShared} is read to its end.
    */
   readonly signal: AbortSignal;
+  /** Why it loads. */
   readonly reason: LoadReason;
   /** Whether no caller waits: a stale or fresh value was served already. */
   readonly background: boolean;
@@ -50,9 +55,11 @@ export interface StaleValue {
   readonly ageMs: number;
   /** As in {@link Served}: remaining freshness, negative when stale. A forced load may replace a fresh value. */
   readonly freshForMs: number;
+  /** As it was stored with `setOptions` or `set`. */
   readonly etag?: string;
+  /** As it was stored with `setOptions` or `set`. */
   readonly lastModified?: string;
-  /** Return it from the loader to keep the value and renew its freshness (HTTP 304). */
+  /** Return it from the loader to keep the value and renew its freshness (HTTP 304). Throws nothing. */
   notModified(this: void): NotModified;
 }
 
@@ -76,6 +83,10 @@ export type BatchLoader<K, T> = (
 export interface BatchLoadContext<K> {
   /** As {@link LoadContext.signal}. */
   readonly signal: AbortSignal;
-  /** As {@link LoadContext.setOptions}, for one item. */
+  /**
+   * As {@link LoadContext.setOptions}, for one item. An item that this call does not load is ignored.
+   *
+   * @throws {InvalidArgumentError} for bad options.
+   */
   setOptions(this: void, item: K, options: LoadOptions): void;
 }

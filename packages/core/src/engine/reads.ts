@@ -13,16 +13,21 @@ import type { UsedValues } from "./used-values.ts";
 
 /** The state of one entry, for people and for tests. */
 export interface EntryInfo {
+  /** As a call would find it now. */
   readonly state: "fresh" | "stale";
   /** Label of the nearest tier that holds it. */
   readonly tier: string;
+  /** Since it was loaded or set. */
   readonly ageMs: number;
   /** Remaining freshness; negative when stale. */
   readonly freshForMs: number;
   /** Remaining life, stale windows included; may be `Infinity`. */
   readonly expiresInMs: number;
+  /** Its own, without the namespace. */
   readonly tags: readonly string[];
+  /** As it was stored. */
   readonly etag?: string;
+  /** As it was stored. */
   readonly lastModified?: string;
   /** Ids and size as stored; absent for an entry that only the local tier holds. */
   readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };

@@ -24,13 +24,19 @@ export interface InvalidateResult {
 }
 /** How many keys ended in each status. */
 export interface WriteManyResult {
+  /** Entries that the backend has. */
   readonly stored: number;
+  /** Entries that wait for the backend. */
   readonly pending: number;
+  /** Entries that were not stored. */
   readonly refused: number;
 }
 /** How many keys ended in each status. */
 export interface DeleteManyResult {
+  /** Keys that had an entry. */
   readonly deleted: number;
+  /** Keys that had none. */
   readonly missing: number;
+  /** Keys whose removal waits for the backend. */
   readonly pending: number;
 }

@@ -240,6 +240,7 @@ export interface ClearOptions {
 
 /** How one call was answered. */
 export interface Served {
+  /** `miss`: a load answered, or nothing did. */
   readonly status: "hit" | "stale" | "miss";
   /** Label of the tier that answered; absent when a load answered. */
   readonly tier?: string;

@@ -1,7 +1,7 @@
 import type { Compressor } from "../contracts/backend.ts";
 import { DecodeError } from "../contracts/errors.ts";
 
-/** Does not compress: bytes stay as they are. Its id is `none`. */
+/** Does not compress: bytes stay as they are. Its id is `none`. Throws nothing. */
 export function passthrough(): Compressor {
   return PASSTHROUGH;
 }

@@ -115,6 +115,7 @@ const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced
 
 /** Keys that are counted together, in all namespaces. */
 export interface KeyGroup {
+  /** In metrics and inspections. */
   readonly name: string;
   /** A text that they begin with, or an expression that matches them. */
   readonly match: string | RegExp;
