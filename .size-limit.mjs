@@ -112,6 +112,7 @@ export default [
   http("node", "4.1 kB"),
   http("undici", "2 kB"),
   toolkit("index", "22.5 kB"),
+  toolkit("connection", "9 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7.5 kB"),
   toolkit("presence", "3 kB"),

@@ -110,10 +110,10 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["changes"],
     ["topology", "store", "url"],
     ["shared-connection"],
-    ["client", "link-checks", "setters"],
-    ["builder", "redis-connection"],
+    ["link-checks", "setters"],
+    ["builder"],
+    ["internal"],
     ["index"],
-    ["connection-entry"],
   ],
   http: [
     ["semantics"],
@@ -124,7 +124,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["fetch", "node", "undici"],
   ],
   "redis-toolkit": [
-    ["errors"],
+    ["client", "errors"],
     ["keys", "settings"],
     ["module"],
     ["commands"],

@@ -1,4 +1,4 @@
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "@hotset/redis-toolkit/connection";
 import type { Redis, RedisOptions } from "@hotset/redis-toolkit";
 import type { Arguments, OptionSpec } from "./arguments.ts";
 import type { ExitCode, Io } from "./io.ts";

@@ -1,4 +1,4 @@
-import { hashSlot, type RedisConnection } from "@hotset/redis/connection";
+import { hashSlot, type RedisConnection } from "@hotset/redis-toolkit/connection";
 
 /** In a cluster a key of each primary, by which it is reached. */
 export async function keysOfPrimaries(connection: RedisConnection): Promise<readonly (string | undefined)[]> {

@@ -25,7 +25,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "No two guards have one serial.",
   },
   ...["call(args, options)", "burst(commands, options)"].map((call) => ({
-    file: "packages/redis/src/client/pool.ts",
+    file: "packages/redis-toolkit/src/client/pool.ts",
     before: `return await this.#connection.${call};`,
     after: `return (this.#connection.${call});`,
     reason: "Outside of a try an async method settles as the promise that it returns.",

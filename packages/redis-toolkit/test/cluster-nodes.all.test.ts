@@ -1,7 +1,7 @@
 /** Nodes of a cluster that do not know their names, and nodes that its map of slots does not list. */
 import { json } from "@hotset/core";
 import { cluster, redis as redisBackend } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { randomPrefix, startCluster } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 

@@ -1,6 +1,6 @@
 /** Bursts, dedicated sockets and subscriptions in a cluster whose slots move. */
 import { cluster } from "@hotset/redis";
-import { openConnection, type RedisConnection } from "@hotset/redis/connection";
+import { openConnection, type RedisConnection } from "@hotset/redis-toolkit/connection";
 import { startCluster, type ClusterNode } from "@hotset/test-servers";
 import { afterAll, describe, expect, it } from "vitest";
 

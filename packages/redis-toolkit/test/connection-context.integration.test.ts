@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { sentinel, single } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { startOwnRedis, startSentinel } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 

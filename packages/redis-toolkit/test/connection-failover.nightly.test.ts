@@ -1,6 +1,6 @@
 /** A cluster that loses a primary, and promotes its replica. */
 import { cluster } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { startCluster, untilReplicated } from "@hotset/test-servers";
 import { afterAll, expect, it } from "vitest";
 

@@ -1,6 +1,6 @@
 /** Sockets of their own, deadlines and signals, on servers that stall, die and come back. */
 import { single } from "@hotset/redis";
-import { openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis/connection";
+import { openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis-toolkit/connection";
 import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 

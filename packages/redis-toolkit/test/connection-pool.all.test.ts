@@ -5,7 +5,7 @@ import {
   type ExclusiveConnection,
   type PoolOptions,
   type RedisConnection,
-} from "@hotset/redis/connection";
+} from "@hotset/redis-toolkit/connection";
 import { gate } from "@hotset/testing";
 import { startOwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";

@@ -1,6 +1,6 @@
 /** Failovers behind sentinels, with many sockets over one connection. */
 import { sentinel } from "@hotset/redis";
-import { openConnection, type RedisConnection } from "@hotset/redis/connection";
+import { openConnection, type RedisConnection } from "@hotset/redis-toolkit/connection";
 import { RespClient, startProxy, startSentinel } from "@hotset/test-servers";
 import { afterAll, expect, it, vi } from "vitest";
 

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
-import { openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis/connection";
+import { openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis-toolkit/connection";
 import {
   randomPrefix,
   startCluster,

@@ -1,6 +1,11 @@
 import { BackendUnavailableError, OverloadedError } from "@hotset/core";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
-import { hashSlot, openConnection, type RedisConnection, type RedisConnectionOptions } from "@hotset/redis/connection";
+import {
+  hashSlot,
+  openConnection,
+  type RedisConnection,
+  type RedisConnectionOptions,
+} from "@hotset/redis-toolkit/connection";
 import {
   startCluster,
   startOwnRedis,

@@ -1,6 +1,6 @@
 /** Calls over a socket of one caller that end without an answer, or before they are sent. */
 import { single } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { startOwnRedis } from "@hotset/test-servers";
 import { afterAll, describe, expect, it } from "vitest";
 

@@ -21,7 +21,7 @@ import {
 } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
-import { hashSlot } from "@hotset/redis/connection";
+import { hashSlot } from "@hotset/redis-toolkit/connection";
 import { randomPrefix, type OwnRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";

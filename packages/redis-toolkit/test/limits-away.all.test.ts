@@ -17,7 +17,7 @@ import {
   type RateLimitOptions,
   type RateLimitResult,
 } from "@hotset/redis-toolkit/rate-limit";
-import { hashSlot } from "@hotset/redis/connection";
+import { hashSlot } from "@hotset/redis-toolkit/connection";
 import express from "express";
 import { rateLimit as rateLimit8 } from "express-rate-limit";
 import { rateLimit as rateLimit7 } from "express-rate-limit-7";

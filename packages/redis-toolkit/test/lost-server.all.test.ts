@@ -1,7 +1,7 @@
 /** Errors of commands whose connection is lost while they are in flight: which server it was, and what may have run. */
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
 import { cluster, fromClient, redis, sentinel, single, type Connection } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import {
   randomPrefix,
   startAclRedis,

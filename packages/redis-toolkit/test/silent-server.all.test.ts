@@ -1,7 +1,7 @@
 /** Errors of commands whose server is silent: which one it is. */
 import { json, type StoredEntry } from "@hotset/core";
 import { cluster, redis, sentinel, single, type Connection } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { hashSlot, openConnection } from "@hotset/redis-toolkit/connection";
 import {
   randomPrefix,
   startAclRedis,
@@ -12,7 +12,6 @@ import {
   type TestCluster,
 } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { slotOf } from "../src/primitives/hash-slots.ts";
 
 const PASSWORD = "hunter2";
 const stored: StoredEntry = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 60_000, meta: "json none" };
@@ -147,7 +146,7 @@ describe("C420: the error of a command that was not answered, or not sent, names
       const key = await servers.keyOn(living, "moved");
       for (const each of [key, await servers.keyOn(silent, "there")])
         await answered(() => connection.call(["GET", each], { key: each }));
-      const move = await servers.migrateHalfway(slotOf(key), silent);
+      const move = await servers.migrateHalfway(hashSlot(key), silent);
       silent.proxy!.stall();
       const messages = await Promise.all(
         [connection.call(["GET", key], { key }), connection.burst(key, [["GET", key]])].map(messageOf),

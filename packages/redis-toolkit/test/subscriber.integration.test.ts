@@ -1,6 +1,6 @@
 /** Subscriptions that end and begin while the server has not answered yet. */
 import { single } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { startOwnRedis, startProxy } from "@hotset/test-servers";
 import { afterAll, describe, expect, it } from "vitest";
 

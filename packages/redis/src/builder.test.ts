@@ -470,8 +470,6 @@ describe("the entry point", () => {
       "RedisBackend",
       "cluster",
       "fromClient",
-      "hashSlot",
-      "openConnection",
       "redis",
       "sentinel",
       "single",

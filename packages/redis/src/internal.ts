@@ -1,23 +1,45 @@
+// For packages of hotset, which all have one version: a name that `index.ts` does not hand on may change or go in each
+// release. This file is what the package is built into, and the main entry a list of names from it.
+
+export { redis, RedisBackend, type RedisBackendBuilder, type RedisBackendSettings } from "./builder.ts";
 export {
-  hashSlot,
-  openConnection,
-  type Args,
-  type BurstOptions,
-  type Caller,
-  type CallOptions,
-  type ConnectionCounts,
-  type DedicatedCallOptions,
-  type DedicatedConnection,
-  type ExclusiveConnection,
-  type OpenOptions,
-  type Pool,
-  type PoolOptions,
-  type PoolStatus,
-  type PrimaryConnection,
-  type RedisConnection,
-  type RedisConnectionOptions,
-  type Subscriber,
-  type SubscriberEvents,
-  type SubscriptionKind,
-  type UseOptions,
-} from "./index.ts";
+  cluster,
+  fromClient,
+  hold,
+  sentinel,
+  single,
+  type ClientConnection,
+  type Connection,
+  type ConnectionOptions,
+  type ConnectSettings,
+  type DiscoveryOptions,
+  type Hold,
+} from "./shared-connection.ts";
+export type { KeyContent } from "./store/entry-backend.ts";
+export { CommandQueue, type Command, type RawClient, type SendOptions } from "./connection/command-queue.ts";
+export { closed, CONNECT, type Link, type LinkSettings } from "./connection/link.ts";
+export type { Servers } from "./connection/servers.ts";
+export { rejectInFlight, type NodeClient, type Session } from "./connection/session.ts";
+export { SingleLink } from "./connection/single-link.ts";
+export type { TlsOptions, TlsSource } from "./connection/tls.ts";
+export { backoffMs } from "./primitives/backoff.ts";
+export type { Shipped } from "./primitives/codecs.ts";
+export { connectFault, fault, isRedirection, isReply, lost, unreachable, type Origin } from "./primitives/faults.ts";
+export { slotOf } from "./primitives/hash-slots.ts";
+export {
+  count,
+  factor,
+  flag,
+  MAX_TIMER_MS,
+  milliseconds,
+  oneOf,
+  refuse,
+  text,
+  type BreakerOptions,
+} from "./primitives/option-checks.ts";
+export { ignore } from "./primitives/ignore.ts";
+export { conceal } from "./primitives/secrets.ts";
+export type { RedisClientLike } from "./topology/client-link.ts";
+export type { IoRedisClientLike } from "./topology/ioredis-commands.ts";
+export type { ResolveAddress } from "./topology/named-address.ts";
+export type { ServerAddress } from "./url.ts";

@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import type { EntryInfo } from "@hotset/core";
-import type { KeyContent } from "@hotset/redis";
+import type { KeyContent } from "@hotset/redis/internal";
 import { CACHE_OPTIONS, within } from "../caches.ts";
 import type { Answer, Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";

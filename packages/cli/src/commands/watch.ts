@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseDuration } from "@hotset/core";
 import { queue as queueOver, type QueueEvent } from "@hotset/redis-toolkit/queue";
-import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber } from "@hotset/redis-toolkit/connection";
 import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";

@@ -1,4 +1,4 @@
-import type { PrimaryConnection, RedisConnection } from "@hotset/redis/connection";
+import type { PrimaryConnection, RedisConnection } from "@hotset/redis-toolkit/connection";
 import type { Session } from "../command.ts";
 import type { Module } from "../keys/key-table.ts";
 import { sampleOf, type Sample } from "../keys/sample.ts";

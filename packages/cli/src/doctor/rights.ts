@@ -1,4 +1,4 @@
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "@hotset/redis-toolkit/connection";
 import { MODULES, type Module } from "../keys/key-table.ts";
 import type { SampledKey } from "../keys/sample.ts";
 

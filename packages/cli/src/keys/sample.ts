@@ -1,4 +1,4 @@
-import type { PrimaryConnection } from "@hotset/redis/connection";
+import type { PrimaryConnection } from "@hotset/redis-toolkit/connection";
 import type { Session } from "../command.ts";
 import { Progress } from "../output/progress.ts";
 import { knownKey, type KnownKey, type Module } from "./key-table.ts";

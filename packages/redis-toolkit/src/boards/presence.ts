@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import type { RedisView } from "../index.ts";
 import {
   checkFunction,

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import { CommandError, type RedisView } from "../index.ts";
 import { checkOneOf, moduleOf, MOST_SCRIPT_KEYS, wholeNumber } from "../module/module.ts";
 

@@ -1,9 +1,9 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { flush, outcome, TestClock } from "@hotset/testing";
 import { ErrorReply } from "@redis/client";
+import { CommandQueue } from "@hotset/redis/internal";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
-import { CommandQueue } from "../connection/command-queue.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import type { Args, CallOptions } from "./contract.ts";
 

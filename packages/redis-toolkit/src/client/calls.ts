@@ -1,11 +1,20 @@
 import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
-import type { Command, RawClient, SendOptions } from "../connection/command-queue.ts";
-import type { Link } from "../connection/link.ts";
-import { backoffMs } from "../primitives/backoff.ts";
-import { fault, isRedirection, isReply, type Origin } from "../primitives/faults.ts";
-import { checkKey, checkCallOptions, checkSignal, checkTimeout, flag, refuse } from "../primitives/option-checks.ts";
-import { conceal } from "../primitives/secrets.ts";
+import {
+  type Command,
+  type RawClient,
+  type SendOptions,
+  type Link,
+  backoffMs,
+  fault,
+  isRedirection,
+  isReply,
+  type Origin,
+  flag,
+  refuse,
+  conceal,
+} from "@hotset/redis/internal";
+import { checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
 import type { Args, BurstOptions, CallOptions } from "./contract.ts";
 
 export interface CallSettings {

@@ -1,11 +1,20 @@
 import { BackendUnavailableError, type Clock } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
-import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
-import { closed, CONNECT } from "../connection/link.ts";
-import type { Servers } from "../connection/servers.ts";
-import { rejectInFlight, type NodeClient, type Session } from "../connection/session.ts";
-import { checkFunction, checkCallOptions, checkTimeout } from "../primitives/option-checks.ts";
-import { lost, unreachable, type Origin } from "../primitives/faults.ts";
+import {
+  CommandQueue,
+  type Command,
+  type RawClient,
+  closed,
+  CONNECT,
+  type Servers,
+  rejectInFlight,
+  type NodeClient,
+  type Session,
+  lost,
+  unreachable,
+  type Origin,
+} from "@hotset/redis/internal";
+import { checkFunction, checkCallOptions, checkTimeout } from "./call-checks.ts";
 import { CALL_OPTIONS, Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
 import { deliver } from "./deliver.ts";

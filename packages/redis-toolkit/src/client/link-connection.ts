@@ -1,15 +1,7 @@
 import type { Clock } from "@hotset/core";
 import { inNoCall, keepAlive } from "@hotset/core/internal";
-import type { ConnectSettings, Hold } from "../shared-connection.ts";
-import { closed, CONNECT } from "../connection/link.ts";
-import {
-  checkFunction,
-  checkKey,
-  checkCallOptions,
-  checkSignal,
-  checkTimeout,
-  oneOf,
-} from "../primitives/option-checks.ts";
+import { type ConnectSettings, type Hold, closed, CONNECT, oneOf } from "@hotset/redis/internal";
+import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import { SessionConnection } from "./dedicated.ts";
 import { deliver } from "./deliver.ts";

@@ -1,7 +1,7 @@
 import { ConfigurationError, InvalidArgumentError } from "@hotset/core";
+import { single } from "@hotset/redis/internal";
 import { describe, expect, it } from "vitest";
-import { hashSlot, openConnection } from "./redis-connection.ts";
-import { single } from "./shared-connection.ts";
+import { hashSlot, openConnection } from "./open-connection.ts";
 
 /** The longest delay that a timer takes. */
 const LONGEST_MS = 2 ** 31 - 1;

@@ -1,10 +1,41 @@
 import { InvalidArgumentError, systemClock } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
-import { LinkConnection, type ConnectionSettings } from "./client/link-connection.ts";
-import type { RedisConnection, RedisConnectionOptions } from "./client/contract.ts";
-import { checkKey, clockOf, count, factor, milliseconds, oneOf, refuse } from "./primitives/option-checks.ts";
-import { slotOf } from "./primitives/hash-slots.ts";
-import { hold, type ClientConnection, type Connection } from "./shared-connection.ts";
+import {
+  count,
+  factor,
+  milliseconds,
+  oneOf,
+  refuse,
+  slotOf,
+  hold,
+  type ClientConnection,
+  type Connection,
+} from "@hotset/redis/internal";
+import { checkKey, clockOf } from "./call-checks.ts";
+import { LinkConnection, type ConnectionSettings } from "./link-connection.ts";
+import type { RedisConnection, RedisConnectionOptions } from "./contract.ts";
+
+export type {
+  Args,
+  BurstOptions,
+  Caller,
+  CallOptions,
+  ConnectionCounts,
+  DedicatedCallOptions,
+  DedicatedConnection,
+  ExclusiveConnection,
+  OpenOptions,
+  Pool,
+  PoolOptions,
+  PoolStatus,
+  PrimaryConnection,
+  RedisConnection,
+  RedisConnectionOptions,
+  Subscriber,
+  SubscriberEvents,
+  SubscriptionKind,
+  UseOptions,
+} from "./contract.ts";
 
 /**
  * Commands to Redis, for programs that need more than a cache. Opens nothing until it is used. It shares no socket with

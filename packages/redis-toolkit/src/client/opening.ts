@@ -1,9 +1,7 @@
 import type { Clock } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
-import { closed, CONNECT } from "../connection/link.ts";
-import { connectFault } from "../primitives/faults.ts";
+import { closed, CONNECT, connectFault, ignore } from "@hotset/redis/internal";
 import type { OpenOptions } from "./contract.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 export interface OpeningSettings {
   readonly clock: Clock;

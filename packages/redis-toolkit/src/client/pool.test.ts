@@ -1,6 +1,6 @@
 import { flush, gate, outcome, TestClock } from "@hotset/testing";
+import type { Servers } from "@hotset/redis/internal";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Servers } from "../connection/servers.ts";
 import type { Args, ExclusiveConnection, OpenOptions } from "./contract.ts";
 import type { SessionConnection } from "./dedicated.ts";
 import { ConnectionPool } from "./pool.ts";

@@ -1,9 +1,7 @@
 import { OverloadedError, type Clock } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
-import { closed, CONNECT } from "../connection/link.ts";
-import type { Servers } from "../connection/servers.ts";
-import type { Origin } from "../primitives/faults.ts";
-import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "../primitives/option-checks.ts";
+import { closed, CONNECT, type Servers, type Origin, ignore } from "@hotset/redis/internal";
+import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
 import { ConnectionState } from "./connection-state.ts";
 import type { SessionConnection } from "./dedicated.ts";
 import type {
@@ -17,7 +15,6 @@ import type {
   PoolStatus,
   UseOptions,
 } from "./contract.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 /** {@link PoolOptions} with every option set. */
 export type PoolBounds = { readonly [Option in keyof PoolOptions]-?: NonNullable<PoolOptions[Option]> };

@@ -1,13 +1,19 @@
 import { keepAlive } from "@hotset/core/internal";
-import type { Servers } from "../connection/servers.ts";
-import type { LinkSettings } from "../connection/link.ts";
-import type { NodeClient } from "../connection/session.ts";
-import { SingleLink } from "../connection/single-link.ts";
-import { checkFunction, oneOf, refuse, text } from "../primitives/option-checks.ts";
-import { fault, type Origin } from "../primitives/faults.ts";
+import {
+  type Servers,
+  type LinkSettings,
+  type NodeClient,
+  SingleLink,
+  oneOf,
+  refuse,
+  text,
+  fault,
+  type Origin,
+  ignore,
+} from "@hotset/redis/internal";
+import { checkFunction } from "./call-checks.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
 import { deliver } from "./deliver.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 type Listener = (message: Buffer, channel: Buffer) => void;
 

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { hashSlot } from "@hotset/redis/connection";
+import { hashSlot } from "../client/open-connection.ts";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 import { asNumber, isOne, operationOf, type Invocation } from "./invocation.ts";
 

@@ -1,4 +1,5 @@
-import { hashSlot, type Caller } from "@hotset/redis/connection";
+import type { Caller } from "../client/contract.ts";
+import { hashSlot } from "../client/open-connection.ts";
 import { CommandError } from "../errors/command-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { FallbackRunner, type Fallback } from "./fallback.ts";

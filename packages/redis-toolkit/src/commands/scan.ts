@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { Caller } from "@hotset/redis/connection";
+import type { Caller } from "../client/contract.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import type { Invocation } from "./invocation.ts";
 import { checkOneOf, checkOptions, shown, wholeNumber } from "../module/module.ts";

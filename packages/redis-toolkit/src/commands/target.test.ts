@@ -1,4 +1,4 @@
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { targetOf } from "./target.ts";

@@ -1,5 +1,5 @@
 import type { Clock, Duration } from "@hotset/core";
-import type { Caller, ExclusiveConnection, RedisConnection } from "@hotset/redis/connection";
+import type { Caller, ExclusiveConnection, RedisConnection } from "../client/contract.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
 import { beginInTime } from "./begin-in-time.ts";

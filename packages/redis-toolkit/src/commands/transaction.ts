@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { BurstOptions, ExclusiveConnection, RedisConnection } from "@hotset/redis/connection";
+import type { BurstOptions, ExclusiveConnection, RedisConnection } from "../client/contract.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";

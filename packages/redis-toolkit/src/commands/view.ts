@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
+import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "../client/contract.ts";
 import { checkKey, KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import {
   checkFunction,

@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import { wholeNumber } from "../module/module.ts";
 
 /** A command that took long, from `SLOWLOG`. */

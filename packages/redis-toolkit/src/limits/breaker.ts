@@ -1,5 +1,6 @@
 import { BackendUnavailableError, OverloadedError, type Clock } from "@hotset/core";
-import { hashSlot, type RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
+import { hashSlot } from "../client/open-connection.ts";
 import { CommandError } from "../index.ts";
 import type { Module } from "../module/module.ts";
 

@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import type { Caller, ExclusiveConnection } from "@hotset/redis/connection";
+import type { Caller, ExclusiveConnection } from "../client/contract.ts";
 import type { ScriptDraft } from "../module/contract.ts";
 import type { RedisView } from "../index.ts";
 import { moduleOf, type Module } from "../module/module.ts";

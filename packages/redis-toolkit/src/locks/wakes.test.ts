@@ -1,5 +1,5 @@
 import { flush, TestClock } from "@hotset/testing";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import { expect, it } from "vitest";
 import type { Module } from "../module/module.ts";
 import { pauseOf } from "./acquisition.ts";

@@ -1,6 +1,6 @@
 import type { Clock } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
-import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber } from "../client/contract.ts";
 import type { Module } from "../module/module.ts";
 
 /** Between two attempts of one waiter, however often it is woken: fewer than 20 a second. */

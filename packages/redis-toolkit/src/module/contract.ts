@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import type { Caller, RedisConnection } from "@hotset/redis/connection";
+import type { Caller, RedisConnection } from "../client/contract.ts";
 import type { LimitCounts, ModuleCounts } from "./counts.ts";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 

@@ -1,5 +1,5 @@
 import { ConfigurationError } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** By connection: read once. */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
-import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber, SubscriptionKind } from "../client/contract.ts";
 import type { RedisView } from "../commands/view.ts";
 import { checkOptions, checkSchema, checkSignal, checkView, moduleOf, shown, wholeNumber } from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";

@@ -1,4 +1,4 @@
-import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber } from "../client/contract.ts";
 import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 import { BackendUnavailableError, type Duration } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";

@@ -1,4 +1,4 @@
-import type { DedicatedConnection } from "@hotset/redis/connection";
+import type { DedicatedConnection } from "../client/contract.ts";
 import type { Module } from "../module/module.ts";
 
 /** How long a worker without jobs waits before it asks all the same: for a wake that was lost. */

@@ -1,5 +1,6 @@
 import { keepAlive } from "@hotset/core/internal";
-import { openConnection, type ConnectionCounts, type PoolStatus, type RedisConnection } from "@hotset/redis/connection";
+import type { ConnectionCounts, PoolStatus, RedisConnection } from "../client/contract.ts";
+import { openConnection } from "../client/open-connection.ts";
 import { LenientFailures } from "../commands/lenient.ts";
 import { SharedModule } from "../commands/shared-module.ts";
 import { RedisView } from "../commands/view.ts";

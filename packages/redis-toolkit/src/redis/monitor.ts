@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection } from "../client/contract.ts";
 import { shown } from "../module/module.ts";
 import type { RedisSettings } from "../settings/settings.ts";
 

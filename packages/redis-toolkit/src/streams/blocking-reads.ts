@@ -1,4 +1,4 @@
-import type { DedicatedConnection } from "@hotset/redis/connection";
+import type { DedicatedConnection } from "../client/contract.ts";
 import type { StreamPlace } from "./stream-place.ts";
 
 export interface BlockingRead<R> {

@@ -1,7 +1,7 @@
 /** Run by waits-hold.integration.test.ts in a separate process: a subscriber whose server is lost, and comes back. */
 import { once } from "node:events";
 import { single } from "@hotset/redis";
-import { openConnection } from "@hotset/redis/connection";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 
 const [, , url = ""] = process.argv;
 const report = (text: string): void => void process.stdout.write(`${text} `);

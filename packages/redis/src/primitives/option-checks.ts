@@ -2,7 +2,6 @@ import {
   InvalidArgumentError,
   parseDuration,
   type BreakerPolicy,
-  type Clock,
   type Compressor,
   type Duration,
   type Format,
@@ -11,7 +10,7 @@ import {
 import { checkNames } from "@hotset/core/internal";
 
 /** The longest delay `setTimeout` takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 // Each check names the option and what it accepts. None may be used for an option that could hold a secret.
 
@@ -28,15 +27,6 @@ function shown(given: unknown): string {
   return `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
 }
 
-/**
- * Options of a single call; those of a connection or a backend are configuration.
- *
- * @throws {InvalidArgumentError} unless `given` is `undefined`, or an object with only `known` names.
- */
-export function checkCallOptions(place: string, given: unknown, known: readonly string[]): void {
-  checkNames(given, known, { place, as: InvalidArgumentError });
-}
-
 export const text = (option: string, given: unknown): string =>
   typeof given === "string" && given !== "" ? given : refuse(option, given, "a non-empty string");
 
@@ -45,26 +35,6 @@ export const oneOf = <T extends string | number>(option: string, given: T, accep
 
 export const flag = (option: string, given: boolean): boolean =>
   typeof given === "boolean" ? given : refuse(option, given, "true or false");
-
-/** A function of the caller. */
-export function checkFunction(option: string, given: unknown): void {
-  if (typeof given !== "function") refuse(option, given, "a function");
-}
-
-export function checkSignal(option: string, given: unknown): void {
-  if (given !== undefined && !(given instanceof AbortSignal)) refuse(option, given, "an AbortSignal");
-}
-
-/** The key that decides a node. */
-export function checkKey(option: string, given: unknown): void {
-  if (given !== undefined && typeof given !== "string" && !Buffer.isBuffer(given))
-    refuse(option, given, "a string or a Buffer");
-}
-
-export const clockOf = (option: string, given: Clock): Clock =>
-  typeof given?.now === "function" && typeof given.schedule === "function"
-    ? given
-    : refuse(option, given, "an object with now() and schedule()");
 
 /** By which a wait grows. */
 export const factor = (option: string, given: number): number =>
@@ -82,12 +52,6 @@ export function milliseconds(option: string, given: Duration, atLeast = 1): numb
   return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS
     ? Math.ceil(ms)
     : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
-}
-
-/** A number of milliseconds that a timer can wait for, as the options of one call have them: not text. */
-export function checkTimeout(option: string, given: number | undefined, atLeast = 0): void {
-  if (given === undefined || (typeof given === "number" && given >= atLeast && given <= MAX_TIMER_MS)) return;
-  refuse(option, given, `a duration of ${atLeast} ms to 24 days, in milliseconds`);
 }
 
 function parsed(option: string, given: string): number {
