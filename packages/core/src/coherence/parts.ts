@@ -19,6 +19,8 @@ export interface Part {
   isLost: boolean;
   /** `clock.now()` of its last sign of life; `undefined` until there is one, since the beginning or its loss. */
   aliveAt: number | undefined;
+  /** The same, also after its loss. */
+  lastAliveAt: number | undefined;
   /** Replaced when changes may have been missed: copies of its keys, and what is in flight, are of the one before. */
   epoch: { until: number };
 }
@@ -65,7 +67,13 @@ export class BackendParts {
   of(name: string): Part {
     let part = this.#parts.get(name);
     if (part === undefined) {
-      part = { breaker: undefined, isLost: false, aliveAt: undefined, epoch: { until: -Infinity } };
+      part = {
+        breaker: undefined,
+        isLost: false,
+        aliveAt: undefined,
+        lastAliveAt: undefined,
+        epoch: { until: -Infinity },
+      };
       this.#parts.set(name, part);
     }
     return part;

@@ -87,11 +87,20 @@ export class Trust {
     const part = this.#of.parts.of(name);
     const begins = part.aliveAt === undefined && this.#isAttached && name !== ONE_PART;
     if (sentAtMs < this.#suspendedAt || (part.aliveAt !== undefined && sentAtMs <= part.aliveAt)) return false;
-    part.aliveAt = sentAtMs;
+    part.aliveAt = part.lastAliveAt = sentAtMs;
     const until = this.#isAttached ? sentAtMs + this.maxStalenessMs : -Infinity;
     if (begins) this.#renew(part, until);
     else part.epoch.until = until;
     return begins;
+  }
+
+  /** When the part of this key gave its last sign of life, if that is too long ago for its copies to be trusted. */
+  lapsedSince(localKey: string, now: number): number | undefined {
+    const { parts, backendKey } = this.#of;
+    const { lastAliveAt } = parts.one ?? parts.of(parts.nameOf(backendKey(localKey)));
+    if (lastAliveAt === undefined) return undefined;
+    const hasLapsed = now - lastAliveAt >= this.maxStalenessMs || lastAliveAt <= this.#suspendedAt;
+    return hasLapsed ? lastAliveAt : undefined;
   }
 
   attached(): void {

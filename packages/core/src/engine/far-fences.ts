@@ -117,7 +117,7 @@ export class FarFences {
   async #lasting(remote: RemoteTier, leases: EntryLeases, key: EntryKey, version: string): Promise<string> {
     const now = this.#context.clock.now();
     const copy = this.#context.local?.get(key.local, now);
-    const entry = copy?.version === version ? copy : await remote.read(this.#request(key), remote.deadlineMs);
+    const entry = copy?.version === version ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
     // Its tags hide it, and no call is served by it any more.
     if (entry === undefined) return this.#mark(leases, key, version);
     const expiresAt = wholeInstant(now) + FENCE_MS;

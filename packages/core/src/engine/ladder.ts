@@ -107,7 +107,7 @@ export class Ladder {
     const flight = this.#enter({ call, held, ends });
     // Sent here: few frames lie between the caller and its backend.
     if (flight !== undefined && this.#readsNow(flight))
-      call.namespace.remote!.readTo(flight, flight.leftMs, (outcome) => this.#readEnded(flight, outcome));
+      call.namespace.remote!.reads.readTo(flight, flight.leftMs, (outcome) => this.#readEnded(flight, outcome));
     return ends.promise;
   }
 
@@ -116,7 +116,7 @@ export class Ladder {
     const flights = entering.flatMap((each) => this.#enter(each) ?? []);
     const reading = flights.filter((flight) => this.#readsNow(flight));
     const [first] = reading;
-    first?.call.namespace.remote!.readMany(reading, first.leftMs, (i, outcome) =>
+    first?.call.namespace.remote!.reads.readMany(reading, first.leftMs, (i, outcome) =>
       this.#readEnded(reading[i]!, outcome),
     );
     return flights.length;
@@ -266,7 +266,7 @@ export class Ladder {
   }
 
   #read(flight: Flight, isHidden = false): void {
-    flight.call.namespace.remote!.readTo(flight, flight.leftMs, (outcome) => {
+    flight.call.namespace.remote!.reads.readTo(flight, flight.leftMs, (outcome) => {
       const isFound = outcome !== undefined && !(outcome instanceof Error);
       this.#readEnded(flight, isFound && isHidden ? hidden(outcome) : outcome);
     });
@@ -535,7 +535,7 @@ export class Ladder {
   #readReplaced(flight: Flight, now: number): void {
     const remote = flight.call.namespace.remote!;
     const send = ({ resolve, reject }: Ends<Entry | undefined>): void =>
-      remote.readTo(flight, flight.leftMs, (outcome) =>
+      remote.reads.readTo(flight, flight.leftMs, (outcome) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome),
       );
     const answered = (found: Entry | undefined | Error, endedAt: number): void => {

@@ -243,7 +243,7 @@ export class Mutations {
     guard.resend(this.#context.trust.epochOf(key.local));
     const { tagSequence, terms } = entry;
     const request = { key, schema: undefined, expectedTags: terms.tags, tagSequence };
-    remote.readTo(request, remote.deadlineMs, (outcome) => ended(!(outcome instanceof Error)));
+    remote.reads.readTo(request, remote.deadlineMs, (outcome) => ended(!(outcome instanceof Error)));
   }
 
   /** Without a backend. One step, so the old copy is dropped only for a new one. */

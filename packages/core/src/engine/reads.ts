@@ -56,7 +56,7 @@ export class Reads {
     flights.add(key.local, guard);
     const read = this.#isCovered(key)
       ? this.#readAfterReplay(namespace, key)
-      : remote.read(this.#request(namespace, key), remote.deadlineMs);
+      : remote.reads.read(this.#request(namespace, key), remote.deadlineMs);
     return read.then(
       (found) => this.#answer(call, held, this.#promote(call, guard, found, clock.now())),
       () => {
@@ -123,7 +123,7 @@ export class Reads {
         else asked.push(i);
       }
       const requests = asked.map((i) => this.#request(namespace, keys[i]!));
-      remote.readMany(requests, remote.deadlineMs, (n, outcome) => settled(asked[n]!, outcome));
+      remote.reads.readMany(requests, remote.deadlineMs, (n, outcome) => settled(asked[n]!, outcome));
     });
   }
 
@@ -205,7 +205,10 @@ export class Reads {
     if (this.#isCovered(key)) await recovery!.replayWithin(deadlineMs);
     const isHidden = this.#isCovered(key);
     if (isHidden && !recovery!.isRefused) throw unasked(label);
-    const found = await namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt));
+    const found = await namespace.remote!.reads.read(
+      this.#request(namespace, key),
+      deadlineMs - (clock.now() - startedAt),
+    );
     return isHidden && found !== undefined ? hidden(found) : found;
   }
 

@@ -71,7 +71,7 @@ function tierOf({ hasParts = true, hasBatch = true } = {}) {
         tagSequence: 0,
         saw: (version: string) => void (versions[name] = version),
       }));
-      tier.readMany(requests, BUDGET_MS, (i, outcome) => {
+      tier.reads.readMany(requests, BUDGET_MS, (i, outcome) => {
         settled.push(i);
         outcomes[i] = outcome instanceof Error ? outcome.message : outcome?.value;
       });

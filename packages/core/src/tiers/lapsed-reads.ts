@@ -1,0 +1,56 @@
+import type { Clock } from "../contracts/clock.ts";
+import type { EntryKey } from "../entry/key.ts";
+import { within } from "../primitives/within.ts";
+import { BackendRefusedError } from "./backend-calls.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
+
+interface LapsedReadsOf {
+  readonly clock: Clock;
+  /** Connects to the backend. */
+  readonly connect: () => Promise<void>;
+  readonly lapsedSince: LapsedSince;
+}
+
+/**
+ * The last sign of life from the part that keeps this key, as `clock.now()`, if a copy of the key would be served in
+ * place of a failed read, and may have missed a change since; else `undefined`.
+ */
+export type LapsedSince = (key: EntryKey) => number | undefined;
+
+/**
+ * Reads that failed where trust has lapsed: the process was frozen, say. A lost connection does not mean there that the
+ * backend is down, and the copy that would be served may be hours old. So the read is repeated once, over the next
+ * connection and within the time of the first one. A read changes nothing.
+ *
+ * If that attempt to connect fails, or takes too long, the backend is down: until its next sign of life reads fail as
+ * they do elsewhere.
+ */
+export class LapsedReads {
+  readonly #of: LapsedReadsOf;
+  /** No attempt is made for what lapsed since then, or earlier. */
+  #gaveUp = -Infinity;
+
+  constructor(of: LapsedReadsOf) {
+    this.#of = of;
+  }
+
+  /**
+   * @param error of the read.
+   * @param leftMs of its time.
+   * @returns whether it is to be repeated now; `undefined` where it is not.
+   */
+  again(error: unknown, keys: readonly EntryKey[], leftMs: number): Promise<boolean> | undefined {
+    const { clock, connect, lapsedSince } = this.#of;
+    if (!(error instanceof BackendUnavailableError) || error instanceof BackendRefusedError || !(leftMs > 0))
+      return undefined;
+    let since: number | undefined;
+    for (const key of keys) since ??= lapsedSince(key);
+    if (since === undefined || since <= this.#gaveUp) return undefined;
+    const gaveUp = (): boolean => {
+      this.#gaveUp = Math.max(this.#gaveUp, since);
+      return false;
+    };
+    const connected = connect().then(() => true, gaveUp);
+    return within(clock, leftMs, connected, gaveUp);
+  }
+}
