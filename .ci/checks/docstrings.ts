@@ -5,7 +5,7 @@
 // An item is a name that a published package exports, or a member of it; a function is one that can be called. Counted
 // are items without a word, and functions whose docstring does not name the errors that a caller can get: by `@throws`,
 // or by saying that there are none. Errors that all methods of an interface have in common stand at the interface.
-// What overrides a member of a base class has its docstring.
+// A member that overrides one of a base class has its docstring.
 
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";

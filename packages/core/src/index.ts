@@ -1,4 +1,4 @@
-// What users of a cache and writers of stores, tiers, formats and seals name.
+// The names for users of a cache, and for writers of stores, tiers, formats and seals.
 
 export { createCache, defineBackend, json, keyOf, parseDuration, passthrough, systemClock } from "./internal.ts";
 export type { AnyFunction, Awaitable, Clock, Duration, KeyPart, StandardSchema } from "./internal.ts";

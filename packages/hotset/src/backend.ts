@@ -1,4 +1,4 @@
-// What writers of stores, formats and seals name; users of a cache need none of it.
+// For writers of stores, formats and seals; users of a cache need none of it.
 
 export { defineBackend } from "@hotset/core";
 export { fromSwap, markedStale, packEntry, pollChanges, unpackEntry } from "@hotset/core/stores";

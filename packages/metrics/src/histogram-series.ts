@@ -4,7 +4,7 @@ export class HistogramSeries {
   readonly bounds: readonly number[];
   /** For each upper bound, and for what lies above all. */
   readonly counts: Float64Array;
-  /** Of all values. */
+  /** The sum of all values. */
   sum = 0;
   /** How many values there were. */
   count = 0;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 
-/** What is measured, defined once for all exporters. */
+/** One thing that is measured, defined once for all exporters. */
 export interface Instrument {
   /** As OpenTelemetry names instruments: `cache.load.duration`. {@link prometheusName} makes the other name of it. */
   readonly name: string;
@@ -8,7 +8,7 @@ export interface Instrument {
   readonly kind: "counter" | "gauge" | "histogram";
   /** By UCUM: `s`, `By`, or what is counted, in braces. */
   readonly unit: string;
-  /** What it counts, in one sentence. */
+  /** A sentence about what it counts. */
   readonly help: string;
   /** Names that a developer has chosen, and outcomes: never a key, a tenant or a user. */
   readonly labels: readonly string[];
@@ -23,7 +23,7 @@ export type Sample = readonly [labels: Labels, value: number];
 /** Takes the values of one series of a histogram. */
 export type Recorder = (value: number) => void;
 
-/** What the author of an exporter implements. */
+/** For authors of exporters to implement. */
 export interface Exporter {
   /** A counter or a gauge: `read` is called at each collection. It never throws, and never rejects. */
   observe(instrument: Instrument, read: () => Iterable<Sample> | Promise<Iterable<Sample>>): void;

@@ -89,7 +89,7 @@ export const SETTERS = {
   ...CONNECTS,
 } as const;
 
-/** What the setters have set. */
+/** The values of all setters. */
 export type SetterValues = { readonly [Name in keyof typeof SETTERS]: (typeof SETTERS)[Name][1] };
 
 export const SETTER_DEFAULTS = Object.fromEntries(

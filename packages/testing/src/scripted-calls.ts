@@ -48,7 +48,7 @@ export interface ScriptedStep {
 
 /** A call that a scripted backend has recorded. */
 export interface ScriptedCall {
-  /** What was called. */
+  /** The call. */
   readonly operation: ScriptedOperation;
   /**
    * In the order of the call: one for single calls, tags for calls on tags, none for `connect`, `close` and `attach`.

@@ -14,7 +14,7 @@ export class TestClock implements Clock {
   #suspendedMs = 0;
   readonly #scheduled = new Set<Due>();
 
-  /** Milliseconds since an instant of its own; begins at 1,000. */
+  /** Monotonic milliseconds, from 1,000 on. */
   now(): number {
     return this.#now;
   }

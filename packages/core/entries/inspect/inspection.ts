@@ -258,7 +258,7 @@ export interface Invalidation {
   readonly at: number;
   /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
-  /** What it names. */
+  /** The kind of thing that it names. */
   readonly scope: "key" | "tags" | "namespace";
   /** For one elsewhere always `remove`: which it was is not reported. */
   readonly mode: "remove" | "stale";
@@ -286,7 +286,7 @@ export interface TierFailure {
   readonly tier: string;
   /** When it failed. */
   readonly at: number;
-  /** What was called. */
+  /** The call. */
   readonly operation: string;
   /** The code of its error; of a refusal `BACKEND_REFUSED`, or `BACKEND_ACCESS` where credentials are refused. */
   readonly kind: string;

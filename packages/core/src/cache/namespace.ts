@@ -34,7 +34,7 @@ export type ValueOf<V, T> = unknown extends V ? T : V;
  * `unknown` lets each call say its own (`get<User>(key)`).
  *
  * Keys are non-empty, well-formed strings of at most 64 KiB in UTF-8. Calls with a bad key or option reject with
- * {@link InvalidArgumentError} and change nothing; calls of a closed cache with {@link CacheClosedError}. Those that
+ * {@link InvalidArgumentError} and change nothing; calls of a closed cache with {@link CacheClosedError}. Calls that
  * return no promise throw them.
  */
 export interface Namespace<V = unknown> {

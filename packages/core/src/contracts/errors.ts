@@ -20,7 +20,7 @@ export type CacheErrorCode = keyof CacheErrorCodes;
 export interface CacheErrorDetails {
   /** Label of the tier in which it happened, if any. */
   readonly tier?: string | undefined;
-  /** What was called. */
+  /** The call. */
   readonly operation?: string | undefined;
   /** The error behind it. */
   readonly cause?: unknown;
@@ -43,7 +43,7 @@ export abstract class CacheError extends Error {
   abstract readonly url: string;
   /** Label of the tier that failed. */
   declare readonly tier?: string;
-  /** What was called. */
+  /** The call. */
   declare readonly operation?: string;
 
   constructor(message: string, details: CacheErrorDetails = {}) {

@@ -173,7 +173,7 @@ export interface TierStats {
   readonly entries?: number;
   /** Known where bytes are counted. */
   readonly bytes?: number;
-  /** Of calls that were answered. */
+  /** Answered calls alone. */
   readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
 }
 

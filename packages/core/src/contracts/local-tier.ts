@@ -10,7 +10,7 @@ import type { Clock } from "./clock.ts";
 export interface LocalTier {
   /** Names the tier in events, stats and errors. */
   readonly label: string;
-  /** Those that have ended included, until they are removed. */
+  /** Ended ones included, until they are removed. */
   readonly entryCount: number;
   /** Absent where bytes are not counted. */
   readonly usedBytes?: number;

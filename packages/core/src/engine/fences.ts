@@ -18,7 +18,7 @@ export interface Standing {
   readonly takenAt: number;
   /** `TagEvents.sequence` then. */
   readonly tagSequence: number;
-  /** What others change. */
+  /** Changes by others. */
   far: FarFence | undefined;
   /** Whether it stays after a `set` that is stored, as of that `set`. */
   isKept: boolean;

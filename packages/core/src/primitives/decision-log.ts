@@ -6,7 +6,7 @@ import type { Clock } from "../contracts/clock.ts";
 export interface Decision {
   /** How long ago, in milliseconds. */
   readonly agoMs: number;
-  /** What was decided about. */
+  /** The subject of the decision. */
   readonly what: "call" | "copy" | "backend" | "lease" | "load" | "store" | "write" | "changed";
   /** Text, which may change: not for programs. Holds no value. */
   readonly why: string;

@@ -89,13 +89,13 @@ type Refusal = typeof ConfigurationError | typeof InvalidArgumentError;
 
 /** How {@link checkNames} refuses. */
 export interface NamesCheck {
-  /** What was called, as the error names it: `memory`. @default none */
+  /** The call, as the error names it: `memory`. @default none */
   readonly place?: string | undefined;
   /** The option that holds these. @default none */
   readonly inside?: string | undefined;
   /** The error: `InvalidArgumentError` for a single call. @default ConfigurationError */
   readonly as?: Refusal | undefined;
-  /** What follows an unknown name. @default didYouMean */
+  /** The end of the error for an unknown name. @default didYouMean */
   readonly hint?: ((given: string, accepted: Iterable<string>) => string) | undefined;
 }
 

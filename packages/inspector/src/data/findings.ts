@@ -34,7 +34,7 @@ export interface Picture {
   }[];
   readonly queues: readonly QueueRow[];
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
-  /** Of the Redis of the toolkit. */
+  /** The Redis of the toolkit. */
   readonly silence: Silence | null;
 }
 

@@ -34,7 +34,7 @@ export interface DurationMetric {
 
 /** As a reader of the SDK takes it. */
 export interface CollectedDurations {
-  /** What an exporter is given. */
+  /** As an exporter takes it. */
   readonly resourceMetrics: {
     /** Unused: the reader reports its own. */
     readonly resource: never;

@@ -32,7 +32,7 @@ export interface Discard {
 const DISCARD: Discard = Object.freeze({ status: "discarded" });
 const isDiscard = (given: unknown): given is Discard => given === DISCARD;
 
-/** What `describe` of a transaction gets. */
+/** The argument of `describe`. */
 export interface Transaction {
   /** Carried out immediately, on the connection of the transaction: for reading what is watched. */
   readonly commands: Commands;

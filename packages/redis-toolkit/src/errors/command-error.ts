@@ -41,7 +41,7 @@ declare module "@hotset/core" {
   interface CacheErrorCodes extends Readonly<Record<CommandErrorCode, true>> {}
 }
 
-/** What a {@link CommandError} is made of. */
+/** The parts of a {@link CommandError}. */
 export interface CommandErrorDetails {
   /** Why it was refused. */
   readonly code: CommandErrorCode;

@@ -31,7 +31,7 @@ export interface TtlAuditOptions {
   readonly fix?: DurationText | undefined;
 }
 
-/** What a look at all keys has found. */
+/** The result of a look at all keys. */
 export interface TtlAudit {
   /** Keys that were looked at. */
   readonly scanned: number;

@@ -1,6 +1,6 @@
 /** Fields of one server's INFO. Managed services leave out sections: such fields are `undefined`. */
 export interface ServerInfo {
-  /** Of Valkey, or of Redis. */
+  /** The version of Valkey, or of Redis. */
   readonly version: string | undefined;
   /** `undefined` where the server says neither. */
   readonly role: "primary" | "replica" | undefined;
@@ -20,7 +20,7 @@ export interface ServerInfo {
   readonly peakMemory: number | undefined;
   /** Bytes; 0 for no limit. */
   readonly maxMemory: number | undefined;
-  /** What the server does without memory left, such as `noeviction`. */
+  /** How it makes room when memory is short, such as `noeviction`: not at all. */
   readonly maxMemoryPolicy: string | undefined;
   /** Resident memory by used memory. */
   readonly fragmentation: number | undefined;

@@ -11,7 +11,7 @@ export interface Check {
   readonly found: string;
 }
 
-/** What a probe has found. */
+/** The result of a probe. */
 export interface Readiness {
   /** `ready` only where every primary passes every check. */
   readonly status: HealthStatus;

@@ -4,7 +4,7 @@ import { wholeNumber } from "../module/module.ts";
 
 /** A command that took long, from `SLOWLOG`. */
 export interface SlowCommand {
-  /** Of the primary. */
+  /** The address of the primary. */
   readonly address: string;
   /** Counted by each primary. */
   readonly id: number;

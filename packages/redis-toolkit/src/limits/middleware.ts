@@ -74,7 +74,7 @@ export function expressRateLimit<Request>(
 
 /** The part of Fastify's reply that is used. */
 export interface FastifyReplyLike {
-  /** Of Node; slots are given back when it ends. */
+  /** Node's response: slots are given back when it ends. */
   readonly raw: ServerResponse;
   /** Sets the status. */
   code(status: number): unknown;

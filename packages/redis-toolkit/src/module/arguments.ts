@@ -6,7 +6,7 @@ import { moduleIn, type ModuleHost } from "./contract.ts";
 const LONGEST_MS = 2 ** 52;
 const MAX_NAME_LENGTH = 512;
 
-/** What {@link durationMs} accepts. */
+/** Bounds of {@link durationMs}. */
 export interface DurationBounds {
   /** Milliseconds. @default 1 */
   readonly min?: number | undefined;

@@ -5,7 +5,7 @@ export type Carrier = Record<string, string>;
 
 /** On the diagnostics channel `hotset:produce`, while an entry or jobs are appended: subscribers fill `carrier`. */
 export interface Producing {
-  /** What is appended to. */
+  /** Where it is appended. */
   readonly source: "stream" | "queue";
   /** Empty; a subscriber adds texts. */
   readonly carrier: Carrier;
@@ -13,7 +13,7 @@ export interface Producing {
 
 /** The context of the tracing channel `hotset:consume`, within whose start a handler runs. */
 export interface Consuming {
-  /** What is read from. */
+  /** Where it was read. */
   readonly source: "stream" | "queue";
   /** The texts that came with it; those of a stream are among its fields, with others. */
   readonly carrier: Readonly<Record<string, unknown>>;

@@ -43,7 +43,7 @@ export interface FailedJob<T> extends Pick<Job<T>, "id" | "attempt" | "attempts"
   readonly outcome: "retry" | "dead";
 }
 
-/** What a handler gets next to its job. */
+/** The second argument of a handler. */
 export interface JobContext {
   /** Aborted when the lease has ended, the job's `timeout` has passed, or the worker stops. */
   readonly signal: AbortSignal;

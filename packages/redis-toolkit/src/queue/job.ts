@@ -45,7 +45,7 @@ export interface JobSnapshot<T, R = unknown> {
 
 /** Where a job comes from that a schedule added. */
 export interface JobRepeat {
-  /** Of the schedule, as `repeat` got it. */
+  /** The key of the schedule, as `repeat` got it. */
   readonly key: string;
   /**
    * The instant of the schedule that the job is for, in milliseconds since 1970. It may be added later; of several that

@@ -89,7 +89,7 @@ export interface Extension {
   readonly progress: RedisArgument;
 }
 
-/** What became of a job that was to be added. */
+/** The outcome of `add`. */
 export interface Added {
   /** Unless it is `added`, that of the job with the same `dedupId`. */
   readonly id: string;

@@ -3,7 +3,7 @@ import type { RedisConnection } from "../client/contract.ts";
 import { shown } from "../module/module.ts";
 import type { RedisSettings } from "../settings/settings.ts";
 
-/** What `redis.on` reports, and its details. */
+/** Events of `redis.on`, and their details. */
 export interface RedisEvents {
   /** Redis can be reached again, after so many milliseconds. */
   readonly up: { readonly awayMs: number };

@@ -4,7 +4,7 @@ import type { Entry } from "./entry.ts";
 import type { EntryId } from "./entry-id.ts";
 import type { Delivery } from "./member.ts";
 
-/** What a handler gets next to its entry. */
+/** The second argument of a handler. */
 export interface ConsumerContext {
   /**
    * Aborted when another consumer has taken the entry, because this process stood still for `minIdle`, and when

@@ -1,7 +1,7 @@
 import { readEntry, readId, type Entry } from "./entry.ts";
 import { ZERO, type EntryId } from "./entry-id.ts";
 
-/** What the server says of a stream. */
+/** A stream, as the server describes it. */
 export interface StreamInfo {
   /** How many entries there are. */
   readonly length: number;
@@ -17,7 +17,7 @@ export interface StreamInfo {
   readonly entriesAdded: number | undefined;
 }
 
-/** What the server says of a group. */
+/** A group, as the server describes it. */
 export interface GroupInfo {
   /** Within its stream. */
   readonly name: string;
@@ -25,7 +25,7 @@ export interface GroupInfo {
   readonly consumers: number;
   /** Entries that were delivered and not acknowledged. */
   readonly pending: number;
-  /** Of the last entry that any of its consumers was given; the next ones follow it. */
+  /** Id of the last entry that any of its consumers was given; the next ones follow it. */
   readonly lastDeliveredId: EntryId;
   /** `undefined` before Redis 7, and where the server does not know. */
   readonly entriesRead: number | undefined;
@@ -33,7 +33,7 @@ export interface GroupInfo {
   readonly lag: number | undefined;
 }
 
-/** What the server says of a consumer. */
+/** A consumer, as the server describes it. */
 export interface ConsumerInfo {
   /** Within its group. */
   readonly name: string;
@@ -57,7 +57,7 @@ export interface PendingEntry {
 
 /** How many entries of a group are pending. */
 export interface PendingSummary {
-  /** Of all consumers. */
+  /** Entries of all consumers. */
   readonly count: number;
   /** The smallest id; `undefined` without any. */
   readonly first: EntryId | undefined;
