@@ -1,5 +1,6 @@
 /** A process that is frozen while its connection ends: in real time, with a real signal. */
 import { afterAll, expect, it } from "vitest";
+import { type FaultProxy, until } from "@hotset/test-servers";
 import { Pool, type Member } from "../support/fleet.ts";
 
 const pool = new Pool();
@@ -13,23 +14,24 @@ it.each([
   ["idle", 0],
   ["with calls in flight", 6],
 ])(
-  "C612: a process that was frozen %s, and whose connection was killed, serves nothing that was deleted meanwhile",
+  "C612: a process that was frozen %s, and whose connection was cut, serves nothing that was deleted meanwhile",
   async (_state, inFlight) => {
-    await using fleet = await pool.open(await pool.servers("single"), 2);
+    await using fleet = await pool.open(await pool.servers("single"), 2, { maxStalenessMs: 2_000 });
     const [frozen, other] = fleet.members as [Member, Member];
     for (const key of KEYS) {
       await other.set(key, "old");
       await fleet.allHold(key, "old");
     }
-    const server = await fleet.servers.primaryOf(fleet.keyOf("a"));
-    if (inFlight > 0) await server.command("CLIENT", "PAUSE", 500, "ALL");
+    const proxy = (await fleet.servers.proxyOf(fleet.keyOf("a")))!;
+    if (inFlight > 0) proxy.stall("toClient");
     const asked = Array.from({ length: inFlight }, (_, i) => frozen.get(`unknown ${i}`));
-    // Long enough for them to be sent, and shorter than the pause.
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    if (inFlight > 0) await until("calls in flight", async () => countOfReads(proxy) >= inFlight);
     frozen.process.pause();
     const pausedAt = performance.now();
-    for (const key of KEYS) await other.delete(key);
-    await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    proxy.cut();
+    await proxy.pass();
+    for (const key of KEYS)
+      await until(`${key} to be deleted`, async () => (await other.delete(key)).status !== "pending");
     await new Promise((resolve) => setTimeout(resolve, FROZEN_MS - (performance.now() - pausedAt)));
     frozen.process.resume();
     const answers = await Promise.all(
@@ -39,3 +41,6 @@ it.each([
     expect(await Promise.all(asked)).toEqual(asked.map(() => undefined));
   },
 );
+
+const countOfReads = (proxy: FaultProxy): number =>
+  proxy.commands().filter((command) => command.some((text) => text.includes("::unknown "))).length;
