@@ -101,7 +101,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["internal"],
     ["index"],
-    ["inspect", "stores"],
+    ["guest", "inspect", "stores"],
   ],
   redis: [
     ["primitives"],

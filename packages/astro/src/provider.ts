@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { ConfigurationError, type Cache, type CacheError } from "@hotset/core";
+import { ConfigurationError, type Cache } from "@hotset/core";
+import { checkBuild, hasCode } from "@hotset/core/guest";
 import { checkNames } from "@hotset/core/internal";
 import { httpCache, type FieldLine, type HttpCache, type KeyRule, type PlainResponse } from "@hotset/http";
 
@@ -35,11 +36,13 @@ export interface AstroCacheProvider {
  * processes. Never shared are pages that set a cookie, that vary by cookie, and pages for requests with
  * `Authorization`. `build` is called once, with the config of the site, and opens nothing.
  *
- * @throws {ConfigurationError} when Astro calls it: for unknown names, and for both `include` and `exclude`.
+ * @throws {ConfigurationError} for anything but a function; and when Astro calls it, for unknown names, and for both
+ *   `include` and `exclude`.
  */
 export function astroCache<C extends AstroCacheConfig>(
   build: (config: C | undefined) => Cache,
 ): (config: C | undefined) => AstroCacheProvider {
+  checkBuild(build, "astroCache");
   return (config) => {
     const key = keyRuleOf(config?.query);
     const http = httpCache(build(config).namespace("astro"), {
@@ -73,9 +76,7 @@ async function answered(http: HttpCache, request: Request, next: () => Promise<R
     const answer = await http.answer({ method: "GET", url: request.url, fields, hasBody: false }, origin);
     return responseOf(answer, own);
   } catch (error) {
-    // By its code: the cache may be of another copy of the package.
-    const code = (error as CacheError | undefined)?.code;
-    if (hasBegun || (code !== "LOAD_TIMEOUT" && code !== "CACHE_CLOSED")) throw error;
+    if (hasBegun || !hasCode(error, "LOAD_TIMEOUT", "CACHE_CLOSED")) throw error;
     return next();
   }
 }

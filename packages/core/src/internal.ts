@@ -69,7 +69,6 @@ export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
 export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
 export type { KeyGroup } from "./primitives/meters.ts";
 export { type Cache } from "./cache/cache.ts";
-export { MissFences } from "./cache/miss-fences.ts";
 export type {
   CacheEvent,
   CacheEvents,

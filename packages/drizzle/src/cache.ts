@@ -1,15 +1,6 @@
-import {
-  ConfigurationError,
-  InvalidArgumentError,
-  parseDuration,
-  systemClock,
-  type Cache as HotsetCache,
-  type CacheError,
-  type Clock,
-  type Duration,
-  type Namespace,
-} from "@hotset/core";
-import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
+import { ConfigurationError, InvalidArgumentError, parseDuration, systemClock } from "@hotset/core";
+import type { Cache as HotsetCache, Clock, Duration, Namespace } from "@hotset/core";
+import { hasCode, OutsideValues, spaceOf, warnOnce } from "@hotset/core/guest";
 import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";
@@ -61,31 +52,28 @@ export interface DrizzleCache extends Cache {
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function drizzleCache(cache: HotsetCache, options: DrizzleCacheOptions = {}): DrizzleCache {
-  checkCache(cache, "drizzleCache");
-  checkNames(options, ["strategy", "ttl", "settleAfter", "name", "clock"], { place: "drizzleCache" });
-  const { strategy = "explicit", name = "drizzle", ttl, settleAfter = "2s", clock = systemClock } = options;
+  const rows = spaceOf(cache, options, "drizzleCache", { name: "drizzle" }, ["strategy", "settleAfter", "clock"]);
+  const { strategy = "explicit", settleAfter = "2s", clock = systemClock } = options;
   if (strategy !== "explicit" && strategy !== "all")
     throw new ConfigurationError(`drizzleCache: strategy must be "explicit" or "all", got ${String(strategy)}`);
-  // Drizzle knows no stale rows.
-  const rows = cache.namespace(name, { ...(ttl !== undefined && { ttl }), staleWhileRevalidate: 0, staleIfError: 0 });
   return new RowCache(rows, strategy, settleMsOf(settleAfter), clock);
 }
 
 class RowCache extends Cache implements DrizzleCache {
   static override readonly [entityKind]: string = "HotsetCache";
   readonly #rows: Namespace;
-  readonly #fences: MissFences;
+  readonly #outside: OutsideValues;
   readonly #strategy: "explicit" | "all";
   readonly #settleMs: number;
   readonly #clock: Clock;
   /** By tag: cancels its second invalidation. */
   readonly #settling = new Map<string, () => void>();
-  #hasWarned = false;
+  readonly #warn = warnOnce("drizzle");
 
   constructor(rows: Namespace, strategy: "explicit" | "all", settleMs: number, clock: Clock) {
     super();
     this.#rows = rows;
-    this.#fences = new MissFences(rows);
+    this.#outside = new OutsideValues(rows);
     this.#strategy = strategy;
     this.#settleMs = settleMs;
     this.#clock = clock;
@@ -102,8 +90,8 @@ class RowCache extends Cache implements DrizzleCache {
     isAutoInvalidate?: boolean,
   ): Promise<unknown[] | undefined> {
     const place = placeOf(key, isAutoInvalidate === true ? tables : [], isTag);
-    if (!this.#isSettling(place.tags)) return this.#fences.get<unknown[]>(place.key);
-    await this.#fences.begin(place.key);
+    if (!this.#isSettling(place.tags)) return this.#outside.get<unknown[]>(place.key);
+    await this.#outside.begin(this.#outside.enter(place.key));
     return undefined;
   }
 
@@ -118,18 +106,15 @@ class RowCache extends Cache implements DrizzleCache {
     const ttl = this.#lifeOf(config);
     const rows = rowsOf(response);
     if (this.#isSettling(place.tags) || rows === undefined || (ttl !== undefined && ttl <= 0)) {
-      this.#fences.end(place.key);
+      this.#outside.end(this.#outside.of(place.key));
       return;
     }
     try {
-      await this.#fences.set(place.key, rows, { ttl, tags: place.tags });
+      await this.#outside.set(place.key, rows, { ttl, tags: place.tags });
     } catch (error) {
-      const refused = error as CacheError;
-      // By its code: the cache may be of another copy of the package.
-      if (refused?.code !== "ENCODE_FAILED") throw error;
+      if (!hasCode(error, "ENCODE_FAILED")) throw error;
       // The select has its rows.
-      if (!this.#hasWarned) process.emitWarning(`drizzle: rows are not cached: ${refused.message}`, "HotsetWarning");
-      this.#hasWarned = true;
+      this.#warn("rows are not cached", error);
     }
   }
 

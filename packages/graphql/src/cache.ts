@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Cache, Duration, Namespace } from "@hotset/core";
-import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
+import { OutsideValues, spaceOf, warnOnce } from "@hotset/core/guest";
 
 /** Options of {@link graphqlCache}. */
 export interface GraphQLCacheOptions {
@@ -47,26 +47,22 @@ export interface GraphQLCache {
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function graphqlCache(cache: Cache, options: GraphQLCacheOptions = {}): GraphQLCache {
-  checkCache(cache, "graphqlCache");
-  checkNames(options, ["ttl", "name"], { place: "graphqlCache" });
-  const { ttl = "1d", name = "graphql" } = options;
-  // A response cache knows no stale responses.
-  return new ResponseCache(cache.namespace(name, { ttl, staleWhileRevalidate: 0, staleIfError: 0 }));
+  return new ResponseCache(spaceOf(cache, options, "graphqlCache", { name: "graphql", ttl: "1d" }));
 }
 
 class ResponseCache implements GraphQLCache {
   readonly #results: Namespace<GraphQLResult>;
-  readonly #fences: MissFences;
-  readonly #warned = new Set<string>();
+  readonly #outside: OutsideValues;
+  readonly #warn = warnOnce("graphql");
 
   constructor(results: Namespace<GraphQLResult>) {
     this.#results = results;
-    this.#fences = new MissFences(results);
+    this.#outside = new OutsideValues(results);
   }
 
   get(id: string): Promise<GraphQLResult | undefined> {
     return this.#reported("read", async () => {
-      const result = await this.#fences.get<GraphQLResult>(keyOf(id));
+      const result = await this.#outside.get<GraphQLResult>(keyOf(id));
       // Plugins add to it.
       return result && { ...result };
     });
@@ -75,7 +71,7 @@ class ResponseCache implements GraphQLCache {
   set(id: string, data: object, entities: Iterable<GraphQLEntity>, ttl: number): Promise<void> {
     return this.#reported("cached", async () => {
       const life = ttl === Infinity ? {} : { ttl: Math.ceil(ttl) };
-      await this.#fences.set(keyOf(id), plain(data), { ...life, tags: tagsOf(entities) });
+      await this.#outside.set(keyOf(id), plain(data), { ...life, tags: tagsOf(entities) });
     });
   }
 
@@ -90,9 +86,7 @@ class ResponseCache implements GraphQLCache {
     try {
       return await call();
     } catch (error) {
-      const text = `graphql: responses are not ${what}: ${(error as Error).message}`;
-      if (!this.#warned.has(what)) process.emitWarning(text, "HotsetWarning");
-      this.#warned.add(what);
+      this.#warn(`responses are not ${what}`, error);
       return undefined;
     }
   }

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
-import type { Cache, CacheError, Namespace, SetOptions } from "@hotset/core";
-import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
+import type { Cache, Namespace, SetOptions } from "@hotset/core";
+import { hasCode, OutsideValues, warnOnce } from "@hotset/core/guest";
+import { checkCache, checkNames } from "@hotset/core/internal";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
@@ -59,9 +60,9 @@ class Store extends EventEmitter implements KeyvStore {
   readonly #cache: Cache;
   readonly #name: string;
   #values: Namespace;
-  #fences: MissFences;
+  #outside: OutsideValues;
   #namespace: string | undefined;
-  #hasWarned = false;
+  readonly #warn = warnOnce("keyv");
   #isOfKeyv6 = false;
 
   constructor(cache: Cache, name: string) {
@@ -69,7 +70,7 @@ class Store extends EventEmitter implements KeyvStore {
     this.#cache = cache;
     this.#name = name.replaceAll("%", "%25").replaceAll(":", "%3A");
     this.#values = cache.namespace(this.#name);
-    this.#fences = new MissFences(this.#values);
+    this.#outside = new OutsideValues(this.#values);
   }
 
   /** Keyv 6 looks here for what a store can do, and wants another answer of `deleteMany`. Keyv 5 does not look. */
@@ -86,15 +87,15 @@ class Store extends EventEmitter implements KeyvStore {
     this.#namespace = namespace;
     const hasNone = namespace === undefined || namespace === "";
     this.#values = this.#cache.namespace(hasNone ? this.#name : `${this.#name}:${namespace}`);
-    this.#fences = new MissFences(this.#values);
+    this.#outside = new OutsideValues(this.#values);
   }
 
   async get<Value>(key: string): Promise<Value | undefined> {
-    return this.#fences.get<Value>(key);
+    return this.#outside.get<Value>(key);
   }
 
   async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
-    const found = await this.#fences.getMany<Value>(keys);
+    const found = await this.#outside.getMany<Value>(keys);
     return keys.map((key) => found.get(key));
   }
 
@@ -105,14 +106,11 @@ class Store extends EventEmitter implements KeyvStore {
     }
     const values = this.#values;
     try {
-      return (await this.#fences.set(key, value as {} | null, lifeOf(ttl))).status !== "refused";
+      return (await this.#outside.set(key, value as {} | null, lifeOf(ttl))).status !== "refused";
     } catch (error) {
-      const refused = error as CacheError;
-      // By its code: the cache may be of another copy of the package.
-      if (refused?.code !== "ENCODE_FAILED") throw error;
+      if (!hasCode(error, "ENCODE_FAILED")) throw error;
       // Its caller has the value, and what was there is older.
-      if (!this.#hasWarned) process.emitWarning(`keyv: a value is not cached: ${refused.message}`, "HotsetWarning");
-      this.#hasWarned = true;
+      this.#warn("a value is not cached", error);
       await values.delete(key);
       return false;
     }

@@ -143,12 +143,12 @@ it.each<[string, (store: Keyv) => Promise<unknown>]>([
   // If two compute together, neither is stored.
   expect([await here!.get("k"), await here!.getMany(["k"])]).toEqual([undefined, [undefined]]);
   await change(there!);
-  const left = await there!.get("k");
   for (let i = 0; i < 2; i += 1) {
     clock.advance(100);
     expect(await here!.set("k", "computed before")).toBe(false);
   }
-  expect(await here!.get("k")).toBe(left);
+  // Whose the second one was is not known, so it may have been newer than what was there.
+  expect(await here!.get("k")).toBe(undefined);
   expect(await here!.set("k", "computed after")).toBe(true);
   await expect.poll(() => there!.get("k")).toBe("computed after");
 });

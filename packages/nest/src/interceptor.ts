@@ -1,4 +1,5 @@
-import type { Cache, CacheError, LoadContext, Namespace } from "@hotset/core";
+import type { Cache, LoadContext, Namespace } from "@hotset/core";
+import { hasCode } from "@hotset/core/guest";
 import {
   Inject,
   Injectable,
@@ -91,9 +92,8 @@ export class HotsetInterceptor implements NestInterceptor {
       if (reply !== undefined && answer !== made) this.#apply(answer, reply);
       return answer.body;
     } catch (error) {
-      // The cache refused, so the handler answers without it. By its code: it may be of another copy of the package.
-      const code = (error as CacheError | undefined)?.code;
-      if (hasBegun || (code !== "OVERLOADED" && code !== "CACHE_CLOSED")) throw error;
+      // The cache refused, so the handler answers without it.
+      if (hasBegun || !hasCode(error, "OVERLOADED", "CACHE_CLOSED")) throw error;
       return run();
     }
   }

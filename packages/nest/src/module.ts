@@ -1,4 +1,5 @@
 import { ConfigurationError, type Cache, type NamespaceOptions } from "@hotset/core";
+import { checkBuild } from "@hotset/core/guest";
 import { checkCache, checkNames } from "@hotset/core/internal";
 import {
   Module,
@@ -94,10 +95,7 @@ class Owner implements OnApplicationShutdown {
     const { build, cache } = given;
     if ((build === undefined) === (cache === undefined))
       throw new ConfigurationError("HotsetModule.forRoot takes { build: () => Cache } or { cache }, and not both");
-    if (build !== undefined && typeof build !== "function")
-      throw new ConfigurationError(
-        `HotsetModule.forRoot: build must be a function that gives a cache, got ${typeof build}`,
-      );
+    if (build !== undefined) checkBuild(build, "HotsetModule.forRoot");
     this.#isOwn = build !== undefined;
     this.cache = cache ?? build();
     checkCache(this.cache, "HotsetModule.forRoot");

@@ -1,16 +1,14 @@
-import { MissFences } from "@hotset/core/internal";
+import { OutsideValues } from "@hotset/core/guest";
 import { createCache, memory, type Cache } from "hotset";
-import { Tags, type Kept } from "./tags.ts";
+import { Tags, type Begun } from "./tags.ts";
 
 /** The state that both handlers share. */
 export interface Held {
   readonly cache: Cache;
   readonly tags: Tags;
-  readonly fences: MissFences;
+  readonly outside: OutsideValues<Begun>;
   /** Which of the two a visitor waits for at a write. */
   readonly wait: "memory" | "backend";
-  /** What is computed now, by key, until there are too many. What comes first counts as begun first. */
-  readonly begun: Map<string, (Omit<Kept, "tags"> & { callers: number; isUsed: boolean })[]>;
   /** Keys of pages that this process has asked for, until there are too many. */
   readonly asked: Set<string>;
 }
@@ -29,6 +27,5 @@ export function open(build: () => Cache): Held {
   const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
   // Entries are counted in memory alone.
   const wait = cache.stats().tiers[0]?.entries === undefined ? "backend" : "memory";
-  const fences = new MissFences(cache);
-  return { cache, tags: new Tags(cache), fences, wait, begun: new Map(), asked: new Set() };
+  return { cache, tags: new Tags(cache), outside: new OutsideValues(cache), wait, asked: new Set() };
 }

@@ -1,3 +1,4 @@
+import type { Making } from "@hotset/core/guest";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { IncrementalCacheValue } from "next/dist/server/response-cache/index.js";
@@ -7,7 +8,7 @@ import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
 import { keep, lookUp, revalidate } from "./look-up.ts";
-import { judge, type Kept } from "./tags.ts";
+import { judge, type Begun, type Kept } from "./tags.ts";
 import { attempt } from "./warn.ts";
 
 /** A handler of `cacheHandler`, for Next.js 15.5 and 16. No method throws. */
@@ -29,21 +30,26 @@ const MAX_ASKED = 20_000;
 export function incrementalHandler(held: () => Held): new (context: NextBuildContext) => IncrementalHandler {
   return class HotsetCacheHandler implements IncrementalHandler {
     readonly #build: NextBuildContext;
+    /** Of this request, by name. */
+    readonly #makings: Makings = new Map();
 
     constructor(build: NextBuildContext) {
       this.#build = build;
     }
 
     async get(key: string, context: NextReadContext): Promise<NextPage | null> {
-      const read = () => find(held(), this.#build, key, context);
+      const read = () => find(held(), this.#build, this.#makings, key, context);
       return (await attempt("a read failed, which counts as a miss", read)) ?? null;
     }
 
     async set(key: string, value: IncrementalCacheValue | null, context: NextWriteContext): Promise<void> {
       const kind = context.fetchCache === true ? "FETCH" : value?.kind;
-      await attempt("a value is not stored", () =>
-        store(held(), nameOf(this.#build, kind, key), { lastModified: Date.now(), value }, context),
-      );
+      await attempt("a value is not stored", async () => {
+        const name = nameOf(this.#build, kind, key);
+        const making = held().outside.of(name, this.#makings.get(name));
+        this.#makings.delete(name);
+        await store(held(), making, { lastModified: Date.now(), value }, context);
+      });
     }
 
     async revalidateTag(tags: string | string[], durations?: { expire?: number | undefined }): Promise<void> {
@@ -54,18 +60,23 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
   };
 }
 
-type Question = [held: Held, build: NextBuildContext, key: string, context: NextReadContext];
+type Makings = Map<string, Making<Begun>>;
+type Question = [held: Held, build: NextBuildContext, makings: Makings, key: string, context: NextReadContext];
 
-async function find(...[held, build, key, context]: Question): Promise<NextPage | null> {
+async function find(...[held, build, makings, key, context]: Question): Promise<NextPage | null> {
   const name = nameOf(build, context.kind, key);
+  const making = held.outside.enter(name, makings);
   const isFirst = isFirstQuestion(held, name, context);
   const { tags = [], softTags = [] } = context.kind === "FETCH" ? context : {};
-  const found = await lookUp<Stored>(held, name, {
+  const found = await lookUp<Stored>(held, making, {
     ...{ tags, softTags },
     isUsable: (entry) =>
       !isPast(entry) && !build.revalidatedTags?.some((tag) => [...entry.tags, ...tags, ...softTags].includes(tag)),
   });
-  if (found === undefined) return isFirst ? findBuilt(held, build, key, context) : null;
+  const built = found === undefined && isFirst ? await findBuilt(held, build, making, key, context) : null;
+  // Also under the stale value of a page that is being made again.
+  if (making.missed !== undefined) makings.set(name, making);
+  if (found === undefined) return built;
   const { lastModified, value, cacheControl } = found.entry;
   const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };
   return found.isMarked ? asOld(page, context) : page;
@@ -97,25 +108,31 @@ function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: Ne
   return true;
 }
 
-async function findBuilt(...[held, build, key, context]: Question): Promise<NextPage | null> {
+async function findBuilt(
+  held: Held,
+  build: NextBuildContext,
+  making: Making<Begun>,
+  key: string,
+  context: NextReadContext,
+): Promise<NextPage | null> {
   const found = await pageOfBuild(build, key, context);
   if (found === null) return null;
   const changes = await held.tags.changes(tagsOf(found.value));
   // In an outage they are unknown.
   const isDown = held.cache.stats().tiers.some(({ state }) => state === "down");
   if (isDown || judge(changes, { at: found.lastModified }) !== "fresh") return null;
-  await store(held, nameOf(build, context.kind, key), found, { cacheControl: found.cacheControl });
+  await store(held, making, found, { cacheControl: found.cacheControl });
   return found;
 }
 
-async function store(held: Held, name: string, found: NextPage, context: NextWriteContext): Promise<void> {
+async function store(held: Held, making: Making<Begun>, found: NextPage, context: NextWriteContext): Promise<void> {
   const { lastModified, value } = found;
   const { cacheControl, tags = tagsOf(value) } = context;
   const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;
   const life = lifetimes(revalidate, cacheControl?.expire);
-  if (life.staleIfError <= 0) return;
+  if (life.staleIfError <= 0) return held.outside.end(making);
   const stored = { at: lastModified, lastModified, value: copyOf(value), tags, ...(cacheControl && { cacheControl }) };
-  await keep(held, name, stored, life);
+  await keep(held, making, stored, life);
 }
 
 function tagsOf(value: IncrementalCacheValue | null): readonly string[] {

@@ -1,3 +1,4 @@
+import { checkBuild } from "@hotset/core/guest";
 import { createCache, memory, redis, type Cache, type CacheBuilder } from "hotset";
 import type { NextBuildContext } from "./contexts.ts";
 import { holder } from "./held.ts";
@@ -20,8 +21,10 @@ export interface NextCache {
  *
  * @param build the cache, or its builder. Its values need a format that keeps bytes, maps and `undefined`, such as
  *   `msgpack()`. @default memory over the Redis of `REDIS_URL`, if it is set, under the name `HOTSET_NAME`, else `next`
+ * @throws {ConfigurationError} for anything but a function.
  */
 export function nextCache(build: () => Cache | CacheBuilder = fromEnvironment): NextCache {
+  checkBuild(build, "nextCache");
   const held = holder(() => {
     const made = build();
     return "build" in made ? made.build() : made;

@@ -14,10 +14,14 @@ export interface Change {
 }
 
 /** Stored with each value: changes from `at` on count for it, but for those `seen`. No two have the same `at`. */
-export interface Kept {
+export interface Kept extends Begun {
+  readonly tags: readonly string[];
+}
+
+/** When a value was begun, and the changes that were known then. */
+export interface Begun {
   readonly at: number;
   readonly seen?: readonly number[];
-  readonly tags: readonly string[];
 }
 
 const NEVER: Change = { at: 0, end: 0, goneBefore: 0 };
@@ -30,10 +34,7 @@ const MOST_OWN = 10_000;
 const PART = 300;
 
 /** How tags of its reader judge a value. */
-export function judge(
-  changes: readonly Change[],
-  { at: begunAt, seen }: Omit<Kept, "tags">,
-): "fresh" | "stale" | "gone" {
+export function judge(changes: readonly Change[], { at: begunAt, seen }: Begun): "fresh" | "stale" | "gone" {
   const isLater = (at: number): boolean => at >= begunAt && !seen?.includes(at);
   const later = changes.filter(({ at }) => isLater(at));
   if (later.some(({ end, goneBefore }) => end <= Date.now() || isLater(goneBefore))) return "gone";

@@ -1,8 +1,9 @@
+import type { Making } from "@hotset/core/guest";
 import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
 import { keep, lookUp, revalidate } from "./look-up.ts";
-import type { Kept } from "./tags.ts";
+import type { Begun, Kept } from "./tags.ts";
 import { attempt } from "./warn.ts";
 
 /** An entry of `use cache`, as Next has it. Times are in seconds. */
@@ -43,12 +44,17 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
   return {
     async get(key, softTags) {
       const name = keyIn(SPACE, key);
-      await writing.get(name);
-      return attempt("a read of use cache failed, which counts as a miss", () => find(held(), name, softTags));
+      return attempt("a read of use cache failed, which counts as a miss", async () => {
+        const making = held().outside.enter(name);
+        await writing.get(name);
+        return find(held(), making, softTags);
+      });
     },
     async set(key, pendingEntry) {
       const name = keyIn(SPACE, key);
-      const write = attempt("a value of use cache is not stored", () => store(held, name, pendingEntry));
+      const write = attempt("a value of use cache is not stored", () =>
+        store(held(), held().outside.of(name), pendingEntry),
+      );
       writing.set(name, write);
       await write;
       if (writing.get(name) === write) writing.delete(name);
@@ -60,8 +66,8 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
   };
 }
 
-async function find(held: Held, key: string, softTags: string[]): Promise<UseCacheEntry | undefined> {
-  const found = await lookUp<StoredEntry>(held, key, { softTags });
+async function find(held: Held, making: Making<Begun>, softTags: string[]): Promise<UseCacheEntry | undefined> {
+  const found = await lookUp<StoredEntry>(held, making, { softTags });
   if (found === undefined) return undefined;
   const { entry, bytes } = found.entry;
   return {
@@ -74,10 +80,16 @@ async function find(held: Held, key: string, softTags: string[]): Promise<UseCac
   };
 }
 
-async function store(held: () => Held, key: string, pendingEntry: Promise<UseCacheEntry>): Promise<void> {
-  const { value, ...entry } = await pendingEntry;
-  // Rejects where the stream fails: a part of a value is not kept.
-  const bytes = new Uint8Array(await new Response(value as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
-  const { tags, timestamp: at, revalidate, expire } = entry;
-  if (expire > 0) await keep<StoredEntry>(held(), key, { at, tags, entry, bytes }, lifetimes(revalidate, expire));
+async function store(held: Held, making: Making<Begun>, pendingEntry: Promise<UseCacheEntry>): Promise<void> {
+  try {
+    const { value, ...entry } = await pendingEntry;
+    // Rejects where the stream fails: a part of a value is not kept.
+    const bytes = new Uint8Array(await new Response(value as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
+    const { tags, timestamp: at, revalidate, expire } = entry;
+    if (expire > 0) await keep<StoredEntry>(held, making, { at, tags, entry, bytes }, lifetimes(revalidate, expire));
+    else held.outside.end(making);
+  } catch (error) {
+    held.outside.end(making);
+    throw error;
+  }
 }

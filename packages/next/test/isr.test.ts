@@ -167,18 +167,19 @@ describe("C583: a tag", () => {
 
   it("counts for each of two renders of one page, and not for one that began later", async () => {
     const { a, b, advance } = twoProcesses();
-    await a.isr.get("/x", APP);
-    await a.isr.get("/x", APP);
+    const [first, second, third] = [a.handler(), a.handler(), a.handler()];
+    await first.get("/x", APP);
+    await second.get("/x", APP);
     await advance(100);
-    await a.isr.set("/x", page("first", "t"), hour);
+    await first.set("/x", page("first", "t"), hour);
     await b.isr.revalidateTag("t");
     await settled();
-    await a.isr.get("/x", APP);
-    await a.isr.set("/x", page("second", "t"), hour);
+    await third.get("/x", APP);
+    await second.set("/x", page("second", "t"), hour);
     await settled();
     expect(await b.isr.get("/x", APP)).toBe(null);
     await advance(1_000);
-    await a.isr.set("/x", page("third", "t"), hour);
+    await third.set("/x", page("third", "t"), hour);
     await settled();
     expect(html(await b.isr.get("/x", APP))).toBe("third");
   });
@@ -334,6 +335,9 @@ it("C585: Next does not wait for a silent backend: the page is that of this proc
 it("C585: a build uses memory alone, and a process has one cache", async () => {
   vi.stubEnv("NEXT_PHASE", "phase-production-build");
   const build = vi.fn<() => never>();
+  expect(() => nextCache({} as never)).toThrow(
+    "nextCache: build must be a function that returns a cache, such as () => cache, got object",
+  );
   const { CacheHandler, useCacheHandler } = nextCache(build);
   expect(await new CacheHandler({}).get("/x", APP)).toBe(null);
   await new CacheHandler({}).set("/x", page("1"), hour);

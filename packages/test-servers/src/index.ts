@@ -9,6 +9,7 @@ export {
 } from "./executable.ts";
 export { startMemcached, startOwnMemcached, type OwnMemcached, type TestMemcached } from "./memcached.ts";
 export { isNightly } from "./nightly.ts";
+export { computationsAfterFailures, lateValues, type Guest, type Guests } from "./outside-values.ts";
 export { redisPrograms } from "./programs.ts";
 export { ReplyError, type Frame } from "./resp.ts";
 export { RespClient, type Reply, type RespClientOptions } from "./resp-client.ts";

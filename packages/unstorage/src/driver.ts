@@ -1,5 +1,5 @@
-import { InvalidArgumentError, type Cache, type Duration, type Namespace } from "@hotset/core";
-import { checkCache, checkNames, MissFences } from "@hotset/core/internal";
+import { ConfigurationError, InvalidArgumentError, type Cache, type Duration } from "@hotset/core";
+import { OutsideValues, spaceOf } from "@hotset/core/guest";
 
 /** Options of {@link hotsetDriver}. */
 export interface HotsetDriverOptions {
@@ -62,15 +62,14 @@ export interface HotsetDriver {
  * @throws {ConfigurationError} for an unknown option, and for a cache without a name.
  */
 export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): HotsetDriver {
-  checkCache(cache, "hotsetDriver");
-  checkNames(options, ["name", "ttl", "tags"], { place: "hotsetDriver" });
-  const { name = "unstorage", ttl = "1d", tags } = options;
-  // unstorage knows no stale items.
-  const items: Namespace<string> = cache.namespace(name, { ttl, staleWhileRevalidate: 0, staleIfError: 0 });
-  const fences = new MissFences(items);
+  const items = spaceOf<string>(cache, options, "hotsetDriver", { name: "unstorage", ttl: "1d" }, ["tags"]);
+  const { tags } = options;
+  if (tags !== undefined && typeof tags !== "function")
+    throw new ConfigurationError(`hotsetDriver: tags must be a function of the key, got ${typeof tags}`);
+  const outside = new OutsideValues(items);
 
   async function setItem(key: string, value: string, call?: HotsetDriverCallOptions): Promise<void> {
-    await fences.set(key, value, { ttl: lifeOf(call?.ttl), tags: tags?.(key) });
+    await outside.set(key, value, { ttl: lifeOf(call?.ttl), tags: tags?.(key) });
   }
 
   return {
@@ -78,10 +77,10 @@ export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): H
     getInstance: () => cache,
     hasItem: (key) => items.has(key),
     async getItem(key) {
-      return (await fences.get<string>(key)) ?? null;
+      return (await outside.get<string>(key)) ?? null;
     },
     async getItems(asked) {
-      const found = await fences.getMany<string>(asked.map(({ key }) => key));
+      const found = await outside.getMany<string>(asked.map(({ key }) => key));
       return asked.map(({ key }) => ({ key, value: found.get(key) ?? null }));
     },
     setItem,

@@ -130,5 +130,8 @@ it("keeps the cache open when it is disposed, and refuses unknown options", asyn
   expect(await cache.getOrSet("still", () => "open")).toBe("open");
   expect(() => hotsetDriver({} as never)).toThrow(/^hotsetDriver: cache must be .* got an object$/);
   expect(() => hotsetDriver(cache, { tttl: 1 } as never)).toThrow("did you mean ttl");
+  expect(() => hotsetDriver(cache, { tags: "a" as never })).toThrow(
+    "hotsetDriver: tags must be a function of the key, got string",
+  );
   expect(() => hotsetDriver(cache, { ttl: "1 day" as never })).toThrow("ttl");
 });

@@ -19,7 +19,6 @@ import type {
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
-import { systemClock, type Clock } from "../contracts/clock.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import { checked, checkOptionNames } from "../entry/options.ts";
@@ -89,11 +88,6 @@ export class NamespaceView implements Untyped<Namespace> {
   /** Not a proxy of a view, nor an object that merely inherits from one. */
   static #isView(given: unknown): boolean {
     return given instanceof NamespaceView && #engine in given;
-  }
-
-  /** The clock of its cache; that of the system for one of another copy of this package. */
-  static clockOf(given: object): Clock {
-    return NamespaceView.#isView(given) ? (given as NamespaceView).#engine.context.clock : systemClock;
   }
 
   static #rejected(receiver: unknown, method: string, error: unknown): Promise<never> {

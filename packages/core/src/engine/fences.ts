@@ -24,11 +24,6 @@ export interface Standing {
   isKept: boolean;
 }
 
-/** Whether further `set`s are to follow the next one. */
-export function keepFence(fence: Fence, isKept: boolean): void {
-  if (fence instanceof Taken) for (const each of fence.values()) each.isKept = isKept;
-}
-
 /** Fences for values that are made outside a load: of what this process changes, and of the backend. */
 export class Fences {
   readonly #context: Reporting & Copies;
@@ -47,8 +42,7 @@ export class Fences {
     // The caller computes from here on: what was called until now is older.
     const { flights, tags, clock } = this.#context;
     const takenAt = clock.now();
-    const taken = new Taken();
-    taken.of = this.#context;
+    const taken = new Taken(this);
     keys.forEach((key, i) => {
       const guard = new Guard();
       flights.add(key.local, guard);
@@ -62,7 +56,7 @@ export class Fences {
 
   /** @throws {InvalidArgumentError} for anything but a fence of these keys. */
   check(fence: Fence, entries: readonly { readonly key: EntryKey }[]): void {
-    if (!(fence instanceof Taken) || fence.of !== this.#context)
+    if (!(fence instanceof Taken) || fence.of !== this)
       throw new InvalidArgumentError(`since must be what fence() of this cache gave, got ${kindOf(fence)}`);
     const other = entries.find(({ key }) => !fence.has(key.local));
     if (other !== undefined)
@@ -95,11 +89,26 @@ export class Fences {
     return guard.fencedBy === undefined && !this.#context.tags.wasMade(dependsOn, tagSequence);
   }
 
+  /** Whether nothing has happened since that this process knows of. */
+  isCurrent(standing: Standing): boolean {
+    const { guard, tagSequence } = standing;
+    const isChanged = guard.fencedBy !== undefined || guard.isTainted || this.#context.tags.sequence !== tagSequence;
+    return this.#standing.has(standing) && !isChanged;
+  }
+
+  isOver({ takenAt }: Standing, now: number = this.#context.clock.now()): boolean {
+    return now - takenAt >= FENCE_MS;
+  }
+
+  drop(standing: Standing): void {
+    standing.guard.lose();
+    this.#remove(standing);
+  }
+
   #dropOld(now: number): void {
     for (const each of this.#standing) {
-      if (this.#standing.size <= MOST_FENCES && now - each.takenAt < FENCE_MS) return;
-      each.guard.lose();
-      this.#remove(each);
+      if (this.#standing.size <= MOST_FENCES && !this.isOver(each, now)) return;
+      this.drop(each);
     }
   }
 
@@ -109,7 +118,29 @@ export class Fences {
   }
 }
 
-/** The fences of some keys, by local key. */
+/** The fences of some keys, by local key. `guest` calls its methods, which may be of another copy of this package. */
 class Taken extends Map<string, Standing> {
-  of: object | undefined;
+  readonly of: Fences;
+
+  constructor(of: Fences) {
+    super();
+    this.of = of;
+  }
+
+  get isCurrent(): boolean {
+    return [...this.values()].every((each) => this.of.isCurrent(each));
+  }
+
+  get isOver(): boolean {
+    return [...this.values()].some((each) => this.of.isOver(each));
+  }
+
+  /** They stay after a `set`. */
+  keep(): void {
+    for (const each of this.values()) each.isKept = true;
+  }
+
+  drop(): void {
+    for (const each of this.values()) this.of.drop(each);
+  }
 }

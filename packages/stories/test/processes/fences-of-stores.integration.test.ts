@@ -1,4 +1,4 @@
-/** Two caches over one SQLite file, one PostgreSQL, and one Redis in each layout: fences, and marks with an end. */
+/** Two caches over one SQLite file, one PostgreSQL, or one Redis in each layout: fences, and marks with an end. */
 import { join } from "node:path";
 import { json, systemClock, type Backend, type Cache, type MarkOptions } from "@hotset/core";
 import { postgres } from "@hotset/postgres";

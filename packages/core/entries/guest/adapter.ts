@@ -1,0 +1,57 @@
+import {
+  checkCache,
+  checkNames,
+  ConfigurationError,
+  type Cache,
+  type CacheError,
+  type CacheErrorCode,
+  type Duration,
+  type Namespace,
+} from "../../src/internal.ts";
+
+/** Options that such adapters share. */
+export interface SpaceOptions {
+  readonly name?: string | undefined;
+  readonly ttl?: Duration | undefined;
+}
+
+/**
+ * The namespace of an adapter whose framework knows no stale values.
+ *
+ * @param place the function of the adapter, as errors name it.
+ * @param further names of other options.
+ * @throws {ConfigurationError} for anything but a cache, and for an unknown option.
+ */
+export function spaceOf<V>(
+  cache: Cache,
+  options: SpaceOptions,
+  place: string,
+  defaults: SpaceOptions & { readonly name: string },
+  further: readonly string[] = [],
+): Namespace<V> {
+  checkCache(cache, place);
+  checkNames(options, [...further, "name", "ttl"], { place });
+  const { name = defaults.name, ttl = defaults.ttl } = options;
+  return cache.namespace<V>(name, { ...(ttl !== undefined && { ttl }), staleWhileRevalidate: 0, staleIfError: 0 });
+}
+
+/** @throws {ConfigurationError} where a cache was given in place of the function that makes it, say. */
+export function checkBuild(build: unknown, place: string): void {
+  if (typeof build === "function") return;
+  throw new ConfigurationError(
+    `${place}: build must be a function that returns a cache, such as () => cache, got ${build === null ? "null" : typeof build}`,
+  );
+}
+
+/** By its code: the cache may be of another copy of the package. */
+export const hasCode = (error: unknown, ...codes: readonly CacheErrorCode[]): boolean =>
+  codes.includes((error as CacheError | undefined)?.code as CacheErrorCode);
+
+/** A function that warns once about each `what`. */
+export function warnOnce(adapter: string): (what: string, error: unknown) => void {
+  const said = new Set<string>();
+  return (what, error) => {
+    if (!said.has(what)) process.emitWarning(`${adapter}: ${what}: ${(error as Error).message}`, "HotsetWarning");
+    said.add(what);
+  };
+}

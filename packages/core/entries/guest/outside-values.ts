@@ -1,0 +1,231 @@
+import type { AsyncLocalStorage } from "node:async_hooks";
+import { systemClock, within } from "../../src/internal.ts";
+import type { Clock, Fence, Namespace, Served, SetOptions, WriteResult } from "../../src/internal.ts";
+
+/** A miss waits no longer for its fence, which then holds from when it came. */
+const PATIENCE_MS = 200;
+const MOST_KEYS = 10_000;
+/** Fences of one key, with changes between them; and computations that one async context remembers. */
+const MOST_OF_KEY = 4;
+const MOST_HERE = 32;
+
+/** The methods of a fence, which may be of another copy of the package. */
+interface Standing {
+  /** Whether it stands, and this process knows of no change since. */
+  readonly isCurrent: boolean;
+  /** Whether it is older than stores keep one. */
+  readonly isOver: boolean;
+  /** More `set`s may follow the next one. */
+  keep(): void;
+  /** None follows. */
+  drop(): void;
+}
+
+/** Callers that missed a key with no change between them that this process knows of. */
+interface Missed<Facts> {
+  /** Given by the first of them. */
+  readonly facts: Facts | undefined;
+  /** The number of them whose `set` may still come. */
+  callers: number;
+  fence?: (Fence & Standing) | undefined;
+  /** Until the fence is there, and while a `set` under it is sent. */
+  busy?: Promise<void> | undefined;
+  last?: { readonly value: {} | null; readonly options: SetOptions | undefined } | undefined;
+  /** The result of `set`s that wait: the last one is sent, since it would replace the others immediately. */
+  sending?: Promise<WriteResult> | undefined;
+  /** A `set` was refused: the next miss ends it. */
+  isRefused: boolean;
+}
+
+/** One computation of a value. */
+export interface Making<Facts = undefined> {
+  readonly key: string;
+  /** The object that its framework has for a request, if it has one. */
+  readonly owner: object | undefined;
+  /** Whether its miss is known for certain. */
+  isKnown: boolean;
+  /** From its miss until its value has come, or has failed. */
+  missed: Missed<Facts> | undefined;
+  /** Given to {@link OutsideValues.begin}. */
+  facts: Facts | undefined;
+  isDone: boolean;
+}
+
+type Here = readonly { readonly of: object; readonly making: Making<unknown> }[];
+const Storage = (globalThis.process as NodeJS.Process | undefined)?.getBuiltinModule?.(
+  "node:async_hooks",
+).AsyncLocalStorage;
+const context: AsyncLocalStorage<Here> | undefined = Storage && new Storage();
+
+/**
+ * Values that are made outside a loader: a framework calls `get`, computes, and then `set`. A value that was computed
+ * before a change is not stored after it. Which miss a `set` belongs to is known by what {@link enter} gave, or by the
+ * async context of the miss. Otherwise it counts as of the oldest miss of its key whose `set` may still come; once one
+ * is refused, the next miss ends those before it.
+ */
+export class OutsideValues<Facts = undefined> {
+  readonly #namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">;
+  readonly #clock: Clock;
+  /** By key, the oldest first. */
+  readonly #missed = new Map<string, readonly Missed<Facts>[]>();
+  /** Under way. */
+  readonly #sets = new Map<string, Promise<WriteResult>>();
+
+  constructor(namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">, clock: Clock = systemClock) {
+    this.#namespace = namespace;
+    this.#clock = clock;
+  }
+
+  /** As `get` of the namespace. Frameworks do not wait for `set`: the value of one that is under way is found, too. */
+  get<V>(key: string): Promise<V | undefined> {
+    let isHit = false;
+    const onServed = ({ status }: Served): void => void (isHit = status !== "miss");
+    const read = (): Promise<V | undefined> => this.#namespace.get<V>(key, { onServed });
+    const reading = this.#sets.has(key) ? this.#settled(key).then(read) : read();
+    // A copy costs only itself.
+    if (!isHit) return this.#found(this.enter(key), reading);
+    const here = this.#missed.size > 0 ? this.#here(key) : undefined;
+    // The next `set` may be of what was missed, or write through what was found.
+    if (here !== undefined) here.isKnown = false;
+    return reading;
+  }
+
+  /** As {@link get}. */
+  async getMany<V>(keys: readonly string[]): Promise<Map<string, V>> {
+    const makings = [...new Set(keys)].map((key) => this.enter(key));
+    await Promise.all(keys.map((key) => this.#settled(key)));
+    const found = await this.#namespace.getMany<V>(keys);
+    for (const making of makings) if (found.has(making.key)) this.end(making);
+    await Promise.all(makings.filter(({ isDone }) => !isDone).map((making) => this.begin(making)));
+    return found;
+  }
+
+  /** In the turn in which the framework calls: what it does from then on belongs to this read. */
+  enter(key: string, owner?: object): Making<Facts> {
+    const making = { key, owner, isKnown: true, missed: undefined, facts: undefined, isDone: false };
+    const others = context?.getStore()?.filter((each) => !each.making.isDone && !this.#isOf(each, key)) ?? [];
+    context?.enterWith([{ of: this, making }, ...others.slice(0, MOST_HERE - 1)]);
+    return making;
+  }
+
+  /** Where the read has found nothing, before its caller computes. */
+  async begin(making: Making<Facts>, facts?: Facts): Promise<void> {
+    const { key } = making;
+    const all = this.#missed.get(key) ?? [];
+    const open = all.filter(({ isRefused, fence }) => !isRefused && fence?.isOver !== true);
+    let missed = open.at(-1);
+    // By one from before a change the value would be refused.
+    if (missed === undefined || missed.fence?.isCurrent === false) {
+      missed = { facts, callers: 0, isRefused: false };
+      missed.busy = this.#take(key, missed);
+      open.splice(MOST_OF_KEY - 1);
+      open.push(missed);
+      this.#missed.delete(key);
+      if (this.#missed.size >= MOST_KEYS) this.#drop(this.#missed.keys().next().value!);
+    }
+    for (const each of all) if (!open.includes(each)) each.fence?.drop();
+    this.#missed.set(key, open);
+    missed.callers += 1;
+    making.missed = missed;
+    making.facts = facts;
+    if (missed.busy !== undefined) await within(this.#clock, PATIENCE_MS, missed.busy, ignore);
+  }
+
+  /** The computation whose value comes now: that of the context, else `known`, else the oldest that may still come. */
+  of(key: string, known?: Making<Facts>): Making<Facts> {
+    const here = this.#here(key);
+    const making = here?.missed && here.owner === (known ?? here).owner ? here : known;
+    if (making?.missed !== undefined && making.missed.fence?.isOver !== true) return making;
+    const missed = this.#missed.get(key)?.find(({ fence }) => fence?.isOver !== true);
+    return { key, owner: undefined, isKnown: false, missed, facts: missed?.facts, isDone: false };
+  }
+
+  /** As `set` of the namespace; `refused` for what was computed before a change. */
+  set(key: string, value: {} | null, options?: SetOptions, making: Making<Facts> = this.of(key)): Promise<WriteResult> {
+    const setting = this.#set(making, value, options);
+    this.#sets.set(key, setting);
+    const done = (): void => {
+      if (this.#sets.get(key) === setting) this.#sets.delete(key);
+    };
+    setting.then(done, done);
+    return setting;
+  }
+
+  /** In place of {@link set}, where the value is not to be stored, or has failed. */
+  end(making: Making<Facts>): void {
+    const { missed } = making;
+    if (making.isKnown && this.#use(making)) missed!.fence?.drop();
+  }
+
+  async #found<V>(making: Making<Facts>, reading: Promise<V | undefined>): Promise<V | undefined> {
+    const found = await reading;
+    if (found === undefined) await this.begin(making);
+    else this.end(making);
+    return found;
+  }
+
+  async #set(making: Making<Facts>, value: {} | null, options: SetOptions | undefined): Promise<WriteResult> {
+    const { key, isKnown, missed } = making;
+    this.#use(making);
+    if (missed === undefined) return this.#namespace.set(key, value, options);
+    missed.last = { value, options };
+    // Immediately if it can be: frameworks call `get` without waiting for `set`.
+    const isFree = missed.busy === undefined && missed.sending === undefined;
+    const send = (): Promise<WriteResult> => this.#send(key, missed);
+    const result = await (isFree ? send() : (missed.sending ??= missed.busy!.then(send)));
+    if (result.status !== "refused") return result;
+    missed.isRefused = true;
+    // It may be newer than what is there: neither stays, and one more computation decides.
+    if (!isKnown && (await this.#namespace.get(key)) !== undefined) await this.#namespace.delete(key);
+    return result;
+  }
+
+  #send(key: string, missed: Missed<Facts>): Promise<WriteResult> {
+    const { value, options } = missed.last!;
+    missed.sending = undefined;
+    if (missed.fence === undefined) return this.#namespace.set(key, value, options);
+    if (missed.callers > 0) missed.fence.keep();
+    const setting = this.#namespace.set(key, value, { ...options, since: missed.fence });
+    const done = (): void => void (missed.busy = undefined);
+    missed.busy = setting.then(done, done);
+    return setting;
+  }
+
+  /** Its caller has come. Whether it was the last one that may. */
+  #use(making: Making<Facts>): boolean {
+    const { key, missed } = making;
+    making.isDone = true;
+    making.missed = undefined;
+    if (missed === undefined || (missed.callers -= 1) > 0) return false;
+    const open = this.#missed.get(key)?.filter((each) => each !== missed) ?? [];
+    if (open.length > 0) this.#missed.set(key, open);
+    else this.#missed.delete(key);
+    return true;
+  }
+
+  #drop(key: string): void {
+    for (const { fence } of this.#missed.get(key)!) fence?.drop();
+    this.#missed.delete(key);
+  }
+
+  #isOf(here: Here[number], key: string): boolean {
+    return here.of === this && here.making.key === key;
+  }
+
+  #here(key: string): Making<Facts> | undefined {
+    return context?.getStore()?.find((each) => this.#isOf(each, key))?.making as Making<Facts> | undefined;
+  }
+
+  async #settled(key: string): Promise<void> {
+    const setting = this.#sets.get(key);
+    if (setting !== undefined) await within<unknown>(this.#clock, PATIENCE_MS, setting, ignore).catch(ignore);
+  }
+
+  async #take(key: string, missed: Missed<Facts>): Promise<void> {
+    // A layout without room for tags has none: then the value is stored as of its `set`.
+    missed.fence = (await this.#namespace.fence(key).catch(ignore)) as (Fence & Standing) | undefined;
+    missed.busy = undefined;
+  }
+}
+
+const ignore = (): undefined => undefined;
