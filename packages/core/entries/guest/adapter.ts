@@ -35,7 +35,11 @@ export function spaceOf<V>(
   return cache.namespace<V>(name, { ...(ttl !== undefined && { ttl }), staleWhileRevalidate: 0, staleIfError: 0 });
 }
 
-/** @throws {ConfigurationError} where a cache was given in place of the function that makes it, say. */
+/**
+ * Checks the function with which an adapter makes its cache.
+ *
+ * @throws {ConfigurationError} for anything else, such as a cache.
+ */
 export function checkBuild(build: unknown, place: string): void {
   if (typeof build === "function") return;
   throw new ConfigurationError(
