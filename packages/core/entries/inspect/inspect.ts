@@ -168,7 +168,12 @@ class View implements Inspection {
     const found = Object.entries(this.#parts.backoffs.kinds).flatMap(([cause, pauses]) =>
       [...pauses].flatMap(([key, { until, reason }]): Backoff[] => {
         if (now >= until) return [];
-        const error = cause === "failed" && reason !== undefined ? (reason as { readonly error: unknown }) : undefined;
+        const error =
+          cause === "refused"
+            ? (reason as { readonly failure: { readonly error: unknown } }).failure
+            : cause === "failed" && reason !== undefined
+              ? (reason as { readonly error: unknown })
+              : undefined;
         const shown = { ...this.#place.shown(key), cause: cause as Backoff["cause"], forMs: until - now };
         if (error !== undefined) return [{ ...shown, error: this.#place.describe(error.error) }];
         return [cause === "failed" ? this.#memories.withError(shown) : shown];

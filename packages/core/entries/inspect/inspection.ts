@@ -242,11 +242,12 @@ export interface Backoff {
   /** As the caller gave it. */
   readonly key: string;
   /**
-   * `failed`: within `errorBackoff` of a load that failed. `background`: no load in the background yet. `unshared`: its
-   * last value was for one caller, so each loads for itself.
+   * `failed`: within `errorBackoff` of a load that failed. `refused`: its last error must reach the callers, so they get
+   * no stale value before a load succeeds. `background`: no load in the background yet. `unshared`: its last value was
+   * for one caller, so each loads for itself.
    */
-  readonly cause: "failed" | "background" | "unshared";
-  /** Until the next load may begin. */
+  readonly cause: "failed" | "refused" | "background" | "unshared";
+  /** How long that lasts, unless a load ends it. */
   readonly forMs: number;
   /** As in {@link Fallback.error}; absent where it was not kept. */
   readonly error?: { readonly name: string; readonly message: string };

@@ -196,26 +196,35 @@ export function answerFor(
     case "ahead":
       return hit(entry, tier);
     case "revalidate":
-      return stale(entry, tier, situation === "found" ? "revalidating" : "error");
+      return situation === "found" ? stale(entry, tier, "revalidating") : inPlaceOf(failure, entry, tier);
     case "fallback":
       return situation === "backing-off" && covers(entry, windows, now, failure)
-        ? stale(entry, tier, "error")
+        ? inPlaceOf(failure, entry, tier)
         : undefined;
     case "absent":
       return undefined;
   }
 }
 
+const inPlaceOf = (failure: Failure | undefined, entry: Entry, tier: string): Answer => ({
+  ...stale(entry, tier, "error"),
+  error: failure?.error,
+});
+
 /** Whether the entry may be served in place of the failure, for the caller and for the loader that failed. */
 function covers(entry: Entry, windows: Windows, now: number, failure: Failure | undefined): boolean {
   if (!canServeOnError(entry, now, windows)) return false;
   if (failure === undefined) return true;
-  const { error, options } = failure;
-  const isSaidTo = (coversError: Windows["coversError"]): boolean =>
-    coversError === undefined || asks(coversError, error);
-  if (!isSaidTo(windows.coversError) || !isSaidTo(options?.coversError)) return false;
+  const { options } = failure;
+  if (isRefused(failure, windows)) return false;
   if (options?.staleIfError === undefined) return true;
   return canServeOnError(entry, now, { ...windows, staleIfErrorMs: toMs("staleIfError", options.staleIfError) });
+}
+
+/** Whether the error must reach the caller, as `coversError` of the caller or of the loader says. */
+export function isRefused({ error, options }: Failure, { coversError }: Pick<Windows, "coversError">): boolean {
+  const refuses = (covered: Windows["coversError"]): boolean => covered !== undefined && !asks(covered, error);
+  return refuses(coversError) || refuses(options?.coversError);
 }
 
 /** A predicate that throws, or returns a promise, covers nothing: the error of the load reaches the caller. */

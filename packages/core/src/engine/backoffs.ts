@@ -1,9 +1,15 @@
 import type { Entry } from "../entry/entry.ts";
 import { dependencies } from "../entry/key.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
-import { type Answer, answerFor, type Failure, type Offer } from "./answers.ts";
+import { type Answer, answerFor, type Failure, isRefused, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Flight } from "./flight.ts";
+
+/** A load that failed with an error that must be heard. */
+interface Refused {
+  readonly failure: Failure;
+  readonly failedAt: number;
+}
 
 /** A load whose value was for one caller. */
 interface Unshared {
@@ -16,6 +22,7 @@ interface Unshared {
  *
  * - a load that failed, within `errorBackoff`: calls that `staleIfError` covers do not load, nor do those that remember
  *   errors
+ * - a stale value in place of an error that `coversError` refused: until a load succeeds, callers wait for one
  * - a load in the background, after one that stored nothing, or that another process runs
  * - one load for all callers, after one whose value was for one of them: each loads for itself. That ends as an entry
  *   with the tags of that load would
@@ -25,6 +32,7 @@ interface Unshared {
 export class Backoffs {
   readonly #tags: TagEvents;
   readonly #failed = new Pauses<Failure | undefined>();
+  readonly #refused = new Pauses<Refused>();
   readonly #background = new Pauses<undefined>();
   readonly #unshared = new Pauses<Unshared>();
 
@@ -33,12 +41,12 @@ export class Backoffs {
   }
 
   /** For people: each kind of pause. */
-  get kinds(): Readonly<Record<"failed" | "background" | "unshared", Pauses<unknown>>> {
-    return { failed: this.#failed, background: this.#background, unshared: this.#unshared };
+  get kinds(): Readonly<Record<"failed" | "refused" | "background" | "unshared", Pauses<unknown>>> {
+    return { failed: this.#failed, refused: this.#refused, background: this.#background, unshared: this.#unshared };
   }
 
   end(localKey: string): void {
-    this.#failed.delete(localKey);
+    this.loaded(localKey);
     this.#background.delete(localKey);
     this.#unshared.delete(localKey);
   }
@@ -61,14 +69,22 @@ export class Backoffs {
     // An error may hold much, so it is kept only where it is asked for.
     const isAskedFor = rememberErrors || (coversError ?? options?.coversError ?? options?.staleIfError) !== undefined;
     this.#failed.begin(key.local, now + errorBackoffMs, isAskedFor ? failure : undefined);
+    this.#refused.delete(key.local);
+    if (fallback !== undefined && now >= fallback.staleAt && isRefused(failure, call.policy))
+      this.#refused.begin(key.local, fallback.deadAt, { failure, failedAt: now });
   }
 
   loaded(localKey: string): void {
     this.#failed.delete(localKey);
+    this.#refused.delete(localKey);
   }
 
   /** The answer of an entry that is the best there is, before a load. */
   answerOf(offer: Offer, { key, policy }: GetOrSetCall, now: number): Answer | undefined {
+    const refused = this.#refused.find(key.local, now)?.reason;
+    // An entry that went stale later is another one.
+    const isHeard = refused !== undefined && offer.entry !== undefined && offer.entry.staleAt <= refused.failedAt;
+    if (isHeard && isRefused(refused.failure, policy)) return undefined;
     const failed = this.#failed.find(key.local, now);
     // Without the error, a call that asks about errors is not known to be covered.
     const isBackingOff = failed !== undefined && (failed.reason !== undefined || policy.coversError === undefined);

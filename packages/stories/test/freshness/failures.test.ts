@@ -1,5 +1,6 @@
 /** Loads that fail: which callers get a value in place of the error, and which load again. */
 import type { LoadContext, Policy, Served } from "@hotset/core";
+import { flush } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { open, STACKS } from "../support/stacks.ts";
 
@@ -97,6 +98,59 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "new", { coversError: () => false })).toBe("new");
     clock.advance(1);
     expect(await cache.getOrSet("k", down)).toBe("new");
+  });
+
+  describe("C613 an error that must be heard, while a stale value may be revalidated", () => {
+    const SWR: Policy = { ttl: 1_000, staleWhileRevalidate: "1h", errorBackoff: 300, coversError };
+
+    it.each([0, "1h"] as const)(
+      "reaches the next caller and all that follow: staleIfError %s",
+      async (staleIfError) => {
+        const { cache, clock } = await opened("stale", { ...SWR, staleIfError });
+        expect(await cache.getOrSet("k", failsWith(404))).toBe("old");
+        await flush();
+        for (let i = 0; i < 6; i += 1) {
+          await expect(cache.getOrSet("k", failsWith(404))).rejects.toThrow("404");
+          clock.advance(100);
+        }
+        expect(await cache.getOrSet("k", () => "new")).toBe("new");
+        clock.advance(1_000);
+        expect(await cache.getOrSet("k", failsWith(404))).toBe("new");
+      },
+    );
+
+    it("does so as the loader says; one that is covered is reported with the value", async () => {
+      const { cache, clock } = await opened("stale", { ...SWR, coversError: () => true });
+      const served: Served[] = [];
+      const onServed = (each: Served): void => void served.push(each);
+      for (let i = 0; i < 2; i += 1) {
+        expect(await cache.getOrSet("k", down, { onServed })).toBe("old");
+        await flush();
+      }
+      expect(served.map(({ cause, error }) => [cause, (error as Error | undefined)?.message])).toEqual([
+        ["revalidating", undefined],
+        ["error", "status 503"],
+      ]);
+      clock.advance(300);
+      const gone = (ctx: LoadContext): never => {
+        ctx.setOptions({ coversError: () => false });
+        throw new HttpError(410);
+      };
+      expect(await cache.getOrSet("k", gone)).toBe("old");
+      await flush();
+      await expect(cache.getOrSet("k", gone)).rejects.toThrow("410");
+      expect(await cache.get("k", { allowStale: true })).toBe("old");
+    });
+
+    it("concerns no caller that accepts it, and no newer value", async () => {
+      const { cache, clock } = await opened("stale", SWR);
+      expect(await cache.getOrSet("k", failsWith(404))).toBe("old");
+      await flush();
+      expect(await cache.getOrSet("k", failsWith(404), { coversError: () => true })).toBe("old");
+      await cache.set("k", "newer");
+      clock.advance(1_000);
+      expect(await cache.getOrSet("k", failsWith(404))).toBe("newer");
+    });
   });
 
   it("C447 without rememberErrors each call of a source that fails loads", async () => {

@@ -10,6 +10,7 @@ type Named<T> = T & { readonly cache: string };
 const CAUSES: Readonly<Record<Backoff["cause"], string>> = {
   failed: "its load failed",
   background: "too many loads in the background",
+  refused: "its last error must reach the caller",
   unshared: "its last value was for one caller",
 };
 
