@@ -11,7 +11,7 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
-import { checkNames, DEFAULT_MAX_DECODED_BYTES, newId, refuseSurplus } from "@hotset/core/internal";
+import { checkNames, newId, refuseSurplus } from "@hotset/core/internal";
 import { EntryBackend, type BackendSettings, type KeyContent } from "./store/entry-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";

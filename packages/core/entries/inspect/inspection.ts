@@ -21,7 +21,7 @@ export interface Inspection {
   /** Groups of `createCache({ keyGroups })`, in that order; a key belongs to the first that matches. */
   groups(): readonly GroupFigures[];
   /**
-   * Entries of the local tier, in no order. No use: it keeps none of them from being evicted. Ends early if the tier
+   * Entries of the local tier, in no order. Listing is not a use: it does not affect eviction. Ends early if the tier
    * changes so that it cannot continue; lists nothing where a tier cannot be walked. See {@link canListMemory}.
    */
   entries(): Iterable<MemoryEntry>;

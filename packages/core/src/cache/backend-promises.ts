@@ -12,9 +12,9 @@ export type BackendPromise = "one load" | "deletes hold" | "tags hold" | "copies
 
 /** The promises that `backend` can keep, by the capabilities that it has. */
 export function promisesOf({ leases, coherence, keepsMeta }: Backend): readonly BackendPromise[] {
-  const isAlone = coherence === "sole-writer";
+  const isSoleWriter = coherence === "sole-writer";
   const promises: BackendPromise[] = [];
-  if (isAlone || leases !== undefined) promises.push("one load", "deletes hold");
+  if (isSoleWriter || leases !== undefined) promises.push("one load", "deletes hold");
   if (keepsMeta !== false) promises.push("tags hold");
   if (coherence !== undefined) promises.push("copies follow");
   return promises;

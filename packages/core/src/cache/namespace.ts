@@ -124,7 +124,7 @@ export interface Namespace<V = unknown> {
   /**
    * As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}, or as a list and
    * options. Over a backend that issues no versions itself, and where it does not answer, a mark with an end removes
-   * what it has. Once a tag had one, so does a mark of it without; give `Infinity` for none.
+   * what it has. After a mark with `expireIn`, later marks of that tag inherit an end unless you pass `Infinity`.
    */
   markTagsStale(
     ...tags:

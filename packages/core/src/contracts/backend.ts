@@ -339,8 +339,8 @@ export interface TagVersions {
   unchangedSince(at: string, tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
   /**
    * Issues new versions: after the acknowledgement no older version is returned. `ending`: as `soft`, and the soft
-   * version has a `!` at its end. So have later ones by `soft`, until it is renewed by `hard`. A store that takes
-   * `ending` for `hard` removes entries that might have been served for a while.
+   * version has a `!` at its end, as later ones by `soft` have until a `hard` one. A store that takes `ending` for
+   * `hard` removes entries that might have been served for a while.
    */
   renew(tags: readonly string[], mode: "hard" | "soft" | "ending"): Promise<void>;
 }
@@ -400,7 +400,7 @@ export interface CoherenceListener {
    *
    * @param versions what each is after its change, where that is known: the {@link StoredEntry.version} that was
    *   written. A copy that has it stays, so a backend that reports a change later than it acknowledges it costs nobody
-   *   the copy that it was. A `touch` keeps the version: only for who called it is it what a copy has. @default none
+   *   the copy that it was. A `touch` keeps the version: only the caller's own copy has the new life. @default none
    */
   changed(keys: readonly string[], versions?: ReadonlyMap<string, string>): void;
   /**

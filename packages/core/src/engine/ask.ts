@@ -1,7 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
 import type { Flight } from "./flight.ts";
@@ -11,7 +11,7 @@ export interface Question<T> {
   readonly clock: Clock;
   /** One call of the backend has its own deadline: it may wait behind others for longer than the flight has time. */
   readonly of: "call" | "calls";
-  send(ends: Ends<T>): void;
+  send(ends: Settlers<T>): void;
   /** The next step, unless the time was spent before. */
   answered(answer: T | Error, now: number): void;
   /** The next step, when the time is spent. @default as `answered` with an error */
@@ -37,15 +37,15 @@ export function ask<T>(flight: Flight, question: Question<T>, now: number): void
     return endedAt;
   };
   const resolve = (answer: T): void => {
-    if (isOver) return flight.step(() => question.late?.(answer));
+    if (isOver) return flight.guarded(() => question.late?.(answer));
     const endedAt = end();
-    flight.step(() => question.answered(answer, endedAt));
+    flight.guarded(() => question.answered(answer, endedAt));
   };
   const reject = (given: unknown): void => {
     const error = given instanceof Error ? given : new Error(`${label} rejected without one`, { cause: given });
-    if (isOver) return flight.step(() => question.late?.(error));
+    if (isOver) return flight.guarded(() => question.late?.(error));
     const endedAt = end();
-    flight.goOn(() => question.answered(error, endedAt));
+    flight.runInContext(() => question.answered(error, endedAt));
   };
   flight.send(now);
   if (of === "calls" || !boundsCalls || flight.leftMs < NEARLY_ALL * deadlineMs)
@@ -53,7 +53,7 @@ export function ask<T>(flight: Flight, question: Question<T>, now: number): void
       if (isOver || (of === "call" && flight.isBehind)) return;
       const error = noTimeLeft(label);
       const endedAt = end();
-      flight.goOn(() => (question.spent ?? question.answered)(error, endedAt));
+      flight.runInContext(() => (question.spent ?? question.answered)(error, endedAt));
     });
   question.send({ resolve, reject });
 }
@@ -67,7 +67,7 @@ export function when<T>(
   now: number,
 ): void {
   if (!isThenable(value)) return next(value, now);
-  const send = ({ resolve, reject }: Ends<T>): void => void value.then(resolve, reject);
+  const send = ({ resolve, reject }: Settlers<T>): void => void value.then(resolve, reject);
   const answered = (answer: T | Error, endedAt: number): void =>
     next(answer instanceof Error ? flight.unreached(answer) : answer, endedAt);
   ask<T>(flight, { clock, of: "call", send, answered }, now);

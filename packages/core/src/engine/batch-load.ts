@@ -145,7 +145,7 @@ export class BatchLoad<K, T> implements FlightBatch {
     const byItem = Map.groupBy(arrived, ({ call }) => call.item as K);
     const controller = new AbortController();
     const fail = (error: unknown): void => {
-      for (const load of arrived) load.goOn(() => load.fail(error));
+      for (const load of arrived) load.runInContext(() => load.fail(error));
     };
     const cancel = context.clock.schedule(
       inThisContext(() => {
@@ -186,7 +186,7 @@ export class BatchLoad<K, T> implements FlightBatch {
   /** Gives a flight its value, with the options of the call. */
   #give(load: BatchedLoad, item: K, value: unknown): void {
     const judge = value === undefined ? undefined : judgeBy(this.#of.ofValue, (checked) => [item, checked]);
-    load.goOn(() => load.give(judge === undefined ? value : new Judged(value, judge)));
+    load.runInContext(() => load.give(judge === undefined ? value : new Judged(value, judge)));
   }
 }
 

@@ -56,14 +56,14 @@ export interface BatchedLoad {
   readonly options: LoadOptions | undefined;
   onAbort: ((reason: unknown) => void) | undefined;
   setOptions(options: LoadOptions): void;
-  goOn(body: () => void): void;
+  runInContext(body: () => void): void;
   give(value: unknown): void;
   fail(error: unknown): void;
 }
 
 /** Flights that share one load. */
 export interface FlightBatch {
-  /** One of them waits for a load of another process: the others continue without it. */
+  /** A member is waiting for another process: run the batch without it. */
   paused(): void;
   /** It waits for one more: after such a wait, or for a call whose flight of another caller was not for it. */
   joins(): void;

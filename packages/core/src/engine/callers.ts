@@ -2,7 +2,7 @@ import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { isTooOld } from "../entry/freshness.ts";
 import { AbortListeners } from "../primitives/abort-listeners.ts";
 import { holdProcess, inThisContext } from "../primitives/async-context.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
@@ -54,7 +54,7 @@ export class Callers {
   }
 
   /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
-  refuse(call: GetOrSetCall, copy: Offer, ends: Ends<unknown>): void {
+  refuse(call: GetOrSetCall, copy: Offer, ends: Settlers<unknown>): void {
     call.namespace.meters.of(call.key.name).overloaded += 1;
     const error = this.#overloaded;
     const answer = answerFor(copy, call.policy, call.startedAt, "error", { error });
@@ -66,7 +66,7 @@ export class Callers {
   wait(
     flight: Flight,
     given: GetOrSetCall,
-    { resolve, reject }: Ends<unknown>,
+    { resolve, reject }: Settlers<unknown>,
     again?: (waiter: Waiter) => void,
     isLate = false,
   ): void {

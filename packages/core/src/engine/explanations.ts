@@ -14,7 +14,7 @@ export function describeRead(flight: Flight, entry: Entry | undefined, isHidden:
 
 function describeState(flight: Flight, entry: Entry | undefined, isHidden: boolean, now: number): string {
   if (isHidden) return "hidden: an invalidation of it is pending";
-  if (entry?.terms.marker !== undefined) return `a marker: ${entry.terms.marker}`;
+  if (entry?.terms.placeholder !== undefined) return `a placeholder: ${entry.terms.placeholder}`;
   if (entry === undefined) return flight.seen === "" ? "nothing" : "an entry that is not valid";
   return now < entry.staleAt ? "fresh" : "stale";
 }
@@ -27,7 +27,7 @@ export function describeLease(flight: Flight, refusal?: NotGranted): string {
   if (refusal?.kind === "held") return `held elsewhere, for ${Math.round(refusal.heldForMs)} ms at most`;
   if (refusal !== undefined) return `stored elsewhere since, version ${refusal.seen}`;
   if (flight.lease !== undefined) return `granted, ${flight.lease.token}`;
-  if (flight.isAlone) return "none: the last value was not shared, or not stored";
+  if (flight.isUnleased) return "none: the last value was not shared, or not stored";
   return flight.isUnreachable ? "none: the backend is unreachable" : "none";
 }
 

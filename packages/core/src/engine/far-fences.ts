@@ -1,9 +1,9 @@
-import { encodedMarker, type Encoded } from "../entry/codec.ts";
-import { newEntry, wholeInstant, type Entry, type Marker } from "../entry/entry.ts";
+import { encodedPlaceholder, type Encoded } from "../entry/codec.ts";
+import { newEntry, wholeInstant, type Entry, type Placeholder } from "../entry/entry.ts";
 import { staleFrom } from "../entry/freshness.ts";
 import { dependencies, NO_TAGS, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { termsIn } from "../entry/terms.ts";
-import { promised, type Ends } from "../primitives/ends.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 import { newId } from "../primitives/ids.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
@@ -41,7 +41,7 @@ export interface BehindFence {
 
 /**
  * The fences in a backend: the version of the entry, and the position of the issuer of tag versions. A missing entry
- * has no version, so a mark is put in its place: a marker that no call is served, and that no load takes notice of,
+ * has no version, so a mark is put in its place: a placeholder that no call is served, and that no load takes notice of,
  * since it is stale from its beginning. Each change of the key, by any process and any release, ends the mark or gives
  * it another version. No call waits for it.
  */
@@ -70,7 +70,7 @@ export class FarFences {
     if (!isCurrent && (at !== undefined || leases === undefined)) return OVERTAKEN;
     const write = { entry, encoded, versions };
     if (leases === undefined)
-      return { status: await promised((ends: Ends<StoreStatus>) => remote.writeTo(key, write, ends)), versions };
+      return { status: await promised((ends: Settlers<StoreStatus>) => remote.writeTo(key, write, ends)), versions };
     const token = entry.version!;
     // A load that runs has read its source later.
     const answer = await this.#acquire(leases, key, token, version);
@@ -79,7 +79,7 @@ export class FarFences {
     let isHeld = true;
     try {
       if (!isCurrent || seen === "" || seen !== version) return OVERTAKEN;
-      const status = await promised((ends: Ends<StoreStatus>) => leases.store(key, write, token, seen, ends));
+      const status = await promised((ends: Settlers<StoreStatus>) => leases.store(key, write, token, seen, ends));
       isHeld = false;
       return { status, versions };
     } finally {
@@ -104,7 +104,9 @@ export class FarFences {
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
         const found = await leases.confirm(key);
-        const version = await (found === "" ? this.#mark(leases, key, "") : this.#lasting(remote, leases, key, found));
+        const version = await (found === ""
+          ? this.#putPlaceholder(leases, key, "")
+          : this.#lasting(remote, leases, key, found));
         if (version !== "") return version;
       }
     } catch {
@@ -119,7 +121,7 @@ export class FarFences {
     const copy = this.#context.local?.get(key.local, now);
     const entry = copy?.version === version ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
     // Its tags hide it, and no call is served by it any more.
-    if (entry === undefined) return this.#mark(leases, key, version);
+    if (entry === undefined) return this.#putPlaceholder(leases, key, version);
     const expiresAt = wholeInstant(now) + FENCE_MS;
     if (entry.version !== version || entry.expiresAt >= expiresAt) return entry.version ?? "";
     const ended = staleFrom(entry, entry.expiresAt);
@@ -135,17 +137,17 @@ export class FarFences {
   }
 
   /** Another process may hold the lease for a moment, since it puts the same mark there; or for a load. */
-  async #mark(leases: EntryLeases, key: EntryKey, over: string): Promise<string> {
+  async #putPlaceholder(leases: EntryLeases, key: EntryKey, over: string): Promise<string> {
     const { clock, tags } = this.#context;
     const version = newId();
     const answer = await this.#acquire(leases, key, version, over);
     if (answer.kind !== "granted") return "";
     const limits = { ...NO_LIMITS, keepForMs: FENCE_MS };
-    const terms = { ...termsIn(key.space, limits, NO_LABELS), marker: MARKER };
+    const terms = { ...termsIn(key.space, limits, NO_LABELS), placeholder: PLACEHOLDER };
     const entry = newEntry({ value: null, ttlMs: 0, terms, now: clock.now(), tagSequence: tags.sequence, version });
-    const write = { entry, encoded: encodedMarker(MARKER), versions: undefined };
+    const write = { entry, encoded: encodedPlaceholder(PLACEHOLDER), versions: undefined };
     const { seen } = answer;
-    const status = await promised((ends: Ends<StoreStatus>) => leases.store(key, write, version, seen, ends));
+    const status = await promised((ends: Settlers<StoreStatus>) => leases.store(key, write, version, seen, ends));
     return status === "stored" ? version : "";
   }
 
@@ -159,6 +161,6 @@ export class FarFences {
 }
 
 const ATTEMPTS = 3;
-const MARKER: Marker = "not-stored";
+const PLACEHOLDER: Placeholder = "not-stored";
 const NONE: Pinned["versions"] = new Map();
 const OVERTAKEN: BehindFence = { status: "overtaken", versions: undefined };

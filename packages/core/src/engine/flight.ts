@@ -7,7 +7,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { contextOfNow } from "../primitives/async-context.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
@@ -51,7 +51,7 @@ interface OwnLadder {
 }
 
 /** A caller that waits for a flight. */
-export interface Waiter extends Ends<unknown> {
+export interface Waiter extends Settlers<unknown> {
   readonly call: GetOrSetCall;
   role: Role;
   /** The flight that it waits for. */
@@ -108,14 +108,14 @@ class OneFlight extends Guard implements ReadRequest {
   readAt: number;
   /** The tag event before it. */
   tagSequence: number;
-  /** The tag events of other processes up to this one left the flight's own tags as they were. */
+  /** Tag events of other processes up to this number do not concern this flight's tags. */
   heardSequence: number;
   /** The version of the entry in the backend when it was read; `''` for none. */
   seen = "";
   /** Whether the backend did not answer: the rest of the flight does without it. */
   isUnreachable = false;
   /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
-  isAlone = false;
+  isUnleased = false;
   /** Whether its value is for the caller that began it, and for no other. */
   isForOne = false;
   /** Whether none of the tags of its loaded value was renewed since versions were pinned, as the backend said. */
@@ -289,8 +289,8 @@ class OneFlight extends Guard implements ReadRequest {
     this.loaded = { value: entry.value, made: entry };
   }
 
-  /** Other loads, of this process and of others, may begin. */
-  letGo(): void {
+  /** Releases the lease and the slots: other loads, of this process and of others, may begin. */
+  releaseHeld(): void {
     this.lease?.release();
     this.#slot?.free();
     this.#background?.free();
@@ -338,8 +338,8 @@ class OneFlight extends Guard implements ReadRequest {
     return this.#answeredBefore === 0 || this.call.namespace.remote!.meter.answered - this.#answeredBefore > MANY;
   }
 
-  /** The backend does not answer. */
-  goesWithout(): void {
+  /** The backend does not answer: the rest of the flight does without it. */
+  giveUpBackend(): void {
     this.isUnreachable = true;
   }
 
@@ -349,7 +349,7 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** A step of it. An exception on the way, from a tier that breaks its contract say, fails the flight. */
-  step(body: () => void): void {
+  guarded(body: () => void): void {
     try {
       body();
     } catch (error) {
@@ -359,8 +359,8 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** A step in the async context of its first call: one that a timer, a failure, or the work of others, leads to. */
-  goOn(body: () => void): void {
-    this.#context.runInAsyncScope(this.step, this, body);
+  runInContext(body: () => void): void {
+    this.#context.runInAsyncScope(this.guarded, this, body);
   }
 
   // ---- what happens to its key meanwhile
@@ -378,9 +378,9 @@ class OneFlight extends Guard implements ReadRequest {
     this.#isJoinable = false;
   }
 
-  /** It loads next to others. @param isJoinable whether callers share it none the less. */
-  goAlone(isJoinable: boolean): void {
-    this.isAlone = true;
+  /** Loads without a lease, next to others. @param isJoinable whether callers share it none the less. */
+  skipLease(isJoinable: boolean): void {
+    this.isUnleased = true;
     this.#isJoinable &&= isJoinable;
   }
 
@@ -392,7 +392,7 @@ class OneFlight extends Guard implements ReadRequest {
   override taint(): void {
     super.taint();
     if (this.phase === "loading" && this.lease !== undefined) this.#isDoubted = true;
-    // It loads what is newer than a change that is reported before: that of its own placeholder, say.
+    // A change reported before the load starts (our own placeholder, say) can't make the result stale.
     else if (this.phase !== "leasing" || this.fallback !== undefined) this.#isJoinable = false;
     this.wake();
   }
@@ -404,9 +404,8 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /**
-   * The lease changed. The first exact report behind a store that was sent is that of its end, or an earlier one:
-   * reports of the entry until then are of the store itself, or older. The next exact one may be about another process.
-   * A renewal that is known for one changed nothing: callers join again.
+   * The lease changed. After a store, the first `exact` report is our own lease ending: changes reported up to it are
+   * our own, or older. A renewal that is known for one changed nothing: callers join again.
    */
   leaseChanged(order: "loose" | "exact" | "renewed"): void {
     if (order === "renewed") this.#isDoubted = false;
@@ -440,7 +439,7 @@ class OneFlight extends Guard implements ReadRequest {
     this.isProven = known !== undefined && this.dependsOn.every((each) => known.has(each));
   }
 
-  /** The tag events until now left its tags as they were, if none concerned one that was not `compared`. */
+  /** Marks tag events of other processes as harmless, unless one hit a tag that was not `compared`. */
   hear(tags: TagEvents, compared: { has(key: string): boolean }): void {
     const others = this.dependsOn.filter((each) => !compared.has(each));
     if (!tags.hadEvents(others, this.tagSequence, this.heardSequence)) this.heardSequence = tags.sequence;

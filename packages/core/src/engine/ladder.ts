@@ -4,7 +4,7 @@ import type { CacheEvents, LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, entryKey, localKey } from "../entry/key.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isTraced, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
@@ -32,7 +32,7 @@ import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnsw
 export interface Entering {
   readonly call: GetOrSetCall;
   readonly held: Entry | undefined;
-  readonly ends: Ends<unknown>;
+  readonly ends: Settlers<unknown>;
 }
 
 /**
@@ -56,7 +56,7 @@ export interface Entering {
  * back-off after a failure.
  *
  * Each step of a flight is a method that ends with the next one, in the order of this file. It asks the backend by
- * {@link ask}, and an exception of it fails the flight: `Flight.step`.
+ * {@link ask}, and an exception of it fails the flight: `Flight.guarded`.
  *
  * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick of its
  * failure, so a retry cannot overlap it; each caller ends exactly once, within its own timeouts.
@@ -163,7 +163,7 @@ export class Ladder {
     flights.add(call.key.local, flight);
     if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
     // One that is forced, or current, depends on the lease.
-    else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.goAlone(false);
+    else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.skipLease(false);
     if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
     return flight;
   }
@@ -178,7 +178,7 @@ export class Ladder {
     );
   }
 
-  #join(flight: Flight, call: GetOrSetCall, ends: Ends<unknown>): void {
+  #join(flight: Flight, call: GetOrSetCall, ends: Settlers<unknown>): void {
     const { events, clock, tags } = this.#context;
     call.namespace.meters.of(call.key.name).coalesced += 1;
     flight.addTags(call.tags);
@@ -231,7 +231,7 @@ export class Ladder {
     const hasBackend = flight.call.namespace.remote !== undefined;
     if (hasBackend && this.#isCovered(flight)) this.#replay(flight);
     else if (hasBackend && this.#reads(flight)) return true;
-    else flight.step(() => this.#slot(flight, this.#context.clock.now()));
+    else flight.guarded(() => this.#slot(flight, this.#context.clock.now()));
     return false;
   }
 
@@ -253,7 +253,7 @@ export class Ladder {
   /** The invalidation is sent first, and the flight begins after it: as do reads without a loader. */
   #replay(flight: Flight): void {
     const { clock, recovery, writes } = this.#context;
-    const send = ({ resolve, reject }: Ends<void>): void => void recovery!.replay().then(resolve, reject);
+    const send = ({ resolve, reject }: Settlers<void>): void => void recovery!.replay().then(resolve, reject);
     const answered = (failure: void | Error, now: number): void => {
       // A write of this process that is still under way has fenced the flight for good.
       if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
@@ -281,8 +281,8 @@ export class Ladder {
   }
 
   #readEnded(flight: Flight, outcome: ReadOutcome): void {
-    if (outcome instanceof Error) return flight.goOn(() => this.#unreachable(flight));
-    flight.step(() => {
+    if (outcome instanceof Error) return flight.runInContext(() => this.#unreachable(flight));
+    flight.guarded(() => {
       const now = this.#context.clock.now();
       flight.spend(now);
       this.#found(flight, outcome, now);
@@ -293,7 +293,7 @@ export class Ladder {
    * No backend can confirm a copy: one that is newer than every call of this process is served as if it were confirmed.
    */
   #unreachable(flight: Flight): void {
-    flight.goesWithout();
+    flight.giveUpBackend();
     if (flight.isOver) return;
     const { local, clock, decisions } = this.#context;
     const now = clock.now();
@@ -320,9 +320,9 @@ export class Ladder {
     // This process invalidated it, and the backend does not know yet, or did not when it answered.
     const isHidden = read !== undefined && recovery?.hides(key, read) === true;
     decisions?.note(key.local, "backend", say.describeRead(flight, read, isHidden, now));
-    if (read?.terms.marker !== undefined && !isHidden) this.#marked(flight, read, now);
+    if (read?.terms.placeholder !== undefined && !isHidden) this.#marked(flight, read, now);
     else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#backoffs.shared(key.local);
-    const entry = read?.terms.marker === undefined ? read : undefined;
+    const entry = read?.terms.placeholder === undefined ? read : undefined;
     const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
     if (best === undefined || best !== entry) return;
     flight.fallBackOn(entry, namespace.remote!.label, "read");
@@ -333,8 +333,8 @@ export class Ladder {
   /** The last value of this key was stored nowhere: no caller waits for another such load. */
   #marked(flight: Flight, { staleAt, terms }: Entry, now: number): void {
     if (now >= staleAt || flight.call.isForced) return;
-    const isShared = terms.marker !== "not-shared";
-    flight.goAlone(isShared);
+    const isShared = terms.placeholder !== "not-shared";
+    flight.skipLease(isShared);
     if (isShared) return;
     this.#backoffs.unshared(flight, staleAt);
     this.#callers.startAnew(flight);
@@ -396,9 +396,9 @@ export class Ladder {
     const turn = flight.call.batch?.loads ?? new SharedSlot(this.#context.loads);
     flight.holds(turn, background);
     void turn.take(flight.whenSettled()).then((isTaken) => {
-      if (isTaken) return flight.step(() => this.#lease(flight, this.#context.clock.now()));
+      if (isTaken) return flight.guarded(() => this.#lease(flight, this.#context.clock.now()));
       flight.holds(undefined, background);
-      flight.letGo();
+      flight.releaseHeld();
       this.#callers.end(flight);
     });
   }
@@ -412,9 +412,9 @@ export class Ladder {
    */
   #lease(flight: Flight, now: number): void {
     const { clock } = this.#context;
-    const { storesNothing, isAlone, fallback, seen, call } = flight;
+    const { storesNothing, isUnleased, fallback, seen, call } = flight;
     const { remote } = call.namespace;
-    const hasLeases = !storesNothing && !isAlone && remote?.leases !== undefined;
+    const hasLeases = !storesNothing && !isUnleased && remote?.leases !== undefined;
     if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
@@ -425,7 +425,7 @@ export class Ladder {
     // Not in this turn: the flights of a batch begin one after another.
     if (lease === undefined)
       return void DONE.then(() =>
-        flight.step(() => (pinned === undefined ? this.#pinned(flight, pinned, now) : goOn(now))),
+        flight.guarded(() => (pinned === undefined ? this.#pinned(flight, pinned, now) : goOn(now))),
       );
     if (isThenable(pinned)) pinned.then(undefined, ignore);
     // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
@@ -441,7 +441,7 @@ export class Ladder {
 
   #notGranted(flight: Flight, answer: NotGranted, now: number): void {
     this.#context.decisions?.note(flight.key.local, "lease", say.describeLease(flight, answer));
-    flight.letGo();
+    flight.releaseHeld();
     if (answer.kind === "held") return this.#heldElsewhere(flight, answer.heldForMs, now);
     // Another process has stored since the backend was read.
     if (!flight.isTainted) {
@@ -511,7 +511,7 @@ export class Ladder {
       else this.#failed(flight, elsewhereTimeout(policy.loadTimeoutMs));
     };
     const woken = flight.isWoken ? DONE : flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
-    void woken.then(() => flight.step(goOn));
+    void woken.then(() => flight.guarded(goOn));
   }
 
   #readAgain(flight: Flight): void {
@@ -534,7 +534,7 @@ export class Ladder {
    */
   #readReplaced(flight: Flight, now: number): void {
     const remote = flight.call.namespace.remote!;
-    const send = ({ resolve, reject }: Ends<Entry | undefined>): void =>
+    const send = ({ resolve, reject }: Settlers<Entry | undefined>): void =>
       remote.reads.readTo(flight, flight.leftMs, (outcome) =>
         outcome instanceof Error ? reject(outcome) : resolve(outcome),
       );
@@ -552,12 +552,12 @@ export class Ladder {
 
   /** Calls the user's loader, within the trace of this load. */
   #load(flight: Flight, now: number): void {
-    if (flight.isOver) return flight.letGo();
+    if (flight.isOver) return flight.releaseHeld();
     const { redactKey } = this.#context;
     const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context, now);
-    const ends: Ends<Loaded> = {
-      resolve: (loaded) => flight.step(() => this.#loaded(flight, load, loaded)),
-      reject: (error) => flight.step(() => this.#notLoaded(flight, load, error)),
+    const ends: Settlers<Loaded> = {
+      resolve: (loaded) => flight.guarded(() => this.#loaded(flight, load, loaded)),
+      reject: (error) => flight.guarded(() => this.#notLoaded(flight, load, error)),
     };
     flight.runs(load);
     if (!isTraced("load")) load.begin(ends);
@@ -583,21 +583,21 @@ export class Ladder {
     this.#failed(flight, error);
     // After the callers were answered.
     events["load:error"].emit({ ...event, durationMs: clock.now() - startedAt, error });
-    flight.letGo();
+    flight.releaseHeld();
   }
 
   #loaded(flight: Flight, { startedAt }: Load, loaded: Loaded): void {
     const { clock, decisions, events } = this.#context;
     const now = clock.now();
     flight.call.namespace.meters.of(flight.key.name).load.record(now - startedAt);
-    if (flight.isOver) return flight.letGo();
+    if (flight.isOver) return flight.releaseHeld();
     const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;
     flight.store(loaded.value, { event, isForAll }, loaded.kind === "not-shared");
     if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + MARKED_MS);
     this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
-    if (flight.isAlone && isForAll) this.#leaseLate(flight, loaded, now);
+    if (flight.isUnleased && isForAll) this.#leaseLate(flight, loaded, now);
     else this.#store(flight, loaded, now);
   }
 
@@ -637,7 +637,7 @@ export class Ladder {
       const encoded = draft.encode(versions);
       if (!isThenable(encoded)) return goOn(encoded, then);
       encoded.then(
-        (refusal) => flight.step(() => goOn(refusal, clock.now())),
+        (refusal) => flight.guarded(() => goOn(refusal, clock.now())),
         (error: unknown) => this.broken(flight, error),
       );
     };
@@ -651,7 +651,7 @@ export class Ladder {
   #write(flight: Flight, draft: Draft, now: number): void {
     const { writes, clock } = this.#context;
     const { local } = flight.key;
-    const send = ({ resolve }: Ends<StoreResult>): void =>
+    const send = ({ resolve }: Settlers<StoreResult>): void =>
       writes.take(local, (turn) => {
         const ended = (answer: WriteAnswer): void => {
           let result: StoreResult = "refused";
@@ -664,7 +664,7 @@ export class Ladder {
           resolve(result);
         };
         try {
-          draft.send((answer) => (answer instanceof Error ? flight.goOn(() => ended(answer)) : ended(answer)));
+          draft.send((answer) => (answer instanceof Error ? flight.runInContext(() => ended(answer)) : ended(answer)));
         } catch (error) {
           ended(error as Error);
         }
@@ -696,7 +696,7 @@ export class Ladder {
     this.#callers.end(flight);
     const isStored = result === "stored" || result === "not-modified";
     this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
-    flight.letGo();
+    flight.releaseHeld();
   }
 
   /** An exception of a step: the callers settle. */
@@ -704,7 +704,7 @@ export class Ladder {
     this.#answers.broken(flight, error);
     // They get the value.
     if (flight.phase === "storing") return this.#answer(flight, "refused");
-    flight.letGo();
+    flight.releaseHeld();
     if (!flight.isOver) return this.#failed(flight, error);
     // It was thrown between the end of the flight and the last answer.
     for (const waiter of flight.takeAll()) waiter.reject(error);

@@ -1,6 +1,6 @@
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { newId } from "../primitives/ids.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { LinkedSet } from "../primitives/linked-set.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
@@ -94,7 +94,7 @@ export class Lease extends Deadline {
       else flight.dropLease();
       next(answer, endedAt);
     };
-    const send = (ends: Ends<LeaseAnswer>): void => this.#leases.acquire(flight, this.token, seen, isOver, ends);
+    const send = (ends: Settlers<LeaseAnswer>): void => this.#leases.acquire(flight, this.token, seen, isOver, ends);
     const spent = (error: Error, endedAt: number): void => {
       void writes.include((released = Promise.withResolvers()).promise);
       answered(error, endedAt);

@@ -11,7 +11,7 @@ import { checkBySchema } from "../entry/schema.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { kindOf, type Duration } from "../primitives/duration.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
@@ -49,7 +49,7 @@ export class Load extends Deadline {
   readonly #used: UsedValues | undefined;
   #loading: Loading | undefined;
   #among: Deadlines | undefined;
-  #ends!: Ends<Loaded>;
+  #ends!: Settlers<Loaded>;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
   #named: readonly string[] = NO_TAGS;
@@ -69,7 +69,7 @@ export class Load extends Deadline {
   }
 
   /** Calls the loader. @param ends called after it has returned, unless it aborts itself. */
-  begin(ends: Ends<Loaded>): void {
+  begin(ends: Settlers<Loaded>): void {
     this.#ends = ends;
     const { load, policy, batch } = this.#flight.call;
     // The loads of a batch have one time, from when its loader is called: until it ends none gives its lease back.
@@ -123,7 +123,7 @@ export class Load extends Deadline {
 
   /** Its time has ended. */
   override pass(): void {
-    this.#flight.goOn(() => this.abort(overdue(this.#flight.call.policy.loadTimeoutMs)));
+    this.#flight.runInContext(() => this.abort(overdue(this.#flight.call.policy.loadTimeoutMs)));
   }
 
   abort(reason: unknown): void {
@@ -166,8 +166,8 @@ export class Load extends Deadline {
   }
 
   /** In the async context of its flight. */
-  goOn(body: () => void): void {
-    this.#flight.goOn(body);
+  runInContext(body: () => void): void {
+    this.#flight.runInContext(body);
   }
 
   setOptions(given: LoadOptions): void {
@@ -177,7 +177,7 @@ export class Load extends Deadline {
     if (tags !== undefined) this.#named = this.#named.length === 0 ? tags : [...this.#named, ...tags];
   }
 
-  mark<V>(value: V, as: "no-store" | "not-shared"): V {
+  withhold<V>(value: V, as: "no-store" | "not-shared"): V {
     const each = <W>(given: W): W => {
       // A value for one caller stays so.
       if (this.#marked?.get(given) !== "not-shared") (this.#marked ??= new Map()).set(given, as);
@@ -226,7 +226,7 @@ export class Load extends Deadline {
 }
 
 /** Says how a value is stored, once the schema has accepted it. */
-export type Judge = (checked: unknown, load: Pick<Load, "options" | "setOptions" | "mark">) => void;
+export type Judge = (checked: unknown, load: Pick<Load, "options" | "setOptions" | "withhold">) => void;
 
 /** What a loader of ours gives: a value, and its judge. */
 export class Judged {
@@ -257,7 +257,7 @@ export function judgeBy(
   return (value, load) => {
     const given = argumentsOf(value);
     // First: `ttl` and `tags` may expect a value that is stored.
-    if (shouldStore !== undefined && !isTrue(shouldStore(...given))) return void load.mark(value, "no-store");
+    if (shouldStore !== undefined && !isTrue(shouldStore(...given))) return void load.withhold(value, "no-store");
     if (value === undefined) return;
     const { options } = load;
     // The loader is nearer.
@@ -295,8 +295,8 @@ class Context implements LoadContext {
   declare readonly stale?: StaleValue;
   readonly #load: Load;
   readonly setOptions = (given: LoadOptions): void => this.#load.setOptions(given);
-  readonly noStore = <V>(value: V): V => this.#load.mark(value, "no-store");
-  readonly notShared = <V>(value: V): V => this.#load.mark(value, "not-shared");
+  readonly noStore = <V>(value: V): V => this.#load.withhold(value, "no-store");
+  readonly notShared = <V>(value: V): V => this.#load.withhold(value, "not-shared");
 
   constructor(load: Load, { key, reason, isAwaited }: Flight, stale: StaleValue | undefined) {
     this.#load = load;

@@ -12,7 +12,7 @@ import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { checked } from "../entry/options.ts";
 import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
-import { type Ends, guarded, promised } from "../primitives/ends.ts";
+import { type Settlers, guarded, promised } from "../primitives/settlers.ts";
 import { newId } from "../primitives/ids.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
@@ -88,7 +88,7 @@ export class Mutations {
     { key, value }: KeyAndValue,
     options: SetOptions | undefined,
     line: Line,
-    ends: Ends<SetStatus>,
+    ends: Settlers<SetStatus>,
   ): void {
     const { local, clock, tags } = this.#context;
     const { remote } = namespace;
@@ -186,12 +186,12 @@ export class Mutations {
     }
   }
 
-  #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Ends<SetStatus>): void {
+  #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Settlers<SetStatus>): void {
     const { trust, recovery, flights } = this.#context;
     const { key, entry } = call;
     const { standing } = call;
     let isWatched = true;
-    const write = ({ resolve, reject }: Ends<Written>): void => {
+    const write = ({ resolve, reject }: Settlers<Written>): void => {
       const failed = (error: unknown): void =>
         this.#watch(remote, call, guard, error, (isNow) => {
           isWatched = isNow;
@@ -229,8 +229,8 @@ export class Mutations {
   }
 
   /**
-   * Reads what a refused entry was to replace: from then on the backend reports each change by others, which ends the
-   * copy of this process. One from before that counts as older than this call.
+   * After a refused `set`, reads the key once, so the backend tracks it for this process: each later change by others
+   * ends the copy. One from before that counts as older than this call.
    */
   #watch(
     remote: RemoteTier,
@@ -288,7 +288,7 @@ export class Mutations {
     return { deleted: 0, missing: 0, pending: 0, ...counts };
   }
 
-  #delete({ remote }: NamespaceContext, key: EntryKey, line: Line, ends: Ends<DeleteResult["status"]>): void {
+  #delete({ remote }: NamespaceContext, key: EntryKey, line: Line, ends: Settlers<DeleteResult["status"]>): void {
     const { local, clock } = this.#context;
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
     const done = (status: DeleteResult["status"]): void =>
@@ -300,7 +300,13 @@ export class Mutations {
   }
 
   /** Sends a change in the turn of the key, and fences again when it is acknowledged. */
-  #change<S>(key: EntryKey, by: FencedBy, line: Line, send: (ends: Ends<S>) => void, ends: Ends<S | "pending">): void {
+  #change<S>(
+    key: EntryKey,
+    by: FencedBy,
+    line: Line,
+    send: (ends: Settlers<S>) => void,
+    ends: Settlers<S | "pending">,
+  ): void {
     this.#lines.inTurn(key.local, line, (over) => {
       const reject = (error: unknown): void => {
         over();
@@ -326,7 +332,7 @@ export class Mutations {
     { remote }: NamespaceContext,
     key: EntryKey,
     endsInMs: number,
-    ends: Ends<MarkStaleResult["status"]>,
+    ends: Settlers<MarkStaleResult["status"]>,
   ): void {
     const { local, clock, recovery } = this.#context;
     const now = clock.now();
@@ -354,7 +360,7 @@ export class Mutations {
    * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are
    * pinned, and the entry is written under them.
    */
-  #write(remote: RemoteTier, { key, entry }: SetCall, encoded: Encoded, ends: Ends<Written>): void {
+  #write(remote: RemoteTier, { key, entry }: SetCall, encoded: Encoded, ends: Settlers<Written>): void {
     if (remote.isBypassed || this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
     const { versions } = remote;
     const { dependsOn } = entry.terms;
@@ -407,7 +413,7 @@ export class Mutations {
   }
 
   /** A bypassed backend keeps nothing new, and nothing older for when it is used again. */
-  #removeInstead(remote: RemoteTier, key: EntryKey, { resolve, reject }: Ends<Written>): void {
+  #removeInstead(remote: RemoteTier, key: EntryKey, { resolve, reject }: Settlers<Written>): void {
     const status = remote.isBypassed ? "refused" : "stored";
     remote.removeTo(key, { resolve: () => resolve({ status, versions: undefined }), reject });
   }

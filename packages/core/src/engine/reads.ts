@@ -174,7 +174,7 @@ export class Reads {
   #valid(key: EntryKey, found: Entry | undefined, now: number): Entry | undefined {
     const { tags, recovery } = this.#context;
     const entry = found && tags.applyTo(found, now);
-    if (entry === undefined || entry.terms.marker !== undefined || recovery?.hides(key, entry) === true)
+    if (entry === undefined || entry.terms.placeholder !== undefined || recovery?.hides(key, entry) === true)
       return undefined;
     return entry;
   }

@@ -4,7 +4,7 @@ import type { Encoded } from "../entry/codec.ts";
 import { storedEntry, type Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { NamespaceContext } from "./call.ts";
@@ -20,7 +20,7 @@ export interface SetCall {
   readonly entry: Entry;
   /** The fence that it is behind. */
   readonly standing: Standing | undefined;
-  readonly ends: Ends<SetStatus>;
+  readonly ends: Settlers<SetStatus>;
   /** Only where the call ends once memory has its value. */
   readonly encoding?: Awaitable<Encoded>;
   /** Called when the backend has answered one that has ended. */
@@ -61,7 +61,7 @@ export function keepFirst(
   const { namespace, key, entry, standing } = call;
   const hasChanged = standing?.guard.isTainted || tags.hadChanges(key.space, standing?.tagSequence ?? Infinity);
   if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
-  const free = recovery!.sends(key, encoded.data.length);
+  const free = recovery!.reserveEarly(key, encoded.data.length);
   if (free === undefined) return;
   // Reads in flight may have an older entry.
   flights.fenceReads(key.local, "set");

@@ -5,8 +5,8 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import type { TagVersion } from "../contracts/backend.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
-import { encodedMarker, type Encoded } from "../entry/codec.ts";
-import { newEntry, storedEntry, type Entry, type Labels, type LifeLimits, type Marker } from "../entry/entry.ts";
+import { encodedPlaceholder, type Encoded } from "../entry/codec.ts";
+import { newEntry, storedEntry, type Entry, type Labels, type LifeLimits, type Placeholder } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -48,10 +48,10 @@ export class Draft {
   #entry!: Entry;
   /** If all goes well. */
   #result: StoreResult = "refused";
-  #sends: "entry" | "renewal" | "mark" | "removal" = "entry";
+  #sends: "entry" | "renewal" | "placeholder" | "removal" = "entry";
   #encoded!: Encoded;
   /** In the place of a value that is not stored, or that the backend cannot take. */
-  #marker: Marker | undefined;
+  #placeholder: Placeholder | undefined;
 
   constructor(flight: Flight, loaded: Loaded, context: StoringContext, answers: Answers) {
     const { space } = flight.key;
@@ -74,7 +74,7 @@ export class Draft {
     const flight = this.#flight;
     const { namespace, key, policy } = flight.call;
     const { kind, value, options, used } = this.#loaded;
-    if (kind === "no-store" || kind === "not-shared") return this.#mark(kind, now);
+    if (kind === "no-store" || kind === "not-shared") return this.#placeholderFor(kind, now);
     if (flight.storesNothing) return "no-store";
     const fence = this.#fence();
     if (fence !== undefined) return this.#answers.fenced(flight, fence);
@@ -82,7 +82,7 @@ export class Draft {
     if (life === undefined) return this.#remove();
     const usedForMs = used?.freshForMs(now) ?? Infinity;
     // Made of what is stale, or is not stored: it replaces nothing.
-    if (usedForMs <= 0) return this.#mark("no-store", now);
+    if (usedForMs <= 0) return this.#placeholderFor("no-store", now);
     const tags = this.#tags;
     const hasMeta = tags.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
     if (namespace.remote?.keepsMeta === false && hasMeta)
@@ -121,19 +121,22 @@ export class Draft {
   }
 
   /**
-   * Where the backend has nothing, a marker that ends and is invalidated like an entry: callers elsewhere need not wait
+   * Where the backend has nothing, a placeholder that ends and is invalidated like an entry: callers elsewhere need not wait
    * for such loads one after another. If it cannot be stored they do, as the tier has reported.
    */
-  #mark(kind: "no-store" | "not-shared", now: number): StoreResult | undefined {
+  #placeholderFor(kind: "no-store" | "not-shared", now: number): StoreResult | undefined {
     const { key, lease, fallback, call, storesNothing, pinned, tagSequence } = this.#flight;
     const { remote } = call.namespace;
     const isEmpty = lease?.seen === "" && fallback === undefined;
     if (!isEmpty || this.#loaded.value === undefined || storesNothing || !remote!.keepsMeta) return kind;
     if (remote!.versions !== undefined && pinned === undefined) return kind;
     this.#result = kind;
-    this.#sends = "mark";
-    this.#marker = kind === "no-store" ? "not-stored" : kind;
-    const terms = { ...termsIn(key.space, NO_LIMITS, { ...NO_LABELS, tags: this.#tags }), marker: this.#marker };
+    this.#sends = "placeholder";
+    this.#placeholder = kind === "no-store" ? "not-stored" : kind;
+    const terms = {
+      ...termsIn(key.space, NO_LIMITS, { ...NO_LABELS, tags: this.#tags }),
+      placeholder: this.#placeholder,
+    };
     this.#entry = newEntry({ value: null, ttlMs: MARKED_MS, terms, now, tagSequence, version: lease.token });
     return undefined;
   }
@@ -169,12 +172,12 @@ export class Draft {
     const { pinned } = flight;
     if (this.#sends === "removal") return undefined;
     if (versions === "fenced" || versions === "unreachable") {
-      if (this.#sends === "mark") return this.#result;
+      if (this.#sends === "placeholder") return this.#result;
       if (versions === "fenced") return this.#answers.fenced(flight, "tags");
       return this.#keepAlone(this.#context.trust.unconfirmed);
     }
     if (versions !== "none") this.#entry = { ...this.#entry, versions };
-    if (this.#sends === "mark") return this.#takes(encodedMarker(this.#marker!));
+    if (this.#sends === "placeholder") return this.#takes(encodedPlaceholder(this.#placeholder!));
     if (!flight.isProven && pinned !== undefined)
       flight.prove(new Set([...pinned.versions.keys(), ...this.#dependsOn]));
     const renewed = this.#result === "not-modified" ? renewable(flight, this.#entry) : undefined;
@@ -203,12 +206,12 @@ export class Draft {
 
   #becomes(entry: Entry): undefined {
     this.#entry = entry;
-    if (this.#sends !== "mark") this.#flight.makes(entry);
+    if (this.#sends !== "placeholder") this.#flight.makes(entry);
   }
 
   /**
-   * Where the backend has nothing, a marker with the life of the value says so: other processes load for themselves,
-   * side by side, and what ends the marker ends the copies.
+   * Where the backend has nothing, a placeholder with the life of the value says so: other processes load for themselves,
+   * side by side, and what ends the placeholder ends the copies.
    */
   #untaken(error: EncodeError): StoreResult | undefined {
     const flight = this.#flight;
@@ -216,8 +219,8 @@ export class Draft {
     flight.makes(this.#entry);
     if (flight.lease?.seen !== "" || !flight.call.namespace.remote!.keepsMeta)
       return this.#keepAlone(this.#epochOfRefused());
-    this.#marker = "not-stored";
-    return this.#takes(encodedMarker(this.#marker));
+    this.#placeholder = "not-stored";
+    return this.#takes(encodedPlaceholder(this.#placeholder));
   }
 
   /** In its turn among the writes of the key. @param ended with `undefined` where nothing was sent. */
@@ -248,8 +251,8 @@ export class Draft {
       return void remote.leases!.touch(key, entry).then((isSame) => ended(isSame ? "stored" : "overtaken"), ended);
     }
     flight.sendStore(trust.epochOf(key.local));
-    const marker = this.#marker;
-    const sent = marker === undefined ? entry : { ...entry, terms: { ...entry.terms, marker } };
+    const placeholder = this.#placeholder;
+    const sent = placeholder === undefined ? entry : { ...entry, terms: { ...entry.terms, placeholder } };
     const write = { entry: sent, encoded: this.#encoded, versions: entry.versions };
     if (lease === undefined) remote.writeTo(key, write, { resolve: ended, reject: ended as Fail });
     else remote.leases!.store(key, write, lease.token, lease.seen, { resolve: ended, reject: ended as Fail });
@@ -262,7 +265,7 @@ export class Draft {
     const { key, lease, call } = flight;
     if (answer === "stored" || answer === "refused" || answer === "overtaken")
       if (this.#sends !== "renewal") lease?.end();
-    if (this.#sends === "mark" || this.#sends === "removal") return this.#result;
+    if (this.#sends === "placeholder" || this.#sends === "removal") return this.#result;
     if (answer === undefined) return "refused";
     if (answer instanceof Error) return this.#notSent(answer);
     if (answer === "overtaken") {
@@ -275,10 +278,10 @@ export class Draft {
     else recovery?.forgetKey(key);
     // If the backend refused the entry, it has nothing to confirm the copy by.
     const epoch = isStored ? flights.copyEpoch(flight) : trust.unconfirmed;
-    const kept = this.#marker === undefined ? this.#keep(epoch) : this.#keepAlone(epoch);
+    const kept = this.#placeholder === undefined ? this.#keep(epoch) : this.#keepAlone(epoch);
     if (!isStored) return "refused";
     confirmStored(this.#context, call.namespace.remote!.leases, flight, key, this.#entry.version);
-    return this.#marker === undefined ? this.#result : kept;
+    return this.#placeholder === undefined ? this.#result : kept;
   }
 
   #notSent(error: Error): StoreResult {
@@ -292,7 +295,7 @@ export class Draft {
     const { flights, local } = this.#context;
     const { key } = this.#flight;
     const fence = this.#fence();
-    if (this.#sends === "mark") return result;
+    if (this.#sends === "placeholder") return result;
     if (this.#sends !== "removal") return fence === undefined ? result : this.#answers.fenced(this.#flight, fence);
     // A read before the acknowledgement may have found the old entry.
     if (fence !== undefined) return result;
@@ -319,7 +322,7 @@ export class Draft {
 
   /** A value that the backend does not take. */
   #keepAlone(epoch: Epoch): StoreResult {
-    return this.#keep(epoch, { ...this.#entry, isAlone: true });
+    return this.#keep(epoch, { ...this.#entry, isLocalOnly: true });
   }
 
   #keep(epoch: Epoch, entry = this.#entry): StoreResult {

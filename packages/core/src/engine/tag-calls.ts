@@ -60,7 +60,7 @@ export class TagCalls {
       if (!steps.tryTake()) await steps.take();
       let status: InvalidateResult["status"] = "done";
       try {
-        await (expireInMs === undefined ? versions.renew(part, mode) : remote.endTags(part, expireInMs));
+        await (expireInMs === undefined ? versions.renew(part, mode) : remote.markTagsUntil(part, expireInMs));
         recovery?.acknowledgedTags(keySpace, part, mode, callSequence, replayed);
       } catch {
         recovery?.addTags(keySpace, part, replayed, callSequence);

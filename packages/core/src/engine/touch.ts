@@ -10,7 +10,7 @@ import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
-import { promised } from "../primitives/ends.ts";
+import { promised } from "../primitives/settlers.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 
 /** The outcome of `touch`. */

@@ -1,4 +1,4 @@
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { WINDOW } from "../primitives/in-windows.ts";
 import type { KeyedQueue, Turn } from "../primitives/keyed-queue.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
@@ -49,7 +49,7 @@ export class WriteLines {
    */
   many<T, S extends string>(
     items: readonly T[],
-    change: (item: T, line: Line, ends: Ends<S>) => void,
+    change: (item: T, line: Line, ends: Settlers<S>) => void,
   ): Promise<{ readonly [status in S]?: number }> {
     const own = new Semaphore(WINDOW);
     const all = this.#ofMany;
@@ -90,5 +90,5 @@ export class WriteLines {
 }
 
 /** The call of one key. */
-export const ofOne = <S>(change: (ends: Ends<S>) => void): Promise<{ readonly status: S }> =>
+export const ofOne = <S>(change: (ends: Settlers<S>) => void): Promise<{ readonly status: S }> =>
   new Promise((resolve, reject) => change({ resolve: (status) => resolve({ status }), reject }));

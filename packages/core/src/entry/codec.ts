@@ -19,7 +19,7 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { lateLifeMs, wholeInstant, type Encoding, type Entry, type Marker, type StoredForm } from "./entry.ts";
+import { lateLifeMs, wholeInstant, type Encoding, type Entry, type Placeholder, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
@@ -127,10 +127,10 @@ export class Codec {
   ): Awaitable<Entry> {
     try {
       const meta = this.#readMeta(stored, keySpace);
-      const marker = MARKERS.get(meta.encoding.format);
-      if (marker !== undefined) {
+      const placeholder = PLACEHOLDERS.get(meta.encoding.format);
+      if (placeholder !== undefined) {
         const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
-        return { ...entry, terms: { ...entry.terms, marker } };
+        return { ...entry, terms: { ...entry.terms, placeholder } };
       }
       const format = this.#formats.get(meta.encoding.format);
       if (format === undefined)
@@ -231,14 +231,14 @@ export class Codec {
 /** A value as bytes. Made once for all tiers and attempts that write it. */
 export type Encoded = StoredForm;
 
-/** The bytes of a marker: none, in a format that no process reads as a value, also one that knows no markers. */
-export function encodedMarker(marker: Marker): Encoded {
-  return { data: NO_BYTES, encoding: { format: formatOf(marker), compressor: NO_COMPRESSION } };
+/** The bytes of a placeholder: none, in a format that no process reads as a value, also one that knows no placeholders. */
+export function encodedPlaceholder(placeholder: Placeholder): Encoded {
+  return { data: NO_BYTES, encoding: { format: formatOf(placeholder), compressor: NO_COMPRESSION } };
 }
 
-const formatOf = (marker: Marker): string => `(${marker})`;
-const MARKERS: ReadonlyMap<string, Marker> = new Map(
-  (["not-stored", "not-shared"] as const).map((marker) => [formatOf(marker), marker]),
+const formatOf = (placeholder: Placeholder): string => `(${placeholder})`;
+const PLACEHOLDERS: ReadonlyMap<string, Placeholder> = new Map(
+  (["not-stored", "not-shared"] as const).map((placeholder) => [formatOf(placeholder), placeholder]),
 );
 const NO_BYTES = new Uint8Array();
 

@@ -25,7 +25,7 @@ export interface Entry extends LocalEntry {
   /** Identifies the write that stored it, if the backend keeps versions. */
   readonly version?: string | undefined;
   /** Only in a local copy that no backend has, since it did not take the value. */
-  readonly isAlone?: true;
+  readonly isLocalOnly?: true;
   /** Number of the last tag event that it was checked against, see `TagEvents`. */
   tagSequence: number;
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
@@ -43,8 +43,8 @@ export interface Terms extends LifeLimits, Labels {
   readonly mayLag?: boolean;
   /** A call of this process, or one on a tag, ended its freshness. Not stored. @default false */
   readonly isMarked?: boolean;
-  /** It stands for a value that was not stored: see {@link Marker}. @default an ordinary entry */
-  readonly marker?: Marker;
+  /** It stands for a value that was not stored: see {@link Placeholder}. @default an ordinary entry */
+  readonly placeholder?: Placeholder;
 }
 
 /**
@@ -53,7 +53,7 @@ export interface Terms extends LifeLimits, Labels {
  * - `not-stored`: its value was for the callers of that load. Each process loads for itself
  * - `not-shared`: its value was for one caller. Each caller loads for itself
  */
-export type Marker = "not-stored" | "not-shared";
+export type Placeholder = "not-stored" | "not-shared";
 
 export interface LifeLimits {
   readonly staleWhileRevalidateMs: number;

@@ -137,7 +137,7 @@ describe("newer", () => {
 
   it("C29 prefers what a backend without versions has to every copy but one that the backend did not take", () => {
     const marked = entry({ staleAt: 1_050 });
-    const [copy, alone] = [entry(), entry({ isAlone: true })];
+    const [copy, alone] = [entry(), entry({ isLocalOnly: true })];
     expect([newerThanRead(marked, copy), newerThanRead(marked, FOREVER)]).toEqual([marked, marked]);
     expect([newerThanRead(marked, alone), newerThanRead(undefined, copy)]).toEqual([alone, copy]);
     expect(newerThanRead(entry({ staleAt: 1_050, version: "w" }), copy)).toBe(copy);

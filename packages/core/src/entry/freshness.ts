@@ -82,7 +82,7 @@ export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry
  */
 export function newerThanRead(read: Entry | undefined, copy: Entry | undefined): Entry | undefined {
   const isVersioned = read?.version !== undefined || copy?.version !== undefined;
-  return read !== undefined && !isVersioned && copy?.isAlone !== true ? read : newer(read, copy);
+  return read !== undefined && !isVersioned && copy?.isLocalOnly !== true ? read : newer(read, copy);
 }
 
 /**

@@ -161,8 +161,8 @@ export interface FixedOptions extends Policy {
   /** Loads even if there is a fresh value. Never joins a load that began before the call. @default false */
   readonly forceRefresh?: boolean | undefined;
   /**
-   * The call gets no value that was of this age or older when it began, in no state of its entry and not as the
-   * fallback for an error: it is loaded, once for all processes. A value whose `ttl` is `Infinity` has no known age and
+   * Never returns a value of this age or older, counted from when the call began: not fresh, not stale, not as the
+   * fallback for an error. It is loaded, once for all processes. A value whose `ttl` is `Infinity` has no known age and
    * is always loaded. `0` accepts a value that is loaded from now on, by a load that is running already, too.
    *
    * @default Infinity

@@ -1,5 +1,5 @@
 import { inThisContext } from "./async-context.ts";
-import { promised } from "./ends.ts";
+import { promised } from "./settlers.ts";
 import { KeyNode, KeyTable } from "./key-table.ts";
 
 /**

@@ -5,7 +5,7 @@ import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import { tagNames, type KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
-import { ENDING, type EndingMark } from "./mark-ends.ts";
+import { ENDING, type EndingMark } from "./mark-deadlines.ts";
 import { whenReady } from "../primitives/thenable.ts";
 
 /** The current versions of some tags; `undefined` for one that is missing. */
@@ -14,7 +14,7 @@ export type Versions = readonly (TagVersion | undefined)[];
 interface Applying {
   readonly clock: Clock;
   readonly readMore: (tags: readonly string[]) => Awaitable<Versions>;
-  /** As {@link MarkEnds.left}. */
+  /** As {@link MarkDeadlines.left}. */
   readonly left: (marks: readonly EndingMark[]) => Promise<number | undefined>;
 }
 

@@ -9,7 +9,7 @@ import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
 import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
-import { promised, type Ends } from "../primitives/ends.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 
 interface BackendCallsOf {
   readonly label: string;
@@ -79,8 +79,8 @@ export class BackendCalls {
   }
 
   /** @param ends as in {@link Target}. */
-  targetOf({ space, backend }: EntryKey, ends = false): Target {
-    return { keySpace: space, part: this.#parts.one === undefined ? this.partOf(backend) : ONE_PART, ends };
+  targetOf({ space, backend }: EntryKey, isRemoval = false): Target {
+    return { keySpace: space, part: this.#parts.one === undefined ? this.partOf(backend) : ONE_PART, isRemoval };
   }
 
   /**
@@ -104,8 +104,8 @@ export class BackendCalls {
   }
 
   /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
-  admits(operation: Operation, part: string, ends = false): boolean {
-    if (this.#isBypassed && !ends) return false;
+  admits(operation: Operation, part: string, isRemoval = false): boolean {
+    if (this.#isBypassed && !isRemoval) return false;
     return this.#parts.get(part)?.breaker?.admits(operation === "tags" ? "tags" : "entries") ?? true;
   }
 
@@ -124,7 +124,13 @@ export class BackendCalls {
    * Runs a call if the breaker of its part admits it, within `budgetMs`. `ends` is called after it has returned; in any
    * async context where it failed.
    */
-  send<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>, ends: CallEnds<T>): void {
+  send<T>(
+    operation: Operation,
+    target: Target,
+    budgetMs: number,
+    call: () => PromiseLike<T>,
+    ends: CallSettlers<T>,
+  ): void {
     if (this.opens(operation, target, ends)) this.watch(operation, target, budgetMs, call, ends);
   }
 
@@ -134,14 +140,14 @@ export class BackendCalls {
   }
 
   /** Before a call that is {@link watch}ed: whether its breaker admits it. If not, it is rejected later. */
-  opens(operation: Operation, target: Target, { reject }: Pick<Ends<never>, "reject">): boolean {
-    const { part, ends = false } = target;
+  opens(operation: Operation, target: Target, { reject }: Pick<Settlers<never>, "reject">): boolean {
+    const { part, isRemoval = false } = target;
     const isSound = !this.#isTroubled && !this.#isBypassed;
-    const isAdmitted = isSound || this.admits(operation, part, ends);
+    const isAdmitted = isSound || this.admits(operation, part, isRemoval);
     if (isAdmitted) {
       if (this.#used !== undefined) this.begin();
     } else {
-      const refusal = this.refusal(operation, ends ? BREAKER_OPEN : undefined);
+      const refusal = this.refusal(operation, isRemoval ? BREAKER_OPEN : undefined);
       queueMicrotask(() => reject(refusal));
     }
     return isAdmitted;
@@ -153,7 +159,7 @@ export class BackendCalls {
     target: Target,
     budgetMs: number,
     call: () => PromiseLike<T>,
-    ends: CallEnds<T>,
+    ends: CallSettlers<T>,
   ): void {
     if (ends.isWithin !== true && isTraced("backend")) {
       const watched = (): Promise<T> =>
@@ -395,11 +401,11 @@ export interface Target {
   readonly keySpace: KeySpace | undefined;
   readonly part: string;
   /** The call ends an entry, a tag version or a lease, for all processes: a bypassed backend gets it too. */
-  readonly ends?: boolean;
+  readonly isRemoval?: boolean;
 }
 
 /** How a call ends. */
-export interface CallEnds<T> extends Ends<T> {
+export interface CallSettlers<T> extends Settlers<T> {
   /** Called before `resolve`, and before the answer counts. */
   receive?(answer: T): void;
   /** Whether the call is within its trace. */
@@ -418,19 +424,19 @@ export class FailureOf extends Error {
 
 /** Tag versions behind deadline and breaker, like every other call of the backend. */
 export function boundedVersions(source: TagVersions, calls: BackendCalls): TagVersions {
-  const call = <T>(part: string, run: () => Promise<T>, ends = false): Promise<T> =>
-    calls.run("tags", { keySpace: undefined, part, ends }, calls.deadlineMs, run);
+  const call = <T>(part: string, run: () => Promise<T>, isRemoval = false): Promise<T> =>
+    calls.run("tags", { keySpace: undefined, part, isRemoval }, calls.deadlineMs, run);
   const partOf = ([first = ""]: readonly string[]): string => calls.partOf(first);
   return {
     read: (tags) => call(calls.partOfVersionReads, () => source.read(tags)),
     pin: (tags) => call(partOf(tags), () => source.pin(tags)),
     unchangedSince: (at, tags) => call(partOf(tags), () => source.unchangedSince(at, tags)),
-    renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode), ENDS),
+    renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode), REMOVES),
   };
 }
 
 /** As `ends` of a {@link Target}. */
-export const ENDS = true;
+export const REMOVES = true;
 type Operation = keyof typeof METERS;
 const METERS = {
   read: "read",

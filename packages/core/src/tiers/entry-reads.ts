@@ -11,9 +11,9 @@ import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import type { MarkEnds } from "../tags/mark-ends.ts";
+import type { MarkDeadlines } from "../tags/mark-deadlines.ts";
 import { underVersions, type Versions } from "../tags/tag-versions.ts";
-import { type BackendCalls, type CallEnds, FailureOf, ownError } from "./backend-calls.ts";
+import { type BackendCalls, type CallSettlers, FailureOf, ownError } from "./backend-calls.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "./entry-tier.ts";
 import type { LapsedReads } from "./lapsed-reads.ts";
 import type { SentRead } from "./remote-leases.ts";
@@ -37,7 +37,7 @@ export interface EntryReadsOf {
   /** As `tagVersions`, each in a call of its own. */
   readonly versions: TagVersions | undefined;
   /** Only where the backend issues versions itself. */
-  readonly ends: MarkEnds | undefined;
+  readonly ends: MarkDeadlines | undefined;
 }
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
@@ -83,7 +83,7 @@ export class EntryReads {
     };
     const target = this.#of.calls.targetOf(key);
     if (!this.#of.calls.opens("read", target, { reject })) return;
-    const watch = <T>(answer: PromiseLike<T>, got: CallEnds<T>["receive"]): void =>
+    const watch = <T>(answer: PromiseLike<T>, got: CallSettlers<T>["receive"]): void =>
       this.#of.calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
       // Called here: few frames lie between a caller and its backend.

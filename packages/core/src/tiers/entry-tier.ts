@@ -3,7 +3,7 @@ import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 
 /** One entry to read. */
 export interface ReadRequest {
@@ -58,10 +58,10 @@ export interface EntryLeases {
   /** How long a lease lasts that is not renewed. */
   readonly leaseMs: number;
   /** @param isOver as in `Leases.acquire`. */
-  acquire(request: ReadRequest, token: string, seen: string, isOver: boolean, ends: Ends<LeaseAnswer>): void;
+  acquire(request: ReadRequest, token: string, seen: string, isOver: boolean, ends: Settlers<LeaseAnswer>): void;
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
-  store(key: EntryKey, write: EntryWrite, token: string, seen: string, ends: Ends<StoreStatus>): void;
+  store(key: EntryKey, write: EntryWrite, token: string, seen: string, ends: Settlers<StoreStatus>): void;
   /** Gives an entry that was read, or stored, a new life and terms; `false` if it is another one by now. */
   touch(key: EntryKey, entry: Entry): Promise<boolean>;
   /** The current version of the entry; `''` for none. */

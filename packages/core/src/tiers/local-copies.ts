@@ -215,7 +215,7 @@ export class LocalCopies {
 
   /** Whether there is a copy that no backend has. */
   holdsAlone(localKey: string): boolean {
-    return this.held(localKey)?.isAlone === true;
+    return this.held(localKey)?.isLocalOnly === true;
   }
 
   /** The copy in any state, which {@link confirm} may confirm. */

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents } from "../contracts/events.ts";
-import { promised } from "../primitives/ends.ts";
+import { promised } from "../primitives/settlers.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { newEntry, type Entry } from "../entry/entry.ts";
 import { entryKey, keySpaceBelow, rootKeySpace, type EntryKey, type KeySpace } from "../entry/key.ts";

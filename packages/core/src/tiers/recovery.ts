@@ -1,6 +1,6 @@
 import { ONE_PART } from "../coherence/parts.ts";
 import { inNoCall, inThisContext } from "../primitives/async-context.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { SizedMap } from "../primitives/sized-map.ts";
 import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
@@ -91,7 +91,7 @@ export class Recovery {
    *
    * @returns to be called then; `undefined` where there is no room for it.
    */
-  sends({ backend: id }: EntryKey, bytes: number): (() => void) | undefined {
+  reserveEarly({ backend: id }: EntryKey, bytes: number): (() => void) | undefined {
     if (this.#earlyBytes + bytes > MAX_BYTES) return undefined;
     this.#earlyBytes += bytes;
     this.#early.set(id, (this.#early.get(id) ?? 0) + 1);
@@ -399,8 +399,8 @@ let lastUnasked: BackendUnavailableError | undefined;
 export function orPending<T>(
   recovery: Recovery | undefined,
   key: EntryKey,
-  send: (ends: Ends<T>) => void,
-  ends: Ends<T | "pending">,
+  send: (ends: Settlers<T>) => void,
+  ends: Settlers<T | "pending">,
 ): void {
   const failed = inThisContext((error: unknown) => {
     if (error instanceof EncodeError) return ends.reject(error);

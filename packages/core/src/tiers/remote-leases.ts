@@ -4,9 +4,9 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
-import type { Ends } from "../primitives/ends.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
-import { ENDS, type BackendCalls } from "./backend-calls.ts";
+import { REMOVES, type BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -35,7 +35,7 @@ export interface LeasingTier {
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   lifeOf(entry: Entry): Parameters<Leases["touch"]>[2];
-  store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Ends<StoreStatus>): void;
+  store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Settlers<StoreStatus>): void;
   /** Removes the entry that a refused one was to replace. */
   refuse(key: EntryKey): Promise<"refused">;
 }
@@ -47,8 +47,8 @@ export const DEFAULT_LEASE_MS = 2_000;
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const { calls, clock } = tier;
   const { leaseMs = DEFAULT_LEASE_MS } = leases;
-  const call = <T>(key: EntryKey, run: () => Promise<T>, ends = false): Promise<T> =>
-    calls.run("lease", calls.targetOf(key, ends), calls.deadlineMs, run);
+  const call = <T>(key: EntryKey, run: () => Promise<T>, isRemoval = false): Promise<T> =>
+    calls.run("lease", calls.targetOf(key, isRemoval), calls.deadlineMs, run);
   return {
     leaseMs,
     acquire: (request, token, seen, isOver, ends) => {
@@ -83,7 +83,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
       });
     },
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
-    release: (key, token) => call(key, () => leases.release(key.backend, token), ENDS),
+    release: (key, token) => call(key, () => leases.release(key.backend, token), REMOVES),
     store: (key, write, token, seen, ends) =>
       tier.store(
         key,

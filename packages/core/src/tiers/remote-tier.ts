@@ -5,15 +5,15 @@ import type { Backend, DeleteStatus, StoredEntry, TagVersions } from "../contrac
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { EntryKey } from "../entry/key.ts";
-import { promised, type Ends } from "../primitives/ends.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
-import { MarkEnds, markKey } from "../tags/mark-ends.ts";
+import { MarkDeadlines, markKey } from "../tags/mark-deadlines.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
-import { BackendCalls, boundedVersions, ENDS } from "./backend-calls.ts";
+import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
 import { EntryReads } from "./entry-reads.ts";
 import type { EntryLeases, EntryWrite, StoreStatus } from "./entry-tier.ts";
 import { LapsedReads, type LapsedSince } from "./lapsed-reads.ts";
@@ -51,7 +51,7 @@ export class RemoteTier {
   readonly #cache: string;
   readonly #calls: BackendCalls;
   /** Only where the backend issues versions itself. */
-  readonly #ends: MarkEnds | undefined;
+  readonly #ends: MarkDeadlines | undefined;
   readonly #unreadable: UnreadableEntries;
 
   /**
@@ -94,7 +94,7 @@ export class RemoteTier {
     const source = backend.tagVersions ?? versionEntries(backend, clock);
     const tagVersions = this.keepsMeta ? table.recording(source) : undefined;
     if (backend.tagVersions !== undefined && backend.keepsKeys !== true && tagVersions !== undefined)
-      this.#ends = new MarkEnds(backend, tagVersions, this.deadlineMs);
+      this.#ends = new MarkDeadlines(backend, tagVersions, this.deadlineMs);
     this.versions = tagVersions && boundedVersions(tagVersions, this.#calls);
     const connect = backend.connect && ((): Promise<void> => this.connect());
     this.reads = new EntryReads({
@@ -160,13 +160,13 @@ export class RemoteTier {
   }
 
   /** Sends the entry under `entry.version`. */
-  writeTo(key: EntryKey, write: EntryWrite, ends: Ends<"stored" | "refused">): void {
+  writeTo(key: EntryKey, write: EntryWrite, ends: Settlers<"stored" | "refused">): void {
     const send = (stored: StoredEntry): Promise<void> => this.#backend.write(key.backend, stored);
     // Without a lease it is not overtaken.
-    this.#store(key, write, { isLeased: false, send, refuse: () => this.#refuse(key) }, ends as Ends<StoreStatus>);
+    this.#store(key, write, { isLeased: false, send, refuse: () => this.#refuse(key) }, ends as Settlers<StoreStatus>);
   }
 
-  #store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Ends<StoreStatus>): void {
+  #store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Settlers<StoreStatus>): void {
     const { entry, encoded, versions } = write;
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity))
       return void sending.refuse().then(ends.resolve, ends.reject);
@@ -181,7 +181,7 @@ export class RemoteTier {
       resolve: (answer) => {
         const status = sending.isLeased && answer === false ? "overtaken" : "stored";
         this.#unreadable.written(key.backend);
-        if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
+        if (status === "stored" && entry.terms.placeholder === undefined && this.#events.store.isObserved)
           this.#events.store.emit({
             cache: this.#cache,
             namespace: key.space.path,
@@ -206,14 +206,14 @@ export class RemoteTier {
     return promised((ends) => this.removeTo(key, ends));
   }
 
-  removeTo(key: EntryKey, ends: Ends<DeleteStatus>): void {
-    const target = this.#calls.targetOf(key, ENDS);
+  removeTo(key: EntryKey, ends: Settlers<DeleteStatus>): void {
+    const target = this.#calls.targetOf(key, REMOVES);
     this.#calls.send("remove", target, this.deadlineMs, () => this.#backend.remove(key.backend), ends);
   }
 
   /** Removes the entry where the backend cannot mark it stale, or cannot end it: it must not be served. */
   async markStale(key: EntryKey, expireInMs: number): Promise<"stale" | "missing"> {
-    const target = this.#calls.targetOf(key, ENDS);
+    const target = this.#calls.targetOf(key, REMOVES);
     const status = await markKey(this.#backend, key.backend, expireInMs, (call) =>
       this.#calls.run("markStale", target, this.deadlineMs, call),
     );
@@ -221,10 +221,10 @@ export class RemoteTier {
   }
 
   /** Marks these tags stale. What they have is gone after so long; now where the backend issues no versions itself. */
-  endTags(tags: readonly string[], expireInMs: number): Promise<void> {
+  markTagsUntil(tags: readonly string[], expireInMs: number): Promise<void> {
     const ends = this.#ends;
     if (ends === undefined) return this.versions!.renew(tags, "hard");
-    const target = { keySpace: undefined, part: this.partOf(tags[0]!), ends: ENDS };
+    const target = { keySpace: undefined, part: this.partOf(tags[0]!), isRemoval: REMOVES };
     return this.#calls.run("tags", target, this.deadlineMs, () => ends.mark(tags, expireInMs));
   }
 

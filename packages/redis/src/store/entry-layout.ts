@@ -76,14 +76,15 @@ export interface EntryLayout {
 }
 
 /** The first byte of our strings in keys of entries. */
-export const MARK = 0xc1;
+export const MAGIC = 0xc1;
 const PLACEHOLDER = 0;
 
 /** The value of the key of a missing entry that the holder of `token` loads. */
-export const placeholder = (token: string): Buffer => Buffer.concat([Buffer.of(MARK, PLACEHOLDER), Buffer.from(token)]);
+export const placeholder = (token: string): Buffer =>
+  Buffer.concat([Buffer.of(MAGIC, PLACEHOLDER), Buffer.from(token)]);
 
 /** Whether a missing entry is being loaded. */
-export const isPlaceholder = (value: Buffer): boolean => value[0] === MARK && value[1] === PLACEHOLDER;
+export const isPlaceholder = (value: Buffer): boolean => value[0] === MAGIC && value[1] === PLACEHOLDER;
 
 /** The length of a placeholder, at most: that of its mark and of the id of a write, its token. */
 export const PLACEHOLDER_BYTES = 18;

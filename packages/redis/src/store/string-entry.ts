@@ -2,7 +2,7 @@ import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { STRING_SCRIPTS } from "../lua/all-scripts.ts";
 import { HEAD_BYTES } from "../lua/present.ts";
 import { isWrongType } from "../primitives/faults.ts";
-import { isPlaceholder, MARK, NOTHING, PLACEHOLDER_BYTES, type EntryLayout } from "./entry-layout.ts";
+import { isPlaceholder, MAGIC, NOTHING, PLACEHOLDER_BYTES, type EntryLayout } from "./entry-layout.ts";
 import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
 import { serverMsOf } from "./server-clock.ts";
 import { stageString } from "./staged-entry.ts";
@@ -47,7 +47,7 @@ export function encodeString(entry: StoredEntry, version: string): EncodedString
   if (lifeMs < 1) return undefined;
   const meta = withLength(entry.meta);
   const value = Buffer.allocUnsafe(VERSION_AT + version.length + 12 + meta.length + entry.data.byteLength);
-  value[0] = MARK;
+  value[0] = MAGIC;
   value[1] = ENTRY;
   value[2] = version.length;
   let at = VERSION_AT + value.write(version, VERSION_AT, "latin1");
@@ -128,7 +128,7 @@ export function versionIn(head: Buffer): string {
 }
 
 /** Whether an entry may be in the string: then the time is needed to read it. */
-export const isEntry = (value: Buffer): boolean => value.length > 2 && value[0] === MARK && value[1] === ENTRY;
+export const isEntry = (value: Buffer): boolean => value.length > 2 && value[0] === MAGIC && value[1] === ENTRY;
 
 const instant = (serverMs: number, inMs: string): number =>
   inMs === "" ? NEVER : Math.max(0, Math.floor(serverMs + Number(inMs)));

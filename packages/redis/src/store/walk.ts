@@ -6,7 +6,7 @@ import type { Session } from "../connection/session.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { decodeEntry, type EntryFields } from "./entry-fields.ts";
-import { MARK, NOTHING } from "./entry-layout.ts";
+import { MAGIC, NOTHING } from "./entry-layout.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 
 export interface WalkOf {
@@ -98,7 +98,7 @@ async function described(
 }
 
 function staleness(head: unknown, fields: unknown, lifeMs: number, serverMs: number): Pick<WalkedKey, "staleInMs"> {
-  if (Buffer.isBuffer(head) && head[0] === MARK && head.length >= STALE_AT + head[2]! + 6) {
+  if (Buffer.isBuffer(head) && head[0] === MAGIC && head.length >= STALE_AT + head[2]! + 6) {
     const staleAt = head.readUIntBE(STALE_AT + head[2]!, 6);
     return { staleInMs: staleAt === NEVER ? Infinity : staleAt - serverMs };
   }
@@ -109,7 +109,7 @@ function staleness(head: unknown, fields: unknown, lifeMs: number, serverMs: num
 }
 
 /** A placeholder, or nothing any more. */
-const isNoEntry = (head: unknown): boolean => Buffer.isBuffer(head) && head[0] === MARK && head[1] !== ENTRY;
+const isNoEntry = (head: unknown): boolean => Buffer.isBuffer(head) && head[0] === MAGIC && head[1] !== ENTRY;
 
 /** docs/reference/redis-layout.md: mark, kind, length of the version, version, then the instant in six bytes. */
 const ENTRY = 1;

@@ -14,7 +14,7 @@ export interface EndingMark {
  * The ends of marks, each an entry: it lists the soft versions whose entries may still be served, as stale ones, and
  * ends with them. So no clocks are compared. Where it is lost, or lists too many, they are gone earlier, never later.
  */
-export class MarkEnds {
+export class MarkDeadlines {
   readonly #backend: Pick<Backend, "read" | "write">;
   readonly #store: TagVersions;
   readonly #deadlineMs: number;
