@@ -107,6 +107,16 @@ describe.each(STACKS)("C599: a mark of tags with an end, over %s", (stack) => {
     for (const cache of [a, b]) expect(await left(cache, "k")).toBe("miss");
   });
 
+  it("C614 without an end writes nothing to the backend that stays for ever", async () => {
+    const { a, backend, clock } = open(stack);
+    await a.set("k", 1, { tags: ["t"] });
+    await a.markTagsStale(["t"], { expireIn: Infinity });
+    expect(await left(a, "k")).toEqual(["stale", 7_200_000]);
+    // Versions of tags, and what is written about them.
+    clock.advance("30d");
+    expect(backend.store.keys()).toEqual([]);
+  });
+
   it("0 removes; unknown options are refused", async () => {
     const { a } = open(stack);
     await a.set("k", 1, { tags: ["t"] });

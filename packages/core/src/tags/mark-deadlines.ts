@@ -1,5 +1,6 @@
 import type { Backend, TagVersions } from "../contracts/backend.ts";
 import { MARKED } from "../entry/freshness.ts";
+import { VERSION_LIFE_MS } from "./version-entries.ts";
 
 /** How a soft version ends from a mark with an end on, until the next hard one. */
 export const ENDING = "!";
@@ -35,7 +36,8 @@ export class MarkDeadlines {
         const before = found !== undefined && found.endsInMs > this.#deadlineMs ? found : NONE;
         const softs = new Set([versions[i]!.soft, ...before.softs]);
         const data = encoder.encode([...softs].slice(0, MOST_LISTED).join(" "));
-        const endsInMs = Math.min(expireInMs, before.endsInMs - this.#deadlineMs);
+        // Later, all versions that it lists are gone.
+        const endsInMs = Math.min(expireInMs, before.endsInMs - this.#deadlineMs, VERSION_LIFE_MS);
         await this.#backend.write(entryOf(tag), { data, staleInMs: endsInMs, expiresInMs: endsInMs, meta: "" });
       }),
     );

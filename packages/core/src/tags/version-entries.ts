@@ -20,7 +20,12 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     return isVersion ? found : undefined;
   };
   const issue = async (key: string, version: string): Promise<string> => {
-    await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
+    await backend.write(key, {
+      data: encoder.encode(version),
+      staleInMs: VERSION_LIFE_MS,
+      expiresInMs: VERSION_LIFE_MS,
+      meta: "",
+    });
     return version;
   };
   // Many loads begin together on a cold cache: if each issued its own version, only the entry of the last one would be
@@ -98,7 +103,8 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
   };
 }
 
-const LIFE_MS = 30 * 86_400_000;
+/** How long a version stays in a backend that nothing pins. */
+export const VERSION_LIFE_MS = 30 * 86_400_000;
 const SHARED_MS = 1_000;
 const MAX_VERSION_BYTES = 64;
 const encoder = new TextEncoder();

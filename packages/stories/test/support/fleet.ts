@@ -24,6 +24,14 @@ const SCRIPT = new URL("fleet-member.ts", import.meta.url);
 /** Milliseconds on a clock that all processes of this machine share. */
 export const sharedNow = (): number => Number(process.hrtime.bigint()) / 1e6;
 
+/** The keys of entries and versions without a TTL. */
+const ENDLESS = `
+  local endless = {}
+  for _, key in ipairs(redis.call('KEYS', '*::*')) do
+    if redis.call('PTTL', key) == -1 then endless[#endless + 1] = key end
+  end
+  return endless`;
+
 /** One process: each handler of fleet-member.ts as a method. */
 export type Member = {
   readonly [K in keyof MemberHandlers]: (
@@ -190,9 +198,19 @@ export class Pool {
     if (unhandled.length !== 0) throw new Error(`unhandled rejections: ${unhandled.join("; ")}`);
   }
 
+  /** @throws {Error} for keys that a cache has written without an end. */
   async end(): Promise<void> {
     await Promise.all([...this.#all].map(({ process }) => process[Symbol.asyncDispose]()));
-    await Promise.all([...this.#servers.values()].map(async (servers) => (await servers).stop()));
+    const all = await Promise.all(this.#servers.values());
+    try {
+      for (const servers of all)
+        for (const server of await servers.primaries()) {
+          const endless = await server.command("EVAL", ENDLESS, 0);
+          if (!isDeepStrictEqual(endless, [])) throw new Error(`C614 keys without an end: ${String(endless)}`);
+        }
+    } finally {
+      await Promise.all(all.map((servers) => servers.stop()));
+    }
   }
 }
 
