@@ -10,10 +10,13 @@ import type { KeySpace } from "../entry/key.ts";
  * the version of a namespace, which every entry below depends on.
  *
  * Bounded: a forgotten call counts as one on every tag, so forgetting costs misses and never serves a stale value.
+ * Before calls are forgotten, copies are checked against them: so these cost no copy of another tag.
  */
 export class TagEvents {
   /** The number of the last event. */
   sequence = 0;
+  /** Checks all copies against the calls until now. */
+  checkCopies: (() => void) | undefined;
   readonly #hard = new LastEvents();
   readonly #soft = new LastEvents();
   /** By tag key, the end of the marks that have one; of those whose end has come, the number of the last. */
@@ -62,8 +65,14 @@ export class TagEvents {
 
   /** As {@link called}, when the backend has acknowledged it: a read or a load since then may be older. */
   acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
+    const calls = mode === "hard" ? this.#hard : this.#soft;
+    // All keys of one call have one number: copies are checked up to the call before it.
+    if (calls.lacksRoomFor(keys.length)) {
+      this.checkCopies?.();
+      calls.makeRoomFor(keys.length);
+    }
     this.sequence += 1;
-    for (const key of keys) (mode === "hard" ? this.#hard : this.#soft).add(key, this.sequence);
+    for (const key of keys) calls.add(key, this.sequence);
     if (end !== undefined) for (const key of keys) this.#endBy(key, end);
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
@@ -153,7 +162,11 @@ class LastEvents {
   add(key: string, number: number): void {
     this.#numbers.delete(key);
     this.#numbers.set(key, number);
-    if (this.#numbers.size > MAX_REMEMBERED) this.#forget();
+    if (this.lacksRoomFor(0)) this.makeRoomFor(0);
+  }
+
+  lacksRoomFor(more: number): boolean {
+    return this.#numbers.size + more > MAX_REMEMBERED;
   }
 
   /** Whether one of these keys had an event after number `since`, or may have had one that is forgotten. */
@@ -164,9 +177,9 @@ class LastEvents {
     return false;
   }
 
-  #forget(): void {
+  makeRoomFor(more: number): void {
     for (const [key, number] of this.#numbers) {
-      if (this.#numbers.size <= 0.9 * MAX_REMEMBERED) return;
+      if (this.#numbers.size + more <= 0.9 * MAX_REMEMBERED) return;
       this.#numbers.delete(key);
       this.#floor = number;
     }

@@ -58,6 +58,7 @@ export class LocalCopies {
     this.#clock = clock;
     this.#events = events;
     this.#cache = cache;
+    tags.checkCopies = () => this.#checkAll();
   }
 
   /** {@link get} by the name that a caller gave. */
@@ -127,6 +128,14 @@ export class LocalCopies {
     else if (checked === entry && verdict === "current" && table?.isReported(now) !== false)
       entry.tagSequence = this.#tags.sequence;
     return checked !== undefined && verdict === "stale" ? staleByTag(checked, now) : checked;
+  }
+
+  /** Each copy, as {@link get} would. */
+  #checkAll(): void {
+    const now = this.#clock.now();
+    // Some are dropped.
+    const all = this.#unlessBroken("walk", () => [...(this.tier.walk?.() ?? [])]) ?? [];
+    for (const { key, entry } of all) this.#unlessBroken("delete", () => this.#check(key, entry as Entry, now), key);
   }
 
   /**
@@ -250,7 +259,7 @@ export class LocalCopies {
   }
 
   /** `undefined` where the tier throws, which is reported: no caller waits, and other work continues. */
-  #unlessBroken<T>(operation: "get" | "clear", body: () => T, localKey?: string): T | undefined {
+  #unlessBroken<T>(operation: "get" | "clear" | "delete" | "walk", body: () => T, localKey?: string): T | undefined {
     try {
       return body();
     } catch (error) {
