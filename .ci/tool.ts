@@ -25,6 +25,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     reference: program(".ci/reference/write.ts"),
     readme: program(".ci/npm-readme.ts"),
     performance: program("benchmarks/peers/docs.ts"),
+    http: program("packages/http/test/table-of-parts.ts"),
     pictures: program("docs/pictures/write.ts"),
     site: program("docs/.vitepress/site.ts"),
     sbom: program(".ci/sbom.ts"),

@@ -120,7 +120,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["index"],
     ["raw-head"],
-    ["cache-storage", "detached-load", "held-response", "server"],
+    ["detached-load", "held-response", "server"],
     ["fetch", "node", "undici"],
   ],
   "redis-toolkit": [

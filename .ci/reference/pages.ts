@@ -325,8 +325,7 @@ export const PAGES: readonly PageSpec[] = [
       ...["purgeHandler", "PurgeHandlerOptions", "cachedListener", "Listener", "expressCache"],
       ...["fastifyCache", "FastifyLike", "isLoad", "HonoContextLike"],
       ...["httpInterceptor", "PlainRequest", "PlainResponse", "PlainOrigin", "OriginContext", "AnswerOptions", "Body"],
-      ...["FieldLines", "FieldLine", "Head", "cacheStorage", "CacheStorageOptions", "WebCacheStorage", "WebCache"],
-      ...["CacheQueryOptions", "MultiCacheQueryOptions", "RequestLike"],
+      ...["FieldLines", "FieldLine", "Head"],
     ],
   },
   {

@@ -19,7 +19,8 @@ export type LoadListener = (request: IncomingMessage, response: ServerResponse, 
 
 /**
  * Runs `load` with a request and a response whose socket is ours: Node itself writes what the handler says, in all its
- * forms, and the head is read from those bytes. The handler sees the scheme of the URL, and the address of `client`.
+ * forms, and the head is read from those bytes. The handler sees the scheme of the URL, and of the connection of
+ * `client` its addresses and its cipher, and no certificate.
  */
 export function loadDetached(
   load: LoadListener,
@@ -28,8 +29,10 @@ export function loadDetached(
   client: Socket,
 ): Promise<PlainResponse> {
   const wire = new Wire(context);
-  const { remoteAddress, remoteFamily, remotePort, localAddress, localFamily, localPort } = client;
-  Object.assign(wire, { remoteAddress, remoteFamily, remotePort, localAddress, localFamily, localPort });
+  for (const name of OF_CONNECTION) {
+    const found: unknown = Reflect.get(client, name);
+    if (found !== undefined) Reflect.set(wire, name, typeof found === "function" ? found.bind(client) : found);
+  }
   if (asked.url.startsWith("https:")) Object.assign(wire, { encrypted: true });
   const request = requestOf(asked, wire);
   LOADS.add(request);
@@ -71,24 +74,30 @@ function requestOf(asked: PlainRequest, wire: Wire): IncomingMessage {
   const { method, url, fields } = asked;
   const { pathname, search } = new URL(url);
   const request = new IncomingMessage(wire as unknown as Socket);
-  const joined = new Map<string, string>();
-  for (const [name, value] of fields) {
-    const former = joined.get(name);
-    joined.set(name, former === undefined ? value : `${former}${name === "cookie" ? "; " : ", "}${value}`);
-  }
+  const lines = fields.flat();
+  // As the parser of a server does: then `headers` and `headersDistinct` are Node's.
+  (request as unknown as Parsed)._addHeaderLines(lines, lines.length);
   Object.assign(request, {
     method,
     url: rawPath(url) ?? `${pathname}${search}`,
     httpVersion: "1.1",
     httpVersionMajor: 1,
     httpVersionMinor: 1,
-    rawHeaders: fields.flat(),
-    headers: Object.fromEntries(joined),
     complete: true,
   });
   request.push(null);
   return request;
 }
+
+interface Parsed {
+  _addHeaderLines(lines: readonly string[], count: number): void;
+}
+
+/** No certificate of a client is among them: a page that it shapes is that of one client. */
+const OF_CONNECTION: readonly string[] = [
+  ...["remoteAddress", "remoteFamily", "remotePort", "localAddress", "localFamily", "localPort", "address", "server"],
+  ...["servername", "alpnProtocol", "getCipher", "getProtocol", "getCertificate", "isSessionReused"],
+];
 
 /** A server does this for the responses of its connections: a handler that pipes waits for it. */
 function drained(response: ServerResponse): void {
@@ -124,17 +133,20 @@ class Wire extends Duplex {
     this.head.catch(nothing);
   }
 
-  /** Node, and some frameworks, ask these of a socket. */
-  setTimeout(): this {
-    return this;
-  }
+  // Handlers, frameworks and Node itself ask these of a socket.
+  readonly connecting = false;
+  readonly readyState = "open";
+  readonly authorized = false;
+  readonly setTimeout = itself;
+  readonly setKeepAlive = itself;
+  readonly setNoDelay = itself;
+  readonly ref = itself;
+  readonly unref = itself;
+  readonly getPeerCertificate = (): object => ({});
+  readonly getPeerX509Certificate = nothing;
 
-  setKeepAlive(): this {
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
+  destroySoon(): void {
+    this.end(() => this.destroy());
   }
 
   override _read(): void {
@@ -232,6 +244,10 @@ class Wire extends Duplex {
     this.#resume(reason);
     done(null);
   }
+}
+
+function itself<T>(this: T): T {
+  return this;
 }
 
 const MOST_UNREAD = 65_536;

@@ -1,17 +1,8 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
+import { discard } from "./cache/messages.ts";
 import { answerInTime, requireOrigin } from "./server.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
-
-export {
-  cacheStorage,
-  type CacheQueryOptions,
-  type CacheStorageOptions,
-  type MultiCacheQueryOptions,
-  type RequestLike,
-  type WebCache,
-  type WebCacheStorage,
-} from "./cache-storage.ts";
 
 /** A handler of fetch requests: of a worker, of Bun or Deno, or `app.fetch` of Hono. */
 export type FetchHandler<A extends readonly unknown[]> = (request: Request, ...rest: A) => Response | Promise<Response>;
@@ -41,11 +32,14 @@ export function honoCache(
   app: () => { fetch(request: Request, env?: never, executionCtx?: never): Response | Promise<Response> },
 ): (context: HonoContextLike, next: () => Promise<void>) => Promise<void> {
   requireOrigin(cache, "honoCache");
-  const loads = new WeakMap<Request, { isFailure: boolean }>();
+  const running = runningLoads();
+  const byRequest = new WeakMap<Request, Running>();
   return async (context, next) => {
     const { raw } = context.req;
-    const load = loads.get(raw);
-    if (load !== undefined) {
+    const own = running?.getStore() ?? byRequest.get(raw);
+    if (own?.load !== undefined) {
+      const { load } = own;
+      own.load = undefined;
       await next();
       load.isFailure = context.error !== undefined;
       return;
@@ -56,16 +50,35 @@ export function honoCache(
         return plainResponse(context.res);
       }
       const request = sharedRequest(asked, signal);
-      const seen = { isFailure: false };
-      loads.set(request, seen);
-      const response = await app().fetch(request, context.env as never, executionOf(context) as never);
-      return { ...plainResponse(response), ...seen };
+      const load = { isFailure: false };
+      byRequest.set(request, { load });
+      const run = (): Response | Promise<Response> =>
+        app().fetch(request, context.env as never, executionOf(context) as never);
+      const response = plainResponse(await (running === undefined ? run() : running.run({ load }, run)));
+      return { ...response, ...load };
     };
     const response = toResponse(await answerInTime(cache, plainRequest(raw), origin, { signal: raw.signal }));
     // Hono adds the fields of the former response to a new one, unless there is none.
     (context as { res: Response | undefined }).res = undefined;
     context.res = response;
   };
+}
+
+interface Running {
+  /** Until the load reaches the middleware: what its handler asks of the app is another request. */
+  load: { isFailure: boolean } | undefined;
+}
+
+interface Context {
+  getStore(): Running | undefined;
+  run<T>(running: Running, body: () => T): T;
+}
+
+/** The async context of loads: middleware in front may replace their request. A worker has none. */
+function runningLoads(): Context | undefined {
+  const { process: node } = globalThis as { readonly process?: Partial<NodeJS.Process> };
+  const hooks = node?.getBuiltinModule?.("node:async_hooks");
+  return hooks && new hooks.AsyncLocalStorage<Running>();
 }
 
 /** The context of a request in Hono, as far as the middleware needs it. */
@@ -107,10 +120,11 @@ export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeo
       const response = await fetchOne(cache, base, request, asker);
       const location = response.headers.get("location");
       if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") {
-        await again?.body?.cancel();
+        // Not awaited: one branch of a body ends with the other, which may have no reader.
+        discard(again?.body ?? null);
         return asFetched(response, request.url, hop > 0);
       }
-      await response.body?.cancel();
+      discard(response.body);
       if (request.redirect === "error") throw new TypeError('fetch failed: redirected, and redirect is "error"');
       if (hop === MOST_REDIRECTS) throw new TypeError(`fetch failed: more than ${MOST_REDIRECTS} redirects`);
       request = redirected(again ?? request, new URL(location, request.url), response.status);
@@ -311,10 +325,10 @@ interface PurgeOrder {
 
 /** The order, or why it cannot be read. */
 async function orderOf(request: Request): Promise<PurgeOrder | string> {
-  const text = await request.text();
-  if (text.length > LONGEST_ORDER) return `more than ${LONGEST_ORDER} characters`;
   let order: unknown;
   try {
+    const text = await textOf(request);
+    if (text === undefined) return `more than ${LONGEST_ORDER} bytes, or slower than ${LONGEST_WAIT_MS} ms`;
     order = JSON.parse(text);
   } catch {
     return "the body must be JSON";
@@ -336,6 +350,25 @@ async function orderOf(request: Request): Promise<PurgeOrder | string> {
   return { tags, urls, prefixes, soft };
 }
 
+/** The body, whose sender may never end it; `undefined` where it is too long or takes too long. */
+async function textOf({ body }: Request): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(LONGEST_WAIT_MS);
+  const late = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
+  const reader = body?.getReader();
+  const decoder = new TextDecoder();
+  let [text, bytes] = ["", 0];
+  for (;;) {
+    const read = reader === undefined ? { done: true, value: undefined } : await Promise.race([reader.read(), late]);
+    if (read?.done === true) return text + decoder.decode();
+    bytes += read?.value?.byteLength ?? Infinity;
+    if (bytes > LONGEST_ORDER) {
+      void reader?.cancel().catch(nothing);
+      return undefined;
+    }
+    text += decoder.decode(read!.value, { stream: true });
+  }
+}
+
 const isTexts = (given: unknown): given is readonly string[] =>
   Array.isArray(given) && given.every((each) => typeof each === "string" && each !== "");
 
@@ -343,3 +376,4 @@ const said = (status: number, body: object, headers: Record<string, string> = {}
   Response.json(body, { status, headers: { "cache-control": "no-store", ...headers } });
 
 const LONGEST_ORDER = 65_536;
+const LONGEST_WAIT_MS = 10_000;

@@ -218,7 +218,11 @@ const pathOf = (request: IncomingMessage): string =>
 
 function linesOf(raw: readonly string[]): FieldLines {
   const lines: FieldLine[] = [];
-  for (let i = 0; i < raw.length; i += 2) lines.push([raw[i]!.toLowerCase(), raw[i + 1]!]);
+  for (let i = 0; i < raw.length; i += 2) {
+    // HTTP/2 says in them what HTTP/1 says in the first line, and in Host.
+    const name = raw[i] === ":authority" ? "host" : raw[i]!.toLowerCase();
+    if (!name.startsWith(":")) lines.push([name, raw[i + 1]!]);
+  }
   return lines;
 }
 
@@ -244,7 +248,9 @@ async function pour(body: ReadableStream<Uint8Array>, response: Reply): Promise<
     wake();
     reader.cancel().catch(nothing);
   });
-  response.flushHeaders();
+  // `flushHeaders` of HTTP/1 writes UTF-8; what follows is written as the bytes that the fields are.
+  if (response.stream === undefined) response.write(NO_BYTES);
+  else response.flushHeaders();
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -273,5 +279,6 @@ const assigned = (response: ServerResponse): Promise<void> =>
     };
   });
 
+const NO_BYTES = new Uint8Array(0);
 const POWERED_BY = "x-powered-by";
 const nothing = (): void => undefined;

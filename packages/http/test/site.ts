@@ -16,6 +16,7 @@ export interface Page {
   readonly status?: number;
   readonly fields?: Record<string, string>;
   readonly body?: Body | string;
+  readonly isFailure?: boolean;
 }
 
 export interface Seen {
@@ -81,10 +82,11 @@ export class Site {
 
   readonly #origin = async (request: PlainRequest, context: OriginContext): Promise<PlainResponse> => {
     this.seen.push({ request, context });
-    const { status = 200, fields = {}, body = null } = await this.page(request, context);
+    const { status = 200, fields = {}, body = null, isFailure } = await this.page(request, context);
     const date = new Date(this.clock.epochMs()).toUTCString();
     return {
       status,
+      isFailure,
       statusText: "",
       fields: Object.entries({ date, ...fields }),
       body: typeof body === "string" ? new TextEncoder().encode(body) : body,

@@ -493,10 +493,13 @@ describe("bodies", () => {
       await loading.pass();
       return { fields: FRESH, body: page.body };
     };
-    const [answer] = [outcome(site.get()), outcome(site.get())];
+    const leaving = new AbortController();
+    const answer = outcome(site.get({ call: { signal: leaving.signal } }));
     await loading.arrived();
+    leaving.abort(new Error("left"));
+    expect(await answer).toMatchObject({ reason: { message: "left" } });
     site.clock.advance(5_000);
-    expect(await answer).toMatchObject({ reason: { message: "no response within loadTimeout, 5000 ms" } });
+    await flush();
     loading.open();
     await flush();
     expect(page.wasCancelled()).toBe(true);

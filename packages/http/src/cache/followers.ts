@@ -22,6 +22,8 @@ type Take = (running: Running) => boolean;
 export class Crew {
   readonly #waiting = new Set<Take>();
   #running: Running | undefined;
+  /** Whether the load has ended for all but its own caller, since its head took too long. */
+  isSlow = false;
 
   /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
   follow(visit: Visit, take: Take): () => void {
@@ -30,11 +32,6 @@ export class Crew {
     const offered: Take = (each) => each.suits(visit) && take(each);
     this.#waiting.add(offered);
     return () => void this.#waiting.delete(offered);
-  }
-
-  /** Whether a caller waits besides the one whose load it is. */
-  get isFollowed(): boolean {
-    return this.#waiting.size > 0;
   }
 
   /** Gives the load to all that wait, and to those that come before its end. */

@@ -4,7 +4,7 @@ import { decideStore } from "../semantics/storing.ts";
 import { freshen, headConfirms } from "../semantics/updating.ts";
 import type { PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
-import { isShapedByClient } from "./safe-fields.ts";
+import { isShaped } from "./load-request.ts";
 import type { Shelf } from "./shelf.ts";
 import type { StoredResponse } from "./stored.ts";
 import { askedBy, type Visit } from "./visit.ts";
@@ -37,7 +37,7 @@ export class HeadUpdates {
   }
 
   async apply(visit: Visit, { stored, since }: Crossed, response: PlainResponse, exchange: Exchange): Promise<void> {
-    if (response.status >= 500 || isShapedByClient(visit, this.#plan.safe)) return;
+    if (response.status >= 500 || isShaped(visit, this.#plan)) return;
     if (!headConfirms(stored, response)) {
       await this.#namespace.markStale(visit.key);
       return;

@@ -12,9 +12,8 @@ import { HeadUpdates } from "./head-updates.ts";
 import { Hit, Loads, type Outcome } from "./loads.ts";
 import {
   discard,
-  discardLate,
   ignore,
-  signalOf,
+  untilAborted,
   type AnswerOptions,
   type PlainOrigin,
   type PlainRequest,
@@ -371,6 +370,11 @@ export class HttpCache {
   /** For requests that a stored response may answer although `getOrSet` would load, or that cannot be loaded so. */
   async #lookFirst(visit: Visit): Promise<PlainResponse> {
     const { demands, request } = visit;
+    const has = (...names: readonly string[]): boolean => request.fields.some(([name]) => names.includes(name));
+    const isRanged = has("range");
+    // Parts of two versions must not be joined: the handler judges its own.
+    if (isRanged && has("if-match", "if-unmodified-since"))
+      return this.#forward(request, visit.origin, "method", visit.call);
     const found = await this.#look(visit);
     if (found !== undefined) {
       const { stored, held } = found;
@@ -382,7 +386,6 @@ export class HttpCache {
     if (demands.onlyIfCached) return this.#nothingCached(visit);
     if (request.method === "HEAD") return this.#head(visit, found?.stored);
     if (demands.noStore || found === undefined) {
-      const isRanged = request.fields.some(([name]) => name === "range");
       // One that is kept for validation alone is found by a load.
       if (demands.noStore || (isRanged && (await this.#namespace.inspect(visit.key)) === undefined))
         return this.#forward(request, visit.origin, demands.noStore ? "request-no-store" : "method", visit.call);
@@ -468,27 +471,6 @@ export class HttpCache {
 
   #epochMs(): number {
     return this.#plan.clock.epochMs?.() ?? Date.now();
-  }
-}
-
-/** The answer, unless its caller leaves first. */
-async function untilAborted(answer: Promise<PlainResponse>, call: AnswerOptions): Promise<PlainResponse> {
-  const signal = signalOf(call);
-  if (signal === undefined) return answer;
-  if (signal.aborted) discardLate(answer);
-  signal.throwIfAborted();
-  let leave = (): void => undefined;
-  const left = new Promise<never>((_, reject) => {
-    leave = () => {
-      discardLate(answer);
-      reject(signal.reason);
-    };
-    signal.addEventListener("abort", leave, { once: true });
-  });
-  try {
-    return await Promise.race([answer, left]);
-  } finally {
-    signal.removeEventListener("abort", leave);
   }
 }
 

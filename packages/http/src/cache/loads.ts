@@ -1,11 +1,11 @@
-import type { GetOrSetOptions, LoadContext, Namespace, Served } from "@hotset/core";
+import { LoadTimeoutError, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
 import { within } from "@hotset/core/internal";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { parseSeconds } from "../semantics/directives.ts";
 import { joinedOf, without, type FieldLines, type Head } from "../semantics/fields.ts";
-import type { Exchange, Freshness } from "../semantics/freshness.ts";
+import type { Exchange } from "../semantics/freshness.ts";
 import { answersOthers, fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
-import { freshen, isAboutStored } from "../semantics/updating.ts";
+import { freshen, isAboutStored, replaces } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
@@ -14,7 +14,8 @@ import { discard, ignore, signalOf, type PlainResponse } from "./messages.ts";
 import { askAlone, askForAll, OriginAnsweredError } from "./origin.ts";
 import type { Plan } from "./options.ts";
 import { OwnRuns } from "./own-runs.ts";
-import { isShapedByClient, sharedRequest, type SharedRequest } from "./safe-fields.ts";
+import { LentFields, lentInVain } from "./lent-fields.ts";
+import { carriesOwn, isShaped, loadRequest, type LoadRequest } from "./load-request.ts";
 import { SharedBody } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Meter } from "./stats.ts";
@@ -36,13 +37,20 @@ export class Hit {
   }
 }
 
+/** A load failed with fields of its client that are not in the key. */
+class FailedForOne extends Error {
+  constructor(cause: unknown) {
+    super("a load failed with fields of one client", { cause });
+  }
+}
+
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The answer of the origin to a load for all. */
 interface Loaded {
   readonly response: PlainResponse;
   readonly exchange: Exchange;
-  readonly shared: SharedRequest;
+  readonly shared: LoadRequest;
 }
 
 /**
@@ -59,6 +67,7 @@ export class Loads {
   readonly #places: Places;
   readonly #meter: Meter;
   readonly #ownRuns: OwnRuns;
+  readonly #lent = new LentFields();
 
   constructor(namespace: Namespace, plan: Plan, shelf: Shelf, places: Places, meter: Meter) {
     this.#places = places;
@@ -75,7 +84,7 @@ export class Loads {
    *   not that of a load which runs, either.
    */
   fetch(visit: Visit, accepts: "any" | "new" | "later"): Hit | Promise<Outcome> {
-    const { errorBackoffMs, finishesAlone } = this.#plan;
+    const { errorBackoffMs, finishesAlone, lendsOwn } = this.#plan;
     const { key, call } = visit;
     const alone = this.#aloneFor(visit);
     if (alone !== undefined) return this.#ownRun(visit, alone);
@@ -91,7 +100,8 @@ export class Loads {
     const options: Writable<GetOrSetOptions> = {
       // The head has its own limit, and so has the body.
       loadTimeout: Infinity,
-      errorBackoff: errorBackoffMs,
+      // A load that failed with fields of one client's choice gives no reason to spare the origin others.
+      errorBackoff: lendsOwn && carriesOwn(visit, this.#plan) ? 0 : errorBackoffMs,
       onServed: (each) => (served = each),
     };
     if (accepts === "new") options.maxAge = 0;
@@ -102,11 +112,12 @@ export class Loads {
     if (served?.status === "hit") return new Hit(answer, served);
     const begun = (wait ??= new Wait());
     const { resolve, reject, promise } = begun.outcome;
-    if (this.#joined === key)
+    if (this.#joined === key) {
+      begun.followed = this.#crews.of(key);
       begun.leave =
-        this.#crews.of(key)?.follow(visit, (running) => (begun.hasLeft = this.#readAlong(visit, running, resolve))) ??
+        begun.followed?.follow(visit, (running) => (begun.hasLeft = this.#readAlong(visit, running, resolve))) ??
         ignore;
-    else begun.crew ??= this.#crews.open(key);
+    } else begun.crew ??= this.#crews.open(key);
     answer
       .then(
         (value) => {
@@ -139,7 +150,8 @@ export class Loads {
   }
 
   async #load(visit: Visit, ctx: LoadContext, takers: Takers): Promise<unknown> {
-    const alone = takers.deliver() === undefined ? undefined : this.#aloneFor(visit);
+    const own = takers.isLate ? "slow" : this.#aloneFor(visit);
+    const alone = takers.deliver() === undefined ? undefined : own;
     if (alone !== undefined) return this.#serveAlone(visit, ctx, alone, takers);
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
     const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
@@ -149,29 +161,24 @@ export class Loads {
       if (ctx.signal.aborted) discard(loaded.response.body);
       ctx.signal.throwIfAborted();
     } catch (error) {
-      cover(ctx, stale?.freshness, "unreachable", this.#plan.settings.whenDisconnectedMs);
-      throw error;
+      return this.#failed(visit, ctx, { error, stale }, takers);
     }
     const { response, exchange, shared } = loaded;
     if (response.status === 304 && stale !== undefined) return this.#renew(visit, ctx, { ...loaded, stale }, takers);
     const failure = response.isFailure === true ? "unreachable" : "answered";
-    const { whenDisconnectedMs } = this.#plan.settings;
-    if (
-      isServerFailure(response.status) &&
-      stale !== undefined &&
-      fallbackWindowMs(stale.freshness, failure, whenDisconnectedMs) > 0
-    ) {
-      cover(ctx, stale.freshness, failure, whenDisconnectedMs);
+    if (isServerFailure(response.status) && this.#cover(ctx, stale, failure)) {
       const error = new OriginAnsweredError(response, failure);
       if (takers.deliver() === undefined) discard(error.take()!.body);
       throw error;
     }
     const decided = this.#decide(visit, response, exchange, shared);
-    const refusal = takers.isForOne ? "slow" : isComplete(response) ? undefined : "incomplete";
+    const isKept = stale !== undefined && !replaces(response.status) && !namesStatus(visit, response);
+    const refusal = takers.isForOne ? "slow" : isKept ? "status" : isComplete(response) ? undefined : "incomplete";
     const decision: StoreDecision =
       decided.store && refusal !== undefined ? { ...decided, store: false, reason: refusal } : decided;
     if (decision.store) {
       this.#ownRuns.forget(visit.primary);
+      this.#lent.remember(visit.request.url, decision.selecting);
       return this.#store(visit, ctx, { decision, response, stale }, takers);
     }
     const { reason } = decision;
@@ -183,10 +190,37 @@ export class Loads {
     return this.#serveAlone(visit, ctx, reason, takers);
   }
 
+  /**
+   * A handler that failed. With a stale response to serve, that answers; else each client asks with all of its fields,
+   * which the handler may need, and waits as long as it likes for one that is slow.
+   */
+  #failed(
+    visit: Visit,
+    ctx: LoadContext,
+    { error, stale }: { readonly error: unknown; readonly stale: StoredResponse | undefined },
+    takers: Takers,
+  ): Promise<unknown> {
+    const reason = error instanceof LoadTimeoutError ? "slow" : "failed";
+    const isAsked = reason === "slow" ? stale === undefined : isShaped(visit, this.#plan);
+    const isCovered = !(error instanceof FailedForOne) && this.#cover(ctx, stale, "unreachable");
+    if (isCovered || ctx.signal.aborted || ctx.background || !isAsked) throw error;
+    if (reason === "slow") takers.crew.isSlow = true;
+    else this.#ownRuns.note(visit.primary, reason);
+    return this.#serveAlone(visit, ctx, reason, takers);
+  }
+
+  /** Says for this failure alone how long a stale response may answer in its place; whether it may at all. */
+  #cover(ctx: LoadContext, stale: StoredResponse | undefined, failure: OriginFailure): boolean {
+    const { whenDisconnectedMs } = this.#plan.settings;
+    const windowMs = stale === undefined ? 0 : fallbackWindowMs(stale.freshness, failure, whenDisconnectedMs);
+    ctx.setOptions({ staleIfError: windowMs, coversError: () => windowMs > 0 });
+    return windowMs > 0;
+  }
+
   /** Why the origin answers this client alone at present. */
   #aloneFor(visit: Visit): NotStored | undefined {
     const reason = this.#ownRuns.reasonFor(visit.primary);
-    return reason !== undefined && isShapedByClient(visit, this.#plan.safe) ? reason : undefined;
+    return reason !== undefined && isShaped(visit, this.#plan) ? reason : undefined;
   }
 
   async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, takers: Takers): Promise<unknown> {
@@ -200,7 +234,7 @@ export class Loads {
     const sentAt = this.#epochMs();
     const response = await askAlone(visit);
     const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
-    const decision = this.#decide(visit, response, exchange, sharedRequest(visit, this.#plan.safe));
+    const decision = this.#decide(visit, response, exchange, loadRequest(visit, this.#plan));
     if (decision.store) this.#ownRuns.doubt(visit.primary);
     const detail = decision.store ? reason : decision.reason;
     this.#report("pass", visit, response.status, detail);
@@ -213,18 +247,20 @@ export class Loads {
    * selecting fields where Vary names some that the handler did not see.
    */
   async #validate(visit: Visit, ctx: LoadContext, stale: StoredResponse | undefined, takers: Takers): Promise<Loaded> {
-    const ours = sharedRequest(visit, this.#plan.safe);
+    // Most URLs of a place vary alike: one load in place of two. Not where a failure would be remembered.
+    const likely = stale === undefined ? this.#lent.of(visit.request.url) : [];
+    const ours = loadRequest(visit, this.#plan, likely);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
-    const { crew } = takers;
     const deliver = takers.deliver();
     const endForOthers = (): boolean => {
-      // Neither others wait in this process, nor is there a stale response for its client.
-      const isAlone =
-        stale === undefined && deliver !== undefined && signalOf(visit.call)?.aborted !== true && !crew.isFollowed;
-      if (isAlone) takers.end();
-      return isAlone;
+      if (deliver === undefined || signalOf(visit.call)?.aborted === true) return false;
+      // One that must not be served says so with 504.
+      if (stale !== undefined) return false;
+      takers.crew.isSlow = true;
+      takers.end();
+      return true;
     };
-    const ask = async (shared: SharedRequest, also: FieldLines): Promise<Loaded> => {
+    const ask = async (shared: LoadRequest, also: FieldLines): Promise<Loaded> => {
       const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
       const sentAt = this.#epochMs();
       const response = await askForAll(visit, ctx, asked, this.#plan, endForOthers);
@@ -233,18 +269,22 @@ export class Loads {
     const loaded = await ask(ours, conditions);
     const { response, exchange, shared } = loaded;
     const selecting = selectingFields(response.fields) ?? [];
-    const unseen = selecting.filter((name) => shared.withheld.has(name));
+    const isSeen = selecting.every((name) => !shared.withheld.has(name)) && !lentInVain(shared, response, selecting);
     if (response.status === 304 && stale !== undefined) {
       const isSelected = selecting.every((name) => visit.index?.selecting.includes(name));
       if (isSelected && isAboutStored(stale.fields, response.fields)) return loaded;
-    } else if (unseen.length === 0 || !this.#decide(visit, response, exchange, shared).store) return loaded;
+    } else if (isSeen || !this.#decide(visit, response, exchange, { ...shared, lent: NO_NAMES }).store) return loaded;
     discard(response.body);
-    return ask(sharedRequest(visit, this.#plan.safe, unseen), []);
+    return ask(loadRequest(visit, this.#plan, selecting), []).catch((error: unknown) => {
+      throw new FailedForOne(error);
+    });
   }
 
-  #decide(visit: Visit, head: Head, exchange: Exchange, { request }: SharedRequest): StoreDecision {
-    const decision = decideStore(askedBy(visit, "GET", request.fields), head, exchange, visit.rule.settings);
+  #decide(visit: Visit, head: Head, exchange: Exchange, shared: LoadRequest): StoreDecision {
+    const decision = decideStore(askedBy(visit, "GET", shared.request.fields), head, exchange, visit.rule.settings);
     if (!decision.store) return decision;
+    if (lentInVain(shared, head, decision.selecting))
+      return { ...decision, store: false, isForAll: false, reason: "vary-unlisted" };
     // Made without what clients send, it is for all of them only if it says so.
     if (this.#plan.safe !== undefined && !decision.isForAll)
       return { ...decision, store: false, reason: "no-freshness" };
@@ -300,9 +340,9 @@ export class Loads {
     return ctx.notShared(NOT_SHARED);
   }
 
-  /** A failing server says nothing of what is stored; any other answer that is not stored replaces it. */
+  /** An error says nothing of what is stored; any other answer that is not stored replaces it. */
   async #removeReplaced(visit: Visit, stale: StoredResponse | undefined, status: number): Promise<void> {
-    if (stale !== undefined && status < 500) await this.#shelf.remove(visit);
+    if (stale !== undefined && replaces(status)) await this.#shelf.remove(visit);
   }
 
   async #store(
@@ -408,16 +448,9 @@ function isComplete({ body, fields }: PlainResponse): boolean {
   return body instanceof ReadableStream || announced === undefined || announced === (body?.byteLength ?? 0);
 }
 
-/** Says for this failure alone how long a stale response may answer in its place. */
-function cover(
-  ctx: LoadContext,
-  freshness: Freshness | undefined,
-  failure: OriginFailure,
-  whenDisconnectedMs: number | undefined,
-): void {
-  const windowMs = freshness === undefined ? 0 : fallbackWindowMs(freshness, failure, whenDisconnectedMs);
-  ctx.setOptions({ staleIfError: windowMs, coversError: () => windowMs > 0 });
-}
+const namesStatus = ({ rule }: Visit, { status }: Head): boolean => rule.settings.namesStatus?.(status) === true;
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Fields for the caller whose load it is. */
 const ONE_CALLERS: ReadonlySet<string> = new Set(["set-cookie"]);

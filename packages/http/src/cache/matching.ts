@@ -15,7 +15,10 @@ export type TextMatch =
 /** Requests, as plain data. All properties must hold. */
 export interface RequestMatch {
   readonly method?: readonly string[] | undefined;
-  /** `/books/{id}` and `/static/{rest}*`: a parameter is a whole segment, or with `*` all that follows. */
+  /**
+   * `/books/{id}` and `/static/{rest}*`: a parameter is a whole segment, or with `*` all that follows. As lenient
+   * routers match: case, encoded letters, double slashes and one at the end don't count.
+   */
   readonly path?: string | readonly string[] | undefined;
   /** Query parameters. */
   readonly query?: Readonly<Record<string, TextMatch>> | undefined;
@@ -90,6 +93,10 @@ export function responseTest(at: string, given: unknown): ResponseTest {
     not?.(response) !== true;
 }
 
+/** Whether this match, or one of its `any`, names a status. */
+export const namesStatus = ({ status = [], any = [] }: ResponseMatch, given: number): boolean =>
+  status.some((each) => statusTest("status", each)(given)) || any.some((each) => namesStatus(each, given));
+
 /** The names of the parameters in paths of this match. */
 export const parametersOf = (match: RequestMatch): readonly string[] => [
   ...[match.path ?? []].flat().flatMap((path) => [...path.matchAll(PARAMETER)].map(([, name]) => name!)),
@@ -131,9 +138,9 @@ function textTest(at: string, given: unknown): TextTest {
     pattern?.test(text) !== false;
 }
 
-function regularExpression(at: string, source: unknown): RegExp {
+function regularExpression(at: string, source: unknown, flags?: string): RegExp {
   try {
-    if (typeof source === "string") return new RegExp(source);
+    if (typeof source === "string") return new RegExp(source, flags);
   } catch {
     // Refused below.
   }
@@ -142,7 +149,7 @@ function regularExpression(at: string, source: unknown): RegExp {
 
 function pathTests(at: string, given: unknown): readonly ((path: string) => PathParameters | undefined)[] {
   return textsAt(at, typeof given === "string" ? [given] : given).map((pattern) => {
-    const segments = pattern.split("/");
+    const segments = asRouted(pattern).split("/");
     const isLast = (i: number): boolean => i === segments.length - 1;
     const sources = segments.map((segment, i) => {
       if (!/[{}*]/.test(segment)) return segment.replace(/[.+?^$()|[\]\\]/g, String.raw`\$&`);
@@ -153,7 +160,7 @@ function pathTests(at: string, given: unknown): readonly ((path: string) => Path
     });
     if (!pattern.startsWith("/")) throw refusal(`${at} must begin with "/", got ${JSON.stringify(pattern)}`);
     // A name that stands twice is refused here, too.
-    const expression = regularExpression(at, `^${sources.join("/")}$`);
+    const expression = regularExpression(at, `^${sources.join("/")}/?$`, "i");
     return (path) => {
       const found = expression.exec(path);
       return found === null ? undefined : { ...found.groups };
@@ -173,8 +180,21 @@ function firstOf<S, T>(tests: readonly ((subject: S) => T | undefined)[], subjec
   return undefined;
 }
 
-/** As it stands in the URL: nothing is decoded, so that a path matches as its key reads. */
-const pathOf = (url: string): string => /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] || "/";
+const pathOf = (url: string): string => asRouted(/^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] || "/");
+
+/**
+ * A path as lenient routers read it, so that no spelling of it goes past a rule: letters decoded, and slashes once. Its
+ * case does not count either, nor does a slash at the end. Only rules read it so: each spelling has its own key.
+ */
+const asRouted = (path: string): string => path.replace(/(?:%[0-9a-f]{2})+/gi, decoded).replace(/\/{2,}/g, "/");
+
+function decoded(escapes: string): string {
+  try {
+    return decodeURI(escapes);
+  } catch {
+    return escapes.replace(/%[0-7][0-9a-f]/gi, decodeURI);
+  }
+}
 
 const PARAMETER = /\{(\w+)\}/g;
 const NO_PARAMETERS: PathParameters = Object.freeze({});

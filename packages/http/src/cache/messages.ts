@@ -1,5 +1,5 @@
 import type { Awaitable } from "@hotset/core";
-import type { FieldLines } from "../semantics/fields.ts";
+import type { FieldLines, Head } from "../semantics/fields.ts";
 
 /** A request as plain data. */
 export interface PlainRequest {
@@ -19,16 +19,9 @@ export interface PlainRequest {
 export type Body = Uint8Array | ReadableStream<Uint8Array> | null;
 
 /** A response as plain data. */
-export interface PlainResponse {
-  readonly status: number;
+export interface PlainResponse extends Head {
   readonly statusText: string;
-  readonly fields: FieldLines;
   readonly body: Body;
-  /**
-   * Whether the handler failed, and its framework made this answer of the error: a stale response may then be served
-   * instead, as when the origin cannot be reached.
-   */
-  readonly isFailure?: boolean | undefined;
 }
 
 /**
@@ -69,6 +62,27 @@ export function discard(body: Body): void {
 /** As {@link discard}, for an answer that may still come, without a caller that waits. */
 export const discardLate = (answer: Promise<PlainResponse>): void =>
   void answer.then(({ body }) => discard(body), ignore);
+
+/** The answer, unless its caller leaves first. */
+export async function untilAborted(answer: Promise<PlainResponse>, call: AnswerOptions): Promise<PlainResponse> {
+  const signal = signalOf(call);
+  if (signal === undefined) return answer;
+  if (signal.aborted) discardLate(answer);
+  signal.throwIfAborted();
+  let leave = (): void => undefined;
+  const left = new Promise<never>((_, reject) => {
+    leave = () => {
+      discardLate(answer);
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    return await Promise.race([answer, left]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
 
 /** A listener or handler of a user that fails changes nothing here. */
 export const ignore = (): void => undefined;

@@ -5,7 +5,6 @@ import type { Normaliser } from "../semantics/vary.ts";
 import { count, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
-import { HARMLESS } from "./safe-fields.ts";
 
 /** Options of `httpCache`. The options of a rule hold for all rules that do not say otherwise. */
 export interface HttpCacheOptions extends RuleOptions {
@@ -113,6 +112,8 @@ export interface Plan {
   readonly obeysSearch: boolean;
   readonly finishesAlone: boolean;
   readonly safe: ReadonlySet<string> | undefined;
+  /** Whether loads may have fields that are not in the key. */
+  readonly lendsOwn: boolean;
   readonly base: string | undefined;
   readonly hosts: ReadonlySet<string>;
   readonly trustsProxy: boolean;
@@ -126,6 +127,7 @@ export function planOf(options: HttpCacheOptions): Plan {
   oneOf("setCookie", options.setCookie, ["refuse", "strip", "store"]);
   oneOf("onAbort", options.onAbort, ["finish", "abort"]);
   const settings = settingsOf(options);
+  const safe = safeNames(options);
   return {
     settings,
     rules: options.rules,
@@ -140,7 +142,8 @@ export function planOf(options: HttpCacheOptions): Plan {
     normalisers: options.normalise ?? {},
     obeysSearch: options.noVarySearch ?? false,
     finishesAlone: options.onAbort !== "abort",
-    safe: safeNames(options),
+    safe,
+    lendsOwn: safe !== undefined && safe.size > 0,
     base: options.base === undefined ? undefined : originNamed("base", options.base),
     hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
     trustsProxy: options.trustProxy ?? false,
@@ -179,7 +182,7 @@ function settingsOf(options: HttpCacheOptions): Settings {
 function safeNames({ safeHeaders, base, hosts }: HttpCacheOptions): ReadonlySet<string> | undefined {
   const isOn = safeHeaders ?? (base !== undefined || (hosts ?? []).length > 0);
   if (isOn === false) return undefined;
-  return new Set([...HARMLESS, ...(lowered(isOn === true ? [] : isOn) ?? [])]);
+  return new Set(isOn === true ? [] : lowered(isOn));
 }
 
 const NAMES: ReadonlySet<string> = new Set([

@@ -42,7 +42,10 @@ export class OwnRuns {
   /** A response to one client could be stored: the next request loads for all. */
   doubt(url: string): void {
     const run = this.#runs.get(this.#nameOf(url));
-    if (run !== undefined && run.times < MOST_DOUBTS) run.untilAt = this.#clock.now();
+    if (run === undefined || run.times >= MOST_DOUBTS) return;
+    // Others wait for the same load, and would fail in turn.
+    const laterMs = run.reason === "failed" ? FAILED_MS : 0;
+    run.untilAt = Math.min(run.untilAt, this.#clock.now() + laterMs);
   }
 
   forget(url: string): void {
@@ -56,5 +59,6 @@ export class OwnRuns {
 }
 
 const LASTS_MS = 60_000;
+const FAILED_MS = 1_000;
 const MOST_URLS = 10_000;
 const MOST_DOUBTS = 3;

@@ -38,7 +38,7 @@ export class Places {
   /** The request on its way through the cache, or why it is forwarded. */
   visitOf(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Visit | NotStored {
     const refusal = refusalOfRequest(request, this.#plan.settings);
-    if (refusal !== undefined) return refusal;
+    if (refusal !== undefined && refusal !== "authorization") return refusal;
     const url = this.urlOf(request);
     if (url === undefined) return "host";
     if (!canBeKey(url)) return "ambiguous";
@@ -46,6 +46,7 @@ export class Places {
     const found = this.#ruleOf(named);
     if (found === undefined) return "rule";
     const { rule, partition, tags } = found;
+    if (refusal !== undefined && !this.#maySee(refusal, rule)) return refusal;
     const search = this.#plan.obeysSearch ? this.#searches.get(pathOf(url)) : undefined;
     const { credentials } = request;
     const own = partsOf(rule, partition, request.fields);
@@ -70,6 +71,12 @@ export class Places {
       selects: "",
       ignoresStored: false,
     };
+  }
+
+  /** Whether a load may have this field: one that names a user, and that nothing allows, keeps its request apart. */
+  #maySee(name: string, { headers, settings }: Rule): boolean {
+    const { safe } = this.#plan;
+    return safe === undefined || safe.has(name) || headers.includes(name) || settings.varyOn.includes(name);
   }
 
   #demandsOf({ fields, cache }: PlainRequest): Demands {
@@ -98,7 +105,7 @@ export class Places {
    */
   purgeable(target: string | URL | PlainRequest): readonly string[] {
     const isRequest = typeof target === "object" && "fields" in target;
-    const given = isRequest ? (this.urlOf(target) ?? target.url) : String(target);
+    const given = isRequest ? (this.urlOf(target) ?? target.url) : escaped(String(target));
     const [, authority = "", rest = ""] = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(given) ?? [];
     const { base, hosts } = this.#plan;
     const origins = base === undefined ? [...hosts] : [base];
@@ -167,6 +174,9 @@ function partitionOf(partition: NonNullable<Rule["partition"]>, request: PlainRe
     return undefined;
   }
 }
+
+/** As clients send it. */
+const escaped = (url: string): string => url.toWellFormed().replace(/[^!-~]+/g, encodeURI);
 
 const hostOf = (origin: string | undefined): string | undefined => origin?.replace(/^https?:\/\//, "");
 

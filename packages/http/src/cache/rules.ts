@@ -3,6 +3,7 @@ import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { SearchSettings } from "../semantics/target.ts";
 import { listAt, lowered, objectAt, refusal, textsAt, windowsOf, type HttpWindows } from "./checks.ts";
 import {
+  namesStatus,
   parametersOf,
   requestTest,
   responseTest,
@@ -36,7 +37,10 @@ export interface RuleOptions {
    * forwarded. Name the fields that it reads in `safeHeaders`, so that the handler sees them.
    */
   readonly partition?: ((request: PlainRequest) => string | undefined) | undefined;
-  /** Which responses may be stored, of those that say so. Asked with the head. @default all */
+  /**
+   * Which responses may be stored, of those that say so. Asked with the head. An error (5xx, 401, 403, 407, 429, or a
+   * handler that failed) is stored only if `status` of a match names it. @default all but errors
+   */
   readonly store?: ResponseMatch | ((response: Head) => boolean) | undefined;
   /** Lifetimes where the response says nothing. */
   readonly defaults?: HttpWindows | undefined;
@@ -116,6 +120,7 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
     settings: {
       ...settings,
       stores: store === undefined || typeof store === "function" ? store : responseTest(`${at}.store`, store),
+      namesStatus: typeof store === "object" ? (status) => namesStatus(store, status) : undefined,
       clientCacheControl,
       sharesCookies: settings.sharesCookies || partition !== undefined || headers.includes("cookie"),
       defaults: windowsOf(`${at}.defaults`, rule.defaults),

@@ -117,6 +117,8 @@ function isResponse(value: object): boolean {
     Number.isInteger(status) &&
     status! >= 200 &&
     status! <= 599 &&
+    status !== 206 &&
+    status !== 304 &&
     typeof target === "string" &&
     typeof selects === "string" &&
     typeof statusText === "string" &&

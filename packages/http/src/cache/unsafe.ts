@@ -8,7 +8,7 @@ import { decideStore } from "../semantics/storing.ts";
 import { invalidatedGroups, isTag } from "../semantics/tags.ts";
 import { ignore, type PlainOrigin, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
-import { isShapedByClient } from "./safe-fields.ts";
+import { isShaped } from "./load-request.ts";
 import { SharedBody } from "./shared-body.ts";
 import type { Places } from "./places.ts";
 import type { Shelf } from "./shelf.ts";
@@ -45,7 +45,7 @@ export class UnsafeMethods {
     if (request.method !== "POST") return response;
     const fields = request.fields.filter(([name]) => !OF_BODY.has(name));
     const visit = this.#places.visitOf({ ...request, method: "GET", fields, hasBody: false }, refused, {});
-    if (typeof visit === "string" || isShapedByClient(visit, this.#plan.safe)) return response;
+    if (typeof visit === "string" || isShaped(visit, this.#plan)) return response;
     const decision = decideStore(askedBy(visit, "POST"), response, exchange, visit.rule.settings);
     if (!decision.store || decision.selecting.length > 0) return response;
     if (!this.#places.agrees(visit, response.fields)) return response;

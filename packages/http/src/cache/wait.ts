@@ -18,6 +18,8 @@ export interface Takers {
   /** What gives it to its own caller, if that waits. */
   deliver(): Deliver | undefined;
   readonly crew: Crew;
+  /** Whether its own caller has waited as long as others may for the load of another. */
+  readonly isLate: boolean;
   /** Whether the load has ended without its response, which its own caller alone still gets. */
   isForOne: boolean;
   /** Ends it so. */
@@ -32,6 +34,8 @@ export class Wait {
   readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
   leave: () => void = ignore;
   crew: Crew | undefined;
+  /** That of the load which this call joined. */
+  followed: Crew | undefined;
   hasLeft = false;
   isLed = false;
   #deliver: Deliver = this.outcome.resolve;
@@ -45,6 +49,7 @@ export class Wait {
     const ended = Promise.withResolvers<unknown>();
     const takers: Takers = {
       crew,
+      isLate: this.followed?.isSlow === true,
       isForOne: false,
       deliver: () =>
         ctx.background || this.hasLeft

@@ -8,6 +8,11 @@ export type FieldLines = readonly FieldLine[];
 export interface Head {
   readonly status: number;
   readonly fields: FieldLines;
+  /**
+   * Whether the handler failed, and its framework made this answer of the error: a stale response may then be served
+   * instead, as when the origin cannot be reached.
+   */
+  readonly isFailure?: boolean | undefined;
 }
 
 /** One field: its name in lower case, and its value. */
@@ -73,7 +78,7 @@ export function namesIn(list: string | undefined): readonly string[] {
 }
 
 /** Fields of one connection, which no cache may store or forward (RFC 9111, section 3.1; RFC 9110, section 7.6.1). */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-authenticate",
@@ -98,9 +103,6 @@ const DECIDING: ReadonlySet<string> = new Set([
   "set-cookie",
   "vary",
 ]);
-
-/** Whether a field of this name is about one connection, and shapes no page. */
-export const isHopByHop = (name: string): boolean => HOP_BY_HOP.has(name);
 
 /** Without the fields of the connection, and without those of HTTP/2 and later that begin with a colon. */
 export function endToEnd(fields: FieldLines): FieldLines {

@@ -19,18 +19,18 @@ const OVERRIDES: readonly string[] = [
 
 /** Fields by which it is decided whether a request is cached. */
 const TELLING: ReadonlySet<string> = new Set([
-  ...["accept", "content-length", "host", "transfer-encoding", "upgrade"],
+  ...["accept", "authorization", "content-length", "host", "transfer-encoding", "upgrade"],
   ...OVERRIDES,
 ]);
 
 /**
  * Why a request is forwarded and never cached, if it is: two servers could read it differently, so its response could
- * answer another request.
+ * answer another request. `authorization`: unless loads may have that field.
  */
 export function refusalOfRequest(
   request: RequestShape,
   { maxFields, maxFieldBytes }: FieldLimits,
-): "method" | "limits" | "host" | "ambiguous" | "stream" | undefined {
+): "method" | "limits" | "host" | "ambiguous" | "stream" | "authorization" | undefined {
   const { method, url, fields, hasBody } = request;
   if (method !== "GET" && method !== "HEAD") return "method";
   if (url.length > LONGEST_URL || fields.length > maxFields) return "limits";
@@ -39,18 +39,20 @@ export function refusalOfRequest(
   let lengths = 0;
   let isAmbiguous = hasBody;
   let isStream = false;
+  let isOfUser = false;
   // Every request comes here: one pass.
   for (const [name, value] of fields) {
     bytes += name.length + value.length;
     if (!TELLING.has(name)) continue;
     if (name === "host") hosts++;
     // It never ends, and others must not wait for it.
+    else if (name === "authorization") isOfUser = true;
     else if (name === "accept") isStream ||= EVENT_STREAM.test(value);
     else if (name !== "content-length" || ++lengths > 1 || value.trim() !== "0") isAmbiguous = true;
   }
   if (bytes > maxFieldBytes) return "limits";
   if (hosts > 1) return "host";
-  return isAmbiguous ? "ambiguous" : isStream ? "stream" : undefined;
+  return isAmbiguous ? "ambiguous" : isStream ? "stream" : isOfUser ? "authorization" : undefined;
 }
 
 const EVENT_STREAM = /^\s*text\/event-stream\b/i;

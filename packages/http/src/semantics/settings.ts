@@ -39,6 +39,8 @@ export interface Settings extends FieldLimits {
   readonly override: WindowsMs;
   /** Which responses may be stored, of those that say so. */
   readonly stores?: ((head: Head) => boolean) | undefined;
+  /** Whether a rule names this status, so that an error may be stored. */
+  readonly namesStatus?: ((status: number) => boolean) | undefined;
   /** Cache-Control of stored responses as clients get it; `null` for none. */
   readonly clientCacheControl?: string | null | undefined;
 }

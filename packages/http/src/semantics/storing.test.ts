@@ -16,6 +16,7 @@ interface Case {
   readonly method?: string;
   readonly url?: string;
   readonly status?: number;
+  readonly isFailure?: boolean;
   readonly request?: Record<string, string>;
   readonly response?: Record<string, string>;
   readonly lines?: FieldLines;
@@ -28,7 +29,7 @@ function decide(given: Case): StoreDecision {
   const { method = "GET", url = "https://shop.example/books/1", status = 200, request = {}, response = {} } = given;
   return decideStore(
     { method, url, fields: Object.entries(request), saysNoStore: given.saysNoStore ?? false },
-    { status, fields: given.lines ?? Object.entries({ date: DATE, ...response }) },
+    { status, fields: given.lines ?? Object.entries({ date: DATE, ...response }), isFailure: given.isFailure },
     given.exchange ?? AT,
     { ...DEFAULT_SETTINGS, ...given.settings },
   );
@@ -41,6 +42,7 @@ const outcome = (given: Case): string => {
 const freshness = (given: Case): Freshness => decide(given).freshness;
 const PRIVATE: Partial<Settings> = { isShared: false, targetedFields: [] };
 const cc = (value: string): Record<string, string> => ({ "cache-control": value });
+const NAMED: Partial<Settings> = { namesStatus: (status) => status >= 400 };
 const MODIFIED = { "last-modified": http(NOW - 10 * HOUR) };
 
 const CODED = { vary: "accept-encoding", "content-encoding": "compress" };
@@ -57,7 +59,13 @@ describe("H8 H9 H13 what is stored", () => {
     ["H8 an ETag alone", "stored", { response: { etag: '"a"' } }],
     ["H8 a status without heuristics", "status", { status: 302, response: MODIFIED }],
     ["H8 that status with public", "stored", { status: 302, response: { ...MODIFIED, ...cc("public") } }],
-    ["H9 an unknown status with explicit freshness", "stored", { status: 599, response: cc("max-age=60") }],
+    ["H9 an unknown status with explicit freshness", "stored", { status: 499, response: cc("max-age=60") }],
+    ...[401, 403, 407, 429, 500, 503, 599].flatMap((status): [string, string, Case][] => [
+      [`H100 ${status}`, "status", { status, response: cc("public, max-age=60") }],
+      [`H100 ${status}, named by a rule`, "stored", { status, response: cc("max-age=60"), settings: NAMED }],
+    ]),
+    ["H100 another error", "stored", { status: 404, response: cc("max-age=60") }],
+    ["H100 a handler that failed", "status", { isFailure: true, response: cc("public, max-age=60") }],
     ["H9 299", "stored", { status: 299, response: cc("max-age=60") }],
     ["H9 103", "status", { status: 103, response: cc("max-age=60") }],
     ["H9 206", "status", { status: 206, response: cc("max-age=60") }],

@@ -36,6 +36,7 @@ export type NotStored =
   | "vary-star"
   | "vary-unlisted"
   | "no-freshness"
+  | "failed"
   | "too-large"
   | "incomplete"
   | "slow"
@@ -91,6 +92,7 @@ export function decideStore(
   const tags = tagsOf(response.fields, new URL(request.url), settings, request.tags);
   const reason =
     refusalOfMessage(response, settings) ??
+    (isError(response) && settings.namesStatus?.(response.status) !== true ? "status" : undefined) ??
     refusalByDirectives(governing.directives, request, response, settings) ??
     refusalBySelection(selecting, response.fields, settings) ??
     refusalByCookies(governing.directives, request, selecting, settings) ??
@@ -102,6 +104,12 @@ export function decideStore(
   const fields = dated(fieldsToKeep(response.fields, governing.directives, settings), exchange);
   return { store: true, isForAll, freshness, fields, selecting: selecting!, tags: tags! };
 }
+
+/** Whether it says that something failed, for this client perhaps: it is the page of no other. */
+const isError = ({ status, isFailure }: Head): boolean => isFailure === true || status >= 500 || FOR_ONE.has(status);
+
+/** Statuses by which a server refuses one client. */
+const FOR_ONE: ReadonlySet<number> = new Set([401, 403, 407, 429]);
 
 /** For its form. */
 function refusalOfMessage({ status, fields }: Head, settings: Settings): NotStored | undefined {

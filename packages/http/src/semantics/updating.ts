@@ -11,6 +11,12 @@ const OF_THE_BYTES: ReadonlySet<string> = new Set([
   "etag",
 ]);
 
+/**
+ * Whether an answer with this status takes the place of a stale one. An error does not, for it may be that of one
+ * client; 404 and 410 say that there is nothing any more.
+ */
+export const replaces = (status: number): boolean => status < 400 || status === 404 || status === 410;
+
 /** The stored fields, replaced by those of a 304 or of an answer to HEAD. */
 export function freshen(stored: FieldLines, update: FieldLines): FieldLines {
   const news = endToEnd(update).filter(([name]) => !OF_THE_BYTES.has(name));

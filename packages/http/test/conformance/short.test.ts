@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** As the suite is run: shared, with request directives and Set-Cookie as RFC 9111 has them. */
 function open(): Site {
-  const site = new Site({ setCookie: "store", requestDirectives: true });
+  const site = new Site({ setCookie: "store", requestDirectives: true, store: { status: [[200, 599]] } });
   sites.push(site);
   return site;
 }

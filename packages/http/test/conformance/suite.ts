@@ -38,8 +38,13 @@ interface Setup {
   readonly options?: HttpCacheOptions;
 }
 
-/** As RFC 9111 has it: Set-Cookie and the directives of requests count, and handlers see all fields. */
-const BY_THE_RFC: HttpCacheOptions = { setCookie: "store", requestDirectives: true, safeHeaders: false };
+/** As RFC 9111 has it: Set-Cookie and directives of requests count, handlers see all fields, errors are stored. */
+const BY_THE_RFC: HttpCacheOptions = {
+  setCookie: "store",
+  requestDirectives: true,
+  safeHeaders: false,
+  store: { status: [[200, 599]] },
+};
 /** The fields that its client sends: a load has them. */
 const BY_DEFAULT: HttpCacheOptions = {
   safeHeaders: [

@@ -1,0 +1,154 @@
+import { HOP_BY_HOP, joinedOf, type FieldLine } from "../semantics/fields.ts";
+import { withQueryOfKey } from "../semantics/target.ts";
+import { CONDITIONAL_FIELDS } from "../semantics/validators.ts";
+import type { PlainRequest } from "./messages.ts";
+import type { Plan } from "./options.ts";
+import { cookiesIn } from "./rules.ts";
+import type { Visit } from "./visit.ts";
+
+/** A field of the request, as a load for all clients has it. */
+type Sight =
+  /** Its client asks it of the cache, or it ends with the connection: no page is shaped by it. */
+  | "nothing"
+  /** In its place: what the key says, or the proxy next to this server. */
+  | "of the key"
+  /** The load is made without it, and what it gives may not be what its client would get. */
+  | "withheld";
+
+/** A part of a request, and what a load that others get has of it. */
+interface Part {
+  readonly brings: string;
+  readonly sees: string;
+  /** Its fields, and what becomes of those that are not {@link isNamed}. */
+  readonly fields?: ReadonlySet<string>;
+  readonly sight?: Sight;
+}
+
+const FORWARDED: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
+
+/**
+ * The parts of a request, and how much a load sees of each. The guide has these rows as they stand here. The first one
+ * that has a field decides; the last has all others.
+ */
+export const PARTS: readonly Part[] = [
+  { brings: "method, body", sees: "`GET`, none" },
+  { brings: "path", sees: "as sent" },
+  { brings: "query", sees: "the parameters that are in the key" },
+  {
+    brings: "`Host`, `:authority`",
+    sees: "the host of `base` or `hosts`",
+    fields: new Set(["host"]),
+    sight: "of the key",
+  },
+  {
+    brings: "`If-None-Match`, `If-Modified-Since`, `Range` and the like",
+    sees: "nothing: the cache answers them",
+    fields: CONDITIONAL_FIELDS,
+    sight: "nothing",
+  },
+  { brings: "headers in `key.header` or `safeHeaders`, and those that `Vary` named", sees: "as sent" },
+  { brings: "cookies in `key.cookie`", sees: "as sent" },
+  {
+    brings: "`X-Forwarded-Proto`, `-Host`, `-For`",
+    sees: "with `trustProxy` the scheme and the host of the key, and the last address; else nothing",
+    fields: FORWARDED,
+    sight: "withheld",
+  },
+  {
+    brings: "`Connection`, `Keep-Alive`, `TE` and the like",
+    sees: "nothing",
+    fields: HOP_BY_HOP,
+    sight: "nothing",
+  },
+  {
+    brings: "`Accept-Encoding`",
+    sees: "as sent if nothing is stored; unless a plain 200 comes, `Vary` must name it, or the handler runs without it",
+  },
+  {
+    brings: "every other header: `Cookie`, `Authorization`, `Accept`, `Accept-Language`, `User-Agent` ...",
+    sees: "nothing, until a `Vary` of the URL names it",
+    sight: "withheld",
+  },
+  {
+    brings: "the connection",
+    sees: "its addresses and its cipher, the scheme of the key, no certificate of the client",
+  },
+];
+
+const sights = new Map(
+  PARTS.flatMap(({ fields = [], sight = "withheld" }) => [...fields].map((name) => [name, sight])),
+);
+const sightOf = (name: string, { trustsProxy }: Named): Sight =>
+  trustsProxy && FORWARDED.has(name) ? "of the key" : (sights.get(name) ?? "withheld");
+
+type Asked = Pick<Visit, "request" | "index" | "rule" | "search">;
+type Named = Pick<Plan, "safe" | "trustsProxy">;
+
+/** Whether a load has this field as its client sent it: conditions and the host apart. */
+const isNamed = ({ index, rule }: Asked, { safe }: Named, name: string): boolean =>
+  safe!.has(name) || rule.headers.includes(name) || index?.selecting.includes(name) === true;
+
+/** A request as the handler of a shared load gets it. */
+export interface LoadRequest {
+  readonly request: PlainRequest;
+  /** Names that the handler does not see although the client sent them. */
+  readonly withheld: ReadonlySet<string>;
+  /** Names that it sees although they do not select yet: what it gives may be stored only if its Vary names them. */
+  readonly lent: ReadonlySet<string>;
+  /** Whether it differs from that of its client in anything that may shape a page. */
+  readonly isShaped: boolean;
+}
+
+/**
+ * The request of a load: by {@link PARTS}, so that no page is shaped by a client and served to all. Without `safe` all
+ * of it, but for conditions.
+ *
+ * @param lends further names, which select by the Vary of this response or of one next to it.
+ */
+export function loadRequest(visit: Asked, plan: Named, lends: readonly string[] = []): LoadRequest {
+  const { request, rule } = visit;
+  const withheld = new Set<string>();
+  const lent = new Set<string>();
+  const fields: FieldLine[] = request.fields.filter(([name]) => {
+    if (plan.safe === undefined) return !CONDITIONAL_FIELDS.has(name);
+    if (sightOf(name, plan) !== "withheld") return false;
+    if (isNamed(visit, plan, name)) return true;
+    const isLent = lends.includes(name);
+    (isLent ? lent : withheld).add(name);
+    return isLent;
+  });
+  if (plan.safe === undefined)
+    return { request: { ...request, method: "GET", fields }, withheld, lent, isShaped: false };
+  const inKey = withheld.has("cookie") ? cookiesIn(request.fields, rule.cookies) : [];
+  if (inKey.length > 0) fields.push(["cookie", inKey.join("; ")]);
+  // The authority of the key: a handler makes links of it.
+  const { host, protocol } = new URL(request.url);
+  fields.push(["host", host]);
+  if (plan.trustsProxy) fields.push(["x-forwarded-host", host], ["x-forwarded-proto", protocol.slice(0, -1)]);
+  // Each proxy adds its own at the end, so only the last one was written by the proxy next to us.
+  const address = plan.trustsProxy ? joinedOf(request.fields, "x-forwarded-for")?.split(",").at(-1)?.trim() : undefined;
+  if (address !== undefined) fields.push(["x-forwarded-for", address]);
+  const url = urlInKey(visit);
+  return {
+    request: { ...request, method: "GET", url, fields },
+    withheld,
+    lent,
+    isShaped: withheld.size > 0 || url !== request.url,
+  };
+}
+
+const urlInKey = ({ request, rule, search }: Asked): string =>
+  withQueryOfKey(
+    request.url,
+    search === undefined ? rule.search : { ignores: search.ignores, sorts: search.ignoresOrder },
+  );
+
+/** Whether a load is made without something that this client sent. */
+export const isShaped = (visit: Asked, plan: Named): boolean =>
+  plan.safe !== undefined &&
+  (visit.request.fields.some(([name]) => sightOf(name, plan) === "withheld" && !isNamed(visit, plan, name)) ||
+    urlInKey(visit) !== visit.request.url);
+
+/** Whether a load has fields that its client chose, and that are not in the key: it may fail for that client alone. */
+export const carriesOwn = ({ request, rule }: Asked, { safe }: Named): boolean =>
+  rule.partition === undefined && request.fields.some(([name]) => safe!.has(name) && !rule.headers.includes(name));
