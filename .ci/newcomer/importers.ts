@@ -227,10 +227,14 @@ const COMPILERS = ["4.9", "5.0", "5.2", "5.4", "5.7", "5.8", "5.9", "6.0", "7.0"
 const knows = (version: string, way: (typeof WAYS)[number]): boolean =>
   way === "node" ? Number(version) < 7 : way !== "bundler" || Number(version) >= 5;
 
+/** With what `hotset/testing` hands on. */
+const HOTSET = { hotset: "latest", "@hotset/testing": "latest" };
+
 /** Packages whose every entry is compiled with `skipLibCheck: false`. */
 const PACKAGES = [
   ...["hotset", "@hotset/core", "@hotset/redis", "@hotset/redis-toolkit", "@hotset/http", "@hotset/keyv"],
   ...["@hotset/metrics", "@hotset/postgres", "@hotset/sqlite", "@hotset/memory", "@hotset/formats", "@hotset/seal"],
+  "@hotset/testing",
 ];
 const NODE_TYPES = ["22", "24", "25", "26"];
 
@@ -268,8 +272,7 @@ async function runners(
   const known = new Map<object, ReturnType<typeof project>>();
   for (const { name, versions, as, dependencies, files, command } of all)
     await step(`import: ${versions}, ${name}`, async () => {
-      const made =
-        known.get(dependencies) ?? project("runner", { dependencies: { hotset: "latest", ...dependencies } });
+      const made = known.get(dependencies) ?? project("runner", { dependencies: { ...HOTSET, ...dependencies } });
       if (!known.has(dependencies)) await made.run("npm", ["install"]);
       known.set(dependencies, made);
       for (const [file, text] of Object.entries(files)) made.write(file, text);
@@ -287,7 +290,7 @@ async function compilers({ project, step }: Importing, versions: readonly string
   for (const installer of ["npm", "pnpm"]) {
     const own = versions.filter((version) => installer === "npm" || STRICTEST.includes(version));
     const aliases = Object.fromEntries(own.map((version) => [`ts${version}`, `npm:typescript@~${version}.0`]));
-    const made = project("types", { dependencies: { hotset: "latest", "@types/node": "^22", ...aliases } });
+    const made = project("types", { dependencies: { ...HOTSET, "@types/node": "^22", ...aliases } });
     await made.run(installer, ["install"]);
     for (const ending of ["ts", "mts", "cts"])
       for (const [file, text] of Object.entries({ program: TYPED, written: WRITTEN }))

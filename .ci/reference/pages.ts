@@ -186,7 +186,6 @@ export const PAGES: readonly PageSpec[] = [
       "redis",
       "RedisBackendBuilder",
       "RedisBackend",
-      "KeyContent",
       "RedisBackendSettings",
       "BreakerOptions",
       "single",
