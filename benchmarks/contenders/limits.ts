@@ -128,7 +128,7 @@ async function openHashes({ url, prefix, ttlMs, load }: Setup): Promise<Contende
   const packr = new Packr({ useRecords: false });
   const at = (key: string): string => `${prefix}:${key}`;
   const get = async (key: string): Promise<unknown> => {
-    const [fields] = await Promise.all([bytes.hmGet(at(key), ["d", "m"]), bytes.pTTL(at(key))]);
+    const [fields] = await Promise.all([bytes.hmGet(at(key), ["d", "s"]), bytes.pTTL(at(key))]);
     const data = fields[0] as unknown as Buffer | null;
     return data === null ? undefined : packr.unpack(data);
   };
@@ -136,7 +136,7 @@ async function openHashes({ url, prefix, ttlMs, load }: Setup): Promise<Contende
     Promise.all([
       bytes.hSet(at(key), {
         d: packr.pack(value),
-        m: `2 ${ttlMs} 0123456789abcdef;{}`,
+        s: `${ttlMs} 0123456789abcdef;{}`,
       }),
       bytes.pExpire(at(key), ttlMs),
     ]);

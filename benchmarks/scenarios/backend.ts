@@ -72,7 +72,7 @@ async function connectRaw(url: string): Promise<RawCommands> {
   const packr = new Packr({ useRecords: false });
   return {
     async read(redisKey) {
-      const [fields, ttl] = await Promise.all([raw.hmGet(redisKey, ["d", "s", "m", "w"]), raw.pTTL(redisKey)]);
+      const [fields, ttl] = await Promise.all([raw.hmGet(redisKey, ["d", "s"]), raw.pTTL(redisKey)]);
       const data = fields[0] as unknown as Buffer | null;
       if (data === null || ttl === -2) throw new Error("a benchmark of hits has missed");
       return packr.unpack(data);
@@ -81,9 +81,7 @@ async function connectRaw(url: string): Promise<RawCommands> {
       Promise.all([
         raw.hSet(redisKey, {
           d: packr.pack(value),
-          s: String(Date.now() + 3_600_000),
-          m: "1 0;{}",
-          w: "0123456789abcdef",
+          s: "0 0123456789abcdef;{}",
         }),
         raw.pExpire(redisKey, 3_600_000),
       ]),

@@ -147,8 +147,8 @@ export const BYTES: Readonly<Record<string, (on: Attack) => Promise<void>>> = {
       ["format", (meta: string) => `${meta.slice(0, meta.indexOf(";") + 1)}["json",90000]`],
     ] as const) {
       await victim.cache.set(key, "of alice");
-      const meta = (await redis.hGet(`hotset:shop::${key}`, "m"))!;
-      await redis.hSet(`hotset:shop::${key}`, "m", change(meta));
+      const meta = (await redis.hGet(`hotset:shop::${key}`, "s"))!;
+      await redis.hSet(`hotset:shop::${key}`, "s", change(meta));
       await isMiss(victim, key);
     }
     await victim.cache.set("alice", "of alice");

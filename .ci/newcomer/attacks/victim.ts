@@ -64,7 +64,7 @@ export async function forge(
 ): Promise<void> {
   const meta = JSON.stringify([format, 60_000, 0, 0, 0, rest ?? {}]);
   const name = `hotset:shop::${key}`;
-  await client.hSet(name, { m: `1 0;${meta}`, d: Buffer.from(data), w: "d3csFcD_LEOr01lS" });
+  await client.hSet(name, { d: Buffer.from(data), s: `0 d3csFcD_LEOr01lS;${meta}` });
   await client.pExpire(name, 60_000);
 }
 

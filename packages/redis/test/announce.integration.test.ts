@@ -52,7 +52,7 @@ const run = (by: Sender, { text }: Script, keys: readonly string[], args: readon
 const ENTRY = [E, L];
 const LEASE = [E, L, FREED];
 const LIFE = String(30 * 86_400_000);
-const FIELDS = ["60000", "d", "v", "m", "2 0 w2;"];
+const FIELDS = ["60000", "d", "v", "s", "0 w2;"];
 
 const changed = (...keys: string[]): string[] => keys.map((key) => `${CHANNEL} 1 me ${key}`);
 
@@ -70,7 +70,7 @@ const STEPS: readonly [
   ["write over another type", [["SET", E, "x"]], WRITE, ENTRY, FIELDS, 1, [E]],
   ["remove", [["HSET", E, "d", "v"]], REMOVE, ENTRY, [], 1, [E]],
   ["remove what is not there", [], REMOVE, ENTRY, [], 0, [E]],
-  ["markStale", [["HSET", E, "d", "v", "m", "1 5;"]], MARK_STALE, ENTRY, [], 1, [E]],
+  ["markStale", [["HSET", E, "d", "v", "s", "5 w1;"]], MARK_STALE, ENTRY, [], 1, [E]],
   ["markStale of what is not there", [], MARK_STALE, ENTRY, [], 0, [E]],
   ["markStale of another type", [["SET", E, "x"]], MARK_STALE, ENTRY, [], 0, [E]],
   ["acquire, granted", [], ACQUIRE, ENTRY, ["mine", "1000", "", "0", "0"], [1, ""], []],
@@ -83,7 +83,7 @@ const STEPS: readonly [
     "store over something else",
     [
       ["SET", L, "mine"],
-      ["HSET", E, "d", "v", "w", "w3"],
+      ["HSET", E, "d", "v", "s", "0 w3;"],
     ],
     STORE,
     ENTRY,

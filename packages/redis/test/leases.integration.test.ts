@@ -73,8 +73,8 @@ const TYPES = [
 
 /** Entries that cannot be read, and the version that they count as. */
 const UNREADABLE = [
-  ["a hash without a value", ["HSET", E, "s", "1", "w", "w1"], "w1"],
-  ["a hash of another layout", ["HSET", E, "d", "x", "m", "3 5;", "w", "w1"], "w1"],
+  ["a hash without a value", ["HSET", E, "s", "1 w1;"], "w1"],
+  ["a hash whose staleness is cut short", ["HSET", E, "d", "x", "s", "5 w1"], "-"],
   ["a hash of another program", ["HSET", E, "name", "Ada"], "-"],
 ] as const;
 
@@ -171,10 +171,10 @@ describe("acquire", () => {
     expect(await acquire("mine", read!.version)).toEqual({ granted: true, version: "-" });
   });
 
-  it("does not take the w of another program for a command", async () => {
-    for (const w of ["*", "!", "?", "", "\xff", "x".repeat(33)]) {
+  it("does not take what another program wrote in place of a version for a command", async () => {
+    for (const s of ["*", "?", "0 *;", "0 !;", "0 ?;", "0 ;", "0 \xff;", `0 ${"x".repeat(33)};`]) {
       await server.command("DEL", E, L);
-      await server.command("HSET", E, "d", "theirs", "w", w);
+      await server.command("HSET", E, "d", "theirs", "s", s);
       expect((await backend.read(KEY))?.version).toBe("-");
       expect(await acquire()).toMatchObject({ granted: false, entry: { version: "-" } });
       expect(await acquire("mine", "-")).toEqual({ granted: true, version: "-" });
@@ -287,7 +287,7 @@ describe("store", () => {
     await leases.acquire(KEY, "mine", 10_000, "");
     expect(await tracker.received()).toEqual([E]);
     expect(await store("mine", "", stored("new", { version: "mine" }))).toBe(true);
-    expect(await hash()).toEqual({ d: "new", m: "2 300000 mine;json none" });
+    expect(await hash()).toEqual({ d: "new", s: "300000 mine;json none" });
     expect(await ttl(E)).toBeGreaterThan(355_000);
     expect(await ttl(E)).toBeLessThanOrEqual(360_000);
     expect(await server.command("KEYS", "*")).toEqual([E]);
@@ -296,13 +296,13 @@ describe("store", () => {
   });
 
   it("leaves nothing of the older entry: no staleness, no TTL, no field of others", async () => {
-    await server.command("HSET", E, "d", "old", "s", "1", "m", "1 5;old", "w", "old", "t", "tags of another program");
+    await server.command("HSET", E, "d", "old", "s", "5 old;old", "t", "tags of another program");
     await server.command("PEXPIRE", E, 50_000);
     expect(await leases.acquire(KEY, "mine", 10_000, "old")).toEqual({ granted: true, version: "old" });
     expect(await store("mine", "old", stored("new", { staleInMs: Infinity, expiresInMs: Infinity, meta: "" }))).toBe(
       true,
     );
-    expect(await hash()).toEqual({ d: "new", m: expect.stringMatching(/^2 0 [\w-]{16};$/) });
+    expect(await hash()).toEqual({ d: "new", s: expect.stringMatching(/^0 [\w-]{16};$/) });
     expect(await ttl(E)).toBe(-1);
     expect(await server.command("EXISTS", L)).toBe(0);
   });
@@ -324,7 +324,7 @@ describe("store", () => {
     await arrange();
     for (const entry of [
       undefined,
-      ["HSET", E, "d", "old", "w", "old"],
+      ["HSET", E, "d", "old", "s", "0 old;"],
       ...TYPES.map(([, command]) => command),
     ] as const) {
       await server.command("DEL", E);
@@ -373,8 +373,8 @@ describe("store", () => {
 
   it.each([
     ["a removal", ["DEL", E], "old"],
-    ["a hash of its own", ["HSET", E, "d", "theirs", "m", "2 0 theirs;"], "old"],
-    ["one without m", ["HDEL", E, "m"], "old"],
+    ["a hash of its own", ["HSET", E, "d", "theirs", "s", "0 theirs;"], "old"],
+    ["one without s", ["HDEL", E, "s"], "old"],
     ["one where there was none", ["HSET", E, "d", "theirs"], ""],
     ["another type where there was none", ["SET", E, "theirs"], ""],
   ] as const)(
@@ -414,7 +414,7 @@ describe("store", () => {
       await leases.acquire(KEY, "mine", 10_000, seen);
       await tracker.received();
       expect(await store("mine", seen, stored("new", { version: "mine" }))).toBe(true);
-      expect(await hash()).toEqual({ d: "new", m: "2 300000 mine;json none" });
+      expect(await hash()).toEqual({ d: "new", s: "300000 mine;json none" });
       expect(await ttl(E)).toBeGreaterThan(355_000);
       expect(await server.command("KEYS", "*")).toEqual([E]);
       expect(await tracker.received()).toEqual([E]);
@@ -424,7 +424,7 @@ describe("store", () => {
   it("stores, under the lease of a forced load, over the entry it was granted over, never over a newer one", async () => {
     await backend.write(KEY, stored("old", { version: "old" }));
     expect(await leases.acquire(KEY, "mine", 10_000, "*")).toEqual({ granted: true, version: "old" });
-    await server.command("HSET", E, "d", "newer", "m", "2 0 newer;");
+    await server.command("HSET", E, "d", "newer", "s", "0 newer;");
     await server.command("DEL", E);
     expect(await store("mine", "old")).toBe(false);
     expect(await everything()).toEqual({});
@@ -446,7 +446,7 @@ describe("store", () => {
     expect(await store("mine", "", stored("new", { staleInMs: 10_000.7, expiresInMs: 20_000.9 }))).toBe(true);
     expect(await ttl(E)).toBeGreaterThan(15_000);
     expect(await ttl(E)).toBeLessThanOrEqual(20_000);
-    expect((await hash())["m"]).toMatch(/^2 10000 [\w-]{16};json none$/);
+    expect((await hash())["s"]).toMatch(/^10000 [\w-]{16};json none$/);
   });
 });
 
@@ -471,7 +471,7 @@ describe("release", () => {
     expect(await tracker.received()).toEqual([]);
   });
 
-  it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "w", "w1"]]] as const)(
+  it.each([...TYPES, ["a hash", ["HSET", E, "d", "v", "s", "0 w1;"]]] as const)(
     "C56: is pushed where there is %s, which it leaves as it is",
     async (_, command) => {
       for (const lifeMs of [undefined, 3_600_000]) {
@@ -509,7 +509,7 @@ describe("a lease is ended by", () => {
   ] as const)("C56: %s, over any type of key, and that is pushed", async (_, call) => {
     for (const command of [
       undefined,
-      ["HSET", E, "d", "v", "s", "1", "m", "1 300000;", "w", "w1"],
+      ["HSET", E, "d", "v", "s", "300000 w1;"],
       ["HSET", E, "name", "Ada"],
       ...TYPES.map(([, type]) => type),
     ] as const) {
@@ -562,7 +562,7 @@ describe("confirm", () => {
     expect(await leases.confirm(KEY)).toBe("");
     await backend.write(KEY, stored("v", { version: "mine" }));
     expect(await leases.confirm(KEY)).toBe("mine");
-    await server.command("HDEL", E, "m");
+    await server.command("HDEL", E, "s");
     expect(await leases.confirm(KEY)).toBe("-");
     for (const [, command] of TYPES) {
       await server.command("DEL", E);
@@ -620,7 +620,7 @@ describe("memory full", () => {
   });
 
   it.each([
-    ["over an entry", ["HSET", E, "d", "old", "w", "old"], "old"],
+    ["over an entry", ["HSET", E, "d", "old", "s", "0 old;"], "old"],
     ["over another type", ["SET", E, "x"], "!"],
   ] as const)(
     "A94: refuses a store %s in the server's words; entry and lease are gone, and that is pushed",

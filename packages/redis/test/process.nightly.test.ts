@@ -62,12 +62,12 @@ async function expectWhole(server: OwnRedis, bytes: number): Promise<number> {
   const keys = (await server.command("KEYS", "hotset:*")) as readonly string[];
   for (const key of keys) {
     const [fields, ttlMs] = await Promise.all([
-      server.commandBytes("HMGET", key, "d", "m"),
+      server.commandBytes("HMGET", key, "d", "s"),
       server.command("PTTL", key),
     ]);
-    const [d, m] = fields as readonly (Buffer | null)[];
+    const [d, s] = fields as readonly (Buffer | null)[];
     expect(ttlMs, `${key} has an end`).toBeGreaterThan(0);
-    const [, i] = /^2 30000 [\w-]{16};(\d+)$/.exec(m!.toString())!;
+    const [, i] = /^30000 [\w-]{16};(\d+)$/.exec(s!.toString())!;
     expect(d!.equals(Buffer.alloc(bytes, Number(i) % 256)), `${key}: value and meta of one write`).toBe(true);
   }
   return keys.length;

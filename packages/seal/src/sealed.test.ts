@@ -51,7 +51,7 @@ const envelope = ({ clock = new TestClock(), seal = testSeal(), ...backend }: Op
   new Envelope({ label: "redis", ...backend }, seal, clock);
 
 const KEY = "shop::user:1";
-const META = '{"f":"json","t":60000}';
+const META = '["json",60000]';
 const ENTRY: StoredEntry = {
   data: Buffer.from('"Ada"'),
   staleInMs: 60_000,

@@ -241,7 +241,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     ).toBe(100);
   },
   "keys reported as undecodable": async () => {
-    const damaged = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 60_000, meta: '{"f":"none.such"}' };
+    const damaged = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 60_000, meta: '["none.such"]' };
     const clock = new TestClock();
     const cache = createTestCache({ clock, local: false, backend: emptyBackend({ read: async () => damaged }) });
     const reported: string[] = [];
@@ -267,7 +267,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
   "parsed meta strings": () => {
     const parser = new MetaParser();
     // With the 64 characters that each counts as, 1,024 in all.
-    const metaOf = (name: string): string => JSON.stringify({ f: name.padEnd(1_024 - 64 - '{"f":""}'.length, ".") });
+    const metaOf = (name: string): string => JSON.stringify([name.padEnd(1_024 - 64 - '[""]'.length, ".")]);
     const parse = (name: string): unknown => parser.parse(metaOf(name), 1);
     const first = parse("k0");
     for (const name of names(32)) parse(name);

@@ -96,15 +96,12 @@ export function writeMeta(
     entry.ttlMs === Infinity ? null : entry.ttlMs,
     staleWhileRevalidateMs,
     staleIfErrorMs,
-    versions?.map(({ hard, soft }) => (hard === soft ? hard : [hard, soft])) ?? 0,
+    versions === undefined ? 0 : differences(versions),
     rest,
   ];
   // Defaults at the end are left out.
   let length = Object.keys(rest).length === 0 ? 5 : 6;
   while (length < 6 && length > 2 && row[length - 1] === 0) length -= 1;
-  const text = JSON.stringify(row.slice(0, length));
-  if (versions === undefined || text.length <= FORMER_MAX_LENGTH) return text;
-  row[4] = differences(versions);
   return JSON.stringify(row.slice(0, length));
 }
 
@@ -139,8 +136,6 @@ export const wholeMs = (ms: number): number => Math.floor(ms + 0.001);
 export const MAX_META_BYTES: number = 8 * 2 ** 20;
 /** A text of at most this many UTF-16 units takes at most `MAX_META_BYTES` in UTF-8. */
 const MAX_META_LENGTH = MAX_META_BYTES / 3;
-/** Former builds read at most 4 KiB. */
-const FORMER_MAX_LENGTH = 4 * 1024;
 
 export function isMetaTooLong(meta: string): boolean {
   return meta.length > MAX_META_LENGTH && byteLength(meta) > MAX_META_BYTES;
@@ -188,7 +183,7 @@ interface WrittenRest {
   readonly n?: number;
 }
 
-/** The array by names, and what was written before there was one. */
+/** The array by names. */
 interface WrittenMeta extends WrittenRest {
   /** Format id. */
   readonly f: string;
@@ -203,7 +198,7 @@ interface WrittenMeta extends WrittenRest {
 }
 
 function named(written: unknown): unknown {
-  if (!Array.isArray(written)) return written;
+  if (!Array.isArray(written)) return undefined;
   const [f, t, r = 0, e = 0, v = 0, rest = {}, ...more] = written as readonly unknown[];
   if (more.length !== 0 || typeof rest !== "object" || rest === null || Array.isArray(rest)) return undefined;
   return { ...rest, f, t: t ?? undefined, r, e, v: v === 0 ? undefined : v };

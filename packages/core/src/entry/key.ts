@@ -8,7 +8,7 @@ const MAX_KEY_BYTES = 64 * 1024;
 const MAX_TAG_LENGTH = 1_024;
 /** Of one entry: room for a list of some hundred rows, and for the tags that an adapter adds. */
 const MAX_TAGS = 2_048;
-/** Longer ones are named by a hash; not those that former builds in the same fleet use as they are. */
+/** Longer ones are named by a hash: an entry has room for all of its tags. */
 const MAX_NAME_LENGTH = 512;
 
 /**

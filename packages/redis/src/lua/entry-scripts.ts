@@ -34,55 +34,64 @@ end
 ${announce()}
 return type(held) == 'string' and string.sub(held, 1, 2) == ${PLACEHOLDER} and 0 or n`);
 
+/** Sets `t` to the time of Redis, and `now` to it in epoch ms. */
+const NOW = `local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)`;
+
 /**
  * Gives an entry another life and meta, if its version is ARGV[1]; `?` compares nothing, and wants one that is fresh by
- * `s` (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so does a lease.
+ * an instant in `s` (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so
+ * does a lease.
  */
-export const TOUCH: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
-if e.err then return 0 end
+export const TOUCH: Script = script(`${readAny("s", "'HGET', KEYS[1], 's'")}
+if type(s) == 'table' then return 0 end
 if ARGV[1] ~= '?' then
-  if ${versionOf("e[2]", "e[3]")} ~= ARGV[1] then return 0 end
+  if not s or ${versionOf("s")} ~= ARGV[1] then return 0 end
 else
-  local t = redis.call('TIME')
-  local s = e[1] and tonumber(e[1])
-  if s and s <= t[1] * 1000 + math.floor(t[2] / 1000) or not redis.call('HGET', KEYS[1], 'd') then return 0 end
+  ${NOW}
+  if s and (string.find(s, ' ', 1, true) or (tonumber(s) or now + 1) <= now) then return 0 end
+  if not redis.call('HGET', KEYS[1], 'd') then return 0 end
 end
-if ARGV[3] ~= 's' then redis.call('HDEL', KEYS[1], 's', 'w') end
-if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2)) end
+if #ARGV > 4 then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2))
+else
+  redis.call('HDEL', KEYS[1], 's')
+end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH_COPY}
 ${announce()}
 return 1`);
 
 /**
- * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
- * `m`, or in an entry without `m` the time between `s` and its end. That comes first: full memory refuses the HSET of a
- * script that has changed nothing. A version is replaced: a process that has just written it, and confirms that it is
- * still the same, must not take it for fresh. An entry of the string layout is removed: others may read it; that layout
- * needs a prefix, so without one such bytes are those of another program.
+ * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in `s`; where that
+ * is an instant, the time between it and the end. That comes first: full memory refuses the HSET of a script that has
+ * changed nothing. A version is replaced: a process that has just written it, and confirms that it is still the same,
+ * must not take it for fresh. An entry of the string layout is removed: others may read it; that layout needs a prefix,
+ * so without one such bytes are those of another program.
  *
  * The value stays where it is: Redis does nothing else while it is copied into Lua. Only an empty one is looked at.
  */
-export const MARK_STALE: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
+export const MARK_STALE: Script = script(`${readAny("s", "'HGET', KEYS[1], 's'")}
 ${END_LEASE}
-if e.err or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
-  if e.err and not (${IS_BARE}) and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
+local isOther = type(s) == 'table'
+if isOther or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
+  if isOther and not (${IS_BARE}) and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then
+    redis.call('DEL', KEYS[1])
+  end
   ${WAKE}
   return 0
 end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
+${NOW}
 local ttl = redis.call('PTTL', KEYS[1])
-local s = e[1] and tonumber(e[1])
-if s ~= s then s = nil end
+local head, version, meta = string.match(s or '', '^([%d-]+ )([%w_-]+)([;,.].*)$')
+local staleAt = not head and s and tonumber(s)
+if staleAt ~= staleAt then staleAt = nil end
 local window = 0
-if e[2] then
-  window = string.match(e[2], '^1 ([%d-]+);') or string.match(e[2], '^2 ([%d-]+) ')
-  if window == '-' then window = '3155760000000' end
-  window = math.min(tonumber(window or 0), 9007199254740991)
-elseif s then
+if head then
+  window = head == '- ' and 3155760000000 or math.min(tonumber(head) or 0, 9007199254740991)
+elseif staleAt then
   window = -1
-  if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - s)) end
+  if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - staleAt)) end
 end
 if window >= 0 and (ttl < 0 or window < ttl) then ttl = window end
 if ttl == 0 then
@@ -91,12 +100,11 @@ if ttl == 0 then
   return 1
 end
 if ttl > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl)) else redis.call('PERSIST', KEYS[1]) end
-local function marked(of) return 'stale-' .. string.sub(redis.sha1hex(of), 1, 10) end
-local head, version, meta = string.match(e[2] or '', '^(2 [%d-]+ )([%w_-]+)([;,.].*)$')
-if head then redis.call('HSET', KEYS[1], 'm', head .. marked(version) .. meta) end
-if e[1] or not head then
-  redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.max(0, math.min(s or now, now))))
+if head then
+  s = head .. 'stale-' .. string.sub(redis.sha1hex(version), 1, 10) .. meta
+else
+  s = string.format('%.0f', math.max(0, math.min(staleAt or now, now)))
 end
-if e[3] then redis.call('HSET', KEYS[1], 'w', marked(e[3])) end
+redis.call('HSET', KEYS[1], 's', s)
 ${announce()}
 return 1`);

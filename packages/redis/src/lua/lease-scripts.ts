@@ -147,7 +147,7 @@ const leaseScripts = (layout: Layout): LeaseScripts => ({
 /** The plain hash layout has no versions: its entries are all `-`. */
 export const HASH_LEASES: LeaseScripts = leaseScripts({
   present: IN_HASH,
-  entry: "redis.call('PTTL', KEYS[1]), redis.call('HMGET', KEYS[1], 'd', 's', 'm', 'w')",
+  entry: "redis.call('PTTL', KEYS[1]), redis.call('HMGET', KEYS[1], 'd', 's')",
   put: `if isMine then
 ${putInPlace(3)}
 end

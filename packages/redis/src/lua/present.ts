@@ -53,10 +53,8 @@ local isMine = head == ${PLACEHOLDER} .. ARGV[1]`,
   };
 }
 
-/** The version of an entry in a hash: in the head of `m`; in `w` where the former layout wrote it. */
-export function versionOf(m: string, w: string): string {
-  return `(${m} and string.match(${m}, '^2 [%d-]+ ([%w_-]+)[;,.]') or ${w})`;
-}
+/** The version of an entry in a hash, in its `s`. */
+export const versionOf = (s: string): string => `string.match(${s}, '^[%d-]+ ([%w_-]+)[;,.]')`;
 
 /** Entries are hashes. In the plain layout all of them are `-`. */
 export const IN_HASH: Present = present(
@@ -70,9 +68,9 @@ else
 end`,
   "was = '!'",
   "was = '!'",
-  `${readAny("e", "'HMGET', KEYS[1], 'm', 'w'")}
-  local w = not e.err and ${versionOf("e[1]", "e[2]")}
-  was = e.err and '!' or w and #w <= 32 and string.find(w, '^[%w_-]+$') and w or '-'`,
+  `${readAny("s", "'HGET', KEYS[1], 's'")}
+  local version = type(s) == 'string' and ${versionOf("s")}
+  was = type(s) == 'table' and '!' or version and #version <= 32 and version or '-'`,
 );
 
 const HEAD = `'GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1}`;

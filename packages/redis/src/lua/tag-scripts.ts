@@ -85,7 +85,7 @@ return v`);
  * The versions of tags that a loader added late; ARGV[3] is the position of the issuer before the load. The version of
  * a tag that may have been renewed since is left empty: one with a newer number, or that is missing, unless the records
  * of all numbers since are there and do not name it. A missing one is issued in any case, so that the next load finds
- * it. A number without its record is that of an older version of this library, or was overwritten.
+ * it. A number without its record was overwritten.
  */
 export const UNCHANGED_SINCE: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local id, n = string.match(ARGV[3], '^(.*)%.(%d+)$')

@@ -85,7 +85,7 @@ describe("A44 reads that replicas may answer", () => {
       const read = cache.get("k");
       await flush();
       await wire.reply(60_000);
-      await wire.reply(fields('"v"', String(NOW + 60_000), '1 0;{"f":"json"}', "id"));
+      await wire.reply(fields('"v"', '0 id;["json"]'));
       // The version of the namespace.
       await wire.reply([null]);
       expect(await read).toBe("v");
@@ -104,7 +104,7 @@ describe("a large write", () => {
     expect(sent).toEqual([
       `HSET ${STAGED} d `,
       `PEXPIRE ${STAGED} 10000`,
-      `HSET ${STAGED} d <4096> m 2 300000 w1;json none`,
+      `HSET ${STAGED} d <4096> s 300000 w1;json none`,
       `EVALSHA <sha> 3 hotset:shop::1 hotset~lease:{hotset:shop::1} ${STAGED} 360000  `,
     ]);
     for (const reply of [1, 1, 3]) await wire.reply(reply);
@@ -125,7 +125,7 @@ describe("a large write", () => {
         .at(-1)!
         .replace(/v{4096}/, "<4096>")
         .replace(/[0-9a-f]{40}/, "<sha>"),
-    ).toBe(`EVALSHA <sha> 2 hotset:shop::1 hotset~lease:{hotset:shop::1} 360000 d <4096> m 2 300000 w1;json none  `);
+    ).toBe(`EVALSHA <sha> 2 hotset:shop::1 hotset~lease:{hotset:shop::1} 360000 d <4096> s 300000 w1;json none  `);
     wire.take().reject(refusal("OOM refused"));
     await expect(write).rejects.toThrow("OOM refused");
     expect(queue.inFlight).toBe(0);
@@ -135,9 +135,9 @@ describe("a large write", () => {
 describe("a read", () => {
   it("R1-08: sends PTTL first, so that no value is read without its expiry", async () => {
     const read = backend.read("shop::1");
-    expect(wire.sent).toEqual(["PTTL hotset:shop::1", "HMGET hotset:shop::1 d s m w"]);
+    expect(wire.sent).toEqual(["PTTL hotset:shop::1", "HMGET hotset:shop::1 d s"]);
     await wire.reply(301);
-    await wire.reply(fields("v", "1700000000200", "1 100;json none", "id"));
+    await wire.reply(fields("v", "100 id;json none"));
     expect(await read).toEqual({
       data: Buffer.from("v"),
       staleInMs: 200,
@@ -151,7 +151,7 @@ describe("a read", () => {
   it("waits for the PTTL where the fields come first, as they may in a cluster", async () => {
     const read = backend.read("shop::1");
     const [ttl, values] = [wire.take(), wire.take()];
-    values.resolve(fields("v", null, "1 100;", "id"));
+    values.resolve(fields("v", "100 id;"));
     expect(await outcome(read)).toEqual({ status: "pending" });
     ttl.resolve(301);
     expect(await read).toMatchObject({ staleInMs: 200, expiresInMs: 300 });
@@ -162,7 +162,7 @@ describe("a read", () => {
     const [ttl, values] = [wire.take(), wire.take()];
     if (which === "fields") ttl.resolve(301);
     else ttl.reject(new Error("Socket closed unexpectedly"));
-    if (which === "ttl") values.resolve(fields("v", null, "1 100;", "id"));
+    if (which === "ttl") values.resolve(fields("v", "100 id;"));
     else values.reject(new Error("Socket closed unexpectedly"));
     await expect(read).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", tier: "redis", operation: "read" });
     expect(queue.inFlight).toBe(0);
@@ -215,7 +215,7 @@ describe("a batch of reads", () => {
     const read = backend.batch.read(["shop::1", "shop::2"]);
     const [ttl1, values1] = [wire.take(), wire.take()];
     ttl1.resolve(300);
-    values1.resolve(fields("v", null, "1 100;", "id"));
+    values1.resolve(fields("v", "100 id;"));
     await flush();
     clock.advance(999);
     expect(await outcome(read)).toEqual({ status: "pending" });
@@ -229,7 +229,7 @@ describe("a batch of reads", () => {
     const read = backend.batch.read(["shop::1", "shop::2", "shop::3"]);
     const none = handled(backend.batch.read(["shop::4", "shop::5"]));
     expect(Array.from(sent.commandsToWrite()).length).toBe(1);
-    const entry = ":300\r\n*4\r\n$1\r\nv\r\n_\r\n$6\r\n1 100;\r\n$2\r\nid\r\n";
+    const entry = ":300\r\n*2\r\n$1\r\nv\r\n$7\r\n100 id;\r\n";
     sent.decoder.write(Buffer.from(`${entry}:-2\r\n-WRONGTYPE no hash\r\n:300\r\n`));
     await flush();
     expect(await outcome(read)).toEqual({ status: "pending" });
@@ -237,7 +237,7 @@ describe("a batch of reads", () => {
     const overdue = expect.stringContaining("read was not answered within 1000 ms");
     expect((await read).map(textOf)).toEqual(["v", undefined, overdue]);
     await expect(none).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
-    sent.decoder.write(Buffer.from(`*4\r\n_\r\n_\r\n_\r\n_\r\n${entry}${entry}`));
+    sent.decoder.write(Buffer.from(`*2\r\n_\r\n_\r\n${entry}${entry}`));
     await flush();
     expect([queue.inFlight, queue.replies]).toEqual([0, 10]);
   });
@@ -248,7 +248,7 @@ describe("a batch of reads", () => {
       queue.client = wire;
       queue.inFlight = 0;
       const call = handled(backend.batch.read(Array.from({ length: 60 }, (_, i) => `shop::${i}`)));
-      for (let i = 0; i < answered; i += 1) await wire.reply(i === 0 ? -2 : fields(null, null, null, null));
+      for (let i = 0; i < answered; i += 1) await wire.reply(i === 0 ? -2 : fields(null, null));
       clock.advance(1_000);
       const settled = await call.catch((error: unknown) => [error]);
       expect((settled.at(-1) as Error).message).toContain("read was not answered within 1000 ms; check");
@@ -271,7 +271,7 @@ describe("a batch of reads", () => {
     const [ttl1, values1, ttl2, values2] = [wire.take(), wire.take(), wire.take(), wire.take()];
     for (const { reject } of [ttl1, values1]) reject(refusal("CLUSTERDOWN Hash slot not served"));
     ttl2.resolve(300);
-    values2.resolve(fields("v", null, "1 100;", "id"));
+    values2.resolve(fields("v", "100 id;"));
     expect((await read).map(textOf)).toEqual([expect.stringContaining("CLUSTERDOWN Hash slot not served"), "v"]);
   });
 });
@@ -281,7 +281,7 @@ describe("a write", () => {
     const write = backend.write("shop::1", stored);
     expect(wire.sent).toEqual([
       "DEL hotset~lease:{hotset:shop::1}",
-      expect.stringMatching(/^EVALSHA [0-9a-f]{40} 1 hotset:shop::1 360000 d v m 2 300000 id1;json none  $/),
+      expect.stringMatching(/^EVALSHA [0-9a-f]{40} 1 hotset:shop::1 360000 d v s 300000 id1;json none  $/),
     ]);
     await wire.reply(0);
     await wire.reply(1);
@@ -292,7 +292,7 @@ describe("a write", () => {
     for (const version of ["mine", "-", undefined])
       void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
     const scripts = wire.sent.filter((command) => command.startsWith("EVALSHA"));
-    expect(scripts.map((command) => / m 2 300000 (\S*);json none {2}$/.exec(command)?.[1])).toEqual([
+    expect(scripts.map((command) => / s 300000 (\S*);json none {2}$/.exec(command)?.[1])).toEqual([
       "mine",
       "id1",
       "id2",
@@ -400,7 +400,7 @@ describe("what the server answers", () => {
     await wire.fail(refusal("LOADING Redis is loading the dataset in memory"));
     await wire.fail(refusal("READONLY You can't write against a read only replica."));
     await wire.reply(-2);
-    await wire.reply(fields(null, null, null, null));
+    await wire.reply(fields(null, null));
     await Promise.all(writes);
     expect(replicas.map(({ message }) => message)).toEqual(["READONLY You can't write against a read only replica."]);
   });
@@ -411,7 +411,7 @@ describe("C132 one deadline for all that a call sends:", () => {
     const call = handled(backend.leases.confirm("shop::1"));
     clock.advance(700);
     await wire.reply(null);
-    expect(wire.sent).toEqual(["HGET hotset:shop::1 m", "HGET hotset:shop::1 w"]);
+    expect(wire.sent).toEqual(["HGET hotset:shop::1 s", "HLEN hotset:shop::1"]);
     clock.advance(299);
     expect(await outcome(call)).toEqual({ status: "pending" });
     clock.advance(1);
@@ -422,13 +422,13 @@ describe("C132 one deadline for all that a call sends:", () => {
     const call = handled(backend.leases.acquire("shop::1", "token", 10_000, "seen"));
     for (const version of ["w1", "w2"]) {
       clock.advance(400);
-      await wire.reply([2, 1_000, fields(null, null, null, version)]);
+      await wire.reply([2, 1_000, fields(null, `0 ${version};`)]);
     }
     expect(wire.sent).toHaveLength(3);
     clock.advance(200);
     expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { code: "BACKEND_UNAVAILABLE" } });
     // Its last answer came too late: no further command is sent.
-    await wire.reply([2, 1_000, fields(null, null, null, "w3")]);
+    await wire.reply([2, 1_000, fields(null, "0 w3;")]);
     expect(wire.sent).toHaveLength(3);
   });
 
@@ -439,8 +439,7 @@ describe("C132 one deadline for all that a call sends:", () => {
       queue.inFlight = 0;
       const call = handled(backend.batch.read(Array.from({ length: 150 }, (_, i) => `shop::${i}`)));
       clock.advance(700);
-      for (let i = 0; i < answered; i += 1)
-        await wire.reply(i % 2 === 0 ? 301 : fields("v", "", "1 100;json none", "id"));
+      for (let i = 0; i < answered; i += 1) await wire.reply(i % 2 === 0 ? 301 : fields("v", "100 id;json none"));
       clock.advance(299);
       expect((await outcome(call)).status).toBe("pending");
       clock.advance(1);

@@ -46,7 +46,7 @@ export interface BackendSettings {
   readonly leaseMs: number;
   readonly breaker?: BreakerPolicy | undefined;
   readonly writeIds: WriteIds;
-  /** Epoch milliseconds: of the field `s`, and for entries that have nothing else. */
+  /** Epoch milliseconds, for an `s` that is an instant. */
   readonly epochMs: () => number;
   /** Read at each write. @default no announcements */
   readonly announce?: Announcement;
@@ -432,7 +432,6 @@ export class EntryBackend extends Steps implements Backend {
 
 const asIs = (reply: unknown): unknown => reply;
 
-function layoutOf({ layout, keys }: BackendSettings): EntryLayout {
-  if (layout === "string") return STRINGS;
-  return hashes(layout, layout === "full" && keys.isBare ? "shared" : layout);
+function layoutOf({ layout }: BackendSettings): EntryLayout {
+  return layout === "string" ? STRINGS : hashes(layout);
 }

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import { decodeEntry, encodeEntry, metaText, UNBOUNDED_WINDOW_MS, writeIdOf } from "./entry-fields.ts";
+import { decodeEntry, encodeEntry, metaText, UNBOUNDED_WINDOW_MS, versionIn, writeIdOf } from "./entry-fields.ts";
 
 const NOW = 1_700_000_000_000;
 const entry = (times: { staleInMs: number; expiresInMs: number }, meta = "json none"): StoredEntry => ({
@@ -22,32 +22,27 @@ describe("what is written", () => {
       "360000",
       "d",
       Buffer.from([0, 255, 10]),
-      "m",
-      "2 300000 AAAABBBBCCCCDDDD;json none",
+      "s",
+      "300000 AAAABBBBCCCCDDDD;json none",
     ]);
   });
 
   it.each([
-    ["fresh to its end", { staleInMs: 60_000, expiresInMs: 60_000 }, "60000", "2 0 id;"],
-    ["stale when written", { staleInMs: -500, expiresInMs: 60_000 }, "60000", "2 60500 id;"],
-    ["of less than a second", { staleInMs: 5, expiresInMs: 10 }, "10", "2 5 id;"],
-    ["of the shortest life", { staleInMs: 1, expiresInMs: 1 }, "1", "2 0 id;"],
-    ["of fractions, rounded down", { staleInMs: 5.9, expiresInMs: 10.9 }, "10", "2 5 id;"],
-    ["that claims to be fresh beyond its end", { staleInMs: 90, expiresInMs: 60 }, "60", "2 0 id;"],
-    ["without an end", { staleInMs: Infinity, expiresInMs: Infinity }, "", "2 0 id;"],
-    ["that is always fresh, and ends", { staleInMs: Infinity, expiresInMs: 60 }, "60", "2 0 id;"],
-    ["without an end that becomes stale", { staleInMs: 1_000, expiresInMs: Infinity }, "3155760001000", "2 - id;"],
-    ["of nearly 2^53 ms", { staleInMs: 1, expiresInMs: 2 ** 53 - 1 }, "9007199254740991", "2 9007199254740990 id;"],
-    [
-      "of more than 2^53 ms, which is without an end",
-      { staleInMs: 1, expiresInMs: 2 ** 60 },
-      "3155760000001",
-      "2 - id;",
-    ],
+    ["fresh to its end", { staleInMs: 60_000, expiresInMs: 60_000 }, "60000", "0 id;"],
+    ["stale when written", { staleInMs: -500, expiresInMs: 60_000 }, "60000", "60500 id;"],
+    ["of less than a second", { staleInMs: 5, expiresInMs: 10 }, "10", "5 id;"],
+    ["of the shortest life", { staleInMs: 1, expiresInMs: 1 }, "1", "0 id;"],
+    ["of fractions, rounded down", { staleInMs: 5.9, expiresInMs: 10.9 }, "10", "5 id;"],
+    ["that claims to be fresh beyond its end", { staleInMs: 90, expiresInMs: 60 }, "60", "0 id;"],
+    ["without an end", { staleInMs: Infinity, expiresInMs: Infinity }, "", "0 id;"],
+    ["that is always fresh, and ends", { staleInMs: Infinity, expiresInMs: 60 }, "60", "0 id;"],
+    ["without an end that becomes stale", { staleInMs: 1_000, expiresInMs: Infinity }, "3155760001000", "- id;"],
+    ["of nearly 2^53 ms", { staleInMs: 1, expiresInMs: 2 ** 53 - 1 }, "9007199254740991", "9007199254740990 id;"],
+    ["of more than 2^53 ms, which is without an end", { staleInMs: 1, expiresInMs: 2 ** 60 }, "3155760000001", "- id;"],
   ])("golden: one %s", (_, times, ttl, head) => {
     const args = encodeEntry(entry(times, ""), "full", NOW, "id")!;
     expect(args[0]).toBe(ttl);
-    expect(fieldsOf(args)).toEqual({ d: "\0\xff\n", m: head });
+    expect(fieldsOf(args)).toEqual({ d: "\0\xff\n", s: head });
   });
 
   it("golden: the plain layout has value and staleness only", () => {
@@ -113,14 +108,8 @@ describe("what is written", () => {
 });
 
 const bytes = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, "latin1"));
-const read = (
-  d: string | null,
-  s: string | null,
-  m: string | null,
-  w: string | null,
-  ttlMs: number,
-  layout: "full" | "plain" = "full",
-) => decodeEntry([bytes(d), bytes(s), bytes(m), bytes(w)], ttlMs, () => NOW, layout);
+const read = (d: string | null, s: string | null, ttlMs: number, layout: "full" | "plain" = "full") =>
+  decodeEntry([bytes(d), bytes(s)], ttlMs, () => NOW, layout);
 
 describe("what is read", () => {
   it("comes back as it was written (A41)", () => {
@@ -129,8 +118,8 @@ describe("what is read", () => {
       { staleInMs: 5, expiresInMs: 5 },
       { staleInMs: -86_400_000, expiresInMs: 5 },
     ]) {
-      const fields = fieldsOf(encodeEntry(entry(times), "full", NOW, "id")!) as Record<"d" | "m", string>;
-      expect(read(fields.d, null, fields.m, null, times.expiresInMs + 1)).toEqual({
+      const fields = fieldsOf(encodeEntry(entry(times), "full", NOW, "id")!) as Record<"d" | "s", string>;
+      expect(read(fields.d, fields.s, times.expiresInMs + 1)).toEqual({
         data: Buffer.from([0, 255, 10]),
         meta: "json none",
         version: "id",
@@ -140,132 +129,97 @@ describe("what is read", () => {
   });
 
   it("freshness is what remains of the TTL before the stale window, independent of clocks", () => {
-    expect(read("v", "1", "1 300;", "w", 1_000)?.staleInMs).toBe(699);
-    expect(read("v", "9999999999999", "1 300;", "w", 200)?.staleInMs).toBe(-101);
-    expect(read("v", null, "1 300;", "w", 301)?.staleInMs).toBe(0);
+    expect(read("v", "300 id;", 1_000)?.staleInMs).toBe(699);
+    expect(read("v", "300 id;", 200)?.staleInMs).toBe(-101);
+    expect(read("v", "300 id;", 301)?.staleInMs).toBe(0);
   });
 
   it("C23: a life is rounded down to whole milliseconds: a PTTL of 2 leaves 1, and a PTTL of 1 is a miss", () => {
-    expect(read("v", null, "1 0;", "w", 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
-    expect(read("v", null, null, null, 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
-    expect(read("v", null, "1 0;", "w", 1)).toBe(undefined);
-    expect(read("v", "1", null, null, 1)).toBe(undefined);
+    expect(read("v", "0 id;", 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
+    expect(read("v", null, 2)).toMatchObject({ staleInMs: 1, expiresInMs: 1 });
+    expect(read("v", "0 id;", 1)).toBe(undefined);
+    expect(read("v", "1", 1)).toBe(undefined);
   });
 
   it("R1-08 A40: a PTTL of 0 or -2 is a miss, and -1 means without expiry", () => {
-    expect(read("v", null, "1 0;", "w", 0)).toBe(undefined);
-    expect(read("v", null, "1 0;", "w", -2)).toBe(undefined);
-    expect(read("v", "1", null, null, 0)).toBe(undefined);
-    expect(read("v", "1", null, null, -2)).toBe(undefined);
-    expect(read("v", null, "1 0;", "w", -1)).toMatchObject({ staleInMs: Infinity, expiresInMs: Infinity });
-    expect(read("v", null, "1 300;", "w", -1)).toMatchObject({ staleInMs: Infinity, expiresInMs: Infinity });
+    expect(read("v", "0 id;", 0)).toBe(undefined);
+    expect(read("v", "0 id;", -2)).toBe(undefined);
+    expect(read("v", "1", 0)).toBe(undefined);
+    expect(read("v", "1", -2)).toBe(undefined);
+    expect(read("v", "0 id;", -1)).toMatchObject({ staleInMs: Infinity, expiresInMs: Infinity });
+    expect(read("v", "300 id;", -1)).toMatchObject({ staleInMs: Infinity, expiresInMs: Infinity });
   });
 
   it("an entry without an end that becomes stale keeps both", () => {
-    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS + 71)).toMatchObject({
+    expect(read("v", "- id;m", UNBOUNDED_WINDOW_MS + 71)).toMatchObject({
       staleInMs: 70,
       expiresInMs: Infinity,
       meta: "m",
     });
-    expect(read("v", null, "1 -;m", "w", UNBOUNDED_WINDOW_MS - 69)).toMatchObject({
-      staleInMs: -70,
-      expiresInMs: Infinity,
-    });
+    expect(read("v", "- id;m", UNBOUNDED_WINDOW_MS - 69)).toMatchObject({ staleInMs: -70, expiresInMs: Infinity });
   });
 
   it("without a value it is a miss", () => {
-    expect(read(null, null, null, null, -2)).toBe(undefined);
-    expect(read(null, "1700000060000", "1 0;", "w", 1_000)).toBe(undefined);
+    expect(read(null, null, -2)).toBe(undefined);
+    expect(read(null, "0 id;", 1_000)).toBe(undefined);
   });
 
   it.each([
     ["stale later", "1700000060000", 100_000, 60_000],
     ["stale already", "1699999999000", 100_000, -1_000],
+    ["stale before 1970", "-5", 100_000, -NOW - 5],
     ["no staleness: fresh to its end", null, 100_000, 99_999],
     ["no staleness and no end", null, -1, Infinity],
     ["an empty staleness", "", 100_000, 99_999],
     ["a staleness that is not a number", "soon", 100_000, 99_999],
+    ["a sign alone", "-", 100_000, 99_999],
     ["stale beyond its end", "1800000000000", 100_000, 99_999],
     ["stale later, without an end", "1700000060000", -1, 60_000],
   ])("R1-08: an entry of another program, %s", (_, s, ttlMs, staleInMs) => {
-    expect(read("v", s, null, null, ttlMs)).toEqual({
-      data: Buffer.from("v"),
-      meta: "",
-      staleInMs,
-      expiresInMs: ttlMs === -1 ? Infinity : ttlMs - 1,
-      version: "-",
-    });
+    const life = { staleInMs, expiresInMs: ttlMs === -1 ? Infinity : ttlMs - 1 };
+    expect(read("v", s, ttlMs)).toEqual({ data: Buffer.from("v"), meta: "", ...life, version: "-" });
+    expect(read("v", s, ttlMs, "plain")).toEqual({ data: Buffer.from("v"), meta: "", ...life });
   });
 
   it.each([
-    ["none", null, "-"],
-    ["an empty one", "", "-"],
     ["one of ours", "d3csFcD_LEOr01-S", "d3csFcD_LEOr01-S"],
     ["one of 32 characters", "x".repeat(32), "x".repeat(32)],
+    ["none", "", "-"],
     ["one that is too long", "x".repeat(33), "-"],
+    ["of two words", "a b", "-"],
     ["the one that takes a lease from any holder", "*", "-"],
     ["one that says: another type", "!", "-"],
     ["one with a line break", "id\n", "-"],
     ["bytes that are no text", "\xff\xfe", "-"],
-  ])("its version: %s", (_, w, version) => {
-    expect(read("v", null, "1 0;", w, 1_000)?.version).toBe(version);
-    expect(read("v", null, null, w, 1_000)?.version).toBe(version);
-    for (const m of ["1 0;", "2 0 w1;", null])
-      expect(read("v", null, m, w, 1_000, "plain")).not.toHaveProperty("version");
-  });
-
-  it("has s for other programs where they know the key", () => {
-    const shared = encodeEntry(entry({ staleInMs: 60_000, expiresInMs: 360_000 }, ""), "shared", NOW, "id")!;
-    expect(fieldsOf(shared)).toEqual({ d: "\0\xff\n", s: "1700000060000", m: "2 300000 id;" });
+  ])("its version: %s", (_, head, version) => {
+    expect(read("v", `300 ${head};m`, 1_000)).toMatchObject({ staleInMs: 699, meta: "m", version });
+    expect(versionIn(bytes(`300 ${head};m`))).toBe(version);
+    expect(read("v", `300 ${head};m`, 1_000, "plain")).toEqual({
+      data: Buffer.from("v"),
+      ...{ staleInMs: 699, expiresInMs: 999, meta: "m" },
+    });
   });
 
   it("the start of most meta is one sign", () => {
     const times = { staleInMs: 60_000, expiresInMs: 360_000 };
-    for (const [meta, m] of [
-      ['["json",60000,300000]', "2 300000 id,60000,300000]"],
-      ['["msgpack",60000]', "2 300000 id.60000]"],
-      ['["json"]', '2 300000 id;["json"]'],
+    for (const [meta, s] of [
+      ['["json",60000,300000]', "300000 id,60000,300000]"],
+      ['["msgpack",60000]', "300000 id.60000]"],
+      ['["json"]', '300000 id;["json"]'],
     ] as const) {
-      expect(fieldsOf(encodeEntry(entry(times, meta), "full", NOW, "id")!)["m"]).toBe(m);
-      expect(read("v", null, m, null, 360_001)).toMatchObject({ meta, version: "id", ...times });
+      expect(fieldsOf(encodeEntry(entry(times, meta), "full", NOW, "id")!)["s"]).toBe(s);
+      expect(read("v", s, 360_001)).toMatchObject({ meta, version: "id", ...times });
     }
   });
 
-  it("its version is that of the head, with any field w", () => {
-    for (const [head, version] of [
-      ["w1", "w1"],
-      ["x".repeat(32), "x".repeat(32)],
-      ["x".repeat(33), "-"],
-      ["a b", "-"],
-    ] as const)
-      expect(read("v", null, `2 300 ${head};m`, "other", 1_000)).toMatchObject({ staleInMs: 699, meta: "m", version });
-  });
-
-  it.each([
-    "",
-    "1",
-    "1 ",
-    "1 ;",
-    "1 5",
-    "1 -",
-    "1 x;",
-    "1 5x;",
-    "2 5;",
-    "2 5 w1",
-    "2  w1;",
-    "2 x w1;",
-    "3 5 w1;",
-    "01 5;",
-    " 1 5;",
-    "json",
-    "1\t5;",
-  ])("C98: %j is not a head of this layout: a miss", (m) => {
-    expect(read("v", "1700000060000", m, "w", 1_000)).toBe(undefined);
+  it.each(["5 ", "5 id", "- id", "5 id:m"])("C98: %j is cut short, or of another layout: a miss", (s) => {
+    expect(read("v", s, 1_000)).toBe(undefined);
+    expect(versionIn(bytes(s))).toBe("-");
   });
 
   it("keeps meta beyond ASCII, and meta that looks like a head", () => {
-    const m = Buffer.from("1 7;2 5;é🦊\0;", "utf8").toString("latin1");
-    expect(read("v", null, m, "w", 1_000)?.meta).toBe("2 5;é🦊\0;");
+    const s = Buffer.from("7 id;5 w;é🦊\0;", "utf8").toString("latin1");
+    expect(read("v", s, 1_000)?.meta).toBe("5 w;é🦊\0;");
   });
 });
 

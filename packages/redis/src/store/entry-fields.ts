@@ -8,14 +8,13 @@ import { stageHash } from "./staged-entry.ts";
 /**
  * An entry in Redis is a hash. docs/reference/redis-layout.md describes its fields byte by byte.
  *
- *   d  encoded value     m  head, then the cache's meta     TTL of the key = lifetime, in ms
+ *   d  encoded value     s  stale window, version, meta of the cache     TTL of the key = lifetime, in ms
  *
- * The head of `m` is `2 <window> <version>`, then `;`, or a sign for how most meta begins: the number of this layout,
- * how long before its end the entry turns stale, in ms, `-` where that is unbounded, and the id of this write.
- * Freshness is what remains of the TTL before that window, so no clock of a writer is compared with one of a reader.
+ * `s` is `<window> <version>`, then `;`, or a sign for how most meta begins: how long before its end the entry turns
+ * stale, in ms, `-` where that is unbounded, and the id of this write. Freshness is what remains of the TTL before that
+ * window, so no clock of a writer is compared with one of a reader.
  *
- * The former head, `1 <window>;`, is read as well: then the id is in a field `w`. Where other programs know the keys
- * there is `s`, the epoch ms at which the entry becomes stale; in the plain layout in place of `m`.
+ * In the plain layout, and as other programs write it, `s` is the epoch ms at which the entry becomes stale.
  */
 
 /** How an unbounded stale window is stored: 100 years. */
@@ -24,11 +23,8 @@ export const UNBOUNDED_WINDOW_MS = 3_155_760_000_000;
 /** The longest lifetime given to PEXPIRE; an entry with a longer one is stored without expiry. */
 const MAX_LIFE_MS = 2 ** 53 - 1;
 
-/** `plain` has `d` and `s` alone. */
+/** `plain` has neither versions nor meta. */
 export type HashLayout = "full" | "plain";
-
-/** `shared` is the full layout with keys that other programs know: it has `s` for them. */
-export type WrittenLayout = HashLayout | "shared";
 
 /** A random id for one write; no two writes share one. */
 export type WriteIds = () => string;
@@ -37,15 +33,6 @@ export type WriteIds = () => string;
 export const NO_VERSION = "-";
 
 const VERSION = /^[\w-]{1,32}$/;
-
-/**
- * The version of an entry that was read, from its `w`. It is compared in scripts, so it has the form that they accept.
- */
-export function versionOf(w: Buffer | null, from: number = 0, to: number | undefined = w?.length): string {
-  if (w === null) return NO_VERSION;
-  const version = w.toString("latin1", from, to);
-  return VERSION.test(version) ? version : NO_VERSION;
-}
 
 /**
  * The id of a write: the version of the entry, or a new id.
@@ -62,13 +49,13 @@ export function writeIdOf({ version }: StoredEntry, newId: WriteIds): string {
 export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (string | Buffer)[]];
 
 /**
- * @param nowMs epoch milliseconds, for `s`.
+ * @param nowMs epoch milliseconds, for the plain layout.
  * @returns `undefined` for an entry whose lifetime is over.
  * @throws {InvalidArgumentError} for times that are `NaN`.
  */
 export function encodeEntry(
   entry: StoredEntry,
-  layout: WrittenLayout,
+  layout: HashLayout,
   nowMs: number,
   writeId: string,
 ): WriteArguments | undefined {
@@ -85,78 +72,72 @@ export function encodeEntry(
   // Each a literal: an array that grows, or that others are spread into, costs several times its size.
   if (layout === "plain")
     return isAlwaysFresh ? [ttl, "d", data] : [ttl, "d", data, "s", String(Math.floor(nowMs) + freshMs)];
-  if (isAlwaysFresh) return [ttl, "d", data, "m", `2 0 ${writeId}${shortened(entry.meta)}`];
-  const window = ttl === "" ? "-" : String(lifeMs - freshMs);
+  const window = isAlwaysFresh ? "0" : ttl === "" ? "-" : String(lifeMs - freshMs);
   // Freshness is measured from the end, so an entry without one gets a distant one.
-  const life = ttl === "" ? String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS) : ttl;
-  const meta = `2 ${window} ${writeId}${shortened(entry.meta)}`;
-  if (layout === "full") return [life, "d", data, "m", meta];
-  return [life, "d", data, "s", String(Math.floor(nowMs) + freshMs), "m", meta];
+  const life = ttl === "" && !isAlwaysFresh ? String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS) : ttl;
+  return [life, "d", data, "s", `${window} ${writeId}${shortened(entry.meta)}`];
 }
 
-/** The reply to `HMGET key d s m w`. Any program may have written it, or the former layout. */
-export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
+/** The reply to `HMGET key d s`. Any program may have written it. */
+export type EntryFields = readonly [d: Buffer | null, s: Buffer | null];
 
 /**
  * @param ttlMs the reply to PTTL: `-1` without expiry; `1`, `0` and `-2` mean that the lifetime is over, also where the
  *   fields were still read: the entry can expire between the two commands.
- * @param nowMs epoch milliseconds, for entries without `m`, whose freshness is known from `s` alone.
+ * @param nowMs epoch milliseconds, for entries whose `s` is an instant.
  * @param layout of the reader: entries read by the plain one have no version.
  */
 export function decodeEntry(
-  fields: EntryFields,
+  [data, stale]: EntryFields,
   ttlMs: number,
   nowMs: () => number,
   layout: HashLayout,
 ): StoredEntry | undefined {
-  const [data, staleAt, meta, writeId] = fields;
   if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
   // PTTL rounds up: a reply of n means that more than n - 1 ms are left. A read must not lengthen a life.
   const expiresInMs = ttlMs === -1 ? Infinity : ttlMs - 1;
   if (expiresInMs === 0) return undefined;
-  if (meta === null) {
-    const staleInMs = freshnessLeft(staleAt, expiresInMs, nowMs);
+
+  // Read byte by byte: a regular expression would need a string first.
+  const isUnbounded = stale?.[0] === MINUS;
+  let index = isUnbounded ? 1 : 0;
+  let windowMs = isUnbounded ? UNBOUNDED_WINDOW_MS : 0;
+  if (stale !== null && !isUnbounded)
+    for (let byte = stale[0]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = stale[++index])
+      windowMs = windowMs * 10 + byte - ZERO;
+  if (index === 0 || stale![index] !== SPACE) {
+    const staleInMs = freshnessLeft(stale, expiresInMs, nowMs);
     return layout === "plain"
       ? { data, staleInMs, expiresInMs, meta: "" }
-      : { data, staleInMs, expiresInMs, meta: "", version: versionOf(writeId) };
+      : { data, staleInMs, expiresInMs, meta: "", version: NO_VERSION };
   }
 
-  // The head, read byte by byte: a regular expression would need a string first.
-  const isFormer = meta[0] === ONE;
-  if ((!isFormer && meta[0] !== TWO) || meta[1] !== SPACE) return undefined;
-  let index = 2;
-  let windowMs = 0;
-  if (meta[index] === MINUS) {
-    index += 1;
-    windowMs = UNBOUNDED_WINDOW_MS;
-  } else {
-    for (let byte = meta[index]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++index])
-      windowMs = windowMs * 10 + byte - ZERO;
-  }
-  if (index === 2 || meta[index] !== (isFormer ? SEMICOLON : SPACE)) return undefined;
   const versionAt = index + 1;
-  let start: string | undefined = "";
-  if (!isFormer) {
-    for (index = versionAt; (start = STARTS[meta[index]!]) === undefined; index += 1)
-      if (index >= meta.length) return undefined;
-  }
+  let start: string | undefined;
+  for (index = versionAt; (start = STARTS[stale![index]!]) === undefined; index += 1)
+    if (index >= stale!.length) return undefined;
   const staleInMs = expiresInMs - windowMs;
-  const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
-  const text = metaText(meta, index + 1, index, meta.length, start);
-  if (layout === "plain") return { data, staleInMs, expiresInMs: lifeMs, meta: text };
-  const version = isFormer ? versionOf(writeId) : versionOf(meta, versionAt, index);
-  return { data, staleInMs, expiresInMs: lifeMs, meta: text, version };
+  const lifeMs = isUnbounded ? Infinity : expiresInMs;
+  const meta = metaText(stale!, index + 1, index, stale!.length, start);
+  if (layout === "plain") return { data, staleInMs, expiresInMs: lifeMs, meta };
+  return { data, staleInMs, expiresInMs: lifeMs, meta, version: versionOf(stale!, versionAt, index) };
 }
 
-/** The version of an entry that may not be readable, as scripts see it. `undefined` where it is not in `m`. */
-export function versionIn(m: Buffer | null): string | undefined {
-  const found = m === null ? undefined : OWN_HEAD.exec(m.toString("latin1"))?.[1];
-  return found === undefined ? undefined : VERSION.test(found) ? found : NO_VERSION;
+/** It is compared in scripts, so it has the form that they accept. */
+export function versionOf(bytes: Buffer, from: number, to: number): string {
+  const version = bytes.toString("latin1", from, to);
+  return VERSION.test(version) ? version : NO_VERSION;
 }
 
-const OWN_HEAD = /^2 [\d-]+ ([\w-]+)[;,.]/;
+/** The version of an entry that may not be readable, as scripts see it. */
+export function versionIn(s: Buffer | null): string {
+  const found = s === null ? undefined : OWN.exec(s.toString("latin1"))?.[1];
+  return found !== undefined && VERSION.test(found) ? found : NO_VERSION;
+}
 
-/** How meta begins, by the sign behind the head: while `m` has at most 64 bytes, a hash takes half the memory. */
+const OWN = /^[\d-]+ ([\w-]+)[;,.]/;
+
+/** How meta begins, by the sign before it: while `s` has at most 64 bytes, a hash takes half the memory. */
 const [JSON_START, MSGPACK_START] = ['["json",', '["msgpack",'] as const;
 const STARTS: readonly (string | undefined)[] = Array.from({ length: 256 }, (_, byte) => {
   const sign = String.fromCharCode(byte);
@@ -196,10 +177,7 @@ export function metaText(
   return lastText;
 }
 
-const [ONE, TWO, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."12 -09;"].map((character) => character.charCodeAt(0)) as [
-  number,
-  number,
-  number,
+const [SPACE, MINUS, ZERO, NINE] = [..." -09"].map((character) => character.charCodeAt(0)) as [
   number,
   number,
   number,
@@ -215,7 +193,7 @@ const asBuffer = (bytes: Uint8Array): Buffer =>
   bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** Entries in Redis as hashes. A read is two plain commands in one tick. */
-export function hashes(layout: HashLayout, written: WrittenLayout = layout): EntryLayout {
+export function hashes(layout: HashLayout): EntryLayout {
   return {
     scripts: HASH_SCRIPTS,
     hasVersions: layout === "full",
@@ -224,49 +202,40 @@ export function hashes(layout: HashLayout, written: WrittenLayout = layout): Ent
       // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
       commands: [
         ["PTTL", entryKey],
-        ["HMGET", entryKey, "d", "s", "m", "w"],
+        ["HMGET", entryKey, "d", "s"],
       ],
       decode: ([ttlMs, fields], nowMs) => decodeEntry(fields as EntryFields, ttlMs as number, nowMs, layout),
     }),
     // It removes all that entries consist of. Any other type is a placeholder, or no entry either.
-    look: (entryKey) => ["HDEL", entryKey, "d", "s", "m", "w"],
+    look: (entryKey) => ["HDEL", entryKey, "d", "s"],
     was: (reply) => {
       if (reply instanceof Error) return isWrongType(reply) ? "placeholder" : "unknown";
       return reply === 0 ? "nothing" : "entry";
     },
-    encode: (entry, version, nowMs) => encodeEntry(entry, written, nowMs!, version),
+    encode: (entry, version, nowMs) => encodeEntry(entry, layout, nowMs!, version),
     encodeLife: (life, version, nowMs) => {
-      const args = encodeEntry({ ...life, data: NOTHING }, written, nowMs, version);
+      const args = encodeEntry({ ...life, data: NOTHING }, layout, nowMs, version);
       return args && [args[0], ...args.slice(3)];
     },
     version,
     changed: (ttlMs, fields, nowMs) => {
       const read = fields as EntryFields;
-      return (
-        decodeEntry(read, ttlMs as number, nowMs, layout) ?? {
-          version: versionIn(read[2]) ?? versionOf(read[3]),
-          isOver: ttlMs === 0 || ttlMs === 1,
-        }
-      );
+      const entry = decodeEntry(read, ttlMs as number, nowMs, layout);
+      return entry ?? { version: versionIn(read[1]), isOver: ttlMs === 0 || ttlMs === 1 };
     },
     stage: stageHash,
   };
 }
 
-/** In the head of `m`; for an entry of the former layout in `w`. A string is a placeholder, or another program's. */
+/** In `s`. A string is a placeholder, or another program's. */
 function version(): Question<string> {
   let isString = false;
-  let isFormer = false;
   return {
-    command: ["HGET", "m"],
+    command: ["HGET", "s"],
     interpret: (reply) => {
       if (isString) return reply === null || isPlaceholder(reply as Buffer) ? "" : "!";
       if (typeof reply === "number") return reply === 0 ? "" : NO_VERSION;
-      if (isFormer) return reply === null ? new Further(["HLEN"]) : versionOf(reply as Buffer);
-      const found = versionIn(reply as Buffer | null);
-      if (found !== undefined) return found;
-      isFormer = true;
-      return new Further(["HGET", "w"]);
+      return reply === null ? new Further(["HLEN"]) : versionIn(reply as Buffer);
     },
     onWrongType: () => {
       if (isString) return undefined;

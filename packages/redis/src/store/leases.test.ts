@@ -107,8 +107,8 @@ describe("acquire", () => {
 
   it("returns the entry that another process stored, as a read would", async () => {
     replies = [
-      [2, 301, fields("v", "1", "1 100;json none", "w2")],
-      [2, -1, fields("theirs", null, null, null)],
+      [2, 301, fields("v", "100 w2;json none")],
+      [2, -1, fields("theirs", null)],
     ];
     expect(await acquire()).toEqual({
       granted: false,
@@ -186,11 +186,11 @@ describe("acquire", () => {
   });
 
   it.each([
-    ["without a value", 300, fields(null, "1", "1 100;", "w2"), "w2"],
-    ["of another layout", 300, fields("v", "1", "2 100;", "w2"), "w2"],
-    ["that ends now", 0, fields("v", "1", "1 100;", "w2"), "w2", "1"],
-    ["in its last millisecond", 1, fields("v", "1", "1 100;", "w2"), "w2", "1"],
-    ["of another program, and without a value", 300, fields(null, null, null, null), "-"],
+    ["without a value", 300, fields(null, "100 w2;"), "w2"],
+    ["of another layout", 300, fields("v", "100 w2"), "-"],
+    ["that ends now", 0, fields("v", "100 w2;"), "w2", "1"],
+    ["in its last millisecond", 1, fields("v", "100 w2;"), "w2", "1"],
+    ["of another program, and without a value", 300, fields(null, null), "-"],
   ])("asks again over an entry %s: it cannot be read", async (_, ttlMs, unreadable, version, over = "0") => {
     replies = [
       [2, ttlMs, unreadable],
@@ -233,9 +233,9 @@ describe("store", () => {
     expect(await leases.store("shop::1", "token", "w1", { ...stored, version: "token" })).toBe(true);
     expect(await leases.store("shop::1", "token", "", stored)).toBe(false);
     expect(sent).toEqual([
-      "store STORE shop::1+lease token w1 360000 d v m 2 300000 token;json none",
-      "store STORE shop::1 token  360000 d v m 2 300000 new;json none",
-      "store STORE shop::1 token  360000 d v m 2 300000 new;json none",
+      "store STORE shop::1+lease token w1 360000 d v s 300000 token;json none",
+      "store STORE shop::1 token  360000 d v s 300000 new;json none",
+      "store STORE shop::1 token  360000 d v s 300000 new;json none",
     ]);
   });
 
@@ -259,18 +259,17 @@ describe("store", () => {
 const WRONG_TYPE = new Error("WRONGTYPE Operation against a key holding the wrong kind of value");
 
 describe("confirm", () => {
-  const [OWN, FORMER] = [Buffer.from("2 0 w1;json none"), Buffer.from("1 0;json none")];
-  const [M, W, LEN, GET] = ["HGET shop::1 m", "HGET shop::1 w", "HLEN shop::1", "GET shop::1"];
+  const [S, LEN, GET] = ["HGET shop::1 s", "HLEN shop::1", "GET shop::1"];
 
   it.each([
-    ["the version of what is there", [OWN], "w1", [M]],
-    ["that of an entry of the former layout", [FORMER, Buffer.from("w1")], "w1", [M, W]],
-    ["- for one that could not be a version", [FORMER, Buffer.from("*")], "-", [M, W]],
-    ["- for an entry without one", [null, null, 3], "-", [M, W, LEN]],
-    ["nothing for no entry", [null, null, 0], "", [M, W, LEN]],
-    ["! for a key of another type", [WRONG_TYPE, WRONG_TYPE], "!", [M, GET]],
-    ["! for a string", [WRONG_TYPE, Buffer.from("theirs")], "!", [M, GET]],
-    ["nothing for a placeholder", [WRONG_TYPE, Buffer.from("\xc1\x00token", "latin1")], "", [M, GET]],
+    ["the version of what is there", [Buffer.from("0 w1;json none")], "w1", [S]],
+    ["- for one that could not be a version", [Buffer.from("0 *;json none")], "-", [S]],
+    ["- for the instant of another program", [Buffer.from("1700000060000")], "-", [S]],
+    ["- for an entry without one", [null, 1], "-", [S, LEN]],
+    ["nothing for no entry", [null, 0], "", [S, LEN]],
+    ["! for a key of another type", [WRONG_TYPE, WRONG_TYPE], "!", [S, GET]],
+    ["! for a string", [WRONG_TYPE, Buffer.from("theirs")], "!", [S, GET]],
+    ["nothing for a placeholder", [WRONG_TYPE, Buffer.from("\xc1\x00token", "latin1")], "", [S, GET]],
   ])("is %s", async (_, answers, expected, commands) => {
     replies = [...answers];
     expect(await leases.confirm("shop::1")).toBe(expected);
@@ -305,7 +304,7 @@ describe("keys that other programs know", () => {
     expect(await leases.store("1", "token", "", { ...stored, version: "token" })).toBe(true);
     expect(sent).toEqual([
       "acquire ACQUIRE 1+lease token 1  - 0",
-      "store STORE 1+lease token  360000 d v m 2 300000 token;json none",
+      "store STORE 1+lease token  360000 d v s 300000 token;json none",
     ]);
   });
 });

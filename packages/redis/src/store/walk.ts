@@ -5,7 +5,7 @@ import type { Primary, Servers } from "../connection/servers.ts";
 import type { Session } from "../connection/session.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
-import { decodeEntry, type EntryFields } from "./entry-fields.ts";
+import { decodeEntry } from "./entry-fields.ts";
 import { MAGIC, NOTHING } from "./entry-layout.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 
@@ -72,7 +72,7 @@ async function described(
     ["MEMORY", "USAGE", name],
     // An entry is a string or a hash: one of the two is refused.
     ["GETRANGE", name, "0", String(HEAD_BYTES - 1)],
-    ["HMGET", name, "s", "m", "w"],
+    ["HGET", name, "s"],
   ]);
   const replies = Promise.all([["TIME"], ...asked].map((args) => client.sendCommand(args).catch(asError)));
   replies.catch(ignore);
@@ -82,7 +82,7 @@ async function described(
   const serverMs = time instanceof Error ? Date.now() : timeOf(time as readonly Buffer[]);
   return names.flatMap((name, i): readonly WalkedKey[] => {
     const key = keys.keyOf(name.toString());
-    const [life, bytes, head, fields] = answers.slice(4 * i, 4 * i + 4);
+    const [life, bytes, head, stale] = answers.slice(4 * i, 4 * i + 4);
     const lifeMs = life instanceof Error ? undefined : Number(life);
     if (key === undefined || lifeMs === -2 || isNoEntry(head)) return [];
     const expiresInMs = lifeMs === -1 ? Infinity : lifeMs;
@@ -90,21 +90,20 @@ async function described(
       {
         key,
         ...(expiresInMs !== undefined && { expiresInMs }),
-        ...staleness(head, fields, lifeMs ?? -1, serverMs),
+        ...staleness(head, stale, lifeMs ?? -1, serverMs),
         ...(typeof bytes === "number" && { bytes }),
       },
     ];
   });
 }
 
-function staleness(head: unknown, fields: unknown, lifeMs: number, serverMs: number): Pick<WalkedKey, "staleInMs"> {
+function staleness(head: unknown, stale: unknown, lifeMs: number, serverMs: number): Pick<WalkedKey, "staleInMs"> {
   if (Buffer.isBuffer(head) && head[0] === MAGIC && head.length >= STALE_AT + head[2]! + 6) {
     const staleAt = head.readUIntBE(STALE_AT + head[2]!, 6);
     return { staleInMs: staleAt === NEVER ? Infinity : staleAt - serverMs };
   }
-  if (fields instanceof Error || !Array.isArray(fields)) return {};
-  const [s, m, w] = fields as EntryFields extends readonly [unknown, ...infer R] ? R : never;
-  const entry = decodeEntry([Buffer.from(NOTHING), s, m, w], lifeMs, () => serverMs, "full");
+  if (stale !== null && !Buffer.isBuffer(stale)) return {};
+  const entry = decodeEntry([Buffer.from(NOTHING), stale], lifeMs, () => serverMs, "full");
   return entry === undefined ? {} : { staleInMs: entry.staleInMs };
 }
 

@@ -294,7 +294,7 @@ describe("A95 the primary becomes a replica", () => {
     await using own = await startOwnRedis();
     await using path = await startProxy(own.port);
     // The entry that the failover brings back.
-    await plant(primary, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
+    await plant(primary, "hotset:shop::k", { data: '"old"', meta: '["json"]' });
     // Heartbeats, which would notice the replica first, are 15 s apart.
     await primary.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
     const cache = over(impatient(path.url).maxStaleness("1m").build(), WITH_MEMORY);
@@ -325,7 +325,7 @@ describe("A95 the primary becomes a replica", () => {
     await using own = await startOwnRedis();
     await using copied = await startOwnRedis();
     await copied.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
-    await plant(copied, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
+    await plant(copied, "hotset:shop::k", { data: '"old"', meta: '["json"]' });
     // Heartbeats are 5 s apart.
     const cache = over(impatient(own.url).maxStaleness("20s").build(), WITH_MEMORY);
     await cache.connect();

@@ -34,14 +34,14 @@ describe.each([
   ["@hotset/redis", own.redis],
 ] as const)("C140 redis() of %s with a signed format", (_, redis) => {
   it.each<[meta: string, data: Uint8Array]>([
-    ['{"f":"json"}', plain.encode(FORGED)],
-    ['{"f":"msgpack"}', msgpack().encode(FORGED)],
-    ['{"f":"signed"}', plain.encode(FORGED)],
+    ['["json"]', plain.encode(FORGED)],
+    ['["msgpack"]', msgpack().encode(FORGED)],
+    ['["signed"]', plain.encode(FORGED)],
     ["", plain.encode(FORGED)],
   ])("does not believe what is written under the meta %j", async (meta, data) => {
     const cache = over(redis(server.url).valueFormat(signed).responseTimeout("20s").build());
     const seen = watch(cache, "decode:error");
-    await server.command("HSET", "hotset:shop::mallory", "d", Buffer.from(data), "m", `1 0;${meta}`);
+    await server.command("HSET", "hotset:shop::mallory", "d", Buffer.from(data), "s", `0 w1;${meta}`);
     expect(await cache.get("mallory")).toBeUndefined();
     expect(seen.map(([, { key, error }]) => [key, error.code])).toEqual([["mallory", "DECODE_FAILED"]]);
     expect(await cache.getOrSet("mallory", () => ({ role: "guest" }))).toEqual({ role: "guest" });
@@ -50,13 +50,13 @@ describe.each([
 
   it("reads the format that alsoReads names", async () => {
     const cache = over(redis(server.url).valueFormat(signed).alsoReads(json()).responseTimeout("20s").build());
-    await server.command("HSET", "hotset:shop::k", "d", Buffer.from(plain.encode("Ada")), "m", '1 0;{"f":"json"}');
+    await server.command("HSET", "hotset:shop::k", "d", Buffer.from(plain.encode("Ada")), "s", '0 w1;["json"]');
     expect(await cache.get("k")).toBe("Ada");
   });
 
   it("reads no compressor but the configured one", async () => {
     const data = Buffer.from(await gzip().compress(signed.encode("Ada")));
-    await server.command("HSET", "hotset:shop::k", "d", data, "m", '1 0;{"f":"signed","c":"gzip"}');
+    await server.command("HSET", "hotset:shop::k", "d", data, "s", '0 w1;["signed",null,0,0,0,{"c":"gzip"}]');
     const of = (builder: own.RedisBackendBuilder) => over(builder.valueFormat(signed).responseTimeout("20s").build());
     expect(await of(redis(server.url).compressor(hotset.passthrough())).get("k")).toBeUndefined();
     expect(await of(redis(server.url).compressor(hotset.passthrough()).alsoReads(gzip())).get("k")).toBe("Ada");

@@ -218,7 +218,7 @@ describe("R1-11 A41 a backend under its label", () => {
     await users.set("k", 1);
     await users.getOrSet("k", never, { onServed: ({ tier }) => served.push(tier) });
     await orders.set("k", 2);
-    await plant(server, "hotset:users::broken", { data: "{", meta: '{"f":"json"}' });
+    await plant(server, "hotset:users::broken", { data: "{", meta: '["json"]' });
     await users.get("broken");
     expect([await users.get("k"), await orders.get("k")]).toEqual([1, 2]);
     proxy.swallow();

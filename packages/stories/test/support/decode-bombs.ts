@@ -154,7 +154,7 @@ async function report(bomb: string, data: Uint8Array): Promise<void> {
 }
 
 async function decode(data: Uint8Array): Promise<Pick<Decoded, "outcome" | "heapBytes" | "cpuMs">> {
-  const meta = JSON.stringify({ f: formatId, ...(compressor.id !== "none" && { c: compressor.id }) });
+  const meta = JSON.stringify([formatId, null, 0, 0, 0, compressor.id === "none" ? {} : { c: compressor.id }]);
   const backend = defineBackend({
     label: "hostile",
     format,

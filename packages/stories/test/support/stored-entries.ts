@@ -29,7 +29,7 @@ export interface PlantedEntry {
 
 /** Writes an entry as a faulty or hostile program might. */
 export function plant(redis: RawRedis, redisKey: string, { data, meta, version = "planted" }: PlantedEntry) {
-  if (!isString) return redis.commandBytes("HSET", redisKey, "d", data, "m", `2 0 ${version};${meta}`);
+  if (!isString) return redis.commandBytes("HSET", redisKey, "d", data, "s", `0 ${version};${meta}`);
   return redis.commandBytes("SET", redisKey, asString({ data, meta, version }));
 }
 
