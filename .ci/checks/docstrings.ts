@@ -5,7 +5,8 @@
 // An item is a name that a published package exports, or a member of it; a function is one that can be called. Counted
 // are items without a word, and functions whose docstring does not name the errors that a caller can get: by `@throws`,
 // or by saying that there are none. Errors that all methods of an interface have in common stand at the interface.
-// A member that overrides one of a base class has its docstring.
+// A member that overrides one of a base class has its docstring. Members of what is used of another library are
+// described there.
 
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,6 +27,8 @@ export interface Item {
 const top = fileURLToPath(new URL("../../", import.meta.url));
 /** A docstring of a function that names them, or says that there are none. */
 const SAYS_SO = /\b(?:throw|throws|reject|rejects|fails)\b/i;
+/** An interface that another library implements, or reads. */
+const OF_OTHERS = /\bparts? of\b[^.]*\bused\b|\bas far as\b[^.]*\bneeds? it\b/i;
 const SAYS_FOR_ALL = /\b(?:calls?|methods?|functions?)\b[^.]*\b(?:throw|reject)/i;
 
 /** Each public item of the published packages, once. */
@@ -34,6 +37,7 @@ export function publicItems(): readonly Item[] {
   for (const { name, declarations } of readModel([]).names) {
     const own = declarations.filter((each) => each.getSourceFile().fileName.includes("/packages/"));
     const whole = add(items, name, own);
+    if (OF_OTHERS.test(whole)) continue;
     const members = own
       .filter((each) => ts.isInterfaceDeclaration(each) || ts.isClassDeclaration(each))
       .flatMap((each): readonly ts.Node[] => [...each.members])

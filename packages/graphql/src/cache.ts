@@ -19,19 +19,25 @@ export interface GraphQLCacheOptions {
 
 /** An entity, or with its type alone, all of a type. */
 export interface GraphQLEntity {
+  /** As `__typename` says it. */
   readonly typename: string;
+  /** Absent for all entities of the type. */
   readonly id?: number | string | undefined;
 }
 
 /** The result of an operation, as it is sent. */
 export interface GraphQLResult {
+  /** As the operation has it. */
   readonly data?: Record<string, unknown> | null;
+  /** None: a result with errors is not stored. */
   readonly errors?: readonly never[];
+  /** As the server adds them. */
   readonly extensions?: Record<string, unknown>;
 }
 
 /** A `Cache` for `useResponseCache({ cache })`. No call rejects: a warning says what failed. */
 export interface GraphQLCache {
+  /** The result by the id of its operation; `undefined` on a miss. */
   get(id: string): Promise<GraphQLResult | undefined>;
   /** @param ttl milliseconds; `Infinity` for the `ttl` of {@link GraphQLCacheOptions}. */
   set(id: string, data: object, entities: Iterable<GraphQLEntity>, ttl: number): Promise<void>;

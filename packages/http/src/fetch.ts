@@ -83,11 +83,14 @@ function runningLoads(): Context | undefined {
 
 /** The context of a request in Hono, as far as the middleware needs it. */
 export interface HonoContextLike {
+  /** The request of Fetch. */
   readonly req: { readonly raw: Request };
   readonly env: unknown;
   /** Workers have it; elsewhere it throws. */
   readonly executionCtx: unknown;
+  /** The error that a handler threw. */
   readonly error: Error | undefined;
+  /** The response so far. */
   res: Response;
 }
 

@@ -36,7 +36,11 @@ export function cachedListener(cache: HttpCache, listener: Listener): Listener {
   };
 }
 
-/** Middleware of Express 4 and 5, mounted on the app before its routes. Loads run the whole app. */
+/**
+ * Middleware of Express 4 and 5, mounted on the app before its routes. Loads run the whole app.
+ *
+ * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`.
+ */
 export function expressCache(
   cache: HttpCache,
 ): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void {
@@ -103,7 +107,11 @@ export interface FastifyLike {
   routing(request: IncomingMessage, response: ServerResponse): void;
 }
 
-/** Puts the cache in front of all routes of this instance: call it before they are added. Loads use its router. */
+/**
+ * Puts the cache in front of all routes of this instance: call it before they are added. Loads use its router.
+ *
+ * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`.
+ */
 export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
   requireOrigin(cache, "fastifyCache");
   const failing = new WeakMap<IncomingMessage, () => void>();

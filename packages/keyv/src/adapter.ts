@@ -2,7 +2,7 @@ import { BackendUnavailableError } from "@hotset/core";
 
 /**
  * The methods of a store of Keyv, version 5 or 6: `KeyvSqlite`, `KeyvMongo` and the like, or a `Map`. Not a `Keyv`,
- * which hides errors.
+ * which hides errors. Errors that its calls throw are those of the backend.
  */
 export interface KeyvAdapter {
   get(key: string): unknown;

@@ -13,12 +13,18 @@ export interface KeyvStoreOptions {
   readonly name?: string | undefined;
 }
 
-/** A store for `new Keyv({ store })`, of version 5 or 6. It has no iterator: a cache does not list its keys. */
+/**
+ * A store for `new Keyv({ store })`, of version 5 or 6. It has no iterator: a cache does not list its keys. Calls
+ * reject only for arguments that the cache refuses; trouble with its backend is a miss, or `false`.
+ */
 export interface KeyvStore {
+  /** As Keyv reads them: the dialect of the store. */
   readonly opts: Record<string, unknown>;
   /** Set by Keyv. */
   namespace: string | undefined;
+  /** The value; `undefined` without one. */
   get<Value>(key: string): Promise<Value | undefined>;
+  /** In the order of the keys. */
   getMany<Value>(keys: string[]): Promise<(Value | undefined)[]>;
   /**
    * @param ttl milliseconds; the value does not end without it, and is removed by 0 or less.
@@ -28,15 +34,19 @@ export interface KeyvStore {
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
   /** As {@link set}. Resolves with its answer for each entry, which the types of Keyv 5 leave out. */
   setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void>;
+  /** Whether it was there. */
   delete(key: string): Promise<boolean>;
   /** Whether any of them was there. Keyv 6 gets an array: whether each was. */
   deleteMany(keys: string[]): Promise<boolean>;
+  /** Whether there is a value. */
   has(key: string): Promise<boolean>;
+  /** In the order of the keys. */
   hasMany(keys: string[]): Promise<boolean[]>;
   /** Removes the values of this namespace, for every process. */
   clear(): Promise<void>;
   /** No-op: the program that built the cache closes it. */
   disconnect(): Promise<void>;
+  /** As in `EventEmitter`; Keyv listens to `error`. */
   on(event: string, listener: (...args: unknown[]) => void): this;
 }
 

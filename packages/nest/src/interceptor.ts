@@ -43,7 +43,7 @@ export class HotsetInterceptor implements NestInterceptor {
     this.#adapters = adapters;
   }
 
-  /** Answers a call from the cache, or runs the handler; an error of the handler is passed on. */
+  /** Answers a call from the cache, or runs the handler; rejects with what the handler throws. */
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const isEvents = this.#reflector.get(SSE_METADATA, context.getHandler()) === true;
     const key = isEvents ? undefined : await this.trackBy(context);

@@ -54,7 +54,11 @@ export class HotsetModule {
     return { ...rootModule(options), ...(imports !== undefined && { imports }) };
   }
 
-  /** Provides `cache.namespace(namespace, policy)`, by `@InjectCache(namespace)`, to the module that imports it. */
+  /**
+   * Provides `cache.namespace(namespace, policy)`, by `@InjectCache(namespace)`, to the module that imports it.
+   *
+   * @throws {InvalidArgumentError} at the start, for a bad policy.
+   */
   static forFeature<V>({ namespace, ...policy }: NamespaceOptions<V> & { readonly namespace: string }): DynamicModule {
     const token = getCacheToken(namespace);
     // Nest 10 distinguishes modules by the text of their values, and functions by their source.

@@ -8,18 +8,25 @@ import { attempt } from "./warn.ts";
 
 /** An entry of `use cache`, as Next has it. Times are in seconds. */
 export interface UseCacheEntry {
+  /** The stream, which is read once. */
   value: ReadableStream<Uint8Array>;
+  /** Tags of the function. */
   tags: string[];
+  /** How long a browser may keep it. */
   stale: number;
   /** Milliseconds since the epoch. */
   timestamp: number;
+  /** How long it is served at all. */
   expire: number;
+  /** How long it is fresh. */
   revalidate: number;
 }
 
 /** A handler of `cacheHandlers`, for Next.js 15.5 and 16. No method throws. */
 export interface UseCacheHandler {
+  /** The entry; `undefined` on a miss, and after an invalidation of one of its tags. */
   get(key: string, softTags: string[]): Promise<UseCacheEntry | undefined>;
+  /** Stores an entry once its run has ended. */
   set(key: string, pendingEntry: Promise<UseCacheEntry>): Promise<void>;
   /** Does nothing: what other processes invalidate reaches this one by itself. */
   refreshTags(): Promise<void>;

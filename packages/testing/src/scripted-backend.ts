@@ -55,7 +55,7 @@ export interface ScriptedBackendOptions {
   readonly reissueWindowMs?: number | undefined;
 }
 
-/** A backend that a test controls. */
+/** A backend that a test controls. Calls that are not those of {@link Backend} throw nothing. */
 export interface ScriptedBackend extends Backend {
   /** Shared with its peers. */
   readonly store: ScriptedStore;

@@ -24,21 +24,33 @@ export interface HotsetDriverOptions {
 
 /** For one call. unstorage counts `ttl` in seconds; without it, and with 0, the `ttl` of the driver counts. */
 export interface HotsetDriverCallOptions {
+  /** Seconds. */
   readonly ttl?: number | undefined;
 }
 
-/** A driver for `createStorage({ driver })` and `storage.mount(base, driver)`, of unstorage 1 or 2. */
+/**
+ * A driver for `createStorage({ driver })` and `storage.mount(base, driver)`, of unstorage 1 or 2. Calls reject only
+ * for items that the cache refuses; trouble with its backend is a miss.
+ */
 export interface HotsetDriver {
+  /** As unstorage shows it. */
   readonly name: string;
+  /** The cache behind it. */
   getInstance(): Cache;
+  /** Whether there is an item. */
   hasItem(key: string): Promise<boolean>;
+  /** The text of an item; `null` without one. */
   getItem(key: string): Promise<string | null>;
+  /** In one read of the cache. */
   getItems(items: { key: string }[]): Promise<{ key: string; value: string | null }[]>;
+  /** Stores an item for its `ttl`. */
   setItem(key: string, value: string, options?: HotsetDriverCallOptions): Promise<void>;
+  /** In one write of the cache. */
   setItems(
     items: { key: string; value: string; options?: HotsetDriverCallOptions | undefined }[],
     options?: HotsetDriverCallOptions,
   ): Promise<void>;
+  /** Removes an item, for every process. */
   removeItem(key: string): Promise<void>;
   /** Empty: a cache does not list its keys. */
   getKeys(): string[];

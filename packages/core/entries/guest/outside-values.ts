@@ -61,7 +61,7 @@ const context: AsyncLocalStorage<Here> | undefined = Storage && new Storage();
  * Values that are made outside a loader: a framework calls `get`, computes, and then `set`. A value that was computed
  * before a change is not stored after it. Which miss a `set` belongs to is known by what {@link enter} gave, or by the
  * async context of the miss. Otherwise it counts as of the oldest miss of its key whose `set` may still come; once one
- * is refused, the next miss ends those before it.
+ * is refused, the next miss ends those before it. Calls reject as those of the namespace do.
  */
 export class OutsideValues<Facts = undefined> {
   readonly #namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">;

@@ -20,7 +20,7 @@ import type { Namespace, Untyped } from "./namespace.ts";
 export interface Cache extends Namespace, AsyncDisposable {
   /** As given to `createCache`. */
   readonly name: string;
-  /** Counts and latencies since `build`, namespaces included. */
+  /** Counts and latencies since `build`, namespaces included. Throws nothing. */
   stats(): CacheStats;
   /**
    * Does without tiers from now on, until the next call: a switch for an incident. Gives the labels of tiers, as

@@ -3,7 +3,10 @@ import type { CacheEvents } from "../contracts/events.ts";
 import { notify, type Events } from "../primitives/event-port.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 
-/** Where a cache writes what goes wrong. `console`, and the loggers of pino and winston, have this shape. */
+/**
+ * Where a cache writes what goes wrong. `console`, and the loggers of pino and winston, have this shape. An error that
+ * a call throws is ignored.
+ */
 export interface CacheLogger {
   /** Trouble that fails calls, or may lose data. */
   error(message: string): unknown;

@@ -32,7 +32,7 @@ export interface Compressor {
   readonly id: string;
   /** Smaller values are stored uncompressed. @default 0 */
   readonly minBytes?: number;
-  /** An error, or a rejection, is that of an entry that cannot be written. */
+  /** If it throws or rejects, the entry is not written. */
   compress(bytes: Uint8Array): Awaitable<Uint8Array>;
   /** Throws before it allocates more than `maxBytes`. */
   decompress(bytes: Uint8Array, maxBytes: number): Awaitable<Uint8Array>;

@@ -39,7 +39,7 @@ export interface LocalTier {
   walk?(): Iterable<{ readonly key: string; readonly entry: LocalEntry; readonly bytes?: number | undefined }>;
 }
 
-/** The cache, as its local tier sees it. */
+/** The cache, as its local tier sees it. Calls throw nothing. */
 export interface LocalTierHost {
   /** That of the cache. */
   readonly clock: Clock;

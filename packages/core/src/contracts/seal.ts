@@ -16,7 +16,7 @@ export interface Seal {
   /** Stored with each entry. A new layout needs a new id. 1 to 32 of `a-z 0-9 . -`. */
   readonly id: string;
   /**
-   * An error, or a rejection, is that of an entry that cannot be written.
+   * If it throws or rejects, the entry is not written.
    *
    * @param context unambiguous bytes, equal on writing and on reading. They are not stored, so a seal binds them, as
    *   the associated data of an AEAD for example.

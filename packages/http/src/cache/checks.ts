@@ -4,8 +4,11 @@ import type { WindowsMs } from "../semantics/settings.ts";
 
 /** Lifetimes that a rule gives. */
 export interface HttpWindows {
+  /** How long a response is fresh. */
   readonly ttl?: Duration | undefined;
+  /** How long after that it is served while one request refreshes it. */
   readonly staleWhileRevalidate?: Duration | undefined;
+  /** How long after that it is served when the origin fails. */
   readonly staleIfError?: Duration | undefined;
 }
 

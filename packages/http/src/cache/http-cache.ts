@@ -41,13 +41,19 @@ export interface PurgeOptions {
 export interface Explanation {
   /** The name of the rule that matched. */
   readonly rule?: string | undefined;
+  /** The key of its entry; empty where the cache is not asked. */
   readonly key: string;
   /** Fields that select among the variants of its URL. */
   readonly selecting: readonly string[];
+  /** The answer that a request would get. */
   readonly outcome: "hit" | "stale" | "revalidate" | "miss" | "pass";
+  /** The rule of HTTP, or of this cache, behind it. */
   readonly reason: string;
+  /** Age of the stored response. */
   readonly ageSeconds?: number | undefined;
+  /** Its remaining freshness; negative when stale. */
   readonly freshForSeconds?: number | undefined;
+  /** Tags of the stored response. */
   readonly tags?: readonly string[] | undefined;
 }
 
@@ -150,7 +156,11 @@ export class HttpCache {
     return results.find(({ status }) => status === "pending") ?? { status: "done" };
   }
 
-  /** Removes every response with any of these tags, in every process. */
+  /**
+   * Removes every response with any of these tags, in every process.
+   *
+   * @throws {InvalidArgumentError} for a bad tag.
+   */
   purgeTags(tags: readonly string[], options: PurgeOptions = {}): Promise<InvalidateResult> {
     return options.soft === true ? this.#namespace.markTagsStale(tags) : this.#namespace.invalidateTags(tags);
   }
@@ -176,7 +186,7 @@ export class HttpCache {
     this.#places.use(this.#plan.rulesOf(rules));
   }
 
-  /** Removes every response of this cache, in every process. */
+  /** Removes every response of this cache, in every process. Rejects as `clear` of the namespace does. */
   clear(options: PurgeOptions = {}): Promise<InvalidateResult> {
     return this.#namespace.clear({ stale: options.soft === true });
   }
@@ -186,6 +196,7 @@ export class HttpCache {
     return this.#plan.base !== undefined || this.#plan.hosts.size > 0;
   }
 
+  /** Counts of answers since the cache was made. Throws nothing. */
   stats(): HttpCacheStats {
     return this.#meter.stats();
   }

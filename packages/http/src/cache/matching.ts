@@ -14,6 +14,7 @@ export type TextMatch =
 
 /** Requests, as plain data. All properties must hold. */
 export interface RequestMatch {
+  /** One of these, in upper case. */
   readonly method?: readonly string[] | undefined;
   /**
    * `/books/{id}` and `/static/{rest}*`: a parameter is a whole segment, or with `*` all that follows. As lenient
@@ -22,9 +23,11 @@ export interface RequestMatch {
   readonly path?: string | readonly string[] | undefined;
   /** Query parameters. */
   readonly query?: Readonly<Record<string, TextMatch>> | undefined;
+  /** By the names of fields, in any case. */
   readonly header?: Readonly<Record<string, TextMatch>> | undefined;
   /** At least one of these holds. */
   readonly any?: readonly RequestMatch[] | undefined;
+  /** Does not hold. */
   readonly not?: RequestMatch | undefined;
 }
 
@@ -32,10 +35,13 @@ export interface RequestMatch {
 export interface ResponseMatch {
   /** Codes, classes, or first and last code of a range. */
   readonly status?: readonly (number | "2xx" | "3xx" | "4xx" | "5xx" | readonly [number, number])[] | undefined;
+  /** By the names of fields, in any case. */
   readonly header?: Readonly<Record<string, TextMatch>> | undefined;
   /** Media types without parameters; `text/*` is a whole type. */
   readonly contentType?: readonly string[] | undefined;
+  /** At least one of these holds. */
   readonly any?: readonly ResponseMatch[] | undefined;
+  /** Does not hold. */
   readonly not?: ResponseMatch | undefined;
 }
 

@@ -7,7 +7,9 @@ export interface PlainRequest {
   readonly method: string;
   /** Absolute. */
   readonly url: string;
+  /** Names and values, in their order. */
   readonly fields: FieldLines;
+  /** Whether a body follows: such a request is forwarded. */
   readonly hasBody: boolean;
   /** The mode of a client whose responses depend on it, if not the usual one: they are stored apart. */
   readonly credentials?: "omit" | "include" | undefined;
@@ -20,7 +22,9 @@ export type Body = Uint8Array | ReadableStream<Uint8Array> | null;
 
 /** A response as plain data. */
 export interface PlainResponse extends Head {
+  /** Empty where the protocol has none. */
   readonly statusText: string;
+  /** `null` for none. */
   readonly body: Body;
 }
 

@@ -2,25 +2,35 @@ import type { NotStored } from "../semantics/storing.ts";
 
 /** How one request was answered. */
 export interface AnswerEvent {
+  /** `revalidated`: the origin said 304; `collapsed`: the response of another request's load; `pass`: forwarded. */
   readonly outcome: "hit" | "stale" | "revalidated" | "miss" | "collapsed" | "pass";
+  /** Of the answer. */
   readonly status: number;
   /** The name of the rule that matched. */
   readonly rule: string | undefined;
   /** Why the response of the origin was not stored. */
   readonly notStored?: NotStored | undefined;
+  /** Until the head of the answer. */
   readonly durationMs: number;
 }
 
 /** Counts of answers since the cache was made. */
 export interface HttpCacheStats {
+  /** Answers from the cache, fresh. */
   readonly hits: number;
+  /** Answers from the cache, stale. */
   readonly stale: number;
+  /** Answers from the cache after a 304. */
   readonly revalidated: number;
+  /** Answers of the origin that were stored. */
   readonly misses: number;
+  /** Answers by the load of another request. */
   readonly collapsed: number;
   /** Answers of the origin that were not stored, by reason. */
   readonly passed: Readonly<Partial<Record<NotStored | "request", number>>>;
+  /** Bytes of bodies. */
   readonly bytesFromCache: number;
+  /** Bytes of bodies. */
   readonly bytesFromOrigin: number;
 }
 

@@ -92,6 +92,7 @@ export function addHistogram(durations: Durations, instrument: Instrument, bucke
  * @see https://opentelemetry.io/docs/specs/otel/metrics/sdk/#metricproducer
  */
 export class Durations {
+  /** Never rejects. */
   /** By the name of the instrument: two observations share its metric, as they would share that of a meter. */
   readonly #kept: Histograms = new Map();
 

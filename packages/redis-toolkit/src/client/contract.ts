@@ -118,7 +118,7 @@ export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadO
 
 /**
  * A separate socket, never reconnected. A command that was sent and not answered, because its deadline has passed or
- * its signal was aborted, closes it: what the server does with it is unknown.
+ * its signal was aborted, closes it: what the server does with it is unknown. Calls reject as {@link Caller.call} does.
  */
 export interface DedicatedConnection extends AsyncDisposable {
   /** Host and port, or a path; for messages. */
@@ -155,7 +155,7 @@ export interface DedicatedConnection extends AsyncDisposable {
 /** `shard`: of sharded pub/sub; `key` of `open` must be the channel. */
 export type SubscriptionKind = "channel" | "pattern" | "shard";
 
-/** Reports of a subscriber about its connection. */
+/** Reports of a subscriber about its connection. An error that a call of them throws is an uncaught exception. */
 export interface SubscriberEvents {
   /** The connection was lost: messages are not received. */
   lost(error: Error): void;
@@ -207,7 +207,10 @@ export interface PoolStatus {
   readonly waiting: number;
 }
 
-/** Passed to the function of `use`. It refuses commands once its function has ended. */
+/**
+ * Passed to the function of `use`. It refuses commands once its function has ended. Calls reject as {@link Caller.call}
+ * does.
+ */
 export interface ExclusiveConnection extends PrimaryConnection {
   /** As {@link DedicatedConnection.call}. */
   call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;

@@ -9,7 +9,7 @@ const MAX_ID_LENGTH = 256;
  * The keys and channels of one tenant, below `<id>:`; those of the root have no prefix.
  *
  * An id is written so that no other id can lead into its keys: all but letters, digits, `_`, `.` and `-` become `%` and
- * two hexadecimal digits for each byte of UTF-8.
+ * two hexadecimal digits for each byte of UTF-8. Methods other than `tenant` and `beside` throw nothing.
  */
 export class KeySpace {
   /** All keys and channels. */
