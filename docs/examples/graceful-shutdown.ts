@@ -45,6 +45,8 @@ async function shutDown(): Promise<void> {
   server.close(); // no new connections; idle ones are closed
   await once(server, "close"); // every request that was accepted has been answered
   await cache.close(); // replays what Redis has missed, frees leases, closes the connection
+  const { pending } = cache.stats();
+  if (pending > 0) console.error(`${pending} changes are not in Redis`);
 }
 process.once("SIGTERM", () => void shutDown());
 

@@ -43,6 +43,12 @@ export interface Cache extends Namespace, AsyncDisposable {
    * waiting for a backend as long as for any call. Until the promise resolves the cache keeps answering: calls get
    * what it holds, else what their loader gives, which is not stored; no call waits for the load of another process.
    * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent.
+   *
+   * Values of `set` with `wait: "memory"` and pending invalidations that the backend has not acknowledged in time are
+   * given up: the event `pending:lost` has their number, as has `stats().pending` from then on. Without a listener it
+   * is a warning.
+   *
+   * @throws {InvalidArgumentError} for a bad option. A backend that fails is reported.
    */
   close(options?: { /** @default '5s' */ readonly timeout?: Duration | undefined }): Promise<void>;
 }
@@ -156,6 +162,9 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.callers.abort(flight, closed);
     // In this very turn, before the backend is closed.
     for (const lease of [...leases]) lease.release();
+    const { pending: count } = this.stats();
+    const tier = this.#parts.namespace.remote?.label ?? "";
+    if (count !== 0) context.events["pending:lost"].emit({ cache: this.name, namespace: [], tier, count });
     await this.#endTiers();
     for (const port of Object.values(context.events)) port.flush();
     Timeouts.on(context.clock).rest();

@@ -35,6 +35,7 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   });
   events["load:unleased"].add((event) => write("warn", describeUnleased(event)));
   events["pending:overflow"].add((event) => write("error", describeOverflow(event)));
+  events["pending:lost"].add((event) => write("error", describeLost(event)));
   events["backend:state"].add(({ tier, state }) => write(state === "up" ? "info" : "warn", `${tier} is ${state}`));
   events["recover"].add(({ tier, replayed, overflowed }) => {
     const text = `${tier}: ${replayed} pending invalidations replayed`;
@@ -79,6 +80,7 @@ function warnOnce(events: Events, subject: string): void {
   events["pending:overflow"].whenUnobserved((event) =>
     warn("PENDING_OVERFLOW", describeOverflow(event), "pending:overflow"),
   );
+  events["pending:lost"].whenUnobserved((event) => warn("PENDING_LOST", describeLost(event), "pending:lost"));
 }
 
 /** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
@@ -113,6 +115,9 @@ const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unlea
 
 const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): string =>
   `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "in their place all entries of the cache are removed, for every process" : `the oldest are forgotten, and ${tier} may keep older entries until they expire`}`;
+
+const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
+  `closed with ${count} values and invalidations that ${tier} has not acknowledged; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before`;
 
 /** With the answer of the backend, where it has refused a call. */
 export function messageOf(error: CacheError): string {

@@ -109,6 +109,8 @@ export interface CacheEvents {
      */
     readonly effect: "clear" | "forget";
   };
+  /** `close` gave up so many changes that the backend has not acknowledged: it may have older entries of their keys. */
+  "pending:lost": CacheEvent & { readonly tier: string; readonly count: number };
   /** Invalidations that waited for the backend were replayed. `overflowed`: there were more, see `pending:overflow`. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }

@@ -171,6 +171,35 @@ describe("C600: a set that waits for memory", () => {
     await closing;
     expect(await b.get("k")).toBe(1);
   });
+
+  it("C615 close says how many it gave up, with pending invalidations, once", async () => {
+    const { a, backend, clock } = open();
+    await a.set("gone", 1, EARLY);
+    const lost: unknown[] = [];
+    a.on("pending:lost", (event) => lost.push(event));
+    for (const key of ["k", "l", "m"]) await a.set(key, 1, EARLY);
+    backend.script("remove", { fail: true, times: Infinity });
+    expect(await a.delete("n")).toEqual(PENDING);
+    const closing = a.close({ timeout: "1s" });
+    for (let i = 0; i < 5; i += 1) {
+      await flush();
+      clock.advance("1s");
+    }
+    await closing;
+    await a.close();
+    expect(lost).toEqual([{ cache: "test", namespace: [], tier: "scripted", count: 5 }]);
+    expect(a.stats().pending).toBe(5);
+  });
+
+  it("C615 a close that gives up nothing says nothing", async () => {
+    const { a, go } = open();
+    await a.set("k", 1, EARLY);
+    const lost: unknown[] = [];
+    a.on("pending:lost", (event) => lost.push(event));
+    await go();
+    await a.close();
+    expect([lost, a.stats().pending]).toEqual([[], 0]);
+  });
 });
 
 it.each(["markStale", "remove"] as const)(

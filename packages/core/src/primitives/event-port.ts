@@ -157,6 +157,7 @@ const NAMES = [
   "decode:error",
   "evict",
   "pending:overflow",
+  "pending:lost",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
 

@@ -183,6 +183,24 @@ describe("C203 without a logger", () => {
   });
 });
 
+it.each(["a warning", "a line of the logger"] as const)("C615 what close gives up is %s", async (how) => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock });
+  const { logger, lines } = recording();
+  const cache = createTestCache({ clock, backend, ...(how === "a warning" ? WITHOUT_LOGGER : { logger }) });
+  backend.down();
+  await cache.delete("k");
+  await cache.delete("l");
+  await cache.close();
+  await nextTurn();
+  const text =
+    'hotset: cache "test": closed with 2 values and invalidations that scripted has not acknowledged; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before';
+  const lost = warnings
+    .filter(({ code }) => code === "HOTSET_PENDING_LOST")
+    .map(({ message }) => message.split(". Shown")[0]);
+  expect([lost, lines.at(-1)]).toEqual(how === "a warning" ? [[text], undefined] : [[], `error ${text}`]);
+});
+
 describe("C441 a load without a lease", () => {
   const TAGS = { tags: ["t"] };
   const DEADLINE_MS = 1_000;
