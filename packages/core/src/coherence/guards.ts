@@ -36,7 +36,8 @@ export class Guard extends KeyNode {
     this.taint();
   }
 
-  taint(): void {
+  /** @param _version of the entry after the change, where it is known. */
+  taint(_version?: string): void {
     this.isTainted = true;
   }
 

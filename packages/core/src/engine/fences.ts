@@ -44,7 +44,7 @@ export class Fences {
     const takenAt = clock.now();
     const taken = new Taken(this);
     keys.forEach((key, i) => {
-      const guard = new Guard();
+      const guard = new Watch(far?.[i]?.version);
       flights.add(key.local, guard);
       const standing = { guard, takenAt, tagSequence: tags.sequence, far: far?.[i], isKept: false };
       taken.set(key.local, standing);
@@ -78,7 +78,7 @@ export class Fences {
 
   /** After its `set` was stored under this version, and nothing newer was called. */
   renew(standing: Standing, key: EntryKey, version: string | undefined): void {
-    standing.guard = new Guard();
+    standing.guard = new Watch(version);
     this.#context.flights.add(key.local, standing.guard);
     standing.far &&= { ...standing.far, version };
     this.#standing.add(standing);
@@ -115,6 +115,20 @@ export class Fences {
   #remove(standing: Standing): void {
     this.#standing.delete(standing);
     this.#context.flights.remove(standing.guard);
+  }
+}
+
+/** Stores report the changes of this process, too: that to the version which it has is none. */
+class Watch extends Guard {
+  readonly #version: string | undefined;
+
+  constructor(version: string | undefined) {
+    super();
+    this.#version = version;
+  }
+
+  override taint(version?: string): void {
+    if (version === undefined || version !== this.#version) super.taint();
   }
 }
 

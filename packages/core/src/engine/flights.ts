@@ -58,8 +58,9 @@ export class Flights {
   }
 
   /** The key changed elsewhere, or may have. */
-  taint(localKey: string): void {
-    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) each.taint();
+  taint(localKey: string, version: string | undefined): void {
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
+      each.taint(version);
   }
 
   /** Whether another flight of this process has callers that may get what this one stores: they wait for its lease. */

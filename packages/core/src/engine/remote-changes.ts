@@ -138,7 +138,7 @@ export class RemoteChanges {
       const by = isOwn || flights.isLeasing(localKey) ? "by this process, or elsewhere at the same time" : "elsewhere";
       decisions.note(localKey, "changed", by);
     }
-    flights.taint(localKey);
+    flights.taint(localKey, version);
     if (version !== undefined && local?.holds(localKey, version) === true) return;
     const isReported = !isOwn && events.invalidate.isObserved && local?.hasLiving(localKey) === true;
     local?.drop(localKey);

@@ -103,3 +103,22 @@ it.each(STORES)(
     await Promise.all([a.close(), b.close()]);
   },
 );
+
+it.each(STORES)("a fence knows of changes by others as they are reported, and of no own ones: %s", async (_, start) => {
+  const backend = await start();
+  const [a, b] = [1, 2].map(() => createTestCache({ clock: systemClock, backend: backend(), ttl: "1h" })) as [
+    Cache,
+    Cache,
+  ];
+  await b.set("other", 1);
+  await expect.poll(async () => a.get("other")).toBe(1);
+  const fence = (await a.fence("k")) as unknown as { readonly isCurrent: boolean };
+  for (const n of [2, 3]) {
+    await b.set("other", n);
+    await expect.poll(async () => a.get("other")).toBe(n);
+  }
+  expect(fence.isCurrent).toBe(true);
+  await b.delete("k");
+  await expect.poll(() => fence.isCurrent).toBe(false);
+  await Promise.all([a.close(), b.close()]);
+});
