@@ -130,4 +130,5 @@ export type { Internals } from "./cache/cache.ts";
 export type { EngineContext } from "./engine/context.ts";
 export type { Entry } from "./entry/entry.ts";
 export type { KeySpace } from "./entry/key.ts";
+export { NamespaceView } from "./cache/namespace-view.ts";
 export { MARKED } from "./entry/freshness.ts";

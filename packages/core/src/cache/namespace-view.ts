@@ -19,6 +19,7 @@ import type {
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
+import type { Format } from "../contracts/backend.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import { checked, checkOptionNames } from "../entry/options.ts";
@@ -88,6 +89,11 @@ export class NamespaceView implements Untyped<Namespace> {
   /** Not a proxy of a view, nor an object that merely inherits from one. */
   static #isView(given: unknown): boolean {
     return given instanceof NamespaceView && #engine in given;
+  }
+
+  /** The format of its backend; `undefined` without one, and for a namespace of another copy of this package. */
+  static formatOf(given: object): Format | undefined {
+    return NamespaceView.#isView(given) ? (given as NamespaceView).#namespace.remote?.format : undefined;
   }
 
   static #rejected(receiver: unknown, method: string, error: unknown): Promise<never> {

@@ -1,7 +1,7 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Backend, DeleteStatus, StoredEntry, TagVersions } from "../contracts/backend.ts";
+import type { Backend, DeleteStatus, Format, StoredEntry, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { EntryKey } from "../entry/key.ts";
@@ -152,6 +152,11 @@ export class RemoteTier {
    */
   pin(tags: readonly string[], isCurrent: boolean): Awaitable<Pinned> {
     return this.seen.pin(this.versions!, tags, isCurrent);
+  }
+
+  /** In which values are written. */
+  get format(): Format {
+    return this.#backend.format;
   }
 
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */

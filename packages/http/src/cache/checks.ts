@@ -1,5 +1,5 @@
-import { ConfigurationError, parseDuration, type Duration, type Namespace } from "@hotset/core";
-import { didYouMean } from "@hotset/core/internal";
+import { ConfigurationError, parseDuration, type Duration, type Format, type Namespace } from "@hotset/core";
+import { didYouMean, NamespaceView } from "@hotset/core/internal";
 import type { WindowsMs } from "../semantics/settings.ts";
 
 /** Lifetimes that a rule gives. */
@@ -15,8 +15,23 @@ export interface HttpWindows {
 export const refusal = (reason: string): ConfigurationError => new ConfigurationError(`httpCache: ${reason}`);
 
 export function checkedNamespace(given: Namespace): Namespace {
-  if (typeof (given as Partial<Namespace> | undefined)?.getOrSet === "function") return given;
-  throw refusal("begin with a cache or a namespace: httpCache(cache, options)");
+  if (typeof (given as Partial<Namespace> | undefined)?.getOrSet !== "function")
+    throw refusal("begin with a cache or a namespace: httpCache(cache, options)");
+  const format = NamespaceView.formatOf(given);
+  if (format !== undefined && !keepsBytes(format))
+    throw refusal(
+      `the backend's format is ${format.id}, which does not keep bytes, and bodies are bytes; use valueFormat(msgpack()) or v8()`,
+    );
+  return given;
+}
+
+function keepsBytes(format: Format): boolean {
+  try {
+    const [bytes] = format.decode(format.encode([Uint8Array.of(0xff)])) as readonly unknown[];
+    return bytes instanceof Uint8Array;
+  } catch {
+    return false;
+  }
 }
 
 /** The object at `at`, which may have these properties alone. */
