@@ -1,4 +1,5 @@
-// The README that npm shows for `hotset` is that of the repository, with links that work there.
+// The README that npm shows for `hotset` is that of the repository, with links that work there. It is written when the
+// package is packed, and is in no commit.
 //
 //   npm run write -- readme
 

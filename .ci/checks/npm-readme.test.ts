@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { npmReadme, SOURCE, TARGET } from "../npm-readme.ts";
 
@@ -13,6 +14,12 @@ it.each([
   expect(npmReadme(text)).toBe(expected);
 });
 
-it("the README of the package is that of the repository (npm run write -- readme writes it)", () => {
-  expect(readFileSync(TARGET, "utf8")).toBe(npmReadme(readFileSync(SOURCE, "utf8")));
+it("the package gets its README when it is packed", () => {
+  const { scripts } = JSON.parse(readFileSync(join(dirname(TARGET), "package.json"), "utf8")) as Manifest;
+  expect(scripts["prepack"]).toBe("node ../../.ci/npm-readme.ts");
+  expect(npmReadme(readFileSync(SOURCE, "utf8"))).not.toMatch(/\]\((?![a-z]+:|#)/);
 });
+
+interface Manifest {
+  readonly scripts: Readonly<Record<string, string>>;
+}
