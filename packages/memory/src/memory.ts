@@ -286,15 +286,21 @@ const oneOf = <T extends string>(...accepted: readonly [T, ...T[]]): Option<T> =
 const MOST_ENTRIES = 2 ** 24;
 
 /** A test compares the reference page with it. */
-export const MEMORY_OPTIONS = {
+export const MEMORY_OPTIONS: {
+  readonly [Name in keyof MemoryOptions]-?: Name extends "maxBytes"
+    ? Option<number | undefined>
+    : Name extends "sizeOf"
+      ? Option<MemoryOptions["sizeOf"]>
+      : Option<NonNullable<MemoryOptions[Name]>>;
+} = {
   label: option("a non-empty string", (given) => typeof given === "string" && given !== "", "memory"),
   maxEntries: option(`a whole number from 1 to ${MOST_ENTRIES}`, upTo(MOST_ENTRIES), 10_000),
   maxBytes: bytes('a whole number of bytes, at least 1, a size like "64mb", or Infinity', undefined, Infinity),
-  maxEntryBytes: anything,
+  maxEntryBytes: anything as Option<NonNullable<MemoryOptions["maxEntryBytes"]>>,
   sizeOf: option<MemoryOptions["sizeOf"]>("a function of a value", (given) => typeof given === "function", undefined),
   values: oneOf("shared", "frozen", "cloned"),
   eviction: oneOf("lru", "adaptive"),
-} satisfies Record<keyof MemoryOptions, Option>;
+};
 
 /**
  * The share of the heap limit that a tier takes by default, for live values. The rest is for the application, for

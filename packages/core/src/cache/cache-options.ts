@@ -83,8 +83,12 @@ const isLogger = (given: Partial<CacheLogger> | null): boolean => LEVELS.every((
 const isClock = (given: Partial<Clock> | null): boolean =>
   [given?.now, given?.schedule, given?.epochMs ?? isFunction].every(isFunction);
 
+type Counts = "maxLoads" | "maxBackgroundLoads" | "maxWaiting";
+
 /** A test compares the reference page with it. */
-export const CACHE_OPTIONS = {
+export const CACHE_OPTIONS: Readonly<
+  Record<Counts, Option<number>> & Record<Exclude<keyof CacheOptions, Counts>, Option>
+> = {
   name: option('a well-formed string, as in createCache({ name: "shop" })', isText, undefined),
   version: option(
     "a number or a non-empty string",
@@ -105,7 +109,7 @@ export const CACHE_OPTIONS = {
   explain: count(undefined),
   keyGroups: anything,
   clock: option("an object with now() and schedule()", isClock, undefined),
-} satisfies Record<keyof CacheOptions, Option>;
+};
 
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
 export function checkCacheOptions(options: CacheOptions): CacheOptions {

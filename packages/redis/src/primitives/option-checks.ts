@@ -10,7 +10,7 @@ import {
 import { checkNames } from "@hotset/core/internal";
 
 /** The longest delay `setTimeout` takes. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 // Each check names the option and what it accepts. None may be used for an option that could hold a secret.
 
