@@ -41,8 +41,8 @@ export function readModel(without: readonly string[] = BY_HAND): Model {
     if (!existsSync(manifest) || without.includes(folder)) return [];
     const { name, exports, private: isPrivate } = JSON.parse(readFileSync(manifest, "utf8")) as Manifest;
     if (isPrivate === true) return [];
-    // Names of the entries for other packages of hotset are not documented, since they may change.
-    const published = Object.entries(exports).filter(([entry]) => entry !== "./internal");
+    // Names for other packages of hotset are not documented, since they may change.
+    const published = Object.entries(exports).filter(([entry]) => entry !== "./internal" && entry !== "./guest");
     return published.map(([entry, conditions]) => ({
       specifier: join(name, entry),
       source: join(top, "packages", folder, conditions["@hotset/source"]),

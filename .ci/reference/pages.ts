@@ -75,7 +75,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "wrap",
     title: "Wrapped functions",
     intro: "The results of a function, remembered by its arguments. In use: [`wrap.ts`](../../examples/wrap.ts).",
-    names: ["WrapOptions", "WrapKey", "Wrapped", "AnyFunction"],
+    names: ["WrapOptions", "Wrapped"],
   },
   {
     file: "keys",
@@ -89,7 +89,7 @@ export const PAGES: readonly PageSpec[] = [
     intro:
       "For `cache.on(event, listener)` and for diagnostics channels. When each occurs, limits, logs and warnings: " +
       "[events](../events.md).",
-    names: ["CacheEvents", "CacheEvent", "KeyEvent", "LimitedEvent"],
+    names: ["CacheEvents", "CacheEvent"],
   },
   {
     file: "stats",
@@ -155,7 +155,6 @@ export const PAGES: readonly PageSpec[] = [
       "CacheError",
       "CacheErrorCode",
       "CacheErrorCodes",
-      "CacheErrorDetails",
       "BackendUnavailableError",
       "CacheClosedError",
       "ConfigurationError",

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { run } from "@hotset/cli";
+import { run } from "../src/run.ts";
 
 export const BIN = join(import.meta.dirname, "../src/bin.ts");
 

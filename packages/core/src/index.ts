@@ -1,10 +1,10 @@
 // The names for users of a cache, and for writers of stores, tiers, formats and seals.
 
 export { createCache, defineBackend, json, keyOf, parseDuration, passthrough, systemClock } from "./internal.ts";
-export type { AnyFunction, Awaitable, Clock, Duration, KeyPart, StandardSchema } from "./internal.ts";
+export type { Awaitable, Clock, Duration, KeyPart, StandardSchema } from "./internal.ts";
 export type { Cache, CacheLogger, CacheOptions, CacheStats, Namespace, NamespaceOptions, ValueOf } from "./internal.ts";
 export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "./internal.ts";
-export type { WrapKey, WrapOptions, Wrapped } from "./internal.ts";
+export type { WrapOptions, Wrapped } from "./internal.ts";
 
 export type { EntryOptions, Fence, Lifetime, LoadOptions, Policy, Served } from "./internal.ts";
 export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "./internal.ts";
@@ -13,13 +13,13 @@ export type { BatchLoadContext, BatchLoader, LoadContext, Loader, NotModified, S
 export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "./internal.ts";
 export type { TouchResult, WriteManyResult, WriteResult } from "./internal.ts";
 
-export type { CacheEvent, CacheEvents, Decision, EntryInfo, KeyEvent, LimitedEvent, LoadReason } from "./internal.ts";
+export type { CacheEvent, CacheEvents, Decision, EntryInfo, LoadReason } from "./internal.ts";
 export type { KeyGroup, Latency, NamespaceStats, TierState, TierStats } from "./internal.ts";
 
 export { BackendUnavailableError, CacheClosedError, CacheError, ConfigurationError } from "./internal.ts";
 export { DecodeError, EncodeError, InvalidArgumentError, InvalidValueError, LoadTimeoutError } from "./internal.ts";
 export { MissingConnectionError, OverloadedError, ReentrantLoadError } from "./internal.ts";
-export type { CacheErrorCode, CacheErrorCodes, CacheErrorDetails } from "./internal.ts";
+export type { CacheErrorCode, CacheErrorCodes } from "./internal.ts";
 
 export type { Backend, Batch, BreakerPolicy, DeleteStatus, StoredEntry } from "./internal.ts";
 export type { Coherence, CoherenceListener, Leases, Parts, TagVersion, TagVersions } from "./internal.ts";

@@ -3,12 +3,11 @@ import {
   EncodeError,
   type Awaitable,
   type Backend,
-  type CacheErrorDetails,
   type Clock,
   type Seal,
   type StoredEntry,
 } from "@hotset/core";
-import { scheduleRunning } from "@hotset/core/internal";
+import { type CacheErrorDetails, scheduleRunning } from "@hotset/core/internal";
 
 /**
  * Entries of a backend as they are stored under a seal:

@@ -36,8 +36,10 @@ interface Manifest {
 
 const entryPoints = globSync("*/package.json", { cwd: packages }).flatMap((path) => {
   const manifest = JSON.parse(readFileSync(join(packages, path), "utf8")) as Manifest;
-  const entries = manifest.private === true ? [] : Object.values(manifest.exports);
-  return entries.map((entry) => join(packages, dirname(path), entry["@hotset/source"]));
+  const entries = Object.entries(manifest.private === true ? {} : manifest.exports);
+  // `/internal` and `/guest` are for packages of hotset.
+  const ofUsers = entries.filter(([name]) => !/^\.\/(?:internal|guest)$/.test(name));
+  return ofUsers.map(([, entry]) => join(packages, dirname(path), entry["@hotset/source"]));
 });
 
 /** A property, or a method, that may be left out. */
