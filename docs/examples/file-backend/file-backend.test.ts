@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCache } from "hotset";
@@ -47,13 +47,4 @@ it("takes a truncated file for a missing entry, and replaces it", async () => {
   expect(await cache.getOrSet("user:1", () => "Bob")).toBe("Bob");
   await using other = createCache({ name: "shop" }).tier(fileBackend({ folder })).build();
   expect(await other.get("user:1")).toBe("Bob");
-});
-
-it("is the code that the page shows", async () => {
-  const [source, page] = await Promise.all(
-    ["./file-backend.ts", "../../guide/writing-a-backend.md"].map((path) =>
-      readFile(new URL(path, import.meta.url), "utf8"),
-    ),
-  );
-  expect(page).toContain(`\`\`\`ts\n${source}\`\`\`\n`);
 });
