@@ -141,6 +141,7 @@ export default [
       external: (id) => id === "pg" || id.startsWith("@hotset/") || id.startsWith("node:"),
     }),
   },
+  adapter("postgres-follow", "10 kB"),
   metrics("index", "5.7 kB"),
   metrics("prometheus/index", "1.1 kB"),
   metrics("otel/index", "2.6 kB"),

@@ -22,6 +22,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/memory": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
   "@hotset/postgres": ["@hotset/core"],
+  "@hotset/postgres-follow": ["@hotset/core"],
   "@hotset/keyv": ["@hotset/core"],
   "@hotset/astro": ["@hotset/core", "@hotset/http"],
   "@hotset/drizzle": ["@hotset/core"],

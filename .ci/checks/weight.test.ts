@@ -11,9 +11,10 @@ const files = trackedFiles(top);
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
   // Decision 0250 has the six that bundle declarations, decision 0240 drizzle-orm and the types of Next 15,
-  // decision 0255 playwright-core and axe-core.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_010 },
-  { what: "published packages", count: publishedPackages, limit: 22 },
+  // decision 0255 playwright-core and axe-core, decision 0295 pg-logical-replication and what it needs.
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_012 },
+  // Decision 0295 has @hotset/postgres-follow.
+  { what: "published packages", count: publishedPackages, limit: 23 },
   // The aim is 42,000. Decision 0250 has the types that programs write.
   {
     what: "lines of the workshop",

@@ -133,6 +133,7 @@ export const PAGES: readonly PageSpec[] = [
       "Observed",
       "Modules",
       "HttpFigures",
+      "FollowFigures",
       "Exporter",
       "Instrument",
       "Labels",
@@ -239,6 +240,12 @@ export const PAGES: readonly PageSpec[] = [
     title: "PostgreSQL",
     intro: "A backend over PostgreSQL, and the SQL of its schema. In use: [PostgreSQL](../../guide/postgres.md).",
     names: ["postgres", "PostgresOptions", "schema", "SchemaOptions", "PostgresPool"],
+  },
+  {
+    file: "postgres-follow",
+    title: "Following PostgreSQL",
+    intro: "The log of PostgreSQL as invalidations. In use: [follow PostgreSQL](../../guide/postgres-follow.md).",
+    names: ["follow", "FollowOptions", "Follower", "TableRules", "Targets", "emitted", "consume", "ConsumeOptions"],
   },
   {
     file: "keyv",

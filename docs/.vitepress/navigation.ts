@@ -45,7 +45,14 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/other-languages",
   ],
   Redis: ["guide/which-server", "guide/redis", "guide/running-redis", "reference/redis-on-the-wire"],
-  "Other stores": ["guide/which-store", "guide/sqlite", "guide/postgres", "guide/keyv", "guide/bring-your-store"],
+  "Other stores": [
+    "guide/which-store",
+    "guide/sqlite",
+    "guide/postgres",
+    "guide/postgres-follow",
+    "guide/keyv",
+    "guide/bring-your-store",
+  ],
   Production: [
     "guide/production",
     "performance",

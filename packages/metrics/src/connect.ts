@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Cache } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
 import type { Redis } from "@hotset/redis-toolkit";
 import { connectCaches } from "./cache-instruments.ts";
+import { connectFollowers, type FollowFigures } from "./follow-instruments.ts";
 import { connectHttp, type HttpFigures } from "./http-instruments.ts";
 import type { Exporter } from "./instrument.ts";
 import { connectModules, type Modules } from "./module-instruments.ts";
@@ -20,6 +21,8 @@ export interface Observed {
   readonly consumers?: Modules["consumers"] | undefined;
   /** HTTP caches, by the label that each gets. @default none */
   readonly http?: Readonly<Record<string, HttpFigures>> | undefined;
+  /** Followers of a database, by the label that each gets. @default none */
+  readonly followers?: Readonly<Record<string, FollowFigures>> | undefined;
   /**
    * Calls and loads of each namespace, as the label `namespace`: the first 1,000 of a cache. Not where a namespace is
    * that of a tenant or a user: labels are kept for long. @default false
@@ -31,7 +34,17 @@ export interface Observed {
   readonly process?: boolean | undefined;
 }
 
-const OBSERVED = ["caches", "redis", "queues", "consumers", "http", "namespaces", "backendCalls", "process"];
+const OBSERVED = [
+  "caches",
+  "redis",
+  "queues",
+  "consumers",
+  "http",
+  "followers",
+  "namespaces",
+  "backendCalls",
+  "process",
+];
 
 /**
  * Connects what is observed to an exporter.
@@ -52,6 +65,7 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     queues = {},
     consumers = {},
     http = {},
+    followers = {},
     namespaces = false,
     backendCalls = false,
     process = false,
@@ -61,6 +75,7 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   expectEach("queues", queues, "counts");
   expectEach("consumers", consumers, "status");
   expectEach("http", http, "stats");
+  expectEach("followers", followers, "stats");
   expectList("caches", caches, { members: ["getOrSet", "name"], maker: "createCache" });
   expectList("redis", redis, { members: ["commands", "clientName"], maker: "createRedis" });
   expectDifferent(
@@ -76,6 +91,7 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   try {
     connectModules(exporter, { queues, consumers });
     connectHttp(exporter, http);
+    connectFollowers(exporter, followers);
     if (caches.length > 0)
       connectCaches(exporter, caches, { isCallTimed: backendCalls, areNamespacesCounted: namespaces, ends });
     if (redis.length > 0) ends.push(connectRedis(exporter, redis));
@@ -97,7 +113,7 @@ const kindOf = (given: unknown): string =>
   given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
 
 /** @param method that each of them has */
-function expectEach(option: "queues" | "consumers" | "http", given: object, method: string): void {
+function expectEach(option: "queues" | "consumers" | "http" | "followers", given: object, method: string): void {
   checkObject(option, given);
   for (const [label, each] of Object.entries(given) as readonly [string, Record<string, unknown> | null][])
     if (typeof each?.[method] !== "function")

@@ -9,6 +9,7 @@ export {
   type Recorder,
   type Sample,
 } from "./instrument.ts";
+export type { FollowFigures } from "./follow-instruments.ts";
 export type { HttpFigures } from "./http-instruments.ts";
 export type { Modules } from "./module-instruments.ts";
 export { HistogramSeries } from "./histogram-series.ts";

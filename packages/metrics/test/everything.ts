@@ -15,6 +15,11 @@ export const everything = (cache: Cache, redis: Redis): Observed => ({
       status: () => Promise.reject(new Error("away")),
     },
   },
+  followers: {
+    products: {
+      stats: () => ({ role: "following", lagBytes: 1, lagMs: 2, changes: 3, calls: 4, clears: 5 }),
+    },
+  },
   http: {
     pages: {
       stats: () => ({

@@ -23,6 +23,7 @@ it.each<[place: string, folder: string, name: string, before: readonly unknown[]
   ["compose", "compose", "compose", [backend(), backend()]],
   ["sqlite", "sqlite", "sqlite", ["a.db"]],
   ["postgres", "postgres", "postgres", []],
+  ["consume", "postgres-follow", "consume", [createTestCache()]],
   ["keyv", "keyv", "keyv", [new Map()]],
   ["keyvStore", "keyv", "keyvStore", [createTestCache()]],
   ["httpCache", "http", "httpCache", [createTestCache()]],

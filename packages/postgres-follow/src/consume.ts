@@ -1,0 +1,145 @@
+import { BackendUnavailableError, InvalidArgumentError, systemClock, type Duration } from "@hotset/core";
+import { checkNames, within } from "@hotset/core/internal";
+import { checkFollowed, milliseconds } from "./options.ts";
+import { warnerOf, type FollowLogger, type Warn } from "./warnings.ts";
+import { Outbox, type Followed } from "./outbox.ts";
+import {
+  checkTables,
+  PREFIX,
+  readMessage,
+  orAll,
+  resolve,
+  targetsOf,
+  type AnyRow,
+  type CheckedRules,
+  type Resolved,
+  type RowChange,
+  type Tables,
+  type Targets,
+} from "./targets.ts";
+
+/** Options of {@link consume}. */
+export interface ConsumeOptions<R extends object = Readonly<Record<string, AnyRow>>> {
+  /** As for `follow`. A table is found by `schema.table`, `database.table`, or its name alone. */
+  readonly tables: Tables<R>;
+  /** After this a call rejects, and its event must come again. 10 ms to an hour. @default '30s' */
+  readonly deadline?: Duration | undefined;
+  /** Each invalidation is made again after so long, for loaders that read a replica. @default 0: not again */
+  readonly settleAfter?: Duration | undefined;
+  /** Prefix of messages in the log, as Debezium passes them on; `false` for none. @default 'hotset' */
+  readonly messages?: string | false | undefined;
+  /** Gets each warning. @default the first warning of each kind in a minute is one of Node's */
+  readonly logger?: FollowLogger | undefined;
+}
+
+/** A change of any other consumer. */
+export type ConsumedChange = (RowChange & { readonly table: string }) | { readonly targets: Targets };
+
+/** An event of Debezium in JSON, with or without its schema, as text, bytes or read; or a {@link ConsumedChange}. */
+export type ConsumedEvent = string | Uint8Array | ConsumedChange | object | null | undefined;
+
+/**
+ * For a pipeline that you have: Debezium over Kafka, NATS or SQS, or any other consumer.
+ *
+ *     const invalidate = consume(cache, { tables: { products: ({ id }) => ({ tags: [`product:${id}`] }) } });
+ *     await invalidate(message.value, message.key); // now its offset may be committed
+ *
+ * @returns takes an event, and the key of its record where rows are known by it alone (MongoDB). Resolves once the
+ *   event may be acknowledged; calls at the same time share their invalidations.
+ * @throws {InvalidArgumentError} the promise, for anything else.
+ * @throws {BackendUnavailableError} the promise, if the cache did not acknowledge it within `deadline`.
+ */
+export function consume<R extends object = Readonly<Record<string, AnyRow>>>(
+  cache: Followed,
+  options: ConsumeOptions<R>,
+): (event: ConsumedEvent, key?: ConsumedEvent) => Promise<void> {
+  checkNames(options ?? null, ["tables", "deadline", "settleAfter", "messages", "logger"], { place: "consume" });
+  checkFollowed("consume", cache);
+  const { deadline = 30_000, settleAfter = 0, messages = PREFIX, logger } = options;
+  const deadlineMs = milliseconds("deadline", deadline, [10, 3_600_000]);
+  const warn = warnerOf(logger);
+  const tables = new Map(checkTables("consume", options.tables).map((rules) => [rules.name, rules]));
+  const outbox = new Outbox({ cache, warn, settleMs: milliseconds("settleAfter", settleAfter, [0, 3_600_000]) });
+  return async (event, key) => {
+    for (const targets of targetsIn(parsed(event), { tables, key, messages, warn })) outbox.add(targets);
+    await within(systemClock, deadlineMs, outbox.flush(), () => {
+      throw new BackendUnavailableError(`consume: not acknowledged within ${deadlineMs} ms; deliver the event again`);
+    });
+  };
+}
+
+interface Source {
+  readonly tables: ReadonlyMap<string, CheckedRules>;
+  readonly key: ConsumedEvent;
+  readonly messages: string | false;
+  readonly warn: Warn;
+}
+
+/** Fields of events of Debezium. @see https://debezium.io/documentation/reference/stable/connectors/postgresql.html */
+interface Envelope {
+  readonly op?: string;
+  readonly before?: unknown;
+  readonly after?: unknown;
+  readonly source?: Readonly<Partial<Record<"db" | "schema" | "table" | "collection", string>>>;
+  readonly message?: { readonly prefix?: string; readonly content?: string };
+}
+
+const KINDS: Readonly<Record<string, RowChange["kind"]>> = { c: "insert", r: "insert", u: "update", d: "delete" };
+
+function targetsIn(event: unknown, { tables, key, messages, warn }: Source): readonly Resolved[] {
+  // After a delete Kafka gets a record without a value.
+  if (event === null || event === undefined) return [];
+  if (typeof event !== "object") throw new InvalidArgumentError("consume: event must be an object, or JSON of one");
+  if ("targets" in event) return [resolve(event.targets as Targets)];
+  const ruled = (names: readonly string[], change: () => RowChange): readonly Resolved[] => {
+    const rules = names.map((name) => tables.get(name)).find((found) => found !== undefined);
+    return rules === undefined ? [] : orAll(warn, `the rule of ${rules.name}`, () => targetsOf(rules, change()));
+  };
+  if ("table" in event && "kind" in event) return ruled([String(event.table)], () => event as unknown as RowChange);
+  const { op = "", before, after, source = {}, message } = ("payload" in event ? event.payload : event) as Envelope;
+  const { db, schema, table = source.collection ?? "" } = source;
+  const names = [`${schema}.${table}`, `${db}.${table}`, table];
+  const kind = KINDS[op];
+  if (kind !== undefined)
+    return ruled(names, () => {
+      const old = rowOf(before);
+      const row = (kind === "delete" ? undefined : rowOf(after)) ?? old ?? keyOf(key);
+      return { kind, row: row ?? {}, old: kind === "delete" ? undefined : old };
+    });
+  if (op === "t") return names.flatMap((name) => tables.get(name)?.truncated ?? []).slice(0, 1);
+  if (op === "m")
+    return message?.prefix === messages
+      ? orAll(warn, "a message", () => readMessage(Buffer.from(message.content ?? "", "base64")))
+      : [];
+  // Signs of life, and the ends of transactions.
+  if ("ts_ms" in event && (Object.keys(event).length === 1 || "status" in event)) return [];
+  throw new InvalidArgumentError("consume: event must have the fields op and source of Debezium, or table and kind");
+}
+
+/** Debezium writes this for a TOASTed column that did not change. */
+const UNAVAILABLE = "__debezium_unavailable_value";
+
+/** MongoDB has its documents as text. */
+function rowOf(given: unknown): AnyRow | undefined {
+  const row = (typeof given === "string" ? JSON.parse(given) : given) as AnyRow | null | undefined;
+  return row === null || row === undefined
+    ? undefined
+    : Object.fromEntries(Object.entries(row).filter(([, value]) => value !== UNAVAILABLE));
+}
+
+/** MongoDB has `{ id: '{"$oid":"…"}' }`, others their columns. */
+function keyOf(given: ConsumedEvent): AnyRow | undefined {
+  const key = parsed(given) as { readonly payload?: unknown } | null | undefined;
+  const row = rowOf(key?.payload ?? key);
+  const { id } = row ?? {};
+  return typeof id === "string" && /^[{"\d]/.test(id) ? { ...row, _id: JSON.parse(id) as unknown } : row;
+}
+
+function parsed(given: ConsumedEvent): unknown {
+  if (typeof given !== "string" && !(given instanceof Uint8Array)) return given;
+  try {
+    return JSON.parse(Buffer.from(given).toString());
+  } catch (error) {
+    throw new InvalidArgumentError("consume: event must be JSON", { cause: error });
+  }
+}
