@@ -237,7 +237,7 @@ describe("credentials", () => {
       }));
 
     it("C360: without the right to read an entry it is not said to be missing when it is marked stale", async () => {
-      await lacking(layout === "full" ? "hmget" : "getrange", async (backend) => {
+      await lacking(layout === "full" ? "hget" : "getrange", async (backend) => {
         await backend.write("shop::1", stored).catch(() => undefined);
         const lease = "hotset~lease:{hotset:shop::1}";
         await server.command("SET", lease, "mine", "PX", "10000");
