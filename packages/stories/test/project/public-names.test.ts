@@ -13,7 +13,7 @@ interface Manifest {
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 
-/** Every specifier for users of a public package, with its source: `/internal` and `/guest` are for packages of hotset. */
+/** Every specifier for users, with its source: `/internal` and `/guest` are for packages of hotset. */
 const entryPoints = globSync("*/package.json", { cwd: packages })
   .toSorted()
   .map((path) => ({
