@@ -11,7 +11,7 @@ import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
 import { CacheView, type Cache } from "./cache.ts";
 import type { Untyped } from "./namespace.ts";
 
-if (typeof process !== "undefined") requireNode(process.version);
+requireNode(globalThis);
 
 /**
  * Starts a cache. Nearest tier first:

@@ -1,5 +1,10 @@
-import { createHook } from "node:async_hooks";
-import { expect, it, vi } from "vitest";
+import { AsyncResource, createHook } from "node:async_hooks";
+import { afterEach, expect, it, vi } from "vitest";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.resetModules();
+});
 
 it("an import leaves no async resource open, which test runners report as an open handle", async () => {
   const open = new Map<number, string>();
@@ -20,4 +25,13 @@ it("an import leaves no async resource open, which test runners report as an ope
   expect([...open.values()]).toEqual([]);
   expect(ended).toEqual(["hotset"]);
   expect(inNoCall(() => "still runs")).toBe("still runs");
+});
+
+it("H99: runs where `emitDestroy` of an async resource returns nothing, as in Bun and workerd", async () => {
+  const destroyed = vi.spyOn(AsyncResource.prototype, "emitDestroy").mockReturnValue(undefined as never);
+  vi.resetModules();
+  const { inNoCall } = await import("./async-context.ts");
+
+  expect(destroyed).toHaveBeenCalledOnce();
+  expect(inNoCall(() => "runs")).toBe("runs");
 });

@@ -12,14 +12,14 @@ class NoResource {
     return body.call(self, ...given);
   }
 
-  emitDestroy(): this {
-    return this;
-  }
+  emitDestroy(): void {}
 }
 
 const AsyncResource = builtin("node:async_hooks")?.AsyncResource ?? (NoResource as unknown as typeof Resource);
-// Destroyed immediately, after which it runs code as before: test runners report one that is not as an open handle.
-const noCall = new AsyncResource("hotset", { requireManualDestroy: true }).emitDestroy();
+const noCall = new AsyncResource("hotset", { requireManualDestroy: true });
+// After which it runs code as before: test runners report one that is not destroyed as an open handle. Not chained: the
+// method returns nothing in Bun and workerd.
+noCall.emitDestroy();
 
 /**
  * Runs `body` in the async context of no call: that of the import. For what calls share, such as a connection, a

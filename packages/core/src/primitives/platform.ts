@@ -10,6 +10,15 @@ interface Modules {
   readonly "node:util": typeof import("node:util");
 }
 
+/** The globals that tell which runtime it is. */
+export interface Runtime {
+  readonly navigator?: { readonly userAgent?: string };
+  readonly process?: { readonly version?: string };
+}
+
+/** Whether it is workerd, with or without its modules of Node. */
+export const isWorker = ({ navigator }: Runtime): boolean => navigator?.userAgent === "Cloudflare-Workers";
+
 /** Not imported: decision 0027. And a bundle for workers has nothing to resolve. */
 export function builtin<Id extends keyof Modules>(id: Id): Modules[Id] | undefined {
   // Optional at each step: bundlers for browsers put a `process` in place that has no such method.
