@@ -60,26 +60,29 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
   };
 }
 
+/** One request asks for fewer. */
+const MAX_MAKINGS = 1_000;
+
 type Makings = Map<string, Making<Begun>>;
 type Question = [held: Held, build: NextBuildContext, makings: Makings, key: string, context: NextReadContext];
 
 async function find(...[held, build, makings, key, context]: Question): Promise<NextPage | null> {
   const name = nameOf(build, context.kind, key);
-  const making = held.outside.enter(name, makings);
   const isFirst = isFirstQuestion(held, name, context);
   const { tags = [], softTags = [] } = context.kind === "FETCH" ? context : {};
-  const found = await lookUp<Stored>(held, making, {
+  const enter = (): Making<Begun> => held.outside.enter(name, makings);
+  const { entry, isMarked, making } = await lookUp<Stored>(held, name, enter, {
     ...{ tags, softTags },
-    isUsable: (entry) =>
-      !isPast(entry) && !build.revalidatedTags?.some((tag) => [...entry.tags, ...tags, ...softTags].includes(tag)),
+    isUsable: (each) =>
+      !isPast(each) && !build.revalidatedTags?.some((tag) => [...each.tags, ...tags, ...softTags].includes(tag)),
   });
-  const built = found === undefined && isFirst ? await findBuilt(held, build, making, key, context) : null;
+  const built = entry === undefined && isFirst ? await findBuilt(held, build, making!, key, context) : null;
   // Also under the stale value of a page that is being made again.
-  if (making.missed !== undefined) makings.set(name, making);
-  if (found === undefined) return built;
-  const { lastModified, value, cacheControl } = found.entry;
+  if (making?.missed !== undefined && makings.size < MAX_MAKINGS) makings.set(name, making);
+  if (entry === undefined) return built;
+  const { lastModified, value, cacheControl } = entry;
   const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };
-  return found.isMarked ? asOld(page, context) : page;
+  return isMarked === true ? asOld(page, context) : page;
 }
 
 /** 15.5 does not look at `expire` itself. */

@@ -14,27 +14,36 @@ export interface LookUp<T> extends Pick<NextReadContext, "tags" | "softTags"> {
   readonly isUsable?: (entry: T) => boolean;
 }
 
-/** The value, if it may be served; `isMarked` if a tag made it stale. If it must be computed, the fence begins. */
+/**
+ * The value, if it may be served; `isMarked` if a tag made it stale. If it must be computed, the fence of `making`
+ * begins.
+ *
+ * @param enter called in the turn of the call, unless memory has a fresh copy.
+ */
 export async function lookUp<T extends Kept>(
   held: Held,
-  making: Making<Begun>,
+  key: string,
+  enter: () => Making<Begun>,
   { softTags = [], tags = [], isUsable }: LookUp<T>,
-): Promise<{ entry: T; isMarked: boolean } | undefined> {
+): Promise<{ entry?: T; isMarked?: boolean; making?: Making<Begun> | undefined }> {
   let served: Served | undefined;
-  const entry = await held.cache.get<T>(making.key, { allowStale: true, onServed: (how) => (served = how) });
+  const reading = held.cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
+  let making = served?.status === "hit" ? undefined : enter();
+  const entry = await reading;
   const others = entry ? [...softTags, ...tags].filter((tag) => !entry.tags.includes(tag)) : softTags;
   const changes = await held.tags.changes(others);
   const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : judge(changes, entry);
-  if (judged === "fresh" && served?.status !== "stale") held.outside.end(making);
-  else {
+  if (judged === "fresh" && served?.status !== "stale") {
+    if (making !== undefined) held.outside.end(making);
+  } else {
     // The fence does not know the tags that readers name, and clocks do not know which changes a value has seen.
     const at = Date.now();
     const known = [...changes.flatMap((each) => [each.at, each.goneBefore]), ...(entry?.seen ?? [])];
     const seen = [...new Set(known)].filter((each) => each >= at).slice(0, MOST_SEEN);
-    await held.outside.begin(making, { at, seen });
+    await held.outside.begin((making ??= enter()), { at, seen });
   }
-  if (judged === "gone") return undefined;
-  return { entry: entry!, isMarked: judged === "stale" || served?.cause === "marked" };
+  if (judged === "gone") return { making };
+  return { entry: entry!, isMarked: judged === "stale" || served?.cause === "marked", making };
 }
 
 /** Unless it was invalidated while it was made: Next reads, renders, and then writes. */

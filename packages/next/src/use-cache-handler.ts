@@ -74,8 +74,8 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
 }
 
 async function find(held: Held, making: Making<Begun>, softTags: string[]): Promise<UseCacheEntry | undefined> {
-  const found = await lookUp<StoredEntry>(held, making, { softTags });
-  if (found === undefined) return undefined;
+  const found = await lookUp<StoredEntry>(held, making.key, () => making, { softTags });
+  if (found.entry === undefined) return undefined;
   const { entry, bytes } = found.entry;
   return {
     ...entry,

@@ -1,6 +1,6 @@
 import type { AsyncLocalStorage } from "node:async_hooks";
-import { systemClock, within } from "../../src/internal.ts";
-import type { Clock, Fence, Namespace, Served, SetOptions, WriteResult } from "../../src/internal.ts";
+import { NamespaceView, systemClock, within } from "../../src/internal.ts";
+import type { Clock, Fence, Namespace, SetOptions, WriteResult } from "../../src/internal.ts";
 
 /** A miss waits no longer for its fence, which then holds from when it came. */
 const PATIENCE_MS = 200;
@@ -78,16 +78,13 @@ export class OutsideValues<Facts = undefined> {
 
   /** As `get` of the namespace. Frameworks do not wait for `set`: the value of one that is under way is found, too. */
   get<V>(key: string): Promise<V | undefined> {
-    let isHit = false;
-    const onServed = ({ status }: Served): void => void (isHit = status !== "miss");
-    const read = (): Promise<V | undefined> => this.#namespace.get<V>(key, { onServed });
-    const reading = this.#sets.has(key) ? this.#settled(key).then(read) : read();
     // A copy costs only itself.
-    if (!isHit) return this.#found(this.enter(key), reading);
+    const copy = this.#sets.has(key) ? undefined : NamespaceView.freshCopy(this.#namespace, key);
+    if (copy === undefined) return this.#find(this.enter(key));
     const here = this.#missed.size > 0 ? this.#here(key) : undefined;
     // The next `set` may be of what was missed, or write through what was found.
     if (here !== undefined) here.isKnown = false;
-    return reading;
+    return Promise.resolve(copy as V);
   }
 
   /** As {@link get}. */
@@ -157,8 +154,9 @@ export class OutsideValues<Facts = undefined> {
     if (making.isKnown && this.#use(making)) missed!.fence?.drop();
   }
 
-  async #found<V>(making: Making<Facts>, reading: Promise<V | undefined>): Promise<V | undefined> {
-    const found = await reading;
+  async #find<V>(making: Making<Facts>): Promise<V | undefined> {
+    await this.#settled(making.key);
+    const found = await this.#namespace.get<V>(making.key);
     if (found === undefined) await this.begin(making);
     else this.end(making);
     return found;

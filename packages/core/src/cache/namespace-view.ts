@@ -96,6 +96,13 @@ export class NamespaceView implements Untyped<Namespace> {
     return NamespaceView.#isView(given) ? (given as NamespaceView).#namespace.remote?.format : undefined;
   }
 
+  /** The value of a fresh copy, which counts as a hit. None in a namespace of another copy of this package. */
+  static freshCopy(given: object, key: string): unknown {
+    if (!NamespaceView.#isView(given)) return undefined;
+    const view = given as NamespaceView;
+    return view.#freshCopy(key, view.#engine.context.clock.now());
+  }
+
   static #rejected(receiver: unknown, method: string, error: unknown): Promise<never> {
     return Promise.reject(NamespaceView.#isView(receiver) ? error : detached(method));
   }

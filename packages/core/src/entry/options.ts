@@ -9,8 +9,9 @@ import {
   flag,
   oneOf,
   option,
-  readOptions,
+  readOption,
   type Option,
+  type OptionTable,
 } from "../primitives/options.ts";
 import { checkTags } from "./key.ts";
 
@@ -94,9 +95,16 @@ export function checkOptionNames(method: keyof typeof OPTIONS, options: unknown)
  */
 export function checked<O extends object | undefined>(method: keyof typeof OPTIONS, options: O): O {
   checkOptionNames(method, options);
-  if (options !== undefined) readOptions(options, OPTIONS[method]);
+  const table: OptionTable = OPTIONS[method];
+  // A hit pays for the options that it names, not for all that there are.
+  for (const name of Object.keys(options ?? NONE)) {
+    const given: unknown = options![name as keyof O];
+    if (given !== undefined) readOption(given, name, table[name]!);
+  }
   return options;
 }
+
+const NONE = {};
 
 function isSchema(given: { readonly "~standard"?: { readonly validate?: unknown } } | null): boolean {
   return typeof given?.["~standard"]?.validate === "function";
