@@ -28,7 +28,8 @@ interface Answer extends Changes {
  * `no-store`, a stream, and `undefined`, as of a handler that sends its answer. Not stored: a status of 400 or more,
  * and errors. Server-sent events pass through.
  *
- * The key is the URL: where an answer depends on more, on the user say, override {@link trackBy}.
+ * The key is the URL: where an answer depends on more, on the user say, override {@link trackBy}. A request with
+ * `Authorization` is answered by its handler alone, unless `trackBy` or `@CacheKey` gives its key.
  */
 export class HotsetInterceptor implements NestInterceptor {
   /** Methods of HTTP whose answers are cached. */
@@ -36,6 +37,8 @@ export class HotsetInterceptor implements NestInterceptor {
   readonly #answers: Namespace<Answer>;
   readonly #reflector: Reflector;
   readonly #adapters: HttpAdapterHost;
+  /** Handlers that write to their response: without a request that waits, they fail. */
+  readonly #writers = new WeakSet<object>();
 
   constructor(cache: Cache, reflector: Reflector, adapters: HttpAdapterHost) {
     this.#answers = cache.namespace<Answer>("nest");
@@ -62,21 +65,30 @@ export class HotsetInterceptor implements NestInterceptor {
     return this.#adapters.httpAdapter.getRequestUrl(context.switchToHttp().getRequest()) as string;
   }
 
+  /** Whether a request without `@CacheKey` has a key: by its method, and if it names no user by `Authorization`. */
   protected isRequestCacheable(context: ExecutionContext): boolean {
-    const { method } = context.switchToHttp().getRequest<{ readonly method: string }>();
-    return this.allowedMethods.includes(method);
+    const { method, headers } = context.switchToHttp().getRequest<Request>();
+    return this.allowedMethods.includes(method) && headers.authorization === undefined;
   }
 
   async #answer(key: string, context: ExecutionContext, next: CallHandler): Promise<unknown> {
     const reply = context.getType() === "http" ? context.switchToHttp().getResponse<Reply>() : undefined;
     const { httpAdapter } = this.#adapters;
+    const handler = context.getHandler();
     const run = (): Promise<unknown> => lastValueFrom(next.handle(), { defaultValue: undefined });
     let hasBegun = false;
     let made: Answer | undefined;
     const load = async (call: LoadContext): Promise<Answer> => {
       hasBegun = true;
       const before = headOf(reply);
-      const body = await run();
+      const body = await run().catch((error: unknown) => {
+        // A stale answer has gone out over this response. The next request waits for a run of its own.
+        if (call.background && (error as { readonly code?: unknown } | undefined)?.code === HEADERS_SENT) {
+          this.#writers.add(handler);
+          call.setOptions({ coversError: () => false });
+        }
+        throw error;
+      });
       const changes = changesOf(before, headOf(reply));
       made = { body, ...changes };
       // A timeout in front, say, has answered this request: its head is not that of the handler.
@@ -88,7 +100,8 @@ export class HotsetInterceptor implements NestInterceptor {
       if (reply !== undefined) httpAdapter.setHeader(reply, "X-Cache", status.toUpperCase());
     };
     try {
-      const answer = await this.#answers.getOrSet(key, load, { ...(await this.#policy(context)), onServed });
+      const waits = this.#writers.has(handler) ? { staleWhileRevalidate: 0 } : undefined;
+      const answer = await this.#answers.getOrSet(key, load, { ...(await this.#policy(context)), ...waits, onServed });
       if (reply !== undefined && answer !== made) this.#apply(answer, reply);
       return answer.body;
     } catch (error) {
@@ -124,6 +137,13 @@ Inject(getCacheToken())(HotsetInterceptor, undefined, 0);
 Inject(Reflector)(HotsetInterceptor, undefined, 1);
 Inject(HttpAdapterHost)(HotsetInterceptor, undefined, 2);
 
+/** The part of a request that is used. */
+interface Request {
+  readonly method: string;
+  readonly headers: { readonly authorization?: string };
+}
+
+const HEADERS_SENT = "ERR_HTTP_HEADERS_SENT";
 /** Metadata of `@Sse()`, whose answer has no end. */
 const SSE_METADATA = "__sse__";
 

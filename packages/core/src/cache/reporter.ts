@@ -106,9 +106,14 @@ const describeBackendError = ({ error, key, omitted }: CacheEvents["backend:erro
 const describeDecodeError = ({ tier, error, key, omitted }: CacheEvents["decode:error"]): string =>
   `${tier}: ${messageOf(error)}${ofKey(key)}${others(omitted)}`;
 
-/** Its message is not ours, and may contain anything. */
+/** Its message is not ours, and may contain anything; its code is a name. */
 const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): string =>
-  `a load in the background failed: ${error instanceof Error ? error.name : typeof error}${ofKey(key)}${others(omitted)}`;
+  `a load in the background failed: ${error instanceof Error ? error.name : typeof error}${codeOf(error)}${ofKey(key)}${others(omitted)}`;
+
+function codeOf(error: unknown): string {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === "string" && /^[A-Z][A-Z0-9_]{1,60}$/.test(code) ? ` ${code}` : "";
+}
 
 const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unleased"]): string =>
   `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "could not be reached in time"}; other processes may load the same key, and ${tier} keeps nothing of this load${ofKey(key)}${others(omitted)}`;

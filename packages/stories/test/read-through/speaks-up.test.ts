@@ -289,7 +289,8 @@ describe("C203 a logger", () => {
     const { cache, clock, backend } = open("memory over backend", { logger, ttl: 100, staleWhileRevalidate: 1_000 });
     await cache.set("stale", "old");
     clock.advance(100);
-    await cache.getOrSet("stale", () => Promise.reject(new TypeError("hunter2")));
+    const reset = Object.assign(new TypeError("hunter2"), { code: "ECONNRESET" });
+    await cache.getOrSet("stale", () => Promise.reject(reset));
     await flush();
     await cache.getOrSet("k", () => ({ password: "hunter2", secret: 1n }));
     for (let i = 0; i < 20; i += 1) {
@@ -298,7 +299,7 @@ describe("C203 a logger", () => {
     }
     clock.advance(1_000);
     expect(lines.splice(0, 1)).toEqual(['info hotset: cache "test": scripted is up']);
-    expect(lines[0]).toBe('warn hotset: cache "test": a load in the background failed: TypeError (key "stale")');
+    expect(lines[0]).toBe('warn hotset: cache "test": a load in the background failed: TypeError ECONNRESET (key "stale")');
     expect(lines[1]).toMatch(/^error hotset: cache "test": .*json.* \(key "k"\)$/);
     expect(lines.filter((line) => line.includes("read was refused")).length).toBe(11);
     expect(lines.at(-1)).toMatch(/; 9 more like it were left out$/);
