@@ -36,13 +36,23 @@ export interface FollowOptions<R extends object = Readonly<Record<string, AnyRow
 
 const KNOWN = ["publication", "tables", "slot", "messages", "silence", "settleAfter", "logger"];
 
+/** {@link FollowOptions}, checked and with their defaults. */
+export interface Settings {
+  readonly publication: string;
+  readonly tables: ReturnType<typeof checkTables>;
+  readonly slot: string;
+  /** Of messages; absent for none. */
+  readonly prefix: string | undefined;
+  readonly silenceMs: number;
+  readonly settleMs: number;
+  readonly warn: ReturnType<typeof warnerOf>;
+}
+
 /**
  * @throws {ConfigurationError} for an unknown option.
  * @throws {InvalidArgumentError} with the option and what it takes.
  */
-export type Settings = ReturnType<typeof settingsOf>;
-
-export function settingsOf(pool: FollowPool, cache: Followed, options: FollowOptions<never>) {
+export function settingsOf(pool: FollowPool, cache: Followed, options: FollowOptions<never>): Settings {
   checkNames(options ?? null, KNOWN, { place: "follow" });
   if (typeof pool?.query !== "function" || typeof pool.options !== "object") refuse("pool", "a Pool of pg");
   checkFollowed("follow", cache);
