@@ -19,6 +19,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     stores: program("benchmarks/stores/run.ts"),
     toolkit: program("benchmarks/toolkit/run.ts"),
     hits: program("benchmarks/hits/run.ts"),
+    http: program("benchmarks/http/run.ts"),
   },
   torture: { "": program("packages/torture/src/run.ts"), fuzz: program("packages/torture/src/fuzz/run.ts") },
   write: {

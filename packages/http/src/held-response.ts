@@ -8,6 +8,8 @@ import { headAt, withCacheStatus, type RawHead } from "./raw-head.ts";
 export interface HeldResponse {
   /** The answer of the handler, even if its client left before. */
   readonly head: Promise<PlainResponse>;
+  /** Rejects it, if it has not come. */
+  readonly fail: (error: unknown) => void;
   /** Sends what was held, with the Cache-Status of these fields. All that is written later is sent as ever. */
   release(fields: FieldLines): void;
 }
@@ -18,10 +20,9 @@ export interface HeldResponse {
  */
 export function hold(response: ServerResponse): HeldResponse {
   const { stream } = response as { readonly stream?: ServerHttp2Stream };
-  let see!: See;
-  const head = new Promise<PlainResponse>((resolve) => (see = resolve));
+  const { promise: head, resolve: see, reject: fail } = Promise.withResolvers<PlainResponse>();
   response.once("close", () => seeEnd(response, see));
-  return { head, release: stream === undefined ? holdSocket(response, see) : holdStream(stream, see) };
+  return { head, fail, release: stream === undefined ? holdSocket(response, see) : holdStream(stream, see) };
 }
 
 type See = (head: PlainResponse) => void;
@@ -37,7 +38,7 @@ function seeEnd(response: ServerResponse, see: See): void {
   const { end } = response;
   response.end = (...parameters: unknown[]) => {
     Reflect.apply(end, response, parameters);
-    see({ status: response.statusCode, statusText: "", fields: linesOf(response.getHeaders()), body: unread() });
+    see({ status: response.statusCode, statusText: "", fields: linesOf(response.getHeaders()), body: ELSEWHERE });
     return response;
   };
 }
@@ -45,7 +46,7 @@ function seeEnd(response: ServerResponse, see: See): void {
 /** The write that has the head waits: a stream has no other before that is done. */
 function holdSocket(response: ServerResponse, see: See): Release {
   const socket: Duplex = response.socket!;
-  const { _write: write, _destroy: destroy } = socket;
+  const { _write: write, _writev: writev, _destroy: destroy } = socket;
   let send: Release | undefined;
   let end: (() => void) | undefined;
   const take = (bytes: Buffer, done: Done): void => {
@@ -58,23 +59,20 @@ function holdSocket(response: ServerResponse, see: See): Release {
       pass(bytes);
       return;
     }
-    const { end: at, ...told } = head;
-    send = (fields) => pass(withCacheStatus(bytes, at, fields));
-    see({ ...told, body: bodyOf(head, bytes) });
+    const { status, statusText, fields } = head;
+    send = (told) => pass(withCacheStatus(bytes, head, told));
+    see({ status, statusText, fields, body: bodyOf(head, bytes) });
   };
-  const restore = shadow(socket, {
-    _write: value((chunk: Chunk["chunk"], encoding: BufferEncoding, done: Done) =>
-      take(bytesOf({ chunk, encoding }), done),
-    ),
-    _writev: value((chunks: readonly Chunk[], done: Done) => take(Buffer.concat(chunks.map(bytesOf)), done)),
-    // By now the system would have had what waits here.
-    _destroy: value((error: Error | null, done: Done) => {
-      end = () => destroy.call(socket, error, done);
-      if (send === undefined) end();
-    }),
-  });
+  // Assigned and never deleted: a socket that lost a property is slow from then on.
+  socket._write = (chunk: Chunk["chunk"], encoding, done) => take(bytesOf({ chunk, encoding }), done);
+  socket._writev = (chunks, done) => take(Buffer.concat(chunks.map(bytesOf)), done);
+  // By now the system would have had what waits here.
+  socket._destroy = (error, done) => {
+    end = () => destroy.call(socket, error, done);
+    if (send === undefined) end();
+  };
   return (fields) => {
-    restore();
+    Object.assign(socket, { _write: write, _writev: writev, _destroy: destroy });
     if (send === undefined) return;
     send(fields);
     end?.();
@@ -101,7 +99,7 @@ function holdStream(stream: ServerHttp2Stream, see: See): Release {
         respond.call(stream, status === undefined ? headers : { ...headers, "cache-status": status[1] }, options);
       });
       const { ":status": status = 200, ...named } = headers;
-      see({ status: Number(status), statusText: "", fields: linesOf(named), body: unread() });
+      see({ status: Number(status), statusText: "", fields: linesOf(named), body: ELSEWHERE });
     }),
     _write: later(_write),
     _writev: later(_writev!),
@@ -139,11 +137,9 @@ const bytesOf = ({ chunk, encoding }: Chunk): Buffer =>
 /** The body, where all of it was written with its head. */
 function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {
   const length = fields.find(([name]) => name === "content-length");
-  return length?.[1] === `${bytes.length - end}` ? new Uint8Array(bytes.subarray(end)) : unread();
+  return length?.[1] === `${bytes.length - end}` ? new Uint8Array(bytes.subarray(end)) : ELSEWHERE;
 }
 
-/** It goes to its client alone: a response with it can be passed on, and not stored. */
-const unread = (): Body =>
-  new ReadableStream<Uint8Array>({
-    start: (controller) => controller.error(new Error("this body goes to its client")),
-  });
+/** It goes to its client alone: a response with it can be passed on, and not stored. One for all, since none is read. */
+const ELSEWHERE: Body = new ReadableStream<Uint8Array>();
+ELSEWHERE.getReader();

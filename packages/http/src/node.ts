@@ -174,10 +174,11 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
     return leaving.signal;
   };
   let held: HeldResponse | undefined;
-  const origin: PlainOrigin = async (asked, context) => {
+  const origin: PlainOrigin = (asked, context) => {
     if (context.shared) return loadDetached(load, asked, context, request.socket);
-    const { head } = (held = hold(response));
-    return Promise.race([head, likeServer(run).then(() => head)]);
+    held = hold(response);
+    likeServer(run).catch(held.fail);
+    return held.head;
   };
   try {
     const onInformation: AnswerOptions["onInformation"] = (status, fields) => inform(response, status, fields);

@@ -18,12 +18,18 @@ export function headAt(bytes: Buffer, at: number): RawHead | undefined {
   return { status: Number(status), statusText, fields, end: end + END_OF_HEAD.length };
 }
 
-/** The bytes with the Cache-Status of `fields` in the head that ends at `end`, in place of any that is there. */
-export function withCacheStatus(bytes: Buffer, end: number, fields: FieldLines): Buffer {
+/** The bytes with the Cache-Status of `fields` in this head of them, in place of any that is there. */
+export function withCacheStatus(bytes: Buffer, was: RawHead, fields: FieldLines): Buffer {
   const status = fields.find(([name]) => name === "cache-status");
   if (status === undefined) return bytes;
-  const head = bytes.toString("latin1", 0, end - "\r\n".length).replace(/\r\ncache-status:[^\r]*/gi, "");
-  return Buffer.concat([Buffer.from(`${head}cache-status: ${status[1]}\r\n\r\n`, "latin1"), bytes.subarray(end)]);
+  const line = Buffer.from(`cache-status: ${status[1]}\r\n\r\n`, "latin1");
+  const { end } = was;
+  const head = bytes.subarray(0, end - "\r\n".length);
+  const others = was.fields.some(([name]) => name === "cache-status") ? withoutStatus(head) : head;
+  return Buffer.concat([others, line, bytes.subarray(end)]);
 }
+
+const withoutStatus = (head: Buffer): Buffer =>
+  Buffer.from(head.toString("latin1").replace(/\r\ncache-status:[^\r]*/gi, ""), "latin1");
 
 const END_OF_HEAD = "\r\n\r\n";

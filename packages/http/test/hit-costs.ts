@@ -1,6 +1,7 @@
 /**
- * Counts what a hit in memory costs, in a process that does nothing else: `node hit-costs.ts` prints promises and calls
- * of functions in `packages`, as JSON. A client on a connection counts one promise.
+ * Counts what a hit in memory costs, and a page that may not be shared, in a process that does nothing else: `node
+ * hit-costs.ts` prints promises, streams of the web, allocated bytes and calls of functions in `packages`, as JSON. A
+ * client on a connection counts one promise.
  */
 import { createHook } from "node:async_hooks";
 import { Agent, createServer, get, type RequestListener } from "node:http";
@@ -27,6 +28,8 @@ const varying = origin({ ...FIELDS, vary: "accept-encoding" });
 const listener: RequestListener = (_, response) => void response.writeHead(200, FIELDS).end("hello");
 const app = express().use(expressCache(pages("Express")));
 app.get("/page", listener);
+const PRIVATE = { ...FIELDS, "cache-control": "private" };
+const unshared: RequestListener = (_, response) => void response.writeHead(200, PRIVATE).end("hello");
 const handler = cachedHandler(pages("fetch"), () => new Response("hello", { headers: FIELDS }));
 const hono = new Hono();
 hono.use(honoCache(pages("Hono"), () => hono)).get("/page", (context) => context.body("hello", 200, FIELDS));
@@ -41,7 +44,9 @@ async function overConnection(serve: RequestListener): Promise<() => Promise<unk
   const { port } = server.address() as AddressInfo;
   return () =>
     new Promise((resolve, reject) => {
-      get({ port, agent, path: "/page" }, (response) => response.resume().on("end", resolve)).on("error", reject);
+      get({ port, agent, path: "/page", headers: { cookie: "sid=1" } }, (response) =>
+        response.resume().on("end", resolve),
+      ).on("error", reject);
     });
 }
 
@@ -52,15 +57,33 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   Hono: async () => hono.fetch(new Request(URL_OF_PAGE)),
   "node:http": await overConnection(cachedListener(pages("node"), listener)),
   Express: await overConnection(app),
+  "node:http, not cacheable": await overConnection(cachedListener(pages("private"), unshared)),
+  "node:http, bare": await overConnection(unshared),
 };
+
+let streams = 0;
+globalThis.ReadableStream = new Proxy(ReadableStream, {
+  construct(target, given) {
+    streams += 1;
+    return Reflect.construct(target, given) as ReadableStream;
+  },
+});
 
 const session = new Session();
 session.connect();
 await session.post("Profiler.enable");
-const costs: Record<string, { promises: number; entries: number }> = {};
+await session.post("HeapProfiler.enable");
+const costs: Record<string, { promises: number; entries: number; bytes: number; streams: number }> = {};
 for (const [name, call] of Object.entries(calls)) {
   for (let i = 0; i < 50; i += 1) await call();
-  costs[name] = { promises: await promises(call), entries: await entries(call) };
+  const before = streams;
+  await call();
+  costs[name] = {
+    streams: streams - before,
+    promises: await promises(call),
+    entries: await entries(call),
+    bytes: Math.min(await bytes(call), await bytes(call), await bytes(call)),
+  };
 }
 console.log(JSON.stringify(costs));
 agent.destroy();
@@ -94,4 +117,19 @@ async function entries(call: () => Promise<unknown>): Promise<number> {
   }
   await session.post("Profiler.stopPreciseCoverage");
   return least;
+}
+
+/** Allocated by a call. */
+async function bytes(call: () => Promise<unknown>): Promise<number> {
+  const times = 1_000;
+  await session.post("HeapProfiler.startSampling", {
+    samplingInterval: 4_096,
+    includeObjectsCollectedByMajorGC: true,
+    includeObjectsCollectedByMinorGC: true,
+  });
+  for (let i = 0; i < times; i += 1) await call();
+  const { profile } = await session.post("HeapProfiler.stopSampling");
+  const sum = ({ selfSize, children }: typeof profile.head): number =>
+    children.reduce((total, child) => total + sum(child), selfSize);
+  return Math.round(sum(profile.head) / times);
 }

@@ -10,7 +10,7 @@ import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
 import { Crew, Crews, type Running } from "./followers.ts";
-import { discard, ignore, signalOf, type PlainResponse } from "./messages.ts";
+import { discard, ignore, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
 import { askAlone, askForAll, OriginAnsweredError } from "./origin.ts";
 import type { Plan } from "./options.ts";
 import { OwnRuns } from "./own-runs.ts";
@@ -45,6 +45,11 @@ class FailedForOne extends Error {
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What a decision sees of a load. */
+interface Decided extends Pick<LoadRequest, "lent"> {
+  readonly request: Pick<PlainRequest, "fields">;
+}
 
 /** The answer of the origin to a load for all. */
 interface Loaded {
@@ -234,7 +239,8 @@ export class Loads {
     const sentAt = this.#epochMs();
     const response = await askAlone(visit);
     const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
-    const decision = this.#decide(visit, response, exchange, loadRequest(visit, this.#plan));
+    const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
+    const decision = this.#decide(visit, response, exchange, shared);
     if (decision.store) this.#ownRuns.doubt(visit.primary);
     const detail = decision.store ? reason : decision.reason;
     this.#report("pass", visit, response.status, detail);
@@ -280,7 +286,7 @@ export class Loads {
     });
   }
 
-  #decide(visit: Visit, head: Head, exchange: Exchange, shared: LoadRequest): StoreDecision {
+  #decide(visit: Visit, head: Head, exchange: Exchange, shared: Decided): StoreDecision {
     const decision = decideStore(askedBy(visit, "GET", shared.request.fields), head, exchange, visit.rule.settings);
     if (!decision.store) return decision;
     if (lentInVain(shared, head, decision.selecting))
@@ -450,6 +456,7 @@ function isComplete({ body, fields }: PlainResponse): boolean {
 
 const namesStatus = ({ rule }: Visit, { status }: Head): boolean => rule.settings.namesStatus?.(status) === true;
 
+const NO_FIELDS = { fields: [] };
 const NO_NAMES: ReadonlySet<string> = new Set();
 
 /** Fields for the caller whose load it is. */

@@ -49,6 +49,8 @@ export class UnsafeMethods {
     const decision = decideStore(askedBy(visit, "POST"), response, exchange, visit.rule.settings);
     if (!decision.store || decision.selecting.length > 0) return response;
     if (!this.#places.agrees(visit, response.fields)) return response;
+    // It goes to its client by another way.
+    if (response.body instanceof ReadableStream && response.body.locked) return response;
     const { clock, settings, bodyIdleMs } = this.#plan;
     const { target, key } = visit;
     const receivedAt = clock.now();

@@ -6,6 +6,18 @@
  */
 export function parseDate(text: string | undefined, nowMs: number): number | undefined {
   if (text === undefined || text.length > LONGEST) return undefined;
+  // One answer is asked for its Date several times, and those of one second have the same.
+  if (text === latest.text) return latest.at;
+  const at = parse(text, nowMs);
+  // No other form is as long: the year of one may have two digits.
+  if (text.length === LATEST.length) latest = { text, at };
+  return at;
+}
+
+const LATEST = "Sun, 06 Nov 1994 08:49:37 GMT";
+let latest: { readonly text: string; readonly at: number | undefined } = { text: "", at: undefined };
+
+function parse(text: string, nowMs: number): number | undefined {
   const lower = text.toLowerCase();
   const groups = (IMF_FIXDATE.exec(lower) ?? RFC_850.exec(lower) ?? ASCTIME.exec(lower))?.groups;
   if (groups === undefined) return undefined;

@@ -89,7 +89,7 @@ export function decideStore(
   const governing = governingDirectives(response.fields, settings.targetedFields);
   const freshness = freshnessUnder(governing, response, exchange, settings);
   const selecting = selectingFields(response.fields);
-  const tags = tagsOf(response.fields, new URL(request.url), settings, request.tags);
+  const tags = tagsOf(response.fields, request.url, settings, request.tags);
   const reason =
     refusalOfMessage(response, settings) ??
     (isError(response) && settings.namesStatus?.(response.status) !== true ? "status" : undefined) ??

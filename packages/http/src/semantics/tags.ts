@@ -9,7 +9,7 @@ import { parseStrings } from "./structured.ts";
  */
 export function tagsOf(
   response: FieldLines,
-  url: URL,
+  url: string,
   { tagFields, tagsPaths, maxTags, maxTagBytes }: Settings,
   further: readonly string[] = [],
 ): readonly string[] | undefined {
@@ -25,8 +25,8 @@ export function tagsOf(
     }
   }
   const groups = groupsIn(response, "cache-groups");
-  for (const group of groups) tags.add(groupTag(url.origin, group));
-  if (tagsPaths) for (const tag of pathTags(url, maxTags)) tags.add(tag);
+  for (const group of groups) tags.add(groupTag(new URL(url).origin, group));
+  if (tagsPaths) for (const tag of pathTags(new URL(url), maxTags)) tags.add(tag);
   const isTooMuch =
     tags.size > maxTags || groups.length > MAX_GROUPS || groups.some((group) => group.length > maxTagBytes);
   const all = [...tags];

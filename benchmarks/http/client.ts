@@ -1,0 +1,31 @@
+import { connect } from "node:net";
+import { parentPort } from "node:worker_threads";
+
+interface Order {
+  readonly port: number;
+  readonly path: string;
+  readonly requests: number;
+}
+
+/** Sends the requests of a browser over one connection, one after the other. */
+parentPort!.on("message", ({ port, path, requests }: Order) => {
+  const text = `GET ${path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: Mozilla/5.0\r\naccept: text/html\r\naccept-encoding: gzip\r\naccept-language: de\r\ncookie: sid=1\r\n\r\n`;
+  let left = requests;
+  let received = "";
+  const socket = connect(port, "127.0.0.1", () => socket.write(text));
+  socket.on("data", (chunk) => {
+    received += chunk.toString("latin1");
+    if (!isWhole(received)) return;
+    received = "";
+    if (--left > 0) socket.write(text);
+    else socket.end();
+  });
+  socket.once("close", () => parentPort!.postMessage("done"));
+});
+
+function isWhole(text: string): boolean {
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return false;
+  const length = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, end))?.[1];
+  return length === undefined ? text.endsWith("0\r\n\r\n") : text.length >= end + 4 + Number(length);
+}
