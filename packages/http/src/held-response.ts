@@ -140,6 +140,6 @@ function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {
   return length?.[1] === `${bytes.length - end}` ? new Uint8Array(bytes.subarray(end)) : ELSEWHERE;
 }
 
-/** It goes to its client alone: a response with it can be passed on, and not stored. One for all, since none is read. */
+/** It goes to its client alone: a response with it is passed on, and not stored. One for all, since none is read. */
 const ELSEWHERE: Body = new ReadableStream<Uint8Array>();
 ELSEWHERE.getReader();

@@ -145,7 +145,7 @@ describe("a load that hangs for one client", () => {
     expect([here.loads, there.loads]).toEqual([1, 1]);
   });
 
-  it.each([0, 1])("H94 nobody waits for a run with all that one client sent: process %d", async (other) => {
+  it.each([0, 1])("H94 no other waits for a run with all that one client sent: process %d", async (other) => {
     const sites = twoSites({ base: "https://shop.example" });
     for (const site of sites)
       site.page = (_, { shared }) =>
@@ -171,7 +171,7 @@ describe("a load that hangs for one client", () => {
     expect(signal.reason).toBe(leaving.signal.reason);
   });
 
-  it.each(["its answer", "its error"])("H94 its client gets %s, whatever becomes of the cache", async (outcome) => {
+  it.each(["its answer", "its error"])("H94 its client gets %s, even if the cache closes", async (outcome) => {
     const site = new Site({ loadTimeout: "5s" });
     const loading = gate();
     site.page = async () => {

@@ -26,7 +26,7 @@ describe("a load that many wait for", () => {
       expect(answers.map((answer) => answer.fields["set-cookie"])).toEqual(users.map((user) => `of=${user}`));
   });
 
-  it("H61 H68 callers that read along load no more, whatever becomes of the body", async () => {
+  it("H61 H68 callers that read along load no more, even if the body fails", async () => {
     const site = new Site(SERVER);
     const fed = fedBody();
     site.page = () => ({ fields: FRESH, body: fed.body });

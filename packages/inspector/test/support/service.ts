@@ -3,8 +3,9 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createCache, json, type Cache } from "@hotset/core";
+import { createCache, type Cache } from "@hotset/core";
 import { heartbeat } from "@hotset/core/inspect";
+import { v8 } from "@hotset/formats";
 import { httpCache, type HttpCache } from "@hotset/http";
 import { cachedHandler } from "@hotset/http/fetch";
 import { inspector, type Inspector } from "@hotset/inspector";
@@ -54,7 +55,7 @@ export const handlers = {
       logger: SILENT,
     })
       .tier(memory())
-      .tier(redis(single(redisUrl)).keyPrefix(prefix).valueFormat(json()).responseTimeout(1_000).build())
+      .tier(redis(single(redisUrl)).keyPrefix(prefix).valueFormat(v8()).responseTimeout(1_000).build())
       .defaults({ ttl: "10m", staleWhileRevalidate: "1m", staleIfError: "1h", errorBackoff: "2s" })
       .build();
     await cache.connect();
