@@ -48,6 +48,7 @@ describe("demo", () => {
         "pass: Redis was restarted, and is in use again",
         "pass: changes during the outage seen by all after it",
         SWAPPED,
+        "pass: a price changed by SQL is right in all processes",
       ],
     });
     expect(shapeOf(out)).toEqual(shapeOf(RECORDED));

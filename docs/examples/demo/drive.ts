@@ -1,7 +1,8 @@
-import type { OwnRedis } from "@hotset/test-servers";
+import type { OwnPostgres, OwnRedis } from "@hotset/test-servers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DemoArguments } from "./arguments.ts";
 import { temporaryCatalogue } from "./catalogue.ts";
+import { IN_DATABASE, startDatabase } from "./database.ts";
 import { Progress } from "./progress.ts";
 import { ms, seconds, short, slowestOf, whole, type Frozen, type Restart, type Run, type Seen } from "./report.ts";
 import type { ShopOptions } from "./shop.ts";
@@ -18,6 +19,7 @@ const CROWD = 100;
 /** One of this many changes removes a product: the first one, too. */
 const REMOVAL_EVERY = 8;
 const OUTAGE_MS = 1_000;
+const SQL_CHANGES = 20;
 const FREEZE_MS = 3_000;
 /** A change that is not seen by then counts as never seen. */
 const PATIENCE_MS = 15_000;
@@ -47,7 +49,14 @@ export async function drive(
   { store, signal }: { readonly store: DemoStore; readonly signal: AbortSignal },
 ): Promise<Run> {
   await using catalogue = await temporaryCatalogue(PRODUCTS);
-  const options: ShopOptions = { store: store.options, format: "json", folder: catalogue.folder };
+  // Where a Redis could be started, a PostgreSQL usually can.
+  await using database = store.own === undefined ? undefined : await startDatabase();
+  const options: ShopOptions = {
+    store: store.options,
+    format: "json",
+    folder: catalogue.folder,
+    postgresUrl: database?.url,
+  };
   const shops = await ShopProcess.start(args.processes, options, CROWD);
   await using _processes = {
     [Symbol.asyncDispose]: async () => void (await Promise.all(shops.map((shop) => shop[Symbol.asyncDispose]()))),
@@ -76,10 +85,12 @@ export async function drive(
   }
   const { inOutage, ...results } = incidents;
   const counts = await countsOf(shops);
+  const bySql = database === undefined ? {} : { bySql: await changeBySql(database, stage) };
   await Promise.all(shops.map((shop) => shop.close()));
   return {
     ...results,
     ...counts,
+    ...bySql,
     till,
     seen,
     crowd,
@@ -110,7 +121,7 @@ async function causeIncidents(
 ): Promise<Incidents> {
   const { shops, till, seen, owner, say, signal } = stage;
   const share = (part: number): number => startedAt + part * least * 1_000;
-  await until(async () => till.requests >= PRODUCTS.length, signal, PATIENCE_MS);
+  await until(async () => till.requests >= PRODUCTS.length, { signal, withinMs: PATIENCE_MS });
   await owner.changeUntil(() => performance.now() >= share(0.25) && seen.length >= REMOVAL_EVERY);
   say(`${seen.length} changes were seen by all, the slowest after ${slowestOf(seen)}`);
   const before = await countsOf(shops);
@@ -293,6 +304,32 @@ async function redeploy(options: ShopOptions, { shops, say }: Stage): Promise<vo
   say(`replaced the ${shops.length} processes in turn: the new ones write msgpack, and read JSON`);
 }
 
+/**
+ * Changes a price as `psql` does: no process is notified.
+ *
+ * @returns for each change how long after its commit the last process showed it; Infinity: never.
+ */
+async function changeBySql(database: OwnPostgres, { shops, say, signal }: Stage): Promise<readonly number[]> {
+  const delays: number[] = [];
+  for (let change = 0; change < SQL_CHANGES; change += 1) {
+    await Promise.all(shops.map((shop) => shop.price(IN_DATABASE)));
+    const [row] = await database.query("update prices set cents = cents + 1, version = version + 1 returning version");
+    const committedAt = performance.now();
+    let isSeen = false;
+    await until(
+      async () => {
+        const prices = await Promise.all(shops.map((shop) => shop.price(IN_DATABASE)));
+        isSeen = prices.every((price) => price?.version === row!["version"]);
+        return isSeen;
+      },
+      { signal, withinMs: PATIENCE_MS, everyMs: 1 },
+    );
+    delays.push(isSeen ? performance.now() - committedAt : Infinity);
+  }
+  say(`${SQL_CHANGES} changes by SQL were seen by all, the slowest after ${ms(Math.max(...delays))}`);
+  return delays;
+}
+
 async function formatsOf([shop]: readonly ShopProcess[]): Promise<Readonly<Record<string, number>>> {
   const counts: Record<string, number> = {};
   for (const format of await shop!.formats(PRODUCTS))
@@ -301,7 +338,10 @@ async function formatsOf([shop]: readonly ShopProcess[]): Promise<Readonly<Recor
 }
 
 const inStep = (shops: readonly ShopProcess[], signal: AbortSignal): Promise<void> =>
-  until(async () => (await Promise.all(shops.map((shop) => shop.isInStep()))).every(Boolean), signal, PATIENCE_MS);
+  until(async () => (await Promise.all(shops.map((shop) => shop.isInStep()))).every(Boolean), {
+    signal,
+    withinMs: PATIENCE_MS,
+  });
 
 /** Visitors of every process: most request one of the first products. */
 async function visit(
@@ -345,7 +385,14 @@ function uniformFrom(seed: number): () => number {
 }
 
 /** Returns at the deadline, too: the checks show what did not happen. */
-async function until(happened: () => Promise<boolean>, signal: AbortSignal, withinMs: number): Promise<void> {
+async function until(
+  happened: () => Promise<boolean>,
+  {
+    signal,
+    withinMs,
+    everyMs = 20,
+  }: { readonly signal: AbortSignal; readonly withinMs: number; readonly everyMs?: number },
+): Promise<void> {
   const deadline = performance.now() + withinMs;
-  while (!(await happened()) && performance.now() < deadline) await sleep(20, undefined, { signal });
+  while (!(await happened()) && performance.now() < deadline) await sleep(everyMs, undefined, { signal });
 }

@@ -31,6 +31,7 @@ function run(change: Partial<Run> = {}, spoil: (till: Till) => void = () => unde
     unanswered: 0,
     restart: { runIds: ["one", "other"], answered: 20, keysSince: 1 },
     frozen: { answered: 30, longestMs: 1_000 },
+    bySql: [3, 2_000],
     ...change,
   };
 }
@@ -44,16 +45,18 @@ const [told, removed, pending] = run().seen as [Run["seen"][0], Run["seen"][0], 
 describe("the checks of several processes", () => {
   it("all pass in a good run", () => {
     expect(failedIn(run())).toEqual([]);
-    expect(judge(run())).toHaveLength(10);
+    expect(judge(run())).toHaveLength(11);
     expect(failedIn(run({ loads: 10, unanswered: 1 }))).toEqual([]);
     expect(failedIn(run({ loads: 10, overtaken: 1 }))).toEqual([]);
-    const { restart: _restart, frozen: _frozen, ...unharmed } = run({ loads: 7 });
+    const { restart: _restart, frozen: _frozen, bySql: _bySql, ...unharmed } = run({ loads: 7 });
     expect(judge(unharmed)).toHaveLength(8);
     expect(failedIn(unharmed)).toEqual([]);
     expect(failedIn({ ...unharmed, loads: 8 })).toEqual(["each price loaded once, and once for each change"]);
   });
 
   it.each<[what: string, of: Run]>([
+    ["a price changed by SQL is right in all processes", run({ bySql: [3, 2_001] })],
+    ["a price changed by SQL is right in all processes", run({ bySql: [] })],
     ["no failed request", run({}, (till) => till.failedWith("p: status 500"))],
     ["at least 101 requests, and each its share", run({ leastRequests: 101 })],
     [
@@ -112,7 +115,7 @@ describe("the checks of several processes", () => {
       "  Redis frozen        30  answered meanwhile, the slowest in 1000.0 ms",
       "  took             1.0 s",
     ]);
-    expect(checklist(judge(run({ loads: 10 }))).at(-1)).toBe("  9 of 10 checks passed");
+    expect(checklist(judge(run({ loads: 10 }))).at(-1)).toBe("  10 of 11 checks passed");
   });
 });
 

@@ -52,6 +52,11 @@ export interface Run {
   /** Absent without a Redis that the demo may kill. */
   readonly restart?: Restart;
   readonly frozen?: Frozen;
+  /**
+   * For each change by SQL: until all processes showed it, in milliseconds; `Infinity`: never. Absent without a
+   * PostgreSQL.
+   */
+  readonly bySql?: readonly number[];
 }
 
 export interface Check {
@@ -72,6 +77,7 @@ export function judge(run: Run): readonly Check[] {
     ...loadChecks(run),
     ...(restart === undefined ? [] : restartChecks(restart, pendingOf(run))),
     swapCheck(run.swap),
+    ...(run.bySql === undefined ? [] : [sqlCheck(run.bySql)]),
   ];
 }
 
@@ -159,6 +165,15 @@ function swapCheck({ before, after }: Swap): Check {
     what: "JSON is still read, msgpack is written",
     passed: Object.keys(before).join() === "json" && json > 0 && msgpack > 0 && json + msgpack === totalOf(after),
     detail: `${json} values in JSON, ${msgpack} in msgpack`,
+  };
+}
+
+function sqlCheck(delays: readonly number[]): Check {
+  const slowestMs = Math.max(...delays);
+  return {
+    what: "a price changed by SQL is right in all processes",
+    passed: delays.length > 0 && slowestMs <= MAX_STALENESS_MS,
+    detail: `${delays.length} changes, the slowest ${Number.isFinite(slowestMs) ? ms(slowestMs) : "never"}`,
   };
 }
 

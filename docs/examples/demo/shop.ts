@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Catalogue, type Price } from "./catalogue.ts";
+import { Database, IN_DATABASE } from "./database.ts";
 import type { StoreOptions } from "./store.ts";
 
 export interface ShopOptions {
@@ -14,6 +15,8 @@ export interface ShopOptions {
   readonly format: "json" | "msgpack";
   /** The folder of the catalogue. */
   readonly folder: string;
+  /** A PostgreSQL with further prices, whose log the cache follows. @default none */
+  readonly postgresUrl?: string | undefined;
   /** `0` takes a free port. @default 0 */
   readonly port?: number;
   /** Pages about its cache, at `/hotset/`. @default false */
@@ -34,6 +37,7 @@ export class Shop {
   readonly #catalogue: Catalogue;
   readonly #server: Server;
   readonly #inspect: Inspector | undefined;
+  #database: Database | undefined;
 
   private constructor(options: ShopOptions) {
     this.cache = createCache({ name: "prices", explain: 1_000 })
@@ -58,6 +62,7 @@ export class Shop {
     const shop = new Shop(options);
     try {
       await shop.cache.connect();
+      if (options.postgresUrl !== undefined) shop.#database = await Database.open(options.postgresUrl, shop.cache);
       shop.#server.listen(options.port ?? 0, "127.0.0.1");
       await once(shop.#server, "listening");
     } catch (error) {
@@ -77,6 +82,7 @@ export class Shop {
     this.#server.close();
     this.#server.closeIdleConnections();
     await closed;
+    await this.#database?.close();
     await this.cache.close();
   }
 
@@ -86,9 +92,10 @@ export class Shop {
       if (product === undefined) return send(response, 404, { error: "the only path is /prices/<product>" });
       if (request.method === "GET") {
         // `null` is cached, too: it means that the product is not sold.
-        const price = await this.cache.getOrSet<Price | null>(product, ({ signal }) =>
-          this.#catalogue.look(product, signal),
-        );
+        const price =
+          product === IN_DATABASE && this.#database !== undefined
+            ? await this.#database.price(product)
+            : await this.cache.getOrSet<Price | null>(product, ({ signal }) => this.#catalogue.look(product, signal));
         return send(response, price === null ? 404 : 200, price ?? { error: "this product is not sold" });
       }
       if (request.method === "PUT") {

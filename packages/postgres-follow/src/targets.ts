@@ -48,7 +48,7 @@ export interface RowChange {
   readonly kind: ChangeKind;
   /** Columns of the new version; for `delete` of the old one. */
   readonly row: AnyRow;
-  /** Of an update: the columns of the older version that are known. @default none */
+  /** The columns of the older version of an update that are known. @default none */
   readonly old?: AnyRow | undefined;
 }
 
