@@ -122,7 +122,7 @@ const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): st
   `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "in their place all entries of the cache are removed, for every process" : `the oldest are forgotten, and ${tier} may keep older entries until they expire`}`;
 
 const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
-  `closed with ${count} values and invalidations that ${tier} has not acknowledged; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before`;
+  `${count} pending values and invalidations were given up by close(), since ${tier} had not acknowledged them in time; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before`;
 
 /** With the answer of the backend, where it has refused a call. */
 export function messageOf(error: CacheError): string {

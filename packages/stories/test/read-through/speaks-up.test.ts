@@ -194,7 +194,7 @@ it.each(["a warning", "a line of the logger"] as const)("C615 what close gives u
   await cache.close();
   await nextTurn();
   const text =
-    'hotset: cache "test": closed with 2 values and invalidations that scripted has not acknowledged; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before';
+    'hotset: cache "test": 2 pending values and invalidations were given up by close(), since scripted had not acknowledged them in time; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before';
   const lost = warnings
     .filter(({ code }) => code === "HOTSET_PENDING_LOST")
     .map(({ message }) => message.split(". Shown")[0]);
