@@ -22,7 +22,7 @@ const toolkit = (entry, limit) => ({
   path: `packages/redis-toolkit/dist/${entry}.js`,
   limit,
   gzip: true,
-  // Each is installed beside it; the main entry, which makes the views, is loaded beside it.
+  // Each is installed beside it; the main entry, which makes the views, and the connection are loaded beside it.
   ignore: ["@hotset/core", "@hotset/redis", "@redis/client", "express-session"],
   modifyRolldownConfig: (config) => ({
     ...config,
@@ -30,7 +30,7 @@ const toolkit = (entry, limit) => ({
     external: (id) =>
       /^@(?:hotset|redis)\/|^(?:express-session|croner)$/.test(id) ||
       id.startsWith("node:") ||
-      /^\.\.?\/index\.js$/.test(id),
+      /^\.\.?\/(?:index|connection)\.js$/.test(id),
   }),
 });
 
@@ -112,7 +112,7 @@ export default [
   http("node", "4.1 kB"),
   http("undici", "2 kB"),
   toolkit("index", "22.5 kB"),
-  toolkit("connection", "9 kB"),
+  toolkit("connection", "7 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7.5 kB"),
   toolkit("presence", "3 kB"),
