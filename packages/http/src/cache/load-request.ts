@@ -15,51 +15,38 @@ type Sight =
   /** The load is made without it, and what it gives may not be what its client would get. */
   | "withheld";
 
-/** A part of a request, and what a load that others get has of it. */
-interface Part {
-  readonly brings: string;
-  readonly sees: string;
-  /** Its fields, and what becomes of those that are not {@link isNamed}. */
-  readonly fields?: ReadonlySet<string>;
-  readonly sight?: Sight;
+/** Fields of which a load has the same, and what that is. */
+interface Rule {
+  readonly fields: ReadonlySet<string>;
+  readonly sight: Sight;
 }
 
+const HOST: Rule = { fields: new Set(["host"]), sight: "of the key" };
+const CONDITIONS: Rule = { fields: CONDITIONAL_FIELDS, sight: "nothing" };
+const CONNECTION: Rule = { fields: HOP_BY_HOP, sight: "nothing" };
 const FORWARDED: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
+/** All others are withheld. */
+const RULES: readonly Rule[] = [HOST, CONDITIONS, CONNECTION];
 
-/**
- * The parts of a request, and how much a load sees of each. The guide has these rows as they stand here. The first one
- * that has a field decides; the last has all others.
- */
-export const PARTS: readonly Part[] = [
+/** The parts of a request, and how much a load sees of each: the guide has these rows as they stand here. */
+export const PARTS: readonly { readonly brings: string; readonly sees: string; readonly rule?: Rule }[] = [
   { brings: "method, body", sees: "`GET`, none" },
   { brings: "path", sees: "as sent" },
   { brings: "query", sees: "the parameters that are in the key" },
-  {
-    brings: "`Host`, `:authority`",
-    sees: "the host of `base` or `hosts`",
-    fields: new Set(["host"]),
-    sight: "of the key",
-  },
+  { brings: "`Host`, `:authority`", sees: "the host of `base` or `hosts`", rule: HOST },
   {
     brings: "`If-None-Match`, `If-Modified-Since`, `Range` and the like",
     sees: "nothing: the cache answers them",
-    fields: CONDITIONAL_FIELDS,
-    sight: "nothing",
+    rule: CONDITIONS,
   },
   { brings: "headers in `key.header` or `safeHeaders`, and those that `Vary` named", sees: "as sent" },
   { brings: "cookies in `key.cookie`", sees: "as sent" },
   {
     brings: "`X-Forwarded-Proto`, `-Host`, `-For`",
     sees: "with `trustProxy` the scheme and the host of the key, and the last address; else nothing",
-    fields: FORWARDED,
-    sight: "withheld",
+    rule: { fields: FORWARDED, sight: "withheld" },
   },
-  {
-    brings: "`Connection`, `Keep-Alive`, `TE` and the like",
-    sees: "nothing",
-    fields: HOP_BY_HOP,
-    sight: "nothing",
-  },
+  { brings: "`Connection`, `Keep-Alive`, `TE` and the like", sees: "nothing", rule: CONNECTION },
   {
     brings: "`Accept-Encoding`",
     sees: "as sent if nothing is stored; unless a plain 200 comes, `Vary` must name it, or the handler runs without it",
@@ -67,7 +54,6 @@ export const PARTS: readonly Part[] = [
   {
     brings: "every other header: `Cookie`, `Authorization`, `Accept`, `Accept-Language`, `User-Agent` ...",
     sees: "nothing, until a `Vary` of the URL names it",
-    sight: "withheld",
   },
   {
     brings: "the connection",
@@ -75,9 +61,7 @@ export const PARTS: readonly Part[] = [
   },
 ];
 
-const sights = new Map(
-  PARTS.flatMap(({ fields = [], sight = "withheld" }) => [...fields].map((name) => [name, sight])),
-);
+const sights = new Map(RULES.flatMap(({ fields, sight }) => [...fields].map((name) => [name, sight] as const)));
 const sightOf = (name: string, { trustsProxy }: Named): Sight =>
   trustsProxy && FORWARDED.has(name) ? "of the key" : (sights.get(name) ?? "withheld");
 
