@@ -23,10 +23,13 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 7_990 },
-  // Decision 0240 has the pages of six adapters, 0250 the tables of importers, 0255 the pages of the inspector, 0260
-  // fences, README six caches, 0263 tags, 0264, 0265 and 0271 marks; 40 are what a snapshot of Redis brings back.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 135_380 },
+  // 230 lines compare docstrings with errors, and the page of options with the tables.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_220 },
+  // The aim is 120,000. Decision 0295 has the pages of @hotset/postgres-follow. A new page is paid for with what is said
+  // twice elsewhere.
+  { what: "words of Markdown", count: () => words(/\.md$/), limit: 128_000 },
+  // An entry that nothing refers to can go: it stays in the history of git.
+  { what: "words of the log of decisions", count: () => words(/^docs\/decisions\/log\.md$/), limit: 3_000 },
 ];
 
 describe("the weight of the repository", () => {
@@ -51,9 +54,9 @@ function lines(paths: RegExp): number {
   return files.filter((path) => paths.test(path)).reduce((sum, path) => sum + read(path).split("\n").length - 1, 0);
 }
 
-function wordsOfMarkdown(): number {
+function words(paths: RegExp): number {
   return files
-    .filter((path) => path.endsWith(".md"))
+    .filter((path) => paths.test(path))
     .reduce((sum, path) => sum + (read(path).match(/\S+/g)?.length ?? 0), 0);
 }
 
