@@ -1,3 +1,3 @@
 export { inspector, type Inspector } from "./inspector.ts";
-export type { Access, Authorize, InspectorOptions, ValuePlace } from "./options.ts";
+export type { Access, Authorize, FollowFigures, InspectorOptions, ValuePlace } from "./options.ts";
 export type { Client } from "./server/guard.ts";

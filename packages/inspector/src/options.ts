@@ -27,12 +27,24 @@ export interface InspectorOptions {
   readonly toolkit?: RedisView | undefined;
   /** HTTP caches, by a name for people. @default none */
   readonly http?: Readonly<Record<string, HttpCache>> | undefined;
+  /** Followers of a database, by a name for people: a lag is a finding. @default none */
+  readonly followers?: Readonly<Record<string, FollowFigures>> | undefined;
   /**
    * Changes a value before it is shown, which takes a click. It gets a copy.
    *
    * @default fields whose names speak of secrets, such as `password` and `apiToken`, show `"[redacted]"`
    */
   readonly redact?: ((value: unknown, place: ValuePlace) => unknown) | undefined;
+}
+
+/** The figures of a follower, as `follow` of `@hotset/postgres-follow` gives them. */
+export interface FollowFigures {
+  /** Never throws. */
+  stats(): {
+    readonly lagBytes: number | undefined;
+    readonly lagMs: number | undefined;
+    readonly error: string | undefined;
+  };
 }
 
 /** Where a value is stored. */
@@ -53,17 +65,18 @@ export interface Settings {
   readonly path: string;
   readonly toolkit: RedisView | undefined;
   readonly http: Readonly<Record<string, HttpCache>>;
+  readonly followers: Readonly<Record<string, FollowFigures>>;
   readonly redact: InspectorOptions["redact"];
 }
 
-const NAMES = ["authorize", "write", "path", "toolkit", "http", "redact"];
+const NAMES = ["authorize", "write", "path", "toolkit", "http", "followers", "redact"];
 
 /** @throws {ConfigurationError} */
 export function settingsOf(options: InspectorOptions): Settings {
   // Its fields are private: as options it would say nothing.
   if (isCache(options)) throw new ConfigurationError("inspector: give several caches as a list: inspector([a, b])");
   checkNames(options, NAMES, { place: "inspector" });
-  const { authorize, write = false, path = "/hotset", toolkit, http = {}, redact } = options;
+  const { authorize, write = false, path = "/hotset", toolkit, http = {}, followers = {}, redact } = options;
   for (const [name, given] of Object.entries({ authorize, redact }))
     if (given !== undefined && typeof given !== "function")
       throw new ConfigurationError(`inspector: ${name} must be a function, got ${kindOf(given)}`);
@@ -81,6 +94,8 @@ export function settingsOf(options: InspectorOptions): Settings {
     !Object.values(http).every(isHttpCache)
   )
     throw new ConfigurationError("inspector: http must be an object of HTTP caches by name: { pages: httpCache(...) }");
+  if (typeof followers !== "object" || followers === null || !Object.values(followers).every(isFollower))
+    throw new ConfigurationError("inspector: followers must be an object of followers by name: { shop: follower }");
   if (toolkit !== undefined && typeof (toolkit as Partial<RedisView> | null)?.commands !== "object")
     throw new ConfigurationError(
       `inspector: toolkit must be createRedis(...) or a tenant of it, got ${kindOf(toolkit)}`,
@@ -89,7 +104,7 @@ export function settingsOf(options: InspectorOptions): Settings {
     throw new ConfigurationError(
       "inspector: authorize must be given with NODE_ENV=production: a function of the request that says whether it may see the pages",
     );
-  return { authorize, write, path: path.replace(/\/$/, ""), toolkit, http, redact };
+  return { authorize, write, path: path.replace(/\/$/, ""), toolkit, http, followers, redact };
 }
 
 /** @throws {ConfigurationError} */
@@ -107,6 +122,9 @@ export function cachesOf(given: Cache | readonly Cache[]): readonly Cache[] {
 const isCache = (given: unknown): boolean =>
   typeof (given as Partial<Cache> | null | undefined)?.bypass === "function" &&
   typeof (given as Partial<Cache>).stats === "function";
+
+const isFollower = (given: unknown): boolean =>
+  typeof (given as Partial<FollowFigures> | null | undefined)?.stats === "function";
 
 const isHttpCache = (given: unknown): boolean =>
   typeof (given as Partial<HttpCache> | null | undefined)?.answer === "function";

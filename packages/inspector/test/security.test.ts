@@ -271,6 +271,7 @@ describe("options", () => {
     [cache, { write: "yes" }, /write must be true or false, got string/],
     [cache, { authorize: true }, /authorize must be a function, got boolean/],
     [cache, { autorize: () => true }, /unknown option "autorize"; did you mean authorize/],
+    [cache, { followers: { shop: {} } }, /followers must be an object of followers by name/],
     [cache, { http: [] }, /http must be an object of HTTP caches by name/],
     [
       cache,

@@ -28,6 +28,8 @@ const burst: Picture["bursts"][number] = {
   lastAt: NOW,
 };
 
+const follower: Picture["followers"][number] = { name: "shop", lagBytes: 0, lagMs: undefined, error: undefined };
+
 const queue: QueueRow = {
   name: "mails",
   waiting: 0,
@@ -47,6 +49,7 @@ const picture = (part: Partial<Picture>): Picture => ({
   processes: [],
   queues: [],
   servers: [],
+  followers: [],
   silence: null,
   ...part,
 });
@@ -129,6 +132,15 @@ describe("findings", () => {
     [
       picture({ queues: [{ ...queue, dead: 7, lastReason: "mailbox full" }] }),
       ["error queues queue mails: 7 dead jobs, the last: mailbox full"],
+    ],
+    [picture({ followers: [{ ...follower, lagBytes: 2 ** 26, lagMs: 10_000 }] }), []],
+    [
+      picture({ followers: [{ ...follower, lagBytes: 2 ** 27, lagMs: 12_000 }] }),
+      ["warning overview follower shop: 12 s and 128 MiB of the log behind the database"],
+    ],
+    [
+      picture({ followers: [{ ...follower, error: "ECONNREFUSED" }] }),
+      ["error overview follower shop: the log of the database is not followed here: ECONNREFUSED"],
     ],
     [picture({ silence, servers: [server] }), ["error redis Redis has not answered for 8 s: no answer within 1000 ms"]],
     [{ ...redisIs("down"), silence }, [`error redis shop: redis has been down for 40 s: ${because}`]],

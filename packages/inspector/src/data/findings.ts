@@ -36,6 +36,13 @@ export interface Picture {
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
   /** The Redis of the toolkit. */
   readonly silence: Silence | null;
+  /** Of the log of a database. */
+  readonly followers: readonly {
+    readonly name: string;
+    readonly lagBytes: number | undefined;
+    readonly lagMs: number | undefined;
+    readonly error: string | undefined;
+  }[];
 }
 
 const MANY_CALLERS = 20;
@@ -53,6 +60,7 @@ export function findings(picture: Picture, now: number): readonly Finding[] {
     ...picture.bursts.slice(0, 3).flatMap(ofBurst),
     ...picture.processes.flatMap(ofProcess),
     ...picture.queues.flatMap(ofQueue),
+    ...picture.followers.flatMap(ofFollower),
     ...(picture.silence === null ? picture.servers.flatMap(ofServer) : []),
   ];
   // A tier that is down says the same.
@@ -167,6 +175,18 @@ function ofServer(server: Picture["servers"][number]): readonly Finding[] {
 }
 
 const FULL = 0.9;
+
+function ofFollower({ name, lagBytes = 0, lagMs = 0, error }: Picture["followers"][number]): readonly Finding[] {
+  const found: Finding[] = [];
+  const add = (level: Finding["level"], text: string): void =>
+    void found.push({ level, page: "overview", text: `follower ${name}: ${text}` });
+  if (error !== undefined) add("error", `the log of the database is not followed here: ${error}`);
+  if (lagBytes > MUCH_LOG || lagMs > LONG_WAIT_MS)
+    add("warning", `${duration(lagMs)} and ${Math.round(lagBytes / 2 ** 20)} MiB of the log behind the database`);
+  return found;
+}
+
+const MUCH_LOG = 64 * 2 ** 20;
 
 const count = (of: number, what: string): string => `${of.toLocaleString("en")} ${what}${of === 1 ? "" : "s"}`;
 const shown = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);

@@ -198,6 +198,7 @@ export class LiveParts {
       queues: this.#toolkit?.queues.current().value ?? [],
       servers: server?.value?.servers ?? [],
       silence: server?.silence ?? null,
+      followers: Object.entries(this.#settings.followers).map(([name, each]) => ({ name, ...each.stats() })),
     };
     return findings(picture, now);
   }
