@@ -25,7 +25,7 @@ type Stored = Kept & NextPage;
 
 const TAGS_FIELD = "x-next-cache-tags";
 /** More keys than a build has pages, in most sites. */
-const MAX_ASKED = 20_000;
+const MAX_KEYS = 20_000;
 
 export function incrementalHandler(held: () => Held): new (context: NextBuildContext) => IncrementalHandler {
   return class HotsetCacheHandler implements IncrementalHandler {
@@ -39,16 +39,19 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
 
     async get(key: string, context: NextReadContext): Promise<NextPage | null> {
       const read = () => find(held(), this.#build, this.#makings, key, context);
-      return (await attempt("a read failed, which counts as a miss", read)) ?? null;
+      return (await attempt("a read failed: a miss", read)) ?? null;
     }
 
     async set(key: string, value: IncrementalCacheValue | null, context: NextWriteContext): Promise<void> {
       const kind = context.fetchCache === true ? "FETCH" : value?.kind;
       await attempt("a value is not stored", async () => {
         const name = nameOf(this.#build, kind, key);
-        const making = held().outside.of(name, this.#makings.get(name));
-        this.#makings.delete(name);
-        await store(held(), making, { lastModified: Date.now(), value }, context);
+        await store(
+          held(),
+          held().outside.of(name, this.#makings.get(name)),
+          { lastModified: Date.now(), value },
+          context,
+        );
       });
     }
 
@@ -60,9 +63,6 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
   };
 }
 
-/** One request asks for fewer. */
-const MAX_MAKINGS = 1_000;
-
 type Makings = Map<string, Making<Begun>>;
 type Question = [held: Held, build: NextBuildContext, makings: Makings, key: string, context: NextReadContext];
 
@@ -70,19 +70,19 @@ async function find(...[held, build, makings, key, context]: Question): Promise<
   const name = nameOf(build, context.kind, key);
   const isFirst = isFirstQuestion(held, name, context);
   const { tags = [], softTags = [] } = context.kind === "FETCH" ? context : {};
-  const enter = (): Making<Begun> => held.outside.enter(name, makings);
-  const { entry, isMarked, making } = await lookUp<Stored>(held, name, enter, {
-    ...{ tags, softTags },
+  const { entry, isMarked, making } = await lookUp<Stored>(held, name, () => held.outside.enter(name, makings), {
+    tags,
+    softTags,
     isUsable: (each) =>
       !isPast(each) && !build.revalidatedTags?.some((tag) => [...each.tags, ...tags, ...softTags].includes(tag)),
   });
   const built = entry === undefined && isFirst ? await findBuilt(held, build, making!, key, context) : null;
   // Also under the stale value of a page that is being made again.
-  if (making?.missed !== undefined && makings.size < MAX_MAKINGS) makings.set(name, making);
+  if (making?.missed !== undefined && makings.size < MAX_KEYS) makings.set(name, making);
   if (entry === undefined) return built;
   const { lastModified, value, cacheControl } = entry;
   const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };
-  return isMarked === true ? asOld(page, context) : page;
+  return isMarked ? asOld(page, context) : page;
 }
 
 /** 15.5 does not look at `expire` itself. */
@@ -106,7 +106,7 @@ function asOld(found: NextPage, { kind, revalidate }: NextReadContext): NextPage
  */
 function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: NextReadContext): boolean {
   const question = `${isFallback === true} ${name}`;
-  if (kind === "FETCH" || kind === "IMAGE" || asked.size >= MAX_ASKED || asked.has(question)) return false;
+  if (kind === "FETCH" || kind === "IMAGE" || asked.size >= MAX_KEYS || asked.has(question)) return false;
   asked.add(question);
   return true;
 }

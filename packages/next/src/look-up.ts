@@ -25,7 +25,7 @@ export async function lookUp<T extends Kept>(
   key: string,
   enter: () => Making<Begun>,
   { softTags = [], tags = [], isUsable }: LookUp<T>,
-): Promise<{ entry?: T; isMarked?: boolean; making?: Making<Begun> | undefined }> {
+): Promise<{ entry: T | undefined; isMarked: boolean; making: Making<Begun> | undefined }> {
   let served: Served | undefined;
   const reading = held.cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
   let making = served?.status === "hit" ? undefined : enter();
@@ -42,8 +42,8 @@ export async function lookUp<T extends Kept>(
     const seen = [...new Set(known)].filter((each) => each >= at).slice(0, MOST_SEEN);
     await held.outside.begin((making ??= enter()), { at, seen });
   }
-  if (judged === "gone") return { making };
-  return { entry: entry!, isMarked: judged === "stale" || served?.cause === "marked", making };
+  const isMarked = judged === "stale" || served?.cause === "marked";
+  return { entry: judged === "gone" ? undefined : entry, isMarked, making };
 }
 
 /** Unless it was invalidated while it was made: Next reads, renders, and then writes. */

@@ -51,7 +51,7 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
   return {
     async get(key, softTags) {
       const name = keyIn(SPACE, key);
-      return attempt("a read of use cache failed, which counts as a miss", async () => {
+      return attempt("use cache: a read failed: a miss", async () => {
         const making = held().outside.enter(name);
         await writing.get(name);
         return find(held(), making, softTags);
@@ -59,7 +59,7 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
     },
     async set(key, pendingEntry) {
       const name = keyIn(SPACE, key);
-      const write = attempt("a value of use cache is not stored", () =>
+      const write = attempt("use cache: a value is not stored", () =>
         store(held(), held().outside.of(name), pendingEntry),
       );
       writing.set(name, write);
@@ -74,14 +74,14 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
 }
 
 async function find(held: Held, making: Making<Begun>, softTags: string[]): Promise<UseCacheEntry | undefined> {
-  const found = await lookUp<StoredEntry>(held, making.key, () => making, { softTags });
-  if (found.entry === undefined) return undefined;
-  const { entry, bytes } = found.entry;
+  const { entry: found, isMarked } = await lookUp<StoredEntry>(held, making.key, () => making, { softTags });
+  if (found === undefined) return undefined;
+  const { entry, bytes } = found;
   return {
     ...entry,
     tags: [...entry.tags],
     // Serve it, and refresh.
-    ...(found.isMarked && { revalidate: -1 }),
+    ...(isMarked && { revalidate: -1 }),
     // A copy: the reader of a stream may transfer it.
     value: new Response(bytes.slice()).body!,
   };
@@ -94,9 +94,8 @@ async function store(held: Held, making: Making<Begun>, pendingEntry: Promise<Us
     const bytes = new Uint8Array(await new Response(value as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer());
     const { tags, timestamp: at, revalidate, expire } = entry;
     if (expire > 0) await keep<StoredEntry>(held, making, { at, tags, entry, bytes }, lifetimes(revalidate, expire));
-    else held.outside.end(making);
-  } catch (error) {
+  } finally {
+    // Unless it was kept.
     held.outside.end(making);
-    throw error;
   }
 }

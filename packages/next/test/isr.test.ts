@@ -361,11 +361,11 @@ it("C585: nothing is thrown into Next: a cache that fails is a miss, and a warni
   await a.useCache.set("k", Promise.reject(new Error("render failed")));
   await a.useCache.updateTags(["t"]);
   expect(warn.mock.calls.map(([text]) => text)).toEqual([
-    "hotset: a read failed, which counts as a miss",
+    "hotset: a read failed: a miss",
     "hotset: a value is not stored",
     "hotset: a revalidation failed",
-    "hotset: a read of use cache failed, which counts as a miss",
-    "hotset: a value of use cache is not stored",
+    "hotset: use cache: a read failed: a miss",
+    "hotset: use cache: a value is not stored",
   ]);
   vi.setSystemTime(Date.now() - 3_600_000);
   expect(await a.isr.get("/x", APP)).toBe(null);
