@@ -31,6 +31,9 @@ beforeAll(async () => {
     redis: [createRedis({ env: false })],
     queues: { jobs: { counts: away } },
     consumers: { entries: { counts, status: away } },
+    followers: {
+      follows: { stats: () => ({ changes: 0, calls: 0, clears: 0, role: "following", lagBytes: 0, lagMs: 0 }) },
+    },
     http: { pages: httpCache(cache.namespace("pages")) },
     process: true,
   });
