@@ -27,9 +27,11 @@ export type Listener = (request: IncomingMessage, response: ServerResponse) => u
  */
 export function cachedListener(cache: HttpCache, listener: Listener): Listener {
   requireOrigin(cache, "cachedListener");
+  // Some take a third argument of their own.
+  const load: LoadListener = (request, response) => listener(request, response);
   return (request, response) => {
     const run = (): unknown => listener(request, response);
-    serve(cache, { request, response, run, load: listener }).catch(() => {
+    serve(cache, { request, response, run, load }).catch(() => {
       if (response.headersSent) response.destroy();
       else response.writeHead(500).end();
     });

@@ -1,4 +1,4 @@
-import { createServer as createPlain, get, type RequestListener } from "node:http";
+import { createServer as createPlain, get, type RequestListener, type ServerResponse } from "node:http";
 import { connect, createServer as createHttp2 } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
 import { createCache, json } from "@hotset/core";
@@ -115,6 +115,16 @@ describe("node:http", () => {
       [false, "open", "127.0.0.1"],
       ["function", true],
     ]);
+  });
+
+  it("H100 a listener that calls an optional third argument has not failed", async () => {
+    const connect = (_: unknown, response: ServerResponse, next?: () => void): void => {
+      next?.();
+      response.writeHead(200, FRESH).end("page");
+    };
+    const listener = cachedListener(pages(), connect);
+    await ask(listener, "/");
+    expect((await ask(listener, "/")).headers["cache-status"]).toMatch(/^hotset; hit/);
   });
 
   it("H102 a handler that reads a header of its client serves each of them", async () => {

@@ -40,9 +40,9 @@ export interface HttpCacheOptions extends RuleOptions {
   /** How long after a failed load a stale response is served without another attempt. @default '10s' */
   readonly errorBackoff?: Duration | undefined;
   /**
-   * The longest wait for the head of a response, while others wait for it or a stale response may answer. One client
-   * alone waits as long as it likes: later ones run the handler themselves. A head or a body that takes longer is
-   * served, and not stored. @default '30s'
+   * The longest wait for the head of a response that others load, or while a stale response may answer. After it each
+   * client that waits runs the handler itself, and the one whose load it is waits as long as it likes. A head or a body
+   * that takes longer is served, and not stored. @default '30s'
    */
   readonly loadTimeout?: Duration | undefined;
   /** The longest time without a byte of a body for which others wait. @default '30s' */
@@ -75,10 +75,10 @@ export interface HttpCacheOptions extends RuleOptions {
   /** Whether that field names the key. @default false */
   readonly keyInStatus?: boolean | undefined;
   /**
-   * Whether the handler of a load that is shared sees only query parameters and fields that are in the key, fields that
-   * select by Vary, and harmless ones; or further names of such fields. A response that does not say that it may be
-   * shared is then not stored, and is made again for its own client with all of its fields; for a minute its URL is
-   * asked in this way alone. @default true with `base` or `hosts`
+   * Whether the handler of a load that is shared sees only query parameters and fields that are in the key, and fields
+   * that select by Vary; or further names of fields. A request with Authorization runs alone unless that may be seen.
+   * A response that does not say that it may be shared is not stored, and is made again for its own client with all of
+   * its fields; for a minute its URL is asked in this way alone. @default true with `base` or `hosts`
    */
   readonly safeHeaders?: boolean | readonly string[] | undefined;
   /** Scheme and authority of every request, where this is a server: `https://shop.example`. */
