@@ -1,4 +1,4 @@
-/** What a runtime must be able to do: `shared` next to `program.ts deletes`, which is another process over one Redis. */
+/** A runtime must be able to do this: `shared` next to `program.ts deletes`, another process over one Redis. */
 import { CacheError, createCache, memory, redis } from "hotset";
 
 const [role, url = "", prefix = ""] = process.argv.slice(2);
