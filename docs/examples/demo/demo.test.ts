@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { isNightly, redisPrograms, RespClient } from "@hotset/test-servers";
@@ -28,6 +28,8 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "hotset-demo-test-"));
+  // PostgreSQL runs as another user where the tests run as root.
+  await chmod(folder, 0o755);
   await redisPrograms(join(folder, "bin"));
   await mkdir(join(folder, "tools"));
   // Which removes what a demo leaves behind.

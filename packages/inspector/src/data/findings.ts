@@ -36,7 +36,7 @@ export interface Picture {
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
   /** The Redis of the toolkit. */
   readonly silence: Silence | null;
-  /** Of the log of a database. */
+  /** They read the log of a database. */
   readonly followers: readonly {
     readonly name: string;
     readonly lagBytes: number | undefined;
