@@ -299,7 +299,9 @@ describe("C203 a logger", () => {
     }
     clock.advance(1_000);
     expect(lines.splice(0, 1)).toEqual(['info hotset: cache "test": scripted is up']);
-    expect(lines[0]).toBe('warn hotset: cache "test": a load in the background failed: TypeError ECONNRESET (key "stale")');
+    expect(lines[0]).toBe(
+      'warn hotset: cache "test": a load in the background failed: TypeError ECONNRESET (key "stale")',
+    );
     expect(lines[1]).toMatch(/^error hotset: cache "test": .*json.* \(key "k"\)$/);
     expect(lines.filter((line) => line.includes("read was refused")).length).toBe(11);
     expect(lines.at(-1)).toMatch(/; 9 more like it were left out$/);
