@@ -102,7 +102,6 @@ export function isrScenarios(running: Running): Scenarios {
       await pair.agree("page/11", old);
     },
     "nothing but warnings in the logs": async () => hasCleanLogs([a, b]),
-    "C610: after failures, a mend and an invalidation, made once": () => isMended(running, "html/mended"),
     "ends within three seconds of SIGTERM": async () => same(await a.ends(3_000), true),
   };
 }
@@ -157,7 +156,6 @@ export function useCacheScenarios(running: Running): Scenarios {
     ...outages(pair, redis),
     "Redis frozen: invalidated on A, new on B once it is back": () => isFrozen(running, 9),
     "nothing but warnings in the logs": async () => hasCleanLogs([a, b]),
-    "C610: after failures, a mend and an invalidation, made once": () => isMended(running, "page/mended"),
     "ends within three seconds of SIGTERM": async () => same(await a.ends(3_000), true),
   };
 }
@@ -167,18 +165,6 @@ async function isEnded(running: Running, id: number): Promise<void> {
   await revalidate(running, `tag=t-${id}&expire=2`);
   await sleep(2_600);
   if ((await running.pair.b<Made>(`page/${id}`)).n === old.n) throw new Error("still the old one");
-}
-
-/** Failures leave nothing behind. */
-async function isMended(running: Running, path: string): Promise<void> {
-  const { a, origin } = running;
-  origin.broken.add("mended");
-  for (let i = 0; i < 20; i += 1) same((await ask(a, path)).status, 500);
-  origin.broken.delete("mended");
-  await revalidate(running, `path=/${path}`);
-  const found = await ask(a, path);
-  await sleep(STORED_MS);
-  for (let i = 0; i < 3; i += 1) same((await ask(a, path)).text, found.text);
 }
 
 async function isCrossed(running: Running, id: string): Promise<void> {
