@@ -106,6 +106,7 @@ describe("what one client sends decides nothing for the others", () => {
 
   it.each<[string, Page, readonly (string | undefined)[]]>([
     ["a plain page is for all", { fields: FRESH }, ["br"]],
+    ["so is a plain redirect", { status: 301, fields: FRESH }, ["br"]],
     ["one that names it, too", { fields: { ...FRESH, "content-encoding": "br", vary: "accept-encoding" } }, ["br"]],
     [
       "one that is coded and does not is made again",

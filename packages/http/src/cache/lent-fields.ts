@@ -1,4 +1,5 @@
 import { joinedOf, type Head } from "../semantics/fields.ts";
+import { replaces } from "../semantics/updating.ts";
 import type { LoadRequest } from "./load-request.ts";
 
 /**
@@ -23,15 +24,15 @@ export class LentFields {
 const placeOf = (url: string): string => url.replace(/[^/]*(?:\?.*)?$/, "");
 
 /**
- * Whether the handler saw a field that its response does not name. A page that is not coded is that of all codings:
- * some compressors name the field only where they have compressed.
+ * Whether the handler saw a field that its response does not name. A page that is not coded, and no error, is that of
+ * all codings: some compressors name the field only where they have compressed.
  */
 export const lentInVain = (
   { lent }: Pick<LoadRequest, "lent">,
   { status, fields }: Head,
   selecting: readonly string[],
 ): boolean => {
-  const isPlain = status === 200 && joinedOf(fields, "content-encoding") === undefined;
+  const isPlain = replaces(status) && joinedOf(fields, "content-encoding") === undefined;
   return [...lent].some((name) => !selecting.includes(name) && !(name === CODINGS && isPlain));
 };
 

@@ -49,7 +49,7 @@ export const PARTS: readonly { readonly brings: string; readonly sees: string; r
   { brings: "`Connection`, `Keep-Alive`, `TE` and the like", sees: "nothing", rule: CONNECTION },
   {
     brings: "`Accept-Encoding`",
-    sees: "as sent if nothing is stored; unless a plain 200 comes, `Vary` must name it, or the handler runs without it",
+    sees: "as sent if nothing is stored; a coded answer, or an error, must name it in `Vary`, or the handler runs without it",
   },
   {
     brings: "every other header: `Cookie`, `Authorization`, `Accept`, `Accept-Language`, `User-Agent` ...",

@@ -70,6 +70,11 @@ const REASONS: readonly { readonly of: string; readonly ids: RegExp; readonly re
   { of: "`interim-*`", ids: /^interim-/, reason: "`fetch` hides interim responses (1xx)" },
   { of: "`invalidate-M-SEARCH*`", ids: /M-SEARCH/, reason: "Fastify has no route for the method `M-SEARCH`" },
   { of: "`headers-store-Content-Encoding`", ids: /Content-Encoding$/, reason: "`fetch` decodes bodies" },
+  {
+    of: "`other-authorization-*`",
+    ids: /^other-authorization-/,
+    reason: "A request with Authorization runs alone, unless `safeHeaders` has it",
+  },
   { of: "`status-*-fresh`", ids: /^status-/, reason: "An error is stored only if a rule names its status" },
   {
     of: "`heuristic-*`, `cc-resp-no-cache-*`",

@@ -49,7 +49,7 @@ const BY_THE_RFC: HttpCacheOptions = {
 const BY_DEFAULT: HttpCacheOptions = {
   safeHeaders: [
     ...["test-id", "test-name", "req-num", "foo", "bar", "baz"],
-    ...["user-agent", "sec-fetch-mode", "cache-control", "pragma"],
+    ...["user-agent", "sec-fetch-mode", "cache-control", "pragma", "accept", "accept-language", "accept-encoding"],
   ],
 };
 
