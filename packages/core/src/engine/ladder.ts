@@ -465,7 +465,7 @@ export class Ladder {
     const { fallback, tags } = flight;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
     const keys = dependencies(flight.key.space, names);
-    return remote.pin(keys, isCurrent);
+    return remote.seen.pin(remote.versions, keys, isCurrent);
   }
 
   #pinned(flight: Flight, pinned: Pinned | undefined, now: number): void {

@@ -382,7 +382,7 @@ export class Mutations {
       send(dependsOn.map((each) => now.get(each)!));
     };
     const pin = (): void => {
-      const now = remote.pin(dependsOn, true);
+      const now = remote.seen.pin(versions, dependsOn, true);
       if (isThenable(now)) void now.then(guarded(pinned, ends), reject);
       else pinned(now);
     };

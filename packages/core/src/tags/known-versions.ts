@@ -125,7 +125,7 @@ export class KnownVersions {
     const versions = new Map<string, TagVersion>();
     for (const tag of tags) {
       const known = this.#versions.get(tag);
-      if (known === undefined || !isPinned(known, since)) return undefined;
+      if (known?.isKnown !== true || (known.pinnedAt <= since && since !== -Infinity)) return undefined;
       versions.set(tag, known.version);
     }
     return { at: this.#at ?? "", versions };
@@ -154,7 +154,8 @@ export class KnownVersions {
     if (!isCurrent)
       for (const tag of tags) {
         const known = this.#versions.get(tag);
-        if (known !== undefined && isPinned(known, since)) versions.set(tag, known.version);
+        if (known?.isKnown === true && (known.pinnedAt > since || since === -Infinity))
+          versions.set(tag, known.version);
       }
     // If all are known, one of them brings the position of the issuer.
     const asked = versions.size === tags.length ? tags.slice(-1) : tags.filter((tag) => !versions.has(tag));
@@ -337,8 +338,6 @@ interface Pinning {
   isOfThisTurn: boolean;
 }
 
-const isPinned = ({ isKnown, pinnedAt }: Known, since: number): boolean =>
-  isKnown && (since === -Infinity || pinnedAt > since);
 const isSame = (one: TagVersion | undefined, other: TagVersion): boolean =>
   one?.hard === other.hard && one.soft === other.soft;
 const zip = <T>(tags: readonly string[], versions: readonly T[]): (readonly [string, T])[] =>

@@ -11,7 +11,6 @@ import { ignore } from "../primitives/ignore.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { MarkDeadlines, markKey } from "../tags/mark-deadlines.ts";
-import type { Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
 import { EntryReads } from "./entry-reads.ts";
@@ -143,15 +142,6 @@ export class RemoteTier {
   /** The part of the backend that keeps this key, of an entry or of a tag. */
   partOf(backendKey: string): string {
     return this.#calls.partOf(backendKey);
-  }
-
-  /**
-   * Pins the versions of these tags; without a trip where they are known. Where the backend keeps versions.
-   *
-   * @param isCurrent as in `KnownVersions.pin`.
-   */
-  pin(tags: readonly string[], isCurrent: boolean): Awaitable<Pinned> {
-    return this.seen.pin(this.versions!, tags, isCurrent);
   }
 
   /** In which values are written. */
