@@ -25,8 +25,8 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.
   // 230 lines compare docstrings with errors, and the page of options with the tables.
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_220 },
-  // The aim is 120,000. Decision 0295 has the pages of @hotset/postgres-follow. A new page is paid for with what is said
-  // twice elsewhere.
+  // The aim is 120,000. Decision 0295 has the pages of @hotset/postgres-follow. A new page is paid for with what is
+  // said twice elsewhere.
   { what: "words of Markdown", count: () => words(/\.md$/), limit: 128_000 },
   // An entry that nothing refers to can go: it stays in the history of git.
   { what: "words of the log of decisions", count: () => words(/^docs\/decisions\/log\.md$/), limit: 3_000 },

@@ -121,8 +121,8 @@ export class Draft {
   }
 
   /**
-   * Where the backend has nothing, a placeholder that ends and is invalidated like an entry: callers elsewhere need not wait
-   * for such loads one after another. If it cannot be stored they do, as the tier has reported.
+   * Where the backend has nothing, a placeholder that ends and is invalidated like an entry: callers elsewhere need not
+   * wait for such loads one after another. If it cannot be stored they do, as the tier has reported.
    */
   #placeholderFor(kind: "no-store" | "not-shared", now: number): StoreResult | undefined {
     const { key, lease, fallback, call, storesNothing, pinned, tagSequence } = this.#flight;
@@ -210,8 +210,8 @@ export class Draft {
   }
 
   /**
-   * Where the backend has nothing, a placeholder with the life of the value says so: other processes load for themselves,
-   * side by side, and what ends the placeholder ends the copies.
+   * Where the backend has nothing, a placeholder with the life of the value says so: other processes load for
+   * themselves, side by side, and what ends the placeholder ends the copies.
    */
   #untaken(error: EncodeError): StoreResult | undefined {
     const flight = this.#flight;
