@@ -74,7 +74,7 @@ export default [
   { ...core, name: "@hotset/core", limit: "66.5 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "44.7 kB" },
   program("memory", "{ createCache, memory }", "55.1 kB"),
-  program("memory over Redis", "{ createCache, memory, redis }", "121.9 kB"),
+  program("memory over Redis", "{ createCache, memory, redis }", "122.3 kB"),
   program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "128.6 kB"),
   {
     name: "@hotset/compose",
@@ -104,7 +104,7 @@ export default [
   adapter("astro", "1.4 kB"),
   adapter("drizzle", "1.6 kB"),
   adapter("graphql", "1.2 kB"),
-  adapter("nest", "2 kB"),
+  adapter("nest", "2.2 kB"),
   adapter("next", "3.4 kB"),
   adapter("unstorage", "0.7 kB"),
   http("index", "25.2 kB"),
@@ -142,7 +142,7 @@ export default [
     }),
   },
   adapter("postgres-follow", "10 kB"),
-  metrics("index", "5.7 kB"),
+  metrics("index", "6 kB"),
   metrics("prometheus/index", "1.1 kB"),
   metrics("otel/index", "2.6 kB"),
   // The page is inside, as text: 20 kB of it.

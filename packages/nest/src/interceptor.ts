@@ -82,7 +82,7 @@ export class HotsetInterceptor implements NestInterceptor {
       hasBegun = true;
       const before = headOf(reply);
       const body = await run().catch((error: unknown) => {
-        // A stale answer has gone out over this response. The next request waits for a run of its own.
+        // A stale answer has gone out over this response. The next request waits for another run.
         if (call.background && (error as { readonly code?: unknown } | undefined)?.code === HEADERS_SENT) {
           this.#writers.add(handler);
           call.setOptions({ coversError: () => false });

@@ -243,8 +243,8 @@ export interface Backoff {
   readonly key: string;
   /**
    * `failed`: within `errorBackoff` of a load that failed. `refused`: its last error must reach the callers, so they
-   * get no stale value before a load succeeds. `background`: no load in the background yet. `unshared`: its last value was
-   * for one caller, so each loads for itself.
+   * get no stale value before a load succeeds. `background`: no load in the background yet. `unshared`: its last value
+   * was for one caller, so each loads for itself.
    */
   readonly cause: "failed" | "refused" | "background" | "unshared";
   /** How long that lasts, unless a load ends it. */

@@ -5,7 +5,7 @@ import { type Answer, answerFor, type Failure, isRefused, type Offer } from "./a
 import type { GetOrSetCall } from "./call.ts";
 import type { Flight } from "./flight.ts";
 
-/** A load that failed with an error that must be heard. */
+/** A load that failed with an error that `coversError` refuses. */
 interface Refused {
   readonly failure: Failure;
   readonly failedAt: number;

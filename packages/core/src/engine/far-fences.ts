@@ -42,8 +42,8 @@ export interface BehindFence {
 /**
  * The fences in a backend: the version of the entry, and the position of the issuer of tag versions. A missing entry
  * has no version, so a mark is put in its place: a placeholder that no call is served, and that no load takes notice
- * of, since it is stale from its beginning. Each change of the key, by any process and any release, ends the mark or gives
- * it another version. No call waits for it.
+ * of, since it is stale from its beginning. Each change of the key, by any process and any release, ends the mark or
+ * gives it another version. No call waits for it.
  */
 export class FarFences {
   readonly #context: Pick<Reporting, "clock"> & Pick<Copies, "tags" | "local">;

@@ -85,7 +85,7 @@ export class KnownVersions {
     return versions;
   }
 
-  /** What they were when they were seen last, perhaps long ago; `undefined` if one was not seen. */
+  /** The versions that were seen last, perhaps long ago; `undefined` if one was not seen. */
   guessed(tags: readonly string[]): readonly TagVersion[] | undefined {
     const versions = tags.map((tag) => this.#versions.get(tag)?.version);
     return versions.every((version) => version !== undefined) ? versions : undefined;
@@ -98,7 +98,7 @@ export class KnownVersions {
     return this.#trust?.isReportedInPart(now) === true ? now - this.#trust.maxStalenessMs : Infinity;
   }
 
-  /** The current versions, in order. Those that are not known are read; all of them, if one changed meanwhile. */
+  /** The current versions, in order. Unknown ones are read; all of them, if one changed meanwhile. */
   async current(source: TagVersions, tags: readonly string[]): Promise<Versions> {
     const unknown = tags.filter((tag) => !this.knows([tag]));
     if (unknown.length === tags.length) return source.read(tags);
@@ -253,7 +253,7 @@ export class KnownVersions {
       },
       unchangedSince: async (at, tags) => {
         const versions = await record(tags, () => source.unchangedSince(at, tags), asRead);
-        // Refused: a tag changed, or the issuer was lost, which nobody reports. Then no tag is unchanged since `#at`.
+        // Refused: a tag changed, or the issuer was lost, which is not reported. Then no tag is unchanged since `#at`.
         if (versions.includes(undefined)) this.#at = undefined;
         return versions;
       },

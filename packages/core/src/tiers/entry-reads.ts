@@ -34,7 +34,7 @@ export interface EntryReadsOf {
    * that of an entry.
    */
   readonly tagVersions: TagVersions | undefined;
-  /** As `tagVersions`, each in a call of its own. */
+  /** As `tagVersions`, each in a separate call. */
   readonly versions: TagVersions | undefined;
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;

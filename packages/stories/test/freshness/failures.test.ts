@@ -100,7 +100,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", down)).toBe("new");
   });
 
-  describe("C613 an error that must be heard, while a stale value may be revalidated", () => {
+  describe("C613 an error that coversError refuses, while a stale value may be revalidated", () => {
     const SWR: Policy = { ttl: 1_000, staleWhileRevalidate: "1h", errorBackoff: 300, coversError };
 
     it.each([0, "1h"] as const)(
