@@ -31,7 +31,7 @@ function fieldsOf(file: string, name: string): number {
 /** Names that an entry hands on; an entry is a list of them. */
 function namesOf(file: string): number {
   const lists = [...read(file).matchAll(/^export (?:type )?\{([^}]*)\}/gms)];
-  const declared = read(file).match(/^export (?:const|function|class|type|interface|async) /gm) ?? [];
+  const declared = read(file).match(/^export (?:const|function|class|type (?!\{)|interface|async)\b/gm) ?? [];
   return lists.reduce(
     (sum, [, names]) => sum + names!.split(",").filter((each) => each.trim() !== "").length,
     declared.length,

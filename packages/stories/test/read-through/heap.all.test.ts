@@ -114,7 +114,7 @@ describe("C80 the memory for tags is bounded", () => {
     await cache.invalidateTags("t1");
     await invalidate(0, 20_000);
     expect(await cache.get("k")).toBeUndefined();
-    expect(await cache.get("before")).toBeUndefined();
+    expect(await cache.get("before")).toBe(stack === "backend" ? undefined : "value");
   });
 });
 
