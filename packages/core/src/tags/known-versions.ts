@@ -12,8 +12,8 @@ import { ignore } from "../primitives/ignore.ts";
  *
  * - known: current, because every change of it is reported. With these a tagged copy costs no trip, a tagged read only
  *   its own, and a version is not asked for again because another tag is new.
- * - pinned: asked for by a load or a write lately, so its life in the backend is long enough: a load under it pins it
- *   no more. Where no change is reported, that is for {@link UNREPORTED_REPIN_MS}.
+ * - pinned: a load or a write asked for it lately, so it lives long enough in the backend: a load under it does not pin
+ *   it again. Where no change is reported, that holds for {@link UNREPORTED_REPIN_MS}.
  * - guessed: what it was when it was seen last, for a write that checks it.
  *
  * A version is recorded from an answer only if its tag did not change while the answer was on its way: a reply is
@@ -135,8 +135,8 @@ export class KnownVersions {
    * As {@link pinned}, and pins those that are not. Calls under the same tags share one request, unless a version
    * changed in between: an answer from before would make the entry a miss.
    *
-   * @param isCurrent the caller may know of newer versions, or a miss is not for it: all are pinned, and only calls of
-   *   one turn share that.
+   * @param isCurrent the caller may know of newer versions, or what it stores must not be a miss: all are pinned, and
+   *   only calls of one turn share the request.
    */
   pin(source: TagVersions, tags: readonly string[], isCurrent: boolean): Awaitable<Pinned> {
     const pinned = isCurrent ? undefined : this.pinned(tags);
