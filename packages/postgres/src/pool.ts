@@ -80,10 +80,12 @@ export function faultOf(label: string, operation: string, cause: unknown): Error
   if (cause instanceof CacheError || cause instanceof StandstillError) return cause;
   const state = stateOf(cause);
   if (state !== undefined && !UNAVAILABLE.test(state)) return cause as Error;
-  return new BackendUnavailableError(`${label}: ${operation} failed; check that PostgreSQL can be reached`, {
+  const retryable = state === undefined || !REFUSED.test(state);
+  const advice = retryable ? "that PostgreSQL can be reached" : "the name of the database, the user and its password";
+  return new BackendUnavailableError(`${label}: ${operation} failed; check ${advice}`, {
     tier: label,
     operation,
     cause,
-    retryable: state === undefined || !REFUSED.test(state),
+    retryable,
   });
 }

@@ -37,6 +37,21 @@ const stored = (text: string): StoredEntry => ({
   version: "v1",
 });
 
+it("C203 a warning has the reason of PostgreSQL: a database that is not there", async () => {
+  const lines: string[] = [];
+  const warn = (text: string): void => void lines.push(text);
+  const url = new URL(server.url);
+  url.pathname = "/nodb";
+  const cache = createCache({ name: "shop", logger: { info: warn, warn, error: warn } })
+    .tier(backend({ url: url.href }))
+    .build();
+  await cache.getOrSet("k", () => 1);
+  await cache.close();
+  expect(lines[0]).toMatch(
+    /failed; check the name of the database, the user and its password; cause: database "nodb" does not exist/,
+  );
+});
+
 describe("statements", () => {
   /** A pool that records what is sent, and whether a connection ever had two statements. */
   const recorded = (sent: string[], overlaps: string[] = []): PostgresPool => {

@@ -25,24 +25,30 @@ type Level = (typeof LEVELS)[number];
  */
 export function speakUp(events: Events, cache: string, logger: CacheLogger | undefined): void {
   const subject = subjectOf(cache);
-  if (logger === undefined) return warnOnce(events, subject);
-  const write = (level: Level, text: string): void => notify(() => logger[level](subject + text), undefined);
-  events["backend:error"].add((event) => write(levelOf(event.error), describeBackendError(event)));
-  events["decode:error"].add((event) => write("warn", describeDecodeError(event)));
+  const write: Say = (level, text) => notify(() => logger?.[level](subject + text), undefined);
+  const say: Say = logger === undefined ? warnOnce(subject) : write;
+  const on = logger === undefined ? "whenUnobserved" : "add";
+  events["backend:error"][on]((it) =>
+    say(levelOf(it.error), describeBackendError(it), "backend:error", kindOf(it.error), causeOf(it.error)),
+  );
+  events["decode:error"][on]((it) => say("warn", describeDecodeError(it), "decode:error", it.error.code));
+  events["load:unleased"][on]((it) => say("warn", describeUnleased(it), "load:unleased"));
+  events["pending:overflow"][on]((it) => say("error", describeOverflow(it), "pending:overflow"));
+  events["pending:lost"][on]((it) => say("error", describeLost(it), "pending:lost"));
+  if (logger === undefined) return;
   events["load:error"].add((event) => {
     // Otherwise its callers got the error.
     if (event.background) write("warn", describeLoadError(event));
   });
-  events["load:unleased"].add((event) => write("warn", describeUnleased(event)));
-  events["pending:overflow"].add((event) => write("error", describeOverflow(event)));
-  events["pending:lost"].add((event) => write("error", describeLost(event)));
-  events["backend:state"].add(({ tier, state }) => write(state === "up" ? "info" : "warn", `${tier} is ${state}`));
+  events["backend:state"].add((it) => write(it.state === "up" ? "info" : "warn", `${it.tier} is ${it.state}`));
   events["recover"].add(({ tier, replayed, overflowed }) => {
-    const text = `${tier}: ${replayed} pending invalidations replayed`;
-    if (overflowed) write("warn", `${text}; there were more of them than are remembered`);
-    else write("info", text);
+    const more = overflowed ? "; there were more of them than are remembered" : "";
+    const level = overflowed ? "warn" : "info";
+    write(level, `${tier}: ${replayed} pending invalidations replayed${more}`);
   });
 }
+
+type Say = (level: Level, text: string, event?: string, kind?: string, cause?: string) => void;
 
 /** A warning about a cache that no event reports: to its `logger`; without one, a warning of Node's. */
 export function warnOf(cache: string, logger: CacheLogger | undefined, kind: string, text: string): void {
@@ -58,29 +64,17 @@ function emitWarning(kind: string, text: string): void {
 }
 
 /** One warning for each cause of trouble, for as long as the cache lives. */
-function warnOnce(events: Events, subject: string): void {
+function warnOnce(subject: string): Say {
   const warned = new Set<string>();
-  const warn = (kind: string, text: string, event: keyof CacheEvents, cause = kind): void => {
+  return (_level, text, event = "", kind = event.toUpperCase().replace(":", "_"), cause = kind) => {
     if (warned.has(cause) || (cause !== kind && warned.size >= MAX_WARNINGS)) return;
-    warned.add(cause);
-    emitWarning(
-      kind,
-      `${subject}${text}. Shown once for this ${cause === kind ? "cache" : "cause"}; pass createCache({ logger }), or listen to ${JSON.stringify(event)}, for all`,
-    );
-  };
-  events["backend:error"].whenUnobserved((event) =>
-    warn(kindOf(event.error), describeBackendError(event), "backend:error", causeOf(event.error)),
-  );
-  events["decode:error"].whenUnobserved((event) => warn(event.error.code, describeDecodeError(event), "decode:error"));
-  events["load:unleased"].whenUnobserved((event) => {
     // Another warning has said why.
-    if ([...warned].some((kind) => kind.startsWith("BACKEND_"))) return;
-    warn("LOAD_UNLEASED", describeUnleased(event), "load:unleased");
-  });
-  events["pending:overflow"].whenUnobserved((event) =>
-    warn("PENDING_OVERFLOW", describeOverflow(event), "pending:overflow"),
-  );
-  events["pending:lost"].whenUnobserved((event) => warn("PENDING_LOST", describeLost(event), "pending:lost"));
+    if (event === "load:unleased" && [...warned].some((before) => before.startsWith("BACKEND_"))) return;
+    warned.add(cause);
+    const shown = `Shown once for this ${cause === kind ? "cache" : "cause"}`;
+    const all = `pass createCache({ logger }), or listen to ${JSON.stringify(event)}, for all`;
+    emitWarning(kind, `${subject}${text}. ${shown}; ${all}`);
+  };
 }
 
 /** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
@@ -124,13 +118,19 @@ const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): st
 const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
   `${count} pending values and invalidations were given up by close(), since ${tier} had not acknowledged them in time; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before`;
 
-/** With the answer of the backend, where it has refused a call. */
+/** With the reason, of a backend or where the text refers to one: others may quote a value. */
 export function messageOf(error: CacheError): string {
-  const { message, cause } = error;
-  if (!(error instanceof BackendRefusedError) || !(cause instanceof Error)) return message;
-  // The rest of a long answer would be the call.
-  const reason = cause.message.split("\n", 1)[0]!.slice(0, 200);
-  return message.replace("; see cause", `: ${reason}`);
+  const text = error.message.replace(/[;:] see cause$/, "");
+  const joint = text !== error.message ? ": " : /^BACKEND_/.test(kindOf(error)) ? "; cause: " : undefined;
+  const reason = reasonOf(error.cause);
+  return joint === undefined || text.includes(reason) ? text : text + joint + reason;
+}
+
+/** The first line of the innermost error: the rest of a long answer would be the call. */
+function reasonOf(error: unknown, depth = 0): string {
+  if (!(error instanceof Error) || depth > 9) return "";
+  const inner = reasonOf(error.cause ?? (error as Partial<AggregateError>).errors?.[0], depth + 1);
+  return inner || error.message.split("\n", 1)[0]!.slice(0, 200).replace(/\.$/, "");
 }
 
 const ofKey = (key: string | undefined): string => (key === undefined ? "" : ` (key ${JSON.stringify(cut(key))})`);
