@@ -33,6 +33,7 @@ import { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { CACHE_OPTIONS, type CacheOptions } from "./cache-options.ts";
+import { firstMistakes } from "./first-mistakes.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
 import { isDevelopment } from "../primitives/platform.ts";
@@ -98,6 +99,8 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const events = createEvents({ clock, redactKey });
   speakUp(events, name, options.logger);
   const warn = (kind: string, text: string): void => warnOf(name, options.logger, kind, text);
+  // On another clock it is of a test.
+  const watches = isDevelopment() && clock === systemClock;
   const freezesShared = options.freezeShared ?? isDevelopment();
 
   const tags = new TagEvents();
@@ -115,6 +118,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
     onHit: undefined,
+    notice: watches ? firstMistakes(backend, redactKey ?? String, warn) : undefined,
     local,
     flights: new Flights(trust),
     tags,
@@ -149,15 +153,9 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   };
 }
 
-interface EngineParts {
-  readonly leases: Iterable<Lease>;
-  readonly backoffs: Backoffs;
-  readonly meters: Meters;
-}
-
 function engineOf(
   context: EngineContext,
-  { leases, backoffs, meters }: EngineParts,
+  { leases, backoffs, meters }: Pick<Assembly, "leases" | "backoffs"> & { readonly meters: Meters },
   far: ReturnType<Opening["attach"]> | undefined,
 ): Engine {
   const answers = new Answers(context);

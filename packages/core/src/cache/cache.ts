@@ -12,7 +12,7 @@ import { within } from "../primitives/within.ts";
 import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
 import type { Assembly } from "./assemble.ts";
 import { NamespaceView } from "./namespace-view.ts";
-import { countOpen } from "./open-caches.ts";
+import { countOpen } from "./first-mistakes.ts";
 import { keepToInstances } from "./own-methods.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
 
@@ -155,8 +155,9 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   async #close(timeoutMs: number): Promise<void> {
     const { context, engine, leases } = this.#parts;
     this.#stopCounting();
-    context.lifecycle.drain();
-    await this.#within(timeoutMs, this.#settled());
+    context.lifecycle.isOpen = false;
+    const settled = this.drain().then(() => context.recovery?.replay());
+    await this.#within(timeoutMs, settled);
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.callers.abort(flight, closed);
@@ -194,18 +195,10 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       const { label: tier } = backend;
       const cause = ownError(given);
       const failed = { tier, operation: "close" } as const;
-      const error =
-        cause instanceof CacheError
-          ? cause
-          : new BackendRefusedError(`${tier}: close failed; see cause`, { ...failed, cause });
+      const isOwn = cause instanceof CacheError;
+      const error = isOwn ? cause : new BackendRefusedError(`${tier}: close failed; see cause`, { ...failed, cause });
       events["backend:error"].emit({ cache: name, namespace: [], ...failed, error });
     }
-  }
-
-  async #settled(): Promise<void> {
-    const { recovery } = this.#parts.context;
-    await this.drain();
-    await recovery?.replay();
   }
 
   /** Waits until `work` has settled, for at most `limitMs`. Never rejects. */

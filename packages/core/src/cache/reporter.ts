@@ -121,7 +121,7 @@ const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
 /** With the reason, of a backend or where the text refers to one: others may quote a value. */
 export function messageOf(error: CacheError): string {
   const text = error.message.replace(/[;:] see cause$/, "");
-  const joint = text !== error.message ? ": " : /^BACKEND_/.test(kindOf(error)) ? "; cause: " : undefined;
+  const joint = text !== error.message ? ": " : kindOf(error).startsWith("BACKEND_") ? "; cause: " : undefined;
   const reason = reasonOf(error.cause);
   return joint === undefined || text.includes(reason) ? text : text + joint + reason;
 }

@@ -1,6 +1,7 @@
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { KeySpace } from "../entry/key.ts";
+import type { NamespaceContext } from "./call.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { Flights } from "./flights.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
@@ -24,6 +25,8 @@ export interface Reporting {
   readonly decisions: DecisionLog | undefined;
   /** Called at each hit of a local copy; set only while it is looked into. */
   onHit: ((space: KeySpace, key: string) => void) | undefined;
+  /** Called with each value that is stored, and the `ttl` of its policy; absent in production. */
+  readonly notice: ((to: NamespaceContext, key: string, value: unknown, ttl: unknown) => void) | undefined;
 }
 
 /** The copies of this process, its flights, and the events by which both are outdated. */
@@ -73,10 +76,6 @@ export class Lifecycle {
   isEnding = false;
   /** Calls are refused. */
   isClosed = false;
-
-  drain(): void {
-    this.isOpen = false;
-  }
 
   end(): void {
     this.isOpen = false;

@@ -29,9 +29,10 @@ export const pollAfter = (waitedMs: number): number => Math.min(Math.max(waitedM
 
 /** Makes the lease of a flight, to be requested. */
 export type NewLease = (flight: Flight) => Lease;
-export function leasesAmong(among: LinkedSet<Lease>, context: LeasingContext): NewLease {
-  return (flight) => new Lease(flight, among, context);
-}
+export const leasesAmong =
+  (among: LinkedSet<Lease>, context: LeasingContext): NewLease =>
+  (flight) =>
+    new Lease(flight, among, context);
 
 type LeasingContext = Pick<Reporting, "clock"> & Pick<Copies, "flights" | "tags"> & Pick<Writing, "writes">;
 

@@ -64,9 +64,7 @@ function innermost(): Loading | undefined {
 }
 
 /** The next load around this one that is not over. */
-function outerOf(each: Loading): Loading | undefined {
-  return (each.outer = skipEnded(each.outer));
-}
+const outerOf = (each: Loading): Loading | undefined => (each.outer = skipEnded(each.outer));
 
 function skipEnded(each: Loading | undefined): Loading | undefined {
   let running = each;

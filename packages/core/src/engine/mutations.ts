@@ -90,7 +90,7 @@ export class Mutations {
     line: Line,
     ends: Settlers<SetStatus>,
   ): void {
-    const { local, clock, tags } = this.#context;
+    const { local, clock, tags, notice } = this.#context;
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
@@ -103,6 +103,7 @@ export class Mutations {
       const removed = (status: string): void => ends.resolve(status === "pending" ? "pending" : "refused");
       return this.#delete(namespace, key, line, { resolve: removed, reject: ends.reject });
     }
+    notice?.(namespace, key.name, value, namespace.policy.givenTtl);
     const entry = newEntry({
       // It may be written late, and until then the caller may change its value.
       value: remote === undefined || local === undefined ? value : local.values.handOut(value),

@@ -80,6 +80,7 @@ export class Draft {
     if (fence !== undefined) return this.#answers.fenced(flight, fence);
     const life = kind === "nothing" ? undefined : lifetimeOf(value, policy, options);
     if (life === undefined) return this.#remove();
+    this.#context.notice?.(namespace, key.name, value, policy.givenTtl);
     const usedForMs = used?.freshForMs(now) ?? Infinity;
     // Made of what is stale, or is not stored: it replaces nothing.
     if (usedForMs <= 0) return this.#placeholderFor("no-store", now);
@@ -108,9 +109,7 @@ export class Draft {
   #onlyHere(): StoreResult | undefined {
     const { pinned, lease, isUnreachable, call } = this.#flight;
     const { remote } = call.namespace;
-    if (remote === undefined) {
-      return this.#keep(EPOCH_ALWAYS);
-    }
+    if (remote === undefined) return this.#keep(EPOCH_ALWAYS);
     const isUnversioned = remote.versions !== undefined && pinned === undefined;
     if (!isUnreachable && !isUnversioned && (remote.leases === undefined || lease !== undefined)) return undefined;
     // With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event.

@@ -232,9 +232,10 @@ export class Codec {
 export type Encoded = StoredForm;
 
 /** The bytes of a placeholder: none, in a format that no process reads as a value, even one without placeholders. */
-export function encodedPlaceholder(placeholder: Placeholder): Encoded {
-  return { data: NO_BYTES, encoding: { format: formatOf(placeholder), compressor: NO_COMPRESSION } };
-}
+export const encodedPlaceholder = (placeholder: Placeholder): Encoded => ({
+  data: NO_BYTES,
+  encoding: { format: formatOf(placeholder), compressor: NO_COMPRESSION },
+});
 
 const formatOf = (placeholder: Placeholder): string => `(${placeholder})`;
 const PLACEHOLDERS: ReadonlyMap<string, Placeholder> = new Map(
@@ -319,9 +320,8 @@ const ENDLESS_MS = HUNDRED_YEARS_MS / 2;
  * An entry cannot be fresh for longer than it was when it was written. Where it is, the clock of the server was set
  * back, and its age is not known: it is stale from now on, with its windows as material for a fallback.
  */
-function possibleFreshness({ staleInMs }: StoredEntry, { ttlMs = Infinity }: EntryMeta): number {
-  return staleInMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;
-}
+const possibleFreshness = ({ staleInMs }: StoredEntry, { ttlMs = Infinity }: EntryMeta): number =>
+  staleInMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;
 
 /** Clocks are corrected by less than this all the time. */
 const CLOCK_TOLERANCE_MS = 1_000;

@@ -70,32 +70,22 @@ export function writeMeta(
   { format, compressor }: Encoding,
   versions: readonly TagVersion[] | undefined,
 ): string {
-  const {
-    keepForMs,
-    inheritedMs,
-    touchedMs,
-    localTtlMs,
-    tags,
-    etag,
-    lastModified,
-    staleWhileRevalidateMs,
-    staleIfErrorMs,
-  } = entry.terms;
+  const { terms } = entry;
   const rest: WrittenRest = {
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
-    ...(localTtlMs !== Infinity && { l: localTtlMs }),
-    ...(tags.length !== 0 && { g: tags }),
-    ...(etag !== undefined && { a: etag }),
-    ...(lastModified !== undefined && { m: lastModified }),
-    ...(keepForMs !== undefined && { w: keepForMs }),
-    ...(inheritedMs !== undefined && { i: inheritedMs }),
-    ...(touchedMs !== undefined && touchedMs !== Infinity && { n: touchedMs }),
+    ...(terms.localTtlMs !== Infinity && { l: terms.localTtlMs }),
+    ...(terms.tags.length !== 0 && { g: terms.tags }),
+    ...(terms.etag !== undefined && { a: terms.etag }),
+    ...(terms.lastModified !== undefined && { m: terms.lastModified }),
+    ...(terms.keepForMs !== undefined && { w: terms.keepForMs }),
+    ...(terms.inheritedMs !== undefined && { i: terms.inheritedMs }),
+    ...(terms.touchedMs !== undefined && terms.touchedMs !== Infinity && { n: terms.touchedMs }),
   };
   const row: unknown[] = [
     format,
     entry.ttlMs === Infinity ? null : entry.ttlMs,
-    staleWhileRevalidateMs,
-    staleIfErrorMs,
+    terms.staleWhileRevalidateMs,
+    terms.staleIfErrorMs,
     versions === undefined ? 0 : differences(versions),
     rest,
   ];
@@ -137,28 +127,12 @@ export const MAX_META_BYTES: number = 8 * 2 ** 20;
 /** A text of at most this many UTF-16 units takes at most `MAX_META_BYTES` in UTF-8. */
 const MAX_META_LENGTH = MAX_META_BYTES / 3;
 
-export function isMetaTooLong(meta: string): boolean {
-  return meta.length > MAX_META_LENGTH && byteLength(meta) > MAX_META_BYTES;
-}
+export const isMetaTooLong = (meta: string): boolean =>
+  meta.length > MAX_META_LENGTH && byteLength(meta) > MAX_META_BYTES;
 
 /** The meta of an entry that another program wrote: `encoding` is the configured one, the rest is unknown. */
-export function foreignMeta(encoding: Encoding): EntryMeta {
-  return { ...FOREIGN, encoding };
-}
-
-const FOREIGN: Omit<EntryMeta, "encoding"> = {
-  ttlMs: undefined,
-  staleWhileRevalidateMs: undefined,
-  staleIfErrorMs: undefined,
-  keepForMs: undefined,
-  inheritedMs: undefined,
-  touchedMs: undefined,
-  localTtlMs: Infinity,
-  tags: NO_TAGS,
-  versions: undefined,
-  etag: undefined,
-  lastModified: undefined,
-};
+export const foreignMeta = (encoding: Encoding): EntryMeta =>
+  ({ localTtlMs: Infinity, tags: NO_TAGS, encoding }) satisfies Partial<EntryMeta> as EntryMeta;
 
 /**
  * The JSON as stored is an array: `[format, ttl, staleWhileRevalidate, staleIfError, versions, rest]`, without the ends

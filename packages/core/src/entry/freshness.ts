@@ -38,18 +38,16 @@ export function judge(entry: Entry | undefined, now: number, windows: Windows): 
 }
 
 /** Whether the entry is fresh, for a call without its own windows. Pure. */
-export function isFresh(entry: Entry | undefined, now: number): entry is Entry {
-  return entry !== undefined && now < entry.staleAt && now < entry.deadAt;
-}
+export const isFresh = (entry: Entry | undefined, now: number): entry is Entry =>
+  entry !== undefined && now < entry.staleAt && now < entry.deadAt;
 
 /**
  * Whether the call does not accept this entry. The age counts at the start of the call: one that is loaded while the
  * call waits, here or by another process, is always accepted. An entry that never becomes stale has no known age, and
  * is never accepted. Pure.
  */
-export function isTooOld(entry: Entry, { loadedAfter }: Windows): boolean {
-  return loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
-}
+export const isTooOld = (entry: Entry, { loadedAfter }: Windows): boolean =>
+  loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
 
 /**
  * Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call: not one of any age
@@ -163,13 +161,11 @@ export function staleByTag(given: Entry, now: number, endsAt: number = Infinity)
 }
 
 /** A window that is not stored is as long as the reader's, within the life of the entry. */
-function windowMs({ terms }: Entry, windows: Partial<Windows>, name: (typeof WINDOWS)[number]): number {
-  return Math.min(terms[name], windows[name] ?? (terms.areWindowsUnknown ? 0 : Infinity));
-}
+const windowMs = ({ terms }: Entry, windows: Partial<Windows>, name: (typeof WINDOWS)[number]): number =>
+  Math.min(terms[name], windows[name] ?? (terms.areWindowsUnknown ? 0 : Infinity));
 
-function aheadAt({ staleAt, ttlMs, terms: { touchedMs = ttlMs } }: Entry, fraction: number): number {
-  return fraction === 1 || touchedMs === Infinity ? Infinity : staleAt - touchedMs * (1 - fraction);
-}
+const aheadAt = ({ staleAt, ttlMs, terms: { touchedMs = ttlMs } }: Entry, fraction: number): number =>
+  fraction === 1 || touchedMs === Infinity ? Infinity : staleAt - touchedMs * (1 - fraction);
 
 /**
  * An entry that never becomes stale counts as loaded last: the other copy is only read because it can end. One that

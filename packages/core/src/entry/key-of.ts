@@ -41,9 +41,8 @@ export type KeyPart<T> = T extends string | number | bigint | boolean | null | u
  */
 export function keyOf<P extends readonly unknown[]>(name: string, ...parts: { [I in keyof P]: KeyPart<P[I]> }): string;
 export function keyOf(name: string, ...parts: readonly unknown[]): string {
-  if (typeof name !== "string" || name === "") {
+  if (typeof name !== "string" || name === "")
     throw new InvalidArgumentError(`keyOf: name must be a non-empty string, got ${kindOf(name)}`);
-  }
   let key = escape(name, "name");
   let last = parts.length - 1;
   while (last >= 0 && parts[last] === undefined) last--;
@@ -102,11 +101,10 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function escape(text: string, where: string): string {
   if (!NOTABLE.test(text)) return text;
-  if (LONE_SURROGATE.test(text)) {
+  if (LONE_SURROGATE.test(text))
     throw new InvalidArgumentError(
       `keyOf: ${where} must be well-formed text, got a lone surrogate, which UTF-8 cannot encode`,
     );
-  }
   return text.replaceAll("%", "%25").replaceAll(":", "%3A");
 }
 
@@ -176,9 +174,8 @@ function properties(value: object, part: Part): string {
   const { where } = part;
   const prototype: unknown = Object.getPrototypeOf(value);
   // A prototype without its own prototype is Object.prototype, of this realm or of another.
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
     throw refusal(where, "an instance of a class", "give plain data, such as its id");
-  }
   if (Object.getOwnPropertySymbols(value).length > 0)
     throw refusal(where, "an object with symbol properties", "give plain data");
   let text = "";
@@ -191,6 +188,5 @@ function properties(value: object, part: Part): string {
   return text;
 }
 
-function refusal(where: string, given: string, advice: string): InvalidArgumentError {
-  return new InvalidArgumentError(`keyOf: ${where}: ${given} cannot be part of a key; ${advice}`);
-}
+const refusal = (where: string, given: string, advice: string): InvalidArgumentError =>
+  new InvalidArgumentError(`keyOf: ${where}: ${given} cannot be part of a key; ${advice}`);

@@ -138,9 +138,12 @@ export interface EntryKey {
   readonly backend: string;
 }
 
-export function entryKey(space: KeySpace, name: string): EntryKey {
-  return { space, name, local: localKey(space, name), backend: space.backendPrefix + name };
-}
+export const entryKey = (space: KeySpace, name: string): EntryKey => ({
+  space,
+  name,
+  local: localKey(space, name),
+  backend: space.backendPrefix + name,
+});
 
 /** The key under which the local tier keeps `key`. */
 export function localKey(keySpace: KeySpace, key: string): string {
@@ -214,6 +217,5 @@ const LOCAL_ONLY = "\u0001";
 // oxlint-disable-next-line no-control-regex -- control characters delimit local keys, so segments must not contain them
 const SPECIAL = /[\u0000-\u001f%:@#{}~]/g;
 
-function encodeSegment(name: string): string {
-  return name.replace(SPECIAL, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
-}
+const encodeSegment = (name: string): string =>
+  name.replace(SPECIAL, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);

@@ -46,15 +46,15 @@ describe("resolvePolicy", () => {
     const given: Policy = Object.freeze({ ttl: "5m", staleIfError: 7 });
     const policy = resolvePolicy(DEFAULT_POLICY, given);
     expect(Object.isFrozen(policy)).toBe(true);
-    expect(policy).toEqual({ ...DEFAULT_POLICY, ttlMs: 300_000, staleIfErrorMs: 7 });
+    expect(policy).toEqual({ ...DEFAULT_POLICY, ttlMs: 300_000, givenTtl: "5m", staleIfErrorMs: 7 });
     expect(given).toEqual({ ttl: "5m", staleIfError: 7 });
   });
 
   const everything: readonly (readonly [Policy, Partial<ResolvedPolicy>])[] = [
-    [{ ttl: "1h" }, { ttlMs: 3_600_000 }],
-    [{ ttl: 0 }, { ttlMs: 0 }],
-    [{ ttl: -1 }, { ttlMs: -1 }],
-    [{ ttl: Infinity }, { ttlMs: Infinity }],
+    [{ ttl: "1h" }, { ttlMs: 3_600_000, givenTtl: "1h" }],
+    [{ ttl: 0 }, { ttlMs: 0, givenTtl: 0 }],
+    [{ ttl: -1 }, { ttlMs: -1, givenTtl: -1 }],
+    [{ ttl: Infinity }, { ttlMs: Infinity, givenTtl: Infinity }],
     [{ staleWhileRevalidate: "1s" }, { staleWhileRevalidateMs: 1_000 }],
     [{ staleIfError: Infinity }, { staleIfErrorMs: Infinity }],
     [{ negativeTtl: 0 }, { negativeTtlMs: 0 }],
@@ -74,7 +74,7 @@ describe("resolvePolicy", () => {
     expect(resolvePolicy(above, Object.fromEntries(Object.keys(given).map((name) => [name, undefined])))).toEqual(
       above,
     );
-    expect(resolvePolicy(above, { ttl: 5 })).toEqual({ ...above, ttlMs: 5 });
+    expect(resolvePolicy(above, { ttl: 5 })).toEqual({ ...above, ttlMs: 5, givenTtl: 5 });
   });
 
   it.for<readonly [base: Policy, given: Policy, isRefused: boolean]>([

@@ -267,6 +267,7 @@ export interface Served {
 /** A policy with every option set, in milliseconds, frozen. Calls without options share one object. */
 export interface ResolvedPolicy extends Windows {
   readonly ttlMs: number;
+  readonly givenTtl?: Duration;
   /** `undefined`: same as `ttlMs`. */
   readonly negativeTtlMs: number | undefined;
   readonly keepForMs: number;
@@ -324,6 +325,7 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
   };
   for (const [name, field, accepted] of FIELDS)
     if (options[name] !== undefined) policy[field] = readOption(options[name], name, accepted);
+  if (options.ttl !== undefined) policy.givenTtl = options.ttl;
   policy.maxTtlMs = Math.min(base.maxTtlMs, policy.maxTtlMs);
   if (options.inherit === true && !HAS_ASYNC_CONTEXT)
     throw new InvalidArgumentError("inherit needs AsyncLocalStorage, which this runtime does not have; name the tags");

@@ -31,13 +31,11 @@ const JSON_FORMAT: Format = /* @__PURE__ */ Object.freeze({
   encode: (value: unknown, maxBytes = DEFAULT_MAX_DECODED_BYTES): Uint8Array => {
     const text = stringify(value);
     // JSON.stringify escapes quotes inside text, so this can only be the name of a property.
-    if (text.includes("__proto__") && text.includes('"__proto__":')) {
-      throw new EncodeError("json: a property named __proto__ cannot be written; rename it", { operation: "encode" });
-    }
+    if (text.includes("__proto__") && text.includes('"__proto__":'))
+      throw unwritable("a property named __proto__ cannot be written; rename it");
     const bytes = bytesOf(text);
     const reason = refusal(bytes, maxBytes) ?? (isFlat(text, value) || walkJson(bytes) ? undefined : tooDeep);
-    if (reason !== undefined)
-      throw new EncodeError(`json: the value could not be read back: ${reason}`, { operation: "encode" });
+    if (reason !== undefined) throw unwritable(`the value could not be read back: ${reason}`);
     return bytes;
   },
   decode: (bytes: Uint8Array, maxBytes = DEFAULT_MAX_DECODED_BYTES): unknown => {
@@ -76,24 +74,20 @@ function stringify(value: unknown): string {
   try {
     text = JSON.stringify(value);
   } catch (cause) {
-    throw new EncodeError(
-      "json: the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
-      { operation: "encode", cause },
+    throw unwritable(
+      "the value cannot be written: a bigint, a cycle, nesting too deep, or a toJSON that throws",
+      cause,
     );
   }
-  if (text === undefined) throw new EncodeError(`json: ${typeof value} cannot be written`, { operation: "encode" });
-  if (text === "null" && value !== null) {
-    throw new EncodeError("json: NaN, infinities and invalid dates would be written as null", { operation: "encode" });
-  }
-  if (ArrayBuffer.isView(value))
-    throw new EncodeError("json: bytes cannot be written; use msgpack() or v8()", { operation: "encode" });
-  if (text === "{}" && Object.prototype.toString.call(value) !== "[object Object]") {
-    throw new EncodeError(
-      "json: a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set",
-      { operation: "encode" },
-    );
-  }
+  if (text === undefined) throw unwritable(`${typeof value} cannot be written`);
+  if (text === "null" && value !== null) throw unwritable("NaN, infinities and invalid dates would be written as null");
+  if (ArrayBuffer.isView(value)) throw unwritable("bytes cannot be written; use msgpack() or v8()");
+  if (text === "{}" && Object.prototype.toString.call(value) !== "[object Object]")
+    throw unwritable("a Map, Set, Error or the like would be written as {}; use v8(), or msgpack() for Map and Set");
   return text;
 }
+
+const unwritable = (why: string, cause?: unknown): EncodeError =>
+  new EncodeError(`json: ${why}`, { operation: "encode", cause });
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

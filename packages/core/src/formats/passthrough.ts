@@ -2,9 +2,7 @@ import type { Compressor } from "../contracts/backend.ts";
 import { DecodeError } from "../contracts/errors.ts";
 
 /** Does not compress: bytes stay as they are. Its id is `none`. Throws nothing. */
-export function passthrough(): Compressor {
-  return PASSTHROUGH;
-}
+export const passthrough = (): Compressor => PASSTHROUGH;
 
 const PASSTHROUGH: Compressor = /* @__PURE__ */ Object.freeze({
   id: "none",

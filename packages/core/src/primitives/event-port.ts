@@ -80,13 +80,12 @@ export class EventPort<T extends object> {
 
   #limitOf(event: T, limits: Map<CacheErrorCode | undefined, EventLimit<T>>): EventLimit<T> {
     const code = codeOf(event);
-    let limit = limits.get(code);
-    if (limit === undefined) {
-      limit = new EventLimit(this.#clock, (passed, omitted) =>
-        this.#deliver(omitted === 0 ? passed : { ...passed, omitted }),
-      );
-      limits.set(code, limit);
-    }
+    const known = limits.get(code);
+    if (known !== undefined) return known;
+    const limit = new EventLimit<T>(this.#clock, (passed, omitted) =>
+      this.#deliver(omitted === 0 ? passed : { ...passed, omitted }),
+    );
+    limits.set(code, limit);
     return limit;
   }
 
@@ -141,33 +140,13 @@ export function createEvents(settings: EventSettings = {}): Events {
   return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name, settings)])) as unknown as Events;
 }
 
-const NAMES = [
-  "hit",
-  "stale",
-  "miss",
-  "load",
-  "load:error",
-  "load:unleased",
-  "store",
-  "fenced",
-  "coalesced",
-  "invalidate",
-  "backend:error",
-  "backend:state",
-  "decode:error",
-  "evict",
-  "pending:overflow",
-  "pending:lost",
-  "recover",
-] as const satisfies readonly (keyof CacheEvents)[];
+const NAMES = (
+  "hit stale miss load load:error load:unleased store fenced coalesced invalidate " +
+  "backend:error backend:state decode:error evict pending:overflow pending:lost recover"
+).split(" ") as (keyof CacheEvents)[];
 
 /** Kinds that come in storms: decision 0091. */
-const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set([
-  "load:error",
-  "load:unleased",
-  "backend:error",
-  "decode:error",
-]);
+const TROUBLE = new Set<string>(["load:error", "load:unleased", "backend:error", "decode:error"]);
 
 /** Work runs inside `start`, so a span opened there is the parent of all spans that the work opens. */
 const tracing: { readonly [name in "call" | "load" | "backend"]: TracingChannel<string, Traced> } = {

@@ -308,39 +308,6 @@ describe("C203 a logger", () => {
     expect(lines.join("\n")).not.toContain("hunter2");
   });
 
-  it.for([
-    ["pg: connect failed; check that it can be reached", 'database "nodb" does not exist\nmore', "; cause: "],
-    ["file: read failed: see cause", "disk I/O error", ""],
-    ["pg: connect failed", "", ""],
-    ["Redis cannot be used: WRONGPASS no such user; check it", "WRONGPASS no such user.", ""],
-  ] as const)("C203 says the innermost reason, once: %s", async ([text, reason, joined]) => {
-    const { logger, lines } = recording();
-    const { cache, backend } = open("backend", { logger });
-    const innermost = new AggregateError([new Error(reason)], "");
-    backend.script("read", {
-      fail: new BackendUnavailableError(text, { cause: new Error("outer", { cause: innermost }) }),
-    });
-    await cache.get("k");
-    const [line = ""] = lines;
-    const said = line.slice('warn hotset: cache "test": '.length);
-    if (joined !== "") expect(said).toBe(`${text}${joined}${reason.split("\n")[0]}`);
-    else if (text.endsWith("see cause")) expect(said).toBe(`file: read failed: ${reason}`);
-    else expect(said).toBe(reason === "" ? `${text}; cause: outer` : text);
-  });
-
-  it("C203 says no reason that may quote a value", async () => {
-    const { logger, lines } = recording();
-    const { cache } = open("backend", { logger });
-    const value = {
-      toJSON: () => {
-        throw new Error("hunter2");
-      },
-    };
-    await cache.getOrSet("k", () => value);
-    expect(lines.join("\n")).toMatch(/json: the value cannot be written/);
-    expect(lines.join("\n")).not.toContain("hunter2");
-  });
-
   it.for(["console", "pino", "winston"] as const)("may be %s", async (kind) => {
     const { stream, text } = sink();
     const logger: CacheLogger =
