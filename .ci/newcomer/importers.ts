@@ -1,6 +1,7 @@
 // Importers of hotset: test runners that compile to CommonJS or run ES modules, and each TypeScript by each way to find
 // a module. Packed packages, installed by npm (declarations also by pnpm) in projects outside the repository.
 
+import { readFileSync } from "node:fs";
 import type { Newcomer } from "./newcomer.ts";
 
 interface Runner {
@@ -26,43 +27,31 @@ const kit = (kind: "esm" | "cjs", head: string, test = 'test("works", async () =
   const tested = createTestCache({ clock, ttl: "1m", staleIfError: "1h" });
   await tested.set("user", "Ada");
   clock.advance("2m");
-  assert.equal(await tested.getOrSet("user", () => Promise.reject(new Error("down"))), "Ada");
-  await tested.close();
-
+  assert.equal(await tested.getOrSet("user", () => Promise.reject(new Error("down"))), "Ada"), await tested.close();
   const open = () =>
     createCache({ name: "importers" }).tier(memory()).tier(redis(process.env.REDIS_URL ?? "").build()).build();
-  const [some, other] = [open(), open()];
-  await some.set("total", 12n);
+  const [some, other] = [open(), open()]; await some.set("total", 12n);
   assert.equal(await other.getOrSet("total", () => 0n), 12n);
-  await some.close();
-  await other.close();
+  await some.close(), await other.close();
 });
 `;
 };
 
 const TIMERS = `import { createCache, memory } from "hotset";
 test("fake timers move a cache", async () => {
-  jest.useFakeTimers();
-  const cache = createCache({ name: "timers" }).tier(memory()).defaults({ ttl: "1m" }).build();
-  await cache.set("key", "Ada");
-  jest.advanceTimersByTime(59_999);
-  expect(await cache.get("key")).toBe("Ada");
-  jest.advanceTimersByTime(2);
+  jest.useFakeTimers(); const cache = createCache({ name: "timers" }).tier(memory()).defaults({ ttl: "1m" }).build();
+  await cache.set("key", "Ada"), jest.advanceTimersByTime(59_999);
+  expect(await cache.get("key")).toBe("Ada"), jest.advanceTimersByTime(2);
   expect(await cache.get("key")).toBe(undefined);
   jest.useRealTimers();
 });
 `;
 
-const NEST = `import "reflect-metadata";
-import { Inject, Injectable, Module } from "@nestjs/common";
-import { Test } from "@nestjs/testing";
-import { createCache, memory, type Cache } from "hotset";
+const NEST = `import "reflect-metadata"; import { Test } from "@nestjs/testing";
+import { Inject, Injectable, Module } from "@nestjs/common"; import { createCache, memory, type Cache } from "hotset";
 @Injectable()
-class Users {
-  constructor(@Inject("CACHE") private readonly cache: Cache) {}
-  find(id: number): Promise<string> {
-    return this.cache.getOrSet(\`user:\${id}\`, () => "Ada");
-  }
+class Users { constructor(@Inject("CACHE") private readonly cache: Cache) {}
+  find = (id: number): Promise<string> => this.cache.getOrSet(\`user:\${id}\`, () => "Ada");
 }
 @Module({
   providers: [Users, { provide: "CACHE", useFactory: () => createCache({ name: "nest" }).tier(memory()).build() }],
@@ -70,14 +59,12 @@ class Users {
 class App {}
 test("a provider has a cache", async () => {
   const app = await Test.createTestingModule({ imports: [App] }).compile();
-  expect(await app.get(Users).find(1)).toBe("Ada");
-  await app.close();
+  expect(await app.get(Users).find(1)).toBe("Ada"), await app.close();
 });
 `;
 
 const SUITE = `import { json } from "hotset";
-import { describeFormat } from "hotset/contract-suites";
-describeFormat("json", { open: () => json(), keeps: [] });
+import { describeFormat } from "hotset/contract-suites"; describeFormat("json", { open: () => json(), keeps: [] });
 `;
 
 /** A program in CommonJS: decorators, and modules found as before `exports`. */
@@ -179,9 +166,7 @@ const RUNNERS: readonly Runner[] = [
     files: {
       "kit.mjs": kit("esm", 'import { test } from "@japa/runner";\n'),
       "run.mjs": `import { configure, processCLIArgs, run } from "@japa/runner";
-processCLIArgs([]);
-configure({ files: ["kit.mjs"] });
-run();
+processCLIArgs([]), configure({ files: ["kit.mjs"] }), run();
 `,
     },
     command: ["run.mjs"],
@@ -198,16 +183,11 @@ export const users = cache.namespace<{ readonly name: string }>("users");
 export const tested = createTestCache({ clock: new TestClock() });
 export const find = async (id: string) => (await users.getOrSet(id, () => ({ name: "Ada" }))).name.length;
 export const store = {
-  set: <T,>(key: string, value: T) => cache.set<T>(key, value),
-  remove: (key: string) => cache.delete(key),
-  clear: () => cache.clear({ stale: true }),
-  tags: () => cache.invalidateTags("users"),
-  touch: (key: string) => cache.touch(key),
-  stale: (key: string) => cache.markStale(key),
-  many: () => cache.setMany([["a", 1]]),
-  inspect: (key: string) => cache.inspect(key),
-  explain: (key: string) => cache.explain(key),
-  stats: () => cache.stats(),
+  ...{ set: <T,>(key: string, value: T) => cache.set<T>(key, value), remove: (key: string) => cache.delete(key) },
+  ...{ clear: () => cache.clear({ stale: true }), tags: () => cache.invalidateTags("users") },
+  ...{ touch: (key: string) => cache.touch(key), stale: (key: string) => cache.markStale(key) },
+  ...{ many: () => cache.setMany([["a", 1]]), inspect: (key: string) => cache.inspect(key) },
+  ...{ explain: (key: string) => cache.explain(key), stats: () => cache.stats() },
   wrapped: cache.wrap(find, { name: "find" }),
 };
 // @ts-expect-error
@@ -218,23 +198,28 @@ cache.set("key", undefined);
 const WRITTEN = `import { createCache, memory, type Cache } from "hotset";
 export const cache: Cache = createCache({ name: "shop" }).tier(memory()).build();
 `;
+/** What programs call, with the types of replies: also compiled without `strict`. */
+const CALLED = new URL("../../packages/redis-toolkit/test/types/programs.test-d.ts", import.meta.url);
 const WAYS = ["node", "node16", "nodenext", "bundler"] as const;
 const MODULES = { node: "commonjs", node16: "node16", nodenext: "nodenext", bundler: "esnext" };
 const STRICTEST: readonly string[] = ["5.9", "7.0"];
+/** From here on the types of Node and of node-redis pass without `skipLibCheck`. */
+const CHECKED = 5.7;
 const COMPILERS = ["4.9", "5.0", "5.2", "5.4", "5.7", "5.8", "5.9", "6.0", "7.0"];
 
 /** Whether this TypeScript has this way to find a module. */
 const knows = (version: string, way: (typeof WAYS)[number]): boolean =>
   way === "node" ? Number(version) < 7 : way !== "bundler" || Number(version) >= 5;
 
+const latest = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, "latest"]));
 /** With what `hotset/testing` hands on. */
-const HOTSET = { hotset: "latest", "@hotset/testing": "latest" };
+const HOTSET = latest(["hotset", "@hotset/testing"]);
 
 /** Packages whose every entry is compiled with `skipLibCheck: false`. */
 const PACKAGES = [
   ...["hotset", "@hotset/core", "@hotset/redis", "@hotset/redis-toolkit", "@hotset/http", "@hotset/keyv"],
   ...["@hotset/metrics", "@hotset/postgres", "@hotset/sqlite", "@hotset/memory", "@hotset/formats", "@hotset/seal"],
-  "@hotset/testing",
+  ...["@hotset/testing", "@hotset/graphql", "@hotset/next", "@hotset/drizzle"],
 ];
 const NODE_TYPES = ["22", "24", "25", "26"];
 
@@ -259,7 +244,7 @@ export async function importers(kit: Importing): Promise<string> {
   for (const version of NODE_TYPES) await nodeTypes(kit, version);
   return `\nEach of these runs in the nightly tests:\n\n| runner | versions | tests are |\n|---|---|---|\n${rows.join("")}
 | TypeScript | ${WAYS.map((way) => `\`${way}\``).join(" | ")} |\n|---|${WAYS.map(() => "---|").join("")}\n${matrix.join("")}
-Also with \`skipLibCheck: false\` and \`@types/node\` ${NODE_TYPES.join(", ")}. ✓: with \`declaration: true\` too, under pnpm in ${STRICTEST.join(" and ")}.
+Also without \`strict\`, with the toolkit and the adapters, from ${CHECKED} with \`skipLibCheck: false\`; and with \`@types/node\` ${NODE_TYPES.join(", ")}. ✓: with \`declaration: true\` too, under pnpm in ${STRICTEST.join(" and ")}.
 ¹ With \`declaration: true\`, write the types of exports: \`export const cache: Cache = ...\`. Before 5.4 a type is named by its file.\n\n`;
 }
 
@@ -290,23 +275,37 @@ async function compilers({ project, step }: Importing, versions: readonly string
   for (const installer of ["npm", "pnpm"]) {
     const own = versions.filter((version) => installer === "npm" || STRICTEST.includes(version));
     const aliases = Object.fromEntries(own.map((version) => [`ts${version}`, `npm:typescript@~${version}.0`]));
-    const made = project("types", { dependencies: { ...HOTSET, "@types/node": "^22", ...aliases } });
+    const called = latest(["@hotset/redis-toolkit", "@hotset/keyv", "@hotset/graphql"]);
+    const made = project("types", { dependencies: { ...HOTSET, ...called, "@types/node": "^22", ...aliases } });
     await made.run(installer, ["install"]);
     for (const ending of ["ts", "mts", "cts"])
-      for (const [file, text] of Object.entries({ program: TYPED, written: WRITTEN }))
+      for (const [file, text] of Object.entries({
+        program: TYPED,
+        written: WRITTEN,
+        called: readFileSync(CALLED, "utf8"),
+      }))
         made.write(`${file}.${ending}`, text);
     for (const version of own)
       for (const way of WAYS.filter((each) => knows(version, each)))
         await step(`import: TypeScript ${version}, ${way}, installed by ${installer}`, async () => {
           const names = Number(version) >= 5.4 || way === "node";
-          for (const file of names ? ["program"] : ["program", "written"])
-            await made.run(process.execPath, [
-              ...[`node_modules/ts${version}/bin/tsc`, "--strict", "--skipLibCheck", "--outDir", "out"],
-              ...(names || file === "written" ? ["--declaration"] : []),
+          const compile = (file: string, ...flags: readonly string[]): Promise<unknown> =>
+            made.run(process.execPath, [
+              ...[`node_modules/ts${version}/bin/tsc`, "--outDir", "out", ...flags],
               ...["--target", "es2022", "--types", "node", "--module", MODULES[way], "--moduleResolution", way],
               ...(way === "node" && version === "6.0" ? ["--ignoreDeprecations", "6.0"] : []),
               ...(/^node./.test(way) ? ["mts", "cts"] : ["ts"]).map((ending) => `${file}.${ending}`),
             ]);
+          for (const file of names ? ["program"] : ["program", "written"])
+            await compile(
+              file,
+              "--strict",
+              "--skipLibCheck",
+              ...(names || file === "written" ? ["--declaration"] : []),
+            );
+          const checks = Number(version) >= CHECKED ? [] : ["--skipLibCheck"];
+          for (const strict of installer === "npm" ? ["true", "false"] : [])
+            await compile("called", "--strict", strict, ...checks);
           cells.set(version + way, names ? "✓" : "✓¹");
         });
   }
@@ -314,12 +313,10 @@ async function compilers({ project, step }: Importing, versions: readonly string
   return Array.from(rows, ([row, alike]) => `| ${alike.join(", ")} | ${row} |\n`);
 }
 
-function nodeTypes({ project, step, entriesOf }: Importing, version: string): Promise<void> {
+function nodeTypes({ project, step, check, entriesOf }: Importing, version: string): Promise<void> {
   return step(`import: @types/node ${version}, skipLibCheck: false`, async () => {
-    const of = (names: readonly string[], wanted: string): object =>
-      Object.fromEntries(names.map((name) => [name, wanted]));
     const made = project("node-types", {
-      dependencies: of(PACKAGES, "latest"),
+      dependencies: latest(PACKAGES),
       devDependencies: {
         ...{ typescript: "5.9", "@types/node": version, "@types/express-session": "1", "@types/express": "5" },
         ...{ "express-session": "1", "prom-client": "15", "@opentelemetry/api": "1" },
@@ -330,9 +327,13 @@ function nodeTypes({ project, step, entriesOf }: Importing, version: string): Pr
       (entry, i) => `export type T${i} = keyof typeof import("${entry}");\n`,
     );
     for (const file of ["program.mts", "program.cts"]) made.write(file, types.join(""));
-    await made.run(process.execPath, [
-      ...["node_modules/typescript/bin/tsc", "--noEmit", "--strict", "--target", "es2022", "--lib", "es2023"],
-      ...["--types", "node", "--module", "nodenext", "program.mts", "program.cts"],
-    ]);
+    const command = ["--strict", "--target", "es2022", "--lib", "es2023", "--types", "node", "--module", "nodenext"];
+    const parameters = ["node_modules/typescript/bin/tsc", "--noEmit", ...command, "program.mts", "program.cts"];
+    // The types of Next and drizzle-orm do not pass.
+    const { message = "" } = await made.run(process.execPath, parameters).then(
+      () => new Error(),
+      (error: Error) => error,
+    );
+    check(!/^(?!node_modules\/(?:next|drizzle-orm)\/).+: error TS/m.test(message), message);
   });
 }

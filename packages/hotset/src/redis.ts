@@ -29,7 +29,7 @@ const shipped = (): { readonly formats: readonly Format[]; readonly compressors:
  * @throws {ConfigurationError} for further arguments.
  */
 export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
-export function redis(connection: ClientConnection): RedisBackendSettings;
+export function redis(connection: Connection | ClientConnection): RedisBackendSettings;
 export function redis(
   connection: string | URL | ServerAddress | Connection | ClientConnection,
   ...surplus: readonly unknown[]

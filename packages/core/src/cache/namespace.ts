@@ -51,6 +51,12 @@ export interface Namespace<V = unknown> {
    */
   getOrSet<T extends V>(key: string, load: Loader<T>, options?: GetOrSetOptions<T>): Promise<ValueOf<V, T>>;
   /** {@link getOrSet} for many items and one `load`. In the order of `items`; duplicates collapse. */
+  getOrSetMany<K, T extends V>(
+    items: readonly K[],
+    key: (item: K) => string,
+    load: BatchLoader<K, T>,
+    options: GetOrSetManyOptions<K, T | null> & { readonly absentAsNull: null extends V ? true : never },
+  ): Promise<Map<K, ValueOf<V, T> | null>>;
   getOrSetMany<K, T extends V, A extends (null extends V ? boolean : false) = false>(
     items: readonly K[],
     key: (item: K) => string,
@@ -68,8 +74,8 @@ export interface Namespace<V = unknown> {
   /** Describes an entry, for people and for tests. */
   inspect(key: string): Promise<EntryInfo | undefined>;
   /**
-   * The last decisions about this key, oldest first: which tier answered, why a copy was not served, which lease, fence
-   * or version. Recorded only with `createCache({ explain })`. @throws {ConfigurationError} without it.
+   * The last decisions about this key, oldest first: tier, lease, fence, version, why a copy was not served.
+   * @throws {ConfigurationError} without `createCache({ explain })`.
    */
   explain(key: string): readonly Decision[];
 
@@ -83,6 +89,10 @@ export interface Namespace<V = unknown> {
    */
   set(key: string, value: V & ({} | null), options?: SetOptions): Promise<WriteResult>;
   /** As {@link set}, with the same options for all. With `since` the last value counts of a key that is there twice. */
+  setMany<T extends V = never, S extends T = T>(
+    entries: Iterable<readonly [key: string, value: S]>,
+    options?: SetOptions,
+  ): Promise<WriteManyResult>;
   setMany(
     entries: Iterable<readonly [key: string, value: V & ({} | null)]>,
     options?: SetOptions,
@@ -133,34 +143,26 @@ export interface Namespace<V = unknown> {
       | readonly [tags: readonly string[], options: MarkOptions | undefined]
   ): Promise<InvalidateResult>;
   /**
-   * No entry of this namespace, or below it, is served again; with `stale: true` only as a stale one, within its
-   * windows. Constant cost; other namespaces keep theirs.
+   * Nothing of this namespace, or below it, is served again; with `stale: true` only within stale windows.
+   * Constant cost; other namespaces keep theirs.
    */
   clear(options?: ClearOptions): Promise<InvalidateResult>;
 
   /**
-   * Counts of this namespace and those below it; of a cache, of everything. The first 1,000 namespaces of a cache are
-   * counted on their own. Calls of any further one count in the namespace above it. @throws {ConfigurationError} for
-   * such a one.
+   * Counts of this namespace and those below it; of a cache, of everything. Calls of a namespace after
+   * the first 1,000 count in the one above. @throws {ConfigurationError} for such a one.
    */
   stats(): NamespaceStats;
   /**
-   * Calls `listener` on each event of this namespace and below it until the returned function is called; of a cache, on
-   * every event. Events of a whole backend have no namespace, and reach the listeners of the cache alone. An error that
-   * it throws, or rejects with, is ignored.
+   * Calls `listener` on each event of this namespace and those below it. Returns a function that ends it. Events of
+   * a whole backend reach the listeners of the cache alone. Errors of a listener are ignored.
    */
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
 
-  /**
-   * Other keys over the same tiers, with their own type and policy.
-   * A cheap view: make one per request if you like. Inherits this namespace's policy.
-   */
+  /** A cheap view of other keys, with their own type, and a policy that inherits this one's. */
   namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
 
-  /**
-   * `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets the `this` of
-   * the call, which is not part of the key, and no loader context; `getOrSet` gives one.
-   */
+  /** `fn`, remembered by its arguments. It gets the `this` of the call, and no loader context. */
   wrap<F extends AnyFunction<V>>(
     fn: F,
     options: WrapOptions<F> & WrapKey<F>,
@@ -170,10 +172,8 @@ export interface Namespace<V = unknown> {
 /** Options of a namespace: its policy, and how its values are checked and kept. */
 export interface NamespaceOptions<V> extends Policy {
   /**
-   * Checks values that come from a backend; one that fails is a miss, reported as `decode:error`.
-   * Values you load or set are the compiler's business and are not checked.
-   *
-   * @see https://standardschema.dev
+   * Checks values that come from a backend; one that fails is a miss, reported as `decode:error`. Values that you
+   * load or set are not checked. @see https://standardschema.dev
    */
   readonly schema?: StandardSchema<V> | undefined;
   /**
@@ -190,9 +190,8 @@ export interface NamespaceOptions<V> extends Policy {
 }
 
 /**
- * A public interface in the form that a class can implement. Inside the engine a value has no type, so the type
- * parameters of each method are replaced by their bounds. Parameters and results are checked all the same; of methods
- * that return a view or a function with its own type (`namespace`, `wrap`) the parameters are.
+ * A public interface in the form that a class can implement: type parameters are their bounds, since values have no
+ * type inside the engine. Results are checked, but for `namespace` and `wrap`, which return types of their own.
  */
 export type Untyped<N> = {
   [M in keyof N]: N[M] extends (...args: infer A) => infer R

@@ -40,7 +40,7 @@ export type ResultsOf<Recorded extends readonly Invocation<unknown>[]> = {
  *
  * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.
  */
-export async function runPipeline<const Described extends readonly Invocation<unknown>[]>(
+export async function runPipeline<Described extends readonly [] | readonly Invocation<unknown>[]>(
   describe: (recorder: Recorder) => Described,
   builder: CommandBuilder,
   place: CallPlace,

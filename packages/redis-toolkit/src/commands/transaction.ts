@@ -71,7 +71,7 @@ export interface TransactionParts {
  *
  * @throws {CommandError} `ABORTED` where Redis took one of the commands for wrong; nothing was carried out.
  */
-export async function runTransaction<const Queued extends readonly Invocation<unknown>[]>(
+export async function runTransaction<Queued extends readonly [] | readonly Invocation<unknown>[]>(
   parts: TransactionParts,
   options: TransactionOptions,
   describe: (transaction: Transaction) => Promise<Queued | Discard> | Queued | Discard,

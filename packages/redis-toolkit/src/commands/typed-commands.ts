@@ -25,23 +25,28 @@ export type RefusedName =
   | "scriptDebug"
   | "wait";
 
-/** Maps of the server stay maps. */
-export interface TextMapping extends TypeMapping {
-  readonly 37: MapConstructor;
-}
-export interface BytesMapping extends TypeMapping {
-  readonly 36: BufferConstructor;
-  /** Flat: key, value, key, value. */
-  readonly 37: ArrayConstructor;
-}
+/**
+ * Maps of the server stay maps. It has no optional members, as one that extends `TypeMapping` would: without
+ * `strictNullChecks` those allow each type of reply that node-redis knows.
+ */
+export type TextMapping = { readonly 37: MapConstructor };
+/** Maps are flat: key, value, key, value. */
+export type BytesMapping = { readonly 36: BufferConstructor; readonly 37: ArrayConstructor };
 
-/** With `undefined` in place of `null`. */
-export type WithoutNull<T> = null extends T
-  ? Exclude<T, null> | undefined
-  : T extends readonly (infer E)[]
-    ? Elements<T, E>
-    : T;
+/** With `undefined` in place of `null`. Without `strictNullChecks` node-redis has `{}` there, which goes. */
+export type WithoutNull<T> = null extends string
+  ? [T] extends [readonly (infer E)[]]
+    ? Filled<T, E>
+    : Some<T>
+  : null extends T
+    ? Exclude<T, null> | undefined
+    : T extends readonly (infer E)[]
+      ? Elements<T, E>
+      : T;
 type Elements<T, E> = null extends E ? (Exclude<E, null> | undefined)[] : T;
+type Filled<T, E> = [E] extends [Some<E>] ? T : Some<E>[];
+type Some<T> = [Keyed<T>] extends [never] ? T : Keyed<T>;
+type Keyed<T> = T extends unknown ? ({} extends T ? (keyof T extends never ? never : T) : T) : never;
 
 type Unnulled<F> = F extends (...args: infer A) => Promise<infer R> ? (...args: A) => Promise<WithoutNull<R>> : never;
 

@@ -138,7 +138,7 @@ export class RedisView implements ModuleHost {
    *
    * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.
    */
-  pipeline<const Described extends readonly Invocation<unknown>[]>(
+  pipeline<Described extends readonly [] | readonly Invocation<unknown>[]>(
     describe: (commands: Recorder) => Described,
   ): Promise<ResultsOf<Described>> {
     return runPipeline(describe, this.#builder, this.#place, this.#fallingBack);
@@ -152,7 +152,7 @@ export class RedisView implements ModuleHost {
    *   of a cluster; nothing was carried out. An error of `describe` is passed on.
    * @throws {OverloadedError} when no connection became free in time.
    */
-  transaction<const Queued extends readonly Invocation<unknown>[]>(
+  transaction<Queued extends readonly [] | readonly Invocation<unknown>[]>(
     options: TransactionOptions,
     describe: (
       transaction: Transaction,

@@ -51,7 +51,7 @@ export interface RequestLimitOptions<Request> {
  */
 export function expressRateLimit<Request>(
   limit: RequestLimit<Request>,
-  options: RequestLimitOptions<Request>,
+  options: RequestLimitOptions<Request> = {},
 ): (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void {
   const gate = new RequestGate(limit, options, addressOf);
   return (request, response, next) => {
@@ -92,7 +92,7 @@ export interface FastifyReplyLike {
  */
 export function fastifyRateLimit<Request>(
   limit: RequestLimit<Request>,
-  options: RequestLimitOptions<Request>,
+  options: RequestLimitOptions<Request> = {},
 ): (request: Request, reply: FastifyReplyLike) => Promise<unknown> {
   const gate = new RequestGate(limit, options, addressOf);
   return async (request, reply) => {

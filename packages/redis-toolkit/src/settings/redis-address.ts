@@ -1,9 +1,16 @@
+import type { ClientConnection, Connection } from "@hotset/redis";
 import type { Address } from "./address.ts";
 import type { RedisOptions } from "./options.ts";
 import { resolveSettings } from "./settings.ts";
 
 /** Where Redis is, and who asks. Never print it: it may hold a password. */
-export type RedisAddress = Address;
+export interface RedisAddress<C extends Connection | ClientConnection = Connection> extends Address {
+  /** For `redis(connection)`. */
+  readonly connection: C;
+}
+
+/** Options that name no client of yours. */
+type Reached = RedisOptions & { readonly client?: undefined; readonly connection?: Connection | undefined };
 
 /**
  * The server that `createRedis()` with the same options connects to, for a cache next to it: `redis(connection)`, with
@@ -11,4 +18,8 @@ export type RedisAddress = Address;
  *
  * @throws {ConfigurationError} as `createRedis`.
  */
-export const redisAddress = (options?: RedisOptions): RedisAddress => resolveSettings(options).address;
+export function redisAddress(options?: Reached): RedisAddress;
+export function redisAddress(options: RedisOptions): RedisAddress<Connection | ClientConnection>;
+export function redisAddress(options?: RedisOptions): RedisAddress<Connection | ClientConnection> {
+  return resolveSettings(options).address;
+}
