@@ -4,7 +4,7 @@
 export { parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
 export { systemClock, type Clock } from "./contracts/clock.ts";
-export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
+export { Deadline, Deadlines, runningTime, scheduleRunning } from "./primitives/deadlines.ts";
 export { within } from "./primitives/within.ts";
 export { Breaker } from "./primitives/breaker.ts";
 export { newId } from "./primitives/ids.ts";

@@ -57,7 +57,7 @@ export class Calls {
     this.#limits = limits;
     this.#send = send;
     this.#clock = clock;
-    this.#deadlines = new Deadlines(limits.deadlineMs, clock);
+    this.#deadlines = Deadlines.of(clock, limits.deadlineMs);
   }
 
   /** @returns an answer for each row. */

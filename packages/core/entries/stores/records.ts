@@ -34,7 +34,7 @@ export class Records<V> {
   constructor(store: SwapStore<V>, options: RecordsOptions) {
     this.#store = store;
     this.#options = options;
-    this.#deadlines = new Deadlines(SHARE_OF_DEADLINE * options.deadlineMs, options.clock);
+    this.#deadlines = Deadlines.of(options.clock, SHARE_OF_DEADLINE * options.deadlineMs);
   }
 
   /** The wall clock. */
@@ -54,7 +54,8 @@ export class Records<V> {
     name: string,
     decide: (bytes: Uint8Array | undefined, nowMs: number) => Step<T>,
   ): Promise<T> {
-    const deadline = new StepDeadline();
+    // Looked at before each swap.
+    const deadline = new Deadline();
     this.#deadlines.start(deadline);
     try {
       for (;;) {
@@ -88,11 +89,6 @@ export class Records<V> {
       { tier: label, operation },
     );
   }
-}
-
-/** Is looked at before each swap. */
-class StepDeadline extends Deadline {
-  pass(): void {}
 }
 
 /** So it ends before the cache gives it up. */

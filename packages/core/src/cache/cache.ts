@@ -7,7 +7,6 @@ import { keySpaceBelow, localKey, localKeyOf, parseLocalKey } from "../entry/key
 import { checked } from "../entry/options.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
-import { Timeouts } from "../primitives/timeouts.ts";
 import { within } from "../primitives/within.ts";
 import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
 import type { Assembly } from "./assemble.ts";
@@ -168,7 +167,6 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     if (count !== 0) context.events["pending:lost"].emit({ cache: this.name, namespace: [], tier, count });
     await this.#endTiers();
     for (const port of Object.values(context.events)) port.flush();
-    Timeouts.on(context.clock).rest();
     Deadlines.rest(context.clock);
     context.lifecycle.close();
   }

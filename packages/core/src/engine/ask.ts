@@ -3,7 +3,7 @@ import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
-import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
+import { Timeout } from "../primitives/timeouts.ts";
 import type { Flight } from "./flight.ts";
 
 /** A question of a flight to its backend. */
@@ -49,7 +49,7 @@ export function ask<T>(flight: Flight, question: Question<T>, now: number): void
   };
   flight.send(now);
   if (of === "calls" || !boundsCalls || flight.leftMs < NEARLY_ALL * deadlineMs)
-    timeout = Timeouts.on(clock).start(flight.leftMs, () => {
+    timeout = new Timeout(clock, flight.leftMs, () => {
       if (isOver || (of === "call" && flight.isBehind)) return;
       const error = noTimeLeft(label);
       const endedAt = end();

@@ -14,7 +14,8 @@ import { NamespaceMeters } from "../primitives/meters.ts";
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
-const BACKEND = { label: "redis", deadlineMs: 500, meter: { answered: 1 } } as RemoteTier;
+const TIME = { firesAt: Infinity, lostMs: 0 };
+const BACKEND = { label: "redis", deadlineMs: 500, meter: { answered: 1 }, reads: { time: TIME } } as RemoteTier;
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -267,6 +268,19 @@ describe("the time for the backend", () => {
     expect(one.leftMs).toBe(300);
     spend(one, 50);
     expect(one.leftMs).toBe(250);
+  });
+
+  it("C617 is not spent while the loop stands still", () => {
+    const one = flight();
+    TIME.lostMs = 5_000;
+    one.spend(6_100);
+    expect(one.leftMs).toBe(400);
+    one.send(6_100);
+    // The timer that would count the pause has not fired yet.
+    TIME.firesAt = 6_125;
+    one.spend(9_000);
+    expect(one.leftMs).toBe(375);
+    Object.assign(TIME, { firesAt: Infinity, lostMs: 0 });
   });
 
   it("is not spent by waiting behind others: C392", () => {

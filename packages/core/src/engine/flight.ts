@@ -178,7 +178,8 @@ class OneFlight extends Guard implements ReadRequest {
     this.schema = schema;
     this.tags = this.expectedTags = call.tags;
     this.reason = reason;
-    this.readAt = this.#sentAt = call.startedAt;
+    this.readAt = call.startedAt;
+    this.#sentAt = call.startedAt - (remote?.reads.time.lostMs ?? 0);
     this.tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
     this.heardSequence = this.changedSince = remote === undefined ? Infinity : tagSequence;
@@ -319,13 +320,15 @@ class OneFlight extends Guard implements ReadRequest {
 
   /** A call is sent. */
   send(now: number): void {
-    this.#sentAt = now;
-    this.#answeredBefore = this.call.namespace.remote!.meter.answered;
+    const { meter, reads } = this.call.namespace.remote!;
+    this.#sentAt = Math.min(now, reads.time.firesAt) - reads.time.lostMs;
+    this.#answeredBefore = meter.answered;
   }
 
   /** It was answered: what it took is spent, unless it waited behind other calls. */
   spend(now: number): void {
-    if (!this.isBehind) this.leftMs -= now - this.#sentAt;
+    const { firesAt, lostMs } = this.call.namespace.remote!.reads.time;
+    if (!this.isBehind) this.leftMs -= Math.min(now, firesAt) - lostMs - this.#sentAt;
   }
 
   /**

@@ -62,8 +62,6 @@ export class Lease extends Deadline {
   /** Tags that changed, or may have, and were not compared yet. */
   #changed: Set<string> | undefined;
   #isComparing = false;
-  /** All leases of one length share a timer. */
-  #renewals: Deadlines | undefined;
 
   /**
    * Make it before it is requested: a change during the request counts.
@@ -123,7 +121,7 @@ export class Lease extends Deadline {
 
   /** The store gave it up, or it was never granted. */
   end(): void {
-    this.#renewals?.end(this);
+    this.among?.end(this);
     this.#state = "over";
     this.#among.delete(this);
   }
@@ -190,8 +188,7 @@ export class Lease extends Deadline {
   }
 
   #renewLater(): void {
-    this.#renewals = Deadlines.ofTime(this.#context.clock, this.#leases.leaseMs * RENEWED_AFTER);
-    this.#renewals.start(this);
+    Deadlines.of(this.#context.clock, this.#leases.leaseMs * RENEWED_AFTER, "whole").start(this);
   }
 
   /** It is to be renewed. */

@@ -48,7 +48,6 @@ export class Load extends Deadline {
   readonly #stale: Entry | undefined;
   readonly #used: UsedValues | undefined;
   #loading: Loading | undefined;
-  #among: Deadlines | undefined;
   #ends!: Settlers<Loaded>;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
@@ -74,10 +73,7 @@ export class Load extends Deadline {
     const { load, policy, batch } = this.#flight.call;
     // The loads of a batch have one time, from when its loader is called: until it ends none gives its lease back.
     if (batch !== undefined) return batch.arrives(this);
-    if (policy.loadTimeoutMs !== Infinity) {
-      this.#among = Deadlines.ofTime(this.#context.clock, policy.loadTimeoutMs);
-      this.#among.start(this);
-    }
+    if (policy.loadTimeoutMs !== Infinity) Deadlines.of(this.#context.clock, policy.loadTimeoutMs, "whole").start(this);
     // The steps that follow are not within the load: a timer of the local tier, say, would keep its context.
     this.#within(() => this.#call(load!)).then(
       (value) => this.give(value),
@@ -142,7 +138,7 @@ export class Load extends Deadline {
     if (this.isSettled) return false;
     this.isSettled = true;
     this.onAbort = undefined;
-    this.#among?.end(this);
+    this.among?.end(this);
     this.#loading?.end();
     return true;
   }

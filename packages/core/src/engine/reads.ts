@@ -200,14 +200,14 @@ export class Reads {
    */
   async #readAfterReplay(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const { clock, recovery } = this.#context;
-    const { label, deadlineMs } = namespace.remote!;
-    const startedAt = clock.now();
+    const { label, deadlineMs, reads } = namespace.remote!;
+    const startedAt = reads.time.timeAt(clock.now());
     if (this.#isCovered(key)) await recovery!.replayWithin(deadlineMs);
     const isHidden = this.#isCovered(key);
     if (isHidden && !recovery!.isRefused) throw unasked(label);
-    const found = await namespace.remote!.reads.read(
+    const found = await reads.read(
       this.#request(namespace, key),
-      deadlineMs - (clock.now() - startedAt),
+      deadlineMs - (reads.time.timeAt(clock.now()) - startedAt),
     );
     return isHidden && found !== undefined ? hidden(found) : found;
   }

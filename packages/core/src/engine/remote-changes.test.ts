@@ -92,7 +92,10 @@ describe("a lease that changed", () => {
   const flightOf = (key: string): Flight => {
     const space = users;
     const call = {
-      namespace: { keySpace: space, remote: { deadlineMs: 1, meter: { answered: 0 } } },
+      namespace: {
+        keySpace: space,
+        remote: { deadlineMs: 1, meter: { answered: 0 }, reads: { time: { firesAt: Infinity, lostMs: 0 } } },
+      },
       tags: [],
       startedAt: 0,
     };

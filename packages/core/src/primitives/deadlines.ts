@@ -1,161 +1,191 @@
 import type { Clock } from "../contracts/clock.ts";
 import { inNoCall } from "./async-context.ts";
 
-/**
- * A deadline counts the time in which the event loop ran. While the loop stands still (a long computation, a garbage
- * collection, a process that was stopped), answers lie in the sockets and requests are not sent: that says nothing
- * about the peer.
- *
- *     started ──¼──▶ ──¼──▶ ──¼─ the loop stands still ─▶ ──¼──▶ passed
- *
- * A wait is divided into parts. If the timer of a part fires late, the loop stood still for as long, and each deadline
- * moves by that much. A pause that ends within a part counts: at most one part of each pause.
- */
-const PARTS = 4;
+/** Into so many parts a wait is divided, of 25 ms at least. */
+const PARTS = 40;
+/** A timer that is later was lost with the fake ones of a test, or may be armed again anyway. */
+const LOST_MS = 1_000;
+
+/** Without or with the time in which the event loop stood still: for calls, and for own work. */
+type Time = "running" | "whole";
 
 /** Something that passes at an instant, unless it is ended before. */
-export abstract class Deadline {
-  /** By the clock. Moves while the event loop stands still. */
+export class Deadline {
+  /** By the time of its list. */
   dueAt = 0;
   isOver = false;
-  /** Neighbours in the list of {@link Deadlines}. */
+  /** Its list, and its neighbours there. */
+  among: Deadlines | undefined;
   previous: Deadline | undefined;
   next: Deadline | undefined;
-  /** Cancels the timer of a deadline that has its own. */
-  cancel: (() => void) | undefined;
 
   /** Called once, when the deadline has passed. */
-  abstract pass(): void;
+  pass(): void {}
 }
 
 /**
- * Deadlines of calls. Nearly all have one length, so they are due in the order in which they began: one timer serves
- * all of them, and is armed at most four times per length, not once per call. A deadline of another length has its own
- * timer. An ended deadline is unlinked immediately and keeps nothing alive.
+ * The time by which deadlines pass, and one timer for all of them on a clock. For calls only that counts in which the
+ * event loop ran: while it stands still (a long computation, a process that was stopped, or waits for a processor),
+ * answers lie in the sockets and requests are not sent, which says nothing about the peer.
+ *
+ *     clock    ──part──▶ ──part──▶ ──── the loop stands still ────▶ ──part──▶
+ *     running  ──part──▶ ──part──▶ ──part──▶                        ──part──▶
+ *
+ * The timer ends each part. Until it fires, no more time passes: at most one part of each pause counts.
  */
-export class Deadlines {
-  static readonly #ofTime = new WeakMap<Clock, Map<number, Deadlines>>();
+class Timer {
+  static readonly of: Record<Time, WeakMap<Clock, Timer>> = { running: new WeakMap(), whole: new WeakMap() };
 
-  /**
-   * The deadlines of one length, shared by all caches on a clock. They pass at their instant, even if the event loop
-   * stood still until then: for work that this process begins on its own.
-   */
-  static ofTime(clock: Clock, lengthMs: number): Deadlines {
-    let byLength = Deadlines.#ofTime.get(clock);
-    if (byLength === undefined) Deadlines.#ofTime.set(clock, (byLength = new Map()));
-    let deadlines = byLength.get(lengthMs);
-    if (deadlines === undefined) {
-      const among = byLength;
-      deadlines = new Deadlines(lengthMs, clock, () => among.delete(lengthMs));
-      deadlines.#moves = false;
-      among.set(lengthMs, deadlines);
-    }
-    return deadlines;
+  readonly clock: Clock;
+  readonly time: Time;
+  readonly byLength: Map<number, Deadlines> = new Map();
+  /** Those that may have a deadline. */
+  readonly #served = new Set<Deadlines>();
+  armedAt: number = -Infinity;
+  firesAt: number = Infinity;
+  /** How far its time is behind the clock, while the timer is not late. */
+  lostMs = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, time: Time) {
+    this.clock = clock;
+    this.time = time;
+    Timer.of[time].set(clock, this);
   }
 
-  /** Cancels the timers of such a clock that serve no deadline. */
+  timeAt(now: number): number {
+    return (this.time === "running" ? Math.min(now, this.firesAt) : now) - this.lostMs;
+  }
+
+  /** Fires in time for `list`, even if the timer was lost. */
+  serve(list: Deadlines, now: number): void {
+    list.isServed = true;
+    this.#served.add(list);
+    const isLost = now < this.armedAt || now > this.firesAt + LOST_MS;
+    this.#arm(now, isLost ? Infinity : this.firesAt);
+  }
+
+  /** Forgets lists without a deadline, and cancels the timer if none is left. */
+  rest(): void {
+    for (const list of this.#served)
+      if (list.oldest === undefined) {
+        list.isServed = false;
+        this.#served.delete(list);
+        if (this.byLength.get(list.lengthMs) === list) this.byLength.delete(list.lengthMs);
+      }
+    if (this.#served.size > 0) return;
+    this.#cancel?.();
+    this.firesAt = Infinity;
+  }
+
+  /** Arms the timer unless it would fire after `firesAt`. */
+  #arm(now: number, firesAt: number): void {
+    const time = this.timeAt(now);
+    let delayMs = Infinity;
+    for (const { oldest, partMs } of this.#served)
+      if (oldest !== undefined) delayMs = Math.min(delayMs, oldest.dueAt - time, partMs);
+    if (now + delayMs >= firesAt) return;
+    this.#cancel?.();
+    this.#count(now);
+    this.armedAt = now;
+    this.firesAt = now + delayMs;
+    this.#cancel = inNoCall(() => this.clock.schedule(() => this.#fire(), delayMs));
+  }
+
+  /** The timer is late by a time that did not pass. */
+  #count(now: number): void {
+    if (this.time === "running") this.lostMs += Math.max(0, now - this.firesAt);
+    this.firesAt = Infinity;
+  }
+
+  #fire(): void {
+    const now = this.clock.now();
+    this.#count(now);
+    const time = this.timeAt(now);
+    for (const list of this.#served) list.passUntil(time);
+    this.rest();
+    this.#arm(now, this.firesAt);
+  }
+}
+
+/** Deadlines of one length, due in the order in which they began: one costs a few writes. */
+export class Deadlines {
+  /** The deadlines of one length on a clock. */
+  static of(clock: Clock, lengthMs: number, time: Time = "running"): Deadlines {
+    const timer = Timer.of[time].get(clock) ?? new Timer(clock, time);
+    let list = timer.byLength.get(lengthMs);
+    if (list === undefined) timer.byLength.set(lengthMs, (list = new Deadlines(lengthMs, timer)));
+    return list;
+  }
+
+  /** Cancels the timers of a clock that serve no deadline. */
   static rest(clock: Clock): void {
-    for (const each of [...(Deadlines.#ofTime.get(clock)?.values() ?? [])]) each.rest();
+    for (const timers of Object.values(Timer.of)) timers.get(clock)?.rest();
   }
 
   readonly lengthMs: number;
-  /** Whether time in which the event loop stood still does not count. */
-  #moves = true;
-  readonly #clock: Clock;
-  readonly #onIdle: (() => void) | undefined;
-  #oldest: Deadline | undefined;
+  /** How long its timer may sleep. */
+  readonly partMs: number;
+  isServed = false;
+  oldest: Deadline | undefined;
+  readonly #timer: Timer;
   #youngest: Deadline | undefined;
-  #disarm: (() => void) | undefined;
 
-  /**
-   * @param lengthMs in milliseconds, the usual length.
-   * @param onIdle called when its timer has fired, and there was nothing to arm it for.
-   */
-  constructor(lengthMs: number, clock: Clock, onIdle?: () => void) {
+  private constructor(lengthMs: number, timer: Timer) {
     this.lengthMs = lengthMs;
-    this.#clock = clock;
-    this.#onIdle = onIdle;
+    this.#timer = timer;
+    this.partMs = timer.time === "running" ? Math.max(25, Math.ceil(lengthMs / PARTS)) : Infinity;
   }
 
-  /** Starts `deadline`, again if it has ended: it passes after `lengthMs` in which the event loop ran. */
-  start(deadline: Deadline, lengthMs: number = this.lengthMs): void {
+  /** Starts `deadline`, again if it has ended. @returns now, by the clock. */
+  start(deadline: Deadline, lengthMs: number = this.lengthMs): number {
+    const timer = this.#timer;
+    if (lengthMs !== this.lengthMs) return Deadlines.of(timer.clock, lengthMs, timer.time).start(deadline);
+    const now = timer.clock.now();
     deadline.isOver = false;
-    deadline.dueAt = this.#clock.now() + lengthMs;
-    if (lengthMs !== this.lengthMs) {
-      deadline.cancel = scheduleRunning(this.#clock, lengthMs, () => {
-        if (this.end(deadline)) deadline.pass();
-      });
-      return;
-    }
+    deadline.among = this;
+    deadline.dueAt = (now > timer.firesAt ? timer.timeAt(now) : now - timer.lostMs) + lengthMs;
     deadline.previous = this.#youngest;
-    if (this.#youngest === undefined) this.#oldest = deadline;
+    if (this.#youngest === undefined) this.oldest = deadline;
     else this.#youngest.next = deadline;
     this.#youngest = deadline;
-    if (this.#disarm === undefined) this.#arm(this.lengthMs / PARTS);
+    if (!this.isServed || now < timer.armedAt || now > timer.firesAt + LOST_MS) timer.serve(this, now);
+    return now;
   }
 
-  /** Ends a deadline; `false` if it had ended already. */
+  /** Ends a deadline, of any list; `false` if it had ended already. */
   end(deadline: Deadline): boolean {
-    if (deadline.isOver) return false;
+    const { previous, next, among } = deadline;
+    if (deadline.isOver || among === undefined) return false;
     deadline.isOver = true;
-    if (deadline.cancel !== undefined) {
-      deadline.cancel();
-      return true;
-    }
-    const { previous, next } = deadline;
-    if (previous === undefined) this.#oldest = next;
+    if (previous === undefined) among.oldest = next;
     else previous.next = next;
-    if (next === undefined) this.#youngest = previous;
+    if (next === undefined) among.#youngest = previous;
     else next.previous = previous;
-    // An ended deadline in the old generation would keep all later ones alive, one by one, until a full collection.
+    // In the old generation it would keep all later ones alive, one by one, until a full collection.
     deadline.previous = deadline.next = undefined;
     return true;
   }
 
-  /** Cancels its timer where it serves no deadline. */
-  rest(): void {
-    if (this.#oldest !== undefined) return;
-    this.#disarm?.();
-    this.#disarm = undefined;
-    this.#onIdle?.();
-  }
-
-  #arm(delayMs: number): void {
-    const expectedAt = this.#clock.now() + delayMs;
-    this.#disarm = inNoCall(() => this.#clock.schedule(() => this.#expire(expectedAt), delayMs));
-  }
-
-  #expire(expectedAt: number): void {
-    const now = this.#clock.now();
-    if (this.#moves) this.#moveBy(now - expectedAt, expectedAt);
-    let oldest = this.#oldest;
-    // The callback may start another deadline immediately: the timer that is armed below serves it.
-    for (; oldest !== undefined && oldest.dueAt <= now; oldest = this.#oldest) {
+  /** The callback of one may start another one. */
+  passUntil(time: number): void {
+    for (let { oldest } = this; oldest !== undefined && oldest.dueAt <= time; { oldest } = this) {
       this.end(oldest);
       oldest.pass();
     }
-    this.#disarm = undefined;
-    if (oldest !== undefined) this.#arm(Math.min(oldest.dueAt - now, this.lengthMs / PARTS));
-    else this.#onIdle?.();
-  }
-
-  /** The loop stood still from `since` on: a deadline that began meanwhile has its whole length from now on. */
-  #moveBy(lateMs: number, since: number): void {
-    if (lateMs <= 0) return;
-    const latest = since + lateMs + this.lengthMs;
-    for (let each = this.#oldest; each !== undefined; each = each.next)
-      if (each.dueAt > since) each.dueAt = Math.min(each.dueAt + lateMs, latest);
   }
 }
 
+/** The time in which the event loop ran, by which deadlines pass. */
+export type RunningTime = Pick<Timer, "firesAt" | "lostMs" | "timeAt">;
+
+export const runningTime = (clock: Clock): RunningTime => Timer.of.running.get(clock) ?? new Timer(clock, "running");
+
 /** Calls `callback` after `delayMs` in which the event loop ran. @returns a function that cancels it. */
 export function scheduleRunning(clock: Clock, delayMs: number, callback: () => void): () => void {
-  let partsLeft = PARTS;
-  let cancel: () => void;
-  const wait = (): void => {
-    partsLeft -= 1;
-    cancel = clock.schedule(partsLeft === 0 ? callback : wait, delayMs / PARTS);
-  };
-  wait();
-  return () => cancel();
+  const deadlines = Deadlines.of(clock, delayMs);
+  const deadline = new Deadline();
+  deadline.pass = callback;
+  deadlines.start(deadline);
+  return () => void deadlines.end(deadline);
 }

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { Timeouts } from "./timeouts.ts";
+import { Timeout } from "./timeouts.ts";
 
 /**
  * Settles as `work` does. If `work` is still under way after `limitMs` in which the event loop ran, settles as `late()`
@@ -8,7 +8,7 @@ import { Timeouts } from "./timeouts.ts";
  */
 export function within<T>(clock: Clock, limitMs: number, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timeout = Timeouts.on(clock).start(limitMs, () => {
+    const timeout = new Timeout(clock, limitMs, () => {
       try {
         resolve(late());
       } catch (error) {

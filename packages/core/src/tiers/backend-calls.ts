@@ -8,7 +8,7 @@ import type { EntryKey, KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
-import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
+import { Timeout } from "../primitives/timeouts.ts";
 import { promised, type Settlers } from "../primitives/settlers.ts";
 
 interface BackendCallsOf {
@@ -203,7 +203,7 @@ export class BackendCalls {
     };
     // One that the backend bounds needs no timer, unless by less than its own deadline.
     if (!this.boundsCalls || budgetMs < this.deadlineMs)
-      timeout = Timeouts.on(clock).start(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
+      timeout = new Timeout(clock, budgetMs, () => fail(this.#overdue(operation, budgetMs)));
     try {
       whenAnswered(call(), done, fail);
     } catch (error) {

@@ -6,6 +6,7 @@ import type { Codec } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
+import { runningTime, type RunningTime } from "../primitives/deadlines.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
@@ -42,10 +43,12 @@ export interface EntryReadsOf {
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
 export class EntryReads {
+  readonly time: RunningTime;
   readonly #of: EntryReadsOf;
 
   constructor(of: EntryReadsOf) {
     this.#of = of;
+    this.time = runningTime(of.clock);
   }
 
   /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
@@ -63,6 +66,7 @@ export class EntryReads {
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
     const { key } = request;
     const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt: this.#of.clock.now() };
+    const begunAt = read.sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions(read);
     let entry: Awaitable<Entry | undefined>;
     // A value that cannot be decoded is reported before the answer counts.
@@ -76,7 +80,7 @@ export class EntryReads {
     const resolve = (): unknown => (isThenable(entry) ? entry.then(ended, ended) : ended(entry));
     const reject = (error: unknown): void => {
       if (error instanceof DecodeError) return ended(this.#of.unreadable.found(request, error));
-      const leftMs = (): number => budgetMs - (this.#of.clock.now() - read.sentAt);
+      const leftMs = (): number => budgetMs - (this.time.timeAt(this.#of.clock.now()) - begunAt);
       const again = isRepeated ? undefined : this.#again(error, [key], leftMs());
       if (again === undefined) return ended(error as Error);
       void again.then((isTo) => (isTo ? this.readTo(request, leftMs(), ended, true) : ended(error as Error)));
@@ -141,6 +145,7 @@ export class EntryReads {
     const { space } = request.key;
     const expected = dependencies(space, request.expectedTags);
     const sentAt = this.#of.clock.now();
+    const begunAt = sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions({ request, expected, sentAt });
     let stored: Awaited<ReturnType<Batch["read"]>> = [];
     let versions: Versions | undefined;
@@ -156,7 +161,7 @@ export class EntryReads {
       if (this.#of.tagVersions !== undefined) versions ??= await this.#currentVersions(request, expected);
     } catch (error) {
       unread = error as Error;
-      const leftMs = (): number => budgetMs - (this.#of.clock.now() - sentAt);
+      const leftMs = (): number => budgetMs - (this.time.timeAt(this.#of.clock.now()) - begunAt);
       const again = isRepeated
         ? undefined
         : this.#again(

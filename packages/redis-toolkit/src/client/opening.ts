@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import { keepAlive } from "@hotset/core/internal";
+import { keepAlive, scheduleRunning } from "@hotset/core/internal";
 import { closed, CONNECT, connectFault, ignore } from "@hotset/redis/internal";
 import type { OpenOptions } from "./contract.ts";
 
@@ -26,7 +26,7 @@ export async function openInTime<T>(
   const { clock, connectTimeoutMs, closing } = settings;
   const boundMs = deadlineMs ?? connectTimeoutMs;
   const tooLate = new AbortController();
-  const cancel = clock.schedule(() => tooLate.abort(new Error(`no answer within ${boundMs} ms`)), boundMs);
+  const cancel = scheduleRunning(clock, boundMs, () => tooLate.abort(new Error(`no answer within ${boundMs} ms`)));
   const aborted = AbortSignal.any([tooLate.signal, closing, ...(signal === undefined ? [] : [signal])]);
   const givenUp = Promise.withResolvers<never>();
   const giveUp = (): void => givenUp.reject(aborted.reason);

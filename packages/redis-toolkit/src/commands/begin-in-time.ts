@@ -1,4 +1,5 @@
 import { BackendUnavailableError, type Clock } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 
 /** Ends the wait for a connection; `begin` throws where it has ended, so nothing is sent late. */
 export interface Wait {
@@ -27,7 +28,7 @@ export async function beginInTime<T>(
   });
   const abort = (): void => waiting.abort(signal?.reason);
   signal?.addEventListener("abort", abort);
-  const cancel = clock.schedule(() => waiting.abort(tooLate(deadlineMs)), deadlineMs);
+  const cancel = scheduleRunning(clock, deadlineMs, () => waiting.abort(tooLate(deadlineMs)));
   const end = (): void => {
     cancel();
     signal?.removeEventListener("abort", abort);

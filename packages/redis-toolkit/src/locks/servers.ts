@@ -1,4 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 import type { Caller, ExclusiveConnection } from "../client/contract.ts";
 import type { ScriptDraft } from "../module/contract.ts";
 import type { RedisView } from "../index.ts";
@@ -121,7 +122,7 @@ export class LockServers {
     const key = space.inside(claim.keys[0]!);
     const { deadlineMs = Infinity } = bounds;
     const late = new AbortController();
-    const cancel = clock.schedule(() => late.abort(noConnection(deadlineMs)), deadlineMs);
+    const cancel = scheduleRunning(clock, deadlineMs, () => late.abort(noConnection(deadlineMs)));
     const waiting = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
     const borrowed = connection.pool.use(
       (exclusive) => {

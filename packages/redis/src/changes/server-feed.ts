@@ -259,20 +259,21 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
     const patienceMs = Math.max(deadlineMs, 2 * link.queue.deadlineMs);
     let { signsOfLife } = link;
     let cancel: () => void = ignore;
-    let isOver = false;
     const check = (): void => {
-      if (isOver) return;
       if (link.signsOfLife === signsOfLife) return link.distrust(new Error(`no answer within ${patienceMs} ms`));
       ({ signsOfLife } = link);
       arm();
     };
+    const { deadlineMs: restMs } = link.queue;
+    const look = (): void => {
+      // Wakes the process more often, so not while all is well.
+      if (link.signsOfLife === signsOfLife) cancel = scheduleRunning(this.#clock, restMs, check);
+      else cancel = this.#clock.schedule(check, restMs);
+    };
     const arm = (): void => {
-      cancel = scheduleRunning(this.#clock, patienceMs, check);
+      cancel = this.#clock.schedule(look, patienceMs - restMs);
     };
     arm();
-    return () => {
-      isOver = true;
-      cancel();
-    };
+    return () => cancel();
   }
 }

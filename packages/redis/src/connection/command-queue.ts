@@ -78,7 +78,7 @@ export class CommandQueue {
   readonly clock: Clock;
   /**
    * Called for each overdue command if nothing at all was answered since it was sent, with the instant at which it
-   * began; time in which the event loop stood still does not count.
+   * began, by the time in which the event loop ran.
    */
   onSilence: ((since: number) => void) | undefined;
   /** Where its commands go, for errors; a {@link Route} says it better. `undefined` while that is not known. */
@@ -101,7 +101,7 @@ export class CommandQueue {
     this.deadlineMs = settings.deadlineMs;
     this.maxInFlight = settings.maxInFlight;
     this.#maxWaiting = settings.maxWaiting ?? MAX_WAITING * settings.maxInFlight;
-    this.#deadlines = new Deadlines(settings.deadlineMs, settings.clock);
+    this.#deadlines = Deadlines.of(settings.clock, settings.deadlineMs);
   }
 
   get hasRoom(): boolean {
@@ -126,8 +126,7 @@ export class CommandQueue {
 
   /** Starts the deadline of `command`, of the length that it was made with. */
   start(command: Deadline, deadlineMs?: number): void {
-    this.#deadlines.start(command, deadlineMs);
-    this.lastBeganAt = command.dueAt - (deadlineMs ?? this.deadlineMs);
+    this.lastBeganAt = this.#deadlines.start(command, deadlineMs);
   }
 
   /** Calls `send` once there is a connection with room, unless `command` has settled by then. */
@@ -172,11 +171,6 @@ export class CommandQueue {
   restart(command: Deadline): void {
     this.#deadlines.end(command);
     this.#deadlines.start(command);
-  }
-
-  /** `command` has a result: its deadline ends. */
-  settled(command: Deadline): void {
-    this.#deadlines.end(command);
   }
 
   /**
@@ -308,13 +302,13 @@ export class Command<T> extends Reply<T> {
 
   done(value: T): void {
     this.#tell({ value });
-    this.#queue.settled(this);
+    this.among?.end(this);
     this.resolve(value);
   }
 
   fail(error: unknown): void {
     this.#tell(undefined);
-    this.#queue.settled(this);
+    this.among?.end(this);
     this.reject(error);
   }
 

@@ -1,4 +1,5 @@
 import { BackendUnavailableError, systemClock, type Clock, type Parts } from "@hotset/core";
+import { scheduleRunning } from "@hotset/core/internal";
 import type { Backoff } from "../primitives/backoff.ts";
 import type { Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
@@ -160,7 +161,7 @@ export function whenDrained(
 ): Promise<void> {
   if (queue.inFlight === 0) return Promise.resolve();
   return new Promise((resolve) => {
-    const cancel = settings.clock.schedule(resolve, settings.responseTimeoutMs);
+    const cancel = scheduleRunning(settings.clock, settings.responseTimeoutMs, resolve);
     queue.onIdle = () => {
       cancel();
       resolve();

@@ -1,5 +1,5 @@
 import type { BackendUnavailableError } from "@hotset/core";
-import { inNoCall } from "@hotset/core/internal";
+import { inNoCall, runningTime } from "@hotset/core/internal";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, lost, unreachable, type Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
@@ -290,22 +290,22 @@ export class SingleLink implements ObservableLink {
   }
 
   /**
-   * A command that began at `since` is overdue, and nothing at all was answered since. Sends a PING; gives up the
-   * connection if the silence continues.
+   * A command that began at `since`, by {@link runningTime}, is overdue, and nothing at all was answered since. Sends a
+   * PING; gives up the connection if the silence continues.
    */
   #onSilence(since: number): void {
-    const { queue } = this;
-    const { clock, responseTimeoutMs } = this.#settings;
     if (this.#session === undefined) return;
-    const { replies } = queue;
+    const { clock, responseTimeoutMs } = this.#settings;
+    const now = runningTime(clock).timeAt(clock.now());
+    const { replies } = this.queue;
     const bytes = this.#bytesMoved;
     if (this.#silence?.replies !== replies) this.#silence = { replies, bytes, since };
-    else if (this.#silence.bytes !== bytes) this.#silence = { replies, bytes, since: clock.now() };
-    if (clock.now() - this.#silence.since >= Math.max(2 * responseTimeoutMs, SILENT_MS)) {
-      return this.#onLost(new Error(`no answer for ${Math.round(clock.now() - this.#silence.since)} ms`));
-    }
+    else if (this.#silence.bytes !== bytes) this.#silence = { replies, bytes, since: now };
+    const silentMs = now - this.#silence.since;
+    if (silentMs >= Math.max(2 * responseTimeoutMs, SILENT_MS))
+      return this.#onLost(new Error(`no answer for ${Math.round(silentMs)} ms`));
     if (this.#probe?.isOver === false) return;
-    this.#probe = queue.begin<unknown>(HEARTBEAT);
+    this.#probe = this.queue.begin<unknown>(HEARTBEAT);
     this.#probe.promise.catch(ignore);
     // Sent even if the queue is full: a full queue would hide that the connection is dead.
     this.#probe.exchange(this.#session.client, ["PING"]);
