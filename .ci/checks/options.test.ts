@@ -18,16 +18,16 @@ const tableIn = async <T>(path: string, name: string): Promise<T> => {
   const module = (await import(pathToFileURL(join(top, "packages", path)).href)) as Readonly<Record<string, T>>;
   return module[name]!;
 };
-const CACHE_OPTIONS = await tableIn<Table>("core/src/cache/cache-options.ts", "CACHE_OPTIONS");
 const OPTIONS = await tableIn<Readonly<Record<string, Table>>>("core/src/entry/options.ts", "OPTIONS");
-const MEMORY_OPTIONS = await tableIn<Table>("memory/src/memory.ts", "MEMORY_OPTIONS");
 const SETTERS = await tableIn<Readonly<Record<string, readonly [unknown, unknown]>>>("redis/src/setters.ts", "SETTERS");
 
 const page = readFileSync(join(top, "docs/reference/options.md"), "utf8");
 
-/** The rows of a section: the names of the first cell, and the other cells. */
-function rowsOf(heading: string): readonly (readonly [name: string, cells: readonly string[]])[] {
-  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
+/** The rows of a section of the page, or of another one: the names of the first cell, and the other cells. */
+function rowsOf(place: string): readonly (readonly [name: string, cells: readonly string[]])[] {
+  const section = place.endsWith(".md")
+    ? readFileSync(join(top, place), "utf8")
+    : (page.split(/^## /m).find((text) => text.startsWith(`${place}\n`)) ?? "");
   return [...section.matchAll(/^\| (`.+?) \|(.+)\|$/gm)].flatMap(([, names, rest]) =>
     [...names!.matchAll(/`(\w+)`/g)].map(([, name]) => [name!, rest!.split(" | ")] as const),
   );
@@ -58,16 +58,21 @@ it.each<readonly [section: string, table: Table]>([
   ["markStale, markTagsStale", mark],
   ["namespace", without(namespace, policy)],
   ["wrap", { ...without(wrap, policy), ...named("ttl") }],
-  ["createCache", CACHE_OPTIONS],
+  ["createCache", await tableIn("core/src/cache/cache-options.ts", "CACHE_OPTIONS")],
   ["close", close],
-  ["memory", MEMORY_OPTIONS],
+  ["memory", await tableIn("memory/src/memory.ts", "MEMORY_OPTIONS")],
+  ["compose", await tableIn("compose/src/plan.ts", "COMPOSE_OPTIONS")],
+  ["docs/guide/sqlite.md", await tableIn("sqlite/src/plan.ts", "SQLITE_OPTIONS")],
+  ["packages/postgres/README.md", await tableIn("postgres/src/settings.ts", "POSTGRES_OPTIONS")],
+  ["packages/postgres-follow/README.md", await tableIn("postgres-follow/src/settings.ts", "FOLLOW_OPTIONS")],
   ["redis", { ...setters, ...named("alsoReads", "build", "connection", "backoff") }],
 ])("%s", (section, table) => {
   const rows = rowsOf(section);
   expect(rows.map(([name]) => name).toSorted()).toEqual(Object.keys(table).toSorted());
   for (const [name, cells] of rows) {
     const rule = table[name]!;
-    if (rule.default !== undefined) expect(defaultsIn(cells), `the default of ${name}`).toContain(rule.default);
+    for (const part of typeof rule.default === "object" ? Object.values(rule.default!) : [rule.default ?? []].flat())
+      expect(defaultsIn(cells), `the default of ${name}`).toContain(part);
     if (section === "Loads" && rule.isDuration === true)
       expect(cells.at(-1), name).toContain(rule.accepts?.replace(" ms", ""));
   }
@@ -76,19 +81,13 @@ it.each<readonly [section: string, table: Table]>([
 /** What a cell can mean that shows a default: code, text of a duration, or words. */
 function defaultsIn(cells: readonly string[]): readonly unknown[] {
   return cells.flatMap((cell) => {
-    const words = Object.entries(WORDS).filter(([text]) => cell.includes(text));
     const codes = [...cell.matchAll(/`([^`]+)`|"(\w+)"|\b(\d+)\b/g)].flatMap(([, code, text, number]) => [
       ...valuesOf(code ?? text ?? number!),
     ]);
-    return [...words.map(([, value]) => value), ...codes];
+    const bytes = [...cell.matchAll(/(\d+) MiB/g)].map(([, count]) => Number(count) * 2 ** 20);
+    return [...(cell.includes("never") ? [1] : []), ...codes, ...bytes];
   });
 }
-
-const WORDS = {
-  never: 1,
-  "8 MiB": 8 * 2 ** 20,
-  '5, `"1s"`, `"30s"`': SETTERS["breaker"]![1],
-};
 
 function valuesOf(code: string): readonly unknown[] {
   const text = code.replaceAll('"', "");

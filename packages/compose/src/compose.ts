@@ -1,6 +1,7 @@
 import type { Backend, Coherence, KeyWalk, Leases, StoredEntry, TagVersions } from "@hotset/core";
 import { NearCopies } from "./near-copies.ts";
-import { planOf, type ComposeOptions } from "./options.ts";
+import type { ComposeOptions } from "./options.ts";
+import { planOf } from "./plan.ts";
 import { Side, type Found } from "./side.ts";
 
 /**

@@ -55,6 +55,7 @@ export { decodeLimits, type DecodeLimits } from "./formats/heap-estimate.ts";
 export { json } from "./formats/json.ts";
 export { passthrough } from "./formats/passthrough.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
+export { describe } from "./primitives/duration.ts";
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
 export {
   checkCache,
@@ -83,15 +84,9 @@ export type {
 } from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
-export {
-  anything,
-  checkNames,
-  option,
-  readOptions,
-  refuseSurplus,
-  type NamesCheck,
-  type Option,
-} from "./primitives/options.ts";
+export { anything, callback, CLOCK, duration, flag, having, oneOf, option, text } from "./primitives/options.ts";
+export { checkNames, optionsOf, readOption, readOptions, refuseSurplus } from "./primitives/options.ts";
+export { wholeNumber, type NamesCheck, type Option, type OptionTable } from "./primitives/options.ts";
 export type {
   DeleteManyResult,
   DeleteResult,

@@ -1,6 +1,6 @@
 import { ConfigurationError } from "@hotset/core";
 import { ask, stateOf, type Fields, type FollowPool } from "./pool.ts";
-import type { Settings } from "./options.ts";
+import type { Settings } from "./settings.ts";
 import { MissingColumnError, targetsOf, type AnyRow, type CheckedRules } from "./targets.ts";
 
 /** A table that has rules. */

@@ -1,11 +1,10 @@
 import { BackendUnavailableError, InvalidArgumentError, systemClock, type Duration } from "@hotset/core";
-import { checkNames, within } from "@hotset/core/internal";
-import { checkFollowed, milliseconds } from "./options.ts";
+import { duration, optionsOf, within } from "@hotset/core/internal";
+import { checkFollowed, SHARED_OPTIONS } from "./settings.ts";
 import { warnerOf, type FollowLogger, type Warn } from "./warnings.ts";
 import { Outbox, type Followed } from "./outbox.ts";
 import {
   checkTables,
-  PREFIX,
   readMessage,
   orAll,
   resolve,
@@ -53,13 +52,17 @@ export function consume<R extends object = Readonly<Record<string, AnyRow>>>(
   cache: Followed,
   options: ConsumeOptions<R>,
 ): (event: ConsumedEvent, key?: ConsumedEvent) => Promise<void> {
-  checkNames(options ?? null, ["tables", "deadline", "settleAfter", "messages", "logger"], { place: "consume" });
   checkFollowed("consume", cache);
-  const { deadline = 30_000, settleAfter = 0, messages = PREFIX, logger } = options;
-  const deadlineMs = milliseconds("deadline", deadline, [10, 3_600_000]);
+  const {
+    deadline: deadlineMs,
+    messages,
+    settleAfter,
+    logger,
+    ...read
+  } = optionsOf("consume", options ?? null, CONSUME_OPTIONS);
   const warn = warnerOf(logger);
-  const tables = new Map(checkTables("consume", options.tables).map((rules) => [rules.name, rules]));
-  const outbox = new Outbox({ cache, warn, settleMs: milliseconds("settleAfter", settleAfter, [0, 3_600_000]) });
+  const tables = new Map(checkTables("consume", read.tables).map((rules) => [rules.name, rules]));
+  const outbox = new Outbox({ cache, warn, settleMs: settleAfter });
   return async (event, key) => {
     for (const targets of targetsIn(parsed(event), { tables, key, messages, warn })) outbox.add(targets);
     await within(systemClock, deadlineMs, outbox.flush(), () => {
@@ -67,6 +70,8 @@ export function consume<R extends object = Readonly<Record<string, AnyRow>>>(
     });
   };
 }
+
+const CONSUME_OPTIONS = { ...SHARED_OPTIONS, deadline: duration(30_000, 10, 3_600_000) };
 
 interface Source {
   readonly tables: ReadonlyMap<string, CheckedRules>;

@@ -3,7 +3,8 @@ import { BackendUnavailableError, ConfigurationError, systemClock } from "@hotse
 import { within } from "@hotset/core/internal";
 import { check, refuse, type FollowedTable } from "./checks.ts";
 import { Following } from "./following.ts";
-import { settingsOf, type FollowOptions, type Settings } from "./options.ts";
+import type { FollowOptions } from "./options.ts";
+import { settingsOf, type Settings } from "./settings.ts";
 import { Outbox, type Followed } from "./outbox.ts";
 import { ask, connect, stateOf, type FollowPool } from "./pool.ts";
 import { openSlot, slotsOf } from "./slot.ts";

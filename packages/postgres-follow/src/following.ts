@@ -3,7 +3,7 @@ import { systemClock } from "@hotset/core";
 import type { Client } from "pg";
 import { PgoutputPlugin, type Pgoutput } from "pg-logical-replication";
 import type { FollowedTable } from "./checks.ts";
-import type { Settings } from "./options.ts";
+import type { Settings } from "./settings.ts";
 import { Outbox, type OutboxOptions } from "./outbox.ts";
 import { ask, type FollowPool, type LogConnection } from "./pool.ts";
 import { orAll, readMessage, targetsOf, type Resolved, type RowChange } from "./targets.ts";

@@ -1,7 +1,5 @@
-import { InvalidArgumentError, parseDuration, type Compressor, type Duration, type Format } from "@hotset/core";
-import { checkNames, DEFAULT_MAX_DECODED_BYTES } from "@hotset/core/internal";
+import type { Compressor, Duration, Format } from "@hotset/core";
 import type { PostgresPool } from "./pool.ts";
-import { schemaName } from "./schema.ts";
 
 /** Options of {@link postgres}. One of `url` and `pool` is given. */
 export interface PostgresOptions {
@@ -44,93 +42,4 @@ export interface PostgresOptions {
   readonly maxEntryBytes?: number | undefined;
   /** Larger values, before compression, are not stored, and are a miss. @default 8 MiB */
   readonly maxDecodedBytes?: number | undefined;
-}
-
-export interface Settings {
-  readonly url: string | undefined;
-  readonly pool: PostgresPool | undefined;
-  readonly label: string;
-  readonly schema: string;
-  readonly createsSchema: boolean;
-  readonly tables: "unlogged" | "logged";
-  readonly connections: number;
-  readonly changes: "auto" | "listen" | "poll";
-  readonly deadlineMs: number;
-  readonly maxStalenessMs: number;
-  readonly format: Format | undefined;
-  readonly compressor: Compressor | undefined;
-  readonly alsoReads: readonly (Format | Compressor)[];
-  readonly maxEntryBytes: number;
-  readonly maxDecodedBytes: number;
-}
-
-const KNOWN = [
-  "url",
-  "pool",
-  "label",
-  "schema",
-  "createSchema",
-  "tables",
-  "connections",
-  "changes",
-  "deadline",
-  "maxStaleness",
-  "format",
-  "compressor",
-  "alsoReads",
-  "maxEntryBytes",
-  "maxDecodedBytes",
-];
-
-/**
- * @throws {ConfigurationError} for an unknown option.
- * @throws {InvalidArgumentError} with the option and what it takes; never with the URL, which may have a password.
- */
-export function resolve(options: PostgresOptions): Settings {
-  checkNames(options ?? null, KNOWN, { place: "postgres" });
-  const { url, pool, format, compressor, label = "postgres", createSchema = true } = options;
-  if ((url === undefined) === (pool === undefined)) refuse("url or pool", "given, and not both");
-  if (url !== undefined && !isUrl(url)) refuse("url", 'like "postgres://user@host/database"');
-  if (pool !== undefined && typeof pool?.connect !== "function") refuse("pool", "a Pool of pg");
-  const changes = oneOf("changes", options.changes ?? "auto", ["auto", "listen", "poll"]);
-  if (pool?.options?.max === 1 && changes !== "poll")
-    refuse("pool", 'of 2 connections or more, because one of them receives changes; or set changes: "poll"');
-  if (typeof label !== "string" || label === "") refuse("label", "a non-empty string");
-  if (typeof createSchema !== "boolean") refuse("createSchema", "true or false");
-  return Object.freeze({
-    url,
-    pool,
-    label,
-    schema: schemaName(options.schema),
-    createsSchema: createSchema,
-    tables: oneOf("tables", options.tables ?? "unlogged", ["unlogged", "logged"]),
-    connections: count("connections", options.connections ?? 4, 1_000),
-    changes,
-    deadlineMs: milliseconds("deadline", options.deadline ?? 1_000),
-    maxStalenessMs: milliseconds("maxStaleness", options.maxStaleness ?? 2_000),
-    format,
-    compressor,
-    alsoReads: Object.freeze([...(options.alsoReads ?? [])]),
-    maxEntryBytes: count("maxEntryBytes", options.maxEntryBytes ?? 16 * 2 ** 20, 256 * 2 ** 20),
-    maxDecodedBytes: count("maxDecodedBytes", options.maxDecodedBytes ?? DEFAULT_MAX_DECODED_BYTES, Infinity),
-  });
-}
-
-function refuse(option: string, accepted: string): never {
-  throw new InvalidArgumentError(`postgres: ${option} must be ${accepted}`);
-}
-
-const isUrl = (url: unknown): boolean => typeof url === "string" && /^postgres(ql)?:\/\//.test(url);
-
-const oneOf = <T extends string>(option: string, given: T, accepted: readonly T[]): T =>
-  accepted.includes(given) ? given : refuse(option, accepted.map((each) => JSON.stringify(each)).join(" or "));
-
-const count = (option: string, given: number, most: number): number =>
-  (Number.isSafeInteger(given) && given >= 1 && given <= most) || (given === Infinity && most === Infinity)
-    ? given
-    : refuse(option, most === Infinity ? "a whole number of at least 1" : `a whole number of 1 to ${most}`);
-
-function milliseconds(option: string, given: Duration): number {
-  const ms = typeof given === "number" ? given : parseDuration(given);
-  return ms >= 10 && ms <= 60_000 ? ms : refuse(option, "a duration of 10 ms to 60 s");
 }

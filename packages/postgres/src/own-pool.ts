@@ -1,5 +1,5 @@
 import type { PostgresPool } from "./pool.ts";
-import type { Settings } from "./options.ts";
+import type { Settings } from "./settings.ts";
 
 /**
  * Longer than a call waits, which its own deadline bounds: `pg` also counts the time in which this process stands

@@ -1,15 +1,5 @@
-import { fileURLToPath } from "node:url";
-import {
-  ConfigurationError,
-  json,
-  passthrough,
-  systemClock,
-  type Clock,
-  type Compressor,
-  type Format,
-} from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
-import { openWithNode, type SqliteDatabase } from "./driver.ts";
+import type { Clock, Compressor, Format } from "@hotset/core";
+import type { SqliteDatabase } from "./driver.ts";
 
 /** Options of {@link sqlite}. */
 export interface SqliteOptions {
@@ -44,62 +34,3 @@ export interface SqliteOptions {
   /** The clock by which entries and leases end: one for all processes. For tests. @default the clock of the system */
   readonly clock?: Clock | undefined;
 }
-
-export interface SqlitePlan {
-  readonly file: string;
-  readonly format: Format;
-  readonly compressor: Compressor;
-  readonly alsoReads: readonly (Format | Compressor)[];
-  readonly maxBytes: number;
-  readonly movesAside: boolean;
-  readonly isDurable: boolean;
-  readonly label: string;
-  readonly open: (file: string) => SqliteDatabase;
-  readonly clock: Clock;
-  /** The wall clock, which all processes of the machine share. */
-  readonly nowMs: () => number;
-}
-
-/** @throws {ConfigurationError} for an option out of range. */
-export function planOf(given: string | URL, options: SqliteOptions): SqlitePlan {
-  checkNames(options, NAMES, { place: "sqlite" });
-  const { maxBytes = DEFAULT_MAX_BYTES, unusableFile = "refuse", clock = systemClock } = options;
-  const file = given instanceof URL ? fileURLToPath(given) : given;
-  if (typeof file !== "string" || file === "" || file === ":memory:")
-    throw new ConfigurationError(
-      `sqlite: file must be the path of a file, got ${JSON.stringify(file)}; for memory alone add memory()`,
-    );
-  if (typeof maxBytes !== "number" || !(maxBytes >= LEAST_MAX_BYTES))
-    throw new ConfigurationError(`sqlite: maxBytes must be at least ${LEAST_MAX_BYTES}, got ${String(maxBytes)}`);
-  if (unusableFile !== "refuse" && unusableFile !== "moveAside")
-    throw new ConfigurationError(
-      `sqlite: unusableFile must be "refuse" or "moveAside", got ${JSON.stringify(unusableFile)}`,
-    );
-  return {
-    file,
-    format: options.format ?? json(),
-    compressor: options.compressor ?? passthrough(),
-    alsoReads: options.alsoReads ?? [],
-    maxBytes,
-    movesAside: unusableFile === "moveAside",
-    isDurable: options.isDurable ?? false,
-    label: options.label ?? "sqlite",
-    open: options.open ?? openWithNode,
-    clock,
-    nowMs: () => clock.epochMs?.() ?? Date.now(),
-  };
-}
-
-const NAMES: readonly string[] = [
-  "format",
-  "compressor",
-  "alsoReads",
-  "maxBytes",
-  "unusableFile",
-  "isDurable",
-  "label",
-  "open",
-  "clock",
-] satisfies (keyof SqliteOptions)[];
-const DEFAULT_MAX_BYTES = 256 * 2 ** 20;
-const LEAST_MAX_BYTES = 2 ** 20;

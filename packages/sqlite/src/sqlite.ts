@@ -1,6 +1,7 @@
 import { defineBackend, type Backend, type Leases, type StoredEntry, type TagVersions } from "@hotset/core";
 import { pollChanges } from "@hotset/core/stores";
-import { planOf, type SqliteOptions } from "./options.ts";
+import type { SqliteOptions } from "./options.ts";
+import { planOf } from "./plan.ts";
 import { Store, type Position } from "./store.ts";
 import { NO_VERSION, TAG_USE_MS, type Tables } from "./tables.ts";
 import { walkFile } from "./walk.ts";

@@ -3,7 +3,7 @@ import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import type { Changes } from "@hotset/core/stores";
 import { DatabaseFile, UnusableFileError, WAL_BYTES } from "./database-file.ts";
 import { failureOf, type Failure } from "./driver.ts";
-import type { SqlitePlan } from "./options.ts";
+import type { SqlitePlan } from "./plan.ts";
 import type { Tables } from "./tables.ts";
 import { StandstillError, WriteQueue, type Work } from "./write-queue.ts";
 

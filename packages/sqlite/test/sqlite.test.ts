@@ -153,7 +153,7 @@ describe("a cache over a file", () => {
   it.each([
     [":memory:", {}, "file must be the path"],
     ["", {}, "file must be the path"],
-    ["a.db", { maxBytes: 1_000 }, "maxBytes must be at least 1048576, got 1000"],
+    ["a.db", { maxBytes: 1_000 }, "maxBytes must be a number of at least 1048576, got 1000"],
     [
       "a.db",
       { maxByte: 2 ** 30 } as SqliteOptions,

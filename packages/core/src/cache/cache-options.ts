@@ -4,7 +4,19 @@ import { LEVELS, type CacheLogger } from "./reporter.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
 import type { KeyGroup } from "../primitives/meters.ts";
-import { anything, checkNames, flag, option, readOption, readOptions, type Option } from "../primitives/options.ts";
+import {
+  anything,
+  callback,
+  checkNames,
+  CLOCK,
+  flag,
+  having,
+  option,
+  readOption,
+  readOptions,
+  wholeNumber,
+  type Option,
+} from "../primitives/options.ts";
 
 /** Options of `createCache`. */
 export interface CacheOptions {
@@ -73,42 +85,30 @@ export interface CacheOptions {
 
 const isText = (given: unknown): boolean => typeof given === "string" && given.isWellFormed();
 const isFunction = (given: unknown): boolean => typeof given === "function";
-const count = <Default extends number | undefined>(byDefault: Default, most?: number): Option<number | Default> =>
-  option(
-    "a whole number of at least 1",
-    (given: number) => (Number.isSafeInteger(given) && given >= 1) || given === most,
-    byDefault,
-  );
-const isLogger = (given: Partial<CacheLogger> | null): boolean => LEVELS.every((level) => isFunction(given?.[level]));
-const isClock = (given: Partial<Clock> | null): boolean =>
-  [given?.now, given?.schedule, given?.epochMs ?? isFunction].every(isFunction);
-
-type Counts = "maxLoads" | "maxBackgroundLoads" | "maxWaiting";
-
 /** A test compares the reference page with it. */
-export const CACHE_OPTIONS: Readonly<
-  Record<Counts, Option<number>> & Record<Exclude<keyof CacheOptions, Counts>, Option>
-> = {
+export const CACHE_OPTIONS: {
+  readonly [Name in keyof CacheOptions]-?: Option<Name extends `max${string}` ? number : unknown>;
+} = {
   name: option('a well-formed string, as in createCache({ name: "shop" })', isText, undefined),
   version: option(
     "a number or a non-empty string",
     (given) => (isText(given) && given !== "") || Number.isFinite(given),
     undefined,
   ),
-  maxLoads: count(1_000, Infinity),
-  maxBackgroundLoads: count(100, Infinity),
-  maxWaiting: count(100_000, Infinity),
+  maxLoads: wholeNumber(1_000, 1, Infinity),
+  maxBackgroundLoads: wholeNumber(100, 1, Infinity),
+  maxWaiting: wholeNumber(100_000, 1, Infinity),
   freezeShared: flag(true),
-  waitUntil: option("a function", isFunction, undefined),
-  logger: option(`an object with the functions ${LEVELS.join(", ")}, as console has`, isLogger, undefined),
+  waitUntil: callback(),
+  logger: having<CacheLogger>(`an object with the functions ${LEVELS.join(", ")}, as console has`, ...LEVELS),
   redactKeys: option(
     "true, false, or a function of a key that returns text",
     (given) => typeof given === "boolean" || isFunction(given),
     false,
   ),
-  explain: count(undefined),
+  explain: wholeNumber(undefined),
   keyGroups: anything,
-  clock: option("an object with now() and schedule()", isClock, undefined),
+  clock: CLOCK,
 };
 
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */

@@ -18,10 +18,10 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
     [{ level: 1.5 }, `${id}: level must be a whole number from 0 to ${max}, got 1.5`],
     [{ level: "6" }, `${id}: level must be a whole number from 0 to ${max}, got "6"`],
     [{ level: NaN }, `${id}: level must be a whole number from 0 to ${max}, got NaN`],
-    [{ minBytes: -1 }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got -1`],
-    [{ minBytes: 0.5 }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got 0.5`],
-    [{ minBytes: "1kb" }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got "1kb"`],
-    [{ minBytes: null }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got null`],
+    [{ minBytes: -1 }, `${id}: minBytes must be a whole number of at least 0, or Infinity, got -1`],
+    [{ minBytes: 0.5 }, `${id}: minBytes must be a whole number of at least 0, or Infinity, got 0.5`],
+    [{ minBytes: "1kb" }, `${id}: minBytes must be a whole number of at least 0, or Infinity, got "1kb"`],
+    [{ minBytes: null }, `${id}: minBytes must be a whole number of at least 0, or Infinity, got null`],
     [[6], `${id}: options must be an object, got an array; accepted: level, minBytes`],
   ])("refuses %o and names the accepted values", (options, message) => {
     const act = () => compressor(options as CompressorOptions);

@@ -1,5 +1,5 @@
 import type { CompressorOptions } from "../contracts/backend.ts";
-import { checkNames, option, readOptions } from "../primitives/options.ts";
+import { optionsOf, wholeNumber } from "../primitives/options.ts";
 
 /** The levels of a compressor, bounds included. */
 export interface CompressorLevels {
@@ -20,20 +20,6 @@ export function resolveCompressorOptions(
   options: CompressorOptions | undefined,
   levels: CompressorLevels,
 ): { readonly level: number; readonly minBytes: number } {
-  const table = {
-    level: option(
-      `a whole number from ${levels.min} to ${levels.max}`,
-      (given: number) => Number.isInteger(given) && given >= levels.min && given <= levels.max,
-      levels.default,
-    ),
-    minBytes: MIN_BYTES,
-  };
-  checkNames(options, table, { place: id });
-  return readOptions(options, table, `${id}: `);
+  const level = wholeNumber(levels.default, levels.min, levels.max);
+  return optionsOf(id, options, { level, minBytes: wholeNumber(1024, 0, Infinity) });
 }
-
-const MIN_BYTES = option(
-  "a whole number of bytes, at least 0, or Infinity",
-  (given: number) => given === Infinity || (Number.isInteger(given) && given >= 0),
-  1024,
-);

@@ -1,4 +1,5 @@
 import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
+import type { Clock } from "../contracts/clock.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { describe, kindOf, toMs, type Duration } from "./duration.ts";
 
@@ -17,6 +18,8 @@ export interface Option<T = unknown> {
 
 /** The options of one function. */
 export type OptionTable = Readonly<Record<string, Option>>;
+/** What the code gets of them. */
+export type OptionValues<Table> = { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never };
 
 /** An option that is used as it was given, if `is` accepts it. */
 export function option<T>(
@@ -31,29 +34,57 @@ export function option<T>(
 /** Its value is checked elsewhere. */
 export const anything: Option = option("checked elsewhere", () => true, undefined);
 
+const isFunction = (given: unknown): boolean => typeof given === "function";
+
 /** Only the two values: a text such as "false" would count as true. */
 export const flag = (byDefault = false): Option<boolean> =>
   option("true or false", (given) => typeof given === "boolean", byDefault);
+
+export const text = <Default extends string | undefined>(byDefault: Default): Option<string | Default> =>
+  option("a non-empty string", (given) => typeof given === "string" && given !== "", byDefault);
+
+/** @param most `Infinity` is accepted only as this. */
+export const wholeNumber = <Default extends number | undefined>(
+  byDefault: Default,
+  least = 1,
+  most: number = MAX,
+): Option<number | Default> =>
+  option(
+    `a whole number ${most < MAX ? `from ${least} to ${most}` : `of at least ${least}${most > MAX ? ", or Infinity" : ""}`}`,
+    (given: number) => given === most || (Number.isSafeInteger(given) && given >= least && given <= most),
+    byDefault,
+  );
+const MAX = Number.MAX_SAFE_INTEGER;
+
+export const having = <T>(accepts: string, ...methods: readonly (keyof T)[]): Option<T | undefined> =>
+  option(accepts, (given: T | null) => methods.every((method) => isFunction(given?.[method])), undefined);
+
+export const CLOCK: Option<Clock | undefined> = option(
+  "an object with now() and schedule()",
+  (given: Partial<Clock> | null) => [given?.now, given?.schedule, given?.epochMs ?? isFunction].every(isFunction),
+  undefined,
+);
 
 /** The first one is the default. */
 export const oneOf = <T extends string | number>(...accepted: readonly [T, ...T[]]): Option<T> =>
   option(accepted.map((one) => JSON.stringify(one)).join(" or "), (given) => accepted.includes(given), accepted[0]);
 
 /** @param of the end of "a function". */
-export const callback = (of = ""): Option =>
-  option(`a function${of}`, (given) => typeof given === "function", undefined, kindOf);
+export const callback = <T = unknown>(of = ""): Option<T | undefined> =>
+  option(`a function${of}`, isFunction, undefined, kindOf);
 
 /** In milliseconds, not rounded. */
 export const duration = <Default extends number | undefined>(
   byDefault: Default,
   leastMs = 0,
+  mostMs: number = Infinity,
 ): Option<number | Default> => ({
-  accepts: `at least ${leastMs} ms`,
+  accepts: mostMs === Infinity ? `at least ${leastMs} ms` : `a duration of ${leastMs} to ${mostMs} ms`,
   isDuration: true,
   default: byDefault,
   read(given, name) {
     const ms = toMs(name, given as Duration);
-    return ms >= leastMs ? ms : undefined;
+    return ms >= leastMs && ms <= mostMs ? ms : undefined;
   },
   show: describe,
 });
@@ -76,13 +107,24 @@ export function readOptions<Table extends OptionTable>(
   table: Table,
   prefix = "",
   As?: Refusal,
-): { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never } {
+): OptionValues<Table> {
   const read: Record<string, unknown> = {};
   for (const name in table) {
     const value: unknown = (given as Readonly<Record<string, unknown>> | undefined)?.[name];
     read[name] = value === undefined ? table[name]!.default : readOption(value, prefix + name, table[name]!, As);
   }
-  return read as ReturnType<typeof readOptions<Table>>;
+  return read as OptionValues<Table>;
+}
+
+/** {@link checkNames}, and {@link readOptions}. @param place the call, as errors name it. @param As for both. */
+export function optionsOf<Table extends OptionTable>(
+  place: string,
+  given: unknown,
+  table: Table,
+  As?: Refusal,
+): OptionValues<Table> {
+  checkNames(given, table, { place, as: As });
+  return readOptions(given as object | undefined, table, `${place}: `, As);
 }
 
 type Refusal = typeof ConfigurationError | typeof InvalidArgumentError;
@@ -127,16 +169,11 @@ function unknownName(name: string, accepted: Names, check: NamesCheck): Error {
   return new As(`${place}: unknown option ${shown}${hint(name, names)}; ${listed(names)}`);
 }
 
-type Names = readonly string[] | ReadonlySet<string> | OptionTable;
+type Names = readonly string[] | OptionTable;
 
-function has(accepted: Names, name: string): boolean {
-  if (accepted instanceof Set) return accepted.has(name);
-  return Array.isArray(accepted) ? accepted.includes(name) : Object.hasOwn(accepted, name);
-}
-
-const namesOf = (accepted: Names): readonly string[] =>
-  Symbol.iterator in accepted ? [...(accepted as Iterable<string>)] : Object.keys(accepted);
-
+const has = (accepted: Names, name: string): boolean =>
+  Array.isArray(accepted) ? accepted.includes(name) : Object.hasOwn(accepted, name);
+const namesOf = (accepted: Names): readonly string[] => (Array.isArray(accepted) ? accepted : Object.keys(accepted));
 const listed = (names: readonly string[]): string => `accepted: ${names.join(", ") || "none"}`;
 
 /**

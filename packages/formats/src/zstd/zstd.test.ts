@@ -177,7 +177,7 @@ describe("options", () => {
     [{ level: -8 }, "zstd: level must be a whole number from -7 to 22, got -8"],
     [{ level: 23 }, "zstd: level must be a whole number from -7 to 22, got 23"],
     [{ level: "3" }, 'zstd: level must be a whole number from -7 to 22, got "3"'],
-    [{ minBytes: -1 }, "zstd: minBytes must be a whole number of bytes, at least 0, or Infinity, got -1"],
+    [{ minBytes: -1 }, "zstd: minBytes must be a whole number of at least 0, or Infinity, got -1"],
     [{ dictionary: "d" }, 'zstd: unknown option "dictionary"; accepted: level, minBytes'],
   ])("refuses %o and names the accepted values", (options, message) => {
     const act = () => zstd(options as CompressorOptions);

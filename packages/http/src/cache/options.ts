@@ -185,7 +185,7 @@ function safeNames({ safeHeaders, base, hosts }: HttpCacheOptions): ReadonlySet<
   return new Set(isOn === true ? [] : lowered(isOn));
 }
 
-const NAMES: ReadonlySet<string> = new Set([
+const NAMES: readonly string[] = [
   ...["rules", "key", "partition", "store", "defaults", "override", "tags", "clientCacheControl"],
   ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "whenDisconnected"],
   ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
@@ -201,4 +201,4 @@ const NAMES: ReadonlySet<string> = new Set([
     "keyInStatus",
   ],
   ...["base", "hosts", "trustProxy", "safeHeaders", "clock"],
-]);
+];

@@ -250,14 +250,10 @@ describe("nearTtl", () => {
       { nearTtl: 1, reed: "race" },
       'unknown option "reed"; did you mean read?; accepted: nearTtl, label, read,',
     ],
-    [
-      "an unknown way to read",
-      { nearTtl: 1, read: "freshest" },
-      'read must be one of sequential, race, got "freshest"',
-    ],
-    ["an unknown refill", { nearTtl: 1, refill: "some" }, 'refill must be one of always, never, got "some"'],
-    ["an empty label", { nearTtl: 1, label: "" }, 'label must be a non-empty text, got ""'],
-    ["no function", { nearTtl: 1, onNearError: 1 }, "onNearError must be a function, got 1"],
+    ["an unknown way to read", { nearTtl: 1, read: "freshest" }, 'read must be "sequential" or "race", got "freshest"'],
+    ["an unknown refill", { nearTtl: 1, refill: "some" }, 'refill must be "always" or "never", got "some"'],
+    ["an empty label", { nearTtl: 1, label: "" }, 'label must be a non-empty string, got ""'],
+    ["no function", { nearTtl: 1, onNearError: 1 }, "onNearError must be a function, got a number"],
   ])("is checked with the other options: %s (C121)", (_, options, message) => {
     const [near, far] = [scriptedBackend({ clock: new TestClock() }), scriptedBackend({ clock: new TestClock() })];
     const act = () => compose(near, far, options as ComposeOptions);

@@ -28,13 +28,13 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_776,
+  "core, lines": 16_790,
   "core, files": 119,
   "core, classes": 91,
-  "core, lines over 100 columns": 1_423,
+  "core, lines over 100 columns": 1_430,
   "engine, lines": 5_510,
   "engine, files": 27,
-  "entries beside core, lines": 2_342,
+  "entries beside core, lines": 2_338,
   "redis, lines": 9_823,
   "http, lines": 6_777,
   "fields of a flight and its guard": 54,

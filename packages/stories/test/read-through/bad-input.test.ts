@@ -353,7 +353,7 @@ describe("invalid configuration", () => {
     createCache({ name: "n" }).tier(scriptedBackend({ clock: new TestClock() })) as unknown as {
       tier(tier: Backend | LocalTier): unknown;
     };
-  const WHOLE = "must be a whole number of at least 1, got ";
+  const WHOLE = "must be a whole number of at least 1, or Infinity, got ";
   const NAME = 'name must be a well-formed string, as in createCache({ name: "shop" }), got ';
   const CLOCK = "clock must be an object with now() and schedule(), got ";
   it.for<readonly [options: object, expected: string]>([
@@ -366,7 +366,7 @@ describe("invalid configuration", () => {
     [{ maxLoads: 1.5 }, `maxLoads ${WHOLE}1.5`],
     [{ maxLoads: "10" }, `maxLoads ${WHOLE}"10"`],
     [{ maxBackgroundLoads: -1 }, `maxBackgroundLoads ${WHOLE}-1`],
-    [{ waitUntil: true }, "waitUntil must be a function, got true"],
+    [{ waitUntil: true }, "waitUntil must be a function, got a boolean"],
     [{ clock: {} }, `${CLOCK}an object`],
     [{ clock: { now: () => 0, schedule: () => () => undefined, epochMs: 7 } }, `${CLOCK}an object`],
     [{ clock: null }, `${CLOCK}null`],

@@ -1,0 +1,95 @@
+import { CacheError, ConfigurationError, systemClock, type Backend } from "@hotset/core";
+import { callback, CLOCK, describe, duration, oneOf, optionsOf, text, type Option } from "@hotset/core/internal";
+import { ignore } from "./ignore.ts";
+import type { ComposeOptions } from "./options.ts";
+
+const MS = duration(undefined, Number.MIN_VALUE, Number.MAX_VALUE);
+const NEAR_TTL: typeof MS = {
+  ...MS,
+  accepts: 'more than 0 milliseconds (60_000), or a number with a unit ("1m")',
+  read(given, name) {
+    try {
+      return MS.read(given, name);
+    } catch {
+      // Refused as any other.
+      return undefined;
+    }
+  },
+};
+
+/** A test compares the reference page with it. */
+export const COMPOSE_OPTIONS = {
+  nearTtl: NEAR_TTL,
+  label: text(undefined),
+  read: oneOf("sequential", "race"),
+  refill: oneOf("always", "never"),
+  onNearError: callback<ComposeOptions["onNearError"]>(),
+  clock: CLOCK,
+} satisfies Record<keyof ComposeOptions, Option>;
+
+/** @throws {ConfigurationError} for sides that cannot be composed, and for options out of range. */
+export function planOf(near: Backend, far: Backend, options: ComposeOptions) {
+  checkSides(near, far);
+  const read = optionsOf("compose", options ?? null, COMPOSE_OPTIONS, ConfigurationError);
+  const { nearTtl: nearTtlMs, label = `${near.label}+${far.label}`, onNearError, clock = systemClock } = read;
+  if (nearTtlMs === undefined)
+    throw refusal(
+      `nearTtl must be given: ${NEAR_TTL.accepts}; copies in near hide changes by other processes for that long`,
+    );
+  return {
+    nearTtlMs,
+    label,
+    isRace: read.read === "race",
+    refills: read.refill === "always",
+    onNearError:
+      onNearError === undefined
+        ? warningOnce(label, near)
+        : (error: Error): undefined => void notify(onNearError, error).catch(ignore),
+    clock,
+  };
+}
+
+function checkSides(near: Backend, far: Backend): void {
+  for (const [name, side] of Object.entries({ near, far }))
+    if (!METHODS.every((method) => has(side, method)))
+      throw refusal(
+        `${name} must be a backend such as redis(url).build(), got ${describe(side)}${has(side, "build") ? "; did you forget .build()?" : ""}`,
+      );
+  if (near.keepsMeta === false)
+    throw refusal(
+      `near must have room for what is known of a copy, and ${near.label} keeps no meta; use its full layout`,
+    );
+  if (far.sealedBy !== undefined && near.sealedBy === undefined)
+    throw refusal(`near would keep entries of ${far.label} without its seal; seal both sides, or the composition`);
+}
+
+const refusal = (reason: string): ConfigurationError => new ConfigurationError(`compose: ${reason}`);
+
+/** A listener that throws or rejects changes nothing. */
+async function notify(listener: NonNullable<ComposeOptions["onNearError"]>, error: Error): Promise<void> {
+  await listener(error);
+}
+
+/** A message that is not ours may contain anything, so it is not shown. */
+function warningOnce(label: string, near: Backend): (error: Error) => void {
+  let isShown = false;
+  return (error) => {
+    if (isShown) return;
+    isShown = true;
+    const reason = error instanceof CacheError ? error.message : `${near.label} failed with ${nameOf(error)}`;
+    process.emitWarning(
+      `hotset: ${label}: ${reason}; calls are answered without it. Shown once; onNearError gets all`,
+      {
+        type: "HotsetWarning",
+        code: "HOTSET_NEAR_FAILED",
+      },
+    );
+  };
+}
+
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
+
+const has = (side: unknown, method: string): boolean =>
+  typeof (side as Readonly<Record<string, unknown>> | null | undefined)?.[method] === "function";
+
+const METHODS = ["read", "write", "remove", "close"] as const;

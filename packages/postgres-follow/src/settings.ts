@@ -1,0 +1,72 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { anything, duration, having, option, optionsOf, readOption, type Option } from "@hotset/core/internal";
+import type { FollowOptions } from "./options.ts";
+import type { Followed } from "./outbox.ts";
+import type { FollowPool } from "./pool.ts";
+import { checkTables, PREFIX } from "./targets.ts";
+import { warnerOf, type FollowLogger } from "./warnings.ts";
+
+const matching = (accepts: string, pattern: RegExp): Option<string> =>
+  option(accepts, (given) => typeof given === "string" && pattern.test(given), undefined as unknown as string);
+
+/** Of {@link follow} and of {@link consume}. */
+export const SHARED_OPTIONS = {
+  tables: anything,
+  messages: option(
+    "a prefix of messages, or false",
+    (given) => given === false || (typeof given === "string" && given !== ""),
+    PREFIX as string | false,
+  ),
+  settleAfter: duration(0, 0, 3_600_000),
+  logger: having<FollowLogger>("an object with warn(message)", "warn"),
+};
+
+/** A test compares the reference page with it. */
+export const FOLLOW_OPTIONS = {
+  publication: matching("the name of a publication: letters, digits, _, $ and -", /^[\w$-]{1,63}$/),
+  slot: matching("1 to 40 lower-case letters, digits and _", /^[a-z0-9_]{1,40}$/),
+  silence: duration(5_000, 1_000, 300_000),
+  ...SHARED_OPTIONS,
+} satisfies Record<keyof FollowOptions, Option>;
+
+/** {@link FollowOptions}, checked and with their defaults. */
+export type Settings = ReturnType<typeof settingsOf>;
+
+/**
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} with the option and what it takes.
+ */
+export function settingsOf(pool: FollowPool, cache: Followed, options: FollowOptions<never>) {
+  if (typeof pool?.query !== "function" || typeof pool.options !== "object") refuse("pool must be a Pool of pg");
+  checkFollowed("follow", cache);
+  const read = optionsOf("follow", options ?? null, FOLLOW_OPTIONS);
+  const slot = read.slot ?? slotOf(cache) ?? refuse("slot must be given for a namespace, such as a name for it");
+  return Object.freeze({
+    publication: readOption(read.publication, "follow: publication", FOLLOW_OPTIONS.publication),
+    tables: checkTables("follow", read.tables),
+    slot: readOption(slot, "follow: slot", FOLLOW_OPTIONS.slot),
+    /** Of messages; absent for none. */
+    prefix: read.messages === false ? undefined : read.messages,
+    silenceMs: read.silence,
+    settleMs: read.settleAfter,
+    warn: warnerOf(read.logger),
+  });
+}
+
+/** @throws {InvalidArgumentError} */
+export function checkFollowed(place: string, cache: Followed): void {
+  const isOne = typeof cache?.invalidateTags === "function" && typeof cache.deleteMany === "function";
+  if (!isOne) throw new InvalidArgumentError(`${place}: cache must be a cache of createCache(...), or its namespace`);
+}
+
+/** Two caches with one slot would each miss what the other takes. */
+function slotOf(cache: Followed): string | undefined {
+  const { name } = cache as { readonly name?: unknown };
+  return typeof name === "string"
+    ? `hotset_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, "_")}`.slice(0, 40)
+    : undefined;
+}
+
+function refuse(reason: string): never {
+  throw new InvalidArgumentError(`follow: ${reason}`);
+}
