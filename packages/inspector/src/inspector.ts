@@ -5,7 +5,7 @@ import { assets } from "./assets.ts";
 import { SAMPLE_MS } from "./data/history.ts";
 import { KeyLists } from "./data/key-lists.ts";
 import { LiveParts } from "./data/live-parts.ts";
-import { PAGES, type PageName } from "./data/pages.ts";
+import { PAGES, type Finding, type PageName } from "./data/pages.ts";
 import { Subject } from "./data/subject.ts";
 import { Toolkit } from "./data/toolkit.ts";
 import { cachesOf, settingsOf, type InspectorOptions, type Settings } from "./options.ts";
@@ -39,7 +39,7 @@ export function inspector(caches: Cache | readonly Cache[], options: InspectorOp
   const settings = settingsOf(options);
   const server = new Server(
     settings,
-    cachesOf(caches).map((cache) => new Subject(cache)),
+    cachesOf(caches).map((cache) => new Subject(cache, settings.window)),
   );
   const handler = (request: Request, client: Client = {}): Promise<Response> => server.answer(request, client);
   return Object.assign(handler, { path: settings.path, close: () => server.close() });
@@ -67,6 +67,7 @@ class Server {
     this.#sampling = setInterval(() => {
       const now = Date.now();
       for (const { history } of subjects) history.sample(now);
+      for (const finding of this.#parts.notice()) notify(settings.onFinding, finding);
     }, SAMPLE_MS);
     this.#sampling.unref();
   }
@@ -163,6 +164,15 @@ class Server {
     );
     this.#streams.add(end);
     return response;
+  }
+}
+
+/** What it throws changes nothing. */
+function notify(listener: Settings["onFinding"], finding: Finding): void {
+  try {
+    listener?.(finding);
+  } catch {
+    // It only observes.
   }
 }
 

@@ -1,6 +1,7 @@
-import { ConfigurationError, type Cache } from "@hotset/core";
+import { ConfigurationError, type Cache, type Duration } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
 import type { HttpCache } from "@hotset/http";
+import type { Finding } from "./data/pages.ts";
 import type { RedisView } from "@hotset/redis-toolkit";
 
 /** The purpose of a request: to look at the pages, to see a stored value, or to change something. */
@@ -29,6 +30,13 @@ export interface InspectorOptions {
   readonly http?: Readonly<Record<string, HttpCache>> | undefined;
   /** Followers of a database, by a name for people: a lag is a finding. @default none */
   readonly followers?: Readonly<Record<string, FollowFigures>> | undefined;
+  /**
+   * Called when a finding begins: something that stands out, of what this process knows. Looks every two seconds. An
+   * error that it throws is ignored. @default none
+   */
+  readonly onFinding?: ((finding: Finding) => void) | undefined;
+  /** The time that is compared with the past: from a second to an hour. @default '1m' */
+  readonly window?: Duration | undefined;
   /**
    * Changes a value before it is shown, which takes a click. It gets a copy.
    *
@@ -67,17 +75,20 @@ export interface Settings {
   readonly http: Readonly<Record<string, HttpCache>>;
   readonly followers: Readonly<Record<string, FollowFigures>>;
   readonly redact: InspectorOptions["redact"];
+  readonly onFinding: InspectorOptions["onFinding"];
+  readonly window: Duration | undefined;
 }
 
-const NAMES = ["authorize", "write", "path", "toolkit", "http", "followers", "redact"];
+const NAMES = ["authorize", "write", "path", "toolkit", "http", "followers", "redact", "onFinding", "window"];
 
 /** @throws {ConfigurationError} */
 export function settingsOf(options: InspectorOptions): Settings {
   // Its fields are private: as options it would say nothing.
   if (isCache(options)) throw new ConfigurationError("inspector: give several caches as a list: inspector([a, b])");
   checkNames(options, NAMES, { place: "inspector" });
-  const { authorize, write = false, path = "/hotset", toolkit, http = {}, followers = {}, redact } = options;
-  for (const [name, given] of Object.entries({ authorize, redact }))
+  const { authorize, write = false, path = "/hotset", toolkit, http = {}, followers = {} } = options;
+  const { redact, onFinding, window } = options;
+  for (const [name, given] of Object.entries({ authorize, redact, onFinding }))
     if (given !== undefined && typeof given !== "function")
       throw new ConfigurationError(`inspector: ${name} must be a function, got ${kindOf(given)}`);
   if (typeof write !== "boolean")
@@ -104,7 +115,7 @@ export function settingsOf(options: InspectorOptions): Settings {
     throw new ConfigurationError(
       "inspector: authorize must be given with NODE_ENV=production: a function of the request that says whether it may see the pages",
     );
-  return { authorize, write, path: path.replace(/\/$/, ""), toolkit, http, followers, redact };
+  return { authorize, write, path: path.replace(/\/$/, ""), toolkit, http, followers, redact, onFinding, window };
 }
 
 /** @throws {ConfigurationError} */

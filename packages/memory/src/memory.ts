@@ -98,6 +98,8 @@ const TAG_BYTES = 100;
 class MemoryTier implements LocalTier {
   readonly label: string;
   readonly values: "shared" | "frozen" | "cloned";
+  /** For inspections. */
+  readonly bounds: { readonly maxEntries: number; readonly maxBytes: number };
   protected readonly entries: Entries;
   #host: LocalTierHost | undefined;
   #wheel: ExpiryWheel | undefined;
@@ -106,7 +108,7 @@ class MemoryTier implements LocalTier {
   constructor(limits: Limits) {
     this.label = limits.label;
     this.values = limits.values;
-    const bounds = { maxEntries: limits.maxEntries, maxBytes: limits.maxBytes ?? Infinity };
+    const bounds = (this.bounds = { maxEntries: limits.maxEntries, maxBytes: limits.maxBytes ?? Infinity });
     const gone: Gone = (entry, key, evictedFor) => {
       this.#wheel?.unfile(key, entry.deadAt);
       // The entries are in the middle of a change here, so the host is notified after it.

@@ -1,15 +1,16 @@
-import { type Cache, ConfigurationError, parseDuration } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { type Cache, CacheError, ConfigurationError } from "@hotset/core";
+import { checkNames, messageOf } from "@hotset/core/internal";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import { Place } from "./place.ts";
-import { processId, recordsOf, type Records } from "./processes.ts";
+import { durationOf, processId, recordsOf, seenRecords, type Records } from "./processes.ts";
+import { RateMeter } from "./rates.ts";
 import { VERSION } from "./version.ts";
 
 /**
  * Keeps a record of this process in the backend of `cache`, for `Inspection.processes` of any other: its name,
  * versions, trust, counts and last invalidations. The first one is written now; each costs a read of all places and a
- * write. A failure is tried again with the next one, and is not reported: the age of the record shows it. Keeps no
+ * write. A failure is tried again with the next one: `Inspection.recordFailure` has it, and the age of the record shows it. Keeps no
  * process alive; ends with the cache.
  *
  * At most 64 processes of a cache have a record; further ones wait for a place.
@@ -18,14 +19,18 @@ import { VERSION } from "./version.ts";
  */
 export function heartbeat(cache: Cache, options: HeartbeatOptions = {}): Heartbeat {
   const place = Place.of(cache, "heartbeat");
-  checkNames(options, ["name", "every"], { place: "heartbeat" });
-  const { name = defaultName(), every = 10_000 } = options;
+  checkNames(options, ["name", "every", "window"], { place: "heartbeat" });
+  const { name = defaultName(), every = "10s", window } = options;
   if (typeof name !== "string" || name === "" || name.length > 200)
     throw new ConfigurationError("heartbeat: name must be a text of 1 to 200 characters");
-  const everyMs = typeof every === "number" ? every : parseDuration(every);
-  if (!(everyMs >= 1_000 && everyMs <= 3_600_000))
-    throw new ConfigurationError(`heartbeat: every must be from 1s to 1h, got ${String(every)}`);
-  return new Beat(cache, place, name, everyMs);
+  const everyMs = durationOf(every, "heartbeat: every")!;
+  return new Beat(cache, place, { name, everyMs, windowMs: durationOf(window, "heartbeat: window") });
+}
+
+interface Settings {
+  readonly name: string;
+  readonly everyMs: number;
+  readonly windowMs: number | undefined;
 }
 
 class Beat implements Heartbeat {
@@ -38,20 +43,23 @@ class Beat implements Heartbeat {
   readonly #stopListening: () => void;
   #invalidations: Omit<Invalidation, "origin" | "process">[] = [];
   readonly #lastMinute = new LastMinute();
+  readonly #meter: RateMeter;
   /** The place that it holds, as far as it knows. */
   #at: number | undefined;
   #cancel: () => void = () => undefined;
   #isStopped = false;
   #beating: Promise<void>;
 
-  constructor(cache: Cache, place: Place, name: string, everyMs: number) {
+  constructor(cache: Cache, place: Place, { name, everyMs, windowMs }: Settings) {
     this.name = name;
     this.#cache = cache;
     this.#place = place;
     this.#everyMs = everyMs;
     this.#records = recordsOf(place, "heartbeat");
     this.#startedAt = place.epochNow();
-    this.#stopListening = cache.on("invalidate", ({ origin, namespace, scope, mode, key, tags }) => {
+    const [meter, endMeter] = RateMeter.of(cache, place, windowMs);
+    this.#meter = meter;
+    const stop = cache.on("invalidate", ({ origin, namespace, scope, mode, key, tags }) => {
       if (origin !== "here") return;
       const of = { ...(key !== undefined && { key }), ...(tags !== undefined && { tags: tags.slice(0, MOST_TAGS) }) };
       const made = { at: place.epochNow(), namespace, scope, mode, ...of };
@@ -59,6 +67,7 @@ class Beat implements Heartbeat {
       this.#invalidations.unshift(made);
       if (this.#invalidations.length > MOST_INVALIDATIONS) this.#invalidations.pop();
     });
+    this.#stopListening = () => (stop(), endMeter());
     this.#beating = this.#beat();
   }
 
@@ -66,6 +75,7 @@ class Beat implements Heartbeat {
     if (this.#isStopped) return;
     this.#end();
     await this.#beating;
+    seenRecords(this.#place).failure = undefined;
     if (this.#at !== undefined) await this.#records.remove(this.#at).catch(() => undefined);
   }
 
@@ -87,8 +97,11 @@ class Beat implements Heartbeat {
       }
       if (this.#at !== undefined && !this.#isStopped)
         await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
-    } catch {
-      // The backend is unreachable, which its own events report.
+      seenRecords(this.#place).failure = undefined;
+    } catch (error) {
+      const { failure } = seenRecords(this.#place);
+      const text = error instanceof CacheError ? messageOf(error) : String(error);
+      seenRecords(this.#place).failure = { since: failure?.since ?? this.#place.epochNow(), error: text };
     }
     if (this.#isStopped) return;
     this.#cancel = clock.schedule(() => {
@@ -117,6 +130,8 @@ class Beat implements Heartbeat {
       ...(entries !== undefined && { entries }),
       invalidations: this.#invalidations,
       lastMinute: this.#lastMinute.counts(now, MOST_COUNTS),
+      everyMs: this.#everyMs,
+      figures: this.#meter.figures(),
     };
   }
 

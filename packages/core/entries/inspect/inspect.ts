@@ -3,6 +3,7 @@ import { type CacheStats, type NamespaceStats, type Cache, ConfigurationError } 
 import type {
   Backoff,
   Fallback,
+  Figures,
   GroupFigures,
   Inspection,
   InspectOptions,
@@ -11,6 +12,7 @@ import type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  Recent,
   RunningLease,
   RunningLoad,
   StoredPage,
@@ -19,7 +21,8 @@ import type {
 } from "./inspection.ts";
 import { Memories } from "./memories.ts";
 import { Place } from "./place.ts";
-import { readProcesses } from "./processes.ts";
+import { durationOf, recordsOf, seenRecords } from "./processes.ts";
+import { RateMeter } from "./rates.ts";
 import { walkBackend } from "./walk.ts";
 
 /**
@@ -32,11 +35,11 @@ import { walkBackend } from "./walk.ts";
  */
 export function inspect(cache: Cache, options: InspectOptions = {}): Inspection {
   const place = Place.of(cache, "inspect");
-  checkNames(options, ["remember"], { place: "inspect" });
-  const { remember = 1_000 } = options;
+  checkNames(options, ["remember", "window"], { place: "inspect" });
+  const { remember = 1_000, window } = options;
   if (!(Number.isInteger(remember) && remember >= 0 && remember <= MOST))
     throw new ConfigurationError(`inspect: remember must be a whole number from 0 to ${MOST}, got ${String(remember)}`);
-  return new View(cache, place, remember);
+  return new View(cache, place, { remember, windowMs: durationOf(window, "inspect: window") });
 }
 
 const MOST = 100_000;
@@ -47,11 +50,19 @@ class View implements Inspection {
   readonly #parts: Internals;
   readonly #memories: Memories;
 
-  constructor(cache: Cache, place: Place, remember: number) {
+  readonly #meter: RateMeter | undefined;
+  readonly #endMeter: (() => void) | undefined;
+
+  constructor(
+    cache: Cache,
+    place: Place,
+    { remember, windowMs }: { readonly remember: number; readonly windowMs: number | undefined },
+  ) {
     this.#cache = cache;
     this.#place = place;
     this.#parts = place.parts;
     this.#memories = new Memories(cache, place, remember);
+    if (remember > 0) [this.#meter, this.#endMeter] = RateMeter.of(cache, place, windowMs);
   }
 
   get name(): string {
@@ -76,6 +87,14 @@ class View implements Inspection {
   groups(): readonly GroupFigures[] {
     const { meters } = this.#parts.engine;
     return (meters.groups ?? []).map(({ name }, at) => ({ group: name, ...meters.ofGroup(at) }));
+  }
+
+  figures(): Figures | undefined {
+    return this.#meter?.figures();
+  }
+
+  recent(): Recent | undefined {
+    return this.#meter?.recent();
   }
 
   // ---- entries
@@ -213,13 +232,23 @@ class View implements Inspection {
   }
 
   async processes(): Promise<readonly ProcessRecord[]> {
-    const records = await readProcesses(this.#place);
+    await recordsOf(this.#place, "processes").read();
+    return this.knownProcesses();
+  }
+
+  knownProcesses(): readonly ProcessRecord[] {
+    const { records } = seenRecords(this.#place);
     this.#memories.learn(records);
     return records;
   }
 
+  recordFailure(): ReturnType<Inspection["recordFailure"]> {
+    return seenRecords(this.#place).failure;
+  }
+
   close(): void {
     this.#memories.close();
+    this.#endMeter?.();
   }
 
   [Symbol.dispose](): void {

@@ -21,6 +21,13 @@ export interface Inspection {
   /** Groups of `createCache({ keyGroups })`, in that order; a key belongs to the first that matches. */
   groups(): readonly GroupFigures[];
   /**
+   * Rates of the last minute, and of the time before: read every five seconds while an inspection or a heartbeat of
+   * the cache is open. `undefined` with `remember: 0`.
+   */
+  figures(): Figures | undefined;
+  /** The counts of the last five minutes; `undefined` with `remember: 0`. */
+  recent(): Recent | undefined;
+  /**
    * Entries of the local tier, in no order. Listing is not a use: it does not affect eviction. Ends early if the tier
    * changes so that it cannot continue; lists nothing where a tier cannot be walked. See {@link canListMemory}.
    */
@@ -74,6 +81,10 @@ export interface Inspection {
    * @throws {BackendUnavailableError}
    */
   processes(): Promise<readonly ProcessRecord[]>;
+  /** The records that this process read last, for its heartbeat or for {@link processes}. */
+  knownProcesses(): readonly ProcessRecord[];
+  /** Why the backend does not take the record of this process; `undefined` if it does, or if there is none. */
+  recordFailure(): { readonly since: number; readonly error: string } | undefined;
   /** Ends what it remembers; the lists of the present still work. Idempotent. */
   close(): void;
   [Symbol.dispose](): void;
@@ -86,6 +97,8 @@ export interface InspectOptions {
    * nothing: for figures alone. @default 1_000
    */
   readonly remember?: number | undefined;
+  /** The "last minute" of {@link Inspection.figures}: from a second to an hour. The first of a cache counts. @default '1m' */
+  readonly window?: Duration | undefined;
 }
 
 /** Counts of one namespace and those below it. */
@@ -98,6 +111,96 @@ export interface NamespaceFigures extends NamespaceStats {
 export interface GroupFigures extends NamespaceStats {
   /** Its name. */
   readonly group: string;
+}
+
+/** Rates of one cache in the last minute, and before. Plain data: records of processes have it. */
+export interface Figures {
+  readonly at: number;
+  /** The length of the last minute. */
+  readonly windowMs: number;
+  /** The root, and the namespaces and groups that differ most from before: at most 16. */
+  readonly groups: readonly GroupRates[];
+  readonly tiers: readonly TierRates[];
+  /** The largest value written in the last minute, in bytes as encoded. */
+  readonly largest?: LargeValue;
+  /** The load of the last minute that had most callers. */
+  readonly shared?: SharedLoad;
+}
+
+/** Rates of a namespace with those below it, or of a group of keys. */
+export interface GroupRates {
+  readonly namespace: readonly string[];
+  readonly group?: string;
+  /** As much of the last minute as has enough calls to judge, at least a quarter of it. */
+  readonly recent: Rates;
+  /** From the start of the cache until then. */
+  readonly before: Rates;
+  /** Loads of the last minute that failed, and the last error. */
+  readonly failed?: { readonly count: number; readonly at: number; readonly error: string };
+  /** The load of `recent` that took longest. */
+  readonly slowest?: { readonly key: string; readonly ms: number };
+}
+
+/** Some time of a {@link GroupRates}. */
+export interface Rates {
+  readonly ms: number;
+  readonly calls: number;
+  /** Absent without calls. */
+  readonly hitRatio?: number;
+  readonly loads: number;
+  readonly loadErrors: number;
+  /** Of so many loads; absent without. */
+  readonly timed: number;
+  readonly p95Ms?: number;
+}
+
+/** One tier: counts of the last minute, and its size. */
+export interface TierRates {
+  readonly label: string;
+  readonly state: TierState;
+  readonly hits: number;
+  readonly misses: number;
+  readonly errors: number;
+  /** Of any time. */
+  readonly lastError?: {
+    readonly at: number;
+    readonly operation: string;
+    readonly kind: string;
+    readonly message: string;
+  };
+  readonly entries?: number;
+  readonly maxEntries?: number;
+  readonly bytes?: number;
+  readonly maxBytes?: number;
+  /** Entries that made room for others. */
+  readonly evicted?: number;
+}
+
+/** A value, by its encoded size. */
+export interface LargeValue {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  readonly bytes: number;
+  readonly at: number;
+  /** The largest one before it, in bytes; 0 for none. */
+  readonly before: number;
+}
+
+/** A load with its callers, when it ended. */
+export interface SharedLoad {
+  readonly namespace: readonly string[];
+  readonly key: string;
+  readonly callers: number;
+  readonly ms: number;
+  readonly at: number;
+}
+
+/** Counts of the last five minutes, or of the time since the inspection began. */
+export interface Recent {
+  readonly ms: number;
+  readonly namespaces: readonly NamespaceFigures[];
+  readonly groups: readonly GroupFigures[];
+  readonly tiers: readonly TierRates[];
 }
 
 /** Where an entry is: in no tier but this process, until it is asked for again. */
@@ -342,6 +445,9 @@ export interface ProcessRecord {
   readonly invalidations: readonly Omit<Invalidation, "origin" | "process">[];
   /** How often it invalidated what, in the minute before `at`, the most frequent first: at most 20. */
   readonly lastMinute: readonly InvalidationCount[];
+  /** The time between two of its records; absent for an older version of hotset, as are its figures. */
+  readonly everyMs?: number;
+  readonly figures?: Figures;
 }
 
 /** Options of `heartbeat`. */
@@ -350,6 +456,8 @@ export interface HeartbeatOptions {
   readonly name?: string | undefined;
   /** Between two records; from a second to an hour. A record ends when three of them are missing. @default '10s' */
   readonly every?: Duration | undefined;
+  /** As {@link InspectOptions.window}. @default '1m' */
+  readonly window?: Duration | undefined;
 }
 
 /** A record that is kept up to date. */

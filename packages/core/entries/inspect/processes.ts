@@ -1,6 +1,6 @@
-import { type CacheStats, type Backend, ConfigurationError } from "@hotset/core";
+import { type CacheStats, type Backend, ConfigurationError, type Duration, parseDuration } from "@hotset/core";
 import { newId } from "@hotset/core/internal";
-import type { Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
+import type { Figures, Inspection, Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
 import type { Place } from "./place.ts";
 
 /**
@@ -36,7 +36,11 @@ export function recordsOf(place: Place, caller: string): Records {
   const keys = Array.from({ length: PLACES }, (_, at) => `${backendPrefix.slice(0, -1)}~processes::${at}`);
   return {
     keys,
-    read: async () => (await place.bounded(readAll(backend, keys))).map((data) => data && parsed(data)),
+    read: async () => {
+      const found = (await place.bounded(readAll(backend, keys))).map((data) => data && parsed(data));
+      seenRecords(place).records = byName(found);
+      return found;
+    },
     write: (at, record, lifeMs) =>
       place.bounded(
         backend.write(keys[at]!, {
@@ -51,11 +55,31 @@ export function recordsOf(place: Place, caller: string): Records {
   };
 }
 
-/** By their names. */
-export async function readProcesses(place: Place): Promise<readonly ProcessRecord[]> {
-  const records = await recordsOf(place, "processes").read();
-  const byId = new Map(records.flatMap((record) => (record === undefined ? [] : [[record.id, record] as const])));
+/** What this process knows of the records of a cache. */
+interface Seen {
+  records: readonly ProcessRecord[];
+  failure: ReturnType<Inspection["recordFailure"]>;
+}
+
+const seen = new WeakMap<object, Seen>();
+
+export function seenRecords({ parts: { context } }: Place): Seen {
+  const known = seen.get(context) ?? { records: [], failure: undefined };
+  seen.set(context, known);
+  return known;
+}
+
+function byName(found: readonly (ProcessRecord | undefined)[]): readonly ProcessRecord[] {
+  const byId = new Map(found.flatMap((record) => (record === undefined ? [] : [[record.id, record] as const])));
   return [...byId.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+/** @throws {ConfigurationError} outside of a second to an hour. */
+export function durationOf(given: Duration | undefined, option: string): number | undefined {
+  if (given === undefined) return undefined;
+  const ms = typeof given === "number" ? given : parseDuration(given);
+  if (ms >= 1_000 && ms <= 3_600_000) return ms;
+  throw new ConfigurationError(`${option} must be from 1s to 1h, got ${String(given)}`);
 }
 
 async function readAll(backend: Backend, keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
@@ -80,6 +104,8 @@ function parsed(data: Uint8Array): ProcessRecord | undefined {
   return {
     ...(Object.fromEntries([...TEXTS, ...NUMBERS].map((name) => [name, record[name]])) as unknown as ProcessRecord),
     ...(Number.isFinite(record["entries"]) && { entries: record["entries"] as number }),
+    ...(Number.isFinite(record["everyMs"]) && { everyMs: record["everyMs"] as number }),
+    ...(hasForm(record["figures"], FIGURES) && { figures: record["figures"] as Figures }),
     isOwn: record["id"] === processId(),
     hitRatio: (hits + staleHits) / (hits + staleHits + misses),
     invalidations: listOf(record["invalidations"], isInvalidation),
@@ -124,3 +150,30 @@ const isInvalidation = (given: unknown): given is Invalidation =>
 const isCount = (given: unknown): given is InvalidationCount =>
   isOfSomething(given) &&
   [(given as InvalidationCount).times, (given as InvalidationCount).lastAt].every((each) => Number.isFinite(each));
+
+/** Whether it has the names and kinds of `form`; a name with `?` may be absent. */
+function hasForm(given: unknown, form: unknown): boolean {
+  if (typeof form !== "object" || form === null)
+    return typeof given === typeof form && (typeof form !== "number" || Number.isFinite(given));
+  if (Array.isArray(form)) return Array.isArray(given) && given.every((each) => hasForm(each, form[0]));
+  if (typeof given !== "object" || given === null) return false;
+  return Object.entries(form).every(([name, each]) => {
+    const value = (given as Record<string, unknown>)[name.replace("?", "")];
+    return (value === undefined && name.endsWith("?")) || hasForm(value, each);
+  });
+}
+
+const KEY = { namespace: [""], key: "", at: 0 };
+const RATES = { ms: 0, calls: 0, "hitRatio?": 0, loads: 0, loadErrors: 0, timed: 0, "p95Ms?": 0 };
+const GROUP = {
+  ...{ namespace: [""], "group?": "", recent: RATES, before: RATES },
+  ...{ "failed?": { count: 0, at: 0, error: "" }, "slowest?": { key: "", ms: 0 } },
+};
+const TIER = {
+  ...{ label: "", state: "", hits: 0, misses: 0, errors: 0, "entries?": 0, "maxEntries?": 0, "bytes?": 0 },
+  ...{ "maxBytes?": 0, "evicted?": 0, "lastError?": { at: 0, operation: "", kind: "", message: "" } },
+};
+const FIGURES = {
+  ...{ at: 0, windowMs: 0, groups: [GROUP], tiers: [TIER] },
+  ...{ "largest?": { ...KEY, bytes: 0, before: 0 }, "shared?": { ...KEY, callers: 0, ms: 0 } },
+};

@@ -54,14 +54,6 @@ export class History {
     if (this.#samples.length > KEPT) this.#samples.shift();
     this.#last = { at: now, counts };
   }
-
-  /** Counts of the last minute, of what the samples have. */
-  lastMinute(now: number): { readonly loads: number; readonly loadErrors: number } {
-    const recent = this.#samples.filter(({ at }) => at > now - 60_000);
-    const sum = (name: "loads" | "loadErrors"): number =>
-      Math.round(recent.reduce((total, sample) => total + (sample[name] * SAMPLE_MS) / 1_000, 0));
-    return { loads: sum("loads"), loadErrors: sum("loadErrors") };
-  }
 }
 
 function countsOf(cache: Cache): Counts {

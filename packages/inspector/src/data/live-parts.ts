@@ -1,10 +1,13 @@
 import { hostname } from "node:os";
-import { findings, type Picture } from "./findings.ts";
+import { FindingLog } from "./finding-log.ts";
+import type { CachePicture, Picture, ProcessPicture } from "../rules/picture.ts";
+import { findings } from "../rules/rules.ts";
 import { invalidationsPage, type InvalidationsPage } from "./invalidations.ts";
 import {
   PAGES,
   type Finding,
   type FleetPage,
+  type KeyFigures,
   type Listed,
   type Live,
   type PageName,
@@ -26,6 +29,7 @@ export class LiveParts {
   readonly #settings: Settings;
   readonly #subjects: readonly Subject[];
   readonly #toolkit: Toolkit | undefined;
+  readonly #log = new FindingLog();
   #made: { readonly at: number; readonly page: InvalidationsPage } | undefined;
 
   constructor(settings: Settings, subjects: readonly Subject[], toolkit: Toolkit | undefined) {
@@ -36,7 +40,24 @@ export class LiveParts {
 
   /** The parts of `page`, and those of every page. */
   of(page: PageName): Live {
-    return { status: this.status(), findings: this.#findings(), ...this.#page(page) };
+    const now = Date.now();
+    // Asked for again while someone looks; otherwise heartbeats are what is known of other processes.
+    for (const { fleet } of this.#subjects) fleet.current();
+    this.#toolkit?.server.current();
+    this.#toolkit?.queues.current();
+    const found = this.#findings(now, this.#invalidations().bursts);
+    this.#log.update(found, now);
+    const since = found.map((finding) => ({ ...finding, since: this.#log.since(finding.id) ?? null }));
+    return { status: this.status(), findings: since, past: this.#log.past, ...this.#page(page) };
+  }
+
+  /** Remembers what stands out now. @returns the findings that have begun. */
+  notice(): readonly Finding[] {
+    const now = Date.now();
+    const caches = this.#subjects.map((subject) => ({
+      ...{ cache: subject.name, counts: subject.invalidationCounts(now), invalidations: [] },
+    }));
+    return this.#log.update(this.#findings(now, invalidationsPage(caches, now).bursts), now);
   }
 
   status(): Status {
@@ -115,17 +136,18 @@ export class LiveParts {
   }
 
   #keys(): NonNullable<Live["keys"]> {
-    return {
-      groups: this.#subjects.flatMap(({ name: cache, inspection }) =>
-        inspection.groups().map((group) => ({ cache, ...group })),
-      ),
-      namespaces: this.#subjects.flatMap(({ name: cache, inspection }) =>
-        inspection
-          .namespaces()
-          .map((namespace) => ({ cache, ...namespace }))
+    const listed = (of: (subject: Subject) => Pick<Inspected, "groups" | "namespaces">): KeyFigures => ({
+      groups: this.#subjects.flatMap((subject) => of(subject).groups.map((each) => ({ cache: subject.name, ...each }))),
+      namespaces: this.#subjects.flatMap((subject) =>
+        of(subject)
+          .namespaces.map((each) => ({ cache: subject.name, ...each }))
           .toSorted((one, other) => other.misses - one.misses)
           .slice(0, LISTED),
       ),
+    });
+    return {
+      ...listed(({ inspection }) => ({ groups: inspection.groups(), namespaces: inspection.namespaces() })),
+      recent: listed(({ inspection }) => inspection.recent()!),
     };
   }
 
@@ -175,27 +197,34 @@ export class LiveParts {
   }
 
   #fleet(): FleetPage {
-    const known = this.#subjects.map(({ name: cache, fleet }) => ({ cache, ...fleet.current() }));
     return {
-      processes: known.flatMap(({ cache, value = [] }) => value.map((each) => ({ cache, ...each }))),
-      silences: known.flatMap(({ cache, silence }) => (silence === null ? [] : [{ cache, ...silence }])),
+      processes: this.#subjects.flatMap((subject) =>
+        subject.processes().map(({ figures, ...each }) => ({
+          ...each,
+          cache: subject.name,
+          recentHitRatio: figures?.groups[0]?.recent.hitRatio ?? null,
+        })),
+      ),
+      silences: this.#subjects.flatMap(({ name: cache, fleet }) => {
+        const { silence } = fleet.current();
+        return silence === null ? [] : [{ cache, ...silence }];
+      }),
+      refusals: this.#subjects.flatMap(({ name: cache, inspection }) => {
+        const failure = inspection.recordFailure();
+        return failure === undefined ? [] : [{ cache, ...failure }];
+      }),
     };
   }
 
-  #findings(): readonly Finding[] {
-    const now = Date.now();
-    const { bursts } = this.#invalidations();
-    const server = this.#toolkit?.server.current();
+  /** Asks nothing: pages do. */
+  #findings(now: number, bursts: Picture["bursts"]): readonly Finding[] {
+    const server = this.#toolkit?.server.last;
     const picture: Picture = {
-      caches: this.#subjects.map((subject) => pictureOf(subject, now)),
+      caches: this.#subjects.map((subject) => pictureOf(subject)),
       hasRedisPage: this.has("redis"),
       bursts,
-      // Without new records, nothing is known of the others.
-      processes: this.#subjects
-        .filter(({ fleet }) => fleet.current().silence === null)
-        .flatMap(({ name: cache, fleet }) => (fleet.current().value ?? []).map((each) => ({ cache, ...each })))
-        .map(({ cache, name, at, trust }) => ({ cache, name, silentMs: now - at, isTrusted: trust !== "none" })),
-      queues: this.#toolkit?.queues.current().value ?? [],
+      processes: this.#subjects.flatMap((subject) => processesOf(subject, now)),
+      queues: this.#toolkit?.queues.last.value ?? [],
       servers: server?.value?.servers ?? [],
       silence: server?.silence ?? null,
       followers: Object.entries(this.#settings.followers).map(([name, each]) => ({ name, ...each.stats() })),
@@ -204,12 +233,36 @@ export class LiveParts {
   }
 }
 
-function pictureOf(subject: Subject, now: number): Picture["caches"][number] {
+type Inspected = NonNullable<ReturnType<Subject["inspection"]["recent"]>>;
+
+/** This process by what it knows, the others by their records. */
+function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
+  const { name: cache, inspection, fleet } = subject;
+  const all = subject.processes();
+  const own = all.find(({ isOwn }) => isOwn);
+  const isAlone = all.every(({ isOwn }) => isOwn);
+  // Without new records, nothing is known of the others.
+  const isKnown = fleet.last.silence === null && inspection.recordFailure() === undefined;
+  return [
+    {
+      ...{ cache, name: isAlone ? undefined : own?.name, startedAt: own?.startedAt ?? now, silentMs: 0 },
+      ...{ everyMs: own?.everyMs ?? 0, isTrusted: own?.trust !== "none", figures: inspection.figures() },
+    },
+    ...(isKnown ? all : []).flatMap(({ isOwn, name, startedAt, at, everyMs, trust, figures }) =>
+      isOwn
+        ? []
+        : [{ cache, name, startedAt, silentMs: Math.max(1, now - at), everyMs, isTrusted: trust !== "none", figures }],
+    ),
+  ];
+}
+
+function pictureOf(subject: Subject): CachePicture {
   const { tiers, pending } = subject.overview();
   const [busiest] = subject.loads();
   const fallbacks = subject.inspection.fallbacks();
   const failures = subject.inspection.failures();
   const error = fallbacks.find((each) => each.error !== undefined)?.error;
+  const [first, ...others] = fallbacks.map(({ namespace }) => namespace);
   return {
     name: subject.name,
     tiers: tiers.map(({ label, state, since }) => ({
@@ -219,9 +272,12 @@ function pictureOf(subject: Subject, now: number): Picture["caches"][number] {
       failure: failures.find(({ tier }) => tier === label),
     })),
     pending,
-    lastMinute: subject.history.lastMinute(now),
-    lastError: subject.lastError,
-    busiest: busiest && { key: busiest.key, callers: busiest.callers, forMs: busiest.forMs },
-    fallbacks: { keys: fallbacks.length, error: error && `${error.name}: ${error.message}` },
+    busiest,
+    fallbacks: {
+      keys: fallbacks.length,
+      namespace: (first ?? []).filter((_, i) => others.every((each) => each[i] === first![i])),
+      error: error && `${error.name}: ${error.message}`,
+    },
+    recordFailure: subject.inspection.recordFailure(),
   };
 }

@@ -32,9 +32,27 @@ export type PageName = (typeof PAGES)[number];
 
 /** One thing that stands out now, and the page that has more about it. */
 export interface Finding {
+  /** Name of its rule, such as `hit-ratio`: the guide lists them. */
+  readonly rule: string;
+  /** The same for as long as it lasts, whatever its figures. */
+  readonly id: string;
   readonly level: "error" | "warning";
+  /** One sentence. Names of keys may be in it, values never. */
   readonly text: string;
+  /** What to do about it. */
+  readonly remedy: string;
   readonly page: PageName;
+  /** The larger, the more it departs. */
+  readonly weight: number;
+}
+
+/** A finding of the last hour. */
+export interface PastFinding extends Finding {
+  readonly since: number;
+  /** `null` while it lasts. */
+  readonly until: Figure;
+  /** How often it has begun. */
+  readonly times: number;
 }
 
 /** Numbers that may be unknown, after JSON. */
@@ -75,6 +93,32 @@ export interface CacheOverview {
   readonly loadP50Ms: Figure;
   readonly loadP95Ms: Figure;
   readonly tiers: readonly TierOverview[];
+  readonly recent: RecentOverview;
+  readonly fleet: FleetOverview | null;
+}
+
+/** Counts of the last five minutes. */
+export interface RecentOverview extends Pick<
+  CacheOverview,
+  "hits" | "staleHits" | "misses" | "hitRatio" | "loads" | "loadErrors" | "overloaded" | "savedMs"
+> {
+  readonly ms: number;
+  readonly loadP50Ms: Figure;
+  readonly loadP95Ms: Figure;
+  readonly tiers: readonly Pick<TierOverview, "label" | "hits" | "misses" | "errors">[];
+  /** Of the last minute: what is over is not red. */
+  readonly lastMinute: { readonly loadErrors: number; readonly errors: Readonly<Record<string, number>> };
+}
+
+/** Rates of all processes of a cache, by their records. */
+export interface FleetOverview {
+  readonly processes: number;
+  readonly callsPerSecond: number;
+  readonly hitRatio: Figure;
+  readonly loadErrors: number;
+  readonly errors: number;
+  /** The process with most errors, or else with the lowest hit ratio. */
+  readonly worst: Pick<FleetOverview, "hitRatio" | "loadErrors" | "errors"> & { readonly name: string };
 }
 
 export interface TierOverview {
@@ -86,13 +130,21 @@ export interface TierOverview {
   readonly misses: number;
   readonly errors: number;
   readonly entries: Figure;
+  readonly maxEntries: Figure;
   readonly bytes: Figure;
+  /** In the last minute. */
+  readonly evicted: Figure;
   readonly readP95Ms: Figure;
 }
 
-export interface KeysPage {
+export interface KeyFigures {
   readonly groups: readonly (GroupFigures & { readonly cache: string })[];
   readonly namespaces: readonly (NamespaceFigures & { readonly cache: string })[];
+}
+
+export interface KeysPage extends KeyFigures {
+  /** Of the last five minutes. */
+  readonly recent: KeyFigures;
 }
 
 export interface SeenLoad {
@@ -130,7 +182,14 @@ export interface StalePage {
 }
 
 export interface FleetPage {
-  readonly processes: readonly (ProcessRecord & { readonly cache: string })[];
+  /** `isOld`: its record is there no more, and this was the last one. */
+  readonly processes: readonly (Omit<ProcessRecord, "figures"> & {
+    readonly cache: string;
+    readonly isOld: boolean;
+    readonly recentHitRatio: Figure;
+  })[];
+  /** Caches whose backend refuses records. */
+  readonly refusals: readonly { readonly cache: string; readonly since: number; readonly error: string }[];
   /** Caches whose backend gives no records now. */
   readonly silences: readonly (Silence & { readonly cache: string })[];
 }
@@ -237,7 +296,9 @@ export interface Silence {
 /** An update of a stream: the parts that have changed since the last one. */
 export interface Live {
   readonly status?: Status;
-  readonly findings?: readonly Finding[];
+  readonly findings?: readonly (Finding & { readonly since: Figure })[];
+  /** Findings of the last hour that are over. */
+  readonly past?: readonly PastFinding[];
   readonly overview?: readonly CacheOverview[];
   readonly history?: Readonly<Record<string, readonly Sample[]>>;
   readonly keys?: KeysPage;

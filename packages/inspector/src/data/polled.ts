@@ -23,6 +23,11 @@ export class Polled<T> {
   /** The last answer, and why there is no newer one. Asks in the background where it is old. */
   current(): { readonly value: T | undefined; readonly silence: Silence | null } {
     this.#askWhereOld();
+    return this.last;
+  }
+
+  /** Likewise, without a question. */
+  get last(): { readonly value: T | undefined; readonly silence: Silence | null } {
     return { value: this.#last?.value, silence: this.#silence() };
   }
 

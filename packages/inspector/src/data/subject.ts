@@ -1,13 +1,28 @@
-import { ConfigurationError, type Cache, type CacheEvents } from "@hotset/core";
+import { ConfigurationError, type Cache, type CacheEvents, type Duration } from "@hotset/core";
 import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
 import { History } from "./history.ts";
 import { countsOf, REMEMBERED, type Counted } from "./invalidations.ts";
-import type { CacheOverview, CacheStatus, JoinedKey, SeenLoad, TierOverview } from "./pages.ts";
+import type {
+  CacheOverview,
+  CacheStatus,
+  FleetOverview,
+  JoinedKey,
+  RecentOverview,
+  SeenLoad,
+  TierOverview,
+} from "./pages.ts";
 import { Polled } from "./polled.ts";
 
 const FLEET_MS = 5_000;
 const MOST_JOINED = 1_000;
 const MOST_PROCESSES = 1_000;
+/** Of versions that do not say it. */
+const EVERY_MS = 10_000;
+/** So long the last record of a process is shown. */
+const KEPT_MS = 600_000;
+
+/** The last record of a process. `isOld`: the backend has it no more. */
+export type SeenProcess = ProcessRecord & { readonly everyMs: number; readonly isOld: boolean };
 
 /** One cache, and what the inspector remembers of it. */
 export class Subject {
@@ -23,31 +38,23 @@ export class Subject {
   readonly #elsewhere: Invalidation[] = [];
   /** The last of each process that was learnt, by its id. */
   readonly #learnt = new Map<string, number>();
-  #lastError: string | undefined;
+  /** By id. */
+  readonly #processes = new Map<string, SeenProcess>();
 
-  constructor(cache: Cache) {
+  constructor(cache: Cache, window?: Duration) {
     this.cache = cache;
-    this.inspection = inspect(cache, { remember: REMEMBERED });
+    this.inspection = inspect(cache, { remember: REMEMBERED, window });
     this.history = new History(cache, Date.now());
     this.fleet = new Polled(FLEET_MS, async () => {
       const records = await this.#records();
       for (const record of records) if (!record.isOwn) this.#learn(record);
       return records;
     });
-    // Seldom events, of which no warning of the cache depends: it warns of those that no listener observes.
-    this.#stop = [
-      cache.on("backend:state", ({ tier }) => void this.#states.set(tier, Date.now())),
-      cache.on("load:error", ({ error }) => void (this.#lastError = errorText(error))),
-    ];
+    this.#stop = [cache.on("backend:state", ({ tier }) => void this.#states.set(tier, Date.now()))];
   }
 
   get name(): string {
     return this.cache.name;
-  }
-
-  /** The error of the last load that failed, as text. */
-  get lastError(): string | undefined {
-    return this.#lastError;
   }
 
   /** Counts calls that join a load, until the returned function is called. */
@@ -80,8 +87,11 @@ export class Subject {
       savedMs: count === 0 ? null : avoided * p50Ms,
       loadP50Ms: p50Ms,
       loadP95Ms: p95Ms,
+      recent: this.#recent(),
+      fleet: this.#fleetSums(),
       tiers: tiers.map(
         ({ label, state, hits, misses, errors, entries = null, bytes = null, latency }): TierOverview => ({
+          ...this.#limitsOf(label),
           label,
           state,
           since: this.#states.get(label) ?? null,
@@ -94,6 +104,79 @@ export class Subject {
         }),
       ),
     };
+  }
+
+  #limitsOf(label: string): Pick<TierOverview, "maxEntries" | "evicted"> {
+    const { maxEntries = null, evicted = null } =
+      this.inspection.figures()!.tiers.find((tier) => tier.label === label) ?? {};
+    return { maxEntries, evicted };
+  }
+
+  #recent(): RecentOverview {
+    const { ms, namespaces, tiers } = this.inspection.recent()!;
+    const { loadLatency, ...root } = namespaces[0]!;
+    const { groups, tiers: lastMinute } = this.inspection.figures()!;
+    const { p50Ms, p95Ms, count } = loadLatency;
+    return {
+      ...root,
+      ms,
+      savedMs: count === 0 ? null : (root.hits + root.staleHits + root.coalesced) * p50Ms,
+      loadP50Ms: p50Ms,
+      loadP95Ms: p95Ms,
+      tiers: tiers.map(({ label, hits, misses, errors }) => ({ label, hits, misses, errors })),
+      lastMinute: {
+        loadErrors: groups[0]!.failed?.count ?? 0,
+        errors: Object.fromEntries(lastMinute.map(({ label, errors }) => [label, errors])),
+      },
+    };
+  }
+
+  /** Of the last minute, of this process and of the records of all others; `null` where there are none. */
+  #fleetSums(): FleetOverview | null {
+    const own = this.inspection.figures()!;
+    const ownName = this.processes().find(({ isOwn }) => isOwn)?.name ?? "this process";
+    const others = this.processes().flatMap(({ name, isOwn, isOld, figures }) =>
+      isOwn || isOld || figures === undefined ? [] : [{ name, figures }],
+    );
+    if (others.length === 0) return null;
+    const rows = [{ name: ownName, figures: own }, ...others].map(({ name, figures: { groups, tiers } }) => {
+      const { recent, failed } = groups[0]!;
+      const { calls, ms, hitRatio = null } = recent;
+      const errors = tiers.reduce((sum, tier) => sum + tier.errors, 0);
+      const callsPerSecond = ms === 0 ? 0 : (1_000 * calls) / ms;
+      return { name, callsPerSecond, hitRatio, errors, loadErrors: failed?.count ?? 0 };
+    });
+    const sum = (of: "callsPerSecond" | "errors" | "loadErrors"): number =>
+      rows.reduce((total, row) => total + row[of], 0);
+    const hits = rows.reduce((total, { callsPerSecond, hitRatio }) => total + callsPerSecond * (hitRatio ?? 0), 0);
+    const [worst] = rows.toSorted(
+      (one, other) =>
+        other.errors + other.loadErrors - one.errors - one.loadErrors || (one.hitRatio ?? 2) - (other.hitRatio ?? 2),
+    );
+    return {
+      processes: rows.length,
+      callsPerSecond: sum("callsPerSecond"),
+      hitRatio: sum("callsPerSecond") === 0 ? null : hits / sum("callsPerSecond"),
+      loadErrors: sum("loadErrors"),
+      errors: sum("errors"),
+      worst: worst!,
+    };
+  }
+
+  /** By their names. A record that ended without a call of `stop` stays for some minutes. */
+  processes(): readonly SeenProcess[] {
+    const now = Date.now();
+    const known = this.inspection.knownProcesses();
+    for (const record of known)
+      this.#processes.set(record.id, { ...record, everyMs: record.everyMs ?? EVERY_MS, isOld: false });
+    for (const [id, { at, everyMs, ...process }] of this.#processes) {
+      if (known.some((record) => record.id === id)) continue;
+      const ageMs = now - at;
+      // One that is younger was removed.
+      if (ageMs < 2.5 * everyMs || ageMs > KEPT_MS) this.#processes.delete(id);
+      else this.#processes.set(id, { ...process, at, everyMs, isOld: true } as SeenProcess);
+    }
+    return [...this.#processes.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
   }
 
   /** The most callers first. */
@@ -133,7 +216,7 @@ export class Subject {
 
   /** How often what was invalidated in the last minute. */
   invalidationCounts(now: number): readonly Counted[] {
-    return countsOf(this.inspection.invalidationCounts(), this.fleet.current().value ?? [], now);
+    return countsOf(this.inspection.invalidationCounts(), this.inspection.knownProcesses(), now);
   }
 
   /** None of a cache without a backend. */
@@ -168,6 +251,3 @@ export class Subject {
     this.#joined.set(id, { cache: this.name, namespace, key, joined: 1, lastAt: Date.now() });
   }
 }
-
-const errorText = (error: unknown): string =>
-  (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).slice(0, 500);

@@ -1,0 +1,166 @@
+import { heartbeat, inspect, type Inspection, type ProcessRecord } from "@hotset/core/inspect";
+import { createTestCache, flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+
+let clock: TestClock;
+beforeEach(() => void (clock = new TestClock()));
+
+type Figures = NonNullable<ReturnType<Inspection["figures"]>>;
+const of = ({ groups }: Figures, name: string) =>
+  groups.find(({ namespace, group }) => (group ?? namespace.join("/")) === name);
+
+/** Steps of five seconds. */
+async function pass(steps: number): Promise<void> {
+  for (let i = 0; i < steps; i += 1) {
+    clock.advance(5_000);
+    await flush();
+  }
+}
+
+describe("figures", () => {
+  it("compare the last calls of a namespace and of a group with those before", async () => {
+    const cache = createTestCache({ clock, ttl: "1h", keyGroups: [{ name: "queries", match: "q:" }] });
+    using inspection = inspect(cache);
+    const search = cache.namespace("search");
+    for (let i = 0; i < 300; i += 1) await search.getOrSet(`q:${i % 3}`, () => 1);
+    await pass(4);
+    for (let i = 0; i < 60; i += 1) await search.getOrSet(`q:new:${i}`, () => 1);
+    for (const name of ["", "search", "queries"])
+      expect(of(inspection.figures()!, name)).toMatchObject({
+        recent: { ms: 10_000, calls: 60, hitRatio: 0, loads: 60, loadErrors: 0 },
+        before: { calls: 300, hitRatio: 0.99, loads: 3 },
+      });
+    // Fewer calls than enough: a longer part of the minute.
+    await pass(6);
+    await search.getOrSet("q:0", () => 1);
+    expect(of(inspection.figures()!, "search")!.recent).toMatchObject({ ms: 30_000, calls: 61 });
+  });
+
+  it("have the durations of loads, the slowest key, and the loads that failed", async () => {
+    const cache = createTestCache({ clock, ttl: 1 });
+    using inspection = inspect(cache);
+    const invoices = cache.namespace("invoices");
+    const load = async (key: string, ms: number): Promise<void> => {
+      const loaded = invoices.getOrSet(
+        key,
+        () => new Promise<number>((resolve) => clock.schedule(() => resolve(1), ms)),
+      );
+      await flush();
+      clock.advance(ms);
+      await loaded;
+    };
+    for (let i = 0; i < 20; i += 1) await load(`i:${i}`, 100);
+    await pass(5);
+    for (let i = 0; i < 5; i += 1) await load(`i:${i}`, 3_000 + i);
+    await expect(invoices.getOrSet("x", () => Promise.reject(new Error("db")))).rejects.toThrow("db");
+    const { recent, before, slowest, failed } = of(inspection.figures()!, "invoices")!;
+    expect([Math.round(recent.p95Ms! / 1_000), Math.round(before.p95Ms! / 10)]).toEqual([3, 10]);
+    expect([slowest, failed]).toEqual([
+      { key: "i:4", ms: 3_004 },
+      { count: 1, at: expect.any(Number) as number, error: "Error: db" },
+    ]);
+    await pass(12);
+    expect(of(inspection.figures()!, "invoices")).not.toHaveProperty("failed");
+  });
+
+  it("have the errors of a tier with the last text and its kind", async () => {
+    const backend = scriptedBackend({ clock });
+    await createTestCache({ name: "shop", clock, backend }).set("k", 1);
+    const other = createTestCache({ name: "shop", clock, backend });
+    using second = inspect(other);
+    await backend.write("shop::k", { ...backend.store.get("shop::k")!, data: Uint8Array.of(1, 2, 3), meta: "" });
+    await other.get("k");
+    expect(second.figures()!.tiers.at(-1)).toMatchObject({
+      state: "up",
+      errors: 1,
+      lastError: { operation: "read", kind: "DECODE_FAILED" },
+    });
+    await pass(13);
+    expect(second.figures()!.tiers.at(-1)).toMatchObject({ errors: 0, lastError: { kind: "DECODE_FAILED" } });
+  });
+
+  it("have evictions, the largest value written, and the load with most callers", async () => {
+    const local = mapTier({ maxEntries: 3 });
+    const cache = createTestCache({ clock, backend: scriptedBackend({ clock }), local });
+    using inspection = inspect(cache);
+    for (let i = 0; i < 5; i += 1) await cache.set(`k${i}`, "x".repeat(10));
+    await pass(13);
+    for (let i = 0; i < 5; i += 1) await cache.namespace("files").set(`k${i}`, "x".repeat(100 * i));
+    const calls = Array.from({ length: 30 }, () =>
+      cache.getOrSet("hot", () => new Promise<number>((resolve) => clock.schedule(() => resolve(1), 700))),
+    );
+    await flush();
+    clock.advance(700);
+    await Promise.all(calls);
+    const { tiers, largest, shared } = inspection.figures()!;
+    expect(tiers[0]).toMatchObject({ entries: 3, evicted: 6 });
+    expect(largest).toMatchObject({ namespace: ["files"], key: "k4", bytes: 402, before: 12 });
+    expect(shared).toMatchObject({ namespace: [], key: "hot", callers: 30, ms: 700 });
+  });
+
+  it("of five minutes are counted for each namespace, group and tier", async () => {
+    const cache = createTestCache({ clock, ttl: "1h" });
+    using inspection = inspect(cache);
+    await cache.namespace("a").getOrSet("k", () => 1);
+    await pass(70);
+    await cache.namespace("a").getOrSet("k", () => 1);
+    await cache.namespace("b").getOrSet("k", () => 1);
+    const { ms, namespaces, tiers } = inspection.recent()!;
+    expect(ms).toBe(295_000);
+    expect(
+      namespaces.map(({ namespace, hits, misses, loadLatency }) => [namespace, hits, misses, loadLatency.count]),
+    ).toEqual([
+      [[], 1, 1, 1],
+      [["a"], 1, 0, 0],
+      [["b"], 0, 1, 1],
+    ]);
+    expect(tiers).toMatchObject([{ label: "map", hits: 1, misses: 1, errors: 0 }]);
+    using without = inspect(cache, { remember: 0 });
+    expect([without.figures(), without.recent()]).toEqual([undefined, undefined]);
+  });
+});
+
+describe("a record", () => {
+  it("has the figures of its process; ones without their form are left out", async () => {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend });
+    const beat = heartbeat(cache, { name: "web-1", every: "5s" });
+    onTestFinished(() => beat.stop());
+    await flush();
+    using inspection = inspect(cache);
+    const [own] = await inspection.processes();
+    expect(own).toMatchObject({ everyMs: 5_000, figures: { groups: [{ namespace: [], recent: { calls: 0 } }] } });
+    const stored = backend.store.get("shop:~processes::0")!;
+    for (const figures of [{}, { ...own!.figures, groups: [{}] }, { ...own!.figures, largest: { bytes: "5" } }, null]) {
+      const data = new TextEncoder().encode(JSON.stringify({ ...own, id: "b", figures }));
+      await backend.write("shop:~processes::1", { ...stored, data });
+      const record = (await inspection.processes()).find(({ id }) => id === "b") as ProcessRecord;
+      expect([record.name, record.figures]).toEqual(["web-1", undefined]);
+    }
+  });
+
+  it("that the backend refuses is known, with the reason, until it takes one", async () => {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend });
+    const write = backend.write.bind(backend);
+    Object.assign(backend, { write: () => Promise.reject(new Error("OOM command not allowed")) });
+    const beat = heartbeat(cache, { every: "5s" });
+    onTestFinished(() => beat.stop());
+    await flush();
+    using inspection = inspect(cache);
+    expect(inspection.recordFailure()).toEqual({
+      since: expect.any(Number) as number,
+      error: expect.stringContaining("OOM command not allowed") as string,
+    });
+    Object.assign(backend, { write });
+    clock.advance(5_000);
+    await flush();
+    expect([inspection.recordFailure(), inspection.knownProcesses()]).toEqual([undefined, []]);
+  });
+});
+
+it.each([{ window: "10ms" }, { window: "2h" }] as const)("refuses %o", (options) => {
+  expect(() => inspect(createTestCache({ clock }), options)).toThrow(
+    `inspect: window must be from 1s to 1h, got ${options.window}`,
+  );
+});

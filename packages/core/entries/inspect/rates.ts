@@ -1,0 +1,391 @@
+import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from "@hotset/core";
+import { kindOf, messageOf } from "@hotset/core/internal";
+import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
+import type { Place } from "./place.ts";
+
+/** A window has so many steps. A departure is judged by the last ones, as few as have enough calls. */
+const STEPS = 12;
+const FEWEST = 3;
+/** Five windows. */
+const KEPT = 5 * STEPS;
+const ENOUGH = { calls: 50, loads: 5 };
+const MOST_GROUPS = 16;
+const MOST_JOINED = 1_000;
+
+const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced", "fenced", "overloaded"] as const;
+type Counts = Record<(typeof COUNTS)[number], number>;
+const zero = (): Counts => ({
+  ...{ hits: 0, staleHits: 0, misses: 0, loads: 0 },
+  ...{ loadErrors: 0, coalesced: 0, fenced: 0, overloaded: 0 },
+});
+
+/** Durations by buckets a twelfth of an octave wide. */
+type Durations = Map<number, number>;
+
+/** A namespace, or a group of keys. */
+interface Owner {
+  readonly namespace: readonly string[];
+  readonly group?: string;
+}
+
+interface Counted extends Owner {
+  readonly counts: Counts;
+}
+
+interface Step {
+  readonly at: number;
+  /** Of all owners when it began. */
+  readonly before: ReadonlyMap<string, Counted>;
+  readonly tiers: CacheStats["tiers"];
+  /** During it, by owner. */
+  readonly durations: Map<string, Durations>;
+  readonly slowest: Map<string, { readonly key: string; readonly ms: number }>;
+  evicted: number;
+  largest: Omit<LargeValue, "before"> | undefined;
+  shared: SharedLoad | undefined;
+}
+
+type Trouble = NonNullable<TierRates["lastError"]>;
+
+/**
+ * Rates of one cache, from its counters and from events that no hit emits. Counters are read once a step, so that a
+ * call costs nothing more.
+ */
+export class RateMeter {
+  static readonly #all = new WeakMap<object, { readonly meter: RateMeter; users: number }>();
+
+  /** All who look share one, with the window of the first. @returns it, and a function that ends it for this one */
+  static of(cache: Cache, place: Place, windowMs = 60_000): readonly [meter: RateMeter, end: () => void] {
+    const { context } = place.parts;
+    const shared = RateMeter.#all.get(context) ?? { meter: new RateMeter(cache, place, windowMs), users: 0 };
+    RateMeter.#all.set(context, shared);
+    shared.users += 1;
+    let isEnded = false;
+    const end = (): void => {
+      if (isEnded || ((isEnded = true), (shared.users -= 1) > 0)) return;
+      shared.meter.#end();
+      RateMeter.#all.delete(context);
+    };
+    return [shared.meter, end];
+  }
+
+  readonly #cache: Cache;
+  readonly #place: Place;
+  readonly #windowMs: number;
+  /** The oldest first; never empty. */
+  readonly #steps: Step[] = [];
+  /** Of steps that are kept no more. */
+  readonly #older = new Map<string, Durations>();
+  #largestBefore = 0;
+  readonly #troubles = new Map<string, Trouble>();
+  readonly #failures = new Map<string, { readonly at: number; readonly error: string }>();
+  /** Callers of a load that joined it, by its key. */
+  readonly #joined = new Map<string, { readonly since: number; callers: number }>();
+  readonly #stops: (() => void)[];
+  #cancel: () => void = () => undefined;
+  #figures: Figures | undefined;
+
+  private constructor(cache: Cache, place: Place, windowMs: number) {
+    this.#cache = cache;
+    this.#place = place;
+    this.#windowMs = windowMs;
+    const { events } = place.parts.context;
+    this.#stops = [
+      // They accept none: the cache warns of failures that no listener observes.
+      events["backend:error"].add(
+        () => undefined,
+        ({ tier, operation, error }) => this.#troubled(tier, operation, error),
+      ),
+      events["decode:error"].add(
+        () => undefined,
+        ({ tier, error }) => this.#troubled(tier, "read", error),
+      ),
+      cache.on("load:error", (event) => this.#failed(event)),
+      cache.on("load", (event) => this.#loaded(event)),
+      cache.on("coalesced", ({ namespace, key }) => this.#join(JSON.stringify([namespace, key]))),
+      cache.on("evict", () => void (this.#steps.at(-1)!.evicted += 1)),
+      cache.on("store", ({ namespace, key, bytes }) => {
+        const step = this.#steps.at(-1)!;
+        if (bytes !== undefined && bytes > (step.largest?.bytes ?? 0))
+          step.largest = { namespace, key, bytes, at: place.epochNow() };
+      }),
+    ];
+    this.#step();
+  }
+
+  /** The last window, against the time before it. Made once a step. */
+  figures(): Figures {
+    return (this.#figures ??= this.#newFigures());
+  }
+
+  /** The last five windows, or what is known of them. */
+  recent(): Recent {
+    const now = this.#counts();
+    const [first] = this.#steps as [Step];
+    const all = [...now].map(([id, { namespace, group, counts }]) => ({
+      ...{ namespace, group },
+      ...statsOf(difference(counts, first.before.get(id)?.counts), merged(this.#steps, id)),
+    }));
+    return {
+      ms: this.#place.epochNow() - first.at,
+      namespaces: all.filter(({ group }) => group === undefined),
+      groups: all.flatMap(({ group, ...each }) => (group === undefined ? [] : [{ ...each, group }])),
+      tiers: this.#tiers(first),
+    };
+  }
+
+  #end(): void {
+    this.#cancel();
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #step(): void {
+    const { clock, lifecycle } = this.#place.parts.context;
+    if (!lifecycle.isOpen) return;
+    this.#endJoins();
+    const { tiers } = this.#cache.stats();
+    this.#steps.push({
+      ...{ at: this.#place.epochNow(), before: this.#counts(), tiers, evicted: 0 },
+      ...{ durations: new Map(), slowest: new Map(), largest: undefined, shared: undefined },
+    });
+    if (this.#steps.length > KEPT) {
+      const { durations, largest } = this.#steps.shift()!;
+      for (const [id, each] of durations) addTo(this.#older, id, each);
+      this.#largestBefore = Math.max(this.#largestBefore, largest?.bytes ?? 0);
+    }
+    this.#figures = undefined;
+    this.#cancel = clock.schedule(() => this.#step(), this.#windowMs / STEPS);
+  }
+
+  /** Of each namespace with those below it, and of each group. One that did not change is the one of the last step. */
+  #counts(): ReadonlyMap<string, Counted> {
+    const { meters } = this.#place.parts.engine;
+    const sums = new Map<string, Counted>();
+    const into = (owner: Owner): { add(other: Counts): void } => {
+      const id = idOf(owner);
+      if (!sums.has(id)) sums.set(id, { ...owner, counts: zero() });
+      const { counts } = sums.get(id)!;
+      return { add: (other) => COUNTS.forEach((name) => void (counts[name] += other[name])) };
+    };
+    for (const each of meters.all()) {
+      const { path } = each;
+      type Sum = Parameters<typeof each.addTo>[0];
+      for (let length = 0; length <= path.length; length += 1)
+        each.addTo(into({ namespace: path.slice(0, length) }) as unknown as Sum);
+      meters.groups?.forEach(({ name }, at) => each.addTo(into({ namespace: [], group: name }) as unknown as Sum, at));
+    }
+    const last = this.#steps.at(-1)?.before;
+    for (const [id, each] of sums) {
+      const known = last?.get(id);
+      if (known !== undefined && COUNTS.every((name) => known.counts[name] === each.counts[name])) sums.set(id, known);
+    }
+    return sums;
+  }
+
+  #newFigures(): Figures {
+    const now = this.#counts();
+    const window = this.#steps.slice(-STEPS);
+    const groups = [...now].map(([id, each]) => this.#ratesOf(id, each));
+    const [root, ...others] = groups as [GroupRates, ...GroupRates[]];
+    const largest = most(
+      window.flatMap((step) => step.largest ?? []),
+      ({ bytes }) => bytes,
+    );
+    const shared = most(
+      window.flatMap((step) => step.shared ?? []),
+      ({ callers }) => callers,
+    );
+    // A large value that is written again and again stays a departure for as long as the window.
+    const before = this.#steps.slice(0, -STEPS).map((step) => step.largest?.bytes ?? 0);
+    const earlier = window.flatMap(({ largest: each }) =>
+      each !== undefined && largest !== undefined && each.bytes < largest.bytes / 2 ? [each.bytes] : [],
+    );
+    return {
+      at: this.#place.epochNow(),
+      windowMs: this.#windowMs,
+      groups: [root, ...others.toSorted((one, other) => oddness(other) - oddness(one)).slice(0, MOST_GROUPS - 1)],
+      tiers: this.#tiers(window[0]!, window),
+      ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
+      ...(shared && { shared }),
+    };
+  }
+
+  #ratesOf(id: string, { namespace, group, counts }: Counted): GroupRates {
+    const window = this.#steps.slice(-STEPS);
+    const failed = difference(counts, window[0]!.before.get(id)?.counts).loadErrors;
+    const [calls, callsBegin] = this.#judged(
+      (step) => callsOf(difference(counts, step.before.get(id)?.counts)),
+      "calls",
+    );
+    const [, loadsBegin] = this.#judged((step) => difference(counts, step.before.get(id)?.counts).loads, "loads");
+    const begin = this.#steps.indexOf(loadsBegin);
+    const earlier = callsBegin.before.get(id)?.counts ?? zero();
+    const recentLoads = merged(this.#steps.slice(begin), id);
+    const pastLoads = merged(this.#steps.slice(0, begin), id, this.#older.get(id));
+    const slowest = most(
+      this.#steps.slice(begin).flatMap(({ slowest }) => slowest.get(id) ?? []),
+      ({ ms }) => ms,
+    );
+    const now = this.#place.epochNow();
+    const last = this.#failures.get(id);
+    return {
+      namespace,
+      ...(group !== undefined && { group }),
+      recent: ratesOf(difference(counts, earlier), recentLoads, { calls, ms: now - callsBegin.at }),
+      before: ratesOf(earlier, pastLoads, { calls: callsOf(earlier), ms: 0 }),
+      ...(failed > 0 && { failed: { count: failed, ...(last ?? { at: now, error: "unknown" }) } }),
+      ...(slowest !== undefined && { slowest }),
+    };
+  }
+
+  /** The last steps that have enough, and how many they have. */
+  #judged(countSince: (step: Step) => number, of: keyof typeof ENOUGH): readonly [count: number, first: Step] {
+    for (let steps = FEWEST; ; steps += 1) {
+      const first = this.#steps.at(-steps) ?? this.#steps[0]!;
+      const count = countSince(first);
+      if (count >= ENOUGH[of] || steps >= STEPS) return [count, first];
+    }
+  }
+
+  #tiers(first: Step, steps: readonly Step[] = this.#steps): readonly TierRates[] {
+    const { local } = this.#place.parts.context;
+    const bounds = (local?.tier as Partial<Record<"bounds", Pick<TierRates, "maxEntries" | "maxBytes">>> | undefined)
+      ?.bounds;
+    return this.#cache.stats().tiers.map(({ label, state, hits, misses, errors, entries, bytes }) => {
+      const then = first.tiers.find((each) => each.label === label);
+      const lastError = this.#troubles.get(label);
+      const isLocal = label === local?.tier.label;
+      return {
+        ...{ label, state },
+        hits: hits - (then?.hits ?? 0),
+        misses: misses - (then?.misses ?? 0),
+        errors: errors - (then?.errors ?? 0),
+        ...(lastError !== undefined && { lastError }),
+        ...(entries !== undefined && { entries }),
+        ...(bytes !== undefined && { bytes }),
+        ...(isLocal && { evicted: steps.reduce((sum, { evicted }) => sum + evicted, 0), ...finite(bounds) }),
+      };
+    });
+  }
+
+  #troubled(tier: string, operation: string, error: CacheError): false {
+    const message = messageOf(error).slice(0, MAX_TEXT);
+    this.#troubles.set(tier, { at: this.#place.epochNow(), operation, kind: kindOf(error), message });
+    return false;
+  }
+
+  #failed(event: CacheEvents["load:error"]): void {
+    const { name, message } = this.#place.describe(event.error);
+    const last = { at: this.#place.epochNow(), error: `${name}: ${message}`.slice(0, MAX_TEXT) };
+    for (const id of this.#ownersOf(event)) this.#failures.set(id, last);
+    this.#loaded(event);
+  }
+
+  #loaded(event: Pick<CacheEvents["load"], "namespace" | "key" | "durationMs">): void {
+    const { durations, slowest } = this.#steps.at(-1)!;
+    const { key, durationMs: ms } = event;
+    const bucket = Math.ceil(Math.log2(Math.max(1, ms * 1_000)) * 12);
+    for (const id of this.#ownersOf(event)) {
+      addTo(durations, id, new Map([[bucket, 1]]));
+      if (ms > (slowest.get(id)?.ms ?? -1)) slowest.set(id, { key, ms: Math.round(ms) });
+    }
+    this.#endJoin(JSON.stringify([event.namespace, key]), ms);
+  }
+
+  #ownersOf({ namespace, key }: { readonly namespace: readonly string[]; readonly key: string }): readonly string[] {
+    const { groups } = this.#place.parts.engine.meters;
+    const group = groups?.find(({ match }) =>
+      typeof match === "string" ? key.startsWith(match) : key.search(match) >= 0,
+    );
+    const paths = [...namespace, ""].map((_, length) => idOf({ namespace: namespace.slice(0, length) }));
+    return group === undefined ? paths : [...paths, idOf({ namespace: [], group: group.name })];
+  }
+
+  #join(id: string): void {
+    const joined = this.#joined.get(id);
+    if (joined !== undefined) joined.callers += 1;
+    else if (this.#joined.size < MOST_JOINED) this.#joined.set(id, { since: this.#place.epochNow(), callers: 2 });
+  }
+
+  #endJoin(id: string, ms?: number): void {
+    const joined = this.#joined.get(id);
+    if (joined === undefined) return;
+    this.#joined.delete(id);
+    const step = this.#steps.at(-1)!;
+    const [namespace, key] = JSON.parse(id) as [readonly string[], string];
+    const at = this.#place.epochNow();
+    if (joined.callers > (step.shared?.callers ?? 0))
+      step.shared = { namespace, key, callers: joined.callers, ms: Math.round(ms ?? at - joined.since), at };
+  }
+
+  /** Of calls that ended without a load: another process made it. */
+  #endJoins(): void {
+    if (this.#joined.size === 0) return;
+    const running = [...this.#place.parts.context.flights.all()].map(({ key }) => this.#place.shown(key.local));
+    const ids = new Set(running.map(({ namespace, key }) => JSON.stringify([namespace, key])));
+    for (const id of this.#joined.keys()) if (!ids.has(id)) this.#endJoin(id);
+  }
+}
+
+const MAX_TEXT = 300;
+
+const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });
+const callsOf = ({ hits, staleHits, misses }: Counts): number => hits + staleHits + misses;
+const difference = (now: Counts, then: Counts | undefined): Counts =>
+  then === undefined ? now : (Object.fromEntries(COUNTS.map((name) => [name, now[name] - then[name]])) as Counts);
+
+function addTo(sums: Map<string, Durations>, id: string, durations: Durations): void {
+  const sum = sums.get(id) ?? new Map<number, number>();
+  sums.set(id, sum);
+  for (const [bucket, count] of durations) sum.set(bucket, (sum.get(bucket) ?? 0) + count);
+}
+
+function merged(steps: readonly Step[], id: string, first: Durations = new Map()): Durations {
+  const sums = new Map([["", new Map(first)]]);
+  for (const { durations } of steps) addTo(sums, "", durations.get(id) ?? new Map());
+  return sums.get("")!;
+}
+
+function percentile(durations: Durations, share: number): number {
+  let left = Math.ceil(share * sizeOf(durations));
+  for (const [bucket, count] of [...durations].toSorted(([one], [other]) => one - other))
+    if ((left -= count) <= 0) return 2 ** (bucket / 12) / 1_000;
+  return NaN;
+}
+
+const sizeOf = (durations: Durations): number => [...durations.values()].reduce((sum, count) => sum + count, 0);
+
+function statsOf(counts: Counts, durations: Durations): NamespaceStats {
+  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((share) => percentile(durations, share)) as [
+    number,
+    number,
+    number,
+  ];
+  return {
+    ...counts,
+    hitRatio: (counts.hits + counts.staleHits) / callsOf(counts),
+    loadLatency: { count: sizeOf(durations), p50Ms, p95Ms, p99Ms },
+  };
+}
+
+function ratesOf(counts: Counts, durations: Durations, of: Pick<Rates, "calls" | "ms">): Rates {
+  const { hitRatio, loadLatency } = statsOf(counts, durations);
+  const { loads, loadErrors } = counts;
+  const { p95Ms, count: timed } = loadLatency;
+  return { ...of, loads, loadErrors, timed, ...finite({ hitRatio, p95Ms }) };
+}
+
+/** Without what is not known: JSON has no `NaN`. */
+const finite = <T extends object>(given: T | undefined): Partial<T> =>
+  Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => Number.isFinite(value))) as Partial<T>;
+
+const most = <T>(list: readonly T[], by: (each: T) => number): T | undefined =>
+  list.reduce<T | undefined>((best, each) => (best === undefined || by(each) > by(best) ? each : best), undefined);
+
+/** How much a rule could find in it: only a part of a thousand groups fits into a record. */
+function oddness({ recent, before, failed }: GroupRates): number {
+  const slower =
+    recent.p95Ms === undefined || before.p95Ms === undefined ? 0 : Math.min(10, recent.p95Ms / before.p95Ms);
+  const fallen = recent.calls * Math.max(0, (before.hitRatio ?? 0) - (recent.hitRatio ?? 1));
+  return 10 * (failed?.count ?? 0) + fallen + slower;
+}

@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { FindingLog } from "./finding-log.ts";
+import type { Finding } from "./pages.ts";
+
+const finding = (weight: number, id = "stampede shop a"): Finding => ({
+  ...{ rule: "stampede", id, level: "warning", text: `${weight} callers`, remedy: "", page: "stampedes", weight },
+});
+
+it("has the beginning, the end, the height and the count of a finding, for an hour", () => {
+  const log = new FindingLog();
+  expect(log.update([finding(20)], 1_000).length).toBe(1);
+  expect(log.update([finding(150)], 3_000)).toEqual([]);
+  expect(log.update([finding(40)], 5_000)).toEqual([]);
+  expect([log.past, log.since("stampede shop a")]).toEqual([[], 1_000]);
+  log.update([], 7_000);
+  expect(log.past).toEqual([{ ...finding(150), since: 1_000, until: 5_000, times: 1 }]);
+  // A short gap is none.
+  expect(log.update([finding(30)], 30_000)).toEqual([]);
+  expect(log.past).toEqual([]);
+  log.update([], 32_000);
+  expect(log.update([finding(25), finding(1, "other")], 100_000).map(({ id }) => id)).toEqual([
+    "stampede shop a",
+    "other",
+  ]);
+  log.update([finding(1, "other")], 102_000);
+  expect(log.past).toEqual([{ ...finding(25), since: 100_000, until: 100_000, times: 2 }]);
+  log.update([], 3_800_000);
+  expect(log.past).toEqual([]);
+});
+
+it("remembers so many at most, the newest", () => {
+  const log = new FindingLog();
+  for (let i = 0; i < 500; i += 1) log.update([finding(1, `id ${i}`)], i);
+  log.update([], 600);
+  expect([log.past.length, log.past[0]!.id]).toEqual([200, "id 499"]);
+});

@@ -1,0 +1,49 @@
+import type { Finding, PastFinding } from "./pages.ts";
+
+const HOUR_MS = 3_600_000;
+/** The same within this time is one finding that went on. */
+const JOINED_MS = 30_000;
+const MOST = 200;
+
+/** What was found in the last hour, with its beginning, its end, and how often it came. */
+export class FindingLog {
+  readonly #known = new Map<string, PastFinding & { readonly seenAt: number }>();
+
+  /** @returns those that have begun. */
+  update(found: readonly Finding[], now: number): readonly Finding[] {
+    const begun: Finding[] = [];
+    for (const finding of found) {
+      const known = this.#known.get(finding.id);
+      const isNew = known === undefined || now - known.seenAt > JOINED_MS;
+      if (isNew) begun.push(finding);
+      // At its height.
+      const text = known !== undefined && !isNew && known.weight > finding.weight ? known : finding;
+      this.#known.delete(finding.id);
+      this.#known.set(finding.id, {
+        ...{ ...finding, text: text.text, weight: text.weight, level: text.level },
+        since: isNew ? now : known.since,
+        until: null,
+        times: (known?.times ?? 0) + (isNew ? 1 : 0),
+        seenAt: now,
+      });
+    }
+    const ids = new Set(found.map(({ id }) => id));
+    for (const [id, known] of this.#known) {
+      if (now - known.seenAt > HOUR_MS || this.#known.size > MOST) this.#known.delete(id);
+      else if (!ids.has(id) && known.until === null) this.#known.set(id, { ...known, until: known.seenAt });
+    }
+    return begun;
+  }
+
+  since(id: string): number | undefined {
+    return this.#known.get(id)?.since;
+  }
+
+  /** Those that have ended, the last one first. */
+  get past(): readonly PastFinding[] {
+    return [...this.#known.values()]
+      .filter(({ until }) => until !== null)
+      .map(({ seenAt, ...each }) => ({ ...each, until: seenAt }))
+      .toSorted((one, other) => other.until! - one.until!);
+  }
+}

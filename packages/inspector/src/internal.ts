@@ -1,0 +1,5 @@
+// For packages of hotset, which all have one version.
+export { countsOf, invalidationsPage } from "./data/invalidations.ts";
+export type { Finding } from "./data/pages.ts";
+export { EMPTY, type Picture, type ProcessPicture } from "./rules/picture.ts";
+export { findings, RULES, rulesTable } from "./rules/rules.ts";

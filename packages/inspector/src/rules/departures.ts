@@ -1,0 +1,277 @@
+import type { Figures, ProcessPicture } from "./picture.ts";
+import { eachProcess, ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
+import { bytesText, causeOf, count, duration, nameOf, percent, quoted, windowText, within } from "./texts.ts";
+
+// Rules over the rates of processes: the last minute, against the time before.
+
+type GroupRates = Figures["groups"][number];
+
+const SLOW = { ms: 1_000, times: 3, loads: 3, before: 10 };
+const FALL = { points: 0.25, calls: 50, before: 100 };
+const LARGE = { bytes: 1_000_000, times: 4 };
+/** A shared load that is shorter is what a cache is for. */
+const SHARED_MS = 500;
+/** A process that is younger fills its memory. */
+const WARM_MS = 120_000;
+
+/** Errors of a tier that answers, by the kind of the last one. The first that matches counts. */
+const KINDS: readonly {
+  readonly is: (kind: string, text: string) => boolean;
+  readonly text: string;
+  readonly remedy: string;
+}[] = [
+  {
+    is: (kind) => kind === "DECODE_FAILED",
+    text: "entries cannot be read",
+    remedy:
+      "another process writes another format, compression or seal: give all caches of this name the same, or set another version where it changes",
+  },
+  {
+    is: (_, text) => /\bOOM\b|out of memory|maxmemory|OUT_OF_MEMORY/i.test(text),
+    text: "writes are refused: its memory is full",
+    remedy: "raise maxmemory, or set maxmemory-policy allkeys-lfu on a server of caches",
+  },
+  {
+    is: (kind, text) => kind === "BACKEND_ACCESS" || /\bNOPERM\b|\bNOAUTH\b|permission/i.test(text),
+    text: "its user has not the rights",
+    remedy: "give the user the rights that hotset doctor names",
+  },
+  {
+    is: (kind) => kind === "ENCODE_FAILED",
+    text: "values cannot be encoded",
+    remedy: "cache plain data, or choose a format that can: valueFormat(v8())",
+  },
+  {
+    is: (kind) => kind === "BACKEND_UNAVAILABLE",
+    text: "calls get no answer in time",
+    remedy: "look for slow commands and for the network to it: hotset doctor",
+  },
+  { is: () => true, text: "calls fail", remedy: "look at the last error" },
+];
+
+/** What departs from before. */
+export const DEPARTURES: readonly Rule[] = [
+  {
+    name: "tier-errors",
+    what: "Errors of a tier that is up",
+    when: `${ENOUGH.errors} in the last minute, the last within 20 s`,
+    remedy:
+      "by the kind of the last error: another format in the fleet; a full memory; no rights; a value that cannot be encoded",
+    level: "error",
+    page: "overview",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ tiers, windowMs, at }) =>
+        tiers.flatMap(({ label, state, errors, lastError }) => {
+          if (errors < ENOUGH.errors || TROUBLED.includes(state) || lastError === undefined) return [];
+          if (lastError.at < at - windowMs / 3) return [];
+          const { kind, message } = lastError;
+          const of = KINDS.find(({ is }) => is(kind, message))!;
+          const times = `${count(errors, "error")} in the last ${windowText(windowMs)}`;
+          return [
+            {
+              ...{ subject: `${label} ${of.text}`, weight: errors, remedy: of.remedy },
+              text: `${label} is up, but ${of.text}: ${times}, the last: ${causeOf(message, label)}`,
+            },
+          ];
+        }),
+      ),
+  },
+  {
+    name: "stampede",
+    what: "Many callers wait for one load, or one load takes long",
+    when: `${ENOUGH.callers} callers, now or for a load of ${duration(SHARED_MS)} in the last minute; or ${duration(LONG_WAIT_MS)}`,
+    remedy: "staleWhileRevalidate lets callers have the previous value while it loads; look at why the load is slow",
+    level: "warning",
+    page: "stampedes",
+    find: ({ caches, processes }) => [
+      ...caches.flatMap(({ name, busiest }) => {
+        if (busiest === undefined) return [];
+        const { namespace, key, callers, forMs } = busiest;
+        if (callers < ENOUGH.callers && forMs < LONG_WAIT_MS) return [];
+        const wait = callers === 1 ? "waits" : "wait";
+        return [
+          {
+            ...{ cache: name, process: ownName(processes, name), subject: nameOf(namespace, key), weight: callers },
+            level: forMs >= LONG_WAIT_MS ? ("error" as const) : ("warning" as const),
+            text: `${count(callers, "caller")} of ${quoted(namespace, key)} ${wait} for one load, for ${duration(forMs)}`,
+          },
+        ];
+      }),
+      ...eachProcess(processes, ({ shared }) =>
+        shared === undefined || shared.callers < ENOUGH.callers || shared.ms < SHARED_MS
+          ? []
+          : [
+              {
+                ...{ subject: nameOf(shared.namespace, shared.key), weight: shared.callers },
+                text: `${count(shared.callers, "caller")} of ${quoted(shared.namespace, shared.key)} waited for one load of ${duration(shared.ms)}`,
+              },
+            ],
+      ),
+    ],
+  },
+  {
+    name: "slow-loads",
+    what: "Loads take longer than before, in a cache, namespace or key group",
+    when: `95 % take ${duration(SLOW.ms)} and ${SLOW.times} times as long`,
+    remedy:
+      "look at the source of the keys that it names; loadTimeout and staleWhileRevalidate bound what callers wait",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups }) =>
+        narrowest(groups.filter(isSlower)).map(({ recent, before, slowest, ...group }) => ({
+          ...{ subject: ownerOf(group), weight: recent.p95Ms! },
+          text: `loads${ofOwner(group)} take ${duration(recent.p95Ms!)} (95 %), ${duration(before.p95Ms!)} before${slowest === undefined ? "" : `; the slowest is ${quoted(group.namespace, slowest.key)}`}`,
+        })),
+      ),
+  },
+  {
+    name: "failed-loads",
+    what: "Loads fail, in a cache, namespace or key group",
+    when: `${ENOUGH.loadErrors} in the last minute, the last within 20 s`,
+    remedy: "look at the source; staleIfError serves the previous value meanwhile",
+    level: "error",
+    page: "keys",
+    find: ({ caches, processes }) =>
+      eachProcess(processes, ({ groups, windowMs, at }, { cache, isOwn }) => {
+        const failing = groups.filter(
+          ({ failed }) => failed !== undefined && failed.count >= ENOUGH.loadErrors && failed.at >= at - windowMs / 3,
+        );
+        // Another rule says so.
+        if (isOwn && caches.some(({ name, fallbacks }) => name === cache && fallbacks.keys > 0)) return [];
+        return narrowest(failing).map(({ failed, ...group }) => ({
+          ...{ subject: ownerOf(group), weight: failed!.count },
+          text: `${count(failed!.count, "load")}${ofOwner(group)} failed in the last ${windowText(windowMs)}: ${failed!.error}`,
+        }));
+      }),
+  },
+  {
+    name: "hit-ratio",
+    what: "The hit ratio falls, of a cache, namespace or key group",
+    when: `by ${100 * FALL.points} points, over ${FALL.calls} calls`,
+    remedy: "look for a key that changes with each call (a time, an id of a request), a shorter ttl, or invalidations",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups }) =>
+        narrowest(groups.filter((each) => fallOf(each) >= FALL.points))
+          .toSorted((one, other) => missesOf(other) - missesOf(one))
+          .slice(0, 3)
+          .map((group) => ({
+            ...{ subject: ownerOf(group), weight: fallOf(group) },
+            text: `the hit ratio${ofOwner(group)} is ${percent(group.recent.hitRatio!)}, ${percent(group.before.hitRatio!)} before (${count(group.recent.calls, "call")} in ${duration(group.recent.ms)})`,
+          })),
+      ),
+  },
+  {
+    name: "odd-process",
+    what: "One process hits far less often than the others",
+    when: `by ${100 * FALL.points} points, ${duration(WARM_MS)} after its start, among three or more`,
+    remedy: "compare its version, its format and its memory with the others",
+    level: "warning",
+    page: "fleet",
+    find: ({ processes }, now) => oddProcesses(processes, now),
+  },
+  {
+    name: "evictions",
+    what: "A memory tier is too small",
+    when: `${ENOUGH.evictions} evictions in the last minute, and as many as a tenth of its entries`,
+    remedy: "raise maxEntries or maxBytes of memory(), or keep fewer keys there: local: false",
+    level: "warning",
+    page: "overview",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ tiers, windowMs }) =>
+        tiers.flatMap((tier) => {
+          const { label, evicted = 0, entries = 0 } = tier;
+          if (evicted < ENOUGH.evictions || 10 * evicted < entries) return [];
+          return [
+            {
+              ...{ subject: label, weight: evicted },
+              text: `${label} is full: ${count(evicted, "eviction")} in the last ${windowText(windowMs)}, with ${sizeText(tier)}`,
+            },
+          ];
+        }),
+      ),
+  },
+  {
+    name: "large-value",
+    what: "A value is far larger than those before",
+    when: `${bytesText(LARGE.bytes)} as encoded, and ${LARGE.times} times the largest before`,
+    remedy:
+      "split it, compress it, or keep it elsewhere: Redis and all processes wait while it is sent; maxEntryBytes() refuses it",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ largest }) => {
+        if (largest === undefined || largest.bytes < LARGE.bytes) return [];
+        const { namespace, key, bytes, before } = largest;
+        if (bytes < LARGE.times * before) return [];
+        const than = before === 0 ? "" : `, the largest before had ${bytesText(before)}`;
+        return [
+          {
+            ...{ subject: nameOf(namespace, key), weight: bytes },
+            text: `${quoted(namespace, key)} has ${bytesText(bytes)}${than}`,
+          },
+        ];
+      }),
+  },
+];
+
+const ownName = (processes: readonly ProcessPicture[], of: string): string | undefined =>
+  processes.find(({ cache, silentMs }) => cache === of && silentMs === 0)?.name;
+
+const isSlower = ({ recent, before }: GroupRates): boolean =>
+  recent.timed >= SLOW.loads &&
+  before.timed >= SLOW.before &&
+  (recent.p95Ms ?? 0) >= SLOW.ms &&
+  recent.p95Ms! >= SLOW.times * before.p95Ms!;
+
+/** In points of the hit ratio. */
+const fallOf = ({ recent, before }: GroupRates): number =>
+  recent.calls < FALL.calls || before.calls < FALL.before ? 0 : (before.hitRatio ?? 0) - (recent.hitRatio ?? 0);
+
+const missesOf = ({ recent }: GroupRates): number => recent.calls * (1 - (recent.hitRatio ?? 0));
+
+/** Without namespaces that contain another one of the list, and without groups of keys where a namespace says it. */
+function narrowest(list: readonly GroupRates[]): readonly GroupRates[] {
+  const named = list.filter(
+    (one) =>
+      one.group !== undefined ||
+      !list.some((other) => other.group === undefined && within(one.namespace, other.namespace)),
+  );
+  const places = named.filter(({ group, namespace }) => group === undefined && namespace.length > 0);
+  if (places.length > 0) return places;
+  const groups = named.filter(({ group }) => group !== undefined);
+  return groups.length > 0 ? groups : named;
+}
+
+type Owner = Pick<GroupRates, "namespace" | "group">;
+const ownerOf = ({ namespace, group }: Owner): string => (group === undefined ? nameOf(namespace) : `group ${group}`);
+const ofOwner = (owner: Owner): string => (ownerOf(owner) === "" ? "" : ` of ${ownerOf(owner)}`);
+
+function sizeText({ entries = 0, maxEntries, bytes, maxBytes }: Figures["tiers"][number]): string {
+  const of = maxEntries === undefined ? "" : ` of ${maxEntries.toLocaleString("en")}`;
+  const size = maxBytes === undefined || bytes === undefined ? "" : `, ${bytesText(bytes)} of ${bytesText(maxBytes)}`;
+  return `${entries.toLocaleString("en")}${of} entries${size}`;
+}
+
+function oddProcesses(processes: readonly ProcessPicture[], now: number): readonly Found[] {
+  const known = processes.flatMap(({ cache, name, startedAt, figures }) => {
+    const root = figures?.groups[0]?.recent;
+    return root?.hitRatio === undefined || root.calls < FALL.calls || name === undefined || now - startedAt < WARM_MS
+      ? []
+      : [{ cache, name, hitRatio: root.hitRatio }];
+  });
+  return known.flatMap(({ cache, name, hitRatio }): readonly Found[] => {
+    const others = known.filter((each) => each.cache === cache && each.name !== name).map((each) => each.hitRatio);
+    const least = Math.min(...others);
+    return others.length < 2 || least - hitRatio < FALL.points
+      ? []
+      : [
+          {
+            ...{ cache, subject: name, weight: least - hitRatio },
+            text: `${name} has a hit ratio of ${percent(hitRatio)}, the other ${others.length} have ${percent(least)} or more`,
+          },
+        ];
+  });
+}

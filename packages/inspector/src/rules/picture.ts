@@ -1,0 +1,71 @@
+import type { ProcessRecord, TierFailure } from "@hotset/core/inspect";
+import type { Burst } from "../data/invalidations.ts";
+import type { QueueRow, RedisPage, Silence } from "../data/pages.ts";
+
+export type Figures = NonNullable<ProcessRecord["figures"]>;
+
+interface TierPicture {
+  readonly label: string;
+  readonly state: string;
+  readonly since: number | undefined;
+  /** Its last call that failed. */
+  readonly failure: TierFailure | undefined;
+}
+
+/** A cache of this process. */
+export interface CachePicture {
+  readonly name: string;
+  readonly tiers: readonly TierPicture[];
+  readonly pending: number;
+  /** The load with the most callers. */
+  readonly busiest:
+    | { readonly namespace: readonly string[]; readonly key: string; readonly callers: number; readonly forMs: number }
+    | undefined;
+  readonly fallbacks: {
+    readonly keys: number;
+    /** That all of them are in. */
+    readonly namespace: readonly string[];
+    readonly error: string | undefined;
+  };
+  /** Why its backend refuses the record of this process. */
+  readonly recordFailure: { readonly since: number; readonly error: string } | undefined;
+}
+
+/** A process of a cache: this one, or another with a record. */
+export interface ProcessPicture {
+  readonly cache: string;
+  /** `undefined`: this one, which has no record. */
+  readonly name: string | undefined;
+  readonly startedAt: number;
+  readonly silentMs: number;
+  readonly everyMs: number;
+  readonly isTrusted: boolean;
+  readonly figures: Figures | undefined;
+}
+
+/** All that rules look at. */
+export interface Picture {
+  readonly caches: readonly CachePicture[];
+  readonly processes: readonly ProcessPicture[];
+  /** Whether a page has more about Redis. */
+  readonly hasRedisPage: boolean;
+  /** The most frequent first. */
+  readonly bursts: readonly Burst[];
+  readonly queues: readonly QueueRow[];
+  readonly servers: NonNullable<RedisPage["server"]>["servers"];
+  /** The Redis of the toolkit. */
+  readonly silence: Silence | null;
+  /** They read the log of a database. */
+  readonly followers: readonly {
+    readonly name: string;
+    readonly lagBytes: number | undefined;
+    readonly lagMs: number | undefined;
+    readonly error: string | undefined;
+  }[];
+}
+
+/** A picture of nothing, for those who know a part. */
+export const EMPTY: Picture = {
+  ...{ caches: [], processes: [], hasRedisPage: false, bursts: [], queues: [], servers: [], silence: null },
+  followers: [],
+};

@@ -1,0 +1,227 @@
+import type { CachePicture, Picture } from "./picture.ts";
+import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
+import { causeOf, count, duration, nameOf, quoted, silenceText } from "./texts.ts";
+
+// Rules over the present: states, lists, and records.
+
+const UNTAKEN_MS = 30_000;
+const FULL = 0.9;
+const MUCH_LOG = 64 * 2 ** 20;
+/** A failure from before that is of something else. */
+const CAUSE_MS = 10_000;
+
+/** What is so now. */
+export const STATES: readonly Rule[] = [
+  {
+    name: "tier-down",
+    what: "A tier is down, detached, degraded or bypassed",
+    when: "now",
+    remedy: "calls are answered by memory and loads; look at the cause, and at the server",
+    level: "warning",
+    page: "overview",
+    find: ({ caches, hasRedisPage }, now) =>
+      caches.flatMap((cache) =>
+        cache.tiers
+          .filter(({ state }) => TROUBLED.includes(state))
+          .map((tier): Found => ({
+            ...{ cache: cache.name, subject: tier.label, text: troubleOf(tier, now) },
+            weight: now - (tier.since ?? now),
+            level: tier.state === "down" ? "error" : "warning",
+            page: hasRedisPage && tier.label.startsWith("redis") ? "redis" : "overview",
+          })),
+      ),
+  },
+  {
+    name: "records-refused",
+    what: "The backend refuses the records of processes",
+    when: "now, with heartbeat()",
+    remedy: "as the text says; the fleet shows the last records in grey",
+    level: "error",
+    page: "fleet",
+    find: ({ caches }, now) =>
+      caches.flatMap(({ name, recordFailure, tiers }) =>
+        recordFailure === undefined || tiers.some(({ state }) => state === "down")
+          ? []
+          : [
+              {
+                ...{ cache: name, subject: "", weight: now - recordFailure.since },
+                text: `records of processes are refused for ${duration(now - recordFailure.since)}: ${causeOf(recordFailure.error, tiers.at(-1)?.label ?? "")}`,
+              },
+            ],
+      ),
+  },
+  {
+    name: "pending",
+    what: "Invalidations wait for the backend",
+    when: "now",
+    remedy: "they are sent when it answers; until then other processes may serve older values",
+    level: "warning",
+    page: "overview",
+    find: ({ caches }) =>
+      caches.flatMap(({ name, pending }) =>
+        pending === 0
+          ? []
+          : [
+              {
+                ...{ cache: name, subject: "", weight: pending },
+                text: `${count(pending, "invalidation")} pending until the backend answers`,
+              },
+            ],
+      ),
+  },
+  {
+    name: "stale-fallback",
+    what: "Keys are served stale because their loads fail",
+    when: "now",
+    remedy: "look at the source; staleIfError covers it until it ends",
+    level: "error",
+    page: "stale",
+    find: ({ caches }) =>
+      caches.flatMap(({ name, fallbacks: { keys, namespace, error } }) => {
+        const of = namespace.length === 0 ? "" : ` of ${nameOf(namespace)}`;
+        const because = error === undefined ? "" : `: ${error}`;
+        const text = `${count(keys, "key")}${of} served stale because loads fail${because}`;
+        return keys === 0 ? [] : [{ cache: name, subject: nameOf(namespace), weight: keys, text }];
+      }),
+  },
+  {
+    name: "invalidations",
+    what: "A key, tag or namespace is invalidated again and again",
+    when: `${ENOUGH.invalidations} calls in the last minute. A refresh after its ttl is none`,
+    remedy: "look for a loop, or a webhook that repeats, in the process that it names",
+    level: "warning",
+    page: "invalidations",
+    find: ({ bursts }) =>
+      bursts
+        // A key that another process replaced may have been refreshed: only its record says that it was a call.
+        .filter(({ scope, by, count: times }) => times >= ENOUGH.invalidations && (scope !== "key" || by.length > 0))
+        .slice(0, 3)
+        .map(({ cache, namespace, scope, what, by, count: times, isAtLeast }) => {
+          const everything = namespace.length === 0 ? "the cache" : `namespace ${quoted(namespace)}`;
+          const subject =
+            scope === "namespace" ? everything : `${scope === "tags" ? "tag" : "key"} ${quoted(namespace, what)}`;
+          const names = by.length === 0 ? "another process" : by.join(", ");
+          return {
+            ...{ cache, subject, weight: times },
+            text: `${subject} was invalidated ${isAtLeast ? "at least " : ""}${count(times, "time")} in the last minute, by ${names}`,
+          };
+        }),
+  },
+  {
+    name: "silent",
+    what: "A process writes no record any more",
+    when: "after two and a half heartbeats, 25 s",
+    remedy: "it is cut off from the backend, its event loop is blocked, or it ended without stop(): look at its log",
+    level: "error",
+    page: "fleet",
+    find: ({ processes }) =>
+      processes.flatMap(({ cache, name = "", silentMs, everyMs }) =>
+        silentMs <= 2.5 * everyMs
+          ? []
+          : [{ cache, subject: name, weight: silentMs, text: `${name} has been silent for ${duration(silentMs)}` }],
+      ),
+  },
+  {
+    name: "untrusted",
+    what: "A process cannot trust its copies",
+    when: "in its last record",
+    remedy: "its connection for changes is lost: look at its network and at client-output-buffer-limit",
+    level: "warning",
+    page: "fleet",
+    find: ({ processes }) =>
+      processes.flatMap(({ cache, name = "", silentMs, everyMs, isTrusted }) =>
+        isTrusted || silentMs > 2.5 * everyMs
+          ? []
+          : [
+              {
+                ...{ cache, subject: name, weight: 0 },
+                text: `${name} cannot trust its copies: it may miss invalidations, and asks the backend for each call`,
+              },
+            ],
+      ),
+  },
+  {
+    name: "queues",
+    what: "A queue has dead jobs, is paused, or no worker takes its jobs",
+    when: `now; ${duration(UNTAKEN_MS)} without a worker`,
+    remedy: "mend what the last error says, then retry; start workers",
+    level: "error",
+    page: "queues",
+    find: ({ queues }) =>
+      queues.flatMap(({ name, waiting, active, dead, isPaused, oldestWaitingMs, lastReason }) => {
+        const found: Found[] = [];
+        const last = lastReason === null ? "" : `, the last: ${lastReason}`;
+        if (dead > 0)
+          found.push({
+            subject: `${name} dead`,
+            weight: dead,
+            text: `queue ${name}: ${count(dead, "dead job")}${last}`,
+          });
+        if (isPaused)
+          found.push({ level: "warning", subject: `${name} paused`, weight: 0, text: `queue ${name} is paused` });
+        else if (waiting > 0 && active === 0 && (oldestWaitingMs ?? 0) > UNTAKEN_MS)
+          found.push({
+            ...{ subject: `${name} untaken`, weight: oldestWaitingMs! },
+            text: `queue ${name}: no worker takes jobs; the oldest has been waiting for ${duration(oldestWaitingMs!)}`,
+          });
+        return found;
+      }),
+  },
+  {
+    name: "follower",
+    what: "A follower lags behind its database, or has stopped",
+    when: `${duration(LONG_WAIT_MS)}, or ${MUCH_LOG / 2 ** 20} MiB`,
+    remedy: "look at its error, and at the slot of the database",
+    level: "error",
+    page: "overview",
+    find: ({ followers }) =>
+      followers.flatMap(({ name, lagBytes = 0, lagMs = 0, error }) => {
+        const found: Found[] = [];
+        if (error !== undefined)
+          found.push({
+            ...{ subject: name, weight: 0 },
+            text: `follower ${name}: the log of the database is not followed here: ${error}`,
+          });
+        if (lagBytes > MUCH_LOG || lagMs > LONG_WAIT_MS)
+          found.push({
+            ...{ level: "warning" as const, subject: `${name} lag`, weight: lagBytes },
+            text: `follower ${name}: ${duration(lagMs)} and ${Math.round(lagBytes / 2 ** 20)} MiB of the log behind the database`,
+          });
+        return found;
+      }),
+  },
+  {
+    name: "redis",
+    what: "Redis does not answer, is nearly full, or cannot write to its disk",
+    when: `now; ${100 * FULL} % of maxmemory`,
+    remedy: "hotset doctor names the setting; raise maxmemory, or set allkeys-lfu on a server of caches",
+    level: "error",
+    page: "redis",
+    find: ({ servers, silence }, now) =>
+      silence === null
+        ? servers.flatMap(ofServer)
+        : [{ subject: "silence", weight: now - silence.since, text: silenceText(silence, now) }],
+  },
+];
+
+function troubleOf({ label, state, since, failure }: CachePicture["tiers"][number], now: number): string {
+  const text = `${label} has been ${state}${since === undefined ? "" : ` for ${duration(now - since)}`}`;
+  if (state === "bypassed" || failure === undefined || failure.at < (since ?? 0) - CAUSE_MS) return text;
+  return `${text}: ${failure.kind}, ${causeOf(failure.message, label)}`;
+}
+
+function ofServer(server: Picture["servers"][number]): readonly Found[] {
+  const { address, error, usedMemory = 0, maxMemory = 0, maxMemoryPolicy, isPersistenceWell } = server;
+  const found: Found[] = [];
+  const add = (level: "error" | "warning", what: string, text: string): void =>
+    void found.push({ level, subject: `${address} ${what}`, weight: usedMemory, text: `Redis ${address}: ${text}` });
+  if (error !== undefined) add("error", "silent", `does not answer: ${error}`);
+  if (maxMemory > 0 && usedMemory > FULL * maxMemory)
+    add(
+      maxMemoryPolicy === "noeviction" ? "error" : "warning",
+      "full",
+      `${Math.round((100 * usedMemory) / maxMemory)} % of maxmemory is used, with ${maxMemoryPolicy ?? "an unknown policy"}`,
+    );
+  if (isPersistenceWell === false) add("error", "disk", "the last snapshot, or write of its log, failed");
+  return found;
+}

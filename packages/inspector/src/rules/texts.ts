@@ -1,0 +1,52 @@
+import type { Silence } from "../data/pages.ts";
+
+// Parts of sentences.
+
+export const count = (of: number, what: string): string => `${of.toLocaleString("en")} ${what}${of === 1 ? "" : "s"}`;
+
+/** A namespace, or a key in it. */
+export const nameOf = (namespace: readonly string[], key?: string): string =>
+  [...namespace, ...(key === undefined ? [] : [key])].join(" › ");
+
+export function quoted(namespace: readonly string[], key?: string): string {
+  const text = nameOf(namespace, key);
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}
+
+/** Whether `inner` is below `outer`. */
+export const within = (outer: readonly string[], inner: readonly string[]): boolean =>
+  inner.length > outer.length && outer.every((name, i) => inner[i] === name);
+
+/** A few names, and how many more there are. */
+export const sumOf = (names: readonly string[]): string =>
+  names.length <= 3 ? names.join(", ") : `${names.slice(0, 2).join(", ")} and ${names.length - 2} others`;
+
+/** Without its advice, which the page has, and with its reason. */
+export function causeOf(message: string, label: string): string {
+  const text = message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message;
+  const [, reason] = text.split("; cause: ", 2);
+  return text.split("; ", 1)[0]! + (reason === undefined ? "" : `: ${reason}`);
+}
+
+export const silenceText = ({ since, error }: Silence, now: number): string =>
+  `Redis has not answered for ${duration(now - since)}: ${causeOf(error, "redis")}`;
+
+export const windowText = (ms: number): string => (ms === 60_000 ? "minute" : duration(ms));
+
+export const percent = (ratio: number): string => `${Math.round(100 * ratio)} %`;
+
+export function bytesText(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const size = bytes / 1_000 ** power;
+  return `${power === 0 || size >= 100 ? Math.round(size) : Number(size.toFixed(1))} ${units[power]}`;
+}
+
+export function duration(ms: number): string {
+  if (ms > 0 && ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms > 0 && ms < 10_000 && ms % 1_000 !== 0) return `${(ms / 1_000).toFixed(1)} s`;
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+}
