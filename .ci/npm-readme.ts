@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const PAGES = "https://github.com/hotset/hotset/blob/main/";
-const FILES = "https://raw.githubusercontent.com/hotset/hotset/main/";
+export const FILES: string = "https://raw.githubusercontent.com/hotset/hotset/main/";
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 export const SOURCE: string = join(top, "README.md");
@@ -18,6 +18,7 @@ export const TARGET: string = join(top, "packages/hotset/README.md");
 export function npmReadme(text: string): string {
   return text
     .replaceAll(/<!-- [^>]* -->\n\n?/g, "")
+    .replaceAll(/ src(set)?="(?![a-z]+:)/g, (attribute) => attribute + FILES)
     .replaceAll(/(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)/g, (_, picture: string, words: string, path: string) =>
       picture === "!" ? `![${words}](${FILES}${path})` : `[${words}](${PAGES}${path})`,
     );

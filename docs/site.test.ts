@@ -106,7 +106,10 @@ it("numbers of promises lead to their rows, pictures to their files, on a phone 
   expect(shown("![Demo](docs/pictures/demo.svg)", "overview.md")).toMatch(
     new RegExp(`<a href="${file}"[^>]*><picture>`),
   );
-  expect(shown("![Demo](docs/pictures/demo.svg)", "overview.md")).toContain('srcset="./pictures/demo-narrow.svg"');
+  const markup =
+    '<picture><source srcset="docs/pictures/demo-narrow.svg"><img alt="Demo" src="docs/pictures/demo.svg"></picture>';
+  for (const demo of ["![Demo](docs/pictures/demo.svg)", markup])
+    expect(shown(demo, "overview.md")).toContain('srcset="./pictures/demo-narrow.svg"');
   expect(shown("![Tiers](../pictures/tiers.svg)", "guide/redis.md")).not.toContain("<picture>");
   for (const [text, language] of [
     ["import a", "js"],
@@ -146,7 +149,7 @@ it("the first page has the first program of the README, how to install it, and f
   expect(included.map((lines) => [lines[0], lines.at(-1)])).toEqual([
     ["```ts run", "```"],
     ["```sh", expect.stringContaining("(docs/guide/getting-started.md#install)")],
-    [expect.stringMatching(/^!.*demo\.svg/), expect.stringContaining("demo.svg")],
+    [expect.stringMatching(/^<picture>.*demo\.svg/), expect.stringContaining("demo.svg")],
   ]);
   expect(included.flat()).toContain("await cache.close();");
   expect(factsOfReadme().map(({ title }) => title)).toEqual([

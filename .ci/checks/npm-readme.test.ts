@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { npmReadme, SOURCE, TARGET } from "../npm-readme.ts";
+import { FILES, npmReadme, SOURCE, TARGET } from "../npm-readme.ts";
 
 it.each([
   [
@@ -9,6 +9,7 @@ it.each([
     "[a](https://github.com/hotset/hotset/blob/main/docs/a.md#b) and ![c](https://raw.githubusercontent.com/hotset/hotset/main/d.svg)",
   ],
   ["[a](https://a.example) [b](#b)", "[a](https://a.example) [b](#b)"],
+  ['<source srcset="a.svg"><img src="b.svg">', `<source srcset="${FILES}a.svg"><img src="${FILES}b.svg">`],
   ["<!-- figures: front -->\n\n| a |\n\n<!-- end of figures -->\n\nb\n", "| a |\n\nb\n"],
 ])("%s", (text, expected) => {
   expect(npmReadme(text)).toBe(expected);

@@ -94,7 +94,7 @@ function machine({
   ].join("\n");
 }
 
-const FRONT = ["hotset", "bentocache", "cacheable", "cache-manager", "cachified", "layered-loader"] as const;
+const FRONT = ["hotset", "bentocache", "cacheable"] as const;
 /** The client alone: `GET`, with `SET` in a miss, and `MGET` for a batch. */
 const BARE = "node-redis GET";
 
@@ -159,7 +159,8 @@ const COSTS: readonly Measured[] = [
 function undoneDeletes(): readonly string[] {
   const page = readFileSync(join(TOP, "docs/migrating/comparison.md"), "utf8");
   const [, row] = /^\| the same with memory in front of Redis \|(.*)\|$/m.exec(page)!;
-  return row!.split("|").map((cell) => (cell.trim() === "nothing" ? "no" : "yes"));
+  const answers = row!.split("|").map((cell) => (cell.trim() === "nothing" ? "no" : "yes"));
+  return answers.slice(0, FRONT.length);
 }
 
 function valueOf(results: Results, { scenario, metric, beside }: Measured, product: string): number | undefined {
