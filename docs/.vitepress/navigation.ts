@@ -86,6 +86,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/cachified",
     "migrating/hitbox",
     "migrating/ioredis",
+    "migrating/node-redis",
     "migrating/redlock",
     "migrating/rate-limiter-flexible",
     "migrating/bullmq",

@@ -132,7 +132,7 @@ it("A76: an open limit names slots that Redis may have given, so that they can b
 it("A76: a disabled or read-only Redis leaves it to the policy; a missing right is an error", async () => {
   const disabled = open({ whenAway: "closed" }, { enabled: false });
   expect(await disabled.consume("u")).toMatchObject({ allowed: false, degraded: true, reason: "away" });
-  await expect(disabled.block("u", "1m")).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+  await expect(disabled.block("u", "1m")).resolves.toBeUndefined();
   await redis.disconnect();
   const limit = open({ whenAway: "open", rules: [slidingLog()] });
   await limit.consume("u");

@@ -282,14 +282,14 @@ const wrapped = (limit: RateLimit): RateLimit => ({
 it("C502: without a key the address of the client counts, of IPv6 its subnet", async () => {
   const of = (ip: string): Readonly<Record<string, string>> => ({ "x-forwarded-for": ip });
   const byExpress = express().set("trust proxy", true);
-  byExpress.use(expressRateLimit(limitOf(), {}));
+  byExpress.use(expressRateLimit(limitOf()));
   byExpress.get("/", (_request, response) => void response.send("served"));
   const byFastify = fastify({ trustProxy: true });
   byFastify.addHook("onRequest", fastifyRateLimit(limitOf(), { ipv6Subnet: 64 }));
   byFastify.get("/", async () => "served");
   await byFastify.ready();
   onTestFinished(() => byFastify.close());
-  const plain = expressRateLimit(limitOf(), {});
+  const plain = expressRateLimit(limitOf());
   const sends = [
     await listen(byExpress as RequestListener),
     await listen((request, response) => byFastify.routing(request, response)),

@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 import { isMethodName, loadTable } from "../src/commands/node-redis-commands.ts";
 
 const docs = resolve(import.meta.dirname, "../../../docs");
-const PAGES = ["hyperswitch", "hitbox", "routemq", "redis-services", "beside-old-processes"];
+const PAGES = ["hyperswitch", "hitbox", "routemq", "redis-services", "node-redis", "beside-old-processes"];
 
 /** Headings as GitHub makes anchors of them. */
 const anchorOf = (heading: string): string =>

@@ -52,9 +52,37 @@ it("C417: in memory too a slot that has ended is not held any more", async () =>
   const refused = await limit.consume("u");
   expect([refused.allowed, refused.retryAfterMs]).toEqual([false, 1]);
   clock.advance(1);
-  // Redis is asked then, and it is disabled.
-  await expect(limit.release("u", lease)).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+  expect(await limit.release("u", lease)).toBe(false);
   expect((await limit.consume("u", 2)).allowed).toBe(true);
+});
+
+it("A76: without Redis by choice, reset, block and release act in memory", async () => {
+  for (const whenAway of ["memory", "open"] as const) {
+    const rules = [fixedWindow({ limit: 2, window: "1m" }), concurrency({ limit: 2, hold: "1m" })];
+    const limit = limitOf({ name: whenAway, rules, whenAway, maxKeys: 2, rememberRefusals: 0 });
+    const { lease } = await limit.consume("u", 2);
+    expect((await limit.consume("u")).allowed).toBe(whenAway === "open");
+    if (whenAway === "memory") expect(await limit.release("u", lease!)).toBe(true);
+    expect(await limit.reset("u")).toBeUndefined();
+    expect((await limit.consume("u", 2)).allowed).toBe(true);
+
+    await limit.block("v", "10s");
+    const refused = await limit.consume("v");
+    expect(refused).toMatchObject({ allowed: false, reason: "blocked", remaining: 0, retryAfterMs: 10_000 });
+    expect(refused.lease).toBeUndefined();
+    await limit.reset("v");
+    expect((await limit.consume("v")).allowed).toBe(true);
+    await limit.block("v", "10s");
+    clock.advance("9999ms");
+    expect((await limit.peek("v")).allowed).toBe(false);
+    clock.advance(1);
+    expect((await limit.peek("v")).allowed).toBe(true);
+
+    // The oldest block is forgotten beyond maxKeys.
+    for (const key of ["a", "b", "c"]) await limit.block(key, "10s");
+    const allowed = await Promise.all(["a", "b", "c"].map(async (key) => (await limit.peek(key)).allowed));
+    expect(allowed).toEqual([true, false, false]);
+  }
 });
 
 it("A76: in memory at most maxKeys are counted: the one that was new first is forgotten", async () => {

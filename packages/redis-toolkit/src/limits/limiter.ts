@@ -45,7 +45,10 @@ export interface RateLimit {
    * @throws {CommandError} as {@link RateLimit.consume}.
    */
   reward(key: Id, cost?: number): Promise<RateLimitResult>;
-  /** Forgets what is known of `key`, a block included. @throws {BackendUnavailableError} where Redis is down. */
+  /**
+   * Forgets what is known of `key`, a block included. Like `block` and `release` it acts in memory alone where Redis is
+   * disabled by choice. @throws {BackendUnavailableError} where Redis is down.
+   */
   reset(key: Id): Promise<void>;
   /** Refuses `key` for so long from now on. @throws {BackendUnavailableError} where Redis is down. */
   block(key: Id, duration: Duration): Promise<void>;
@@ -73,6 +76,13 @@ export const rateLimit = (redis: RedisView, options: RateLimitOptions): RateLimi
 export function behind(limit: RateLimit, work: Promise<unknown>): void {
   work.catch((error: unknown) => reportTrouble(modules.get(limit), error));
 }
+
+/** `undefined` where Redis is disabled by choice: there the limits of one process are all that there is. */
+const unlessDisabled = <T>(work: Promise<T>): Promise<T | undefined> =>
+  work.catch((error: unknown) => {
+    if (!isDisabled(error)) throw error;
+    return undefined;
+  });
 
 /** A disabled Redis was chosen: nothing is to be reported. */
 export function reportTrouble(module: Module | undefined, error: unknown): void {
@@ -143,14 +153,15 @@ class RedisRateLimit implements RateLimit {
   async reset(id: Id): Promise<void> {
     const key = idText(KEY, id);
     this.#local.forget(key);
-    await change(this.#redis, "UNLINK", this.#keysOf(key));
+    await unlessDisabled(change(this.#redis, "UNLINK", this.#keysOf(key)));
     this.#refusals.forget(key);
   }
 
   async block(id: Id, duration: Duration): Promise<void> {
     const key = idText(KEY, id);
     const ms = durationMs("block(key, duration): duration", duration);
-    await change(this.#redis, "PSETEX", [this.#keysOf(key)[0]], [String(ms), "1"]);
+    const blocked = change(this.#redis, "PSETEX", [this.#keysOf(key)[0]], [String(ms), "1"]);
+    if ((await unlessDisabled(blocked)) === undefined) this.#local.block(key, ms, this.#module.clock.now());
     this.#refusals.forget(key);
   }
 
@@ -161,9 +172,8 @@ class RedisRateLimit implements RateLimit {
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
     if (at === -1) return false;
     const keys = [this.#keysOf(key)[at + 1]!];
-    return (
-      (await this.#module.runScript(RELEASE_SLOTS, keys, slots, { decode: Number, operation: "rateLimit.release" })) > 0
-    );
+    const draft = { decode: Number, operation: "rateLimit.release" };
+    return ((await unlessDisabled(this.#module.runScript(RELEASE_SLOTS, keys, slots, draft))) ?? 0) > 0;
   }
 
   async #adjust(operation: Operation, id: Id, cost: number): Promise<RateLimitResult> {
@@ -236,8 +246,9 @@ class RedisRateLimit implements RateLimit {
   #withoutRedis(call: LimitCall): RateLimitResult {
     const { whenAway, rules } = this.#settings;
     const at = this.#epochMs();
-    if (whenAway === "memory")
-      return this.#result(this.#local.decide(call, { now: this.#module.clock.now(), at }), {
+    const now = this.#module.clock.now();
+    if (whenAway === "memory" || this.#local.blockedMs(call.key, now) > 0)
+      return this.#result(this.#local.decide(call, { now, at }), {
         degraded: true,
         lease: call.lease,
       });

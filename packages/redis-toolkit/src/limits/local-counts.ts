@@ -25,6 +25,8 @@ export class LocalCounts {
   readonly #processes: number;
   readonly #maxKeys: number;
   readonly #counts = new Map<string, readonly Count[]>();
+  /** When each block ends. */
+  readonly #blocks = new Map<string, number>();
 
   constructor(rules: readonly Rule[], options: { readonly processes: number; readonly maxKeys: number }) {
     this.#rules = rules;
@@ -35,7 +37,8 @@ export class LocalCounts {
   decide({ operation, key, cost, lease }: LimitCall, { now, at }: Instant): Verdict {
     const counts = this.#countsOf(key);
     const wanted = operation === "consume" || operation === "peek" ? cost : 1;
-    const fits = (): boolean => counts.every((count) => count.room(now) >= wanted);
+    const blockedMs = this.blockedMs(key, now);
+    const fits = (): boolean => blockedMs === 0 && counts.every((count) => count.room(now) >= wanted);
     let isAllowed = fits();
     if (operation === "consume" && isAllowed) for (const count of counts) count.take(cost, now, lease);
     if (operation === "penalty" || operation === "reward") {
@@ -46,7 +49,7 @@ export class LocalCounts {
       const [room, resetMs] = [count.room(now), Math.ceil(Math.max(0, count.endsAt - now))];
       return { room, waitMs: isAllowed || room >= wanted ? 0 : resetMs, resetMs };
     });
-    return { isAllowed, blockedMs: 0, at, states };
+    return { isAllowed, blockedMs, at, states };
   }
 
   /** @returns whether such a slot was held */
@@ -57,6 +60,21 @@ export class LocalCounts {
 
   forget(key: string): void {
     this.#counts.delete(key);
+    this.#blocks.delete(key);
+  }
+
+  /** Where Redis is disabled by choice. Beyond `maxKeys` the oldest block is forgotten. */
+  block(key: string, ms: number, now: number): void {
+    this.#blocks.delete(key);
+    if (this.#blocks.size >= this.#maxKeys) this.#blocks.delete(this.#blocks.keys().next().value!);
+    this.#blocks.set(key, now + ms);
+  }
+
+  /** How long `key` is blocked, 0 if it is not. */
+  blockedMs(key: string, now: number): number {
+    const leftMs = (this.#blocks.get(key) ?? now) - now;
+    if (leftMs <= 0) this.#blocks.delete(key);
+    return Math.max(0, leftMs);
   }
 
   /** Beyond `maxKeys` the key that was new longest ago is forgotten. */
