@@ -85,8 +85,8 @@ export type {
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export { anything, callback, CLOCK, duration, flag, having, oneOf, option, text } from "./primitives/options.ts";
-export { checkNames, optionsOf, readOption, readOptions, refuseSurplus } from "./primitives/options.ts";
-export { wholeNumber, type NamesCheck, type Option, type OptionTable } from "./primitives/options.ts";
+export { checkNames, optionsOf, readOption, readOptions, refuseSurplus, wholeNumber } from "./primitives/options.ts";
+export type { NamesCheck, Option, OptionTable, OptionValues } from "./primitives/options.ts";
 export type {
   DeleteManyResult,
   DeleteResult,

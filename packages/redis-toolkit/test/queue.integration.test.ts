@@ -1162,7 +1162,7 @@ it("A60: bad options and ids are refused, by their names", async () => {
   await expect(jobs.add(1, { dedupFor: "1m" })).rejects.toThrow("dedupFor needs a dedupId");
   const bad = { onDuplicate: "drop" as never };
   await expect(jobs.add(1, { dedupId: "a", ...bad })).rejects.toThrow(
-    'onDuplicate must be one of "ignore", "extend", "replace"',
+    'onDuplicate must be "ignore" or "extend" or "replace"',
   );
   await expect(jobs.add(1, { onDuplicate: "replace" })).rejects.toThrow("onDuplicate needs a dedupId");
   await expect(jobs.add(1, { dedupId: "a", onDuplicate: "extend" })).rejects.toThrow('"extend" needs a dedupFor');

@@ -465,7 +465,7 @@ it("options and arguments that can never work are refused, and named", async () 
     [{ idle: "31d" }, "idle must not be longer than absolute"],
     [{ secret: "short" }, "secret must be text or a Buffer of at least 16 characters or bytes"],
     [{ secret: SECRET, hashIds: false }, "secret has no use with hashIds: false"],
-    [{ hashIds: "no" }, "hashIds must be true or false, got a value of type string"],
+    [{ hashIds: "no" }, 'hashIds must be true or false, got "no"'],
     [{ prefix: "a{b}" }, "prefix must be 1 to 128 of letters, digits"],
     [{ prefix: "" }, "prefix must be 1 to 128 of letters, digits"],
   ];

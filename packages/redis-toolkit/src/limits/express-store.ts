@@ -4,7 +4,7 @@ import { checkOptions, checkView, durationMs, type Module, moduleOf, shown } fro
 import { unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { reportTrouble } from "./limiter.ts";
-import { keyPart } from "./options.ts";
+import { keyPart } from "./settings.ts";
 
 /** Options of {@link expressRateLimitStore}. */
 export interface ExpressStoreOptions {
@@ -74,7 +74,7 @@ export function expressRateLimitStore(redis: RedisView, options: ExpressStoreOpt
   checkOptions("expressRateLimitStore()", options, ["prefix", "deadline"]);
   const { prefix = "rate_limit:express", deadline = 250 } = options;
   return new RedisExpressStore(checkView("expressRateLimitStore(redis, options)", redis), {
-    prefix: keyPart("prefix", prefix),
+    prefix: keyPart("rateLimit: prefix", prefix),
     deadlineMs: durationMs("expressRateLimitStore: deadline", deadline, { max: 60_000 }),
   });
 }

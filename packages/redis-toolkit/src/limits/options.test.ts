@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { resolveOptions } from "./options.ts";
+import { resolveOptions } from "./settings.ts";
 import { concurrency, fixedWindow, gcra, slidingCounter, slidingLog, tokenBucket } from "./rules.ts";
 
 it("the defaults are 100 in an hour, below rate_limit:", () => {

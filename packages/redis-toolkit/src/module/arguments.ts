@@ -1,5 +1,12 @@
 import { InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
-import { checkNames, didYouMean } from "@hotset/core/internal";
+import {
+  checkNames,
+  didYouMean,
+  readOptions,
+  type Option,
+  type OptionTable,
+  type OptionValues,
+} from "@hotset/core/internal";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */
@@ -73,6 +80,41 @@ export function checkOptions(place: string, given: unknown, known: readonly stri
     foreignHint(name, known) ?? didYouMean(name, accepted);
   checkNames(given, known, { place, as: InvalidArgumentError, hint });
 }
+
+/** {@link checkOptions}, and their values with the defaults. @param prefix of their names in errors. */
+export function optionsOf<T extends OptionTable>(
+  place: string,
+  given: unknown,
+  table: T,
+  prefix = "",
+): OptionValues<T> {
+  checkOptions(place, given, Object.keys(table));
+  return readOptions(given as object | undefined, table, prefix);
+}
+
+/** An option whose check throws its error. */
+export const readBy = <T, Default extends T | undefined>(
+  check: (option: string, given: never) => T,
+  byDefault: Default,
+): Option<T | Default> => ({
+  accepts: "checked elsewhere",
+  default: byDefault,
+  read: (given, option) => check(option, given as never),
+  show: shown,
+});
+
+/** As {@link durationMs}. */
+export const time = <Default extends number | undefined>(
+  byDefault: Default,
+  bounds?: DurationBounds,
+): Option<number | Default> => readBy((option, given: Duration) => durationMs(option, given, bounds), byDefault);
+
+/** As {@link wholeNumber}. */
+export const whole = <Default extends number | undefined>(
+  byDefault: Default,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+): Option<number | Default> => readBy((option, given: number) => wholeNumber(option, given, { min, max }), byDefault);
 
 /** Options of Redis and its clients, and the option and value that they have here. */
 const FOREIGN: Readonly<Record<string, readonly [option: string, here: string]>> = {

@@ -25,6 +25,10 @@ export {
   type DurationBounds,
   type Id,
   MOST_SCRIPT_KEYS,
+  optionsOf,
+  readBy,
+  time,
+  whole,
 } from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";

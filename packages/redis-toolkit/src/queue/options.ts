@@ -1,5 +1,15 @@
 import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
-import { checkFlag, checkOneOf, checkOptions, checkSchema, durationMs, wholeNumber } from "../module/module.ts";
+import { anything, flag, oneOf, type Option, type OptionValues } from "@hotset/core/internal";
+import {
+  checkOptions,
+  checkSchema,
+  durationMs,
+  optionsOf,
+  readBy,
+  time,
+  whole,
+  wholeNumber,
+} from "../module/module.ts";
 import type { JobRecord } from "./job.ts";
 
 /** How long a failed job waits for its next attempt. */
@@ -96,33 +106,49 @@ const refuse = (text: string): never => {
   throw new InvalidArgumentError(text);
 };
 
+const TIMEOUT = time(undefined, { min: 1, max: YEAR_MS });
+const ATTEMPTS = whole(undefined, 1, MAX_ATTEMPTS);
+const QUEUE = {
+  attempts: ATTEMPTS,
+  backoff: readBy(
+    (_, given: Backoff | BackoffFunction) => (typeof given === "function" ? given : resolveBackoff(given)),
+    undefined,
+  ),
+  timeout: TIMEOUT,
+  keep: anything as Option<QueueOptions["keep"]>,
+  schema: anything,
+  requireNoEviction: flag(),
+} satisfies Record<keyof QueueOptions, Option>;
+const KEEP = { completed: readBy(resolveKeep, undefined), failed: readBy(resolveKeep, undefined) };
+const BOUNDS = { count: whole(MOST_KEPT_BY_AGE, 0, MAX_KEPT), age: time(-1, { min: 1, max: 10 * YEAR_MS }) };
+const ADD = {
+  delay: time(0, { min: 0, max: 10 * YEAR_MS }),
+  priority: whole(0, 0, MAX_PRIORITY),
+  dedupId: readBy((_, given) => checkDedupId("", given), undefined),
+  dedupFor: time(undefined, { min: 1, max: 10 * YEAR_MS }),
+  onDuplicate: oneOf("ignore", "extend", "replace"),
+  attempts: ATTEMPTS,
+  backoff: readBy((_, given: Backoff) => resolveBackoff(given), undefined),
+  timeout: TIMEOUT,
+} satisfies Record<keyof AddOptions, Option>;
+
 export function resolveQueueOptions<T>(options: QueueOptions<T>): QueueSettings<T> {
-  checkOptions("queue(redis, name, options)", options, [
-    "attempts",
-    "backoff",
-    "timeout",
-    "keep",
-    "schema",
-    "requireNoEviction",
-  ]);
-  const { attempts, backoff, timeout, keep = {}, schema, requireNoEviction } = options;
-  checkSchema("queue: schema", schema);
-  checkFlag("queue: requireNoEviction", requireNoEviction);
-  checkOptions("queue: keep", keep, ["completed", "failed"]);
+  const { attempts, backoff, timeout, keep } = optionsOf("queue(redis, name, options)", options, QUEUE, "queue: ");
+  checkSchema("queue: schema", options.schema);
+  const { completed, failed } = optionsOf("queue: keep", keep, KEEP, "keep.");
   return {
-    attempts: attempts === undefined ? undefined : wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS }),
-    backoff: typeof backoff === "function" ? backoff : resolveBackoff(backoff),
-    timeoutMs: timeout === undefined ? undefined : durationMs("timeout", timeout, { min: 1, max: YEAR_MS }),
-    keepCompleted: resolveKeep("keep.completed", keep.completed),
-    keepFailed: resolveKeep("keep.failed", keep.failed),
-    schema,
+    attempts,
+    backoff,
+    timeoutMs: timeout,
+    keepCompleted: completed,
+    keepFailed: failed,
+    schema: options.schema,
   };
 }
 
 export const DEFAULT_BACKOFF = { type: "exponential", baseMs: 1_000, maxMs: 3_600_000 } as const;
 
-function resolveBackoff(backoff: Backoff | undefined): JobRecord["backoff"] {
-  if (backoff === undefined) return undefined;
+function resolveBackoff(backoff: Backoff): NonNullable<JobRecord["backoff"]> {
   if (typeof backoff !== "object" || backoff === null || !["fixed", "exponential"].includes(backoff.type))
     refuse('backoff must be { type: "fixed" or "exponential", base }; a function can only be an option of the queue');
   checkOptions("backoff", backoff, ["type", "base", "max"]);
@@ -133,16 +159,10 @@ function resolveBackoff(backoff: Backoff | undefined): JobRecord["backoff"] {
   return { type: backoff.type, baseMs, maxMs: durationMs("backoff.max", longest, { min: 0, max: YEAR_MS }) };
 }
 
-function resolveKeep(option: string, keep: Keep | undefined): Bounds | undefined {
-  if (keep === undefined) return undefined;
+function resolveKeep(option: string, keep: Keep): Bounds {
   if (typeof keep === "number") return { count: wholeNumber(option, keep, { min: 0, max: MAX_KEPT }), ageMs: -1 };
-  const bounds = typeof keep === "string" ? { age: keep } : keep;
-  checkOptions(option, bounds, ["count", "age"]);
-  const { count: most = MOST_KEPT_BY_AGE } = bounds;
-  return {
-    count: wholeNumber(`${option}.count`, most, { min: 0, max: MAX_KEPT }),
-    ageMs: bounds.age === undefined ? -1 : durationMs(`${option}.age`, bounds.age, { min: 1, max: 10 * YEAR_MS }),
-  };
+  const { count, age } = optionsOf(option, typeof keep === "string" ? { age: keep } : keep, BOUNDS, `${option}.`);
+  return { count, ageMs: age };
 }
 
 /** A new job without its payload, for the script. */
@@ -156,34 +176,22 @@ export interface NewJob {
 }
 
 export function resolveAddOptions(options: AddOptions, settings: QueueSettings<never>): NewJob {
-  checkOptions("add(data, options)", options, [
-    "delay",
-    "priority",
-    "dedupId",
-    "dedupFor",
-    "onDuplicate",
-    "attempts",
-    "backoff",
-    "timeout",
-  ]);
-  const { delay = 0, priority = 0, timeout } = options;
-  const given = options.attempts ?? settings.attempts;
-  wholeNumber("priority", priority, { min: 0, max: MAX_PRIORITY });
-  const attempts = wholeNumber("attempts", given ?? DEFAULT_ATTEMPTS, { min: 1, max: MAX_ATTEMPTS });
-  const dedup = resolveDedup(options);
-  const timeoutMs =
-    timeout === undefined ? settings.timeoutMs : durationMs("timeout", timeout, { min: 1, max: YEAR_MS });
-  const own = resolveBackoff(options.backoff);
+  const read = optionsOf("add(data, options)", options, ADD);
+  const { delay, priority, backoff: own, timeout } = read;
+  const given = read.attempts ?? settings.attempts;
+  const attempts = given ?? DEFAULT_ATTEMPTS;
+  const dedup = resolveDedup(read);
+  const timeoutMs = timeout ?? settings.timeoutMs;
   const backoff = own ?? (typeof settings.backoff === "function" ? undefined : settings.backoff);
   const ofQueue = [
-    options.attempts === undefined && settings.attempts !== undefined ? "attempts" : "",
+    read.attempts === undefined && settings.attempts !== undefined ? "attempts" : "",
     own === undefined && settings.backoff !== undefined ? "backoff" : "",
     timeout === undefined && settings.timeoutMs !== undefined ? "timeout" : "",
   ].filter((option) => option !== "");
   const { keepCompleted, keepFailed } = settings;
   return {
     priority,
-    delayMs: durationMs("delay", delay, { min: 0, max: 10 * YEAR_MS }),
+    delayMs: delay,
     ...dedup,
     record: {
       attempt: 0,
@@ -201,19 +209,15 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
   };
 }
 
-function resolveDedup(options: AddOptions): Pick<NewJob, "dedupId" | "dedupForMs" | "onDuplicate"> {
-  const { dedupId, dedupFor, onDuplicate = "ignore" } = options;
-  checkOneOf("onDuplicate", onDuplicate, ["ignore", "extend", "replace"]);
+function resolveDedup({ dedupId, dedupFor, onDuplicate }: OptionValues<typeof ADD>): Dedup {
   if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
   if (dedupId === undefined && onDuplicate !== "ignore") refuse("onDuplicate needs a dedupId");
   if (dedupFor === undefined && onDuplicate === "extend") refuse('onDuplicate: "extend" needs a dedupFor');
   if (dedupFor !== undefined && onDuplicate === "replace") refuse('leave dedupFor out with onDuplicate: "replace"');
-  return {
-    dedupId: dedupId === undefined ? "" : checkDedupId("", dedupId),
-    dedupForMs: dedupFor === undefined ? 0 : durationMs("dedupFor", dedupFor, { min: 1, max: 10 * YEAR_MS }),
-    onDuplicate,
-  };
+  return { dedupId: dedupId ?? "", dedupForMs: dedupFor ?? 0, onDuplicate };
 }
+
+type Dedup = Pick<NewJob, "dedupId" | "dedupForMs" | "onDuplicate">;
 
 /** @param place the call, where no option was given. Lua's JSON refuses half of a surrogate pair. */
 export function checkDedupId(place: string, given: unknown): string {

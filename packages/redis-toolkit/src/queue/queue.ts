@@ -32,7 +32,8 @@ import { Repeats, type RepeatInfo, type RepeatOptions } from "./repeats.ts";
 import type { ResolvedSchedule, Schedule } from "./schedule.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
 import { QueueStore, type Added, type ChangeAnswer } from "./store.ts";
-import { resolveWorkerOptions, type WorkerOptions } from "./worker-options.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+import { resolveWorkerOptions } from "./worker-settings.ts";
 import { QueueWorker, type Worker, type WorkerStats } from "./worker.ts";
 
 export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Module } from "../module/module.ts";
 import { resolveQueueOptions } from "./options.ts";
 import type { ExchangeReply, ExchangeRequest, QueueStore } from "./store.ts";
-import { resolveWorkerOptions } from "./worker-options.ts";
+import { resolveWorkerOptions } from "./worker-settings.ts";
 import { QueueWorker } from "./worker.ts";
 
 const EMPTY: ExchangeReply = {

@@ -7,7 +7,7 @@ import { contradictions, DEFAULT_BACKOFF, givesOptions, type QueueSettings } fro
 import type { Fired } from "./repeats.ts";
 import type { DueRepeat, ExchangeReply, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
-import type { WorkerSettings } from "./worker-options.ts";
+import type { WorkerSettings } from "./worker-settings.ts";
 
 /** Counted by this worker since it began. */
 export interface WorkerStats {

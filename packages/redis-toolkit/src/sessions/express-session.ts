@@ -11,7 +11,8 @@ import {
   type Module,
   moduleOf,
 } from "../module/module.ts";
-import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
+import type { SessionOptions } from "./session-options.ts";
+import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
 import { dataOf, fieldText, slackMs, type StoredSession } from "./session-replies.ts";

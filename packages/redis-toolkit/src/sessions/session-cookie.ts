@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { checkOptions } from "../module/module.ts";
+import { flag, oneOf, option, type Option } from "@hotset/core/internal";
+import { optionsOf } from "../module/module.ts";
 
 /** How the cookie of a session is written. */
 export interface SessionCookieOptions {
@@ -15,11 +16,22 @@ export interface SessionCookieOptions {
   readonly sameSite?: "strict" | "lax" | "none" | undefined;
 }
 
-const OPTIONS = ["name", "path", "domain", "secure", "sameSite"];
 const SAME_SITE = { strict: "Strict", lax: "Lax", none: "None" } as const;
 /** RFC 6265: a token, and attributes without separators. */
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const ATTRIBUTE = /^[^\p{Cc};]*$/u;
+
+const matching = <Default extends string | undefined>(byDefault: Default, pattern: RegExp, accepts: string) =>
+  option(accepts, (given) => typeof given === "string" && pattern.test(given), byDefault as string | Default);
+const PLAIN = "text without control characters and semicolons";
+
+const TABLE = {
+  name: matching("sid", TOKEN, "letters, digits and characters of a token, as RFC 6265 has it"),
+  path: matching("/", ATTRIBUTE, PLAIN),
+  domain: matching(undefined, ATTRIBUTE, PLAIN),
+  secure: flag(true),
+  sameSite: oneOf("lax", "strict", "none"),
+} satisfies Record<keyof SessionCookieOptions, Option>;
 
 /** The cookie that carries an id: only HTTP may read it, and it ends with its session. */
 export class SessionCookie {
@@ -28,18 +40,9 @@ export class SessionCookie {
 
   /** @throws {InvalidArgumentError} for options that can never work. */
   constructor(options: SessionCookieOptions = {}) {
-    checkOptions("the options of the cookie", options, OPTIONS);
-    const { name = "sid", path = "/", domain, secure = true, sameSite = "lax" } = options;
-    if (typeof name !== "string" || !TOKEN.test(name))
-      throw new InvalidArgumentError("name must be letters, digits and characters of a token, as RFC 6265 has it");
-    if (typeof sameSite !== "string" || !Object.hasOwn(SAME_SITE, sameSite))
-      throw new InvalidArgumentError('sameSite must be "strict", "lax" or "none"');
-    if (typeof secure !== "boolean") throw new InvalidArgumentError("secure must be true or false");
+    const { name, path, domain, secure, sameSite } = optionsOf("the options of the cookie", options, TABLE);
     if (sameSite === "none" && !secure)
       throw new InvalidArgumentError('sameSite: "none" needs secure: browsers refuse such a cookie');
-    for (const [option, value] of Object.entries({ path, domain }))
-      if (value !== undefined && (typeof value !== "string" || !ATTRIBUTE.test(value)))
-        throw new InvalidArgumentError(`${option} must be text without control characters and semicolons`);
     this.#name = name;
     this.#attributes = [
       `Path=${path}`,

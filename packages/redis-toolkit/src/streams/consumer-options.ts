@@ -1,9 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
-import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkName, checkOptions, durationMs, shown } from "../module/module.ts";
+import type { Duration } from "@hotset/core";
 import type { Delivery } from "./member.ts";
-import { blockMsOf, countOf } from "./limits.ts";
 
 /** Options of {@link consumer}. */
 export interface ConsumerOptions<T = unknown> {
@@ -44,59 +40,3 @@ export interface ConsumerOptions<T = unknown> {
    */
   readonly onError?: ((error: unknown, delivery: Delivery<T>) => unknown) | undefined;
 }
-
-export interface ConsumerSettings<T> {
-  readonly name: string;
-  readonly count: number;
-  readonly concurrency: number;
-  readonly blockMs: number;
-  readonly minIdleMs: number;
-  readonly maxDeliveries: number;
-  readonly onLostGroup: "0" | "$";
-  readonly maxDead: number;
-  readonly stopTimeoutMs: number;
-  readonly onError: ((error: unknown, delivery: Delivery<T>) => unknown) | undefined;
-}
-
-const OPTIONS = [
-  "name",
-  "count",
-  "concurrency",
-  "block",
-  "minIdle",
-  "maxDeliveries",
-  "onLostGroup",
-  "maxDead",
-  "stopTimeout",
-  "onError",
-];
-
-const MOST = 1_000;
-const SHORTEST_IDLE_MS = 100;
-const LONGEST_IDLE_MS = 7 * 86_400_000;
-const LONGEST_STOP_MS = 86_400_000;
-
-/** @throws {InvalidArgumentError} for an option that is unknown, or can never work. */
-export function resolveConsumerOptions<T>(options: ConsumerOptions<T>): ConsumerSettings<T> {
-  checkOptions("consumer", options, OPTIONS);
-  const { name, count = 1, concurrency = 1, block = "2s", minIdle = "30s", maxDeliveries = 5 } = options;
-  const { onLostGroup = "0", maxDead, stopTimeout = "30s", onError } = options;
-  if (onLostGroup !== "0" && onLostGroup !== "$")
-    throw new InvalidArgumentError(`consumer: onLostGroup must be "0" or "$", got ${shown(onLostGroup)}`);
-  if (onError !== undefined && typeof onError !== "function")
-    throw new InvalidArgumentError("consumer: onError must be a function");
-  return {
-    name: name === undefined ? uniqueName() : checkName("consumer: name", name),
-    count: countOf("consumer: count", count, MOST),
-    concurrency: countOf("consumer: concurrency", concurrency, MOST),
-    blockMs: blockMsOf("consumer: block", block),
-    minIdleMs: durationMs("consumer: minIdle", minIdle, { min: SHORTEST_IDLE_MS, max: LONGEST_IDLE_MS }),
-    maxDeliveries: countOf("consumer: maxDeliveries", maxDeliveries, Number.MAX_SAFE_INTEGER),
-    onLostGroup,
-    maxDead: maxDead === undefined ? 0 : countOf("consumer: maxDead", maxDead, Number.MAX_SAFE_INTEGER),
-    stopTimeoutMs: durationMs("consumer: stopTimeout", stopTimeout, { min: 0, max: LONGEST_STOP_MS }),
-    onError,
-  };
-}
-
-const uniqueName = (): string => `${hostname()}-${process.pid}-${randomBytes(4).toString("hex")}`;

@@ -1,0 +1,44 @@
+import { anything, callback, oneOf, readOption, type Option } from "@hotset/core/internal";
+import { optionsOf, time, whole } from "../module/module.ts";
+import type { FailedJob } from "./delivery.ts";
+import type { ExchangeRequest } from "./store.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+const DAY_MS = 86_400_000;
+
+const TABLE = {
+  concurrency: whole(1, 1, 10_000),
+  visibility: time(30_000, { min: 100, max: 30 * DAY_MS }),
+  heartbeat: oneOf("auto", "manual"),
+  rate: anything as Option<WorkerOptions["rate"]>,
+  grace: time(10_000, { min: 0, max: DAY_MS }),
+  onError: callback<(error: unknown, job: FailedJob<never>) => unknown>(),
+};
+
+const RATE = { limit: whole(undefined, 1, 1_000_000_000), per: time(undefined, { min: 1, max: 366 * DAY_MS }) };
+
+export interface WorkerSettings<T> {
+  readonly concurrency: number;
+  readonly visibilityMs: number;
+  readonly isAuto: boolean;
+  readonly rate: ExchangeRequest["rate"];
+  readonly graceMs: number;
+  readonly onError: WorkerOptions<T>["onError"];
+}
+
+/** @throws {InvalidArgumentError} */
+export function resolveWorkerOptions<T>(options: WorkerOptions<T>): WorkerSettings<T> {
+  const { visibility, heartbeat, grace, ...read } = optionsOf("worker(handler, options)", options, TABLE, "worker: ");
+  const { limit, per } = optionsOf("worker: rate", read.rate, RATE, "worker: rate.");
+  return {
+    concurrency: read.concurrency,
+    visibilityMs: visibility,
+    isAuto: heartbeat === "auto",
+    rate: read.rate && {
+      limit: readOption(limit, "worker: rate.limit", RATE.limit)!,
+      perMs: readOption(per, "worker: rate.per", RATE.per)!,
+    },
+    graceMs: grace,
+    onError: options.onError,
+  };
+}
