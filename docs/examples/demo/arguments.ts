@@ -10,14 +10,14 @@ export const USAGE = `usage: npm run demo -- [options]
 
 REDIS_URL names a Redis to use. Without it a Redis is started for the demo, and killed and frozen during it: the
 redis-server on the PATH, or one that is unpacked. Where there is none, the processes share a SQLite file.
-npm start keeps one process up, on PORT (default 3000).`;
+npm start keeps one process up with customers, on PORT (default 3000): its page has buttons that make trouble.`;
 
 export interface DemoArguments {
   readonly seconds: number;
   readonly requests: number;
   readonly usesRedis: boolean;
   readonly processes: number;
-  /** Keeps serving, and sends itself no requests. */
+  /** Keeps serving, to customers of its own making. */
   readonly serves: boolean;
   readonly helps: boolean;
 }

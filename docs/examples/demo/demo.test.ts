@@ -100,12 +100,20 @@ describe("demo", () => {
 
   it.concurrent("serves until it is interrupted", async () => {
     const demo = runDemo(["--serve", "--no-redis"], { PORT: "0" });
-    const [, url] = await demo.says(/listening on (\S+)/);
+    const [, url] = await demo.says(/listening on (\S+)\/,/);
     const inspector = await fetch(`${url}/hotset/`);
     expect(await inspector.text()).toContain("<title>hotset inspector</title>");
     const answers = [await fetch(`${url}/prices/kettle`), await fetch(`${url}/prices/..%2f..`)];
     expect(answers.map(({ status }) => status)).toEqual([200, 404]);
     expect(await answers[0]!.json()).toEqual({ product: "kettle", cents: 100, version: 1 });
+    const buttons = (await (await fetch(url!)).text()).match(/<button>\w+/g);
+    // Neither frozen nor full: there is no Redis of the demo.
+    expect(buttons).toEqual(["<button>stampede", "<button>tags", "<button>slow"]);
+    const pressed = await Promise.all(
+      ["stampede", "frozen"].map((name) => fetch(`${url}/trouble/${name}`, { method: "POST", redirect: "manual" })),
+    );
+    expect(pressed.map(({ status }) => status)).toEqual([303, 404]);
+    expect(await (await fetch(url!)).text()).toContain("<button disabled>stampede");
     demo.interrupt();
     const { code, errors } = await demo.ended;
     expect({ code, errors }).toEqual({ code: 0, errors: "" });

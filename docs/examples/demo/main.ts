@@ -1,5 +1,5 @@
 // npm run demo: three processes share one cache, over a Redis that is killed and frozen meanwhile; they are driven for
-// some seconds, and the results are checked. npm start: one of them, until Ctrl-C.
+// some seconds, and the results are checked. npm start: one of them with customers, and buttons that make trouble, until Ctrl-C.
 
 import { CacheError } from "hotset";
 import { once } from "node:events";
@@ -9,6 +9,7 @@ import { drive } from "./drive.ts";
 import { checklist, judge, table } from "./report.ts";
 import { Shop } from "./shop.ts";
 import { openStore, type DemoStore } from "./store.ts";
+import { Troubles } from "./troubles.ts";
 
 const interrupt = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -56,18 +57,23 @@ async function driveAndJudge(args: DemoArguments, store: DemoStore): Promise<num
 }
 
 async function serve(store: DemoStore, port: number): Promise<number> {
-  await using catalogue = await temporaryCatalogue(["kettle", "teapot"]);
+  const products = ["kettle", "teapot", ...Array.from({ length: 40 }, (_, i) => `cup-${i + 1}`)];
+  await using catalogue = await temporaryCatalogue(products);
+  let troubles: Troubles | undefined;
   const shop = await Shop.start({
     store: store.options,
     format: "json",
     folder: catalogue.folder,
     port,
     hasInspector: true,
+    answer: (request, response) => troubles?.answer(request, response) ?? false,
   });
+  troubles = new Troubles({ cache: shop.cache, catalogue, products, own: store.own });
   console.log(
-    `memory over ${store.description}\n\nlistening on ${shop.url}\n  curl -i ${shop.url}/prices/kettle\n  ${shop.url}/hotset/   shows its cache\nCtrl-C ends it`,
+    `memory over ${store.description}\n\nlistening on ${shop.url}/, with buttons that make trouble\n  curl -i ${shop.url}/prices/kettle\n  ${shop.url}/hotset/   shows its cache\nCtrl-C ends it`,
   );
   await once(interrupt.signal, "abort");
+  await troubles.close();
   await shop.close();
   return 0;
 }

@@ -21,6 +21,8 @@ export interface ShopOptions {
   readonly port?: number;
   /** Pages about its cache, at `/hotset/`. @default false */
   readonly hasInspector?: boolean;
+  /** Is asked first: whether it answers the request. @default none */
+  readonly answer?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
 /**
@@ -49,6 +51,7 @@ export class Shop {
     this.#inspect = options.hasInspector === true ? inspector(this.cache, { write: true }) : undefined;
     const inspected = this.#inspect && inspectorListener(this.#inspect);
     this.#server = createServer((request, response) => {
+      if (options.answer?.(request, response) === true) return;
       if (inspected !== undefined && request.url?.startsWith("/hotset") === true) inspected(request, response);
       else void this.#answer(request, response);
     });
