@@ -21,9 +21,13 @@ const shipped = (): { readonly formats: readonly Format[]; readonly compressors:
 });
 
 /**
- * Starts a Redis backend that writes `msgpack()`. Until `valueFormat` is called it reads `json()`, too, and until
- * `compressor` is called `gzip()`, `brotli()` and `zstd()`. A URL is short for `single(url)`, and `{ host, port }` for
- * `single({ host, port })`.
+ * Starts a Redis backend, which is a tier once it is built:
+ *
+ *     createCache({ name: "shop" }).tier(memory()).tier(redis("redis://localhost:6379").build())
+ *
+ * A call waits for it for 1 s (`responseTimeout`), and other processes see a change within 2 s (`maxStaleness`). It
+ * writes `msgpack()`. Until `valueFormat` is called it reads `json()`, too, and until `compressor` is called `gzip()`,
+ * `brotli()` and `zstd()`. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`.
  *
  * @throws {InvalidArgumentError} for an address that cannot be one.
  * @throws {ConfigurationError} for further arguments.

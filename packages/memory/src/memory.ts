@@ -69,9 +69,10 @@ export interface MemoryOptions {
 }
 
 /**
- * A local tier for one cache.
+ * A local tier for one cache: `memory()`, or `memory({ maxEntries: 50_000, maxBytes: "64mb" })`.
  *
- * Holds entries up to `maxEntries` and `maxBytes`; neither is ever exceeded: `eviction` says which entries go. An entry
+ * Holds entries up to `maxEntries` (10,000) and `maxBytes` (an eighth of the heap limit); neither is ever exceeded:
+ * `eviction` says which entries go, the least recently used by default. An entry
  * whose life has ended is removed within a second, even if it is not read, by a timer that does not keep the process
  * alive. If thousands end together, 500 are removed every millisecond, so the event loop is not blocked.
  *

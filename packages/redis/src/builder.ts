@@ -202,7 +202,8 @@ export const RedisBackend: {
 });
 
 /**
- * Starts a Redis backend. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`.
+ * Starts a Redis backend, a tier once it is built: `redis("redis://localhost:6379").build()`. A URL is short for
+ * `single(url)`, and `{ host, port }` for `single({ host, port })`.
  *
  * @throws {InvalidArgumentError} for an address that cannot be one.
  * @throws {ConfigurationError} for further arguments.

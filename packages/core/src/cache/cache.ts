@@ -38,9 +38,9 @@ export interface Cache extends Namespace, AsyncDisposable {
   /** Resolves when every load, write and tag call that has begun is settled. Never rejects. */
   drain(): Promise<void>;
   /**
-   * Drains what began before for at most `timeout`, aborts the rest, and closes the tiers that no other cache uses,
-   * waiting for a backend as long as for any call. Until the promise resolves the cache keeps answering: calls get
-   * what it holds, else what their loader gives, which is not stored; no call waits for the load of another process.
+   * Drains what began before for at most `timeout`, 5 s by default, aborts the rest, and closes the tiers that no other
+   * cache uses, each within the time of any call: `await cache.close({ timeout: "10s" })`. Until then calls get what
+   * the cache holds, else what their loader gives, which is not stored; no call waits for the load of another process.
    * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent.
    *
    * Values of `set` with `wait: "memory"` and pending invalidations that the backend has not acknowledged in time are

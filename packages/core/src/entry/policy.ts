@@ -8,8 +8,8 @@ import { CALL, POLICY } from "./options.ts";
 /** How long an entry lives. */
 export interface Lifetime {
   /**
-   * How long the value is fresh. `0` or less stores nothing and removes the existing entry, unless `keepFor` is above
-   * 0: then the value is stale from the beginning. @default '1m'
+   * How long the value is fresh: `"5m"`, or milliseconds (`60` is 60 ms). `0` or less stores nothing and removes the
+   * existing entry, unless `keepFor` is above 0: then the value is stale from the beginning. @default '1m'
    */
   readonly ttl?: Duration | undefined;
   /** How long after `ttl` it may be served while one load refreshes it (RFC 5861, section 3). @default 0 */

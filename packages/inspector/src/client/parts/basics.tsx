@@ -142,7 +142,11 @@ export function Table<Row>(props: {
           {rows.map((row, at) => (
             <tr key={id(row, at)}>
               {columns.map(({ name, cell, isFigure, isMain }) => (
-                <td key={name} class={isFigure === true ? "number" : isMain === true ? "main" : undefined}>
+                <td
+                  key={name}
+                  class={isFigure === true ? "number" : isMain === true ? "main" : undefined}
+                  data-column={name}
+                >
                   {cell(row)}
                 </td>
               ))}
