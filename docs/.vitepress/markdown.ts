@@ -147,7 +147,7 @@ function linkPromises(tokens: readonly Token[], page: string, make: Make): void 
   }
 }
 
-/** Of a picture whose letters a phone shows too small. */
+/** For a picture whose letters a phone shows too small. */
 const PICTURE = /(?:pictures|results)\/[^/]+$/;
 
 /** It leads to its file, and a phone shows the one whose name ends in `-narrow`, if there is one. */

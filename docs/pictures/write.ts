@@ -17,7 +17,7 @@ export const PICTURES: Readonly<Record<string, Picture>> = { tiers, ladder, prot
 /** The recorded output of the demo. To record it again: `npm run demo | grep -v "changes seen by all$" > demo.txt`. */
 const recorded = (): string => readFileSync(join(import.meta.dirname, "demo.txt"), "utf8");
 export const drawDemo = (): string => terminalOf("demo", "npm run demo", recorded());
-/** What it broke, and its checks, without figures: for a phone. */
+/** Its faults and checks, without figures: for a phone. */
 export const drawNarrowDemo = (): string => {
   const lines = recorded()
     .split("\n")

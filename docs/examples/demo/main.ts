@@ -1,5 +1,6 @@
 // npm run demo: three processes share one cache, over a Redis that is killed and frozen meanwhile; they are driven for
-// some seconds, and the results are checked. npm start: one of them with customers, and buttons that make trouble, until Ctrl-C.
+// some seconds, and the results are checked. npm start: one of them with customers, and buttons that make trouble,
+// until Ctrl-C.
 
 import { CacheError } from "hotset";
 import { once } from "node:events";

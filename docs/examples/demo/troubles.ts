@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Catalogue, Price } from "./catalogue.ts";
 
-/** What npm start shows: customers of the shop, and buttons that bring it trouble. */
+/** The scene of npm start: customers of the shop, and buttons that bring it trouble. */
 export class Troubles {
   readonly #of: TroublesOf;
   readonly #running = new Map<string, Promise<void>>();

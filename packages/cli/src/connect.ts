@@ -54,7 +54,7 @@ export async function connect(given: Arguments, io: Io): Promise<Session> {
     }
   }
   const [first] = refused as [Error];
-  // What to do comes first: the words of Redis about it are forty.
+  // The remedy comes first: the words of Redis about it are forty.
   throw new UnreachableError(
     (isLoginMissing(first) ? "set REDIS_PASSWORD, or put the password into REDIS_URL: " : "") + first.message,
   );

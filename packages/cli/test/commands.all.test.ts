@@ -111,7 +111,7 @@ describe("C346: the layout of an entry is found, and not asked for", () => {
     const { groups } = await json<{ groups: object[] }>(["stats"], variables);
     const ofShop = { module: "cache", owner: "hotset:shop" };
     expect(groups).toContainEqual(expect.objectContaining({ ...ofShop, part: "entry", keys: 1 }));
-    // Those of the cache and of the tag.
+    // Keys of the cache and of the tag.
     expect(groups).toContainEqual(expect.objectContaining({ ...ofShop, part: "version", keys: 2 }));
     expect(await json(["doctor"], variables)).toMatchObject({ modules: ["cache"] });
 

@@ -5,7 +5,7 @@ export type { CacheEvents, EntryInfo, StandardSchema, WrapOptions, Wrapped } fro
 export type { EntryOptions, Fence, Policy, Served } from "@hotset/core";
 export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "@hotset/core";
 export type { ClearOptions, MarkOptions, SetOptions, TouchOptions } from "@hotset/core";
-// What calls give: a program that emits declarations has to name it.
+// Results of calls: a program that emits declarations has to name it.
 export type { Backend, Compressor, Format, LocalTier, Seal } from "@hotset/core";
 export type { Decision, DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "@hotset/core";
 export type { NamespaceStats, TouchResult, WriteManyResult, WriteResult } from "@hotset/core";

@@ -9,7 +9,7 @@ import { warnerOf, type FollowLogger } from "./warnings.ts";
 const matching = (accepts: string, pattern: RegExp): Option<string> =>
   option(accepts, (given) => typeof given === "string" && pattern.test(given), undefined as unknown as string);
 
-/** Of {@link follow} and of {@link consume}. */
+/** For {@link follow} and of {@link consume}. */
 export const SHARED_OPTIONS = {
   tables: anything,
   messages: option(
@@ -45,7 +45,7 @@ export function settingsOf(pool: FollowPool, cache: Followed, options: FollowOpt
     publication: readOption(read.publication, "follow: publication", FOLLOW_OPTIONS.publication),
     tables: checkTables("follow", read.tables),
     slot: readOption(slot, "follow: slot", FOLLOW_OPTIONS.slot),
-    /** Of messages; absent for none. */
+    /** For messages; absent for none. */
     prefix: read.messages === false ? undefined : read.messages,
     silenceMs: read.silence,
     settleMs: read.settleAfter,

@@ -19,7 +19,7 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
-/** What `format` wrote with a limit, it reads with that limit. It may refuse to write. */
+/** All that `format` wrote with a limit, it reads with that limit. It may refuse to write. */
 export function expectReadWithItsLimit(format: Format, value: unknown): void {
   const { byteLength } = format.encode(value);
   for (const maxBytes of [byteLength, 2 * byteLength, 8 * byteLength]) {

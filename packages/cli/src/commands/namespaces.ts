@@ -12,7 +12,7 @@ export const namespaces: Command = {
   name: "namespaces",
   summary: "lists the namespaces of a cache, with the entries of each",
   words: "<cache>",
-  about: ["Those that have entries, in a sample of its keys. The largest first."],
+  about: ["Namespaces that have entries, in a sample of its keys. The largest first."],
   options: {
     sample: { value: "<n>", text: `look at so many keys at most; default: ${SAMPLED.fallback}` },
     prefix: CACHE_OPTIONS["prefix"]!,

@@ -85,7 +85,7 @@ async function allQueues(session: Session): Promise<Answer> {
   };
 }
 
-/** Of a key that no queue of this name would write, the counts would be those of another queue. */
+/** For a key that no queue of this name would write, the counts would be those of another queue. */
 async function countsOf({ redis }: Session, { tenant, name, before }: Found) {
   const counts = await readable(async () => {
     const view = tenant === undefined ? redis : redis.tenant(tenant);

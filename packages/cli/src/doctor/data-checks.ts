@@ -50,7 +50,7 @@ export function checkMemory(facts: Facts): readonly Finding[] {
 const LISTPACK_BYTES = 512;
 /** `MEMORY USAGE` of an entry that is a hash table, and would be a list pack if its fields might have 512 bytes. */
 const LOOSE = { least: 400, most: 950 };
-/** What such an entry saves, measured in Redis 7.0 with values of 200 bytes. */
+/** The saving of such an entry, measured in Redis 7.0 with values of 200 bytes. */
 const SAVED_BYTES = 230;
 const WORTH_ENTRIES = 100;
 

@@ -18,7 +18,7 @@ export interface KnownKey {
   readonly module: Module;
   /** The owner of the key, such as the name of a cache or a queue. `""` for locks, sessions and limits: too many. */
   readonly owner: string;
-  /** Of a key of a cache: an entry, or what stands beside entries. */
+  /** For a key of a cache: an entry, or what stands beside entries. */
   readonly part?: "entry" | "version" | "lease" | "staged" | "issuer";
   /** Whether it must have an end, may have one, or has none. */
   readonly ends: "always" | "either" | "never";

@@ -55,7 +55,7 @@ function keysIn(command: string, words: readonly string[]): readonly string[] {
   if (WITHOUT_KEY.has(command)) return [];
   if (ALL_KEYS.has(command)) return words;
   if (command === "mset" || command === "msetnx") return words.filter((_, i) => i % 2 === 0);
-  // Of scripts: the text or its hash, the number of keys, and those.
+  // For scripts: the text or its hash, the number of keys, and those.
   if (/^(?:evalsha|eval|fcall)(?:_ro)?$/.test(command)) return words.slice(2, 2 + Number(words[1]));
   if (SECOND.has(command)) return words.slice(1, 2);
   return words.slice(0, 1);

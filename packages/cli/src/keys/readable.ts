@@ -28,7 +28,7 @@ export function decoded(text: string): string {
 }
 
 /**
- * For a list. What cannot be read may be what was asked for: that is not the answer of a Redis without it.
+ * For a list. A value that cannot be read may be what was asked for: that is not the answer of a Redis without it.
  *
  * @param isNamed whether one was asked for by its name: a list of all may be empty.
  */

@@ -131,7 +131,7 @@ async function sizeOf(primaries: readonly PrimaryConnection[], deadlineMs: numbe
 export interface Group {
   readonly module: Module | undefined;
   readonly owner: string;
-  /** Of a cache: its entries, or what stands beside them. */
+  /** For a cache: its entries, or what stands beside them. */
   readonly part: KnownKey["part"];
   readonly keys: number;
   readonly withoutEnd: number;

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Progress } from "./progress.ts";
 
-/** What a walk of 300 keys prints, 100 of them each time. */
+/** The output of a walk of 300 keys, 100 of them each time. */
 function shown(isErrorTerminal: boolean, stepMs: number): readonly string[] {
   const texts: string[] = [];
   let now = 0;

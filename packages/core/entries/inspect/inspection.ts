@@ -66,7 +66,7 @@ export interface Inspection {
   tagVersions(namespace: readonly string[], tags: readonly string[]): Promise<readonly (string | undefined)[]>;
   /**
    * How often each thing was invalidated in the last minute, the most frequent first: at most 100. Exact for `here`.
-   * Of tags elsewhere a cache is notified once, until it uses them again: {@link ProcessRecord.lastMinute} has them.
+   * For tags elsewhere a cache is notified once, until it uses them again: {@link ProcessRecord.lastMinute} has them.
    */
   invalidationCounts(): readonly (InvalidationCount & Pick<Invalidation, "origin">)[];
   /**
@@ -97,7 +97,7 @@ export interface InspectOptions {
    * nothing: for figures alone. @default 1_000
    */
   readonly remember?: number | undefined;
-  /** The "last minute" of {@link Inspection.figures}: from a second to an hour. The first of a cache counts. @default '1m' */
+  /** The "last minute" of {@link Inspection.figures}: 1 s to 1 h. The first of a cache counts. @default '1m' */
   readonly window?: Duration | undefined;
 }
 
@@ -149,7 +149,7 @@ export interface Rates {
   readonly hitRatio?: number;
   readonly loads: number;
   readonly loadErrors: number;
-  /** Of so many loads; absent without. */
+  /** For so many loads; absent without. */
   readonly timed: number;
   readonly p95Ms?: number;
 }
@@ -161,7 +161,7 @@ export interface TierRates {
   readonly hits: number;
   readonly misses: number;
   readonly errors: number;
-  /** Of any time. */
+  /** For any time. */
   readonly lastError?: {
     readonly at: number;
     readonly operation: string;

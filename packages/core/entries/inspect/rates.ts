@@ -34,7 +34,7 @@ interface Counted extends Owner {
 
 interface Step {
   readonly at: number;
-  /** Of all owners when it began. */
+  /** For all owners when it began. */
   readonly before: ReadonlyMap<string, Counted>;
   readonly tiers: CacheStats["tiers"];
   /** During it, by owner. */
@@ -74,7 +74,7 @@ export class RateMeter {
   readonly #windowMs: number;
   /** The oldest first; never empty. */
   readonly #steps: Step[] = [];
-  /** Of steps that are kept no more. */
+  /** For steps that are kept no more. */
   readonly #older = new Map<string, Durations>();
   #largestBefore = 0;
   readonly #troubles = new Map<string, Trouble>();
@@ -157,7 +157,7 @@ export class RateMeter {
     this.#cancel = clock.schedule(() => this.#step(), this.#windowMs / STEPS);
   }
 
-  /** Of each namespace with those below it, and of each group. One that did not change is the one of the last step. */
+  /** For each namespace with those below it, and of each group. One that did not change is the one of the last step. */
   #counts(): ReadonlyMap<string, Counted> {
     const { meters } = this.#place.parts.engine;
     const sums = new Map<string, Counted>();
@@ -318,7 +318,7 @@ export class RateMeter {
       step.shared = { namespace, key, callers: joined.callers, ms: Math.round(ms ?? at - joined.since), at };
   }
 
-  /** Of calls that ended without a load: another process made it. */
+  /** For calls that ended without a load: another process made it. */
   #endJoins(): void {
     if (this.#joined.size === 0) return;
     const running = [...this.#place.parts.context.flights.all()].map(({ key }) => this.#place.shown(key.local));
