@@ -3,9 +3,9 @@ import { globSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { randomPrefix } from "@hotset/test-servers";
+import { randomPrefix, startOwnPostgres } from "@hotset/test-servers";
 import { parseSync } from "oxc-parser";
-import { describe, expect, inject, it } from "vitest";
+import { afterAll, describe, expect, inject, it } from "vitest";
 
 const run = promisify(execFile);
 const here = import.meta.dirname;
@@ -13,10 +13,15 @@ const here = import.meta.dirname;
 /** The lines that each example prints. */
 const OUTPUT = JSON.parse(readFileSync(join(here, "output.json"), "utf8")) as Readonly<Record<string, string[]>>;
 
-/** The published packages of this repository. */
+/** Its log can be followed. */
+const postgres = await startOwnPostgres({ config: ["wal_level = logical", "max_slot_wal_keep_size = 64MB"] });
+afterAll(() => postgres.stop());
+
+/** The published packages of this repository, and the driver that one of them takes a pool of. */
 const published = globSync("../../packages/*/package.json", { cwd: here })
   .map((path) => JSON.parse(readFileSync(join(here, path), "utf8")) as { name: string; private?: boolean })
-  .flatMap(({ name, private: isPrivate }) => (isPrivate === true ? [] : [name]));
+  .flatMap(({ name, private: isPrivate }) => (isPrivate === true ? [] : [name]))
+  .concat("pg");
 
 const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 
@@ -32,7 +37,7 @@ describe("examples", () => {
     "C295: %s runs to its end, prints exactly its lines, and lets the process exit",
     async (file, lines) => {
       const { stdout, stderr } = await run(process.execPath, ["--conditions=@hotset/source", join(here, file)], {
-        env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
+        env: { ...process.env, REDIS_URL: inject("redisUrl"), POSTGRES_URL: postgres.url, KEY_PREFIX: randomPrefix() },
       });
       expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });
     },
