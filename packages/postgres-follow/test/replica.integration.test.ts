@@ -1,3 +1,5 @@
+import { chown, cp, readdir, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import pg from "pg";
 import { afterAll, expect, it } from "vitest";
 import { createCache } from "@hotset/core";
@@ -13,13 +15,35 @@ const primary = new pg.Pool({ connectionString: server.url });
 await primary.query("create table items (id int primary key, version int not null)");
 await primary.query("insert into items values (1, 1), (2, 1)");
 await primary.query("create publication items for table items");
-const standby = await server.standby({ config: [`recovery_min_apply_delay = ${DELAY_MS}`] });
+const standby = await startOwnPostgres({
+  config: [
+    `primary_conninfo = 'host=127.0.0.1 port=${server.port} user=hotset'`,
+    `recovery_min_apply_delay = ${DELAY_MS}`,
+  ],
+  fill: (data) => baseBackup(data),
+});
 const replica = new pg.Pool({ connectionString: standby.url });
 afterAll(async () => {
   await Promise.all([primary.end(), replica.end()]);
   await standby.stop();
   await server.stop();
 });
+
+/** As `pg_basebackup` does, which the programs of npm lack. */
+async function baseBackup(data: string): Promise<void> {
+  const client = await primary.connect();
+  await client.query("select pg_backup_start('standby', true)");
+  const own = /\/data\/(?:postmaster\.(?:pid|opts)|pg_replslot\/.+)$/;
+  await cp(join(server.directory, "data"), data, { recursive: true, filter: (path) => !own.test(path) });
+  const { rows } = await client.query<{ readonly label: string }>("select labelfile as label from pg_backup_stop()");
+  client.release();
+  await writeFile(join(data, "backup_label"), rows[0]!.label);
+  await writeFile(join(data, "standby.signal"), "");
+  // The server runs as the owner of the folder.
+  const { uid, gid } = await stat(dirname(data));
+  const paths = await readdir(data, { recursive: true });
+  for (const path of ["", ...paths]) await chown(join(data, path), uid, gid);
+}
 
 it.each([
   ["without it, the old row comes back", 1, undefined, 1],

@@ -43,6 +43,8 @@ export interface OwnPostgres extends TestPostgres {
 export interface OwnPostgresOptions {
   /** Lines as in postgresql.conf, after those of this package. */
   readonly config?: readonly string[];
+  /** Fills its folder of data, which does not exist yet. @default initdb */
+  readonly fill?: (data: string) => Promise<unknown>;
 }
 
 /**
@@ -66,7 +68,7 @@ export async function startOwnPostgres(options: OwnPostgresOptions = {}): Promis
   if (user.uid !== undefined) await chown(directory, user.uid, user.gid);
   const server = new OwnServer({ programs, directory, port, user });
   try {
-    await server.create(options.config ?? []);
+    await server.create(options);
     await server.start();
   } catch (error) {
     await server.stop();
@@ -100,10 +102,10 @@ class OwnServer implements OwnPostgres {
     return join(this.directory, "data");
   }
 
-  async create(config: readonly string[]): Promise<void> {
+  async create({ config = [], fill }: OwnPostgresOptions): Promise<void> {
     const { programs, user } = this.#place;
     const words = ["-D", this.#data, "-U", "hotset", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"];
-    await run(join(programs, "initdb"), words, { ...user, cwd: this.directory });
+    await (fill?.(this.#data) ?? run(join(programs, "initdb"), words, { ...user, cwd: this.directory }));
     const lines = [
       "listen_addresses = '127.0.0.1'",
       `port = ${this.port}`,
