@@ -1,6 +1,6 @@
 // What `pnpm pack` and `pnpm publish` write into the package.json of a package: its `exports` without the sources, in
 // both formats of `rolldown.config.ts`. Node knows `module-sync` and takes one file for `import` and `require`, so that
-// a program has one instance; Jest, older TypeScript and bundlers take `require`. TypeScript without `exports`
+// a program has one instance; bundlers know `module`, Bun `bun`. Jest and older TypeScript take `require`. TypeScript without `exports`
 // (`moduleResolution: node`) reads `types` and `typesVersions`.
 
 const SOURCE = "@hotset/source";
@@ -24,11 +24,16 @@ function published({ exports = {}, ...manifest }) {
   };
 }
 
-const conditionsOf = (file) => ({
-  "module-sync": { types: `${file}.d.ts`, default: `${file}.js` },
-  require: { types: `${file}.d.cts`, default: `${file}.cjs` },
-  types: `${file}.d.ts`,
-  default: `${file}.js`,
-});
+/** `module` is of bundlers. All three take one file for `import` and `require`. */
+const ONE_COPY = ["module-sync", "module", "bun"];
+
+const conditionsOf = (file) => {
+  const esm = { types: `${file}.d.ts`, default: `${file}.js` };
+  return {
+    ...Object.fromEntries(ONE_COPY.map((condition) => [condition, esm])),
+    require: { types: `${file}.d.cts`, default: `${file}.cjs` },
+    ...esm,
+  };
+};
 
 export const hooks = { beforePacking: published };

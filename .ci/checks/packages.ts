@@ -100,7 +100,7 @@ function judgeContent(name: string, target: string): readonly string[] {
   const manifest = readManifest(target);
   // Which file each condition takes, publint and the consumer check.
   const entries = Object.entries(manifest.exports).flatMap(([entry, conditions]) =>
-    Object.keys(conditions).join(" ") === "module-sync require types default"
+    Object.keys(conditions).join(" ") === "module-sync module bun require types default"
       ? []
       : [`${name}: the export "${entry}" must come from .pnpmfile.mjs: "@hotset/source" and "default", a file of dist`],
   );

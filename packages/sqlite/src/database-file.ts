@@ -213,7 +213,7 @@ function identityOf(file: string): string {
 
 /** "hs" and a number, in the head of the file: says whose it is. */
 const APPLICATION_ID = 0x68_73_00_01;
-const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 1;
 const PAGE_BYTES = 16_384;
 /** How soon a read notices that the file was replaced, as soon as it does a change. */
 const LOOK_EACH_MS = 20;
