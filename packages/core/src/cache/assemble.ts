@@ -200,9 +200,10 @@ function redactionOf(redactKeys: CacheOptions["redactKeys"]): Reporting["redactK
   };
 }
 
-const plainObject = ({ label: tier }: Backend): ConfigurationError =>
-  new ConfigurationError(
-    `tier: the backend ${tier} is a plain object; write tier(defineBackend(backend)), which brings along what a cache needs for it`,
-    { tier },
-  );
+function plainObject(backend: Backend): ConfigurationError {
+  const isPlain = Object.getPrototypeOf(backend) === Object.prototype;
+  const why = isPlain ? "a plain object" : "of another copy of hotset: import or require all of it";
+  const message = `the backend ${backend.label} is ${why}; write tier(defineBackend(backend))`;
+  return new ConfigurationError(`tier: ${message}, which brings what a cache needs`, { tier: backend.label });
+}
 const REDACTED = "[redacted]";
