@@ -37,9 +37,11 @@ export class Wire implements RawClient {
 }
 
 /** What node-redis would write, and what it makes of what arrives. */
-interface NodeQueue {
+export interface NodeQueue {
   addCommand(args: Args, options: object): Promise<unknown>;
   commandsToWrite(): Iterable<readonly (string | Buffer)[]>;
+  /** As node-redis itself, in place of what {@link joinCommands} made of it. */
+  takeUnwritten(): void;
   addPushHandler(handler: (push: unknown[]) => boolean): void;
   subscribe(type: string, channels: string, listener: () => void): Promise<void>;
   flushAll(error: Error): void;
@@ -56,7 +58,12 @@ export interface Unconnected {
 
 export async function openUnconnected(protocol: 2 | 3): Promise<Unconnected> {
   const { RedisClient } = await nodeRedis();
-  const queue = (new RedisClient({ RESP: protocol }) as unknown as { _getQueue(): NodeQueue })._getQueue();
+  return unconnectedOver((new RedisClient({ RESP: protocol }) as unknown as { _getQueue(): NodeQueue })._getQueue());
+}
+
+export function unconnectedOver(queue: NodeQueue): Unconnected {
+  const { commandsToWrite } = queue;
+  queue.takeUnwritten = () => void Array.from(commandsToWrite.call(queue));
   const opened: Unconnected = {
     queue,
     client: {

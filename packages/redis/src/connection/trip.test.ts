@@ -24,7 +24,7 @@ const shown = (reply: unknown): unknown => {
   if (Array.isArray(reply)) return reply.map(shown);
   return reply instanceof Error ? reply.message : reply instanceof Buffer ? `<${reply.toString()}>` : reply;
 };
-const written = (): string[][] => Array.from(queue.commandsToWrite(), (chunks) => chunks.map(String));
+const written = (): string[] => Array.from(queue.commandsToWrite(), (chunks) => chunks.map(String).join(""));
 const arrive = (text: string): Promise<void> => {
   queue.decoder.write(Buffer.from(text));
   return flush();
@@ -40,7 +40,7 @@ describe("commands of a call", () => {
   it("are one for node-redis, and are answered together, in the async context of the call", async () => {
     const context = new AsyncLocalStorage<string>();
     context.run("of the call", () => sendAll(client, READ, (replies) => done([...replies, context.getStore()])));
-    expect([unconnected.sent, written()]).toEqual([1, [[READ_AS_RESP]]]);
+    expect([unconnected.sent, written()]).toEqual([1, [READ_AS_RESP]]);
     await arrive(":300\r\n*2\r\n$1\r\nv\r\n_\r\n");
     expect(results).toEqual([[300, ["<v>", null], "of the call"]]);
   });
@@ -57,11 +57,11 @@ describe("commands of a call", () => {
       done,
     );
     sendAll(client, [["GET", "e"]], done);
-    expect(written()).toEqual([
+    expect([unconnected.sent, written()]).toEqual([
+      1,
       [
-        "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\n",
-        "B",
-        "\r\n*3\r\n$4\r\nHGET\r\n$1\r\nc\r\n$1\r\nd\r\n*2\r\n$3\r\nDEL\r\n$1\r\nc\r\n*2\r\n$3\r\nGET\r\n$1\r\ne\r\n",
+        "*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\nB\r\n" +
+          "*3\r\n$4\r\nHGET\r\n$1\r\nc\r\n$1\r\nd\r\n*2\r\n$3\r\nDEL\r\n$1\r\nc\r\n*2\r\n$3\r\nGET\r\n$1\r\ne\r\n",
       ],
     ]);
     await arrive("-LOADING a\r\n+OK\r\n-WRONGTYPE c\r\n:1\r\n$1\r\nE\r\n");
@@ -99,7 +99,7 @@ describe("commands go one by one", () => {
     sendAll(client, READ, done);
     start.unsubscribe(subscriber);
     sendAll(client, READ, done);
-    expect([unconnected.sent, written()]).toEqual([3, [[READ_AS_RESP + READ_AS_RESP]]]);
+    expect([unconnected.sent, written()]).toEqual([3, [READ_AS_RESP + READ_AS_RESP]]);
     await arrive("*2\r\n_\r\n_\r\n:1\r\n:2\r\n-ERR no\r\n");
     expect(results).toEqual([
       [[null, null], 1],
@@ -120,21 +120,175 @@ describe("commands go one by one", () => {
     joinCommands(other);
     expect(other.takesTogether).toBe(undefined);
   });
+
+  it("where node-redis hands on copies of what it is given", async () => {
+    const { constructor: Original } = queue;
+    class Copying extends (Original as new (...given: unknown[]) => typeof queue) {
+      override *commandsToWrite(): Iterable<readonly (string | Buffer)[]> {
+        for (const chunks of super.commandsToWrite()) yield chunks.map((chunk) => Buffer.from(chunk));
+      }
+    }
+    const copying = new Copying(3);
+    const other: RawClient & { _getQueue(): object } = { ...client, _getQueue: () => copying };
+    delete other.takesTogether;
+    joinCommands(other);
+    expect(other.takesTogether).toBe(undefined);
+  });
 });
 
 it("what was taken from the queue is written, also where the socket takes no more", () => {
-  const large = "x".repeat(10_000);
-  for (const name of ["a", "b", "c", "d", "e"])
+  for (const [name, bytes] of Object.entries({ a: 1, b: 60_000, c: 10_000, d: 1, e: 1 }))
     sendAll(
       client,
       [
-        ["SET", name, large],
+        ["SET", name, Buffer.alloc(bytes, "x")],
         ["GET", name],
       ],
       done,
     );
   const names = (text: string): string[] => Array.from(text.matchAll(/GET\r\n\$1\r\n(.)/g), ([, name]) => name!);
   const [first] = queue.commandsToWrite();
-  expect(names(String(first))).toEqual(["a", "b"]);
-  expect(written().map((chunks) => names(chunks.join("")))).toEqual([["c", "d"], ["e"]]);
+  expect([unconnected.sent, names(String(first))]).toEqual([2, ["a", "b", "c"]]);
+  expect(written().map(names)).toEqual([["d", "e"]]);
+});
+
+describe("the commands of one turn", () => {
+  const get = (name: string): void => void sendAll(client, [["GET", name]], ([reply]) => done([name, reply]));
+
+  it("are one for node-redis, and one write; what is sent one by one keeps its place", async () => {
+    get("a");
+    get("b");
+    const ping = client.sendCommand(["PING"]).then((reply) => results.push(reply));
+    get("c");
+    get("d");
+    expect([
+      unconnected.sent,
+      written()
+        .join("")
+        .match(/[A-Z]+\r\n(?:\$1\r\n.)?/g),
+    ]).toEqual([3, ["GET\r\n$1\r\na", "GET\r\n$1\r\nb", "PING\r\n", "GET\r\n$1\r\nc", "GET\r\n$1\r\nd"]]);
+    await arrive("$1\r\nA\r\n$1\r\nB\r\n+PONG\r\n$1\r\nC\r\n$1\r\nD\r\n");
+    await ping;
+    expect(results).toEqual([["a", "<A>"], ["b", "<B>"], "PONG", ["c", "<C>"], ["d", "<D>"]]);
+  });
+
+  it("are written once: later ones are another turn", async () => {
+    get("a");
+    written();
+    get("b");
+    expect([unconnected.sent, written()]).toEqual([2, ["*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"]]);
+    await arrive("$1\r\nA\r\n$1\r\nB\r\n");
+    expect(results).toEqual([
+      ["a", "<A>"],
+      ["b", "<B>"],
+    ]);
+  });
+
+  it.each([undefined, 5, {}])(
+    "an argument that is %s fails its call alone, and changes nothing for the others",
+    async (bad) => {
+      get("a");
+      expect(() =>
+        sendAll(
+          client,
+          [
+            ["GET", "x"],
+            ["SET", "y", bad as unknown as string],
+          ],
+          done,
+        ),
+      ).toThrow(TypeError);
+      get("b");
+      expect(written()).toEqual(["*2\r\n$3\r\nGET\r\n$1\r\na\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"]);
+      await arrive("$1\r\nA\r\n$1\r\nB\r\n");
+      expect(results).toEqual([
+        ["a", "<A>"],
+        ["b", "<B>"],
+      ]);
+    },
+  );
+
+  it("have arguments of any bytes, of any kind and size", () => {
+    const [small, large] = [new Uint8Array([0, 0x80, 0xff]), new Uint8Array(5_000).fill(0xfe)];
+    sendAll(client, [["SET", "é€", small as Buffer, Buffer.from("é"), large as Buffer]], done);
+    sendAll(client, [["GET", "b".repeat(3_000)]], done);
+    const [chunks] = Array.from(queue.commandsToWrite());
+    expect(Buffer.concat(chunks!.map((chunk) => Buffer.from(chunk)))).toEqual(
+      Buffer.concat([
+        Buffer.from("*5\r\n$3\r\nSET\r\n$5\r\né€\r\n$3\r\n"),
+        small,
+        Buffer.from("\r\n$2\r\né\r\n$5000\r\n"),
+        large,
+        Buffer.from(`\r\n*2\r\n$3\r\nGET\r\n$3000\r\n${"b".repeat(3_000)}\r\n`),
+      ]),
+    );
+  });
+
+  it("let go of each call that was answered", async () => {
+    const turns: { readonly trips: readonly unknown[] }[] = [];
+    const { sendCommand } = client;
+    client.sendCommand = (args, options) => {
+      turns.push(options!.typeMapping as (typeof turns)[0]);
+      return sendCommand(args, options);
+    };
+    get("a");
+    get("b");
+    written();
+    await arrive("$1\r\nA\r\n");
+    expect([results, turns[0]!.trips.map((each) => each !== undefined)]).toEqual([[["a", "<A>"]], [false, true]]);
+  });
+
+  it("a callback that throws is an unhandled rejection, and the others are called", async () => {
+    const failed: unknown[] = [];
+    const onRejection = (error: unknown): void => void failed.push((error as Error).message);
+    const others = process.rawListeners("unhandledRejection") as ((error: unknown) => void)[];
+    process.removeAllListeners("unhandledRejection");
+    process.on("unhandledRejection", onRejection);
+    sendAll(client, [["GET", "a"]], () => {
+      throw new Error("of the callback");
+    });
+    get("b");
+    written();
+    await arrive("$1\r\nA\r\n$1\r\nB\r\n");
+    await new Promise((resolve) => setImmediate(resolve));
+    process.removeListener("unhandledRejection", onRejection);
+    for (const other of others) process.on("unhandledRejection", other);
+    expect([results, failed]).toEqual([[["b", "<B>"]], ["of the callback"]]);
+  });
+
+  it("that the connection loses fail each, also those that were not written; the next turn goes out", async () => {
+    get("a");
+    written();
+    get("b");
+    queue.flushAll(new Error("lost"));
+    await flush();
+    expect(results).toEqual([
+      ["a", "lost"],
+      ["b", "lost"],
+    ]);
+  });
+
+  it("come first by RESP2, where a subscription is behind them", async () => {
+    await open(2);
+    get("a");
+    get("b");
+    const subscribed = queue.subscribe("CHANNELS", "news", () => undefined);
+    expect(written().join("")).toMatch(/GET[^]*GET[^]*subscribe/);
+    await arrive("$1\r\nA\r\n$1\r\nB\r\n*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    await subscribed;
+    expect(results).toEqual([
+      ["a", "<A>"],
+      ["b", "<B>"],
+    ]);
+  });
+
+  it("a reply that none of them waits for ends the connection", () => {
+    let destroyed = 0;
+    Object.assign(client, { destroy: () => (destroyed += 1) });
+    get("a");
+    // node-redis takes it for written, and something else was.
+    queue.takeUnwritten();
+    expect(() => queue.decoder.write(Buffer.from("$1\r\nA\r\n"))).toThrow("no command waits for");
+    expect([destroyed, client.takesTogether!()]).toEqual([1, false]);
+  });
 });

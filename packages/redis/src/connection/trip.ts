@@ -1,32 +1,94 @@
+import { AsyncResource } from "node:async_hooks";
 import { tracingChannel } from "node:diagnostics_channel";
 import type { Args, RawClient } from "./command-queue.ts";
 
-/**
- * Commands that node-redis takes for one, with one promise for their replies: it makes a promise and a write of the
- * socket for each, which cost more than Redis needs for the command.
- *
- * node-redis gets it as the types that replies are decoded as, and so it is at hand when they come.
- */
+/** The commands of one call. */
 class Trip {
   /** In order; an `Error` where a command was refused. Of its size at first: it would grow to a multiple. */
   readonly replies: unknown[];
   /** How many have come. */
   come = 0;
-  /** Blobs, by their type on the wire: `$`. */
-  readonly 36 = Buffer;
+  readonly #done: (replies: readonly unknown[]) => void;
+  readonly #context = new AsyncResource("hotset.call");
 
-  constructor(count: number) {
+  constructor(count: number, done: (replies: readonly unknown[]) => void) {
     this.replies = new Array(count);
+    this.#done = done;
+  }
+
+  end(): void {
+    try {
+      this.#context.runInAsyncScope(this.#done, undefined, this.replies);
+    } catch (error) {
+      void Promise.reject(error);
+    }
   }
 }
 
-/** In the place of the commands until they are written: after that nothing of them is kept. */
-type Placeholder = Buffer & { commands?: readonly Args[] };
+/**
+ * The commands of all calls in one turn of the loop, which node-redis takes for one: for each command it makes a promise,
+ * and its socket copies each chunk. That costs three times what the rest of the command does.
+ *
+ * node-redis gets it as the types that replies are decoded as, and so it is at hand when they come.
+ */
+class Turn {
+  /** Blobs, by their type on the wire: `$`. */
+  readonly 36 = Buffer;
+  /** RESP, as bytes in place of characters; behind what is in `chunks`. */
+  text = "";
+  readonly chunks: Uint8Array[] = [];
+  /** Of the chunks. */
+  bytes = 0;
+  isWritten = false;
+  /** One that is answered is let go. */
+  readonly trips: (Trip | undefined)[] = [];
+  /** The trip that is answered next. */
+  next = 0;
 
-type Chunk = string | Buffer;
+  /** Renders all of them first: one that cannot be changes nothing. @throws {TypeError} for no string and no bytes. */
+  add(trip: Trip, commands: readonly Args[]): void {
+    let text = this.text;
+    let chunks: Uint8Array[] | undefined;
+    for (const args of commands) {
+      text += `*${args.length}\r\n`;
+      for (const arg of args) {
+        if (typeof arg === "string")
+          text += (arg.length <= SHORT ? WORDS.get(arg) : arg === lastLong ? lastRendered : undefined) ?? rendered(arg);
+        else if (!(arg instanceof Uint8Array))
+          throw new TypeError(`an argument must be text or bytes, got ${typeof arg}`);
+        else if (arg.length <= SMALL) text += `$${arg.length}\r\n${latin1(arg)}\r\n`;
+        else {
+          (chunks ??= []).push(Buffer.from(`${text}$${arg.length}\r\n`, "latin1"), arg);
+          text = "\r\n";
+        }
+      }
+    }
+    for (const chunk of chunks ?? []) {
+      this.chunks.push(chunk);
+      this.bytes += chunk.length;
+    }
+    this.text = text;
+    this.trips.push(trip);
+  }
+
+  /** Once, to be written. Nothing of it is kept. */
+  take(): readonly Uint8Array[] {
+    const taken = [...this.chunks, Buffer.from(this.text, "latin1")];
+    this.isWritten = true;
+    this.chunks.length = 0;
+    this.text = "";
+    return taken;
+  }
+}
+
+/** In the place of the commands until they are written. */
+type Placeholder = Buffer & { turn?: Turn };
+
+type Chunk = string | Uint8Array;
 
 /** The part of node-redis' queue that is changed. */
 interface Queue {
+  addCommand(args: Args, options?: object): Promise<unknown>;
   /** What is to be written: for each command its chunks. */
   commandsToWrite(): Iterable<readonly Chunk[]>;
   readonly decoder: {
@@ -37,69 +99,162 @@ interface Queue {
   };
 }
 
-/** Joins what `client` writes in one turn, and lets it take commands together, unless it lacks what that needs. */
-export function joinCommands(client: RawClient & { _getQueue?(): object }): void {
+/** Lets `client` take the commands of one turn together, unless it lacks what that needs. */
+export function joinCommands(client: RawClient & { _getQueue?(): object; destroy?(): void }): void {
   const queue: Partial<Queue> | undefined = client._getQueue?.();
-  const { decoder, commandsToWrite } = queue ?? {};
-  if (typeof commandsToWrite !== "function" || typeof decoder?.getTypeMapping !== "function") return;
-  // The texts of neighbours in one chunk, as each is a write of its own.
-  queue!.commandsToWrite = function* () {
-    let chunks: Chunk[] = [];
-    let text = "";
-    for (const command of commandsToWrite.call(queue)) {
-      const together = (command[1] as Placeholder | undefined)?.commands;
-      for (const chunk of together === undefined ? command : encoded(together)) {
-        if (typeof chunk === "string") text += chunk;
-        else {
-          chunks.push(text, chunk);
-          text = "";
-        }
-      }
-      // Whole commands: what was taken from the queue has to be written.
-      if (text.length < ENOUGH.characters && chunks.length < ENOUGH.chunks) continue;
-      yield [...chunks, text];
-      chunks = [];
-      text = "";
-    }
-    if (text !== "") yield [...chunks, text];
-  };
-  const { onReply, onErrorReply } = decoder;
-  const receive = (reply: unknown): void => {
-    const trip = decoder.getTypeMapping();
-    if (!(trip instanceof Trip)) return reply instanceof Error ? onErrorReply(reply) : onReply(reply);
-    trip.replies[trip.come++] = reply;
-    if (trip.come === trip.replies.length) onReply(trip.replies);
-  };
-  decoder.onReply = receive;
-  decoder.onErrorReply = receive;
-  // Whoever traces is to see each command; and a subscription takes the replies of RESP2.
-  client.takesTogether = () => decoder.onReply === receive && !TRACED.hasSubscribers;
+  if (typeof queue?.commandsToWrite !== "function" || typeof queue.decoder?.getTypeMapping !== "function") return;
+  if (!handsOn(queue.constructor as new (protocol: number) => Queue)) return;
+  const lane = new Lane(client, queue as Queue);
+  client.sendTogether = (commands, done) => lane.send(commands, done);
+  client.takesTogether = () => lane.isOpen;
 }
 
+/** The way of the commands of many calls through the queue of node-redis. */
+class Lane {
+  readonly #client: RawClient & { destroy?(): void };
+  /** The last command of node-redis, while more can be added to it. */
+  #turn: Turn | undefined;
+  /** Those whose replies have come, until they are handed on. */
+  #ready: Trip[] | undefined;
+  #isSound = true;
+  /** What takes the replies of single commands: over RESP2, a subscription replaces it. */
+  #single: (reply: unknown) => void;
+  readonly #isOwn: () => boolean;
+
+  constructor(client: RawClient & { destroy?(): void }, queue: Queue) {
+    this.#client = client;
+    const { addCommand, commandsToWrite, decoder } = queue;
+    const { onReply, onErrorReply, getTypeMapping } = decoder;
+    this.#single = onReply;
+    this.#isOwn = () => this.#single === onReply;
+    // In their order with what is sent one by one.
+    queue.addCommand = (args, options) => {
+      this.#turn = undefined;
+      return addCommand.call(queue, args, options);
+    };
+    queue.commandsToWrite = () => this.#written(commandsToWrite.call(queue));
+    const receive = (reply: unknown): void => {
+      const turn = getTypeMapping();
+      if (turn instanceof Turn) return this.#receive(turn, reply, onReply);
+      this.#ready = undefined;
+      return reply instanceof Error ? onErrorReply(reply) : this.#single(reply);
+    };
+    const set = (given: typeof onReply): void => {
+      this.#single = given;
+    };
+    Object.defineProperty(decoder, "onReply", { get: () => receive, set });
+    decoder.onErrorReply = receive;
+  }
+
+  /** Whoever traces is to see each command. */
+  get isOpen(): boolean {
+    return this.#isSound && this.#isOwn() && !TRACED.hasSubscribers;
+  }
+
+  send(commands: readonly Args[], done: (replies: readonly unknown[]) => void): readonly unknown[] {
+    const trip = new Trip(commands.length, done);
+    const last = this.#turn;
+    if (last !== undefined && last.bytes + last.text.length < ENOUGH) {
+      last.add(trip, commands);
+      return trip.replies;
+    }
+    const turn = new Turn();
+    turn.add(trip, commands);
+    const placeholder: Placeholder = Buffer.alloc(0);
+    placeholder.turn = turn;
+    this.#client.sendCommand([placeholder], { typeMapping: turn }).then(undefined, (error: unknown) => {
+      if (this.#turn === turn) this.#turn = undefined;
+      for (const each of turn.trips.splice(turn.next)) {
+        each!.replies.fill(error, each!.come);
+        this.#end(each!);
+      }
+    });
+    this.#turn = turn;
+    return trip.replies;
+  }
+
+  /** The texts of neighbours in one chunk, as each is a write of its own. */
+  *#written(commands: Iterable<readonly Chunk[]>): Iterable<readonly Chunk[]> {
+    let chunks: Chunk[] = [];
+    let bytes = 0;
+    for (const command of commands) {
+      const { turn } = (command[1] as Placeholder | undefined) ?? {};
+      if (turn === this.#turn) this.#turn = undefined;
+      for (const chunk of turn === undefined ? command : turn.take()) {
+        const last = chunks.at(-1);
+        if (typeof chunk === "string" && typeof last === "string") chunks[chunks.length - 1] = last + chunk;
+        else if (chunk.length !== 0) chunks.push(chunk);
+        bytes += chunk.length;
+      }
+      // Whole commands: what was taken from the queue has to be written.
+      if (bytes < ENOUGH) continue;
+      yield chunks;
+      chunks = [];
+      bytes = 0;
+    }
+    if (chunks.length !== 0) yield chunks;
+  }
+
+  /** @param answered called when the whole turn was. */
+  #receive(turn: Turn, reply: unknown, answered: (reply: unknown) => void): void {
+    const trip = turn.isWritten ? turn.trips[turn.next] : undefined;
+    // It answers what was not sent: no later reply would reach its call either.
+    if (trip === undefined) {
+      this.#isSound = false;
+      this.#client.destroy?.();
+      throw new Error("node-redis has a reply that no command waits for");
+    }
+    trip.replies[trip.come++] = reply;
+    if (trip.come !== trip.replies.length) return;
+    // It may hold much, and others are awaited.
+    turn.trips[turn.next++] = undefined;
+    this.#end(trip);
+    if (turn.next === turn.trips.length) answered(undefined);
+  }
+
+  /** Behind all replies, and pushes, of the same chunk; and in their order with the replies of single commands. */
+  #end(trip: Trip): void {
+    if (this.#ready !== undefined) return void this.#ready.push(trip);
+    const trips = (this.#ready = [trip]);
+    queueMicrotask(() => {
+      if (this.#ready === trips) this.#ready = undefined;
+      for (const each of trips) each.end();
+    });
+  }
+}
+
+/** Whether such a queue hands on the very bytes that it was given: by these a turn is known when it is written. */
+function handsOn(QueueOf: new (protocol: number) => Queue): boolean {
+  let isSame = KNOWN.get(QueueOf);
+  if (isSame !== undefined) return isSame;
+  try {
+    const [queue, bytes] = [new QueueOf(3), Buffer.alloc(0)];
+    void queue.addCommand([bytes]);
+    isSame = Array.from(queue.commandsToWrite())[0]?.[1] === bytes;
+  } catch {
+    isSame = false;
+  }
+  KNOWN.set(QueueOf, isSame);
+  return isSame;
+}
+
+const KNOWN = new WeakMap<object, boolean>();
 const TRACED = tracingChannel("node-redis:command");
 
 /**
  * Sends commands one right after another, and calls `done` when all were answered, in the async context of now: with
  * the replies in order, an `Error` for a command that was refused, or whose connection was lost.
  *
+ * @param commands one at least.
  * @returns the replies: `undefined` for those that have not come.
+ * @throws {TypeError} for an argument that is no text and no bytes.
  */
 export function sendAll(
   client: RawClient,
   commands: readonly Args[],
   done: (replies: readonly unknown[]) => void,
 ): readonly unknown[] {
-  if (commands.length > 1 && client.takesTogether?.() === true) {
-    const trip = new Trip(commands.length);
-    const { replies } = trip;
-    const placeholder: Placeholder = Buffer.alloc(0);
-    placeholder.commands = commands;
-    client.sendCommand([placeholder], { typeMapping: trip }).then(
-      () => done(replies),
-      (error: unknown) => done(replies.fill(error, trip.come)),
-    );
-    return replies;
-  }
+  if (client.takesTogether?.() === true) return client.sendTogether!(commands, done);
   const replies: unknown[] = [];
   let open = commands.length;
   for (let i = 0; i < commands.length; i += 1) {
@@ -115,23 +270,28 @@ export function sendAll(
   return replies;
 }
 
-/** After as much the socket is asked whether it takes more. */
-const ENOUGH = { characters: 16_384, chunks: 64 };
+/** After as many bytes the socket is asked whether it takes more. */
+const ENOUGH = 65_536;
 
-/** Commands as RESP. */
-function encoded(commands: readonly Args[]): readonly Chunk[] {
-  const chunks: Chunk[] = [];
-  let text = "";
-  for (const args of commands) {
-    text += `*${args.length}\r\n`;
-    for (const arg of args) {
-      if (typeof arg === "string") text += `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`;
-      else {
-        chunks.push(`${text}$${arg.length}\r\n`, arg);
-        text = "\r\n";
-      }
-    }
-  }
-  chunks.push(text);
-  return chunks;
+/** A larger argument is a chunk of its own: it is not copied. */
+const SMALL = 2_048;
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+
+/** Names of commands and fields, flags: nearly all that is as short is one of a few dozen. */
+const SHORT = 8;
+const WORDS = new Map<string, string>();
+/** The commands of a call are over one key. */
+let lastLong = "";
+let lastRendered = "";
+
+function rendered(word: string): string {
+  const bytes = Buffer.byteLength(word);
+  const text = `$${bytes}\r\n${bytes === word.length ? word : Buffer.from(word).toString("latin1")}\r\n`;
+  if (word.length > SHORT) {
+    lastLong = word;
+    lastRendered = text;
+  } else if (WORDS.size < 1_000) WORDS.set(word, text);
+  return text;
 }
