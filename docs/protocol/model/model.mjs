@@ -1,6 +1,8 @@
 import { check } from "./mc.mjs";
 const mx = (a, b) => (a > b ? a : b);
 export const RULES = {
+  // a miss that is expected begins with the lease: no read goes before it
+  leaseFirst: 1,
   fenceBefore: 1,
   fenceAfter: 1,
   opsDropLease: 1,
@@ -809,6 +811,13 @@ export function make(cfg, R) {
               return;
             }
             q.F.push(newFlight(t, q, "R", q.all.slice(), 0));
+          });
+        // A miss is expected: the lease of a missing entry is asked for at once. Nothing is known of the entry.
+        if (!blocked && R.leaseFirst && up(p))
+          go(`P${pi}: getOrSet starts, with the lease`, (t) => {
+            t.B.fl--;
+            const q = t.P[pi];
+            q.F.push(newFlight(t, q, "Q", q.all.slice(), 0));
           });
       }
       // --- flights

@@ -82,7 +82,7 @@ export type {
   TierState,
   TierStats,
 } from "./contracts/events.ts";
-export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
+export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./entry/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export { anything, callback, CLOCK, duration, flag, having, oneOf, option, text } from "./primitives/options.ts";
 export { checkNames, optionsOf, readOption, readOptions, refuseSurplus, wholeNumber } from "./primitives/options.ts";

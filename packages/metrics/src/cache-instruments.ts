@@ -47,6 +47,13 @@ const OF_CACHES: readonly OfStatistics<CacheStats>[] = [
   one("counter", "cache.coalesced", "{call}", "Calls that joined the load of another.", "coalesced"),
   one("counter", "cache.fenced", "{load}", "Loads that were not stored: something newer happened.", "fenced"),
   one("counter", "cache.overloaded", "{call}", "Calls that were refused: too many waited.", "overloaded"),
+  one(
+    "counter",
+    "cache.mispredicted",
+    "{call}",
+    "Calls that were taken for a miss, and found an entry.",
+    "mispredicted",
+  ),
   one("gauge", "cache.waiting", "{call}", "Calls that wait now.", "waiting"),
   one("gauge", "cache.pending_invalidations", "{invalidation}", "Invalidations that wait for the backend.", "pending"),
 ];

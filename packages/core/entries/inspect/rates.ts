@@ -12,11 +12,21 @@ const ENOUGH = { calls: 50, loads: 5 };
 const MOST_GROUPS = 16;
 const MOST_JOINED = 1_000;
 
-const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced", "fenced", "overloaded"] as const;
+const COUNTS = [
+  "hits",
+  "staleHits",
+  "misses",
+  "loads",
+  "loadErrors",
+  "coalesced",
+  "fenced",
+  "overloaded",
+  "mispredicted",
+] as const;
 type Counts = Record<(typeof COUNTS)[number], number>;
 const zero = (): Counts => ({
   ...{ hits: 0, staleHits: 0, misses: 0, loads: 0 },
-  ...{ loadErrors: 0, coalesced: 0, fenced: 0, overloaded: 0 },
+  ...{ loadErrors: 0, coalesced: 0, fenced: 0, overloaded: 0, mispredicted: 0 },
 });
 
 /** Durations by buckets a twelfth of an octave wide. */

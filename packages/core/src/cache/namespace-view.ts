@@ -3,7 +3,7 @@ import { judging } from "../engine/load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Meters } from "../primitives/meters.ts";
-import type { BatchLoader, Loader } from "../engine/loader.ts";
+import type { BatchLoader, Loader } from "../entry/loader.ts";
 import { usedByCaller } from "../engine/loading.ts";
 import type { Fences } from "../engine/fences.ts";
 import type { Mutations } from "../engine/mutations.ts";

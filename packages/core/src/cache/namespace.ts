@@ -1,4 +1,4 @@
-import type { BatchLoader, Loader } from "../engine/loader.ts";
+import type { BatchLoader, Loader } from "../entry/loader.ts";
 import type {
   DeleteManyResult,
   DeleteResult,

@@ -145,6 +145,8 @@ export interface NamespaceStats {
   readonly fenced: number;
   /** Calls refused because `maxWaiting` others waited. */
   readonly overloaded: number;
+  /** Calls that were taken for a miss, since most before were, and found an entry: one trip more for each. */
+  readonly mispredicted: number;
   /** Loads that succeeded: the time of the loader alone. */
   readonly loadLatency: Latency;
 }

@@ -4,7 +4,7 @@ import { SharedSlot } from "../primitives/shared-slot.ts";
 import type { LoadOptions } from "../entry/policy.ts";
 import type { BatchedLoad, BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
-import type { BatchLoader } from "./loader.ts";
+import type { BatchLoader } from "../entry/loader.ts";
 import { judgeBy, Judged, type OfValue, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import type { Ladder } from "./ladder.ts";

@@ -5,7 +5,7 @@ import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { NamespaceMeters } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import type { Loader } from "./loader.ts";
+import type { Loader } from "../entry/loader.ts";
 import type { UsedValues } from "./used-values.ts";
 
 /** The part of a namespace that the engine needs. */

@@ -206,9 +206,12 @@ export class Callers {
 
   /** Answers all callers in the same way. The others begin again. */
   answerAll(flight: Flight, answer: Answer): void {
-    const bySuit = Map.groupBy(flight.handOver(), (each) => this.suits(each, answer));
-    for (const waiter of bySuit.get(true) ?? []) this.answerMoved(waiter, answer);
-    for (const waiter of bySuit.get(false) ?? []) waiter.again!(waiter);
+    const waiters = flight.handOver();
+    const suits = (each: Waiter): boolean => this.suits(each, answer);
+    // Nearly always for all of them, and there is one.
+    const others = waiters.every(suits) ? [] : waiters.filter((each) => !suits(each));
+    for (const waiter of others.length === 0 ? waiters : waiters.filter(suits)) this.answerMoved(waiter, answer);
+    for (const waiter of others) waiter.again!(waiter);
     this.#goesOn(flight);
   }
 

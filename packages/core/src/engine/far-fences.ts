@@ -152,7 +152,7 @@ export class FarFences {
   }
 
   #acquire(leases: EntryLeases, key: EntryKey, token: string, seen: string): Promise<LeaseAnswer> {
-    return promised((ends) => leases.acquire(this.#request(key), token, seen, false, ends));
+    return promised((ends) => leases.acquire(this.#request(key), token, seen, {}, ends));
   }
 
   #request(key: EntryKey): ReadRequest {

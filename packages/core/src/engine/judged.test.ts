@@ -1,6 +1,6 @@
 import { createTestCache, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import type { LoadContext } from "./loader.ts";
+import type { LoadContext } from "../entry/loader.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
 const open = () => {

@@ -230,8 +230,11 @@ export class Ladder {
   #readsNow(flight: Flight): boolean {
     const hasBackend = flight.call.namespace.remote !== undefined;
     if (hasBackend && this.#isCovered(flight)) this.#replay(flight);
-    else if (hasBackend && this.#reads(flight)) return true;
-    else flight.guarded(() => this.#slot(flight, this.#context.clock.now()));
+    else {
+      const reads = hasBackend && this.#reads(flight);
+      if (reads && !this.#guesses(flight)) return true;
+      flight.guarded(() => this.#slot(flight, this.#context.clock.now(), reads));
+    }
     return false;
   }
 
@@ -243,6 +246,26 @@ export class Ladder {
     const { remote } = call.namespace;
     if (remote === undefined || this.#context.lifecycle.isEnding) return false;
     return !call.isForced && !(call.isCurrent && remote.leases !== undefined);
+  }
+
+  /**
+   * Whether no read goes before the lease, since it is taken to find nothing: a lease over a missing entry is granted
+   * only where there is none, so that is the read of nothing, and the lease, in one step. Where there is an entry, the
+   * answer has it.
+   */
+  #guesses(flight: Flight): boolean {
+    const { call, isUnleased, storesNothing, fallback, waitsSince } = flight;
+    const { remote, meters } = call.namespace;
+    if (!meters.guesses.isLikely || remote!.leases === undefined || call.isCurrent || call.batch !== undefined)
+      return false;
+    if (!flight.isAwaited || isUnleased || storesNothing || fallback !== undefined || waitsSince !== undefined)
+      return false;
+    const { loads, trust, clock } = this.#context;
+    const now = clock.now();
+    // Where changes are not reported, a load that inherits tags depends on the versions that a read asks for.
+    if (!trust.isReported(call.key.local, now)) return false;
+    // A hit waits for no slot, and no remembered error replaces it.
+    return loads.isFree && this.#backoffs.remembered(flight, now) === undefined;
   }
 
   /** Whether a pending invalidation covers the entry in the backend. A forced load reads no entry. */
@@ -285,6 +308,7 @@ export class Ladder {
     flight.guarded(() => {
       const now = this.#context.clock.now();
       flight.spend(now);
+      flight.call.namespace.meters.guesses.read(flight.seen === "");
       this.#found(flight, outcome, now);
     });
   }
@@ -371,7 +395,7 @@ export class Ladder {
    * The flight ends that would be one load too many in the background, or that would have to wait although its callers
    * are gone and got nothing of it: a later call tries again.
    */
-  #slot(flight: Flight, now: number): void {
+  #slot(flight: Flight, now: number, isGuess = false): void {
     const failure = this.#backoffs.remembered(flight, now);
     if (failure !== undefined) return this.#reject(flight, failure);
     if (flight.isOver) return;
@@ -389,7 +413,7 @@ export class Ladder {
       background?.free();
       return this.#callers.end(flight);
     }
-    this.#lease(flight, now);
+    this.#lease(flight, now, isGuess);
   }
 
   #queue(flight: Flight, background: Slot | undefined): void {
@@ -410,7 +434,7 @@ export class Ladder {
    * it would hide an invalidation during the load. If the backend is unreachable, or refused the lease, the result is
    * kept only here.
    */
-  #lease(flight: Flight, now: number): void {
+  #lease(flight: Flight, now: number, isGuess = false): void {
     const { clock } = this.#context;
     const { storesNothing, isUnleased, fallback, seen, call } = flight;
     const { remote } = call.namespace;
@@ -431,12 +455,22 @@ export class Ladder {
     // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
     const isOver = fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
     const answered = (answer: LeaseAnswer | Error, then: number): void => {
+      if (isGuess) this.#guessed(flight, answer);
       if (answer instanceof Error)
         this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
       if (answer instanceof Error || answer.kind === "granted") goOn(then);
       else this.#notGranted(flight, answer, then);
     };
-    lease.request(call.isForced ? TAKE_OVER : seen, answered, now, isOver);
+    if (isGuess) call.namespace.meters.guesses.begins();
+    lease.request(call.isForced ? TAKE_OVER : seen, answered, now, { isOver, isRead: isGuess });
+  }
+
+  #guessed(flight: Flight, answer: LeaseAnswer | Error): void {
+    const { namespace, key } = flight.call;
+    const { meters } = namespace;
+    const isKnown = !(answer instanceof Error) && answer.kind !== "held";
+    meters.guesses.ended(isKnown ? answer.kind === "granted" : undefined);
+    if (isKnown && answer.kind === "entry") meters.of(key.name).mispredicted += 1;
   }
 
   #notGranted(flight: Flight, answer: NotGranted, now: number): void {

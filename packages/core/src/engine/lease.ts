@@ -4,7 +4,7 @@ import type { Settlers } from "../primitives/settlers.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { LinkedSet } from "../primitives/linked-set.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
+import type { AcquireAs, EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import { ask } from "./ask.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
@@ -81,9 +81,13 @@ export class Lease extends Deadline {
    * Asks for it. If it is granted after all, too late for the flight, other processes need it.
    *
    * @param seen the version over which it is granted.
-   * @param isOver as in `Leases.acquire`.
    */
-  request(seen: string, next: (answer: LeaseAnswer | Error, now: number) => void, now: number, isOver = false): void {
+  request(
+    seen: string,
+    next: (answer: LeaseAnswer | Error, now: number) => void,
+    now: number,
+    as: AcquireAs = {},
+  ): void {
     const flight = this.#flight;
     const { clock, writes } = this.#context;
     let released: PromiseWithResolvers<void> | undefined;
@@ -93,7 +97,7 @@ export class Lease extends Deadline {
       else flight.dropLease();
       next(answer, endedAt);
     };
-    const send = (ends: Settlers<LeaseAnswer>): void => this.#leases.acquire(flight, this.token, seen, isOver, ends);
+    const send = (ends: Settlers<LeaseAnswer>): void => this.#leases.acquire(flight, this.token, seen, as, ends);
     const spent = (error: Error, endedAt: number): void => {
       void writes.include((released = Promise.withResolvers()).promise);
       answered(error, endedAt);

@@ -16,7 +16,7 @@ import { isThenable } from "../primitives/thenable.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import type { LoadContext, Loader, NotModified, StaleValue } from "./loader.ts";
+import type { LoadContext, Loader, NotModified, StaleValue } from "../entry/loader.ts";
 import { Loading } from "./loading.ts";
 import { UsedValues } from "./used-values.ts";
 

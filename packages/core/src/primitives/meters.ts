@@ -1,4 +1,5 @@
 import type { Latency, NamespaceStats, TierState, TierStats } from "../contracts/events.ts";
+import { Guesses } from "./guesses.ts";
 
 /**
  * Durations in buckets a twelfth of an octave wide, so that a percentile is off by at most 6 %, from 1 µs to about
@@ -97,6 +98,7 @@ export class Meter {
   coalesced = 0;
   fenced = 0;
   overloaded = 0;
+  mispredicted = 0;
   readonly load: Histogram = new Histogram();
 
   add(other: Meter): void {
@@ -111,7 +113,17 @@ export class Meter {
   }
 }
 
-const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced", "fenced", "overloaded"] as const;
+const COUNTS = [
+  "hits",
+  "staleHits",
+  "misses",
+  "loads",
+  "loadErrors",
+  "coalesced",
+  "fenced",
+  "overloaded",
+  "mispredicted",
+] as const;
 
 /** Keys that are counted together, in all namespaces. */
 export interface KeyGroup {
@@ -124,6 +136,8 @@ export interface KeyGroup {
 /** The counters of one namespace. */
 export class NamespaceMeters {
   readonly path: readonly string[];
+  /** What the next read of the backend will find. */
+  readonly guesses: Guesses = new Guesses();
   /** Absent without any. A key is in the first that matches. */
   readonly groups: readonly KeyGroup[] | undefined;
   /** Counts keys that are in no group. */

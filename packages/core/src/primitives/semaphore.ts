@@ -14,6 +14,10 @@ export class Semaphore {
     this.#limit = limit;
   }
 
+  get isFree(): boolean {
+    return this.#taken < this.#limit;
+  }
+
   /** Takes a slot if one is free. */
   tryTake(): boolean {
     if (this.#taken >= this.#limit) return false;

@@ -53,12 +53,19 @@ export interface EntryWrite {
 /** `overtaken`: the lease was lost or the entry changed, and nothing was stored. */
 export type StoreStatus = "stored" | "refused" | "overtaken";
 
+/** How a lease is asked for. */
+export interface AcquireAs {
+  /** As in `Leases.acquire`. */
+  readonly isOver?: boolean;
+  /** In the place of a read, in the figures too. */
+  readonly isRead?: boolean;
+}
+
 /** Limits loads to one of a key at a time, across processes. */
 export interface EntryLeases {
   /** How long a lease lasts that is not renewed. */
   readonly leaseMs: number;
-  /** @param isOver as in `Leases.acquire`. */
-  acquire(request: ReadRequest, token: string, seen: string, isOver: boolean, ends: Settlers<LeaseAnswer>): void;
+  acquire(request: ReadRequest, token: string, seen: string, as: AcquireAs, ends: Settlers<LeaseAnswer>): void;
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
   store(key: EntryKey, write: EntryWrite, token: string, seen: string, ends: Settlers<StoreStatus>): void;

@@ -51,7 +51,8 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     calls.run("lease", calls.targetOf(key, isRemoval), calls.deadlineMs, run);
   return {
     leaseMs,
-    acquire: (request, token, seen, isOver, ends) => {
+    acquire: (request, token, seen, { isOver = false, isRead = false }, ends) => {
+      const operation = isRead ? "read" : "lease";
       const { key } = request;
       const sentAt = clock.now();
       let asked: PromiseLike<LeaseReply> | undefined;
@@ -66,10 +67,10 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
         asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).then(ignore, ignore);
         ends.reject(error);
       };
-      calls.send("lease", target, calls.deadlineMs, send, {
+      calls.send(operation, target, calls.deadlineMs, send, {
         resolve: (given) => {
           const malformed = malformedAnswer(given);
-          if (malformed !== undefined) return failed(calls.failed("lease", target, malformed));
+          if (malformed !== undefined) return failed(calls.failed(operation, target, malformed));
           if (given.granted) return ends.resolve({ kind: "granted", seen: given.version });
           if ("heldForMs" in given) return ends.resolve({ kind: "held", heldForMs: given.heldForMs });
           const expected = dependencies(key.space, request.expectedTags);

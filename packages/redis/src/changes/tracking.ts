@@ -26,7 +26,7 @@ export function trackingMode(tracked: Tracked): ListenMode {
   return {
     handlePushes(client, hub) {
       client._getQueue().addPushHandler((push) => {
-        if (String(push[0]) !== "invalidate") return false;
+        if (!INVALIDATE.equals(push[0] as Buffer)) return false;
         const keys = push[1] as readonly Buffer[] | null;
         if (keys === null) hub.everythingChanged();
         else hub.changed(keys.map(String));
@@ -55,6 +55,8 @@ export function trackingMode(tracked: Tracked): ListenMode {
     },
   };
 }
+
+const INVALIDATE = Buffer.from("invalidate");
 
 /** Once for a connection: the keys that are read decide, not the topics. */
 const trackReads: ListenMode["subscribe"] = async (_client, send, subscribed, wanted) => {

@@ -26,10 +26,8 @@ export interface RawClient {
    * where all commands go to one server.
    */
   sendBurst?(commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): Promise<readonly unknown[]>;
-  /** Whether it takes commands together. Absent where they may go to several servers. */
-  takesTogether?(): boolean;
-  /** As `sendAll`, while it takes them. */
-  sendTogether?(commands: readonly Args[], done: (replies: readonly unknown[]) => void): readonly unknown[];
+  /** Takes the commands of one turn together, while it is open. Absent where they may go to several servers. */
+  lane?: object;
   /** That of the command that was sent last, for errors. Absent where all commands go to one server. */
   readonly lastRoute?: Route | undefined;
 }

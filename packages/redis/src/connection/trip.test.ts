@@ -116,9 +116,9 @@ describe("commands go one by one", () => {
 
   it("where node-redis lacks what it takes", () => {
     const other: RawClient & { _getQueue(): object } = { ...client, _getQueue: () => ({ decoder: {} }) };
-    delete other.takesTogether;
+    delete other.lane;
     joinCommands(other);
-    expect(other.takesTogether).toBe(undefined);
+    expect(other.lane).toBe(undefined);
   });
 
   it("where node-redis hands on copies of what it is given", async () => {
@@ -130,9 +130,9 @@ describe("commands go one by one", () => {
     }
     const copying = new Copying(3);
     const other: RawClient & { _getQueue(): object } = { ...client, _getQueue: () => copying };
-    delete other.takesTogether;
+    delete other.lane;
     joinCommands(other);
-    expect(other.takesTogether).toBe(undefined);
+    expect(other.lane).toBe(undefined);
   });
 });
 
@@ -289,6 +289,6 @@ describe("the commands of one turn", () => {
     // node-redis takes it for written, and something else was.
     queue.takeUnwritten();
     expect(() => queue.decoder.write(Buffer.from("$1\r\nA\r\n"))).toThrow("no command waits for");
-    expect([destroyed, client.takesTogether!()]).toEqual([1, false]);
+    expect([destroyed, (client.lane as { isOpen: boolean }).isOpen]).toEqual([1, false]);
   });
 });

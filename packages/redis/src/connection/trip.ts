@@ -104,9 +104,7 @@ export function joinCommands(client: RawClient & { _getQueue?(): object; destroy
   const queue: Partial<Queue> | undefined = client._getQueue?.();
   if (typeof queue?.commandsToWrite !== "function" || typeof queue.decoder?.getTypeMapping !== "function") return;
   if (!handsOn(queue.constructor as new (protocol: number) => Queue)) return;
-  const lane = new Lane(client, queue as Queue);
-  client.sendTogether = (commands, done) => lane.send(commands, done);
-  client.takesTogether = () => lane.isOpen;
+  client.lane = new Lane(client, queue as Queue);
 }
 
 /** The way of the commands of many calls through the queue of node-redis. */
@@ -119,14 +117,13 @@ class Lane {
   #isSound = true;
   /** What takes the replies of single commands: over RESP2, a subscription replaces it. */
   #single: (reply: unknown) => void;
-  readonly #isOwn: () => boolean;
+  readonly #own: (reply: unknown) => void;
 
   constructor(client: RawClient & { destroy?(): void }, queue: Queue) {
     this.#client = client;
     const { addCommand, commandsToWrite, decoder } = queue;
     const { onReply, onErrorReply, getTypeMapping } = decoder;
-    this.#single = onReply;
-    this.#isOwn = () => this.#single === onReply;
+    this.#single = this.#own = onReply;
     // In their order with what is sent one by one.
     queue.addCommand = (args, options) => {
       this.#turn = undefined;
@@ -135,7 +132,7 @@ class Lane {
     queue.commandsToWrite = () => this.#written(commandsToWrite.call(queue));
     const receive = (reply: unknown): void => {
       const turn = getTypeMapping();
-      if (turn instanceof Turn) return this.#receive(turn, reply, onReply);
+      if (turn instanceof Turn) return this.#receive(turn, reply);
       this.#ready = undefined;
       return reply instanceof Error ? onErrorReply(reply) : this.#single(reply);
     };
@@ -148,29 +145,28 @@ class Lane {
 
   /** Whoever traces is to see each command. */
   get isOpen(): boolean {
-    return this.#isSound && this.#isOwn() && !TRACED.hasSubscribers;
+    return this.#isSound && this.#single === this.#own && !TRACED.hasSubscribers;
   }
 
-  send(commands: readonly Args[], done: (replies: readonly unknown[]) => void): readonly unknown[] {
-    const trip = new Trip(commands.length, done);
+  /** @returns a turn that is to be sent with it, unless it goes with the one before. */
+  add(trip: Trip, commands: readonly Args[]): Turn | undefined {
     const last = this.#turn;
-    if (last !== undefined && last.bytes + last.text.length < ENOUGH) {
-      last.add(trip, commands);
-      return trip.replies;
-    }
+    if (last !== undefined && last.bytes + last.text.length < ENOUGH) return void last.add(trip, commands);
     const turn = new Turn();
     turn.add(trip, commands);
-    const placeholder: Placeholder = Buffer.alloc(0);
-    placeholder.turn = turn;
-    this.#client.sendCommand([placeholder], { typeMapping: turn }).then(undefined, (error: unknown) => {
+    return turn;
+  }
+
+  /** A new one, for which node-redis gives `answer`. */
+  sent(turn: Turn, answer: Promise<unknown>): void {
+    this.#turn = turn;
+    answer.then(undefined, (error: unknown) => {
       if (this.#turn === turn) this.#turn = undefined;
       for (const each of turn.trips.splice(turn.next)) {
         each!.replies.fill(error, each!.come);
         this.#end(each!);
       }
     });
-    this.#turn = turn;
-    return trip.replies;
   }
 
   /** The texts of neighbours in one chunk, as each is a write of its own. */
@@ -195,8 +191,7 @@ class Lane {
     if (chunks.length !== 0) yield chunks;
   }
 
-  /** @param answered called when the whole turn was. */
-  #receive(turn: Turn, reply: unknown, answered: (reply: unknown) => void): void {
+  #receive(turn: Turn, reply: unknown): void {
     const trip = turn.isWritten ? turn.trips[turn.next] : undefined;
     // It answers what was not sent: no later reply would reach its call either.
     if (trip === undefined) {
@@ -209,7 +204,7 @@ class Lane {
     // It may hold much, and others are awaited.
     turn.trips[turn.next++] = undefined;
     this.#end(trip);
-    if (turn.next === turn.trips.length) answered(undefined);
+    if (turn.next === turn.trips.length) this.#own(undefined);
   }
 
   /** Behind all replies, and pushes, of the same chunk; and in their order with the replies of single commands. */
@@ -254,7 +249,16 @@ export function sendAll(
   commands: readonly Args[],
   done: (replies: readonly unknown[]) => void,
 ): readonly unknown[] {
-  if (client.takesTogether?.() === true) return client.sendTogether!(commands, done);
+  const { lane } = client;
+  if (lane instanceof Lane && lane.isOpen) {
+    const trip = new Trip(commands.length, done);
+    const turn = lane.add(trip, commands);
+    if (turn === undefined) return trip.replies;
+    const placeholder: Placeholder = Buffer.alloc(0);
+    placeholder.turn = turn;
+    lane.sent(turn, client.sendCommand([placeholder], { typeMapping: turn }));
+    return trip.replies;
+  }
   const replies: unknown[] = [];
   let open = commands.length;
   for (let i = 0; i < commands.length; i += 1) {

@@ -42,7 +42,7 @@ export function readTogether(
     const { commands, receive: received } = readOf(i);
     reads.push(received);
     sent += commands.length;
-    if (client.takesTogether === undefined) {
+    if (client.lane === undefined) {
       sendAll(client, commands, (replies) => {
         queue.replied(replies.length);
         receive(i, replies);

@@ -123,18 +123,18 @@ describe("acquire", () => {
   const mine = "\xc1\x00token";
 
   it("takes plain commands over nothing: the placeholder, a look at the lease of a refresh, and a read", async () => {
-    replies = [Buffer.from("OK"), null, Buffer.from(mine, "latin1")];
+    replies = [Buffer.from("OK"), null, [Buffer.from(mine, "latin1")]];
     expect(await acquire("")).toEqual({ granted: true, version: "" });
     const placeholder = Buffer.from(mine, "latin1").toString();
-    expect(sent).toEqual([`SET shop::1 ${placeholder} NX PX 10000`, "GETEX lease", "GET shop::1"]);
+    expect(sent).toEqual([`SET shop::1 ${placeholder} NX PX 10000`, "GETEX lease", "MGET shop::1"]);
   });
 
   it.each<[string, unknown[], string]>([
-    ["something is there", [null, null, Buffer.from("theirs")], "0"],
-    ["a refresh runs", [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1")], "1"],
-    ["the placeholder is gone again", [Buffer.from("OK"), null, null], "1"],
-    ["it is that of another", [Buffer.from("OK"), null, Buffer.from("\xc1\x00other", "latin1")], "1"],
-    ["memory is full", [new Error("OOM"), null, null], "0"],
+    ["something is there", [null, null, [null]], "0"],
+    ["a refresh runs", [Buffer.from("OK"), Buffer.from("theirs"), [Buffer.from(mine, "latin1")]], "1"],
+    ["the placeholder is gone again", [Buffer.from("OK"), null, [null]], "1"],
+    ["it is that of another", [Buffer.from("OK"), null, [Buffer.from("\xc1\x00other", "latin1")]], "1"],
+    ["memory is full", [new Error("OOM"), null, [null]], "0"],
   ])("asks the script where %s", async (_, answers, isTaken) => {
     replies = [...answers, [1, Buffer.from("")]];
     expect(await acquire("")).toEqual({ granted: true, version: "" });
@@ -142,12 +142,12 @@ describe("acquire", () => {
   });
 
   it("asks the script alone while a refresh runs, and where GETEX is refused, for a minute", async () => {
-    replies = [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1"), [0, 700]];
+    replies = [Buffer.from("OK"), Buffer.from("theirs"), [Buffer.from(mine, "latin1")], [0, 700]];
     expect(await acquire("")).toEqual({ granted: false, heldForMs: 700 });
     const script = "acquire ACQUIRE shop::1+lease token 10000  0 0";
     for (const [until, first] of [
       [700, [0, 0]],
-      [60_700, [Buffer.from("OK"), new Error("NOPERM"), null, [1, Buffer.from("")]]],
+      [60_700, [Buffer.from("OK"), new Error("NOPERM"), [null], [1, Buffer.from("")]]],
     ] as const) {
       now = until - 1;
       if (until > 700) {
@@ -165,7 +165,7 @@ describe("acquire", () => {
 
   it("C315 keeps in mind 1,000 refreshes: each more costs the oldest alone, and one noted again is new", async () => {
     const noted = async (n: number): Promise<void> => {
-      replies = [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1"), [0, 700]];
+      replies = [Buffer.from("OK"), Buffer.from("theirs"), [Buffer.from(mine, "latin1")], [0, 700]];
       await leases.acquire(`key ${n}`, "token", 10_000, "");
     };
     for (let n = 0; n < 1_000; n += 1) await noted(n);

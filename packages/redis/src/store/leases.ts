@@ -127,15 +127,17 @@ export class RedisLeases implements Leases {
         commands: (entryKey, lease) => [
           ["SET", entryKey, mine, "NX", "PX", life],
           ["GETEX", lease],
-          ["GET", entryKey],
+          // GET would be an error over an entry that is a hash.
+          ["MGET", entryKey],
         ],
-        settled: ([taken, refresh, there]) => {
+        settled: ([taken, refresh, found]) => {
+          const [there] = found as readonly unknown[];
           const isTaken = taken !== null && !(taken instanceof Error);
           // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
           // would try again immediately, without end.
           mayBackOff = isTaken;
           if (refresh instanceof Error) this.#noGetexUntilMs = commands.now() + TRY_AGAIN_MS;
-          const isGranted = isTaken && refresh === null && there !== null && mine.equals(there as Buffer);
+          const isGranted = isTaken && refresh === null && there != null && mine.equals(there as Buffer);
           return isGranted ? GRANTED : new Further([token, life, "", flag(isTaken), "0"]);
         },
       },

@@ -36,6 +36,7 @@ it("C180 stats of a namespace count its calls and those below it; of the cache, 
     coalesced: 1,
     fenced: 1,
     overloaded: 0,
+    mispredicted: 0,
     loadLatency: { count: 2 },
   });
   expect(users.namespace("ada").stats()).toMatchObject({

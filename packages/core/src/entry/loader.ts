@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { LoadReason } from "../contracts/events.ts";
-import type { LoadOptions } from "../entry/policy.ts";
+import type { LoadOptions } from "./policy.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
