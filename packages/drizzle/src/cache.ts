@@ -1,6 +1,6 @@
 import { ConfigurationError, InvalidArgumentError, parseDuration, systemClock } from "@hotset/core";
 import type { Cache as HotsetCache, Clock, Duration, Namespace } from "@hotset/core";
-import { hasCode, OutsideValues, spaceOf, warnOnce } from "@hotset/core/guest";
+import { OutsideValues, spaceOf, tagOf, warnOnce } from "@hotset/core/guest";
 import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";
@@ -112,7 +112,6 @@ class RowCache extends Cache implements DrizzleCache {
     try {
       await this.#outside.set(place.key, rows, { ttl, tags: place.tags });
     } catch (error) {
-      if (!hasCode(error, "ENCODE_FAILED")) throw error;
       // The select has its rows.
       this.#warn("rows are not cached", error);
     }
@@ -189,8 +188,8 @@ function namesOf(table: string | Table): readonly string[] {
 const BASE_NAME = Symbol.for("drizzle:BaseName");
 const SCHEMA = Symbol.for("drizzle:Schema");
 
-const tableTag = (table: string): string => `table:${table}`;
-const queryTag = (tag: string): string => `tag:${tag}`;
+const tableTag = (table: string): string => tagOf(`table:${table}`);
+const queryTag = (tag: string): string => tagOf(`tag:${tag}`);
 
 const listOf = <T>(given: T | readonly T[]): readonly T[] => (Array.isArray(given) ? given : [given as T]);
 

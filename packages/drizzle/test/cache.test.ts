@@ -313,6 +313,28 @@ it("a select whose rows the format cannot write is answered, and a warning says 
   warned.mockRestore();
 });
 
+it("a tag of any length is cached, and ends its rows; a select that has run never fails", async () => {
+  const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
+  const source = new Source();
+  const { cache, db } = newDatabase({ source });
+  const [tag, other] = ["a", "b"].map((last) => JSON.stringify({ filter: "x".repeat(2_000) + last }));
+  const select = () => db.select().from(users).$withCache({ tag: tag! });
+  for (let i = 0; i < 2; i += 1) await select();
+  expect(source.selects).toBe(1);
+  await db.$cache.invalidate({ tags: other! });
+  await select();
+  expect(source.selects).toBe(1);
+  await db.$cache.invalidate({ tags: tag! });
+  await select();
+  expect(source.selects).toBe(2);
+  await cache.close();
+  await drizzleCache(cache).put("late", [1], ["users"], false);
+  expect(warned.mock.calls).toEqual([
+    [expect.stringMatching(/^drizzle: rows are not cached: .*closed/), "HotsetWarning"],
+  ]);
+  warned.mockRestore();
+});
+
 it("a select whose rows another copy of the package refuses is answered, too", async () => {
   vi.resetModules();
   const copy = await import("@hotset/core");

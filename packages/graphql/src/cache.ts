@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import type { Cache, Duration, Namespace } from "@hotset/core";
-import { OutsideValues, spaceOf, warnOnce } from "@hotset/core/guest";
+import { OutsideValues, spaceOf, tagOf, warnOnce } from "@hotset/core/guest";
 
 /** Options of {@link graphqlCache}. */
 export interface GraphQLCacheOptions {
@@ -83,7 +82,7 @@ class ResponseCache implements GraphQLCache {
 
   invalidate(entities: Iterable<GraphQLEntity>): Promise<void> {
     return this.#reported("invalidated", async () => {
-      await this.#results.invalidateTags(Array.from(entities, ({ typename, id }) => tagOf(typename, id)));
+      await this.#results.invalidateTags(Array.from(entities, ({ typename, id }) => typeTag(typename, id)));
     });
   }
 
@@ -102,19 +101,13 @@ const keyOf = (id: string): string => `result:${id}`;
 
 /** Each once: those of its types as well. */
 function tagsOf(entities: Iterable<GraphQLEntity>): readonly string[] {
-  const all = Array.from(entities, ({ typename, id }) => [tagOf(typename), tagOf(typename, id)]);
+  const all = Array.from(entities, ({ typename, id }) => [typeTag(typename), typeTag(typename, id)]);
   return [...new Set(all.flat())];
 }
 
 /** No name in GraphQL has a `#`. */
-function tagOf(typename: string, id?: number | string | null): string {
-  const tag = id === undefined || id === null ? typename : `${typename}:${id}`;
-  return tag.length <= LONGEST_TAG && tag.isWellFormed()
-    ? tag
-    : `#${createHash("sha256").update(tag).digest("base64url").slice(0, 22)}`;
-}
-
-const LONGEST_TAG = 512;
+const typeTag = (typename: string, id?: number | string | null): string =>
+  tagOf(id === undefined || id === null ? typename : `${typename}:${id}`);
 
 /** Its top is of the response that is being sent; errors are classes. */
 function plain(data: GraphQLResult & { readonly errors?: readonly unknown[] }): GraphQLResult {

@@ -51,6 +51,12 @@ export function checkBuild(build: unknown, place: string): void {
 export const hasCode = (error: unknown, ...codes: readonly CacheErrorCode[]): boolean =>
   codes.includes((error as CacheError | undefined)?.code as CacheErrorCode);
 
+/** A tag for each name that a framework gives: a hash of one that is too long, or not well-formed. */
+export const tagOf = (name: string): string =>
+  name.length <= 512 && name.isWellFormed()
+    ? name
+    : `#${process.getBuiltinModule("node:crypto").hash("sha256", name, "base64url").slice(0, 22)}`;
+
 /** A function that warns once about each `what`. */
 export function warnOnce(adapter: string): (what: string, error: unknown) => void {
   const said = new Set<string>();

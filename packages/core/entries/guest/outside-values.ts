@@ -118,7 +118,9 @@ export class OutsideValues<Facts = undefined> {
       open.splice(MOST_OF_KEY - 1);
       open.push(missed);
       this.#missed.delete(key);
-      if (this.#missed.size >= MOST_KEYS) this.#drop(this.#missed.keys().next().value!);
+      const [oldest = key] = this.#missed.size < MOST_KEYS ? [] : this.#missed.keys();
+      for (const { fence } of this.#missed.get(oldest) ?? []) fence?.drop();
+      this.#missed.delete(oldest);
     }
     for (const each of all) if (!open.includes(each)) each.fence?.drop();
     this.#missed.set(key, open);
@@ -199,11 +201,6 @@ export class OutsideValues<Facts = undefined> {
     if (open.length > 0) this.#missed.set(key, open);
     else this.#missed.delete(key);
     return true;
-  }
-
-  #drop(key: string): void {
-    for (const { fence } of this.#missed.get(key)!) fence?.drop();
-    this.#missed.delete(key);
   }
 
   #isOf(here: Here[number], key: string): boolean {

@@ -9,9 +9,9 @@ import { VERSION } from "./version.ts";
 
 /**
  * Keeps a record of this process in the backend of `cache`, for `Inspection.processes` of any other: its name,
- * versions, trust, counts and last invalidations. The first one is written now; each costs a read of all places and a
- * write. A failure is tried again with the next one: `Inspection.recordFailure` has it. Keeps no
- * process alive; ends with the cache.
+ * versions, trust, counts and last invalidations. The first one is written now, or within a second of the first call of
+ * the cache; each costs a read of all places and a write. A failure is tried again with the next one:
+ * `Inspection.recordFailure` has it. Keeps no process alive; ends with the cache.
  *
  * At most 64 processes of a cache have a record; further ones wait for a place.
  *
@@ -88,15 +88,10 @@ class Beat implements Heartbeat {
   async #beat(): Promise<void> {
     const { clock, lifecycle } = this.#place.parts.context;
     if (!lifecycle.isOpen) return this.#end();
+    // A connection would keep the process alive.
+    const isUsed = this.#cache.stats().tiers.at(-1)!.state !== "idle";
     try {
-      const found = await this.#records.read();
-      const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
-      if (this.#at === undefined || !isFree(this.#at)) {
-        const at = found.findIndex((_, each) => isFree(each));
-        this.#at = at < 0 ? undefined : at;
-      }
-      if (this.#at !== undefined && !this.#isStopped)
-        await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
+      if (isUsed) await this.#write();
       seenRecords(this.#place).failure = undefined;
     } catch (error) {
       const { failure } = seenRecords(this.#place);
@@ -104,9 +99,18 @@ class Beat implements Heartbeat {
       seenRecords(this.#place).failure = { since: failure?.since ?? this.#place.epochNow(), error: text };
     }
     if (this.#isStopped) return;
-    this.#cancel = clock.schedule(() => {
-      this.#beating = this.#beat();
-    }, this.#everyMs);
+    this.#cancel = clock.schedule(() => void (this.#beating = this.#beat()), isUsed ? this.#everyMs : 1_000);
+  }
+
+  async #write(): Promise<void> {
+    const found = await this.#records.read();
+    const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
+    if (this.#at === undefined || !isFree(this.#at)) {
+      const at = found.findIndex((_, each) => isFree(each));
+      this.#at = at < 0 ? undefined : at;
+    }
+    if (this.#at !== undefined && !this.#isStopped)
+      await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
   }
 
   #record(): Omit<ProcessRecord, "isOwn" | "hitRatio"> {

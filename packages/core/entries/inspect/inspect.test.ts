@@ -459,6 +459,11 @@ describe("records of processes", () => {
     const beat = heartbeat(cache, { name: "one", every: 1_000 });
     onTestFinished(() => beat.stop());
     await flush();
+    // It does not open the connection: that would keep the process alive.
+    expect(backend.calls).toEqual([]);
+    await cache.get("used");
+    clock.advance(1_000);
+    await flush();
     const stored = backend.store.get("shop:~processes::0")!;
     const record = { ...(JSON.parse(new TextDecoder().decode(stored.data)) as ProcessRecord), id: "b", name: "two" };
     await backend.write("shop:~processes::0", { ...stored, data: new TextEncoder().encode(JSON.stringify(record)) });

@@ -124,6 +124,7 @@ describe("a record", () => {
   it("has the figures of its process; ones without their form are left out", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });
+    await cache.get("used");
     const beat = heartbeat(cache, { name: "web-1", every: "5s" });
     onTestFinished(() => beat.stop());
     await flush();
@@ -144,6 +145,7 @@ describe("a record", () => {
     const cache = createTestCache({ name: "shop", clock, backend });
     const write = backend.write.bind(backend);
     Object.assign(backend, { write: () => Promise.reject(new Error("OOM command not allowed")) });
+    await cache.get("used");
     const beat = heartbeat(cache, { every: "5s" });
     onTestFinished(() => beat.stop());
     await flush();

@@ -1,8 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import { inNoCall } from "./async-context.ts";
 
-/** Into so many parts a wait is divided, of 25 ms at least. */
-const PARTS = 40;
 /** A timer that is later was lost with the fake ones of a test, or may be armed again anyway. */
 const LOST_MS = 1_000;
 
@@ -39,7 +37,6 @@ class Timer {
   readonly clock: Clock;
   readonly time: Time;
   readonly byLength: Map<number, Deadlines> = new Map();
-  /** Those that may have a deadline. */
   readonly #served = new Set<Deadlines>();
   armedAt: number = -Infinity;
   firesAt: number = Infinity;
@@ -124,7 +121,7 @@ export class Deadlines {
   }
 
   readonly lengthMs: number;
-  /** How long its timer may sleep. */
+  /** How long its timer may sleep: 25 ms, or a fortieth of a longer wait. */
   readonly partMs: number;
   isServed = false;
   oldest: Deadline | undefined;
@@ -134,7 +131,7 @@ export class Deadlines {
   private constructor(lengthMs: number, timer: Timer) {
     this.lengthMs = lengthMs;
     this.#timer = timer;
-    this.partMs = timer.time === "running" ? Math.max(25, Math.ceil(lengthMs / PARTS)) : Infinity;
+    this.partMs = timer.time === "running" ? Math.max(25, Math.ceil(lengthMs / 40)) : Infinity;
   }
 
   /** Starts `deadline`, again if it has ended. @returns now, by the clock. */
@@ -184,8 +181,7 @@ export const runningTime = (clock: Clock): RunningTime => Timer.of.running.get(c
 /** Calls `callback` after `delayMs` in which the event loop ran. @returns a function that cancels it. */
 export function scheduleRunning(clock: Clock, delayMs: number, callback: () => void): () => void {
   const deadlines = Deadlines.of(clock, delayMs);
-  const deadline = new Deadline();
-  deadline.pass = callback;
+  const deadline = Object.assign(new Deadline(), { pass: callback });
   deadlines.start(deadline);
   return () => void deadlines.end(deadline);
 }

@@ -3,10 +3,7 @@ import type { Clock } from "../contracts/clock.ts";
 import { Deadline, Deadlines } from "./deadlines.ts";
 
 /** The timeouts that run on a clock, and what ends their hold of the process. */
-interface Running {
-  count: number;
-  release?: (() => void) | undefined;
-}
+type Running = { count: number; release?: (() => void) | undefined };
 
 /**
  * A timeout of any length, for calls that are many at a time. It counts time in which the event loop ran, as

@@ -161,3 +161,17 @@ describe("TagEvents", () => {
     expect(tags.applyTo(one, 1_000)).toBe(one);
   });
 });
+
+it("C616 copies are checked once in some thousand calls, before those are forgotten", () => {
+  const events = new TagEvents();
+  const checkedAt: number[] = [];
+  events.checkCopies = () => {
+    // Copies that were checked the last time are not lost yet.
+    expect(events.wasInvalidated(["another"], checkedAt.at(-1) ?? 0)).toBe(false);
+    checkedAt.push(events.sequence);
+  };
+  for (let i = 0; i < 50_000; i += 1) events.called(users, [`tag ${i}`], "hard");
+  // The copies of the first 10,000 calls, and then those of each 7,000 at least.
+  expect(checkedAt[0]).toBe(10_000);
+  expect(checkedAt.length).toBeLessThanOrEqual(7);
+});

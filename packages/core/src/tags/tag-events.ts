@@ -17,6 +17,7 @@ export class TagEvents {
   sequence = 0;
   /** Checks all copies against the calls until now. */
   checkCopies: (() => void) | undefined;
+  #checkedAt = 0;
   readonly #hard = new LastEvents();
   readonly #soft = new LastEvents();
   /** By tag key, the end of the marks that have one; of those whose end has come, the number of the last. */
@@ -67,10 +68,12 @@ export class TagEvents {
   acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
     const calls = mode === "hard" ? this.#hard : this.#soft;
     // All keys of one call have one number: copies are checked up to the call before it.
-    if (calls.lacksRoomFor(keys.length)) {
+    // Loads that were under way then have stored copies since that were not checked.
+    if (calls.forgetsFor(keys.length) > this.#checkedAt - 2_000) {
       this.checkCopies?.();
-      calls.makeRoomFor(keys.length);
+      this.#checkedAt = this.sequence;
     }
+    calls.makeRoomFor(keys.length);
     this.sequence += 1;
     for (const key of keys) calls.add(key, this.sequence);
     if (end !== undefined) for (const key of keys) this.#endBy(key, end);
@@ -162,11 +165,7 @@ class LastEvents {
   add(key: string, number: number): void {
     this.#numbers.delete(key);
     this.#numbers.set(key, number);
-    if (this.lacksRoomFor(0)) this.makeRoomFor(0);
-  }
-
-  lacksRoomFor(more: number): boolean {
-    return this.#numbers.size + more > MAX_REMEMBERED;
+    this.makeRoomFor(0);
   }
 
   /** Whether one of these keys had an event after number `since`, or may have had one that is forgotten. */
@@ -177,7 +176,15 @@ class LastEvents {
     return false;
   }
 
+  /** The last event that is to be forgotten for so many more keys. */
+  forgetsFor(more: number): number {
+    const size = this.#numbers.size + more;
+    if (size <= MAX_REMEMBERED) return -Infinity;
+    return [...this.#numbers.values()].slice(0, size - 0.9 * MAX_REMEMBERED).at(-1) ?? this.#floor;
+  }
+
   makeRoomFor(more: number): void {
+    if (this.#numbers.size + more <= MAX_REMEMBERED) return;
     for (const [key, number] of this.#numbers) {
       if (this.#numbers.size + more <= 0.9 * MAX_REMEMBERED) return;
       this.#numbers.delete(key);
