@@ -88,10 +88,15 @@ export async function within<T>(
   }
 }
 
-function backendOf({ settings, timeoutMs, arguments: given }: Session, layout: "full" | "string"): RedisBackend {
+/** @param prefix @default that of its options */
+export function backendOf(
+  { settings, timeoutMs, arguments: given }: Session,
+  layout: "full" | "string",
+  prefix: string = given.text("prefix") ?? "hotset",
+): RedisBackend {
   const { connection, username, password } = redisAddress(settings);
   let builder = backendOver(connection as Connection)
-    .keyPrefix(given.text("prefix") ?? "hotset")
+    .keyPrefix(prefix)
     .keyFormat(isHashed(given) ? "hashed" : "readable")
     .layout(layout)
     .coherence(given.flag("pubsub") ? "pubsub" : "none")

@@ -1,11 +1,14 @@
 import { parseDuration } from "@hotset/core";
+import type { Finding } from "@hotset/inspector/internal";
 import { shown, type Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
+import { processFindings } from "../doctor/processes.ts";
 import { UsageError } from "../errors.ts";
 import { knownKey } from "../keys/key-table.ts";
+import { sampleOf } from "../keys/sample.ts";
 import { monitored } from "../keys/monitored.ts";
 import { table } from "../output/table.ts";
-import { cut, durationText, jsonText, numberText } from "../output/text.ts";
+import { cut, durationText, jsonText, numberText, safe } from "../output/text.ts";
 import { checkWords } from "../places.ts";
 
 const ROWS = { fallback: 20, max: 1_000 };
@@ -13,6 +16,8 @@ const FOR_MS = { fallback: 10_000, max: 600_000 };
 /** Keys that are counted; those that came once go when there are more. */
 const MOST_KEYS = 100_000;
 const DRAWN_EACH_MS = 1_000;
+/** Keys that name the caches whose records are read. */
+const SAMPLED = 1_000;
 
 export const top: Command = {
   name: "top",
@@ -21,6 +26,7 @@ export const top: Command = {
   about: [
     "Redis counts no uses of keys, so this watches every command by MONITOR, which halves the throughput of the server " +
       "while it runs: for --monitor, and for a short time.",
+    "What stands out by the records of processes comes first, as in doctor.",
     "In a terminal the list is drawn each second. Ctrl-C ends it, with the last list.",
   ],
   options: {
@@ -37,10 +43,13 @@ export const top: Command = {
   },
   async run(session) {
     const { arguments: given, io } = session;
+    const { keys } = await sampleOf(session, { keys: SAMPLED });
+    const found = await processFindings(session, keys);
     const uses = new Uses();
     const startedAt = performance.now();
     const listed = (): readonly Row[] => uses.most(given.count("limit", ROWS), performance.now() - startedAt);
-    const draw = (): void => io.print(`\u001B[H\u001B[2J${textOf(listed(), uses, performance.now() - startedAt)}\n`);
+    const draw = (): void =>
+      io.print(`\u001B[H\u001B[2J${textOf(listed(), uses, performance.now() - startedAt, found)}\n`);
     const isText = !given.flag("json");
     const drawing = io.isTerminal && isText ? setInterval(draw, DRAWN_EACH_MS) : undefined;
     if (drawing === undefined && isText) io.complain(`hotset: watching for ${durationText(forMsOf(given))}\n`);
@@ -56,9 +65,9 @@ export const top: Command = {
       clearInterval(drawing);
     }
     const forMs = Math.round(performance.now() - startedAt);
-    const json = { version: 1, forMs, uses: uses.count, keys: listed() };
+    const json = { version: 1, forMs, uses: uses.count, keys: listed(), findings: found };
     if (drawing !== undefined) draw();
-    else io.print(isText ? `${textOf(listed(), uses, forMs)}\n` : `${jsonText(json, 2)}\n`);
+    else io.print(isText ? `${textOf(listed(), uses, forMs, found)}\n` : `${jsonText(json, 2)}\n`);
     return undefined;
   },
 };
@@ -106,8 +115,9 @@ class Uses {
   }
 }
 
-const textOf = (rows: readonly Row[], { count }: Uses, forMs: number): string =>
+const textOf = (rows: readonly Row[], { count }: Uses, forMs: number, found: readonly Finding[]): string =>
   [
+    ...found.map(({ level, text }) => `${level}: ${safe(text)}`),
     rows.length === 0
       ? "no key was used"
       : table(

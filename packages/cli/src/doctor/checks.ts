@@ -21,4 +21,13 @@ export const ALL_CHECKS: readonly ((facts: Facts) => readonly Finding[])[] = [
   checkLatency,
   checkCluster,
   checkAccess,
+  checkProcesses,
 ];
+
+/** The rules of the inspector, over the records that processes keep. */
+function checkProcesses({ processes }: Facts): readonly Finding[] {
+  if (processes === undefined || !("value" in processes)) return [];
+  return processes.value.map(({ rule, level, text, remedy }) => ({
+    ...{ check: "processes", severity: level, found: text, evidence: { rule }, fix: remedy },
+  }));
+}

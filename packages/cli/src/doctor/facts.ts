@@ -1,7 +1,9 @@
 import type { PrimaryConnection, RedisConnection } from "@hotset/redis-toolkit/connection";
+import type { Finding as ProcessFinding } from "@hotset/inspector/internal";
 import type { Session } from "../command.ts";
 import type { Module } from "../keys/key-table.ts";
 import { sampleOf, type Sample } from "../keys/sample.ts";
+import { processFindings } from "./processes.ts";
 import { probeRights, probeTracking, type ModuleRights } from "./rights.ts";
 
 /** An answer, or why there is none. */
@@ -34,6 +36,8 @@ export interface Facts {
   readonly cluster: Known<ReadonlyMap<string, string>>;
   readonly isCluster: boolean;
   readonly isResp3Refused: boolean;
+  /** By the records of its processes. @default not looked at */
+  readonly processes?: Known<readonly ProcessFinding[]>;
 }
 
 export interface Asked {
@@ -56,23 +60,27 @@ const ROUND_TRIPS = 5;
 /** Clients that are looked at on each primary. */
 const MAX_CLIENTS = 10_000;
 
-/** Asks everything, each within the bound of one answer, the sample within three of it. Never rejects. */
+/** The sample ends so soon: whoever asks in an incident waits. */
+const SAMPLE_MS = 5_000;
+
+/** Asks everything, each within the bound of one answer, the sample within five seconds. Never rejects. */
 export async function gather(session: Session, asked: Asked): Promise<Facts> {
   const { connection, timeoutMs, isResp3Refused } = session;
   const primaries = await primariesOf(connection);
   const [facts, sample, user] = await Promise.all([
     Promise.all(primaries.map((primary) => factsOf(primary, timeoutMs))),
-    known(() => sampleOf(session, { keys: asked.keys })),
+    known(() => sampleOf(session, { keys: asked.keys, forMs: SAMPLE_MS })),
     known(async () => String(await connection.call(["ACL", "WHOAMI"], { isReadOnly: true, deadlineMs: timeoutMs }))),
   ]);
   const keys = "value" in sample ? sample.value.keys : [];
-  const [rights, tracking, cluster] = await Promise.all([
+  const [rights, tracking, cluster, processes] = await Promise.all([
     known(() => probeRights(connection, keys, asked.modules)),
     known(() => (isResp3Refused ? Promise.resolve(false) : probeTracking(connection))),
     known(async () => {
       const reply = await connection.call(["CLUSTER", "INFO"], { isReadOnly: true, deadlineMs: timeoutMs });
       return lines(String(reply), ":");
     }),
+    known(() => processFindings(session, keys)),
   ]);
   const { isCluster } = connection;
   return {
@@ -85,6 +93,7 @@ export async function gather(session: Session, asked: Asked): Promise<Facts> {
     cluster,
     isCluster,
     isResp3Refused,
+    processes,
   };
 }
 

@@ -17,6 +17,7 @@ export const CHECKS = [
   "clients",
   "latency",
   "cluster",
+  "processes",
 ] as const;
 
 export type CheckName = (typeof CHECKS)[number];

@@ -105,12 +105,12 @@ const together = (samples: readonly Sample[]): Sample => ({
 /** A sample of all primaries, bounded as the session is. @throws the error of `SCAN` */
 export async function sampleOf(
   { connection, timeoutMs, io }: Session,
-  asked: { readonly keys: number; readonly match?: string },
+  asked: { readonly keys: number; readonly match?: string; readonly forMs?: number },
 ): Promise<Sample> {
   const primaries = await connection.each((primary) => Promise.resolve(primary));
   const keys = Math.ceil(asked.keys / Math.max(1, primaries.length));
   const progress = new Progress(io, io.isErrorTerminal === true ? await sizeOf(primaries, timeoutMs) : undefined);
-  const bounds = { ...asked, keys, forMs: 3 * timeoutMs, timeoutMs, onPage: (count: number) => progress.add(count) };
+  const bounds = { forMs: 3 * timeoutMs, ...asked, keys, timeoutMs, onPage: (count: number) => progress.add(count) };
   try {
     return together(await Promise.all(primaries.map((primary) => sampleKeys(primary, bounds))));
   } finally {

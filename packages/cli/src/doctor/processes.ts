@@ -1,0 +1,74 @@
+import { createCache } from "hotset";
+import { inspect } from "@hotset/core/inspect";
+import { countsOf, EMPTY, findings, invalidationsPage, type Finding, type Picture } from "@hotset/inspector/internal";
+import { backendOf } from "../caches.ts";
+import type { Session } from "../command.ts";
+import { SILENT } from "../connect.ts";
+import { decoded } from "../keys/readable.ts";
+import type { SampledKey } from "../keys/sample.ts";
+
+/** Caches whose records are read: each takes a connection. */
+const MOST = 8;
+const EVERY_MS = 10_000;
+
+/**
+ * What the records of processes show: the rules of the inspector. Nothing of caches without `heartbeat`.
+ *
+ * @param keys those of their entries, and of records, name the caches.
+ */
+export async function processFindings(session: Session, keys: readonly SampledKey[]): Promise<readonly Finding[]> {
+  const owners = new Map<string, boolean>();
+  for (const { known } of keys)
+    if (known?.part === "entry") owners.set(known.owner, owners.get(known.owner) ?? known.isStringEntry === true);
+  const pictures = await Promise.all(
+    [...owners].slice(0, MOST).map(([owner, isString]) => pictureOf(session, owner, isString)),
+  );
+  return findings(
+    {
+      ...EMPTY,
+      processes: pictures.flatMap(({ processes }) => processes),
+      bursts: pictures.flatMap(({ bursts }) => bursts),
+    },
+    Date.now(),
+  );
+}
+
+/** @param owner such as `hotset:shop@2`. */
+async function pictureOf(
+  session: Session,
+  owner: string,
+  isString: boolean,
+): Promise<Pick<Picture, "processes" | "bursts">> {
+  const at = owner.indexOf(":");
+  const [name = "", version] = owner
+    .slice(at + 1)
+    .split("@", 2)
+    .map(decoded);
+  if (name === "") return EMPTY;
+  const backend = backendOf(session, isString ? "string" : "full", owner.slice(0, at));
+  const cache = createCache({ name, logger: SILENT, ...(version !== undefined && { version }) })
+    .tier(backend)
+    .build();
+  try {
+    await cache.connect();
+    using inspection = inspect(cache, { remember: 0 });
+    const records = await inspection.processes();
+    const now = Date.now();
+    // Of others to this program, even where it runs in one of them.
+    const others = records.map((record) => ({ ...record, isOwn: false }));
+    const counts = countsOf([], others, now);
+    return {
+      processes: records.map(({ name: process, startedAt, at: writtenAt, everyMs = EVERY_MS, trust, figures }) => ({
+        ...{ cache: cache.name, name: process, startedAt, everyMs, figures },
+        silentMs: Math.max(1, now - writtenAt),
+        isTrusted: trust !== "none",
+      })),
+      bursts: invalidationsPage([{ cache: cache.name, invalidations: [], counts }], now).bursts,
+    };
+  } catch {
+    // What keeps it from reading is a finding of another check.
+    return EMPTY;
+  } finally {
+    await cache.close();
+  }
+}
