@@ -2,8 +2,8 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Finding, Live, PageName } from "../data/pages.ts";
 import { Paused } from "./ask.ts";
-import { plural } from "./format.ts";
-import { useLive, type Connection } from "./live.ts";
+import { ago, plural } from "./format.ts";
+import { useLive, useNow, type Connection } from "./live.ts";
 import { ErrorText } from "./parts/basics.tsx";
 import { Fleet } from "./pages/fleet.tsx";
 import { Http } from "./pages/http.tsx";
@@ -184,15 +184,29 @@ function LiveSwitch(props: {
   );
 }
 
-export function FindingList(props: { readonly findings: readonly Finding[]; readonly go?: Go }): JSX.Element | null {
-  const { findings, go } = props;
+export function FindingList(props: {
+  readonly findings: NonNullable<Live["findings"]>;
+  readonly go?: Go;
+  /** With its remedy, and since when. */
+  readonly isFull?: boolean;
+}): JSX.Element | null {
+  const { findings, go, isFull } = props;
+  const now = useNow();
   if (findings.length === 0) return null;
   return (
     <ul class="findings" aria-label="What stands out">
-      {findings.map(({ level, text, page }) => (
-        <li key={text.replace(/\d+/g, "0")} class={level}>
+      {findings.map(({ id, level, text, page, remedy, since }) => (
+        <li key={id} class={level}>
           <span class="level">{level === "error" ? "Error" : "Warning"}</span>
-          <span class="finding-text">{text}</span>
+          <span class="finding-text">
+            {text}
+            {isFull === true && (
+              <span class="remedy">
+                What to do: {remedy}
+                {since !== null && <span class="minor"> (noticed {ago(since, now)})</span>}
+              </span>
+            )}
+          </span>
           {go !== undefined && location.hash !== `#/${page}` && page in INFO && page !== "overview" && (
             <a href={`#/${page}`}>{INFO[page]!.title}</a>
           )}

@@ -3,7 +3,16 @@ import { FindingLog } from "./finding-log.ts";
 import type { Finding } from "./pages.ts";
 
 const finding = (weight: number, id = "stampede shop a"): Finding => ({
-  ...{ rule: "stampede", id, level: "warning", text: `${weight} callers`, remedy: "", page: "stampedes", weight },
+  ...{
+    rule: "stampede",
+    id,
+    level: "warning",
+    text: `${weight} callers`,
+    remedy: "",
+    page: "stampedes",
+    by: [],
+    weight,
+  },
 });
 
 it("has the beginning, the end, the height and the count of a finding, for an hour", () => {

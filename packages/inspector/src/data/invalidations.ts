@@ -39,6 +39,9 @@ export interface InvalidationsPage {
 /** How many each inspection remembers. */
 export const REMEMBERED = 5_000;
 
+/** The name of one without a record. */
+export const THIS_PROCESS = "this process";
+
 const MINUTE_MS = 60_000;
 /** For each scope, because changes of keys would leave no room for tags. */
 const LISTED = 100;
@@ -92,7 +95,7 @@ export function countsOf(
       lastMinute.map((each): Counted => ({ ...each, process: name, isAtLeast: false })),
     );
   const noticed = known.flatMap(({ origin, ...each }): Counted[] => {
-    if (origin === "here") return [{ ...each, process: own ?? "this process", isAtLeast: false }];
+    if (origin === "here") return [{ ...each, process: own ?? THIS_PROCESS, isAtLeast: false }];
     return recorded.some((other) => isSame(other, each)) ? [] : [{ ...each, process: undefined, isAtLeast: true }];
   });
   return [...noticed, ...recorded];

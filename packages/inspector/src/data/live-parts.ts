@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { FindingLog } from "./finding-log.ts";
 import type { CachePicture, Picture, ProcessPicture } from "../rules/picture.ts";
 import { findings } from "../rules/rules.ts";
-import { invalidationsPage, type InvalidationsPage } from "./invalidations.ts";
+import { invalidationsPage, THIS_PROCESS, type InvalidationsPage } from "./invalidations.ts";
 import {
   PAGES,
   type Finding,
@@ -51,13 +51,17 @@ export class LiveParts {
     return { status: this.status(), findings: since, past: this.#log.past, ...this.#page(page) };
   }
 
-  /** Remembers what stands out now. @returns the findings that have begun. */
+  /** Remembers what stands out now. @returns the findings that have begun, without those of other processes. */
   notice(): readonly Finding[] {
     const now = Date.now();
     const caches = this.#subjects.map((subject) => ({
       ...{ cache: subject.name, counts: subject.invalidationCounts(now), invalidations: [] },
     }));
-    return this.#log.update(this.#findings(now, invalidationsPage(caches, now).bursts), now);
+    const begun = this.#log.update(this.#findings(now, invalidationsPage(caches, now).bursts), now);
+    const own = this.#subjects.flatMap((subject) =>
+      subject.processes().flatMap((each) => (each.isOwn ? each.name : [])),
+    );
+    return begun.filter(({ by }) => by.length === 0 || by.some((name) => own.includes(name) || name === THIS_PROCESS));
   }
 
   status(): Status {

@@ -42,6 +42,8 @@ export interface Finding {
   /** What to do about it. */
   readonly remedy: string;
   readonly page: PageName;
+  /** Processes of which it is so, or that cause it, by the names of their records; none where that is not known. */
+  readonly by: readonly string[];
   /** The larger, the more it departs. */
   readonly weight: number;
 }

@@ -1,6 +1,6 @@
 import type { Figures, ProcessPicture } from "./picture.ts";
 import { eachProcess, ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { bytesText, causeOf, count, duration, nameOf, percent, quoted, windowText, within } from "./texts.ts";
+import { bytesText, causeOf, count, duration, nameOf, percent, quoted, took, windowText, within } from "./texts.ts";
 
 // Rules over the rates of processes: the last minute, against the time before.
 
@@ -79,7 +79,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "stampede",
     what: "Many callers wait for one load, or one load takes long",
-    when: `${ENOUGH.callers} callers, now or for a load of ${duration(SHARED_MS)} in the last minute; or ${duration(LONG_WAIT_MS)}`,
+    when: `${ENOUGH.callers} callers, now or for a load of ${took(SHARED_MS)} in the last minute; or ${duration(LONG_WAIT_MS)}`,
     remedy: "staleWhileRevalidate lets callers have the previous value while it loads; look at why the load is slow",
     level: "warning",
     page: "stampedes",
@@ -103,7 +103,7 @@ export const DEPARTURES: readonly Rule[] = [
           : [
               {
                 ...{ subject: nameOf(shared.namespace, shared.key), weight: shared.callers },
-                text: `${count(shared.callers, "caller")} of ${quoted(shared.namespace, shared.key)} waited for one load of ${duration(shared.ms)}`,
+                text: `${count(shared.callers, "caller")} of ${quoted(shared.namespace, shared.key)} waited for one load of ${took(shared.ms)}`,
               },
             ],
       ),
@@ -112,7 +112,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "slow-loads",
     what: "Loads take longer than before, in a cache, namespace or key group",
-    when: `95 % take ${duration(SLOW.ms)} and ${SLOW.times} times as long`,
+    when: `95 % take ${took(SLOW.ms)} and ${SLOW.times} times as long`,
     remedy:
       "look at the source of the keys that it names; loadTimeout and staleWhileRevalidate bound what callers wait",
     level: "warning",
@@ -121,7 +121,7 @@ export const DEPARTURES: readonly Rule[] = [
       eachProcess(processes, ({ groups }) =>
         narrowest(groups.filter(isSlower)).map(({ recent, before, slowest, ...group }) => ({
           ...{ subject: ownerOf(group), weight: recent.p95Ms! },
-          text: `loads${ofOwner(group)} take ${duration(recent.p95Ms!)} (95 %), ${duration(before.p95Ms!)} before${slowest === undefined ? "" : `; the slowest is ${quoted(group.namespace, slowest.key)}`}`,
+          text: `loads${ofOwner(group)} take ${took(recent.p95Ms!)} (95 %), ${took(before.p95Ms!)} before${slowest === undefined ? "" : `; the slowest is ${quoted(group.namespace, slowest.key)}`}`,
         })),
       ),
   },
@@ -269,7 +269,7 @@ function oddProcesses(processes: readonly ProcessPicture[], now: number): readon
       ? []
       : [
           {
-            ...{ cache, subject: name, weight: least - hitRatio },
+            ...{ cache, subject: name, by: [name], weight: least - hitRatio },
             text: `${name} has a hit ratio of ${percent(hitRatio)}, the other ${others.length} have ${percent(least)} or more`,
           },
         ];

@@ -102,7 +102,7 @@ export const STATES: readonly Rule[] = [
             scope === "namespace" ? everything : `${scope === "tags" ? "tag" : "key"} ${quoted(namespace, what)}`;
           const names = by.length === 0 ? "another process" : by.join(", ");
           return {
-            ...{ cache, subject, weight: times },
+            ...{ cache, subject, weight: times, by },
             text: `${subject} was invalidated ${isAtLeast ? "at least " : ""}${count(times, "time")} in the last minute, by ${names}`,
           };
         }),
@@ -118,7 +118,15 @@ export const STATES: readonly Rule[] = [
       processes.flatMap(({ cache, name = "", silentMs, everyMs }) =>
         silentMs <= 2.5 * everyMs
           ? []
-          : [{ cache, subject: name, weight: silentMs, text: `${name} has been silent for ${duration(silentMs)}` }],
+          : [
+              {
+                cache,
+                subject: name,
+                by: [name],
+                weight: silentMs,
+                text: `${name} has been silent for ${duration(silentMs)}`,
+              },
+            ],
       ),
   },
   {
@@ -134,7 +142,7 @@ export const STATES: readonly Rule[] = [
           ? []
           : [
               {
-                ...{ cache, subject: name, weight: 0 },
+                ...{ cache, subject: name, by: [name], weight: 0 },
                 text: `${name} cannot trust its copies: it may miss invalidations, and asks the backend for each call`,
               },
             ],

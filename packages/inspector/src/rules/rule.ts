@@ -12,6 +12,8 @@ export interface Found {
   /** Begins the text, and so does the name of the process. */
   readonly cache?: string;
   readonly process?: string | undefined;
+  /** As in the text. @default those of `process` */
+  readonly by?: readonly string[];
   readonly text: string;
   /** The same for each process of which it is found, and at any time. */
   readonly subject: string;

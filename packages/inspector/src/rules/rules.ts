@@ -42,7 +42,7 @@ function findingOf(rule: Rule, found: ReturnType<typeof merged>[number]): Findin
   const { cache, on, text, subject, weight, level = rule.level, page = rule.page, remedy = rule.remedy } = found;
   const where = cache === undefined ? "" : `${cache}${on.length === 0 ? "" : ` on ${sumOf(on)}`}: `;
   const id = [rule.name, cache, subject].filter((each) => each !== undefined && each !== "").join(" ");
-  return { rule: rule.name, id, level, page, text: where + text, remedy, weight };
+  return { rule: rule.name, id, level, page, text: where + text, remedy, by: found.by ?? on, weight };
 }
 
 /** The table of the guide. */

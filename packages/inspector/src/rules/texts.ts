@@ -42,9 +42,14 @@ export function bytesText(bytes: number): string {
   return `${power === 0 || size >= 100 ? Math.round(size) : Number(size.toFixed(1))} ${units[power]}`;
 }
 
+/** Of a load. */
+export function took(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 10_000 && ms % 1_000 !== 0 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
+}
+
+/** In whole seconds: it is shown again and again while it grows. */
 export function duration(ms: number): string {
-  if (ms > 0 && ms < 1_000) return `${Math.round(ms)} ms`;
-  if (ms > 0 && ms < 10_000 && ms % 1_000 !== 0) return `${(ms / 1_000).toFixed(1)} s`;
   const seconds = Math.max(0, Math.round(ms / 1_000));
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.round(seconds / 60);

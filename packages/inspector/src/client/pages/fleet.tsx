@@ -1,31 +1,44 @@
 import type { JSX } from "preact";
-import type { ProcessRecord } from "@hotset/core/inspect";
+import type { FleetPage } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
-import { ago, count, percent } from "../format.ts";
+import { ago, count, duration, percent } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Empty, Panel, Quiet, State, Table } from "../parts/basics.tsx";
 
-type Named = ProcessRecord & { readonly cache: string };
-const SILENT_MS = 25_000;
+type Named = FleetPage["processes"][number];
+const EVERY_MS = 10_000;
 
 export function Fleet({ live }: PageProps): JSX.Element {
   const now = useNow();
   const { fleet } = live;
   if (fleet === undefined) return <Empty title="Waiting for the first update" />;
   const versions = new Set(fleet.processes.map(({ version }) => version));
-  const isQuiet = (cache: string): boolean => fleet.silences.some((each) => each.cache === cache);
+  const isQuiet = (cache: string): boolean =>
+    [...fleet.silences, ...fleet.refusals].some((each) => each.cache === cache);
+  const oldClass = (each: Named): string | undefined => (each.isOld ? "old-row" : undefined);
   return (
     <>
       {fleet.silences.map((silence) => (
         <Quiet key={silence.cache} of={`The backend of ${silence.cache}`} silence={silence} />
       ))}
+      {fleet.refusals.map(({ cache, since, error }) => (
+        <div key={cache} class="quiet-notice" role="note">
+          <p>
+            <b>
+              The backend of {cache} has refused records for {duration(now - since)}.
+            </b>{" "}
+            What is shown is the last that it took.
+          </p>
+          <p class="minor">{error}</p>
+        </div>
+      ))}
       <Panel
         title="Processes"
         note={`${count(fleet.processes.length)} with a record`}
-        isOld={fleet.silences.length > 0}
+        isOld={fleet.silences.length + fleet.refusals.length > 0}
       >
         {fleet.processes.length === 0 ? (
-          fleet.silences.length > 0 ? (
+          fleet.silences.length + fleet.refusals.length > 0 ? (
             <Empty title="No record is known yet" />
           ) : (
             <Empty title="No process keeps a record">
@@ -42,10 +55,11 @@ export function Fleet({ live }: PageProps): JSX.Element {
               {
                 name: "Process",
                 isMain: true,
-                cell: ({ name, isOwn }: Named) => (
+                cell: (each: Named) => (
                   <>
-                    <span class="key">{name}</span>
-                    {isOwn && <span class="minor"> this one</span>}
+                    <span class={`key ${oldClass(each) ?? ""}`}>{each.name}</span>
+                    {each.isOwn && <span class="minor"> this one</span>}
+                    {each.isOld && <span class="minor"> no record any more</span>}
                   </>
                 ),
               },
@@ -58,11 +72,12 @@ export function Fleet({ live }: PageProps): JSX.Element {
               },
               {
                 name: "Last record",
-                cell: ({ cache, at }) => (
-                  <span class={now - at > SILENT_MS && !isQuiet(cache) ? "loud" : undefined}>{ago(at, now)}</span>
+                cell: ({ cache, at, everyMs = EVERY_MS }) => (
+                  <span class={now - at > 2.5 * everyMs && !isQuiet(cache) ? "loud" : undefined}>{ago(at, now)}</span>
                 ),
               },
               { name: "Hit ratio", isFigure: true, cell: ({ hitRatio }) => percent(hitRatio) },
+              { name: "of late", isFigure: true, cell: ({ recentHitRatio }) => percent(recentHitRatio) },
               { name: "Waiting", isFigure: true, cell: ({ waiting }) => count(waiting) },
               { name: "Pending", isFigure: true, cell: ({ pending }) => count(pending) },
               { name: "Entries", isFigure: true, cell: ({ entries }) => count(entries) },

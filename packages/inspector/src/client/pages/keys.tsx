@@ -1,10 +1,11 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { CacheStatus, KeyOrder, KeyRow, KeysAnswer, KeysPage } from "../../data/pages.ts";
+import type { CacheStatus, KeyFigures, KeyOrder, KeyRow, KeysAnswer, KeysPage } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { ask, useAsk } from "../ask.ts";
 import { bytes, count, duration, ending, freshness, percent, place, plural } from "../format.ts";
 import { Choice, Empty, ErrorText, KeyName, Panel, SearchField, State, Table } from "../parts/basics.tsx";
+import { RangeChoice, useRange } from "../parts/range.tsx";
 import { VirtualList } from "../parts/virtual-list.tsx";
 import type { KeyPlace } from "../places.ts";
 import { Entry } from "./entry.tsx";
@@ -24,17 +25,22 @@ export function Keys({ live, chosen }: PageProps): JSX.Element {
   );
 }
 
-type Group = KeysPage["namespaces"][number] | KeysPage["groups"][number];
+type Group = KeyFigures["namespaces"][number] | KeyFigures["groups"][number];
 
 /** What loads of it have cost: how many, times how long half of them took. */
 const costOf = ({ loads, loadLatency }: Group): number => (loads === 0 ? 0 : loads * (loadLatency.p50Ms ?? 0));
 
-function Groups({ groups, namespaces }: KeysPage): JSX.Element {
+function Groups(keys: KeysPage): JSX.Element {
+  const [range, setRange] = useRange();
+  const { groups, namespaces } = range === "all" ? keys : keys.recent;
   const rows = [...groups, ...namespaces].toSorted((one, other) => costOf(other) - costOf(one)).slice(0, 20);
   const nameOf = (group: Group): string =>
     "group" in group ? group.group : group.namespace.length === 0 ? "all keys" : place(group.namespace);
   return (
     <Panel title="Groups by cost" note="key groups and namespaces">
+      <div class="row fields">
+        <RangeChoice range={range} onChoose={setRange} />
+      </div>
       <Table
         label="Groups of keys, the most expensive first"
         rows={rows}

@@ -1,60 +1,101 @@
 import type { JSX } from "preact";
-import type { CacheOverview, TierOverview } from "../../data/pages.ts";
+import type { CacheOverview, FleetOverview, PastFinding, TierOverview } from "../../data/pages.ts";
 import type { Sample } from "../../data/history.ts";
 import { FindingList, type PageProps } from "../app.tsx";
 import { ask } from "../ask.ts";
-import { bytes, count, duration, percent, rate } from "../format.ts";
+import { ago, bytes, clock, count, duration, percent, plural, rate } from "../format.ts";
 import { useNow } from "../live.ts";
 import { ConfirmButton, Empty, Figure, Panel, State, Table } from "../parts/basics.tsx";
+import { RangeChoice, useRange, type Range } from "../parts/range.tsx";
 import { Chart } from "../parts/chart.tsx";
 
 export function Overview({ live, go }: PageProps): JSX.Element {
-  const { overview, findings = [], history = {}, status } = live;
+  const { overview, findings = [], past = [], history = {}, status } = live;
+  const [range, setRange] = useRange();
   if (overview === undefined) return <Empty title="Waiting for the first update" />;
   return (
     <>
       <Panel title="What stands out">
         {findings.length === 0 ? (
-          <p class="fine">Nothing: tiers are up, loads succeed, and no queue has dead jobs.</p>
+          <p class="fine">Nothing: tiers are up, loads succeed, and the last minute is like the time before.</p>
         ) : (
-          <FindingList findings={findings} go={go} />
+          <FindingList findings={findings} go={go} isFull />
         )}
       </Panel>
+      {past.length > 0 && <Past past={past} />}
+      <div class="row fields">
+        <RangeChoice range={range} onChoose={setRange} />
+      </div>
       {overview.map((cache) => (
-        <One key={cache.name} cache={cache} samples={history[cache.name] ?? []} canWrite={status?.canWrite === true} />
+        <One
+          key={cache.name}
+          cache={cache}
+          range={range}
+          samples={history[cache.name] ?? []}
+          canWrite={status?.canWrite === true}
+        />
       ))}
     </>
   );
 }
 
+/** Findings that are over: what was, and when. */
+const Past = ({ past }: { readonly past: readonly PastFinding[] }): JSX.Element => {
+  const now = useNow();
+  return (
+    <Panel title="In the last hour" note={`${plural(past.length, "finding")} that ended`}>
+      <ul class="past">
+        {past.slice(0, 20).map(({ id, text, since, until, times }) => (
+          <li key={id}>
+            <span class="past-time">
+              {clock(since)} to {clock(until!)}, {ago(until!, now)}
+              {times > 1 && `, ${count(times)} times`}
+            </span>
+            <span class="finding-text">{text}</span>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
+};
+
 function One(props: {
   readonly cache: CacheOverview;
+  readonly range: Range;
   readonly samples: readonly Sample[];
   readonly canWrite: boolean;
 }): JSX.Element {
-  const { cache, samples } = props;
+  const { cache, samples, range } = props;
   const at = samples.map((sample) => sample.at);
   const calls = cache.hits + cache.staleHits + cache.misses;
+  const shown = range === "all" ? cache : cache.recent;
+  const isFailing = cache.recent.lastMinute.loadErrors > 0;
+  const note =
+    range === "all"
+      ? `${plural(calls, "call")} since its start`
+      : `${plural(shown.hits + shown.staleHits + shown.misses, "call")} in ${duration(cache.recent.ms)}`;
   return (
-    <Panel title={`Cache ${cache.name}`} note={`${count(calls)} calls since its start`}>
+    <Panel title={`Cache ${cache.name}`} note={`${note}${cache.fleet === null ? "" : ", in this process"}`}>
+      {cache.fleet !== null && <FleetLine fleet={cache.fleet} />}
       <dl class="figures">
-        <Figure name="Hit ratio" value={percent(cache.hitRatio)} about={`${count(cache.staleHits)} of them stale`} />
+        <Figure name="Hit ratio" value={percent(shown.hitRatio)} about={`${count(shown.staleHits)} of them stale`} />
         <Figure
           name="Loads"
-          value={count(cache.loads)}
+          value={count(shown.loads)}
           about={
-            cache.loads === 0
+            shown.loads === 0
               ? "none yet"
-              : `half within ${duration(cache.loadP50Ms)}, 95 % within ${duration(cache.loadP95Ms)}`
+              : `half within ${duration(shown.loadP50Ms)}, 95 % within ${duration(shown.loadP95Ms)}`
           }
         />
         <Figure
           name="Failed loads"
-          value={count(cache.loadErrors)}
-          {...(cache.loadErrors > 0 && { tone: "bad" as const })}
+          value={count(shown.loadErrors)}
+          {...(shown.loadErrors > 0 && { about: isFailing ? "some in the last minute" : "none in the last minute" })}
+          {...(isFailing && { tone: "bad" as const })}
         />
-        <Figure name="Time saved" value={duration(cache.savedMs)} about="of loads that did not run" />
-        <Figure name="Callers waiting" value={count(cache.waiting)} about={`${count(cache.overloaded)} refused`} />
+        <Figure name="Time saved" value={duration(shown.savedMs)} about="of loads that did not run" />
+        <Figure name="Callers waiting" value={count(cache.waiting)} about={`${count(shown.overloaded)} refused`} />
         <Figure
           name="Pending"
           value={count(cache.pending)}
@@ -95,13 +136,35 @@ function One(props: {
           />
         </div>
       )}
-      <Tiers cache={cache} canWrite={props.canWrite} />
+      <Tiers cache={cache} range={range} canWrite={props.canWrite} />
     </Panel>
   );
 }
 
-function Tiers({ cache, canWrite }: { readonly cache: CacheOverview; readonly canWrite: boolean }): JSX.Element {
+/** The sum of all processes, and the worst of them. */
+function FleetLine({ fleet }: { readonly fleet: FleetOverview }): JSX.Element {
+  const { processes, callsPerSecond, hitRatio, loadErrors, errors, worst } = fleet;
+  const trouble = (of: typeof worst | FleetOverview): string =>
+    `hit ratio ${percent(of.hitRatio)}, ${plural(of.loadErrors, "failed load")}, ${plural(of.errors, "error")} of tiers`;
+  return (
+    <p class="fleet-line">
+      <b>All {count(processes)} processes</b>, last minute: {rate(callsPerSecond)} calls a second,{" "}
+      {trouble({ ...fleet, hitRatio, loadErrors, errors })}. Worst: <span class="key">{worst.name}</span> with{" "}
+      {trouble(worst)}. <a href="#/fleet">Fleet</a>
+    </p>
+  );
+}
+
+function Tiers(props: {
+  readonly cache: CacheOverview;
+  readonly range: Range;
+  readonly canWrite: boolean;
+}): JSX.Element {
   const now = useNow();
+  const { cache, range, canWrite } = props;
+  const { lastMinute, tiers: recent } = cache.recent;
+  const countsOf = (tier: TierOverview): Pick<TierOverview, "hits" | "misses" | "errors"> =>
+    range === "all" ? tier : (recent.find(({ label }) => label === tier.label) ?? tier);
   const bypassed = cache.tiers.filter(({ state }) => state === "bypassed").map(({ label }) => label);
   const change = async (label: string, isBypassed: boolean): Promise<string> => {
     const tiers = isBypassed ? bypassed.filter((each) => each !== label) : [...bypassed, label];
@@ -121,12 +184,22 @@ function Tiers({ cache, canWrite }: { readonly cache: CacheOverview; readonly ca
     },
     {
       name: "Errors",
-      cell: ({ errors }: TierOverview) => <span class={errors > 0 ? "loud" : undefined}>{count(errors)}</span>,
+      cell: (tier: TierOverview) => (
+        <span class={(lastMinute.errors[tier.label] ?? 0) > 0 ? "loud" : undefined}>
+          {count(countsOf(tier).errors)}
+        </span>
+      ),
       isFigure: true,
     },
-    { name: "Hits", cell: ({ hits }: TierOverview) => count(hits), isFigure: true },
-    { name: "Misses", cell: ({ misses }: TierOverview) => count(misses), isFigure: true },
-    { name: "Entries", cell: ({ entries }: TierOverview) => count(entries), isFigure: true },
+    { name: "Hits", cell: (tier: TierOverview) => count(countsOf(tier).hits), isFigure: true },
+    { name: "Misses", cell: (tier: TierOverview) => count(countsOf(tier).misses), isFigure: true },
+    {
+      name: "Entries",
+      cell: ({ entries, maxEntries }: TierOverview) =>
+        maxEntries === null ? count(entries) : `${count(entries)} of ${count(maxEntries)}`,
+      isFigure: true,
+    },
+    { name: "Evicted, last minute", cell: ({ evicted }: TierOverview) => count(evicted), isFigure: true },
     { name: "Size", cell: ({ bytes: size }: TierOverview) => bytes(size), isFigure: true },
     { name: "Read, 95 %", cell: ({ readP95Ms }: TierOverview) => duration(readP95Ms), isFigure: true },
   ];

@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Browser } from "playwright-core";
+import {
+  forkScript,
+  RespClient,
+  startOwnRedis,
+  startProxy,
+  type OwnRedis,
+  type ScriptProcess,
+} from "@hotset/test-servers";
+import { startChromium } from "./support/chromium.ts";
+import type { handlers } from "./support/incident-service.ts";
+import { expectAccessible, visit, type Visit } from "./support/opened.ts";
+
+// Twelve incidents over three processes, in random order: each is named with its cause in the first view of web-1.
+// Windows are a fifth of those of production.
+
+const MOST_MS = 30_000;
+
+let redis: OwnRedis;
+let admin: RespClient;
+let proxy: Awaited<ReturnType<typeof startProxy>>;
+let browser: Browser;
+let desktop: Visit;
+let url: string;
+const [web1, web2, web3] = ["web-1", "web-2", "web-3"].map(() =>
+  forkScript<typeof handlers>(new URL("support/incident-service.ts", import.meta.url)),
+) as [ScriptProcess<typeof handlers>, ScriptProcess<typeof handlers>, ScriptProcess<typeof handlers>];
+const all = [web1, web2, web3];
+
+beforeAll(async () => {
+  [redis, browser] = await Promise.all([startOwnRedis(), startChromium()]);
+  admin = RespClient.fromUrl(redis.url);
+  // Only web-3 is cut off.
+  proxy = await startProxy(Number(new URL(redis.url).port));
+  const urls = await Promise.all([
+    web1.call("start", redis.url, "web-1"),
+    web2.call("start", redis.url, "web-2"),
+    web3.call("start", proxy.url, "web-3"),
+  ]);
+  url = urls[0];
+  desktop = await visit(browser, url);
+  // Something to compare with.
+  await new Promise((resolve) => setTimeout(resolve, 8_000));
+});
+afterAll(async () => {
+  await Promise.all(all.map((service) => service.kill()));
+  await proxy?.[Symbol.asyncDispose]();
+  admin?.close();
+  await browser?.close();
+  await redis?.[Symbol.asyncDispose]();
+});
+
+interface Incident {
+  readonly name: string;
+  begin(): unknown;
+  end?(): unknown;
+  /** In the first view. */
+  readonly seen: RegExp;
+  /** Whether a service reports it by `onFinding`. @default true */
+  readonly isSaid?: boolean;
+}
+
+const INCIDENTS: readonly Incident[] = [
+  {
+    name: "frozen Redis",
+    begin: () => redis.pause(),
+    end: () => redis.resume(),
+    seen: /redis has been down for .*no answer/,
+  },
+  {
+    name: "full Redis",
+    begin: () => admin.command("CONFIG", "SET", "maxmemory", "1mb"),
+    end: () => admin.command("CONFIG", "SET", "maxmemory", "0"),
+    seen: /redis is up, but writes are refused: its memory is full: .*OOM/,
+  },
+  {
+    name: "lost connection",
+    begin: () => proxy.refuse().then(() => proxy.cut()),
+    end: () => proxy.pass(),
+    seen: /web-3 has been silent for/,
+    // By those that it left.
+    isSaid: false,
+  },
+  {
+    name: "failing tenant",
+    begin: () => web1.call("failTenant"),
+    seen: /loads of tenant:acme failed in the last .*db: connection refused/,
+  },
+  { name: "rewritten key", begin: () => web3.call("rewriteKey"), seen: /key "price › EUR" was .* by web-3/ },
+  { name: "tag loop", begin: () => web2.call("loopTag"), seen: /tag "product:0" was .* by web-2/ },
+  { name: "stampede", begin: () => web2.call("stampede"), seen: /150 callers of "report › daily" waited for one load/ },
+  {
+    name: "slow loads",
+    begin: () => web2.call("slowInvoices"),
+    seen: /on web-2: loads of invoice take 2\.\d s .*slowest is "invoice › web-2/,
+  },
+  {
+    name: "another format",
+    begin: () => web3.call("otherFormat"),
+    seen: /redis is up, but entries cannot be read: \d+ errors/,
+  },
+  {
+    name: "hit ratio",
+    begin: () => web2.call("stampInSearch"),
+    seen: /on .*web-2.*: the hit ratio of search is \d+ %, \d\d % before/,
+  },
+  {
+    name: "tiny memory",
+    begin: () => web2.call("manyPictures"),
+    seen: /on web-2: memory is full: .* 50 of 50 entries/,
+  },
+  { name: "large value", begin: () => web3.call("largeValue"), seen: /on web-3: "doc › 1" has 5 MB/ },
+];
+
+const order = INCIDENTS.toSorted(() => Math.random() - 0.5);
+
+describe("an incident is named in the first view, with what to do", () => {
+  it.each(order)("$name", async ({ name, begin, end, seen, isSaid = true }) => {
+    const { page } = desktop;
+    const finding = page
+      .getByRole("list", { name: "What stands out" })
+      .getByRole("listitem")
+      .filter({ hasText: seen })
+      .first();
+    expect(await finding.count()).toBe(0);
+    await begin();
+    try {
+      await finding.getByText(/What to do: /).waitFor({ timeout: MOST_MS });
+      await pictureOf(name);
+    } finally {
+      await Promise.all(all.map((service) => service.call("end")));
+      await end?.();
+    }
+    if (end !== undefined) await finding.waitFor({ state: "detached" });
+    if (!isSaid) return;
+    const said: string[] = [];
+    const saidSo = async (): Promise<boolean> => {
+      for (const service of all) said.push(...(await service.call("said")));
+      return said.some((text) => seen.test(text));
+    };
+    await expect.poll(saidSo, { timeout: MOST_MS, interval: 500 }).toBe(true);
+  });
+
+  it("and is in the list of the last hour when it is over; axe finds nothing", async () => {
+    const { seen } = INCIDENTS.find(({ name }) => name === "stampede")!;
+    await desktop.page.getByText("In the last hour").waitFor();
+    await desktop.page.locator(".past li").filter({ hasText: seen }).first().waitFor();
+    await expectAccessible(desktop.page);
+    expect(desktop.wrong).toEqual([]);
+  });
+});
+
+/** For people: `INCIDENTS_TO=folder` keeps what the page showed. */
+async function pictureOf(name: string): Promise<void> {
+  const folder = process.env["INCIDENTS_TO"];
+  if (folder === undefined) return;
+  for (const [width, scheme] of [
+    [1_280, "light"],
+    [390, "dark"],
+  ] as const) {
+    const { page, close } = await visit(browser, url, { width, scheme });
+    await page.getByText("What stands out").first().waitFor();
+    await page.getByRole("list", { name: "What stands out" }).waitFor();
+    await page.screenshot({ path: `${folder}/${name.replaceAll(" ", "-")}-${width}-${scheme}.png` });
+    await close();
+  }
+}
