@@ -23,7 +23,11 @@ it("doctor and top show what the records of processes show, with the remedy", as
     findings = (await json<{ readonly findings: typeof findings }>(["doctor"], own)).findings.filter(
       ({ check }) => check === "processes",
     );
-  expect(findings.map(({ found, fix }) => `${found.replace(/, [^,]+ of [^,]+B$/, "")}: ${fix.split(" ", 2).join(" ")}`).toSorted()).toEqual([
+  expect(
+    findings
+      .map(({ found, fix }) => `${found.replace(/, [^,]+ of [^,]+B$/, "")}: ${fix.split(" ", 2).join(" ")}`)
+      .toSorted(),
+  ).toEqual([
     'shop on web-3: "doc › largest" has 4 MB: split it,',
     "shop on web-3: memory is full: 201 evictions in the last minute, with 10 of 10 entries: raise maxEntries",
     'shop: tag "prices" was invalidated 60 times in the last minute, by web-3: look for',

@@ -2,4 +2,4 @@
 export { countsOf, invalidationsPage } from "./data/invalidations.ts";
 export type { Finding } from "./data/pages.ts";
 export { EMPTY, type Picture, type ProcessPicture } from "./rules/picture.ts";
-export { findings, RULES, rulesTable } from "./rules/rules.ts";
+export { findings, RULES, rulesList } from "./rules/rules.ts";

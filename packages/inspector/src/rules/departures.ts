@@ -54,7 +54,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "tier-errors",
     what: "Errors of a tier that is up",
-    when: `${ENOUGH.errors} in the last minute, the last within 20 s`,
+    when: `${ENOUGH.errors} in the last minute`,
     remedy:
       "by the kind of the last error: another format in the fleet; a full memory; no rights; a value that cannot be encoded",
     level: "error",
@@ -78,8 +78,8 @@ export const DEPARTURES: readonly Rule[] = [
   },
   {
     name: "stampede",
-    what: "Many callers wait for one load, or one load takes long",
-    when: `${ENOUGH.callers} callers, now or for a load of ${took(SHARED_MS)} in the last minute; or ${duration(LONG_WAIT_MS)}`,
+    what: "Many callers of one load, or a load that hangs",
+    when: `${ENOUGH.callers} callers, of a load that ended: for ${took(SHARED_MS)}; or ${duration(LONG_WAIT_MS)}`,
     remedy: "staleWhileRevalidate lets callers have the previous value while it loads; look at why the load is slow",
     level: "warning",
     page: "stampedes",
@@ -111,8 +111,8 @@ export const DEPARTURES: readonly Rule[] = [
   },
   {
     name: "slow-loads",
-    what: "Loads take longer than before, in a cache, namespace or key group",
-    when: `95 % take ${took(SLOW.ms)} and ${SLOW.times} times as long`,
+    what: "Slow loads of a namespace or key group",
+    when: `p95 is ${took(SLOW.ms)} and ${SLOW.times} times the past`,
     remedy:
       "look at the source of the keys that it names; loadTimeout and staleWhileRevalidate bound what callers wait",
     level: "warning",
@@ -127,8 +127,8 @@ export const DEPARTURES: readonly Rule[] = [
   },
   {
     name: "failed-loads",
-    what: "Loads fail, in a cache, namespace or key group",
-    when: `${ENOUGH.loadErrors} in the last minute, the last within 20 s`,
+    what: "Failing loads of a namespace or key group",
+    when: `${ENOUGH.loadErrors} in the last minute`,
     remedy: "look at the source; staleIfError serves the previous value meanwhile",
     level: "error",
     page: "keys",
@@ -147,7 +147,7 @@ export const DEPARTURES: readonly Rule[] = [
   },
   {
     name: "hit-ratio",
-    what: "The hit ratio falls, of a cache, namespace or key group",
+    what: "The hit ratio of a namespace or key group falls",
     when: `by ${100 * FALL.points} points, over ${FALL.calls} calls`,
     remedy: "look for a key that changes with each call (a time, an id of a request), a shorter ttl, or invalidations",
     level: "warning",
@@ -165,8 +165,8 @@ export const DEPARTURES: readonly Rule[] = [
   },
   {
     name: "odd-process",
-    what: "One process hits far less often than the others",
-    when: `by ${100 * FALL.points} points, ${duration(WARM_MS)} after its start, among three or more`,
+    what: "One process hits less often than the others",
+    when: `by ${100 * FALL.points} points, among three`,
     remedy: "compare its version, its format and its memory with the others",
     level: "warning",
     page: "fleet",
@@ -175,7 +175,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "evictions",
     what: "A memory tier is too small",
-    when: `${ENOUGH.evictions} evictions in the last minute, and as many as a tenth of its entries`,
+    when: `${ENOUGH.evictions} evictions in the last minute, a tenth of its entries`,
     remedy: "raise maxEntries or maxBytes of memory(), or keep fewer keys there: local: false",
     level: "warning",
     page: "overview",

@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { QueueRow } from "../data/pages.ts";
 import { EMPTY, type Figures, type Picture } from "./picture.ts";
-import { findings, RULES } from "./rules.ts";
+import { findings, RULES, rulesList } from "./rules.ts";
 
 const NOW = 1_000_000;
 
@@ -305,4 +306,9 @@ it("each rule has its row for the guide, and names of their own", () => {
   const cells = RULES.flatMap(({ what, when, remedy }) => [what, when, remedy]);
   expect(cells.filter((cell) => cell === "" || cell.includes("|"))).toEqual([]);
   expect(new Set(RULES.map(({ name }) => name)).size).toBe(RULES.length);
+});
+
+it("the guide lists the rules", () => {
+  const guide = readFileSync(new URL("../../../../docs/guide/metrics.md", import.meta.url), "utf8");
+  expect(guide).toContain(`\n${rulesList()}\n`);
 });

@@ -45,10 +45,5 @@ function findingOf(rule: Rule, found: ReturnType<typeof merged>[number]): Findin
   return { rule: rule.name, id, level, page, text: where + text, remedy, by: found.by ?? on, weight };
 }
 
-/** The table of the guide. */
-export const rulesTable = (): string =>
-  [
-    "| found | when | what to do |",
-    "|---|---|---|",
-    ...RULES.map(({ what, when, remedy }) => `| ${what} | ${when} | ${remedy} |`),
-  ].join("\n");
+/** The list of the guide; remedies are shown with the findings. */
+export const rulesList = (): string => RULES.map(({ what, when }) => `- ${what}: ${when}`).join("\n");

@@ -24,7 +24,8 @@ export const sumOf = (names: readonly string[]): string =>
 /** Without its advice, which the page has, and with its reason. */
 export function causeOf(message: string, label: string): string {
   const text = message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message;
-  const [, reason] = text.split("; cause: ", 2);
+  // Redis says in which line of a script it refused.
+  const reason = text.split("; cause: ", 2)[1]?.split(" script: ", 1)[0];
   return text.split("; ", 1)[0]! + (reason === undefined ? "" : `: ${reason}`);
 }
 

@@ -22,7 +22,6 @@ export function Overview({ live, go }: PageProps): JSX.Element {
           <FindingList findings={findings} go={go} isFull />
         )}
       </Panel>
-      {past.length > 0 && <Past past={past} />}
       <div class="row fields">
         <RangeChoice range={range} onChoose={setRange} />
       </div>
@@ -35,6 +34,7 @@ export function Overview({ live, go }: PageProps): JSX.Element {
           canWrite={status?.canWrite === true}
         />
       ))}
+      {past.length > 0 && <Past past={past} />}
     </>
   );
 }
@@ -45,7 +45,7 @@ const Past = ({ past }: { readonly past: readonly PastFinding[] }): JSX.Element 
   return (
     <Panel title="In the last hour" note={`${plural(past.length, "finding")} that ended`}>
       <ul class="past">
-        {past.slice(0, 20).map(({ id, text, since, until, times }) => (
+        {past.slice(0, 30).map(({ id, text, since, until, times }) => (
           <li key={id}>
             <span class="past-time">
               {clock(since)} to {clock(until!)}, {ago(until!, now)}
