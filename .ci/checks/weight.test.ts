@@ -9,10 +9,10 @@ const files = trackedFiles(top);
 
 /** The weight of the repository. A limit goes down with its count; the aim is where it goes. */
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
-  // The aim is 700: the site, next and the clients of other caches bring most of the rest. Decision
+  // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest. Decision
   // 0250 has the six that bundle declarations, 0240 drizzle-orm and the types of Next 15, 0255 playwright-core and
   // axe-core, 0295 pg-logical-replication and what it needs; Bun, which runs in the tests, has one for each platform.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 852 },
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 980 },
   // Decision 0295 has @hotset/postgres-follow.
   { what: "published packages", count: publishedPackages, limit: 23 },
   // The aim is 42,000. Decision 0250 has the types that programs write; 1,100 are the tests of C610 to C616.

@@ -48,14 +48,15 @@ export interface OwnPostgresOptions {
 }
 
 /**
- * A PostgreSQL to store entries in: `POSTGRES_URL`, else a local process, whose program is fetched if necessary.
+ * A PostgreSQL to store entries in: `POSTGRES_URL`, else a container, else a local process, whose program is fetched if
+ * necessary.
  *
  * @throws {Error} if a given `POSTGRES_URL` does not answer.
  */
 export async function startPostgres(env: NodeJS.ProcessEnv = process.env): Promise<TestPostgres> {
   const url = env["POSTGRES_URL"];
-  if (url !== undefined && url !== "") return shared(url);
-  return startOwnPostgres();
+  if (url !== undefined && url !== "") return shared(url, async () => undefined);
+  return (await startContainer()) ?? startOwnPostgres();
 }
 
 /** A PostgreSQL for this caller only, as local processes. Takes about 1.5 s. */
@@ -191,11 +192,12 @@ class OwnServer implements OwnPostgres {
   }
 }
 
-async function shared(url: string): Promise<TestPostgres> {
-  const stop = (): Promise<void> => Promise.resolve();
+async function shared(url: string, release: () => Promise<unknown>): Promise<TestPostgres> {
+  const stop = async (): Promise<void> => void (await release());
   try {
     await queryOnce(url, "select 1", []);
   } catch (error) {
+    await release();
     throw new Error(`The PostgreSQL at ${new URL(url).host} does not answer: ${String(error)}`, { cause: error });
   }
   return { url, query: (text, values = []) => queryOnce(url, text, values), stop, [Symbol.asyncDispose]: stop };
@@ -215,4 +217,18 @@ async function queryOnce(
   } finally {
     await client.end();
   }
+}
+
+/** `undefined` if no container engine works. */
+async function startContainer(): Promise<TestPostgres | undefined> {
+  const { GenericContainer, Wait } = await import("testcontainers");
+  const container = await new GenericContainer("postgres:17-alpine")
+    .withEnvironment({ POSTGRES_PASSWORD: "hotset" })
+    .withExposedPorts(5432)
+    .withWaitStrategy(Wait.forLogMessage(/ready to accept connections/, 2))
+    .start()
+    .catch(() => undefined);
+  if (container === undefined) return undefined;
+  const address = `${container.getHost()}:${container.getMappedPort(5432)}`;
+  return shared(`postgres://postgres:hotset@${address}/postgres`, () => container.stop());
 }

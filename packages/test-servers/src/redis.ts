@@ -210,7 +210,8 @@ function ownRedis(server: ServerProcess, { wallClock, ...address }: OwnAddress):
 }
 
 /**
- * A Redis to store entries in: `REDIS_URL`, else a local process, whose program is downloaded if necessary.
+ * A Redis to store entries in: `REDIS_URL`, else a container, else a local process, whose program is downloaded if
+ * necessary.
  *
  * Tests that break or configure the server use `startOwnRedis` instead. With `HOTSET_TEST_SERVER` set it is always a
  * local process of that kind.
@@ -222,23 +223,25 @@ export async function startRedis(env: NodeJS.ProcessEnv = process.env): Promise<
   const target = requestedTarget(env);
   if (target !== undefined) return startOwnRedis();
   const url = env["REDIS_URL"];
-  if (url !== undefined && url !== "") return sharedRedis(url);
-  return startOwnRedis();
+  if (url !== undefined && url !== "") return sharedRedis(url, "REDIS_URL", async () => undefined);
+  return (await startContainer()) ?? startOwnRedis();
 }
 
-async function sharedRedis(url: string): Promise<SharedRedis> {
+async function sharedRedis(url: string, origin: string, release: () => Promise<unknown>): Promise<SharedRedis> {
   const client = RespClient.fromUrl(url);
   const { hostname, port } = new URL(url);
   try {
     await client.command("PING");
   } catch (error) {
     client.close();
-    throw new Error(`The Redis of REDIS_URL at ${hostname}:${port} does not answer: ${String(error)}`, {
+    await release();
+    throw new Error(`The Redis of ${origin} at ${hostname}:${port} does not answer: ${String(error)}`, {
       cause: error,
     });
   }
   const stop = async (): Promise<void> => {
     client.close();
+    await release();
   };
   return {
     ...questions(client),
@@ -250,6 +253,15 @@ async function sharedRedis(url: string): Promise<SharedRedis> {
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** `undefined` if no container engine works; finding this out takes about 0.2 s. */
+async function startContainer(): Promise<SharedRedis | undefined> {
+  const { RedisContainer } = await import("@testcontainers/redis");
+  const container = await new RedisContainer("redis:7-alpine").start().catch(() => undefined);
+  return container === undefined
+    ? undefined
+    : sharedRedis(container.getConnectionUrl(), "the container", () => container.stop());
 }
 
 /** Epoch milliseconds. */
