@@ -89,7 +89,11 @@ const INCIDENTS: readonly Incident[] = [
   },
   { name: "rewritten key", begin: () => web3.call("rewriteKey"), seen: /key "price › EUR" was .* by web-3/ },
   { name: "tag loop", begin: () => web2.call("loopTag"), seen: /tag "product:0" was .* by web-2/ },
-  { name: "stampede", begin: () => web2.call("stampede"), seen: /150 callers of "report › daily" waited for one load/ },
+  {
+    name: "stampede",
+    begin: () => web2.call("stampede"),
+    seen: /150 callers of "report › daily" wait(?:ed)? for one load/,
+  },
   {
     name: "slow loads",
     begin: () => web2.call("slowInvoices"),

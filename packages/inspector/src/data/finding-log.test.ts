@@ -15,22 +15,31 @@ const finding = (weight: number, id = "stampede shop a"): Finding => ({
   },
 });
 
+const begunBy = (log: FindingLog, found: readonly Finding[], now: number): readonly string[] => {
+  log.update(found, now);
+  return log.takeBegun().map(({ id }) => id);
+};
+
+it("gives what has begun once, also if several updates came before it was asked", () => {
+  const log = new FindingLog();
+  log.update([finding(20)], 1_000);
+  log.update([finding(20)], 1_250);
+  expect([log.takeBegun().length, log.takeBegun().length]).toEqual([1, 0]);
+});
+
 it("has the beginning, the end, the height and the count of a finding, for an hour", () => {
   const log = new FindingLog();
-  expect(log.update([finding(20)], 1_000).length).toBe(1);
-  expect(log.update([finding(150)], 3_000)).toEqual([]);
-  expect(log.update([finding(40)], 5_000)).toEqual([]);
+  expect(begunBy(log, [finding(20)], 1_000).length).toBe(1);
+  expect(begunBy(log, [finding(150)], 3_000)).toEqual([]);
+  expect(begunBy(log, [finding(40)], 5_000)).toEqual([]);
   expect([log.past, log.since("stampede shop a")]).toEqual([[], 1_000]);
   log.update([], 7_000);
   expect(log.past).toEqual([{ ...finding(150), since: 1_000, until: 5_000, times: 1 }]);
   // A short gap is none.
-  expect(log.update([finding(30)], 30_000)).toEqual([]);
+  expect(begunBy(log, [finding(30)], 30_000)).toEqual([]);
   expect(log.past).toEqual([]);
   log.update([], 32_000);
-  expect(log.update([finding(25), finding(1, "other")], 100_000).map(({ id }) => id)).toEqual([
-    "stampede shop a",
-    "other",
-  ]);
+  expect(begunBy(log, [finding(25), finding(1, "other")], 100_000)).toEqual(["stampede shop a", "other"]);
   log.update([finding(1, "other")], 102_000);
   expect(log.past).toEqual([{ ...finding(25), since: 100_000, until: 100_000, times: 2 }]);
   log.update([], 3_800_000);

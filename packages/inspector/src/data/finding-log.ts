@@ -9,13 +9,13 @@ const MOST = 200;
 export class FindingLog {
   readonly #known = new Map<string, PastFinding & { readonly seenAt: number }>();
 
-  /** @returns those that have begun. */
-  update(found: readonly Finding[], now: number): readonly Finding[] {
-    const begun: Finding[] = [];
+  #begun: Finding[] = [];
+
+  update(found: readonly Finding[], now: number): void {
     for (const finding of found) {
       const known = this.#known.get(finding.id);
       const isNew = known === undefined || now - known.seenAt > JOINED_MS;
-      if (isNew) begun.push(finding);
+      if (isNew) this.#begun.push(finding);
       // At its height.
       const text = known !== undefined && !isNew && known.weight > finding.weight ? known : finding;
       this.#known.delete(finding.id);
@@ -32,7 +32,11 @@ export class FindingLog {
       if (now - known.seenAt > HOUR_MS || this.#known.size > MOST) this.#known.delete(id);
       else if (!ids.has(id) && known.until === null) this.#known.set(id, { ...known, until: known.seenAt });
     }
-    return begun;
+  }
+
+  /** Those that have begun since the last call, whoever looked. */
+  takeBegun(): readonly Finding[] {
+    return this.#begun.splice(0);
   }
 
   since(id: string): number | undefined {

@@ -57,7 +57,9 @@ export class LiveParts {
     const caches = this.#subjects.map((subject) => ({
       ...{ cache: subject.name, counts: subject.invalidationCounts(now), invalidations: [] },
     }));
-    const begun = this.#log.update(this.#findings(now, invalidationsPage(caches, now).bursts), now);
+    this.#log.update(this.#findings(now, invalidationsPage(caches, now).bursts), now);
+    // An open page may have noticed them first.
+    const begun = this.#log.takeBegun();
     const own = this.#subjects.flatMap((subject) =>
       subject.processes().flatMap((each) => (each.isOwn ? each.name : [])),
     );
