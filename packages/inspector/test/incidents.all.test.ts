@@ -23,6 +23,8 @@ let proxy: Awaited<ReturnType<typeof startProxy>>;
 let browser: Browser;
 let desktop: Visit;
 let url: string;
+/** By all services, of all incidents: one may begin as the effect of another. */
+const said: string[] = [];
 const [web1, web2, web3] = ["web-1", "web-2", "web-3"].map(() =>
   forkScript<typeof handlers>(new URL("support/incident-service.ts", import.meta.url)),
 ) as [ScriptProcess<typeof handlers>, ScriptProcess<typeof handlers>, ScriptProcess<typeof handlers>];
@@ -138,7 +140,6 @@ describe("an incident is named in the first view, with what to do", () => {
     }
     if (end !== undefined) await finding.waitFor({ state: "detached" });
     if (!isSaid) return;
-    const said: string[] = [];
     const saidSo = async (): Promise<boolean> => {
       for (const service of all) said.push(...(await service.call("said")));
       return said.some((text) => seen.test(text));
