@@ -337,13 +337,7 @@ async function orderOf(request: Request): Promise<PurgeOrder | string> {
     return "the body must be JSON";
   }
   if (typeof order !== "object" || order === null || Array.isArray(order)) return "the body must be an object";
-  const {
-    tags = [],
-    urls = [],
-    prefixes = [],
-    soft = false,
-    ...others
-  } = order as Partial<Record<keyof PurgeOrder, unknown>>;
+  const { tags = [], urls = [], prefixes = [], soft = false, ...others } = order as Readonly<Record<string, unknown>>;
   const [other] = Object.keys(others);
   if (other !== undefined)
     return `unknown property ${JSON.stringify(other.slice(0, 40))}; accepted are tags, urls, prefixes, soft`;

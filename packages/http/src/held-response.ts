@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import type { Body, FieldLine, FieldLines, PlainResponse } from "./index.ts";
+import type { Body, FieldLine, FieldLines, OriginContext, PlainResponse } from "./index.ts";
 import { headAt, withCacheStatus, type RawHead } from "./raw-head.ts";
 
 /** A response of which nothing goes to its client yet. */
@@ -25,6 +25,27 @@ export function hold(response: ServerResponse): HeldResponse {
   return { head, fail, release: stream === undefined ? holdSocket(response, see) : holdStream(stream, see) };
 }
 
+/** Lets all through that a handler writes, and adds the Cache-Status that its head gives. */
+export function stamp(response: ServerResponse, onHead: NonNullable<OriginContext["onHead"]>): void {
+  const writeHead = response.writeHead as (...parameters: readonly unknown[]) => ServerResponse;
+  let isStamped = false;
+  const stamped = (status: number, ...rest: unknown[]): ServerResponse => {
+    if (!isStamped) {
+      isStamped = true;
+      const at = rest.findIndex((each) => typeof each === "object" && each !== null);
+      const given = pairsOf(rest[at] as OutgoingHttpHeaders | undefined);
+      const names = new Set(given.map(([name]) => name.toLowerCase()));
+      const before = pairsOf(response.getHeaders()).filter(([name]) => !names.has(name));
+      const line = onHead({ status, fields: linesOf([...before, ...given]) });
+      if (line !== undefined && at < 0) response.setHeader("cache-status", line);
+      else if (line !== undefined)
+        rest[at] = [...given.filter(([name]) => name.toLowerCase() !== "cache-status"), ["cache-status", line]].flat();
+    }
+    return writeHead.call(response, status, ...rest);
+  };
+  response.writeHead = stamped as ServerResponse["writeHead"];
+}
+
 type See = (head: PlainResponse) => void;
 type Release = HeldResponse["release"];
 type Done = (error?: Error | null) => void;
@@ -38,7 +59,12 @@ function seeEnd(response: ServerResponse, see: See): void {
   const { end } = response;
   response.end = (...parameters: unknown[]) => {
     Reflect.apply(end, response, parameters);
-    see({ status: response.statusCode, statusText: "", fields: linesOf(response.getHeaders()), body: ELSEWHERE });
+    see({
+      status: response.statusCode,
+      statusText: "",
+      fields: linesOf(pairsOf(response.getHeaders())),
+      body: ELSEWHERE,
+    });
     return response;
   };
 }
@@ -99,7 +125,7 @@ function holdStream(stream: ServerHttp2Stream, see: See): Release {
         respond.call(stream, status === undefined ? headers : { ...headers, "cache-status": status[1] }, options);
       });
       const { ":status": status = 200, ...named } = headers;
-      see({ status: Number(status), statusText: "", fields: linesOf(named), body: ELSEWHERE });
+      see({ status: Number(status), statusText: "", fields: linesOf(pairsOf(named)), body: ELSEWHERE });
     }),
     _write: later(_write),
     _writev: later(_writev!),
@@ -126,10 +152,17 @@ function shadow(object: object, properties: PropertyDescriptorMap): () => void {
 
 const value = (method: unknown): PropertyDescriptor => ({ configurable: true, writable: true, value: method });
 
-const linesOf = (headers: OutgoingHttpHeaders): FieldLines =>
-  Object.entries(headers).flatMap(([name, each]) =>
-    [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]),
-  );
+type Pair = readonly [name: string, value: OutgoingHttpHeaders[string]];
+
+/** In any form that `writeHead` takes: an object, a flat list, or one of pairs. */
+function pairsOf(headers: OutgoingHttpHeaders | readonly unknown[] = {}): readonly Pair[] {
+  if (!Array.isArray(headers)) return Object.entries(headers as OutgoingHttpHeaders);
+  const flat = headers.flat() as readonly string[];
+  return Array.from({ length: flat.length / 2 }, (_, i): Pair => [flat[2 * i]!, flat[2 * i + 1]]);
+}
+
+const linesOf = (pairs: readonly Pair[]): FieldLines =>
+  pairs.flatMap(([name, each]) => [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]));
 
 const bytesOf = ({ chunk, encoding }: Chunk): Buffer =>
   typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;

@@ -1,7 +1,8 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import { ConnectionEndedError, isLoad, likeServer, loadDetached, type LoadListener } from "./detached-load.ts";
-import { hold, type HeldResponse } from "./held-response.ts";
+import { hold, stamp, type HeldResponse } from "./held-response.ts";
+import { PASSED } from "./cache/messages.ts";
 import type {
   AnswerOptions,
   FieldLine,
@@ -176,19 +177,26 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
     return leaving.signal;
   };
   let held: HeldResponse | undefined;
+  let isPassed = false;
   const origin: PlainOrigin = (asked, context) => {
     if (context.shared) return loadDetached(load, asked, context, request.socket);
+    if (context.onHead !== undefined) {
+      isPassed = true;
+      stamp(response, context.onHead);
+      return PASSED;
+    }
     held = hold(response);
     likeServer(run).catch(held.fail);
     return held.head;
   };
   try {
     const onInformation: AnswerOptions["onInformation"] = (status, fields) => inform(response, status, fields);
-    const answer = await answerInTime(cache, plainRequest(request, path), origin, { signal, onInformation });
-    if (held !== undefined) {
-      held.release(answer.fields);
-      return;
-    }
+    const answering = answerInTime(cache, plainRequest(request, path), origin, { signal, onInformation });
+    // As without a cache: the handler runs with the event of its request.
+    if (isPassed) return void (await run());
+    const answer = await answering;
+    if (answer === PASSED) return void (await likeServer(run));
+    if (held !== undefined) return held.release(answer.fields);
     takeOver?.();
     const pouring = write(response, answer);
     if (pouring !== undefined) await pouring;
@@ -200,11 +208,20 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
 }
 
 function plainRequest(request: IncomingMessage, path: string): PlainRequest {
-  const { method = "GET", headers, rawHeaders } = request;
+  const { method = "GET", rawHeaders } = request;
   const scheme = "encrypted" in request.socket ? "https" : "http";
-  const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  const fields: FieldLine[] = [];
+  let hasBody = false;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    // HTTP/2 says in them what HTTP/1 says in the first line, and in Host.
+    const name = rawHeaders[i] === ":authority" ? "host" : rawHeaders[i]!.toLowerCase();
+    if (name.startsWith(":")) continue;
+    const value = rawHeaders[i + 1]!;
+    fields.push([name, value]);
+    hasBody ||= name === "transfer-encoding" || (name === "content-length" && Number(value) > 0);
+  }
   // The cache knows its origin. A Host is never part of a URL: it may have a path, or a query.
-  return { method, url: `${scheme}://localhost${path}`, fields: linesOf(rawHeaders), hasBody };
+  return { method, url: `${scheme}://localhost${path}`, fields, hasBody };
 }
 
 /** Interim answers of a load go to the client that began it. */
@@ -227,22 +244,19 @@ function inform(response: Reply, status: number, fields: FieldLines): void {
 const pathOf = (request: IncomingMessage): string =>
   (request as { originalUrl?: string }).originalUrl ?? request.url ?? "/";
 
-function linesOf(raw: readonly string[]): FieldLines {
-  const lines: FieldLine[] = [];
-  for (let i = 0; i < raw.length; i += 2) {
-    // HTTP/2 says in them what HTTP/1 says in the first line, and in Host.
-    const name = raw[i] === ":authority" ? "host" : raw[i]!.toLowerCase();
-    if (!name.startsWith(":")) lines.push([name, raw[i + 1]!]);
-  }
-  return lines;
-}
-
 /** A client that leaves ends the body for it alone; one that breaks off at its source breaks off for the client. */
 function write(response: Reply, { status, statusText, fields, body }: PlainResponse): Promise<void> | undefined {
   if (isClosed(response)) return undefined;
   // Express sets x-powered-by before any middleware, and `helmet` removes it in the load.
   for (const name of response.getHeaderNames())
     if (name === POWERED_BY || fields.some((line) => line[0] === name)) response.removeHeader(name);
+  if (!(body instanceof ReadableStream) && isOfNode(response)) {
+    response.writeHead(status, statusText || undefined, fields.flat());
+    // As text, since Node then writes it together with the head.
+    if (body === null) response.end();
+    else response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
+    return undefined;
+  }
   for (const [name, value] of fields) response.appendHeader(name, value);
   response.statusCode = status;
   if (statusText !== "") response.statusMessage = statusText;
@@ -275,6 +289,11 @@ async function pour(body: ReadableStream<Uint8Array>, response: Reply): Promise<
     process.nextTick(() => response.destroy());
   }
 }
+
+/** Middleware in front that has put its own methods in their place takes headers in one form or another. */
+const isOfNode = (response: Reply): boolean =>
+  response.stream === undefined &&
+  !(Object.hasOwn(response, "writeHead") || Object.hasOwn(response, "write") || Object.hasOwn(response, "end"));
 
 const isClosed = (response: Reply): boolean => response.stream?.closed ?? response.destroyed;
 

@@ -21,9 +21,5 @@ export const answerInTime = (
     throw error;
   });
 
-const LATE: PlainResponse = {
-  status: 504,
-  statusText: "Gateway Timeout",
-  fields: [["content-length", "0"]],
-  body: null,
-};
+const NO_BODY = [["content-length", "0"]] as const;
+const LATE: PlainResponse = { status: 504, statusText: "Gateway Timeout", fields: NO_BODY, body: null };

@@ -135,6 +135,27 @@ describe("node:http", () => {
       expect((await ask(listener, "/", { "user-agent": agent })).body).toBe(`mobile ${agent.startsWith("Mobile")}`);
   });
 
+  it.each<[string, (response: ServerResponse) => ServerResponse]>([
+    ["an object", (response) => response.writeHead(200, { "Cache-Status": "origin; hit", "x-a": ["1", "2"] })],
+    ["a list", (response) => response.writeHead(200, "Fine", ["Cache-Status", "origin; hit", "x-a", "1", "x-a", "2"])],
+    ["nothing", (response) => response.setHeader("x-a", ["1", "2"]).setHeader("cache-status", "origin; hit")],
+    [
+      "a list over others",
+      (response) =>
+        response
+          .setHeader("x-a", "0")
+          .appendHeader("cache-status", "origin; hit")
+          .writeHead(200, ["x-a", "1", "x-a", "2"]),
+    ],
+  ])("H88 what is passed on has the Cache-Status in its head: %s", async (_, write) => {
+    const listener = cachedListener(pages({ base: SHOP, rules: [{ pass: true }] }), (_request, response) => {
+      write(response).end("page");
+    });
+    const { headers, body } = await ask(listener, "/");
+    expect([headers["x-a"], body]).toEqual(["1, 2", "page"]);
+    expect(headers["cache-status"]).toBe("origin; hit, hotset; fwd=bypass; fwd-status=200; detail=rule");
+  });
+
   it("H101 a site with a login: users run the handler, all others share one page", async () => {
     const rules = [{ match: { header: { cookie: { regex: "(^|; )sid=" } } }, pass: true }, {}];
     let runs = 0;

@@ -27,10 +27,6 @@ describe("matches", () => {
     [{ query: { a: "1" } }, "/?a=1&b=2", {}],
     [{ query: { a: true } }, "/?b", undefined],
     [{ query: { a: false } }, "/?b", {}],
-    [{ any: [{ path: "/x" }, { path: "/{y}" }] }, "/z", { y: "z" }],
-    [{ any: [] }, "/", undefined],
-    [{ not: { path: "/x" } }, "/x", undefined],
-    [{ path: "/{a}", not: { query: { preview: true } } }, "/x", { a: "x" }],
   ])("H21 H92 %j of %s: %j", (match, path, expected) => {
     expect(requestTest("match", match)(request(path))).toEqual(expected);
   });
@@ -40,11 +36,9 @@ describe("matches", () => {
     ["a", "A", false],
     [true, "", true],
     [false, undefined, true],
-    [{ in: ["a", "b"] }, "b", true],
-    [{ in: ["a", "b"] }, undefined, false],
-    [{ contains: "ell" }, "hello", true],
     [{ regex: "^h.*o$" }, "hello", true],
-    [{ regex: "^h", contains: "x" }, "hello", false],
+    [{ regex: "^x" }, "hello", false],
+    [{ regex: "" }, undefined, false],
   ])("H92 the field matches %j: %j %s", (test, value, expected) => {
     const fields: Record<string, string> = value === undefined ? {} : { "x-a": value };
     expect(requestTest("match", { header: { "X-A": test } })(request("/", fields)) !== undefined).toBe(expected);
@@ -57,9 +51,6 @@ describe("matches", () => {
     [{ contentType: ["application/json"] }, 200, { "content-type": "Application/JSON; charset=utf-8" }, true],
     [{ contentType: ["text/*"] }, 200, { "content-type": "image/png" }, false],
     [{ contentType: ["text/*"] }, 200, {}, false],
-    [{ header: { "x-a": true } }, 200, {}, false],
-    [{ any: [{ status: [404] }, { header: { "x-a": "1" } }] }, 200, { "x-a": "1" }, true],
-    [{ not: { status: [404] } }, 404, {}, false],
   ])("H21 H92 the response matches %j: %d %j: %s", (match, status, fields, expected) => {
     expect(responseTest("store", match)({ status, fields: Object.entries(fields) })).toBe(expected);
   });
@@ -81,10 +72,8 @@ describe("matches", () => {
     [[{ match: { path: "/a{id}" } }], "rules[0].match.path: a parameter is a whole segment"],
     [[{ match: { path: "/{a}*/b" } }], "rules[0].match.path: a parameter is a whole segment"],
     [[{ match: { path: "/{a}/{a}" } }], "rules[0].match.path must be"],
-    [
-      [{ match: { any: [{ method: "GET" }] } }],
-      'rules[0].match.any[0].method must be an array, such as ["GET"], got "GET"',
-    ],
+    [[{ match: { method: "GET" } }], 'rules[0].match.method must be an array, such as ["GET"], got "GET"'],
+    [[{ match: { header: { a: { in: ["b"] } } } }], 'rules[0].match.header.a: unknown property "in"; accepted: regex'],
     [[{ match: { header: { a: { regex: "(" } } } }], "rules[0].match.header.a.regex must be the source"],
     [[{ store: { status: [2] } }, { store: { status: ["6xx"] } }], "rules[1].store.status[0] must be a code"],
     [[{ defaults: { ttl: "soon" } }], "rules[0].defaults.ttl must be milliseconds"],

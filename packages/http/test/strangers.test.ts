@@ -29,7 +29,7 @@ describe("errors are not shared", () => {
   });
 
   it("H100 is stored where `status` of a rule names it, and for no function", async () => {
-    const named = new Site({ ...SERVER, store: { any: [{ status: ["5xx"] }, { status: [200] }] } });
+    const named = new Site({ ...SERVER, store: { status: ["5xx", 200] } });
     const by = new Site({ ...SERVER, store: () => true });
     for (const site of [named, by]) {
       site.counts(PUBLIC, { status: 503 });

@@ -4,6 +4,9 @@ import { rangeOf } from "../semantics/ranges.ts";
 import type { Settings } from "../semantics/settings.ts";
 import { holdsIfRange, isUnmodified } from "../semantics/validators.ts";
 import type { PlainRequest, PlainResponse } from "./messages.ts";
+import type { StoredResponse } from "./stored.ts";
+
+type Sized = Pick<StoredResponse, "status" | "statusText" | "fields" | "bodyBytes">;
 
 /** Which part of a complete stored response answers a request. */
 export type Part =
@@ -14,11 +17,7 @@ export type Part =
   | { readonly kind: "whole" };
 
 /** RFC 9110, section 13.2.2: conditions first, then ranges. Only a stored 200 answers either. */
-export function partFor(
-  request: PlainRequest,
-  stored: { readonly status: number; readonly fields: FieldLines; readonly bodyBytes: number },
-  nowMs: number,
-): Part {
+export function partFor(request: PlainRequest, stored: Omit<Sized, "statusText">, nowMs: number): Part {
   if (stored.status === 200) {
     if (isUnmodified(request.fields, stored.fields, nowMs)) return { kind: "unmodified" };
     const range = request.method === "GET" ? joinedOf(request.fields, "range") : undefined;
@@ -32,16 +31,7 @@ export function partFor(
 }
 
 /** The part as a response. `bytes` are those of the whole body, needed for a range and for the whole. */
-export function responseOf(
-  part: Part,
-  stored: {
-    readonly status: number;
-    readonly statusText: string;
-    readonly fields: FieldLines;
-    readonly bodyBytes: number;
-  },
-  bytes: Uint8Array | undefined,
-): PlainResponse {
+export function responseOf(part: Part, stored: Sized, bytes: Uint8Array | undefined): PlainResponse {
   const { status, statusText, fields, bodyBytes } = stored;
   const whole = `${bodyBytes}`;
   switch (part.kind) {

@@ -11,6 +11,7 @@ import { askedBy, type Visit } from "./visit.ts";
 
 /** What is stored, and the fence that was taken before the HEAD was sent: another process may change it meanwhile. */
 export interface Crossed {
+  readonly visit: Visit;
   readonly stored: StoredResponse;
   readonly since: Fence;
 }
@@ -19,36 +20,23 @@ export interface Crossed {
  * Applies the answer to a HEAD to the stored response (RFC 9111, section 4.3.5): with equal validators and length its
  * fields are new and its freshness begins again, else it is stale.
  */
-export class HeadUpdates {
-  readonly #namespace: Namespace;
-  readonly #plan: Plan;
-  readonly #shelf: Shelf;
-
-  constructor(namespace: Namespace, plan: Plan, shelf: Shelf) {
-    this.#namespace = namespace;
-    this.#plan = plan;
-    this.#shelf = shelf;
+export async function applyHead(
+  { visit, stored, since }: Crossed,
+  response: PlainResponse,
+  exchange: Exchange,
+  { namespace, plan, shelf }: { readonly namespace: Namespace; readonly plan: Plan; readonly shelf: Shelf },
+): Promise<void> {
+  if (response.status >= 500 || isShaped(visit, plan)) return;
+  if (!headConfirms(stored, response)) {
+    await namespace.markStale(visit.key);
+    return;
   }
-
-  /** Before the HEAD is sent. Without a fence, what is stored stays as it is. */
-  async begin(visit: Visit, stored: StoredResponse): Promise<Crossed | undefined> {
-    const since = await this.#namespace.fence(visit.key).catch(() => undefined);
-    return since && { stored, since };
+  const head = { status: stored.status, fields: freshen(stored.fields, response.fields) };
+  const decision = decideStore(askedBy(visit, "HEAD"), head, exchange, visit.rule.settings);
+  if (!decision.store) {
+    await shelf.remove(visit);
+    return;
   }
-
-  async apply(visit: Visit, { stored, since }: Crossed, response: PlainResponse, exchange: Exchange): Promise<void> {
-    if (response.status >= 500 || isShaped(visit, this.#plan)) return;
-    if (!headConfirms(stored, response)) {
-      await this.#namespace.markStale(visit.key);
-      return;
-    }
-    const head = { status: stored.status, fields: freshen(stored.fields, response.fields) };
-    const decision = decideStore(askedBy(visit, "HEAD"), head, exchange, visit.rule.settings);
-    if (!decision.store) {
-      await this.#shelf.remove(visit);
-      return;
-    }
-    const next = await this.#shelf.renew(visit, stored, decision.freshness, decision.fields);
-    await this.#namespace.set(visit.key, next, { ...this.#shelf.lifetimeOf(decision, decision.fields), since });
-  }
+  const next = await shelf.renew(visit, stored, decision.freshness, decision.fields);
+  await namespace.set(visit.key, next, { ...shelf.lifetimeOf(decision, decision.fields), since });
 }

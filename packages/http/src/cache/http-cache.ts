@@ -8,7 +8,7 @@ import { isTag, prefixTag } from "../semantics/tags.ts";
 import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts";
 import { checkedNamespace, refusal } from "./checks.ts";
 import { heldFrom, isFor, responseIn, type Found, type Looked } from "./found.ts";
-import { HeadUpdates } from "./head-updates.ts";
+import { applyHead } from "./head-updates.ts";
 import { Hit, Loads, type Outcome } from "./loads.ts";
 import {
   discard,
@@ -20,10 +20,10 @@ import {
   type PlainResponse,
 } from "./messages.ts";
 import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
-import { askAlone, OriginAnsweredError } from "./origin.ts";
+import { askAlone, OriginAnsweredError, passOn, type Passing } from "./origin.ts";
 import { Places } from "./places.ts";
 import type { HttpRule } from "./rules.ts";
-import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
+import { SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
 import { Shelf } from "./shelf.ts";
 import { Meter, type AnswerEvent, type HttpCacheStats } from "./stats.ts";
 import { readStored, type StoredResponse } from "./stored.ts";
@@ -72,20 +72,19 @@ export const httpCache = (namespace: Namespace, options: HttpCacheOptions = {}):
 export class HttpCache {
   readonly #namespace: Namespace;
   readonly #plan: Plan;
-  readonly #meter = new Meter();
+  readonly #meter: Meter;
   readonly #shelf: Shelf;
   readonly #places: Places;
   readonly #loads: Loads;
-  readonly #heads: HeadUpdates;
   readonly #unsafe: UnsafeMethods;
 
   constructor(namespace: Namespace, options: HttpCacheOptions) {
     this.#namespace = namespace;
     this.#plan = planOf(options);
+    this.#meter = new Meter(this.#plan.clock);
     this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan));
     this.#places = new Places(this.#plan);
     this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#places, this.#meter);
-    this.#heads = new HeadUpdates(namespace, this.#plan, this.#shelf);
     this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, this.#places);
   }
 
@@ -97,8 +96,13 @@ export class HttpCache {
   async answer(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions = {}): Promise<PlainResponse> {
     if (typeof call.signal === "object") call.signal.throwIfAborted();
     const visit = this.#places.visitOf(request, origin, call);
-    if (typeof visit === "string") return untilAborted(this.#forward(request, origin, visit, call), call);
+    if (typeof visit === "string") {
+      if (isSafe(request.method)) return this.#pass({ request, origin, call, rule: this.#plan }, visit);
+      return untilAborted(this.#change(request, origin, call), call);
+    }
     if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
+    const alone = this.#loads.aloneFor(visit);
+    if (alone !== undefined) return this.#fit(visit, await this.#loads.ownRun(visit, alone));
     const { noCache } = visit.demands;
     let begun = noCache ? undefined : this.#loads.fetch(visit, "any");
     // The usual case, without a step that something else needs.
@@ -125,7 +129,7 @@ export class HttpCache {
     const reuse = decideReuse(visit.demands, found.held);
     return {
       ...place,
-      outcome: OUTCOMES[reuse],
+      outcome: reuse === "revalidate" ? reuse : reuse === "fresh" ? "hit" : "stale",
       reason: reuse,
       ageSeconds: found.held.ageMs / 1_000,
       freshForSeconds: freshForMs(found.held) / 1_000,
@@ -247,7 +251,7 @@ export class HttpCache {
       } else if (answer === "pass") break;
       else return answer;
     }
-    return this.#forward(visit.request, visit.origin, "fenced", visit.call);
+    return this.#pass(visit, "fenced");
   }
 
   /** @param refused a stored response that this request does not accept unless the origin fails. */
@@ -256,33 +260,17 @@ export class HttpCache {
       const begun = begin();
       return begun instanceof Hit ? { kind: "found", value: await begun.value, served: begun.served } : await begun;
     } catch (error) {
-      if (error instanceof OverloadedError) return { kind: "answer", response: this.#overloaded(visit) };
+      if (error instanceof OverloadedError)
+        return { kind: "answer", response: this.#refuse(visit, 503, { forward: "uri-miss", detail: "overloaded" }) };
       const fallback = refused && (await this.#fallBack(visit, refused, error));
       if (fallback !== undefined) return { kind: "answer", response: fallback };
       if (!(error instanceof OriginAnsweredError)) throw error;
       const response = error.take();
-      if (response === undefined)
-        return { kind: "answer", response: await this.#forward(visit.request, visit.origin, "status", visit.call) };
+      if (response === undefined) return { kind: "answer", response: await this.#pass(visit, "status") };
       const status = { forward: "stale", forwardStatus: response.status } as const;
-      this.#report("pass", visit, response.status, "status");
+      this.#meter.answered("pass", visit, response.status, "status");
       return { kind: "answer", response: forwarded(visit, response, 0, status) };
     }
-  }
-
-  /** As many callers wait as `maxWaiting` of the hotset cache allows. */
-  #overloaded(visit: Visit): PlainResponse {
-    this.#report("pass", visit, 503, "overloaded");
-    const fields: FieldLines = [
-      ["content-length", "0"],
-      ["retry-after", "1"],
-    ];
-    const status = { forward: "uri-miss", detail: "overloaded" } as const;
-    return {
-      status: 503,
-      statusText: "Service Unavailable",
-      fields: outgoing(visit, fields, undefined, status),
-      body: null,
-    };
   }
 
   /** Decides how a stored response may be used, by its age in its tier. */
@@ -339,7 +327,7 @@ export class HttpCache {
     const { body } = stored;
     if (!("bytes" in body) || !isFor(stored, visit.target, visit.index && visit.selects)) return undefined;
     if (decideReuse(visit.demands, held) !== "fresh") return undefined;
-    const part = partFor(visit.request, stored, this.#epochMs());
+    const part = partFor(visit.request, stored, this.#plan.epochMs());
     return this.#answer(visit, stored, { part, bytes: body.bytes, as: "fresh", held });
   }
 
@@ -351,28 +339,23 @@ export class HttpCache {
     as: ServedAs,
     held: Held = heldFrom(stored, undefined),
   ): Promise<PlainResponse | undefined> {
-    const part = partFor(visit.request, stored, this.#epochMs());
+    const part = partFor(visit.request, stored, this.#plan.epochMs());
     const needsBytes = part.kind === "whole" || part.kind === "range";
     const bytes = needsBytes ? await this.#shelf.bytesOf(stored) : undefined;
     if (needsBytes && bytes === undefined) return undefined;
     return this.#answer(visit, stored, { part, bytes, as, held }, ageMs);
   }
 
-  #answer(
-    visit: Visit,
-    stored: StoredResponse,
-    { part, bytes, as, held }: { part: Part; bytes: Uint8Array | undefined; as: ServedAs; held: Held },
-    ageMs: number = held.ageMs,
-  ): PlainResponse {
+  #answer(visit: Visit, stored: StoredResponse, { part, bytes, as, held }: Chosen, ageMs = held.ageMs): PlainResponse {
     const { status, statusText, fields, body } = responseOf(part, stored, bytes);
     this.#meter.bytesFromCache += body instanceof Uint8Array ? body.byteLength : 0;
-    this.#report(SERVED_AS[as], visit, status);
+    this.#meter.answered(SERVED_AS[as], visit, status);
     return { status, statusText, fields: outgoing(visit, fields, ageMs, statusOf(as, held)), body };
   }
 
   /** A response of the origin for a client that may have it already. */
   #fit(visit: Visit, response: PlainResponse): PlainResponse {
-    const part = partFor(visit.request, { ...response, bodyBytes: 0 }, this.#epochMs());
+    const part = partFor(visit.request, { ...response, bodyBytes: 0 }, this.#plan.epochMs());
     if (part.kind !== "unmodified") return response;
     discard(response.body);
     return responseOf(part, { ...response, bodyBytes: 0 }, undefined);
@@ -384,8 +367,7 @@ export class HttpCache {
     const has = (...names: readonly string[]): boolean => request.fields.some(([name]) => names.includes(name));
     const isRanged = has("range");
     // Parts of two versions must not be joined: the handler judges its own.
-    if (isRanged && has("if-match", "if-unmodified-since"))
-      return this.#forward(request, visit.origin, "method", visit.call);
+    if (isRanged && has("if-match", "if-unmodified-since")) return this.#pass(visit, "method");
     const found = await this.#look(visit);
     if (found !== undefined) {
       const { stored, held } = found;
@@ -394,12 +376,12 @@ export class HttpCache {
       const answer = reuse === "revalidate" ? undefined : await this.#serve(visit, stored, held.ageMs, reuse, held);
       if (answer !== undefined) return answer;
     }
-    if (demands.onlyIfCached) return this.#nothingCached(visit);
+    if (demands.onlyIfCached) return this.#refuse(visit, 504, { forward: "request", detail: "only-if-cached" });
     if (request.method === "HEAD") return this.#head(visit, found?.stored);
     if (demands.noStore || found === undefined) {
       // One that is kept for validation alone is found by a load.
       if (demands.noStore || (isRanged && (await this.#namespace.inspect(visit.key)) === undefined))
-        return this.#forward(request, visit.origin, demands.noStore ? "request-no-store" : "method", visit.call);
+        return this.#pass(visit, demands.noStore ? "request-no-store" : "method");
     }
     return this.#read(visit, demands.noCache);
   }
@@ -427,62 +409,64 @@ export class HttpCache {
     return stored === undefined ? undefined : { key, stored, served };
   }
 
-  #nothingCached(visit: Visit): PlainResponse {
-    this.#report("pass", visit, 504);
-    const fields = outgoing(visit, [["content-length", "0"]], undefined, {
-      forward: "request",
-      detail: "only-if-cached",
-    });
-    return { status: 504, statusText: "Gateway Timeout", fields, body: null };
+  /** 504: nothing is stored, and no load is wanted. 503: as many callers wait as `maxWaiting` of the cache allows. */
+  #refuse(visit: Visit, status: 503 | 504, why: CacheStatus): PlainResponse {
+    const isFull = status === 503;
+    this.#meter.answered("pass", visit, status, isFull ? "overloaded" : undefined);
+    const fields: FieldLines = [["content-length", "0"], ...(isFull ? [["retry-after", "1"] as const] : [])];
+    const statusText = isFull ? "Service Unavailable" : "Gateway Timeout";
+    return { status, statusText, fields: outgoing(visit, fields, undefined, why), body: null };
   }
 
   async #head(visit: Visit, stored: StoredResponse | undefined): Promise<PlainResponse> {
-    const crossed = stored && (await this.#heads.begin(visit, stored));
-    const sentAt = this.#epochMs();
+    // Without a fence, what is stored stays as it is.
+    const since = stored && (await this.#namespace.fence(visit.key).catch(() => undefined));
+    const sentAt = this.#plan.epochMs();
     const response = await askAlone(visit);
-    if (crossed) await this.#heads.apply(visit, crossed, response, { sentAt, receivedAt: this.#epochMs() });
-    this.#report("pass", visit, response.status, "method");
+    const exchange = { sentAt, receivedAt: this.#plan.epochMs() };
+    if (stored !== undefined && since !== undefined)
+      await applyHead({ visit, stored, since }, response, exchange, {
+        namespace: this.#namespace,
+        plan: this.#plan,
+        shelf: this.#shelf,
+      });
+    this.#meter.answered("pass", visit, response.status, "method");
     return forwarded(visit, response, 0, {
       forward: stored === undefined ? "uri-miss" : "stale",
       forwardStatus: response.status,
     });
   }
 
-  /** To the origin as it is; nothing is stored of it, but for an unsafe method what it changes is invalidated first. */
-  async #forward(
-    request: PlainRequest,
-    origin: PlainOrigin,
-    reason: NotStored,
-    call: AnswerOptions,
-  ): Promise<PlainResponse> {
+  /** To the origin as it is; nothing is stored of it. */
+  #pass(to: Passing, reason: NotStored): Promise<PlainResponse> {
     const startedAt = this.#plan.clock.now();
-    const sentAt = this.#epochMs();
+    return passOn(to, ({ status }) => {
+      this.#meter.answered("pass", { rule: {}, startedAt }, status, reason);
+      const forward = reason === "method" ? "method" : "bypass";
+      return { status: { forward, forwardStatus: status, ...(reason !== "method" && { detail: reason }) } };
+    });
+  }
+
+  /** An unsafe method: what it changes is invalidated before its answer, which may say what a GET would give. */
+  async #change(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Promise<PlainResponse> {
+    const startedAt = this.#plan.clock.now();
+    const sentAt = this.#plan.epochMs();
     const response = await askAlone({ request, origin, call });
-    const kept = isSafe(request.method) ? response : await this.#changed(request, response, sentAt);
-    const durationMs = this.#plan.clock.now() - startedAt;
-    this.#meter.report({ outcome: "pass", status: response.status, rule: undefined, notStored: reason, durationMs });
-    const status: CacheStatus = { forward: reason === "method" ? "method" : "bypass", forwardStatus: response.status };
-    const to = { request, rule: this.#plan };
-    return forwarded(to, kept, 0, reason === "method" ? status : { ...status, detail: reason });
-  }
-
-  /** After an answer to an unsafe method: invalidates, and keeps an answer that says what a GET would give. */
-  async #changed(request: PlainRequest, response: PlainResponse, sentAt: number): Promise<PlainResponse> {
     const url = this.#places.urlOf(request);
-    if (url === undefined || !URL.canParse(url)) return response;
-    const named = { ...request, url };
-    await this.#unsafe.invalidate(named, response);
-    return this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#epochMs() });
+    const named = url !== undefined && URL.canParse(url) ? { ...request, url } : undefined;
+    if (named !== undefined) await this.#unsafe.invalidate(named, response);
+    const kept = named && this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#plan.epochMs() });
+    this.#meter.answered("pass", { rule: {}, startedAt }, response.status, "method");
+    const to = { request, rule: this.#plan };
+    return forwarded(to, kept ?? response, 0, { forward: "method", forwardStatus: response.status });
   }
+}
 
-  #report(outcome: AnswerEvent["outcome"], visit: Visit, status: number, notStored?: NotStored): void {
-    const durationMs = this.#plan.clock.now() - visit.startedAt;
-    this.#meter.report({ outcome, status, rule: visit.rule.name, durationMs, notStored });
-  }
-
-  #epochMs(): number {
-    return this.#plan.clock.epochMs?.() ?? Date.now();
-  }
+interface Chosen {
+  readonly part: Part;
+  readonly bytes: Uint8Array | undefined;
+  readonly as: ServedAs;
+  readonly held: Held;
 }
 
 function isPlain({ demands, request: { method, fields } }: Visit): boolean {

@@ -1,8 +1,8 @@
 import { LoadTimeoutError, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
 import { within } from "@hotset/core/internal";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
-import { parseSeconds } from "../semantics/directives.ts";
-import { joinedOf, without, type FieldLines, type Head } from "../semantics/fields.ts";
+import { announcedBytes } from "../semantics/directives.ts";
+import { without, type FieldLines, type Head } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
 import { answersOthers, fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
 import { freshen, isAboutStored, replaces } from "../semantics/updating.ts";
@@ -11,12 +11,12 @@ import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
 import { Crew, Crews, type Running } from "./followers.ts";
 import { discard, ignore, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
-import { askAlone, askForAll, OriginAnsweredError } from "./origin.ts";
+import { askForAll, OriginAnsweredError, passOn } from "./origin.ts";
 import type { Plan } from "./options.ts";
 import { OwnRuns } from "./own-runs.ts";
 import { LentFields, lentInVain } from "./lent-fields.ts";
 import { carriesOwn, isShaped, loadRequest, type LoadRequest } from "./load-request.ts";
-import { SharedBody } from "./shared-body.ts";
+import { SharedBody, sharedBodyOf } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Meter } from "./stats.ts";
 import { readStored, type StoredResponse } from "./stored.ts";
@@ -47,8 +47,13 @@ class FailedForOne extends Error {
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What a decision sees of a load. */
-interface Decided extends Pick<LoadRequest, "lent"> {
-  readonly request: Pick<PlainRequest, "fields">;
+type Seen = Pick<LoadRequest, "lent"> & { readonly request: Pick<PlainRequest, "fields"> };
+
+/** An answer to a load, and what it may replace. */
+interface Decided<D> {
+  readonly decision: D;
+  readonly response: PlainResponse;
+  readonly stale: StoredResponse | undefined;
 }
 
 /** The answer of the origin to a load for all. */
@@ -91,8 +96,6 @@ export class Loads {
   fetch(visit: Visit, accepts: "any" | "new" | "later"): Hit | Promise<Outcome> {
     const { errorBackoffMs, finishesAlone, lendsOwn } = this.#plan;
     const { key, call } = visit;
-    const alone = this.#aloneFor(visit);
-    if (alone !== undefined) return this.#ownRun(visit, alone);
     let served: Served | undefined;
     let wait: Wait | undefined;
     const lead = (ctx: LoadContext): unknown => {
@@ -149,13 +152,13 @@ export class Loads {
       forward: "uri-miss",
       collapsed: true,
     });
-    this.#report("collapsed", visit, response.status);
+    this.#meter.answered("collapsed", visit, response.status);
     deliver({ kind: "answer", response });
     return true;
   }
 
   async #load(visit: Visit, ctx: LoadContext, takers: Takers): Promise<unknown> {
-    const own = takers.isLate ? "slow" : this.#aloneFor(visit);
+    const own = takers.isLate ? "slow" : this.aloneFor(visit);
     const alone = takers.deliver() === undefined ? undefined : own;
     if (alone !== undefined) return this.#serveAlone(visit, ctx, alone, takers);
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
@@ -223,29 +226,30 @@ export class Loads {
   }
 
   /** Why the origin answers this client alone at present. */
-  #aloneFor(visit: Visit): NotStored | undefined {
+  aloneFor(visit: Visit): NotStored | undefined {
     const reason = this.#ownRuns.reasonFor(visit.primary);
     return reason !== undefined && isShaped(visit, this.#plan) ? reason : undefined;
   }
 
   async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, takers: Takers): Promise<unknown> {
     // The load ends without waiting for it.
-    takers.deliver()?.(this.#ownRun(visit, reason));
+    takers.deliver()?.(this.ownRun(visit, reason).then((response) => ({ kind: "answer", response })));
     return ctx.notShared(NOT_SHARED);
   }
 
   /** One run of the origin for one client, with all that it sent. */
-  async #ownRun(visit: Visit, reason: NotStored): Promise<Outcome> {
-    const sentAt = this.#epochMs();
-    const response = await askAlone(visit);
-    const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
-    const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
-    const decision = this.#decide(visit, response, exchange, shared);
-    if (decision.store) this.#ownRuns.doubt(visit.primary);
-    const detail = decision.store ? reason : decision.reason;
-    this.#report("pass", visit, response.status, detail);
-    const status = { forward: forwardReason(visit, undefined), forwardStatus: response.status, detail };
-    return { kind: "answer", response: forwarded(visit, response, decision.freshness.initialAgeMs, status) };
+  ownRun(visit: Visit, reason: NotStored): Promise<PlainResponse> {
+    const sentAt = this.#plan.epochMs();
+    return passOn(visit, (head) => {
+      const exchange: Exchange = { sentAt, receivedAt: this.#plan.epochMs() };
+      const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
+      const decision = this.#decide(visit, head, exchange, shared);
+      if (decision.store) this.#ownRuns.doubt(visit.primary);
+      const detail = decision.store ? reason : decision.reason;
+      this.#meter.answered("pass", visit, head.status, detail);
+      const status = { forward: forwardReason(visit, undefined), forwardStatus: head.status, detail };
+      return { status, ageMs: decision.freshness.initialAgeMs };
+    });
   }
 
   /**
@@ -268,9 +272,9 @@ export class Loads {
     };
     const ask = async (shared: LoadRequest, also: FieldLines): Promise<Loaded> => {
       const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
-      const sentAt = this.#epochMs();
+      const sentAt = this.#plan.epochMs();
       const response = await askForAll(visit, ctx, asked, this.#plan, endForOthers);
-      return { response, shared, exchange: { sentAt, receivedAt: this.#epochMs() } };
+      return { response, shared, exchange: { sentAt, receivedAt: this.#plan.epochMs() } };
     };
     const loaded = await ask(ours, conditions);
     const { response, exchange, shared } = loaded;
@@ -286,7 +290,7 @@ export class Loads {
     });
   }
 
-  #decide(visit: Visit, head: Head, exchange: Exchange, shared: Decided): StoreDecision {
+  #decide(visit: Visit, head: Head, exchange: Exchange, shared: Seen): StoreDecision {
     const decision = decideStore(askedBy(visit, "GET", shared.request.fields), head, exchange, visit.rule.settings);
     if (!decision.store) return decision;
     if (lentInVain(shared, head, decision.selecting))
@@ -327,11 +331,7 @@ export class Loads {
   async #passOn(
     visit: Visit,
     ctx: LoadContext,
-    {
-      decision,
-      response,
-      stale,
-    }: { decision: StoreDecision & { store: false }; response: PlainResponse; stale: StoredResponse | undefined },
+    { decision, response, stale }: Decided<StoreDecision & { store: false }>,
     takers: Takers,
   ): Promise<unknown> {
     const { reason, freshness } = decision;
@@ -339,7 +339,7 @@ export class Loads {
     const deliver = takers.deliver();
     if (deliver === undefined) discard(response.body);
     else {
-      this.#report("pass", visit, response.status, reason);
+      this.#meter.answered("pass", visit, response.status, reason);
       deliver({ kind: "answer", response: forwarded(visit, response, freshness.initialAgeMs, status) });
     }
     await this.#removeReplaced(visit, stale, response.status);
@@ -354,22 +354,18 @@ export class Loads {
   async #store(
     visit: Visit,
     ctx: LoadContext,
-    {
-      decision,
-      response,
-      stale,
-    }: { decision: StoreDecision & { store: true }; response: PlainResponse; stale: StoredResponse | undefined },
+    { decision, response, stale }: Decided<StoreDecision & { store: true }>,
     takers: Takers,
   ): Promise<unknown> {
     const { crew } = takers;
     const receivedAt = this.#plan.clock.now();
-    const body = this.#sharedBody(response);
+    const body = sharedBodyOf(response, this.#plan);
     const ageMs = decision.freshness.initialAgeMs;
     // Before its own caller: where that leaves first, others read on.
     crew.lead(this.#running(visit, decision, response, body));
     const deliver = takers.deliver();
     if (deliver !== undefined) {
-      this.#report("miss", visit, response.status);
+      this.#meter.answered("miss", visit, response.status);
       const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
       const own = body instanceof SharedBody ? body.read()! : body;
       deliver({ kind: "answer", response: forwarded(visit, { ...response, body: own }, ageMs, status) });
@@ -387,13 +383,8 @@ export class Loads {
       const { freshness } = decision;
       const elapsedMs = this.#plan.clock.now() - receivedAt;
       const aged = { ...decision, freshness: { ...freshness, initialAgeMs: freshness.initialAgeMs + elapsedMs } };
-      const { status: code, statusText } = response;
-      return await this.#shelf.store(
-        visit,
-        ctx,
-        { decision: aged, bytes, status: code, statusText, receivedAt },
-        NOT_SHARED,
-      );
+      const complete = { decision: aged, bytes, status: response.status, statusText: response.statusText, receivedAt };
+      return await this.#shelf.store(visit, ctx, complete, NOT_SHARED);
     } finally {
       crew.end();
     }
@@ -418,39 +409,14 @@ export class Loads {
       suits: (each) => mayHave && each.target === visit.target && (selecting.length === 0 || textOf(each) === selects),
     };
   }
-
-  #sharedBody({ body, fields }: PlainResponse): SharedBody | Uint8Array {
-    const { clock, settings, bodyIdleMs, finishesAlone } = this.#plan;
-    if (!(body instanceof ReadableStream)) return body ?? new Uint8Array(0);
-    const announcedBytes = announcedBy(fields);
-    return new SharedBody(body, {
-      clock,
-      maxBytes: settings.maxBodyBytes,
-      idleMs: bodyIdleMs,
-      announcedBytes,
-      finishesAlone,
-    });
-  }
-
-  #report(outcome: "miss" | "collapsed" | "pass", visit: Visit, status: number, notStored?: NotStored): void {
-    const durationMs = this.#plan.clock.now() - visit.startedAt;
-    this.#meter.report({ outcome, status, rule: visit.rule.name, durationMs, notStored });
-  }
-
-  #epochMs(): number {
-    return this.#plan.clock.epochMs?.() ?? Date.now();
-  }
 }
 
 const forwardReason = (visit: Visit, stale: StoredResponse | undefined): "stale" | "vary-miss" | "uri-miss" =>
   stale !== undefined ? "stale" : visit.index === undefined ? "uri-miss" : "vary-miss";
 
-const announcedBy = (fields: FieldLines): number | undefined =>
-  parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
-
 /** Whether a body that is there is as long as its head says; that of a stream is compared at its end. */
 function isComplete({ body, fields }: PlainResponse): boolean {
-  const announced = announcedBy(fields);
+  const announced = announcedBytes(fields);
   return body instanceof ReadableStream || announced === undefined || announced === (body?.byteLength ?? 0);
 }
 

@@ -1,16 +1,11 @@
 import { joinedOf, type FieldLines, type Head } from "../semantics/fields.ts";
 import { listAt, objectAt, refusal, textsAt } from "./checks.ts";
 
-/** Text is equality; `true` is presence, `false` absence. All properties must hold. */
-export type TextMatch =
-  | string
-  | boolean
-  | {
-      readonly in?: readonly string[] | undefined;
-      readonly contains?: string | undefined;
-      /** The source of a regular expression, which may match anywhere in the text. */
-      readonly regex?: string | undefined;
-    };
+/**
+ * Text is equality; `true` is presence, `false` absence; `regex` is the source of a regular expression, which may match
+ * anywhere in the text.
+ */
+export type TextMatch = string | boolean | { readonly regex: string };
 
 /** Requests, as plain data. All properties must hold. */
 export interface RequestMatch {
@@ -25,24 +20,14 @@ export interface RequestMatch {
   readonly query?: Readonly<Record<string, TextMatch>> | undefined;
   /** By the names of fields, in any case. */
   readonly header?: Readonly<Record<string, TextMatch>> | undefined;
-  /** At least one of these holds. */
-  readonly any?: readonly RequestMatch[] | undefined;
-  /** Does not hold. */
-  readonly not?: RequestMatch | undefined;
 }
 
 /** Responses, as plain data. All properties must hold. */
 export interface ResponseMatch {
   /** Codes, classes, or first and last code of a range. */
   readonly status?: readonly (number | "2xx" | "3xx" | "4xx" | "5xx" | readonly [number, number])[] | undefined;
-  /** By the names of fields, in any case. */
-  readonly header?: Readonly<Record<string, TextMatch>> | undefined;
   /** Media types without parameters; `text/*` is a whole type. */
   readonly contentType?: readonly string[] | undefined;
-  /** At least one of these holds. */
-  readonly any?: readonly ResponseMatch[] | undefined;
-  /** Does not hold. */
-  readonly not?: ResponseMatch | undefined;
 }
 
 /** A request, as far as matches look at it. */
@@ -62,52 +47,44 @@ type TextTest = (text: string | undefined) => boolean;
 
 /** @throws {ConfigurationError} that names the place. */
 export function requestTest(at: string, given: unknown): RequestTest {
-  const match = objectAt(at, given, ["method", "path", "query", "header", "any", "not"]);
+  const match = objectAt(at, given, ["method", "path", "query", "header"]);
   const methods = match["method"] === undefined ? undefined : textsAt(`${at}.method`, match["method"]);
   const paths = match["path"] === undefined ? undefined : pathTests(`${at}.path`, match["path"]);
   const query = textTests(`${at}.query`, match["query"]);
   const header = textTests(`${at}.header`, match["header"]);
-  const any = nested(`${at}.any`, match["any"], requestTest);
-  const not = match["not"] === undefined ? undefined : requestTest(`${at}.not`, match["not"]);
   return (request) => {
     if (methods?.includes(request.method) === false) return undefined;
-    const path = paths === undefined ? NO_PARAMETERS : firstOf(paths, pathOf(request.url));
-    const one = any === undefined ? NO_PARAMETERS : firstOf(any, request);
-    if (path === undefined || one === undefined || not?.(request) !== undefined) return undefined;
+    const path = paths === undefined ? NO_PARAMETERS : parametersIn(pathOf(request.url), paths);
+    if (path === undefined) return undefined;
     if (!header.every(([name, test]) => test(joinedOf(request.fields, name.toLowerCase())))) return undefined;
     if (query.length > 0) {
       const { searchParams } = new URL(request.url);
       if (!query.every(([name, test]) => test(searchParams.get(name) ?? undefined))) return undefined;
     }
-    return { ...one, ...path };
+    return path;
   };
 }
 
 /** @throws {ConfigurationError} that names the place. */
 export function responseTest(at: string, given: unknown): ResponseTest {
-  const match = objectAt(at, given, ["status", "header", "contentType", "any", "not"]);
-  const statuses = nested(`${at}.status`, match["status"], statusTest);
-  const header = textTests(`${at}.header`, match["header"]);
+  const match = objectAt(at, given, ["status", "contentType"]);
+  const statuses = statusTests(`${at}.status`, match["status"]);
   const types = match["contentType"] === undefined ? undefined : textsAt(`${at}.contentType`, match["contentType"]);
-  const any = nested(`${at}.any`, match["any"], responseTest);
-  const not = match["not"] === undefined ? undefined : responseTest(`${at}.not`, match["not"]);
   return (response) =>
     statuses?.some((test) => test(response.status)) !== false &&
-    header.every(([name, test]) => test(joinedOf(response.fields, name.toLowerCase()))) &&
-    types?.some((type) => isOfType(type.toLowerCase(), response)) !== false &&
-    any?.some((test) => test(response)) !== false &&
-    not?.(response) !== true;
+    types?.some((type) => isOfType(type.toLowerCase(), response)) !== false;
 }
 
-/** Whether this match, or one of its `any`, names a status. */
-export const namesStatus = ({ status = [], any = [] }: ResponseMatch, given: number): boolean =>
-  status.some((each) => statusTest("status", each)(given)) || any.some((each) => namesStatus(each, given));
+/** Whether this match names a status. */
+export const namesStatus = ({ status }: ResponseMatch, given: number): boolean =>
+  statusTests("status", status)?.some((test) => test(given)) === true;
 
 /** The names of the parameters in paths of this match. */
-export const parametersOf = (match: RequestMatch): readonly string[] => [
-  ...[match.path ?? []].flat().flatMap((path) => [...path.matchAll(PARAMETER)].map(([, name]) => name!)),
-  ...(match.any ?? []).flatMap(parametersOf),
-];
+export const parametersOf = ({ path = [] }: RequestMatch): readonly string[] =>
+  [path].flat().flatMap((each) => [...each.matchAll(PARAMETER)].map(([, name]) => name!));
+
+const statusTests = (at: string, given: unknown): readonly ((status: number) => boolean)[] | undefined =>
+  given === undefined ? undefined : listAt(at, given).map((each, i) => statusTest(`${at}[${i}]`, each));
 
 function statusTest(at: string, given: unknown): (status: number) => boolean {
   if (Number.isInteger(given)) return (status) => status === given;
@@ -133,15 +110,8 @@ function textTests(at: string, given: unknown): readonly (readonly [name: string
 function textTest(at: string, given: unknown): TextTest {
   if (typeof given === "string") return (text) => text === given;
   if (typeof given === "boolean") return (text) => (text !== undefined) === given;
-  const { in: values, contains, regex } = objectAt(at, given, ["in", "contains", "regex"]);
-  const accepted = values === undefined ? undefined : textsAt(`${at}.in`, values);
-  if (contains !== undefined && typeof contains !== "string") throw refusal(`${at}.contains must be a string`);
-  const pattern = regex === undefined ? undefined : regularExpression(`${at}.regex`, regex);
-  return (text) =>
-    text !== undefined &&
-    accepted?.includes(text) !== false &&
-    (contains === undefined || text.includes(contains)) &&
-    pattern?.test(text) !== false;
+  const pattern = regularExpression(`${at}.regex`, objectAt(at, given, ["regex"])["regex"]);
+  return (text) => text !== undefined && pattern.test(text);
 }
 
 function regularExpression(at: string, source: unknown, flags?: string): RegExp {
@@ -174,13 +144,9 @@ function pathTests(at: string, given: unknown): readonly ((path: string) => Path
   });
 }
 
-function nested<T>(at: string, given: unknown, make: (at: string, given: unknown) => T): readonly T[] | undefined {
-  return given === undefined ? undefined : listAt(at, given).map((each, i) => make(`${at}[${i}]`, each));
-}
-
-function firstOf<S, T>(tests: readonly ((subject: S) => T | undefined)[], subject: S): T | undefined {
+function parametersIn(path: string, tests: ReturnType<typeof pathTests>): PathParameters | undefined {
   for (const test of tests) {
-    const found = test(subject);
+    const found = test(path);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -44,7 +44,15 @@ export interface OriginContext {
   readonly signal: AbortSignal;
   /** Takes interim answers (1xx): they go to the caller whose load this is, and are never stored. */
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
+  /**
+   * There if nothing has to wait for the cache: the answer may go to its client as it comes. With its head it gives the
+   * Cache-Status to send along, if any. An origin that calls it answers with {@link PASSED}.
+   */
+  readonly onHead?: ((head: Head) => string | undefined) | undefined;
 }
+
+/** The answer of an origin that goes to its client by itself. */
+export const PASSED: PlainResponse = { status: 0, statusText: "", fields: [], body: null };
 
 /** Options of one call of `answer`. */
 export interface AnswerOptions {

@@ -118,6 +118,8 @@ export interface Plan {
   readonly hosts: ReadonlySet<string>;
   readonly trustsProxy: boolean;
   readonly clock: Clock;
+  /** Since 1970, by that clock. */
+  readonly epochMs: () => number;
 }
 
 /** @throws {ConfigurationError} for an option that is unknown or out of range. */
@@ -128,6 +130,7 @@ export function planOf(options: HttpCacheOptions): Plan {
   oneOf("onAbort", options.onAbort, ["finish", "abort"]);
   const settings = settingsOf(options);
   const safe = safeNames(options);
+  const { clock = systemClock } = options;
   return {
     settings,
     rules: options.rules,
@@ -147,7 +150,8 @@ export function planOf(options: HttpCacheOptions): Plan {
     base: options.base === undefined ? undefined : originNamed("base", options.base),
     hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
     trustsProxy: options.trustProxy ?? false,
-    clock: options.clock ?? systemClock,
+    clock,
+    epochMs: () => clock.epochMs?.() ?? Date.now(),
   };
 }
 
@@ -189,16 +193,7 @@ const NAMES: readonly string[] = [
   ...["rules", "key", "partition", "store", "defaults", "override", "tags", "clientCacheControl"],
   ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "whenDisconnected"],
   ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
-  ...[
-    "maxVariants",
-    "varyOn",
-    "normalise",
-    "noVarySearch",
-    "tagFields",
-    "pathTags",
-    "onAbort",
-    "cacheStatus",
-    "keyInStatus",
-  ],
+  ...["maxVariants", "varyOn", "normalise", "noVarySearch", "tagFields", "pathTags", "onAbort"],
+  ...["cacheStatus", "keyInStatus"],
   ...["base", "hosts", "trustProxy", "safeHeaders", "clock"],
 ];

@@ -1,7 +1,19 @@
-import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
+import { LoadTimeoutError, type Awaitable, type Clock, type LoadContext } from "@hotset/core";
 import { within } from "@hotset/core/internal";
+import type { CacheStatus } from "../semantics/cache-status.ts";
+import { joinedOf, type Head } from "../semantics/fields.ts";
 import type { OriginFailure } from "../semantics/reuse.ts";
-import { discardLate, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
+import { forwarded, outgoing, type Addressee } from "./answer.ts";
+import {
+  discardLate,
+  PASSED,
+  signalOf,
+  untilAborted,
+  type AnswerOptions,
+  type OriginContext,
+  type PlainRequest,
+  type PlainResponse,
+} from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
 /** The origin answered with an error: its caller gets that response where nothing stored may answer. */
@@ -62,12 +74,53 @@ export function askForAll(
   });
 }
 
+type Alone = Pick<Visit, "origin" | "request" | "call">;
+
+/** One client, whose answer is passed on to it. */
+export interface Passing extends Alone, Addressee {}
+
+/** The origin is asked for one client. A class: an accessor of a literal would give each object its own hidden class. */
+class AloneContext implements OriginContext {
+  readonly background = false;
+  readonly shared = false;
+  readonly onHead: OriginContext["onHead"];
+  readonly #call: AnswerOptions;
+
+  constructor(call: AnswerOptions, onHead: OriginContext["onHead"]) {
+    this.#call = call;
+    this.onHead = onHead;
+  }
+
+  /** Made for an origin that asks for it. */
+  get signal(): AbortSignal {
+    return signalOf(this.#call) ?? new AbortController().signal;
+  }
+
+  get onInformation(): OriginContext["onInformation"] {
+    return this.#call.onInformation;
+  }
+}
+
 /** Asks the origin for its own caller alone, with the request as it came. */
-export async function askAlone({
-  origin,
-  request,
-  call,
-}: Pick<Visit, "origin" | "request" | "call">): Promise<PlainResponse> {
-  const signal = signalOf(call) ?? new AbortController().signal;
-  return origin(request, { background: false, shared: false, signal, onInformation: call.onInformation });
+export const askAlone = (
+  { origin, request, call }: Alone,
+  onHead?: OriginContext["onHead"],
+): Awaitable<PlainResponse> => origin(request, new AloneContext(call, onHead));
+
+/**
+ * As {@link askAlone}, for an answer of which nothing is stored, however it may be: it need not wait for the cache.
+ *
+ * @param judge called once, with its head: how it is forwarded.
+ */
+export async function passOn(
+  to: Passing,
+  judge: (head: Head) => { readonly status: CacheStatus; readonly ageMs?: number },
+): Promise<PlainResponse> {
+  const onHead = (head: Head): string | undefined =>
+    joinedOf(outgoing(to, head.fields, undefined, judge(head).status), "cache-status");
+  const asked = askAlone(to, onHead);
+  const response = asked === PASSED ? PASSED : await untilAborted(Promise.resolve(asked), to.call);
+  if (response === PASSED) return response;
+  const { status, ageMs = 0 } = judge(response);
+  return forwarded(to, response, ageMs, status);
 }

@@ -53,6 +53,7 @@ export class OwnRuns {
   }
 
   #nameOf(url: string): string {
+    if (url.length < LONGEST_NAME) return url;
     this.#salt ??= crypto.randomUUID();
     return digest(`${this.#salt} ${url}`);
   }
@@ -61,4 +62,5 @@ export class OwnRuns {
 const LASTS_MS = 60_000;
 const FAILED_MS = 1_000;
 const MOST_URLS = 10_000;
+const LONGEST_NAME = 200;
 const MOST_DOUBTS = 3;

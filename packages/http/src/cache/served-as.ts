@@ -15,13 +15,6 @@ export const SERVED_AS: Readonly<Record<ServedAs, AnswerEvent["outcome"]>> = {
   collapsed: "collapsed",
 };
 
-export const OUTCOMES: Readonly<Record<Reuse, "hit" | "stale" | "revalidate">> = {
-  fresh: "hit",
-  "max-stale": "stale",
-  "serve-and-revalidate": "stale",
-  revalidate: "revalidate",
-};
-
 export function statusOf(as: ServedAs, held: Held): CacheStatus {
   const remainingMs = freshForMs(held);
   switch (as) {

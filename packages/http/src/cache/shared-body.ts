@@ -1,5 +1,7 @@
 import type { Clock } from "@hotset/core";
-import { ignore } from "./messages.ts";
+import { announcedBytes } from "../semantics/directives.ts";
+import { ignore, type PlainResponse } from "./messages.ts";
+import type { Plan } from "./options.ts";
 
 /** Why a body ended before its end. */
 export class BodyEndedEarlyError extends Error {
@@ -198,6 +200,16 @@ export class SharedBody {
     this.#end = end;
     for (const reader of this.#readers) reader.wake();
   }
+}
+
+/** The body of a response for many readers: all of it at once, where it is there. */
+export function sharedBodyOf(
+  { body, fields }: PlainResponse,
+  { clock, settings, bodyIdleMs, finishesAlone }: Pick<Plan, "clock" | "settings" | "bodyIdleMs" | "finishesAlone">,
+): SharedBody | Uint8Array {
+  if (!(body instanceof ReadableStream)) return body ?? new Uint8Array(0);
+  const options = { clock, maxBytes: settings.maxBodyBytes, idleMs: bodyIdleMs, finishesAlone };
+  return new SharedBody(body, { ...options, announcedBytes: announcedBytes(fields) });
 }
 
 /** One reader: the chunk that it gets next, and its wait for it. */

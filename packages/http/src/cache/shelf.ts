@@ -128,7 +128,7 @@ export class Shelf {
     const id = crypto.randomUUID();
     const stored: StoredBody = { id, bytes };
     await this.#namespace.set(key, stored, { ttl: keptMs, staleWhileRevalidate: 0, staleIfError: 0 });
-    return { key, id, keptUntil: this.#epochMs() + keptMs };
+    return { key, id, keptUntil: this.#plan.epochMs() + keptMs };
   }
 
   /** The bytes of a stored response; `undefined` when its body has gone, or is that of another response. */
@@ -148,7 +148,7 @@ export class Shelf {
   async renew(visit: Visit, stale: StoredResponse, freshness: Freshness, fields: FieldLines): Promise<StoredResponse> {
     const { body } = stale;
     const lifeMs = this.#lifeMs(freshness, fields);
-    const isKept = "bytes" in body || body.keptUntil >= this.#epochMs() + lifeMs;
+    const isKept = "bytes" in body || body.keptUntil >= this.#plan.epochMs() + lifeMs;
     const bytes = isKept ? undefined : await this.bytesOf(stale);
     const renewed = isKept || bytes === undefined ? body : await this.#place(body.key, bytes, lifeMs);
     return responseEntry({
@@ -219,10 +219,6 @@ export class Shelf {
     if (language === undefined || !index.selecting.includes(LANGUAGE) || !/^[a-z0-9-]+$/.test(language))
       return undefined;
     return languageKey(index.selecting, language, visit.request.fields, this.#plan.normalisers);
-  }
-
-  #epochMs(): number {
-    return this.#plan.clock.epochMs?.() ?? Date.now();
   }
 }
 

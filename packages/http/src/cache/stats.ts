@@ -1,3 +1,4 @@
+import type { Clock } from "@hotset/core";
 import type { NotStored } from "../semantics/storing.ts";
 
 /** How one request was answered. */
@@ -39,10 +40,25 @@ export class Meter {
   readonly #counts = { hit: 0, stale: 0, revalidated: 0, miss: 0, collapsed: 0, pass: 0 };
   readonly #passed: Partial<Record<NotStored | "request", number>> = {};
   readonly #listeners = new Set<(event: AnswerEvent) => void>();
+  readonly #clock: Clock;
   bytesFromCache = 0;
   bytesFromOrigin = 0;
 
-  report(event: AnswerEvent): void {
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A request that came at `startedAt` has its answer. */
+  answered(
+    outcome: AnswerEvent["outcome"],
+    { rule, startedAt }: { readonly rule: { readonly name?: string | undefined }; readonly startedAt: number },
+    status: number,
+    notStored?: NotStored,
+  ): void {
+    this.#report({ outcome, status, rule: rule.name, durationMs: this.#clock.now() - startedAt, notStored });
+  }
+
+  #report(event: AnswerEvent): void {
     this.#counts[event.outcome] += 1;
     if (event.notStored !== undefined || event.outcome === "pass") {
       const reason = event.notStored ?? "request";

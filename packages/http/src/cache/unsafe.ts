@@ -1,6 +1,4 @@
 import type { Fence, InvalidateResult, Namespace } from "@hotset/core";
-import { parseSeconds } from "../semantics/directives.ts";
-import { joinedOf } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
 import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
 import { canBeKey } from "../semantics/request-shape.ts";
@@ -9,7 +7,7 @@ import { invalidatedGroups, isTag } from "../semantics/tags.ts";
 import { ignore, type PlainOrigin, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { isShaped } from "./load-request.ts";
-import { SharedBody } from "./shared-body.ts";
+import { SharedBody, sharedBodyOf } from "./shared-body.ts";
 import type { Places } from "./places.ts";
 import type { Shelf } from "./shelf.ts";
 import { askedBy, listTag, pageTag } from "./visit.ts";
@@ -51,7 +49,7 @@ export class UnsafeMethods {
     if (!this.#places.agrees(visit, response.fields)) return response;
     // It goes to its client by another way.
     if (response.body instanceof ReadableStream && response.body.locked) return response;
-    const { clock, settings, bodyIdleMs } = this.#plan;
+    const { clock } = this.#plan;
     const { target, key } = visit;
     const receivedAt = clock.now();
     const put = async (bytes: Uint8Array | undefined, since?: Fence): Promise<void> => {
@@ -61,13 +59,11 @@ export class UnsafeMethods {
       const entry = await this.#shelf.entry(key, { target, selects: "" }, complete);
       await this.#namespace.set(key, entry, { ...this.#shelf.lifetimeOf(decision, decision.fields), since });
     };
-    if (!(response.body instanceof ReadableStream)) {
-      void put(response.body ?? new Uint8Array(0)).catch(ignore);
+    const body = sharedBodyOf(response, { ...this.#plan, finishesAlone: true });
+    if (!(body instanceof SharedBody)) {
+      void put(body).catch(ignore);
       return response;
     }
-    const announcedBytes = parseSeconds(joinedOf(response.fields, "content-length")?.trim() ?? "");
-    const options = { clock, maxBytes: settings.maxBodyBytes, idleMs: bodyIdleMs, announcedBytes, finishesAlone: true };
-    const body = new SharedBody(response.body, options);
     const fence = this.#namespace.fence(key).catch(() => undefined);
     void body.whole.then(async (bytes) => put(bytes, await fence)).catch(ignore);
     return { ...response, body: body.read()! };

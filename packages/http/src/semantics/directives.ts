@@ -13,6 +13,10 @@ const NAME = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
 export const parseSeconds = (text: string): number | undefined =>
   DIGITS.test(text) ? Math.min(Number(text), MAX_SECONDS) : undefined;
 
+/** The Content-Length, if it is one. */
+export const announcedBytes = (fields: FieldLines): number | undefined =>
+  parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
+
 /**
  * The directives of a Cache-Control field. The first of two with the same name counts; other text is skipped.
  * A quote that is never closed hides no directive that forbids, and what follows it allows nothing.

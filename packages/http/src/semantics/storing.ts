@@ -1,11 +1,17 @@
-import { fieldsNamedBy, governingDirectives, parseSeconds, permits, type Directives } from "./directives.ts";
+import {
+  announcedBytes,
+  fieldsNamedBy,
+  governingDirectives,
+  parseSeconds,
+  permits,
+  type Directives,
+} from "./directives.ts";
 import {
   endToEnd,
   exceedsLimits,
   firstOf,
   hidesDecidingField,
   isValidField,
-  joinedOf,
   without,
   type FieldLines,
   type Head,
@@ -89,16 +95,16 @@ export function decideStore(
   const governing = governingDirectives(response.fields, settings.targetedFields);
   const freshness = freshnessUnder(governing, response, exchange, settings);
   const selecting = selectingFields(response.fields);
-  const tags = tagsOf(response.fields, request.url, settings, request.tags);
-  const reason =
+  const refusal =
     refusalOfMessage(response, settings) ??
     (isError(response) && settings.namesStatus?.(response.status) !== true ? "status" : undefined) ??
     refusalByDirectives(governing.directives, request, response, settings) ??
     refusalBySelection(selecting, response.fields, settings) ??
     refusalByCookies(governing.directives, request, selecting, settings) ??
     refusalByFreshness(governing.directives, request, response, freshness) ??
-    (tags === undefined ? "tags" : undefined) ??
     (settings.stores?.(response) === false ? "rule" : undefined);
+  const tags = refusal === undefined ? tagsOf(response.fields, request.url, settings, request.tags) : undefined;
+  const reason = refusal ?? (tags === undefined ? "tags" : undefined);
   const isForAll = permits(governing.directives, "public") || isReusedAtFirst(freshness);
   if (reason !== undefined) return { store: false, isForAll: isForAll && IMPERSONAL.has(reason), freshness, reason };
   const fields = dated(fieldsToKeep(response.fields, governing.directives, settings), exchange);
@@ -117,7 +123,7 @@ function refusalOfMessage({ status, fields }: Head, settings: Settings): NotStor
   if (exceedsLimits(fields, settings) || !fields.every(isValidField)) return "limits";
   if (hidesDecidingField(fields)) return "connection-field";
   if (/^\s*text\/event-stream\b/i.test(firstOf(fields, "content-type") ?? "")) return "stream";
-  const announced = parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
+  const announced = announcedBytes(fields);
   return announced !== undefined && announced > settings.maxBodyBytes ? "too-large" : undefined;
 }
 

@@ -108,39 +108,11 @@ class Reader {
   }
 
   #bare(): Bare | undefined {
-    const first = this.#text[this.#at] ?? "";
-    if (first === '"') return this.#string();
-    if (first === "?") {
-      const text = this.#match(BOOLEAN);
-      return text === undefined ? undefined : { type: "boolean", value: text === "?1" };
+    for (const [pattern, read] of BARE) {
+      const text = this.#match(pattern);
+      if (text !== undefined) return read(text);
     }
-    if (first === ":") return this.#quoted(BYTES, "bytes");
-    if (first === "%") return this.#quoted(DISPLAY, "display");
-    if (first === "@") {
-      const text = this.#match(DATE);
-      return text === undefined ? undefined : { type: "date", value: Number(text.slice(1)) };
-    }
-    if (first === "-" || (first >= "0" && first <= "9")) return this.#number();
-    const token = this.#match(TOKEN);
-    return token === undefined ? undefined : { type: "token", value: token };
-  }
-
-  #number(): Bare | undefined {
-    const text = this.#match(NUMBER);
-    if (text === undefined) return undefined;
-    const [whole = "", fraction] = text.replace("-", "").split(".");
-    if (fraction === undefined) return whole.length > 15 ? undefined : { type: "integer", value: Number(text) };
-    return whole.length > 12 || fraction.length > 3 ? undefined : { type: "decimal", value: Number(text) };
-  }
-
-  #string(): Bare | undefined {
-    const text = this.#match(STRING);
-    return text === undefined ? undefined : { type: "string", value: text.slice(1, -1).replace(/\\(.)/g, "$1") };
-  }
-
-  #quoted(pattern: RegExp, type: "bytes" | "display"): Bare | undefined {
-    const text = this.#match(pattern);
-    return text === undefined ? undefined : { type, value: text };
+    return undefined;
   }
 
   #match(pattern: RegExp): string | undefined {
@@ -154,10 +126,17 @@ class Reader {
 const OWS = /[ \t]*/y;
 const SPACES = / */y;
 const KEY = /[a-z*][a-z0-9_\-.*]*/iy;
-const BOOLEAN = /\?[01]/y;
-const NUMBER = /-?\d+(?:\.\d+)?/y;
-const DATE = /@-?\d{1,15}(?![.\d])/y;
-const STRING = /"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"/y;
-const BYTES = /:[A-Za-z0-9+/=]*:/y;
-const DISPLAY = /%"(?:[\x20-\x21\x23-\x24\x26-\x7e]|%[0-9a-f]{2})*"/y;
-const TOKEN = /[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*/y;
+/** Bare items (section 4.2.3.1): no text begins two of them. */
+const BARE: readonly (readonly [pattern: RegExp, read: (text: string) => Bare])[] = [
+  [
+    /"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"/y,
+    (text) => ({ type: "string", value: text.slice(1, -1).replace(/\\(.)/g, "$1") }),
+  ],
+  [/\?[01]/y, (text) => ({ type: "boolean", value: text === "?1" })],
+  [/-?\d{1,15}(?![\d.])/y, (text) => ({ type: "integer", value: Number(text) })],
+  [/-?\d{1,12}\.\d{1,3}(?!\d)/y, (text) => ({ type: "decimal", value: Number(text) })],
+  [/@-?\d{1,15}(?![\d.])/y, (text) => ({ type: "date", value: Number(text.slice(1)) })],
+  [/[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*/y, (text) => ({ type: "token", value: text })],
+  [/:[A-Za-z0-9+/=]*:/y, (text) => ({ type: "bytes", value: text })],
+  [/%"(?:[\x20-\x21\x23-\x24\x26-\x7e]|%[0-9a-f]{2})*"/y, (text) => ({ type: "display", value: text })],
+];
