@@ -195,7 +195,7 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
     // As without a cache: the handler runs with the event of its request.
     if (isPassed) return void (await run());
     const answer = await answering;
-    if (answer === PASSED) return void (await likeServer(run));
+    if (answer.status === PASSED.status) return void (await likeServer(run));
     if (held !== undefined) return held.release(answer.fields);
     takeOver?.();
     const pouring = write(response, answer);

@@ -51,7 +51,7 @@ export interface OriginContext {
   readonly onHead?: ((head: Head) => string | undefined) | undefined;
 }
 
-/** The answer of an origin that goes to its client by itself. */
+/** The answer of an origin that goes to its client by itself, known by its status: each bundle has its own copy. */
 export const PASSED: PlainResponse = { status: 0, statusText: "", fields: [], body: null };
 
 /** Options of one call of `answer`. */

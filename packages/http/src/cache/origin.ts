@@ -119,8 +119,8 @@ export async function passOn(
   const onHead = (head: Head): string | undefined =>
     joinedOf(outgoing(to, head.fields, undefined, judge(head).status), "cache-status");
   const asked = askAlone(to, onHead);
-  const response = asked === PASSED ? PASSED : await untilAborted(Promise.resolve(asked), to.call);
-  if (response === PASSED) return response;
+  const response = "status" in asked ? asked : await untilAborted(Promise.resolve(asked), to.call);
+  if (response.status === PASSED.status) return response;
   const { status, ageMs = 0 } = judge(response);
   return forwarded(to, response, ageMs, status);
 }
