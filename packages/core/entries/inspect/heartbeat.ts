@@ -91,26 +91,22 @@ class Beat implements Heartbeat {
     // A connection would keep the process alive.
     const isUsed = this.#cache.stats().tiers.at(-1)!.state !== "idle";
     try {
-      if (isUsed) await this.#write();
+      const found = isUsed ? await this.#records.read() : [];
+      const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
+      if (this.#at === undefined || !isFree(this.#at)) {
+        const at = found.findIndex((_, each) => isFree(each));
+        this.#at = at < 0 ? undefined : at;
+      }
+      if (this.#at !== undefined && !this.#isStopped)
+        await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
       seenRecords(this.#place).failure = undefined;
     } catch (error) {
-      const { failure } = seenRecords(this.#place);
+      const seen = seenRecords(this.#place);
       const text = error instanceof CacheError ? messageOf(error) : String(error);
-      seenRecords(this.#place).failure = { since: failure?.since ?? this.#place.epochNow(), error: text };
+      seen.failure = { since: seen.failure?.since ?? this.#place.epochNow(), error: text };
     }
     if (this.#isStopped) return;
     this.#cancel = clock.schedule(() => void (this.#beating = this.#beat()), isUsed ? this.#everyMs : 1_000);
-  }
-
-  async #write(): Promise<void> {
-    const found = await this.#records.read();
-    const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
-    if (this.#at === undefined || !isFree(this.#at)) {
-      const at = found.findIndex((_, each) => isFree(each));
-      this.#at = at < 0 ? undefined : at;
-    }
-    if (this.#at !== undefined && !this.#isStopped)
-      await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
   }
 
   #record(): Omit<ProcessRecord, "isOwn" | "hitRatio"> {
