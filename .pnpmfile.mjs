@@ -1,7 +1,7 @@
 // What `pnpm pack` and `pnpm publish` write into the package.json of a package: its `exports` without the sources, in
 // both formats of `rolldown.config.ts`. Node knows `module-sync` and takes one file for `import` and `require`, so that
-// a program has one instance; bundlers know `module`, Bun `bun`. Jest and older TypeScript take `require`. TypeScript without `exports`
-// (`moduleResolution: node`) reads `types` and `typesVersions`.
+// a program has one instance; bundlers know `module`, Bun `bun`. Jest and older TypeScript take `require`. TypeScript
+// without `exports` (`moduleResolution: node`) reads `types` and `typesVersions`.
 
 const SOURCE = "@hotset/source";
 

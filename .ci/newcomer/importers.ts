@@ -329,7 +329,7 @@ function nodeTypes({ project, step, check, entriesOf }: Importing, version: stri
     const command = ["--strict", "--target", "es2022", "--lib", "es2023", "--types", "node", "--module", "nodenext"];
     const parameters = ["node_modules/typescript/bin/tsc", "--noEmit", ...command, "program.mts", "program.cts"];
     // The types of Next and drizzle-orm do not pass.
-    const { message = "" } = await made.run(process.execPath, parameters).then(
+    const { message } = await made.run(process.execPath, parameters).then(
       () => new Error(),
       (error: Error) => error,
     );

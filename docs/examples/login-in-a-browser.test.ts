@@ -11,6 +11,7 @@ import { startChromium } from "../../packages/inspector/test/support/chromium.ts
 const guide = readFileSync(join(import.meta.dirname, "../guide/http.md"), "utf8");
 const [, recipe = ""] = guide.split("### Leave logged-in users out\n");
 /** As the page says: the rules, and the Cache-Control of a logged-in page. */
+// oxlint-disable-next-line typescript/no-implied-eval -- the text of our own page
 const rules = readRules(Function(`return [${/rules: \[\n(.*?)\n {2}\],/s.exec(recipe)![1]!}\n]`)());
 const forUsers = /`Cache-Control: ([^`]+)`/.exec(recipe)![1]!;
 

@@ -118,7 +118,9 @@ export class Troubles {
           says: "Redis has no memory left, for 20 s",
           run: async (signal) => {
             await own.command("CONFIG", "SET", "maxmemory", "1");
-            await sleep(20_000, undefined, { signal }).finally(() => own.command("CONFIG", "SET", "maxmemory", "0"));
+            const restore = (): Promise<unknown> => own.command("CONFIG", "SET", "maxmemory", "0");
+            // oxlint-disable-next-line typescript/no-misused-promises -- it is awaited
+            await sleep(20_000, undefined, { signal }).finally(restore);
           },
         },
       }),

@@ -2,6 +2,7 @@ export { heartbeat, inspect } from "@hotset/core/inspect";
 export type {
   Backoff,
   Fallback,
+  Figures,
   GroupFigures,
   Heartbeat,
   HeartbeatOptions,
@@ -13,6 +14,7 @@ export type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  Recent,
   RunningLease,
   RunningLoad,
   StoredPage,

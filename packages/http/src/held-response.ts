@@ -43,7 +43,7 @@ export function stamp(response: ServerResponse, onHead: NonNullable<OriginContex
     }
     return writeHead.call(response, status, ...rest);
   };
-  response.writeHead = stamped as ServerResponse["writeHead"];
+  response.writeHead = stamped;
 }
 
 type See = (head: PlainResponse) => void;

@@ -3,6 +3,7 @@ export { inspect } from "./inspect.ts";
 export type {
   Backoff,
   Fallback,
+  Figures,
   GroupFigures,
   Heartbeat,
   HeartbeatOptions,
@@ -14,6 +15,7 @@ export type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  Recent,
   RunningLease,
   RunningLoad,
   StoredPage,

@@ -10,10 +10,7 @@ it("a process in which no backend came by defineBackend refuses one, and says wh
   expect(build).toThrow("the backend scripted is a plain object; write tier(defineBackend(backend))");
   class Other {}
   const tier = Object.assign(new Other(), backend);
-  const other = (): unknown =>
-    createCache({ name: "test" })
-      .tier(tier as typeof backend)
-      .build();
+  const other = (): unknown => createCache({ name: "test" }).tier(tier).build();
   expect(other).toThrow("the backend scripted is of another copy of hotset: import or require all of it;");
   expect(defineBackend(backend)).toBe(backend);
   expect(build).not.toThrow();

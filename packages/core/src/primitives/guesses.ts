@@ -2,8 +2,8 @@
  * Whether the next read of a namespace is taken to find nothing, as most of late have: then the lease is asked for
  * without it. A guess that is right spares two commands and a trip; one that is wrong costs six commands.
  *
- * Right guesses that use the whole window double it. A wrong one ends guessing until more reads have found nothing: so a
- * burst of hits after misses costs a few guesses, and not one for each of them.
+ * Right guesses that use the whole window double it. A wrong one ends guessing until more reads have found nothing: so
+ * a burst of hits after misses costs a few guesses, and not one for each of them.
  */
 export class Guesses {
   /** How many reads in a row have found nothing, about. */

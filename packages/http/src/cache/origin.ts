@@ -79,7 +79,7 @@ type Alone = Pick<Visit, "origin" | "request" | "call">;
 /** One client, whose answer is passed on to it. */
 export interface Passing extends Alone, Addressee {}
 
-/** The origin is asked for one client. A class: an accessor of a literal would give each object its own hidden class. */
+/** The origin is asked for one client. A class: an accessor of a literal would give each object a hidden class. */
 class AloneContext implements OriginContext {
   readonly background = false;
   readonly shared = false;

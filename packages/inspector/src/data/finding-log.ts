@@ -48,6 +48,6 @@ export class FindingLog {
     return [...this.#known.values()]
       .filter(({ until }) => until !== null)
       .map(({ seenAt, ...each }) => ({ ...each, until: seenAt }))
-      .toSorted((one, other) => other.until! - one.until!);
+      .toSorted((one, other) => other.until - one.until);
   }
 }

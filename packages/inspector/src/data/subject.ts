@@ -174,7 +174,7 @@ export class Subject {
       const ageMs = now - at;
       // One that is younger was removed.
       if (ageMs < 2.5 * everyMs || ageMs > KEPT_MS) this.#processes.delete(id);
-      else this.#processes.set(id, { ...process, at, everyMs, isOld: true } as SeenProcess);
+      else this.#processes.set(id, { ...process, at, everyMs, isOld: true });
     }
     return [...this.#processes.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
   }

@@ -26,8 +26,8 @@ class Trip {
 }
 
 /**
- * The commands of all calls in one turn of the loop, which node-redis takes for one: for each command it makes a promise,
- * and its socket copies each chunk. That costs three times what the rest of the command does.
+ * The commands of all calls in one turn of the loop, which node-redis takes for one: for each command it makes a
+ * promise, and its socket copies each chunk. That costs three times what the rest of the command does.
  *
  * node-redis gets it as the types that replies are decoded as, and so it is at hand when they come.
  */
@@ -151,10 +151,10 @@ class Lane {
   /** @returns a turn that is to be sent with it, unless it goes with the one before. */
   add(trip: Trip, commands: readonly Args[]): Turn | undefined {
     const last = this.#turn;
-    if (last !== undefined && last.bytes + last.text.length < ENOUGH) return void last.add(trip, commands);
-    const turn = new Turn();
+    const isRoomy = last !== undefined && last.bytes + last.text.length < ENOUGH;
+    const turn = isRoomy ? last : new Turn();
     turn.add(trip, commands);
-    return turn;
+    return isRoomy ? undefined : turn;
   }
 
   /** A new one, for which node-redis gives `answer`. */

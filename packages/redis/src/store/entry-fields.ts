@@ -155,7 +155,7 @@ let lastText = "";
 
 /**
  * Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that
- * caches by text finds it at once.
+ * caches by text finds it immediately.
  *
  * @param textAt where the text begins. What is before it, from `from` on, is compared with that of the last one, too.
  * @param start goes before the text. Equal bytes before it have an equal one.

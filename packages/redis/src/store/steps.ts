@@ -53,7 +53,7 @@ export abstract class Steps extends Sender {
     this.#writeIds = writeIds;
   }
 
-  /** Goes on with the key in Redis. One that is refused rejects the call. */
+  /** Continues with the key in Redis. One that is refused rejects the call. */
   protected at<T>(key: string, goOn: (entryKey: string) => Promise<T>): Promise<T> {
     let entryKey: string;
     try {
@@ -123,7 +123,7 @@ export abstract class Steps extends Sender {
   /** Name and arguments of the command that runs a script. */
   protected scriptCommand(script: Script, keys: readonly string[], args: Args): Args {
     const { channel, sender } = this.announce;
-    // At its size at once: spread, it would grow twice on the way.
+    // At its final size: spread, it would grow twice on the way.
     const command: (string | Buffer)[] = ["EVALSHA", script.sha, String(keys.length)];
     return command.concat(keys, args, [channel, sender]);
   }

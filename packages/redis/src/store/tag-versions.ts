@@ -129,7 +129,7 @@ export class RedisTagVersions implements TagVersions {
     return parsed;
   }
 }
-/** 48 random bits: each entry carries the id in its versions, and a lost issuer is made anew rarely. */
+/** 48 random bits: each entry carries the id in its versions, and a lost issuer is rarely made again. */
 const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
