@@ -192,8 +192,8 @@ describe("streams", () => {
     onTestFinished(() => inspect.close());
     onTestFinished(() => cache.close());
     const idle = [...listened];
-    // Events of each hit or miss would cost each call. Those of stores have the largest value, and those of callers that
-    // join a stampede.
+    // Events of each hit or miss would cost each call. Those of stores have the largest value, and those of callers
+    // that join a stampede.
     expect(idle.filter((name) => /hit|miss|store|coalesced/.test(name))).toEqual(["+coalesced", "+store"]);
     const open = (): Promise<Response> =>
       inspect(new Request("http://localhost/hotset/api/live?page=keys"), { address: "127.0.0.1" });

@@ -515,7 +515,7 @@ const MAX_STALENESS_MS = 2_000;
 /** Number of parts in which that time passes. */
 const STEPS = 16;
 
-/** For stores with a clock of their own. */
+/** For stores with their own clock. */
 const REAL_TIME: Clock = {
   now: () => Number(process.hrtime.bigint()) / 1e6,
   schedule(callback, delayMs) {

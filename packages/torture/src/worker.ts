@@ -566,7 +566,7 @@ class Fleetmate {
     }
   }
 
-  /** A change that replaces no version. Two at once wait for each other. */
+  /** A change that replaces no version. Two together wait for each other. */
   async #touch(id: string, { key, times }: Operation & { readonly kind: "touch" }): Promise<void> {
     const queued = this.#writing.get(key) ?? 0;
     recorder.note("changes", {

@@ -41,7 +41,7 @@ export class RedisCoherence implements Coherence {
   #tagsTouchedAt: number = -Infinity;
   /** Listeners by what detaches them. */
   readonly #attached = new Map<() => Promise<void>, CoherenceListener>();
-  /** Whether several listeners were attached at once: the last changes of one may arrive after it has gone. */
+  /** Whether several listeners were attached together: the last changes of one may arrive after it has gone. */
   #wasShared = false;
   /** While a read is refused for want of a right: rejects until that is granted. */
   #mayRead: (() => Promise<void>) | undefined;

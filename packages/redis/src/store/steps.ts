@@ -115,7 +115,7 @@ export abstract class Steps extends Sender {
     return this.send(origin, this.scriptCommand(script, isAlone ? [entryKey] : both, args), next, { script, before });
   }
 
-  /** Whether a write ends the lease by a command of its own: where versions are compared, and nothing is announced. */
+  /** Whether a write ends the lease by a separate command: where versions are compared, and nothing is announced. */
   protected get isPlain(): boolean {
     return this.layout.hasVersions && this.announce.channel === "" && !this.keys.isBare;
   }

@@ -31,15 +31,15 @@ const MOST_COUNTS: ReturnType<typeof counts> = {
   "core, lines": 16_904,
   "core, files": 120,
   "core, classes": 92,
-  "core, lines over 100 columns": 1_438,
+  "core, lines over 100 columns": 1_437,
   "engine, lines": 5_455,
   "engine, files": 26,
-  "entries beside core, lines": 2_951,
+  "entries beside core, lines": 2_946,
   "redis, lines": 9_987,
   "http, lines": 6_773,
   "fields of a flight and its guard": 54,
   "names of hotset": 89,
-  "names of all packages without the toolkit": 529,
+  "names of all packages without the toolkit": 533,
 };
 
 describe("a call", async () => {
