@@ -167,7 +167,7 @@ class Server {
   }
 }
 
-/** What it throws changes nothing. */
+/** An error of it changes nothing. */
 function notify(listener: Settings["onFinding"], finding: Finding): void {
   try {
     listener?.(finding);

@@ -33,7 +33,7 @@ export class Guesses {
     }
   }
 
-  /** What a read has found. */
+  /** A read was answered. */
   read(isMissing: boolean): void {
     this.#score = isMissing ? Math.min(this.#score + 1, SURE) : Math.max(this.#score - FOUND, 0);
   }

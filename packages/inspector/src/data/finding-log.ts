@@ -34,7 +34,7 @@ export class FindingLog {
     }
   }
 
-  /** Those that have begun since the last call, whoever looked. */
+  /** Findings that have begun since the last call. */
   takeBegun(): readonly Finding[] {
     return this.#begun.splice(0);
   }
@@ -43,7 +43,7 @@ export class FindingLog {
     return this.#known.get(id)?.since;
   }
 
-  /** Those that have ended, the last one first. */
+  /** Findings that have ended, the last one first. */
   get past(): readonly PastFinding[] {
     return [...this.#known.values()]
       .filter(({ until }) => until !== null)
