@@ -262,8 +262,9 @@ export class Ladder {
       return false;
     const { loads, trust, clock } = this.#context;
     const now = clock.now();
-    // Where changes are not reported, a load that inherits tags depends on the versions that a read asks for.
-    if (!trust.isReported(call.key.local, now)) return false;
+    // Where changes are not reported, a load that inherits tags depends on the versions that a read asks for; and a
+    // composition is read, which has copies, while the backend behind it is down.
+    if (!trust.isReported(call.key.local, now) || remote!.retryInMs > 0) return false;
     // A hit waits for no slot, and no remembered error replaces it.
     return loads.isFree && this.#backoffs.remembered(flight, now) === undefined;
   }
@@ -466,11 +467,10 @@ export class Ladder {
   }
 
   #guessed(flight: Flight, answer: LeaseAnswer | Error): void {
-    const { namespace, key } = flight.call;
-    const { meters } = namespace;
-    const isKnown = !(answer instanceof Error) && answer.kind !== "held";
-    meters.guesses.ended(isKnown ? answer.kind === "granted" : undefined);
-    if (isKnown && answer.kind === "entry") meters.of(key.name).mispredicted += 1;
+    const { meters } = flight.call.namespace;
+    const kind = answer instanceof Error ? "failed" : answer.kind;
+    meters.guesses.ended(kind === "held" ? undefined : kind === "granted");
+    if (kind === "entry") meters.of(flight.call.key.name).mispredicted += 1;
   }
 
   #notGranted(flight: Flight, answer: NotGranted, now: number): void {

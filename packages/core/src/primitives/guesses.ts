@@ -22,7 +22,7 @@ export class Guesses {
     this.#open += 1;
   }
 
-  /** @param isRight `undefined` where that was not answered. */
+  /** @param isRight `undefined` where that is not known. A guess that failed was wrong. */
   ended(isRight: boolean | undefined): void {
     if (isRight === true && this.#open === this.#window) this.#window *= 2;
     this.#open -= 1;

@@ -405,6 +405,9 @@ describe("a silent side", () => {
   it("far: copies in near are served without a wait, until it gives signs of life (C125)", async () => {
     const { cache, clock, near, far } = await seeded({ far: { coherence: "reported" }, nearTtl: "1h" });
     await cache.connect();
+    // Then misses are expected, and the lease is asked for without a read.
+    for (let i = 0; i < 20; i += 1) await cache.getOrSet(`missing ${i}`, () => 1);
+    near.forgetCalls();
     far.down();
     for (let i = 0; i < 5; i += 1) await cache.getOrSet("other", () => 1);
     far.forgetCalls();

@@ -37,8 +37,7 @@ describe("C618 where the reads of a namespace mostly find nothing", () => {
     for (let i = 0; i < count; i += 1) await cache.getOrSet(`missing ${(serial += 1)}`, load);
   };
   let serial = 0;
-  const READS = ["PTTL", "HMGET"];
-  const reads = ({ commandsByName }: TrafficCounts): number => commandsByName[READS[0]!] ?? 0;
+  const reads = ({ commandsByName }: TrafficCounts): number => commandsByName["PTTL"] ?? 0;
 
   it("a miss asks for the lease in place of a read: two trips, and counts as a read of its tier", async () => {
     const cache = open();
@@ -63,9 +62,7 @@ describe("C618 where the reads of a namespace mostly find nothing", () => {
       expect(reads(counts)).toBeGreaterThanOrEqual(keys.length - 2);
     }
     const { hits, mispredicted } = cache.stats();
-    expect(hits).toBe(1_500);
-    expect(mispredicted).toBeGreaterThanOrEqual(3);
-    expect(mispredicted).toBeLessThanOrEqual(6);
+    expect([hits, mispredicted >= 3 && mispredicted <= 6]).toEqual([1_500, true]);
   });
 
   it("a wrong guess ends guessing, until four more reads have found nothing", async () => {
