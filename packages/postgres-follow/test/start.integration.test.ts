@@ -156,7 +156,7 @@ describe("the start", () => {
     [{ logger: {} }, "logger must be an object with warn(message)"],
     [
       { publications: "p" },
-      'unknown option "publications"; did you mean publication?; accepted: publication, tables, slot, messages, silence, settleAfter, logger',
+      'unknown option "publications"; did you mean publication?; accepted: publication, slot, silence, tables, messages, settleAfter, logger',
     ],
   ])("refuses %o", async (options, says) => {
     const pool = new pg.Pool();
