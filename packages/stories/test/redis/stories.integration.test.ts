@@ -53,7 +53,6 @@ const withHashes = (builder: RedisBackendBuilder): RedisBackendBuilder => builde
 it("between the caller of getOrSet and node-redis are at most five frames of the library, with hashes", async () => {
   const cache = open("memory over redis", inject("redisUrl"), randomPrefix(), { redis: withHashes });
   await cache.set("warm", "value");
-  // Commands of this turn of the loop would be one with those of the read.
   await new Promise((resolve) => setImmediate(resolve));
   // The copy of @hotset/redis, which alone depends on it.
   const { RedisClient } = createRequire(new URL("../../../redis/package.json", import.meta.url))("@redis/client") as {
