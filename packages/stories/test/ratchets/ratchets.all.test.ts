@@ -34,12 +34,12 @@ const MOST_COUNTS: ReturnType<typeof counts> = {
   "core, lines over 100 columns": 1_437,
   "engine, lines": 5_455,
   "engine, files": 26,
-  "entries beside core, lines": 2_946,
+  "entries beside core, lines": 2_950,
   "redis, lines": 9_987,
   "http, lines": 6_773,
   "fields of a flight and its guard": 54,
   "names of hotset": 89,
-  "names of all packages without the toolkit": 533,
+  "names of all packages without the toolkit": 541,
 };
 
 describe("a call", async () => {
