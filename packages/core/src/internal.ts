@@ -8,7 +8,7 @@ export { Deadline, Deadlines, runningTime, scheduleRunning } from "./primitives/
 export { within } from "./primitives/within.ts";
 export { Breaker } from "./primitives/breaker.ts";
 export { newId } from "./primitives/ids.ts";
-export { inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
+export { contextOfNow, inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
 export { KeyNode, KeyTable } from "./primitives/key-table.ts";
 export { Reply } from "./primitives/reply.ts";
 export {

@@ -16,6 +16,7 @@ export type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  Rates,
   Recent,
   RunningLease,
   RunningLoad,

@@ -8,7 +8,7 @@ import { rolldown } from "rolldown";
 import { beforeAll, expect, it } from "vitest";
 
 // A package with what the publish step writes into its package.json, and a program that has it twice over: by `import`
-// in one part and by `require` in another. The packed packages run so each night, in esbuild and webpack as well.
+// in one part and by `require` in another.
 let folder: string;
 
 interface Publishing {

@@ -250,17 +250,16 @@ function write(response: Reply, { status, statusText, fields, body }: PlainRespo
   // Express sets x-powered-by before any middleware, and `helmet` removes it in the load.
   for (const name of response.getHeaderNames())
     if (name === POWERED_BY || fields.some((line) => line[0] === name)) response.removeHeader(name);
-  if (!(body instanceof ReadableStream) && isOfNode(response)) {
-    response.writeHead(status, statusText || undefined, fields.flat());
-    // As text, since Node then writes it together with the head.
-    if (body === null) response.end();
-    else response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
-    return undefined;
-  }
+  // Not by `writeHead`, after which `getHeader` finds none of them: loggers read it.
   for (const [name, value] of fields) response.appendHeader(name, value);
   response.statusCode = status;
   if (statusText !== "") response.statusMessage = statusText;
   if (body instanceof ReadableStream) return pour(body, response);
+  // As text, since Node then writes it together with the head.
+  if (body !== null && isOfNode(response)) {
+    response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
+    return undefined;
+  }
   response.end(body ?? undefined);
   return undefined;
 }

@@ -92,8 +92,9 @@ describe("an incident is found by the views alone", () => {
     await goTo(page, "Overview");
     redis.resume();
     await row(page, "redis").getByText("up", { exact: true }).waitFor();
-    await page.getByText(/has been down/).waitFor({ state: "detached" });
-    expect(await page.getByText("Nothing: tiers are up").isVisible()).toBe(true);
+    await page.getByText("Nothing: tiers are up").waitFor();
+    await page.getByText(/1 finding that ended/).waitFor();
+    expect(await finding.count()).toBe(1);
   });
 
   it("a tag called in a loop: which one, how often, and by which process", async () => {

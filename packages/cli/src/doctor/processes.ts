@@ -51,8 +51,8 @@ async function pictureOf(
     .build();
   try {
     await cache.connect();
-    using inspection = inspect(cache, { remember: 0 });
-    const records = await inspection.processes();
+    const inspection = inspect(cache, { remember: 0 });
+    const records = await inspection.processes().finally(() => inspection.close());
     const now = Date.now();
     // Of others to this program, even where it runs in one of them.
     const others = records.map((record) => ({ ...record, isOwn: false }));

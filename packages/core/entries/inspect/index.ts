@@ -17,6 +17,7 @@ export type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  Rates,
   Recent,
   RunningLease,
   RunningLoad,

@@ -115,11 +115,13 @@ export interface GroupFigures extends NamespaceStats {
 
 /** Rates of one cache in the last minute, and before. Plain data: records of processes have it. */
 export interface Figures {
+  /** When the last of them was read. */
   readonly at: number;
   /** The length of the last minute. */
   readonly windowMs: number;
   /** The root, and the namespaces and groups that differ most from before: at most 16. */
   readonly groups: readonly GroupRates[];
+  /** The local one first. */
   readonly tiers: readonly TierRates[];
   /** The largest value written in the last minute, in bytes as encoded. */
   readonly largest?: LargeValue;
@@ -129,7 +131,9 @@ export interface Figures {
 
 /** Rates of a namespace with those below it, or of a group of keys. */
 export interface GroupRates {
+  /** From the outside in; empty for the root, and for a group. */
   readonly namespace: readonly string[];
+  /** Absent for a namespace. */
   readonly group?: string;
   /** As much of the last minute as has enough calls to judge, at least a quarter of it. */
   readonly recent: Rates;
@@ -143,20 +147,27 @@ export interface GroupRates {
 
 /** Some time of a {@link GroupRates}. */
 export interface Rates {
+  /** How long it is. */
   readonly ms: number;
+  /** Hits, stale hits and misses. */
   readonly calls: number;
   /** Absent without calls. */
   readonly hitRatio?: number;
+  /** Those that have ended. */
   readonly loads: number;
+  /** How many of them failed. */
   readonly loadErrors: number;
-  /** For so many loads; absent without. */
+  /** How many of them `p95Ms` is of. */
   readonly timed: number;
+  /** Within it 95 % of them ended; absent for none. */
   readonly p95Ms?: number;
 }
 
 /** One tier: counts of the last minute, and its size. */
 export interface TierRates {
+  /** As in {@link CacheStats}. */
   readonly label: string;
+  /** At the end of that minute. */
   readonly state: TierState;
   readonly hits: number;
   readonly misses: number;
@@ -168,6 +179,7 @@ export interface TierRates {
     readonly kind: string;
     readonly message: string;
   };
+  /** Absent, as the three below, where the tier counts none. */
   readonly entries?: number;
   readonly maxEntries?: number;
   readonly bytes?: number;
@@ -176,30 +188,43 @@ export interface TierRates {
   readonly evicted?: number;
 }
 
-/** A value, by its encoded size. */
-export interface LargeValue {
+/** Where an entry is. */
+interface Place {
+  /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
+  /** As the caller gave it. */
   readonly key: string;
+}
+
+/** A value, by its encoded size. */
+export interface LargeValue extends Place {
+  /** Encoded. */
   readonly bytes: number;
+  /** When it was written. */
   readonly at: number;
   /** The largest one before it, in bytes; 0 for none. */
   readonly before: number;
 }
 
 /** A load with its callers, when it ended. */
-export interface SharedLoad {
-  readonly namespace: readonly string[];
-  readonly key: string;
+export interface SharedLoad extends Place {
+  /** The one that began it included. */
   readonly callers: number;
+  /** How long it took. */
   readonly ms: number;
+  /** When it ended. */
   readonly at: number;
 }
 
 /** Counts of the last five minutes, or of the time since the inspection began. */
 export interface Recent {
+  /** How long that is. */
   readonly ms: number;
+  /** As {@link Inspection.namespaces}. */
   readonly namespaces: readonly NamespaceFigures[];
+  /** As {@link Inspection.groups}. */
   readonly groups: readonly GroupFigures[];
+  /** As in {@link Figures}. */
   readonly tiers: readonly TierRates[];
 }
 
@@ -215,11 +240,7 @@ export type MemoryState =
   | "over";
 
 /** One entry of the local tier. */
-export interface MemoryEntry {
-  /** From the outside in; empty for the root. */
-  readonly namespace: readonly string[];
-  /** As the caller gave it. */
-  readonly key: string;
+export interface MemoryEntry extends Place {
   /** As a call would find it now. */
   readonly state: MemoryState;
   /** Since it was loaded or written. */
@@ -273,11 +294,7 @@ export interface WalkedEntry {
 }
 
 /** One call in progress for a key, which all of its callers share. */
-export interface RunningLoad {
-  /** From the outside in; empty for the root. */
-  readonly namespace: readonly string[];
-  /** As the caller gave it. */
-  readonly key: string;
+export interface RunningLoad extends Place {
   /**
    * `reading` from the backend, `queued` for one of `maxLoads` slots, `leasing`: the lease is asked for, `waiting` for
    * the load of another process, `loading`: the loader runs, `storing` its result.
@@ -308,11 +325,7 @@ export interface WaitingCaller {
 }
 
 /** A lease that this process has to do with. */
-export interface RunningLease {
-  /** From the outside in; empty for the root. */
-  readonly namespace: readonly string[];
-  /** As the caller gave it. */
-  readonly key: string;
+export interface RunningLease extends Place {
   /** `asked`: no answer yet. `held` by this process. `elsewhere`: another process holds it, and a load here waits. */
   readonly state: "asked" | "held" | "elsewhere";
   /** In this state. */
@@ -322,11 +335,7 @@ export interface RunningLease {
 }
 
 /** A key that is served stale in place of a load that failed. */
-export interface Fallback {
-  /** From the outside in; empty for the root. */
-  readonly namespace: readonly string[];
-  /** As the caller gave it. */
-  readonly key: string;
+export interface Fallback extends Place {
   /** Whether the load failed, or took too long. */
   readonly cause: "error" | "timeout";
   /** When it was served so first, and last. */
@@ -339,11 +348,7 @@ export interface Fallback {
 }
 
 /** A key whose loads are put off. */
-export interface Backoff {
-  /** From the outside in; empty for the root. */
-  readonly namespace: readonly string[];
-  /** As the caller gave it. */
-  readonly key: string;
+export interface Backoff extends Place {
   /**
    * `failed`: within `errorBackoff` of a load that failed. `refused`: its last error must reach the callers, so they
    * get no stale value before a load succeeds. `background`: no load in the background yet. `unshared`: its last value
@@ -447,6 +452,7 @@ export interface ProcessRecord {
   readonly lastMinute: readonly InvalidationCount[];
   /** The time between two of its records; absent for an older version of hotset, as are its figures. */
   readonly everyMs?: number;
+  /** Its rates, if it is inspected or keeps a record. */
   readonly figures?: Figures;
 }
 

@@ -249,24 +249,23 @@ export class Ladder {
   }
 
   /**
-   * Whether no read goes before the lease, since it is taken to find nothing: a lease over a missing entry is granted
-   * only where there is none, so that is the read of nothing, and the lease, in one step. Where there is an entry, the
-   * answer has it.
+   * Whether no read goes before the lease, since it is taken to find nothing: a lease over nothing is granted only
+   * where there is no entry, so it is the read, too. Where there is one, the answer has it.
    */
   #guesses(flight: Flight): boolean {
-    const { call, isUnleased, storesNothing, fallback, waitsSince } = flight;
-    const { remote, meters } = call.namespace;
-    if (!meters.guesses.isLikely || remote!.leases === undefined || call.isCurrent || call.batch !== undefined)
-      return false;
-    if (!flight.isAwaited || isUnleased || storesNothing || fallback !== undefined || waitsSince !== undefined)
-      return false;
-    const { loads, trust, clock } = this.#context;
+    const { call, isUnleased, storesNothing, waitsSince } = flight;
+    const remote = call.namespace.remote!;
+    if (!call.namespace.meters.guesses.isLikely || call.isCurrent || call.batch !== undefined) return false;
+    // Without versions a lease is granted over an entry, too; a composition has copies while the backend is down.
+    if (remote.leases === undefined || !remote.keepsMeta || remote.retryInMs > 0) return false;
+    if (!flight.isAwaited || isUnleased || storesNothing || waitsSince !== undefined) return false;
+    const { loads, local, trust, clock } = this.#context;
     const now = clock.now();
-    // Where changes are not reported, a load that inherits tags depends on the versions that a read asks for; and a
-    // composition is read, which has copies, while the backend behind it is down.
-    if (!trust.isReported(call.key.local, now) || remote!.retryInMs > 0) return false;
-    // A hit waits for no slot, and no remembered error replaces it.
-    return loads.isFree && this.#backoffs.remembered(flight, now) === undefined;
+    if (flight.fallback !== undefined || local?.unconfirmed(call.key.local, now) !== undefined) return false;
+    // Where changes are not reported, a load that inherits tags depends on the versions that a read asks for. A hit
+    // waits for no slot, and no remembered error replaces it.
+    const isReported = trust.isReported(call.key.local, now);
+    return isReported && loads.isFree && this.#backoffs.remembered(flight, now) === undefined;
   }
 
   /** Whether a pending invalidation covers the entry in the backend. A forced load reads no entry. */

@@ -69,7 +69,7 @@ export class BackendCalls {
 
   /** How long until an open breaker lets a call probe the backend, in milliseconds; zero while a part answers. */
   get retryInMs(): number {
-    if (this.#reach() !== "none") return 0;
+    if (this.#state !== "down") return 0;
     return Math.min(...Array.from(this.#parts.all(), ({ breaker }) => breaker?.probeInMs ?? Infinity));
   }
 

@@ -10,6 +10,7 @@ export function useLive(page: PageName, isPaused: boolean): { readonly live: Liv
   const [live, setLive] = useState<Live>({});
   const [connection, setConnection] = useState<Connection>("connecting");
   useEffect(() => {
+    standsStill = isPaused;
     if (isPaused) {
       setConnection("paused");
       return undefined;
@@ -39,11 +40,14 @@ export function useLive(page: PageName, isPaused: boolean): { readonly live: Liv
   return { live, connection };
 }
 
-/** The time, again each second. */
+/** Times are those of the last update, too. */
+let standsStill = false;
+
+/** The time, again each second, until updates are paused. */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1_000);
+    const timer = setInterval(() => standsStill || setNow(Date.now()), 1_000);
     return () => clearInterval(timer);
   }, []);
   return now;

@@ -155,7 +155,7 @@ it("what was taken from the queue is written, also where the socket takes no mor
 describe("the commands of one turn", () => {
   const get = (name: string): void => void sendAll(client, [["GET", name]], ([reply]) => done([name, reply]));
 
-  it("are one for node-redis, and one write; what is sent one by one keeps its place", async () => {
+  it("A19: are one for node-redis, and one write; what is sent one by one keeps its place", async () => {
     get("a");
     get("b");
     const ping = client.sendCommand(["PING"]).then((reply) => results.push(reply));
@@ -207,6 +207,15 @@ describe("the commands of one turn", () => {
       ]);
     },
   );
+
+  it("are one for each call at least: the replies of others are theirs", async () => {
+    get("a");
+    expect(() => sendAll(client, [], done)).toThrow(TypeError);
+    get("b");
+    written();
+    await arrive("$1\r\nA\r\n$1\r\nB\r\n");
+    expect(results.flat()).toEqual(["a", "<A>", "b", "<B>"]);
+  });
 
   it("have arguments of any bytes, of any kind and size", () => {
     const [small, large] = [new Uint8Array([0, 0x80, 0xff]), new Uint8Array(5_000).fill(0xfe)];

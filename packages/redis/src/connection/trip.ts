@@ -1,5 +1,5 @@
-import { AsyncResource } from "node:async_hooks";
 import { tracingChannel } from "node:diagnostics_channel";
+import { contextOfNow } from "@hotset/core/internal";
 import type { Args, RawClient } from "./command-queue.ts";
 
 /** The commands of one call. */
@@ -8,20 +8,12 @@ class Trip {
   readonly replies: unknown[];
   /** How many have come. */
   come = 0;
-  readonly #done: (replies: readonly unknown[]) => void;
-  readonly #context = new AsyncResource("hotset.call");
+  readonly done: (replies: readonly unknown[]) => void;
+  readonly context = contextOfNow();
 
   constructor(count: number, done: (replies: readonly unknown[]) => void) {
     this.replies = new Array(count);
-    this.#done = done;
-  }
-
-  end(): void {
-    try {
-      this.#context.runInAsyncScope(this.#done, undefined, this.replies);
-    } catch (error) {
-      void Promise.reject(error);
-    }
+    this.done = done;
   }
 }
 
@@ -47,6 +39,8 @@ class Turn {
 
   /** Renders all of them first: one that cannot be changes nothing. @throws {TypeError} for no string and no bytes. */
   add(trip: Trip, commands: readonly Args[]): void {
+    // The replies of others would be counted for it.
+    if (commands.length === 0) throw new TypeError("a call has one command at least");
     let text = this.text;
     let chunks: Uint8Array[] | undefined;
     for (const args of commands) {
@@ -136,9 +130,7 @@ class Lane {
       this.#ready = undefined;
       return reply instanceof Error ? onErrorReply(reply) : this.#single(reply);
     };
-    const set = (given: typeof onReply): void => {
-      this.#single = given;
-    };
+    const set = (given: typeof onReply): unknown => (this.#single = given);
     Object.defineProperty(decoder, "onReply", { get: () => receive, set });
     decoder.onErrorReply = receive;
   }
@@ -148,17 +140,15 @@ class Lane {
     return this.#isSound && this.#single === this.#own && !TRACED.hasSubscribers;
   }
 
-  /** @returns a turn that is to be sent with it, unless it goes with the one before. */
-  add(trip: Trip, commands: readonly Args[]): Turn | undefined {
+  /** With the turn before, or in a new one. */
+  send(trip: Trip, commands: readonly Args[]): void {
     const last = this.#turn;
-    const isRoomy = last !== undefined && last.bytes + last.text.length < ENOUGH;
-    const turn = isRoomy ? last : new Turn();
+    if (last !== undefined && last.bytes + last.text.length < ENOUGH) return last.add(trip, commands);
+    const turn = new Turn();
     turn.add(trip, commands);
-    return isRoomy ? undefined : turn;
-  }
-
-  /** A new one, for which node-redis gives `answer`. */
-  sent(turn: Turn, answer: Promise<unknown>): void {
+    const placeholder: Placeholder = Buffer.alloc(0);
+    placeholder.turn = turn;
+    const answer = this.#client.sendCommand([placeholder], { typeMapping: turn });
     this.#turn = turn;
     answer.then(undefined, (error: unknown) => {
       if (this.#turn === turn) this.#turn = undefined;
@@ -213,7 +203,12 @@ class Lane {
     const trips = (this.#ready = [trip]);
     queueMicrotask(() => {
       if (this.#ready === trips) this.#ready = undefined;
-      for (const each of trips) each.end();
+      for (const { context, done, replies } of trips)
+        try {
+          context.runInAsyncScope(done, undefined, replies);
+        } catch (error) {
+          void Promise.reject(error);
+        }
     });
   }
 }
@@ -252,11 +247,7 @@ export function sendAll(
   const { lane } = client;
   if (lane instanceof Lane && lane.isOpen) {
     const trip = new Trip(commands.length, done);
-    const turn = lane.add(trip, commands);
-    if (turn === undefined) return trip.replies;
-    const placeholder: Placeholder = Buffer.alloc(0);
-    placeholder.turn = turn;
-    lane.sent(turn, client.sendCommand([placeholder], { typeMapping: turn }));
+    lane.send(trip, commands);
     return trip.replies;
   }
   const replies: unknown[] = [];

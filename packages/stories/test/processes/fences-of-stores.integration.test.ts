@@ -52,6 +52,9 @@ const MARKS: readonly ((cache: Cache, options: MarkOptions) => Promise<unknown>)
   (cache, options) => cache.markStale("k", options),
 ];
 
+const pair = (backend: () => Backend): [Cache, Cache] =>
+  [0, 1].map(() => createTestCache({ clock: systemClock, backend: backend(), ttl: "1h" })) as [Cache, Cache];
+
 it.each(STORES)("C591 C599 C601: what one cache changes, fences and marks of the other see: %s", async (_, start) => {
   const backend = await start();
   const [a, b] = [1, 2].map(() =>
@@ -87,12 +90,10 @@ it.each(STORES)(
   "C591: an entry that ends under a fence is no change, a delete after its end is: %s",
   async (_, start) => {
     const backend = await start();
-    const [a, b] = [1, 2].map(() => createTestCache({ clock: systemClock, backend: backend(), ttl: "1h" })) as [
-      Cache,
-      Cache,
-    ];
+    const [a, b] = pair(backend);
+    await Promise.all([a.connect(), b.connect()]);
     for (const isChanged of [false, true]) {
-      await b.set("k", "old", { ttl: 300 });
+      await b.set("k", "old", { ttl: "2s" });
       const since = await a.fence("k");
       expect([await a.get("k"), await b.get("k")]).toEqual(["old", "old"]);
       await expect.poll(async () => [await a.get("k"), await b.get("k")]).toEqual([undefined, undefined]);
@@ -106,10 +107,7 @@ it.each(STORES)(
 
 it.each(STORES)("a fence knows of changes by others as they are reported, and of no own ones: %s", async (_, start) => {
   const backend = await start();
-  const [a, b] = [1, 2].map(() => createTestCache({ clock: systemClock, backend: backend(), ttl: "1h" })) as [
-    Cache,
-    Cache,
-  ];
+  const [a, b] = pair(backend);
   await b.set("other", 1);
   await expect.poll(async () => a.get("other")).toBe(1);
   const fence = (await a.fence("k")) as unknown as { readonly isCurrent: boolean };

@@ -69,7 +69,8 @@ describe.each(VERSIONS)("C572: entries that version %s stored", (version) => {
     it("have their lifetimes", async () => {
       const [cache, day] = [open(), 86_400_000];
       const { freshForMs, expiresInMs } = (await cache.inspect("stale"))!;
-      expect(Math.round(expiresInMs - freshForMs)).toBe(20_000 * day);
+      // PostgreSQL reads its clock for each of the two.
+      expect(Math.round((expiresInMs - freshForMs) / 1_000)).toBe(20 * day);
       expect(freshForMs).toBeGreaterThan(9_000 * day - (Date.now() - Date.UTC(2026, 10, 28)));
       expect(freshForMs).toBeLessThanOrEqual(10_000 * day);
       expect(await cache.inspect("endless")).toMatchObject({ state: "fresh", freshForMs: Infinity });
