@@ -41,3 +41,21 @@ it("C542 three processes load each key once, and none has an old value once a de
   await Promise.all([a, c].map((each) => each.call("close")));
   await Promise.all([a, c].map((each) => each.kill()));
 });
+
+it("C612 a process that was frozen, and whose connections the server ended, serves nothing that was deleted meanwhile", async () => {
+  const [frozen, other] = await Promise.all([startProcess(), startProcess()]);
+  const [gone, loaded] = [KEYS.slice(0, 10), KEYS.slice(10)];
+  for (const each of [other, frozen]) await each.call("load", KEYS, "old", 0);
+  frozen.pause();
+  await server.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'hotset'");
+  await other.call("remove", KEYS);
+  await until("the deletes", async () => !(await other.call("has", KEYS)));
+  // Much longer than `maxStaleness`.
+  await new Promise((resolve) => setTimeout(resolve, 3_500));
+  frozen.resume();
+  expect(await Promise.all([frozen.call("has", gone), frozen.call("load", loaded, "new", 0)])).toEqual([
+    false,
+    loaded.map(() => "new"),
+  ]);
+  await Promise.all([frozen, other].map((each) => each.call("close").then(() => each.kill())));
+});

@@ -63,7 +63,8 @@ export async function unleash(
 
 const ONES_OWN: ReadonlySet<string> = new Set<FaultKind>([...LINK_FAULTS, "kill process"]);
 
-const PAUSES: ReadonlySet<string> = new Set<FaultKind>(["freeze process", "block loop", "clock jump"]);
+const PAUSES: ReadonlySet<string> = new Set<FaultKind>(["freeze process", "cut frozen", "block loop", "clock jump"]);
+type OfProcess = "freeze process" | "cut frozen" | "block loop" | "clock jump" | "kill process";
 
 /** By how much a wall clock is set, ahead or back. */
 const CLOCK_JUMP_MS = 3_600_000;
@@ -175,6 +176,7 @@ class Nemesis {
       case "refuse":
         return this.#disturbLink({ ...strike, kind });
       case "freeze process":
+      case "cut frozen":
       case "block loop":
       case "clock jump":
       case "kill process":
@@ -230,15 +232,16 @@ class Nemesis {
     return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
   }
 
-  async #strikeProcess(
-    { kind, forMs, worker, fault, name }: Strike<"freeze process" | "block loop" | "clock jump" | "kill process">,
-    plannedAt: Instant,
-  ): Promise<Fault> {
+  async #strikeProcess({ kind, forMs, worker, fault, name }: Strike<OfProcess>, plannedAt: Instant): Promise<Fault> {
     const processes = [name];
     switch (kind) {
       case "freeze process":
+      case "cut frozen":
         this.#victims.freeze(worker);
-        await sleep(forMs);
+        await sleep(forMs / 2);
+        // No fault of a link: Redis can be reached whenever the process runs.
+        if (kind === "cut frozen") this.#proxy(worker).cut();
+        await sleep(forMs / 2);
         this.#victims.thaw(worker);
         return fault({ processes, freezes: true });
       case "block loop":

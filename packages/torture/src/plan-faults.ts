@@ -5,7 +5,7 @@ import type { Random } from "@hotset/test-servers";
 const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
   calm: [],
   links: ["cut", ...LINK_FAULTS, "kill connections"],
-  freezes: ["freeze process", "freeze process", "freeze server", "pause writes", "pause all", "stall"],
+  freezes: ["freeze process", "freeze process", "cut frozen", "freeze server", "pause writes", "pause all", "stall"],
   servers: ["restart empty", "restart from append-only file", "flush scripts", "kill connections", "flush all"],
   snapshots: ["restart from snapshot"],
   memory: [
@@ -34,7 +34,7 @@ const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
     "flush all",
   ],
   refusals: ["memory full", "disk full", "too few replicas", "read-only", "kill connections"],
-  pauses: ["freeze process", "freeze process", "block loop", "block loop", "freeze server", "clock jump"],
+  pauses: ["freeze process", "cut frozen", "block loop", "block loop", "freeze server", "clock jump"],
   bulk: ["cut", "stall", "freeze process", "block loop", "freeze server", "memory full", "pause all", "disk full"],
   shards: [],
   patience: [],
@@ -60,6 +60,7 @@ const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKin
 /** Faults that need a proxy before a worker, or a server for this round alone. */
 const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...LINK_FAULTS,
+  "cut frozen",
   "restart empty",
   "restart from snapshot",
   "restart from append-only file",
@@ -154,7 +155,10 @@ const JUMPS_MS: readonly number[] = [500, 1_500, 5_000, 30_000, HOUR_MS];
 
 /** Where a focus has its own lengths. */
 const LENGTHS_OF: Readonly<Partial<Record<Focus, Readonly<Partial<Record<FaultKind, readonly number[]>>>>>> = {
-  pauses: { "freeze process": PAUSES_MS, "block loop": PAUSES_MS, "freeze server": STALLS_MS, "clock jump": STALLS_MS },
+  pauses: {
+    ...{ "freeze process": PAUSES_MS, "cut frozen": [...PAUSES_MS, 30_000], "block loop": PAUSES_MS },
+    ...{ "freeze server": STALLS_MS, "clock jump": STALLS_MS },
+  },
 };
 
 function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
@@ -173,6 +177,7 @@ function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
     case "delay":
       return 200 + random.below(800);
     case "freeze process":
+    case "cut frozen":
       return random.one([
         30,
         200,

@@ -172,6 +172,7 @@ export const LINK_FAULTS = [
 export const FAULT_KINDS = [
   ...LINK_FAULTS,
   "freeze process",
+  "cut frozen",
   "block loop",
   "clock jump",
   "server clock jump",

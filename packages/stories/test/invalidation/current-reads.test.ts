@@ -21,6 +21,21 @@ async function written(name: keyof typeof writes, process: SimulatedProcess): Pr
   expect((await writes[name](process)).status).not.toBe("pending");
 }
 
+/** Another process loads `k` from before a write that a third has made; no message arrives. */
+async function olderLoad(name: keyof typeof writes) {
+  const { all, clock } = await inStep({}, 3);
+  const [p1, p2, p3] = all;
+  const loads = gatedLoads<string>();
+  expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
+  await flush();
+  p1.link.hold();
+  p3.link.hold();
+  const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
+  await loads.arrived(1);
+  await written(name, p2);
+  return { p1, stored, loads, clock };
+}
+
 describe("C81 a current call after another process's write", () => {
   it.for(names)("%s: returns nothing older, before any message arrives", async (name) => {
     const { p1, p2 } = await inStep();
@@ -51,27 +66,11 @@ describe("C81 a current call after another process's write", () => {
     },
   );
 
-  const late = (["invalidateTags", "clear"] as const).flatMap(
-    (name) =>
-      [
-        [name, false],
-        [name, true],
-      ] as const,
-  );
+  const late = (["invalidateTags", "clear"] as const).flatMap((name) => [false, true].map((is) => [name, is] as const));
   it.for(late)(
     "%s: checks a newly found entry against the current tag versions, with late answers to tag requests: %s",
     async ([name, isLate]) => {
-      const {
-        all: [p1, p2, p3],
-      } = await inStep({}, 3);
-      const loads = gatedLoads<string>();
-      expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
-      await flush();
-      p1.link.hold();
-      p3.link.hold();
-      const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
-      await loads.arrived(1);
-      await written(name, p2);
+      const { p1, stored, loads } = await olderLoad(name);
       // The read comes before the older load is stored, the request for the lease after it.
       const asking = gate();
       p1.backend.script("leases.acquire", { before: asking });
@@ -91,18 +90,7 @@ describe("C81 a current call after another process's write", () => {
   it.for(["invalidateTags", "clear"] as const)(
     "%s: does not accept the result of an older load in another process for which it waited",
     async (name) => {
-      const {
-        all: [p1, p2, p3],
-        clock,
-      } = await inStep({}, 3);
-      const loads = gatedLoads<string>();
-      expect(await p1.cache.getOrSet("other", () => 1, { tags: ["t"] })).toBe(1);
-      await flush();
-      p1.link.hold();
-      p3.link.hold();
-      const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
-      await loads.arrived(1);
-      await written(name, p2);
+      const { p1, stored, loads, clock } = await olderLoad(name);
       const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], current: true });
       await flush();
       expect(await outcome(call)).toEqual({ status: "pending" });
