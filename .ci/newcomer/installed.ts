@@ -1,7 +1,7 @@
 // The packages that are installed in this workspace, as a registry has them: for installs without the network.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, globSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, globSync, lstatSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Packed } from "./registry.ts";
@@ -44,9 +44,8 @@ export class InstalledPackages implements Disposable {
     const id = `${manifest.name.replaceAll(/\W/g, "-")}-${manifest.version}`;
     const tarball = join(this.#tarballs, `${id}.tgz`);
     if (!existsSync(tarball)) {
-      mkdirSync(join(this.#tarballs, id));
-      // Every file of a tarball is below `package`.
-      symlinkSync(folder, join(this.#tarballs, id, "package"));
+      // Every file of a tarball is below `package`. A copy: npm leaves out hard links, which equal files of pnpm are.
+      cpSync(folder, join(this.#tarballs, id, "package"), { recursive: true });
       const from = ["-C", join(this.#tarballs, id), "package"];
       execFileSync("tar", ["-czhf", tarball, "--exclude", "package/node_modules", ...from]);
     }

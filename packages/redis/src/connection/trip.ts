@@ -103,7 +103,6 @@ export function joinCommands(client: RawClient & { _getQueue?(): object; destroy
 
 /** The way of the commands of many calls through the queue of node-redis. */
 class Lane {
-  readonly #client: RawClient & { destroy?(): void };
   /** The last command of node-redis, while more can be added to it. */
   #turn: Turn | undefined;
   /** Those whose replies have come, until they are handed on. */
@@ -114,7 +113,6 @@ class Lane {
   readonly #own: (reply: unknown) => void;
 
   constructor(client: RawClient & { destroy?(): void }, queue: Queue) {
-    this.#client = client;
     const { addCommand, commandsToWrite, decoder } = queue;
     const { onReply, onErrorReply, getTypeMapping } = decoder;
     this.#single = this.#own = onReply;
@@ -126,9 +124,24 @@ class Lane {
     queue.commandsToWrite = () => this.#written(commandsToWrite.call(queue));
     const receive = (reply: unknown): void => {
       const turn = getTypeMapping();
-      if (turn instanceof Turn) return this.#receive(turn, reply);
-      this.#ready = undefined;
-      return reply instanceof Error ? onErrorReply(reply) : this.#single(reply);
+      if (!(turn instanceof Turn)) {
+        this.#ready = undefined;
+        return reply instanceof Error ? onErrorReply(reply) : this.#single(reply);
+      }
+      const trip = turn.isWritten ? turn.trips[turn.next] : undefined;
+      // It answers what was not sent: no later reply would reach its call either.
+      if (trip === undefined) {
+        this.#isSound = false;
+        client.destroy?.();
+        throw new Error("node-redis has a reply that no command waits for");
+      }
+      trip.replies[trip.come++] = reply;
+      if (trip.come !== trip.replies.length) return undefined;
+      // It may hold much, and others are awaited.
+      turn.trips[turn.next++] = undefined;
+      this.#end(trip);
+      if (turn.next === turn.trips.length) onReply(undefined);
+      return undefined;
     };
     const set = (given: typeof onReply): unknown => (this.#single = given);
     Object.defineProperty(decoder, "onReply", { get: () => receive, set });
@@ -140,15 +153,17 @@ class Lane {
     return this.#isSound && this.#single === this.#own && !TRACED.hasSubscribers;
   }
 
-  /** With the turn before, or in a new one. */
-  send(trip: Trip, commands: readonly Args[]): void {
+  /** @returns a turn that is to be sent with it, unless it goes with the one before. */
+  add(trip: Trip, commands: readonly Args[]): Turn | undefined {
     const last = this.#turn;
-    if (last !== undefined && last.bytes + last.text.length < ENOUGH) return last.add(trip, commands);
-    const turn = new Turn();
+    const isRoomy = last !== undefined && last.bytes + last.text.length < ENOUGH;
+    const turn = isRoomy ? last : new Turn();
     turn.add(trip, commands);
-    const placeholder: Placeholder = Buffer.alloc(0);
-    placeholder.turn = turn;
-    const answer = this.#client.sendCommand([placeholder], { typeMapping: turn });
+    return isRoomy ? undefined : turn;
+  }
+
+  /** A new one, for which node-redis gives `answer`. */
+  sent(turn: Turn, answer: Promise<unknown>): void {
     this.#turn = turn;
     answer.then(undefined, (error: unknown) => {
       if (this.#turn === turn) this.#turn = undefined;
@@ -179,22 +194,6 @@ class Lane {
       bytes = 0;
     }
     if (chunks.length !== 0) yield chunks;
-  }
-
-  #receive(turn: Turn, reply: unknown): void {
-    const trip = turn.isWritten ? turn.trips[turn.next] : undefined;
-    // It answers what was not sent: no later reply would reach its call either.
-    if (trip === undefined) {
-      this.#isSound = false;
-      this.#client.destroy?.();
-      throw new Error("node-redis has a reply that no command waits for");
-    }
-    trip.replies[trip.come++] = reply;
-    if (trip.come !== trip.replies.length) return;
-    // It may hold much, and others are awaited.
-    turn.trips[turn.next++] = undefined;
-    this.#end(trip);
-    if (turn.next === turn.trips.length) this.#own(undefined);
   }
 
   /** Behind all replies, and pushes, of the same chunk; and in their order with the replies of single commands. */
@@ -247,7 +246,11 @@ export function sendAll(
   const { lane } = client;
   if (lane instanceof Lane && lane.isOpen) {
     const trip = new Trip(commands.length, done);
-    lane.send(trip, commands);
+    const turn = lane.add(trip, commands);
+    if (turn === undefined) return trip.replies;
+    const placeholder: Placeholder = Buffer.alloc(0);
+    placeholder.turn = turn;
+    lane.sent(turn, client.sendCommand([placeholder], { typeMapping: turn }));
     return trip.replies;
   }
   const replies: unknown[] = [];
