@@ -251,7 +251,9 @@ function write(response: Reply, { status, statusText, fields, body }: PlainRespo
   for (const name of response.getHeaderNames())
     if (name === POWERED_BY || fields.some((line) => line[0] === name)) response.removeHeader(name);
   // Not by `writeHead`, after which `getHeader` finds none of them: loggers read it.
-  for (const [name, value] of fields) response.appendHeader(name, value);
+  for (const [name, value] of fields)
+    if (response.hasHeader(name)) response.appendHeader(name, value);
+    else response.setHeader(name, value);
   response.statusCode = status;
   if (statusText !== "") response.statusMessage = statusText;
   if (body instanceof ReadableStream) return pour(body, response);

@@ -117,8 +117,8 @@ const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Prom
     const app = fastify();
     fastifyCache(app, cache);
     app.all("*", (request, reply) => {
-      reply.hijack();
       listener(pages)(request.raw, reply.raw);
+      reply.hijack();
     });
     await app.ready();
     onTestFinished(() => app.close());
@@ -146,6 +146,7 @@ const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Prom
   },
 };
 
+const CLIENTS = ["undici interceptor", "caching fetch"];
 const FRESH = { "cache-control": "max-age=60", etag: '"a"', "content-type": "text/plain" };
 const statusOf = (response: Response): string | null => response.headers.get("cache-status");
 
@@ -236,6 +237,32 @@ describe.each(Object.keys(ADAPTERS))("H87 %s", (name) => {
     expect([await page("de"), await page("en")]).toEqual(["de 2", "en 3"]);
     await expect.poll(() => page("de")).toBe("de 2");
   });
+
+  it.runIf(!CLIENTS.includes(name)).each(["accept", "accept-language", "accept-encoding"])(
+    "H101 H102 a handler that throws on %s harms its client alone",
+    async (field) => {
+      let loads = 0;
+      const ask = await site((request) => {
+        loads++;
+        if (request.field(field) === "x-bomb") throw new Error("no such value");
+        return { fields: { ...FRESH, ...(request.path === "/varies" && { vary: field }) }, body: "page" };
+      });
+      const askFor = async (path: string, value: string): Promise<string> => {
+        const answer = await ask(path, { headers: { [field]: value } }).catch(() => undefined);
+        await answer?.text();
+        return answer?.status === 200 ? statusOf(answer)!.replace(/hit.*/, "hit") : "failed";
+      };
+      // What Vary does not name, no load has.
+      expect(await askFor("/", "x-bomb")).toMatch(/; stored$/);
+      await expect.poll(() => askFor("/", "br")).toBe("hotset; hit");
+      expect(await askFor("/varies", "br")).toMatch(/; stored$/);
+      await expect.poll(() => askFor("/varies", "br")).toBe("hotset; hit");
+      expect(await askFor("/varies", "x-bomb")).toBe("failed");
+      const before = loads;
+      expect([await askFor("/varies", "br"), await askFor("/", "x-bomb")]).toEqual(["hotset; hit", "hotset; hit"]);
+      expect(loads).toBe(before);
+    },
+  );
 
   it("H65 H88 passes on a body that is written in parts", async () => {
     const ask = await site(() => ({ fields: FRESH, body: ["one ", "two ", "three"] }));

@@ -13,7 +13,7 @@ import { finished, pipeline } from "node:stream/promises";
 import { createGzip, gunzipSync, type Gzip } from "node:zlib";
 import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
-import { cachedListener, expressCache } from "@hotset/http/node";
+import { cachedListener, expressCache, isLoad } from "@hotset/http/node";
 import { memory } from "@hotset/memory";
 import express from "express";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -243,6 +243,43 @@ describe("H88: what handlers of node:http write", () => {
     ]);
     expect(answers[1]!.fields["content-length"]).toBe("4");
     expect(new Set(answers.map(({ port }) => port)).size).toBe(1);
+  });
+});
+
+describe("H96: a logger that reads a response which has ended", () => {
+  const handle = ({ url }: IncomingMessage, response: ServerResponse): void => {
+    response.setHeader("cache-control", url === "/private" ? "private" : "max-age=60");
+    response.setHeader("content-type", "text/plain").setHeader("x-b", ["1", "2"]).setHeader("content-length", 4);
+    response.end("body");
+  };
+  const logged: unknown[] = [];
+  const logs = (response: ServerResponse): void =>
+    void response.on("finish", () => {
+      const read = (name: string): string => JSON.stringify(response.getHeader(name));
+      const { statusCode, headersSent } = response;
+      const length = Number(response.getHeader("Content-Length"));
+      logged.push([statusCode, headersSent, length, read("content-type"), read("x-b")]);
+    });
+  const served: Readonly<Record<string, (pages: ReturnType<typeof open>) => RequestListener>> = {
+    "node:http": (pages) => {
+      const cached = cachedListener(pages, handle);
+      return (request, response) => (logs(response), cached(request, response));
+    },
+    Express: (pages) => {
+      const app = express();
+      app.use((request, response, next) => (isLoad(request) || logs(response), next()));
+      return app.use(expressCache(pages)).use(handle);
+    },
+  };
+
+  it.each(Object.keys(served))("finds its fields on a miss, on a hit, and where it is private: %s", async (name) => {
+    logged.length = 0;
+    const ask = await listen(served[name]!(open()));
+    const fields = (await ask("/")).fields;
+    expect((await ask("/")).fields["cache-status"]).toMatch(/^hotset; hit/);
+    for (const _ of [1, 2]) expect((await ask("/private")).fields["cache-status"]).toMatch(/detail=private/);
+    expect(fields["x-b"]).toBe("1, 2");
+    expect(logged).toEqual(Array.from({ length: 4 }, () => [200, true, 4, `"text/plain"`, `["1","2"]`]));
   });
 });
 

@@ -122,6 +122,29 @@ describe("what one client sends decides nothing for the others", () => {
     expect((await site.ask({ fields: { "accept-encoding": "br" } }))[1]).toMatch(/hit/);
   });
 
+  const broken = (): never => {
+    throw new Error("x");
+  };
+  it.each<[string, string, () => Page, number]>([
+    ["throws on Accept-Encoding", "accept-encoding", broken, 2],
+    ["answers 500 for it", "accept-encoding", () => ({ status: 500 }), 2],
+    ["throws on a field by which others vary", "accept-language", broken, 4],
+    ["fails with one", "accept-language", () => ({ isFailure: true, fields: FRESH }), 4],
+  ])("H101 a handler that %s harms its client alone", async (_, name, fail, runs) => {
+    const site = new Site(SERVER);
+    site.page = ({ fields: seen }) =>
+      seen.some(([, value]) => value === "x")
+        ? fail()
+        : { fields: { ...FRESH, vary: "accept-language" }, body: "page" };
+    await site.get({ path: "/of-others", fields: { "accept-language": "de" } });
+    const loads = site.loads;
+    await site.get({ fields: { ...BROWSER, [name]: "x" } }).catch(() => undefined);
+    expect(site.loads - loads).toBe(runs);
+    const next = { fields: { ...BROWSER, "accept-encoding": "br", "accept-language": "de" } };
+    expect((await site.ask(next))[1]).toMatch(/; stored$/);
+    expect((await site.ask(next))[1]).toMatch(/hit/);
+  });
+
   it("H101 what fails with a safe field is not remembered: the next client loads", async () => {
     const site = new Site({ ...SERVER, safeHeaders: ["x-token"] }).counts(FRESH);
     await site.get();
@@ -234,11 +257,16 @@ describe("a handler that fails without the fields of its client", () => {
       if (valueOf(request, "accept-language") === "xx") throw new Error("no such language");
       return { fields: { ...FRESH, vary: "accept-language" }, body: "page" };
     };
-    expect((await site.ask({ fields: { "accept-language": "de" } }))[0]).toBe("page");
-    await expect(site.ask({ fields: { "accept-language": "xx" } })).rejects.toThrow("no such language");
-    await expect(site.ask({ path: "/b", fields: { "accept-language": "xx" } })).rejects.toThrow("no such language");
-    expect((await site.ask({ fields: { "accept-language": "de" } }))[1]).toMatch(/^hotset; hit/);
-    expect((await site.ask({ path: "/b", fields: { "accept-language": "de" } }))[0]).toBe("page");
+    const [de, xx] = ["de", "xx"].map((language) => ({ ...BROWSER, "accept-language": language }));
+    expect((await site.ask({ fields: de! }))[0]).toBe("page");
+    await expect(site.ask({ fields: xx! })).rejects.toThrow("no such language");
+    await expect(site.ask({ path: "/b", fields: xx! })).rejects.toThrow("no such language");
+    expect((await site.ask({ fields: de! }))[1]).toMatch(/^hotset; hit/);
+    expect(await site.ask({ path: "/b", fields: de! })).toEqual(["page", expect.stringMatching(/; stored$/)]);
+    // It is asked at once with all of its fields from then on.
+    const { loads } = site;
+    await expect(site.ask({ fields: xx! })).rejects.toThrow("no such language");
+    expect(site.loads).toBe(loads + 1);
   });
 
   it("H48 H102 a stale response goes before that, and a request with nothing withheld gets the error", async () => {

@@ -1,4 +1,5 @@
 import type { FieldLines } from "../semantics/fields.ts";
+import { ignore } from "./messages.ts";
 import type { SharedBody } from "./shared-body.ts";
 import type { Visit } from "./visit.ts";
 
@@ -28,7 +29,7 @@ export class Crew {
   /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
   follow(visit: Visit, take: Take): () => void {
     const running = this.#running;
-    if (running?.suits(visit) === true && take(running)) return NOTHING;
+    if (running?.suits(visit) === true && take(running)) return ignore;
     const offered: Take = (each) => each.suits(visit) && take(each);
     this.#waiting.add(offered);
     return () => void this.#waiting.delete(offered);
@@ -44,26 +45,3 @@ export class Crew {
     this.#running = undefined;
   }
 }
-
-/** The crews of the latest flights, by key. */
-export class Crews {
-  readonly #crews = new Map<string, Crew>();
-
-  /** The crew of the flight that a call has just joined. */
-  of(key: string): Crew | undefined {
-    return this.#crews.get(key);
-  }
-
-  /** A call that joined no flight may lead one. */
-  open(key: string): Crew {
-    const crew = new Crew();
-    this.#crews.set(key, crew);
-    return crew;
-  }
-
-  close(key: string, crew: Crew): void {
-    if (this.#crews.get(key) === crew) this.#crews.delete(key);
-  }
-}
-
-const NOTHING = (): void => undefined;

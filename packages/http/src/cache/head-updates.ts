@@ -9,19 +9,14 @@ import type { Shelf } from "./shelf.ts";
 import type { StoredResponse } from "./stored.ts";
 import { askedBy, type Visit } from "./visit.ts";
 
-/** What is stored, and the fence that was taken before the HEAD was sent: another process may change it meanwhile. */
-export interface Crossed {
-  readonly visit: Visit;
-  readonly stored: StoredResponse;
-  readonly since: Fence;
-}
-
 /**
  * Applies the answer to a HEAD to the stored response (RFC 9111, section 4.3.5): with equal validators and length its
  * fields are new and its freshness begins again, else it is stale.
+ *
+ * @param since taken before the HEAD was sent: another process may change what is stored meanwhile.
  */
 export async function applyHead(
-  { visit, stored, since }: Crossed,
+  { visit, stored, since }: { readonly visit: Visit; readonly stored: StoredResponse; readonly since: Fence },
   response: PlainResponse,
   exchange: Exchange,
   { namespace, plan, shelf }: { readonly namespace: Namespace; readonly plan: Plan; readonly shelf: Shelf },

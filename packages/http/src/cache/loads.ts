@@ -9,7 +9,7 @@ import { freshen, isAboutStored, replaces } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
-import { Crew, Crews, type Running } from "./followers.ts";
+import { Crew, type Running } from "./followers.ts";
 import { discard, ignore, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
 import { askForAll, OriginAnsweredError, passOn } from "./origin.ts";
 import type { Plan } from "./options.ts";
@@ -68,7 +68,8 @@ interface Loaded {
  * the response with its head, and callers in this process read along; what is stored is known at the end of the body.
  */
 export class Loads {
-  readonly #crews = new Crews();
+  /** Those of the latest flights, by key. */
+  readonly #crews = new Map<string, Crew>();
   /** The key of the flight that a call joined: the engine reports it within the call. */
   #joined: string | undefined;
   readonly #namespace: Namespace;
@@ -101,7 +102,7 @@ export class Loads {
     const lead = (ctx: LoadContext): unknown => {
       const led = (wait ??= new Wait());
       // A load behind a hit has no followers.
-      led.crew ??= served === undefined ? this.#crews.open(key) : new Crew();
+      led.crew ??= served === undefined ? this.#open(key) : new Crew();
       return led.lead(ctx, led.crew, (takers) => this.#load(visit, ctx, takers));
     };
     this.#joined = undefined;
@@ -121,11 +122,11 @@ export class Loads {
     const begun = (wait ??= new Wait());
     const { resolve, reject, promise } = begun.outcome;
     if (this.#joined === key) {
-      begun.followed = this.#crews.of(key);
+      begun.followed = this.#crews.get(key);
       begun.leave =
         begun.followed?.follow(visit, (running) => (begun.hasLeft = this.#readAlong(visit, running, resolve))) ??
         ignore;
-    } else begun.crew ??= this.#crews.open(key);
+    } else begun.crew ??= this.#open(key);
     answer
       .then(
         (value) => {
@@ -139,9 +140,16 @@ export class Loads {
       )
       .finally(() => {
         begun.leave();
-        if (begun.crew !== undefined) this.#crews.close(key, begun.crew);
+        if (begun.crew !== undefined && this.#crews.get(key) === begun.crew) this.#crews.delete(key);
       });
     return promise;
+  }
+
+  /** A call that joined no flight may lead one. */
+  #open(key: string): Crew {
+    const crew = new Crew();
+    this.#crews.set(key, crew);
+    return crew;
   }
 
   #readAlong(visit: Visit, running: Running, deliver: Deliver): boolean {
@@ -185,14 +193,14 @@ export class Loads {
     const decision: StoreDecision =
       decided.store && refusal !== undefined ? { ...decided, store: false, reason: refusal } : decided;
     if (decision.store) {
-      this.#ownRuns.forget(visit.primary);
+      this.#ownRuns.forget(visit.key);
       this.#lent.remember(visit.request.url, decision.selecting);
       return this.#store(visit, ctx, { decision, response, stale }, takers);
     }
     const { reason } = decision;
     if (!shared.isShaped || decision.isForAll) return this.#passOn(visit, ctx, { decision, response, stale }, takers);
     // It was made without what this client sent, and says nothing of others.
-    this.#ownRuns.note(visit.primary, reason);
+    if (shared.lent.size === 0 || !isFailed(response)) this.#ownRuns.note(visit.key, reason);
     discard(response.body);
     await this.#removeReplaced(visit, stale, response.status);
     return this.#serveAlone(visit, ctx, reason, takers);
@@ -213,7 +221,7 @@ export class Loads {
     const isCovered = !(error instanceof FailedForOne) && this.#cover(ctx, stale, "unreachable");
     if (isCovered || ctx.signal.aborted || ctx.background || !isAsked) throw error;
     if (reason === "slow") takers.crew.isSlow = true;
-    else this.#ownRuns.note(visit.primary, reason);
+    else if (!(error instanceof FailedForOne)) this.#ownRuns.note(visit.key, reason);
     return this.#serveAlone(visit, ctx, reason, takers);
   }
 
@@ -227,7 +235,7 @@ export class Loads {
 
   /** Why the origin answers this client alone at present. */
   aloneFor(visit: Visit): NotStored | undefined {
-    const reason = this.#ownRuns.reasonFor(visit.primary);
+    const reason = this.#ownRuns.reasonFor(visit.key);
     return reason !== undefined && isShaped(visit, this.#plan) ? reason : undefined;
   }
 
@@ -244,7 +252,7 @@ export class Loads {
       const exchange: Exchange = { sentAt, receivedAt: this.#plan.epochMs() };
       const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
       const decision = this.#decide(visit, head, exchange, shared);
-      if (decision.store) this.#ownRuns.doubt(visit.primary);
+      if (decision.store) this.#ownRuns.doubt(visit.key);
       const detail = decision.store ? reason : decision.reason;
       this.#meter.answered("pass", visit, head.status, detail);
       const status = { forward: forwardReason(visit, undefined), forwardStatus: head.status, detail };
@@ -255,11 +263,18 @@ export class Loads {
   /**
    * With the conditions of what is stored; without them once more where a 304 is about something else, and with the
    * selecting fields where Vary names some that the handler did not see.
+   *
+   * @param lends fields of this client by which the response is likely to vary.
    */
-  async #validate(visit: Visit, ctx: LoadContext, stale: StoredResponse | undefined, takers: Takers): Promise<Loaded> {
+  async #validate(
+    visit: Visit,
+    ctx: LoadContext,
+    stale: StoredResponse | undefined,
+    takers: Takers,
     // Most URLs of a place vary alike: one load in place of two. Not where a failure would be remembered.
-    const likely = stale === undefined ? this.#lent.of(visit.request.url) : [];
-    const ours = loadRequest(visit, this.#plan, likely);
+    lends = stale === undefined ? this.#lent.of(visit.request.url) : [],
+  ): Promise<Loaded> {
+    const ours = loadRequest(visit, this.#plan, lends);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
     const deliver = takers.deliver();
     const endForOthers = (): boolean => {
@@ -276,7 +291,15 @@ export class Loads {
       const response = await askForAll(visit, ctx, asked, this.#plan, endForOthers);
       return { response, shared, exchange: { sentAt, receivedAt: this.#plan.epochMs() } };
     };
-    const loaded = await ask(ours, conditions);
+    const hasLent = ours.lent.size > 0;
+    const loaded = await ask(ours, conditions).catch((error: unknown) => {
+      if (!hasLent || ctx.signal.aborted || error instanceof LoadTimeoutError) throw error;
+    });
+    // It may have failed by what it saw of this client.
+    if (loaded === undefined || (hasLent && isFailed(loaded.response))) {
+      discard(loaded?.response.body ?? null);
+      return this.#validate(visit, ctx, stale, takers, []);
+    }
     const { response, exchange, shared } = loaded;
     const selecting = selectingFields(response.fields) ?? [];
     const isSeen = selecting.every((name) => !shared.withheld.has(name)) && !lentInVain(shared, response, selecting);
@@ -312,7 +335,7 @@ export class Loads {
     const head = { status: stale.status, fields: freshen(stale.fields, response.fields) };
     const decision = this.#decide(visit, head, exchange, shared);
     if (!decision.store && shared.isShaped && !decision.isForAll) {
-      this.#ownRuns.note(visit.primary, decision.reason);
+      this.#ownRuns.note(visit.key, decision.reason);
       await this.#shelf.remove(visit);
       return this.#serveAlone(visit, ctx, decision.reason, takers);
     }
@@ -419,6 +442,8 @@ function isComplete({ body, fields }: PlainResponse): boolean {
   const announced = announcedBytes(fields);
   return body instanceof ReadableStream || announced === undefined || announced === (body?.byteLength ?? 0);
 }
+
+const isFailed = ({ status, isFailure }: PlainResponse): boolean => isFailure === true || isServerFailure(status);
 
 const namesStatus = ({ rule }: Visit, { status }: Head): boolean => rule.settings.namesStatus?.(status) === true;
 

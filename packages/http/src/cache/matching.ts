@@ -1,5 +1,6 @@
-import { joinedOf, type FieldLines, type Head } from "../semantics/fields.ts";
+import { joinedOf, type Head } from "../semantics/fields.ts";
 import { listAt, objectAt, refusal, textsAt } from "./checks.ts";
+import type { PlainRequest } from "./messages.ts";
 
 /**
  * Text is equality; `true` is presence, `false` absence; `regex` is the source of a regular expression, which may match
@@ -30,18 +31,10 @@ export interface ResponseMatch {
   readonly contentType?: readonly string[] | undefined;
 }
 
-/** A request, as far as matches look at it. */
-export interface RequestHead {
-  readonly method: string;
-  /** Absolute. */
-  readonly url: string;
-  readonly fields: FieldLines;
-}
-
 /** Values of the parameters of a path. */
 export type PathParameters = Readonly<Record<string, string>>;
 
-type RequestTest = (request: RequestHead) => PathParameters | undefined;
+type RequestTest = (request: PlainRequest) => PathParameters | undefined;
 type ResponseTest = (response: Head) => boolean;
 type TextTest = (text: string | undefined) => boolean;
 

@@ -55,13 +55,10 @@ export class Meter {
     status: number,
     notStored?: NotStored,
   ): void {
-    this.#report({ outcome, status, rule: rule.name, durationMs: this.#clock.now() - startedAt, notStored });
-  }
-
-  #report(event: AnswerEvent): void {
-    this.#counts[event.outcome] += 1;
-    if (event.notStored !== undefined || event.outcome === "pass") {
-      const reason = event.notStored ?? "request";
+    const event = { outcome, status, rule: rule.name, durationMs: this.#clock.now() - startedAt, notStored };
+    this.#counts[outcome] += 1;
+    if (notStored !== undefined || outcome === "pass") {
+      const reason = notStored ?? "request";
       this.#passed[reason] = (this.#passed[reason] ?? 0) + 1;
     }
     for (const listener of this.#listeners) {

@@ -1,10 +1,9 @@
 import { keyOf } from "@hotset/core";
-import type { FieldLines } from "../semantics/fields.ts";
+import { joinedOf, type FieldLines } from "../semantics/fields.ts";
 import type { SearchRule } from "../semantics/no-vary-search.ts";
 import type { Demands } from "../semantics/reuse.ts";
 import type { StoredRequest } from "../semantics/storing.ts";
 import { selectingText, selectingValue, preferredLanguage, type Normaliser } from "../semantics/vary.ts";
-import { joinedOf } from "../semantics/fields.ts";
 import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
 import { hasOnlyCookies, type Rule } from "./rules.ts";
 import type { StoredIndex } from "./stored.ts";

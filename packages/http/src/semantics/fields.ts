@@ -34,27 +34,6 @@ export function joinedOf(fields: FieldLines, name: string): string | undefined {
 export const without = (fields: FieldLines, names: ReadonlySet<string>): FieldLines =>
   fields.filter(([name]) => !names.has(name));
 
-/** The members of a list: commas inside quotes separate nothing, and empty members are skipped. */
-export function membersOf(list: string): readonly string[] {
-  const members: string[] = [];
-  let begin = 0;
-  // After a quote that is never closed none is searched for: the work stays linear.
-  let isClosed = true;
-  for (let at = 0; at <= list.length; at++) {
-    const char = list.charCodeAt(at);
-    if (char === QUOTE && isClosed) {
-      const end = endOfQuoted(list, at);
-      isClosed = end !== undefined;
-      at = end ?? at;
-    } else if (char === COMMA || at === list.length) {
-      const member = list.slice(begin, at).trim();
-      if (member !== "") members.push(member);
-      begin = at + 1;
-    }
-  }
-  return members;
-}
-
 /** Index of the quote that ends the quoted string which begins at `from`; `undefined` when none does within 8 KiB. */
 export function endOfQuoted(text: string, from: number): number | undefined {
   const last = Math.min(text.length, from + LONGEST_QUOTED);
@@ -134,7 +113,6 @@ export function exceedsLimits(fields: FieldLines, { maxFields, maxFieldBytes }: 
 }
 
 const QUOTE = 0x22;
-const COMMA = 0x2c;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const LONGEST_QUOTED = 8_192;

@@ -1,5 +1,5 @@
 import { parseDate } from "./dates.ts";
-import { governingDirectives, parseSeconds, permits, secondsOf, type Directives } from "./directives.ts";
+import { parseSeconds, permits, secondsOf, type Directives } from "./directives.ts";
 import { firstOf, joinedOf, type FieldLines, type Head } from "./fields.ts";
 import type { Settings } from "./settings.ts";
 import { hasValidator } from "./validators.ts";
@@ -30,12 +30,7 @@ export const HEURISTICALLY_CACHEABLE: ReadonlySet<number> = new Set([
   200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501,
 ]);
 
-export function freshnessOf(head: Head, exchange: Exchange, settings: Settings): Freshness {
-  const governing = governingDirectives(head.fields, settings.targetedFields);
-  return freshnessUnder(governing, head, exchange, settings);
-}
-
-/** As {@link freshnessOf}, with directives that were read already. */
+/** How long a response may be reused, by the directives that govern this cache. */
 export function freshnessUnder(
   { directives, isTargeted }: { readonly directives: Directives; readonly isTargeted: boolean },
   head: Head,

@@ -1,4 +1,4 @@
-import { parseDictionary, type Member } from "./structured.ts";
+import { parseDictionary, stringsOf, type Member } from "./structured.ts";
 
 /** Which parts of the query of a URL count, by a No-Vary-Search field. */
 export interface SearchRule {
@@ -30,8 +30,5 @@ export function parseSearchRule(field: string | undefined): SearchRule | undefin
 
 const isTrue = (member: Member | undefined): boolean => member?.type === "boolean" && member.value;
 
-function stringsIn(member: Member | undefined): readonly string[] | undefined {
-  if (member?.type !== "inner-list") return undefined;
-  const strings = member.value.flatMap((item) => (item.type === "string" ? [item.value] : []));
-  return strings.length === member.value.length ? strings : undefined;
-}
+const stringsIn = (member: Member | undefined): readonly string[] | undefined =>
+  member?.type === "inner-list" ? stringsOf(member.value) : undefined;

@@ -37,13 +37,13 @@ export function parseList(text: string): readonly Member[] | undefined {
 }
 
 /** The strings of a list that holds nothing else. */
-export function parseStrings(text: string | undefined): readonly string[] | undefined {
-  const members = text === undefined ? undefined : parseList(text);
-  const strings: string[] = [];
-  for (const member of members ?? [])
-    if (member.type === "string") strings.push(member.value);
-    else return undefined;
-  return members && strings;
+export const parseStrings = (text: string | undefined): readonly string[] | undefined =>
+  text === undefined ? undefined : stringsOf(parseList(text));
+
+/** Their values, if all are strings. */
+export function stringsOf(members: readonly Member[] | undefined): readonly string[] | undefined {
+  const strings = members?.flatMap((member) => (member.type === "string" ? [member.value] : []));
+  return strings?.length === members?.length ? strings : undefined;
 }
 
 const TRUE: Bare = { type: "boolean", value: true };

@@ -57,23 +57,17 @@ const upperCaseEscapes = (text: string): string =>
 /** Origin, path, query; the fragment is dropped. */
 const PARTS = /^([^/?#]+:\/\/[^/?#]*)([^?#]*)(?:\?([^#]*))?/;
 
-/** Whose name a request may give its responses. */
-export interface AuthoritySettings {
-  /** Origins, such as `https://shop.example`, in lower case. */
-  readonly origins: ReadonlySet<string>;
-  readonly trustProxy: boolean;
-}
-
 /**
  * The origin for which a server-side request is cached; `undefined` where it names one that is not listed: any client
  * can send any Host.
  *
  * @param scheme of the connection.
+ * @param settings.origins such as `https://shop.example`, in lower case.
  */
 export function originOf(
   request: FieldLines,
   scheme: "http" | "https",
-  { origins, trustProxy }: AuthoritySettings,
+  { origins, trustProxy }: { readonly origins: ReadonlySet<string>; readonly trustProxy: boolean },
 ): string | undefined {
   const forwardedHost = trustProxy ? lastMember(joinedOf(request, "x-forwarded-host")) : undefined;
   const forwardedScheme = trustProxy ? lastMember(joinedOf(request, "x-forwarded-proto")) : undefined;
