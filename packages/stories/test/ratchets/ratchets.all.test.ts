@@ -14,7 +14,7 @@ import type { Costs } from "./measure.ts";
 const MOST: Readonly<Record<string, Costs>> = {
   "miss, memory over Redis": cost([8, 620, 73, 19], [9, 1], [46_000, 700]),
   "miss, Redis alone": cost([8, 600, 67, 19], [8, 0], [42_000, 600]),
-  "miss, memory alone": cost([5, 203, 36, 5], [0, 0], [10_000, 300]),
+  "miss, memory alone": cost([5, 205, 36, 5], [0, 0], [10_000, 300]),
   "hit in Redis": cost([4, 289, 45, 8], [2, 0], [2_700, 100]),
   "hit in memory": cost([2, 13, 12, 1], [0, 0], [500, 100]),
   set: cost([18, 412, 67, 11], [6, 1], [26_000, 3_000]),
