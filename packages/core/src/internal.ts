@@ -68,7 +68,7 @@ export { defineBackend } from "./cache/define-backend.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
 export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
 export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
-export type { KeyGroup } from "./primitives/meters.ts";
+export { COUNTS, type KeyGroup } from "./primitives/meters.ts";
 export { type Cache } from "./cache/cache.ts";
 export type {
   CacheEvent,

@@ -55,6 +55,13 @@ describe("each page, of two processes over one Redis", () => {
         // Tables and lists of keys, which scroll in themselves, are wider than a phone; the page is not.
         expect(await at.evaluate("document.documentElement.scrollWidth")).toBe(width);
       }
+    // Keys have two lines on a phone, and their figures are named.
+    await goTo(phone.page, "Keys");
+    const list = phone.page.getByRole("table", { name: "Keys", exact: true });
+    const cells = await list.getByRole("row").filter({ hasText: "price:1" }).getByRole("cell").all();
+    const boxes = await Promise.all(cells.map((cell) => cell.boundingBox()));
+    expect(boxes.map((box) => box!.y > boxes[0]!.y)).toEqual([false, true, true, true, true, true]);
+    expect(boxes.every((box) => box!.x + box!.width <= 390)).toBe(true);
     expect([...wrong, ...phone.wrong]).toEqual([]);
   });
 });

@@ -3,6 +3,8 @@
 //
 //   node --conditions=@hotset/source packages/inspector/test/pictures.ts
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
@@ -20,15 +22,21 @@ const SCHEMES = ["light", "dark"] as const;
 const FADE = `<linearGradient id="end" x2="0" y2="1"><stop offset=".85" stop-color="#fff"/><stop offset="1"/></linearGradient>
 <mask id="fade"><rect width="100%" height="100%" fill="url(#end)"/></mask>
 <g mask="url(#fade)">`;
-/** Of a picture that is smaller than a page. */
+/** For a picture that is smaller than a page. */
 const QUALITY = 0.8;
+
+/** A page, before its incident. */
+interface Scene extends AsyncDisposable {
+  readonly url: string;
+  begin(): Promise<unknown>;
+}
 
 interface Incident {
   readonly name: string;
   readonly page: string;
   /** The last thing that it shows, as a selector. */
   readonly last: string;
-  readonly begin: (shop: Shop) => Promise<unknown>;
+  readonly open: () => Promise<Scene>;
   /** The text by which the page shows it. */
   readonly shows: RegExp;
   /** Time for figures and plots to fill. */
@@ -41,20 +49,15 @@ const INCIDENTS: readonly Incident[] = [
     page: "Overview",
     last: ".panel:nth-of-type(2)",
     settleMs: 12_000,
-    async begin({ one, other }) {
-      await other.call("loopTag", "prices", 20);
-      await sleep(30_000);
-      // Later, since a loader may take 30 s.
-      await one.call("stampede", "report:daily", 300, 600_000);
-    },
-    shows: /300 callers of/,
+    open: npmStart,
+    shows: /150 callers of/,
   },
   {
     name: "stampede",
     page: "Stampedes",
     last: ".panel:nth-of-type(2)",
     settleMs: 15_000,
-    begin: ({ one }) => one.call("stampede", "report:daily", 300, 600_000),
+    open: inShop(({ one }) => one.call("stampede", "report:daily", 300, 600_000)),
     shows: /300 callers of/,
   },
   {
@@ -62,7 +65,7 @@ const INCIDENTS: readonly Incident[] = [
     page: "Redis",
     last: ".panel:nth-of-type(1)",
     settleMs: 20_000,
-    begin: async ({ redis }) => redis.pause(),
+    open: inShop(({ redis }) => redis.pause()),
     shows: /has not answered for/,
   },
   {
@@ -70,7 +73,7 @@ const INCIDENTS: readonly Incident[] = [
     page: "Invalidations",
     last: ".panel:nth-of-type(1)",
     settleMs: 60_000,
-    begin: ({ other }) => other.call("loopTag", "prices", 20),
+    open: inShop(({ other }) => other.call("loopTag", "prices", 20)),
     shows: /was invalidated [\d,]+ times/,
   },
   {
@@ -78,7 +81,7 @@ const INCIDENTS: readonly Incident[] = [
     page: "Stale",
     last: ".panel:nth-of-type(2)",
     settleMs: 15_000,
-    begin: ({ one }) => one.call("breakSource", "connect ECONNREFUSED 10.0.0.7:5432", ["price:1", "price:2"]),
+    open: inShop(({ one }) => one.call("breakSource", "connect ECONNREFUSED 10.0.0.7:5432", ["price:1", "price:2"])),
     shows: /served stale because loads fail/,
   },
   {
@@ -86,20 +89,18 @@ const INCIDENTS: readonly Incident[] = [
     page: "Queues",
     last: ".jobs li:nth-of-type(1)",
     settleMs: 5_000,
-    begin: ({ one }) => one.call("failJobs", 7, "550 mailbox full"),
+    open: inShop(({ one }) => one.call("failJobs", 7, "550 mailbox full")),
     shows: /7 dead jobs/,
   },
 ];
 
 async function draw(drawing: Browser, incident: Incident): Promise<void> {
-  await using shop = await startShop();
-  for (let i = 0; i < 40; i += 1) await shop.one.call("load", `price:${i}`, { amount: i }, 2, []);
-  await shop.one.call("traffic", 60);
+  await using scene = await incident.open();
   const looks = FORMATS.flatMap((format) => SCHEMES.map((scheme) => ({ ...format, scheme })));
-  const visits = await Promise.all(looks.map((look) => visit(drawing, shop.url, look)));
+  const visits = await Promise.all(looks.map((look) => visit(drawing, scene.url, look)));
   for (const { page } of visits) await goTo(page, incident.page);
   await sleep(12_000);
-  await incident.begin(shop);
+  await scene.begin();
   await sleep(incident.settleMs);
   for (const [at, { suffix, width, maxHeight }] of FORMATS.entries()) {
     const images: string[] = [];
@@ -115,7 +116,51 @@ async function draw(drawing: Browser, incident: Incident): Promise<void> {
     console.log(`${file}: ${Math.round((light.length + dark.length) / 1_000)} kB`);
   }
   for (const each of visits) await each.close();
-  shop.redis.resume();
+}
+
+/** Two processes with some traffic. */
+function inShop(begin: (shop: Shop) => unknown): () => Promise<Scene> {
+  return async () => {
+    const shop = await startShop();
+    for (let i = 0; i < 40; i += 1) await shop.one.call("load", `price:${i}`, { amount: i }, 2, []);
+    await shop.one.call("traffic", 60);
+    return {
+      url: shop.url,
+      begin: async () => begin(shop),
+      async [Symbol.asyncDispose]() {
+        shop.redis.resume();
+        await shop[Symbol.asyncDispose]();
+      },
+    };
+  };
+}
+
+/** The page of `npm start`, with two of its buttons pressed. */
+async function npmStart(): Promise<Scene> {
+  const args = ["--conditions=@hotset/source", "docs/examples/demo/main.ts", "--serve"];
+  const child = spawn(process.execPath, args, { cwd: new URL(ROOT), env: { ...process.env, PORT: "0" } });
+  let said = "";
+  const site = await new Promise<string>((resolve, reject) => {
+    child.once("exit", () => reject(new Error(`npm start has ended: ${said}`)));
+    child.stdout.on("data", (text) => {
+      said += String(text);
+      const url = /listening on (http:\S+\/),/.exec(said)?.[1];
+      if (url !== undefined) resolve(url);
+    });
+  });
+  const press = (name: string): Promise<unknown> => fetch(`${site}trouble/${name}`, { method: "POST" });
+  return {
+    url: `${site}hotset/`,
+    async begin() {
+      await press("tags");
+      await sleep(12_000);
+      await press("stampede");
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await once(child, "exit");
+    },
+  };
 }
 
 /** Waits until the page shows the incident. Resolves with the height down to the last thing that it shows. */

@@ -1,5 +1,5 @@
 import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from "@hotset/core";
-import { kindOf, messageOf } from "@hotset/core/internal";
+import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
 import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
 import type { Place } from "./place.ts";
 
@@ -12,22 +12,8 @@ const ENOUGH = { calls: 50, loads: 5 };
 const MOST_GROUPS = 16;
 const MOST_JOINED = 1_000;
 
-const COUNTS = [
-  "hits",
-  "staleHits",
-  "misses",
-  "loads",
-  "loadErrors",
-  "coalesced",
-  "fenced",
-  "overloaded",
-  "mispredicted",
-] as const;
 type Counts = Record<(typeof COUNTS)[number], number>;
-const zero = (): Counts => ({
-  ...{ hits: 0, staleHits: 0, misses: 0, loads: 0 },
-  ...{ loadErrors: 0, coalesced: 0, fenced: 0, overloaded: 0, mispredicted: 0 },
-});
+const zero = (): Counts => Object.fromEntries(COUNTS.map((name) => [name, 0])) as Counts;
 
 /** Durations by buckets a twelfth of an octave wide. */
 type Durations = Map<number, number>;

@@ -113,7 +113,7 @@ export class Meter {
   }
 }
 
-const COUNTS = [
+export const COUNTS = [
   "hits",
   "staleHits",
   "misses",

@@ -46,6 +46,23 @@ it("has the beginning, the end, the height and the count of a finding, for an ho
   expect(log.past).toEqual([]);
 });
 
+it("gives a finding again when it begins in a further process, with the name of that one", () => {
+  const log = new FindingLog();
+  const on = (...by: readonly string[]): Finding => ({ ...finding(1), by });
+  const begun = (...found: readonly Finding[]): readonly (readonly string[])[] => {
+    log.update(found, 1_000);
+    return log.takeBegun().map(({ by }) => by);
+  };
+  expect([begun(on("web-1")), begun(on("web-1", "web-2")), begun(on("web-2")), begun(on("web-1"))]).toEqual([
+    [["web-1"]],
+    [["web-2"]],
+    [],
+    [],
+  ]);
+  // Its own, which had no name yet.
+  expect([begun({ ...on(), id: "b" }), begun({ ...on("web-1"), id: "b" })]).toEqual([[[]], []]);
+});
+
 it("remembers so many at most, the newest", () => {
   const log = new FindingLog();
   for (let i = 0; i < 500; i += 1) log.update([finding(1, `id ${i}`)], i);

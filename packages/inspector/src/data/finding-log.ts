@@ -5,7 +5,7 @@ const HOUR_MS = 3_600_000;
 const JOINED_MS = 30_000;
 const MOST = 200;
 
-/** What was found in the last hour, with its beginning, its end, and how often it came. */
+/** The findings of the last hour, with its beginning, its end, and how often it came. */
 export class FindingLog {
   readonly #known = new Map<string, PastFinding & { readonly seenAt: number }>();
 
@@ -15,12 +15,17 @@ export class FindingLog {
     for (const finding of found) {
       const known = this.#known.get(finding.id);
       const isNew = known === undefined || now - known.seenAt > JOINED_MS;
+      const before = isNew ? [] : known.by;
+      const joined = finding.by.filter((name) => !before.includes(name));
       if (isNew) this.#begun.push(finding);
+      // In another process it begins later.
+      else if (before.length > 0 && joined.length > 0) this.#begun.push({ ...finding, by: joined });
       // At its height.
       const text = known !== undefined && !isNew && known.weight > finding.weight ? known : finding;
       this.#known.delete(finding.id);
       this.#known.set(finding.id, {
         ...{ ...finding, text: text.text, weight: text.weight, level: text.level },
+        by: [...before, ...joined],
         since: isNew ? now : known.since,
         until: null,
         times: (known?.times ?? 0) + (isNew ? 1 : 0),
@@ -34,7 +39,7 @@ export class FindingLog {
     }
   }
 
-  /** Findings that have begun since the last call. */
+  /** Findings that have begun since the last call, for each process of which they are found. */
   takeBegun(): readonly Finding[] {
     return this.#begun.splice(0);
   }

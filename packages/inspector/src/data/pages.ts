@@ -39,7 +39,7 @@ export interface Finding {
   readonly level: "error" | "warning";
   /** One sentence. Names of keys may be in it, values never. */
   readonly text: string;
-  /** What to do about it. */
+  /** The remedy, as a sentence. */
   readonly remedy: string;
   readonly page: PageName;
   /** Processes of which it is so, or that cause it, by the names of their records; none where that is not known. */
@@ -108,7 +108,7 @@ export interface RecentOverview extends Pick<
   readonly loadP50Ms: Figure;
   readonly loadP95Ms: Figure;
   readonly tiers: readonly Pick<TierOverview, "label" | "hits" | "misses" | "errors">[];
-  /** Of the last minute: what is over is not red. */
+  /** Of the last minute: errors that have ended are not red. */
   readonly lastMinute: { readonly loadErrors: number; readonly errors: Readonly<Record<string, number>> };
 }
 
@@ -299,7 +299,7 @@ export interface Silence {
 export interface Live {
   readonly status?: Status;
   readonly findings?: readonly (Finding & { readonly since: Figure })[];
-  /** Findings of the last hour that are over. */
+  /** Findings of the last hour that have ended. */
   readonly past?: readonly PastFinding[];
   readonly overview?: readonly CacheOverview[];
   readonly history?: Readonly<Record<string, readonly Sample[]>>;

@@ -1,28 +1,14 @@
 import { ConfigurationError, type Cache, type CacheEvents, type Duration } from "@hotset/core";
 import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
+import { fleetSums, SeenProcesses, type SeenProcess } from "./fleet.ts";
 import { History } from "./history.ts";
 import { countsOf, REMEMBERED, type Counted } from "./invalidations.ts";
-import type {
-  CacheOverview,
-  CacheStatus,
-  FleetOverview,
-  JoinedKey,
-  RecentOverview,
-  SeenLoad,
-  TierOverview,
-} from "./pages.ts";
+import type { CacheOverview, CacheStatus, JoinedKey, RecentOverview, SeenLoad, TierOverview } from "./pages.ts";
 import { Polled } from "./polled.ts";
 
 const FLEET_MS = 5_000;
 const MOST_JOINED = 1_000;
 const MOST_PROCESSES = 1_000;
-/** Of versions that do not say it. */
-const EVERY_MS = 10_000;
-/** So long the last record of a process is shown. */
-const KEPT_MS = 600_000;
-
-/** The last record of a process. `isOld`: the backend has it no more. */
-export type SeenProcess = ProcessRecord & { readonly everyMs: number; readonly isOld: boolean };
 
 /** One cache, and what the inspector remembers of it. */
 export class Subject {
@@ -38,8 +24,7 @@ export class Subject {
   readonly #elsewhere: Invalidation[] = [];
   /** The last of each process that was learnt, by its id. */
   readonly #learnt = new Map<string, number>();
-  /** By id. */
-  readonly #processes = new Map<string, SeenProcess>();
+  readonly #processes = new SeenProcesses();
 
   constructor(cache: Cache, window?: Duration) {
     this.cache = cache;
@@ -88,7 +73,7 @@ export class Subject {
       loadP50Ms: p50Ms,
       loadP95Ms: p95Ms,
       recent: this.#recent(),
-      fleet: this.#fleetSums(),
+      fleet: fleetSums(this.inspection.figures()!, this.processes()),
       tiers: tiers.map(
         ({ label, state, hits, misses, errors, entries = null, bytes = null, latency }): TierOverview => ({
           ...this.#limitsOf(label),
@@ -131,52 +116,8 @@ export class Subject {
     };
   }
 
-  /** Of the last minute, of this process and of the records of all others; `null` where there are none. */
-  #fleetSums(): FleetOverview | null {
-    const own = this.inspection.figures()!;
-    const ownName = this.processes().find(({ isOwn }) => isOwn)?.name ?? "this process";
-    const others = this.processes().flatMap(({ name, isOwn, isOld, figures }) =>
-      isOwn || isOld || figures === undefined ? [] : [{ name, figures }],
-    );
-    if (others.length === 0) return null;
-    const rows = [{ name: ownName, figures: own }, ...others].map(({ name, figures: { groups, tiers } }) => {
-      const { recent, failed } = groups[0]!;
-      const { calls, ms, hitRatio = null } = recent;
-      const errors = tiers.reduce((sum, tier) => sum + tier.errors, 0);
-      const callsPerSecond = ms === 0 ? 0 : (1_000 * calls) / ms;
-      return { name, callsPerSecond, hitRatio, errors, loadErrors: failed?.count ?? 0 };
-    });
-    const sum = (of: "callsPerSecond" | "errors" | "loadErrors"): number =>
-      rows.reduce((total, row) => total + row[of], 0);
-    const hits = rows.reduce((total, { callsPerSecond, hitRatio }) => total + callsPerSecond * (hitRatio ?? 0), 0);
-    const [worst] = rows.toSorted(
-      (one, other) =>
-        other.errors + other.loadErrors - one.errors - one.loadErrors || (one.hitRatio ?? 2) - (other.hitRatio ?? 2),
-    );
-    return {
-      processes: rows.length,
-      callsPerSecond: sum("callsPerSecond"),
-      hitRatio: sum("callsPerSecond") === 0 ? null : hits / sum("callsPerSecond"),
-      loadErrors: sum("loadErrors"),
-      errors: sum("errors"),
-      worst: worst!,
-    };
-  }
-
-  /** By their names. A record that ended without a call of `stop` stays for some minutes. */
   processes(): readonly SeenProcess[] {
-    const now = Date.now();
-    const known = this.inspection.knownProcesses();
-    for (const record of known)
-      this.#processes.set(record.id, { ...record, everyMs: record.everyMs ?? EVERY_MS, isOld: false });
-    for (const [id, { at, everyMs, ...process }] of this.#processes) {
-      if (known.some((record) => record.id === id)) continue;
-      const ageMs = now - at;
-      // One that is younger was removed.
-      if (ageMs < 2.5 * everyMs || ageMs > KEPT_MS) this.#processes.delete(id);
-      else this.#processes.set(id, { ...process, at, everyMs, isOld: true });
-    }
-    return [...this.#processes.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
+    return this.#processes.update(this.inspection.knownProcesses(), Date.now());
   }
 
   /** The most callers first. */

@@ -49,7 +49,7 @@ const KINDS: readonly {
   { is: () => true, text: "calls fail", remedy: "look at the last error" },
 ];
 
-/** What departs from before. */
+/** Departures from before. */
 export const DEPARTURES: readonly Rule[] = [
   {
     name: "tier-errors",

@@ -10,7 +10,7 @@ const MUCH_LOG = 64 * 2 ** 20;
 /** A failure from before that is of something else. */
 const CAUSE_MS = 10_000;
 
-/** What is so now. */
+/** Rules over the present state. */
 export const STATES: readonly Rule[] = [
   {
     name: "tier-down",

@@ -32,7 +32,7 @@ export interface Rule {
   find(picture: Picture, now: number): readonly Found[];
 }
 
-/** What is enough for a rule. */
+/** The least that a rule finds. */
 export const ENOUGH = { errors: 3, loadErrors: 5, callers: 20, invalidations: 30, evictions: 50 };
 export const LONG_WAIT_MS = 10_000;
 /** States of a tier of which a rule says it all. */

@@ -156,11 +156,22 @@ describe("findings", () => {
       on(
         failing(
           "BACKEND_REFUSED",
-          "redis: write failed; cause: OOM command not allowed when used memory > 'maxmemory'",
+          "redis: write failed; cause: OOM command not allowed when used memory > 'maxmemory'. script: dc19, on @user_script:45",
         ),
       ),
       [
         "error overview shop: redis is up, but writes are refused: its memory is full: 79 errors in the last minute, the last: write failed: OOM command not allowed when used memory > 'maxmemory'",
+      ],
+    ],
+    [
+      on(
+        failing(
+          "BACKEND_REFUSED",
+          "redis: lease was refused: OOM command not allowed. script: dc19, on @user_script:4",
+        ),
+      ),
+      [
+        "error overview shop: redis is up, but writes are refused: its memory is full: 79 errors in the last minute, the last: lease was refused: OOM command not allowed",
       ],
     ],
     [

@@ -23,9 +23,10 @@ export const sumOf = (names: readonly string[]): string =>
 
 /** Without its advice, which the page has, and with its reason. */
 export function causeOf(message: string, label: string): string {
-  const text = message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message;
+  const own = message.startsWith(`${label}: `) ? message.slice(label.length + 2) : message;
   // Redis says in which line of a script it refused.
-  const reason = text.split("; cause: ", 2)[1]?.split(" script: ", 1)[0];
+  const text = own.split(/\.? script: /, 1)[0]!;
+  const reason = text.split("; cause: ", 2)[1];
   return text.split("; ", 1)[0]! + (reason === undefined ? "" : `: ${reason}`);
 }
 
@@ -43,7 +44,7 @@ export function bytesText(bytes: number): string {
   return `${power === 0 || size >= 100 ? Math.round(size) : Number(size.toFixed(1))} ${units[power]}`;
 }
 
-/** Of a load. */
+/** The duration of a load. */
 export function took(ms: number): string {
   if (ms < 1_000) return `${Math.round(ms)} ms`;
   return ms < 10_000 && ms % 1_000 !== 0 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);

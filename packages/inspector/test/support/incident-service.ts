@@ -12,7 +12,8 @@ import { memory } from "@hotset/memory";
 import { redis, single } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
 
-const SILENT = { error: () => {}, warn: () => {}, info: () => {} };
+const log = (text: string): void => void logged.push(text);
+const LOGGER = { error: log, warn: log, info: log };
 /** Five times as fast as in production, where it is a minute. */
 const WINDOW = "12s";
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -21,6 +22,7 @@ let shop: Cache;
 let pictures: Cache;
 let urlOfRedis: string;
 const said: string[] = [];
+const logged: string[] = [];
 const incident: NodeJS.Timeout[] = [];
 /** As the incident has it. */
 let how = { search: (n: number) => `q:${n % 50}`, invoiceMs: 20, tenantFails: false };
@@ -32,7 +34,7 @@ const every = (ms: number, call: (n: number) => unknown): NodeJS.Timeout => {
 };
 
 const cacheOf = (name: string, maxEntries: number, format: Format = json()): Cache =>
-  createCache({ name, logger: SILENT })
+  createCache({ name, logger: LOGGER })
     .tier(memory({ maxEntries }))
     .tier(redis(single(urlOfRedis)).valueFormat(format).responseTimeout(1_000).build())
     .defaults({ ttl: "10m" })
@@ -64,7 +66,9 @@ export const handlers = {
     );
     return `http://localhost:${(server.address() as AddressInfo).port}/hotset/`;
   },
+  /** By `onFinding`. */
   said: () => said.splice(0),
+  logged: () => logged.splice(0),
   failTenant: () => void (how = { ...well, tenantFails: true }),
   slowInvoices: () => void (how = { ...well, invoiceMs: 2_500 }),
   stampInSearch: () => void (how = { ...well, search: (n) => `q:${n % 50}:${Date.now()}:${n}` }),

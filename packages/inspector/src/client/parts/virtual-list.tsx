@@ -2,7 +2,9 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Column } from "./basics.tsx";
 
-const ROW_HEIGHT = 36;
+/** As in `style.css`. */
+const ROW_HEIGHT = { wide: 36, narrow: 60 };
+const NARROW = "(width <= 720px)";
 const PAGE = 100;
 /** Rows above and below those that are seen. */
 const AROUND = 10;
@@ -23,6 +25,7 @@ export function VirtualList<Row>(props: {
   readonly row: (row: Row) => readonly ComponentChildren[];
 }): JSX.Element {
   const { id, total, first, load, columns, label } = props;
+  const rowHeight = useRowHeight();
   const box = useRef<HTMLDivElement>(null);
   const [seen, setSeen] = useState({ from: 0, to: 40 });
   const pages = useRef(new Map<number, readonly Row[] | "asked">());
@@ -40,8 +43,8 @@ export function VirtualList<Row>(props: {
     // It has left the page meanwhile.
     if (box.current === null) return;
     const { scrollTop, clientHeight } = box.current;
-    const from = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - AROUND);
-    const to = Math.min(total, Math.ceil((scrollTop + clientHeight) / ROW_HEIGHT) + AROUND);
+    const from = Math.max(0, Math.floor(scrollTop / rowHeight) - AROUND);
+    const to = Math.min(total, Math.ceil((scrollTop + clientHeight) / rowHeight) + AROUND);
     setSeen((before) => (before.from === from && before.to === to ? before : { from, to }));
   };
   const last = Math.min(seen.to, total);
@@ -82,20 +85,25 @@ export function VirtualList<Row>(props: {
           </span>
         ))}
       </div>
-      <div class="virtual-body" role="rowgroup" style={{ height: `${total * ROW_HEIGHT}px` }}>
+      <div class="virtual-body" role="rowgroup" style={{ height: `${total * rowHeight}px` }}>
         {rows.map(({ at, row }) => (
           <div
             class="virtual-row"
             role="row"
             key={at}
             aria-rowindex={at + 2}
-            style={{ transform: `translateY(${at * ROW_HEIGHT}px)` }}
+            style={{ transform: `translateY(${at * rowHeight}px)` }}
           >
             {row === undefined ? (
               <span role="cell">…</span>
             ) : (
               props.row(row).map((cell, i) => (
-                <span role="cell" key={columns[i]!.name} class={columns[i]!.isFigure === true ? "number" : undefined}>
+                <span
+                  role="cell"
+                  key={columns[i]!.name}
+                  class={columns[i]!.isFigure === true ? "number" : undefined}
+                  data-column={columns[i]!.name}
+                >
                   {cell}
                 </span>
               ))
@@ -105,4 +113,15 @@ export function VirtualList<Row>(props: {
       </div>
     </div>
   );
+}
+
+function useRowHeight(): number {
+  const [isNarrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
+  useEffect(() => {
+    const width = matchMedia(NARROW);
+    const follow = (): void => setNarrow(width.matches);
+    width.addEventListener("change", follow);
+    return () => width.removeEventListener("change", follow);
+  }, []);
+  return isNarrow ? ROW_HEIGHT.narrow : ROW_HEIGHT.wide;
 }
