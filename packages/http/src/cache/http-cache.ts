@@ -95,11 +95,12 @@ export class HttpCache {
    */
   async answer(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions = {}): Promise<PlainResponse> {
     if (typeof call.signal === "object") call.signal.throwIfAborted();
-    const visit = this.#places.visitOf(request, origin, call);
-    if (typeof visit === "string") {
-      if (isSafe(request.method)) return this.#pass({ request, origin, call, rule: this.#plan }, visit);
+    const found = this.#places.visitOf(request, origin, call);
+    if (typeof found === "string") {
+      if (isSafe(request.method)) return this.#pass({ request, origin, call, rule: this.#plan }, found);
       return untilAborted(this.#change(request, origin, call), call);
     }
+    let visit = found;
     if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
     const alone = this.#loads.aloneFor(visit);
     if (alone !== undefined) return this.#fit(visit, await this.#loads.ownRun(visit, alone));
@@ -111,7 +112,7 @@ export class HttpCache {
       const answer = stored?.kind === "response" ? this.#answerAtOnce(visit, stored, begun.served) : undefined;
       if (answer !== undefined) return answer;
       if (stored?.kind !== "index" || visit.index !== undefined) break;
-      select(visit, stored, this.#plan.normalisers);
+      visit = select(visit, stored, this.#plan.normalisers);
       if (likedSelects(visit, this.#plan.normalisers) !== undefined) break;
       begun = this.#loads.fetch(visit, "any");
     }
@@ -120,9 +121,9 @@ export class HttpCache {
 
   /** How this request would be answered, and why. Loads and changes nothing. */
   async explain(request: PlainRequest): Promise<Explanation> {
-    const visit = this.#places.visitOf(request, noOrigin, {});
-    if (typeof visit === "string") return { key: "", selecting: [], outcome: "pass", reason: visit };
-    const found = await this.#look(visit);
+    const asked = this.#places.visitOf(request, noOrigin, {});
+    if (typeof asked === "string") return { key: "", selecting: [], outcome: "pass", reason: asked };
+    const { visit, found } = await this.#look(asked);
     const place = { rule: visit.rule.name, key: visit.key, selecting: visit.index?.selecting ?? [] };
     if (found === undefined)
       return { ...place, outcome: "miss", reason: visit.index === undefined ? "uri-miss" : "vary-miss" };
@@ -215,7 +216,8 @@ export class HttpCache {
    *
    * @param first the one that has begun.
    */
-  async #read(visit: Visit, isForced: boolean, first?: Hit | Promise<Outcome>): Promise<PlainResponse> {
+  async #read(asked: Visit, isForced: boolean, first?: Hit | Promise<Outcome>): Promise<PlainResponse> {
+    let visit = asked;
     let forced = isForced;
     let refused: Found | undefined;
     let begun = first;
@@ -227,12 +229,12 @@ export class HttpCache {
       if (outcome.kind === "validated") {
         const answer = await this.#serve(visit, outcome.stored, outcome.ageMs, "validated");
         if (answer !== undefined) return answer;
-        [forced, visit.ignoresStored] = [true, true];
+        [forced, visit] = [true, { ...visit, ignoresStored: true }];
         continue;
       }
       const stored = readStored(outcome.value);
       if (stored?.kind === "index") {
-        select(visit, stored, this.#plan.normalisers);
+        visit = select(visit, stored, this.#plan.normalisers);
         const liked = await this.#liked(visit);
         const answer = liked && (await this.#serve(visit, liked.stored, liked.held.ageMs, "fresh", liked.held));
         if (answer !== undefined) return answer;
@@ -240,11 +242,11 @@ export class HttpCache {
       }
       if (stored === undefined || !isFor(stored, visit.target, visit.index && visit.selects)) {
         if (visit.ignoresStored) break;
-        [forced, visit.ignoresStored] = [true, true];
+        [forced, visit] = [true, { ...visit, ignoresStored: true }];
         continue;
       }
       const answer = await this.#judge(visit, stored, outcome.served, forced);
-      if (answer === "gone") [forced, visit.ignoresStored] = [true, true];
+      if (answer === "gone") [forced, visit] = [true, { ...visit, ignoresStored: true }];
       else if (answer === "again") {
         refused = { key: visit.key, stored, held: heldFrom(stored, outcome.served), isForced: forced };
         forced = true;
@@ -317,7 +319,7 @@ export class HttpCache {
   }
 
   async #refresh(visit: Visit): Promise<void> {
-    const begun = this.#loads.fetch({ ...visit }, "any");
+    const begun = this.#loads.fetch(visit, "any");
     await (begun instanceof Hit ? begun.value : begun).catch(ignore);
   }
 
@@ -362,13 +364,13 @@ export class HttpCache {
   }
 
   /** For requests that a stored response may answer although `getOrSet` would load, or that cannot be loaded so. */
-  async #lookFirst(visit: Visit): Promise<PlainResponse> {
-    const { demands, request } = visit;
+  async #lookFirst(asked: Visit): Promise<PlainResponse> {
+    const { demands, request } = asked;
     const has = (...names: readonly string[]): boolean => request.fields.some(([name]) => names.includes(name));
     const isRanged = has("range");
     // Parts of two versions must not be joined: the handler judges its own.
-    if (isRanged && has("if-match", "if-unmodified-since")) return this.#pass(visit, "method");
-    const found = await this.#look(visit);
+    if (isRanged && has("if-match", "if-unmodified-since")) return this.#pass(asked, "method");
+    const { visit, found } = await this.#look(asked);
     if (found !== undefined) {
       const { stored, held } = found;
       const reuse = decideReuse(demands, held);
@@ -387,11 +389,12 @@ export class HttpCache {
   }
 
   /** The response that is stored for this request, fresh or stale. */
-  async #look(visit: Visit): Promise<Found | undefined> {
-    const first = await this.#stored(visit.primary);
-    if (first === undefined || first.stored.kind === "response") return responseIn(first, visit, visit.selects);
-    select(visit, first.stored, this.#plan.normalisers);
-    return (await this.#liked(visit)) ?? responseIn(await this.#stored(visit.key), visit, visit.selects);
+  async #look(asked: Visit): Promise<{ readonly visit: Visit; readonly found: Found | undefined }> {
+    const first = await this.#stored(asked.primary);
+    const visit = first?.stored.kind === "index" ? select(asked, first.stored, this.#plan.normalisers) : asked;
+    const liked = await this.#liked(visit);
+    const looked = liked !== undefined || visit === asked ? first : await this.#stored(visit.key);
+    return { visit, found: liked ?? responseIn(looked, visit, visit.selects) };
   }
 
   /** A fresh variant in the language that the client likes best. */

@@ -12,12 +12,6 @@ import type { Plan } from "./options.ts";
 import { partsOf, type Rule } from "./rules.ts";
 import type { Visit } from "./visit.ts";
 
-/** Where responses of a URL may be. */
-export interface Names {
-  readonly keys: readonly string[];
-  readonly families: readonly string[];
-}
-
 /** Where the response to a request is: the rule that matches, and the key that it gives. */
 export class Places {
   readonly #plan: Plan;
@@ -120,7 +114,7 @@ export class Places {
   }
 
   /** Keys and families of all responses of these URLs, by all rules, in all partitions. */
-  namesOf(...urls: readonly string[]): Names {
+  namesOf(...urls: readonly string[]): { readonly keys: readonly string[]; readonly families: readonly string[] } {
     const places = [...new Set(urls.flatMap((url) => this.#rules.map(({ search }) => targetOf(url, search))))];
     const areShared = this.#rules.every((rule) => isOfUrl(rule));
     const { base, hosts } = this.#plan;

@@ -28,12 +28,12 @@ export interface Visit {
   readonly startedAt: number;
   readonly call: AnswerOptions;
   /** The key of the variant, once the index of the URL is known; until then that of the URL. */
-  key: string;
-  index: StoredIndex | undefined;
+  readonly key: string;
+  readonly index: StoredIndex | undefined;
   /** Its values of the selecting fields. */
-  selects: string;
+  readonly selects: string;
   /** Whether the stored response is of no use: it cannot be read, or its body has gone. */
-  ignoresStored: boolean;
+  readonly ignoresStored: boolean;
 }
 
 /**
@@ -61,11 +61,10 @@ export const listTag = (family: string): string => `list, ${family}`;
 export const variantKey = (generation: string, selects: string): string =>
   keyOf("variant", generation, digest(selects));
 
-/** The variant of the URL that this request selects. */
-export function select(visit: Visit, index: StoredIndex, normalisers: Readonly<Record<string, Normaliser>>): void {
-  visit.index = index;
-  visit.selects = selectingText(index.selecting, visit.request.fields, normalisers);
-  visit.key = variantKey(index.generation, visit.selects);
+/** With the variant of the URL that its request selects. */
+export function select(visit: Visit, index: StoredIndex, normalisers: Readonly<Record<string, Normaliser>>): Visit {
+  const selects = selectingText(index.selecting, visit.request.fields, normalisers);
+  return { ...visit, index, selects, key: variantKey(index.generation, selects) };
 }
 
 /**
