@@ -48,9 +48,9 @@ const INCIDENTS: readonly Incident[] = [
     name: "overview",
     page: "Overview",
     last: ".panel:nth-of-type(2)",
-    settleMs: 12_000,
+    settleMs: 10_000,
     open: npmStart,
-    shows: /150 callers of/,
+    shows: /\d{3} callers of/,
   },
   {
     name: "stampede",
@@ -152,9 +152,9 @@ async function npmStart(): Promise<Scene> {
   return {
     url: `${site}hotset/`,
     async begin() {
-      await press("tags");
-      await sleep(12_000);
       await press("stampede");
+      await sleep(6_000);
+      await press("tags");
     },
     async [Symbol.asyncDispose]() {
       child.kill();
