@@ -1,6 +1,6 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
-import { discard } from "./cache/messages.ts";
+import { discard, ignore } from "./cache/messages.ts";
 import { answerInTime, requireOrigin } from "./server.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 
@@ -245,7 +245,7 @@ function endedBy(asker: Request, body: NonNullable<Body>): ReadableStream<Uint8A
         const { signal } = asker;
         const leave = (): void => {
           controller.error(signal.reason);
-          reader.cancel(signal.reason).catch(nothing);
+          reader.cancel(signal.reason).catch(ignore);
         };
         const end = (): void => signal.removeEventListener("abort", leave);
         if (signal.aborted) return leave();
@@ -271,7 +271,6 @@ function headersOf(fields: FieldLines): Headers {
   return headers;
 }
 
-const nothing = (): void => undefined;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
 const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];
@@ -359,7 +358,7 @@ async function textOf({ body }: Request): Promise<string | undefined> {
     if (read?.done === true) return text + decoder.decode();
     bytes += read?.value?.byteLength ?? Infinity;
     if (bytes > LONGEST_ORDER) {
-      void reader?.cancel().catch(nothing);
+      void reader?.cancel().catch(ignore);
       return undefined;
     }
     text += decoder.decode(read!.value, { stream: true });

@@ -2,7 +2,7 @@ import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:ht
 import type { ServerHttp2Stream } from "node:http2";
 import { ConnectionEndedError, isLoad, likeServer, loadDetached, type LoadListener } from "./detached-load.ts";
 import { hold, stamp, type HeldResponse } from "./held-response.ts";
-import { PASSED } from "./cache/messages.ts";
+import { ignore, PASSED } from "./cache/messages.ts";
 import type {
   AnswerOptions,
   FieldLine,
@@ -268,11 +268,11 @@ function write(response: Reply, { status, statusText, fields, body }: PlainRespo
 
 async function pour(body: ReadableStream<Uint8Array>, response: Reply): Promise<void> {
   const reader = body.getReader();
-  let wake = nothing;
+  let wake = ignore;
   response.on("drain", () => wake());
   response.once("close", () => {
     wake();
-    reader.cancel().catch(nothing);
+    reader.cancel().catch(ignore);
   });
   // `flushHeaders` of HTTP/1 writes UTF-8; what follows is written as the bytes that the fields are.
   if (response.stream === undefined) response.write(NO_BYTES);
@@ -312,4 +312,3 @@ const assigned = (response: ServerResponse): Promise<void> =>
 
 const NO_BYTES = new Uint8Array(0);
 const POWERED_BY = "x-powered-by";
-const nothing = (): void => undefined;

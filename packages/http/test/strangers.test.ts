@@ -158,6 +158,22 @@ describe("what one client sends decides nothing for the others", () => {
     expect((await site.ask({ fields: BROWSER }))[0]).toBe("3");
   });
 
+  it("H101 nor is it where nothing is stored: others load, and that client runs alone", async () => {
+    const site = new Site({ ...SERVER, safeHeaders: ["x-token"] }).counts(FRESH);
+    const page = site.page;
+    site.page = (request, context) => {
+      if (valueOf(request, "x-token") === "junk") throw new Error("bad token");
+      return page(request, context);
+    };
+    const junk = { fields: { ...BROWSER, "x-token": "junk" } };
+    await expect(site.ask(junk)).rejects.toThrow("bad token");
+    expect((await site.ask({ fields: { ...BROWSER, "x-token": "good" } }))[1]).toMatch(/; stored$/);
+    expect((await site.ask({ fields: BROWSER }))[1]).toMatch(/hit/);
+    await site.http.clear();
+    await expect(site.ask(junk)).rejects.toThrow("bad token");
+    expect(site.seen.map(({ context }) => context.shared)).toEqual([true, false, true, false]);
+  });
+
   it("H49 a failure without fields of a client spares the origin", async () => {
     const site = new Site({ ...SERVER, safeHeaders: ["x-token"] }).counts(FRESH);
     await site.get();

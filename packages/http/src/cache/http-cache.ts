@@ -9,7 +9,7 @@ import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts
 import { checkedNamespace, refusal } from "./checks.ts";
 import { heldFrom, isFor, responseIn, type Found, type Looked } from "./found.ts";
 import { applyHead } from "./head-updates.ts";
-import { Hit, Loads, type Outcome } from "./loads.ts";
+import { Hit, Loads } from "./loads.ts";
 import {
   discard,
   ignore,
@@ -30,6 +30,7 @@ import { readStored, type StoredResponse } from "./stored.ts";
 import { UnsafeMethods } from "./unsafe.ts";
 import { Variants } from "./variants.ts";
 import { likedSelects, listTag, pageTag, select, variantKey, type Visit } from "./visit.ts";
+import type { Outcome } from "./wait.ts";
 
 /** Options of an invalidation. */
 export interface PurgeOptions {

@@ -24,8 +24,6 @@ import type { Places } from "./places.ts";
 import { askedBy, type Visit } from "./visit.ts";
 import { type Deliver, NOT_SHARED, type Outcome, type Takers, Wait } from "./wait.ts";
 
-export type { Outcome };
-
 /** A fresh copy in the memory of this process. */
 export class Hit {
   readonly value: Promise<unknown>;
@@ -38,11 +36,7 @@ export class Hit {
 }
 
 /** A load failed with fields of its client that are not in the key. */
-class FailedForOne extends Error {
-  constructor(cause: unknown) {
-    super("a load failed with fields of one client", { cause });
-  }
-}
+class FailedForOne extends Error {}
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -193,14 +187,14 @@ export class Loads {
     const decision: StoreDecision =
       decided.store && refusal !== undefined ? { ...decided, store: false, reason: refusal } : decided;
     if (decision.store) {
-      this.#ownRuns.forget(visit.key);
+      this.#ownRuns.forget(this.#runOf(visit));
       this.#lent.remember(visit.request.url, decision.selecting);
       return this.#store(visit, ctx, { decision, response, stale }, takers);
     }
     const { reason } = decision;
     if (!shared.isShaped || decision.isForAll) return this.#passOn(visit, ctx, { decision, response, stale }, takers);
     // It was made without what this client sent, and says nothing of others.
-    if (shared.lent.size === 0 || !isFailed(response)) this.#ownRuns.note(visit.key, reason);
+    if (shared.lent.size === 0 || !isFailed(response)) this.#ownRuns.note(this.#runOf(visit), reason);
     discard(response.body);
     await this.#removeReplaced(visit, stale, response.status);
     return this.#serveAlone(visit, ctx, reason, takers);
@@ -221,7 +215,7 @@ export class Loads {
     const isCovered = !(error instanceof FailedForOne) && this.#cover(ctx, stale, "unreachable");
     if (isCovered || ctx.signal.aborted || ctx.background || !isAsked) throw error;
     if (reason === "slow") takers.crew.isSlow = true;
-    else if (!(error instanceof FailedForOne)) this.#ownRuns.note(visit.key, reason);
+    else if (!(error instanceof FailedForOne)) this.#ownRuns.note(this.#runOf(visit), reason);
     return this.#serveAlone(visit, ctx, reason, takers);
   }
 
@@ -235,8 +229,14 @@ export class Loads {
 
   /** Why the origin answers this client alone at present. */
   aloneFor(visit: Visit): NotStored | undefined {
-    const reason = this.#ownRuns.reasonFor(visit.key);
+    const reason = this.#ownRuns.reasonFor(this.#runOf(visit));
     return reason !== undefined && isShaped(visit, this.#plan) ? reason : undefined;
+  }
+
+  /** A name for what a load with these fields of its client says: others have a load without them. */
+  #runOf({ key, request }: Visit): string {
+    const { safe, lendsOwn } = this.#plan;
+    return lendsOwn ? `${key} ${JSON.stringify(request.fields.filter(([name]) => safe!.has(name)))}` : key;
   }
 
   async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, takers: Takers): Promise<unknown> {
@@ -252,7 +252,7 @@ export class Loads {
       const exchange: Exchange = { sentAt, receivedAt: this.#plan.epochMs() };
       const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
       const decision = this.#decide(visit, head, exchange, shared);
-      if (decision.store) this.#ownRuns.doubt(visit.key);
+      if (decision.store) this.#ownRuns.doubt(this.#runOf(visit));
       const detail = decision.store ? reason : decision.reason;
       this.#meter.answered("pass", visit, head.status, detail);
       const status = { forward: forwardReason(visit, undefined), forwardStatus: head.status, detail };
@@ -309,7 +309,7 @@ export class Loads {
     } else if (isSeen || !this.#decide(visit, response, exchange, { ...shared, lent: NO_NAMES }).store) return loaded;
     discard(response.body);
     return ask(loadRequest(visit, this.#plan, selecting), []).catch((error: unknown) => {
-      throw new FailedForOne(error);
+      throw new FailedForOne("a load failed with fields of one client", { cause: error });
     });
   }
 
@@ -335,7 +335,7 @@ export class Loads {
     const head = { status: stale.status, fields: freshen(stale.fields, response.fields) };
     const decision = this.#decide(visit, head, exchange, shared);
     if (!decision.store && shared.isShaped && !decision.isForAll) {
-      this.#ownRuns.note(visit.key, decision.reason);
+      this.#ownRuns.note(this.#runOf(visit), decision.reason);
       await this.#shelf.remove(visit);
       return this.#serveAlone(visit, ctx, decision.reason, takers);
     }
