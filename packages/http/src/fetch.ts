@@ -124,7 +124,7 @@ export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeo
       const location = response.headers.get("location");
       if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") {
         // Not awaited: one branch of a body ends with the other, which may have no reader.
-        discard(again?.body ?? null);
+        discard(again?.body);
         return asFetched(response, request.url, hop > 0);
       }
       discard(response.body);

@@ -315,7 +315,7 @@ export class HttpCache {
     const failure = error instanceof OriginAnsweredError ? error.failure : "unreachable";
     if (!mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) return undefined;
     const answer = await this.#serve(visit, stored, held.ageMs, "error", held);
-    if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take()?.body ?? null);
+    if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take()?.body);
     return answer;
   }
 

@@ -297,7 +297,7 @@ export class Loads {
     });
     // It may have failed by what it saw of this client.
     if (loaded === undefined || (hasLent && isFailed(loaded.response))) {
-      discard(loaded?.response.body ?? null);
+      discard(loaded?.response.body);
       return this.#validate(visit, ctx, stale, takers, []);
     }
     const { response, exchange, shared } = loaded;
@@ -309,7 +309,7 @@ export class Loads {
     } else if (isSeen || !this.#decide(visit, response, exchange, { ...shared, lent: NO_NAMES }).store) return loaded;
     discard(response.body);
     return ask(loadRequest(visit, this.#plan, selecting), []).catch((error: unknown) => {
-      throw new FailedForOne("a load failed with fields of one client", { cause: error });
+      throw new FailedForOne("a load failed for one client", { cause: error });
     });
   }
 

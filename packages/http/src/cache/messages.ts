@@ -67,7 +67,7 @@ export const signalOf = ({ signal }: AnswerOptions): AbortSignal | undefined =>
   typeof signal === "function" ? signal() : signal;
 
 /** Cancels a body without a reader: its source may hold a connection until then. */
-export function discard(body: Body): void {
+export function discard(body: Body | undefined): void {
   if (body instanceof ReadableStream) void body.cancel().catch(ignore);
 }
 
