@@ -309,7 +309,7 @@ export class Loads {
     } else if (isSeen || !this.#decide(visit, response, exchange, { ...shared, lent: NO_NAMES }).store) return loaded;
     discard(response.body);
     return ask(loadRequest(visit, this.#plan, selecting), []).catch((error: unknown) => {
-      throw new FailedForOne("a load failed for one client", { cause: error });
+      throw new FailedForOne("failed for one client", { cause: error });
     });
   }
 
