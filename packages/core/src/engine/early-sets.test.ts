@@ -160,6 +160,30 @@ describe("C600: a set that waits for memory", () => {
     expect([await a.get("k"), await b.get("k")]).toEqual(["new", "new"]);
   });
 
+  it("behind a fence it ends with what others change, if that is reported here, and with nothing else", async () => {
+    for (const change of [
+      (b: Cache) => b.invalidateTags("t"),
+      (b: Cache) => b.markTagsStale("t"),
+      (b: Cache) => b.delete("k"),
+    ]) {
+      const { a, b, backend } = open();
+      await a.getOrSet("other", () => 0, { tags: ["t", "u"] });
+      const since = await a.fence("k");
+      const asking = gate();
+      backend.script("leases.acquire", { before: asking });
+      expect(await a.set("k", "made", { ...EARLY, since, tags: ["t"] })).toEqual(PENDING);
+      await b.invalidateTags("u");
+      await flush();
+      expect(await a.get("k")).toBe("made");
+      await change(b);
+      await flush();
+      expect(await a.get("k")).toBe(undefined);
+      asking.open();
+      await a.drain();
+      expect([await a.get("k"), await b.get("k")]).toEqual([undefined, undefined]);
+    }
+  });
+
   it("close waits for it", async () => {
     const { a, b, go } = open();
     await a.set("k", 1, EARLY);

@@ -47,8 +47,8 @@ export class SetBatch {
 }
 
 /**
- * Puts the value into memory before it is sent, and ends the call. Unless something newer was called, or others have
- * changed something since its fence: then the backend decides.
+ * Puts the value into memory before it is sent, and ends the call. Unless something newer was called, or others
+ * have changed something since its fence: then the backend decides. A change after that ends the value of a fence.
  */
 export function keepFirst(
   context: Reporting & Copies & Writing & Pick<Life, "waitUntil">,
@@ -57,7 +57,7 @@ export function keepFirst(
   encoded: Awaitable<Encoded>,
 ): void {
   if (isThenable(encoded)) return void encoded.then((each) => keepFirst(context, call, guard, each), ignore);
-  const { local, flights, tags, clock, recovery, waitUntil } = context;
+  const { local, flights, tags, trust, clock, recovery, waitUntil } = context;
   const { namespace, key, entry, standing } = call;
   const hasChanged = standing?.guard.isTainted || tags.hadChanges(key.space, standing?.tagSequence ?? Infinity);
   if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
@@ -66,7 +66,8 @@ export function keepFirst(
   // Reads in flight may have an older entry.
   flights.fenceReads(key.local, "set");
   const copy = storedEntry(entry, undefined, encoded);
-  local!.keep(key.local, copy, namespace.policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
+  const epoch = standing === undefined ? EPOCH_ALWAYS : trust.epochOf(key.local);
+  local!.keep(key.local, copy, namespace.policy.localTtlMs ?? Infinity, epoch);
   if (local!.get(key.local, clock.now()) === undefined) return free();
   waitUntil?.(new Promise((resolve) => (call.answered = () => resolve(free()))));
   call.answered ??= free;

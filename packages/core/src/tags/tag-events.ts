@@ -95,6 +95,7 @@ export class TagEvents {
   /** Known versions were forgotten: copies are checked again. */
   forgotten(): void {
     this.sequence += 1;
+    this.#changed.forget(this.sequence);
   }
 
   /**
@@ -181,6 +182,12 @@ class LastEvents {
     const size = this.#numbers.size + more;
     if (size <= MAX_REMEMBERED) return -Infinity;
     return [...this.#numbers.values()].slice(0, size - 0.9 * MAX_REMEMBERED).at(-1) ?? this.#floor;
+  }
+
+  /** From now on each key may have had an event of this number. */
+  forget(number: number): void {
+    this.#numbers.clear();
+    this.#floor = number;
   }
 
   makeRoomFor(more: number): void {

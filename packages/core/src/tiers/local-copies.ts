@@ -42,7 +42,8 @@ export class LocalCopies {
   readonly #events: Events;
   readonly #cache: string;
   readonly #joinedKeys: JoinedKeys;
-  #hasUnversioned = false;
+  /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */
+  hasUnversioned = false;
   #isClosed = false;
   #isBypassed = false;
 
@@ -113,8 +114,13 @@ export class LocalCopies {
   /** After a tag event: applies the tag calls of this process and the current tag versions to a copy. */
   #check(localKey: string, entry: Entry, now: number): Entry | undefined {
     const table = entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
-    // Loaded while the backend refused to issue versions: there is nothing to compare, so any tag event ends its trust.
-    if (table !== undefined && entry.versions === undefined) return undefined;
+    // Loaded while the backend refused to issue versions, or not sent yet: nothing can be compared.
+    if (table !== undefined && entry.versions === undefined) {
+      const { tagSequence: since } = entry;
+      if (!this.#tags.hadEvents(entry.terms.dependsOn, since, since)) return entry;
+      this.tier.delete(localKey);
+      return undefined;
+    }
     const current = table?.known(entry.terms.dependsOn);
     // To be confirmed: a version it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
@@ -153,30 +159,22 @@ export class LocalCopies {
       return undefined;
     }
     if (this.#table !== undefined && entry.versions === undefined && soundEpoch !== this.#trust.unconfirmed)
-      this.#hasUnversioned = true;
+      this.hasUnversioned = true;
     const now = this.#clock.now();
     const deadAt = Math.min(entry.expiresAt, wholeInstant(now + limitMs));
     try {
       const value = this.values.own(entry.value);
-      if (deadAt === entry.deadAt && value === entry.value) {
-        entry.epoch = soundEpoch;
-        this.tier.set(localKey, entry);
-      } else {
-        const copy: Entry = { ...entry, value, deadAt, epoch: soundEpoch };
-        this.tier.set(localKey, copy);
-      }
+      const isSame = deadAt === entry.deadAt && value === entry.value;
+      const copy: Entry = isSame ? entry : { ...entry, value, deadAt };
+      copy.epoch = soundEpoch;
+      this.tier.set(localKey, copy);
     } catch (error) {
       return this.#refused(error);
     }
     if (this.#events.store.isObserved) {
       const { path, key } = parseLocalKey(localKey);
-      this.#events.store.emit({
-        cache: this.#cache,
-        namespace: path,
-        key,
-        tier: this.label,
-        durationMs: this.#clock.now() - now,
-      });
+      const of = { cache: this.#cache, namespace: path, key, tier: this.label };
+      this.#events.store.emit({ ...of, durationMs: this.#clock.now() - now });
     }
     return undefined;
   }
@@ -215,11 +213,6 @@ export class LocalCopies {
   /** Whether there is a copy of this version, as {@link hasLiving}. */
   holds(localKey: string, version: string): boolean {
     return this.#unlessBroken("get", () => this.held(localKey), localKey)?.version === version;
-  }
-
-  /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */
-  get hasUnversioned(): boolean {
-    return this.#hasUnversioned;
   }
 
   /** Whether there is a copy that no backend has. */
