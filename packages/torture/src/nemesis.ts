@@ -164,8 +164,7 @@ class Nemesis {
   async #commit({ kind, at, forMs, worker, byMs = 0 }: FaultPlan): Promise<Fault> {
     const from = this.#now();
     const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
-    const name = this.#victims.name(worker);
-    const strike = { forMs, worker, from, fault, name };
+    const strike = { forMs, worker, from, fault, name: this.#victims.name(worker) };
     switch (kind) {
       case "cut":
       case "swallow":
