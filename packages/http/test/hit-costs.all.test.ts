@@ -27,11 +27,16 @@ const MOST: Readonly<Record<string, Costs>> = {
 describe("a hit in memory, and an answer that is not shared", async () => {
   const script = join(import.meta.dirname, "hit-costs.ts");
   const options = ["--no-warnings", "--conditions=@hotset/source", script];
-  const { stdout } = await promisify(execFile)(process.execPath, options, { cwd: import.meta.dirname });
-  const costs = JSON.parse(stdout) as Readonly<Record<string, Costs>>;
+  const runs: Readonly<Record<string, Costs>>[] = [];
+  const above = (name: string) =>
+    Object.entries(MOST[name]!)
+      .map(([what, most]) => [what, Math.min(...runs.map((run) => run[name]![what as keyof Costs])), most] as const)
+      .flatMap(([what, least, most]) => (least > most ? [[what, least]] : []));
+  // A busy machine adds garbage, and takes none away.
+  do {
+    const { stdout } = await promisify(execFile)(process.execPath, options, { cwd: import.meta.dirname });
+    runs.push(JSON.parse(stdout) as Readonly<Record<string, Costs>>);
+  } while (runs.length < 3 && Object.keys(MOST).some((name) => above(name).length !== 0));
 
-  it.each(Object.entries(MOST))("costs no more than before: %s", (name, most) => {
-    const above = Object.entries(costs[name]!).filter(([each, count]) => count > most[each as keyof Costs]);
-    expect(above).toEqual([]);
-  });
+  it.each(Object.keys(MOST))("costs no more than before: %s", (name) => expect(above(name)).toEqual([]));
 });
