@@ -64,7 +64,9 @@ describe("each page, of two processes over one Redis", () => {
     // Keys have two lines on a phone, and their figures are named.
     await goTo(phone.page, "Keys");
     const list = phone.page.getByRole("table", { name: "Keys", exact: true });
-    const cells = await list.getByRole("row").filter({ hasText: "price:1" }).getByRole("cell").all();
+    const ofPrice = list.getByRole("row").filter({ hasText: "price:1" }).getByRole("cell");
+    await ofPrice.last().waitFor();
+    const cells = await ofPrice.all();
     const boxes = await Promise.all(cells.map((cell) => cell.boundingBox()));
     expect(boxes.map((box) => box!.y > boxes[0]!.y)).toEqual([false, true, true, true, true, true]);
     expect(boxes.every((box) => box!.x + box!.width <= 390)).toBe(true);
