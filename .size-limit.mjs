@@ -151,12 +151,12 @@ export default [
   {
     name: "@hotset/cli",
     path: "packages/cli/dist/index.js",
-    limit: "30.2 kB",
+    limit: "32.1 kB",
     gzip: true,
     modifyRolldownConfig: (config) => ({
       ...config,
       platform: "node",
-      external: (id) => /^(?:@hotset\/|hotset$)/.test(id) || id.startsWith("node:"),
+      external: (id) => /^(?:@hotset\/|hotset$|pg$)/.test(id) || id.startsWith("node:"),
     }),
   },
 ];

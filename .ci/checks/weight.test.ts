@@ -13,7 +13,12 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // 0250 has the six that bundle declarations, 0240 drizzle-orm and the types of Next 15, 0255 playwright-core and
   // axe-core, 0295 pg-logical-replication and what it needs; Bun, which runs in the tests, has one for each platform.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 980 },
-  // Decision 0295 has @hotset/postgres-follow.
+  // One process reads a log of somebody else: small enough to be read whole. Decision 0295 has it.
+  {
+    what: "lines of code of @hotset/postgres-follow",
+    count: () => lines(/^packages\/postgres-follow\/src\/(?!.*\.test\.).*\.ts$/, isCode),
+    limit: 899,
+  },
   { what: "published packages", count: publishedPackages, limit: 23 },
   // The aim is 42,000. Decision 0250 has the types that programs write; 1,100 are the tests of C610 to C616.
   {
@@ -21,13 +26,11 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
     limit: 43_414,
   },
-  // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
-  // those of Drizzle, GraphQL and Next included, decision 0250 the check of CommonJS and the runs of its importers.
-  // 230 lines compare docstrings with errors, and the page of options with the tables.
+  // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks, decision 0250 the check of CommonJS.
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_220 },
   // The aim is 120,000. Decision 0295 has the pages of @hotset/postgres-follow. A new page is paid for with what is
   // said twice elsewhere.
-  { what: "words of Markdown", count: () => words(/\.md$/), limit: 128_501 },
+  { what: "words of Markdown", count: () => words(/\.md$/), limit: 128_466 },
   { what: "words of the README", count: () => words(/^README\.md$/), limit: 900 },
   // An entry that nothing refers to can go: it stays in the history of git.
   { what: "words of the log of decisions", count: () => words(/^docs\/decisions\/log\.md$/), limit: 3_000 },
@@ -51,8 +54,11 @@ function publishedPackages(): number {
   return manifests.filter((path) => (JSON.parse(read(path)) as { private?: boolean }).private !== true).length;
 }
 
-function lines(paths: RegExp): number {
-  return files.filter((path) => paths.test(path)).reduce((sum, path) => sum + read(path).split("\n").length - 1, 0);
+const isCode = (line: string): boolean => !/^\s*(?:$|\/\/|\/?\*)/.test(line);
+
+function lines(paths: RegExp, isCounted = (_line: string): boolean => true): number {
+  const all = files.filter((path) => paths.test(path)).flatMap((path) => read(path).split("\n").slice(0, -1));
+  return all.filter((line) => isCounted(line)).length;
 }
 
 function words(paths: RegExp): number {

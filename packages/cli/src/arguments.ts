@@ -78,7 +78,7 @@ const unknownOption = (rawName: string, known: readonly string[]): UsageError =>
 
 const PASSWORD_OPTIONS = /^(?:-a|--pass|--password|--user-password|--auth)(?:=|$)/;
 /** A colon and later an `@`, whatever is between: passwords that are not encoded hold any character. */
-const URL_WITH_PASSWORD = /:\/\/.*:.*@/s;
+const URL_WITH_PASSWORD = /:\/\/.*:.*@|:\/\/.*[?&]password=/s;
 
 /** Arguments are in the list of processes and in the history of the shell. The sentence does not quote them. */
 function refuseSecrets(given: readonly string[]): void {
@@ -86,7 +86,7 @@ function refuseSecrets(given: readonly string[]): void {
     throw new UsageError("passwords are read from the environment, never from arguments; set REDIS_PASSWORD");
   if (given.some((word) => URL_WITH_PASSWORD.test(word)))
     throw new UsageError(
-      "a URL in the arguments holds a password, which every process on this machine can read; set REDIS_URL, or " +
-        "REDIS_PASSWORD",
+      "a URL in the arguments holds a password, which every process on this machine can read; set REDIS_URL, " +
+        "REDIS_PASSWORD, or PGPASSWORD for PostgreSQL",
     );
 }

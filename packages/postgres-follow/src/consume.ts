@@ -1,21 +1,10 @@
 import { BackendUnavailableError, InvalidArgumentError, systemClock, type Duration } from "@hotset/core";
-import { duration, optionsOf, within } from "@hotset/core/internal";
-import { checkFollowed, SHARED_OPTIONS } from "./settings.ts";
-import { warnerOf, type FollowLogger, type Warn } from "./warnings.ts";
+import { optionsOf, within } from "@hotset/core/internal";
+import { checkFollowed, CONSUME_OPTIONS } from "./settings.ts";
+import { warnerOf, type FollowLogger } from "./warnings.ts";
 import { Outbox, type Followed } from "./outbox.ts";
-import {
-  checkTables,
-  readMessage,
-  orAll,
-  resolve,
-  targetsOf,
-  type AnyRow,
-  type CheckedRules,
-  type Resolved,
-  type RowChange,
-  type Tables,
-  type Targets,
-} from "./targets.ts";
+import { checkTables, messageTargets, resolve, rowTargets } from "./targets.ts";
+import type { AnyRow, CheckedRules, Resolved, RowChange, Source, Tables, Targets } from "./targets.ts";
 
 /** Options of {@link consume}. */
 export interface ConsumeOptions<R extends object = Readonly<Record<string, AnyRow>>> {
@@ -53,31 +42,16 @@ export function consume<R extends object = Readonly<Record<string, AnyRow>>>(
   options: ConsumeOptions<R>,
 ): (event: ConsumedEvent, key?: ConsumedEvent) => Promise<void> {
   checkFollowed("consume", cache);
-  const {
-    deadline: deadlineMs,
-    messages,
-    settleAfter,
-    logger,
-    ...read
-  } = optionsOf("consume", options ?? null, CONSUME_OPTIONS);
-  const warn = warnerOf(logger);
-  const tables = new Map(checkTables("consume", read.tables).map((rules) => [rules.name, rules]));
-  const outbox = new Outbox({ cache, warn, settleMs: settleAfter });
+  const read = optionsOf("consume", options ?? null, CONSUME_OPTIONS);
+  const { deadline: deadlineMs, messages, settleAfter: settleMs } = read;
+  const source = { tables: checkTables("consume", read.tables), messages, warn: warnerOf(read.logger) };
+  const outbox = new Outbox({ cache, warn: source.warn, settleMs });
   return async (event, key) => {
-    for (const targets of targetsIn(parsed(event), { tables, key, messages, warn })) outbox.add(targets);
+    for (const targets of targetsIn(parsed(event), key, source)) outbox.add(targets);
     await within(systemClock, deadlineMs, outbox.flush(), () => {
       throw new BackendUnavailableError(`consume: not acknowledged within ${deadlineMs} ms; deliver the event again`);
     });
   };
-}
-
-const CONSUME_OPTIONS = { ...SHARED_OPTIONS, deadline: duration(30_000, 10, 3_600_000) };
-
-interface Source {
-  readonly tables: ReadonlyMap<string, CheckedRules>;
-  readonly key: ConsumedEvent;
-  readonly messages: string | false;
-  readonly warn: Warn;
 }
 
 /** Fields of events of Debezium. @see https://debezium.io/documentation/reference/stable/connectors/postgresql.html */
@@ -91,31 +65,27 @@ interface Envelope {
 
 const KINDS: Readonly<Record<string, RowChange["kind"]>> = { c: "insert", r: "insert", u: "update", d: "delete" };
 
-function targetsIn(event: unknown, { tables, key, messages, warn }: Source): readonly Resolved[] {
+function targetsIn(event: unknown, key: ConsumedEvent, source: Source): readonly Resolved[] {
   // After a delete Kafka gets a record without a value.
   if (event === null || event === undefined) return [];
   if (typeof event !== "object") throw new InvalidArgumentError("consume: event must be an object, or JSON of one");
   if ("targets" in event) return [resolve(event.targets as Targets)];
-  const ruled = (names: readonly string[], change: () => RowChange): readonly Resolved[] => {
-    const rules = names.map((name) => tables.get(name)).find((found) => found !== undefined);
-    return rules === undefined ? [] : orAll(warn, `the rule of ${rules.name}`, () => targetsOf(rules, change()));
-  };
-  if ("table" in event && "kind" in event) return ruled([String(event.table)], () => event as unknown as RowChange);
-  const { op = "", before, after, source = {}, message } = ("payload" in event ? event.payload : event) as Envelope;
-  const { db, schema, table = source.collection ?? "" } = source;
-  const names = [`${schema}.${table}`, `${db}.${table}`, table];
+  const rulesOf = (...names: readonly string[]): CheckedRules | undefined =>
+    names.flatMap((name) => source.tables.find((rules) => rules.name === name) ?? [])[0];
+  if ("table" in event && "kind" in event)
+    return rowTargets(source, rulesOf(String(event.table)), () => event as unknown as RowChange);
+  const { op = "", before, after, source: from, message } = ("payload" in event ? event.payload : event) as Envelope;
+  const { db, schema, collection = "", table = collection } = from ?? {};
+  const rules = rulesOf(`${schema}.${table}`, `${db}.${table}`, table);
   const kind = KINDS[op];
   if (kind !== undefined)
-    return ruled(names, () => {
+    return rowTargets(source, rules, () => {
       const old = rowOf(before);
       const row = (kind === "delete" ? undefined : rowOf(after)) ?? old ?? keyOf(key);
       return { kind, row: row ?? {}, old: kind === "delete" ? undefined : old };
     });
-  if (op === "t") return names.flatMap((name) => tables.get(name)?.truncated ?? []).slice(0, 1);
-  if (op === "m")
-    return message?.prefix === messages
-      ? orAll(warn, "a message", () => readMessage(Buffer.from(message.content ?? "", "base64")))
-      : [];
+  if (op === "t") return rules === undefined ? [] : [rules.truncated];
+  if (op === "m") return messageTargets(source, message?.prefix, Buffer.from(String(message?.content ?? ""), "base64"));
   // Signs of life, and the ends of transactions.
   if ("ts_ms" in event && (Object.keys(event).length === 1 || "status" in event)) return [];
   throw new InvalidArgumentError("consume: event must have the fields op and source of Debezium, or table and kind");

@@ -1,14 +1,12 @@
-import type { Client } from "pg";
-import { BackendUnavailableError, ConfigurationError, systemClock } from "@hotset/core";
-import { within } from "@hotset/core/internal";
-import { check, refuse, type FollowedTable } from "./checks.ts";
+import { CacheClosedError, CacheError, BackendUnavailableError, systemClock } from "@hotset/core";
+import { check } from "./checks.ts";
 import { Following } from "./following.ts";
 import type { FollowOptions } from "./options.ts";
 import { settingsOf, type Settings } from "./settings.ts";
-import { Outbox, type Followed } from "./outbox.ts";
-import { ask, connect, stateOf, type FollowPool } from "./pool.ts";
-import { openSlot, slotsOf } from "./slot.ts";
-import { ALL, type AnyRow } from "./targets.ts";
+import type { Followed } from "./outbox.ts";
+import { ask, bounded, stateOf, type FollowPool } from "./pool.ts";
+import { slotsOf } from "./slot.ts";
+import type { AnyRow } from "./targets.ts";
 
 /** Whether this process reads the log, or another one does, or PostgreSQL cannot be reached. */
 export type FollowerRole = "following" | "waiting" | "connecting";
@@ -25,7 +23,7 @@ export interface FollowerStats {
   readonly lagMs: number | undefined;
   /** Rows, truncated tables and messages that this process has read. */
   readonly changes: number;
-  /** Calls of the cache that were made for them. */
+  /** Calls of the cache that were made for them, and to clear. */
   readonly calls: number;
   /** Times that everything was cleared, since changes may have been missed. */
   readonly clears: number;
@@ -64,13 +62,12 @@ export async function follow<R extends object = Readonly<Record<string, AnyRow>>
   cache: Followed,
   options: FollowOptions<R>,
 ): Promise<Follower> {
-  const settings = settingsOf(pool, cache, options as FollowOptions<never>);
-  const follower = new SlotFollower(pool, cache, settings);
+  const follower = new SlotFollower(settingsOf(pool, cache, options as FollowOptions<never>));
   try {
     await follower.start();
   } catch (error) {
     await follower.close();
-    if (error instanceof ConfigurationError) throw error;
+    if (error instanceof CacheError) throw error;
     const reason = stateOf(error) === undefined ? "could not be reached" : `refused: ${(error as Error).message}`;
     throw new BackendUnavailableError(`follow: PostgreSQL ${reason}`, { operation: "follow", cause: error });
   }
@@ -78,34 +75,30 @@ export async function follow<R extends object = Readonly<Record<string, AnyRow>>
 }
 
 class SlotFollower implements Follower {
-  readonly #pool: FollowPool;
-  readonly #cache: Followed;
   readonly #settings: Settings;
-  #isClosed = false;
-  /** Ends a pause early. */
-  #wake: () => void = () => undefined;
-  #client: Client | undefined;
-  #following: Following | undefined;
-  #loop: Promise<void> | undefined;
-  #isUnreadable = false;
-  #stats: Omit<FollowerStats, "lagMs"> = {
-    role: "connecting",
-    slot: undefined,
-    lagBytes: undefined,
+  readonly #figures = {
+    role: "connecting" as FollowerRole,
+    slot: undefined as string | undefined,
+    lagBytes: undefined as number | undefined,
     changes: 0,
     calls: 0,
     clears: 0,
-    error: undefined,
+    error: undefined as string | undefined,
   };
+  #isClosed = false;
+  /** Ends a pause early. */
+  #wake: () => void = () => undefined;
+  /** From the attempt to follow on. */
+  #following: Following | undefined;
+  #loop: Promise<void> | undefined;
+  #isUnreadable = false;
 
-  constructor(pool: FollowPool, cache: Followed, settings: Settings) {
-    this.#pool = pool;
-    this.#cache = cache;
+  constructor(settings: Settings) {
     this.#settings = settings;
   }
 
   stats(): FollowerStats {
-    return { ...this.#stats, lagMs: this.#following?.lagMs };
+    return { ...this.#figures, lagMs: this.#following?.lagMs };
   }
 
   async start(): Promise<void> {
@@ -124,111 +117,59 @@ class SlotFollower implements Follower {
 
   async #run(): Promise<void> {
     while (!this.#isClosed) {
-      try {
-        await Promise.race([this.#pause(), ...(this.#following === undefined ? [] : [this.#following.ended])]);
-        await this.#turn();
-      } catch (error) {
-        await this.#leave();
-        if (!this.#isClosed) this.#lost(error);
-      }
+      await this.#pause();
+      await this.#turn().catch((error: unknown) => this.#lost(error));
     }
   }
 
   /** Follows, if no process does. */
   async #turn(): Promise<void> {
-    const isFollowed = await this.#poll();
+    if (this.#following?.failure !== undefined) throw this.#following.failure;
+    const { pool, silenceMs, slot } = this.#settings;
+    const [row] = await bounded(silenceMs, ask(pool, STATE, [slotsOf(slot)]));
+    Object.assign(this.#figures, { slot: row?.["slot"], lagBytes: row && Number(row["lag"]) });
     if (this.#following !== undefined || this.#isClosed) return;
-    if (!isFollowed) {
-      const { silenceMs, slot: base } = this.#settings;
-      const followed = await within(systemClock, 6 * silenceMs, check(this.#pool, this.#settings), () => {
-        throw new Error(`PostgreSQL did not answer within ${6 * silenceMs} ms`);
-      });
-      this.#client = await connect(this.#pool, silenceMs).catch((error: unknown) => refused(error, this.#pool));
-      const options = { base, isUnreadable: this.#isUnreadable, clear: (reason: string) => this.#clear(reason) };
-      const slot = await openSlot(this.#client, options);
-      if (slot !== undefined && (await this.#begins(this.#client, slot, followed))) return;
-    }
-    await this.#leave();
-    this.#note({ role: "waiting", error: undefined });
+    const isHere = row?.["active"] !== true && (await this.#begin());
+    if (isHere) this.#isUnreadable = false;
+    else await this.#leave();
+    Object.assign(this.#figures, { role: isHere ? "following" : "waiting", error: undefined });
   }
 
   /** @returns `false` where another process was faster. */
-  async #begins(client: Client, slot: string, followed: readonly FollowedTable[]): Promise<boolean> {
-    try {
-      this.#following = await Following.start({
-        ...this.#settings,
-        cache: this.#cache,
-        pool: this.#pool,
-        client,
-        slot,
-        followed,
-        onChange: () => this.#note({ changes: this.#stats.changes + 1 }),
-        onCall: () => this.#note({ calls: this.#stats.calls + 1 }),
-        onCacheClosed: () => void this.close(),
-      });
-    } catch (error) {
-      if (stateOf(error) === "55006") return false;
-      throw error;
-    }
-    this.#isUnreadable = false;
-    this.#note({ role: "following", slot, error: undefined });
-    if (this.#isClosed) await this.#leave();
-    return true;
-  }
-
-  /** @returns whether a process follows. */
-  async #poll(): Promise<boolean> {
-    const { silenceMs, slot: base } = this.#settings;
-    const asked = ask(this.#pool, STATE, [slotsOf(base)]);
-    const [row] = await within(systemClock, silenceMs, asked, () => {
-      throw new Error(`PostgreSQL did not answer within ${silenceMs} ms`);
+  async #begin(): Promise<boolean> {
+    const tables = await bounded(6 * this.#settings.silenceMs, check(this.#settings));
+    if (this.#isClosed) return false;
+    this.#following = new Following({
+      ...this.#settings,
+      tables,
+      isUnreadable: this.#isUnreadable,
+      figures: this.#figures,
+      onEnd: () => this.#wake(),
     });
-    this.#note({ slot: row?.["slot"] as string | undefined, lagBytes: row && Number(row["lag"]) });
-    return row?.["active"] === true;
+    return this.#following.start();
   }
 
-  async #clear(reason: string): Promise<void> {
-    const { warn } = this.#settings;
-    warn("GAP", `everything is cleared, as changes may have been missed: ${reason}`);
-    this.#note({ clears: this.#stats.clears + 1 });
-    const outbox = new Outbox({ cache: this.#cache, warn });
-    outbox.add(ALL);
-    await Promise.race([outbox.flush(), new Promise<void>((resolve) => (this.#wake = resolve))]);
-    outbox.close();
-    if (this.#isClosed) throw new Error("closed before everything was cleared");
-  }
-
-  #lost(error: unknown): void {
+  async #lost(error: unknown): Promise<void> {
+    await this.#leave();
+    if (error instanceof CacheClosedError) this.#isClosed = true;
+    if (this.#isClosed) return;
     // The publication was not there when the log was written: no later repair makes that readable.
     if (stateOf(error) === "42704") this.#isUnreadable = true;
-    this.#note({ role: "connecting", lagBytes: undefined, error: String(error) });
+    Object.assign(this.#figures, { role: "connecting", lagBytes: undefined, error: String(error) });
     this.#settings.warn("LOST", `the log is not followed by this process, which tries again: ${String(error)}`);
   }
 
   async #leave(): Promise<void> {
-    const [following, client] = [this.#following, this.#client];
+    const following = this.#following;
     this.#following = undefined;
-    this.#client = undefined;
     await following?.end();
-    await client?.end().catch(() => undefined);
   }
 
   /** Processes that wait do not ask all at once. */
   async #pause(): Promise<void> {
-    if (this.#isClosed) return;
     await new Promise<void>((resolve) => {
       const cancel = systemClock.schedule(resolve, POLL_MS * (0.75 + Math.random() / 2));
       this.#wake = () => (cancel(), resolve());
     });
   }
-
-  #note(figures: Partial<FollowerStats>): void {
-    this.#stats = { ...this.#stats, ...figures };
-  }
-}
-
-async function refused(error: unknown, pool: FollowPool): Promise<never> {
-  if (stateOf(error) !== "42501") throw error;
-  const [{ role } = {}] = await ask(pool, "select quote_ident(current_user) as role");
-  refuse(`the role of the pool may not read the log; run: ALTER ROLE ${String(role)} REPLICATION;`, error);
 }

@@ -4,15 +4,5 @@ export type { FollowOptions } from "./options.ts";
 export type { FollowLogger } from "./warnings.ts";
 export type { Followed } from "./outbox.ts";
 export type { FollowPool } from "./pool.ts";
-export {
-  emitted,
-  MissingColumnError,
-  type MessageStatement,
-  type AnyRow,
-  type ChangeKind,
-  type RowChange,
-  type Rule,
-  type TableRules,
-  type Tables,
-  type Targets,
-} from "./targets.ts";
+export { emitted, MissingColumnError, type MessageStatement } from "./targets.ts";
+export type { AnyRow, ChangeKind, RowChange, Rule, TableRules, Tables, Targets } from "./targets.ts";

@@ -1,25 +1,16 @@
 import { CacheClosedError, InvalidArgumentError, systemClock, type Clock, type Namespace } from "@hotset/core";
-import { within } from "@hotset/core/internal";
 import type { Resolved } from "./targets.ts";
 import type { Warn } from "./warnings.ts";
 
 /** The calls of a cache that are made. A cache and each of its namespaces has them. */
 export type Followed = Pick<Namespace, "invalidateTags" | "deleteMany" | "clear">;
 
-/** The end of a transaction, and when it was committed, by our clock. */
-export interface Commit {
-  readonly position: bigint;
-  readonly since: number;
-}
-
 export interface OutboxOptions {
   readonly cache: Followed;
   readonly warn: Warn;
-  /** Called with each call of the cache, retries included. */
-  readonly onCall?: (() => void) | undefined;
-  /** Called when all up to a commit is done. */
-  readonly onDone?: ((position: bigint) => void) | undefined;
-  readonly onCacheClosed?: (() => void) | undefined;
+  /** Counts the calls of the cache, retries included. */
+  readonly figures?: { calls: number } | undefined;
+  readonly onCacheClosed?: ((error: CacheClosedError) => void) | undefined;
   /** Whether a statement that begins now sees what these transactions wrote. @default they are seen by all */
   readonly isVisible?: ((transactions: ReadonlySet<number>) => Promise<boolean>) | undefined;
   /** How long after its acknowledgement each invalidation is made again. @default 0: not again */
@@ -27,8 +18,6 @@ export interface OutboxOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** Longer is "not known", and asked again. */
-const VISIBLE_WITHIN_MS = 1_000;
 const retryMs = (turn: number): number => Math.min(10 * 4 ** turn, 500);
 
 /**
@@ -56,10 +45,10 @@ export class Outbox {
     return this.#open.size;
   }
 
-  /** The instant of the oldest commit that is not done. */
+  /** The instant of the oldest change that is not done. */
   get since(): number | undefined {
     const [oldest] = this.#unsettled;
-    return oldest?.commit?.since ?? (oldest && this.#clock.now());
+    return oldest?.since;
   }
 
   /** @param transaction that changed the row; it may not be visible yet. */
@@ -68,22 +57,31 @@ export class Outbox {
     for (const tag of tags) batch.tags.add(tag);
     for (const key of keys) batch.keys.add(key);
     batch.clear ||= clear;
-    if (transaction !== undefined) batch.transactions.add(transaction);
+    if (transaction !== undefined && batch.size > 0) batch.transactions.add(transaction);
   }
 
-  /** Sends what was added. Resolves once all of it is done; never rejects, and after {@link close} never resolves. */
-  flush(commit?: Commit): Promise<void> {
+  /**
+   * Sends what was added. Resolves once all of it is done; never rejects, and after {@link close} never resolves.
+   *
+   * @param since when it was committed, by our clock. @default now
+   * @param onDone called when all up to this call is done, unless a later call gives another one before that.
+   */
+  flush(since: number = this.#clock.now(), onDone?: () => void): Promise<void> {
     const batch = this.#open;
-    if (commit !== undefined) batch.commit = { ...commit, since: batch.commit?.since ?? commit.since };
-    if (batch.size === 0 && commit === undefined) return this.#last;
+    if (batch.size === 0 && onDone === undefined) return this.#last;
+    batch.since ??= since;
+    batch.onDone = onDone ?? batch.onDone;
     if (batch.done !== undefined) return batch.done;
     this.#unsettled.add(batch);
-    const acknowledged = this.#turn.then(() => {
+    const acknowledged = this.#turn.then(async () => {
       this.#open = new Batch();
-      return this.#first(batch);
+      // Before the invalidation: a load that begins after it must read what the transaction wrote.
+      const isVisible = await this.#isVisible(batch);
+      await this.#send(batch);
+      return isVisible;
     });
-    this.#turn = acknowledged;
     const before = this.#last;
+    this.#turn = acknowledged;
     batch.done = acknowledged.then((isVisible) => this.#settle(batch, isVisible, before));
     return (this.#last = batch.done);
   }
@@ -99,33 +97,25 @@ export class Outbox {
     this.#isClosed = true;
   }
 
-  async #first(batch: Batch): Promise<boolean> {
-    // Before the invalidation: a load that begins after it must read what the transaction wrote.
-    const isVisible = await this.#isVisible(batch);
-    await this.#send(batch);
-    return isVisible;
-  }
-
   async #settle(batch: Batch, wasVisible: boolean, before: Promise<void>): Promise<void> {
     for (let isVisible = wasVisible, turn = 0; !isVisible; turn += 1) {
       await this.#pause(retryMs(turn));
       isVisible = await this.#isVisible(batch);
       if (isVisible) await this.#send(batch);
     }
-    const { onDone, settleMs = 0 } = this.#options;
+    const { settleMs = 0 } = this.#options;
     if (settleMs > 0 && batch.size > 0) {
       await this.#pause(settleMs);
       await this.#send(batch);
     }
     await before;
     this.#unsettled.delete(batch);
-    if (batch.commit !== undefined && !this.#isClosed) onDone?.(batch.commit.position);
+    if (!this.#isClosed) batch.onDone?.();
   }
 
-  async #isVisible({ size, transactions }: Batch): Promise<boolean> {
-    const { isVisible } = this.#options;
-    if (size === 0 || transactions.size === 0 || isVisible === undefined) return true;
-    return within(this.#clock, VISIBLE_WITHIN_MS, isVisible(transactions), () => false).catch(() => false);
+  async #isVisible({ transactions }: Batch): Promise<boolean> {
+    const { isVisible = async () => true } = this.#options;
+    return transactions.size === 0 || isVisible(transactions).catch(() => false);
   }
 
   async #send(batch: Batch): Promise<void> {
@@ -133,19 +123,23 @@ export class Outbox {
   }
 
   async #isAcknowledged(batch: Batch): Promise<boolean> {
-    const { cache, onCacheClosed, onCall, warn } = this.#options;
+    const { cache, onCacheClosed, figures, warn } = this.#options;
     const { clear, tags, keys } = batch;
     try {
       const calls: Promise<{ readonly status?: string; readonly pending?: number }>[] = [];
       if (clear) calls.push(cache.clear());
       if (tags.size > 0) calls.push(cache.invalidateTags([...tags]));
       if (keys.size > 0) calls.push(cache.deleteMany([...keys]));
-      for (const _call of calls) onCall?.();
+      if (figures !== undefined) figures.calls += calls.length;
       return (await Promise.all(calls)).every(({ status, pending = 0 }) => status !== "pending" && pending === 0);
     } catch (error) {
       // One tag or key that the cache does not take must not hold up all others.
-      if (error instanceof InvalidArgumentError) batch.clearInstead();
-      if (error instanceof CacheClosedError) onCacheClosed?.();
+      if (error instanceof InvalidArgumentError) {
+        tags.clear();
+        keys.clear();
+        batch.clear = true;
+      }
+      if (error instanceof CacheClosedError) onCacheClosed?.(error);
       else warn("INVALIDATION", `an invalidation failed, and is made again: ${String(error)}`);
       return false;
     }
@@ -164,14 +158,9 @@ class Batch {
   readonly keys = new Set<string>();
   readonly transactions = new Set<number>();
   clear: boolean = false;
-  commit: Commit | undefined;
+  since: number | undefined;
+  onDone: (() => void) | undefined;
   done: Promise<void> | undefined;
-
-  clearInstead(): void {
-    this.clear = true;
-    this.tags.clear();
-    this.keys.clear();
-  }
 
   get size(): number {
     return this.tags.size + this.keys.size + (this.clear ? 1 : 0);

@@ -1,6 +1,8 @@
 import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
-import type { Client, ClientConfig } from "pg";
+import { systemClock } from "@hotset/core";
+import { within } from "@hotset/core/internal";
+import pg, { type Client, type ClientConfig } from "pg";
 
 /** The part of a `Pool` of `pg` that is used: two of its connections at most. */
 export interface FollowPool {
@@ -26,13 +28,18 @@ export async function ask<T = Fields>(
   return (await pool.query(text, values)).rows as readonly T[];
 }
 
-/** Connects for the log: no timeout of the pool must end it. */
-export async function connect(pool: FollowPool, silenceMs: number): Promise<Client> {
-  const { default: pg } = await import("pg");
-  const { password, ssl, options } = pool.options as ClientConfig;
-  const client = new pg.Client({
+/** @throws {Error} if PostgreSQL needs longer. */
+export const bounded = <T>(ms: number, asked: Promise<T>): Promise<T> =>
+  within(systemClock, ms, asked, () => {
+    throw new Error(`PostgreSQL did not answer within ${ms} ms`);
+  });
+
+/** For the log: no timeout of the pool must end it. */
+export function logClient({ options: given }: FollowPool, silenceMs: number): Client {
+  const { password, ssl, options } = given as ClientConfig;
+  return new pg.Client({
     connectionTimeoutMillis: silenceMs,
-    ...pool.options,
+    ...given,
     // A pool hides these from being copied.
     ...(password === undefined ? undefined : { password }),
     ...(ssl === undefined ? undefined : { ssl }),
@@ -44,15 +51,6 @@ export async function connect(pool: FollowPool, silenceMs: number): Promise<Clie
     application_name: "hotset follow",
     replication: "database",
   } as ClientConfig);
-  // It rejects the statement in progress.
-  client.on("error", () => undefined);
-  try {
-    await client.connect();
-  } catch (error) {
-    await client.end().catch(() => undefined);
-    throw error;
-  }
-  return client;
 }
 
 /** The SQLSTATE of a reply; `undefined` if there was no reply. */

@@ -10,7 +10,7 @@ const matching = (accepts: string, pattern: RegExp): Option<string> =>
   option(accepts, (given) => typeof given === "string" && pattern.test(given), undefined as unknown as string);
 
 /** For {@link follow} and of {@link consume}. */
-export const SHARED_OPTIONS = {
+const SHARED_OPTIONS = {
   tables: anything,
   messages: option(
     "a prefix of messages, or false",
@@ -29,6 +29,8 @@ export const FOLLOW_OPTIONS = {
   ...SHARED_OPTIONS,
 } satisfies Record<keyof FollowOptions, Option>;
 
+export const CONSUME_OPTIONS = { ...SHARED_OPTIONS, deadline: duration(30_000, 10, 3_600_000) };
+
 /** {@link FollowOptions}, checked and with their defaults. */
 export type Settings = ReturnType<typeof settingsOf>;
 
@@ -37,16 +39,17 @@ export type Settings = ReturnType<typeof settingsOf>;
  * @throws {InvalidArgumentError} with the option and what it takes.
  */
 export function settingsOf(pool: FollowPool, cache: Followed, options: FollowOptions<never>) {
-  if (typeof pool?.query !== "function" || typeof pool.options !== "object") refuse("pool must be a Pool of pg");
+  if (typeof pool?.query !== "function" || typeof pool.options !== "object")
+    throw new InvalidArgumentError("follow: pool must be a Pool of pg");
   checkFollowed("follow", cache);
   const read = optionsOf("follow", options ?? null, FOLLOW_OPTIONS);
-  const slot = read.slot ?? slotOf(cache) ?? refuse("slot must be given for a namespace, such as a name for it");
   return Object.freeze({
+    pool,
+    cache,
     publication: readOption(read.publication, "follow: publication", FOLLOW_OPTIONS.publication),
     tables: checkTables("follow", read.tables),
-    slot: readOption(slot, "follow: slot", FOLLOW_OPTIONS.slot),
-    /** For messages; absent for none. */
-    prefix: read.messages === false ? undefined : read.messages,
+    slot: read.slot ?? slotOf(cache),
+    messages: read.messages,
     silenceMs: read.silence,
     settleMs: read.settleAfter,
     warn: warnerOf(read.logger),
@@ -60,13 +63,9 @@ export function checkFollowed(place: string, cache: Followed): void {
 }
 
 /** Two caches with one slot would each miss what the other takes. */
-function slotOf(cache: Followed): string | undefined {
+function slotOf(cache: Followed): string {
   const { name } = cache as { readonly name?: unknown };
-  return typeof name === "string"
-    ? `hotset_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, "_")}`.slice(0, 40)
-    : undefined;
-}
-
-function refuse(reason: string): never {
-  throw new InvalidArgumentError(`follow: ${reason}`);
+  if (typeof name !== "string")
+    throw new InvalidArgumentError("follow: slot must be given for a namespace, such as a name for it");
+  return `hotset_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, "_")}`.slice(0, 40);
 }

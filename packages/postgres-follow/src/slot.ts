@@ -4,11 +4,9 @@ import { ask, type Fields } from "./pool.ts";
 
 export interface SlotOptions {
   /** Its beginning: the timeline of the server is its end. */
-  readonly base: string;
+  readonly slot: string;
   /** Whether the log of the present one cannot be read any more, for a reason that its state does not show. */
   readonly isUnreadable: boolean;
-  /** Ends all that the rules may concern; resolves once that is acknowledged. */
-  readonly clear: (reason: string) => Promise<void>;
 }
 
 /** Names of slots that belong together, as a pattern of PostgreSQL. */
@@ -23,50 +21,48 @@ export const slotsOf = (base: string): string => `^${base}_t[0-9]+$`;
  * The name has the timeline, since a slot that was carried over a failover (PostgreSQL 17) does not say so, and the
  * server that was promoted may lack transactions whose rows were cached.
  *
+ * A lock of the connection, held until that ends, makes one process of all do this.
+ *
+ * @param clear ends all that the rules may concern; resolves once that is acknowledged.
  * @returns its name; `undefined` where another process follows it, or makes it.
  */
-export async function openSlot(client: Client, options: SlotOptions): Promise<string | undefined> {
-  const { base } = options;
+export async function openSlot(
+  client: Client,
+  { slot: base, isUnreadable }: SlotOptions,
+  clear: (reason: string) => Promise<void>,
+): Promise<string | undefined> {
   const [system] = await ask(client, "IDENTIFY_SYSTEM");
   const name = `${base}_t${Number(system!["timeline"])}`;
-  const lock = `hashtext('hotset follow'), hashtext('${base}')`;
-  const [{ locked } = {}] = await ask(client, `select pg_try_advisory_lock(${lock}) as locked`);
-  if (locked !== true) return undefined;
+  const [own] = await ask(
+    client,
+    `select pg_try_advisory_lock(hashtext('hotset follow'), hashtext('${base}')) as is_locked, pg_backend_pid() as pid`,
+  );
+  if (own!["is_locked"] !== true) return undefined;
   const slots = await ask(
     client,
-    `select slot_name, active, database, wal_status, database = current_database() as is_here
+    `select slot_name as name, active, database, wal_status, database = current_database() as is_here
       from pg_replication_slots where slot_name ~ '${slotsOf(base)}'`,
   );
-  const current = slots.find(({ slot_name: slot }) => slot === name);
+  const current = slots.find((slot) => slot["name"] === name);
   if (current?.["is_here"] === false)
     refuse(
       `the slot ${name} belongs to the database ${String(current["database"])}; give the option slot another name`,
     );
   if (slots.some(({ active }) => active)) return undefined;
-  const isLost = current !== undefined && (options.isUnreadable || current["wal_status"] === "lost");
-  if (current === undefined || isLost) await begin(client, name, slots, options);
-  await client.query(`select pg_advisory_unlock(${lock})`);
+  if (current === undefined || isUnreadable || current["wal_status"] === "lost") {
+    const temporary = `${base}_${String(own!["pid"])}`;
+    for (const slot of slots) await client.query(`select pg_drop_replication_slot('${String(slot["name"])}')`);
+    await client.query(`select pg_create_logical_replication_slot('${temporary}', 'pgoutput', true)`);
+    await clear(reasonOf(name, slots));
+    await client.query(`select pg_copy_logical_replication_slot('${temporary}', '${name}', false)`);
+    await client.query(`select pg_drop_replication_slot('${temporary}')`);
+  }
   return name;
-}
-
-async function begin(
-  client: Client,
-  name: string,
-  slots: readonly Fields[],
-  { base, clear }: SlotOptions,
-): Promise<void> {
-  for (const { slot_name: slot } of slots) await client.query(`select pg_drop_replication_slot('${String(slot)}')`);
-  const [{ pid } = {}] = await ask(client, "select pg_backend_pid() as pid");
-  const temporary = `${base}_${String(pid)}`;
-  await client.query(`select pg_create_logical_replication_slot('${temporary}', 'pgoutput', true)`);
-  await clear(reasonOf(name, slots));
-  await client.query(`select pg_copy_logical_replication_slot('${temporary}', '${name}', false)`);
-  await client.query(`select pg_drop_replication_slot('${temporary}')`);
 }
 
 function reasonOf(name: string, slots: readonly Fields[]): string {
   if (slots.length === 0) return `the slot ${name} does not exist`;
-  return slots.some(({ slot_name: slot }) => slot === name)
+  return slots.some((slot) => slot["name"] === name)
     ? `the log after the position of the slot ${name} is lost`
     : "the server is on another timeline, as after a failover";
 }

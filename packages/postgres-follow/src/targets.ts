@@ -120,8 +120,26 @@ const guarded = (row: AnyRow): AnyRow =>
     },
   });
 
-/** @returns what `read` does; everything if it throws, as the targets are unknown. */
-export function orAll(warn: Warn, what: string, read: () => readonly Resolved[]): readonly Resolved[] {
+/** How changes are read, and failures are reported. */
+export interface Source {
+  readonly tables: readonly CheckedRules[];
+  readonly messages: string | false;
+  readonly warn: Warn;
+}
+
+/** What a changed row ends: nothing without rules, everything if a rule throws, as its targets are unknown. */
+export const rowTargets = (
+  { warn }: Source,
+  rules: CheckedRules | undefined,
+  change: () => RowChange,
+): readonly Resolved[] =>
+  rules === undefined ? [] : orAll(warn, `the rule of ${rules.name}`, () => targetsOf(rules, change()));
+
+/** What a message ends: everything if it cannot be read, nothing if it is of others. */
+export const messageTargets = ({ messages, warn }: Source, prefix: unknown, content: Uint8Array): readonly Resolved[] =>
+  prefix === messages ? orAll(warn, `a message with the prefix ${messages}`, () => readMessage(content)) : [];
+
+function orAll(warn: Warn, what: string, read: () => readonly Resolved[]): readonly Resolved[] {
   try {
     return read();
   } catch (error) {
@@ -153,15 +171,14 @@ export interface MessageStatement {
  * @throws {InvalidArgumentError}
  */
 export function emitted(targets: Targets, prefix: string = PREFIX): MessageStatement {
-  const { tags, keys, clear } = resolve(targets);
   return {
     text: "select pg_logical_emit_message(true, $1, $2::text)",
-    values: [prefix, JSON.stringify({ tags, keys, clear })],
+    values: [prefix, JSON.stringify(resolve(targets))],
   };
 }
 
 /** @throws {Error} for what is not an object of targets. */
-export function readMessage(content: Uint8Array): readonly Resolved[] {
+function readMessage(content: Uint8Array): readonly Resolved[] {
   const read = JSON.parse(Buffer.from(content).toString()) as Targets | null;
   checkNames(read, ["tags", "keys", "clear"], { place: "message" });
   return [resolve(read!)];

@@ -1,7 +1,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { queryObjects } from "node:v8";
 import pg from "pg";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { createCache } from "@hotset/core";
+import { memory } from "@hotset/memory";
 import { emitted, follow, type Follower, type FollowOptions } from "@hotset/postgres-follow";
 import { gate } from "@hotset/testing";
 import { startOwnPostgres, until, type OwnPostgres } from "@hotset/test-servers";
@@ -437,6 +440,44 @@ describe("one of the fleet", () => {
       );
     }
     expect(cache.clears).toBe(1);
+  });
+
+  it("C645: a process that follows keeps nothing of its turns", async () => {
+    const pool = await shop();
+    let turns = 0;
+    const counted = pool.query.bind(pool) as (text: string, values?: unknown[]) => Promise<pg.QueryResult>;
+    pool.query = ((text: string, values?: unknown[]) => {
+      turns += 1;
+      return counted(text, values);
+    }) as typeof pool.query;
+    const follower = await following(pool, new Recorder());
+    const promisesAfter = async (count: number): Promise<number> => {
+      const last = turns + count;
+      await until("its turns", async () => turns >= last);
+      return queryObjects(Promise, { format: "count" });
+    };
+    const before = await promisesAfter(2);
+    expect((await promisesAfter(10)) - before).toBeLessThan(10);
+    expect(follower.stats().role).toBe("following");
+  });
+
+  it("C645: a process whose cache is closed leaves the slot to others", async () => {
+    const pool = await shop();
+    const cache = createCache({ name: "closed" }).tier(memory()).build();
+    const options = { publication: "hotset", tables: { products: byId }, logger };
+    const follower = await follow<Rows>(pool, cache, options);
+    onTestFinished(() => follower.close());
+    await cache.close();
+    await pool.query("insert into products values (1, 'a')");
+    await until("a free slot", async () => {
+      const { rows } = await pool.query("select active from pg_replication_slots where slot_name = $1", [
+        follower.stats().slot,
+      ]);
+      return rows[0].active === false;
+    });
+    await pool.query(`select pg_drop_replication_slot('${follower.stats().slot}')`);
+    // Without a slot it begins with a clear.
+    await expect(follow<Rows>(pool, cache, options)).rejects.toMatchObject({ code: "CACHE_CLOSED" });
   });
 
   it("C645: ten thousand targets at most wait here, the rest in the log", async () => {

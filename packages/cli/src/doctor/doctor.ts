@@ -1,16 +1,15 @@
 import { nearest, shown, type Arguments } from "../arguments.ts";
-import type { Answer, Command, Session } from "../command.ts";
-import { EXIT } from "../io.ts";
+import type { Command, Session } from "../command.ts";
 import { MODULES, type Module } from "../keys/key-table.ts";
 import { groupsOf } from "../keys/sample.ts";
-import { painter, type Colour } from "../output/colours.ts";
 import { fields } from "../output/table.ts";
-import { safe } from "../output/text.ts";
 import { UsageError } from "../errors.ts";
 import { ALL_CHECKS } from "./checks.ts";
 import { gather, type Facts } from "./facts.ts";
-import { CHECKS, RANK, type CheckName, type Finding, type Severity } from "./finding.ts";
+import { CHECKS, type Finding } from "./finding.ts";
+import { diagnosePostgres, postgresUrl, publicationOf } from "./postgres.ts";
 import { infos } from "./primaries.ts";
+import { answerOf, type Judged, type Report } from "./report.ts";
 import { serverKind } from "./server-kind.ts";
 
 const SAMPLED = 10_000;
@@ -22,6 +21,8 @@ export const doctor: Command = {
   about: [
     "Asks every primary, reads a sample of the keys, and changes nothing. A question that its user may not ask is " +
       "a finding, too.",
+    "With --url postgres://user@host/database: what a cache needs that follows its log, and what its slots keep. The " +
+      "password is that of PGPASSWORD.",
     `Modules: ${MODULES.join(", ")}`,
     `Checks: ${CHECKS.join(", ")}`,
   ],
@@ -32,27 +33,28 @@ export const doctor: Command = {
       text: "modules that will be kept there, with commas: their rights, eviction and persistence are judged; default: those whose keys are found",
     },
     "fail-on": { value: "<severity>", text: "exit with 1 from error, or from warning on; default: error" },
+    publication: { value: "<name>", text: "of a PostgreSQL: the one that is followed; default: hotset" },
     ignore: { value: "<checks>", text: "checks to leave out, with commas" },
   },
   check(given) {
     choicesOf(given);
   },
+  elsewhere(given, io) {
+    const url = postgresUrl(given);
+    if (url === undefined) return undefined;
+    return diagnosePostgres(url, given, io).then((report) => answerOf(report, choicesOf(given), io));
+  },
   async run(session) {
     const choices = choicesOf(session.arguments);
     const facts = await gather(session, { keys: choices.sample, modules: choices.modules });
-    const findings = ALL_CHECKS.flatMap((check) => check(facts))
-      .filter(({ check }) => !choices.ignored.includes(check))
-      .toSorted((one, other) => RANK[one.severity] - RANK[other.severity]);
-    const fails = findings.some(({ severity }) => RANK[severity] <= RANK[choices.failOn]);
-    return answerOf(session, facts, findings, fails);
+    const findings = ALL_CHECKS.flatMap((check) => check(facts));
+    return answerOf(redisReport(session, facts, findings), choices, session.io);
   },
 };
 
-interface Choices {
+interface Choices extends Judged {
   readonly sample: number;
   readonly modules: readonly Module[];
-  readonly ignored: readonly CheckName[];
-  readonly failOn: Severity;
 }
 
 function choicesOf(given: Arguments): Choices {
@@ -61,6 +63,10 @@ function choicesOf(given: Arguments): Choices {
   const failOn = given.text("fail-on") ?? "error";
   if (failOn !== "error" && failOn !== "warning")
     throw new UsageError(`--fail-on must be error or warning, got ${shown(failOn)}`);
+  const isPostgres = postgresUrl(given) !== undefined;
+  for (const name of isPostgres ? ["sample", "for"] : ["publication"])
+    if (given.flag(name)) throw new UsageError(`--${name} is for a ${isPostgres ? "Redis" : "PostgreSQL"}`);
+  if (isPostgres) publicationOf(given);
   return {
     sample: given.count("sample", { fallback: SAMPLED, max: 1_000_000 }),
     modules: listOf(given, "for", MODULES),
@@ -79,7 +85,7 @@ function listOf<T extends string>(given: Arguments, name: string, known: readonl
   );
 }
 
-function answerOf({ connection, io }: Session, facts: Facts, findings: readonly Finding[], fails: boolean): Answer {
+function redisReport({ connection }: Session, facts: Facts, findings: readonly Finding[]): Report {
   const servers = facts.primaries.map((primary) => {
     const info = "value" in primary.info ? primary.info.value : new Map<string, string>();
     return {
@@ -99,39 +105,16 @@ function answerOf({ connection, io }: Session, facts: Facts, findings: readonly 
     isSampleComplete: sample?.isComplete,
     modules: [...new Set(modules)],
   };
-  const count = (severity: Severity): number => findings.filter((one) => one.severity === severity).length;
-  const counts = { errors: count("error"), warnings: count("warning"), infos: count("info") };
   return {
-    exitCode: fails ? EXIT.findings : EXIT.fine,
-    json: { version: 1, servers, ...about, counts, findings },
-    text: [
-      fields([
-        ...servers.map((server) => ["server", `${server.address}  ${server.name} ${server.version ?? ""}`] as const),
-        ["user", about.user],
-        ["protocol", `RESP${about.protocol}`],
-        ["eviction", [...new Set(infos(facts).map((info) => info.text("maxmemory_policy")))].join(", ")],
-        ["keys", sample && `${sample.keys.length} looked at${sample.isComplete ? ", all of them" : ", a sample"}`],
-        ["modules", about.modules.join(", ") || "none found"],
-      ]),
-      "",
-      ...findings.flatMap((finding) => [...linesOf(finding, painter(io)), ""]),
-      `errors: ${counts.errors}, warnings: ${counts.warnings}, not looked at: ${counts.infos}`,
-    ].join("\n"),
+    findings,
+    json: { servers, ...about },
+    about: fields([
+      ...servers.map((server) => ["server", `${server.address}  ${server.name} ${server.version ?? ""}`] as const),
+      ["user", about.user],
+      ["protocol", `RESP${about.protocol}`],
+      ["eviction", [...new Set(infos(facts).map((info) => info.text("maxmemory_policy")))].join(", ")],
+      ["keys", sample && `${sample.keys.length} looked at${sample.isComplete ? ", all of them" : ", a sample"}`],
+      ["modules", about.modules.join(", ") || "none found"],
+    ]),
   };
-}
-
-const COLOURS: Readonly<Record<Severity, Colour>> = { error: "red", warning: "yellow", info: "dim" };
-
-function linesOf(
-  { check, severity, found, evidence, fix }: Finding,
-  paint: ReturnType<typeof painter>,
-): readonly string[] {
-  const figures = Object.entries(evidence).map(
-    ([name, value]) => `${name}=${typeof value === "object" ? value.join(",") : value}`,
-  );
-  return [
-    `${paint(COLOURS[severity], severity.padEnd(7))}  ${check}: ${safe(found)}`,
-    `         ${paint("dim", safe(figures.join(" ")))}`,
-    `         fix: ${safe(fix)}`,
-  ];
 }

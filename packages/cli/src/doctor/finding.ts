@@ -18,6 +18,8 @@ export const CHECKS = [
   "latency",
   "cluster",
   "processes",
+  "publication",
+  "slots",
 ] as const;
 
 export type CheckName = (typeof CHECKS)[number];
