@@ -49,6 +49,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
     "@hotset/core",
     "@hotset/http",
     "@hotset/inspector",
+    "@hotset/postgres-follow",
     "@hotset/redis",
     "@hotset/redis-toolkit",
     "hotset",

@@ -10,7 +10,10 @@ const PUBLICATION = `select pubviaroot as via_root, pubinsert and pubupdate and 
 export const UNBOUNDED =
   "nothing bounds the log that is kept while no process follows; run: ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf();";
 
-/** Of the names `$1`. The leaves of a table are its partitions, or itself; `kept` are the columns that the log has of an older version. */
+/**
+ * Of the names `$1`. The leaves of a table are its partitions, or itself; `kept` are the columns that the log has of an
+ * older version.
+ */
 export const TABLES = `
   with given as (select name, to_regclass(name) as oid from unnest($1::text[]) as name),
   leaf as (

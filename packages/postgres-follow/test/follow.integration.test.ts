@@ -51,6 +51,7 @@ async function following(
   const slot = `hotset_${String(pool.options.connectionString).split("/").at(-1)}`;
   const tables = { products: byId };
   const follower = await follow<Rows>(pool, cache, { publication: "hotset", slot, tables, logger, ...options });
+  cache.isDone = () => follower.stats().lagMs === 0;
   onTestFinished(() => follower.close());
   return follower;
 }

@@ -8,6 +8,8 @@ export class Recorder implements Followed {
   clears = 0;
   calls = 0;
   answers: () => boolean | Promise<boolean> = () => true;
+  /** Whether its follower has nothing left to do: a commit that was not visible yet is invalidated twice. */
+  isDone: () => boolean = () => true;
   readonly name = "recorded";
 
   async invalidateTags(...given: readonly string[] | readonly [readonly string[]]): ReturnType<Followed["clear"]> {
@@ -31,9 +33,8 @@ export class Recorder implements Followed {
 
   /** The tags and keys since the last call, once `mark` is among them. */
   async until(mark: string): Promise<readonly string[]> {
-    await until(`the tag ${mark}`, async () => this.tags.includes(mark));
+    await until(`the tag ${mark}`, async () => this.tags.includes(mark) && this.isDone());
     this.keys.splice(0).forEach((key) => this.tags.push(`key ${key}`));
-    // A commit that was not visible yet is invalidated twice.
     return [...new Set(this.tags.splice(0))].filter((tag) => !tag.startsWith("mark"));
   }
 }
