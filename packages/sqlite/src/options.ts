@@ -12,7 +12,8 @@ export interface SqliteOptions {
   /**
    * Bytes that the file may have. Above them the entries that were written longest ago are deleted, whenever others are
    * written. Tag versions have a quarter of it at most, those that were used last. The log of SQLite next to the file
-   * takes some 16 MB more, or as much as is written while another connection reads. At least 1 MiB. @default 256 MiB
+   * takes some 16 MB more; as much again, 64 MiB at least, while another connection reads: beyond that no entry is
+   * stored. At least 1 MiB. @default 256 MiB
    */
   readonly maxBytes?: number | undefined;
   /**

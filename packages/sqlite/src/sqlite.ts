@@ -39,7 +39,7 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
     compressor,
     alsoReads,
     coherence: changes.coherence,
-    leases: leasesOf(calls, changes.catchUp),
+    leases: leasesOf(calls, changes.catchUp, store),
     tagVersions: tagVersionsOf(calls),
     connect: () => calls.step("connect", () => undefined),
     walk: (walk) => walkFile(calls.read, walk),
@@ -82,7 +82,7 @@ function replaced(tables: Tables, key: string, entry: StoredEntry, nowMs: number
   tables.put(key, entry, nowMs);
 }
 
-function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Leases {
+function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>, file: Pick<Store, "isLogFull">): Leases {
   return {
     acquire: (key, token, leaseMs, seen, isOver) =>
       step("acquire", (tables, nowMs) => {
@@ -98,7 +98,8 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
           tables.drop(key);
           version = "";
         }
-        tables.hold(key, token, nowMs + leaseMs);
+        // A load without a lease stores nothing.
+        if (!file.isLogFull) tables.hold(key, token, nowMs + leaseMs);
         return { granted: true, version };
       }),
     renew: (key, token, leaseMs) =>
@@ -123,7 +124,7 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
       }),
     touch: (key, seen, life) =>
       step("touch", (tables, nowMs) => {
-        const isTouched = tables.touch(key, seen, life, nowMs);
+        const isTouched = !file.isLogFull && tables.touch(key, seen, life, nowMs);
         if (isTouched) tables.logTouch(key, seen);
         return isTouched;
       }),

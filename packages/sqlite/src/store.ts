@@ -23,6 +23,11 @@ export class Store {
   readonly #queue: WriteQueue;
   #isReclaiming = false;
   #makingRoom: Promise<void> | undefined;
+  /**
+   * Whether the log of SQLite has its most bytes, since another connection reads: it can only grow then. No entry is
+   * stored and no lease given meanwhile; what removes goes on.
+   */
+  isLogFull: boolean = false;
   /** When the first read of this turn of the event loop began. */
   #readsSince: number | undefined;
   readonly #warned = new Set<string>();
@@ -74,24 +79,50 @@ export class Store {
     given: StoredEntry,
     work: (tables: Tables, nowMs: number, entry: StoredEntry) => T,
   ): Promise<T> {
-    // The step is taken later, and the caller may continue to use its buffer.
-    const entry = { ...given, data: given.data.slice() };
-    const { length } = entry.data;
+    let cause: unknown = this.isLogFull ? this.#logInTheWay() : undefined;
+    if (cause === undefined)
+      try {
+        // The step is taken later, and the caller may continue to use its buffer.
+        const entry = { ...given, data: given.data.slice() };
+        return await this.#mended(operation, () =>
+          this.#queue.run((tables, nowMs) => work(tables, nowMs, entry), entry.data.length),
+        );
+      } catch (error) {
+        if (failureOf((error as BackendUnavailableError).cause) !== "full") throw error;
+        cause = error;
+      }
+    await this.step(operation, (tables, nowMs) => {
+      if (tables.version(key, nowMs) === "" && tables.lease(key, nowMs) === undefined) return;
+      tables.free(key);
+      tables.drop(key);
+      tables.logEntry(key);
+    });
+    throw new Error(`${this.#plan.label}: there is no room, so the entry was not stored; see cause`, { cause });
+  }
+
+  /** @returns why no entry may be stored. Nothing, once the log has begun anew. */
+  #logInTheWay(): Error | undefined {
     try {
-      return await this.#mended(operation, () =>
-        this.#queue.run((tables, nowMs) => work(tables, nowMs, entry), length),
-      );
-    } catch (error) {
-      if (failureOf((error as BackendUnavailableError).cause) !== "full") throw error;
-      await this.step(operation, (tables) => {
-        tables.free(key);
-        tables.drop(key);
-        tables.logEntry(key);
-      });
-      throw new Error(`${this.#plan.label}: the disk is full, so the entry was not stored; see cause`, {
-        cause: error,
-      });
+      this.#file.tables().checkpoint();
+    } catch {
+      // Another process writes: its turn to look.
     }
+    this.#space();
+    return this.isLogFull ? new Error("HOTSET_SQLITE_WAL") : undefined;
+  }
+
+  #space(): ReturnType<DatabaseFile["space"]> {
+    const { label, file, maxBytes } = this.#plan;
+    const space = this.#file.space();
+    const { walBytes } = space;
+    this.isLogFull = walBytes > Math.max(MOST_WAL_BYTES, maxBytes);
+    if (walBytes > LONG_WAL_BYTES)
+      this.#warn(
+        "HOTSET_SQLITE_WAL",
+        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection reads for long, as a ` +
+          "backup. Beyond maxBytes no entry is stored until then",
+      );
+    return space;
   }
 
   /** The changes since `position`; rejects if another file has taken the place of that one. */
@@ -148,15 +179,12 @@ export class Store {
       await this.#queue.run((tables) => tables.evictTo(ROOM_MADE * tables.usedBytes()));
     } catch (error) {
       // Otherwise, the call that needs the room fails, and says why.
-      if (failureOf(error) === "full") this.#startAnew();
-    }
-  }
-
-  #startAnew(): void {
-    try {
-      this.#file.startAnew();
-    } catch {
-      // Another process writes, or has done it; or the file cannot be removed.
+      if (failureOf(error) !== "full") return;
+      try {
+        this.#file.startAnew();
+      } catch {
+        // Another process writes, or has done it; or the file cannot be removed.
+      }
     }
   }
 
@@ -171,22 +199,16 @@ export class Store {
   }
 
   async #reclaimAll(): Promise<void> {
-    const { maxBytes, label, file } = this.#plan;
-    const { walBytes, freeBytes, isShort } = this.#file.space();
-    if (walBytes > MOST_WAL_BYTES)
-      this.#warn(
-        "HOTSET_SQLITE_WAL",
-        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection has been reading from ` +
-          "the file for long: a backup, a program with a window, a stopped process. It shrinks when that ends",
-      );
+    const { maxBytes, label } = this.#plan;
+    const { freeBytes, isShort } = this.#space();
     let isMore = true;
     while (isMore)
       isMore = await this.#queue.run((tables, nowMs) => {
         if (tables.sweep(nowMs, SWEPT, maxBytes))
           this.#warn(
             "HOTSET_SQLITE_TAGS",
-            `${label}: a quarter of maxBytes is taken by tag versions; those that were used longest ago are removed, ` +
-              "and entries with their tags are loaded again. Raise maxBytes, or give values fewer tags",
+            `${label}: tag versions fill a quarter of maxBytes; those used longest ago are removed, ` +
+              "and their entries are loaded again. Raise maxBytes or use fewer tags",
           );
         // On a disk that is nearly full half of what the file could have is left to the logs, and to others.
         return tables.evictTo(isShort ? Math.min(maxBytes, (tables.fileBytes() + freeBytes) / 2) : maxBytes);
@@ -219,13 +241,13 @@ export class Store {
 }
 
 const REASONS: Readonly<Record<Failure, string>> = {
-  busy: "another process holds the lock of the file; is it stopped in the middle of a write?",
-  readonly: "the file cannot be written; check its permissions and those of its folder",
+  busy: "another process holds the lock of the file; is it stopped?",
+  readonly: "the file cannot be written; check the permissions of it and its folder",
   io: "the disk failed; see cause",
   damaged:
     'the file is damaged; stop its processes and delete it, or pass unusableFile: "moveAside" to have it renamed',
   full: "the disk is full, and nothing could be removed from the file",
-  "cannot open": "the file cannot be opened; check that its folder is there and can be written",
+  "cannot open": "the file cannot be opened; check that its folder can be written",
   other: "see cause",
 };
 
@@ -234,6 +256,7 @@ const SWEPT = 200;
 /** On a full disk a tenth of the file is given to new entries. */
 const ROOM_MADE = 0.9;
 /** Reached only behind a long read: otherwise SQLite begins its log again at 16 MB. */
+const LONG_WAL_BYTES = 3 * WAL_BYTES;
 const MOST_WAL_BYTES = 4 * WAL_BYTES;
 const LONGEST_TURN_MS = 8;
 const LONGEST_READ_PAUSE_MS = 256;

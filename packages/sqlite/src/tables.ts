@@ -358,9 +358,9 @@ export class Tables {
     return Number(Object.values(this.#of(`PRAGMA ${name}`).get() as Record<string, number>)[0]);
   }
 
-  /** Writes the log of SQLite into the file, as far as no reader needs it, so that its space is used again. */
+  /** Writes the log of SQLite into the file, and cuts it, as far as no reader needs it. */
   checkpoint(): void {
-    this.#of("PRAGMA wal_checkpoint(PASSIVE)").get();
+    this.#of("PRAGMA wal_checkpoint(TRUNCATE)").get();
   }
 }
 

@@ -33,9 +33,9 @@ function queueThat(attempts: readonly Attempt[]) {
     () => now,
     () => undefined,
   );
-  const write = (what: string): Promise<unknown> =>
+  const write = (what: string, bytes = 0): Promise<unknown> =>
     queue
-      .run(() => void did.push(what))
+      .run(() => void did.push(what), bytes)
       .then(
         () => "written",
         (error: Error) => `${error.name}: ${error.message}`,
@@ -62,4 +62,22 @@ it("where the file is locked after it stood still, that says nothing about the f
 it("time in which it stood still is not that of its patience", async () => {
   const { write, did } = queueThat([{ isLocked: true, thenMs: 1_900 }, { isLocked: true }, { isLocked: true }, {}]);
   expect([await write("a"), did]).toEqual(["written", ["a"]]);
+});
+
+it("steps that wait behind others on a slow disk are written, however long that takes", async () => {
+  const { write, did } = queueThat(Array.from({ length: 8 }, () => ({ standsStillMs: 900 })));
+  const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  expect(await Promise.all(names.map((name) => write(name, 2 ** 20)))).toEqual(names.map(() => "written"));
+  expect(did).toEqual(names);
+});
+
+it("but not if the process stands still among them", async () => {
+  const { write, did } = queueThat([{ standsStillMs: 900 }, { standsStillMs: 1_200 }]);
+  const before = ["a", "b", "c"].map((name) => write(name, 2 ** 20));
+  expect(await Promise.all(before)).toEqual([
+    "written",
+    "StandstillError: this process stood still for 2100 ms",
+    "StandstillError: this process stood still for 2100 ms",
+  ]);
+  expect([await write("d"), did]).toEqual(["written", ["a", "d"]]);
 });

@@ -23,9 +23,10 @@ interface Step {
  *     asked ──end of the turn──▶ one transaction for all ──▶ answered
  *                                  ├─ the file is locked ──▶ again in 1, 2, 4 … 20 ms, for 900 ms
  *                                  ├─ a step failed ──▶ each in its own transaction
- *                                  └─ asked more than 2 s ago ──▶ not done
+ *                                  └─ asked more than 2 s before this process went on ──▶ not done
  *
- * A step can only be so old where this process stood still, if in the middle of an attempt: others have written since.
+ * Where this process stood still, if in the middle of an attempt, others have written since. Waiting behind other steps
+ * is no standstill.
  *
  * A transaction costs more than most steps in it, so many calls that run at the same time share one. The event loop is
  * not blocked while another process writes.
@@ -36,6 +37,9 @@ export class WriteQueue {
   readonly #afterwards: (tables: Tables) => void;
   readonly #waiting: Step[] = [];
   #isDraining = false;
+  /** When a step was looked at last, and when this process last went on after a standstill, by the wall clock. */
+  #lookedOn = 0;
+  #wentOnOn = 0;
 
   /** @param afterwards called after each transaction that was committed. */
   constructor(file: DatabaseFile, nowMs: () => number, afterwards: (tables: Tables) => void) {
@@ -47,10 +51,12 @@ export class WriteQueue {
   /** @param bytes that it writes: many in one transaction would block the event loop. */
   run<T>(work: Work<T>, bytes = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      const askedOn = this.#nowMs();
+      if (!this.#isDraining) this.#lookedOn = askedOn;
       this.#waiting.push({
         work,
         bytes,
-        askedOn: this.#nowMs(),
+        askedOn,
         waitedMs: 0,
         resolve: resolve as (answer: unknown) => void,
         reject,
@@ -92,34 +98,25 @@ export class WriteQueue {
     let bytes = 0;
     const over = this.#waiting.findIndex((step, i) => i === MAX_STEPS || ((bytes += step.bytes) > MAX_BYTES && i > 0));
     const steps = this.#waiting.splice(0, over === -1 ? MAX_STEPS : over);
-    try {
-      const answers = this.transact((tables, nowMs) =>
-        steps.map((step) => standstillOf(step, nowMs) ?? step.work(tables, nowMs)),
-      );
-      steps.forEach((step, i) => settle(step, answers[i]));
-    } catch (error) {
-      if (failureOf(error) === "busy") {
-        this.#again(steps, error);
-        return false;
-      }
-      if (steps.length === 1) steps[0]!.reject(error);
-      else this.#again(steps.filter((step) => !this.#isRunAlone(step)));
-    }
-    return true;
+    const busy = this.#attempt(steps);
+    if (busy !== undefined) this.#again(steps, busy);
+    return busy === undefined;
   }
 
-  /** @returns `false` where the file is locked meanwhile. */
-  #isRunAlone(step: Step): boolean {
+  /** @returns the error where the file is locked: nothing was done. */
+  #attempt(steps: readonly Step[]): unknown {
     try {
-      settle(
-        step,
-        this.transact((tables, nowMs) => standstillOf(step, nowMs) ?? step.work(tables, nowMs)),
+      const answers = this.transact((tables, nowMs) =>
+        steps.map((step) => this.#standstillOf(step, nowMs) ?? step.work(tables, nowMs)),
       );
+      for (const [i, { resolve, reject }] of steps.entries())
+        (answers[i] instanceof StandstillError ? reject : resolve)(answers[i]);
     } catch (error) {
-      if (failureOf(error) === "busy") return false;
-      step.reject(error);
+      if (failureOf(error) === "busy") return error;
+      if (steps.length === 1) steps[0]!.reject(error);
+      else this.#again(steps.filter((step) => this.#attempt([step]) !== undefined));
     }
-    return true;
+    return undefined;
   }
 
   /** They wait on, but for those that have waited for too long. */
@@ -128,11 +125,19 @@ export class WriteQueue {
     this.#waiting.unshift(
       ...steps.filter((step) => {
         const isTooLong = busy !== undefined && step.waitedMs > PATIENCE_MS;
-        const error = standstillOf(step, now) ?? (isTooLong ? busy : undefined);
+        const error = this.#standstillOf(step, now) ?? (isTooLong ? busy : undefined);
         if (error !== undefined) step.reject(error);
         return error === undefined;
       }),
     );
+  }
+
+  #standstillOf({ askedOn }: Step, nowMs: number): StandstillError | undefined {
+    if (nowMs - this.#lookedOn > STANDSTILL_MS) this.#wentOnOn = nowMs;
+    this.#lookedOn = nowMs;
+    const ageMs = this.#wentOnOn - askedOn;
+    if (ageMs <= LONGEST_STANDSTILL_MS) return undefined;
+    return new StandstillError(`this process stood still for ${Math.round(ageMs)} ms`);
   }
 
   /** Runs `work` now, and again if it was in a file that is not there any more. @throws also if the file is locked. */
@@ -165,17 +170,6 @@ export class StandstillError extends Error {
   override readonly name = "StandstillError";
 }
 
-function standstillOf({ askedOn }: Step, nowMs: number): StandstillError | undefined {
-  const ageMs = nowMs - askedOn;
-  if (ageMs <= LONGEST_STANDSTILL_MS) return undefined;
-  return new StandstillError(`this process stood still for ${Math.round(ageMs)} ms`);
-}
-
-function settle({ resolve, reject }: Step, answer: unknown): void {
-  if (answer instanceof StandstillError) reject(answer);
-  else resolve(answer);
-}
-
 const endOfTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 /** Keeps the process alive: a caller waits. */
 const passing = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
@@ -186,6 +180,8 @@ const MAX_BYTES = 2 ** 20;
 const LONGEST_PAUSE_MS = 20;
 /** As long as a process may stand still and keep a lease. */
 const LONGEST_STANDSTILL_MS = 2_000;
+/** Longer than a transaction takes. */
+const STANDSTILL_MS = 1_000;
 /** Less than a cache waits for a call. */
 const PATIENCE_MS = 900;
 /** Counted of one pause: beyond it this process did not run. */

@@ -223,8 +223,45 @@ describe("space", () => {
     reader.exec("BEGIN; SELECT * FROM entries");
     for (let i = 0; i < 36; i += 1) await backend.write(`k${i}`, stored(2 ** 20));
     expect(codes).toEqual([]);
-    for (let i = 0; i < 36; i += 1) await backend.write(`k${i}`, stored(2 ** 20));
+    for (let i = 0; i < 20; i += 1) await backend.write(`k${i}`, stored(2 ** 20));
     expect(codes).toEqual(["HOTSET_SQLITE_WAL"]);
+  });
+
+  it("C523: behind a reader the log of SQLite is bounded: no entry is stored, removals go on, until the reader ends", async () => {
+    warnings();
+    const file = newFile();
+    const backend = opened(file, { maxBytes: 8 * 2 ** 20 });
+    await backend.write("k199", stored());
+    const walBytes = (): number => statSync(`${file}-wal`).size;
+    const reader = other(file);
+    reader.exec("BEGIN; SELECT * FROM entries");
+    const refused: unknown[] = [];
+    for (let i = 0; i < 200; i += 1)
+      await backend.write(`k${i}`, stored(2 ** 20)).catch((error: unknown) => refused.push(error));
+    // Of 200 MB written: the bound, and what is written between two looks at the log.
+    expect(walBytes()).toBeLessThan(68 * 2 ** 20);
+    expect(refused.length).toBeGreaterThan(130);
+    expect(String(refused[0])).toBe("Error: sqlite: there is no room, so the entry was not stored; see cause");
+    expect(String((refused[0] as Error).cause)).toBe("Error: HOTSET_SQLITE_WAL");
+    // Nothing older is served in place of what was refused.
+    expect(await backend.read("k199")).toBe(undefined);
+    const kept = `k${199 - refused.length}`;
+    const before = walBytes();
+    for (let i = 0; i < 100; i += 1) {
+      const key = `miss${i}`;
+      expect(await backend.leases!.acquire(key, "token", 2_000, "")).toEqual({ granted: true, version: "" });
+      await expect(backend.leases!.store(key, "token", "", stored())).rejects.toThrow("not stored");
+    }
+    expect(await backend.leases!.touch(kept, "-", stored())).toBe(false);
+    expect(walBytes()).toBe(before);
+    expect(await backend.remove(kept)).toBe("deleted");
+    expect(await backend.read(kept)).toBe(undefined);
+    reader.exec("COMMIT");
+    await backend.write("k", stored(2 ** 20));
+    expect((await backend.read("k"))?.data.length).toBe(2 ** 20);
+    expect(walBytes()).toBeLessThan(4 * 2 ** 20);
+    expect(await backend.leases!.acquire(kept, "token", 2_000, "")).toEqual({ granted: true, version: "" });
+    expect(await backend.leases!.store(kept, "token", "", stored())).toBe(true);
   });
 
   it("C523: keeps no more than 10,000 changes, and a process that missed more treats everything as changed", async () => {
@@ -582,7 +619,7 @@ function warnings(): { readonly codes: readonly unknown[] } {
   return { codes };
 }
 
-const REFUSED = "sqlite: the disk is full, so the entry was not stored; see cause";
+const REFUSED = "sqlite: there is no room, so the entry was not stored; see cause";
 
 let begun = 0;
 const counting: SqliteOptions["open"] = (file) => {
