@@ -22,7 +22,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
-    limit: 43_414,
+    limit: 43_408,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks, decision 0250 the check of CommonJS.
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_220 },

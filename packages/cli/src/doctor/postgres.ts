@@ -56,11 +56,11 @@ const BEHIND_BYTES = 64 * 2 ** 20;
 
 /** Asks for all that a follower needs, and what its slots keep. Reads catalogues alone, one connection. */
 export async function diagnosePostgres(url: string, given: Arguments, io: Io): Promise<Report> {
-  const [{ default: pg }, follow] = await Promise.all([import("pg"), import("@hotset/postgres-follow/internal")]).catch(
-    () => {
-      throw new UsageError("a PostgreSQL is looked at with two more packages: npm install @hotset/postgres-follow pg");
-    },
-  );
+  const needed = [import("pg"), import("@hotset/postgres-follow/internal")] as const;
+  const [{ default: pg }, follow] = await Promise.all(needed).catch((error: unknown) => {
+    if (!String((error as { readonly code?: unknown }).code).endsWith("MODULE_NOT_FOUND")) throw error;
+    throw new UsageError("a PostgreSQL is looked at with two more packages: npm install @hotset/postgres-follow pg");
+  });
   const timeoutMs = timeoutOf(given);
   const pool = new pg.Pool({
     connectionString: withPassword(url, io),

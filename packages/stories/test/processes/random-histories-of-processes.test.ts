@@ -146,40 +146,21 @@ class History {
     for (let step = 0; step < steps && this.#violation === undefined; step += 1) {
       const key = one(this.#keys);
       const process = one(this.#processes);
-      switch (below(16)) {
-        case 0:
-        case 1:
-        case 2:
-        case 3:
-          this.#getOrSet(process, key);
-          break;
-        case 4:
-          this.#get(process, key);
-          break;
-        case 5:
-          this.#getMany(process);
-          break;
-        case 6:
-          this.#peek(process, key);
-          break;
-        case 7:
-        case 8:
-          if (this.#weather.isQuiet !== true) this.#change(process, key);
-          break;
-        case 9:
-          if (this.#weather.hasFailovers === true) await this.#failOver();
-          else if (this.#weather.isQuiet !== true) this.#lose(process, key);
-          break;
-        case 10:
-          this.#getOrSetMany(process);
-          break;
-        case 11:
-          if (this.#weather.hasLinks === true) this.#disturb(process);
-          else if (this.#weather.hasFailovers === true) await this.#failOver();
-          break;
-        default:
-          await this.#pass(below(25));
-      }
+      const { isQuiet = false, hasLinks = false, hasFailovers = false } = this.#weather;
+      const often = (times: number, act: () => unknown) => Array<() => unknown>(times).fill(act);
+      const acts = [
+        ...often(4, () => this.#getOrSet(process, key)),
+        () => this.#get(process, key),
+        () => this.#getMany(process),
+        () => this.#peek(process, key),
+        ...often(2, () => isQuiet || this.#change(process, key)),
+        () => (hasFailovers ? this.#failOver() : isQuiet || this.#lose(process, key)),
+        () => this.#getOrSetMany(process),
+        () => (hasLinks ? this.#disturb(process) : hasFailovers && this.#failOver()),
+        () => isQuiet || this.#setBehindFence(process, key),
+        ...often(4, () => this.#pass(below(25))),
+      ];
+      await one(acts)();
       if (oneIn(2)) await flush(2);
       this.#listen();
     }
@@ -330,6 +311,19 @@ class History {
             if (oneIn(2)) this.#get(each, changed);
           }
       }),
+    );
+  }
+
+  /** A value that is computed without a loader: a change meanwhile refuses it, or ends it. */
+  #setBehindFence({ name, users }: Process, key: string): void {
+    const tags = this.#hasLateTag ? ["t", "late"] : ["t"];
+    const set = async (): Promise<unknown> => {
+      const since = await users.fence(key);
+      return users.set(key, await this.#ask(), { tags, since });
+    };
+    this.#begin(
+      `${name} sets ${key} behind a fence`,
+      set().catch(() => undefined),
     );
   }
 
