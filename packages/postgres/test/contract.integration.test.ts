@@ -15,7 +15,8 @@ describeBackend("postgres", {
     }
     const tables = ["entries", "leases", "tags", "issuer", "log", "polled"];
     await server.query(tables.map((table) => `delete from ${schema}.${table}`).join(";"));
-    return postgres({ url: server.url, schema });
+    // On a busy machine 8 MiB take longer than a second.
+    return postgres({ url: server.url, schema, deadline: "5s" });
   },
   openPeer: () => postgres({ url: server.url, schema }),
   promises: ["one load", "deletes hold", "tags hold", "copies follow"],
