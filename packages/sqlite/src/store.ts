@@ -242,7 +242,7 @@ export class Store {
 
 const REASONS: Readonly<Record<Failure, string>> = {
   busy: "another process holds the lock of the file; is it stopped?",
-  readonly: "the file cannot be written; check the permissions of it and its folder",
+  readonly: "the file cannot be written; check its permissions and its folder's",
   io: "the disk failed; see cause",
   damaged:
     'the file is damaged; stop its processes and delete it, or pass unusableFile: "moveAside" to have it renamed',
