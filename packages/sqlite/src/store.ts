@@ -25,7 +25,7 @@ export class Store {
   #makingRoom: Promise<void> | undefined;
   /**
    * Whether the log of SQLite has its most bytes, since another connection reads: it can only grow then. No entry is
-   * stored and no lease given meanwhile; what removes goes on.
+   * stored and no lease given meanwhile; removals continue.
    */
   isLogFull: boolean = false;
   /** When the first read of this turn of the event loop began. */
@@ -97,18 +97,18 @@ export class Store {
       tables.drop(key);
       tables.logEntry(key);
     });
-    throw new Error(`${this.#plan.label}: there is no room, so the entry was not stored; see cause`, { cause });
+    throw new Error(`${this.#plan.label}: no space is left, so the entry was not stored; see cause`, { cause });
   }
 
-  /** @returns why no entry may be stored. Nothing, once the log has begun anew. */
+  /** @returns why no entry may be stored; nothing once the log was cut. */
   #logInTheWay(): Error | undefined {
     try {
       this.#file.tables().checkpoint();
+      this.#space();
     } catch {
-      // Another process writes: its turn to look.
+      // Another process writes, or the file is away: then the removal below says so.
     }
-    this.#space();
-    return this.isLogFull ? new Error("HOTSET_SQLITE_WAL") : undefined;
+    return this.isLogFull ? new Error("warning HOTSET_SQLITE_WAL") : undefined;
   }
 
   #space(): ReturnType<DatabaseFile["space"]> {
@@ -119,8 +119,8 @@ export class Store {
     if (walBytes > LONG_WAL_BYTES)
       this.#warn(
         "HOTSET_SQLITE_WAL",
-        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection reads for long, as a ` +
-          "backup. Beyond maxBytes no entry is stored until then",
+        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection keeps a read open. ` +
+          "Beyond maxBytes no entry is stored until it ends",
       );
     return space;
   }
@@ -207,8 +207,8 @@ export class Store {
         if (tables.sweep(nowMs, SWEPT, maxBytes))
           this.#warn(
             "HOTSET_SQLITE_TAGS",
-            `${label}: tag versions fill a quarter of maxBytes; those used longest ago are removed, ` +
-              "and their entries are loaded again. Raise maxBytes or use fewer tags",
+            `${label}: tag versions fill a quarter of maxBytes; the oldest are removed, and their entries loaded ` +
+              "again. Raise maxBytes or use fewer tags",
           );
         // On a disk that is nearly full half of what the file could have is left to the logs, and to others.
         return tables.evictTo(isShort ? Math.min(maxBytes, (tables.fileBytes() + freeBytes) / 2) : maxBytes);
@@ -257,6 +257,7 @@ const SWEPT = 200;
 const ROOM_MADE = 0.9;
 /** Reached only behind a long read: otherwise SQLite begins its log again at 16 MB. */
 const LONG_WAL_BYTES = 3 * WAL_BYTES;
+/** Beyond it no entry is stored, or beyond `maxBytes` if that is more. */
 const MOST_WAL_BYTES = 4 * WAL_BYTES;
 const LONGEST_TURN_MS = 8;
 const LONGEST_READ_PAUSE_MS = 256;

@@ -81,3 +81,8 @@ it("but not if the process stands still among them", async () => {
   ]);
   expect([await write("d"), did]).toEqual(["written", ["a", "d"]]);
 });
+
+it("a clock that is set back after a standstill refuses nothing", async () => {
+  const { write } = queueThat([{ standsStillMs: 10_000 }, { standsStillMs: -3_600_000 }]);
+  expect([await write("a"), await write("b"), await write("c")]).toEqual([STOOD_STILL, "written", "written"]);
+});

@@ -52,7 +52,7 @@ export class WriteQueue {
   run<T>(work: Work<T>, bytes = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const askedOn = this.#nowMs();
-      if (!this.#isDraining) this.#lookedOn = askedOn;
+      if (!this.#isDraining) this.#lookedOn = this.#wentOnOn = askedOn;
       this.#waiting.push({
         work,
         bytes,
@@ -99,8 +99,8 @@ export class WriteQueue {
     const over = this.#waiting.findIndex((step, i) => i === MAX_STEPS || ((bytes += step.bytes) > MAX_BYTES && i > 0));
     const steps = this.#waiting.splice(0, over === -1 ? MAX_STEPS : over);
     const busy = this.#attempt(steps);
-    if (busy !== undefined) this.#again(steps, busy);
-    return busy === undefined;
+    if (busy) this.#again(steps, busy);
+    return !busy;
   }
 
   /** @returns the error where the file is locked: nothing was done. */
@@ -114,7 +114,7 @@ export class WriteQueue {
     } catch (error) {
       if (failureOf(error) === "busy") return error;
       if (steps.length === 1) steps[0]!.reject(error);
-      else this.#again(steps.filter((step) => this.#attempt([step]) !== undefined));
+      else this.#again(steps.filter((step) => this.#attempt([step])));
     }
     return undefined;
   }
@@ -133,7 +133,8 @@ export class WriteQueue {
   }
 
   #standstillOf({ askedOn }: Step, nowMs: number): StandstillError | undefined {
-    if (nowMs - this.#lookedOn > STANDSTILL_MS) this.#wentOnOn = nowMs;
+    // Also where the clock was set back.
+    if (Math.abs(nowMs - this.#lookedOn) > STANDSTILL_MS) this.#wentOnOn = nowMs;
     this.#lookedOn = nowMs;
     const ageMs = this.#wentOnOn - askedOn;
     if (ageMs <= LONGEST_STANDSTILL_MS) return undefined;

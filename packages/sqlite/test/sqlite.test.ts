@@ -241,8 +241,8 @@ describe("space", () => {
     // Of 200 MB written: the bound, and what is written between two looks at the log.
     expect(walBytes()).toBeLessThan(68 * 2 ** 20);
     expect(refused.length).toBeGreaterThan(130);
-    expect(String(refused[0])).toBe("Error: sqlite: there is no room, so the entry was not stored; see cause");
-    expect(String((refused[0] as Error).cause)).toBe("Error: HOTSET_SQLITE_WAL");
+    expect(String(refused[0])).toBe("Error: sqlite: no space is left, so the entry was not stored; see cause");
+    expect(String((refused[0] as Error).cause)).toBe("Error: warning HOTSET_SQLITE_WAL");
     // Nothing older is served in place of what was refused.
     expect(await backend.read("k199")).toBe(undefined);
     const kept = `k${199 - refused.length}`;
@@ -619,7 +619,7 @@ function warnings(): { readonly codes: readonly unknown[] } {
   return { codes };
 }
 
-const REFUSED = "sqlite: there is no room, so the entry was not stored; see cause";
+const REFUSED = "sqlite: no space is left, so the entry was not stored; see cause";
 
 let begun = 0;
 const counting: SqliteOptions["open"] = (file) => {

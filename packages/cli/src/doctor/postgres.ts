@@ -109,9 +109,8 @@ async function reportOf(
   const { rows } = await pool.query<Record<string, unknown>>(TABLES, [tables, publication]);
   for await (const text of missing(pool, publication, rows)) {
     const [found, remedy] = text.split(/; (?:run: )?(.*)/s) as [string, string];
-    const isOfServer = found.includes("wal_level") || found.includes("version");
     const severity = text === UNBOUNDED ? "warning" : "error";
-    const evidence = isOfServer || text === UNBOUNDED ? { version, ...settings } : { publication, tables };
+    const evidence = { version, ...settings, publication, tables };
     findings.push({ check: "publication", severity, found, evidence, fix: remedy });
   }
   if (rows.length === 0 && !findings.some(({ found }) => found.startsWith("the publication")))
