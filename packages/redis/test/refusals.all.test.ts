@@ -56,7 +56,7 @@ function asJson(thing: unknown): string {
 /** As docs/guide/redis.md lists them. */
 const KEYS = "~hotset:* ~hotset~*";
 const RIGHTS =
-  "+ping +select +client|setname +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hdel +hstrlen +rename +hlen +hincrby +del +pexpire +persist +set +get +getex +time";
+  "+ping +select +client|setname +pttl +hmget +hget +mget +script|exists +script|load +evalsha +eval +hset +hdel +hstrlen +rename +hlen +hincrby +del +pexpire +persist +set +get +getex +time";
 
 describe("credentials", () => {
   let server: AclRedis;
@@ -89,7 +89,12 @@ describe("credentials", () => {
     await backend.close();
   });
 
-  it("the rights of the guide suffice for each change of an entry", async () => {
+  it.each([
+    ["the rights of the guide suffice for each change of an entry", RIGHTS],
+    ["who may not ask for scripts loads them all", RIGHTS.replace(" +script|exists", "")],
+  ])("%s", async (_, rights) => {
+    await server.command("ACL", "SETUSER", "app", "-@all", ...rights.split(" "));
+    await server.command("SCRIPT", "FLUSH");
     const backend = on(`redis://app:apppass@127.0.0.1:${server.port}`).layout("plain").build();
     const life = { staleInMs: 1_000, expiresInMs: 1_000, meta: "json none" };
     const key = "shop::rights";

@@ -236,13 +236,17 @@ describe("what Redis runs", () => {
     ["full", 11],
     ["string", 12],
   ] as const)(
-    "a connection of the layout %s loads its %i scripts, which are all that its calls run",
+    "the first connection of the layout %s loads its %i scripts, which are all that its calls run, and the next none",
     async (layout, n) => {
       await server.command("SCRIPT", "FLUSH");
-      await backend.close();
-      backend = patient().keyPrefix(randomPrefix()).coherence("none").layout(layout).build();
-      await backend.connect!();
-      expect(proxy.counts.commandsByName["SCRIPT"]).toBe(n);
+      for (const loads of [n, 0]) {
+        await backend.close();
+        backend = patient().keyPrefix(randomPrefix()).coherence("none").layout(layout).build();
+        proxy.resetCounts();
+        await backend.connect!();
+        expect(proxy.counts.commandsByName["SCRIPT"]).toBe(1 + loads);
+      }
+      expect(proxy.counts.clientBytes).toBeLessThanOrEqual(1_000);
       await server.command("CONFIG", "RESETSTAT");
       const { leases, tagVersions } = backend;
       for (const key of ["shop::1", "shop::2"]) {

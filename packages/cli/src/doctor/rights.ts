@@ -79,6 +79,7 @@ const WITH: Readonly<Record<string, Probe>> = {
   zrevrange: (key) => ["ZREVRANGE", key, "0", "1"],
   zscore: (key) => ["ZSCORE", key, "m"],
   ping: () => ["PING"],
+  "script|exists": () => ["SCRIPT", "EXISTS", "e"],
   "script|load": () => ["SCRIPT", "LOAD", "return 1"],
 };
 
@@ -105,7 +106,7 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   cache: {
     key: "hotset:hotset-doctor::key",
     commands: (
-      "ping pttl hmget hget mget script|load evalsha eval hset hdel hstrlen rename hlen hincrby del pexpire persist " +
+      "ping pttl hmget hget mget script|exists script|load evalsha eval hset hdel hstrlen rename hlen hincrby del pexpire persist " +
       "set get getex time"
     ).split(" "),
   },

@@ -397,16 +397,18 @@ function reset(socket: Socket | undefined): void {
 }
 
 /**
- * Loads the scripts before anything else is sent: a command whose script is missing would be sent again, behind
- * commands queued meanwhile. A user who may only read cannot load scripts, and needs none.
+ * Loads the scripts that the server does not have, before anything else is sent: a command whose script is missing
+ * would be sent again, behind commands queued meanwhile. Where it may not be asked for them, all are loaded. A user who
+ * may only read cannot load scripts, and needs none.
  */
 async function load(client: RawClient, scripts: readonly Script[]): Promise<void> {
-  const replies = await Promise.allSettled(
-    scripts.map((script) => client.sendCommand(["SCRIPT", "LOAD", script.text])),
-  );
-  for (const reply of replies) {
-    if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;
-  }
+  const ask = (...args: readonly string[]): Promise<unknown> =>
+    client.sendCommand(["SCRIPT", ...args]).catch((error: unknown) => {
+      if (!isReply(error) || isLoggedOut(error)) throw error;
+    });
+  const known = await ask("EXISTS", ...scripts.map(({ sha }) => sha));
+  const missing = Array.isArray(known) ? scripts.filter((_, index) => Number(known[index]) !== 1) : scripts;
+  await Promise.all(missing.map(({ text }) => ask("LOAD", text)));
 }
 
 /** One function for all backends of a kind, since links are shared where settings are equal. */
