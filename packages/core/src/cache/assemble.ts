@@ -168,7 +168,7 @@ function engineOf(
     checksHits: isDevelopment(),
     callers,
     ladder: new Ladder(context, answers, callers, backoffs, far?.newLease),
-    mutations: new Mutations(context, backoffs, fences, far),
+    mutations: new Mutations(context, backoffs, fences, far?.farFences),
     fences,
     tagCalls: new TagCalls(context, leases),
     reads,

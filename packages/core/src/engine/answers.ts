@@ -109,7 +109,7 @@ export class Answers {
   fenced({ call, key }: Flight, by: FencedBy): "fenced" {
     const { events } = this.#context;
     call.namespace.meters.of(key.name).fenced += 1;
-    if (events.fenced.isObserved) events.fenced.emit({ ...this.keyEvent(key), by });
+    events.fenced.emit({ ...this.keyEvent(key), by });
     return "fenced";
   }
 
@@ -123,8 +123,8 @@ export class Answers {
   /** A tier broke its contract: while a loaded value was stored, or before it was there. */
   broken(flight: Flight, cause: unknown): "refused" {
     const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
-    const [operation, work] = flight.loaded === undefined ? ["read", "a read"] : ["store", "storing a loaded value"];
-    const text = `${work} failed, and no tier may fail like this; see the cause`;
+    const operation = flight.loaded === undefined ? "read" : "store";
+    const text = `${operation} failed, and no tier may fail like this; see the cause`;
     return this.unwritable(flight, new ConfigurationError(text, { tier, operation, cause }));
   }
 

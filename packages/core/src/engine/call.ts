@@ -82,9 +82,11 @@ export interface FlightBatch {
 
 /** @throws {ConfigurationError} where entries cannot carry what the call needs. */
 export function checkRoomForMeta({ remote }: NamespaceContext): void {
-  if (remote?.keepsMeta === false)
-    throw new ConfigurationError(
-      `${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,
-      { tier: remote.label },
-    );
+  if (remote?.keepsMeta === false) throw noRoomForMeta(remote.label);
 }
+
+export const noRoomForMeta = (tier: string): ConfigurationError =>
+  new ConfigurationError(
+    `${tier}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,
+    { tier },
+  );

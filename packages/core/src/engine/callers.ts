@@ -39,8 +39,7 @@ export class Callers {
     this.#context = context;
     this.#answers = answers;
     this.#overloaded = new OverloadedError(
-      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already; ` +
-        "is its source or backend stuck?",
+      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already`,
       { operation: "getOrSet" },
     );
   }

@@ -134,7 +134,7 @@ describe("C600: a set that waits for memory", () => {
     expect([await a.get("k"), backend.count("write")]).toEqual([undefined, 0]);
     await expect(a.set("k", 1, { wait: "none" as never })).rejects.toThrow('wait must be "backend" or "memory"');
     const far = createTestCache({ local: false, backend: scriptedBackend({ clock: new TestClock() }) });
-    await expect(far.set("k", 1, EARLY)).rejects.toThrow('wait: "memory" needs a memory tier');
+    await expect(far.set("k", 1, EARLY)).rejects.toThrow('wait: "memory" needs a local tier');
     expect(await b.get("k")).toBe(undefined);
   });
 

@@ -568,9 +568,7 @@ export class Ladder {
   #readReplaced(flight: Flight, now: number): void {
     const remote = flight.call.namespace.remote!;
     const send = ({ resolve, reject }: Settlers<Entry | undefined>): void =>
-      remote.reads.readTo(flight, flight.leftMs, (outcome) =>
-        outcome instanceof Error ? reject(outcome) : resolve(outcome),
-      );
+      void remote.reads.read(flight, flight.leftMs).then(resolve, reject);
     const answered = (found: Entry | undefined | Error, endedAt: number): void => {
       if (!(found instanceof Error) && !flight.isOver) {
         this.#fallBackOn(flight, found, endedAt);

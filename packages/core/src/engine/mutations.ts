@@ -41,10 +41,10 @@ export class Mutations {
   readonly #far: FarFences | undefined;
   readonly #lines: WriteLines;
 
-  constructor(context: MutationContext, backoffs: Backoffs, fences: Fences, far: Far | undefined) {
+  constructor(context: MutationContext, backoffs: Backoffs, fences: Fences, far: FarFences | undefined) {
     this.#context = context;
     this.#backoffs = backoffs;
-    this.#far = far?.farFences;
+    this.#far = far;
     this.#fences = fences;
     this.#lines = new WriteLines(context.writes);
   }
@@ -56,7 +56,7 @@ export class Mutations {
   check(options: SetOptions | undefined, entries: readonly { readonly key: EntryKey }[]): void {
     checked("entry", options);
     if (options?.wait === "memory" && this.#context.local === undefined)
-      throw new ConfigurationError(`wait: "memory" needs a memory tier: add one before the backend, or leave it out`);
+      throw new ConfigurationError('wait: "memory" needs a local tier; add memory() before the backend');
     if (options?.since !== undefined) this.#fences.check(options.since, entries);
   }
 
@@ -219,10 +219,7 @@ export class Mutations {
       const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
       if (stands) this.#fences.renew(standing, key, entry.version);
       const epoch = isWatched && status !== "refused" ? flights.copyEpoch(guard) : trust.unconfirmed;
-      this.#keep(call, storedEntry(entry, versions, encoded), guard, {
-        status,
-        epoch,
-      });
+      this.#keep(call, storedEntry(entry, versions, encoded), guard, { status, epoch });
       ends.resolve(status);
     };
     guard.resend(trust.epochOf(key.local));
@@ -449,11 +446,6 @@ export class Mutations {
 }
 
 type MutationContext = Reporting & Copies & Writing & Pick<Life, "waitUntil">;
-
-/** The parts that a backend brings along. */
-interface Far {
-  readonly farFences: FarFences;
-}
 
 interface KeyAndValue {
   readonly key: EntryKey;

@@ -18,6 +18,7 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, StoreStatus } from "../tiers/entry-tier.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { Answers } from "./answers.ts";
+import { noRoomForMeta } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import { fencedBy, type Flight } from "./flight.ts";
 import type { Loaded } from "./load.ts";
@@ -186,7 +187,7 @@ export class Draft {
     }
     let encoding: Awaitable<Encoded>;
     try {
-      encoding = flight.call.namespace.remote!.encode(this.#entry.value);
+      encoding = flight.call.namespace.remote!.encode(this.#entry.value, "load");
     } catch (error) {
       return this.#untaken(error as EncodeError);
     }
@@ -376,9 +377,3 @@ function renewable({ lease, fallback }: Flight, made: Entry): Entry | undefined 
   if (encodedBytes === undefined) return undefined;
   return { ...made, version, encoding, encodedBytes, uncompressedBytes };
 }
-
-const noRoomForMeta = (label: string): EncodeError =>
-  new EncodeError(`${label}: its layout has no room for tags and validators; the value is not stored`, {
-    tier: label,
-    operation: "encode",
-  });

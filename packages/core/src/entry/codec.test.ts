@@ -582,9 +582,7 @@ describe("decode", () => {
 describe("C142 what is written can be read", () => {
   it("a value of more bytes than maxDecodedBytes is refused", () => {
     expect(codec({ maxDecodedBytes: 6 }).encode("Grac")).toMatchObject({ data: Buffer.from('"Grac"') });
-    expect(() => codec({ maxDecodedBytes: 5 }).encode("Grac")).toThrow(
-      "6 bytes are more than maxDecodedBytes (5), so they could not be read back",
-    );
+    expect(() => codec({ maxDecodedBytes: 5 }).encode("Grac")).toThrow("6 bytes are more than maxDecodedBytes (5)");
   });
 
   it("the format gets the limit", () => {

@@ -28,7 +28,7 @@ import { termsIn } from "./terms.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
-import { byteLength, types } from "../primitives/platform.ts";
+import { byteLength, isWorker, types } from "../primitives/platform.ts";
 
 /**
  * Turns entries into the form that a backend stores, and back.
@@ -52,26 +52,26 @@ export class Codec {
     this.#maxEntryBytes = backend.maxEntryBytes ?? Infinity;
   }
 
-  /** @throws {EncodeError} (or rejects with it) when the format or compressor cannot write the value. */
-  encode(value: unknown): Awaitable<Encoded> {
+  /**
+   * @param from a loaded value waits for a later turn once this one has encoded 4 MiB.
+   * @throws {EncodeError}, or rejects with it, when the format or compressor cannot write it.
+   */
+  encode(value: unknown, from?: "load"): Awaitable<Encoded> {
+    if (from === "load" && pause !== undefined) return pause.then(() => this.encode(value, from));
     const { format, compressor, keepsMeta } = this.#backend;
     try {
       const bytes = this.#bytesOf(value);
+      if ((leftInTurn -= bytes.length) <= 0) pause ??= nextTurn();
       if (bytes.length > this.#maxDecodedBytes)
-        throw new EncodeError(
-          `${bytes.length} bytes are more than maxDecodedBytes (${this.#maxDecodedBytes}), so they could not be read back`,
-        );
+        throw new EncodeError(`${bytes.length} bytes are more than maxDecodedBytes (${this.#maxDecodedBytes})`);
       const plain: Encoded = { data: bytes, encoding: { format: format.id, compressor: NO_COMPRESSION } };
       // Only meta says whether a value is compressed. Without it all values are.
       const isBig = keepsMeta === false || bytes.length >= (compressor.minBytes ?? 0);
       if (compressor.id === NO_COMPRESSION || !isBig) return plain;
+      const encoding = { format: format.id, compressor: compressor.id };
       const smaller = (data: Uint8Array): Encoded =>
         keepsMeta === false || (data.length < bytes.length && bytes.length <= this.#room(data))
-          ? {
-              data,
-              encoding: { format: format.id, compressor: compressor.id },
-              uncompressedBytes: bytes.length,
-            }
+          ? { data, encoding, uncompressedBytes: bytes.length }
           : plain;
       const encoded = whenReady(compressor.compress(bytes), smaller);
       return isThenable(encoded)
@@ -257,6 +257,22 @@ function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "e
     return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
   return { staleInMs: wholeMs(entry.staleAt - now), expiresInMs: Math.max(1, wholeMs(entry.expiresAt - now)) };
 }
+
+/** So much is encoded in one turn of the event loop, and the rest of the value that reaches it. */
+const TURN_BYTES = 4 * 2 ** 20;
+let leftInTurn = TURN_BYTES;
+/** For the next turn, once all is spent: counted over several turns, it costs hardly any call a timer. */
+let pause: Promise<void> | undefined;
+/** Not that of fake timers. In a worker no request does the work of another. */
+const inNextTurn = isWorker(globalThis) ? undefined : globalThis.setImmediate;
+const nextTurn = (): Promise<void> | undefined =>
+  inNextTurn &&
+  new Promise((turn) =>
+    inNextTurn(() => {
+      leftInTurn = TURN_BYTES;
+      turn((pause = undefined));
+    }),
+  );
 
 /** Compressed data may become as many bytes, or as many times its size. */
 const FREE_BYTES = 2 ** 20;

@@ -162,13 +162,8 @@ export class EntryReads {
     } catch (error) {
       unread = error as Error;
       const leftMs = (): number => budgetMs - (this.time.timeAt(this.#of.clock.now()) - begunAt);
-      const again = isRepeated
-        ? undefined
-        : this.#again(
-            error,
-            requests.map(({ key }) => key),
-            leftMs(),
-          );
+      const keys = requests.map(({ key }) => key);
+      const again = isRepeated ? undefined : this.#again(error, keys, leftMs());
       if (again !== undefined && (await again))
         return this.#readTogether(batch, { requests, part }, leftMs(), settled, true);
     }
@@ -288,11 +283,12 @@ export class EntryReads {
     versions: Versions | undefined,
     entry: PromiseLike<Entry>,
   ): Promise<Entry | undefined> {
-    return within(this.#of.clock, this.#of.calls.deadlineMs, entry, () => {
-      throw new DecodeError(
-        `${this.#of.calls.label}: the value was not decoded within ${this.#of.calls.deadlineMs} ms; check the schema and the compressor`,
-        { tier: this.#of.calls.label, operation: "read" },
-      );
+    const { label: tier, deadlineMs } = this.#of.calls;
+    return within(this.#of.clock, deadlineMs, entry, () => {
+      throw new DecodeError(`${tier}: not decoded within ${deadlineMs} ms; check schema and compressor`, {
+        tier,
+        operation: "read",
+      });
     }).then(
       (each) => this.#under(read, stored, versions, each),
       (error: unknown) => this.#undecoded(read, stored, error),

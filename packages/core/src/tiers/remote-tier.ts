@@ -150,8 +150,8 @@ export class RemoteTier {
   }
 
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
-  encode(value: unknown): Awaitable<Encoded> {
-    return this.#codec.encode(value);
+  encode(value: unknown, from?: "load"): Awaitable<Encoded> {
+    return this.#codec.encode(value, from);
   }
 
   /** Sends the entry under `entry.version`. */
