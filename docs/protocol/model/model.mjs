@@ -112,7 +112,7 @@ export const RULES = {
   setComparesBehind: 1,
   // processes keep copies: 0 is a fleet without memory tiers, whose scripts do not end with a read
   copies: 1,
-  // a removal is plain commands: it asks the script where there was no entry
+  // a removal is two plain commands, of which the first changes the key in any case
   plainDelete: 1,
   // of a set with a fence
   fenceMarks: 1,
@@ -1392,10 +1392,8 @@ export function make(cfg, R) {
             return;
           }
           const isRemoval = R.plainDelete && (x.k === "delete" || x.k === "rdel");
-          if (!(isRemoval && x.m !== "script" && removePlainly(t, x))) {
-            if (isRemoval && x.m !== "script") return;
-            applyOp(t, x);
-          }
+          if (!isRemoval) applyOp(t, x);
+          else if (!removePlainly(t, x)) return;
           if (x.z) t.O.splice(i, 1);
           else x.st = STRING && R.setReadsBehind && x.k === "set" && !x.rp ? "b" : "x";
         });
@@ -1518,16 +1516,19 @@ export function make(cfg, R) {
       });
     return out;
   };
-  /** HDEL, then DEL of entry and lease; where there was no entry, the script. @returns whether it is done. */
+  /**
+   * HSET of a mark in the place of the value, or SETRANGE of the first byte of a string, then DEL of entry and lease.
+   * The first one changes the key even where there is nothing. @returns whether it is done.
+   */
   const removePlainly = (t, x) => {
     t.nl = 0;
-    if (!STRING && !x.m) {
-      x.m = t.e ? "was" : "none";
-      if (t.e) sig(t, "k");
-      t.e = null;
+    if (!x.m) {
+      x.m = "marked";
+      if (t.e) t.e = STRING ? t.e : [...t.e.slice(0, 5), 1];
+      else if (!t.h && R.alwaysSignal) t.e = [-1, 0, 0, 0, -500 - x.w, 1];
+      if (t.e || (STRING && t.h)) sig(t, "k");
       return false;
     }
-    const isNone = x.m !== "was" && !t.h && !t.e;
     if (t.e || (R.delSignals && t.h)) sig(t, "k");
     t.e = null;
     if (R.opsDropPlaceholder) t.h = 0;
@@ -1535,9 +1536,8 @@ export function make(cfg, R) {
       sig(t, "l");
       t.l = 0;
     }
-    x.m = "script";
-    if (!isNone) owe(t, x.w, 0, x);
-    return !isNone;
+    owe(t, x.w, 0, x);
+    return true;
   };
   /** Over the placeholder: a read and SET IFEQ, and behind them a read of the version, in another step; or a script. */
   const storeOverPlaceholder = (t, q, g, err) => {

@@ -536,6 +536,43 @@ describe("a lease is ended by", () => {
     expect(await everything()).toEqual({});
   });
 
+  it.each([
+    ["full", ["HSET", E, "d", Buffer.of(0xc1, 0)]],
+    ["string", ["SETRANGE", E, 0, Buffer.of(0xc1)]],
+  ] as const)("C81: the first command of a removal, in layout %s, which leaves no entry", async (layout, begin) => {
+    const own = redis(server.url).valueFormat(json()).coherence("none").responseTimeout("10s").layout(layout).build();
+    await tracker.received();
+    await server.command(...begin);
+    expect(await tracker.received(), "there was nothing").toEqual([E]);
+    expect(await own.read(KEY)).toBeUndefined();
+    const { version } = (await own.leases!.acquire(KEY, "mine", 10_000, "")) as { version: string };
+    await server.command("DEL", E, L);
+    expect(await own.leases!.store(KEY, "mine", version, stored("old")), "behind the second one").toBe(false);
+    await server.command(...begin);
+    const again = (await own.leases!.acquire(KEY, "mine", 10_000, "")) as { version: string };
+    expect(await own.leases!.store(KEY, "mine", again.version, stored("new")), "that never came").toBe(true);
+    await server.command(...begin);
+    expect((await own.read(KEY))?.data.toString()).toBe(layout === "full" ? undefined : "new");
+    expect(await own.remove(KEY)).toBe("deleted");
+    expect(await everything()).toEqual({});
+    await own.close();
+  });
+
+  it.each(["full", "string"] as const)("C81: remove with memory full, in layout %s", async (layout) => {
+    await using full = await startOwnRedis();
+    const own = redis(full.url).valueFormat(json()).coherence("none").responseTimeout("10s").layout(layout).build();
+    await own.write(KEY, stored());
+    await makeFull(full);
+    const other = await Tracker.open(full.url, "hotset:");
+    for (const status of ["deleted", "missing"]) {
+      expect(await own.remove(KEY)).toBe(status);
+      expect(await other.received()).toContain(E);
+    }
+    expect(await everything(full)).toEqual({});
+    other.close();
+    await own.close();
+  });
+
   it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)(
     "markStale, which leaves %s as it is",
     async (_, command) => {

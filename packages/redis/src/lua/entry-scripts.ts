@@ -1,38 +1,22 @@
 import { PLACEHOLDER, versionOf } from "./present.ts";
-import {
-  announce,
-  END_LEASE,
-  IS_BARE,
-  put,
-  readAny,
-  script,
-  SIGNAL,
-  SPARE,
-  WAKE,
-  WATCH_COPY,
-  type Script,
-} from "./script.ts";
+import { announce, END_LEASE, IS_BARE, put, readAny, script, SPARE, WAKE, WATCH_COPY, type Script } from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
 ${put(1)}`);
 
 /**
- * Removes an entry, its lease and a placeholder: 1 when there was an entry. Its DEL is the change that is pushed. The
- * lease goes first, so that its holder cannot store in between. An HDEL of nothing tells an entry from a string, such
- * as a placeholder; neither it nor GETEX is a read, so Redis remembers no key. GETEX alone would count each removal of
- * an entry in the error statistics of Redis.
+ * Removes an entry, its lease and a placeholder: 1 when there was an entry. The HSET makes sure that there is a change
+ * to push, and shows whether there was a value; a string, such as a placeholder, refuses it. Neither it nor GETEX is a
+ * read, so Redis remembers no key. GETEX alone would count each removal of an entry in the error statistics of Redis.
  */
 export const REMOVE: Script = script(`${SPARE}
 redis.call('DEL', KEYS[2])
-local held = redis.pcall('HDEL', KEYS[1], '')
-if type(held) == 'table' then held = redis.pcall('GETEX', KEYS[1]) end
-local n = redis.call('DEL', KEYS[1])
-if n == 0 then
-  ${SIGNAL}
-end
+local new = redis.pcall('HSET', KEYS[1], 'd', '')
+local held = type(new) == 'table' and redis.pcall('GETEX', KEYS[1])
+redis.call('DEL', KEYS[1])
 ${announce()}
-return type(held) == 'string' and string.sub(held, 1, 2) == ${PLACEHOLDER} and 0 or n`);
+return (new == 1 or type(held) == 'string' and string.sub(held, 1, 2) == ${PLACEHOLDER}) and 0 or 1`);
 
 /** Sets `t` to the time of Redis, and `now` to it in epoch ms. */
 const NOW = `local t = redis.call('TIME')

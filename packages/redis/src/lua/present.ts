@@ -10,6 +10,9 @@ export const ENTRY = "'\\193\\001'";
 /** The bytes of a string that hold the version of an entry, or the token of a placeholder. */
 export const HEAD_BYTES = 67;
 
+/** The length of a placeholder, at most: that of its mark and of the id of a write, its token. */
+export const PLACEHOLDER_BYTES = 18;
+
 /** Whether an entry with a version is there. */
 export const HAS_VERSION = "was ~= '' and was ~= '-' and was ~= '!'";
 

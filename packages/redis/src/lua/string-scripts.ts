@@ -1,4 +1,4 @@
-import { IN_STRING } from "./present.ts";
+import { IN_STRING, PLACEHOLDER_BYTES } from "./present.ts";
 import { announce, END_LEASE, REFUSED, script, SIGNAL, UNSTAGE, WATCH_COPY, type Script } from "./script.ts";
 
 /** The steps of the string layout, where an entry is one string. Keys and last arguments as with hashes. */
@@ -46,14 +46,12 @@ return 1`;
 /** Stores an entry over anything that is there. ARGV: lifetime, freshness, value. */
 export const WRITE_STRING: Script = script(putString(1));
 
-/** Removes an entry, its lease and a placeholder: 1 when there was an entry. */
-export const REMOVE_STRING: Script = script(`${PRESENT}
-redis.call('DEL', KEYS[2])
-if redis.call('DEL', KEYS[1]) == 0 then
-  ${SIGNAL}
-end
+/** As {@link REMOVE}: the first byte is that of an entry. */
+export const REMOVE_STRING: Script = script(`redis.call('DEL', KEYS[2])
+local bytes = redis.pcall('SETRANGE', KEYS[1], 0, '\\193')
+redis.call('DEL', KEYS[1])
 ${announce()}
-return was == '' and 0 or 1`);
+return type(bytes) == 'number' and bytes <= ${PLACEHOLDER_BYTES} and 0 or 1`);
 
 /**
  * Gives an entry of the version ARGV[1] another life and meta. ARGV: version, lifetime, freshness, meta. Its value

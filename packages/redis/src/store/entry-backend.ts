@@ -268,18 +268,19 @@ export class EntryBackend extends Steps implements Backend {
   }
 
   /**
-   * Removes an entry, its lease and a placeholder by two commands in one trip. Where there was no entry, the script
-   * reports the change in a second one: to the holder of a lease, and to processes that keep a value which Redis
-   * refused to store.
+   * Removes an entry, its lease and a placeholder by two commands in one trip. The removal of nothing is reported too:
+   * to the holder of a lease, and to processes that keep a value which Redis refused to store.
    */
   remove(key: string): Promise<DeleteStatus> {
     const { layout } = this;
+    let hadAny = false;
     const plain: Plain<DeleteStatus> = {
       commands: (entryKey, lease) => [layout.look(entryKey), ["DEL", entryKey, lease]],
       settled: ([looked, count]) => {
         const found = layout.was(looked);
-        if (found === "nothing" && count !== 2) return new Further([]);
-        return found === "entry" || (found !== "placeholder" && count !== 0) ? "deleted" : "missing";
+        if (found !== "unknown") return found === "entry" ? "deleted" : "missing";
+        hadAny = count !== 0;
+        return new Further([]);
       },
     };
     return this.run({
@@ -287,7 +288,7 @@ export class EntryBackend extends Steps implements Backend {
       key,
       script: layout.scripts.remove,
       args: [],
-      interpret: (count) => (count === 1 ? "deleted" : "missing"),
+      interpret: (count) => (hadAny || count === 1 ? "deleted" : "missing"),
       plain: this.keys.isBare || this.announce.channel !== "" ? undefined : plain,
     });
   }

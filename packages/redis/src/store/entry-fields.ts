@@ -2,7 +2,7 @@ import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { Further } from "../connection/command-queue.ts";
 import { HASH_SCRIPTS } from "../lua/all-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
-import { isPlaceholder, NOTHING, type EntryLayout, type Question } from "./entry-layout.ts";
+import { isPlaceholder, NOTHING, REMOVED, type EntryLayout, type Question } from "./entry-layout.ts";
 import { stageHash } from "./staged-entry.ts";
 
 /**
@@ -94,6 +94,7 @@ export function decodeEntry(
   layout: HashLayout,
 ): StoredEntry | undefined {
   if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;
+  if (data.length === REMOVED.length && isPlaceholder(data)) return undefined;
   // PTTL rounds up: a reply of n means that more than n - 1 ms are left. A read must not lengthen a life.
   const expiresInMs = ttlMs === -1 ? Infinity : ttlMs - 1;
   if (expiresInMs === 0) return undefined;
@@ -206,11 +207,11 @@ export function hashes(layout: HashLayout): EntryLayout {
       ],
       decode: ([ttlMs, fields], nowMs) => decodeEntry(fields as EntryFields, ttlMs as number, nowMs, layout),
     }),
-    // It removes all that entries consist of. Any other type is a placeholder, or no entry either.
-    look: (entryKey) => ["HDEL", entryKey, "d", "s"],
+    // Any other type is a placeholder, or no entry either.
+    look: (entryKey) => ["HSET", entryKey, "d", REMOVED],
     was: (reply) => {
       if (reply instanceof Error) return isWrongType(reply) ? "placeholder" : "unknown";
-      return reply === 0 ? "nothing" : "entry";
+      return reply === 1 ? "nothing" : "entry";
     },
     encode: (entry, version, nowMs) => encodeEntry(entry, layout, nowMs!, version),
     encodeLife: (life, version, nowMs) => {

@@ -46,7 +46,11 @@ export interface EntryLayout {
   read(entryKey: string): Read<StoredEntry | undefined>;
   /** Reads many keys of one slot by one command. Absent where none does that. */
   readMany?(entryKeys: readonly string[]): Read<readonly (StoredEntry | undefined)[]>;
-  /** Whether there is an entry to remove: a command that Redis counts as no read, so that it remembers no key. */
+  /**
+   * Changes the key of an entry that is to be removed, so that Redis pushes it, even where there is no entry. A reader
+   * then finds none, or the former one. Its reply says whether there was one. Redis does not count it as a read, and
+   * remembers no key.
+   */
   look(entryKey: string): Args;
   was(reply: unknown): Found;
   /**
@@ -86,8 +90,8 @@ export const placeholder = (token: string): Buffer =>
 /** Whether a missing entry is being loaded. */
 export const isPlaceholder = (value: Buffer): boolean => value[0] === MAGIC && value[1] === PLACEHOLDER;
 
-/** The length of a placeholder, at most: that of its mark and of the id of a write, its token. */
-export const PLACEHOLDER_BYTES = 18;
+/** The value of an entry that is being removed. */
+export const REMOVED: Buffer = Buffer.of(MAGIC, PLACEHOLDER);
 
 /** As many bytes of a string as {@link isPlaceholder} needs. */
 export const MARK_BYTES = 2;

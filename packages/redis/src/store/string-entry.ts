@@ -1,8 +1,8 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { STRING_SCRIPTS } from "../lua/all-scripts.ts";
-import { HEAD_BYTES } from "../lua/present.ts";
+import { HEAD_BYTES, PLACEHOLDER_BYTES } from "../lua/present.ts";
 import { isWrongType } from "../primitives/faults.ts";
-import { isPlaceholder, MAGIC, NOTHING, PLACEHOLDER_BYTES, type EntryLayout } from "./entry-layout.ts";
+import { isPlaceholder, MAGIC, NOTHING, type EntryLayout } from "./entry-layout.ts";
 import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
 import { serverMsOf } from "./server-clock.ts";
 import { stageString } from "./staged-entry.ts";
@@ -18,6 +18,7 @@ import { stageString } from "./staged-entry.ts";
  * entry that is being loaded: `C1 00`, and the token of its lease.
  */
 const ENTRY = 1;
+const FIRST = Buffer.of(MAGIC);
 const VERSION_AT = 3;
 const NEVER = 2 ** 48 - 1;
 /** The longest lifetime: 6,000 years. An entry with a longer one has no end. */
@@ -155,11 +156,11 @@ export const STRINGS: EntryLayout = {
     needsTime: ([values]) => (values as unknown[]).some((value) => needsTime([value])),
     decode: ([values], nowMs) => (values as unknown[]).map((value) => decode(value, nowMs)),
   }),
-  // It changes nothing, and replies with the length. No entry is as short as a placeholder.
-  look: (entryKey) => ["SETRANGE", entryKey, "0", ""],
+  // Entries and placeholders stay as they are. It replies with the length: no entry is as short as a placeholder.
+  look: (entryKey) => ["SETRANGE", entryKey, "0", FIRST],
   was: (reply) => {
     if (reply instanceof Error) return isWrongType(reply) ? "entry" : "unknown";
-    return reply === 0 ? "nothing" : (reply as number) <= PLACEHOLDER_BYTES ? "placeholder" : "entry";
+    return reply === 1 ? "nothing" : (reply as number) <= PLACEHOLDER_BYTES ? "placeholder" : "entry";
   },
   encode: (entry, version, serverMs) => {
     const encoded = encodeString(entry, version);

@@ -64,6 +64,7 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   "hit in memory": () => twoTiers.getOrSet("hit", load),
   set: () => twoTiers.set(nextKey(), value),
   delete: () => twoTiers.delete(`copy${(deleted += 1)}`),
+  "delete of nothing": () => twoTiers.delete(nextKey()),
   "batch of 100": () => batch(twoTiers),
 };
 

@@ -183,12 +183,12 @@ describe("A43 round trips, with hashes", () => {
 
 describe("A20 the shared connection", () => {
   it.for<readonly [Stack, mode: "tracking" | "pubsub", layout: "full" | "plain", used: string]>([
-    ["backend", "tracking", "full", "CLIENT DEL EVAL EVALSHA GETEX HDEL HELLO HMGET INFO MGET PTTL ROLE SCRIPT SET"],
+    ["backend", "tracking", "full", "CLIENT DEL EVAL EVALSHA GETEX HELLO HMGET HSET INFO MGET PTTL ROLE SCRIPT SET"],
     [
       "memory over backend",
       "tracking",
       "full",
-      "CLIENT DEL EVAL EVALSHA GETEX HDEL HELLO HGET HMGET INFO MGET PTTL ROLE SCRIPT SET",
+      "CLIENT DEL EVAL EVALSHA GETEX HELLO HGET HMGET HSET INFO MGET PTTL ROLE SCRIPT SET",
     ],
     [
       "memory over backend",
@@ -196,7 +196,7 @@ describe("A20 the shared connection", () => {
       "full",
       "CLIENT EVAL EVALSHA GETEX HELLO HMGET INFO MGET PING PTTL ROLE SCRIPT SET SUBSCRIBE",
     ],
-    ["memory over backend", "tracking", "plain", "CLIENT DEL EVAL EVALSHA HDEL HELLO HMGET INFO PTTL ROLE SCRIPT"],
+    ["memory over backend", "tracking", "plain", "CLIENT DEL EVAL EVALSHA HELLO HMGET HSET INFO PTTL ROLE SCRIPT"],
   ])(
     "carries no command that could block it, for any use of the cache, and none that the guide does not list: %s, %s, %s",
     async ([stack, mode, layout, used]) => {
