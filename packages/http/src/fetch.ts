@@ -1,6 +1,6 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
-import { discard, ignore } from "./cache/messages.ts";
+import { discard, ignore, type AnswerOptions } from "./cache/messages.ts";
 import { answerInTime, requireOrigin } from "./server.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 
@@ -22,9 +22,15 @@ export function cachedHandler<A extends readonly unknown[]>(
   return async (request, ...rest) => {
     const origin: PlainOrigin = async (asked, { shared, signal }) =>
       plainResponse(await handler(shared ? sharedRequest(asked, signal) : request, ...rest));
-    return toResponse(await answerInTime(cache, plainRequest(request), origin, { signal: request.signal }));
+    return toResponse(await answerInTime(cache, plainRequest(request), origin, callOf(request, rest.at(-1))));
   };
 }
+
+/** @param context of a worker, or of a function of Vercel or Netlify: it waits for loads. */
+const callOf = ({ signal }: Request, context: unknown): AnswerOptions => ({
+  signal,
+  waitUntil: (work) => (context as AnswerOptions | null | undefined)?.waitUntil?.(work),
+});
 
 /** Middleware of Hono, for routes behind it. `app` runs the loads: each is a separate request. */
 export function honoCache(
@@ -57,7 +63,8 @@ export function honoCache(
       const response = plainResponse(await (running === undefined ? run() : running.run({ load }, run)));
       return { ...response, ...load };
     };
-    const response = toResponse(await answerInTime(cache, plainRequest(raw), origin, { signal: raw.signal }));
+    const call = callOf(raw, executionOf(context));
+    const response = toResponse(await answerInTime(cache, plainRequest(raw), origin, call));
     // Hono adds the fields of the former response to a new one, unless there is none.
     (context as { res: Response | undefined }).res = undefined;
     context.res = response;

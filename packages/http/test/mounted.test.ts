@@ -251,7 +251,7 @@ describe("what is named", () => {
       return httpCache(cache.namespace("pages"), { base: SHOP });
     };
     expect(() => open(json())).toThrow(
-      "httpCache: the backend's format is json, which does not keep bytes, and bodies are bytes; use valueFormat(msgpack()) or v8()",
+      "httpCache: bodies are bytes, which the format json does not keep; use valueFormat(msgpack()) or v8()",
     );
     expect(open(v8()).isServer).toBe(true);
   });

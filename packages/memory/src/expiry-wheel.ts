@@ -80,7 +80,7 @@ export class ExpiryWheel {
     this.#disarm();
     this.#armedFor = second;
     // Held weakly: the timer of a cache that was dropped without close() must not keep its entries until they end.
-    const wheel = new WeakRef(this);
+    const wheel = weakly(this);
     const turn = (): void => {
       const alive = wheel.deref();
       if (alive !== undefined) alive.#turn();
@@ -121,6 +121,10 @@ export class ExpiryWheel {
     return keys;
   }
 }
+
+/** A worker may have no `WeakRef`; nothing closes its caches, and its timers end with their requests. */
+const weakly = <T extends object>(held: T): Pick<WeakRef<T>, "deref"> =>
+  typeof WeakRef === "undefined" ? { deref: () => held } : new WeakRef(held);
 
 /** Not the remainder alone: a clock may start anywhere, and before its zero a remainder is negative. */
 const slotOf = (second: number): number => ((second % SLOTS) + SLOTS) % SLOTS;

@@ -28,8 +28,7 @@ export function createCache(options: CacheOptions, ...surplus: readonly unknown[
 }
 
 /**
- * Immutable: each call returns a new builder. Calls throw `ConfigurationError` for what is no tier, and for a tier too
- * many.
+ * Immutable: each call returns a new builder. Calls throw `ConfigurationError` for no tier, and for one too many.
  */
 export interface EmptyCacheBuilder {
   /** Keeps live values in this process: `memory()`. */
@@ -43,8 +42,7 @@ export interface EmptyCacheBuilder {
 }
 
 /**
- * A cache with a local tier, and no backend yet. Calls throw `ConfigurationError` for what is no tier, and for a tier
- * too many.
+ * A cache with a local tier, and no backend yet. Calls throw `ConfigurationError` for no tier, and for one too many.
  */
 export interface LocalCacheBuilder extends CacheBuilder {
   /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */
@@ -107,7 +105,7 @@ class Builder {
       throw new ConfigurationError("build: no tier; add memory() or a backend");
     if (local !== undefined && backend !== undefined && (backend.coherence ?? policy.localTtlMs) === undefined)
       throw new ConfigurationError(
-        `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale a local copy may be`,
+        `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale copies are`,
       );
     if (backend?.keepsKeys === true && (options.name !== "" || options.version !== undefined))
       throw new ConfigurationError(

@@ -110,13 +110,13 @@ function codeOf(error: unknown): string {
 }
 
 const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unleased"]): string =>
-  `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "could not be reached in time"}; other processes may load the same key, and ${tier} keeps nothing of this load${ofKey(key)}${others(omitted)}`;
+  `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "did not answer in time"}; other processes may load the same key, and it keeps nothing of this load${ofKey(key)}${others(omitted)}`;
 
 const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): string =>
-  `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "in their place all entries of the cache are removed, for every process" : `the oldest are forgotten, and ${tier} may keep older entries until they expire`}`;
+  `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "all entries are removed instead, for every process" : "the oldest are forgotten, and it may keep older entries until they expire"}`;
 
 const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
-  `${count} pending values and invalidations were given up by close(), since ${tier} had not acknowledged them in time; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before`;
+  `close() gave up ${count} pending values and invalidations that ${tier} had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before`;
 
 /** With the reason, of a backend or where the text refers to one: others may quote a value. */
 export function messageOf(error: CacheError): string {

@@ -69,8 +69,7 @@ export class Trust {
   }
 
   /**
-   * Whether a call at `now` may join a read of this key begun at `beganAt`: it may miss at most `maxStalenessMs` of
-   * changes, like a local copy.
+   * Whether a call at `now` may join a read begun at `beganAt`: it may miss as much of changes as a local copy may.
    */
   mayShare(localKey: string, beganAt: number, now: number): boolean {
     return now - beganAt < this.maxStalenessMs || now < this.epochOf(localKey).until;
@@ -126,8 +125,7 @@ export class Trust {
   }
 
   /**
-   * Time has passed that `clock.now()` did not show: nothing is trusted before a sign of life that is sent from `now`
-   * on.
+   * Time has passed that `clock.now()` did not show: nothing is trusted before a sign of life sent from `now` on.
    */
   suspended(now: number): void {
     this.#suspendedAt = now;

@@ -56,10 +56,10 @@ export const systemClock: Clock = {
     // Timers of the web keep nothing alive.
     if (typeof setImmediate === "undefined") return () => undefined;
     holds += 1;
-    if (holds === 1) (keeper ??= setTimeout(() => (keeper = undefined), MAX_TIMER_MS)).ref();
+    if (holds === 1) (keeper ??= setTimeout(() => (keeper = undefined), MAX_TIMER_MS)).ref?.();
     return () => {
       holds -= 1;
-      if (holds === 0) keeper?.unref();
+      if (holds === 0) keeper?.unref?.();
     };
   },
 };

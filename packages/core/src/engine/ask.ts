@@ -21,8 +21,7 @@ export interface Question<T> {
 }
 
 /**
- * Asks the backend within the time that a flight has left. While hardly any of it is spent, the deadline of the call
- * alone bounds it.
+ * Asks the backend within the time that a flight has left; while hardly any is spent, the call's deadline is enough.
  */
 export function ask<T>(flight: Flight, question: Question<T>, now: number): void {
   const { clock, of } = question;

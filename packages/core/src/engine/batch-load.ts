@@ -75,9 +75,8 @@ interface Outcome {
 }
 
 /**
- * One run of a batch loader for many flights. Each flight climbs the ladder alone, and its load waits here. When
- * every flight has either come to its load or ended without one, the user's loader runs once, for the flights that
- * came.
+ * One run of a batch loader for many flights. Each flight climbs the ladder alone, and its load waits here. When every
+ * flight has either come to its load or ended without one, the user's loader runs once, for the flights that came.
  */
 export class BatchLoad<K, T> implements FlightBatch {
   isAdmitted: FlightBatch["isAdmitted"];

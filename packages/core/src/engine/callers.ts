@@ -1,7 +1,8 @@
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { isTooOld } from "../entry/freshness.ts";
 import { AbortListeners } from "../primitives/abort-listeners.ts";
-import { holdProcess, inThisContext } from "../primitives/async-context.ts";
+import { holdProcess, inThisContext, keepRequest } from "../primitives/async-context.ts";
+import { IN_WORKER } from "../primitives/platform.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
@@ -80,6 +81,7 @@ export class Callers {
     if (this.count === 0) this.#release = holdProcess(clock);
     this.count += 1;
     flight.add(waiter);
+    if (IN_WORKER) cancels.push(keepRequest(clock, () => waiter.flight.running?.endOverdue(clock.now())));
     const { hardTimeoutMs } = call.policy;
     if (hardTimeoutMs !== Infinity) cancels.push(clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
     this.startSoftTimeout(waiter);

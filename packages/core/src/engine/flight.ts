@@ -43,6 +43,7 @@ interface OwnLoad {
   readonly startedAt: number;
   readonly options?: LoadOptions | undefined;
   abort(reason: unknown): void;
+  endOverdue(now: number): boolean;
 }
 
 /** Whose steps it takes. */
@@ -86,9 +87,8 @@ export interface Waiter extends Settlers<unknown> {
  * - loading: the loader was called
  * - storing: the value is known; it is being stored
  *
- * A finished flight stays finished. Any other step out of order is a bug of the engine: it changes no
- * phase, and throws outside production. Its fields are read by all, and assigned by its own methods alone:
- * see the type {@link Flight}.
+ * A finished flight stays finished. Any other step out of order is a bug of the engine: it changes no phase, and throws
+ * outside production. Its fields are read by all, and assigned by its own methods alone: see the type {@link Flight}.
  */
 class OneFlight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
@@ -369,8 +369,7 @@ class OneFlight extends Guard implements ReadRequest {
   // ---- what happens to its key meanwhile
 
   /**
-   * Whether new callers may join. A fence, a taint or a forced call ends that; for tag events see
-   * `TagEvents.hasEvents`.
+   * Whether callers may join. A fence, a taint or a forced call ends that; so do tag events: `hasEvents`.
    */
   get isJoinable(): boolean {
     return this.#isJoinable && !this.#isDoubted;

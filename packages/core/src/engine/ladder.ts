@@ -7,6 +7,7 @@ import { dependencies, entryKey, localKey } from "../entry/key.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { isTraced, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { IN_WORKER, SHARES_PROMISES } from "../primitives/platform.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
@@ -52,8 +53,7 @@ export interface Entering {
  *        │
  *     store in the backend under the lease, then locally, unless fenced; answer
  *
- * `answerFor` says whether an entry may be served stale: within `staleWhileRevalidate`, or `staleIfError` during the
- * back-off after a failure.
+ * `answerFor` says whether an entry may be stale: within `staleWhileRevalidate`, or `staleIfError` after a failure.
  *
  * Each step of a flight is a method that ends with the next one, in the order of this file. It asks the backend by
  * {@link ask}, and an exception of it fails the flight: `Flight.guarded`.
@@ -430,9 +430,8 @@ export class Ladder {
   // ---- the lease, and the tag versions
 
   /**
-   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after
-   * it would hide an invalidation during the load. If the backend is unreachable, or refused the lease, the result is
-   * kept only here.
+   * The permission to load, and tag versions, in one trip, before the loader runs: versions taken after it would hide
+   * an invalidation during the load. If the backend is unreachable, or refuses, the result is kept only here.
    */
   #lease(flight: Flight, now: number, isGuess = false): void {
     const { clock } = this.#context;
@@ -505,8 +504,7 @@ export class Ladder {
     const { decisions, tags } = this.#context;
     const { lease, call, key } = flight;
     flight.pin(pinned);
-    // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
-    // versions.
+    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no versions.
     if (
       lease !== undefined &&
       (flight.isOver ||
@@ -676,8 +674,7 @@ export class Ladder {
   }
 
   /**
-   * Writes in its turn among the writes of the key. When its time is spent, the callers get the loaded value; the
-   * flight keeps waiting.
+   * Writes in its turn among the writes of the key. After its time the callers get the loaded value, and it waits on.
    */
   #write(flight: Flight, draft: Draft, now: number): void {
     const { writes, clock } = this.#context;
@@ -712,8 +709,7 @@ export class Ladder {
     decisions?.note(key.local, "store", say.describeStore(flight, result, local));
     const isWithheld = result === "no-store" || result === "not-shared";
     if (!isWithheld) this.#backoffs.shared(key.local);
-    // The stale entry stays: without a pause each hit of it would load again. A value for all was made of stale ones,
-    // which are being refreshed.
+    // The stale entry stays: without a pause each hit would load again. A value for all was made of stale ones.
     else if (fallback !== undefined)
       this.#backoffs.pause(key.local, clock.now() + (report!.isForAll ? POLL_MS : call.policy.errorBackoffMs));
     this.#answer(flight, result);
@@ -761,6 +757,7 @@ export class Ladder {
  */
 function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undefined {
   const flight = flights.joinable(call.key.local, call.startedAt);
+  if (IN_WORKER && (flight?.running?.endOverdue(call.startedAt) === true || !SHARES_PROMISES)) return undefined;
   if (flight === undefined || !isLate(tags, flight)) return flight;
   const { tagSequence, heardSequence } = flight;
   if (tags.hadEvents(flight.dependsOn, tagSequence, heardSequence)) return undefined;

@@ -10,8 +10,7 @@ import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
 /**
- * The part of a lease after which it is renewed. A quarter: the lease survives a process that stalls for half its
- * term, or one lost renewal.
+ * The part of a lease after which it is renewed: it survives half a term of standstill, or one lost renewal.
  */
 const RENEWED_AFTER = 1 / 4;
 
@@ -147,8 +146,7 @@ export class Lease extends Deadline {
   }
 
   /**
-   * These tags changed elsewhere, or may have. A message alone proves nothing: pinning a version that was missing looks
-   * the same.
+   * These tags changed elsewhere, or may have. A message proves nothing: pinning a missing version looks the same.
    */
   tagsChanged(tags: readonly string[]): void {
     const { tagPrefixes } = this.#flight.key.space;

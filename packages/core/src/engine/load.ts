@@ -122,6 +122,13 @@ export class Load extends Deadline {
     this.#flight.runInContext(() => this.abort(overdue(this.#flight.call.policy.loadTimeoutMs)));
   }
 
+  /** In place of a timer that ended with its request: `true` if its time has ended by now. */
+  endOverdue(now: number): boolean {
+    const isOverdue = now - this.startedAt >= this.call.policy.loadTimeoutMs;
+    if (isOverdue) this.pass();
+    return isOverdue;
+  }
+
   abort(reason: unknown): void {
     // The value may be a stream that its caller reads from now on.
     if (this.isSettled) return;

@@ -403,8 +403,7 @@ export class Mutations {
   }
 
   /**
-   * Whether a tag call was made after the `set` of this entry. Under the versions of today the entry
-   * would outlive that call.
+   * Whether a tag call was made after the `set` of this entry. Under the present versions it would outlive that call.
    */
   #isHidden({ terms, tagSequence }: Entry): boolean {
     return this.#context.tags.wasMade(terms.dependsOn, tagSequence);

@@ -162,8 +162,7 @@ export class Reads {
   }
 
   /**
-   * The entry that a read of the backend finds, unless this process invalidated it. Rejects when the backend does not
-   * answer.
+   * The entry that a read of the backend finds, unless invalidated here. Rejects when the backend does not answer.
    */
   async entry(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const found = await this.#readAfterReplay(namespace, key);

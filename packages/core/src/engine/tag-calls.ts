@@ -72,8 +72,7 @@ export class TagCalls {
       return status;
     };
     const renewing = Promise.all(Array.from(partsOf(keys, TAGS_OF_ONE_STEP), renew));
-    // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
-    // stored.
+    // After the renewal was sent: before it, another load might get the lease under old versions, for nothing.
     for (const lease of this.#leases) lease.releaseUnder(keys);
     const isPending = (await renewing).includes("pending");
     // Leases granted meanwhile: the results of their loads are fenced by now.

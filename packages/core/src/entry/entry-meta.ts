@@ -117,8 +117,7 @@ function counted(version: string): [id: string, n: number] {
 }
 
 /**
- * Rounded down, since a store must not lengthen a life; the microsecond makes up for instants, which are sums of
- * fractions.
+ * Rounded down: a store must not lengthen a life; the microsecond makes up for instants, sums of fractions.
  */
 export const wholeMs = (ms: number): number => Math.floor(ms + 0.001);
 

@@ -64,9 +64,8 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
 }
 
 /**
- * The entry to use, of what the backend has and a copy: of two with versions the one in the backend, however old
- * it seems, even if both are of one write, since it may have changed there; of others the one that was loaded
- * later. A tie goes to `stored`.
+ * The entry to use, of what the backend has and a copy: of two with versions that of the backend, however old it seems,
+ * even if both are of one write, since it may have changed; else the one loaded later. A tie goes to `stored`.
  */
 export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry | undefined {
   if (stored === undefined || copy === undefined) return stored ?? copy;
@@ -135,8 +134,7 @@ export function endingBy(entry: Entry, endsAt: number): Entry {
 
 /**
  * The same entry after one of its tags was marked stale: stale immediately. Versions carry no instant, so its windows
- * end at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there.
- * Pure.
+ * end when they did before. A reader's window counts from `now`, and after the former `staleAt` from there.
  *
  * @param endsAt the end that the mark gave it.
  */

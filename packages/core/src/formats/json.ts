@@ -8,9 +8,8 @@ import { bytesOf } from "../primitives/platform.ts";
 /**
  * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.
  *
- * Inside objects and arrays the rules are those of `JSON.stringify`, `toJSON` included. A whole value that
- * `JSON.stringify` would turn into a different one is refused. Text with lone surrogates is kept; `-0` comes back as
- * `0`.
+ * Inside objects and arrays the rules are those of `JSON.stringify`, `toJSON` included. A whole value that it would
+ * turn into a different one is refused. Text with lone surrogates is kept; `-0` comes back as `0`.
  *
  * `encode` throws {@link EncodeError} for functions, symbols, `NaN`, infinities, invalid dates, bytes, and instances of
  * built-in classes without a JSON form (`Map`, `Set`, `Error`, `Promise` and the like) as the whole value, and

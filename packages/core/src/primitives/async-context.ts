@@ -1,21 +1,20 @@
 import type { AsyncResource as Resource } from "node:async_hooks";
 import type { Clock } from "../contracts/clock.ts";
-import { builtin } from "./platform.ts";
+import { builtin, IN_WORKER } from "./platform.ts";
+
+type Callback<A extends readonly unknown[]> = (...given: A) => void;
 
 /** Where there is none: there is no context to come back to. */
 class NoResource {
-  runInAsyncScope<This, A extends readonly unknown[], R>(
-    body: (this: This, ...given: A) => R,
-    self: This,
-    ...given: A
-  ): R {
-    return body.call(self, ...given);
+  runInAsyncScope(body: (...given: unknown[]) => unknown, self: unknown, ...given: unknown[]): unknown {
+    return body.apply(self, given);
   }
 
   emitDestroy(): void {}
 }
 
-const AsyncResource = builtin("node:async_hooks")?.AsyncResource ?? (NoResource as unknown as typeof Resource);
+const hooks = IN_WORKER ? undefined : builtin("node:async_hooks");
+const AsyncResource = hooks?.AsyncResource ?? (NoResource as unknown as typeof Resource);
 const noCall = new AsyncResource("hotset", { requireManualDestroy: true });
 // After which it runs code as before: test runners report one that is not destroyed as an open handle. Not chained: the
 // method returns nothing in Bun and workerd.
@@ -30,10 +29,7 @@ export function inNoCall<T>(body: () => T): T {
   return noCall.runInAsyncScope(body);
 }
 
-/**
- * Keeps the process alive until the function that it returns is called, where the clock can. What does so is shared by
- * all calls, and outlives them.
- */
+/** Keeps the process alive until the returned function is called, where the clock can. All calls share it. */
 export const holdProcess = (clock: Clock): (() => void) | undefined =>
   clock.hold && noCall.runInAsyncScope(clock.hold, clock);
 
@@ -47,7 +43,26 @@ export const contextOfNow = (): Resource => new AsyncResource("hotset.call");
  * `callback` for a later time, in the async context of now. It takes some 300 bytes and half a microsecond more than a
  * closure does: for callers that wait, not for each hit.
  */
-export function inThisContext<A extends readonly unknown[], R>(callback: (...given: A) => R): (...given: A) => R {
+export function inThisContext<A extends readonly unknown[]>(callback: Callback<A>): Callback<A> {
+  if (IN_WORKER) return inThisRequest(callback);
   const context = new AsyncResource("hotset.call");
   return (...given) => context.runInAsyncScope(callback, undefined, ...given);
+}
+
+/** `callback` in the request that made it, whichever calls it: its promises are of that request. */
+function inThisRequest<A extends readonly unknown[]>(callback: Callback<A>): Callback<A> {
+  const listen = (): ((given: A) => void) => {
+    const { promise, resolve } = Promise.withResolvers<A>();
+    void promise.then((given) => ((next = listen()), callback(...given)));
+    return resolve;
+  };
+  let next = listen();
+  return (...given) => next(given);
+}
+
+/** Keeps a request of workerd alive while it waits: its timer calls `look` each second. */
+export function keepRequest(clock: Clock, look: () => void): () => void {
+  const arm = (): (() => void) => clock.schedule(() => ((cancel = arm()), look()), 1_000);
+  let cancel = arm();
+  return () => cancel();
 }

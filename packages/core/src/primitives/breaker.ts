@@ -59,8 +59,7 @@ export class Breaker {
   }
 
   /**
-   * Whether the answer to a heartbeat shows that calls are answered again: it was sent after the last failure, and took
-   * less time than a call may.
+   * Whether the answer to a heartbeat shows that calls are answered again: sent after the last failure, in time.
    */
   isDisprovedBy(sentAt: number, deadlineMs: number): boolean {
     return sentAt >= this.#failedAt && this.#clock.now() - sentAt < deadlineMs;

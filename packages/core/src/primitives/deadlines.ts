@@ -1,5 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import { inNoCall } from "./async-context.ts";
+import { IN_WORKER } from "./platform.ts";
 
 /** A timer that is later was lost with the fake ones of a test, or may be armed again anyway. */
 const LOST_MS = 1_000;
@@ -109,7 +110,8 @@ class Timer {
 export class Deadlines {
   /** The deadlines of one length on a clock. */
   static of(clock: Clock, lengthMs: number, time: Time = "running"): Deadlines {
-    const timer = Timer.of[time].get(clock) ?? new Timer(clock, time);
+    const known = IN_WORKER ? undefined : Timer.of[time].get(clock);
+    const timer = known ?? new Timer(clock, time);
     let list = timer.byLength.get(lengthMs);
     if (list === undefined) timer.byLength.set(lengthMs, (list = new Deadlines(lengthMs, timer)));
     return list;

@@ -2,8 +2,7 @@ import { InvalidArgumentError } from "../contracts/errors.ts";
 
 /**
  * A length of time: milliseconds, or a number with a unit. `60` is 60 ms. Finite ones count as 100 years at most;
- * `Infinity` is forever.
- * Text that is only known at run time goes through {@link parseDuration}.
+ * `Infinity` is forever. Text that is only known at run time goes through {@link parseDuration}.
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
 

@@ -4,8 +4,7 @@ let pool = "";
 let used = 0;
 
 /**
- * 96 random bits in 16 characters, base64url: names a write, or the holder of a lease, and cannot be guessed. One
- * system call serves many.
+ * 96 random bits, base64url: names a write, or the holder of a lease, and cannot be guessed. One call serves many.
  */
 export function newId(): string {
   if (used === pool.length) {

@@ -14,10 +14,20 @@ interface Modules {
 export interface Runtime {
   readonly navigator?: { readonly userAgent?: string };
   readonly process?: { readonly version?: string };
+  readonly Cloudflare?: { readonly compatibilityFlags: Readonly<Record<string, boolean>> };
 }
+
+const ACROSS_REQUESTS = "handle_cross_request_promise_resolution";
 
 /** Whether it is workerd, with or without its modules of Node. */
 export const isWorker = ({ navigator }: Runtime): boolean => navigator?.userAgent === "Cloudflare-Workers";
+
+/** There, timers end with their request, and a request without one must wait for no other. */
+export const IN_WORKER: boolean = /* @__PURE__ */ (() => isWorker(globalThis))();
+
+/** Whether a request may resolve the promise of another: in workerd from 2024-10-14 on. */
+export const SHARES_PROMISES: boolean = /* @__PURE__ */ (() =>
+  !IN_WORKER || (globalThis as Runtime).Cloudflare?.compatibilityFlags[ACROSS_REQUESTS] === true)();
 
 /** Not imported: decision 0027. And a bundle for workers has nothing to resolve. */
 export function builtin<Id extends keyof Modules>(id: Id): Modules[Id] | undefined {

@@ -12,8 +12,7 @@ export abstract class Reply<T> extends Deadline implements Promise<T> {
   #result: unknown;
 
   /**
-   * Calls one of both, once, after it has returned; in the async context of now if it was answered, in any if it
-   * failed. Called once.
+   * Calls one of both, once, after it has returned; in the async context of now if answered, in any if failed.
    */
   settle(done: (value: T) => void, failed: (error: unknown) => void): void {
     // A wrapper of the backend listens too.

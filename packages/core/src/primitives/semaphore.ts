@@ -1,4 +1,5 @@
 import { inThisContext } from "./async-context.ts";
+import { SHARES_PROMISES } from "./platform.ts";
 
 /** A bounded number of slots; further callers wait in the order in which they came. */
 export class Semaphore {
@@ -11,7 +12,7 @@ export class Semaphore {
   #next = 0;
 
   constructor(limit: number) {
-    this.#limit = limit;
+    this.#limit = SHARES_PROMISES ? limit : Infinity;
   }
 
   get isFree(): boolean {

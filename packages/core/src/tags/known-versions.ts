@@ -308,8 +308,7 @@ export class KnownVersions {
   }
 
   /**
-   * Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it; and each time
-   * copies are checked again.
+   * Forgets many at once: to find its oldest entry a map walks past all deleted ones; and copies are checked again.
    */
   #makeRoom(): void {
     for (const oldest of this.#versions.keys()) {

@@ -81,8 +81,7 @@ export class TagEvents {
   }
 
   /**
-   * Records that these tags changed elsewhere, or may have: copies are checked again, and earlier flights are not
-   * joined.
+   * These tags changed elsewhere, or may have: copies are checked again, and earlier flights are not joined.
    */
   changed(keys: readonly string[]): void {
     this.sequence += 1;

@@ -31,8 +31,7 @@ export interface EntryReadsOf {
   /** The tag versions that this process has seen. */
   readonly seen: KnownVersions;
   /**
-   * The versions that entries are checked against; `undefined` if entries carry none. Not bounded: for calls within
-   * that of an entry.
+   * The versions that entries are checked against, if they carry any. Not bounded: for calls within that of an entry.
    */
   readonly tagVersions: TagVersions | undefined;
   /** As `tagVersions`, each in a separate call. */
@@ -59,9 +58,8 @@ export class EntryReads {
   }
 
   /**
-   * Sends the read, and with it that of the tag versions, before it returns. The remaining life of an entry counts from
-   * then on: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder
-   * nothing here waits.
+   * Sends the read, and that of the tag versions, before it returns. The remaining life of an entry counts from then
+   * on: a slow answer may shorten it, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder nothing waits.
    */
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
     const { key } = request;

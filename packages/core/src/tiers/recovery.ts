@@ -219,8 +219,7 @@ export class Recovery {
   }
 
   /**
-   * Whether this process has invalidated an entry that a read found: its invalidation is pending, or was issued again
-   * after the read was sent.
+   * Whether an entry that a read found was invalidated here: that is pending, or was issued again since.
    */
   hides(key: EntryKey, { terms, tagSequence }: Entry): boolean {
     return this.covers(key, terms.dependsOn) || this.#issued?.outdates(key, tagSequence) === true;

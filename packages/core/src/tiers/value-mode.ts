@@ -32,8 +32,7 @@ export class ValueMode {
   }
 
   /**
-   * The value for one caller: in `cloned` mode a clone, if it can be cloned, in `frozen` mode the value frozen, also if
-   * it is not stored.
+   * The value for one caller: in `cloned` mode a clone, if it can be, in `frozen` mode frozen, even if not stored.
    */
   handOut(value: unknown): unknown {
     if (value === null || typeof value !== "object" || this.#mode === "shared") return value;
@@ -74,8 +73,7 @@ export class ValueMode {
 }
 
 /**
- * Freezes plain data deeply, below what is frozen already as well. Bytes and the contents of `Map`, `Set` and `Date`
- * cannot be frozen.
+ * Freezes plain data deeply, below what is frozen as well. Bytes, and contents of `Map`, `Set` and `Date`, cannot be.
  */
 function deepFreeze(value: object): void {
   const reached = new Set<unknown>([value]);
@@ -87,8 +85,7 @@ function deepFreeze(value: object): void {
 }
 
 /**
- * Freezes plain objects and arrays, as far as only they lead, below what is frozen already as well. Never throws: a
- * proxy may refuse.
+ * Freezes plain objects and arrays, as far as only they lead, below frozen ones too. Never throws: a proxy may refuse.
  */
 function freezePlainData(value: object): void {
   const reached = new Set<unknown>([value]);

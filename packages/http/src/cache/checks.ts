@@ -19,9 +19,7 @@ export function checkedNamespace(given: Namespace): Namespace {
     throw refusal("begin with a cache or a namespace: httpCache(cache, options)");
   const format = NamespaceView.formatOf(given);
   if (format !== undefined && !keepsBytes(format))
-    throw refusal(
-      `the backend's format is ${format.id}, which does not keep bytes, and bodies are bytes; use valueFormat(msgpack()) or v8()`,
-    );
+    throw refusal(`bodies are bytes, which the format ${format.id} does not keep; use valueFormat(msgpack()) or v8()`);
   return given;
 }
 
@@ -48,12 +46,11 @@ export function objectAt(at: string, given: unknown, names: readonly string[]): 
 
 export function listAt(at: string, given: unknown): readonly unknown[] {
   if (Array.isArray(given)) return given;
-  throw refusal(`${at} must be an array, got ${kindOf(given)}`);
+  const example = typeof given === "string" ? `, such as [${kindOf(given)}]` : "";
+  throw refusal(`${at} must be an array${example}, got ${kindOf(given)}`);
 }
 
 export function textsAt(at: string, given: unknown): readonly string[] {
-  if (typeof given === "string")
-    throw refusal(`${at} must be an array, such as [${kindOf(given)}], got ${kindOf(given)}`);
   return listAt(at, given).map((each, i) => {
     if (typeof each === "string" && each !== "") return each;
     throw refusal(`${at}[${i}] must be a non-empty string, got ${kindOf(each)}`);

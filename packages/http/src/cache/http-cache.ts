@@ -183,8 +183,7 @@ export class HttpCache {
   }
 
   /**
-   * Puts these rules in place of all that hold now; requests under way keep theirs. Rules that cannot be used change
-   * nothing.
+   * Puts these rules in place of all that hold; requests under way keep theirs. Bad rules change nothing.
    *
    * @throws {ConfigurationError} that names the place.
    */

@@ -1,5 +1,5 @@
 import { LoadTimeoutError, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
-import { within } from "@hotset/core/internal";
+import { IN_WORKER, within } from "@hotset/core/internal";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { announcedBytes } from "../semantics/directives.ts";
 import { without, type FieldLines, type Head } from "../semantics/fields.ts";
@@ -89,7 +89,7 @@ export class Loads {
    *   not that of a load which runs, either.
    */
   fetch(visit: Visit, accepts: "any" | "new" | "later"): Hit | Promise<Outcome> {
-    const { errorBackoffMs, finishesAlone, lendsOwn } = this.#plan;
+    const { errorBackoffMs, finishesAlone, lendsOwn, loadTimeoutMs } = this.#plan;
     const { key, call } = visit;
     let served: Served | undefined;
     let wait: Wait | undefined;
@@ -97,12 +97,14 @@ export class Loads {
       const led = (wait ??= new Wait());
       // A load behind a hit has no followers.
       led.crew ??= served === undefined ? this.#open(key) : new Crew();
-      return led.lead(ctx, led.crew, (takers) => this.#load(visit, ctx, takers));
+      const loading = led.lead(ctx, led.crew, (takers) => this.#load(visit, ctx, takers));
+      call.waitUntil?.(Promise.resolve(loading).catch(ignore));
+      return loading;
     };
     this.#joined = undefined;
     const options: Writable<GetOrSetOptions> = {
-      // The head has its own limit, and so has the body.
-      loadTimeout: Infinity,
+      // The head has its own limit, and so has the body; their timers end with a request of a worker.
+      loadTimeout: IN_WORKER ? 2 * loadTimeoutMs : Infinity,
       // A load that failed with fields of one client's choice gives no reason to spare the origin others.
       errorBackoff: lendsOwn && carriesOwn(visit, this.#plan) ? 0 : errorBackoffMs,
       onServed: (each) => (served = each),
@@ -117,9 +119,9 @@ export class Loads {
     const { resolve, reject, promise } = begun.outcome;
     if (this.#joined === key) {
       begun.followed = this.#crews.get(key);
-      begun.leave =
-        begun.followed?.follow(visit, (running) => (begun.hasLeft = this.#readAlong(visit, running, resolve))) ??
-        ignore;
+      const take = (running: Running): boolean => (begun.hasLeft = this.#readAlong(visit, running, resolve));
+      // A body ends with the request of a worker that reads it.
+      begun.leave = (IN_WORKER ? undefined : begun.followed?.follow(visit, take)) ?? ignore;
     } else begun.crew ??= this.#open(key);
     answer
       .then(

@@ -3,8 +3,7 @@ import { listAt, objectAt, refusal, textsAt } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 
 /**
- * Text is equality; `true` is presence, `false` absence; `regex` is the source of a regular expression, which may match
- * anywhere in the text.
+ * Text is equality; `true` is presence, `false` absence; `regex` is the source of an expression that matches anywhere.
  */
 export type TextMatch = string | boolean | { readonly regex: string };
 
@@ -86,7 +85,7 @@ function statusTest(at: string, given: unknown): (status: number) => boolean {
     const [first, last] = given as [number, number];
     return (status) => status >= first && status <= last;
   }
-  throw refusal(`${at} must be a code such as 404, a class such as "2xx", or a range such as [200, 299]`);
+  throw refusal(`${at} must be a code (404), a class ("2xx") or a range ([200, 299])`);
 }
 
 function isOfType(type: string, { fields }: Head): boolean {
@@ -124,7 +123,7 @@ function pathTests(at: string, given: unknown): readonly ((path: string) => Path
       if (!/[{}*]/.test(segment)) return segment.replace(/[.+?^$()|[\]\\]/g, String.raw`\$&`);
       const [, name, rest] = /^\{(\w+)\}(\*?)$/.exec(segment) ?? [];
       if (name === undefined || (rest === "*" && !isLast(i)))
-        throw refusal(`${at}: a parameter is a whole segment ("/books/{id}"), or ends the path ("/static/{rest}*")`);
+        throw refusal(`${at}: a parameter is a whole segment ("/books/{id}"), or the end ("/static/{rest}*")`);
       return `(?<${name}>${rest === "*" ? ".*" : "[^/]+"})`;
     });
     if (!pattern.startsWith("/")) throw refusal(`${at} must begin with "/", got ${JSON.stringify(pattern)}`);

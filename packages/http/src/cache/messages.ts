@@ -60,6 +60,8 @@ export interface AnswerOptions {
   readonly signal?: AbortSignal | (() => AbortSignal) | undefined;
   /** Receives the interim answers (1xx) of a load that this call began. */
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
+  /** Receives a promise that resolves with the end of a load that this call began, for its host to wait for. */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined;
 }
 
 /** The signal of a call that waits. */

@@ -97,8 +97,7 @@ export const languageKey = (
 export const LANGUAGE = "accept-language";
 
 /**
- * A short name of a text, not safe against a search for two texts with the same name: the entry repeats the text, and
- * is compared with it.
+ * A short name of a text, not safe against a search for two with the same: the entry repeats the text, to compare.
  */
 export function digest(text: string): string {
   let [a, b] = [0xdeadbeef, 0x41c6ce57];

@@ -11,8 +11,7 @@ export function selectingFields(response: FieldLines): readonly string[] | undef
 export type Normaliser = (value: string) => string;
 
 /**
- * The values of `names` in this request, one text for those of equal meaning (RFC 9111, section 4.1). An absent field
- * differs from an empty one.
+ * The values of `names` in this request, one text for equal meanings (RFC 9111, 4.1). An absent field is not empty.
  */
 export function selectingText(
   names: readonly string[],
@@ -35,8 +34,7 @@ export function selectingValue(
 }
 
 /**
- * The codings that a client accepts, of those that servers use. Invented names, weights and order would be variants
- * without end.
+ * The codings that a client accepts, of those that servers use: invented names and weights would be endless variants.
  */
 const acceptedCodings = remembered((value) => {
   const weights = new Map(preferencesIn(value).map(({ name, weight }) => [name.replace(/^x-/, ""), weight]));

@@ -65,7 +65,7 @@ it("C472: a method called without its cache says how to call it, and every metho
       expect(await failure(() => method.call(other, ...args))).toMatchObject({
         [SYNCHRONOUS.includes(name) ? "thrown" : "rejected"]: {
           code: "INVALID_ARGUMENT",
-          message: `${name} must be called on its cache or namespace, as in cache.${name}(...); to pass it on, write (...args) => cache.${name}(...args)`,
+          message: `${name} must be called as cache.${name}(...); to pass it on, write (...args) => cache.${name}(...args)`,
         },
       });
     }
@@ -76,7 +76,7 @@ it("C472: a method taken off a namespace, or given to map, says the same", async
   const { cache } = open("memory");
   const { get } = cache.namespace("users");
   const rejected = {
-    rejected: { code: "INVALID_ARGUMENT", message: expect.stringMatching(/^get must be called on its cache/) },
+    rejected: { code: "INVALID_ARGUMENT", message: expect.stringMatching(/^get must be called as cache/) },
   };
   expect(await failure(() => get("1"))).toMatchObject(rejected);
   expect(await failure(() => Promise.all(["1", "2"].map(cache.get as never)))).toMatchObject(rejected);

@@ -194,7 +194,7 @@ it.each(["a warning", "a line of the logger"] as const)("C615 what close gives u
   await cache.close();
   await nextTurn();
   const text =
-    'hotset: cache "test": 2 pending values and invalidations were given up by close(), since scripted had not acknowledged them in time; it may keep what they replace until that expires; give close({ timeout }) more time, or call drain() before';
+    'hotset: cache "test": close() gave up 2 pending values and invalidations that scripted had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before';
   const lost = warnings
     .filter(({ code }) => code === "HOTSET_PENDING_LOST")
     .map(({ message }) => message.split(". Shown")[0]);
@@ -278,7 +278,7 @@ describe("C441 a load without a lease", () => {
     lines.length = 0;
     await loaded(cache, clock);
     expect(lines).toEqual([
-      'warn hotset: cache "test": loaded without a lease, since scripted could not be reached in time; other processes may load the same key, and scripted keeps nothing of this load (key "k")',
+      'warn hotset: cache "test": loaded without a lease, since scripted did not answer in time; other processes may load the same key, and it keeps nothing of this load (key "k")',
     ]);
   });
 });
@@ -427,8 +427,8 @@ describe("C460 many open caches of one name over a backend", () => {
     await nextTurn();
     expect(warnings.map(({ message, code }) => [message, code])).toEqual([
       [
-        'hotset: cache "hot": 20 caches of this name are open in this process, each with its own connections and ' +
-          "copies: build one and use it everywhere; where hot reload loads modules again, keep it on globalThis",
+        'hotset: cache "hot": 20 caches of this name are open, each with its own connections and copies: share one; ' +
+          "where hot reload loads modules again, keep it on globalThis",
         "HOTSET_OPEN_CACHES",
       ],
     ]);
