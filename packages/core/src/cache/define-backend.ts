@@ -52,8 +52,7 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
         },
         reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
       });
-      const farFences = new FarFences(shared);
-      const own = { remote, recovery, newLease: leasesAmong(shared.leases, shared), farFences };
+      const own = { remote, recovery, newLease: leasesAmong(shared.leases, shared), farFences: new FarFences(shared) };
       if (coherence === undefined || trust === undefined) return { ...own, subscription: undefined };
       const listener = changes.listener({ tier: remote.listener, recovery });
       const subscription = new ChangeSubscription(coherence, clock, trust, listener, shared.local !== undefined);

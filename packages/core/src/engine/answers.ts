@@ -75,10 +75,10 @@ export class Answers {
     { status, tier, cause, entry, loaded }: Answer,
     asked: "all tiers" | "local tier" = "all tiers",
   ): void {
-    if (entry !== undefined || loaded !== undefined)
-      call.usedBy?.add(this.#context, call.namespace.remote, entry ?? loaded?.made);
     const { local, events, clock, decisions } = this.#context;
     const { remote, meters } = call.namespace;
+    if (entry !== undefined || loaded !== undefined)
+      call.usedBy?.add(this.#context, remote, entry ?? loaded?.made, loaded?.tags);
     const meter = meters.of(call.key.name);
     decisions?.note(call.key.local, "call", describeAnswer(status, tier, cause));
     if (local !== undefined) {

@@ -8,7 +8,10 @@ const EARLY: SetOptions = { wait: "memory" };
 const PENDING = { status: "pending" };
 
 /** Two processes; writes of `a` wait for the gate. */
-function open({ coherence = "reported", ...more }: { coherence?: "reported" | "none"; compress?: boolean } = {}) {
+function open({
+  coherence = "reported",
+  ...more
+}: { coherence?: "reported" | "none"; compress?: boolean; echoes?: boolean } = {}) {
   const clock = new TestClock();
   const compressor = { ...passthrough(), id: "late", compress: async (bytes: Uint8Array) => bytes.slice() };
   const backend = scriptedBackend({
@@ -16,6 +19,7 @@ function open({ coherence = "reported", ...more }: { coherence?: "reported" | "n
     leases: true,
     tagVersions: true,
     coherence,
+    echoes: more.echoes,
     ...(more.compress === true && { compressor }),
   });
   const work: Promise<void>[] = [];
@@ -182,6 +186,45 @@ describe("C600: a set that waits for memory", () => {
       await a.drain();
       expect([await a.get("k"), await b.get("k")]).toEqual([undefined, undefined]);
     }
+  });
+
+  it("C591 its copy ends with what others change of its tags: after a mark meanwhile, and a lost link", async () => {
+    for (const isLost of [false, true]) {
+      const { a, b, backend, go } = open();
+      const since = await a.fence("k");
+      const asking = gate();
+      if (isLost) backend.script("leases.acquire", { before: asking });
+      await a.set("k", "made", { ...EARLY, tags: ["t"], ...(isLost && { since }) });
+      if (isLost) {
+        backend.link.lose();
+        backend.link.heal();
+        await flush();
+      } else {
+        await a.markTagsStale("t");
+        await go();
+        await a.drain();
+      }
+      await b.invalidateTags("t");
+      await flush();
+      expect(await a.get("k", { allowStale: true })).toBe(undefined);
+      expect(await a.getOrSet("k", () => "new")).toBe("new");
+      asking.open();
+    }
+  });
+
+  it("C591 a fence over it takes no tag versions away from the entry", async () => {
+    const { a, b, backend, go } = open({ echoes: false });
+    await go();
+    await a.getOrSet("other", () => 0, { tags: ["t"] });
+    const answered = gate();
+    backend.script("write", { after: answered });
+    await a.set("k", 1, { ...EARLY, tags: ["t"], ttl: "1m", staleIfError: 0 });
+    await flush();
+    await a.fence("k");
+    await b.invalidateTags("t");
+    answered.open();
+    await flush();
+    expect(await b.get("k")).toBe(undefined);
   });
 
   it("close waits for it", async () => {

@@ -119,7 +119,9 @@ export class FarFences {
   async #lasting(remote: RemoteTier, leases: EntryLeases, key: EntryKey, version: string): Promise<string> {
     const now = this.#context.clock.now();
     const copy = this.#context.local?.get(key.local, now);
-    const entry = copy?.version === version ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
+    // A copy from before its versions were known would take them away from the entry.
+    const isWhole = copy?.version === version && !(remote.versions && !copy.versions);
+    const entry = isWhole ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
     // Its tags hide it, and no call is served by it any more.
     if (entry === undefined) return this.#putPlaceholder(leases, key, version);
     const expiresAt = wholeInstant(now) + FENCE_MS;
@@ -132,8 +134,7 @@ export class FarFences {
       staleIfErrorMs: Math.min(entry.terms.staleIfErrorMs, lateMs),
       keepForMs: expiresAt - ended.staleAt,
     };
-    const isThere = await leases.touch(key, { ...ended, expiresAt, deadAt: expiresAt, terms });
-    return isThere ? version : "";
+    return (await leases.touch(key, { ...ended, expiresAt, deadAt: expiresAt, terms })) ? version : "";
   }
 
   /** Another process may hold the lease for a moment, since it puts the same mark there; or for a load. */

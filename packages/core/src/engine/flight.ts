@@ -287,7 +287,7 @@ class OneFlight extends Guard implements ReadRequest {
 
   /** It stores this entry, and its callers get the value of it. */
   makes(entry: Entry): void {
-    this.loaded = { value: entry.value, made: entry };
+    this.loaded = { value: entry.value, made: entry, tags: entry.terms.tags };
   }
 
   /** Releases the lease and the slots: other loads, of this process and of others, may begin. */
@@ -431,8 +431,9 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** Its loader has ended: its tags are known. */
-  dependOn(keys: readonly string[]): void {
+  dependOn(keys: readonly string[], tags: readonly string[]): void {
     this.#dependsOn = keys;
+    this.loaded!.tags = tags;
     this.prove(this.pinned?.versions);
   }
 

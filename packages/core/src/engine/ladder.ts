@@ -496,8 +496,7 @@ export class Ladder {
     if (remote.versions === undefined || flight.isUnreachable) return undefined;
     const { fallback, tags } = flight;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
-    const keys = dependencies(flight.key.space, names);
-    return remote.seen.pin(remote.versions, keys, isCurrent);
+    return remote.seen.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);
   }
 
   #pinned(flight: Flight, pinned: Pinned | undefined, now: number): void {
@@ -561,14 +560,15 @@ export class Ladder {
   /**
    * The entry that a forced load replaces is its fallback, and its loader may keep it, in a process without a copy, or
    * with an older one, too: it is read under the lease, which says whether there is one. If that fails, the tier has
-   * reported it, and the load does without.
+   * reported it; it, or a change of the key meanwhile, lets the load do without.
    */
   #readReplaced(flight: Flight, now: number): void {
     const remote = flight.call.namespace.remote!;
+    flight.resend(this.#context.trust.epochOf(flight.key.local));
     const send = ({ resolve, reject }: Settlers<Entry | undefined>): void =>
       void remote.reads.read(flight, flight.leftMs).then(resolve, reject);
     const answered = (found: Entry | undefined | Error, endedAt: number): void => {
-      if (!(found instanceof Error) && !flight.isOver) {
+      if (!(found instanceof Error) && !flight.isOver && !flight.isTainted) {
         this.#fallBackOn(flight, found, endedAt);
         this.#callers.startSoftTimeouts(flight);
       }

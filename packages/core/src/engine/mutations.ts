@@ -189,8 +189,7 @@ export class Mutations {
 
   #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Settlers<SetStatus>): void {
     const { trust, recovery, flights } = this.#context;
-    const { key, entry } = call;
-    const { standing } = call;
+    const { key, entry, standing } = call;
     let isWatched = true;
     const write = ({ resolve, reject }: Settlers<Written>): void => {
       const failed = (error: unknown): void =>
@@ -260,16 +259,17 @@ export class Mutations {
 
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
   #keep(
-    { namespace: { policy, remote }, key }: SetCall,
+    { namespace: { policy, remote }, key, encoding }: SetCall,
     entry: Entry,
     guard: Guard,
     { status, epoch }: { readonly status: SetStatus; readonly epoch: Epoch },
   ): void {
     const { local, tags } = this.#context;
-    // If it is hidden, it may have been removed instead.
-    if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;
+    if (guard.fencedBy !== undefined) return;
+    // What was kept first has no versions: no call of others would end it.
+    if (encoding !== undefined) local?.drop(key.local);
     // The acknowledgement of an earlier call counts here, too: the entry may have been sent under the versions before.
-    if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
+    if (this.#isHidden(entry) || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored") confirmStored(this.#context, remote?.leases, guard, key, entry.version);
   }
@@ -362,13 +362,12 @@ export class Mutations {
     if (remote.isBypassed || this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
     const { versions } = remote;
     const { dependsOn } = entry.terms;
-    const { resolve } = ends;
     let hasFailed = false;
     const reject = (error: unknown): void => {
       if (!hasFailed) ends.reject(error);
       hasFailed = true;
     };
-    const send = (under: Written["versions"], sent: (written: Written) => void = resolve): void =>
+    const send = (under: Written["versions"], sent = ends.resolve): void =>
       remote.writeTo(
         key,
         { entry, encoded, versions: under },
@@ -389,7 +388,7 @@ export class Mutations {
     let written: Written | undefined;
     let isCurrent: boolean | undefined;
     const goOn = (): void => {
-      if (written !== undefined && isCurrent !== undefined) return isCurrent ? resolve(written) : pin();
+      if (written !== undefined && isCurrent !== undefined) return isCurrent ? ends.resolve(written) : pin();
     };
     send(guesses, (now) => {
       written = now;

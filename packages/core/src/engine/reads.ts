@@ -165,8 +165,7 @@ export class Reads {
    * The entry that a read of the backend finds, unless invalidated here. Rejects when the backend does not answer.
    */
   async entry(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
-    const found = await this.#readAfterReplay(namespace, key);
-    return this.#valid(key, found, this.#context.clock.now());
+    return this.#valid(key, await this.#readAfterReplay(namespace, key), this.#context.clock.now());
   }
 
   /** The entry that a read found, unless this process invalidated it, or it has no value. */

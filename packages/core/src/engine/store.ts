@@ -67,7 +67,8 @@ export class Draft {
     this.#dependsOn = dependencies(space, this.#tags);
     // From here on an event of one of these ends joining; even if the value is stored nowhere.
     const { named } = loaded;
-    flight.dependOn(named.length === 0 ? this.#dependsOn : dependencies(space, [...new Set([...tags, ...named])]));
+    const all = named.length === 0 ? this.#tags : [...new Set([...tags, ...named])];
+    flight.dependOn(all === this.#tags ? this.#dependsOn : dependencies(space, all), all);
   }
 
   /** Decides if anything is stored, and which entry. */

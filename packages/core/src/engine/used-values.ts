@@ -11,6 +11,8 @@ export type Made = Pick<Entry, "staleAt" | "expiresAt" | "terms" | "versions">;
 export interface LoadedValue {
   readonly value: unknown;
   readonly made?: Made | undefined;
+  /** Its own, also where it is stored nowhere. */
+  tags?: readonly string[];
 }
 
 /** The cache that a value is of. */
@@ -52,15 +54,15 @@ export class UsedValues {
   /**
    * Adds a value that was served. One of another cache limits the freshness alone: its tags mean nothing in this one.
    *
-   * @param made `undefined` for a value that was stored nowhere.
+   * @param made `undefined` for a value that was stored nowhere: its tags concern who joins.
    */
-  add(owner: Owner, remote: Pick<RemoteTier, "versions"> | undefined, made: Made | undefined): void {
+  add(owner: Owner, remote?: Pick<RemoteTier, "versions">, made?: Made, tags?: readonly string[]): void {
     this.#isEmpty = false;
     const leftMs = made === undefined ? 0 : made.staleAt - wholeInstant(owner.clock.now());
     this.#staleAt = Math.min(this.#staleAt, wholeInstant(this.#owner.clock.now()) + leftMs);
-    if (made === undefined || owner !== this.#owner) return;
-    for (const tag of made.terms.tags) this.#tags.add(tag);
-    if (remote?.versions === undefined) return;
+    if (owner !== this.#owner) return;
+    (tags ?? made?.terms.tags)?.forEach((tag) => this.#tags.add(tag));
+    if (made === undefined || remote?.versions === undefined) return;
     this.#hasUnversioned ||= made.versions === undefined;
     made.versions?.forEach((version, i) => {
       const key = made.terms.dependsOn[i]!;
