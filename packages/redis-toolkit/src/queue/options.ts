@@ -26,9 +26,10 @@ export type Keep = number | Duration | { readonly count?: number | undefined; re
 
 /**
  * Jobs may be added in one process and run in another, each with its own options. An option that one of them leaves out
- * counts as the other gives it; where they differ the worker reports it once.
+ * counts as the other gives it; where they differ the worker reports it once. Without a type they fit every queue, and
+ * have no `schema`.
  */
-export interface QueueOptions<T = unknown> {
+export interface QueueOptions<T = never> {
   /** Deliveries of a job at most. One whose worker was lost counts as well. Counts where jobs are added. @default 3 */
   readonly attempts?: number | undefined;
   /**
@@ -39,7 +40,7 @@ export interface QueueOptions<T = unknown> {
   readonly backoff?: Backoff | BackoffFunction | undefined;
   /** Bound on one run of the handler. Counts where jobs are added. @default none */
   readonly timeout?: Duration | undefined;
-  /** Finished jobs. Counts where the worker runs. @default none of `completed`, 10,000 of `failed` */
+  /** Finished jobs. Counts where the worker runs. @default 1,000 of `completed` for a minute, 10,000 of `failed` */
   readonly keep?: { readonly completed?: Keep | undefined; readonly failed?: Keep | undefined } | undefined;
   /** Checks what a worker gets, by the worker's own: a job with other data goes to the dead letters. */
   readonly schema?: StandardSchema<T> | undefined;

@@ -1,5 +1,5 @@
 import type { RedisView } from "../commands/view.ts";
-import { queue, type Finished } from "./queue.ts";
+import { queue, type Finished, type QueueOptions } from "./queue.ts";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function same<A, B>(yes: Same<A, B>): void;
@@ -18,4 +18,8 @@ export async function types(): Promise<void> {
   plain.worker(({ data }) => data.to);
   const any = await plain.finished("1");
   same<typeof any, Finished>(true);
+  // Options that several queues share.
+  const shared: QueueOptions = { attempts: 5, keep: { completed: "1d" } };
+  queue<{ to: string }>(redis, "emails", shared);
+  await queue(redis, "emails", shared).add({ to: "ada" });
 }

@@ -182,8 +182,14 @@ export interface JobChanges<T> {
 export function queue<T = unknown, Result = unknown>(
   redis: RedisView,
   name: string,
-  options: QueueOptions<T> = {},
-): Queue<T, Result> {
+  options?: QueueOptions,
+): Queue<T, Result>;
+export function queue<T = unknown, Result = unknown>(
+  redis: RedisView,
+  name: string,
+  options?: QueueOptions<T>,
+): Queue<T, Result>;
+export function queue<T, Result>(redis: RedisView, name: string, options: QueueOptions<T> = {}): Queue<T, Result> {
   checkView("queue(redis, name)", redis);
   checkName("queue(redis, name): the name", name);
   return new RedisQueue<T, Result>(redis, name, options);
