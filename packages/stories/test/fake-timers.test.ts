@@ -48,14 +48,12 @@ describe("C380: fake timers", () => {
   });
 });
 
-describe("C412: under fake timers", () => {
-  it("flush and outcome end, and move no timer", async () => {
-    vi.useFakeTimers();
-    let isOver = false;
-    setTimeout(() => (isOver = true), 1);
-    await flush();
-    expect(await outcome(new Promise(() => undefined))).toEqual({ status: "pending" });
-    expect(await outcome(Promise.resolve("Ada"))).toEqual({ status: "fulfilled", value: "Ada" });
-    expect(isOver).toBe(false);
-  });
+it("C412: under fake timers: flush and outcome end, and move no timer", async () => {
+  vi.useFakeTimers();
+  let isOver = false;
+  setTimeout(() => (isOver = true), 1);
+  await flush();
+  expect(await outcome(new Promise(() => undefined))).toEqual({ status: "pending" });
+  expect(await outcome(Promise.resolve("Ada"))).toEqual({ status: "fulfilled", value: "Ada" });
+  expect(isOver).toBe(false);
 });

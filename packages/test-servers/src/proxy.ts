@@ -80,12 +80,7 @@ class ListeningProxy implements FaultProxy {
   readonly host = "127.0.0.1";
   readonly port: number;
   readonly url: string;
-  readonly #faults: Faults = {
-    delayMs: { toServer: 0, toClient: 0 },
-    blocked: {},
-    limit: undefined,
-    holds: new Set(),
-  };
+  readonly #faults: Faults = { delayMs: { toServer: 0, toClient: 0 }, blocked: {}, limit: undefined, holds: new Set() };
   readonly #traffic = new TrafficLog();
   readonly #connections = new Set<ProxiedConnection>();
   #target: Exclude<ProxyTarget, number>;

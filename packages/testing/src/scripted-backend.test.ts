@@ -38,14 +38,7 @@ describeBackend("scriptedBackend with all capabilities", {
 });
 
 describeBackend("scriptedBackend without echoes", {
-  open: (clock) =>
-    scriptedBackend({
-      clock,
-      leases: true,
-      tagVersions: true,
-      coherence: "reported",
-      echoes: false,
-    }),
+  open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported", echoes: false }),
   openPeer: (backend) => (backend as ScriptedBackend).peer(),
   expiry: "clock",
 });

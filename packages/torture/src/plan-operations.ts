@@ -90,19 +90,8 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
   else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
   else if (choice < 80) add({ ...at(now, worker), kind: "peek", key });
   else if (choice < 88) add({ ...at(now, worker), kind: "watch", key });
-  else if (choice < 94)
-    add({
-      ...at(now, worker),
-      kind: "getMany",
-      keys: some(random, all),
-    });
-  else
-    add({
-      ...at(now, worker),
-      kind: "getOrSetMany",
-      keys: some(random, all),
-      load,
-    });
+  else if (choice < 94) add({ ...at(now, worker), kind: "getMany", keys: some(random, all) });
+  else add({ ...at(now, worker), kind: "getOrSetMany", keys: some(random, all), load });
 }
 
 function addKeyChanges({ random, shape, at, add }: Drawing): void {

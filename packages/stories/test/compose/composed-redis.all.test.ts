@@ -113,10 +113,7 @@ describe("two processes, each with its own Redis before a shared one", () => {
     const side = (server: OwnRedis, label: string) =>
       redis(server.url).layout(LAYOUT).label(label).responseTimeout("5s").backoff({ base: 10, max: 100 });
     const caches = nears.map((near) => {
-      const composed = compose(side(near, "near").build(), side(far, "far").build(), {
-        nearTtl: "1m",
-        ...options,
-      });
+      const composed = compose(side(near, "near").build(), side(far, "far").build(), { nearTtl: "1m", ...options });
       const builder = createCache({ name: "shop" });
       return (tiers === "none" ? builder.tier(composed) : builder.tier(memory()).tier(composed))
         .defaults({ ttl: "10m" })

@@ -291,52 +291,48 @@ describe.each(STACKS)("over %s", (stack) => {
     );
   });
 
-  describe("C27 markStale without a stale window", () => {
-    it.for<readonly [string, Policy]>([
-      ["a ttl of an hour", { ttl: "1h" }],
-      ["an infinite ttl", { ttl: Infinity }],
-    ])("deletes an entry with %s and frees its memory", async ([, policy]) => {
-      const { cache, stored } = open(stack, policy);
-      await cache.set("k", "Ada");
-      await cache.set("other", "Grace");
-      await cache.markStale("k");
-      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-      expect(await cache.inspect("k")).toBeUndefined();
-      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
-      if (stack !== "backend") expect(cache.stats().tiers[0]).toMatchObject({ label: "memory", entries: 1 });
-      if (stack !== "memory") expect(stored()).toEqual(["test::other"]);
-    });
+  it.for<readonly [string, Policy]>([
+    ["a ttl of an hour", { ttl: "1h" }],
+    ["an infinite ttl", { ttl: Infinity }],
+  ])("C27 markStale without a stale window: deletes an entry with %s and frees its memory", async ([, policy]) => {
+    const { cache, stored } = open(stack, policy);
+    await cache.set("k", "Ada");
+    await cache.set("other", "Grace");
+    await cache.markStale("k");
+    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+    expect(await cache.inspect("k")).toBeUndefined();
+    await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
+    if (stack !== "backend") expect(cache.stats().tiers[0]).toMatchObject({ label: "memory", entries: 1 });
+    if (stack !== "memory") expect(stored()).toEqual(["test::other"]);
   });
 
-  describe("C30 refreshAhead", () => {
-    it("refreshes once in the background after a hit past its fraction of ttl", async () => {
-      const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.8 });
-      await cache.set("k", "old");
-      const loading = gate<string>();
-      const load = vi.fn(loading.pass);
-      clock.advance(799);
-      expect(await cache.getOrSet("k", load)).toBe("old");
-      await flush();
-      expect(load).toHaveBeenCalledTimes(0);
+  it("C30 refreshAhead: refreshes once in the background after a hit past its fraction of ttl", async () => {
+    const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.8 });
+    await cache.set("k", "old");
+    const loading = gate<string>();
+    const load = vi.fn(loading.pass);
+    clock.advance(799);
+    expect(await cache.getOrSet("k", load)).toBe("old");
+    await flush();
+    expect(load).toHaveBeenCalledTimes(0);
 
-      clock.advance(1);
-      for (let i = 0; i < 50; i += 1) expect(await cache.getOrSet("k", load)).toBe("old");
-      await flush();
-      expect(load).toHaveBeenCalledTimes(1);
-      expect(load).toHaveBeenCalledWith(expect.objectContaining({ background: true, reason: "refresh-ahead" }));
+    clock.advance(1);
+    for (let i = 0; i < 50; i += 1) expect(await cache.getOrSet("k", load)).toBe("old");
+    await flush();
+    expect(load).toHaveBeenCalledTimes(1);
+    expect(load).toHaveBeenCalledWith(expect.objectContaining({ background: true, reason: "refresh-ahead" }));
 
-      loading.open("new");
-      await cache.drain();
-      for (let i = 0; i < 50; i += 1) expect(await cache.getOrSet("k", load)).toBe("new");
-      clock.advance(799);
-      expect(await cache.getOrSet("k", load)).toBe("new");
-      await cache.drain();
-      expect(load).toHaveBeenCalledTimes(1);
-      clock.advance(1);
-      expect(await cache.getOrSet("k", load)).toBe("new");
-      await cache.drain();
-      expect(load).toHaveBeenCalledTimes(2);
-    });
+    loading.open("new");
+    await cache.drain();
+    for (let i = 0; i < 50; i += 1) expect(await cache.getOrSet("k", load)).toBe("new");
+    clock.advance(799);
+    expect(await cache.getOrSet("k", load)).toBe("new");
+    await cache.drain();
+    expect(load).toHaveBeenCalledTimes(1);
+    clock.advance(1);
+    expect(await cache.getOrSet("k", load)).toBe("new");
+    await cache.drain();
+    expect(load).toHaveBeenCalledTimes(2);
   });
 
   describe("C32 jitter", () => {

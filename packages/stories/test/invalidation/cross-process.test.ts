@@ -344,92 +344,81 @@ describe("concurrent writes of this process and of others", () => {
   });
 });
 
-describe("C85 a message that arrives late", () => {
-  it.for(names)("causes at most a miss: %s", async (name) => {
-    const { p1, p2 } = await inStep();
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    p2.link.hold();
-    await changes[name](p1);
-    await p1.cache.set("k", "newest", { tags: ["t"] });
-    expect([await p2.cache.get("k"), p2.cache.peek("k")]).toEqual(["newest", "newest"]);
-    p2.link.deliver();
-    expect(await p2.cache.get("k")).toBe("newest");
-    expect(p2.cache.peek("k")).toBe("newest");
-  });
+it.for(names)("C85 a message that arrives late: causes at most a miss: %s", async (name) => {
+  const { p1, p2 } = await inStep();
+  await p1.cache.set("k", "old", { tags: ["t"] });
+  p2.link.hold();
+  await changes[name](p1);
+  await p1.cache.set("k", "newest", { tags: ["t"] });
+  expect([await p2.cache.get("k"), p2.cache.peek("k")]).toEqual(["newest", "newest"]);
+  p2.link.deliver();
+  expect(await p2.cache.get("k")).toBe("newest");
+  expect(p2.cache.peek("k")).toBe("newest");
 });
 
-describe("C89 a burst of messages", () => {
-  it("for keys without a local copy causes no reads", async () => {
-    const { p1, p2 } = await inStep();
-    await p2.cache.set("kept", 1);
-    await flush();
-    p2.backend.forgetCalls();
-    for (let i = 0; i < 1_000; i += 1) {
-      await p1.cache.set(`k${i}`, i);
-      if (i % 10 === 0) await p1.cache.invalidateTags(`t${i}`);
-    }
-    await flush();
-    expect([p2.backend.count(), p2.cache.peek("kept")]).toEqual([0, 1]);
-  });
+it("C89 a burst of messages: for keys without a local copy causes no reads", async () => {
+  const { p1, p2 } = await inStep();
+  await p2.cache.set("kept", 1);
+  await flush();
+  p2.backend.forgetCalls();
+  for (let i = 0; i < 1_000; i += 1) {
+    await p1.cache.set(`k${i}`, i);
+    if (i % 10 === 0) await p1.cache.invalidateTags(`t${i}`);
+  }
+  await flush();
+  expect([p2.backend.count(), p2.cache.peek("kept")]).toEqual([0, 1]);
 });
 
-describe("C90 a localOnly namespace", () => {
-  it("ignores messages and sends none", async () => {
-    const { p1, p2 } = await inStep();
-    const [here, there] = [p1, p2].map(({ cache }) => cache.namespace("local", { localOnly: true })) as [
-      typeof p1.cache,
-      typeof p1.cache,
-    ];
-    await here.set("k", "here", { tags: ["t"] });
-    await there.set("k", "there", { tags: ["t"] });
-    expect(await here.getOrSet("j", () => "here")).toBe("here");
-    await here.delete("none");
-    await here.markStale("none");
-    await here.invalidateTags("other");
-    expect(
-      [p1, p2].map(({ backend }) =>
-        backend.calls.filter(({ operation }) => operation !== "attach" && operation !== "connect"),
-      ),
-    ).toEqual([[], []]);
-    await p2.cache.namespace("local").set("k", "backend");
-    await p2.cache.clear();
-    expect([here.peek("k"), there.peek("k")]).toEqual(["here", undefined]);
-    p1.link.lose();
-    expect([here.peek("k"), here.peek("j")]).toEqual(["here", "here"]);
-  });
+it("C90 a localOnly namespace: ignores messages and sends none", async () => {
+  const { p1, p2 } = await inStep();
+  const [here, there] = [p1, p2].map(({ cache }) => cache.namespace("local", { localOnly: true })) as [
+    typeof p1.cache,
+    typeof p1.cache,
+  ];
+  await here.set("k", "here", { tags: ["t"] });
+  await there.set("k", "there", { tags: ["t"] });
+  expect(await here.getOrSet("j", () => "here")).toBe("here");
+  await here.delete("none");
+  await here.markStale("none");
+  await here.invalidateTags("other");
+  expect(
+    [p1, p2].map(({ backend }) =>
+      backend.calls.filter(({ operation }) => operation !== "attach" && operation !== "connect"),
+    ),
+  ).toEqual([[], []]);
+  await p2.cache.namespace("local").set("k", "backend");
+  await p2.cache.clear();
+  expect([here.peek("k"), there.peek("k")]).toEqual(["here", undefined]);
+  p1.link.lose();
+  expect([here.peek("k"), here.peek("j")]).toEqual(["here", "here"]);
 });
 
-describe("C26 in all processes", () => {
-  it("delete removes the fallback for a failed load, and markStale keeps it", async () => {
-    const { all } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 0 }, 3);
-    const [p1] = all;
-    const fail = (): Promise<string> => Promise.reject(DOWN);
-    const everywhere = (): Promise<unknown[]> =>
-      Promise.all(all.map(({ cache }) => outcome(cache.getOrSet("k", fail))));
-    await p1.cache.set("k", "old");
-    for (const { cache } of all) expect(await cache.get("k")).toBe("old");
-    await p1.cache.markStale("k");
-    expect(await everywhere()).toEqual([answered("old"), answered("old"), answered("old")]);
-    await p1.cache.delete("k");
-    expect(await everywhere()).toEqual([
-      { status: "rejected", reason: DOWN },
-      { status: "rejected", reason: DOWN },
-      { status: "rejected", reason: DOWN },
-    ]);
-  });
+it("C26 in all processes: delete removes the fallback for a failed load, and markStale keeps it", async () => {
+  const { all } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 0 }, 3);
+  const [p1] = all;
+  const fail = (): Promise<string> => Promise.reject(DOWN);
+  const everywhere = (): Promise<unknown[]> => Promise.all(all.map(({ cache }) => outcome(cache.getOrSet("k", fail))));
+  await p1.cache.set("k", "old");
+  for (const { cache } of all) expect(await cache.get("k")).toBe("old");
+  await p1.cache.markStale("k");
+  expect(await everywhere()).toEqual([answered("old"), answered("old"), answered("old")]);
+  await p1.cache.delete("k");
+  expect(await everywhere()).toEqual([
+    { status: "rejected", reason: DOWN },
+    { status: "rejected", reason: DOWN },
+    { status: "rejected", reason: DOWN },
+  ]);
 });
 
-describe("C41 a background refresh", () => {
-  it.for(names)("is dropped when another process changes the key by %s", async (name) => {
-    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    clock.advance(100);
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("k", loads.load, { tags: ["t"] })).toBe("old");
-    await loads.arrived(1);
-    await changes[name](p2);
-    loads.runs[0]!.open("refreshed");
-    await p1.cache.drain();
-    expect(await keptOf(p1, p2)).toEqual([undefined, after(name), after(name)]);
-  });
+it.for(names)("C41 a background refresh: is dropped when another process changes the key by %s", async (name) => {
+  const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+  await p1.cache.set("k", "old", { tags: ["t"] });
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  expect(await p1.cache.getOrSet("k", loads.load, { tags: ["t"] })).toBe("old");
+  await loads.arrived(1);
+  await changes[name](p2);
+  loads.runs[0]!.open("refreshed");
+  await p1.cache.drain();
+  expect(await keptOf(p1, p2)).toEqual([undefined, after(name), after(name)]);
 });

@@ -146,8 +146,9 @@ it("C90 a localOnly namespace asks no backend for a current call", async () => {
   expect(p1.backend.count()).toBe(0);
 });
 
-describe("C93 C94 a current call in a process with a pending change", () => {
-  it.for(["set", "delete", "invalidateTags"] as const)("%s: waits for the replay", async (name) => {
+it.for(["set", "delete", "invalidateTags"] as const)(
+  "C93 C94 a current call in a process with a pending change: %s: waits for the replay",
+  async (name) => {
     const { p1, p2 } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
     await p2.cache.set("j", "other");
@@ -163,5 +164,5 @@ describe("C93 C94 a current call in a process with a pending change", () => {
     expect(p1.cache.stats().pending).toBe(0);
     late.open();
     expect(await asked).toBe("loaded");
-  });
-});
+  },
+);

@@ -342,64 +342,60 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
     });
   });
 
-  describe("C94 a set is remembered as a removal", () => {
-    it("this process never serves the older value again (bentocache)", async () => {
-      const { cache, backend, clock, stored } = open(stack, { ttl: "1h", staleIfError: "1h" });
-      await cache.set("k", "older");
-      backend.down();
-      expect(await cache.set("k", "newer")).toEqual({ status: "pending" });
-      const here = stack === "backend" ? undefined : "newer";
-      expect(await cache.get("k")).toBe(here);
-      backend.up();
-      expect(await cache.get("k")).toBe(here);
-      await elapse(clock, 10_000);
-      expect(stored()).toEqual([]);
-      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-      const there = open("backend", { clock, backend }).cache;
-      expect(await there.get("k", { allowStale: true })).toBeUndefined();
-      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-      expect(await there.get("k")).toBe("loaded");
-    });
+  it("C94 a set is remembered as a removal: this process never serves the older value again (bentocache)", async () => {
+    const { cache, backend, clock, stored } = open(stack, { ttl: "1h", staleIfError: "1h" });
+    await cache.set("k", "older");
+    backend.down();
+    expect(await cache.set("k", "newer")).toEqual({ status: "pending" });
+    const here = stack === "backend" ? undefined : "newer";
+    expect(await cache.get("k")).toBe(here);
+    backend.up();
+    expect(await cache.get("k")).toBe(here);
+    await elapse(clock, 10_000);
+    expect(stored()).toEqual([]);
+    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
+    const there = open("backend", { clock, backend }).cache;
+    expect(await there.get("k", { allowStale: true })).toBeUndefined();
+    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    expect(await there.get("k")).toBe("loaded");
   });
 
-  describe("C95 a replay", () => {
-    it("sends invalidations, once for each key, and no value", async () => {
-      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
-      await cache.setMany([
-        ["a", "older"],
-        ["b", "older"],
-        ["c", "older"],
-      ]);
-      await cache.set("tagged", "older", { tags: ["t"] });
-      backend.down();
-      await cache.set("a", "newer");
-      await cache.set("a", "newest");
-      await cache.delete("b");
-      await cache.set("b", "newer");
-      await cache.delete("c");
-      await cache.markStale("c");
-      await cache.invalidateTags("t");
-      await cache.markTagsStale("t");
-      expect(cache.stats().pending).toBe(4);
-      await elapse(clock, 2_000);
-      backend.up();
-      backend.forgetCalls();
-      const recovered = watch(cache, "recover");
-      await elapse(clock, 30_000);
-      expect(recovered).toEqual([
-        ["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 4, overflowed: false }],
-      ]);
-      expect(backend.calls.filter(({ operation }) => operation === "remove").map(({ keys }) => keys[0])).toEqual([
-        "test::a",
-        "test::b",
-        "test::c",
-      ]);
-      expect(
-        backend.calls.filter(({ operation }) => operation === "write").every(({ keys }) => keys[0]!.startsWith("{~")),
-      ).toBe(true);
-      expect(stored()).toEqual(["test::tagged"]);
-      expect(await cache.get("tagged")).toBeUndefined();
-    });
+  it("C95 a replay: sends invalidations, once for each key, and no value", async () => {
+    const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
+    await cache.setMany([
+      ["a", "older"],
+      ["b", "older"],
+      ["c", "older"],
+    ]);
+    await cache.set("tagged", "older", { tags: ["t"] });
+    backend.down();
+    await cache.set("a", "newer");
+    await cache.set("a", "newest");
+    await cache.delete("b");
+    await cache.set("b", "newer");
+    await cache.delete("c");
+    await cache.markStale("c");
+    await cache.invalidateTags("t");
+    await cache.markTagsStale("t");
+    expect(cache.stats().pending).toBe(4);
+    await elapse(clock, 2_000);
+    backend.up();
+    backend.forgetCalls();
+    const recovered = watch(cache, "recover");
+    await elapse(clock, 30_000);
+    expect(recovered).toEqual([
+      ["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 4, overflowed: false }],
+    ]);
+    expect(backend.calls.filter(({ operation }) => operation === "remove").map(({ keys }) => keys[0])).toEqual([
+      "test::a",
+      "test::b",
+      "test::c",
+    ]);
+    expect(
+      backend.calls.filter(({ operation }) => operation === "write").every(({ keys }) => keys[0]!.startsWith("{~")),
+    ).toBe(true);
+    expect(stored()).toEqual(["test::tagged"]);
+    expect(await cache.get("tagged")).toBeUndefined();
   });
 
   it("C96 pending invalidations are bounded, and become a clear of the cache", async () => {
@@ -574,8 +570,9 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   });
 });
 
-describe("C101 a thousand random faults", () => {
-  it.for(STACKS_WITH_BACKEND)("leave no rejection unhandled and no call unanswered: %s", async (stack) => {
+it.for(STACKS_WITH_BACKEND)(
+  "C101 a thousand random faults: leave no rejection unhandled and no call unanswered: %s",
+  async (stack) => {
     let state = 20_261_120;
     const below = (bound: number): number => {
       state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
@@ -712,8 +709,8 @@ describe("C101 a thousand random faults", () => {
     expect(await cache.get("k0")).toBe("sound");
     expect(cache.stats()).toMatchObject({ pending: 0 });
     expect(unhandled).toEqual([]);
-  });
-});
+  },
+);
 
 describe("C134 a store that the backend refuses", () => {
   const FULL = new Error("OOM command not allowed");

@@ -279,17 +279,15 @@ describe("C93 after another server answers", () => {
   );
 });
 
-describe("C57 a link that is lost while a call waits", () => {
-  it("for another process makes it ask the backend, and load here without an answer", async () => {
-    const { p1, p2 } = await inStep();
-    void p1.cache.getOrSet("k", () => new Promise<string>(() => undefined));
-    await flush();
-    const waiting = p2.cache.getOrSet("k", () => "loaded here");
-    await flush();
-    away(p2);
-    expect(await outcome(waiting)).toEqual(answered("loaded here"));
-    expect(p2.cache.peek("k")).toBe(undefined);
-  });
+it("C57 a link that is lost while a call waits: for another process makes it ask the backend, and load here without an answer", async () => {
+  const { p1, p2 } = await inStep();
+  void p1.cache.getOrSet("k", () => new Promise<string>(() => undefined));
+  await flush();
+  const waiting = p2.cache.getOrSet("k", () => "loaded here");
+  await flush();
+  away(p2);
+  expect(await outcome(waiting)).toEqual(answered("loaded here"));
+  expect(p2.cache.peek("k")).toBe(undefined);
 });
 
 it("C26 a value that a replay removes is not a fallback for an error in any process", async () => {

@@ -139,61 +139,57 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   );
 });
 
-describe("A11 CLIENT PAUSE", () => {
-  it("makes reads misses or stale answers within the deadline, and reports no late write as done", async () => {
-    const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
-    const reader = over(impatient(proxy.url).build());
-    await Promise.all([cache.connect(), reader.connect()]);
-    await cache.set("k", "old");
-    await cache.set("stale", "old", { ttl: 1 });
-    await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
-    await reader.get("anything");
-    proxy.resetCounts();
+it("A11 CLIENT PAUSE: makes reads misses or stale answers within the deadline, and reports no late write as done", async () => {
+  const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
+  const reader = over(impatient(proxy.url).build());
+  await Promise.all([cache.connect(), reader.connect()]);
+  await cache.set("k", "old");
+  await cache.set("stale", "old", { ttl: 1 });
+  await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
+  await reader.get("anything");
+  proxy.resetCounts();
 
-    await server.command("CLIENT", "PAUSE", 5_000, "ALL");
-    const ended = Promise.all([
-      reader.get("k"),
-      reader.getOrSet("k", () => "loaded"),
-      cache.set("k", "carried out late"),
-    ]);
-    expect(await outcome(cache.getOrSet("stale", never))).toEqual({ status: "fulfilled", value: "old" });
-    expect(await ended).toEqual([undefined, "loaded", { status: "pending" }]);
+  await server.command("CLIENT", "PAUSE", 5_000, "ALL");
+  const ended = Promise.all([
+    reader.get("k"),
+    reader.getOrSet("k", () => "loaded"),
+    cache.set("k", "carried out late"),
+  ]);
+  expect(await outcome(cache.getOrSet("stale", never))).toEqual({ status: "fulfilled", value: "old" });
+  expect(await ended).toEqual([undefined, "loaded", { status: "pending" }]);
 
-    await replayed(cache);
-    expect(
-      proxy.commands().filter((command) => command.some((text) => text.includes("carried out late"))),
-    ).toHaveLength(1);
-    expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
-  });
+  await replayed(cache);
+  expect(proxy.commands().filter((command) => command.some((text) => text.includes("carried out late")))).toHaveLength(
+    1,
+  );
+  expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
 });
 
-describe("A12 a half-open link", () => {
-  it("is noticed and replaced while it is used, and the cache reports both", async () => {
-    const cache = over(impatient(proxy.url).connectTimeout("1s").build());
-    await cache.connect();
-    await cache.set("k", "value");
-    const seen = watch(cache, "backend:error", "backend:state");
-    proxy.swallow();
-    for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
-    const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
-    expect(told.filter(([name]) => name === "backend:error")).toEqual(
-      Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]),
-    );
-    // The connection is given up before the fifth deadline: then no changes are received. The fifth failure opens the
-    // breaker.
-    expect(told.filter(([name]) => name === "backend:state")).toEqual([
-      ["backend:state", "redis", "detached"],
-      ["backend:state", "redis", "down"],
-    ]);
-    expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
-    // The old connection stays silent for good; a new one works.
-    await proxy.pass();
-    proxy.resetCounts();
-    await expect.poll(() => proxy.counts.connections, PATIENCE).toBe(1);
-    await expect.poll(() => cache.get("k"), PATIENCE).toBe("value");
-    await expect.poll(() => cache.stats().tiers[0]!.state, PATIENCE).toBe("up");
-    expect(seen.at(-1)).toEqual(["backend:state", { cache: "shop", namespace: [], tier: "redis", state: "up" }]);
-  });
+it("A12 a half-open link: is noticed and replaced while it is used, and the cache reports both", async () => {
+  const cache = over(impatient(proxy.url).connectTimeout("1s").build());
+  await cache.connect();
+  await cache.set("k", "value");
+  const seen = watch(cache, "backend:error", "backend:state");
+  proxy.swallow();
+  for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
+  const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
+  expect(told.filter(([name]) => name === "backend:error")).toEqual(
+    Array.from({ length: 5 }, () => ["backend:error", "redis", "read"]),
+  );
+  // The connection is given up before the fifth deadline: then no changes are received. The fifth failure opens the
+  // breaker.
+  expect(told.filter(([name]) => name === "backend:state")).toEqual([
+    ["backend:state", "redis", "detached"],
+    ["backend:state", "redis", "down"],
+  ]);
+  expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
+  // The old connection stays silent for good; a new one works.
+  await proxy.pass();
+  proxy.resetCounts();
+  await expect.poll(() => proxy.counts.connections, PATIENCE).toBe(1);
+  await expect.poll(() => cache.get("k"), PATIENCE).toBe("value");
+  await expect.poll(() => cache.stats().tiers[0]!.state, PATIENCE).toBe("up");
+  expect(seen.at(-1)).toEqual(["backend:state", { cache: "shop", namespace: [], tier: "redis", state: "up" }]);
 });
 
 describe("A93 the breaker", () => {
@@ -248,44 +244,42 @@ describe("A93 the breaker", () => {
   });
 });
 
-describe("A94 memory full", () => {
-  it("leaves writes pending, reads and invalidations go on, and the breaker stays closed", async () => {
-    await using full = await startOwnRedis();
-    const cache = over(impatient(full.url).build());
-    const other = over(impatient(full.url).build());
-    await Promise.all([cache.connect(), other.connect()]);
-    await cache.set("kept", "value");
-    await cache.set("deleted", "value");
-    await cache.set("tagged", "value", { tags: ["t"] });
-    await cache.set("replaced", "older");
-    // Every write that needs memory is refused, also if the server frees some meanwhile.
-    await full.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1);
+it("A94 memory full: leaves writes pending, reads and invalidations go on, and the breaker stays closed", async () => {
+  await using full = await startOwnRedis();
+  const cache = over(impatient(full.url).build());
+  const other = over(impatient(full.url).build());
+  await Promise.all([cache.connect(), other.connect()]);
+  await cache.set("kept", "value");
+  await cache.set("deleted", "value");
+  await cache.set("tagged", "value", { tags: ["t"] });
+  await cache.set("replaced", "older");
+  // Every write that needs memory is refused, also if the server frees some meanwhile.
+  await full.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1);
 
-    const seen = watch(cache, "backend:state", "backend:error");
-    for (let i = 0; i < 6; i += 1)
-      expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
-    const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
-    expect(errors.length).toBeGreaterThanOrEqual(6);
-    expect(errors[0]).toMatchObject({
-      tier: "redis",
-      operation: "write",
-      error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } },
-    });
-    expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
-    expect(cache.stats().pending).toBe(1);
-
-    expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
-    expect(await other.get("replaced")).toBe(undefined);
-    expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
-    expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
-    expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
-    expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
-    expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
-
-    await full.command("CONFIG", "SET", "maxmemory", 0);
-    expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
-    expect(await other.get("replaced")).toBe("newest");
+  const seen = watch(cache, "backend:state", "backend:error");
+  for (let i = 0; i < 6; i += 1)
+    expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
+  const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
+  expect(errors.length).toBeGreaterThanOrEqual(6);
+  expect(errors[0]).toMatchObject({
+    tier: "redis",
+    operation: "write",
+    error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } },
   });
+  expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
+  expect(cache.stats().pending).toBe(1);
+
+  expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
+  expect(await other.get("replaced")).toBe(undefined);
+  expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
+  expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
+  expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
+  expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
+  expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
+
+  await full.command("CONFIG", "SET", "maxmemory", 0);
+  expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
+  expect(await other.get("replaced")).toBe("newest");
 });
 
 describe("A95 the primary becomes a replica", () => {

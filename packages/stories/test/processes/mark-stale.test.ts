@@ -6,25 +6,23 @@ import { gatedLoads, inStep } from "../support/processes.ts";
 /** The duration of a lease that is not renewed. */
 const LEASE_MS = 2_000;
 
-describe("C26 a markStale elsewhere", () => {
-  it.each(["load", "set"] as const)(
-    "between a %s here and its acknowledgement leaves no fresh copy here",
-    async (how) => {
-      const { p1, p2 } = await inStep({ staleIfError: "1h" });
-      const answering = gate();
-      p1.backend.script(how === "load" ? "leases.store" : "write", { after: answering });
-      const first = how === "load" ? p1.cache.getOrSet("k", () => "old") : p1.cache.set("k", "old");
-      await answering.arrived();
-      expect(await p2.cache.markStale("k")).toEqual({ status: "stale" });
-      answering.open();
-      await first;
-      await flush();
-      expect(p1.cache.peek("k")).toBe(undefined);
-      expect(await p1.cache.get("k")).toBe(undefined);
-      expect(await p1.cache.get("k", { allowStale: true })).toBe("old");
-    },
-  );
-});
+it.each(["load", "set"] as const)(
+  "C26 a markStale elsewhere: between a %s here and its acknowledgement leaves no fresh copy here",
+  async (how) => {
+    const { p1, p2 } = await inStep({ staleIfError: "1h" });
+    const answering = gate();
+    p1.backend.script(how === "load" ? "leases.store" : "write", { after: answering });
+    const first = how === "load" ? p1.cache.getOrSet("k", () => "old") : p1.cache.set("k", "old");
+    await answering.arrived();
+    expect(await p2.cache.markStale("k")).toEqual({ status: "stale" });
+    answering.open();
+    await first;
+    await flush();
+    expect(p1.cache.peek("k")).toBe(undefined);
+    expect(await p1.cache.get("k")).toBe(undefined);
+    expect(await p1.cache.get("k", { allowStale: true })).toBe("old");
+  },
+);
 
 /** A load over a stale value, which is its fallback. */
 async function loadOverStale() {

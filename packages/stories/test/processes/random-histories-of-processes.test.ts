@@ -561,9 +561,7 @@ class History {
       write: slow("write", write, 60),
       remove: slow("remove", remove, 3),
       markStale: slow("markStale", markStale!, 3),
-      ...(batch !== undefined && {
-        batch: { read: slow("batch.read", batch.read, 60) },
-      }),
+      ...(batch !== undefined && { batch: { read: slow("batch.read", batch.read, 60) } }),
       leases: {
         acquire: slow("leases.acquire", leases!.acquire, 20),
         renew: slow("leases.renew", leases!.renew, 20),

@@ -3,11 +3,7 @@ import { expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 
 it("C613 an error that reaches its callers says nothing of a value that another process stored later", async () => {
-  const { p1, p2, clock } = await inStep({
-    ttl: 1_000,
-    staleWhileRevalidate: "1h",
-    coversError: () => false,
-  });
+  const { p1, p2, clock } = await inStep({ ttl: 1_000, staleWhileRevalidate: "1h", coversError: () => false });
   const gone = (): never => {
     throw new Error("404");
   };

@@ -123,13 +123,14 @@ describe("C353: a local tier that throws where it must not is reported where no 
   });
 });
 
-describe("a backend whose batch answers with something else than a list of entries", () => {
-  it.each([
-    ["undefined", undefined, "undefined"],
-    ["null", null, "null"],
-    ["an object", {}, "an object"],
-    ["too few items", [undefined], "1 of them"],
-  ])("C348: has failed these reads: %s", async (_, answer, shown) => {
+it.each([
+  ["undefined", undefined, "undefined"],
+  ["null", null, "null"],
+  ["an object", {}, "an object"],
+  ["too few items", [undefined], "1 of them"],
+])(
+  "a backend whose batch answers with something else than a list of entries: C348: has failed these reads: %s",
+  async (_, answer, shown) => {
     const cache = overAnswers(answer);
     const errors: string[] = [];
     cache.on("backend:error", ({ error }) => errors.push((error.cause as Error).message));
@@ -140,8 +141,8 @@ describe("a backend whose batch answers with something else than a list of entri
     });
     const message = `batch.read must resolve to an array with one item for each of 2 keys, got ${shown}`;
     expect([unhandled, errors]).toEqual([[], [message, message]]);
-  });
-});
+  },
+);
 
 describe("a backend whose answer to a request for a lease is none of the three", () => {
   const REPORTED =

@@ -46,10 +46,7 @@ describe("C192 with checkLoads a loaded value", () => {
     cache.on("load:error", ({ error }) => errors.push(error));
     const refused = await outcome(view.getOrSet("1", () => ({ name: 4_711 }) as never));
     expect(refused).toMatchObject({
-      reason: {
-        code: "INVALID_VALUE",
-        message: "the namespace's schema refuses the loaded value: name: name is …",
-      },
+      reason: { code: "INVALID_VALUE", message: "the namespace's schema refuses the loaded value: name: name is …" },
     });
     await flush();
     expect(errors).toEqual([expect.objectContaining({ code: "INVALID_VALUE" })]);

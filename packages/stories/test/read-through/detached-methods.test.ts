@@ -132,10 +132,7 @@ it("C471: at run time undefined sets nothing, in every option of a cache", async
   expect([...many]).toEqual([["b", 2]]);
   await users.set("c", 3, nothing(...policy.slice(0, 6), "tags", "etag", "lastModified"));
   expect((await users.touch("c", nothing("ttl"))).status).toBe("touched");
-  const double = users.wrap((n: number) => n * 2, {
-    ...(nothing(...policy, "tags", "key") as object),
-    name: "double",
-  });
+  const double = users.wrap((n: number) => n * 2, { ...(nothing(...policy, "tags", "key") as object), name: "double" });
   expect(await double(2)).toBe(4);
   for (const key of ["a", "b", "c"]) expect((await users.inspect(key))?.freshForMs).toBeGreaterThan(59_000);
   await cache.close(nothing("timeout"));

@@ -424,23 +424,21 @@ describe("a value that the local tier cannot keep", () => {
   });
 });
 
-describe("long durations on the system clock", () => {
-  it("C9 a ttl longer than setTimeout supports causes no process warning", async () => {
-    const { createCache } = await import("@hotset/core");
-    const { memory } = await import("@hotset/memory");
-    const warnings: Error[] = [];
-    const warned = (warning: Error): void => void warnings.push(warning);
-    process.on("warning", warned);
-    const cache = createCache({ name: "long" })
-      .tier(memory())
-      .defaults({ ttl: 2 ** 31 + 5, hardTimeout: 2 ** 31 + 5, softTimeout: 2 ** 31, loadTimeout: 2 ** 40 })
-      .build();
-    await cache.set("k", 1, { staleIfError: 2 ** 32 });
-    expect(await cache.getOrSet("j", async () => flush().then(() => 2))).toBe(2);
-    await flush();
-    process.off("warning", warned);
-    expect(warnings).toEqual([]);
-    expect([await cache.get("k"), await cache.get("j")]).toEqual([1, 2]);
-    await cache.close();
-  });
+it("long durations on the system clock: C9 a ttl longer than setTimeout supports causes no process warning", async () => {
+  const { createCache } = await import("@hotset/core");
+  const { memory } = await import("@hotset/memory");
+  const warnings: Error[] = [];
+  const warned = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", warned);
+  const cache = createCache({ name: "long" })
+    .tier(memory())
+    .defaults({ ttl: 2 ** 31 + 5, hardTimeout: 2 ** 31 + 5, softTimeout: 2 ** 31, loadTimeout: 2 ** 40 })
+    .build();
+  await cache.set("k", 1, { staleIfError: 2 ** 32 });
+  expect(await cache.getOrSet("j", async () => flush().then(() => 2))).toBe(2);
+  await flush();
+  process.off("warning", warned);
+  expect(warnings).toEqual([]);
+  expect([await cache.get("k"), await cache.get("j")]).toEqual([1, 2]);
+  await cache.close();
 });

@@ -88,8 +88,9 @@ it("C334 an entry takes at most 175 bytes beside its key and its value", async (
   expect(growth).toBeLessThan(limitBytes);
 });
 
-describe("C80 the memory for tags is bounded", () => {
-  it.for(STACKS)("in the process, and forgetting a tag only causes misses: %s", async (stack) => {
+it.for(STACKS)(
+  "C80 the memory for tags is bounded: in the process, and forgetting a tag only causes misses: %s",
+  async (stack) => {
     const { cache, backend } = open(stack, { ttl: "1h" });
     await cache.set("before", "value", { tags: ["t0"] });
     const invalidate = async (from: number, to: number): Promise<void> => {
@@ -115,8 +116,8 @@ describe("C80 the memory for tags is bounded", () => {
     await invalidate(0, 20_000);
     expect(await cache.get("k")).toBeUndefined();
     expect(await cache.get("before")).toBe(stack === "backend" ? undefined : "value");
-  });
-});
+  },
+);
 
 it("C201 a source that hangs under 150,000 calls does not fill the memory", async () => {
   setFlagsFromString("--expose-gc");

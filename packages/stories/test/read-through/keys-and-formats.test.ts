@@ -90,8 +90,9 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  describe("C110 a user's key", () => {
-    it.for(["test", ""])("never collides with the keys of tag versions, in a cache named %j", async (name) => {
+  it.for(["test", ""])(
+    "C110 a user's key: never collides with the keys of tag versions, in a cache named %j",
+    async (name) => {
       const { cache } = open(stack, { name, ttl: "1h" });
       const load = numbered();
       await cache.getOrSet("k", load, { tags: ["t"] });
@@ -119,8 +120,8 @@ describe.each(STACKS)("over %s", (stack) => {
       for (const space of spaces) expect(await space.get("k")).toBe("mine");
       await cache.getOrSet("k", load, { tags: ["t"] });
       expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-2");
-    });
-  });
+    },
+  );
 
   describe("C112 another version of a cache", () => {
     it("reads nothing of the earlier version, nor does the earlier version read from it", async () => {

@@ -113,27 +113,25 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
     });
   });
 
-  describe("C104 values: frozen", () => {
-    it("changing a value throws at every depth", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h", memory: { values: "frozen" } });
-      const loaded = await cache.getOrSet("k", () => ({ name: "Ada", roles: ["admin"] }));
-      expect(() => {
-        loaded.name = "Eve";
-      }).toThrow(TypeError);
-      expect(() => loaded.roles.push("root")).toThrow(TypeError);
-      const given = { list: [{ n: 1 }] };
-      await cache.set("given", given);
-      expect(() => {
-        given.list[0]!.n = 2;
-      }).toThrow(TypeError);
-      expect(cache.peek("given")).toBe(given);
-      if (stack === "memory") return;
-      await open("backend", { backend, clock, ttl: "1h" }).cache.set("promoted", { name: "Ada" });
-      const promoted = await cache.get<{ name: string }>("promoted");
-      expect(() => {
-        promoted!.name = "Eve";
-      }).toThrow(TypeError);
-    });
+  it("C104 values: frozen: changing a value throws at every depth", async () => {
+    const { cache, backend, clock } = open(stack, { ttl: "1h", memory: { values: "frozen" } });
+    const loaded = await cache.getOrSet("k", () => ({ name: "Ada", roles: ["admin"] }));
+    expect(() => {
+      loaded.name = "Eve";
+    }).toThrow(TypeError);
+    expect(() => loaded.roles.push("root")).toThrow(TypeError);
+    const given = { list: [{ n: 1 }] };
+    await cache.set("given", given);
+    expect(() => {
+      given.list[0]!.n = 2;
+    }).toThrow(TypeError);
+    expect(cache.peek("given")).toBe(given);
+    if (stack === "memory") return;
+    await open("backend", { backend, clock, ttl: "1h" }).cache.set("promoted", { name: "Ada" });
+    const promoted = await cache.get<{ name: string }>("promoted");
+    expect(() => {
+      promoted!.name = "Eve";
+    }).toThrow(TypeError);
   });
 
   describe("C104 values: frozen, below the surface", () => {
@@ -200,24 +198,22 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
   });
 });
 
-describe("C102 the maxEntryBytes of a backend", () => {
-  it("keeps a larger value in memory only and removes the older entry", async () => {
-    const { cache, stored, backend, clock } = open("memory over backend", {
-      ttl: "1h",
-      backend: { maxEntryBytes: 1_000 },
-    });
-    const large = "x".repeat(2_000);
-    await cache.set("k", "small");
-    expect(await cache.set("k", large)).toEqual({ status: "refused" });
-    expect(stored()).toEqual([]);
-    expect(await cache.get("k")).toBe(large);
-    expect(await open("backend", { backend, clock }).cache.get("k")).toBeUndefined();
-    const loads = watch(cache, "load");
-    expect(await cache.getOrSet("loaded", () => large)).toBe(large);
-    expect(cache.peek("loaded")).toBe(large);
-    expect(stored()).toEqual([]);
-    expect(loads.map(([, { result }]) => result)).toEqual(["refused"]);
+it("C102 the maxEntryBytes of a backend: keeps a larger value in memory only and removes the older entry", async () => {
+  const { cache, stored, backend, clock } = open("memory over backend", {
+    ttl: "1h",
+    backend: { maxEntryBytes: 1_000 },
   });
+  const large = "x".repeat(2_000);
+  await cache.set("k", "small");
+  expect(await cache.set("k", large)).toEqual({ status: "refused" });
+  expect(stored()).toEqual([]);
+  expect(await cache.get("k")).toBe(large);
+  expect(await open("backend", { backend, clock }).cache.get("k")).toBeUndefined();
+  const loads = watch(cache, "load");
+  expect(await cache.getOrSet("loaded", () => large)).toBe(large);
+  expect(cache.peek("loaded")).toBe(large);
+  expect(stored()).toEqual([]);
+  expect(loads.map(([, { result }]) => result)).toEqual(["refused"]);
 });
 
 it("C102 an evict event has the original key and namespace", async () => {

@@ -54,10 +54,7 @@ describe.each(STACKS)("over %s", (stack) => {
   it("C475: shouldStore says which values are stored; a value that is not leaves the one that was there", async () => {
     const { cache } = open(stack);
     const runs = { count: 0 };
-    const page = cache.wrap(reader(runs), {
-      name: "page",
-      shouldStore: (value, id) => value.text !== "" && id !== 7,
-    });
+    const page = cache.wrap(reader(runs), { name: "page", shouldStore: (value, id) => value.text !== "" && id !== 7 });
     expect(await page(1, "")).toEqual({ text: "", forMs: 100 });
     expect(await page(1, "")).toEqual({ text: "", forMs: 100 });
     await page(7, "a");

@@ -186,13 +186,11 @@ describe.each(LAYOUTS)("C146 in the %s layout, keys without a prefix that hold n
   });
 });
 
-describe("C146 keyPrefix('')", () => {
-  it.each([[{ name: "users" }], [{ name: "", version: 2 }], [{ name: "hotset" }]])(
-    "is refused for %j: keys of the cache without a name would be its keys",
-    (options) => {
-      expect(() => open("plain", options)).toThrow(
-        /^name must be "", and version absent, over redis, which stores keys as they are; got name "/,
-      );
-    },
-  );
-});
+it.each([[{ name: "users" }], [{ name: "", version: 2 }], [{ name: "hotset" }]])(
+  "C146 keyPrefix(''): is refused for %j: keys of the cache without a name would be its keys",
+  (options) => {
+    expect(() => open("plain", options)).toThrow(
+      /^name must be "", and version absent, over redis, which stores keys as they are; got name "/,
+    );
+  },
+);

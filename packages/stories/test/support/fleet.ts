@@ -37,9 +37,7 @@ export type Member = {
   readonly [K in keyof MemberHandlers]: (
     ...args: Parameters<MemberHandlers[K]>
   ) => Promise<Awaited<ReturnType<MemberHandlers[K]>>>;
-} & {
-  readonly process: ScriptProcess<MemberHandlers>;
-};
+} & { readonly process: ScriptProcess<MemberHandlers> };
 
 export type FleetSettings = Omit<MemberSettings, "place" | "keyPrefix">;
 

@@ -4,10 +4,7 @@ import { scriptedBackend, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { answerCalls } from "@hotset/test-servers";
 
-const systemClock = {
-  now: () => performance.now(),
-  schedule: () => () => undefined,
-};
+const systemClock = { now: () => performance.now(), schedule: () => () => undefined };
 
 function build(): { readonly cache: Cache; readonly backend: ScriptedBackend } {
   // The backend's own delays are not used here. The cache runs on the system clock.

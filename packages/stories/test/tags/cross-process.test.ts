@@ -185,37 +185,35 @@ describe("C41 a load", () => {
   });
 });
 
-describe("C73 losing tag data causes misses and brings no invalidated entry back", () => {
-  it.for(["the tag's version", "the issuer of versions", ISSUER_LOST, "everything"] as const)(
-    "when the lost data is: %s",
-    async (lost) => {
-      const { all, store } = await inStep({ staleIfError: "1h" }, 3);
-      const [p1, p2] = all;
-      await tagged(p1.cache, "v1");
-      for (const { cache } of all) expect(await cache.get("k")).toBe("v1");
-      const old = store.get(K)!;
-      await p1.cache.invalidateTags("t");
-      const lose = (): void => {
-        if (lost === "everything") store.clear();
-        if (lost === "the tag's version" || lost === ISSUER_LOST) store.evictTag(T);
-        if (lost === "the issuer of versions" || lost === ISSUER_LOST) store.evictIssuer();
-      };
-      lose();
-      // No entry from before is valid under a version issued from now on (counter-example 9).
-      for (let i = 0; i < 5; i += 1) {
-        if (store.get(K)?.version !== old.version) store.set(K, old);
-        expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([undefined, undefined, undefined]);
-        if (i % 2 === 0) await p2.cache.invalidateTags("t");
-        else await p2.cache.getOrSet("j", () => i, { tags: ["t"] });
-      }
-      expect(await tagged(p2.cache, "v2")).toBe("v2");
-      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual(["v2", "v2", "v2"]);
-      lose();
-      const lasting = lost === "the issuer of versions" ? "v2" : undefined;
-      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([lasting, lasting, lasting]);
-    },
-  );
-});
+it.for(["the tag's version", "the issuer of versions", ISSUER_LOST, "everything"] as const)(
+  "C73 losing tag data causes misses and brings no invalidated entry back: when the lost data is: %s",
+  async (lost) => {
+    const { all, store } = await inStep({ staleIfError: "1h" }, 3);
+    const [p1, p2] = all;
+    await tagged(p1.cache, "v1");
+    for (const { cache } of all) expect(await cache.get("k")).toBe("v1");
+    const old = store.get(K)!;
+    await p1.cache.invalidateTags("t");
+    const lose = (): void => {
+      if (lost === "everything") store.clear();
+      if (lost === "the tag's version" || lost === ISSUER_LOST) store.evictTag(T);
+      if (lost === "the issuer of versions" || lost === ISSUER_LOST) store.evictIssuer();
+    };
+    lose();
+    // No entry from before is valid under a version issued from now on (counter-example 9).
+    for (let i = 0; i < 5; i += 1) {
+      if (store.get(K)?.version !== old.version) store.set(K, old);
+      expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([undefined, undefined, undefined]);
+      if (i % 2 === 0) await p2.cache.invalidateTags("t");
+      else await p2.cache.getOrSet("j", () => i, { tags: ["t"] });
+    }
+    expect(await tagged(p2.cache, "v2")).toBe("v2");
+    expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual(["v2", "v2", "v2"]);
+    lose();
+    const lasting = lost === "the issuer of versions" ? "v2" : undefined;
+    expect(await Promise.all(all.map(({ cache }) => cache.get("k")))).toEqual([lasting, lasting, lasting]);
+  },
+);
 
 it("C74 an entry that outlives its tag version is judged by the invalidations since it was stored", async () => {
   const { p1, p2, store, clock } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
@@ -233,60 +231,55 @@ it("C74 an entry that outlives its tag version is judged by the invalidations si
   }
 });
 
-describe("C76 reading a tag's version", () => {
-  it("again sends no message and causes no misses elsewhere", async () => {
-    const { p1, p2 } = await inStep();
-    await tagged(p1.cache, "v");
-    expect(await tagged(p2.cache, "never")).toBe("v");
-    await flush();
-    for (const { backend } of [p1, p2]) backend.forgetCalls();
-    p2.link.everything();
-    expect(await tagged(p2.cache, "never")).toBe("v");
-    expect([p1.cache.peek("k"), p1.backend.count()]).toEqual(["v", 0]);
-  });
+it("C76 reading a tag's version: again sends no message and causes no misses elsewhere", async () => {
+  const { p1, p2 } = await inStep();
+  await tagged(p1.cache, "v");
+  expect(await tagged(p2.cache, "never")).toBe("v");
+  await flush();
+  for (const { backend } of [p1, p2]) backend.forgetCalls();
+  p2.link.everything();
+  expect(await tagged(p2.cache, "never")).toBe("v");
+  expect([p1.cache.peek("k"), p1.backend.count()]).toEqual(["v", 0]);
 });
 
-describe("C79 clear", () => {
-  it("is one call of constant size, reaches all processes, and running loads store nothing", async () => {
-    const { all } = await inStep({}, 3);
-    const [p1, p2, p3] = all;
-    for (let i = 0; i < 100; i += 1) await p1.cache.namespace("users").set(`k${i}`, i);
-    for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe(7);
-    const loads = gatedLoads<string>();
-    const loading = p3.cache.namespace("users").getOrSet("loading", loads.load);
-    await loads.arrived(1);
-    p2.backend.forgetCalls();
-    expect(await p2.cache.clear()).toMatchObject({ status: "done" });
-    expect(p2.backend.calls.map(({ operation, keys }) => [operation, keys])).toEqual([["tags.renew", ["{~test}::"]]]);
-    loads.runs[0]!.open("old");
-    expect(await loading).toBe("old");
-    for (const { cache } of all) {
-      const users = cache.namespace("users");
-      expect([users.peek("k7"), await users.get("k7"), await users.get("loading")]).toEqual([
-        undefined,
-        undefined,
-        undefined,
-      ]);
-    }
-    await p1.cache.namespace("users").set("k7", "new");
-    for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe("new");
-  });
+it("C79 clear: is one call of constant size, reaches all processes, and running loads store nothing", async () => {
+  const { all } = await inStep({}, 3);
+  const [p1, p2, p3] = all;
+  for (let i = 0; i < 100; i += 1) await p1.cache.namespace("users").set(`k${i}`, i);
+  for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe(7);
+  const loads = gatedLoads<string>();
+  const loading = p3.cache.namespace("users").getOrSet("loading", loads.load);
+  await loads.arrived(1);
+  p2.backend.forgetCalls();
+  expect(await p2.cache.clear()).toMatchObject({ status: "done" });
+  expect(p2.backend.calls.map(({ operation, keys }) => [operation, keys])).toEqual([["tags.renew", ["{~test}::"]]]);
+  loads.runs[0]!.open("old");
+  expect(await loading).toBe("old");
+  for (const { cache } of all) {
+    const users = cache.namespace("users");
+    expect([users.peek("k7"), await users.get("k7"), await users.get("loading")]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  }
+  await p1.cache.namespace("users").set("k7", "new");
+  for (const { cache } of all) expect(await cache.namespace("users").get("k7")).toBe("new");
 });
 
-describe("C105 known tag versions", () => {
-  it("cause misses when the store evicts them", async () => {
-    const { p1, p2, store } = await inStep();
-    await tagged(p1.cache, "v");
-    expect(await p2.cache.get("k")).toBe("v");
-    store.evictTag(T);
-    expect(await keptOf(p1, p2)).toEqual([undefined, undefined, undefined]);
-    expect(await tagged(p2.cache, "again")).toBe("again");
-    expect(await p1.cache.get("k")).toBe("again");
-  });
+it("C105 known tag versions: cause misses when the store evicts them", async () => {
+  const { p1, p2, store } = await inStep();
+  await tagged(p1.cache, "v");
+  expect(await p2.cache.get("k")).toBe("v");
+  store.evictTag(T);
+  expect(await keptOf(p1, p2)).toEqual([undefined, undefined, undefined]);
+  expect(await tagged(p2.cache, "again")).toBe("again");
+  expect(await p1.cache.get("k")).toBe("again");
 });
 
-describe("C71 processes whose clocks differ", () => {
-  it.for([-3_600_000, -1, 1, 3_600_000])("by %i ms behave alike", async (clockOffsetMs) => {
+it.for([-3_600_000, -1, 1, 3_600_000])(
+  "C71 processes whose clocks differ: by %i ms behave alike",
+  async (clockOffsetMs) => {
     const { clock, start, store } = notYetInStep({ ttl: 1_000, staleIfError: 1_000 }, 1);
     clock.advance(7_200_000);
     const [here, there] = [start(), start({ clockOffsetMs })] as const;
@@ -325,5 +318,5 @@ describe("C71 processes whose clocks differ", () => {
       await writer.cache.delete("k");
       expect([reader.cache.peek("k"), store.keys().includes(K)]).toEqual([undefined, false]);
     }
-  });
-});
+  },
+);

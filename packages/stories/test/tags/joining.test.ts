@@ -100,11 +100,12 @@ describe("a tag that the loader adds, and another process", () => {
   });
 });
 
-describe("C433 an entry that a load finds on its way, whose tag was invalidated elsewhere since", () => {
-  it.for<readonly [string, object]>([
-    ["is fresh", {}],
-    ["is a fallback", { staleIfError: "1h", ttl: "10s" }],
-  ])("%s: answers no caller after that", async ([, policy]) => {
+it.for<readonly [string, object]>([
+  ["is fresh", {}],
+  ["is a fallback", { staleIfError: "1h", ttl: "10s" }],
+])(
+  "C433 an entry that a load finds on its way, whose tag was invalidated elsewhere since: %s: answers no caller after that",
+  async ([, policy]) => {
     const { p1: here, p2: there, clock } = await inStep({ ttl: "1h", ...policy });
     await there.cache.set("k", "old", { tags: ["t"] });
     if ("ttl" in policy) clock.advance("20s");
@@ -127,8 +128,8 @@ describe("C433 an entry that a load finds on its way, whose tag was invalidated 
     for (const run of loads.runs) run.open("new");
     expect(await late).toBe("new");
     expect(["old", "new"]).toContain(await first);
-  });
-});
+  },
+);
 
 describe("C433 a caller that begins again", () => {
   it("keeps its async context, waits in its own trace, and counts as one that loaded", async () => {

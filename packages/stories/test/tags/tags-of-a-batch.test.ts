@@ -14,9 +14,7 @@ const findUsers = (ids: readonly number[]): (readonly [number, User])[] =>
 describe.each(STACKS)("C451 over %s", (stack) => {
   it("an entry of a batch has the tags of the function, and a tag call ends it for single calls too", async () => {
     const { cache } = open(stack);
-    await cache.getOrSetMany([1, 2, 3], keyOf, findUsers, {
-      tags: (id, { org }) => [`user:${id}`, `org:${org}`],
-    });
+    await cache.getOrSetMany([1, 2, 3], keyOf, findUsers, { tags: (id, { org }) => [`user:${id}`, `org:${org}`] });
     expect((await cache.inspect(keyOf(1)))?.tags).toEqual(["user:1", "org:acme"]);
     expect((await cache.inspect(keyOf(3)))?.tags).toEqual(["user:3", "org:bolt"]);
     await cache.invalidateTags("user:2", "org:bolt");

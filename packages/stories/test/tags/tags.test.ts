@@ -222,86 +222,80 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  describe("C72 within one millisecond", () => {
-    it("sets between and after two invalidations are valid, and earlier ones are not", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      await cache.set("k", "first", { tags: ["t"] });
-      await cache.invalidateTags("t");
-      expect(await cache.get("k")).toBeUndefined();
-      await cache.set("k", "second", { tags: ["t"] });
-      expect(await cache.get("k")).toBe("second");
-      await cache.invalidateTags("t");
-      expect(await cache.get("k")).toBeUndefined();
-      await cache.set("k", "third", { tags: ["t"] });
-      expect(await cache.get("k")).toBe("third");
-      expect(await cache.getOrSet("k", failing())).toBe("third");
-    });
+  it("C72 within one millisecond: sets between and after two invalidations are valid, and earlier ones are not", async () => {
+    const { cache } = open(stack, { ttl: "1h" });
+    await cache.set("k", "first", { tags: ["t"] });
+    await cache.invalidateTags("t");
+    expect(await cache.get("k")).toBeUndefined();
+    await cache.set("k", "second", { tags: ["t"] });
+    expect(await cache.get("k")).toBe("second");
+    await cache.invalidateTags("t");
+    expect(await cache.get("k")).toBeUndefined();
+    await cache.set("k", "third", { tags: ["t"] });
+    expect(await cache.get("k")).toBe("third");
+    expect(await cache.getOrSet("k", failing())).toBe("third");
   });
 
-  describe("C75 a value stored with other tags", () => {
-    it.for(["set", "a forced load", "a refresh", "ctx.setOptions"] as const)(
-      "is not invalidated by its former tags: %s",
-      async (how) => {
-        const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
-        await cache.set("k", "old", { tags: ["former", "both"] });
-        switch (how) {
-          case "set":
-            await cache.set("k", "new", { tags: ["both", "latter"] });
-            break;
-          case "a forced load":
-            await cache.getOrSet("k", () => "new", { tags: ["both", "latter"], forceRefresh: true });
-            break;
-          case "a refresh":
-            clock.advance(100);
-            expect(await cache.getOrSet("k", () => "new", { tags: ["both", "latter"] })).toBe("old");
-            await cache.drain();
-            break;
-          case "ctx.setOptions":
-            clock.advance(100);
-            await cache.getOrSet(
-              "k",
-              ({ setOptions }) => {
-                setOptions({ tags: ["latter"] });
-                return "new";
-              },
-              { tags: ["both"] },
-            );
-            await cache.drain();
-        }
-        expect((await cache.inspect("k"))?.tags).toEqual(["both", "latter"]);
-        await cache.invalidateTags("former");
-        expect(await cache.get("k")).toBe("new");
-        await cache.invalidateTags("latter");
-        expect(await waysToFind(cache, "k")).toEqual([]);
-      },
-    );
-  });
+  it.for(["set", "a forced load", "a refresh", "ctx.setOptions"] as const)(
+    "C75 a value stored with other tags: is not invalidated by its former tags: %s",
+    async (how) => {
+      const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
+      await cache.set("k", "old", { tags: ["former", "both"] });
+      switch (how) {
+        case "set":
+          await cache.set("k", "new", { tags: ["both", "latter"] });
+          break;
+        case "a forced load":
+          await cache.getOrSet("k", () => "new", { tags: ["both", "latter"], forceRefresh: true });
+          break;
+        case "a refresh":
+          clock.advance(100);
+          expect(await cache.getOrSet("k", () => "new", { tags: ["both", "latter"] })).toBe("old");
+          await cache.drain();
+          break;
+        case "ctx.setOptions":
+          clock.advance(100);
+          await cache.getOrSet(
+            "k",
+            ({ setOptions }) => {
+              setOptions({ tags: ["latter"] });
+              return "new";
+            },
+            { tags: ["both"] },
+          );
+          await cache.drain();
+      }
+      expect((await cache.inspect("k"))?.tags).toEqual(["both", "latter"]);
+      await cache.invalidateTags("former");
+      expect(await cache.get("k")).toBe("new");
+      await cache.invalidateTags("latter");
+      expect(await waysToFind(cache, "k")).toEqual([]);
+    },
+  );
 
-  describe("C78 clear", () => {
-    it("empties a namespace and its nested ones, and keeps its siblings", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      const paths = [[], ["a"], ["ab"], ["a", "b"], ["a", "b", "c"], ["b"], ["a:b"], ["a%3Ab"]];
-      const spaceAt = (path: readonly string[]): Namespace =>
-        path.reduce<Namespace>((space, name) => space.namespace(name), cache);
-      const fill = async (): Promise<void> => {
-        for (const path of paths) await spaceAt(path).set("k", path.join("/"));
-      };
-      const left = async (): Promise<string[]> => {
-        const found = await Promise.all(paths.map((path) => spaceAt(path).get<string>("k")));
-        return found.filter((each) => each !== undefined);
-      };
-      await fill();
-      expect(await spaceAt(["a"]).clear()).toMatchObject({ status: "done" });
-      expect(await left()).toEqual(["", "ab", "b", "a:b", "a%3Ab"]);
-      await fill();
-      await spaceAt(["a", "b"]).clear();
-      expect(await left()).toEqual(["", "a", "ab", "b", "a:b", "a%3Ab"]);
-      await fill();
-      await cache.clear();
-      expect(await left()).toEqual([]);
-      await fill();
-      expect(await left()).toEqual(paths.map((path) => path.join("/")));
-    });
+  it("C78 clear: empties a namespace and its nested ones, and keeps its siblings", async () => {
+    const { cache } = open(stack, { ttl: "1h" });
+    const paths = [[], ["a"], ["ab"], ["a", "b"], ["a", "b", "c"], ["b"], ["a:b"], ["a%3Ab"]];
+    const spaceAt = (path: readonly string[]): Namespace =>
+      path.reduce<Namespace>((space, name) => space.namespace(name), cache);
+    const fill = async (): Promise<void> => {
+      for (const path of paths) await spaceAt(path).set("k", path.join("/"));
+    };
+    const left = async (): Promise<string[]> => {
+      const found = await Promise.all(paths.map((path) => spaceAt(path).get<string>("k")));
+      return found.filter((each) => each !== undefined);
+    };
+    await fill();
+    expect(await spaceAt(["a"]).clear()).toMatchObject({ status: "done" });
+    expect(await left()).toEqual(["", "ab", "b", "a:b", "a%3Ab"]);
+    await fill();
+    await spaceAt(["a", "b"]).clear();
+    expect(await left()).toEqual(["", "a", "ab", "b", "a:b", "a%3Ab"]);
+    await fill();
+    await cache.clear();
+    expect(await left()).toEqual([]);
+    await fill();
+    expect(await left()).toEqual(paths.map((path) => path.join("/")));
   });
 });
 
@@ -315,19 +309,17 @@ it("C78 clear reaches a localOnly namespace", async () => {
   expect(await waysToFind(functions, "greet")).toEqual([]);
 });
 
-describe("C80 the memory for tags is bounded", () => {
-  it("in the backend, where an unused tag version expires", async () => {
-    const { cache, clock, backend } = open("backend", { ttl: "1h" });
-    for (let i = 0; i < 100; i += 1) {
-      await cache.set(`k${i}`, i, { tags: [`tag ${i}`] });
-      await cache.invalidateTags(`tag ${i}`, `tag without an entry ${i}`);
-    }
-    const versions = backend.store.keys().filter((key) => key.startsWith("{~"));
-    expect(versions.length).toBeGreaterThan(100);
-    for (const key of versions) expect(backend.store.get(key)!.expiresInMs).toBeLessThanOrEqual(30 * 86_400_000);
-    clock.advance("30d");
-    expect(backend.store.keys()).toEqual([]);
-  });
+it("C80 the memory for tags is bounded: in the backend, where an unused tag version expires", async () => {
+  const { cache, clock, backend } = open("backend", { ttl: "1h" });
+  for (let i = 0; i < 100; i += 1) {
+    await cache.set(`k${i}`, i, { tags: [`tag ${i}`] });
+    await cache.invalidateTags(`tag ${i}`, `tag without an entry ${i}`);
+  }
+  const versions = backend.store.keys().filter((key) => key.startsWith("{~"));
+  expect(versions.length).toBeGreaterThan(100);
+  for (const key of versions) expect(backend.store.get(key)!.expiresInMs).toBeLessThanOrEqual(30 * 86_400_000);
+  clock.advance("30d");
+  expect(backend.store.keys()).toEqual([]);
 });
 
 describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s", (stack) => {
@@ -338,20 +330,18 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
     return { here: here.cache, there: there.cache, clock: here.clock, backend: here.backend };
   };
 
-  describe("C67 invalidateTags hides at once", () => {
-    it("any number of entries with the same number of backend calls", async () => {
-      const { here, there, backend } = both({ ttl: "1h" });
-      const costs: number[] = [];
-      for (const entries of [1, 100, 1_000]) {
-        for (let i = 0; i < entries; i += 1) await there.set(`k${i}`, i, { tags: ["t"] });
-        backend.forgetCalls();
-        await here.invalidateTags("t");
-        costs.push(backend.calls.length);
-        expect((await there.getMany(Array.from({ length: entries }, (_, i) => `k${i}`))).size).toBe(0);
-      }
-      expect(new Set(costs).size).toBe(1);
-      expect(costs[0]).toBeLessThan(5);
-    });
+  it("C67 invalidateTags hides at once: any number of entries with the same number of backend calls", async () => {
+    const { here, there, backend } = both({ ttl: "1h" });
+    const costs: number[] = [];
+    for (const entries of [1, 100, 1_000]) {
+      for (let i = 0; i < entries; i += 1) await there.set(`k${i}`, i, { tags: ["t"] });
+      backend.forgetCalls();
+      await here.invalidateTags("t");
+      costs.push(backend.calls.length);
+      expect((await there.getMany(Array.from({ length: entries }, (_, i) => `k${i}`))).size).toBe(0);
+    }
+    expect(new Set(costs).size).toBe(1);
+    expect(costs[0]).toBeLessThan(5);
   });
 
   describe("C77 an invalidation during a load's first read of its tag is effective", () => {
