@@ -18,7 +18,7 @@ export const LANES = {
   stories: { include: ["packages/*/test/**/*.test.ts"], exclude: ["**/*.integration.test.ts", ...LATER] },
   servers: { include: ["packages/*/test/**/*.integration.test.ts"], exclude: [] },
   all: {
-    // Outside of packages all tests are of this lane, whatever they are named.
+    // Outside of packages all tests are of this lane, under any name.
     include: ["packages/**/*.all.test.ts", "{docs,benchmarks,.ci/checks}/**/*.test.ts"],
     exclude: ["**/*.nightly.test.ts"],
   },

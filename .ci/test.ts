@@ -23,9 +23,10 @@ const RUNS: Readonly<Record<string, readonly Phase[]>> = {
   quick: [[["units", "types", "words"]]],
   short: [[["units", "stories"]], [["servers"], ["types", "lint", "words", "promises"]]],
   all: [
+    [["build"]],
     [
       ["all", "strings"],
-      ["build", "public-types", "packages", "torture", "newcomer"],
+      ["public-types", "packages", "torture", "newcomer"],
     ],
   ],
   nightly: [[["units", "stories", "servers", "all", "nightly"]]],
@@ -53,6 +54,7 @@ const KILLED_AFTER_MS = 5_000;
 const SLOWEST_FILES = 10;
 const LINES_OF_A_REASON = 25;
 const isWindows = process.platform === "win32";
+const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 interface Step {
   readonly name: string;
@@ -158,6 +160,8 @@ function start(name: string): ChildProcess {
       TURBO_NO_UPDATE_NOTIFIER: "1",
       ...(names.includes("nightly") ? { HOTSET_NIGHTLY: "1" } : {}),
       ...(name === "strings" ? { HOTSET_LAYOUT: "string" } : {}),
+      // Programs that tests start load what was built.
+      ...(steps.some((step) => step.startsWith("✓ build ")) ? { HOTSET_BUILT: "1" } : {}),
     },
     detached: !isWindows,
   };
@@ -247,8 +251,4 @@ function finish(): void {
   for (const failure of failures) printFailure(failure);
   process.exitCode = failures.length > 0 ? 1 : 0;
   console.log(`${passed} passed, ${failures.length} failed`);
-}
-
-function inSeconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(1)} s`;
 }

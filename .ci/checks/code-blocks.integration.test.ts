@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { ofWorkspace, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { DOCUMENTED_REDIS_URL, PROGRAMS_FOLDER, makePrograms, readPages, writeProgram } from "./code-blocks.ts";
 
@@ -27,7 +27,7 @@ it("programs that run name no Redis but the one that is replaced", () => {
 it.for(programs)("the program at $page:$line runs", async (program) => {
   await redis.command("FLUSHALL");
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [...ofWorkspace(), path], {
     env: { PATH, NODE_COMPILE_CACHE, REDIS_URL: redis.url },
     timeout: 280_000,
   });

@@ -1,4 +1,4 @@
-/** What docstrings of public names leave out: `node .ci/checks/docstrings.ts` lists the places. */
+/** Omissions in docstrings of public names: `node .ci/checks/docstrings.ts` lists the places. */
 import { expect, it } from "vitest";
 import { count, publicItems } from "./docstrings.ts";
 

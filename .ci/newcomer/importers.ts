@@ -198,7 +198,7 @@ cache.set("key", undefined);
 const WRITTEN = `import { createCache, memory, type Cache } from "hotset";
 export const cache: Cache = createCache({ name: "shop" }).tier(memory()).build();
 `;
-/** What programs call, with the types of replies: also compiled without `strict`. */
+/** Calls of programs, with the types of replies: also compiled without `strict`. */
 const CALLED = new URL("../../packages/redis-toolkit/test/types/programs.test-d.ts", import.meta.url);
 const WAYS = ["node", "node16", "nodenext", "bundler"] as const;
 const MODULES = { node: "commonjs", node16: "node16", nodenext: "nodenext", bundler: "esnext" };

@@ -3,7 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { randomPrefix, startOwnPostgres } from "@hotset/test-servers";
+import { ofWorkspace, randomPrefix, startOwnPostgres } from "@hotset/test-servers";
 import { parseSync } from "oxc-parser";
 import { afterAll, describe, expect, inject, it } from "vitest";
 
@@ -36,7 +36,7 @@ describe("examples", () => {
   it.concurrent.each(Object.entries(OUTPUT))(
     "C295: %s runs to its end, prints exactly its lines, and lets the process exit",
     async (file, lines) => {
-      const { stdout, stderr } = await run(process.execPath, ["--conditions=@hotset/source", join(here, file)], {
+      const { stdout, stderr } = await run(process.execPath, [...ofWorkspace(), join(here, file)], {
         env: { ...process.env, REDIS_URL: inject("redisUrl"), POSTGRES_URL: postgres.url, KEY_PREFIX: randomPrefix() },
       });
       expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });

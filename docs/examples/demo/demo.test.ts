@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { isNightly, redisPrograms, RespClient } from "@hotset/test-servers";
+import { isNightly, ofWorkspace, redisPrograms, RespClient } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 const SHORT = ["--seconds", "1", "--requests", "2000"];
@@ -164,13 +164,9 @@ interface Demo {
 
 function runDemo(args: readonly string[], env: Readonly<Record<string, string>> = {}): Demo {
   const { REDIS_URL: _ofTheRun, ...inherited } = process.env;
-  const child = spawn(
-    process.execPath,
-    ["--conditions=@hotset/source", join(import.meta.dirname, "main.ts"), ...args],
-    {
-      env: { ...inherited, TMPDIR: folder, PATH: `${join(folder, "bin")}${delimiter}${inherited["PATH"]}`, ...env },
-    },
-  );
+  const child = spawn(process.execPath, [...ofWorkspace(), join(import.meta.dirname, "main.ts"), ...args], {
+    env: { ...inherited, TMPDIR: folder, PATH: `${join(folder, "bin")}${delimiter}${inherited["PATH"]}`, ...env },
+  });
   let out = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));

@@ -6,12 +6,11 @@ import { request, type ClientRequest, type IncomingHttpHeaders, type IncomingMes
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import { until } from "@hotset/test-servers";
+import { ofWorkspace, until } from "@hotset/test-servers";
 
 const run = promisify(execFile);
 const here = import.meta.dirname;
 const bin = join(here, "node_modules", ".bin");
-const fromSources = "--conditions=@hotset/source";
 
 export interface Program {
   /** Compiles it, where its users compile it. */
@@ -22,7 +21,7 @@ export interface Program {
 }
 
 const node = (file: string): Program => ({
-  command: () => [process.execPath, fromSources, join(here, file)],
+  command: () => [process.execPath, ...ofWorkspace(), join(here, file)],
   exitCode: 0,
 });
 
@@ -32,7 +31,7 @@ export const PROGRAMS: Readonly<Record<string, Program>> = {
   hono: node("hono/main.ts"),
   nest: {
     prepare: () => run(join(here, "../../../node_modules/.bin/tsc"), ["-p", join(here, "nest")]),
-    command: () => [process.execPath, fromSources, join(here, "node_modules/.cache/nest/nest/main.js")],
+    command: () => [process.execPath, ...ofWorkspace(), join(here, "node_modules/.cache/nest/nest/main.js")],
     exitCode: 143,
   },
   next: {

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { ofWorkspace } from "@hotset/test-servers";
 import { run } from "../src/run.ts";
 
 export const BIN = join(import.meta.dirname, "../src/bin.ts");
@@ -16,12 +17,12 @@ export const printed: string[] = [];
 
 const { PATH, NODE_COMPILE_CACHE } = process.env;
 
-/** Runs the program from its sources, in a folder without a `.env`, with these variables alone. */
+/** Runs the program, in a folder without a `.env`, with these variables alone. */
 export function hotset(words: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      ["--conditions=@hotset/source", BIN, ...words],
+      [...ofWorkspace(), BIN, ...words],
       {
         cwd: import.meta.dirname,
         env: { PATH, NODE_COMPILE_CACHE, ...variables },

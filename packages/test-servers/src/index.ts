@@ -45,7 +45,14 @@ export {
 export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelOptions } from "./sentinel.ts";
 export { untilReplicated } from "./replication.ts";
 export { answerCalls, type Handlers } from "./answer-calls.ts";
-export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";
+export {
+  forkScript,
+  ofWorkspace,
+  RemoteError,
+  type ForkScriptOptions,
+  type ScriptExit,
+  type ScriptProcess,
+} from "./fork-script.ts";
 export { until } from "./until.ts";
 export {
   startServers,

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { freePort, until } from "@hotset/test-servers";
+import { freePort, ofWorkspace, until } from "@hotset/test-servers";
 
 const source = join(import.meta.dirname, "../src");
 
@@ -47,7 +47,7 @@ export const untilReady = ({ url }: Service): Promise<boolean> =>
 /** One of its programs. */
 export function run(file: string, variables: Variables): Pick<Service, "kill" | "ended" | "output"> {
   const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, ["--conditions=@hotset/source", join(source, file)], {
+  const child = spawn(process.execPath, [...ofWorkspace(), join(source, file)], {
     env: { PATH, ...variables },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, CDPSession, Page } from "playwright-core";
 import { expect } from "vitest";
 import { forkScript, randomPrefix, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
 import type { handlers } from "./service.ts";
@@ -91,20 +91,29 @@ export async function goTo(page: Page, name: string): Promise<void> {
 
 /** By all rules of axe: WCAG 2.2 AA, and best practices. */
 export async function expectAccessible(page: Page): Promise<void> {
-  // As the page's policy forbids scripts of others, it runs in a world of its own.
-  const session = await page.context().newCDPSession(page);
-  const { frameTree } = await session.send("Page.getFrameTree");
-  const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
-  await session.send("Runtime.evaluate", { expression: axe.source, contextId: executionContextId });
+  if (!worlds.has(page)) worlds.set(page, worldWithAxe(page));
+  const { session, contextId } = await worlds.get(page)!;
   const { result } = await session.send("Runtime.evaluate", {
     expression: `axe.run().then(({ violations }) => JSON.stringify(violations.map(({ id, nodes }) =>
       ({ id, nodes: nodes.map(({ html, failureSummary }) => html + " " + failureSummary) }))))`,
-    contextId: executionContextId,
+    contextId,
     awaitPromise: true,
     returnByValue: true,
   });
   expect(JSON.parse(String(result.value))).toEqual([]);
-  await session.detach();
+}
+
+/** Axe in a world of its own, since the page's policy forbids scripts of others. It lasts as long as the document. */
+const worlds = new WeakMap<Page, ReturnType<typeof worldWithAxe>>();
+
+async function worldWithAxe(page: Page): Promise<{ readonly session: CDPSession; readonly contextId: number }> {
+  const session = await page.context().newCDPSession(page);
+  const { frameTree } = await session.send("Page.getFrameTree");
+  const { executionContextId: contextId } = await session.send("Page.createIsolatedWorld", {
+    frameId: frameTree.frame.id,
+  });
+  await session.send("Runtime.evaluate", { expression: axe.source, contextId });
+  return { session, contextId };
 }
 
 /** A page of another origin. */

@@ -82,7 +82,7 @@ export const handlers = {
         if (failure !== undefined) throw new Error(failure);
         return value as {};
       },
-      { tags },
+      { tags, loadTimeout: "10m" },
     ),
   set: (key: string, value: unknown, tags: readonly string[] = [], namespace: readonly string[] = []) =>
     namespace

@@ -395,7 +395,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const say = (channel: string, text: string | Uint8Array) => primary!.command("PUBLISH", channel, text);
       const key = fleet.keyOf("k");
       const [own, foreign] = [`${fleet.keyPrefix}~changes`, "somebody~changes"];
-      // A process hears each message once from each primary. Those of one primary come in the order of their calls.
+      // A process receives each message once from each primary. A primary sends them in the order of calls.
       const allArrived = async (last: string): Promise<void> => {
         const primaries = await servers.primaries();
         for (const each of primaries) await each.command("PUBLISH", own, `1 x ${fleet.keyOf(last)}`);

@@ -1,6 +1,6 @@
 /** markStale in one process, and copies, loads and fallbacks there and in another one. */
 import { flush, gate } from "@hotset/testing";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 
 /** The duration of a lease that is not renewed. */

@@ -1,5 +1,5 @@
 /** Replicas that lag: promoted without a removal, or asked for entries. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { beside, overEach, PATIENCE, Pool, type FleetSettings, type Member } from "../support/fleet.ts";
 import type { Topology } from "@hotset/test-servers";
 

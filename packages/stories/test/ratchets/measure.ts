@@ -8,7 +8,7 @@ import { Session } from "node:inspector/promises";
 import { createCache, memory, redis, type Cache } from "hotset";
 import { RespClient } from "@hotset/test-servers";
 
-/** Of one call. */
+/** For one call. */
 export interface Costs {
   readonly promises: number;
   /** Calls of functions in `packages`, and the files in which they are. */

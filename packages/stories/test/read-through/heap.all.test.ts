@@ -1,4 +1,4 @@
-/** What stays on the heap: each process of these tests measures its own, so they run alone. */
+/** Bytes that stay on the heap: each process of these tests measures its own, so they run alone. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { isNightly } from "@hotset/test-servers";

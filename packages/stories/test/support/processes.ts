@@ -132,7 +132,7 @@ export async function holding(options?: ProcessOptions, ofCall?: GetOrSetOptions
   return { ...processes, loads, first };
 }
 
-/** Of the key `k`: the copy in the memory of the first, and what both read. */
+/** For the key `k`: the copy in the memory of the first, and what both read. */
 export const keptOf = async (p1: SimulatedProcess, p2: SimulatedProcess): Promise<readonly unknown[]> => [
   p1.cache.peek("k"),
   await p1.cache.get("k"),
