@@ -1,4 +1,4 @@
-import { loadMany } from "../engine/batch-load.ts";
+import { type ItemAndKey, loadMany } from "../engine/batch-load.ts";
 import { judging } from "../engine/load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
@@ -150,32 +150,25 @@ export class NamespaceView implements Untyped<Namespace> {
     const { policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
     const startedAt = context.clock.now();
-    const names = new Map([...new Set(items)].map((item) => [item, key(item)]));
+    const names = new Map<K, string>();
+    for (const item of items) if (!names.has(item)) names.set(item, key(item));
     const copies = new Map<K, unknown>();
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
-    if (isPlainHit(policy, ofCall))
-      for (const [item, name] of names) copies.set(item, this.#freshCopy(name, startedAt));
-    const missing = [...names.keys()].filter((item) => copies.get(item) === undefined);
-    if (missing.length === 0) return copies;
-    const targets = new Map(missing.map((item) => [item, this.#key(names.get(item)!)]));
+    if (context.local !== undefined && isPlainHit(policy, ofCall))
+      names.forEach((name, item) => {
+        const value = this.#freshCopy(name, startedAt);
+        if (value !== undefined) copies.set(item, value);
+      });
+    if (copies.size === names.size) return copies;
+    const missing: ItemAndKey<K>[] = [];
+    names.forEach((name, item) => {
+      if (!copies.has(item)) missing.push({ item, key: this.#key(name) });
+    });
     const loaded = new Map<K, unknown>();
     for (const part of partsOf(missing)) {
       const shared = this.#options(ofCall, context.clock.now(), startedAt);
-      const describeItem = (item: K): GetOrSetCall => ({ ...shared, key: targets.get(item)!, load: undefined });
       const values = await this.#traced("getOrSetMany", () =>
-        loadMany(
-          {
-            context,
-            ladder,
-            absent,
-            ofValue: rest,
-            timeoutMs: shared.policy.loadTimeoutMs,
-            inherits: shared.policy.inherit,
-          },
-          part,
-          load,
-          describeItem,
-        ),
+        loadMany({ context, ladder, absent, ofValue: rest }, part, load, shared),
       );
       if (part === missing && missing.length === names.size) return values;
       for (const [item, value] of values) loaded.set(item, value);

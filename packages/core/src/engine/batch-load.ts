@@ -1,7 +1,8 @@
 import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
 import { inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import type { LoadOptions } from "../entry/policy.ts";
+import type { EntryKey } from "../entry/key.ts";
+import type { LoadOptions, ResolvedPolicy } from "../entry/policy.ts";
 import type { BatchedLoad, BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
 import type { BatchLoader } from "../entry/loader.ts";
@@ -18,60 +19,59 @@ export interface BatchContext {
   readonly absent: null | undefined;
   /** Functions of each item and its value. */
   readonly ofValue: OfValue;
-  readonly timeoutMs: number;
-  /** Whether its entries inherit from the cached values that the loader gets. */
-  readonly inherits: boolean;
+}
+
+/** An item of a batch. */
+export interface ItemAndKey<K> {
+  readonly item: K;
+  readonly key: EntryKey;
 }
 
 /**
- * `getOrSetMany`: one flight for each distinct item, and one run of `load` for those that come to their load.
+ * `getOrSetMany`: one flight for each item, and one run of `load` for those that come to their load.
  *
- * @param callOf makes the call for one item.
+ * @param items each once.
+ * @param shared what their calls have in common.
  * @returns the values that are not `undefined`, in the order of `items`.
  * @throws the first error, in that order, after all calls have ended.
  */
 export async function loadMany<K>(
   batchContext: BatchContext,
-  items: readonly K[],
+  items: readonly ItemAndKey<K>[],
   load: BatchLoader<K, unknown>,
-  callOf: (item: K) => GetOrSetCall,
+  shared: Omit<GetOrSetCall, "key" | "load">,
 ): Promise<Map<K, unknown>> {
   const { context, ladder } = batchContext;
-  const batch = new BatchLoad<K, unknown>(load, batchContext);
-  const unique = [...new Set(items)];
-  const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item), item, batch }));
+  const batch = new BatchLoad<K, unknown>(load, batchContext, shared.policy);
   const found = new Map<K, unknown>();
-  if (unique.length === 0) return found;
-  const outcomes = new Array<Outcome>(unique.length);
+  if (items.length === 0) return found;
+  const values = new Array<unknown>(items.length);
+  let firstFailed = Infinity;
   await new Promise<void>((settled) => {
-    let left = unique.length;
-    const end = (i: number, outcome: Outcome): void => {
-      outcomes[i] = outcome;
+    let left = items.length;
+    const end = (i: number, given: unknown): void => {
+      values[i] = given;
       left -= 1;
       if (left === 0) settled();
     };
-    const entering = calls.map((call, i) => ({
-      call,
-      held: context.local?.get(call.key.local, call.startedAt),
+    const entering = items.map(({ item, key }, i) => ({
+      call: { ...shared, key, load: undefined, batch, item },
+      held: context.local?.get(key.local, shared.startedAt),
       ends: {
-        resolve: (value: unknown) => end(i, { value }),
-        reject: (reason: unknown) => end(i, { failed: { reason } }),
+        resolve: (value: unknown) => end(i, value),
+        reject: (reason: unknown) => {
+          firstFailed = Math.min(firstFailed, i);
+          end(i, reason);
+        },
       },
     }));
     batch.expect(ladder.fetchMany(entering));
   });
-  unique.forEach((item, i) => {
-    const { value, failed } = outcomes[i]!;
-    if (failed !== undefined) throw failed.reason;
-    if (value !== undefined) found.set(item, value);
+  if (firstFailed < items.length) throw values[firstFailed];
+  items.forEach(({ item }, i) => {
+    if (values[i] !== undefined) found.set(item, values[i]);
   });
   return found;
-}
-
-/** How the call for one item ended. */
-interface Outcome {
-  readonly value?: unknown;
-  readonly failed?: { readonly reason: unknown };
 }
 
 /**
@@ -85,6 +85,7 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly used: UsedValues | undefined;
   readonly #load: BatchLoader<K, T>;
   readonly #of: Omit<BatchContext, "ladder">;
+  readonly #timeoutMs: number;
   #outstanding = 0;
   readonly #arrived: BatchedLoad[] = [];
   readonly #ended: BatchFlight[] = [];
@@ -94,12 +95,13 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#start();
   });
 
-  constructor(load: BatchLoader<K, T>, of: Omit<BatchContext, "ladder">) {
+  constructor(load: BatchLoader<K, T>, of: Omit<BatchContext, "ladder">, policy: ResolvedPolicy) {
     this.#load = load;
     this.#of = of;
+    this.#timeoutMs = policy.loadTimeoutMs;
     // Checks them.
     judgeBy(of.ofValue);
-    this.used = of.inherits ? new UsedValues(of.context) : undefined;
+    this.used = policy.inherit ? new UsedValues(of.context) : undefined;
     this.loads = new SharedSlot(of.context.loads);
     this.backgroundLoads = new SharedSlot(of.context.backgroundLoads);
   }
@@ -140,7 +142,7 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   async #loadAll(arrived: BatchedLoad[]): Promise<void> {
     if (arrived.length === 0) return;
-    const { context, timeoutMs, absent } = this.#of;
+    const { context, absent } = this.#of;
     const byItem = Map.groupBy(arrived, ({ call }) => call.item as K);
     const controller = new AbortController();
     const fail = (error: unknown): void => {
@@ -148,11 +150,11 @@ export class BatchLoad<K, T> implements FlightBatch {
     };
     const cancel = context.clock.schedule(
       inThisContext(() => {
-        const error = overdue(timeoutMs);
+        const error = overdue(this.#timeoutMs);
         controller.abort(error);
         fail(error);
       }),
-      timeoutMs,
+      this.#timeoutMs,
     );
     let live = arrived.length;
     for (const load of arrived)

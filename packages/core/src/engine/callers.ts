@@ -208,11 +208,11 @@ export class Callers {
   /** Answers all callers in the same way. The others begin again. */
   answerAll(flight: Flight, answer: Answer): void {
     const waiters = flight.handOver();
-    const suits = (each: Waiter): boolean => this.suits(each, answer);
-    // Nearly always for all of them, and there is one.
-    const others = waiters.every(suits) ? [] : waiters.filter((each) => !suits(each));
-    for (const waiter of others.length === 0 ? waiters : waiters.filter(suits)) this.answerMoved(waiter, answer);
-    for (const waiter of others) waiter.again!(waiter);
+    let others: Set<Waiter> | undefined;
+    for (const waiter of waiters) if (!this.suits(waiter, answer)) (others ??= new Set()).add(waiter);
+    // All are judged before the first is answered: its listener may come back.
+    for (const waiter of waiters) if (others?.has(waiter) !== true) this.answerMoved(waiter, answer);
+    for (const waiter of others ?? []) waiter.again!(waiter);
     this.#goesOn(flight);
   }
 
@@ -268,5 +268,7 @@ const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   });
 
 /** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
-export const suitsAll = ({ fallback, waiters }: Flight): boolean =>
-  waiters.every(({ call }) => !isTooOld(fallback!, call.policy));
+export function suitsAll({ fallback, waiters }: Flight): boolean {
+  for (const { call } of waiters) if (isTooOld(fallback!, call.policy)) return false;
+  return true;
+}

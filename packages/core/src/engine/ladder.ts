@@ -304,13 +304,20 @@ export class Ladder {
   }
 
   #readEnded(flight: Flight, outcome: ReadOutcome): void {
-    if (outcome instanceof Error) return flight.runInContext(() => this.#unreachable(flight));
-    flight.guarded(() => {
+    if (outcome instanceof Error) return this.#readFailed(flight);
+    // Every hit comes this way: no closure.
+    try {
       const now = this.#context.clock.now();
       flight.spend(now);
       flight.call.namespace.meters.guesses.read(flight.seen === "");
       this.#found(flight, outcome, now);
-    });
+    } catch (error) {
+      this.broken(flight, error);
+    }
+  }
+
+  #readFailed(flight: Flight): void {
+    flight.runInContext(() => this.#unreachable(flight));
   }
 
   /**

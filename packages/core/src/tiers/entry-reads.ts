@@ -283,7 +283,7 @@ export class EntryReads {
   ): Promise<Entry | undefined> {
     const { label: tier, deadlineMs } = this.#of.calls;
     return within(this.#of.clock, deadlineMs, entry, () => {
-      throw new DecodeError(`${tier}: not decoded within ${deadlineMs} ms; check schema and compressor`, {
+      throw new DecodeError(`${tier}: not decoded within ${deadlineMs} ms`, {
         tier,
         operation: "read",
       });

@@ -33,6 +33,7 @@ const WARM = 400;
 const LANES = 64;
 const SAMPLED = 3_000;
 const BATCH = 100;
+const HITS = Array.from({ length: 8 }, (_, i) => Array.from({ length: BATCH }, (__, j) => `hit${i}:${j}`));
 const value = { id: 1, name: "Ada Lovelace", text: "x".repeat(140), tags: ["a", "b"], n: 12345 };
 
 let serial = 0;
@@ -66,11 +67,13 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   delete: () => twoTiers.delete(`copy${(deleted += 1)}`),
   "delete of nothing": () => twoTiers.delete(nextKey()),
   "batch of 100": () => batch(twoTiers),
+  "batch of 100 hits": () => shared.getOrSetMany(HITS[(serial += 1) % HITS.length]!, String, loadMany),
 };
 
 await admin.command("FLUSHALL");
 await Promise.all([shared, twoTiers, alone].map((cache) => cache.connect()));
-for (const cache of [shared, twoTiers]) await cache.set("hit", value);
+for (const cache of [shared, twoTiers])
+  await cache.setMany(["hit", ...HITS.flat()].map((key) => [key, value] as const));
 await admin.command("EVAL", COPIES, 0);
 
 const session = new Session();
@@ -174,11 +177,7 @@ async function bytes(call: () => Promise<unknown>, times: number, which: string)
   // Twice: what outlives the first one is still young.
   if (!includesYoung) for (let i = 0; i < 2; i += 1) await globalThis.gc!({ type: "minor", execution: "async" });
   const { profile } = await session.post("HeapProfiler.stopSampling");
-  let total = 0;
-  const add = (node: typeof profile.head): void => {
-    total += node.selfSize;
-    node.children.forEach(add);
-  };
-  add(profile.head);
-  return Math.round(total / times);
+  const sizeOf = (node: typeof profile.head): number =>
+    node.children.reduce((sum, each) => sum + sizeOf(each), node.selfSize);
+  return Math.round(sizeOf(profile.head) / times);
 }
