@@ -8,7 +8,8 @@ let used = 0;
  */
 export function newId(): string {
   if (used === pool.length) {
-    const base64 = btoa(String.fromCharCode(...randomBytes(12 * 128)));
+    // Spread, the bytes would cost half a kilobyte for each id.
+    const base64 = btoa(Reflect.apply(String.fromCharCode, undefined, randomBytes(12 * 128)) as string);
     pool = base64.replaceAll("+", "-").replaceAll("/", "_");
     used = 0;
   }

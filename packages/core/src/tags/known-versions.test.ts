@@ -30,6 +30,32 @@ it("knows 100,000 versions at most: it forgets many at once, and reports that on
   );
 });
 
+it("C67: reads that share an answer of the source are recorded once, and a change meanwhile counts for each", async () => {
+  const table = new KnownVersions(reportingTrust(2_000), new TestClock(), () => undefined);
+  const version = { hard: "v", soft: "v" };
+  const answers: PromiseWithResolvers<readonly TagVersion[]>[] = [];
+  let isShared = false;
+  const refused = (): Promise<never> => Promise.reject(new Error("not asked here"));
+  const read = (): Promise<readonly TagVersion[]> => {
+    if (!isShared) answers.push(Promise.withResolvers());
+    isShared = true;
+    return answers.at(-1)!.promise;
+  };
+  const source = table.recording({ read, pin: refused, unchangedSince: refused, renew: refused });
+  const first = source.read(["a"]);
+  table.forget(["a"]);
+  expect(source.read(["a"])).toBe(first);
+  isShared = false;
+  answers[0]!.resolve([version]);
+  expect(await first).toEqual([version]);
+  expect([table.has("a"), answers.length], "it is read again").toEqual([false, 2]);
+  answers[1]!.resolve([version]);
+  await flush();
+  const later = source.read(["a"]);
+  expect(later, "of the same answer").not.toBe(first);
+  expect([await later, table.has("a")]).toEqual([[version], true]);
+});
+
 it("C80 keeps nothing of what it asked for: tags without a version, failed reads, pins and renewals", async () => {
   const trust = reportingTrust(2_000);
   const set = Map.prototype.set;

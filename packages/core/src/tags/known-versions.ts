@@ -207,8 +207,9 @@ export class KnownVersions {
     for (const known of this.#versions.values()) known.isKnown = false;
   }
 
-  /** `source`, with its answers recorded. */
+  /** `source`, with its answers recorded: once where calls of one turn share an answer. */
   recording(source: TagVersions): TagVersions {
+    let [last, recorded]: [Promise<Versions>?, Promise<Versions>?] = [];
     const record = async <T>(
       tags: readonly string[],
       ask: () => Promise<T>,
@@ -228,6 +229,7 @@ export class KnownVersions {
         if (overtaken.length !== 0) onOvertaken(overtaken);
         return answer;
       } finally {
+        last = undefined;
         this.#answered(tags);
       }
     };
@@ -236,7 +238,11 @@ export class KnownVersions {
     const readAgain = (tags: readonly string[]): void =>
       void (this.#trust && record(tags, () => source.read(tags), asRead, ignore).catch(ignore));
     return {
-      read: (tags) => record(tags, () => source.read(tags), asRead),
+      read: (tags) => {
+        const of = source.read(tags);
+        if (of !== last) [last, recorded] = [of, record(tags, () => of, asRead)];
+        return recorded!;
+      },
       pin: async (tags) => {
         const epoch = this.#trust?.epochOfVersions();
         const since = this.#changeSequence;
@@ -259,11 +265,7 @@ export class KnownVersions {
       },
       renew: async (tags, mode) => {
         this.forget(tags);
-        try {
-          await source.renew(tags, mode);
-        } finally {
-          this.forget(tags);
-        }
+        await source.renew(tags, mode).finally(() => this.forget(tags));
       },
     };
   }
@@ -279,8 +281,7 @@ export class KnownVersions {
   #answered(tags: readonly string[]): void {
     for (const tag of tags) {
       const asked = this.#asked.get(tag)!;
-      asked.count -= 1;
-      if (asked.count === 0) this.#asked.delete(tag);
+      if ((asked.count -= 1) === 0) this.#asked.delete(tag);
     }
   }
 

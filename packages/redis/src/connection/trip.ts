@@ -40,12 +40,15 @@ class Turn {
   /** Renders all of them first: one that cannot be changes nothing. @throws {TypeError} for no string and no bytes. */
   add(trip: Trip, commands: readonly Args[]): void {
     // The replies of others would be counted for it.
-    if (commands.length === 0) throw new TypeError("a call has one command at least");
+    if (commands.length === 0) throw new TypeError("no command");
     let text = this.text;
     let chunks: Uint8Array[] | undefined;
-    for (const args of commands) {
+    // By index: an iterator makes an object for each word.
+    for (let i = 0; i < commands.length; i += 1) {
+      const args = commands[i]!;
       text += `*${args.length}\r\n`;
-      for (const arg of args) {
+      for (let j = 0; j < args.length; j += 1) {
+        const arg = args[j]!;
         if (typeof arg === "string")
           text += (arg.length <= SHORT ? WORDS.get(arg) : arg === lastLong ? lastRendered : undefined) ?? rendered(arg);
         else if (!(arg instanceof Uint8Array))
@@ -133,7 +136,7 @@ class Lane {
       if (trip === undefined) {
         this.#isSound = false;
         client.destroy?.();
-        throw new Error("node-redis has a reply that no command waits for");
+        throw new Error("a reply that no command waits for");
       }
       trip.replies[trip.come++] = reply;
       if (trip.come !== trip.replies.length) return undefined;

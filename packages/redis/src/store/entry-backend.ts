@@ -24,7 +24,7 @@ import { closedLink, type Link } from "../connection/link.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { SERVER_TIME } from "../lua/string-scripts.ts";
 import { ServerClocks } from "./server-clock.ts";
-import { over, Steps, type Plain, type Step } from "./steps.ts";
+import { orRejected, over, Steps, type Plain, type Step } from "./steps.ts";
 import { STRINGS } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 import { walkPrimaries, type WalkOf } from "./walk.ts";
@@ -237,7 +237,11 @@ export class EntryBackend extends Steps implements Backend {
     };
   }
 
-  async write(key: string, entry: StoredEntry): Promise<void> {
+  write(key: string, entry: StoredEntry): Promise<void> {
+    return orRejected(() => this.#write(key, entry));
+  }
+
+  #write(key: string, entry: StoredEntry): Promise<void> {
     const { layout } = this;
     const version = writeIdOf(entry, this.#settings.writeIds);
     const args = layout.encode(entry, version, this.#timeAt(key));
@@ -278,7 +282,7 @@ export class EntryBackend extends Steps implements Backend {
       commands: (entryKey, lease) => [layout.look(entryKey), ["DEL", entryKey, lease]],
       settled: ([looked, count]) => {
         const found = layout.was(looked);
-        if (found !== "unknown") return found === "entry" ? "deleted" : "missing";
+        if (found !== undefined) return found ? "deleted" : "missing";
         hadAny = count !== 0;
         return new Further([]);
       },

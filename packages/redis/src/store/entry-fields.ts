@@ -209,10 +209,7 @@ export function hashes(layout: HashLayout): EntryLayout {
     }),
     // Any other type is a placeholder, or no entry either.
     look: (entryKey) => ["HSET", entryKey, "d", REMOVED],
-    was: (reply) => {
-      if (reply instanceof Error) return isWrongType(reply) ? "placeholder" : "unknown";
-      return reply === 1 ? "nothing" : "entry";
-    },
+    was: (reply) => (reply instanceof Error ? (isWrongType(reply) ? false : undefined) : reply !== 1),
     encode: (entry, version, nowMs) => encodeEntry(entry, layout, nowMs!, version),
     encodeLife: (life, version, nowMs) => {
       const args = encodeEntry({ ...life, data: NOTHING }, layout, nowMs, version);

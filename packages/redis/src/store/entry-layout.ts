@@ -21,9 +21,6 @@ export interface Question<T> {
   readonly onWrongType?: () => Further | undefined;
 }
 
-/** The content of the key of an entry: `unknown` where the look at it was refused, for want of memory say. */
-export type Found = "entry" | "placeholder" | "nothing" | "unknown";
-
 /** An entry that cannot be read, or in its last millisecond. */
 export interface Unreadable {
   readonly version: string;
@@ -52,7 +49,8 @@ export interface EntryLayout {
    * remembers no key.
    */
   look(entryKey: string): Args;
-  was(reply: unknown): Found;
+  /** Whether there was one, by that reply. `undefined` where it was refused, for want of memory say. */
+  was(reply: unknown): boolean | undefined;
   /**
    * The last arguments of a script that stores an entry: its lifetime in ms, `''` for none, and what is written. The
    * third is the value.

@@ -7,7 +7,7 @@ import { placeholder, type EntryLayout, type Question, type StoredLife } from ".
 import type { OwnChange } from "./coherence.ts";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
 import { isStaged } from "./staged-entry.ts";
-import { over, type Step } from "./steps.ts";
+import { orRejected, over, type Step } from "./steps.ts";
 
 export { MAX_LEASE_MS };
 
@@ -262,15 +262,6 @@ const GRANTED: Acquired = Object.freeze({ granted: true, version: "" });
 export function lifeOf(leaseMs: number): string {
   if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
   return String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS));
-}
-
-/** What `call` returns; a rejection for what it throws. */
-function orRejected<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return call();
-  } catch (error) {
-    return Promise.reject(error);
-  }
 }
 
 /** In place of what is written: the entry is removed. */

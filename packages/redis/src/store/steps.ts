@@ -36,6 +36,15 @@ export interface Plain<T> {
   readonly settled: (replies: readonly unknown[]) => T | Further;
 }
 
+/** What `call` returns; a rejection for what it throws. */
+export function orRejected<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /** A command over `key`, which is its second word. */
 export const over = (key: string, [name, ...more]: Args): Args => [name!, key, ...more];
 
@@ -55,13 +64,7 @@ export abstract class Steps extends Sender {
 
   /** Continues with the key in Redis. One that is refused rejects the call. */
   protected at<T>(key: string, goOn: (entryKey: string) => Promise<T>): Promise<T> {
-    let entryKey: string;
-    try {
-      entryKey = this.keys.entry(key);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return goOn(entryKey);
+    return orRejected(() => goOn(this.keys.entry(key)));
   }
 
   protected run<T>(step: Step<T>): Promise<T> {

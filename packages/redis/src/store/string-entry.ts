@@ -158,10 +158,7 @@ export const STRINGS: EntryLayout = {
   }),
   // Entries and placeholders stay as they are. It replies with the length: no entry is as short as a placeholder.
   look: (entryKey) => ["SETRANGE", entryKey, "0", FIRST],
-  was: (reply) => {
-    if (reply instanceof Error) return isWrongType(reply) ? "entry" : "unknown";
-    return reply === 1 ? "nothing" : (reply as number) <= PLACEHOLDER_BYTES ? "placeholder" : "entry";
-  },
+  was: (reply) => (reply instanceof Error ? isWrongType(reply) || undefined : (reply as number) > PLACEHOLDER_BYTES),
   encode: (entry, version, serverMs) => {
     const encoded = encodeString(entry, version);
     if (encoded !== undefined && serverMs !== undefined) stamp(encoded, serverMs);

@@ -5,6 +5,7 @@ import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { MAX_VERSION_BYTES, PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { orRejected } from "./steps.ts";
 
 /** Sends one command, to the node of its first key. @param script the script that the command names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
@@ -75,10 +76,10 @@ export class RedisTagVersions implements TagVersions {
     return replies;
   }
 
-  async #read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
-    if (tags.length === 0) return [];
-    const found = (await this.#send(["MGET", ...tags.map((tag) => this.#keys.entry(tag))])) as (Buffer | null)[];
-    return found.map((version) => this.#parse(version));
+  #read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
+    if (tags.length === 0) return Promise.resolve([]);
+    const found = orRejected(() => this.#send(["MGET", ...tags.map((tag) => this.#keys.entry(tag))]));
+    return found.then((versions) => (versions as (Buffer | null)[]).map((version) => this.#parse(version)));
   }
 
   /**

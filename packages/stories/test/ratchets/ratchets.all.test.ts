@@ -11,14 +11,14 @@ import type { Costs } from "./measure.ts";
  * starts a timer; bytes have a fifth, or more where they are few.
  */
 const MOST: Readonly<Record<string, Costs>> = {
-  "miss, memory over Redis": cost([8, 620, 73, 19], [9, 1], [46_000, 700]),
-  "miss, Redis alone": cost([8, 600, 67, 19], [8, 0], [42_000, 600]),
+  "miss, memory over Redis": cost([8, 620, 73, 19], [9, 1], [37_000, 700]),
+  "miss, Redis alone": cost([8, 600, 67, 19], [8, 0], [33_000, 600]),
   "miss, memory alone": cost([5, 205, 36, 5], [0, 0], [10_000, 300]),
   "hit in Redis": cost([4, 289, 45, 8], [2, 0], [2_700, 100]),
   "hit in memory": cost([2, 13, 12, 1], [0, 0], [500, 100]),
-  set: cost([18, 412, 67, 11], [6, 1], [26_000, 3_000]),
-  delete: cost([4, 157, 34, 5], [2, 0], [10_000, 400]),
-  "delete of nothing": cost([4, 157, 34, 5], [2, 0], [10_000, 400]),
+  set: cost([11, 412, 67, 11], [6, 1], [20_000, 3_000]),
+  delete: cost([4, 157, 34, 5], [2, 0], [9_000, 400]),
+  "delete of nothing": cost([4, 157, 34, 5], [2, 0], [9_000, 400]),
   // On a busy machine its trips are cut otherwise: a few promises more.
   "batch of 100": cost([40, 69_400, 83, 1_610], [1_100, 100], [3_900_000, 105_000]),
   "batch of 100 hits": cost([26, 23_100, 56, 120], [200, 0], [660_000, 35_000]),
