@@ -554,6 +554,8 @@ describe("a lease is ended by", () => {
     await server.command(...begin);
     expect((await own.read(KEY))?.data.toString()).toBe(layout === "full" ? undefined : "new");
     expect(await own.remove(KEY)).toBe("deleted");
+    await tracker.received();
+    expect([await own.remove(KEY), await tracker.received()]).toEqual(["missing", [E]]);
     expect(await everything()).toEqual({});
     await own.close();
   });
