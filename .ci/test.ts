@@ -23,10 +23,9 @@ const RUNS: Readonly<Record<string, readonly Phase[]>> = {
   quick: [[["units", "types", "words"]]],
   short: [[["units", "stories"]], [["servers"], ["types", "lint", "words", "promises"]]],
   all: [
-    [["build"]],
     [
       ["all", "strings"],
-      ["public-types", "packages", "torture", "newcomer"],
+      ["build", "public-types", "packages", "torture", "newcomer"],
     ],
   ],
   nightly: [[["units", "stories", "servers", "all", "nightly"]]],
@@ -160,8 +159,6 @@ function start(name: string): ChildProcess {
       TURBO_NO_UPDATE_NOTIFIER: "1",
       ...(names.includes("nightly") ? { HOTSET_NIGHTLY: "1" } : {}),
       ...(name === "strings" ? { HOTSET_LAYOUT: "string" } : {}),
-      // Programs that tests start load what was built.
-      ...(steps.some((step) => step.startsWith("✓ build ")) ? { HOTSET_BUILT: "1" } : {}),
     },
     detached: !isWindows,
   };

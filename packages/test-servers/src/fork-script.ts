@@ -65,14 +65,8 @@ export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
   readonly stderr: string;
 }
 
-/**
- * Arguments of Node with which a program finds the packages of this workspace: as built if the run of the tests has
- * built them (`HOTSET_BUILT`), since they load in half the time; else as sources. A planted bug is one of the sources.
- */
-export function ofWorkspace(env: NodeJS.ProcessEnv = process.env): readonly string[] {
-  const isBuilt = env["HOTSET_BUILT"] === "1" && env["HOTSET_BROKEN_RULE"] === undefined;
-  return isBuilt ? [] : ["--conditions=@hotset/source"];
-}
+/** Arguments of Node with which a program finds the packages of this workspace: as sources. */
+export const ofWorkspace = (): readonly string[] => ["--conditions=@hotset/source"];
 
 /**
  * Starts `script` over the packages of this workspace.
@@ -84,11 +78,10 @@ export function forkScript<H extends Handlers>(
   options: ForkScriptOptions = {},
 ): ScriptProcess<H> {
   const { env = {}, args = [], execArgv = [], callTimeoutMs = PATIENCE_MS } = options;
-  const environment = withoutUndefined({ ...process.env, ...env });
   const child = fork(typeof script === "string" ? script : fileURLToPath(script), args, {
-    env: environment,
+    env: withoutUndefined({ ...process.env, ...env }),
     // Not those of this process: arguments of a test runner would not fit.
-    execArgv: [...ofWorkspace(environment), ...execArgv],
+    execArgv: [...ofWorkspace(), ...execArgv],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     serialization: "advanced",
   });

@@ -147,14 +147,13 @@ export class NamespaceView implements Untyped<Namespace> {
     const ofCall = ownOptions(withoutFunctions(rest));
     checked("getOrSetMany", { absentAsNull });
     const { context, ladder } = this.#engine;
-    const { policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
     const startedAt = context.clock.now();
     const names = new Map<K, string>();
     for (const item of items) if (!names.has(item)) names.set(item, key(item));
     const copies = new Map<K, unknown>();
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
-    if (context.local !== undefined && isPlainHit(policy, ofCall))
+    if (context.local !== undefined && isPlainHit(this.#namespace.policy, ofCall))
       names.forEach((name, item) => {
         const value = this.#freshCopy(name, startedAt);
         if (value !== undefined) copies.set(item, value);

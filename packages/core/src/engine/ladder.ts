@@ -305,7 +305,6 @@ export class Ladder {
 
   #readEnded(flight: Flight, outcome: ReadOutcome): void {
     if (outcome instanceof Error) return this.#readFailed(flight);
-    // Every hit comes this way: no closure.
     try {
       const now = this.#context.clock.now();
       flight.spend(now);
