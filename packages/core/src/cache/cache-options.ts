@@ -64,8 +64,7 @@ export interface CacheOptions {
   readonly explain?: number | undefined;
   /**
    * Groups of keys that are counted together, in all namespaces, for metrics and `hotset/inspect`: at most 50, each
-   * with a name, and a text that its keys begin with or an expression that matches them. A key is in the first that
-   * matches.
+   * with a name, and a text that its keys begin with or an expression that matches them. The first match counts.
    *
    *     keyGroups: [{ name: "product", match: "product:" }, { name: "page", match: /^\/page\// }]
    *

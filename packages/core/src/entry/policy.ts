@@ -354,8 +354,7 @@ export function resolveCallPolicy(
 }
 
 /**
- * Checks the defaults of a cache: a `ttl` that stores nothing is meant for single calls, and other caches read it as
- * "forever".
+ * Checks the defaults of a cache: a `ttl` that stores nothing is for single calls; other caches read it as "forever".
  *
  * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
  */
