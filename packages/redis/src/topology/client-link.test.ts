@@ -13,10 +13,12 @@ class Client extends EventEmitter implements RedisClientLike {
   sendCommand(): Promise<unknown> {
     return new Promise((resolve) => this.pending.push(resolve));
   }
-  /** The commands that prepare a connection. */
+  /** The commands that prepare a connection, to a server that lacks the scripts. */
   async prepared(): Promise<void> {
-    await flush();
-    for (const resolve of this.pending.splice(0)) resolve("OK");
+    for (let trip = 0; trip < 2; trip += 1) {
+      await flush();
+      for (const resolve of this.pending.splice(0)) resolve("OK");
+    }
     await flush();
   }
   withTypeMapping = (): RedisClientLike => this;
