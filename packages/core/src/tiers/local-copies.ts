@@ -92,13 +92,7 @@ export class LocalCopies {
    */
   unconfirmed(localKey: string, now: number): Entry | undefined {
     const entry = this.tier.get(localKey) as Entry | undefined;
-    const isGone = entry === undefined || now >= entry.deadAt || this.#isOutdated(entry);
-    return isGone ? undefined : this.#tags.applyTo(entry, now);
-  }
-
-  /** Whether a tag of a copy without versions had an event: nothing can be compared. */
-  #isOutdated({ versions, terms, tagSequence: at }: Entry): boolean {
-    return this.#table !== undefined && !versions && this.#tags.hadEvents(terms.dependsOn, at, at);
+    return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);
   }
 
   /** Why {@link get} returns no copy, or the state of the copy. For people. */
@@ -120,9 +114,10 @@ export class LocalCopies {
   /** After a tag event: applies the tag calls of this process and the current tag versions to a copy. */
   #check(localKey: string, entry: Entry, now: number): Entry | undefined {
     const table = entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
-    // Loaded while the backend refused to issue versions, or not sent yet.
+    // Loaded while the backend refused to issue versions, or not sent yet: nothing can be compared.
     if (table !== undefined && entry.versions === undefined) {
-      if (!this.#isOutdated(entry)) return entry;
+      const { tagSequence: since } = entry;
+      if (!this.#tags.hadEvents(entry.terms.dependsOn, since, since)) return entry;
       this.tier.delete(localKey);
       return undefined;
     }
