@@ -245,7 +245,7 @@ describe("what Redis runs", () => {
         backend = patient().keyPrefix(randomPrefix()).coherence("none").layout(layout).build();
         proxy.resetCounts();
         await backend.connect!();
-        expect(proxy.counts.commandsByName["SCRIPT"]).toBe(1 + loads);
+        expect(proxy.counts.commandsByName["SCRIPT"]).toBe(2 + loads);
       }
       expect(proxy.counts.clientBytes).toBeLessThanOrEqual(1_000);
       await server.command("CONFIG", "RESETSTAT");
