@@ -73,7 +73,7 @@ const metrics = (entry, limit) => ({
 export default [
   { ...core, name: "@hotset/core", limit: "64.8 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "46.6 kB" },
-  program("memory", "{ createCache, memory }", "56.9 kB"),
+  program("memory", "{ createCache, memory }", "56.8 kB"),
   program("memory over Redis", "{ createCache, memory, redis }", "125.2 kB"),
   program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "131.4 kB"),
   {
