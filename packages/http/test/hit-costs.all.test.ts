@@ -16,8 +16,8 @@ interface Costs {
 const MOST: Readonly<Record<string, Costs>> = {
   "plain data": { promises: 4, entries: 118, streams: 0, bytes: 11_500 },
   "plain data, a variant": { promises: 6, entries: 203, streams: 0, bytes: 19_000 },
-  "fetch handler": { promises: 8, entries: 125, streams: 1, bytes: 27_000 },
-  Hono: { promises: 14, entries: 125, streams: 1, bytes: 30_000 },
+  "fetch handler": { promises: 8, entries: 126, streams: 1, bytes: 27_000 },
+  Hono: { promises: 14, entries: 127, streams: 1, bytes: 30_000 },
   // 3,000 are the fields by their names, for loggers that ask the answer for one.
   "node:http": { promises: 9, entries: 127, streams: 0, bytes: 42_500 },
   Express: { promises: 9, entries: 129, streams: 0, bytes: 45_000 },
