@@ -106,8 +106,8 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   cache: {
     key: "hotset:hotset-doctor::key",
     commands: (
-      "ping pttl hmget hget mget script|exists script|load evalsha eval hset hdel hstrlen rename hlen hincrby del pexpire persist " +
-      "set get getex time"
+      "ping pttl hmget hget mget script|exists script|load evalsha eval hset hdel hstrlen rename hlen hincrby del " +
+      "pexpire persist set get getex time"
     ).split(" "),
   },
   queue: {

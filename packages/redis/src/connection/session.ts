@@ -411,7 +411,7 @@ async function load(client: RawClient, scripts: readonly Script[]): Promise<void
     const missing = Array.isArray(known) ? part.filter((_, index) => Number(known[index]) !== 1) : part;
     await Promise.all(missing.map(({ text }) => ask("LOAD", text)));
   };
-  // Of a client that has to log in, Redis takes at most ten words, and says so only then.
+  // Before a login Redis ends connections that send a command of more than ten words, and does not say NOAUTH.
   await Promise.all([scripts.slice(0, 8), scripts.slice(8)].map((part) => loadMissing(part)));
 }
 
