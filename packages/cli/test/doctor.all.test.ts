@@ -10,14 +10,16 @@ import {
   startAclRedis,
   startCluster,
   startOwnRedis,
+  startProxy,
   startSentinel,
   startTlsRedis,
   type ClusterNode,
 } from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { NEEDS } from "../src/doctor/rights.ts";
 import type { Finding } from "../src/doctor/finding.ts";
+import { run } from "../src/run.ts";
 import { inProcess, json, printed, type Ended } from "./hotset.ts";
 
 interface Report {
@@ -290,6 +292,30 @@ describe("C278: a server that shows little", () => {
     expect([unreachable.exitCode, unreachable.stdout]).toEqual([3, ""]);
     expect(unreachable.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: .*\n$/);
   });
+
+  it("is looked at for a minute at most, however long one answer may take", async () => {
+    await using server = await startOwnRedis({ config: DURABLE });
+    await using proxy = await startProxy(server.port);
+    const held = proxy.hold("SCAN");
+    const report = Promise.withResolvers<string>();
+    const { signal } = new AbortController();
+    const io = { variables: { REDIS_URL: proxy.url }, isTerminal: false, complain: report.reject, signal };
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const ended = run(["doctor", "--timeout", "10m"], { ...io, print: report.resolve });
+      await held.reached;
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect((await report.promise).split("\n").filter((line) => line.startsWith("info"))).toEqual([
+        "info     access: the keys could not be looked at: BACKEND_UNAVAILABLE",
+        "info     access: the rights of its user could not be looked at: BACKEND_UNAVAILABLE",
+        "info     access: tracking could not be looked at: BACKEND_UNAVAILABLE",
+      ]);
+      held.release();
+      expect(await ended).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
+  }, 60_000);
 });
 
 describe("C277: hotset doctor, wherever Redis is", () => {

@@ -1,17 +1,11 @@
 export { freePort, freePorts } from "./port.ts";
 export { temporaryDirectory } from "./server-process.ts";
-export {
-  requestedTarget,
-  SERVER_TARGETS,
-  serverExecutable,
-  type ServerExecutable,
-  type ServerTarget,
-} from "./executable.ts";
+export { SERVER_TARGETS } from "./executable.ts";
 export { startMemcached, startOwnMemcached, type OwnMemcached, type TestMemcached } from "./memcached.ts";
 export { isNightly } from "./nightly.ts";
 export { computationsAfterFailures, lateValues, type Guest, type Guests } from "./outside-values.ts";
 export { redisPrograms } from "./programs.ts";
-export { ReplyError, type Frame } from "./resp.ts";
+export { encodeCommand, PushFrame, ReplyError, RespDecoder, type Frame } from "./resp.ts";
 export { RespClient, type Reply, type RespClientOptions } from "./resp-client.ts";
 export {
   randomPrefix,
@@ -24,9 +18,9 @@ export {
 } from "./redis.ts";
 export { startProxy, type FaultProxy, type ProxyTarget } from "./proxy.ts";
 export type { Direction, Hold } from "./proxied-connection.ts";
-export type { ReadonlyCommand, TrafficCounts } from "./traffic.ts";
+export { isSubscription, type ReadonlyCommand, type TrafficCounts } from "./traffic.ts";
 export { startAclRedis, type AclRedis, type AclRedisOptions } from "./acl.ts";
-export { createAuthority, type Authority, type CertificateRequest, type KeyedCertificate } from "./certificates.ts";
+export { createAuthority } from "./certificates.ts";
 export {
   startTlsRedis,
   testCertificates,

@@ -40,6 +40,8 @@ export interface DecodedFrame {
   readonly frame: Frame;
   /** Offset of its first byte, in bytes since the start of the stream. */
   readonly startOffset: number;
+  /** Offset behind its last byte. */
+  readonly endOffset: number;
 }
 
 /**
@@ -77,7 +79,7 @@ export class RespDecoder {
     for (;;) {
       const frame = reader.read();
       if (frame === INCOMPLETE) break;
-      frames.push({ frame, startOffset: streamOffset + consumed });
+      frames.push({ frame, startOffset: streamOffset + consumed, endOffset: streamOffset + reader.at });
       consumed = reader.at;
     }
     const rest = bytes.subarray(consumed);

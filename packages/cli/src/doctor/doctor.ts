@@ -5,12 +5,13 @@ import { groupsOf } from "../keys/sample.ts";
 import { fields } from "../output/table.ts";
 import { UsageError } from "../errors.ts";
 import { ALL_CHECKS } from "./checks.ts";
-import { gather, type Facts } from "./facts.ts";
+import { gather, UNANSWERED, type Facts } from "./facts.ts";
 import { CHECKS, type Finding } from "./finding.ts";
 import { diagnosePostgres, postgresUrl, publicationOf } from "./postgres.ts";
 import { infos } from "./primaries.ts";
 import { answerOf, type Judged, type Report } from "./report.ts";
-import { serverKind } from "./server-kind.ts";
+import { serverKind, type ServerKind } from "./server-kind.ts";
+import { VERSION } from "../version.ts";
 
 const SAMPLED = 10_000;
 
@@ -105,9 +106,10 @@ function redisReport({ connection }: Session, facts: Facts, findings: readonly F
     isSampleComplete: sample?.isComplete,
     modules: [...new Set(modules)],
   };
+  const row = rowOf(servers[0], findings);
   return {
     findings,
-    json: { servers, ...about },
+    json: { servers, ...about, row },
     about: fields([
       ...servers.map((server) => ["server", `${server.address}  ${server.name} ${server.version ?? ""}`] as const),
       ["user", about.user],
@@ -115,6 +117,23 @@ function redisReport({ connection }: Session, facts: Facts, findings: readonly F
       ["eviction", [...new Set(infos(facts).map((info) => info.text("maxmemory_policy")))].join(", ")],
       ["keys", sample && `${sample.keys.length} looked at${sample.isComplete ? ", all of them" : ", a sample"}`],
       ["modules", about.modules.join(", ") || "none found"],
+      ...(servers[0]?.support === "tested" ? [] : [["row", row] as const]),
     ]),
   };
+}
+
+/** A line for the table in docs/guide/which-server.md. It has no address, and no name of a key. */
+function rowOf(server: ServerKind | undefined, findings: readonly Finding[]): string {
+  const lacks = findings
+    .flatMap(({ evidence: { needs, missing, reason } }) =>
+      reason === UNANSWERED ? [] : [needs ?? missing ?? []].flat(),
+    )
+    .flatMap((rules) => String(rules).split(" "))
+    .flatMap((rule) => (rule.startsWith("+") ? [`\`${rule.slice(1).replace("|", " ").toUpperCase()}\``] : []));
+  const isMissing = (command: string): boolean => lacks.includes(`\`${command}\``);
+  const isUntracked = isMissing("CLIENT TRACKING") || findings.some(({ check }) => check === "protocol");
+  const hotset = isMissing("EVALSHA") ? "caches nothing" : isUntracked ? "confirms" : "tracking";
+  const program = `${server?.name} ${server?.version}`;
+  const on = `doctor ${VERSION}, ${new Date().toISOString().slice(0, 10)}`;
+  return `| ${[program, lacks.join(", ") || "nothing", hotset, "*run*", on].join(" | ")} |`;
 }

@@ -9,9 +9,10 @@ import { probeRights, probeTracking, type ModuleRights } from "./rights.ts";
 /** An answer, or why there is none. */
 export type Known<T> = { readonly value: T } | { readonly refused: string };
 
+export const UNANSWERED = "BACKEND_UNAVAILABLE";
+
 /** Whether no server answered the question. */
-export const isUnanswered = (known: Known<unknown>): boolean =>
-  "refused" in known && known.refused === "BACKEND_UNAVAILABLE";
+export const isUnanswered = (known: Known<unknown>): boolean => "refused" in known && known.refused === UNANSWERED;
 
 /** One primary. */
 export interface PrimaryFacts {
@@ -63,12 +64,27 @@ const MAX_CLIENTS = 10_000;
 /** The sample ends so soon: whoever asks in an incident waits. */
 const SAMPLE_MS = 5_000;
 
-/** Asks everything, each within the bound of one answer, the sample within five seconds. Never rejects. */
+/** Questions without an answer by then count as not answered. */
+const MOST_MS = 50_000;
+
+type Ask = <T>(ask: () => Promise<T>) => Promise<Known<T>>;
+
+/** Asks everything, each within the bound of one answer, the sample within five seconds, all within a minute. */
 export async function gather(session: Session, asked: Asked): Promise<Facts> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject({ code: UNANSWERED }), MOST_MS);
+  try {
+    return await gatherBy((ask) => answerOf(Promise.race([late.promise, ask()])), session, asked);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function gatherBy(known: Ask, session: Session, asked: Asked): Promise<Facts> {
   const { connection, timeoutMs, isResp3Refused } = session;
   const primaries = await primariesOf(connection);
   const [facts, sample, user] = await Promise.all([
-    Promise.all(primaries.map((primary) => factsOf(primary, timeoutMs))),
+    Promise.all(primaries.map((primary) => factsOf(known, primary, timeoutMs))),
     known(() => sampleOf(session, { keys: asked.keys, forMs: SAMPLE_MS })),
     known(async () => String(await connection.call(["ACL", "WHOAMI"], { isReadOnly: true, deadlineMs: timeoutMs }))),
   ]);
@@ -101,7 +117,7 @@ export async function gather(session: Session, asked: Asked): Promise<Facts> {
 const primariesOf = (connection: RedisConnection): Promise<readonly PrimaryConnection[]> =>
   connection.each((primary) => Promise.resolve(primary));
 
-async function factsOf(primary: PrimaryConnection, deadlineMs: number): Promise<PrimaryFacts> {
+async function factsOf(known: Ask, primary: PrimaryConnection, deadlineMs: number): Promise<PrimaryFacts> {
   const ask = (...args: string[]): Promise<unknown> => primary.call(args, { isReadOnly: true, deadlineMs });
   const [info, config, clients] = await Promise.all([
     known(async () => lines(String(await ask("INFO")), ":")),
@@ -123,9 +139,9 @@ async function factsOf(primary: PrimaryConnection, deadlineMs: number): Promise<
   return { address: primary.address, info, config, clients, roundTripMs };
 }
 
-async function known<T>(ask: () => Promise<T>): Promise<Known<T>> {
+async function answerOf<T>(answer: Promise<T>): Promise<Known<T>> {
   try {
-    return { value: await ask() };
+    return { value: await answer };
   } catch (error) {
     return { refused: reasonOf(error) };
   }

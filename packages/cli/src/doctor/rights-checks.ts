@@ -33,8 +33,10 @@ export function checkTracking({ tracking, sample, rights, isResp3Refused }: Fact
       check: "tracking",
       severity: "error",
       found: "CLIENT TRACKING is refused: each copy in the memory of a process is confirmed by Redis at each read",
-      evidence: { tracking: "refused" },
-      fix: 'grant +client|tracking +client|trackinginfo, or set coherence("pubsub") in each cache',
+      evidence: { tracking: "refused", needs: "+client|tracking" },
+      fix:
+        'grant +client|tracking +client|trackinginfo, or set coherence("pubsub") in each cache; where a service has no ' +
+        'such command, coherence("none") with localTtl',
     },
   ];
 }
@@ -71,7 +73,9 @@ export function checkAccess({ primaries, sample, rights, tracking }: Facts): rea
         evidence: { needs: right, reason: known.refused },
         fix: isUnanswered(known)
           ? "run hotset doctor again when all servers answer"
-          : `grant ${right} to the user of hotset doctor, or look yourself`,
+          : known.refused === "ERR"
+            ? "look at the console of its service, where such settings are made as well"
+            : `grant ${right} to the user of hotset doctor, or look yourself`,
       });
   return [...findings.values()];
 }

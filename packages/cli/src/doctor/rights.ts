@@ -13,75 +13,31 @@ export interface ModuleRights {
   readonly missing: readonly string[];
 }
 
-/** One command of a module, over a key of it. It is queued and never carried out. */
-type Probe = (key: string) => readonly string[];
+/** The words behind the key of each command, which is queued and never carried out. */
+const BEHIND_KEY: Readonly<Record<string, string>> = {
+  ...{ decrby: "1", lindex: "0", ltrim: "0 1", zremrangebyrank: "0 0", getrange: "0 1", hdel: "f", hexists: "f" },
+  ...{ hget: "f", hincrby: "f 1", hmget: "f", hset: "f v", hstrlen: "f", incrby: "1", pexpire: "1", pexpireat: "1" },
+  ...{ pfadd: "v", rpush: "v", set: "v", setrange: "0 v", setbit: "0 1", xack: "g 0-1", xadd: "* f v" },
+  ...{ xautoclaim: "g c 0 0", "xgroup|create": "g $", xclaim: "g c 0 0-1", "xgroup|delconsumer": "g c" },
+  ...{ "xinfo|consumers": "g", xpending: "g", xrange: "- +", zadd: "1 m", zcount: "0 1", bzpopmin: "1", zrange: "0 1" },
+  ...{ zrangebyscore: "0 1", zrem: "m", zremrangebyscore: "0 1", zrevrange: "0 1", zscore: "m" },
+};
 
-const WITH: Readonly<Record<string, Probe>> = {
-  del: (key) => ["DEL", key],
-  decrby: (key) => ["DECRBY", key, "1"],
-  incr: (key) => ["INCR", key],
-  lindex: (key) => ["LINDEX", key, "0"],
-  ltrim: (key) => ["LTRIM", key, "0", "1"],
-  rpop: (key) => ["RPOP", key],
-  zremrangebyrank: (key) => ["ZREMRANGEBYRANK", key, "0", "0"],
-  decr: (key) => ["DECR", key],
+/** Commands that do not begin with their key. */
+const WHOLE: Readonly<Record<string, (key: string) => readonly string[]>> = {
   eval: (key) => ["EVAL", "return 1", "1", key],
   evalsha: (key) => ["EVALSHA", "0".repeat(40), "1", key],
-  exists: (key) => ["EXISTS", key],
-  get: (key) => ["GET", key],
-  getex: (key) => ["GETEX", key],
-  getrange: (key) => ["GETRANGE", key, "0", "1"],
-  hdel: (key) => ["HDEL", key, "f"],
-  hexists: (key) => ["HEXISTS", key, "f"],
-  hget: (key) => ["HGET", key, "f"],
-  hgetall: (key) => ["HGETALL", key],
-  hincrby: (key) => ["HINCRBY", key, "f", "1"],
-  hlen: (key) => ["HLEN", key],
-  hmget: (key) => ["HMGET", key, "f"],
-  hset: (key) => ["HSET", key, "f", "v"],
-  hstrlen: (key) => ["HSTRLEN", key, "f"],
-  incrby: (key) => ["INCRBY", key, "1"],
-  llen: (key) => ["LLEN", key],
-  mget: (key) => ["MGET", key],
-  persist: (key) => ["PERSIST", key],
-  pexpire: (key) => ["PEXPIRE", key, "1"],
-  pexpireat: (key) => ["PEXPIREAT", key, "1"],
-  pfadd: (key) => ["PFADD", key, "v"],
-  pfcount: (key) => ["PFCOUNT", key],
-  pttl: (key) => ["PTTL", key],
   rename: (key) => ["RENAME", key, key],
-  rpush: (key) => ["RPUSH", key, "v"],
-  set: (key) => ["SET", key, "v"],
-  setrange: (key) => ["SETRANGE", key, "0", "v"],
-  setbit: (key) => ["SETBIT", key, "0", "1"],
-  bitcount: (key) => ["BITCOUNT", key],
   time: () => ["TIME"],
-  unlink: (key) => ["UNLINK", key],
-  xack: (key) => ["XACK", key, "g", "0-1"],
-  xadd: (key) => ["XADD", key, "*", "f", "v"],
-  xautoclaim: (key) => ["XAUTOCLAIM", key, "g", "c", "0", "0"],
-  "xgroup|create": (key) => ["XGROUP", "CREATE", key, "g", "$"],
-  xclaim: (key) => ["XCLAIM", key, "g", "c", "0", "0-1"],
-  "xgroup|delconsumer": (key) => ["XGROUP", "DELCONSUMER", key, "g", "c"],
-  "xinfo|consumers": (key) => ["XINFO", "CONSUMERS", key, "g"],
-  xpending: (key) => ["XPENDING", key, "g"],
-  xrange: (key) => ["XRANGE", key, "-", "+"],
   xreadgroup: (key) => ["XREADGROUP", "GROUP", "g", "c", "STREAMS", key, ">"],
-  zadd: (key) => ["ZADD", key, "1", "m"],
-  zcard: (key) => ["ZCARD", key],
-  zcount: (key) => ["ZCOUNT", key, "0", "1"],
-  zpopmin: (key) => ["ZPOPMIN", key],
-  bzpopmin: (key) => ["BZPOPMIN", key, "1"],
-  zrange: (key) => ["ZRANGE", key, "0", "1"],
-  zrangebyscore: (key) => ["ZRANGEBYSCORE", key, "0", "1"],
-  zrem: (key) => ["ZREM", key, "m"],
-  zremrangebyscore: (key) => ["ZREMRANGEBYSCORE", key, "0", "1"],
-  zrevrange: (key) => ["ZREVRANGE", key, "0", "1"],
-  zscore: (key) => ["ZSCORE", key, "m"],
   ping: () => ["PING"],
   "script|exists": () => ["SCRIPT", "EXISTS", "e"],
   "script|load": () => ["SCRIPT", "LOAD", "return 1"],
 };
+
+/** One command of a module, over a key of it. @param name as an ACL rule has it */
+const probe = (name: string, key: string): readonly string[] =>
+  WHOLE[name]?.(key) ?? [...name.toUpperCase().split("|"), key, ...(BEHIND_KEY[name]?.split(" ") ?? [])];
 
 /** Commands that change a key: a user with none of them for a module is not one of its users. */
 const WRITES = new Set(
@@ -220,14 +176,14 @@ async function refusedCommands(
   const replies = await queued(
     connection,
     key,
-    names.map((name) => WITH[name]!(key)),
+    names.map((name) => probe(name, key)),
   );
   const refused = new Map<string, "command" | "key">();
   for (const [i, name] of names.entries()) {
     const reply = replies[i];
     if (!(reply instanceof Error)) continue;
     if (NO_PERMISSION.test(reply.message)) refused.set(name, / keys? /.test(reply.message) ? "key" : "command");
-    else if (/unknown (?:sub)?command/i.test(reply.message)) refused.set(name, "command");
+    else if (UNKNOWN.test(reply.message)) refused.set(name, "command");
   }
   return refused;
 }
@@ -300,10 +256,12 @@ async function refusalOf(ask: () => Promise<unknown>): Promise<Error | undefined
     return undefined;
   } catch (error) {
     for (let cause = error; cause instanceof Error; cause = cause.cause)
-      if (NO_PERMISSION.test(cause.message)) return cause;
+      if (NO_PERMISSION.test(cause.message) || UNKNOWN.test(cause.message)) return cause;
     throw error;
   }
 }
 
 /** Valkey says the same. */
 const NO_PERMISSION = /\bNOPERM\b/;
+/** Services leave commands out. */
+const UNKNOWN = /unknown (?:sub)?command/i;
