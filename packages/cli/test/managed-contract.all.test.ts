@@ -64,7 +64,8 @@ describe.concurrent("a managed service", { timeout: 60_000 }, () => {
 
     await one.cache.set("k", "fifth");
     managed.cut();
-    await sees("fifth");
+    // A server that hides which one it is may be another one: what was changed lately is invalidated again.
+    await sees(profile.hidden === undefined ? "fifth" : undefined);
   });
 
   it.for(SERVICES.services.filter((profile) => works(profile) && profile.idleMs !== undefined))(
@@ -72,7 +73,7 @@ describe.concurrent("a managed service", { timeout: 60_000 }, () => {
     async (profile) => {
       await using managed = await startManaged(profile);
       await using one = start(profile, managed);
-      expect(await one.cache.getOrSet("k", () => "first")).toBe("first");
+      expect(await one.cache.set("k", "first")).toEqual({ status: "stored" });
       expect(await managed.passTime(profile.idleMs! - 1)).toBe(0);
       expect(await managed.passTime(1)).toBe(1);
       expect(await one.cache.getOrSet("k", () => "not loaded")).toBe("first");

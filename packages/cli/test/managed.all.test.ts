@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { temporaryDirectory } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
+import type { Finding } from "../src/doctor/finding.ts";
 import { inProcess, json } from "./hotset.ts";
 import { SERVICES, startManaged, type ManagedServer, type Service } from "./managed.ts";
 
@@ -58,7 +59,10 @@ describe.concurrent("hotset doctor, at a managed service", { timeout: 60_000 }, 
     async (profile) => {
       await using managed = await startManaged(profile);
       await managed.server.command("SET", "report", "1", "EX", 60);
-      const report = await json<{ readonly row: string }>(["doctor", "--for", "cache"], await variablesOf(managed));
+      const report = await json<{ readonly row: string; readonly findings: readonly Finding[] }>(
+        ["doctor", "--for", "cache"],
+        await variablesOf(managed),
+      );
       const [, , missing, hotset, state, on] = report.row.split(/ ?\| ?/);
       expect([missing!.split(", ").toSorted(), hotset, state]).toEqual([
         lacks(profile).length === 0 ? ["nothing"] : lacks(profile).toSorted(),
@@ -66,6 +70,8 @@ describe.concurrent("hotset doctor, at a managed service", { timeout: 60_000 }, 
         "*run*",
       ]);
       expect(on).toMatch(/^doctor \d+\.\d+\.\d+\S*, \d{4}-\d\d-\d\d$/);
+      const untracked = report.findings.filter(({ check }) => check === "tracking").map(({ severity }) => severity);
+      expect(untracked).toEqual(profile.hotset === "confirms" ? ["error"] : []);
       // Nothing was written.
       expect(await managed.server.command("DBSIZE")).toBe(1);
     },

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
@@ -46,7 +47,9 @@ export const SERVICES = JSON.parse(
 
 /** Imitates a service by a proxy in front of a server of this machine. */
 export async function startManaged(service: Service): Promise<ManagedServer> {
-  return new ManagedServer(service, await startServer(service), await freePort());
+  const managed = new ManagedServer(service, await startServer(service), await freePort());
+  await managed.listening;
+  return managed;
 }
 
 async function startServer({ connect: how, policy = "noeviction" }: Service): Promise<OwnRedis> {
@@ -72,6 +75,7 @@ export class ManagedServer implements AsyncDisposable {
   /** Clients, with the time of their last command. */
   readonly #clients = new Map<Socket, number>();
   readonly #listener: Server;
+  readonly listening: Promise<unknown>;
   #now = 0;
 
   constructor(service: Service, server: OwnRedis, port: number) {
@@ -83,7 +87,7 @@ export class ManagedServer implements AsyncDisposable {
     this.url = `${service.tls === "only" ? "rediss" : "redis"}://localhost:${port}`;
     const accept = (client: Socket): void => this.#accept(client);
     this.#listener = service.tls === "only" ? createTlsServer(certificates.valid, accept) : createServer(accept);
-    this.#listener.listen(port, "localhost");
+    this.listening = once(this.#listener.listen(port, "localhost"), "listening");
   }
 
   /** Moves its time. @returns how many connections were idle for too long, once they are closed */
