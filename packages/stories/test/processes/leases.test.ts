@@ -5,7 +5,7 @@
 import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { gatedLoads, holding, inStep, keptOf, type SimulatedProcess } from "../support/processes.ts";
+import { gatedLoads, holding, inStep, keptOf, refreshing, type SimulatedProcess } from "../support/processes.ts";
 import { counted, never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -556,12 +556,7 @@ describe("C465 a wait for the load of another process", () => {
 
 describe("C58 a refresh behind an answer", () => {
   it("tries for the lease and gives up where another process has it", async () => {
-    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
-    await p1.cache.set("k", "old");
-    clock.advance(100);
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
-    await loads.arrived(1);
+    const { p1, p2, loads } = await refreshing("by p1");
     expect(await p2.cache.getOrSet("k", never)).toBe("old");
     await flush();
     expect(p2.backend.count("leases.acquire")).toBe(1);
@@ -572,13 +567,7 @@ describe("C58 a refresh behind an answer", () => {
   });
 
   it("waits for the lease where a caller that accepts no stale value joined it", async () => {
-    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
-    await p1.cache.set("k", "old");
-    expect(await p2.cache.get("k")).toBe("old");
-    clock.advance(100);
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
-    await loads.arrived(1);
+    const { p2, loads } = await refreshing("by both");
     const asking = gate();
     p2.backend.script("leases.acquire", { before: asking });
     expect(await p2.cache.getOrSet("k", never)).toBe("old");
@@ -1022,12 +1011,7 @@ it("C52 a call with a lease from after the removal by a newer load without a lif
 });
 
 it("C58 hits of a stale key that another process refreshes cost a few commands a second, not some for each hit", async () => {
-  const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
-  await p1.cache.set("k", "old");
-  clock.advance(100);
-  const loads = gatedLoads<string>();
-  expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
-  await loads.arrived(1);
+  const { p2, clock, loads } = await refreshing("by p1");
   p2.backend.forgetCalls();
   for (let i = 0; i < 100; i += 1) {
     expect(await p2.cache.getOrSet("k", never)).toBe("old");

@@ -3,9 +3,9 @@
  * Counter-examples: docs/reference/counter-examples.md.
  */
 import type { Cache } from "@hotset/core";
-import { flush, gate, outcome, type ScriptedOperation } from "@hotset/testing";
+import { flush, gate, outcome, type Gate, type ScriptedOperation } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { gatedLoads, holding, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
+import { gatedLoads, holding, inStep, notYetInStep, refreshing, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -28,6 +28,17 @@ async function got(
   backend.forgetCalls();
   const value = await cache.get(key);
   return { value, reads: backend.count("read", `test::${key}`) };
+}
+
+/** What is trusted after a call that was under way when the link came back. */
+async function trustedAfter(p1: SimulatedProcess, call: unknown, answering: Gate): Promise<readonly unknown[]> {
+  await flush();
+  expect(p1.link.attached).toBe(1);
+  answering.open();
+  await call;
+  await flush();
+  await p1.cache.get("other");
+  return [p1.cache.peek("k"), await p1.cache.get("k")];
 }
 
 describe("C86 a copy is served on trust", () => {
@@ -237,13 +248,7 @@ describe("C87 trust begins with reads after changes are received (counter-exampl
       await answering.arrived();
       await p2.cache.delete("k");
       attaching.open();
-      await flush();
-      expect(p1.link.attached).toBe(1);
-      answering.open();
-      await call;
-      await flush();
-      await p1.cache.get("other");
-      expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+      expect(await trustedAfter(p1, call, answering)).toEqual([undefined, undefined]);
     },
   );
 });
@@ -261,13 +266,7 @@ describe("C86 a call under way when the link is lost", () => {
       p1.link.lose({ attach: "hangs" });
       await p2.cache.delete("k");
       p1.link.heal();
-      await flush();
-      expect(p1.link.attached).toBe(1);
-      answering.open();
-      await call;
-      await flush();
-      await p1.cache.get("other");
-      expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+      expect(await trustedAfter(p1, call, answering)).toEqual([undefined, undefined]);
     },
   );
 
@@ -340,13 +339,7 @@ describe("C86 a call under way when the link is lost", () => {
   });
 
   it("is not shared once it looks again while it waits for another process: its fallback may be gone (counter-example 17)", async () => {
-    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
-    await p1.cache.set("k", "old");
-    expect(await p2.cache.get("k")).toBe("old");
-    clock.advance(100);
-    const loads = gatedLoads<string>();
-    expect(await p1.cache.getOrSet("k", loads.load)).toBe("old");
-    await loads.arrived(1);
+    const { p1, p2, loads } = await refreshing("by both");
     const asking = gate();
     p2.backend.script("leases.acquire", { before: asking });
     expect(await p2.cache.getOrSet("k", () => "newest")).toBe("old");

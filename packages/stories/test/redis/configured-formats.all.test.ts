@@ -12,9 +12,7 @@ import { watch } from "../support/watch.ts";
 
 const server = await startOwnRedis();
 afterAll(() => server.stop());
-afterEach(async () => {
-  await server.command("FLUSHALL");
-});
+afterEach(() => server.command("FLUSHALL"));
 
 const plain = json();
 const sign = (bytes: Uint8Array): Buffer => createHmac("sha256", "secret").update(bytes).digest();

@@ -13,9 +13,7 @@ import { never } from "../support/stacks.ts";
 
 const server = await startOwnRedis();
 afterAll(() => server.stop());
-afterEach(async () => {
-  await server.command("FLUSHALL");
-});
+afterEach(() => server.command("FLUSHALL"));
 
 /** The key in the form of hitbox: a prefix, a version and parts, URL-encoded. */
 const KEY = "_prefix=user&_version=1&id=42";

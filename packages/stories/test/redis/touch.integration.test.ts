@@ -62,23 +62,25 @@ const WAYS: readonly (readonly [name: string, make: Make])[] = [
   ["under a seal", (builder) => builder.seal(aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] }))],
 ];
 
+/** Reads until this process holds a copy: the report of the call before may have dropped it. */
+const holds = (cache: Cache, value: string): Promise<void> =>
+  expect.poll(() => cache.get("k").then(() => cache.peek("k") === value)).toBe(true);
+
+async function figures(): Promise<(name: RegExp) => number> {
+  const all = String(await server.command("INFO", "all"));
+  return (name) => Number(name.exec(all)?.[1] ?? 0);
+}
+
 it.each(WAYS)("C355 touch is one script, and the value stays in Redis, %s", async (_, make) => {
   const cache = open(randomPrefix(), make);
   const value = "x".repeat(100_000);
   await cache.connect();
   await cache.set("k", value);
   for (let round = 0; round < 2; round += 1) {
-    // The report of the call before may have dropped the copy.
-    await expect
-      .poll(async () => {
-        await cache.get("k");
-        return cache.peek("k") === value;
-      })
-      .toBe(true);
+    await holds(cache, value);
     await server.command("CONFIG", "RESETSTAT");
     expect(await cache.touch("k", { ttl: "10m" })).toEqual({ status: "touched" });
-    const figures = String(await server.command("INFO", "all"));
-    const figure = (name: RegExp): number => Number(name.exec(figures)?.[1] ?? 0);
+    const figure = await figures();
     expect(figure(/cmdstat_evalsha:calls=(\d+)/)).toBe(1);
     expect(figure(/total_net_input_bytes:(\d+)/)).toBeLessThan(10_000);
     expect(figure(/total_net_output_bytes:(\d+)/)).toBeLessThan(10_000);
@@ -91,12 +93,7 @@ it.each(WAYS)("C516 a load that is not modified moves no value to or from Redis,
   const value = "x".repeat(100_000);
   await cache.connect();
   await cache.set("k", value, { ttl: "1h", etag: '"1"' });
-  await expect
-    .poll(async () => {
-      await cache.get("k");
-      return cache.peek("k") === value;
-    })
-    .toBe(true);
+  await holds(cache, value);
   await server.command("CONFIG", "RESETSTAT");
   const answer = await cache.getOrSet("k", ({ stale }) => stale!.notModified(), {
     ttl: "2h",
@@ -104,8 +101,7 @@ it.each(WAYS)("C516 a load that is not modified moves no value to or from Redis,
     refreshAhead: 1e-9,
   });
   await cache.drain();
-  const figures = String(await server.command("INFO", "all"));
-  const figure = (name: RegExp): number => Number(name.exec(figures)?.[1] ?? 0);
+  const figure = await figures();
   expect(answer).toBe(value);
   expect(figure(/total_net_input_bytes:(\d+)/)).toBeLessThan(10_000);
   expect((await cache.inspect("k"))?.freshForMs).toBeGreaterThan(3_600_000);

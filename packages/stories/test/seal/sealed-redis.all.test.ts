@@ -13,9 +13,7 @@ import { never } from "../support/stacks.ts";
 
 const server = await startOwnRedis();
 afterAll(() => server.stop());
-afterEach(async () => {
-  await server.command("FLUSHALL");
-});
+afterEach(() => server.command("FLUSHALL"));
 
 const key = (fill: number): { readonly id: string; readonly key: Buffer } => ({
   id: `k${fill}`,

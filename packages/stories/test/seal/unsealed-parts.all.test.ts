@@ -9,9 +9,7 @@ import { counted } from "../support/stacks.ts";
 
 const server = await startOwnRedis();
 afterAll(() => server.stop());
-afterEach(async () => {
-  await server.command("FLUSHALL");
-});
+afterEach(() => server.command("FLUSHALL"));
 
 const VERSION = "hotset:{~shop}::t";
 const ISSUER = "hotset~issuer:{~shop}";

@@ -59,7 +59,25 @@ export async function fill(open: Open): Promise<void> {
     await cache.set("stale", "of a stale window", { ttl: "10000d", staleIfError: "20000d" });
     await cache.set("endless", "without an end", { ttl: Infinity });
     await cache.namespace("eu").set("k", "in a namespace", { tags: ["users"] });
+    await end(cache);
   });
   const protectedCache = cacheOver(open, undefined, { isSealed: true });
   await closing(protectedCache, () => protectedCache.set("sealed", "of a seal"));
+}
+
+/** Ends entries in each way; those of `kept` came afterwards. */
+async function end(cache: Cache): Promise<void> {
+  const [policy, old] = [{ ttl: "30000d", staleIfError: "30000d" }, cache.namespace("old")] as const;
+  await cache.set("deleted", "before the delete");
+  await cache.set("ended", "before the end of its tag", { tags: ["gone"] });
+  await cache.set("marked", "before its mark", policy);
+  await cache.set("marked by a tag", "before the mark of its tag", { ...policy, tags: ["marks"] });
+  await old.set("cleared", "before the clear");
+  await cache.delete("deleted");
+  await cache.invalidateTags("gone");
+  await cache.markStale("marked");
+  await cache.markTagsStale("marks");
+  await old.clear();
+  await cache.set("kept", "after the end of its tag", { tags: ["gone", "marks"] });
+  await old.set("kept", "after the clear");
 }

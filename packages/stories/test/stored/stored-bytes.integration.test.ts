@@ -84,6 +84,19 @@ describe.each(VERSIONS)("C572: entries that version %s stored", (version) => {
       expect([await cache.get("tagged"), await cache.namespace("eu").get("k")]).toEqual([undefined, undefined]);
       expect(await cache.get("null")).toBe(null);
       expect(await cache.getOrSet("tagged", () => "loaded")).toBe("loaded");
+      expect(await open().get("tagged")).toBe("loaded");
+      expect(await cache.delete("tagged")).toMatchObject({ status: "deleted" });
+      expect(await open().get("tagged")).toBe(undefined);
+    });
+
+    it("stay deleted, ended, cleared and marked; later ones stay", async () => {
+      const [cache, old] = [open(), open().namespace("old")];
+      const ended = [await cache.get("deleted"), await cache.get("ended"), await old.get("cleared")];
+      expect(ended).toEqual([undefined, undefined, undefined]);
+      for (const key of ["marked", "marked by a tag"])
+        expect(await cache.inspect(key)).toMatchObject({ state: "stale" });
+      expect(await cache.inspect("kept")).toMatchObject({ state: "fresh" });
+      expect([await cache.get("kept"), await old.get("kept")]).toEqual(["after the end of its tag", "after the clear"]);
     });
   });
 

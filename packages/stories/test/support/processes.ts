@@ -132,6 +132,19 @@ export async function holding(options?: ProcessOptions, ofCall?: GetOrSetOptions
   return { ...processes, loads, first };
 }
 
+/** Two processes of {@link inStep}; the first one refreshes `k`, which is stale, and so holds its lease. */
+export async function refreshing(held: "by p1" | "by both") {
+  const processes = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+  const { p1, p2, clock } = processes;
+  await p1.cache.set("k", "old");
+  if (held === "by both") await p2.cache.get("k");
+  clock.advance(100);
+  const loads = gatedLoads<string>();
+  await p1.cache.getOrSet("k", loads.load);
+  await loads.arrived(1);
+  return { ...processes, loads };
+}
+
 /** For the key `k`: the copy in the memory of the first, and what both read. */
 export const keptOf = async (p1: SimulatedProcess, p2: SimulatedProcess): Promise<readonly unknown[]> => [
   p1.cache.peek("k"),
