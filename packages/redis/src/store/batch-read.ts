@@ -1,6 +1,7 @@
 import type { StoredEntry } from "@hotset/core";
 import { Command, type Args, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
 import { sendAll } from "../connection/trip.ts";
+import type { Read } from "./entry-layout.ts";
 import { overdue, type Origin } from "../primitives/faults.ts";
 
 /** Where a read ends: calls either, once. */
@@ -12,58 +13,51 @@ export interface Ends<T> {
 /** One result for each key: an error where it could not be read. */
 export type BatchAnswer = readonly (StoredEntry | Error | undefined)[];
 
-/** The commands of a read, and what takes their replies. */
-interface BatchedRead {
-  readonly commands: readonly Args[];
-  receive(replies: readonly unknown[], ends: Ends<StoredEntry | undefined>): void;
+/** Takes the replies of one read. */
+export type Receiver = (replies: readonly unknown[]) => void;
+
+/** How replies are read. */
+interface Receiving {
+  /** What those from `at` on say. Absent where that takes time. */
+  readonly answer: ((replies: readonly unknown[], at: number) => BatchAnswer[number]) | undefined;
+  /** Called just before the read is sent. */
+  receiver(entryKey: string, ends: Ends<StoredEntry | undefined>): Receiver;
 }
 
-/**
- * Many reads that are sent together and settle as one: a promise for each would cost more than its commands.
- *
- * @param readOf is called just before it is sent. All have as many commands.
- */
+/** Many reads that are sent together and settle as one: a promise for each would cost more than its commands. */
 export function readTogether(
   { client, queue, origin }: Pick<BatchCall, "queue" | "origin"> & { readonly client: RawClient },
-  count: number,
-  readOf: (index: number) => BatchedRead,
+  entryKeys: readonly string[],
+  { commands, count }: Read<StoredEntry | undefined>,
+  { answer, receiver }: Receiving,
 ): Promise<BatchAnswer> {
   const routes: (Route | undefined)[] = [];
-  const command = new BatchCommand(count, { queue, origin, serverOf: (i) => routes[i]?.server });
-  const reads: BatchedRead["receive"][] = [];
-  const receive = (i: number, replies: readonly unknown[]): void =>
-    reads[i]!(replies, {
-      done: (entry) => command.set(i, entry),
-      fail: (error) => command.failed(i, error as Error),
-    });
-  const all: Args[] = [];
-  let sent = 0;
-  for (let i = 0; i < count; i += 1) {
-    const { commands, receive: received } = readOf(i);
-    reads.push(received);
-    sent += commands.length;
-    if (client.lane === undefined) {
-      sendAll(client, commands, (replies) => {
-        queue.replied(replies.length);
-        receive(i, replies);
-      });
+  const command = new BatchCommand(entryKeys.length, { queue, origin, serverOf: (i) => routes[i]?.server });
+  const all = new Array<Args>(count * entryKeys.length);
+  if (client.lane === undefined || answer === undefined)
+    entryKeys.forEach((entryKey, i) => {
+      const ended = (entry: BatchAnswer[number]): void => command.set(i, entry);
+      sendAll(client, commands(entryKey), receiver(entryKey, { done: ended, fail: ended }));
       routes.push(client.lastRoute);
-    } else all.push(...commands);
-  }
-  if (all.length !== 0) {
-    const each = sent / count;
+    });
+  else {
+    // Nothing is made for each key but its commands.
+    for (let i = 0; i < all.length; i += count) {
+      const own = commands(entryKeys[i / count]!);
+      for (let j = 0; j < count; j += 1) all[i + j] = own[j]!;
+    }
     let next = 0;
-    const receiveSome = (replies: readonly unknown[]): void => {
-      for (; next < count && replies[(next + 1) * each - 1] !== undefined; next += 1)
-        receive(next, replies.slice(next * each, (next + 1) * each));
+    const receive = (replies: readonly unknown[]): void => {
+      for (; next < all.length && replies[next + count - 1] !== undefined; next += count)
+        command.set(next / count, answer(replies, next));
     };
     const come = sendAll(client, all, (replies) => {
-      queue.replied(sent);
-      receiveSome(replies);
+      queue.replied(all.length);
+      receive(replies);
     });
-    command.onDue = () => receiveSome(come);
+    command.onDue = () => receive(come);
   }
-  command.sent(sent);
+  command.sent(all.length);
   return command.promise;
 }
 
@@ -82,7 +76,7 @@ export function readInParts(
     const part = keys.slice(from, from + queue.maxInFlight).map((key, i) =>
       read(key).then(
         (entry) => command.set(from + i, entry),
-        (error: unknown) => command.failed(from + i, error as Error),
+        (error: unknown) => command.set(from + i, error as Error),
       ),
     );
     await Promise.all(part);
@@ -101,13 +95,15 @@ export interface BatchCall {
   readonly serverOf: (index: number) => string | undefined;
 }
 
+/** In place of an answer. */
+const OPEN = Symbol("open");
+
 /**
  * The reads of one call. At its deadline it settles with the answers that came: a silent node costs none of the others.
  * It fails when none was answered.
  */
 class BatchCommand extends Command<BatchAnswer> {
-  readonly #answers: (StoredEntry | Error | undefined)[];
-  readonly #isOpen: boolean[];
+  readonly #answers: (StoredEntry | Error | undefined | typeof OPEN)[];
   readonly #serverOf: BatchCall["serverOf"];
   readonly #queue: CommandQueue;
   /** Takes the replies that have come by the deadline, if those are not taken one by one. */
@@ -120,15 +116,14 @@ class BatchCommand extends Command<BatchAnswer> {
     super(queue, origin);
     this.#serverOf = serverOf;
     this.#queue = queue;
-    this.#answers = Array.from({ length: count });
-    this.#isOpen = this.#answers.map(() => true);
+    this.#answers = new Array(count).fill(OPEN);
     this.#pending = count;
     queue.start(this);
   }
 
   /** The servers that have not answered. */
   override get server(): string | undefined {
-    const silent = new Set(this.#answers.map((_, i) => (this.#isOpen[i] === true ? this.#serverOf(i) : undefined)));
+    const silent = new Set(this.#answers.map((answer, i) => (answer === OPEN ? this.#serverOf(i) : undefined)));
     silent.delete(undefined);
     return silent.size === 0 ? this.#queue.server?.() : [...silent].join(", ");
   }
@@ -141,15 +136,10 @@ class BatchCommand extends Command<BatchAnswer> {
     super.pass();
   }
 
-  failed(i: number, error: Error): void {
-    this.#failed += 1;
-    this.set(i, error);
-  }
-
   set(i: number, answer: StoredEntry | Error | undefined): void {
     if (this.#isSettled) return;
+    if (answer instanceof Error) this.#failed += 1;
     this.#answers[i] = answer;
-    this.#isOpen[i] = false;
     this.#pending -= 1;
     if (this.#pending === 0) this.#settle();
   }
@@ -162,15 +152,15 @@ class BatchCommand extends Command<BatchAnswer> {
     if (this.#pending > 0) {
       // One for each server: a stack trace for each key would cost more than its read.
       const errors = new Map<string | undefined, Error>();
-      this.#answers.forEach((_, i) => {
-        if (this.#isOpen[i] !== true) return;
+      this.#answers.forEach((answer, i) => {
+        if (answer !== OPEN) return;
         const server = this.#serverOf(i);
         let error = errors.get(server);
         if (error === undefined) errors.set(server, (error = this.#overdue(server)));
         this.#answers[i] = error;
       });
     }
-    this.done(this.#answers);
+    this.done(this.#answers as BatchAnswer);
   }
 
   #overdue(server: string | undefined): Error {

@@ -11,7 +11,7 @@ import type {
   TagVersions,
 } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
-import { readInParts, readTogether, type BatchAnswer, type Ends } from "./batch-read.ts";
+import { readInParts, readTogether, type BatchAnswer, type Ends, type Receiver } from "./batch-read.ts";
 import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
 import { text } from "../primitives/option-checks.ts";
@@ -186,55 +186,49 @@ export class EntryBackend extends Steps implements Backend {
     const { queue } = this.link;
     const { client } = queue;
     const command = queue.begin<StoredEntry | undefined>(this.origins.read);
-    const read = this.layout.read(entryKey);
+    const { read } = this.layout;
     if (client === undefined || queue.inFlight >= queue.maxInFlight) {
-      this.link.admit(command, (ready) => this.#transmit(entryKey, read, { client: ready, queue }, command));
+      this.link.admit(command, (ready) => {
+        sendAll(ready, read.commands(entryKey), this.#receiver(entryKey, read, { client: ready, queue }, command));
+        command.sent(read.count);
+      });
       return command;
     }
     // From this frame: it is the hot path.
-    const receive = this.#receiver(entryKey, read, client);
-    sendAll(client, read.commands, (replies) => {
-      queue.replied(replies.length);
-      receive(replies, command);
-    });
-    command.sent(read.commands.length);
+    sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, command));
+    command.sent(read.count);
     return command;
   }
 
-  #transmit<T>(entryKey: string, read: Read<T>, { client, queue }: Connection, command: Command<T>): void {
-    const receive = this.#receiver(entryKey, read, client);
-    sendAll(client, read.commands, (replies) => {
-      queue.replied(replies.length);
-      receive(replies, command);
-    });
-    command.sent(read.commands.length);
-  }
-
   /** To be called before the read is sent: the server is asked for its time, where it has to be. */
-  #receiver<T>(
-    entryKey: string,
-    { decode, needsTime }: Read<T>,
-    client: RawClient,
-  ): (replies: readonly unknown[], ends: Ends<T>) => void {
+  #receiver<T>(entryKey: string, read: Read<T, never>, { client, queue }: Connection, ends: Ends<T>): Receiver {
     const clock = this.#clocks?.of(entryKey, client);
-    return (replies, ends) => {
-      for (const reply of replies) {
-        if (!(reply instanceof Error)) continue;
-        // A key of another type is a miss; MGET has no such error.
-        return isWrongType(reply) ? ends.done(undefined as T) : ends.fail(this.fault(this.origins.read, reply));
-      }
+    return (replies) => {
+      queue.replied(read.count);
       const answer = (): void => {
-        let result: T;
-        try {
-          result = decode(replies, clock === undefined ? this.#settings.epochMs : () => clock.latestMs);
-        } catch (error) {
-          return ends.fail(error);
-        }
-        ends.done(result);
+        const result = this.#answer(read, replies, 0, clock && (() => clock.latestMs));
+        if (result instanceof Error) ends.fail(result);
+        else ends.done(result);
       };
-      if (clock === undefined || clock.counts(client) || needsTime?.(replies) !== true) return answer();
+      const isEnough = clock === undefined || clock.counts(client) || replies[0] instanceof Error;
+      if (isEnough || read.needsTime?.(replies, 0) !== true) return answer();
       this.#clocks!.ask(clock, entryKey, client).then(answer, (error: unknown) => ends.fail(error));
     };
+  }
+
+  /** What the replies from `at` on say; an error where the key could not be read. */
+  #answer<T>(read: Read<T, never>, replies: readonly unknown[], at: number, nowMs = this.#settings.epochMs): T | Error {
+    for (let i = at; i < at + read.count; i += 1) {
+      const reply = replies[i];
+      if (!(reply instanceof Error)) continue;
+      // A key of another type is a miss; MGET has no such error.
+      return isWrongType(reply) ? (undefined as T) : (this.fault(this.origins.read, reply) as Error);
+    }
+    try {
+      return read.decode(replies, at, nowMs);
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   write(key: string, entry: StoredEntry): Promise<void> {
@@ -309,16 +303,17 @@ export class EntryBackend extends Steps implements Backend {
     const { queue, readsFromReplicas } = this.link;
     const entryKeys = keys.map((key) => this.keys.entry(key));
     // In a cluster one command takes the keys of one slot alone.
-    const all = this.parts === undefined ? this.layout.readMany?.(entryKeys) : undefined;
-    if (all !== undefined)
-      return this.begin<BatchAnswer>((client, command, queue) =>
-        this.#transmit(entryKeys[0]!, all, { client, queue }, command),
-      );
+    const { read, readMany: all } = this.layout;
+    if (all !== undefined && this.parts === undefined)
+      return this.begin<BatchAnswer>((client, command, queue) => {
+        sendAll(client, all.commands(entryKeys), this.#receiver(entryKeys[0]!, all, { client, queue }, command));
+        command.sent(all.count);
+      });
     const { client } = queue;
     if (client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
-      return readTogether({ client, queue, origin: this.origins.read }, keys.length, (i) => {
-        const read = this.layout.read(entryKeys[i]!);
-        return { commands: read.commands, receive: this.#receiver(entryKeys[i]!, read, client) };
+      return readTogether({ client, queue, origin: this.origins.read }, entryKeys, read, {
+        answer: this.#clocks === undefined ? (replies, at) => this.#answer(read, replies, at) : undefined,
+        receiver: (entryKey, ends) => this.#receiver(entryKey, read, { client, queue }, ends),
       });
     // Replicas answer for keys in turn, so then nothing is known before a read is sent.
     const parts = readsFromReplicas === true ? undefined : this.parts;

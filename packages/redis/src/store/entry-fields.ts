@@ -199,14 +199,15 @@ export function hashes(layout: HashLayout): EntryLayout {
     scripts: HASH_SCRIPTS,
     hasVersions: layout === "full",
     isTimed: false,
-    read: (entryKey) => ({
+    read: {
       // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
-      commands: [
+      commands: (entryKey) => [
         ["PTTL", entryKey],
         ["HMGET", entryKey, "d", "s"],
       ],
-      decode: ([ttlMs, fields], nowMs) => decodeEntry(fields as EntryFields, ttlMs as number, nowMs, layout),
-    }),
+      count: 2,
+      decode: (replies, at, nowMs) => decodeEntry(replies[at + 1] as EntryFields, replies[at] as number, nowMs, layout),
+    },
     // Any other type is a placeholder, or no entry either.
     look: (entryKey) => ["HSET", entryKey, "d", REMOVED],
     was: (reply) => (reply instanceof Error ? (isWrongType(reply) ? false : undefined) : reply !== 1),

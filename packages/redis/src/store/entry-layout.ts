@@ -3,13 +3,15 @@ import type { Args, Further } from "../connection/command-queue.ts";
 import type { EntryScripts } from "../lua/all-scripts.ts";
 import type { StagedEntry } from "./staged-entry.ts";
 
-/** Commands that are sent together, and how their replies are read. */
-export interface Read<T> {
-  readonly commands: readonly Args[];
-  /** Whether the time on the server is needed to read them. @default it is not */
-  readonly needsTime?: (replies: readonly unknown[]) => boolean;
+/** A read of a key, or of several: commands that are sent together, and how their replies are read. */
+export interface Read<T, K = string> {
+  readonly commands: (entryKey: K) => readonly Args[];
+  /** How many there are. */
+  readonly count: number;
+  /** Whether the time on the server is needed to read the replies from `at` on. @default it is not */
+  readonly needsTime?: (replies: readonly unknown[], at: number) => boolean;
   /** @param nowMs epoch milliseconds: where the time is needed that of the server, at the latest. */
-  readonly decode: (replies: readonly unknown[], nowMs: () => number) => T;
+  readonly decode: (replies: readonly unknown[], at: number, nowMs: () => number) => T;
 }
 
 /** One plain command over an entry, or several one after another. Without the key, which is their second word. */
@@ -40,9 +42,9 @@ export interface EntryLayout {
   readonly hasVersions: boolean;
   /** Whether instants are by the clock of the server, which is asked for the time. */
   readonly isTimed: boolean;
-  read(entryKey: string): Read<StoredEntry | undefined>;
+  readonly read: Read<StoredEntry | undefined>;
   /** Reads many keys of one slot by one command. Absent where none does that. */
-  readMany?(entryKeys: readonly string[]): Read<readonly (StoredEntry | undefined)[]>;
+  readonly readMany?: Read<readonly (StoredEntry | undefined)[], readonly string[]>;
   /**
    * Changes the key of an entry that is to be removed, so that Redis pushes it, even where there is no entry. A reader
    * then finds none, or the former one. Its reply says whether there was one. Redis does not count it as a read, and

@@ -137,25 +137,23 @@ const instant = (serverMs: number, inMs: string): number =>
 const left = (instantMs: number, serverMs: number): number =>
   instantMs === NEVER ? Infinity : Math.floor(instantMs - serverMs);
 
-const needsTime = ([value]: readonly unknown[]): boolean => value !== null && isEntry(value as Buffer);
-const decode = (value: unknown, nowMs: () => number): StoredEntry | undefined =>
-  value !== null && isEntry(value as Buffer) ? decodeString(value as Buffer, nowMs()) : undefined;
+const needsTime = (values: readonly unknown[], at: number): boolean =>
+  values[at] !== null && isEntry(values[at] as Buffer);
+const decode = (values: readonly unknown[], at: number, nowMs: () => number): StoredEntry | undefined =>
+  needsTime(values, at) ? decodeString(values[at] as Buffer, nowMs()) : undefined;
 
 /** Entries in Redis as strings. A read is GET, many reads are MGET; a write is a SET where the time is known. */
 export const STRINGS: EntryLayout = {
   scripts: STRING_SCRIPTS,
   hasVersions: true,
   isTimed: true,
-  read: (entryKey) => ({
-    commands: [["GET", entryKey]],
-    needsTime,
-    decode: ([value], nowMs) => decode(value, nowMs),
-  }),
-  readMany: (entryKeys) => ({
-    commands: [["MGET", ...entryKeys]],
-    needsTime: ([values]) => (values as unknown[]).some((value) => needsTime([value])),
-    decode: ([values], nowMs) => (values as unknown[]).map((value) => decode(value, nowMs)),
-  }),
+  read: { commands: (entryKey) => [["GET", entryKey]], count: 1, needsTime, decode },
+  readMany: {
+    commands: (entryKeys) => [["MGET", ...entryKeys]],
+    count: 1,
+    needsTime: ([values]) => (values as unknown[]).some((_, i, all) => needsTime(all, i)),
+    decode: ([values], _, nowMs) => (values as unknown[]).map((__, i, all) => decode(all, i, nowMs)),
+  },
   // Entries and placeholders stay as they are. It replies with the length: no entry is as short as a placeholder.
   look: (entryKey) => ["SETRANGE", entryKey, "0", FIRST],
   was: (reply) => (reply instanceof Error ? isWrongType(reply) || undefined : (reply as number) > PLACEHOLDER_BYTES),
