@@ -611,23 +611,38 @@ describe("invalidation", () => {
     expect([(await there.ask())[0], (await here.ask())[0]]).toEqual(["new", "new"]);
   });
 
-  it.each(["here", "there"])(
-    "H73 no later caller reads along with a load that began before a purge %s",
-    async (where) => {
-      const [here, there] = twoSites();
-      const page = fedBody();
-      here.page = () => ({ fields: FRESH, body: page.body });
-      const first = await here.get();
-      page.feed("old");
-      await (where === "here" ? here : there).http.purge("https://shop.example/");
-      await flush();
-      here.counts(FRESH, { body: "new" });
-      expect((await here.ask())[0]).toBe("new");
-      page.end();
-      expect(await first.text()).toBe("old");
-      expect((await here.ask())[0]).toBe("new");
-    },
-  );
+  it.each([
+    ["here", "its URL", "after"],
+    ["there", "its URL", "after"],
+    ["here", "its tag", "after"],
+    ["there", "its tag", "after"],
+    ["here", "its tag", "before"],
+    ["there", "its tag", "before"],
+    ["alone", "its tag", "after"],
+    ["alone", "its tag", "before"],
+  ])("H73 no later caller reads along with a load that began before a purge %s of %s, %s its head", async (...at) => {
+    const [here, there] = at[0] === "alone" ? [new Site(), new Site()] : twoSites();
+    const [page, head] = [fedBody(), gate()];
+    const fields = { ...FRESH, "cache-tag": "t" };
+    here.page = async () => {
+      await head.pass();
+      return { fields, body: page.body };
+    };
+    const first = here.get();
+    await head.arrived();
+    if (at[2] === "after") head.open();
+    await flush();
+    const { http } = at[0] === "there" ? there : here;
+    await (at[1] === "its tag" ? http.purgeTags(["t"]) : http.purge("https://shop.example/"));
+    await flush();
+    here.counts(fields, { body: "new" });
+    const later = here.ask();
+    await flush();
+    head.open();
+    page.feed("old");
+    page.end();
+    expect([await (await first).text(), (await later)[0], (await here.ask())[0]]).toEqual(["old", "new", "new"]);
+  });
 
   it("H20 keeps an answer to a POST that says that it is what a GET gives", async () => {
     const site = new Site().counts({ ...FRESH, "content-location": "/" });

@@ -26,14 +26,12 @@ interface WithFunctions extends Omit<FixedOptions, "ttl" | "tags"> {
 
 /** The options that do not depend on the value. */
 export function withoutFunctions(options: WithFunctions): FixedOptions {
-  const { ttl, tags } = options;
-  const fixed = {
-    ...options,
+  const { ttl, tags, shouldStore: _, ...rest } = options;
+  return {
+    ...rest,
     ttl: typeof ttl === "function" ? undefined : ttl,
     tags: typeof tags === "function" ? undefined : tags,
   };
-  delete fixed.shouldStore;
-  return fixed;
 }
 
 export function checkValue(value: unknown): void {

@@ -1,4 +1,4 @@
-import { type ItemAndKey, loadMany } from "../engine/batch-load.ts";
+import { loadMany } from "../engine/batch-load.ts";
 import { judging } from "../engine/load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
@@ -52,9 +52,9 @@ import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOp
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Life, "lifecycle">;
+  readonly context: Reporting & Limits & Pick<Copies, "local" | "tags"> & Pick<Life, "lifecycle">;
   readonly meters: Meters;
-  /** Whether the names of all options are checked on a hit too: it would cost a hit in production. */
+  /** Whether all option names are checked on a hit too: it would cost a hit in production. */
   readonly checksHits: boolean;
   readonly callers: Callers;
   readonly ladder: Ladder;
@@ -87,20 +87,26 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   /** Not a proxy of a view, nor an object that merely inherits from one. */
-  static #isView(given: unknown): boolean {
+  static #isView(given: unknown): given is NamespaceView {
     return given instanceof NamespaceView && #engine in given;
   }
 
   /** The format of its backend; `undefined` without one, and for a namespace of another copy of this package. */
   static formatOf(given: object): Format | undefined {
-    return NamespaceView.#isView(given) ? (given as NamespaceView).#namespace.remote?.format : undefined;
+    return NamespaceView.#isView(given) ? given.#namespace.remote?.format : undefined;
+  }
+
+  /** Tells whether it had a tag event since then; never of another copy of this package. */
+  static tagWatch(given: object): () => boolean {
+    if (!NamespaceView.#isView(given)) return () => false;
+    const { tags } = given.#engine.context;
+    const { sequence } = tags;
+    return () => tags.hasEvents(given.#namespace.keySpace, sequence, sequence);
   }
 
   /** The value of a fresh copy, which counts as a hit. None in a namespace of another copy of this package. */
   static freshCopy(given: object, key: string): unknown {
-    if (!NamespaceView.#isView(given)) return undefined;
-    const view = given as NamespaceView;
-    return view.#freshCopy(key, view.#engine.context.clock.now());
+    return NamespaceView.#isView(given) ? given.#freshCopy(key, given.#engine.context.clock.now()) : undefined;
   }
 
   static #rejected(receiver: unknown, method: string, error: unknown): Promise<never> {
@@ -151,30 +157,26 @@ export class NamespaceView implements Untyped<Namespace> {
     const startedAt = context.clock.now();
     const names = new Map<K, string>();
     for (const item of items) if (!names.has(item)) names.set(item, key(item));
-    const copies = new Map<K, unknown>();
+    const found = new Map<K, unknown>();
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
     if (context.local !== undefined && isPlainHit(this.#namespace.policy, ofCall))
       names.forEach((name, item) => {
         const value = this.#freshCopy(name, startedAt);
-        if (value !== undefined) copies.set(item, value);
+        if (value !== undefined) found.set(item, value);
       });
-    if (copies.size === names.size) return copies;
-    const missing: ItemAndKey<K>[] = [];
-    names.forEach((name, item) => {
-      if (!copies.has(item)) missing.push({ item, key: this.#key(name) });
-    });
-    const loaded = new Map<K, unknown>();
+    if (found.size === names.size) return found;
+    const missing = [...names].flatMap(([item, name]) => (found.has(item) ? [] : [{ item, key: this.#key(name) }]));
     for (const part of partsOf(missing)) {
       const shared = this.#options(ofCall, context.clock.now(), startedAt);
       const values = await this.#traced("getOrSetMany", () =>
         loadMany({ context, ladder, absent, ofValue: rest }, part, load, shared),
       );
       if (part === missing && missing.length === names.size) return values;
-      for (const [item, value] of values) loaded.set(item, value);
+      for (const [item, value] of values) found.set(item, value);
     }
     return new Map(
       [...names.keys()].flatMap((item) => {
-        const value = loaded.has(item) ? loaded.get(item) : copies.get(item);
+        const value = found.get(item);
         return value === undefined ? [] : [[item, value] as const];
       }),
     );

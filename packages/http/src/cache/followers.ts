@@ -1,3 +1,4 @@
+import { NamespaceView } from "@hotset/core/internal";
 import type { FieldLines } from "../semantics/fields.ts";
 import { ignore } from "./messages.ts";
 import type { SharedBody } from "./shared-body.ts";
@@ -17,20 +18,25 @@ export interface Running {
 type Take = (running: Running) => boolean;
 
 /**
- * The callers of one flight of the cache. They read along with its load from the first byte; callers of another flight
- * of the same key, begun after an invalidation, do not.
+ * The callers of one flight of the cache. They read along with its load from the first byte; callers that came after
+ * an invalidation, which may have been of a tag that its response names, wait for its end.
  */
 export class Crew {
+  readonly #isLate: () => boolean;
   readonly #waiting = new Set<Take>();
   #running: Running | undefined;
   /** Whether the load has ended for all but its own caller, since its head took too long. */
   isSlow = false;
 
+  constructor(namespace: object) {
+    this.#isLate = NamespaceView.tagWatch(namespace);
+  }
+
   /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
   follow(visit: Visit, take: Take): () => void {
-    const running = this.#running;
-    if (running?.suits(visit) === true && take(running)) return ignore;
+    if (this.#isLate()) return ignore;
     const offered: Take = (each) => each.suits(visit) && take(each);
+    if (this.#running !== undefined && offered(this.#running)) return ignore;
     this.#waiting.add(offered);
     return () => void this.#waiting.delete(offered);
   }

@@ -22,16 +22,10 @@ export async function applyHead(
   { namespace, plan, shelf }: { readonly namespace: Namespace; readonly plan: Plan; readonly shelf: Shelf },
 ): Promise<void> {
   if (response.status >= 500 || isShaped(visit, plan)) return;
-  if (!headConfirms(stored, response)) {
-    await namespace.markStale(visit.key);
-    return;
-  }
+  if (!headConfirms(stored, response)) return void (await namespace.markStale(visit.key));
   const head = { status: stored.status, fields: freshen(stored.fields, response.fields) };
   const decision = decideStore(askedBy(visit, "HEAD"), head, exchange, visit.rule.settings);
-  if (!decision.store) {
-    await shelf.remove(visit);
-    return;
-  }
+  if (!decision.store) return shelf.remove(visit);
   const next = await shelf.renew(visit, stored, decision.freshness, decision.fields);
   await namespace.set(visit.key, next, { ...shelf.lifetimeOf(decision, decision.fields), since });
 }

@@ -96,7 +96,7 @@ export class Loads {
     const lead = (ctx: LoadContext): unknown => {
       const led = (wait ??= new Wait());
       // A load behind a hit has no followers.
-      led.crew ??= served === undefined ? this.#open(key) : new Crew();
+      led.crew ??= served === undefined ? this.#open(key) : new Crew(this.#namespace);
       const loading = led.lead(ctx, led.crew, (takers) => this.#load(visit, ctx, takers));
       call.waitUntil?.(Promise.resolve(loading).catch(ignore));
       return loading;
@@ -143,7 +143,7 @@ export class Loads {
 
   /** A call that joined no flight may lead one. */
   #open(key: string): Crew {
-    const crew = new Crew();
+    const crew = new Crew(this.#namespace);
     this.#crews.set(key, crew);
     return crew;
   }

@@ -49,9 +49,8 @@ export class UnsafeMethods {
     if (!this.#places.agrees(visit, response.fields)) return response;
     // It goes to its client by another way.
     if (response.body instanceof ReadableStream && response.body.locked) return response;
-    const { clock } = this.#plan;
     const { target, key } = visit;
-    const receivedAt = clock.now();
+    const receivedAt = this.#plan.clock.now();
     const put = async (bytes: Uint8Array | undefined, since?: Fence): Promise<void> => {
       if (bytes === undefined) return;
       const { status, statusText } = response;
