@@ -644,6 +644,31 @@ describe("invalidation", () => {
     expect([await (await first).text(), (await later)[0], (await here.ask())[0]]).toEqual(["old", "new", "new"]);
   });
 
+  it("H73 a later caller loads for itself where another process keeps the index for longer than loadTimeout", async () => {
+    const [here, there] = twoSites();
+    here.counts({ ...FRESH, vary: "accept" });
+    const ask = async (accept: string): Promise<string> => (await here.ask({ fields: { accept } }))[0];
+    await ask("a");
+    const [elsewhere, loading] = [gate(), gate()];
+    const load = (): Promise<void> => elsewhere.pass();
+    void there.cache.namespace("http").getOrSet("https://shop.example/", load, { forceRefresh: true });
+    await elsewhere.arrived();
+    here.page = async () => {
+      await loading.pass();
+      return { fields: { ...FRESH, vary: "accept" }, body: `${here.loads}` };
+    };
+    const first = ask("b");
+    await loading.arrived();
+    await here.http.purgeTags(["other"]);
+    const later = ask("b");
+    await flush();
+    loading.open();
+    expect(await first).toBe("2");
+    for (let i = 0; i < 31; i += 1) await flush().then(() => here.clock.advance(1_000));
+    elsewhere.open();
+    expect(await later).toBe("3");
+  });
+
   it("H20 keeps an answer to a POST that says that it is what a GET gives", async () => {
     const site = new Site().counts({ ...FRESH, "content-location": "/" });
     await site.get({ method: "POST" });
