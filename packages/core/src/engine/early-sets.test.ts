@@ -188,16 +188,28 @@ describe("C600: a set that waits for memory", () => {
     }
   });
 
-  it("C591 its copy ends with what others change of its tags, after a mark meanwhile", async () => {
-    const { a, b, go } = open();
-    await a.set("k", "made", { ...EARLY, tags: ["t"] });
-    await a.markTagsStale("t");
-    await go();
-    await a.drain();
-    await b.invalidateTags("t");
-    await flush();
-    expect(await a.get("k", { allowStale: true })).toBe(undefined);
-    expect(await a.getOrSet("k", () => "new")).toBe("new");
+  it("C591 its copy ends with what others change of its tags: after a mark meanwhile, and a lost link", async () => {
+    for (const isLost of [false, true]) {
+      const { a, b, backend, go } = open();
+      const since = await a.fence("k");
+      const asking = gate();
+      if (isLost) backend.script("leases.acquire", { before: asking });
+      await a.set("k", "made", { ...EARLY, tags: ["t"], ...(isLost && { since }) });
+      if (isLost) {
+        backend.link.lose();
+        backend.link.heal();
+        await flush();
+      } else {
+        await a.markTagsStale("t");
+        await go();
+        await a.drain();
+      }
+      await b.invalidateTags("t");
+      await flush();
+      expect(await a.get("k", { allowStale: true })).toBe(undefined);
+      expect(await a.getOrSet("k", () => "new")).toBe("new");
+      asking.open();
+    }
   });
 
   it("C591 a fence over it takes no tag versions away from the entry", async () => {

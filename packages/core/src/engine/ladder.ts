@@ -26,7 +26,7 @@ import { fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import { hidden, promote } from "./reads.ts";
+import { spareCopy, hidden, promote } from "./reads.ts";
 import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnswer } from "./store.ts";
 
 /** One of many calls: the local copy, if there is one, and how the call ends. */
@@ -327,7 +327,7 @@ export class Ladder {
     if (flight.isOver) return;
     const { local, clock, decisions } = this.#context;
     const now = clock.now();
-    const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, now);
+    const copy = flight.call.isCurrent ? undefined : spareCopy(this.#context, flight.key, now);
     decisions?.note(flight.key.local, "backend", say.describeUnreachable(copy));
     if (copy === undefined) return this.#slot(flight, now);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");

@@ -61,7 +61,7 @@ export class Reads {
       (found) => this.#answer(call, held, this.#promote(call, guard, found, clock.now())),
       () => {
         flights.remove(guard);
-        return this.#answer(call, held ?? local?.unconfirmed(key.local, clock.now()), undefined);
+        return this.#answer(call, held ?? spareCopy(this.#context, key, clock.now()), undefined);
       },
     );
   }
@@ -77,8 +77,8 @@ export class Reads {
   ): Promise<readonly unknown[]> {
     const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
-    const shared = { namespace, startedAt, allowStale, usedBy: usedByCaller(), onServed: undefined };
-    const callOf = (key: EntryKey): ReadCall => ({ ...shared, key });
+    const same = { namespace, startedAt, allowStale, usedBy: usedByCaller(), onServed: undefined };
+    const callOf = (key: EntryKey): ReadCall => ({ ...same, key });
     const asked: Asked[] = [];
     const answers = keys.map((key, index) => {
       const held = local?.get(key.local, startedAt);
@@ -89,18 +89,15 @@ export class Reads {
       return undefined;
     });
     if (asked.length === 0) return answers;
-    const outcomes = await this.#readMany(
-      namespace,
-      asked.map(({ key }) => key),
-    );
+    const unknown = asked.map(({ key }) => key);
+    const outcomes = await this.#readMany(namespace, unknown);
     const now = clock.now();
     asked.forEach(({ index, key, held, guard }, i) => {
       const call = callOf(key);
       const outcome = outcomes[i];
       if (outcome instanceof Error) {
         flights.remove(guard);
-        const copy = held ?? local?.unconfirmed(key.local, now);
-        answers[index] = this.#answer(call, copy, undefined);
+        answers[index] = this.#answer(call, held ?? spareCopy(this.#context, key, now), undefined);
       } else answers[index] = this.#answer(call, held, this.#promote(call, guard, outcome, now));
     });
     return answers;
@@ -142,7 +139,7 @@ export class Reads {
       try {
         found = await this.entry(namespace, key);
       } catch {
-        held = local?.unconfirmed(key.local, clock.now());
+        held = spareCopy(this.#context, key, clock.now());
       }
     }
     const entry = held ?? found;
@@ -203,10 +200,8 @@ export class Reads {
     if (this.#isCovered(key)) await recovery!.replayWithin(deadlineMs);
     const isHidden = this.#isCovered(key);
     if (isHidden && !recovery!.isRefused) throw unasked(label);
-    const found = await reads.read(
-      this.#request(namespace, key),
-      deadlineMs - (reads.time.timeAt(clock.now()) - startedAt),
-    );
+    const leftMs = deadlineMs - (reads.time.timeAt(clock.now()) - startedAt);
+    const found = await reads.read(this.#request(namespace, key), leftMs);
     return isHidden && found !== undefined ? hidden(found) : found;
   }
 
@@ -246,6 +241,11 @@ interface ReadCall {
   readonly allowStale: boolean;
   readonly usedBy: UsedValues | undefined;
   readonly onServed: GetOptions["onServed"];
+}
+
+/** None while a value is on its way: nothing is asked then, so no change by others ends a copy. */
+export function spareCopy({ local, recovery }: ReadContext, key: EntryKey, now: number): Entry | undefined {
+  return recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, now);
 }
 
 /** `Recovery.hides` such an entry, even if a newer call has ended the invalidation since the read was sent. */
