@@ -188,10 +188,8 @@ export class Callers {
     const { tags } = this.#context;
     const { tagSequence, changedSince } = flight;
     if (entry !== undefined) return !tags.hadEvents(entry.terms.dependsOn, tagSequence, changedSince);
-    return (
-      !tags.wasCalled(flight.dependsOn, tagSequence) &&
-      (flight.isProven || !tags.hadChanges(flight.key.space, changedSince))
-    );
+    if (flight.running?.isUntold === true || tags.wasCalled(flight.dependsOn, tagSequence)) return false;
+    return flight.isProven || !tags.hadChanges(flight.key.space, changedSince);
   }
 
   /** Answers one caller that has left its flight. */

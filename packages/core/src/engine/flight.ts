@@ -42,6 +42,7 @@ interface OwnLease {
 interface OwnLoad {
   readonly startedAt: number;
   readonly options?: LoadOptions | undefined;
+  readonly isUntold: boolean;
   abort(reason: unknown): void;
   endOverdue(now: number): boolean;
 }

@@ -48,3 +48,35 @@ it("C86 a forced load does not fall back on the entry that it replaces, where it
   loading.open("new");
   expect([await forced, await later]).toEqual(["new", "new"]);
 });
+
+it.each(["memory alone", "a backend"])(
+  "C454 a value that is not stored is for no caller that came after an invalidation, if a function names its tags: %s",
+  async (over) => {
+    const cache = createTestCache({
+      ttl: "1m",
+      ...(over === "a backend" && {
+        backend: scriptedBackend({ clock: new TestClock(), leases: true, tagVersions: true }),
+      }),
+    });
+    for (const unstored of [undefined, "refused"]) {
+      const loading = gate();
+      const load = (made: string | undefined): Promise<string | undefined> =>
+        cache.getOrSet<string | undefined>(
+          "k",
+          async () => {
+            await loading.pass();
+            return made;
+          },
+          { tags: () => ["t"], shouldStore: (value) => value !== "refused" },
+        );
+      const before = load(unstored);
+      await flush();
+      await cache.invalidateTags("t");
+      const after = load("new");
+      await flush();
+      loading.open();
+      expect([await before, await after]).toEqual([unstored, "new"]);
+      await cache.clear();
+    }
+  },
+);

@@ -42,6 +42,8 @@ export class Load extends Deadline {
   /** Set by its loader. */
   options: LoadOptions | undefined;
   isSettled = false;
+  /** Whether a function names the tags of its value, and was not asked, since nothing is stored. */
+  isUntold = false;
   onAbort: ((reason: unknown) => void) | undefined;
   readonly #flight: Flight;
   readonly #context: LoadingContext;
@@ -229,7 +231,7 @@ export class Load extends Deadline {
 }
 
 /** Says how a value is stored, once the schema has accepted it. */
-export type Judge = (checked: unknown, load: Pick<Load, "options" | "setOptions" | "withhold">) => void;
+export type Judge = (checked: unknown, load: Pick<Load, "options" | "setOptions" | "withhold" | "isUntold">) => void;
 
 /** What a loader of ours gives: a value, and its judge. */
 export class Judged {
@@ -260,8 +262,9 @@ export function judgeBy(
   return (value, load) => {
     const given = argumentsOf(value);
     // First: `ttl` and `tags` may expect a value that is stored.
-    if (shouldStore !== undefined && !isTrue(shouldStore(...given))) return void load.withhold(value, "no-store");
-    if (value === undefined) return;
+    const isRefused = shouldStore !== undefined && !isTrue(shouldStore(...given));
+    if (isRefused) load.withhold(value, "no-store");
+    if (isRefused || value === undefined) return void (load.isUntold = typeof tags === "function");
     const { options } = load;
     // The loader is nearer.
     const ownTtl = options?.ttl ?? (typeof ttl === "function" ? (ttl(...given) as Duration | undefined) : undefined);

@@ -60,12 +60,7 @@ export class Mutations {
     if (options?.since !== undefined) this.#fences.check(options.since, entries);
   }
 
-  set(
-    namespace: NamespaceContext,
-    key: EntryKey,
-    value: unknown,
-    options: SetOptions | undefined,
-  ): Promise<WriteResult> {
+  set(namespace: NamespaceContext, key: EntryKey, value: unknown, options?: SetOptions): Promise<WriteResult> {
     return ofOne((ends) => this.#set(namespace, { key, value }, options, this.#lines.single, ends));
   }
 

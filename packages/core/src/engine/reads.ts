@@ -216,7 +216,7 @@ export class Reads {
   #answerOf({ namespace, allowStale }: ReadCall, held: Entry | undefined, found: Entry | undefined): Answer {
     const { local, clock } = this.#context;
     const best = newerThanRead(found, held);
-    const label = best === found && found !== undefined ? namespace.remote!.label : (local?.label ?? "");
+    const label = found && best === found ? namespace.remote!.label : (local?.label ?? "");
     const now = clock.now();
     if (best === undefined || now >= best.deadAt) return MISS;
     if (now < best.staleAt) return hit(best, label);
