@@ -15,6 +15,6 @@ export const types: Types = /* @__PURE__ */ (() => node?.getBuiltinModule?.("nod
 /** What workers have, code included. */
 const WORKER_HEAP_BYTES = 128 * 1024 * 1024;
 
-/** How large the heap may become, in bytes. */
+/** How large the heap may become, in bytes. With `nodejs_compat` a worker has no such module, or one that says 0. */
 export const heapLimit = (): number =>
-  node?.getBuiltinModule?.("node:v8").getHeapStatistics().heap_size_limit ?? WORKER_HEAP_BYTES;
+  node?.getBuiltinModule?.("node:v8")?.getHeapStatistics().heap_size_limit || WORKER_HEAP_BYTES;

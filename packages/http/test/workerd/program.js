@@ -9,6 +9,7 @@ const open = (options) =>
     .tier(memory({ maxBytes: "16mb" }))
     .build();
 const cache = open();
+const ofAnySize = createCache({ name: "any" }).tier(memory()).build();
 const narrow = open({ maxLoads: 1 });
 const patient = open({ waitUntil });
 const pages = httpCache(cache.namespace("pages"), { base: "https://shop.example", loadTimeout: "1s" });
@@ -53,6 +54,8 @@ const HANDLERS = {
       headers: { "cache-control": "max-age=1, stale-while-revalidate=60" },
     });
   },
+  "/tagged": (path) =>
+    new Response(`tagged ${runs[path]}`, { headers: { "cache-control": "max-age=60", "cache-tag": "shop" } }),
   "/body": parts,
   "/broken": parts,
 };
@@ -90,9 +93,17 @@ const CALLS = {
       .getOrSet("hangs", () => new Promise(() => undefined), { ttl: "1m", loadTimeout: 100 })
       .catch(({ code }) => code),
   "/set": async () => {
-    await cache.set("set", "set", { ttl: "1m" });
-    return cache.get("set");
+    await ofAnySize.set("set", "set", { ttl: "1m" });
+    return ofAnySize.get("set");
   },
+  "/ended": async () => {
+    const value = () => cache.getOrSet("ended", () => run("ended"), { ttl: "1m", tags: ["users"] });
+    const before = [await value(), await value()];
+    await cache.invalidateTags("users");
+    await pages.purgeTags(["shop"]);
+    return [...before, await value()].join();
+  },
+  "/inherits": () => cache.getOrSet("inherits", () => 1, { ttl: "1m", inherit: true }).catch(({ message }) => message),
   "/runs": () => JSON.stringify(runs),
 };
 
