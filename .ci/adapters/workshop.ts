@@ -222,6 +222,14 @@ export class Pair implements AsyncDisposable {
     await this.agree(path, old);
   }
 
+  /** B serves the old answer of A, which is stale after `ms`, and refreshes it. */
+  async refreshes(path: string, ms: number): Promise<void> {
+    const old = await this.a(path);
+    await sleep(ms);
+    same(await this.b(path), old);
+    await this.agree(path, old);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.servers.a[Symbol.asyncDispose](), this.servers.b[Symbol.asyncDispose]()]);
   }

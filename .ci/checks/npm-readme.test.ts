@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import { recorded, tableOf } from "../newcomer/ran.ts";
 import { FILES, npmReadme, SOURCE, TARGET } from "../npm-readme.ts";
 
 it.each([
@@ -19,6 +20,11 @@ it("the package gets its README when it is packed", () => {
   const { scripts } = JSON.parse(readFileSync(join(dirname(TARGET), "package.json"), "utf8")) as Manifest;
   expect(scripts["prepack"]).toBe("node ../../.ci/npm-readme.ts");
   expect(npmReadme(readFileSync(SOURCE, "utf8"))).not.toMatch(/\]\((?![a-z]+:|#)/);
+});
+
+it("the table of runtimes is that of its record", () => {
+  const { ran, table } = recorded();
+  expect(table).toBe(tableOf(ran));
 });
 
 interface Manifest {

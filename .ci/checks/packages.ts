@@ -20,20 +20,19 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import ts from "typescript-5";
+import { publicPackages } from "../newcomer/pack.ts";
 import { readModel } from "../reference/model.ts";
 import { OF_OTHERS } from "./code-blocks.ts";
+import type { Manifest } from "./imports.ts";
 
 interface PublicPackage {
   readonly name: string;
   readonly folder: string;
 }
 
-interface PackedManifest {
+interface PackedManifest extends Manifest {
   readonly exports: Readonly<Record<string, Readonly<Record<string, unknown>> & { readonly default: string }>>;
   readonly bin?: string | Readonly<Record<string, string>>;
-  readonly dependencies?: Readonly<Record<string, string>>;
-  readonly optionalDependencies?: Readonly<Record<string, string>>;
-  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -53,7 +52,7 @@ const WITHOUT_EXAMPLE = ["@hotset/cli", "@hotset/postgres", "@hotset/postgres-fo
 /** A type of another package, which a program that names it has installed; and a member that is a class. */
 const NAMED_BY_HAND = /^.*: error TS(?:2883: .*from '\.pnpm\/|4094: ).*\n/gm;
 
-const packages = findPublicPackages();
+const packages = publicPackages(top).map((folder) => ({ name: readManifest(folder).name, folder }));
 for (const folder of [tarballs, consumer]) rmSync(folder, { recursive: true, force: true });
 for (const folder of [tarballs, installed]) mkdirSync(folder, { recursive: true });
 
@@ -65,18 +64,6 @@ console.log(
     : problems.join("\n"),
 );
 process.exitCode = problems.length === 0 ? 0 : 1;
-
-function findPublicPackages(): readonly PublicPackage[] {
-  return globSync("packages/*/package.json", { cwd: top })
-    .toSorted()
-    .flatMap((path) => {
-      const { name, private: isPrivate } = JSON.parse(readFileSync(join(top, path), "utf8")) as {
-        name: string;
-        private?: boolean;
-      };
-      return isPrivate === true ? [] : [{ name, folder: dirname(join(top, path)) }];
-    });
-}
 
 async function checkPackage({ name, folder }: PublicPackage): Promise<readonly string[]> {
   const { stdout } = await run("pnpm", ["pack", "--json", "--pack-destination", tarballs], { cwd: folder });

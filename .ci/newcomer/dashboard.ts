@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Newcomer } from "./newcomer.ts";
+import { latest } from "./project.ts";
 
 /** The program of docs/guide/metrics.md, grown to all that the dashboard shows, as a reader would write it. */
 const PROGRAM = `import { createServer } from "node:http";
@@ -68,9 +69,8 @@ export function dashboard(
   { top, node, environment }: { readonly top: string; readonly node: string; readonly environment: NodeJS.ProcessEnv },
 ): Promise<void> {
   return step("metrics: every query of the dashboard finds numbers", async () => {
-    const startedAt = performance.now();
-    const names = ["hotset", "@hotset/metrics", "@hotset/redis-toolkit", "prom-client"];
-    const made = project("metrics", { dependencies: Object.fromEntries(names.map((name) => [name, "latest"])) });
+    const dependencies = latest(["hotset", "@hotset/metrics", "@hotset/redis-toolkit", "prom-client"]);
+    const made = project("metrics", { dependencies });
     await made.run("npm", ["install"]);
     made.write("metrics.mjs", PROGRAM);
     const { stdout } = await made.run(node, ["metrics.mjs"], environment);
@@ -80,6 +80,5 @@ export function dashboard(
       const missing = wanted.filter((name) => !samples.has(name));
       check(wanted.length > 5 && missing.length === 0, `${file}: no sample of ${missing.join(", ")} in\n${stdout}`);
     }
-    check(performance.now() - startedAt < 600_000, "it took longer than ten minutes");
   });
 }

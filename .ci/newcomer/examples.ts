@@ -2,6 +2,7 @@ import { cpSync, globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { startOwnPostgres } from "@hotset/test-servers";
 import type { Newcomer } from "./newcomer.ts";
+import { latest } from "./project.ts";
 
 /** The examples, copied out of the repository: each prints what it prints there. Their heads ask for Node 24. */
 export async function examples(of: Newcomer, node: string, at: { top: string; redisUrl: string }): Promise<void> {
@@ -11,8 +12,7 @@ export async function examples(of: Newcomer, node: string, at: { top: string; re
   await step(`${Object.keys(output).length} examples, copied out`, async () => {
     await using postgres = await startOwnPostgres({ config: ["wal_level = logical", "max_slot_wal_keep_size = 64MB"] });
     const names = ["hotset", "@hotset/core", "@hotset/http", "@hotset/postgres-follow", "@hotset/redis-toolkit", "pg"];
-    const dependencies = Object.fromEntries(names.map((name) => [name, "latest"]));
-    const made = project("examples", { type: "module", dependencies });
+    const made = project("examples", { type: "module", dependencies: latest(names) });
     await made.run("npm", ["install"]);
     for (const path of [...globSync("*.ts", { cwd: from }), "file-backend"])
       cpSync(join(from, path), join(made.folder, path), { recursive: true });

@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import type { Newcomer } from "./newcomer.ts";
+import { latest } from "./project.ts";
 
 interface Runner {
   readonly name: string;
@@ -211,7 +212,6 @@ const COMPILERS = ["4.9", "5.0", "5.2", "5.4", "5.7", "5.8", "5.9", "6.0", "7.0"
 const knows = (version: string, way: (typeof WAYS)[number]): boolean =>
   way === "node" ? Number(version) < 7 : way !== "bundler" || Number(version) >= 5;
 
-const latest = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, "latest"]));
 /** With what `hotset/testing` hands on. */
 const HOTSET = latest(["hotset", "@hotset/testing"]);
 

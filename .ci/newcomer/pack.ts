@@ -9,16 +9,19 @@ export function pack(top: string): readonly Packed[] {
   if (built.status !== 0) throw new Error(`the build failed\n${built.stdout}${built.stderr}`);
   const folder = join(top, ".reports/newcomer");
   rmSync(folder, { recursive: true, force: true });
-  return globSync("packages/*/package.json", { cwd: top }).flatMap((path) => {
-    if ((JSON.parse(readFileSync(join(top, path), "utf8")) as { private?: boolean }).private === true) return [];
-    const output = execFileSync("pnpm", ["pack", "--json", "--pack-destination", folder], {
-      cwd: dirname(join(top, path)),
-      encoding: "utf8",
-    });
+  return publicPackages(top).map((cwd) => {
+    const output = execFileSync("pnpm", ["pack", "--json", "--pack-destination", folder], { cwd, encoding: "utf8" });
     const { filename } = JSON.parse(output) as { filename: string };
     const manifest = execFileSync("tar", ["-xzOf", filename, "package/package.json"], { encoding: "utf8" });
-    return [{ tarball: filename, manifest: JSON.parse(manifest) as Packed["manifest"] }];
+    return { tarball: filename, manifest: JSON.parse(manifest) as Packed["manifest"] };
   });
+}
+
+/** Their folders. @param top the folder of the workspace. */
+export function publicPackages(top: string): readonly string[] {
+  const manifests = globSync("packages/*/package.json", { cwd: top }).toSorted();
+  const isPublic = (path: string): boolean => !readFileSync(join(top, path), "utf8").includes('"private": true');
+  return manifests.filter(isPublic).map((path) => dirname(join(top, path)));
 }
 
 /** These packages, by their names. */

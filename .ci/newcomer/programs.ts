@@ -17,6 +17,9 @@ async function main() {
     const order = await cache.getOrSet("order", load);
     if (order.at.getTime() !== 0 || order.total !== 12n || order.lines.get("kettle") !== 2) throw new Error("changed");
   }
+  await cache.set("ended", 1, { tags: ["orders"] });
+  await cache.invalidateTags("orders");
+  if ((await cache.get("ended")) !== undefined) throw new Error("not ended");
   await cache.close();
   console.log("loads " + loads);
 }
@@ -27,39 +30,64 @@ main();
 
 export interface Bundle {
   readonly name: string;
-  readonly files: Readonly<Record<string, string>>;
-  /** Parameters of Node that make the bundle. */
-  readonly build: readonly string[];
+  readonly bundler: string;
+  /** A module that bundles `main.mjs` into the folder `out`. */
+  readonly build: string;
+  /** The file of `out` that runs. */
   readonly output: string;
 }
 
-/** @param tools the folder in whose node_modules the bundlers are. */
-export function bundles(tools: string): readonly Bundle[] {
-  const esbuild = (options: object): string =>
-    `import("${tools}/node_modules/esbuild/lib/main.js").then(({ build }) => build(${JSON.stringify({
-      entryPoints: ["main.mjs"],
-      bundle: true,
-      platform: "node",
-      logLevel: "warning",
-      ...options,
-    })})).catch(() => process.exit(1));`;
-  const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
-  const webpack = `require("${tools}/node_modules/webpack")({
-    mode: "production", target: "node", entry: "./main.mjs", output: { path: __dirname, filename: "webpack.cjs", asyncChunks: false },
-  }, (error, stats) => { if (error || stats.hasErrors()) { console.error(error ?? stats.toString()); process.exit(1); } });`;
-  const rolldown = `import("${tools}/node_modules/rolldown/dist/index.mjs").then(({ build }) =>
-    build({ input: "main.mjs", platform: "node", output: { file: "rolldown.mjs", format: "esm", codeSplitting: false } }));`;
-  const make = (name: string, script: string, output: string): Bundle => ({
+type Make = (name: string, script: string, output?: string) => Bundle;
+
+const makeOf =
+  (tools: string): Make =>
+  (name, script, output = "main.mjs") => ({
     name,
-    files: { "main.mjs": newcomerProgram("esm"), "build.cjs": script },
-    build: ["build.cjs"],
+    bundler: /require\("([^"]+)"\)/.exec(script)![1]!,
+    build: `import { createRequire } from "node:module";\nconst require = createRequire("${tools}/");\n${script}`,
     output,
   });
+
+const esbuild = (make: Make, name: string, output: string, options: object): Bundle => {
+  const all = { entryPoints: ["main.mjs"], bundle: true, logLevel: "warning", outfile: `out/${output}`, ...options };
+  return make(name, `await require("esbuild").build(${JSON.stringify(all)});`, output);
+};
+
+/** The worker of the documents. @param tools the folder in whose node_modules the bundlers are. */
+export const workerBundle = (tools: string): Bundle =>
+  esbuild(makeOf(tools), "workerd", "main.mjs", { format: "esm", minify: true });
+
+export const rolldown = (tools: string, input: string): Bundle =>
+  makeOf(tools)(
+    "rolldown",
+    `await require("rolldown").build({ input: "${input}", platform: "node", logLevel: "silent",
+      output: { file: "out/main.mjs", format: "esm", codeSplitting: false } });`,
+  );
+
+export function bundles(tools: string): readonly Bundle[] {
+  const make = makeOf(tools);
+  const node = { platform: "node", format: "cjs" };
+  const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
+  const webpack = (use: string): string => `const output = { path: import.meta.dirname + "/out", filename: "main.cjs" };
+  const settings = { mode: "production", target: "node", entry: "./main.mjs", output: { ...output, asyncChunks: false } };
+  await new Promise((resolve, reject) => ${use}(settings, (error, stats) =>
+    error || stats.hasErrors() ? reject(error ?? new Error(stats.toString())) : resolve()));`;
   return [
-    make("esbuild, CommonJS", esbuild({ format: "cjs", outfile: "esbuild.cjs" }), "esbuild.cjs"),
-    make("esbuild, ESM", esbuild({ format: "esm", outfile: "esbuild.mjs", banner: { js: banner } }), "esbuild.mjs"),
-    make("esbuild, minified", esbuild({ format: "cjs", outfile: "small.cjs", minify: true }), "small.cjs"),
-    make("rolldown", rolldown, "rolldown.mjs"),
-    make("webpack", webpack, "webpack.cjs"),
+    esbuild(make, "esbuild, CommonJS", "main.cjs", node),
+    esbuild(make, "esbuild, ESM", "main.mjs", { ...node, format: "esm", banner: { js: banner } }),
+    esbuild(make, "esbuild, minified", "main.cjs", { ...node, minify: true }),
+    make("webpack", webpack('require("webpack")'), "main.cjs"),
+    make("rspack", webpack('require("@rspack/core").rspack'), "main.cjs"),
+    rolldown(tools, "main.mjs"),
+    make(
+      "Rollup",
+      `const { rollup } = require("rollup");
+      const plugins = ["node-resolve", "commonjs", "json"].map((name) => require("@rollup/plugin-" + name).default());
+      const bundle = await rollup({ input: "main.mjs", plugins, external: /^node:/, onLog: () => undefined });
+      await bundle.write({ dir: "out", entryFileNames: "[name].mjs", chunkFileNames: "[name].mjs" });`,
+    ),
+    make("Vite", `await require("vite").build(${JSON.stringify(VITE)});`),
   ];
 }
+
+const VITE = { logLevel: "warn", ssr: { noExternal: true }, build: { ssr: "main.mjs", outDir: "out" } };

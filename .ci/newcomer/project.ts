@@ -3,6 +3,9 @@ import { globSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
+export const latest = (names: readonly string[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(names.map((name) => [name, "latest"]));
+
 /** An empty project outside the repository, as a newcomer has it. */
 export class Project {
   readonly folder: string;

@@ -2,13 +2,14 @@
 //
 //   npm run tool -- newcomer              after nothing: it builds and packs; needs the registry of npm
 //   npm run tool -- newcomer bundle Bun   steps with one of these in their names
+//   npm run tool -- newcomer --runtimes   runtimes and bundles; writes the table of docs/guide/serverless.md
 //   npm run tool -- importers             test runners and compilers; writes the tables of docs/guide/testing.md
 //   npm run tool -- newcomer --brief      the first steps, without the network: in `npm run test:all`
 //
 // Installs by npm and pnpm, programs of the documents, bundles, CommonJS, Bun, Deno, stores by their READMEs, lowest
 // versions of shared dependencies, the toolkit, the command line, a dashboard. Prints what is installed.
 
-import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNightly, startOwnRedis } from "@hotset/test-servers";
@@ -16,12 +17,13 @@ import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-bl
 import { commandLine } from "./command-line.ts";
 import { dashboard } from "./dashboard.ts";
 import { importers, importersBriefly } from "./importers.ts";
-import { bundles, newcomerProgram } from "./programs.ts";
+import { bundles, newcomerProgram, workerBundle, type Bundle } from "./programs.ts";
 import { examples } from "./examples.ts";
 import { InstalledPackages } from "./installed.ts";
 import { byName, pack, upstream } from "./pack.ts";
-import { nextApplication } from "./next.ts";
-import { Project } from "./project.ts";
+import { NEXT, nextApplication } from "./next.ts";
+import { latest, Project } from "./project.ts";
+import { record, recorded, sizeOf, type Ran } from "./ran.ts";
 import { startRegistry, type PackedOf } from "./registry.ts";
 import { stores } from "./stores.ts";
 import { toolkit } from "./toolkit.ts";
@@ -32,14 +34,18 @@ const PLATFORM = `${process.platform}-${process.arch}`;
 const TOOLS = {
   node22: `npm:node-${PLATFORM}@22.15.0`,
   node24: `npm:node-${PLATFORM}@24.21.0`,
+  node26: `npm:node-${PLATFORM}@26.12.1`,
   bun: `npm:@oven/bun-${PLATFORM}@1.4.5`,
   deno: `npm:@deno/${PLATFORM}${process.platform === "linux" ? "-glibc" : ""}@2.9.6`,
   esbuild: "0.28.2",
   rolldown: "1.2.19",
   webpack: "5.112.2",
+  ...{ "@rspack/core": "2.3.4", rollup: "4.68.8", vite: "8.4.0", "@rollup/plugin-node-resolve": "16.0.3" },
+  ...{ "@rollup/plugin-commonjs": "29.0.3", "@rollup/plugin-json": "6.1.0" },
 };
 
 const isBrief = process.argv.includes("--brief");
+const isOfRuntimes = process.argv.includes("--runtimes");
 const isOfImporters = process.argv.includes("--importers");
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const GUIDE = join(top, "docs/guide/testing.md");
@@ -81,25 +87,22 @@ async function briefly(): Promise<void> {
   // Takes half a minute.
   if (isNightly)
     await stores({ project, step, check }, { "this Node": process.execPath }, { top, tools: top, redisUrl: redis.url });
-  await wrongPassword(process.execPath);
   await commandLine({ project, step, check }, redis.url);
 }
 
 async function inFull(): Promise<void> {
-  await figures();
-  await pnpmInstall();
   const tools = project("tools", { devDependencies: TOOLS });
   await tools.run("npm", ["install", "--ignore-scripts"]);
   const bin = (name: string): string => join(tools.folder, "node_modules", name, "bin", name.replace(/\d+$/, ""));
   const nodes = { "Node 22.15": bin("node22"), "Node 24": bin("node24") };
+  const others = { "Node 26": bin("node26"), Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") };
+  const ran = [...(await runtimes({ ...nodes, ...others })), ...(await bundled(tools, nodes["Node 22.15"]))];
+  await compareWithRecord(ran);
+  if (isOfRuntimes) return;
+  await figures();
+  await pnpmInstall();
   await documents(nodes, /^(?:(?:packages\/hotset\/)?README|docs\/guide\/.+)\.md$/);
-  await bundled(tools, nodes["Node 22.15"]);
-  await step("next build and a route handler", () =>
-    nextApplication({ project, check }, nodes["Node 24"], over("next")),
-  );
-  await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
   await stores({ project, step, check }, nodes, { top, tools: tools.folder, redisUrl: redis.url });
-  await wrongPassword(nodes["Node 24"]);
   await lowestVersions();
   await toolkit({ project, step, check }, nodes);
   await examples({ project, step, check }, nodes["Node 24"], { top, redisUrl: redis.url });
@@ -129,31 +132,23 @@ function over(prefix: string): NodeJS.ProcessEnv {
   return { REDIS_URL: redis.url, KEY_PREFIX: prefix };
 }
 
-/** Packages, megabytes and seconds of an install, beside those of others. */
-async function figures(): Promise<void> {
-  const rows: string[] = [];
-  for (const [name, specifiers] of [
-    ["hotset", ["hotset"]],
-    ["bentocache with ioredis", ["bentocache@1.6.1", "ioredis@5"]],
-    ["cacheable with @keyv/redis", ["cacheable@2.5.0", "@keyv/redis@5.1.6"]],
-  ] as const)
-    await step(`npm install: ${name}`, async () => {
-      const made = project("install");
-      const startedAt = performance.now();
-      const { stderr } = await made.run("npm", ["install", ...specifiers]);
-      const seconds = (performance.now() - startedAt) / 1_000;
-      const { packages, megabytes } = made.installed();
-      rows.push(`  ${name}: ${packages} packages, ${megabytes.toFixed(1)} MB, ${seconds.toFixed(1)} s`);
-      if (name !== "hotset") return;
-      check(packages <= 12 && megabytes <= 12, `${packages} packages, ${megabytes} MB; at most 12 and 12 are wanted`);
-      check(!existsSync(join(made.folder, "node_modules/@hotset/testing")), "a service needs no testing kit");
-      check(!/gyp|scripts/.test(stderr), stderr);
-      const manifests = globSync("node_modules/**/package.json", { cwd: made.folder }).map((path) =>
-        readFileSync(join(made.folder, path), "utf8"),
-      );
-      check(!manifests.some((text) => /"(pre|post)?install":/.test(text)), "a package has an install script");
-    });
-  console.log(rows.join("\n"));
+/** Packages, megabytes and seconds of an install. */
+function figures(): Promise<void> {
+  return step("npm install: hotset", async () => {
+    const made = project("install");
+    const startedAt = performance.now();
+    const { stderr } = await made.run("npm", ["install", "hotset"]);
+    const seconds = (performance.now() - startedAt) / 1_000;
+    const { packages, megabytes } = made.installed();
+    console.log(`  ${packages} packages, ${megabytes.toFixed(1)} MB, ${seconds.toFixed(1)} s`);
+    check(packages <= 12 && megabytes <= 12, `${packages} packages, ${megabytes} MB; at most 12 and 12 are wanted`);
+    check(!existsSync(join(made.folder, "node_modules/@hotset/testing")), "a service needs no testing kit");
+    check(!/gyp|scripts/.test(stderr), stderr);
+    const manifests = globSync("node_modules/**/package.json", { cwd: made.folder }).map((path) =>
+      readFileSync(join(made.folder, path), "utf8"),
+    );
+    check(!manifests.some((text) => /"(pre|post)?install":/.test(text)), "a package has an install script");
+  });
 }
 
 /** pnpm ends with an error where a package has a build script that the project has not approved. */
@@ -186,57 +181,78 @@ async function documents(nodes: Readonly<Record<string, string>>, pages: RegExp)
     });
 }
 
-/** A bundle caches: what one process has loaded, the next one finds in Redis. */
-async function bundled(tools: Project, node: string): Promise<void> {
-  for (const installer of ["npm", "pnpm"]) {
-    const made = project("bundles", { dependencies: { hotset: "latest" } });
-    await made.run(installer, ["install"]);
-    for (const { name, files, build, output } of bundles(tools.folder))
-      await step(`bundle: ${name}, installed by ${installer}`, async () => {
-        for (const [file, text] of Object.entries(files)) made.write(file, text);
-        await made.run(process.execPath, build);
-        // Nothing of it is found from where the bundle runs.
-        const alone = project("bundle-runs");
-        alone.write(output, readFileSync(join(made.folder, output), "utf8"));
-        const place = over(`${installer}${name}`);
-        const [first, second] = [await alone.run(node, [output], place), await alone.run(node, [output], place)];
-        const printed = first.stdout + second.stdout;
-        check(printed === "loads 1\nloads 0\n", printed + first.stderr);
-        check(first.stderr + second.stderr === "", first.stderr + second.stderr);
-      });
+/** What one process has loaded, the next one finds in Redis. */
+async function shares(made: Project, command: readonly string[], prefix: string): Promise<void> {
+  const [executable = "", ...parameters] = command;
+  for (const loads of [1, 0]) {
+    const { stdout, stderr } = await made.run(executable, parameters, over(prefix));
+    check(stdout === `loads ${loads}\n` && stderr === "", stdout + stderr);
   }
 }
 
-async function runtimes(executables: Readonly<Record<string, string>>): Promise<void> {
+/** Each in a folder where nothing else of its project is found. */
+async function bundled(tools: Project, node: string): Promise<readonly Ran[]> {
+  const ran: Ran[] = [];
+  const alone = async (made: Project, program: string, { name, bundler, build }: Bundle): Promise<Project> => {
+    made.write("main.mjs", program);
+    made.write("build.mjs", build);
+    await made.run(process.execPath, ["build.mjs"]);
+    const elsewhere = project("bundle-runs");
+    renameSync(join(made.folder, "out"), join(elsewhere.folder, "out"));
+    const version = TOOLS[bundler as keyof typeof TOOLS];
+    if (name !== "workerd" && !ran.some((row) => row.name === name))
+      ran.push({ name, version, ...sizeOf(elsewhere.folder) });
+    return elsewhere;
+  };
+  for (const installer of ["npm", "pnpm"]) {
+    const made = project("bundles", { dependencies: { hotset: "latest" } });
+    await made.run(installer, ["install"]);
+    for (const bundle of bundles(tools.folder))
+      await step(`bundle: ${bundle.name}, installed by ${installer}`, async () => {
+        const runs = await alone(made, newcomerProgram("esm"), bundle);
+        await shares(runs, [node, `out/${bundle.output}`], installer + bundle.name);
+      });
+  }
+  await step("bundle: Next, two servers", async () => {
+    await nextApplication({ project, step, check }, over("next"));
+    ran.push({ name: "Next", version: NEXT });
+  });
+  await step("bundle: the worker of the documents, in workerd", async () => {
+    const made = project("worker", { dependencies: latest(["@hotset/core", "@hotset/memory", "@hotset/http"]) });
+    await made.run("npm", ["install"]);
+    const { code } = readPages().find((block) => block.code.includes("fetch: cachedHandler"))!;
+    const { folder } = await alone(made, code, workerBundle(tools.folder));
+    const serve = ["--conditions=@hotset/source", join(top, "packages/http/test/workerd/serve.ts")];
+    const { stdout } = await made.run(process.execPath, [...serve, join(folder, "out/main.mjs")]);
+    const { version, statuses } = JSON.parse(stdout) as { version: string; statuses: string[] };
+    check(/^(?:[^,]*; stored,[^,]*; hit[^,]*,?){2}$/.test(statuses.join()), stdout);
+    ran.push({ name: "workerd", version, ...sizeOf(folder) });
+  });
+  return ran;
+}
+
+async function runtimes(executables: Readonly<Record<string, string>>): Promise<readonly Ran[]> {
+  const ran: Ran[] = [];
   const made = project("runtimes", { dependencies: { hotset: "latest" } });
   await made.run("npm", ["install"]);
   made.write("program.mjs", newcomerProgram("esm"));
   made.write("program.cjs", newcomerProgram("cjs"));
   for (const [name, executable] of Object.entries(executables)) {
     const run = name === "Deno" ? ["run", "-A"] : [];
-    for (const file of ["program.mjs", "program.cjs"])
-      await step(`${name}: ${file === "program.cjs" ? "require" : "import"}`, async () => {
-        const prefix = `${name}${file}`.replaceAll(/\W/g, "");
-        const first = await made.run(executable, [...run, file], over(prefix));
-        const second = await made.run(executable, [...run, file], over(prefix));
-        check(first.stdout === "loads 1\n" && second.stdout === "loads 0\n", first.stdout + second.stdout);
-      });
+    for (const [way, file] of Object.entries({ import: "program.mjs", require: "program.cjs" }))
+      await step(`${name}: ${way}`, () => shares(made, [executable, ...run, file], name + way));
+    const { stdout } = await made.run(executable, ["--version"]);
+    ran.push({ name: name.replace(/ .*/, ""), version: /\d+\.\d+\.\d+/.exec(stdout)![0] });
   }
+  return ran;
 }
 
-function wrongPassword(node: string): Promise<void> {
-  return step("a wrong password is visible in the terminal", async () => {
-    const made = project("wrong", { dependencies: { hotset: "latest" } });
-    await made.run("npm", ["install"]);
-    made.write("wrong.mjs", newcomerProgram("esm"));
-    await using locked = await startOwnRedis({ password: "right" });
-    const { stdout, stderr } = await made.run(node, ["wrong.mjs"], {
-      ...over("w"),
-      REDIS_URL: locked.url.replace("right", "hunter2"),
-    });
-    check(stdout === "loads 1\n", stdout);
-    check(/check username and password/.test(stderr) && !stderr.includes("hunter2"), stderr || "nothing was printed");
-  });
+/** At night names and versions of the record are checked, not written. */
+async function compareWithRecord(ran: readonly Ran[]): Promise<void> {
+  if (wanted.length > 0 || failures.length > 0) return;
+  if (!isNightly) return record(ran);
+  const namesOf = (all: readonly Ran[]): string => all.map(({ name, version }) => `${name} ${version}`).join("\n");
+  await step("the record of runtimes", async () => check(namesOf(ran) === namesOf(recorded().ran), namesOf(ran)));
 }
 
 /** At night what the page says is checked, not written. */
@@ -265,9 +281,6 @@ function lowestVersions(): Promise<void> {
     await made.run("npm", ["install"]);
     check(made.installed().packages <= 12, "npm installed a second copy");
     made.write("program.mjs", newcomerProgram("esm"));
-    for (const loads of [1, 0]) {
-      const { stdout } = await made.run(process.execPath, ["program.mjs"], over("lowest"));
-      check(stdout === `loads ${loads}\n`, stdout);
-    }
+    await shares(made, [process.execPath, "program.mjs"], "lowest");
   });
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { startPostgres } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import type { Newcomer } from "./newcomer.ts";
+import { rolldown } from "./programs.ts";
 
 /** An addition to the first program of a README, and its output. */
 const ENDS: Readonly<Record<string, readonly [end: string, printed: string]>> = {
@@ -35,10 +36,10 @@ export async function stores(
       // A user of Keyv has it.
       await made.run("npm", ["install", ...packages.split(" "), ...(store === "keyv" ? ["keyv"] : [])]);
       made.write("program.ts", text + end);
-      made.write("build.mjs", BUILD(tools));
+      made.write("build.mjs", rolldown(tools, "program.ts").build);
       await made.run(process.execPath, ["build.mjs"]);
       const alone = project(`${store}-bundle`);
-      alone.write("bundle.mjs", readFileSync(join(made.folder, "bundle.mjs"), "utf8"));
+      alone.write("bundle.mjs", readFileSync(join(made.folder, "out/main.mjs"), "utf8"));
       for (const [name, node] of Object.entries(nodes))
         for (const [where, parameters] of [
           [made, ["--experimental-strip-types", "program.ts"]],
@@ -50,12 +51,3 @@ export async function stores(
     });
   }
 }
-
-const BUILD = (tools: string): string => `import { build } from "${tools}/node_modules/rolldown/dist/index.mjs";
-await build({
-  input: "program.ts",
-  platform: "node",
-  logLevel: "silent",
-  output: { file: "bundle.mjs", format: "esm", codeSplitting: false },
-});
-`;

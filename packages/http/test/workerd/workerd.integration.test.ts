@@ -14,7 +14,10 @@ const COMPATIBILITIES = [
   { date: "2026-04-20", flags: ["nodejs_compat"], shares: true },
   { date: "2026-11-17", flags: [], shares: true },
 ] as const;
-const NAMED = COMPATIBILITIES.map((each, i) => ({ ...each, i, name: [each.date, ...each.flags].join(", ") }));
+const NAMED = COMPATIBILITIES.map((each, i) => ({
+  ...each,
+  ...{ i, name: [each.date, ...each.flags].join(", "), hasNode: each.flags.length > 0 || each.date > "2026-08" },
+}));
 const TOGETHER = 20;
 
 let workerd: Workerd;
@@ -35,7 +38,7 @@ const ask = async (url: string): Promise<string> => {
 
 it.concurrent.for(NAMED)(
   "H99: requests at one time are all answered, by one load: workerd, $name",
-  async ({ i, shares }, { expect }) => {
+  async ({ i, shares, hasNode }, { expect }) => {
     const url = workerd.urls[i]!;
     const together = async (path: string): Promise<readonly string[]> =>
       [...new Set(await Promise.all(Array.from({ length: TOGETHER }, () => ask(url + path))))].toSorted();
@@ -56,6 +59,11 @@ it.concurrent.for(NAMED)(
     if (shares) expect(runs).toMatchObject({ "/page": 1, "/at-once": 1, "/body": 1, "/varied": 2, joined: 1 });
     expect(await ask(`${url}/hangs`)).toBe("200 LOAD_TIMEOUT");
     expect(await ask(`${url}/set`)).toBe("200 set");
+    const tagged = await ask(`${url}/tagged`);
+    expect([await ask(`${url}/tagged`), await ask(`${url}/ended`)]).toEqual([tagged, "200 1,1,2"]);
+    expect(await ask(`${url}/tagged`)).not.toBe(tagged);
+    const inherits = hasNode ? /^200 1$/ : /inherit needs AsyncLocalStorage/;
+    expect(await ask(`${url}/inherits`)).toMatch(inherits);
   },
 );
 
