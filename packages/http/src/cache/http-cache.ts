@@ -12,7 +12,6 @@ import { applyHead } from "./head-updates.ts";
 import { Hit, Loads } from "./loads.ts";
 import {
   discard,
-  ignore,
   untilAborted,
   type AnswerOptions,
   type PlainOrigin,
@@ -267,7 +266,7 @@ export class HttpCache {
       const fallback = refused && (await this.#fallBack(visit, refused, error));
       if (fallback !== undefined) return { kind: "answer", response: fallback };
       if (!(error instanceof OriginAnsweredError)) throw error;
-      const response = error.take();
+      const response = error.take(visit.request);
       if (response === undefined) return { kind: "answer", response: await this.#pass(visit, "status") };
       const status = { forward: "stale", forwardStatus: response.status } as const;
       this.#meter.answered("pass", visit, response.status, "status");
@@ -314,13 +313,15 @@ export class HttpCache {
     const failure = error instanceof OriginAnsweredError ? error.failure : "unreachable";
     if (!mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) return undefined;
     const answer = await this.#serve(visit, stored, held.ageMs, "error", held);
-    if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take()?.body);
+    if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take(visit.request)?.body);
     return answer;
   }
 
   async #refresh(visit: Visit): Promise<void> {
     const begun = this.#loads.fetch(visit, "any");
-    await (begun instanceof Hit ? begun.value : begun).catch(ignore);
+    await (begun instanceof Hit ? begun.value : begun).catch((error: unknown) => {
+      if (error instanceof OriginAnsweredError) discard(error.take(visit.request)?.body);
+    });
   }
 
   /** From the memory of this process, with nothing to wait for. */

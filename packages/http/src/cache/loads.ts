@@ -179,8 +179,8 @@ export class Loads {
     if (response.status === 304 && stale !== undefined) return this.#renew(visit, ctx, { ...loaded, stale }, takers);
     const failure = response.isFailure === true ? "unreachable" : "answered";
     if (isServerFailure(response.status) && this.#cover(ctx, stale, failure)) {
-      const error = new OriginAnsweredError(response, failure);
-      if (takers.deliver() === undefined) discard(error.take()!.body);
+      const error = new OriginAnsweredError(response, failure, visit.request);
+      if (takers.deliver() === undefined) discard(response.body);
       throw error;
     }
     const decided = this.#decide(visit, response, exchange, shared);

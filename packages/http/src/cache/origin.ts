@@ -16,22 +16,22 @@ import {
 } from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
-/** The origin answered with an error: its caller gets that response where nothing stored may answer. */
+/** The origin answered with an error: the client it was asked for gets that where nothing stored may answer. */
 export class OriginAnsweredError extends Error {
   override readonly name = "OriginAnsweredError";
   readonly failure: OriginFailure;
-  #response: PlainResponse | undefined;
+  readonly #responses: Map<PlainRequest, PlainResponse>;
 
-  constructor(response: PlainResponse, failure: OriginFailure) {
+  constructor(response: PlainResponse, failure: OriginFailure, request: PlainRequest) {
     super(`the origin answered with ${response.status}`);
     this.failure = failure;
-    this.#response = response;
+    this.#responses = new Map([[request, response]]);
   }
 
-  /** The response for the first that asks: its body can be read once. */
-  take(): PlainResponse | undefined {
-    const response = this.#response;
-    this.#response = undefined;
+  /** The response, once, for the client of this request: it may be for nobody else, and its body can be read once. */
+  take(request: PlainRequest): PlainResponse | undefined {
+    const response = this.#responses.get(request);
+    this.#responses.delete(request);
     return response;
   }
 }
