@@ -71,11 +71,11 @@ const metrics = (entry, limit) => ({
 });
 
 export default [
-  { ...core, name: "@hotset/core", limit: "64.8 kB" },
-  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "46.6 kB" },
-  program("memory", "{ createCache, memory }", "56.8 kB"),
-  program("memory over Redis", "{ createCache, memory, redis }", "125.2 kB"),
-  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "131.4 kB"),
+  { ...core, name: "@hotset/core", limit: "64.4 kB" },
+  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "46.4 kB" },
+  program("memory", "{ createCache, memory }", "56.7 kB"),
+  program("memory over Redis", "{ createCache, memory, redis }", "124.8 kB"),
+  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "131 kB"),
   {
     name: "@hotset/compose",
     path: "packages/compose/dist/index.js",

@@ -1,3 +1,4 @@
+import { Touch } from "../engine/touch.ts";
 import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
 import type { ChangeSubscription } from "../coherence/change-subscription.ts";
@@ -17,7 +18,6 @@ import { Ladder } from "../engine/ladder.ts";
 import type { Lease, NewLease } from "../engine/lease.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { TagCalls } from "../engine/tag-calls.ts";
-import { Touch } from "../engine/touch.ts";
 import type { RemoteChangesOf } from "../engine/remote-changes.ts";
 import { Reads } from "../engine/reads.ts";
 import { parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";

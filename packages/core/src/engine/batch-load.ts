@@ -186,8 +186,7 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   /** Gives a flight its value, with the options of the call. */
   #give(load: BatchedLoad, item: K, value: unknown): void {
-    const judge = value === undefined ? undefined : judgeBy(this.#of.ofValue, (checked) => [item, checked]);
-    load.isUntold = value === undefined && typeof this.#of.ofValue.tags === "function";
+    const judge = judgeBy(this.#of.ofValue, (checked) => [item, checked]);
     load.runInContext(() => load.give(judge === undefined ? value : new Judged(value, judge)));
   }
 }

@@ -54,7 +54,6 @@ export interface BatchedLoad {
   readonly call: GetOrSetCall;
   readonly isSettled: boolean;
   readonly options: LoadOptions | undefined;
-  isUntold: boolean;
   onAbort: ((reason: unknown) => void) | undefined;
   setOptions(options: LoadOptions): void;
   runInContext(body: () => void): void;

@@ -40,7 +40,8 @@ export class Callers {
     this.#context = context;
     this.#answers = answers;
     this.#overloaded = new OverloadedError(
-      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already`,
+      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already; ` +
+        "is its source or backend stuck?",
       { operation: "getOrSet" },
     );
   }

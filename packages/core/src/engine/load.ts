@@ -42,7 +42,7 @@ export class Load extends Deadline {
   /** Set by its loader. */
   options: LoadOptions | undefined;
   isSettled = false;
-  /** Whether a function names the tags of its value, and was not asked, since nothing is stored. */
+  /** Whether a function names the tags of its value: it is not asked where nothing is stored. */
   isUntold = false;
   onAbort: ((reason: unknown) => void) | undefined;
   readonly #flight: Flight;
@@ -231,7 +231,7 @@ export class Load extends Deadline {
 }
 
 /** Says how a value is stored, once the schema has accepted it. */
-export type Judge = (checked: unknown, load: Pick<Load, "options" | "setOptions" | "withhold" | "isUntold">) => void;
+export type Judge = (checked: unknown, load: Load) => void;
 
 /** What a loader of ours gives: a value, and its judge. */
 export class Judged {
@@ -261,10 +261,10 @@ export function judgeBy(
     throw new InvalidArgumentError(`shouldStore must be a function of the value, got ${kindOf(shouldStore)}`);
   return (value, load) => {
     const given = argumentsOf(value);
-    // First: `ttl` and `tags` may expect a value that is stored.
-    const isRefused = shouldStore !== undefined && !isTrue(shouldStore(...given));
-    if (isRefused) load.withhold(value, "no-store");
-    if (isRefused || value === undefined) return void (load.isUntold = typeof tags === "function");
+    load.isUntold = typeof tags === "function";
+    // `ttl` and `tags` may expect a value that is stored.
+    if (value === undefined) return;
+    if (shouldStore !== undefined && !isTrue(shouldStore(...given))) return void load.withhold(value, "no-store");
     const { options } = load;
     // The loader is nearer.
     const ownTtl = options?.ttl ?? (typeof ttl === "function" ? (ttl(...given) as Duration | undefined) : undefined);

@@ -283,10 +283,8 @@ export class EntryReads {
   ): Promise<Entry | undefined> {
     const { label: tier, deadlineMs } = this.#of.calls;
     return within(this.#of.clock, deadlineMs, entry, () => {
-      throw new DecodeError(`${tier}: not decoded within ${deadlineMs} ms`, {
-        tier,
-        operation: "read",
-      });
+      const text = `${tier}: not decoded in ${deadlineMs} ms; check schema and compressor`;
+      throw new DecodeError(text, { tier, operation: "read" });
     }).then(
       (each) => this.#under(read, stored, versions, each),
       (error: unknown) => this.#undecoded(read, stored, error),
