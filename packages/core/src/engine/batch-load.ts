@@ -186,7 +186,8 @@ export class BatchLoad<K, T> implements FlightBatch {
 
   /** Gives a flight its value, with the options of the call. */
   #give(load: BatchedLoad, item: K, value: unknown): void {
-    const judge = judgeBy(this.#of.ofValue, (checked) => [item, checked]);
+    const { ofValue } = this.#of;
+    const judge = judgeBy(value === undefined ? { tags: ofValue.tags } : ofValue, (checked) => [item, checked]);
     load.runInContext(() => load.give(judge === undefined ? value : new Judged(value, judge)));
   }
 }

@@ -74,6 +74,19 @@ describe("C590: functions of the value", () => {
     expect([await cache.get("4"), await cache.get("5")]).toEqual(["v4", undefined]);
   });
 
+  it("shouldStore sees undefined too, which removes nothing then; of a batch it sees values alone", async () => {
+    const { cache } = open();
+    await cache.set("k", 1);
+    const load = async (): Promise<undefined> => undefined;
+    const seen: unknown[] = [];
+    const shouldStore = (value: unknown): boolean => value !== undefined;
+    expect(await cache.getOrSet("k", load, { forceRefresh: true, shouldStore })).toBeUndefined();
+    expect(await cache.get("k")).toBe(1);
+    const ofItem = (item: string): boolean => seen.push(item) > 0;
+    await cache.getOrSetMany(["none"], String, () => [], { shouldStore: ofItem, tags: ofItem as never });
+    expect(seen).toEqual([]);
+  });
+
   it.each([
     ["ttl", { ttl: () => "soon" }],
     ["tags", { tags: () => "t" }],

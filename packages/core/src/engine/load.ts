@@ -262,9 +262,9 @@ export function judgeBy(
   return (value, load) => {
     const given = argumentsOf(value);
     load.isUntold = typeof tags === "function";
-    // `ttl` and `tags` may expect a value that is stored.
-    if (value === undefined) return;
+    // First: `ttl` and `tags` may expect a value that is stored.
     if (shouldStore !== undefined && !isTrue(shouldStore(...given))) return void load.withhold(value, "no-store");
+    if (value === undefined) return;
     const { options } = load;
     // The loader is nearer.
     const ownTtl = options?.ttl ?? (typeof ttl === "function" ? (ttl(...given) as Duration | undefined) : undefined);
