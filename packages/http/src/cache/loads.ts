@@ -180,7 +180,7 @@ export class Loads {
     const failure = response.isFailure === true ? "unreachable" : "answered";
     if (isServerFailure(response.status) && this.#cover(ctx, stale, failure)) {
       const error = new OriginAnsweredError(response, failure, visit.request);
-      if (takers.deliver() === undefined) discard(response.body);
+      if (takers.deliver() === undefined) discard(error.take(visit.request)?.body);
       throw error;
     }
     const decided = this.#decide(visit, response, exchange, shared);

@@ -46,7 +46,7 @@ class Turn {
     // By index: an iterator makes an object for each word.
     for (let i = 0; i < commands.length; i += 1) {
       const args = commands[i]!;
-      text += COUNTS[args.length] ??= `*${args.length}\r\n`;
+      text += COUNTS[args.length] ?? `*${args.length}\r\n`;
       for (let j = 0; j < args.length; j += 1) {
         const arg = args[j]!;
         if (typeof arg === "string")
@@ -283,8 +283,8 @@ const latin1 = (bytes: Uint8Array): string =>
 /** Names of commands and fields, flags: nearly all that is as short is one of a few dozen. */
 const SHORT = 8;
 const WORDS = new Map<string, string>();
-/** How commands of so many words begin. */
-const COUNTS: string[] = [];
+/** How commands of so many words begin, of those that have few. */
+const COUNTS: readonly string[] = Array.from({ length: 16 }, (_, words) => `*${words}\r\n`);
 /** The commands of a call are over one key. */
 let lastLong = "";
 let lastRendered = "";
