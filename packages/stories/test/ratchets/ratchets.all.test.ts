@@ -29,14 +29,14 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_899,
+  "core, lines": 16_896,
   "core, files": 120,
   "core, classes": 92,
   "core, lines over 100 columns": 1_436,
-  "engine, lines": 5_451,
+  "engine, lines": 5_450,
   "engine, files": 26,
   "entries beside core, lines": 2_943,
-  "redis, lines": 9_964,
+  "redis, lines": 9_961,
   "http, lines": 6_719,
   "fields of a flight and its guard": 54,
   "names of hotset": 89,
