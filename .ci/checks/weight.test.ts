@@ -22,10 +22,10 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
-    limit: 43_310,
+    limit: 43_304,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks, decision 0250 the check of CommonJS.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_216 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_212 },
   // The aim is 120,000. A new page is paid for with what is said twice elsewhere.
   { what: "words of Markdown", count: () => words(/\.md$/), limit: 126_768 },
   { what: "words of the README", count: () => words(/^README\.md$/), limit: 900 },
