@@ -27,7 +27,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks, decision 0250 the check of CommonJS.
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 8_212 },
   // The aim is 120,000. A new page is paid for with what is said twice elsewhere.
-  { what: "words of Markdown", count: () => words(/\.md$/), limit: 126_768 },
+  { what: "words of Markdown", count: () => words(/\.md$/), limit: 126_737 },
   { what: "words of the README", count: () => words(/^README\.md$/), limit: 900 },
   // An entry that nothing refers to can go: it stays in the history of git.
   { what: "words of the log of decisions", count: () => words(/^docs\/decisions\/log\.md$/), limit: 2_200 },

@@ -69,8 +69,8 @@ export function bundles(tools: string): readonly Bundle[] {
   const node = { platform: "node", format: "cjs" };
   const banner = 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
   const webpack = (use: string): string => `const output = { path: import.meta.dirname + "/out", filename: "main.cjs" };
-  const settings = { mode: "production", target: "node", entry: "./main.mjs", output: { ...output, asyncChunks: false } };
-  await new Promise((resolve, reject) => ${use}(settings, (error, stats) =>
+  const config = { mode: "production", target: "node", entry: "./main.mjs", output: { ...output, asyncChunks: false } };
+  await new Promise((resolve, reject) => ${use}(config, (error, stats) =>
     error || stats.hasErrors() ? reject(error ?? new Error(stats.toString())) : resolve()));`;
   return [
     esbuild(make, "esbuild, CommonJS", "main.cjs", node),

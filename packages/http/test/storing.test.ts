@@ -644,7 +644,7 @@ describe("invalidation", () => {
     expect([await (await first).text(), (await later)[0], (await here.ask())[0]]).toEqual(["old", "new", "new"]);
   });
 
-  it("H73 a later caller loads for itself where another process keeps the index for longer than loadTimeout", async () => {
+  it("H73 a later caller loads for itself where another process keeps the index beyond loadTimeout", async () => {
     const [here, there] = twoSites();
     here.counts({ ...FRESH, vary: "accept" });
     const ask = async (accept: string): Promise<string> => (await here.ask({ fields: { accept } }))[0];

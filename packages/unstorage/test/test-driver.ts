@@ -182,7 +182,6 @@ export function testDriver(opts: TestOptions): void {
     expect(await ctx.storage.getItem("my-false-flag")).toBe(false);
   });
 
-  // TODO: Refactor to move after cleanup
   if (opts.additionalTests) {
     opts.additionalTests(ctx);
   }

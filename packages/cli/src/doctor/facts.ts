@@ -72,9 +72,11 @@ type Ask = <T>(ask: () => Promise<T>) => Promise<Known<T>>;
 /** Asks everything, each within the bound of one answer, the sample within five seconds, all within a minute. */
 export async function gather(session: Session, asked: Asked): Promise<Facts> {
   const late = Promise.withResolvers<never>();
+  // It may come before anything is asked.
+  late.promise.catch(() => undefined);
   const timer = setTimeout(() => late.reject({ code: UNANSWERED }), MOST_MS);
   try {
-    return await gatherBy((ask) => answerOf(Promise.race([late.promise, ask()])), session, asked);
+    return await gatherBy((ask) => answerOf(() => Promise.race([late.promise, ask()])), session, asked);
   } finally {
     clearTimeout(timer);
   }
@@ -139,9 +141,9 @@ async function factsOf(known: Ask, primary: PrimaryConnection, deadlineMs: numbe
   return { address: primary.address, info, config, clients, roundTripMs };
 }
 
-async function answerOf<T>(answer: Promise<T>): Promise<Known<T>> {
+async function answerOf<T>(ask: () => Promise<T>): Promise<Known<T>> {
   try {
-    return { value: await answer };
+    return { value: await ask() };
   } catch (error) {
     return { refused: reasonOf(error) };
   }

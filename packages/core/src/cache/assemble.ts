@@ -1,4 +1,4 @@
-import { Touch } from "../engine/touch.ts";
+import { Touch } from "../engine/touch.ts"; // First: a bundle is 500 bytes smaller so, gzipped.
 import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
 import type { ChangeSubscription } from "../coherence/change-subscription.ts";

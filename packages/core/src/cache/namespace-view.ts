@@ -96,7 +96,7 @@ export class NamespaceView implements Untyped<Namespace> {
     return NamespaceView.#isView(given) ? given.#namespace.remote?.format : undefined;
   }
 
-  /** Tells whether it had a tag event since then; never of another copy of this package. */
+  /** A function: whether it had a tag event since. It never had in another copy of this package. */
   static tagWatch(given: object): () => boolean {
     if (!NamespaceView.#isView(given)) return () => false;
     const { tags } = given.#engine.context;

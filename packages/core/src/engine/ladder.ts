@@ -26,7 +26,7 @@ import { fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import { spareCopy, hidden, promote } from "./reads.ts";
+import { hidden, promote, spareCopy } from "./reads.ts";
 import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnswer } from "./store.ts";
 
 /** One of many calls: the local copy, if there is one, and how the call ends. */

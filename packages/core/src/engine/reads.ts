@@ -77,8 +77,8 @@ export class Reads {
   ): Promise<readonly unknown[]> {
     const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
-    const same = { namespace, startedAt, allowStale, usedBy: usedByCaller(), onServed: undefined };
-    const callOf = (key: EntryKey): ReadCall => ({ ...same, key });
+    const base = { namespace, startedAt, allowStale, usedBy: usedByCaller(), onServed: undefined };
+    const callOf = (key: EntryKey): ReadCall => ({ ...base, key });
     const asked: Asked[] = [];
     const answers = keys.map((key, index) => {
       const held = local?.get(key.local, startedAt);

@@ -28,7 +28,7 @@ export class OriginAnsweredError extends Error {
     this.#responses = new Map([[request, response]]);
   }
 
-  /** The response, once, for the client of this request: it may be for nobody else, and its body can be read once. */
+  /** The response, once, for the client of this request: it may be private, and its body can be read once. */
   take(request: PlainRequest): PlainResponse | undefined {
     const response = this.#responses.get(request);
     this.#responses.delete(request);

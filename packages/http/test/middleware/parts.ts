@@ -4,7 +4,7 @@ import { isLoad } from "@hotset/http/node";
 import type { Connect, Place, Request } from "./apps.ts";
 
 /** Gives a package of the folder in which the middlewares are installed. */
-export type Kit = (name: string) => any; // eslint-disable-line typescript/no-explicit-any
+export type Kit = (name: string) => any; // eslint-disable-line typescript/no-explicit-any -- packages of many kinds
 
 export function kitOf(folder: string): Kit {
   const require = createRequire(folder);

@@ -123,7 +123,7 @@ export class IoRedisSession implements SessionClient {
     try {
       await reply;
     } catch (error) {
-      // eslint-disable-next-line preserve-caught-error
+      // eslint-disable-next-line preserve-caught-error -- it has the arguments
       throw new Error((error as Error).message);
     }
   }
