@@ -35,8 +35,8 @@ export function checkTracking({ tracking, sample, rights, isResp3Refused }: Fact
       found: "CLIENT TRACKING is refused: each copy in the memory of a process is confirmed by Redis at each read",
       evidence: { tracking: "refused", needs: "+client|tracking" },
       fix:
-        'grant +client|tracking +client|trackinginfo, or set coherence("pubsub") in each cache; where a service ' +
-        'has no such command, coherence("none") with localTtl',
+        'grant +client|tracking +client|trackinginfo, or set coherence("pubsub") in each cache; where ' +
+        'there is no such command, coherence("none") with localTtl',
     },
   ];
 }
