@@ -1,3 +1,4 @@
+import type { Namespace } from "@hotset/core";
 import { heartbeat, inspect, type Inspection, type ProcessRecord } from "@hotset/core/inspect";
 import { createTestCache, flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -16,6 +17,19 @@ async function pass(steps: number): Promise<void> {
     await flush();
   }
 }
+
+/** Loads that take as long as the test says. */
+const loadsOf =
+  (namespace: Namespace) =>
+  async (key: string, ms: number): Promise<void> => {
+    const loaded = namespace.getOrSet(
+      key,
+      () => new Promise<number>((resolve) => clock.schedule(() => resolve(1), ms)),
+    );
+    await flush();
+    clock.advance(ms);
+    await loaded;
+  };
 
 describe("figures", () => {
   it("compare the last calls of a namespace and of a group with those before", async () => {
@@ -40,15 +54,7 @@ describe("figures", () => {
     const cache = createTestCache({ clock, ttl: 1 });
     using inspection = inspect(cache);
     const invoices = cache.namespace("invoices");
-    const load = async (key: string, ms: number): Promise<void> => {
-      const loaded = invoices.getOrSet(
-        key,
-        () => new Promise<number>((resolve) => clock.schedule(() => resolve(1), ms)),
-      );
-      await flush();
-      clock.advance(ms);
-      await loaded;
-    };
+    const load = loadsOf(invoices);
     for (let i = 0; i < 20; i += 1) await load(`i:${i}`, 100);
     await pass(5);
     for (let i = 0; i < 5; i += 1) await load(`i:${i}`, 3_000 + i);
@@ -61,6 +67,29 @@ describe("figures", () => {
     ]);
     await pass(12);
     expect(of(inspection.figures()!, "invoices")).not.toHaveProperty("failed");
+  });
+
+  it("compare loads that stay slow with the time before they were, for an hour; then slow is usual", async () => {
+    const cache = createTestCache({ clock, ttl: 1 });
+    using inspection = inspect(cache);
+    const load = loadsOf(cache.namespace("invoices"));
+    const before = (): number => Math.round(of(inspection.figures()!, "invoices")!.before.p95Ms! / 10) * 10;
+    const minutes = async (count: number, ms: number): Promise<void> => {
+      for (let i = 0; i < 12 * count; i += 1) {
+        await load("i", ms);
+        await pass(1);
+        before();
+      }
+    };
+    await minutes(2, 100);
+    await minutes(40, 1_000);
+    expect(before()).toBe(100);
+    await minutes(1, 100);
+    expect(before()).toBeGreaterThan(900);
+    await minutes(60, 3_000);
+    expect(before()).toBeGreaterThan(900);
+    await minutes(40, 3_000);
+    expect(before()).toBeGreaterThan(2_900);
   });
 
   it("have the errors of a tier with the last text and its kind", async () => {

@@ -72,6 +72,8 @@ export class RateMeter {
   readonly #steps: Step[] = [];
   /** For steps that are kept no more. */
   readonly #older = new Map<string, Durations>();
+  /** Durations before loads of an owner became slow, while they are: else slow ones would soon be usual. */
+  readonly #usual = new Map<string, { readonly loads: Durations; readonly since: number }>();
   #largestBefore = 0;
   readonly #troubles = new Map<string, Trouble>();
   readonly #failures = new Map<string, { readonly at: number; readonly error: string }>();
@@ -87,15 +89,8 @@ export class RateMeter {
     this.#windowMs = windowMs;
     const { events } = place.parts.context;
     this.#stops = [
-      // They accept none: the cache warns of failures that no listener observes.
-      events["backend:error"].add(
-        () => undefined,
-        ({ tier, operation, error }) => this.#troubled(tier, operation, error),
-      ),
-      events["decode:error"].add(
-        () => undefined,
-        ({ tier, error }) => this.#troubled(tier, "read", error),
-      ),
+      events["backend:error"].add(NONE, ({ tier, operation, error }) => this.#troubled(tier, operation, error)),
+      events["decode:error"].add(NONE, ({ tier, error }) => this.#troubled(tier, "read", error)),
       cache.on("load:error", (event) => this.#failed(event)),
       cache.on("load", (event) => this.#loaded(event)),
       cache.on("coalesced", ({ namespace, key }) => this.#join(JSON.stringify([namespace, key]))),
@@ -183,14 +178,8 @@ export class RateMeter {
     const window = this.#steps.slice(-STEPS);
     const groups = [...now].map(([id, each]) => this.#ratesOf(id, each));
     const [root, ...others] = groups as [GroupRates, ...GroupRates[]];
-    const largest = most(
-      window.flatMap((step) => step.largest ?? []),
-      ({ bytes }) => bytes,
-    );
-    const shared = most(
-      window.flatMap((step) => step.shared ?? []),
-      ({ callers }) => callers,
-    );
+    const largest = most(window, ({ largest: each }) => each && [each, each.bytes]);
+    const shared = most(window, ({ shared: each }) => each && [each, each.callers]);
     // A large value that is written again and again stays a departure for as long as the window.
     const before = this.#steps.slice(0, -STEPS).map((step) => step.largest?.bytes ?? 0);
     const earlier = window.flatMap(({ largest: each }) =>
@@ -217,18 +206,22 @@ export class RateMeter {
     const begin = this.#steps.indexOf(loadsBegin);
     const earlier = callsBegin.before.get(id)?.counts ?? zero();
     const recentLoads = merged(this.#steps.slice(begin), id);
-    const pastLoads = merged(this.#steps.slice(0, begin), id, this.#older.get(id));
-    const slowest = most(
-      this.#steps.slice(begin).flatMap(({ slowest }) => slowest.get(id) ?? []),
-      ({ ms }) => ms,
-    );
+    const slowest = most(this.#steps.slice(begin), (step) => {
+      const each = step.slowest.get(id);
+      return each && [each, each.ms];
+    });
     const now = this.#place.epochNow();
+    const past = merged(this.#steps.slice(0, begin), id, this.#older.get(id));
+    const usual = this.#usual.get(id) ?? { loads: past, since: now };
+    const isSlow = percentile(recentLoads, 0.95) >= 2 * percentile(usual.loads, 0.95);
+    if (isSlow && sizeOf(usual.loads) >= 2 * ENOUGH.loads && now - usual.since < USUAL_MS) this.#usual.set(id, usual);
+    else this.#usual.delete(id);
     const last = this.#failures.get(id);
     return {
       namespace,
       ...(group !== undefined && { group }),
       recent: ratesOf(difference(counts, earlier), recentLoads, { calls, ms: now - callsBegin.at }),
-      before: ratesOf(earlier, pastLoads, { calls: callsOf(earlier), ms: 0 }),
+      before: ratesOf(earlier, usual.loads, { calls: callsOf(earlier), ms: 0 }),
       ...(failed > 0 && { failed: { count: failed, ...(last ?? { at: now, error: "unknown" }) } }),
       ...(slowest !== undefined && { slowest }),
     };
@@ -324,6 +317,9 @@ export class RateMeter {
 }
 
 const MAX_TEXT = 300;
+const USUAL_MS = 3_600_000;
+/** The cache warns of failures that no listener observes. */
+const NONE = (): undefined => undefined;
 
 const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });
 const callsOf = ({ hits, staleHits, misses }: Counts): number => hits + staleHits + misses;
@@ -352,15 +348,11 @@ function percentile(durations: Durations, share: number): number {
 const sizeOf = (durations: Durations): number => [...durations.values()].reduce((sum, count) => sum + count, 0);
 
 function statsOf(counts: Counts, durations: Durations): NamespaceStats {
-  const [p50Ms, p95Ms, p99Ms] = [0.5, 0.95, 0.99].map((share) => percentile(durations, share)) as [
-    number,
-    number,
-    number,
-  ];
+  const of = (share: number): number => percentile(durations, share);
   return {
     ...counts,
     hitRatio: (counts.hits + counts.staleHits) / callsOf(counts),
-    loadLatency: { count: sizeOf(durations), p50Ms, p95Ms, p99Ms },
+    loadLatency: { count: sizeOf(durations), p50Ms: of(0.5), p95Ms: of(0.95), p99Ms: of(0.99) },
   };
 }
 
@@ -375,8 +367,8 @@ function ratesOf(counts: Counts, durations: Durations, of: Pick<Rates, "calls" |
 const finite = <T extends object>(given: T | undefined): Partial<T> =>
   Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => Number.isFinite(value))) as Partial<T>;
 
-const most = <T>(list: readonly T[], by: (each: T) => number): T | undefined =>
-  list.reduce<T | undefined>((best, each) => (best === undefined || by(each) > by(best) ? each : best), undefined);
+const most = <T>(steps: readonly Step[], of: (step: Step) => readonly [T, number] | undefined): T | undefined =>
+  steps.map(of).reduce((best, each) => (each && each[1] > (best?.[1] ?? -1) ? each : best), undefined)?.[0];
 
 /** How much a rule could find in it: only a part of a thousand groups fits into a record. */
 function oddness({ recent, before, failed }: GroupRates): number {

@@ -42,11 +42,10 @@ export class TagCalls {
     // No entry outlives the clear of the root, so all copies can go together.
     if (mode === "hard" && names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
-      const scope = names.length === 0 ? "namespace" : "tags";
       events.invalidate.emit({
         cache: this.#context.name,
         namespace: keySpace.path,
-        scope,
+        scope: names.length === 0 ? "namespace" : "tags",
         mode: mode === "hard" ? "remove" : "stale",
         origin: "here",
         ...(names.length !== 0 && { tags: names }),
