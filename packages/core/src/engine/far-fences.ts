@@ -118,14 +118,14 @@ export class FarFences {
   /** Its end would look like a change: one that is near is put off, for no call to be served. */
   async #lasting(how: Marks, leases: EntryLeases, key: EntryKey, version: string): Promise<string> {
     const { remote, markMs } = how;
-    if (version === "") return this.#putMark(leases, key, "", markMs);
     const now = this.#context.clock.now();
     const copy = this.#context.local?.get(key.local, now);
     // A copy from before its versions were known would take them away from the entry.
     const isWhole = copy?.version === version && !(remote.versions && !copy.versions);
-    const entry = isWhole ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
-    // Its tags hide it, and no call is served by it any more.
-    if (entry === undefined) return this.#putMark(leases, key, version, markMs);
+    const isMissing = version === "";
+    const entry = isWhole || isMissing ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
+    // Its tags may hide it: no call is served by it any more.
+    if (isMissing || entry === undefined) return this.#putMark(leases, key, version, markMs);
     const expiresAt = wholeInstant(now) + markMs;
     if (entry.version !== version || entry.expiresAt >= expiresAt) return entry.version ?? "";
     const ended = staleFrom(entry, entry.expiresAt);
@@ -149,9 +149,8 @@ export class FarFences {
     const terms = { ...termsIn(key.space, limits, NO_LABELS), placeholder: PLACEHOLDER };
     const entry = newEntry({ value: null, ttlMs: 0, terms, now: clock.now(), tagSequence: tags.sequence, version });
     const write = { entry, encoded: encodedPlaceholder(PLACEHOLDER), versions: undefined };
-    const { seen } = answer;
-    const status = await promised((ends: Settlers<StoreStatus>) => leases.store(key, write, version, seen, ends));
-    return status === "stored" ? version : "";
+    const stored = promised<StoreStatus>((ends) => leases.store(key, write, version, answer.seen, ends));
+    return (await stored) === "stored" ? version : "";
   }
 
   #acquire(leases: EntryLeases, key: EntryKey, token: string, seen: string): Promise<LeaseAnswer> {

@@ -59,8 +59,7 @@ export class Fences {
     if (!(fence instanceof Taken) || fence.of !== this)
       throw new InvalidArgumentError(`since must be what fence() of this cache gave, got ${kindOf(fence)}`);
     const other = entries.find(({ key }) => !fence.has(key.local));
-    if (other !== undefined)
-      throw new InvalidArgumentError(`since must be a fence of this key, and is none of ${describe(other.key.name)}`);
+    if (other !== undefined) throw new InvalidArgumentError(`since must be a fence of ${describe(other.key.name)} too`);
   }
 
   /** The fence of a key, which is used up. */
