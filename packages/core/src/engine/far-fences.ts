@@ -123,7 +123,8 @@ export class FarFences {
     // A copy from before its versions were known would take them away from the entry.
     const isWhole = copy?.version === version && !(remote.versions && !copy.versions);
     const isMissing = version === "";
-    const entry = isWhole || isMissing ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
+    const request = this.#request(key);
+    const entry = isWhole || isMissing ? copy : await remote.reads.read(request, remote.deadlineMs);
     // Its tags may hide it: no call is served by it any more.
     if (isMissing || entry === undefined) return this.#putMark(leases, key, version, markMs);
     const expiresAt = wholeInstant(now) + markMs;
