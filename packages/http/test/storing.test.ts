@@ -644,6 +644,38 @@ describe("invalidation", () => {
     expect([await (await first).text(), (await later)[0], (await here.ask())[0]]).toEqual(["old", "new", "new"]);
   });
 
+  it("H73 no caller of a load that waits to begin reads along with one from before a purge", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, format: v8(), leases: true, tagVersions: true });
+    const site = new Site({}, { clock, backend });
+    const [oldest, old, reading] = [gate(), gate(), gate()];
+    const fields = { ...FRESH, "cache-tag": "t" };
+    const ask = async (): Promise<string> => (await site.ask())[0];
+    site.page = async () => {
+      const isOldest = site.loads === 1;
+      await (isOldest ? oldest : old).pass();
+      return { fields, body: isOldest ? "oldest" : "old" };
+    };
+    const answers = [ask()];
+    await oldest.arrived();
+    await site.http.purgeTags(["t"]);
+    // It waits for the load from before, which turns out to have the tag, and begins another one then.
+    answers.push(ask());
+    await site.http.purge("https://shop.example/");
+    answers.push(ask());
+    await old.arrived();
+    await site.http.purge("https://shop.example/");
+    backend.script("read", { before: reading });
+    oldest.open();
+    await reading.arrived();
+    site.counts(fields, { body: "new" });
+    answers.push(ask());
+    old.open();
+    await flush();
+    reading.open();
+    expect(await Promise.all(answers)).toEqual(["oldest", "new", "old", "new"]);
+  });
+
   it("H73 a later caller loads for itself where another process keeps the index beyond loadTimeout", async () => {
     const [here, there] = twoSites();
     here.counts({ ...FRESH, vary: "accept" });

@@ -7,7 +7,7 @@ import type { BatchLoader, Loader } from "../entry/loader.ts";
 import { usedByCaller } from "../engine/loading.ts";
 import type { Fences } from "../engine/fences.ts";
 import type { Mutations } from "../engine/mutations.ts";
-import type { Ladder } from "../engine/ladder.ts";
+import { isLate, type Ladder } from "../engine/ladder.ts";
 import type {
   DeleteManyResult,
   DeleteResult,
@@ -52,7 +52,7 @@ import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOp
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly context: Reporting & Limits & Pick<Copies, "local" | "tags"> & Pick<Life, "lifecycle">;
+  readonly context: Reporting & Limits & Copies & Pick<Life, "lifecycle">;
   readonly meters: Meters;
   /** Whether all option names are checked on a hit too: it would cost a hit in production. */
   readonly checksHits: boolean;
@@ -88,7 +88,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   /** Not a proxy of a view, nor an object that merely inherits from one. */
   static #isView(given: unknown): given is NamespaceView {
-    return given instanceof NamespaceView && #engine in given;
+    return #engine in Object(given);
   }
 
   /** The format of its backend; `undefined` without one, and for a namespace of another copy of this package. */
@@ -96,12 +96,12 @@ export class NamespaceView implements Untyped<Namespace> {
     return NamespaceView.#isView(given) ? given.#namespace.remote?.format : undefined;
   }
 
-  /** A function: whether it had a tag event since. It never had in another copy of this package. */
-  static tagWatch(given: object): () => boolean {
-    if (!NamespaceView.#isView(given)) return () => false;
-    const { tags } = given.#engine.context;
-    const { sequence } = tags;
-    return () => tags.hasEvents(given.#namespace.keySpace, sequence, sequence);
+  /** The loader of the flight that a call may join now. None in another copy of this package. */
+  static joinable(given: object, key: string): [load?: object | undefined, isLate?: boolean] {
+    if (!NamespaceView.#isView(given)) return [];
+    const { flights, tags, clock } = given.#engine.context;
+    const flight = flights.joinable(entryKey(given.#namespace.keySpace, key).local, clock.now());
+    return flight === undefined ? [] : [flight.call.load, isLate(tags, flight)];
   }
 
   /** The value of a fresh copy, which counts as a hit. None in a namespace of another copy of this package. */

@@ -776,7 +776,7 @@ function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undef
  * Whether a tag event has happened since the flight began. A caller that joins after one gets its result only if none
  * of the tags of that result had one, which shows when the load ends.
  */
-const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
+export const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
   tags.hasEvents(key.space, tagSequence, changedSince);
 
 /** @param copy the local copy, while it may be served. */

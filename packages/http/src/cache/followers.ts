@@ -1,4 +1,3 @@
-import { NamespaceView } from "@hotset/core/internal";
 import type { FieldLines } from "../semantics/fields.ts";
 import { ignore } from "./messages.ts";
 import type { SharedBody } from "./shared-body.ts";
@@ -17,24 +16,15 @@ export interface Running {
 
 type Take = (running: Running) => boolean;
 
-/**
- * The callers of one flight of the cache. They read along with its load from the first byte; callers that came after
- * an invalidation, which may have been of a tag that its response names, wait for its end.
- */
+/** The callers of one flight of the cache. They read along with its load from the first byte. */
 export class Crew {
-  readonly #isLate: () => boolean;
   readonly #waiting = new Set<Take>();
   #running: Running | undefined;
   /** Whether the load has ended for all but its own caller, since its head took too long. */
   isSlow = false;
 
-  constructor(namespace: object) {
-    this.#isLate = NamespaceView.tagWatch(namespace);
-  }
-
   /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
   follow(visit: Visit, take: Take): () => void {
-    if (this.#isLate()) return ignore;
     const offered: Take = (each) => each.suits(visit) && take(each);
     if (this.#running !== undefined && offered(this.#running)) return ignore;
     this.#waiting.add(offered);

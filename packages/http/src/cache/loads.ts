@@ -1,5 +1,5 @@
 import { LoadTimeoutError, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
-import { IN_WORKER, within } from "@hotset/core/internal";
+import { IN_WORKER, NamespaceView, within } from "@hotset/core/internal";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { announcedBytes } from "../semantics/directives.ts";
 import { without, type FieldLines, type Head } from "../semantics/fields.ts";
@@ -62,8 +62,8 @@ interface Loaded {
  * the response with its head, and callers in this process read along; what is stored is known at the end of the body.
  */
 export class Loads {
-  /** Those of the latest flights, by key. */
-  readonly #crews = new Map<string, Crew>();
+  /** Those of flights, by the loader of each. */
+  readonly #crews = new WeakMap<object, Crew>();
   /** The key of the flight that a call joined: the engine reports it within the call. */
   #joined: string | undefined;
   readonly #namespace: Namespace;
@@ -95,9 +95,7 @@ export class Loads {
     let wait: Wait | undefined;
     const lead = (ctx: LoadContext): unknown => {
       const led = (wait ??= new Wait());
-      // A load behind a hit has no followers.
-      led.crew ??= served === undefined ? this.#open(key) : new Crew(this.#namespace);
-      const loading = led.lead(ctx, led.crew, (takers) => this.#load(visit, ctx, takers));
+      const loading = led.lead(ctx, this.#crewOf(lead), (takers) => this.#load(visit, ctx, takers));
       call.waitUntil?.(Promise.resolve(loading).catch(ignore));
       return loading;
     };
@@ -117,12 +115,14 @@ export class Loads {
     if (served?.status === "hit") return new Hit(answer, served);
     const begun = (wait ??= new Wait());
     const { resolve, reject, promise } = begun.outcome;
-    if (this.#joined === key) {
-      begun.followed = this.#crews.get(key);
+    const [load, isLate] = this.#joined === key ? NamespaceView.joinable(this.#namespace, key) : [];
+    if (load !== undefined) {
+      begun.followed = this.#crewOf(load);
       const take = (running: Running): boolean => (begun.hasLeft = this.#readAlong(visit, running, resolve));
+      // After an invalidation, which may have been of a tag that its response names, it waits for the end of the load.
       // A body ends with the request of a worker that reads it.
-      begun.leave = (IN_WORKER ? undefined : begun.followed?.follow(visit, take)) ?? ignore;
-    } else begun.crew ??= this.#open(key);
+      if (isLate === false && !IN_WORKER) begun.leave = begun.followed.follow(visit, take);
+    }
     answer
       .then(
         (value) => {
@@ -134,17 +134,13 @@ export class Loads {
           reject(error);
         },
       )
-      .finally(() => {
-        begun.leave();
-        if (begun.crew !== undefined && this.#crews.get(key) === begun.crew) this.#crews.delete(key);
-      });
+      .finally(begun.leave);
     return promise;
   }
 
-  /** A call that joined no flight may lead one. */
-  #open(key: string): Crew {
-    const crew = new Crew(this.#namespace);
-    this.#crews.set(key, crew);
+  #crewOf(load: object): Crew {
+    let crew = this.#crews.get(load);
+    if (crew === undefined) this.#crews.set(load, (crew = new Crew()));
     return crew;
   }
 

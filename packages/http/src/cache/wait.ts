@@ -33,7 +33,6 @@ export const NOT_SHARED = Object.freeze({ kind: "not shared" });
 export class Wait {
   readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
   leave: () => void = ignore;
-  crew: Crew | undefined;
   /** That of the load which this call joined. */
   followed: Crew | undefined;
   hasLeft = false;
