@@ -676,30 +676,42 @@ describe("invalidation", () => {
     expect(await Promise.all(answers)).toEqual(["oldest", "new", "old", "new"]);
   });
 
-  it("H73 a later caller loads for itself where another process keeps the index beyond loadTimeout", async () => {
-    const [here, there] = twoSites();
-    here.counts({ ...FRESH, vary: "accept" });
-    const ask = async (accept: string): Promise<string> => (await here.ask({ fields: { accept } }))[0];
-    await ask("a");
-    const [elsewhere, loading] = [gate(), gate()];
-    const load = (): Promise<void> => elsewhere.pass();
-    void there.cache.namespace("http").getOrSet("https://shop.example/", load, { forceRefresh: true });
-    await elsewhere.arrived();
-    here.page = async () => {
-      await loading.pass();
-      return { fields: { ...FRESH, vary: "accept" }, body: `${here.loads}` };
-    };
-    const first = ask("b");
-    await loading.arrived();
-    await here.http.purgeTags(["other"]);
-    const later = ask("b");
-    await flush();
-    loading.open();
-    expect(await first).toBe("2");
-    for (let i = 0; i < 31; i += 1) await flush().then(() => here.clock.advance(1_000));
-    elsewhere.open();
-    expect(await later).toBe("3");
-  });
+  it.each([
+    ["that is to name its variant", "accept", "another"],
+    ["that is to have more fields", "accept, x-b", "another"],
+    ["that is gone", "accept", "the index"],
+  ])(
+    "H71 H73 a later caller loads for itself where another process keeps an index %s beyond loadTimeout",
+    async (...at) => {
+      const [here, there] = twoSites();
+      here.counts({ ...FRESH, vary: "accept" });
+      const ask = async (accept: string): Promise<string> => (await here.ask({ fields: { accept } }))[0];
+      await ask("a");
+      const [elsewhere, loading] = [gate(), gate()];
+      here.page = async () => {
+        await loading.pass();
+        return { fields: { ...FRESH, vary: at[1] }, body: `${here.loads}` };
+      };
+      const first = ask("b");
+      await loading.arrived();
+      const isGone = at[2] === "the index";
+      await (isGone ? there.http.purge("https://shop.example/") : here.http.purgeTags(["other"]));
+      const load = (): Promise<void> => elsewhere.pass();
+      void there.cache
+        .namespace("http")
+        .getOrSet("https://shop.example/", load, { forceRefresh: true, loadTimeout: "1h" });
+      await elsewhere.arrived();
+      if (isGone) loading.open();
+      await flush();
+      const later = ask("b");
+      await flush();
+      loading.open();
+      expect(await first).toBe("2");
+      for (let i = 0; i < 31; i += 1) await flush().then(() => here.clock.advance(1_000));
+      elsewhere.open();
+      expect(await later).toBe("3");
+    },
+  );
 
   it("H20 keeps an answer to a POST that says that it is what a GET gives", async () => {
     const site = new Site().counts({ ...FRESH, "content-location": "/" });

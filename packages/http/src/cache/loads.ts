@@ -89,7 +89,7 @@ export class Loads {
    *   not that of a load which runs, either.
    */
   fetch(visit: Visit, accepts: "any" | "new" | "later"): Hit | Promise<Outcome> {
-    const { errorBackoffMs, finishesAlone, lendsOwn, loadTimeoutMs } = this.#plan;
+    const { errorBackoffMs, finishesAlone, lendsOwn, longestLoadMs } = this.#plan;
     const { key, call } = visit;
     let served: Served | undefined;
     let wait: Wait | undefined;
@@ -101,8 +101,7 @@ export class Loads {
     };
     this.#joined = undefined;
     const options: Writable<GetOrSetOptions> = {
-      // The head has its own limit, and so has the body; their timers end with a request of a worker.
-      loadTimeout: IN_WORKER ? 2 * loadTimeoutMs : Infinity,
+      loadTimeout: longestLoadMs,
       // A load that failed with fields of one client's choice gives no reason to spare the origin others.
       errorBackoff: lendsOwn && carriesOwn(visit, this.#plan) ? 0 : errorBackoffMs,
       onServed: (each) => (served = each),
@@ -127,7 +126,7 @@ export class Loads {
       .then(
         (value) => {
           resolve({ kind: "found", value, served });
-          if (begun.isLed && key === visit.primary) void this.#shelf.settle(visit, value).catch(ignore);
+          if (begun.isLed && key === visit.primary) void this.#shelf.settle(visit, value);
         },
         (error: unknown) => {
           begun.hasLeft = true;

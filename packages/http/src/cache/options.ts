@@ -1,5 +1,5 @@
 import { systemClock, type Clock, type Duration } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkNames, IN_WORKER } from "@hotset/core/internal";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
 import { count, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";
@@ -105,6 +105,8 @@ export interface Plan {
   readonly keepForValidationMs: number;
   readonly errorBackoffMs: number;
   readonly loadTimeoutMs: number;
+  /** Of a load in all: its head has a limit, and so has its body. Their timers end with the request of a worker. */
+  readonly longestLoadMs: number;
   readonly bodyIdleMs: number;
   readonly inlineBytes: number;
   readonly maxVariants: number;
@@ -131,6 +133,7 @@ export function planOf(options: HttpCacheOptions): Plan {
   const settings = settingsOf(options);
   const safe = safeNames(options);
   const { clock = systemClock } = options;
+  const loadTimeoutMs = ms("loadTimeout", options.loadTimeout, "30s");
   return {
     settings,
     rules: options.rules,
@@ -138,7 +141,8 @@ export function planOf(options: HttpCacheOptions): Plan {
     obeysRequests: options.requestDirectives ?? options.mode === "private",
     keepForValidationMs: ms("keepForValidation", options.keepForValidation, "1h"),
     errorBackoffMs: ms("errorBackoff", options.errorBackoff, "10s"),
-    loadTimeoutMs: ms("loadTimeout", options.loadTimeout, "30s"),
+    loadTimeoutMs,
+    longestLoadMs: IN_WORKER ? 2 * loadTimeoutMs : Infinity,
     bodyIdleMs: ms("bodyIdleTimeout", options.bodyIdleTimeout, "30s"),
     inlineBytes: count("inlineBytes", options.inlineBytes, 16 * 1024),
     maxVariants: count("maxVariants", options.maxVariants, 64),

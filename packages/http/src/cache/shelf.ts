@@ -66,7 +66,7 @@ export class Shelf {
       if (visit.index !== undefined && ctx.stale === undefined) {
         const { key, selects, index } = visit;
         const language = this.#language(visit, complete, index);
-        const added = await this.#variants.add(visit, index.generation, { key, selects, language }).catch(ignore);
+        const added = await this.#variants.add(visit, index.generation, { key, selects, language });
         // A variant that no index names could be found, and not be removed.
         if (added === undefined) return this.#leaveOut(ctx, key, elsewhere);
       }

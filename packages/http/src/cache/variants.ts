@@ -1,4 +1,4 @@
-import type { Clock, LoadOptions, Namespace } from "@hotset/core";
+import type { Clock, GetOrSetOptions, LoadOptions, Namespace } from "@hotset/core";
 import { ignore } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { bodyKey, indexEntry, readStored, type StoredIndex } from "./stored.ts";
@@ -34,15 +34,18 @@ export class Variants {
   readonly #changes = new Map<string, Promise<void>>();
   readonly #ends = new Map<string, () => void>();
   readonly #clock: Clock;
+  readonly #limits: GetOrSetOptions;
 
-  constructor(namespace: Namespace, { maxVariants, clock }: Pick<Plan, "maxVariants" | "clock">) {
+  constructor(namespace: Namespace, { maxVariants, clock, loadTimeoutMs, longestLoadMs }: Plan) {
     this.#namespace = namespace;
     this.#maxVariants = maxVariants;
     this.#clock = clock;
+    // A change ends its own wait alone: clients that join its load wait as long as for those of others.
+    this.#limits = { maxAge: 0, errorBackoff: 0, loadTimeout: longestLoadMs, hardTimeout: loadTimeoutMs };
     namespace.on("load", ({ key }) => this.#ends.get(key)?.());
   }
 
-  /** Notes a variant that is stored now; the oldest ones above the limit are removed. `undefined` after a purge. */
+  /** Notes a variant that is stored now; the oldest ones above the limit are removed. `undefined` if it is not. */
   async add(place: Indexed, generation: string, variant: Variant): Promise<StoredIndex | undefined> {
     let dropped: readonly string[] = [];
     const changed = await this.#change(place, (index) => {
@@ -82,22 +85,22 @@ export class Variants {
    * One after the other in this process, each once the one before is stored: a call that joins the load of another
    * changes nothing, and a load that began before another was stored is not stored itself.
    */
-  async #change(place: Indexed, change: Change): Promise<StoredIndex | undefined> {
+  #change(place: Indexed, change: Change): Promise<StoredIndex | undefined> {
     const { primary } = place;
     let stored = Promise.resolve();
-    const changed = (this.#changes.get(primary) ?? Promise.resolve()).then(() => {
-      stored = this.#end(primary);
-      return this.#changeNow(place, change);
-    });
-    const last = changed.then(() => stored, ignore);
+    const changed = (this.#changes.get(primary) ?? Promise.resolve())
+      .then(() => {
+        stored = this.#end(primary);
+        return this.#changeNow(place, change);
+      })
+      // No client is failed by it.
+      .catch(() => undefined);
+    const last = changed.then(() => stored);
     this.#changes.set(primary, last);
-    try {
-      return await changed;
-    } finally {
-      void last.then(() => {
-        if (this.#changes.get(primary) === last) this.#changes.delete(primary);
-      });
-    }
+    void last.then(() => {
+      if (this.#changes.get(primary) === last) this.#changes.delete(primary);
+    });
+    return changed;
   }
 
   /** The end of the next load of this key. A load that an invalidation has ended has no event. */
@@ -127,7 +130,7 @@ export class Variants {
           ctx.setOptions(indexLifetime(family));
           return next;
         },
-        { maxAge: 0, errorBackoff: 0 },
+        this.#limits,
       );
       const index = readStored(result);
       if (isMine) return index?.kind === "index" ? index : undefined;
