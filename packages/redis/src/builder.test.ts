@@ -442,6 +442,12 @@ describe("a setting that is refused at once", () => {
         fromClient(createSentinel({ name: "mymaster", sentinelRootNodes: [{ host: "127.0.0.1", port: 1 }] }) as never),
       /^fromClient\(client\): a sentinel has several connections.*sentinel\(\[url\]/,
     ],
+    [
+      "fromClient",
+      // As of node-redis 5, which has no commands that came later.
+      () => fromClient({ sendCommand() {}, withTypeMapping() {}, on() {}, hSet() {} } as never),
+      /^fromClient\(client\): a client of node-redis 5 or older; install redis 6, or give a URL/,
+    ],
     ["fromClient", () => fromClient({} as never), /^fromClient\(client\): .*createClient\(\)/],
     ["fromClient", () => fromClient(null as never), /^fromClient\(client\)/],
   ])("A2: %s", (_, give, message) => {

@@ -240,11 +240,8 @@ function overClient(client: RedisClientLike, maker: string): ClientConnection {
         "Redis(). In tests, in place of ioredis-mock, use createTestCache()",
     );
   }
-  const several = SEVERAL_CONNECTIONS.find(({ mark }) => mark in client);
-  if (several !== undefined)
-    throw new InvalidArgumentError(
-      `fromClient(client): ${several.what} has several connections, and the cache needs one; ${several.advice}`,
-    );
+  const unfit = UNFIT.find(([is]) => is(client));
+  if (unfit !== undefined) throw new InvalidArgumentError(`fromClient(client): ${unfit[1]}`);
   return new SharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
@@ -256,15 +253,14 @@ function overClient(client: RedisClientLike, maker: string): ClientConnection {
   });
 }
 
-/** Products of node-redis that are no single client, by a property that no client has. */
-const SEVERAL_CONNECTIONS = [
-  { mark: "tasksQueueLength", what: "a pool", advice: "pass the result of createClient()" },
-  { mark: "masters", what: "a cluster", advice: "use cluster([url]), or pass the result of createClient()" },
-  {
-    mark: "acquire",
-    what: "a sentinel",
-    advice: "use sentinel([url], { primaryName }), or pass the result of createClient()",
-  },
+const SEVERAL = "has several connections, and the cache needs one; ";
+/** Products of node-redis that cannot be used, by a property that no other has, or that a client lacks. */
+const UNFIT: readonly (readonly [is: (client: object) => boolean, text: string])[] = [
+  [(it) => "tasksQueueLength" in it, `a pool ${SEVERAL}pass the result of createClient()`],
+  [(it) => "masters" in it, `a cluster ${SEVERAL}use cluster([url]), or pass the result of createClient()`],
+  [(it) => "acquire" in it, `a sentinel ${SEVERAL}use sentinel([url], { primaryName }), or pass createClient()`],
+  // Its sendCommand ignores withCommandOptions: bytes would come as text.
+  [(it) => "hSet" in it && !("arGet" in it), "a client of node-redis 5 or older; install redis 6, or give a URL"],
 ];
 
 type NodeUrl = RedisUrl & { readonly address: NodeAddress };

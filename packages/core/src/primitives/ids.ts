@@ -4,7 +4,8 @@ let pool = "";
 let used = 0;
 
 /**
- * 96 random bits, base64url: names a write, or the holder of a lease, and cannot be guessed. One call serves many.
+ * 96 random bits, base64url: names a write, or the holder of a lease, and cannot be guessed. A counter could repeat
+ * after a failover. One call serves many.
  */
 export function newId(): string {
   if (used === pool.length) {
