@@ -273,6 +273,23 @@ describe("C601: what else happens while a key is marked with an end", () => {
     loading.open("new");
   });
 
+  it("is no fallback after its end of a load that read it before the end was written", async () => {
+    const { clock, backend, a } = open("memory over backend");
+    await a.set("k", "old", { staleIfError: "1h" });
+    const [touching, loading] = [gate(), gate<string>()];
+    backend.script("leases.touch", { before: touching });
+    const marking = a.markStale("k", { expireIn: "1m" });
+    await touching.arrived();
+    const options = { staleWhileRevalidate: 0, staleIfError: "1h", loadTimeout: "1h" } as const;
+    const call = a.getOrSet("k", () => loading.pass(), options);
+    await loading.arrived();
+    touching.open();
+    await marking;
+    clock.advance("1m");
+    loading.fail(new Error("db down"));
+    await expect(call).rejects.toThrow("db down");
+  });
+
   it("where a read is behind the mark, or the backend has no leases, the entry is gone", async () => {
     const { peer, a, b } = open("memory over backend");
     for (const behind of [{ version: "older", staleInMs: 1_000 }, { version: "stale-older" }, undefined]) {

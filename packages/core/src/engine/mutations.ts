@@ -329,9 +329,10 @@ export class Mutations {
   ): void {
     const { local, clock, recovery } = this.#context;
     const now = clock.now();
+    const by = endsInMs === Infinity ? "stale" : "delete";
     const held = local?.get(key.local, now);
     // No flight falls back on what ends.
-    this.#fence(key, endsInMs === Infinity ? "stale" : "delete");
+    this.#fence(key, by);
     this.#reportKey(key, "stale");
     if (remote === undefined) {
       if (held === undefined) return ends.resolve("missing");
@@ -346,7 +347,7 @@ export class Mutations {
       await remote.remove(key);
       return "missing";
     };
-    this.#change(key, "stale", this.#lines.single, ({ resolve, reject }) => void mark().then(resolve, reject), ends);
+    this.#change(key, by, this.#lines.single, ({ resolve, reject }) => void mark().then(resolve, reject), ends);
   }
 
   /**
