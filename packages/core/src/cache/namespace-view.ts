@@ -7,7 +7,7 @@ import type { BatchLoader, Loader } from "../entry/loader.ts";
 import { usedByCaller } from "../engine/loading.ts";
 import type { Fences } from "../engine/fences.ts";
 import type { Mutations } from "../engine/mutations.ts";
-import { isLate, type Ladder } from "../engine/ladder.ts";
+import type { Ladder } from "../engine/ladder.ts";
 import type {
   DeleteManyResult,
   DeleteResult,
@@ -52,7 +52,7 @@ import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOp
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly context: Reporting & Limits & Copies & Pick<Life, "lifecycle">;
+  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Life, "lifecycle">;
   readonly meters: Meters;
   /** Whether all option names are checked on a hit too: it would cost a hit in production. */
   readonly checksHits: boolean;
@@ -94,14 +94,6 @@ export class NamespaceView implements Untyped<Namespace> {
   /** The format of its backend; `undefined` without one, and for a namespace of another copy of this package. */
   static formatOf(given: object): Format | undefined {
     return NamespaceView.#isView(given) ? given.#namespace.remote?.format : undefined;
-  }
-
-  /** The loader of the flight that a call may join now. None in another copy of this package. */
-  static joinable(given: object, key: string): [load?: object | undefined, isLate?: boolean] {
-    if (!NamespaceView.#isView(given)) return [];
-    const { flights, tags, clock } = given.#engine.context;
-    const flight = flights.joinable(entryKey(given.#namespace.keySpace, key).local, clock.now());
-    return flight === undefined ? [] : [flight.call.load, isLate(tags, flight)];
   }
 
   /** The value of a fresh copy, which counts as a hit. None in a namespace of another copy of this package. */
@@ -174,12 +166,8 @@ export class NamespaceView implements Untyped<Namespace> {
       if (part === missing && missing.length === names.size) return values;
       for (const [item, value] of values) found.set(item, value);
     }
-    return new Map(
-      [...names.keys()].flatMap((item) => {
-        const value = found.get(item);
-        return value === undefined ? [] : [[item, value] as const];
-      }),
-    );
+    const inOrder = [...names.keys()].filter((item) => found.has(item));
+    return new Map(inOrder.map((item) => [item, found.get(item)]));
   }
 
   get(key: string, options?: GetOptions): Promise<unknown> {

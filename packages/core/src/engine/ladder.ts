@@ -5,7 +5,7 @@ import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, entryKey, localKey } from "../entry/key.ts";
 import type { Settlers } from "../primitives/settlers.ts";
-import { isTraced, redacted, traced } from "../primitives/event-port.ts";
+import { isTraced, joining, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { IN_WORKER, SHARES_PROMISES } from "../primitives/platform.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
@@ -188,7 +188,8 @@ export class Ladder {
       ends.resolve(this.#answers.serve(call, "joined", known));
     else this.#callers.wait(flight, call, ends, (waiter) => this.#again(waiter), late);
     // After it waits: a listener may end the flight.
-    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));
+    if (events.coalesced.isObserved)
+      events.coalesced.emit(joining(this.#answers.keyEvent(call.key), flight.call.load, late));
   }
 
   /**
@@ -776,7 +777,7 @@ function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undef
  * Whether a tag event has happened since the flight began. A caller that joins after one gets its result only if none
  * of the tags of that result had one, which shows when the load ends.
  */
-export const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
+const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
   tags.hasEvents(key.space, tagSequence, changedSince);
 
 /** @param copy the local copy, while it may be served. */

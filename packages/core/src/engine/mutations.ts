@@ -328,8 +328,7 @@ export class Mutations {
     ends: Settlers<MarkStaleResult["status"]>,
   ): void {
     const { local, clock, recovery } = this.#context;
-    const now = clock.now();
-    const by = endsInMs === Infinity ? "stale" : "delete";
+    const [now, by] = [clock.now(), endsInMs === Infinity ? "stale" : "delete"] as const;
     const held = local?.get(key.local, now);
     // No flight falls back on what ends.
     this.#fence(key, by);

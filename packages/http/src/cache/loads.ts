@@ -1,5 +1,6 @@
-import { LoadTimeoutError, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
-import { IN_WORKER, NamespaceView, within } from "@hotset/core/internal";
+import { LoadTimeoutError, type CacheEvents, type GetOrSetOptions, type LoadContext } from "@hotset/core";
+import type { Namespace, Served } from "@hotset/core";
+import { IN_WORKER, JOINED, within } from "@hotset/core/internal";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { announcedBytes } from "../semantics/directives.ts";
 import { without, type FieldLines, type Head } from "../semantics/fields.ts";
@@ -38,6 +39,7 @@ export class Hit {
 /** A load failed with fields of its client that are not in the key. */
 class FailedForOne extends Error {}
 
+type Joined = CacheEvents["coalesced"];
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What a decision sees of a load. */
@@ -64,8 +66,8 @@ interface Loaded {
 export class Loads {
   /** Those of flights, by the loader of each. */
   readonly #crews = new WeakMap<object, Crew>();
-  /** The key of the flight that a call joined: the engine reports it within the call. */
-  #joined: string | undefined;
+  /** What the engine reported last of a call that joined a flight, as it does within the call. */
+  #joined: Joined | undefined;
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #shelf: Shelf;
@@ -81,7 +83,7 @@ export class Loads {
     this.#shelf = shelf;
     this.#meter = meter;
     this.#ownRuns = new OwnRuns(plan.clock);
-    namespace.on("coalesced", ({ key }) => (this.#joined = key));
+    namespace.on("coalesced", (event) => (this.#joined = event));
   }
 
   /**
@@ -114,7 +116,8 @@ export class Loads {
     if (served?.status === "hit") return new Hit(answer, served);
     const begun = (wait ??= new Wait());
     const { resolve, reject, promise } = begun.outcome;
-    const [load, isLate] = this.#joined === key ? NamespaceView.joinable(this.#namespace, key) : [];
+    const joined = this.#joined as Joined | undefined;
+    const [load, isLate] = (joined?.key === key && JOINED.get(joined)) || [];
     if (load !== undefined) {
       begun.followed = this.#crewOf(load);
       const take = (running: Running): boolean => (begun.hasLeft = this.#readAlong(visit, running, resolve));
