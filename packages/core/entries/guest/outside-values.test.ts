@@ -254,21 +254,6 @@ describe("C586: values made outside a loader", () => {
     expect(await lost.set("10010", 1)).toEqual(REFUSED);
   });
 
-  it("leave a mark for ten seconds; one that takes longer is refused once, then marks stay for twice as long", async () => {
-    const { clock, values } = open();
-    const load = async (tookMs: number) => {
-      await values.get("k");
-      clock.advance(tookMs);
-      const { status } = await values.set("k", 1);
-      clock.advance(3_600_000);
-      return status;
-    };
-    const took = [9_999, 10_000, 19_999, 20_000, 39_999, 10_000_000, 10_000];
-    const statuses = [];
-    for (const ms of took) statuses.push(await load(ms));
-    expect(statuses).toEqual(["stored", "refused", "stored", "refused", "stored", "stored", "stored"]);
-  });
-
   it.each(["memory", "no leases"] as const)("over %s, obey what this process changes", async (stack) => {
     const changes: ((cache: Cache) => Promise<unknown>)[] = [
       (cache) => cache.delete("k"),

@@ -5,8 +5,6 @@ import type { Clock, Fence, Namespace, SetOptions, WriteResult } from "../../src
 /** A miss waits no longer for its fence, which then holds from when it came. */
 const PATIENCE_MS = 200;
 const MOST_KEYS = 10_000;
-/** How long the mark of a miss stays that nobody fills, until a computation has taken longer. */
-const MARK_MS = 10_000;
 /** Fences of one key, with changes between them; and computations that one async context remembers. */
 const MOST_OF_KEY = 4;
 const MOST_HERE = 32;
@@ -27,7 +25,6 @@ interface Standing {
 interface Missed<Facts> {
   /** Given by the first of them. */
   readonly facts: Facts | undefined;
-  readonly beganAt: number;
   /** The number of them whose `set` may still come. */
   callers: number;
   fence?: (Fence & Standing) | undefined;
@@ -54,7 +51,6 @@ export interface Making<Facts = undefined> {
   isDone: boolean;
 }
 
-type Filled = Pick<Namespace, "delete" | "get" | "getMany" | "set"> & Pick<NamespaceView, "fence">;
 type Here = readonly { readonly of: object; readonly making: Making<unknown> }[];
 const Storage = (globalThis.process as NodeJS.Process | undefined)?.getBuiltinModule?.(
   "node:async_hooks",
@@ -68,15 +64,14 @@ const context: AsyncLocalStorage<Here> | undefined = Storage && new Storage();
  * is refused, the next miss ends those before it. Calls reject as those of the namespace do.
  */
 export class OutsideValues<Facts = undefined> {
-  readonly #namespace: Filled;
+  readonly #namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">;
   readonly #clock: Clock;
-  #markMs = MARK_MS;
   /** By key, the oldest first. */
   readonly #missed = new Map<string, readonly Missed<Facts>[]>();
   /** Under way. */
   readonly #sets = new Map<string, Promise<WriteResult>>();
 
-  constructor(namespace: Filled, clock: Clock = systemClock) {
+  constructor(namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">, clock: Clock = systemClock) {
     this.#namespace = namespace;
     this.#clock = clock;
   }
@@ -118,7 +113,7 @@ export class OutsideValues<Facts = undefined> {
     let missed = open.at(-1);
     // By one from before a change the value would be refused.
     if (missed === undefined || missed.fence?.isCurrent === false) {
-      missed = { facts, beganAt: this.#clock.now(), callers: 0, isRefused: false };
+      missed = { facts, callers: 0, isRefused: false };
       missed.busy = this.#take(key, missed);
       open.splice(MOST_OF_KEY - 1);
       open.push(missed);
@@ -180,9 +175,6 @@ export class OutsideValues<Facts = undefined> {
     const result = await (isFree ? send() : (missed.sending ??= missed.busy!.then(send)));
     if (result.status !== "refused") return result;
     missed.isRefused = true;
-    // Perhaps only since its mark had ended.
-    const tookMs = this.#clock.now() - missed.beganAt;
-    if (tookMs >= this.#markMs) this.#markMs = 2 * tookMs;
     // It may be newer than what is there: neither stays, and one more computation decides.
     if (!isKnown && (await this.#namespace.get(key)) !== undefined) await this.#namespace.delete(key);
     return result;
@@ -223,7 +215,7 @@ export class OutsideValues<Facts = undefined> {
 
   async #take(key: string, missed: Missed<Facts>): Promise<void> {
     // A layout without room for tags has none: then the value is stored as of its `set`.
-    missed.fence = (await this.#namespace.fence(key, this.#markMs).catch(ignore)) as (Fence & Standing) | undefined;
+    missed.fence = (await this.#namespace.fence(key).catch(ignore)) as (Fence & Standing) | undefined;
     missed.busy = undefined;
   }
 }
