@@ -45,7 +45,7 @@ const { values } = parseArgs({
     /** Planted bugs whose name contains this. */
     only: { type: "string" },
     /** For each of them. */
-    seeds: { type: "string", default: "10" },
+    seeds: { type: "string", default: "20" },
     /** A folder. */
     keep: { type: "string" },
     /** The layout of entries in Redis. */
