@@ -209,12 +209,13 @@ export function sentinel(
 }
 
 /**
- * Your node-redis client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we
+ * Your node-redis 6 client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we
  * open and close.
  *
  * Or your client of ioredis 5 or 6, of one server, with `autoResendUnfulfilledCommands: false` and
  * `enableOfflineQueue: false`. A cache over it needs `coherence("pubsub")` or `coherence("none")`.
  *
+ * @throws {InvalidArgumentError} for a client of node-redis 5 or older, a pool, a cluster or a sentinel.
  * @throws {ConfigurationError} for an ioredis client with other options.
  */
 export function fromClient(client: IoRedisClientLike): ClientConnection;

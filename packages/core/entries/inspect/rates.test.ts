@@ -84,6 +84,11 @@ describe("figures", () => {
     await minutes(2, 100);
     await minutes(40, 1_000);
     expect(before()).toBe(100);
+    // None ends for longer than a window: that says nothing of what is usual.
+    await pass(20);
+    expect(before()).toBe(100);
+    await minutes(1, 1_000);
+    expect(before()).toBe(100);
     await minutes(1, 100);
     expect(before()).toBeGreaterThan(900);
     await minutes(60, 3_000);

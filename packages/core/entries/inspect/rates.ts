@@ -215,7 +215,7 @@ export class RateMeter {
     const usual = this.#usual.get(id) ?? { loads: past, since: now };
     const isSlow = percentile(recentLoads, 0.95) >= 2 * percentile(usual.loads, 0.95);
     if (isSlow && sizeOf(usual.loads) >= 2 * ENOUGH.loads && now - usual.since < USUAL_MS) this.#usual.set(id, usual);
-    else this.#usual.delete(id);
+    else if (recentLoads.size > 0) this.#usual.delete(id);
     const last = this.#failures.get(id);
     return {
       namespace,
@@ -317,8 +317,9 @@ export class RateMeter {
 }
 
 const MAX_TEXT = 300;
+/** Loads that stay slow for longer are usual. */
 const USUAL_MS = 3_600_000;
-/** The cache warns of failures that no listener observes. */
+/** Of listeners that accept no failure: the cache warns of one that no other listener observes. */
 const NONE = (): undefined => undefined;
 
 const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });

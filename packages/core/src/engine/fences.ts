@@ -67,9 +67,7 @@ export class Fences {
   use(fence: Fence, key: EntryKey): Standing {
     this.#dropOld(this.#context.clock.now());
     const standing = (fence as unknown as Taken).get(key.local)!;
-    const isUsed = !this.#standing.has(standing);
-    this.#remove(standing);
-    if (!isUsed) return standing;
+    if (this.#remove(standing)) return standing;
     // The `set` that has used it may be under way.
     const guard = new Guard();
     guard.lose();
@@ -112,9 +110,10 @@ export class Fences {
     }
   }
 
-  #remove(standing: Standing): void {
-    this.#standing.delete(standing);
+  /** @returns whether it stood. */
+  #remove(standing: Standing): boolean {
     this.#context.flights.remove(standing.guard);
+    return this.#standing.delete(standing);
   }
 }
 

@@ -273,7 +273,7 @@ describe("C601: what else happens while a key is marked with an end", () => {
     loading.open("new");
   });
 
-  it("is no fallback after its end of a load that read it before the end was written", async () => {
+  it("is not the fallback, after its end, of a load that read it before the end was written", async () => {
     const { clock, backend, a } = open("memory over backend");
     await a.set("k", "old", { staleIfError: "1h" });
     const [touching, loading] = [gate(), gate<string>()];

@@ -328,9 +328,10 @@ export class Mutations {
     ends: Settlers<MarkStaleResult["status"]>,
   ): void {
     const { local, clock, recovery } = this.#context;
-    const [now, by] = [clock.now(), endsInMs === Infinity ? "stale" : "delete"] as const;
+    const now = clock.now();
     const held = local?.get(key.local, now);
     // No flight falls back on what ends.
+    const by = endsInMs === Infinity ? "stale" : "delete";
     this.#fence(key, by);
     this.#reportKey(key, "stale");
     if (remote === undefined) {

@@ -208,8 +208,9 @@ export class RemoteTier {
 
   /** Removes the entry where the backend cannot mark it stale, or cannot end it: it must not be served. */
   async markStale(key: EntryKey, expireInMs: number): Promise<"stale" | "missing"> {
+    const target = this.#calls.targetOf(key, REMOVES);
     const status = await markKey(this.#backend, key.backend, expireInMs, (call) =>
-      this.#calls.run("markStale", this.#calls.targetOf(key, REMOVES), this.deadlineMs, call),
+      this.#calls.run("markStale", target, this.deadlineMs, call),
     );
     return status ?? ((await this.remove(key)) === "deleted" ? "stale" : "missing");
   }

@@ -62,7 +62,7 @@ export interface RedisOptions {
   /** `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, instead of all that names an address. */
   readonly connection?: Connection | ClientConnection | undefined;
   /**
-   * A client of node-redis, or of ioredis 5 or 6, that you open and close: `connection: fromClient(client)`.
+   * A client of node-redis 6, or of ioredis 5 or 6, that you open and close: `connection: fromClient(client)`.
    * Subscriptions, commands that wait and watching transactions get a `duplicate()` of it, which is closed here.
    */
   readonly client?: RedisClientLike | IoRedisClientLike | undefined;

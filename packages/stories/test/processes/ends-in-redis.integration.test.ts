@@ -14,7 +14,7 @@ const CALLS: Readonly<Record<string, (cache: Cache, other: Cache) => Promise<unk
   "touch without an end": (cache) => cache.touch("a", { ttl: Infinity }),
   "a large value": (cache) => cache.set("large", "x".repeat(100_000)),
   fence: (cache) => cache.fence(["f1", "f2"]),
-  "a miss that nobody fills": (cache) => keyvStore(cache).get("unknown"),
+  "a miss without a set": (cache) => keyvStore(cache).get("unknown"),
   "set behind a fence": async (cache) => cache.set("f1", 1, { since: await cache.fence("f1"), wait: "memory" }),
   "a load": (cache) => cache.getOrSet("loaded", () => 1, { tags: ["u"] }),
   "a batch": (cache) =>
