@@ -96,7 +96,7 @@ export type {
   MarkStaleResult,
   WriteManyResult,
   WriteResult,
-} from "./engine/results.ts";
+} from "./contracts/results.ts";
 export type { TouchResult } from "./engine/touch.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
 export type {

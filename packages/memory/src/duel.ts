@@ -36,7 +36,7 @@ const MARGIN = 1.02;
  */
 export class Duel {
   /** The number of entries for which the duel was made. */
-  readonly capacity: number;
+  declare readonly capacity: number;
   readonly #rate: number;
   readonly #accessesPerDecision: number;
   readonly #shadows: readonly Shadow[];

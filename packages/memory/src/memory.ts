@@ -97,11 +97,11 @@ const TAG_BYTES = 100;
 
 /** Bounded by the number of entries. */
 class MemoryTier implements LocalTier {
-  readonly label: string;
-  readonly values: "shared" | "frozen" | "cloned";
+  declare readonly label: string;
+  declare readonly values: "shared" | "frozen" | "cloned";
   /** For inspections. */
-  readonly bounds: { readonly maxEntries: number; readonly maxBytes: number };
-  protected readonly entries: Entries;
+  declare readonly bounds: { readonly maxEntries: number; readonly maxBytes: number };
+  declare protected readonly entries: Entries;
   #host: LocalTierHost | undefined;
   #wheel: ExpiryWheel | undefined;
   #evicted: { readonly key: string; readonly reason: "entries" | "bytes" }[] = [];

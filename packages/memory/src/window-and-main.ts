@@ -49,8 +49,8 @@ const WARM = 6;
  */
 export class WindowAndMain {
   /** One byte for each slot: 4 bits of hits since the last look, 2 of lives, `IN_MAIN`, `SAMPLED`. */
-  states: Uint8Array;
-  hashes: Uint32Array;
+  declare states: Uint8Array;
+  declare hashes: Uint32Array;
   #next: Uint32Array;
   #previous: Uint32Array;
   #sizes: Float64Array;

@@ -15,7 +15,7 @@ import type {
   MarkStaleResult,
   WriteManyResult,
   WriteResult,
-} from "../engine/results.ts";
+} from "../contracts/results.ts";
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";

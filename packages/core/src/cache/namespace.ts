@@ -6,7 +6,7 @@ import type {
   MarkStaleResult,
   WriteManyResult,
   WriteResult,
-} from "../engine/results.ts";
+} from "../contracts/results.ts";
 import type { EntryInfo } from "../engine/reads.ts";
 import type { TouchResult } from "../engine/touch.ts";
 import type {

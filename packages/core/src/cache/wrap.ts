@@ -5,7 +5,7 @@ import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
 import { judgeBy, judging } from "../engine/load.ts";
 import type { LoadContext } from "../entry/loader.ts";
-import type { DeleteResult } from "../engine/results.ts";
+import type { DeleteResult } from "../contracts/results.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkOptionNames } from "../entry/options.ts";
 import type { GetOrSetOptions, Policy } from "../entry/policy.ts";

@@ -14,7 +14,7 @@ import type { Trust } from "./trust.ts";
  * Trust begins with the attachment and ends with its loss, in the same tick.
  */
 export class ChangeSubscription implements CoherenceListener {
-  readonly keepsCopies: boolean;
+  declare readonly keepsCopies: boolean;
   readonly #coherence: Coherence;
   readonly #clock: Clock;
   readonly #trust: Trust;

@@ -11,7 +11,7 @@ import type { Epoch } from "./parts.ts";
  */
 export class Guard extends KeyNode {
   /** Whether it is a write on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
-  readonly isWrite: boolean;
+  declare readonly isWrite: boolean;
   /** Its place in the order in which guards of this process began. */
   serial: number = nextSerial();
   fencedBy: FencedBy | undefined;

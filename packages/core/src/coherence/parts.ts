@@ -28,7 +28,7 @@ export interface Part {
 /** The parts of one backend: breaker, trust and loss of each, in one record. */
 export class BackendParts {
   /** The part of a backend that has no others. */
-  readonly one: Part | undefined;
+  declare readonly one: Part | undefined;
   readonly #source: Parts | undefined;
   readonly #parts = new Map<string, Part>();
 

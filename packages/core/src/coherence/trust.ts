@@ -27,7 +27,7 @@ export class Trust {
   /** That of a copy that is not confirmed yet. */
   readonly unconfirmed: Epoch = EPOCH_NONE;
   /** How long a sign of life counts, in milliseconds. */
-  readonly maxStalenessMs: number;
+  declare readonly maxStalenessMs: number;
   readonly #of: ReportsOf;
   #isAttached = false;
   /** Earlier signs of life say nothing of now. */
@@ -68,9 +68,7 @@ export class Trust {
     return names.length !== 0 && names.every((name) => parts.get(name)?.aliveAt !== undefined);
   }
 
-  /**
-   * Whether a call at `now` may join a read begun at `beganAt`: it may miss as much of changes as a local copy may.
-   */
+  /** Whether a call at `now` may join a read begun at `beganAt`: it may miss what a local copy may. */
   mayShare(localKey: string, beganAt: number, now: number): boolean {
     return now - beganAt < this.maxStalenessMs || now < this.epochOf(localKey).until;
   }
@@ -124,9 +122,7 @@ export class Trust {
     return aliveAt;
   }
 
-  /**
-   * Time has passed that `clock.now()` did not show: nothing is trusted before a sign of life sent from `now` on.
-   */
+  /** Time passed unseen by `clock.now()`: nothing is trusted before a sign of life from `now` on. */
   suspended(now: number): void {
     this.#suspendedAt = now;
     this.renew();

@@ -83,9 +83,9 @@ export class BackendUnavailableError extends CacheError {
   override readonly code = "BACKEND_UNAVAILABLE";
   override readonly url: string = errorPage(this.code);
   /** `false` for refused credentials and certificates. @default true */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** Whether the command may have been executed. @default true */
-  readonly maybeExecuted: boolean;
+  declare readonly maybeExecuted: boolean;
 
   constructor(
     message: string,

@@ -1,12 +1,12 @@
 import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
-import { inThisContext } from "../primitives/async-context.ts";
+import { contextOfNow, inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import type { EntryKey } from "../entry/key.ts";
 import type { LoadOptions, ResolvedPolicy } from "../entry/policy.ts";
-import type { BatchedLoad, BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
+import type { FlightBatch, GetOrSetCall } from "./call.ts";
+import type { EarlyRead } from "./flight.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
 import type { BatchLoader } from "../entry/loader.ts";
-import { judgeBy, Judged, type OfValue, overdue } from "./load.ts";
+import { judgeBy, type Load, type OfValue, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import type { Ladder } from "./ladder.ts";
 import { UsedValues } from "./used-values.ts";
@@ -21,12 +21,6 @@ export interface BatchContext {
   readonly ofValue: OfValue;
 }
 
-/** An item of a batch. */
-export interface ItemAndKey<K> {
-  readonly item: K;
-  readonly key: EntryKey;
-}
-
 /**
  * `getOrSetMany`: one flight for each item, and one run of `load` for those that come to their load.
  *
@@ -36,40 +30,30 @@ export interface ItemAndKey<K> {
  * @throws the first error, in that order, after all calls have ended.
  */
 export async function loadMany<K>(
-  batchContext: BatchContext,
-  items: readonly ItemAndKey<K>[],
+  of: BatchContext,
+  items: readonly Pick<GetOrSetCall, "item" | "key">[],
   load: BatchLoader<K, unknown>,
   shared: Omit<GetOrSetCall, "key" | "load">,
 ): Promise<Map<K, unknown>> {
-  const { context, ladder } = batchContext;
-  const batch = new BatchLoad<K, unknown>(load, batchContext, shared.policy);
-  const found = new Map<K, unknown>();
+  const batch = new BatchLoad(load as BatchLoader<unknown, unknown>, of, shared.policy);
+  const [found, failed] = [new Map<K, unknown>(), new Map<K, unknown>()];
   if (items.length === 0) return found;
-  const values = new Array<unknown>(items.length);
-  let firstFailed = Infinity;
   await new Promise<void>((settled) => {
     let left = items.length;
-    const end = (i: number, given: unknown): void => {
-      values[i] = given;
+    const endsIn = (ended: Map<K, unknown>) => (value: unknown, call: GetOrSetCall) => {
+      ended.set(call.item as K, value);
       left -= 1;
       if (left === 0) settled();
     };
-    const entering = items.map(({ item, key }, i) => ({
-      call: { ...shared, key, load: undefined, batch, item },
-      held: context.local?.get(key.local, shared.startedAt),
-      ends: {
-        resolve: (value: unknown) => end(i, value),
-        reject: (reason: unknown) => {
-          firstFailed = Math.min(firstFailed, i);
-          end(i, reason);
-        },
-      },
-    }));
-    batch.expect(ladder.fetchMany(entering));
+    const calls = items.map(({ item, key }) => {
+      found.set(item as K, undefined);
+      return { ...shared, key, load: undefined, batch, item };
+    });
+    batch.expect(of.ladder.fetchMany(calls, { resolve: endsIn(found), reject: endsIn(failed) }));
   });
-  if (firstFailed < items.length) throw values[firstFailed];
-  items.forEach(({ item }, i) => {
-    if (values[i] !== undefined) found.set(item, values[i]);
+  found.forEach((value, item) => {
+    if (failed.has(item)) throw failed.get(item);
+    if (value === undefined) found.delete(item);
   });
   return found;
 }
@@ -78,24 +62,25 @@ export async function loadMany<K>(
  * One run of a batch loader for many flights. Each flight climbs the ladder alone, and its load waits here. When every
  * flight has either come to its load or ended without one, the user's loader runs once, for the flights that came.
  */
-export class BatchLoad<K, T> implements FlightBatch {
-  isAdmitted: FlightBatch["isAdmitted"];
-  readonly loads: SharedSlot;
-  readonly backgroundLoads: SharedSlot;
-  readonly used: UsedValues | undefined;
-  readonly #load: BatchLoader<K, T>;
+export class BatchLoad implements FlightBatch {
+  declare isAdmitted: FlightBatch["isAdmitted"];
+  declare readonly used: FlightBatch["used"];
+  readonly context = contextOfNow();
+  declare readonly loads: SharedSlot;
+  declare readonly backgroundLoads: SharedSlot;
+  readonly #load: BatchLoader<unknown, unknown>;
   readonly #of: Omit<BatchContext, "ladder">;
   readonly #timeoutMs: number;
   #outstanding = 0;
-  readonly #arrived: BatchedLoad[] = [];
-  readonly #ended: BatchFlight[] = [];
+  readonly #arrived: Load[] = [];
+  readonly #ended: EarlyRead[] = [];
   /** In the context of the call. A flight that came to its load was counted there, perhaps in this very turn. */
   readonly #goOn = inThisContext(() => {
-    for (const { running } of this.#ended.splice(0)) if (running === undefined) this.#outstanding -= 1;
+    for (const { flight } of this.#ended.splice(0)) if (flight?.running === undefined) this.#outstanding -= 1;
     this.#start();
   });
 
-  constructor(load: BatchLoader<K, T>, of: Omit<BatchContext, "ladder">, policy: ResolvedPolicy) {
+  constructor(load: BatchLoader<unknown, unknown>, of: Omit<BatchContext, "ladder">, policy: ResolvedPolicy) {
     this.#load = load;
     this.#of = of;
     this.#timeoutMs = policy.loadTimeoutMs;
@@ -106,29 +91,18 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.backgroundLoads = new SharedSlot(of.context.backgroundLoads);
   }
 
-  /** Waits for so many more flights. */
-  expect(flights: number): void {
-    this.#outstanding += flights;
+  expect(more: number): void {
+    this.#outstanding += more;
     this.#start();
   }
 
-  arrives(load: BatchedLoad): void {
+  arrives(load: Load): void {
     this.#arrived.push(load);
-    this.#outstanding -= 1;
-    this.#start();
+    this.expect(-1);
   }
 
-  paused(): void {
-    this.#outstanding -= 1;
-    this.#start();
-  }
-
-  joins(): void {
-    this.#outstanding += 1;
-  }
-
-  ended(flight: BatchFlight): void {
-    this.#ended.push(flight);
+  ended(read: EarlyRead): void {
+    this.#ended.push(read);
     if (this.#ended.length === 1) queueMicrotask(this.#goOn);
   }
 
@@ -140,10 +114,10 @@ export class BatchLoad<K, T> implements FlightBatch {
     void loading.run(() => this.#loadAll(arrived.filter(({ isSettled }) => !isSettled))).finally(() => loading.end());
   }
 
-  async #loadAll(arrived: BatchedLoad[]): Promise<void> {
+  async #loadAll(arrived: Load[]): Promise<void> {
     if (arrived.length === 0) return;
     const { context, absent } = this.#of;
-    const byItem = Map.groupBy(arrived, ({ call }) => call.item as K);
+    const byItem = Map.groupBy(arrived, ({ call }) => call.item);
     const controller = new AbortController();
     const fail = (error: unknown): void => {
       for (const load of arrived) load.runInContext(() => load.fail(error));
@@ -165,7 +139,7 @@ export class BatchLoad<K, T> implements FlightBatch {
     try {
       const pairs = await this.#load([...byItem.keys()], {
         signal: controller.signal,
-        setOptions: (item: K, options: LoadOptions) => {
+        setOptions: (item: unknown, options: LoadOptions) => {
           for (const load of byItem.get(item) ?? []) load.setOptions(options);
         },
       });
@@ -185,10 +159,10 @@ export class BatchLoad<K, T> implements FlightBatch {
   }
 
   /** Gives a flight its value, with the options of the call. */
-  #give(load: BatchedLoad, item: K, value: unknown): void {
+  #give(load: Load, item: unknown, value: unknown): void {
     const { ofValue } = this.#of;
     const judge = judgeBy(value === undefined ? { tags: ofValue.tags } : ofValue, (checked) => [item, checked]);
-    load.runInContext(() => load.give(judge === undefined ? value : new Judged(value, judge)));
+    load.runInContext(() => load.give(value, judge));
   }
 }
 

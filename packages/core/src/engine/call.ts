@@ -1,7 +1,8 @@
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
-import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { contextOfNow } from "../primitives/async-context.ts";
 import type { NamespaceMeters } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
@@ -43,34 +44,10 @@ export interface GetOrSetCall {
   readonly item: unknown;
 }
 
-/** A flight, as its batch sees it. */
-export interface BatchFlight {
-  /** Absent until its loader was called. */
-  readonly running: object | undefined;
-}
-
-/** The load of a flight, as its batch sees it. */
-export interface BatchedLoad {
-  readonly call: GetOrSetCall;
-  readonly isSettled: boolean;
-  readonly options: LoadOptions | undefined;
-  onAbort: ((reason: unknown) => void) | undefined;
-  setOptions(options: LoadOptions): void;
-  runInContext(body: () => void): void;
-  give(value: unknown): void;
-  fail(error: unknown): void;
-}
-
 /** Flights that share one load. */
 export interface FlightBatch {
-  /** A member is waiting for another process: run the batch without it. */
-  paused(): void;
-  /** It waits for one more: after such a wait, or for a call whose flight of another caller was not for it. */
-  joins(): void;
-  /** It comes to its load, which ends with that of the batch. */
-  arrives(load: BatchedLoad): void;
-  /** They continue without one that ends before its loader was called. */
-  ended(flight: BatchFlight): void;
+  /** That of its call. */
+  readonly context: ReturnType<typeof contextOfNow>;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;
   /** One slot for all of its loads. */
@@ -78,6 +55,12 @@ export interface FlightBatch {
   readonly backgroundLoads: SharedSlot;
   /** With `inherit`: what its loader used, for each of its entries. */
   readonly used: UsedValues | undefined;
+  /** It waits for so many more of its calls, or fewer: not for one whose load runs in another process. */
+  expect(more: number): void;
+  /** One comes to its load, which ends with that of the batch. */
+  arrives(load: { readonly call: GetOrSetCall }): void;
+  /** They continue without one that ends before its loader was called. */
+  ended(read: { readonly call: GetOrSetCall }): void;
 }
 
 /** @throws {ConfigurationError} where entries cannot carry what the call needs. */

@@ -1,13 +1,11 @@
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
-import { isTooOld } from "../entry/freshness.ts";
 import { AbortListeners } from "../primitives/abort-listeners.ts";
 import { holdProcess, inThisContext, keepRequest } from "../primitives/async-context.ts";
 import { IN_WORKER } from "../primitives/platform.ts";
-import type { Settlers } from "../primitives/settlers.ts";
 import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
-import { endWait, type Flight, type Role, type Waiter } from "./flight.ts";
+import { type Ends, endWait, type Flight, type Role, type Waiter } from "./flight.ts";
 import { isLoading } from "./loading.ts";
 
 type WaitingContext = Reporting &
@@ -28,7 +26,7 @@ export class Callers {
   readonly #answers: Answers;
   readonly #overloaded: OverloadedError;
   readonly #aborts = new AbortListeners();
-  readonly #ended = (): void => {
+  readonly leaves = (): void => {
     this.count -= 1;
     if (this.count === 0) this.#release?.();
   };
@@ -55,19 +53,24 @@ export class Callers {
   }
 
   /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
-  refuse(call: GetOrSetCall, copy: Offer, ends: Settlers<unknown>): void {
+  refuse(call: GetOrSetCall, copy: Offer, ends: Ends): void {
     call.namespace.meters.of(call.key.name).overloaded += 1;
     const error = this.#overloaded;
     const answer = answerFor(copy, call.policy, call.startedAt, "error", { error });
-    if (answer === undefined) ends.reject(this.#answers.failed(call, error));
-    else ends.resolve(this.#answers.serve(call, "first", { ...answer, error }));
+    if (answer === undefined) ends.reject(this.#answers.failed(call, error), call);
+    else ends.resolve(this.#answers.serve(call, "first", { ...answer, error }), call);
+  }
+
+  comes(): void {
+    if (this.count === 0) this.#release = holdProcess(this.#context.clock);
+    this.count += 1;
   }
 
   /** @param again begins its wait again, for a caller that joins. */
   wait(
     flight: Flight,
     given: GetOrSetCall,
-    { resolve, reject }: Settlers<unknown>,
+    { resolve, reject }: Ends,
     again?: (waiter: Waiter) => void,
     isLate = false,
   ): void {
@@ -76,7 +79,7 @@ export class Callers {
     const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
     const role: Role = again === undefined ? "first" : "joined";
     const isNested = isLoading(this.#context);
-    const cancels = [this.#ended];
+    const cancels = [this.leaves];
     const bound = again && inThisContext(again);
     const waiter = { call, role, flight, again: bound, isLate, isNested, hasTimer: false, cancels, resolve, reject };
     if (this.count === 0) this.#release = holdProcess(clock);
@@ -117,7 +120,7 @@ export class Callers {
   }
 
   #outOfTime(waiter: Waiter, limit: "soft" | "hard"): void {
-    const { call, flight } = waiter;
+    const { call, flight, reject } = waiter;
     const found =
       flight.loaded === undefined
         ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
@@ -129,15 +132,15 @@ export class Callers {
       return;
     }
     if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
-    if (answer !== undefined) this.#answer(waiter, answer);
-    else waiter.reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)));
+    if (answer !== undefined) this.answer(waiter, answer);
+    else reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)), call);
     this.#left(flight, undefined);
   }
 
   #leave(waiter: Waiter, reason: unknown): void {
     const { flight, call } = waiter;
     if (!flight.leave(waiter, "signal")) return;
-    waiter.reject(this.#answers.failed(call, reason));
+    waiter.reject(this.#answers.failed(call, reason), call);
     this.#left(flight, reason);
   }
 
@@ -164,7 +167,7 @@ export class Callers {
   /** Ends a flight immediately; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.end(flight);
-    for (const waiter of flight.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
+    for (const { call, reject } of flight.takeAll()) reject(this.#answers.failed(call, reason), call);
     flight.running?.abort(reason);
   }
 
@@ -196,12 +199,7 @@ export class Callers {
   /** Answers one caller that has left its flight. */
   answerMoved(waiter: Waiter, answer: Answer): void {
     endWait(waiter);
-    this.#answer(waiter, answer);
-  }
-
-  /** Callers that joined begin again. */
-  startAnew(flight: Flight): void {
-    for (const waiter of flight.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
+    this.answer(waiter, answer);
   }
 
   /** Answers all callers in the same way. The others begin again. */
@@ -223,7 +221,7 @@ export class Callers {
       if (answer !== undefined && this.suits(waiter, answer)) answers.set(waiter, answer);
     }
     // All are taken before the first is answered: its listener may come back.
-    for (const waiter of flight.takeAll((each) => answers.has(each))) this.#answer(waiter, answers.get(waiter)!);
+    for (const waiter of flight.takeAll((each) => answers.has(each))) this.answer(waiter, answers.get(waiter)!);
     this.#goesOn(flight);
   }
 
@@ -235,16 +233,17 @@ export class Callers {
     const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
     for (const waiter of flight.takeAll()) {
       const found = answerFor(fallback, waiter.call.policy, now, situation, failure);
-      if (found !== undefined && this.suits(waiter, found)) this.#answer(waiter, { ...found, error });
-      else waiter.reject(this.#answers.failed(waiter.call, error));
+      if (found !== undefined && this.suits(waiter, found)) this.answer(waiter, { ...found, error });
+      else waiter.reject(this.#answers.failed(waiter.call, error), waiter.call);
     }
   }
 
-  #answer({ call, role, resolve, reject }: Waiter, answer: Answer): void {
+  /** Answers one that does not wait any more. */
+  answer({ call, role, resolve, reject }: Pick<Waiter, "call" | "role" | keyof Ends>, answer: Answer): void {
     try {
-      resolve(this.#answers.serve(call, role, answer));
+      resolve(this.#answers.serve(call, role, answer), call);
     } catch (error) {
-      reject(error);
+      reject(error, call);
     }
   }
 
@@ -265,9 +264,3 @@ const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun continues`, {
     operation: "getOrSet",
   });
-
-/** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
-export function suitsAll({ fallback, waiters }: Flight): boolean {
-  for (const { call } of waiters) if (isTooOld(fallback!, call.policy)) return false;
-  return true;
-}

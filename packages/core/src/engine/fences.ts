@@ -133,7 +133,7 @@ class Watch extends Guard {
 
 /** The fences of some keys, by local key. `guest` calls its methods, which may be of another copy of this package. */
 class Taken extends Map<string, Standing> {
-  readonly of: Fences;
+  declare readonly of: Fences;
 
   constructor(of: Fences) {
     super();

@@ -29,6 +29,9 @@ export type Side = "foreground" | "background";
 /** Whether a caller began its flight or joined it. */
 export type Role = "first" | "joined";
 
+/** How calls end: each by one of both, once. */
+export type Ends = Settlers<unknown, GetOrSetCall>;
+
 /** The lease of a flight, as the flight uses it. */
 interface OwnLease {
   readonly token: string;
@@ -49,11 +52,12 @@ interface OwnLoad {
 
 /** Whose steps it takes. */
 interface OwnLadder {
+  takeOff(read: EarlyRead): Flight;
   broken(flight: Flight, error: unknown): void;
 }
 
 /** A caller that waits for a flight. */
-export interface Waiter extends Settlers<unknown> {
+export interface Waiter extends Ends {
   readonly call: GetOrSetCall;
   role: Role;
   /** The flight that it waits for. */
@@ -68,6 +72,68 @@ export interface Waiter extends Settlers<unknown> {
   hasTimer: boolean;
   /** Called when its wait ends, for any reason. */
   readonly cancels: (() => void)[];
+}
+
+/**
+ * The read of a call, without a flight: most calls get what it finds, and need none. Once a caller
+ * joins, or another call is about its key, it is a flight, as if from the beginning.
+ */
+class OneRead extends Guard implements ReadRequest {
+  declare readonly call: GetOrSetCall;
+  declare readonly key: EntryKey;
+  declare readonly expectedTags: readonly string[];
+  /** Absent for a flight: its callers have theirs. */
+  declare readonly ends: Ends | undefined;
+  /** The tag event before the read. */
+  declare tagSequence: number;
+  /** The version of the entry in the backend when it was read; `''` for none. */
+  declare seen: string;
+  /** How long it may wait for the backend, in all its steps together. */
+  declare leftMs: number;
+  /** When the backend was asked, by the time of calls, and how many it had answered by then. */
+  declare sentAt: number;
+  declare answeredBefore: number;
+  declare readonly context: ReturnType<typeof contextOfNow>;
+  declare protected readonly ladder: OwnLadder | undefined;
+  /** Absent while it is none. */
+  declare flight: Flight | undefined;
+
+  constructor(call: GetOrSetCall, tagSequence: number, ladder: OwnLadder | undefined, ends?: Ends) {
+    super();
+    const { remote } = call.namespace;
+    this.call = call;
+    this.key = call.key;
+    this.expectedTags = call.tags;
+    this.ends = ends;
+    this.flight = undefined;
+    this.seen = "";
+    this.tagSequence = tagSequence;
+    this.leftMs = remote?.deadlineMs ?? 0;
+    this.sentAt = call.startedAt - (remote?.reads.time.lostMs ?? 0);
+    this.answeredBefore = remote?.meter.answered ?? 0;
+    this.context = call.batch?.context ?? contextOfNow();
+    this.ladder = ladder;
+  }
+
+  get schema(): StandardSchema<unknown> | undefined {
+    return this.call.namespace.schema;
+  }
+
+  /** The flight that it is from now on, in the async context of its call. */
+  toFlight(): Flight {
+    return (this.flight ??= this.context.runInAsyncScope(this.ladder!.takeOff, this.ladder, this));
+  }
+
+  saw(version: string): void {
+    this.seen = version;
+  }
+
+  /** A call is sent. */
+  send(now: number): void {
+    const { meter, reads } = this.call.namespace.remote!;
+    this.sentAt = Math.min(now, reads.time.firesAt) - reads.time.lostMs;
+    this.answeredBefore = meter.answered;
+  }
 }
 
 /**
@@ -91,28 +157,20 @@ export interface Waiter extends Settlers<unknown> {
  * A finished flight stays finished. Any other step out of order is a bug of the engine: it changes no phase, and throws
  * outside production. Its fields are read by all, and assigned by its own methods alone: see the type {@link Flight}.
  */
-class OneFlight extends Guard implements ReadRequest {
-  readonly call: GetOrSetCall;
-  readonly key: EntryKey;
-  readonly isCurrent: boolean;
-  readonly schema: StandardSchema<unknown> | undefined;
-  readonly expectedTags: readonly string[];
+class OneFlight extends OneRead {
+  declare readonly isCurrent: boolean;
   /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
   storesNothing = false;
   /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
-  readonly changedSince: number;
+  declare readonly changedSince: number;
   phase: Phase = "reading";
   isOver = false;
   /** Why it loads, as the loader and events report it. */
-  reason: LoadReason;
+  declare reason: LoadReason;
   /** When the backend was asked last. */
-  readAt: number;
-  /** The tag event before it. */
-  tagSequence: number;
+  declare readAt: number;
   /** Tag events of other processes up to this number do not concern this flight's tags. */
-  heardSequence: number;
-  /** The version of the entry in the backend when it was read; `''` for none. */
-  seen = "";
+  declare heardSequence: number;
   /** Whether the backend did not answer: the rest of the flight does without it. */
   isUnreachable = false;
   /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
@@ -137,14 +195,12 @@ class OneFlight extends Guard implements ReadRequest {
   /** The report of its load, for listeners, and whether its value is one for all callers, that may be stored. */
   report: { readonly event: Omit<CacheEvents["load"], "result"> | undefined; readonly isForAll: boolean } | undefined;
   /** The tags of all callers that ever came. */
-  tags: readonly string[];
+  declare tags: readonly string[];
   waiters: readonly Waiter[] = NO_WAITERS;
   /** Whether a caller waits for it; otherwise it is in the background. */
   isAwaited = false;
   /** Whether a running load is one of its callers. */
   isNested = false;
-  /** How long it may wait for the backend, in all its steps together. */
-  leftMs: number;
   #isJoinable = true;
   /** A change was reported during the load; it may be our own renewal of the lease. */
   #isDoubted = false;
@@ -155,9 +211,6 @@ class OneFlight extends Guard implements ReadRequest {
   #faithful: number;
   #served: number;
   #isOutlived = false;
-  #sentAt: number;
-  /** How many calls the backend had answered when the last one of this flight was sent. */
-  #answeredBefore: number;
   /** Held, or waited for, and given back when its load has ended. */
   #slot: Slot | undefined;
   #background: Slot | undefined;
@@ -165,29 +218,26 @@ class OneFlight extends Guard implements ReadRequest {
   /** Since when it has waited for loads of other processes. */
   waitsSince: number | undefined;
   #settled: PromiseWithResolvers<void> | undefined;
-  readonly #context = contextOfNow();
-  readonly #ladder: OwnLadder | undefined;
 
   /** @param ladder of which it takes the steps. */
   constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side, ladder?: OwnLadder) {
-    super();
-    this.#ladder = ladder;
-    const { remote, schema } = call.namespace;
-    this.call = call;
-    this.key = call.key;
+    super(call, tagSequence, ladder);
+    this.flight = this;
     this.isCurrent = call.isCurrent;
-    this.schema = schema;
-    this.tags = this.expectedTags = call.tags;
+    this.tags = call.tags;
     this.reason = reason;
     this.readAt = call.startedAt;
-    this.#sentAt = call.startedAt - (remote?.reads.time.lostMs ?? 0);
-    this.tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
-    this.heardSequence = this.changedSince = remote === undefined ? Infinity : tagSequence;
+    this.heardSequence = this.changedSince = call.namespace.remote === undefined ? Infinity : tagSequence;
     // A caller that was served already did not abandon it.
     this.#faithful = this.#served = side === "background" ? 1 : 0;
-    this.leftMs = remote?.deadlineMs ?? 0;
-    this.#answeredBefore = remote?.meter.answered ?? 0;
+  }
+
+  /** It is what this read was. */
+  follow({ serial, epoch, sentAt, answeredBefore, fencedBy, isTainted }: EarlyRead): void {
+    Object.assign(this, { serial, epoch, sentAt, answeredBefore });
+    if (isTainted) this.taint();
+    if (fencedBy !== undefined) this.fence(fencedBy);
   }
 
   // ---- phases
@@ -315,21 +365,10 @@ class OneFlight extends Guard implements ReadRequest {
 
   // ---- the backend
 
-  saw(version: string): void {
-    this.seen = version;
-  }
-
-  /** A call is sent. */
-  send(now: number): void {
-    const { meter, reads } = this.call.namespace.remote!;
-    this.#sentAt = Math.min(now, reads.time.firesAt) - reads.time.lostMs;
-    this.#answeredBefore = meter.answered;
-  }
-
   /** It was answered: what it took is spent, unless it waited behind other calls. */
   spend(now: number): void {
     const { firesAt, lostMs } = this.call.namespace.remote!.reads.time;
-    if (!this.isBehind) this.leftMs -= Math.min(now, firesAt) - lostMs - this.#sentAt;
+    if (!this.isBehind) this.leftMs -= Math.min(now, firesAt) - lostMs - this.sentAt;
   }
 
   /**
@@ -339,7 +378,7 @@ class OneFlight extends Guard implements ReadRequest {
    * - It had answered none before: this process was still connecting.
    */
   get isBehind(): boolean {
-    return this.#answeredBefore === 0 || this.call.namespace.remote!.meter.answered - this.#answeredBefore > MANY;
+    return this.answeredBefore === 0 || this.call.namespace.remote!.meter.answered - this.answeredBefore > MANY;
   }
 
   /** The backend does not answer: the rest of the flight does without it. */
@@ -357,21 +396,19 @@ class OneFlight extends Guard implements ReadRequest {
     try {
       body();
     } catch (error) {
-      if (this.#ladder === undefined) throw error;
-      this.#ladder.broken(this, error);
+      if (this.ladder === undefined) throw error;
+      this.ladder.broken(this, error);
     }
   }
 
   /** A step in the async context of its first call: one that a timer, a failure, or the work of others, leads to. */
   runInContext(body: () => void): void {
-    this.#context.runInAsyncScope(this.guarded, this, body);
+    this.context.runInAsyncScope(this.guarded, this, body);
   }
 
   // ---- what happens to its key meanwhile
 
-  /**
-   * Whether callers may join. A fence, a taint or a forced call ends that; so do tag events: `hasEvents`.
-   */
+  /** Whether callers may join: until a fence, a taint, a forced call, or tag events: `hasEvents`. */
   get isJoinable(): boolean {
     return this.#isJoinable && !this.#isDoubted;
   }
@@ -552,7 +589,9 @@ class OneFlight extends Guard implements ReadRequest {
   }
 }
 
-/** A flight as the engine sees it: no other file assigns a field of it. */
+/** A read, and a flight, as the engine sees them: no other file assigns a field of them. */
+export type EarlyRead = Readonly<OneRead>;
+export const EarlyRead: new (...values: ConstructorParameters<typeof OneRead>) => EarlyRead = OneRead;
 export type Flight = Readonly<OneFlight>;
 export const Flight: new (...values: ConstructorParameters<typeof OneFlight>) => Flight = OneFlight;
 

@@ -3,7 +3,7 @@ import type { Epoch } from "../coherence/parts.ts";
 import type { CopyTrust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyTable } from "../primitives/key-table.ts";
-import { Flight } from "./flight.ts";
+import { EarlyRead, Flight } from "./flight.ts";
 
 /** Everything in flight, by local key. Nothing is kept for idle keys. */
 export class Flights {
@@ -19,8 +19,20 @@ export class Flights {
     return this.#guards.size;
   }
 
+  has(localKey: string): boolean {
+    return this.#guards.first(localKey) !== undefined;
+  }
+
+  /** The last one that was added: an early read is a flight from now on. */
+  #first(localKey: string): Guard | undefined {
+    const first = this.#guards.first(localKey);
+    return first instanceof EarlyRead ? first.toFlight() : first;
+  }
+
   /** Before anything is sent, so that no change is missed in between. */
   add(localKey: string, guard: Guard): void {
+    // A flight begins after the others were asked for, and an early read alone.
+    if (!(guard instanceof EarlyRead)) this.#first(localKey);
     guard.begin(this.#trust.epochOf(localKey));
     this.#guards.add(localKey, guard);
   }
@@ -34,7 +46,7 @@ export class Flights {
    * of a flight that did not reach the backend does not count.
    */
   joinable(localKey: string, now: number): Flight | undefined {
-    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
+    for (let each = this.#first(localKey); each !== undefined; each = this.#guards.after(each))
       if (
         each instanceof Flight &&
         each.isJoinable &&
@@ -77,7 +89,7 @@ export class Flights {
   }
 
   *#of(localKey: string): Iterable<Flight> {
-    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
+    for (let each = this.#first(localKey); each !== undefined; each = this.#guards.after(each))
       if (each instanceof Flight) yield each;
   }
 
@@ -98,11 +110,6 @@ export class Flights {
     for (const each of this.#of(localKey))
       if (each.phase === "leasing" || (each.phase === "loading" && each.lease !== undefined)) return true;
     return false;
-  }
-
-  /** As {@link wake}, for all keys. */
-  wakeAll(): void {
-    for (const flight of this.all()) flight.wake();
   }
 
   /** Fenced flights of this key let other processes load. */
@@ -146,11 +153,11 @@ export class Flights {
   }
 
   *all(): Iterable<Flight> {
-    for (const each of this.#guards) if (each instanceof Flight) yield each;
+    for (const each of [...this.#guards]) if (each instanceof EarlyRead) yield each.toFlight();
   }
 }
 
 function outdate(each: Guard): void {
-  if (!(each instanceof Flight)) each.fence("set");
-  else if (each.phase === "reading") each.taint();
+  if (!(each instanceof EarlyRead)) each.fence("set");
+  else if ((each.flight?.phase ?? "reading") === "reading") each.taint();
 }

@@ -2,7 +2,7 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { CacheEvents, LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
-import { judge, newer, newerThanRead } from "../entry/freshness.ts";
+import { isTooOld, judge, newer, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, entryKey, localKey } from "../entry/key.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { isTraced, joining, redacted, traced } from "../primitives/event-port.ts";
@@ -19,22 +19,15 @@ import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./an
 import { ask, when } from "./ask.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
-import { type Callers, suitsAll } from "./callers.ts";
+import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
-import { fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
+import { EarlyRead, type Ends, fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import { hidden, promote, spareCopy } from "./reads.ts";
+import { hidden, promote, spareCopy, valid } from "./reads.ts";
 import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnswer } from "./store.ts";
-
-/** One of many calls: the local copy, if there is one, and how the call ends. */
-export interface Entering {
-  readonly call: GetOrSetCall;
-  readonly held: Entry | undefined;
-  readonly ends: Settlers<unknown>;
-}
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -104,26 +97,27 @@ export class Ladder {
   /** Answers a call that a fresh local copy alone did not answer. @param held the local copy, if there is one. */
   fetch(call: GetOrSetCall, held: Entry | undefined): Promise<unknown> {
     const ends = Promise.withResolvers<unknown>();
-    const flight = this.#enter({ call, held, ends });
+    const read = this.#enter(call, held, ends);
     // Sent here: few frames lie between the caller and its backend.
-    if (flight !== undefined && this.#readsNow(flight))
-      call.namespace.remote!.reads.readTo(flight, flight.leftMs, (outcome) => this.#readEnded(flight, outcome));
+    if (read !== undefined && this.#readsNow(read))
+      call.namespace.remote!.reads.readTo(read, read.leftMs, (outcome) => this.#readEnded(read, outcome));
     return ends.promise;
   }
 
-  /** {@link fetch} for many calls of one namespace: one trip to the backend. @returns how many flights they began. */
-  fetchMany(entering: readonly Entering[]): number {
-    const flights = entering.flatMap((each) => this.#enter(each) ?? []);
-    const reading = flights.filter((flight) => this.#readsNow(flight));
+  /** {@link fetch} for many calls of one namespace, in one trip. @returns how many wait. */
+  fetchMany(calls: readonly GetOrSetCall[], ends: Ends): number {
+    const { local } = this.#context;
+    const begun = calls.flatMap((call) => this.#enter(call, local?.get(call.key.local, call.startedAt), ends) ?? []);
+    const reading = begun.filter((each) => this.#readsNow(each));
     const [first] = reading;
-    first?.call.namespace.remote!.reads.readMany(reading, first.leftMs, (i, outcome) =>
-      this.#readEnded(reading[i]!, outcome),
+    first?.call.namespace.remote!.reads.readMany(reading, first.leftMs, (read, outcome) =>
+      this.#readEnded(read, outcome),
     );
-    return flights.length;
+    return begun.length;
   }
 
-  /** The answer of a copy, or of the flight of another caller, or else of the flight that it returns. */
-  #enter({ call, held, ends }: Entering): Flight | undefined {
+  /** The answer of a copy, or of another caller's flight, or else of what it returns. */
+  #enter(call: GetOrSetCall, held: Entry | undefined, ends: Ends): EarlyRead | undefined {
     const { decisions, local } = this.#context;
     const { key, startedAt } = call;
     if (decisions !== undefined && local !== undefined)
@@ -136,16 +130,22 @@ export class Ladder {
       const refreshes = joined === undefined && this.#refreshes(call, held);
       // Before the caller is answered: its listener may ask for the same key.
       const flight = refreshes ? this.#launch(call, held, "background") : undefined;
-      ends.resolve(this.#answers.serve(call, "first", answer));
+      ends.resolve(this.#answers.serve(call, "first", answer), call);
       return flight;
     }
     if (isLoading(this.#context, key.local)) {
       const error = reentrant(this.#context.redactKey?.(key.name) ?? key.name);
-      ends.reject(this.#answers.failed(call, error));
-    } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason));
+      ends.reject(this.#answers.failed(call, error), call);
+    } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason), call);
     else if (this.#callers.refuses(call)) this.#callers.refuse(call, copy, ends);
     else if (joined !== undefined) this.#join(joined, call, ends);
-    else {
+    else if (!isOwn && held === undefined && !call.namespace.meters.guesses.isLikely && this.#startsEarly(call)) {
+      const { flights, tags } = this.#context;
+      const read = new EarlyRead(call, tags.sequence, this, ends);
+      flights.add(key.local, read);
+      this.#callers.comes();
+      return read;
+    } else {
       const flight = this.#launch(call, held, "foreground");
       this.#callers.wait(flight, call, ends);
       return flight;
@@ -153,17 +153,38 @@ export class Ladder {
     return undefined;
   }
 
+  /** Whether it needs no flight if the backend has a fresh entry: alone with its key, it only waits. */
+  #startsEarly(call: GetOrSetCall): boolean {
+    const { flights, lifecycle, decisions, recovery } = this.#context;
+    const { key, policy, signal, onServed } = call;
+    const { remote } = call.namespace;
+    if (IN_WORKER || decisions !== undefined || remote === undefined || !lifecycle.isOpen) return false;
+    if (signal !== undefined || onServed !== undefined) return false;
+    if (policy.hardTimeoutMs !== Infinity || flights.has(key.local)) return false;
+    return recovery?.coversTagged(key, call.tags) !== true;
+  }
+
+  /** What an early read goes on as. */
+  takeOff(read: EarlyRead): Flight {
+    this.#context.flights.remove(read);
+    const flight = this.#launch(read.call, undefined, "foreground", read);
+    this.#callers.wait(flight, read.call, read.ends!);
+    this.#callers.leaves();
+    return flight;
+  }
+
   /** Begins a flight, registered before anything is sent. @param held the local copy, if there is one. */
-  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
+  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side, read?: EarlyRead): Flight {
     const { flights, tags, local, clock, waitUntil, lifecycle } = this.#context;
     const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
-    const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side, this);
+    const flight = new Flight(call, read?.tagSequence ?? tags.sequence, reasonOf(call, copy), side, this);
     if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
-    if (!lifecycle.isOpen) flight.closes();
-    flights.add(call.key.local, flight);
+    if (!lifecycle.isOpen && read === undefined) flight.closes();
     if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
     // One that is forced, or current, depends on the lease.
     else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.skipLease(false);
+    flights.add(call.key.local, flight);
+    if (read !== undefined) flight.follow(read);
     if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
     return flight;
   }
@@ -178,14 +199,14 @@ export class Ladder {
     );
   }
 
-  #join(flight: Flight, call: GetOrSetCall, ends: Settlers<unknown>): void {
+  #join(flight: Flight, call: GetOrSetCall, ends: Ends): void {
     const { events, clock, tags } = this.#context;
     call.namespace.meters.of(call.key.name).coalesced += 1;
     flight.addTags(call.tags);
     const late = isLate(tags, flight);
     const known = this.#known(flight, call, clock.now());
     if (known !== undefined && this.#callers.suits({ flight, role: "joined", isLate: late }, known))
-      ends.resolve(this.#answers.serve(call, "joined", known));
+      ends.resolve(this.#answers.serve(call, "joined", known), call);
     else this.#callers.wait(flight, call, ends, (waiter) => this.#again(waiter), late);
     // After it waits: a listener may end the flight.
     if (events.coalesced.isObserved)
@@ -210,7 +231,7 @@ export class Ladder {
     }
     const flight = this.#launch(call, held, "foreground");
     this.#callers.move(waiter, flight, "first");
-    call.batch?.joins();
+    call.batch?.expect(1);
     this.#begin(flight);
   }
 
@@ -228,7 +249,9 @@ export class Ladder {
   }
 
   /** Begins a flight, but for the read that is to be sent if it is `true`. */
-  #readsNow(flight: Flight): boolean {
+  #readsNow(read: EarlyRead): boolean {
+    const { flight } = read;
+    if (flight === undefined) return true;
     const hasBackend = flight.call.namespace.remote !== undefined;
     if (hasBackend && this.#isCovered(flight)) this.#replay(flight);
     else {
@@ -304,20 +327,34 @@ export class Ladder {
     flight.restart(trust.epochOf(flight.key.local), tags.sequence, clock.now());
   }
 
-  #readEnded(flight: Flight, outcome: ReadOutcome): void {
-    if (outcome instanceof Error) return this.#readFailed(flight);
+  #readEnded(read: EarlyRead, outcome: ReadOutcome): void {
+    const now = this.#context.clock.now();
+    const isRead = !(outcome instanceof Error);
     try {
-      const now = this.#context.clock.now();
+      if (isRead) read.call.namespace.meters.guesses.read(read.seen === "");
+      if (isRead && outcome && !read.flight && this.#answersEarly(read, outcome, now)) return;
+      const flight = read.toFlight();
+      flight.saw(read.seen);
+      if (!isRead) return flight.runInContext(() => this.#unreachable(flight));
       flight.spend(now);
-      flight.call.namespace.meters.guesses.read(flight.seen === "");
       this.#found(flight, outcome, now);
     } catch (error) {
-      this.broken(flight, error);
+      this.broken(read.toFlight(), error);
     }
   }
 
-  #readFailed(flight: Flight): void {
-    flight.runInContext(() => this.#unreachable(flight));
+  /** Whether an early read has found a fresh entry, which is the answer: no flight is needed. */
+  #answersEarly(read: EarlyRead, found: Entry, now: number): boolean {
+    const { call, key, ends } = read;
+    const { namespace, policy, batch } = call;
+    const entry = valid(this.#context, key, found, now);
+    if (entry === undefined || judge(entry, now, policy) !== "fresh") return false;
+    promote(this.#context, read, entry, policy.localTtlMs, now);
+    this.#context.flights.remove(read);
+    this.#callers.leaves();
+    batch?.ended(read);
+    this.#callers.answer({ call, role: "first", ...ends! }, hit(entry, namespace.remote!.label));
+    return true;
   }
 
   /**
@@ -368,14 +405,16 @@ export class Ladder {
     flight.skipLease(isShared);
     if (isShared) return;
     this.#backoffs.unshared(flight, staleAt);
-    this.#callers.startAnew(flight);
+    // Those that joined begin again.
+    for (const waiter of flight.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
   }
 
   /** The best entry is known: answers the callers that it is good for, and continues for the others. */
   #decide(flight: Flight, now: number): void {
     const { fallback, fallbackTier: tier, call } = flight;
     const verdict = judge(fallback, now, call.policy);
-    if (verdict === "fresh" && suitsAll(flight)) {
+    // One that joined may accept no entry of this age: it waits for the load.
+    if (verdict === "fresh" && !flight.waiters.some((each) => isTooOld(fallback!, each.call.policy))) {
       this.#callers.end(flight);
       return this.#callers.answerAll(flight, hit(fallback!, tier));
     }
@@ -539,10 +578,10 @@ export class Ladder {
     }
     const waitsSince = flight.waitElsewhere(now);
     const leftMs = waitsSince + policy.loadTimeoutMs - now;
-    batch?.paused();
+    batch?.expect(-1);
     const pollMs = trust.isReported(key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
     const goOn = (): void => {
-      batch?.joins();
+      batch?.expect(1);
       if (flight.isOver) return;
       if (clock.now() - waitsSince < policy.loadTimeoutMs) this.#readAgain(flight);
       else this.#failed(flight, elsewhereTimeout(policy.loadTimeoutMs));
@@ -741,7 +780,7 @@ export class Ladder {
     flight.releaseHeld();
     if (!flight.isOver) return this.#failed(flight, error);
     // It was thrown between the end of the flight and the last answer.
-    for (const waiter of flight.takeAll()) waiter.reject(error);
+    for (const { call, reject } of flight.takeAll()) reject(error, call);
   }
 
   #failed(flight: Flight, error: unknown): void {

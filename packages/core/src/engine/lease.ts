@@ -9,9 +9,7 @@ import { ask } from "./ask.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
-/**
- * The part of a lease after which it is renewed: it survives half a term of standstill, or one lost renewal.
- */
+/** A lease is renewed after this part of it: it survives half a term of standstill, or a lost renewal. */
 const RENEWED_AFTER = 1 / 4;
 
 /** How often a waiting flight reads the backend again if nothing wakes it. */
@@ -145,9 +143,7 @@ export class Lease extends Deadline {
     if (tags.some((tag) => this.#pinned?.versions.has(tag) === true)) this.release();
   }
 
-  /**
-   * These tags changed elsewhere, or may have. A message proves nothing: pinning a missing version looks the same.
-   */
+  /** These tags may have changed elsewhere; or a missing version was pinned: it looks the same. */
   tagsChanged(tags: readonly string[]): void {
     const { tagPrefixes } = this.#flight.key.space;
     for (const tag of tags)

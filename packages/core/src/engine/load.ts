@@ -38,7 +38,7 @@ export interface Loaded {
  * {@link LoadTimeoutError}, or with the reason given to `abort`; a later result of the loader is ignored.
  */
 export class Load extends Deadline {
-  readonly startedAt: number;
+  declare readonly startedAt: number;
   /** Set by its loader. */
   options: LoadOptions | undefined;
   isSettled = false;
@@ -78,15 +78,15 @@ export class Load extends Deadline {
     if (policy.loadTimeoutMs !== Infinity) Deadlines.of(this.#context.clock, policy.loadTimeoutMs, "whole").start(this);
     // The steps that follow are not within the load: a timer of the local tier, say, would keep its context.
     this.#within(() => this.#call(load!)).then(
-      (value) => this.give(value),
+      (value) => this.give(value, (load as Judged)[JUDGE]),
       (error: unknown) => this.fail(error),
     );
   }
 
-  /** The result of its loader. */
-  give(value: unknown): void {
+  /** The result of its loader. @param judge what says how it is stored. */
+  give(value: unknown, judge?: Judge): void {
     try {
-      const loaded = this.#finish(value);
+      const loaded = this.#finish(value, judge);
       if (!isThenable(loaded)) return this.#end(loaded);
       loaded.then(
         (each) => this.#end(each),
@@ -192,8 +192,7 @@ export class Load extends Deadline {
   }
 
   /** The schema first: whatever depends on the value sees what it gave. */
-  #finish(given: unknown): Awaitable<Loaded> {
-    const { value, judge } = given instanceof Judged ? given : { value: given };
+  #finish(value: unknown, judge: Judge | undefined): Awaitable<Loaded> {
     if (this.#stale !== undefined && value !== undefined && value === this.#notModified)
       return this.#loadedOf(this.#stale.value, "not-modified");
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
@@ -233,16 +232,9 @@ export class Load extends Deadline {
 /** Says how a value is stored, once the schema has accepted it. */
 export type Judge = (checked: unknown, load: Load) => void;
 
-/** What a loader of ours gives: a value, and its judge. */
-export class Judged {
-  readonly value: unknown;
-  readonly judge: Judge;
-
-  constructor(value: unknown, judge: Judge) {
-    this.value = value;
-    this.judge = judge;
-  }
-}
+/** A loader of ours may have the judge of its values. */
+type Judged = Loader<unknown> & { readonly [JUDGE]?: Judge };
+const JUDGE = Symbol("judge");
 
 /** Functions of a loaded value, which say how it is stored. */
 export interface OfValue {
@@ -277,7 +269,7 @@ export function judgeBy(
 /** The same loader, whose values are judged. */
 export function judging(load: Loader<unknown>, ...by: Parameters<typeof judgeBy>): Loader<unknown> {
   const judge = judgeBy(...by);
-  return judge === undefined ? load : async (context) => new Judged(await load(context), judge);
+  return judge === undefined ? load : Object.assign(load.bind(undefined), { [JUDGE]: judge });
 }
 
 function isTrue(given: unknown): boolean {
@@ -294,9 +286,9 @@ class Context implements LoadContext {
       return this.#load.signal;
     },
   };
-  readonly key: string;
-  readonly reason: LoadReason;
-  readonly background: boolean;
+  declare readonly key: string;
+  declare readonly reason: LoadReason;
+  declare readonly background: boolean;
   declare readonly signal: AbortSignal;
   declare readonly stale?: StaleValue;
   readonly #load: Load;

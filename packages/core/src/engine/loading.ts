@@ -10,15 +10,15 @@ let collecting = 0;
 
 /** A load that is running, and the loads around it. */
 export class Loading {
-  readonly owner: object;
+  declare readonly owner: object;
   /** One local key, or those of a batch. */
-  readonly keys: string | ReadonlySet<string>;
+  declare readonly keys: string | ReadonlySet<string>;
   /** One that has ended is replaced by its own outer one, see {@link outerOf}. */
-  outer: Loading | undefined;
+  declare outer: Loading | undefined;
   /** A connection pool that a loader created, say, keeps its async context: the load itself has ended by then. */
   isOver = false;
   /** Collects the cached values that it gets meanwhile. */
-  readonly used: UsedValues | undefined;
+  declare readonly used: UsedValues | undefined;
 
   /** @param keys one local key, or those of a batch. */
   constructor(owner: object, keys: string | ReadonlySet<string>, used?: UsedValues) {

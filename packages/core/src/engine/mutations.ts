@@ -24,7 +24,13 @@ import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { BehindFence, FarFences } from "./far-fences.ts";
 import type { Fences } from "./fences.ts";
-import type { DeleteManyResult, DeleteResult, MarkStaleResult, WriteManyResult, WriteResult } from "./results.ts";
+import type {
+  DeleteManyResult,
+  DeleteResult,
+  MarkStaleResult,
+  WriteManyResult,
+  WriteResult,
+} from "../contracts/results.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
 import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 

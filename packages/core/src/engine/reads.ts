@@ -57,13 +57,8 @@ export class Reads {
     const read = this.#isCovered(key)
       ? this.#readAfterReplay(namespace, key)
       : remote.reads.read(this.#request(namespace, key), remote.deadlineMs);
-    return read.then(
-      (found) => this.#answer(call, held, this.#promote(call, guard, found, clock.now())),
-      () => {
-        flights.remove(guard);
-        return this.#answer(call, held ?? spareCopy(this.#context, key, clock.now()), undefined);
-      },
-    );
+    const ended = (outcome: ReadOutcome): unknown => this.#ended(call, held, guard, outcome);
+    return read.then(ended, (error: unknown) => ended(error as Error));
   }
 
   /**
@@ -85,42 +80,32 @@ export class Reads {
       if (namespace.remote === undefined || isFresh(held, startedAt)) return this.#answer(callOf(key), held, undefined);
       const guard = new Guard();
       flights.add(key.local, guard);
-      asked.push({ index, key, held, guard });
+      asked.push({ ...this.#request(namespace, key), index, held, guard, outcome: undefined });
       return undefined;
     });
     if (asked.length === 0) return answers;
-    const unknown = asked.map(({ key }) => key);
-    const outcomes = await this.#readMany(namespace, unknown);
-    const now = clock.now();
-    asked.forEach(({ index, key, held, guard }, i) => {
-      const call = callOf(key);
-      const outcome = outcomes[i];
-      if (outcome instanceof Error) {
-        flights.remove(guard);
-        answers[index] = this.#answer(call, held ?? spareCopy(this.#context, key, now), undefined);
-      } else answers[index] = this.#answer(call, held, this.#promote(call, guard, outcome, now));
-    });
+    await this.#readMany(namespace, asked);
+    for (const { index, key, held, guard, outcome } of asked)
+      answers[index] = this.#ended(callOf(key), held, guard, outcome);
     return answers;
   }
 
   /** One trip for all keys but those that a pending invalidation covers. */
-  #readMany(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<readonly ReadOutcome[]> {
-    const remote = namespace.remote!;
+  #readMany(namespace: NamespaceContext, asked: readonly Asked[]): Promise<void> {
+    const { reads, deadlineMs } = namespace.remote!;
     return new Promise((resolve) => {
-      const outcomes = new Array<ReadOutcome>(keys.length);
-      let left = keys.length;
-      const settled: Settled = (i, outcome) => {
-        outcomes[i] = outcome;
+      let left = asked.length;
+      const settled: Settled<Asked> = (each, outcome) => {
+        each.outcome = outcome;
         left -= 1;
-        if (left === 0) resolve(outcomes);
+        if (left === 0) resolve();
       };
-      const asked: number[] = [];
-      for (const [i, key] of keys.entries()) {
-        if (this.#isCovered(key)) settle(this.#readAfterReplay(namespace, key), i, settled);
-        else asked.push(i);
-      }
-      const requests = asked.map((i) => this.#request(namespace, keys[i]!));
-      remote.reads.readMany(requests, remote.deadlineMs, (n, outcome) => settled(asked[n]!, outcome));
+      const together = asked.filter((each) => {
+        const isCovered = this.#isCovered(each.key);
+        if (isCovered) settle(this.#readAfterReplay(namespace, each.key), each, settled);
+        return !isCovered;
+      });
+      reads.readMany(together, deadlineMs, settled);
     });
   }
 
@@ -158,30 +143,24 @@ export class Reads {
     };
   }
 
-  /**
-   * The entry that a read of the backend finds, unless invalidated here. Rejects when the backend does not answer.
-   */
+  /** What a read of the backend finds, unless invalidated here. Rejects when there is no answer. */
   async entry(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
-    return this.#valid(key, await this.#readAfterReplay(namespace, key), this.#context.clock.now());
+    const found = await this.#readAfterReplay(namespace, key);
+    return valid(this.#context, key, found, this.#context.clock.now());
   }
 
-  /** The entry that a read found, unless this process invalidated it, or it has no value. */
-  #valid(key: EntryKey, found: Entry | undefined, now: number): Entry | undefined {
-    const { tags, recovery } = this.#context;
-    const entry = found && tags.applyTo(found, now);
-    if (entry === undefined || entry.terms.placeholder !== undefined || recovery?.hides(key, entry) === true)
-      return undefined;
-    return entry;
-  }
-
-  /** As {@link #valid}; promoted unless something newer happened meanwhile. */
-  #promote(call: ReadCall, guard: Guard, found: Entry | undefined, now: number): Entry | undefined {
+  /** The answer to a call. What was read is promoted, unless something newer happened meanwhile. */
+  #ended(call: ReadCall, held: Entry | undefined, guard: Guard, outcome: ReadOutcome): unknown {
     const { namespace, key } = call;
-    this.#context.flights.remove(guard);
-    const entry = this.#valid(key, found, now);
+    const { flights, clock } = this.#context;
+    const now = clock.now();
+    flights.remove(guard);
+    const isFailed = outcome instanceof Error;
+    const entry = isFailed ? undefined : valid(this.#context, key, outcome, now);
     // A reader without a loader refreshes nothing, so a stale copy is of no use to it.
     if (isFresh(entry, now)) promote(this.#context, guard, entry, namespace.policy.localTtlMs, now);
-    return entry;
+    const copy = isFailed ? (held ?? spareCopy(this.#context, key, now)) : held;
+    return this.#answer(call, copy, entry);
   }
 
   #isCovered(key: EntryKey): boolean {
@@ -226,11 +205,11 @@ export class Reads {
 }
 
 /** One of many keys, while the backend is asked for it. */
-interface Asked {
+interface Asked extends ReadRequest {
   readonly index: number;
-  readonly key: EntryKey;
   readonly held: Entry | undefined;
   readonly guard: Guard;
+  outcome: ReadOutcome;
 }
 
 /** One call that reads without a loader. */
@@ -246,6 +225,13 @@ interface ReadCall {
 /** None while a value is on its way: nothing is asked then, so no change by others ends a copy. */
 export function spareCopy({ local, recovery }: ReadContext, key: EntryKey, now: number): Entry | undefined {
   return recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, now);
+}
+
+/** The entry that a read found, unless this process invalidated it, or it has no value. */
+export function valid(of: ReadContext, key: EntryKey, found: Entry | undefined, now: number): Entry | undefined {
+  const entry = found && of.tags.applyTo(found, now);
+  const isNone = entry?.terms.placeholder !== undefined;
+  return isNone || (entry && of.recovery?.hides(key, entry)) === true ? undefined : entry;
 }
 
 /** `Recovery.hides` such an entry, even if a newer call has ended the invalidation since the read was sent. */

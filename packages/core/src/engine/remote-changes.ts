@@ -52,7 +52,7 @@ export class RemoteChanges {
         this.#table?.clear();
         // Copies may have been checked against versions that are forgotten now.
         tagEvents.forgotten();
-        flights.wakeAll();
+        for (const flight of flights.all()) flight.wake();
       },
       attached: () => {
         tier.attached();

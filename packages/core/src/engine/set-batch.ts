@@ -34,9 +34,9 @@ export interface SetCall {
  * the others immediately. They have its result.
  */
 export class SetBatch {
-  readonly calls: SetCall[];
+  declare readonly calls: SetCall[];
   /** That of the last call: earlier ones keep no copy. */
-  guard: Guard;
+  declare guard: Guard;
   /** The status of the call that was sent. */
   status: SetStatus | undefined;
 

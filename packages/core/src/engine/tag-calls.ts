@@ -5,7 +5,7 @@ import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import { describeInvalidation } from "./explanations.ts";
 import type { Lease } from "./lease.ts";
-import type { InvalidateResult } from "./results.ts";
+import type { InvalidateResult } from "../contracts/results.ts";
 
 /** The calls that invalidate tags, or mark them stale, and `clear`: in the four steps of `Mutations`. */
 export class TagCalls {

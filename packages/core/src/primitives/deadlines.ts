@@ -35,8 +35,8 @@ export class Deadline {
 class Timer {
   static readonly of: Record<Time, WeakMap<Clock, Timer>> = { running: new WeakMap(), whole: new WeakMap() };
 
-  readonly clock: Clock;
-  readonly time: Time;
+  declare readonly clock: Clock;
+  declare readonly time: Time;
   readonly byLength: Map<number, Deadlines> = new Map();
   readonly #served = new Set<Deadlines>();
   armedAt: number = -Infinity;
@@ -122,9 +122,9 @@ export class Deadlines {
     for (const timers of Object.values(Timer.of)) timers.get(clock)?.rest();
   }
 
-  readonly lengthMs: number;
+  declare readonly lengthMs: number;
   /** How long its timer may sleep: 25 ms, or a fortieth of a longer wait. */
-  readonly partMs: number;
+  declare readonly partMs: number;
   isServed = false;
   oldest: Deadline | undefined;
   readonly #timer: Timer;

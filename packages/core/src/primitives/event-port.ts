@@ -43,9 +43,7 @@ export class EventPort<T extends object> {
   readonly #channel: Channel;
   readonly #redactKey: ((key: string) => string) | undefined;
   readonly #clock: Clock;
-  /**
-   * By the code of the error: a storm of one hides no event of another. `undefined` for events without a limit.
-   */
+  /** By the code of the error: a storm of one hides no event of another. `undefined`: no limit. */
   readonly #limits: Map<CacheErrorCode | undefined, EventLimit<T>> | undefined;
   #listeners: readonly Listener<T>[] = [];
   #unobserved: ((event: T) => void) | undefined;

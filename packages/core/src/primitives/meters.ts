@@ -64,7 +64,7 @@ export class TierMeter {
   readonly remove: Histogram = new Histogram();
 
   /** Counts the calls that it has answered. */
-  answered: number;
+  declare answered: number;
 
   /** @param answered 0 only where it may be connecting, in time that no deadline counts. */
   constructor(answered = 0) {
@@ -135,11 +135,11 @@ export interface KeyGroup {
 
 /** The counters of one namespace. */
 export class NamespaceMeters {
-  readonly path: readonly string[];
+  declare readonly path: readonly string[];
   /** What the next read of the backend will find. */
   readonly guesses: Guesses = new Guesses();
   /** Absent without any. A key is in the first that matches. */
-  readonly groups: readonly KeyGroup[] | undefined;
+  declare readonly groups: readonly KeyGroup[] | undefined;
   /** Counts keys that are in no group. */
   readonly rest: Meter = new Meter();
   /** By the position of their group. */
@@ -174,7 +174,7 @@ export class NamespaceMeters {
  * count in the nearest namespace above it that has.
  */
 export class Meters {
-  readonly groups: readonly KeyGroup[] | undefined;
+  declare readonly groups: readonly KeyGroup[] | undefined;
   readonly #meters = new Map<string, NamespaceMeters>();
 
   constructor(groups?: readonly KeyGroup[]) {

@@ -11,9 +11,7 @@ export abstract class Reply<T> extends Deadline implements Promise<T> {
   #state: "pending" | "done" | "failed" = "pending";
   #result: unknown;
 
-  /**
-   * Calls one of both, once, after it has returned; in the async context of now if answered, in any if failed.
-   */
+  /** Calls one of both once, after it has returned; if answered, in the async context of now. */
   settle(done: (value: T) => void, failed: (error: unknown) => void): void {
     // A wrapper of the backend listens too.
     if (this.#promise !== undefined) return void this.#promise.then(done, failed);

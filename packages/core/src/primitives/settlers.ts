@@ -1,7 +1,7 @@
-/** How something ends: one of both is called, once. */
-export interface Settlers<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
+/** How something ends: one of both is called, once. @typeParam C what ends, if not one. */
+export interface Settlers<T, C = void> {
+  readonly resolve: (value: T, of: C) => void;
+  readonly reject: (error: unknown, of: C) => void;
 }
 
 /** A promise of how it ends. */

@@ -80,9 +80,7 @@ export class TagEvents {
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
 
-  /**
-   * These tags changed elsewhere, or may have: copies are checked again, and earlier flights are not joined.
-   */
+  /** These tags may have changed elsewhere: copies are checked again, no earlier flight is joined. */
   changed(keys: readonly string[]): void {
     this.sequence += 1;
     for (const key of keys) {

@@ -32,11 +32,11 @@ interface BackendCallsOf {
  * Each part of the backend has a breaker: the failure of one keeps no call from the others.
  */
 export class BackendCalls {
-  readonly label: string;
-  readonly deadlineMs: number;
+  declare readonly label: string;
+  declare readonly deadlineMs: number;
   /** Whether each call has its deadline of the backend itself. */
-  readonly boundsCalls: boolean;
-  readonly meter: TierMeter;
+  declare readonly boundsCalls: boolean;
+  declare readonly meter: TierMeter;
   readonly #of: BackendCallsOf;
   readonly #parts: BackendParts;
   readonly #refusals = new Map<string, CacheError>();
@@ -413,7 +413,7 @@ export interface CallSettlers<T> extends Settlers<T> {
 
 /** The failure of another part than that of the call. */
 export class FailureOf extends Error {
-  readonly part: string;
+  declare readonly part: string;
 
   constructor(part: string, cause: unknown) {
     super("a part failed", { cause });

@@ -42,7 +42,7 @@ export interface EntryReadsOf {
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
 export class EntryReads {
-  readonly time: RunningTime;
+  declare readonly time: RunningTime;
   readonly #of: EntryReadsOf;
 
   constructor(of: EntryReadsOf) {
@@ -114,29 +114,26 @@ export class EntryReads {
   }
 
   /**
-   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. In one
-   * trip to each part of the backend: the failure of one fails the reads of no other.
+   * Calls `settled` once for each request, after it has returned: as soon as that read has ended.
+   * In one trip to each part of the backend: the failure of one fails the reads of no other.
    */
-  readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
+  readMany<R extends ReadRequest>(requests: readonly R[], budgetMs: number, settled: Settled<R>): void {
     const { batch } = this.#of.backend;
     if (batch === undefined || requests.length < 2)
-      return requests.forEach((request, i) => this.readTo(request, budgetMs, (outcome) => settled(i, outcome)));
-    const byPart = Map.groupBy(requests.keys(), (i) => this.#of.calls.partOf(requests[i]!.key.backend));
-    for (const [part, indexes] of byPart)
-      void this.#readTogether(batch, { requests: indexes.map((i) => requests[i]!), part }, budgetMs, (i, outcome) =>
-        settled(indexes[i]!, outcome),
-      );
+      return requests.forEach((each) => this.readTo(each, budgetMs, (end) => settled(each, end)));
+    const byPart = Map.groupBy(requests, ({ key }) => this.#of.calls.partOf(key.backend));
+    for (const [part, its] of byPart) void this.#readTogether(batch, { requests: its, part }, budgetMs, settled);
   }
 
   /**
    * In one trip: if it fails, all reads fail. Where the backend could not read some of the keys, these fail, and are
    * reported once. A second trip, for unexpected tags of one entry, fails alone.
    */
-  async #readTogether(
+  async #readTogether<R extends ReadRequest>(
     batch: Batch,
-    { requests, part }: { readonly requests: readonly ReadRequest[]; readonly part: string },
+    { requests, part }: { readonly requests: readonly R[]; readonly part: string },
     budgetMs: number,
-    settled: Settled,
+    settled: Settled<R>,
     isRepeated = false,
   ): Promise<void> {
     const request = requests[0]!;
@@ -169,14 +166,14 @@ export class EntryReads {
     const error = failure && this.#of.calls.report("read", space, failure);
     requests.forEach((each, i) => {
       const found = stored[i];
-      if (found instanceof Error) return settled(i, error);
-      if (unread !== undefined && found?.behind === undefined) return settled(i, unread);
+      if (found instanceof Error) return settled(each, error);
+      if (unread !== undefined && found?.behind === undefined) return settled(each, unread);
       each.saw?.(found?.version ?? "");
-      if (!found) return settled(i, undefined);
+      if (!found) return settled(each, undefined);
       const read = { request: each, expected, sentAt };
       const entry = unread ? this.#unchecked(read, found) : this.#decode(read, found, versions);
-      if (isThenable(entry)) settle(entry, i, settled);
-      else settled(i, entry);
+      if (isThenable(entry)) settle(entry, each, settled);
+      else settled(each, entry);
     });
   }
 

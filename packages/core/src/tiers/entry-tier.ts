@@ -22,14 +22,14 @@ export interface ReadRequest {
 /** How one of many reads ended: an error where the entry could not be read. */
 export type ReadOutcome = Entry | Error | undefined;
 
-/** Called once with the index of a read, when it has ended. */
-export type Settled = (index: number, outcome: ReadOutcome) => void;
+/** Called once with each of many reads, when it has ended. */
+export type Settled<R> = (read: R, outcome: ReadOutcome) => void;
 
 /** Reports how `read` ended. */
-export function settle(read: PromiseLike<Entry | undefined>, index: number, settled: Settled): void {
-  read.then(
-    (entry) => settled(index, entry),
-    (error: Error) => settled(index, error),
+export function settle<R>(entry: PromiseLike<Entry | undefined>, of: R, settled: Settled<R>): void {
+  entry.then(
+    (found) => settled(of, found),
+    (error: Error) => settled(of, error),
   );
 }
 

@@ -30,10 +30,10 @@ export interface LocalCopiesOf {
 
 /** The copies of this process: the local tier, checked against trust, tag calls and tag versions, in its value mode. */
 export class LocalCopies {
-  readonly tier: LocalTier;
-  readonly label: string;
+  declare readonly tier: LocalTier;
+  declare readonly label: string;
   readonly meter: TierMeter = new TierMeter();
-  readonly values: ValueMode;
+  declare readonly values: ValueMode;
   readonly #tags: TagEvents;
   readonly #trust: CopyTrust;
   readonly #suspension: SuspensionWatch;

@@ -71,7 +71,8 @@ function tierOf({ hasParts = true, hasBatch = true } = {}) {
         tagSequence: 0,
         saw: (version: string) => void (versions[name] = version),
       }));
-      tier.reads.readMany(requests, BUDGET_MS, (i, outcome) => {
+      tier.reads.readMany(requests, BUDGET_MS, (request, outcome) => {
+        const i = requests.indexOf(request);
         settled.push(i);
         outcomes[i] = outcome instanceof Error ? outcome.message : outcome?.value;
       });

@@ -26,23 +26,23 @@ import { UnreadableEntries } from "./unreadable-entries.ts";
  * refused; both are reported once.
  */
 export class RemoteTier {
-  readonly label: string;
-  readonly deadlineMs: number;
+  declare readonly label: string;
+  declare readonly deadlineMs: number;
   /** Whether the backend bounds each call by its deadline itself. */
-  readonly boundsCalls: boolean;
+  declare readonly boundsCalls: boolean;
   /** `false` where entries cannot carry tags, validators or namespace versions. */
-  readonly keepsMeta: boolean;
+  declare readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
-  readonly versions: TagVersions | undefined;
+  declare readonly versions: TagVersions | undefined;
   /** The tag versions that this process has seen. */
-  readonly seen: KnownVersions;
+  declare readonly seen: KnownVersions;
   /** As `versions`; `undefined` where no other process can hold a lease. */
   readonly leases: EntryLeases | undefined;
-  readonly reads: EntryReads;
+  declare readonly reads: EntryReads;
   /** Counts its hits, misses and errors. */
-  readonly meter: TierMeter;
+  declare readonly meter: TierMeter;
   /** To be called about the link to the backend. */
-  readonly listener: Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">;
+  declare readonly listener: Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">;
   readonly #backend: Backend;
   readonly #codec: Codec;
   readonly #clock: Clock;

@@ -5,7 +5,7 @@ import { unwritablePlace } from "../entry/place.ts";
 /** How values pass between callers and a local tier: shared, shared and frozen, or cloned. */
 export class ValueMode {
   /** Whether callers get the stored object itself. */
-  readonly isShared: boolean;
+  declare readonly isShared: boolean;
   readonly #label: string;
   readonly #mode: NonNullable<LocalTier["values"]>;
   readonly #freezesShared: boolean;
@@ -31,9 +31,7 @@ export class ValueMode {
     return this.#mode === "cloned" ? this.#clone(value) : value;
   }
 
-  /**
-   * The value for one caller: in `cloned` mode a clone, if it can be, in `frozen` mode frozen, even if not stored.
-   */
+  /** The value for one caller: a clone, if it can be, or frozen, even if not stored. */
   handOut(value: unknown): unknown {
     if (value === null || typeof value !== "object" || this.#mode === "shared") return value;
     try {
