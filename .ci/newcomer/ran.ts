@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 export interface Ran {
   readonly name: string;
   readonly version: string;
-  /** Of all files of the bundle. */
+  /** All files of the bundle. */
   readonly bytes?: number;
   readonly gzipped?: number;
 }

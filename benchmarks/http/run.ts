@@ -78,7 +78,7 @@ async function open(serve: RequestListener): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Of one request, in microseconds. */
+/** For one request, in microseconds. */
 async function cost(port: number, path: string): Promise<number> {
   const before = process.threadCpuUsage();
   await new Promise((resolve) => {

@@ -27,7 +27,7 @@ export type Listener = (request: IncomingMessage, response: ServerResponse) => u
  */
 export function cachedListener(cache: HttpCache, listener: Listener): Listener {
   requireOrigin(cache, "cachedListener");
-  // Some take a third argument of their own.
+  // Some take a third argument.
   const load: LoadListener = (request, response) => listener(request, response);
   return (request, response) => {
     const run = (): unknown => listener(request, response);

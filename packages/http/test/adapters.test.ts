@@ -252,7 +252,7 @@ describe.each(Object.keys(ADAPTERS))("H87 %s", (name) => {
         await answer?.text();
         return answer?.status === 200 ? statusOf(answer)!.replace(/hit.*/, "hit") : "failed";
       };
-      // What Vary does not name, no load has.
+      // A load has nothing but what Vary names.
       expect(await askFor("/", "x-bomb")).toMatch(/; stored$/);
       await expect.poll(() => askFor("/", "br")).toBe("hotset; hit");
       expect(await askFor("/varies", "br")).toMatch(/; stored$/);

@@ -32,7 +32,7 @@ export function twoProcesses(): { readonly a: Process; readonly b: Process; adva
     a: processOver(first, clock),
     b: processOver(first.peer(), clock),
     async advance(ms) {
-      // What is under way would take as long.
+      // Work under way would take as long.
       await settled();
       clock.advance(ms);
       vi.setSystemTime(clock.epochMs());

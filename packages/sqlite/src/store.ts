@@ -106,7 +106,7 @@ export class Store {
       this.#file.tables().checkpoint();
       this.#space();
     } catch {
-      // Another process writes, or the file is away: then the removal below says so.
+      // Another process writes, or the file is gone: then the removal below says so.
     }
     return this.isLogFull ? new Error("warning HOTSET_SQLITE_WAL") : undefined;
   }

@@ -133,7 +133,7 @@ export class WriteQueue {
   }
 
   #standstillOf({ askedOn }: Step, nowMs: number): StandstillError | undefined {
-    // Also where the clock was set back.
+    // Even if the clock was set back.
     if (Math.abs(nowMs - this.#lookedOn) > STANDSTILL_MS) this.#wentOnOn = nowMs;
     this.#lookedOn = nowMs;
     const ageMs = this.#wentOnOn - askedOn;

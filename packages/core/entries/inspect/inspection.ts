@@ -153,7 +153,7 @@ export interface Rates {
   readonly calls: number;
   /** Absent without calls. */
   readonly hitRatio?: number;
-  /** Those that have ended. */
+  /** The ended ones. */
   readonly loads: number;
   /** How many of them failed. */
   readonly loadErrors: number;

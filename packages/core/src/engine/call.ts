@@ -1,10 +1,11 @@
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
-import type { ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { contextOfNow } from "../primitives/async-context.ts";
 import type { NamespaceMeters } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Loader } from "../entry/loader.ts";
 import type { UsedValues } from "./used-values.ts";
@@ -42,6 +43,24 @@ export interface GetOrSetCall {
   readonly batch: FlightBatch | undefined;
   /** For which it asks its batch. */
   readonly item: unknown;
+}
+
+/** The lease of a flight, as the flight uses it. */
+export interface FlightLease {
+  readonly token: string;
+  readonly seen: string;
+  pinned(pinned: Pinned): void;
+  end(): void;
+  release(): void;
+}
+
+/** The load of a flight. */
+export interface FlightLoad {
+  readonly startedAt: number;
+  readonly options?: LoadOptions | undefined;
+  readonly isUntold: boolean;
+  abort(reason: unknown): void;
+  endOverdue(now: number): boolean;
 }
 
 /** Flights that share one load. */

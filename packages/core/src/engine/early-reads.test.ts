@@ -96,26 +96,23 @@ const MEANWHILE = {
   "its namespace is cleared": ({ cache }) => cache.clear(),
 } satisfies Record<string, (at: Awaited<ReturnType<typeof reading>>) => unknown>;
 
-it.each(Object.entries(MEANWHILE))("C62 what is read is no answer if %s meanwhile", async (_name, happens) => {
+it.each(Object.entries(MEANWHILE))("C62 a read is not the answer if %s meanwhile", async (_name, happens) => {
   const at = await reading(false, (keys) => keys.map((key) => [key, "loaded"]));
   await happens(at);
   at.answer.open();
   expect([...(await at.batch).values()]).toEqual(KEYS.map(() => "loaded"));
 });
 
-it.each(["stale", "marked"])(
-  "C62 an entry that is %s in the backend is no answer for a cold process",
-  async (state) => {
-    const clock = new TestClock();
-    const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
-    const writer = createTestCache({ clock, backend: backend.peer(), ttl: "1m", staleIfError: "1h" });
-    await writer.set("a", "old");
-    if (state === "stale") clock.advance(60_000);
-    else await writer.markStale("a");
-    const cache = createTestCache({ clock, backend, ttl: "1m", staleIfError: "1h" });
-    expect(await cache.getOrSet("a", () => "loaded")).toBe("loaded");
-  },
-);
+it.each(["stale", "marked"])("C62 an entry that is %s in the backend does not answer a cold process", async (state) => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
+  const writer = createTestCache({ clock, backend: backend.peer(), ttl: "1m", staleIfError: "1h" });
+  await writer.set("a", "old");
+  if (state === "stale") clock.advance(60_000);
+  else await writer.markStale("a");
+  const cache = createTestCache({ clock, backend, ttl: "1m", staleIfError: "1h" });
+  expect(await cache.getOrSet("a", () => "loaded")).toBe("loaded");
+});
 
 it.each(["drain", "close"] as const)("%s waits for reads that are under way", async (ends) => {
   const { cache, answer, batch } = await reading();

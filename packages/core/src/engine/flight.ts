@@ -11,12 +11,11 @@ import type { Settlers } from "../primitives/settlers.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import type { LoadOptions } from "../entry/policy.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
-import type { GetOrSetCall } from "./call.ts";
+import type { FlightLease, FlightLoad, GetOrSetCall } from "./call.ts";
 import type { LoadedValue } from "./used-values.ts";
 import { isDevelopment } from "../primitives/platform.ts";
 
@@ -31,24 +30,6 @@ export type Role = "first" | "joined";
 
 /** How calls end: each by one of both, once. */
 export type Ends = Settlers<unknown, GetOrSetCall>;
-
-/** The lease of a flight, as the flight uses it. */
-interface OwnLease {
-  readonly token: string;
-  readonly seen: string;
-  pinned(pinned: Pinned): void;
-  end(): void;
-  release(): void;
-}
-
-/** Its load. */
-interface OwnLoad {
-  readonly startedAt: number;
-  readonly options?: LoadOptions | undefined;
-  readonly isUntold: boolean;
-  abort(reason: unknown): void;
-  endOverdue(now: number): boolean;
-}
 
 /** Whose steps it takes. */
 interface OwnLadder {
@@ -186,10 +167,10 @@ class OneFlight extends OneRead {
   fallbackTier = "";
   /** Whether the fallback is, or was, a copy of this process from before the flight began. */
   hasCopy = false;
-  lease: OwnLease | undefined;
+  lease: FlightLease | undefined;
   /** The tag versions from before its load. */
   pinned: Pinned | undefined;
-  running: OwnLoad | undefined;
+  running: FlightLoad | undefined;
   /** The loaded value, from the moment it is known. */
   loaded: LoadedValue | undefined;
   /** The report of its load, for listeners, and whether its value is one for all callers, that may be stored. */
@@ -280,14 +261,14 @@ class OneFlight extends OneRead {
   }
 
   /** It asks for the lease, or does without one. A wake counts from here. */
-  requestLease(lease: OwnLease | undefined): void {
+  requestLease(lease: FlightLease | undefined): void {
     this.#to("leasing");
     this.lease = lease;
     if (lease !== undefined) this.isWoken = false;
   }
 
   /** It asks for the lease with its loaded value. */
-  requestLate(lease: OwnLease): void {
+  requestLate(lease: FlightLease): void {
     this.lease = lease;
   }
 
@@ -322,7 +303,7 @@ class OneFlight extends OneRead {
   }
 
   /** The loader is called. */
-  runs(load: OwnLoad): void {
+  runs(load: FlightLoad): void {
     this.#to("loading");
     this.running = load;
   }

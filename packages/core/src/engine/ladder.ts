@@ -119,7 +119,7 @@ export class Ladder {
   /** The answer of a copy, or of another caller's flight, or else of what it returns. */
   #enter(call: GetOrSetCall, held: Entry | undefined, ends: Ends): EarlyRead | undefined {
     const { decisions, local } = this.#context;
-    const { key, startedAt } = call;
+    const { key, startedAt, namespace } = call;
     if (decisions !== undefined && local !== undefined)
       decisions.note(key.local, "copy", local.explain(key.local, startedAt));
     const isOwn = call.isForced || call.isCurrent;
@@ -139,7 +139,7 @@ export class Ladder {
     } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason), call);
     else if (this.#callers.refuses(call)) this.#callers.refuse(call, copy, ends);
     else if (joined !== undefined) this.#join(joined, call, ends);
-    else if (!isOwn && held === undefined && !call.namespace.meters.guesses.isLikely && this.#startsEarly(call)) {
+    else if (!isOwn && !held && namespace.remote && !namespace.meters.guesses.isLikely && this.#startsEarly(call)) {
       const { flights, tags } = this.#context;
       const read = new EarlyRead(call, tags.sequence, this, ends);
       flights.add(key.local, read);
@@ -153,18 +153,17 @@ export class Ladder {
     return undefined;
   }
 
-  /** Whether it needs no flight if the backend has a fresh entry: alone with its key, it only waits. */
+  /** Whether it needs no flight if its backend has a fresh entry: alone with its key, it only waits. */
   #startsEarly(call: GetOrSetCall): boolean {
     const { flights, lifecycle, decisions, recovery } = this.#context;
     const { key, policy, signal, onServed } = call;
-    const { remote } = call.namespace;
-    if (IN_WORKER || decisions !== undefined || remote === undefined || !lifecycle.isOpen) return false;
+    if (IN_WORKER || decisions !== undefined || !lifecycle.isOpen) return false;
     if (signal !== undefined || onServed !== undefined) return false;
     if (policy.hardTimeoutMs !== Infinity || flights.has(key.local)) return false;
     return recovery?.coversTagged(key, call.tags) !== true;
   }
 
-  /** What an early read goes on as. */
+  /** The flight that an early read becomes. */
   takeOff(read: EarlyRead): Flight {
     this.#context.flights.remove(read);
     const flight = this.#launch(read.call, undefined, "foreground", read);

@@ -53,6 +53,8 @@ export class Draft {
   #encoded!: Encoded;
   /** In the place of a value that is not stored, or that the backend cannot take. */
   #placeholder: Placeholder | undefined;
+  /** Of `Recovery`, when it was sent. */
+  #takeovers: number | undefined;
 
   constructor(flight: Flight, loaded: Loaded, context: StoringContext, answers: Answers) {
     const { space } = flight.key;
@@ -231,6 +233,7 @@ export class Draft {
     const { trust, recovery } = this.#context;
     const remote = call.namespace.remote!;
     const entry = this.#entry;
+    this.#takeovers = recovery?.takeovers;
     if (this.#sends === "removal")
       return orPending(recovery, key, (ends) => remote.removeTo(key, ends), {
         resolve: (status) => {
@@ -275,7 +278,8 @@ export class Draft {
     }
     const isStored = answer === "stored";
     // A forced load is a write of this process: anything that began before it is older.
-    if (call.isForced) recovery?.acknowledgedKey(key);
+    if (recovery?.takeovers !== this.#takeovers) recovery?.addKey(key);
+    else if (call.isForced) recovery?.acknowledgedKey(key);
     else recovery?.forgetKey(key);
     // If the backend refused the entry, it has nothing to confirm the copy by.
     const epoch = isStored ? flights.copyEpoch(flight) : trust.unconfirmed;

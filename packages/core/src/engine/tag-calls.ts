@@ -55,25 +55,25 @@ export class TagCalls {
     remote.seen.forget(keys);
     const { versions } = remote;
     const steps = new Semaphore(STEPS_AT_ONCE);
-    const renew = async (part: readonly string[]): Promise<InvalidateResult["status"]> => {
+    const renew = async (part: readonly string[]): Promise<boolean> => {
       if (!steps.tryTake()) await steps.take();
-      let status: InvalidateResult["status"] = "done";
-      try {
-        await (expireInMs === undefined ? versions.renew(part, mode) : remote.markTagsUntil(part, expireInMs));
-        recovery?.acknowledgedTags(keySpace, part, mode, callSequence, replayed);
-      } catch {
-        recovery?.addTags(keySpace, part, replayed, callSequence);
-        status = "pending";
-      }
+      const takeovers = recovery?.takeovers;
+      const answered = expireInMs === undefined ? versions.renew(part, mode) : remote.markTagsUntil(part, expireInMs);
+      const isDone = await answered.then(
+        () => recovery?.takeovers === takeovers,
+        () => false,
+      );
+      if (isDone) recovery?.acknowledgedTags(keySpace, part, mode, callSequence, replayed);
+      else recovery?.addTags(keySpace, part, replayed, callSequence);
       // In the tick in which an earlier call is no longer pending: what was read before may be older than both.
       tags.acknowledged(keySpace, part, mode, end);
       steps.free();
-      return status;
+      return isDone;
     };
     const renewing = Promise.all(Array.from(partsOf(keys, TAGS_OF_ONE_STEP), renew));
     // After the renewal was sent: before it, another load might get the lease under old versions, for nothing.
     for (const lease of this.#leases) lease.releaseUnder(keys);
-    const isPending = (await renewing).includes("pending");
+    const isPending = (await renewing).includes(false);
     // Leases granted meanwhile: the results of their loads are fenced by now.
     for (const lease of this.#leases) lease.releaseUnder(keys);
     return { status: isPending ? "pending" : "done" };

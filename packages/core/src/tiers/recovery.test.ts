@@ -412,6 +412,7 @@ describe("an acknowledged invalidation", () => {
     const keys = ["in-a", "in-b", "not-changed-in-a"].map((name) => entryKey(users, name));
     for (const key of keys.slice(0, 2)) one.acknowledgedKey(key);
     one.reissue(5, "a");
+    await flush();
     one.reissue(7, "b");
     await flush();
     expect([one.size, sent]).toEqual([0, ["remove shop:users::in-a", "remove shop:users::in-b"]]);

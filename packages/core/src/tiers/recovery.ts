@@ -61,6 +61,8 @@ export class Recovery {
   readonly #early = new Map<string, number>();
   #earlyBytes = 0;
   #overflowed = false;
+  /** How often another server took over, of any part: the answer to a call from before says nothing of what it has. */
+  takeovers = 0;
   #isStopped = false;
   /** Replays in a row that were refused. */
   #refusals = 0;
@@ -190,6 +192,7 @@ export class Recovery {
    * @param part only what this part of the backend keeps.
    */
   reissue(tagSequence: number, part?: string): void {
+    this.takeovers += 1;
     if (this.#issued === undefined) return;
     const isThere = (key: string): boolean => part === undefined || (this.#of.remote.partOf?.(key) ?? part) === part;
     const { keys, tags, overflowed } = this.#issued.take(isThere, tagSequence);
@@ -274,8 +277,9 @@ export class Recovery {
     let isRefused = false;
     try {
       for (const [id, pending] of this.#tags) {
+        const { takeovers } = this;
         await this.#of.remote.versions!.renew(pending.keys, pending.mode);
-        if (this.#tags.get(id) === pending) this.#tags.delete(id);
+        if (this.#tags.get(id) === pending && this.takeovers === takeovers) this.#tags.delete(id);
         this.#issued?.addTags(pending.keySpace, pending.keys, pending.mode);
         this.#of.replayed.tags(pending.keySpace, pending.keys);
         replayed += 1;
@@ -308,14 +312,8 @@ export class Recovery {
 
   /** Pending keys of one part do not wait for those of another, which may be unreachable. */
   #keysByPart(): Iterable<readonly EntryKey[]> {
-    const byPart = new Map<string, EntryKey[]>();
-    for (const key of this.#keys.values()) {
-      const part = this.#of.remote.partOf?.(key.backend) ?? ONE_PART;
-      const others = byPart.get(part);
-      if (others === undefined) byPart.set(part, [key]);
-      else others.push(key);
-    }
-    return byPart.values();
+    const { remote } = this.#of;
+    return Map.groupBy(this.#keys.values(), ({ backend }) => remote.partOf?.(backend) ?? ONE_PART).values();
   }
 
   /** Up to the first removals that fail. */
@@ -328,8 +326,9 @@ export class Recovery {
       const outcomes = await Promise.allSettled(
         keys.slice(from, from + atOnce).map(async (key) => {
           if (this.#keys.get(key.backend) !== key) return;
+          const { takeovers } = this;
           await this.#of.remote.remove(key);
-          if (this.#keys.get(key.backend) === key) this.#keys.delete(key.backend);
+          if (this.#keys.get(key.backend) === key && this.takeovers === takeovers) this.#keys.delete(key.backend);
           this.#issued?.addKey(key);
           this.#of.replayed.key(key);
           replayed += 1;
@@ -404,7 +403,9 @@ export function orPending<T>(
     recovery?.addKey(key);
     ends.resolve("pending");
   });
+  const takeovers = recovery?.takeovers;
   const acknowledged = (result: T): void => {
+    if (recovery?.takeovers !== takeovers) return failed(undefined);
     recovery?.acknowledgedKey(key);
     ends.resolve(result);
   };

@@ -23,7 +23,7 @@ export interface Compatibility {
 export interface Workerd extends Disposable {
   /** Where each of them listens, in their order. */
   readonly urls: readonly string[];
-  /** What they printed. */
+  /** Their output. */
   printed(): string;
 }
 

@@ -50,7 +50,7 @@ export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (stri
 
 /**
  * @param nowMs epoch milliseconds, for the plain layout.
- * @returns `undefined` for an entry whose lifetime is over.
+ * @returns `undefined` for an entry whose lifetime has ended.
  * @throws {InvalidArgumentError} for times that are `NaN`.
  */
 export function encodeEntry(

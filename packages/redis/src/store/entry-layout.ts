@@ -58,7 +58,7 @@ export interface EntryLayout {
    * third is the value.
    *
    * @param nowMs epoch milliseconds: on the server, at the earliest, where instants are by its clock.
-   * @returns `undefined` for an entry whose lifetime is over.
+   * @returns `undefined` for an entry whose lifetime has ended.
    * @throws {InvalidArgumentError}
    */
   encode(entry: StoredEntry, version: string, nowMs: number | undefined): Args | undefined;

@@ -36,7 +36,7 @@ export interface EncodedString {
 }
 
 /**
- * @returns `undefined` for an entry whose lifetime is over.
+ * @returns `undefined` for an entry whose lifetime has ended.
  * @throws {InvalidArgumentError} for times that are `NaN`.
  */
 export function encodeString(entry: StoredEntry, version: string): EncodedString | undefined {

@@ -32,10 +32,8 @@ function fieldsOf(file: string, name: string): number {
 function namesOf(file: string): number {
   const lists = [...read(file).matchAll(/^export (?:type )?\{([^}]*)\}/gms)];
   const declared = read(file).match(/^export (?:const|function|class|type (?!\{)|interface|async)\b/gm) ?? [];
-  return lists.reduce(
-    (sum, [, names]) => sum + names!.split(",").filter((each) => each.trim() !== "").length,
-    declared.length,
-  );
+  const listed = lists.flatMap(([, names]) => names!.split(",").filter((each) => each.trim() !== ""));
+  return listed.length + declared.length;
 }
 
 interface Manifest {

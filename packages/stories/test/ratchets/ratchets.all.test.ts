@@ -29,11 +29,11 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_896,
+  "core, lines": 16_892,
   "core, files": 120,
   "core, classes": 92,
-  "core, lines over 100 columns": 1_431,
-  "engine, lines": 5_423,
+  "core, lines over 100 columns": 1_434,
+  "engine, lines": 5_427,
   "engine, files": 26,
   "entries beside core, lines": 2_943,
   "redis, lines": 9_961,

@@ -31,7 +31,7 @@ it("H99: Bun caches in memory and over Redis, and one process of it notifies ano
 
 type Said = Readonly<Record<string, unknown>>;
 
-/** What the program says, once it has ended on its own without an error. */
+/** The output of the program, once it has ended on its own without an error. */
 async function run(
   given: readonly string[],
   onLine: (line: Said) => Promise<void> = async () => {},
