@@ -148,17 +148,12 @@ export class HttpCache {
     const kinds = options.soft === true ? [pageTag] : [pageTag, listTag];
     const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
-      ...(options.soft === true ? keys.map((key) => this.#markStale(key)) : [this.#shelf.removeAll(keys)]),
-      ...(tags.length === 0 ? [] : [this.purgeTags(tags, options)]),
+      this.purgeTags(tags, options),
+      ...(options.soft === true
+        ? keys.map((key) => this.#shelf.markStale(key, tags.length > 0))
+        : [this.#shelf.removeAll(keys)]),
     ]);
-    return { status: results.some(({ status }) => status === "pending") ? "pending" : "done" };
-  }
-
-  async #markStale(primary: string): Promise<{ readonly status: string }> {
-    const stored = readStored(await this.#namespace.get(primary, { allowStale: true }));
-    const keys = stored?.kind === "index" ? stored.variants : [primary];
-    const results = await Promise.all(keys.map((key) => this.#namespace.markStale(key)));
-    return results.find(({ status }) => status === "pending") ?? { status: "done" };
+    return { status: results.flat().some(({ status }) => status === "pending") ? "pending" : "done" };
   }
 
   /**

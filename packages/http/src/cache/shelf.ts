@@ -11,6 +11,7 @@ import {
   bodyKey,
   indexEntry,
   isBody,
+  readIndex,
   readStored,
   responseEntry,
   type BodyEntry,
@@ -66,7 +67,7 @@ export class Shelf {
       if (visit.index !== undefined && ctx.stale === undefined) {
         const { key, selects, index } = visit;
         const language = this.#language(visit, complete, index);
-        const added = await this.#variants.add(visit, index.generation, { key, selects, language });
+        const added = await this.#variants.add(visit, index, { key, selects, language });
         // A variant that no index names could be found, and not be removed.
         if (added === undefined) return this.#leaveOut(ctx, key, elsewhere);
       }
@@ -91,8 +92,8 @@ export class Shelf {
 
   /** After a load of the URL has stored an index: from now on the tags of a variant are those of the variant alone. */
   async settle(visit: Visit, loaded: unknown): Promise<void> {
-    const index = readStored(loaded);
-    if (index?.kind === "index") await this.#variants.keep(visit, index);
+    const index = readIndex(loaded);
+    if (index !== undefined) await this.#variants.keep(visit, index);
   }
 
   async #leaveOut(ctx: LoadContext, key: string, elsewhere: object): Promise<unknown> {
@@ -169,12 +170,20 @@ export class Shelf {
 
   /** Removes what is stored under these keys of URLs, with variants and bodies, in every process. */
   async removeAll(keys: readonly string[]): Promise<InvalidateResult> {
-    if (keys.length === 0) return { status: "done" };
     const found = await this.#namespace.getMany(keys, { allowStale: true });
-    const indexes = [...found.values()].map(readStored).filter((stored) => stored?.kind === "index");
-    const heads = [...keys, ...indexes.flatMap(({ variants }) => variants)];
+    const heads = [...keys, ...[...found.values()].flatMap((value) => readIndex(value)?.variants ?? [])];
     const { pending } = await this.#namespace.deleteMany(heads.flatMap((key) => [key, bodyKey(key)]));
     return { status: pending > 0 ? "pending" : "done" };
+  }
+
+  /** Makes a URL stale, with its variants; without a tag on them also those under way, whose loads are not stored. */
+  async markStale(primary: string, isTagged: boolean): Promise<readonly { readonly status: string }[]> {
+    let index = readIndex(await this.#namespace.get(primary, { allowStale: true }));
+    if (index !== undefined && !isTagged) {
+      index = await this.#variants.mark(primary);
+      if (index === undefined) return [await this.removeAll([primary])];
+    }
+    return Promise.all((index?.variants ?? [primary]).map((key) => this.#namespace.markStale(key)));
   }
 
   /** The entry outlives its freshness for as long as it can be validated, or be served as fallback. */

@@ -57,6 +57,8 @@ export interface StoredIndex {
   readonly format: typeof FORMAT;
   /** Part of the keys of the variants: they end with it. */
   readonly generation: string;
+  /** Another one whenever its variants are marked stale. */
+  readonly mark?: string;
   readonly selecting: readonly string[];
   /** Keys, oldest first. */
   readonly variants: readonly string[];
@@ -92,6 +94,11 @@ export function readStored(value: unknown): Stored | undefined {
   if (!isValid) return undefined;
   KNOWN.add(value);
   return value as Stored;
+}
+
+export function readIndex(value: unknown): StoredIndex | undefined {
+  const stored = readStored(value);
+  return stored?.kind === "index" ? stored : undefined;
 }
 
 /** Checked already: the same object is answered from the memory of this process many times. */

@@ -1,4 +1,4 @@
-import type { Fence, InvalidateResult, Namespace } from "@hotset/core";
+import type { Fence, Namespace } from "@hotset/core";
 import type { Exchange } from "../semantics/freshness.ts";
 import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
 import { canBeKey } from "../semantics/request-shape.ts";
@@ -33,9 +33,7 @@ export class UnsafeMethods {
     const { keys, families } = this.#places.namesOf(...urls);
     const tags = families.flatMap((family) => [pageTag(family), listTag(family)]).filter(isTag);
     tags.push(...invalidatedGroups(response.fields, new URL(request.url).origin));
-    const done: Promise<InvalidateResult>[] = [this.#shelf.removeAll(keys)];
-    if (tags.length > 0) done.push(this.#namespace.invalidateTags(tags));
-    await Promise.all(done);
+    await Promise.all([this.#shelf.removeAll(keys), this.#namespace.invalidateTags(tags)]);
   }
 
   /** An answer to a POST that says that it is what a GET of its URL gives: stored once its body has come. */

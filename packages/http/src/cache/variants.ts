@@ -1,7 +1,7 @@
 import type { Clock, GetOrSetOptions, LoadOptions, Namespace } from "@hotset/core";
 import { ignore } from "./messages.ts";
 import type { Plan } from "./options.ts";
-import { bodyKey, indexEntry, readStored, type StoredIndex } from "./stored.ts";
+import { bodyKey, indexEntry, readIndex, type StoredIndex } from "./stored.ts";
 import { listTag, variantKey, type Visit } from "./visit.ts";
 
 /** A variant that is stored. */
@@ -12,7 +12,7 @@ export interface Variant {
   readonly language: string | undefined;
 }
 
-type Indexed = Pick<Visit, "primary" | "family">;
+type Indexed = Pick<Visit, "primary"> & Partial<Pick<Visit, "family">>;
 type Change = (index: StoredIndex | undefined) => StoredIndex | undefined;
 
 /** How long the index of a URL lives without a new variant. */
@@ -46,16 +46,21 @@ export class Variants {
   }
 
   /** Notes a variant that is stored now; the oldest ones above the limit are removed. `undefined` if it is not. */
-  async add(place: Indexed, generation: string, variant: Variant): Promise<StoredIndex | undefined> {
+  async add(place: Indexed, known: StoredIndex, variant: Variant): Promise<StoredIndex | undefined> {
     let dropped: readonly string[] = [];
     const changed = await this.#change(place, (index) => {
-      if (index === undefined || index.generation !== generation) return undefined;
+      if (index?.generation !== known.generation || index.mark !== known.mark) return undefined;
       const next = withVariant(index, variant);
       dropped = next.variants.slice(0, -this.#maxVariants);
       return dropped.length === 0 ? next : without(next, dropped);
     });
     this.#remove(dropped);
     return changed;
+  }
+
+  /** The present index. From now on no variant is noted whose load has begun. */
+  mark(primary: string): Promise<StoredIndex | undefined> {
+    return this.#change({ primary }, (index) => index && { ...index, mark: crypto.randomUUID() });
   }
 
   /** Stores this index again, if it is still there. */
@@ -77,7 +82,6 @@ export class Variants {
   }
 
   #remove(variants: readonly string[]): void {
-    if (variants.length === 0) return;
     void this.#namespace.deleteMany(variants.flatMap((key) => [key, bodyKey(key)])).catch(ignore);
   }
 
@@ -123,8 +127,8 @@ export class Variants {
         primary,
         (ctx) => {
           isMine = true;
-          const stored = readStored(ctx.stale?.value);
-          const next = change(stored?.kind === "index" ? stored : undefined);
+          const stored = readIndex(ctx.stale?.value);
+          const next = change(stored);
           // `undefined` is stored nowhere.
           if (next === undefined || next === stored) return ctx.noStore(next);
           ctx.setOptions(indexLifetime(family));
@@ -132,8 +136,7 @@ export class Variants {
         },
         this.#limits,
       );
-      const index = readStored(result);
-      if (isMine) return index?.kind === "index" ? index : undefined;
+      if (isMine) return readIndex(result);
     }
     return undefined;
   }

@@ -10,9 +10,7 @@ export function selectingFields(response: FieldLines): readonly string[] | undef
 /** Brings a selecting value into a form that is equal for equal meanings. */
 export type Normaliser = (value: string) => string;
 
-/**
- * The values of `names` in this request, one text for equal meanings (RFC 9111, 4.1). An absent field is not empty.
- */
+/** The values of `names` in this request, one text for equal meanings (RFC 9111, 4.1). An absent field is not empty. */
 export function selectingText(
   names: readonly string[],
   request: FieldLines,
