@@ -13,9 +13,6 @@ export interface Held {
   readonly asked: Set<string>;
 }
 
-/** A fetch that Next does not say the end of may have failed, or take this long. */
-const FETCH_MS = 300_000;
-
 const HELD = Symbol.for("hotset.next");
 
 /** Next loads a handler into several graphs of modules: there is one cache for all of them. */
@@ -30,11 +27,5 @@ export function open(build: () => Cache): Held {
   const cache = isBuild ? createCache({ name: "build" }).tier(memory()).build() : build();
   // Entries are counted in memory alone.
   const wait = cache.stats().tiers[0]?.entries === undefined ? "backend" : "memory";
-  return {
-    wait,
-    cache,
-    asked: new Set(),
-    tags: new Tags(cache),
-    outside: new OutsideValues(cache, FETCH_MS),
-  };
+  return { cache, tags: new Tags(cache), outside: new OutsideValues(cache), wait, asked: new Set() };
 }

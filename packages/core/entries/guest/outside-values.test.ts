@@ -21,7 +21,7 @@ function open(stack: "memory" | "backend" | "no leases" = "backend") {
   const backend = scriptedBackend({ clock, leases: stack === "backend", tagVersions: true, coherence: "reported" });
   const of = (each: ScriptedBackend) => createTestCache({ clock, ttl: "1h", backend: stack !== "memory" && each });
   const [a, b] = [of(backend), of(backend.peer())];
-  const values = new OutsideValues(a, undefined, clock);
+  const values = new OutsideValues(a, clock);
   /** As a framework that awaits before it calls its store: what follows has no context. */
   const lost = {
     get: (key: string) => nowhere(() => values.get(key)),
@@ -252,37 +252,6 @@ describe("C586: values made outside a loader", () => {
     await a.clear();
     expect(await lost.set("9990", 1)).toEqual(STORED);
     expect(await lost.set("10010", 1)).toEqual(REFUSED);
-  });
-
-  it("leave a mark for ten seconds; one that takes longer is refused once, then marks stay for twice as long", async () => {
-    const { clock, values } = open();
-    const load = async (tookMs: number) => {
-      await values.get("k");
-      clock.advance(tookMs);
-      const { status } = await values.set("k", 1);
-      clock.advance(3_600_000);
-      return status;
-    };
-    const took = [9_999, 10_000, 19_999, 20_000, 39_999, 10_000_000, 10_000];
-    const statuses = [];
-    for (const ms of took) statuses.push(await load(ms));
-    expect(statuses).toEqual(["stored", "refused", "stored", "refused", "stored", "stored", "stored"]);
-  });
-
-  it("do not count as of a miss whose mark ends sooner than that of their own would", async () => {
-    const { b, clock, values, lost } = open();
-    await values.get("k");
-    clock.advance(5_000);
-    await values.get("k");
-    clock.advance(9_999);
-    expect(await values.set("k", 1)).toEqual(STORED);
-    // Its own miss is not known: refused once, as of the oldest, and no value stays.
-    await lost.get("l");
-    clock.advance(30_000);
-    await b.set("l", "theirs");
-    expect(await lost.set("l", 1)).toEqual(REFUSED);
-    expect(await lost.get("l")).toBe(undefined);
-    expect(await lost.set("l", 2)).toEqual(STORED);
   });
 
   it.each(["memory", "no leases"] as const)("over %s, obey what this process changes", async (stack) => {

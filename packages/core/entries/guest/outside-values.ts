@@ -25,9 +25,6 @@ interface Standing {
 interface Missed<Facts> {
   /** Given by the first of them. */
   readonly facts: Facts | undefined;
-  readonly beganAt: number;
-  /** How long its mark stays. */
-  readonly markMs: number;
   /** The number of them whose `set` may still come. */
   callers: number;
   fence?: (Fence & Standing) | undefined;
@@ -54,7 +51,6 @@ export interface Making<Facts = undefined> {
   isDone: boolean;
 }
 
-type Filled = Pick<Namespace, "delete" | "get" | "getMany" | "set"> & Pick<NamespaceView, "fence">;
 type Here = readonly { readonly of: object; readonly making: Making<unknown> }[];
 const Storage = (globalThis.process as NodeJS.Process | undefined)?.getBuiltinModule?.(
   "node:async_hooks",
@@ -68,19 +64,16 @@ const context: AsyncLocalStorage<Here> | undefined = Storage && new Storage();
  * is refused, the next miss ends those before it. Calls reject as those of the namespace do.
  */
 export class OutsideValues<Facts = undefined> {
-  readonly #namespace: Filled;
+  readonly #namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">;
   readonly #clock: Clock;
-  #markMs: number;
   /** By key, the oldest first. */
   readonly #missed = new Map<string, readonly Missed<Facts>[]>();
   /** Under way. */
   readonly #sets = new Map<string, Promise<WriteResult>>();
 
-  /** @param markMs how long the mark of a miss stays, until a computation has taken longer. */
-  constructor(namespace: Filled, markMs: number = 10_000, clock: Clock = systemClock) {
+  constructor(namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">, clock: Clock = systemClock) {
     this.#namespace = namespace;
     this.#clock = clock;
-    this.#markMs = markMs;
   }
 
   /** As `get` of the namespace. Frameworks do not wait for `set`: the value of one that is under way is found, too. */
@@ -118,10 +111,9 @@ export class OutsideValues<Facts = undefined> {
     const all = this.#missed.get(key) ?? [];
     const open = all.filter(({ isRefused, fence }) => !isRefused && fence?.isOver !== true);
     let missed = open.at(-1);
-    const now = this.#clock.now();
-    // By one from before a change, or whose mark ends sooner, the value would be refused.
-    if (!missed || missed.fence?.isCurrent === false || now - missed.beganAt >= missed.markMs / 2) {
-      missed = { facts, beganAt: now, markMs: this.#markMs, callers: 0, isRefused: false };
+    // By one from before a change the value would be refused.
+    if (missed === undefined || missed.fence?.isCurrent === false) {
+      missed = { facts, callers: 0, isRefused: false };
       missed.busy = this.#take(key, missed);
       open.splice(MOST_OF_KEY - 1);
       open.push(missed);
@@ -183,8 +175,6 @@ export class OutsideValues<Facts = undefined> {
     const result = await (isFree ? send() : (missed.sending ??= missed.busy!.then(send)));
     if (result.status !== "refused") return result;
     missed.isRefused = true;
-    // Perhaps only since its mark had ended.
-    this.#markMs = Math.max(this.#markMs, 2 * (this.#clock.now() - missed.beganAt));
     // It may be newer than what is there: neither stays, and one more computation decides.
     if (!isKnown && (await this.#namespace.get(key)) !== undefined) await this.#namespace.delete(key);
     return result;
@@ -225,7 +215,7 @@ export class OutsideValues<Facts = undefined> {
 
   async #take(key: string, missed: Missed<Facts>): Promise<void> {
     // A layout without room for tags has none: then the value is stored as of its `set`.
-    missed.fence = (await this.#namespace.fence(key, missed.markMs).catch(ignore)) as (Fence & Standing) | undefined;
+    missed.fence = (await this.#namespace.fence(key).catch(ignore)) as (Fence & Standing) | undefined;
     missed.busy = undefined;
   }
 }

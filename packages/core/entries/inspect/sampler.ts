@@ -5,7 +5,8 @@ const EVERY = 64;
 
 /**
  * Which keys are hit, from one of about 64 hits: a hit costs one subtraction. The distance to the next one is random,
- * since calls may come in a rhythm. Bounded: when there are too many keys, all counts are halved, and those of 0 go.
+ * since calls may come in a rhythm. Bounded: when there are too many keys, the counts of all are halved, and those of 0
+ * go.
  */
 export class Sampler {
   readonly #localKey: (space: KeySpace, key: string) => string;

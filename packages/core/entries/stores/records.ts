@@ -46,7 +46,9 @@ export class Records<V> {
     return (await this.#store.get(name))?.bytes;
   }
 
-  /** A step that its caller gave up sets nothing later: the caller may have removed the key since. */
+  /**
+   * A step that its caller has given up sets nothing that it decided later: the caller may have removed the key since.
+   */
   async change<T>(
     operation: string,
     name: string,

@@ -246,9 +246,9 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, targets, own));
   }
 
-  async fence(keys: string | readonly string[], markMs?: number): Promise<Fence> {
+  async fence(keys: string | readonly string[]): Promise<Fence> {
     const targets = this.#keys(typeof keys === "string" ? [keys] : keys);
-    return this.#traced("fence", () => this.#engine.fences.take(this.#namespace, targets, markMs));
+    return this.#traced("fence", () => this.#engine.fences.take(this.#namespace, targets));
   }
 
   async touch(key: string, options?: TouchOptions): Promise<TouchResult> {

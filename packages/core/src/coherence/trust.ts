@@ -122,7 +122,7 @@ export class Trust {
     return aliveAt;
   }
 
-  /** Time passed unseen by `clock.now()`: no trust before a sign of life sent from `now` on. */
+  /** Time passed unseen by `clock.now()`: nothing is trusted before a sign of life from `now` on. */
   suspended(now: number): void {
     this.#suspendedAt = now;
     this.renew();

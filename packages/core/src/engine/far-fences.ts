@@ -10,7 +10,7 @@ import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import type { EntryLeases, LeaseAnswer, ReadRequest, StoreStatus } from "../tiers/entry-tier.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Copies, Reporting } from "./context.ts";
-import { NO_LABELS, NO_LIMITS } from "./store.ts";
+import { FENCE_MS, NO_LABELS, NO_LIMITS } from "./store.ts";
 
 /** A fence of what others change. */
 export interface FarFence {
@@ -53,14 +53,9 @@ export class FarFences {
   }
 
   /** One trip over an entry of which memory has a copy that does not end soon; else up to three. */
-  async take(
-    remote: RemoteTier,
-    space: KeySpace,
-    keys: readonly EntryKey[],
-    markMs: number,
-  ): Promise<readonly FarFence[]> {
+  async take(remote: RemoteTier, space: KeySpace, keys: readonly EntryKey[]): Promise<readonly FarFence[]> {
     const asking = this.#position(remote, dependencies(space, NO_TAGS));
-    const versions = await Promise.all(keys.map((key) => this.#versionOf(remote, key, markMs)));
+    const versions = await Promise.all(keys.map((key) => this.#versionOf(remote, key)));
     const at = await asking;
     return versions.map((version) => ({ at, version }));
   }
@@ -103,12 +98,15 @@ export class FarFences {
   }
 
   /** The version of the entry, or of the mark in its place. */
-  async #versionOf(remote: RemoteTier, key: EntryKey, markMs: number): Promise<string | undefined> {
+  async #versionOf(remote: RemoteTier, key: EntryKey): Promise<string | undefined> {
     const { leases } = remote;
     if (leases === undefined) return undefined;
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const version = await this.#lasting(remote, key, await leases.confirm(key), markMs);
+        const found = await leases.confirm(key);
+        const version = await (found === ""
+          ? this.#putPlaceholder(leases, key, "")
+          : this.#lasting(remote, leases, key, found));
         if (version !== "") return version;
       }
     } catch {
@@ -118,15 +116,15 @@ export class FarFences {
   }
 
   /** Its end would look like a change: one that is near is put off, for no call to be served. */
-  async #lasting(remote: RemoteTier, key: EntryKey, version: string, markMs: number): Promise<string> {
+  async #lasting(remote: RemoteTier, leases: EntryLeases, key: EntryKey, version: string): Promise<string> {
     const now = this.#context.clock.now();
-    const copy = version === "" ? undefined : this.#context.local?.get(key.local, now);
+    const copy = this.#context.local?.get(key.local, now);
     // A copy from before its versions were known would take them away from the entry.
     const isWhole = copy?.version === version && !(remote.versions && !copy.versions);
-    const entry = isWhole || !version ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
-    // Its tags may hide it: no call is served by it any more.
-    if (entry === undefined) return this.#putMark(remote.leases!, key, version, markMs);
-    const expiresAt = wholeInstant(now) + markMs;
+    const entry = isWhole ? copy : await remote.reads.read(this.#request(key), remote.deadlineMs);
+    // Its tags hide it, and no call is served by it any more.
+    if (entry === undefined) return this.#putPlaceholder(leases, key, version);
+    const expiresAt = wholeInstant(now) + FENCE_MS;
     if (entry.version !== version || entry.expiresAt >= expiresAt) return entry.version ?? "";
     const ended = staleFrom(entry, entry.expiresAt);
     const lateMs = entry.expiresAt - ended.staleAt;
@@ -136,21 +134,22 @@ export class FarFences {
       staleIfErrorMs: Math.min(entry.terms.staleIfErrorMs, lateMs),
       keepForMs: expiresAt - ended.staleAt,
     };
-    return (await remote.leases!.touch(key, { ...ended, expiresAt, deadAt: expiresAt, terms })) ? version : "";
+    return (await leases.touch(key, { ...ended, expiresAt, deadAt: expiresAt, terms })) ? version : "";
   }
 
   /** Another process may hold the lease for a moment, since it puts the same mark there; or for a load. */
-  async #putMark(leases: EntryLeases, key: EntryKey, over: string, markMs: number): Promise<string> {
+  async #putPlaceholder(leases: EntryLeases, key: EntryKey, over: string): Promise<string> {
     const { clock, tags } = this.#context;
     const version = newId();
     const answer = await this.#acquire(leases, key, version, over);
     if (answer.kind !== "granted") return "";
-    const limits = { ...NO_LIMITS, keepForMs: markMs };
+    const limits = { ...NO_LIMITS, keepForMs: FENCE_MS };
     const terms = { ...termsIn(key.space, limits, NO_LABELS), placeholder: PLACEHOLDER };
     const entry = newEntry({ value: null, ttlMs: 0, terms, now: clock.now(), tagSequence: tags.sequence, version });
     const write = { entry, encoded: encodedPlaceholder(PLACEHOLDER), versions: undefined };
-    const stored = promised<StoreStatus>((ends) => leases.store(key, write, version, answer.seen, ends));
-    return (await stored) === "stored" ? version : "";
+    const { seen } = answer;
+    const status = await promised((ends: Settlers<StoreStatus>) => leases.store(key, write, version, seen, ends));
+    return status === "stored" ? version : "";
   }
 
   #acquire(leases: EntryLeases, key: EntryKey, token: string, seen: string): Promise<LeaseAnswer> {

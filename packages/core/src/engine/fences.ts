@@ -35,10 +35,10 @@ export class Fences {
     this.#far = far;
   }
 
-  async take(namespace: NamespaceContext, keys: readonly EntryKey[], markMs: number = FENCE_MS): Promise<Fence> {
+  async take(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<Fence> {
     checkRoomForMeta(namespace);
     const { remote } = namespace;
-    const far = remote && (await this.#far!.take(remote, namespace.keySpace, keys, markMs));
+    const far = remote && (await this.#far!.take(remote, namespace.keySpace, keys));
     // The caller computes from here on: what was called until now is older.
     const { flights, tags, clock } = this.#context;
     const takenAt = clock.now();
@@ -59,7 +59,8 @@ export class Fences {
     if (!(fence instanceof Taken) || fence.of !== this)
       throw new InvalidArgumentError(`since must be what fence() of this cache gave, got ${kindOf(fence)}`);
     const other = entries.find(({ key }) => !fence.has(key.local));
-    if (other !== undefined) throw new InvalidArgumentError(`since must be a fence of ${describe(other.key.name)} too`);
+    if (other !== undefined)
+      throw new InvalidArgumentError(`since must be a fence of this key, and is none of ${describe(other.key.name)}`);
   }
 
   /** The fence of a key, which is used up. */
