@@ -63,30 +63,36 @@ describe("variants", () => {
   });
 
   it.each([
-    ["here", {}],
-    ["there", {}],
-    ["here", { soft: true }],
-    ["there", { soft: true }],
-  ])("H38 H75 purges all variants of a URL, also one whose load is under way: %s, %o", async (where, options) => {
-    const [here, there] = twoSites();
-    const vary = { ...FRESH, vary: "accept" };
-    for (const site of [here, there]) site.counts(vary);
-    await here.get({ fields: { accept: "a" } });
-    const loading = gate();
-    there.page = async () => {
-      await loading.pass();
-      return { fields: vary, body: "old" };
-    };
-    const slow = there.ask({ fields: { accept: "b" } });
-    await loading.arrived();
-    await (where === "here" ? there : here).http.purge("https://shop.example/", options);
-    loading.open();
-    expect((await slow)[0]).toBe("old");
-    there.counts(vary, { body: "new" });
-    here.counts(vary, { body: "new" });
-    for (const site of [here, there])
-      for (const accept of ["a", "b"]) expect((await site.ask({ fields: { accept } }))[0]).toBe("new");
-  });
+    ["here", {}, {}],
+    ["there", {}, {}],
+    ["here", { soft: true }, {}],
+    ["there", { soft: true }, {}],
+    // The URL has tags then, and its responses have none.
+    ["here", { soft: true }, { noVarySearch: true }],
+    ["there", { soft: true }, { rules: [{ match: { path: "/other" }, key: { cookie: ["c"] } }, {}] }],
+  ])(
+    "H38 H75 purges all variants of a URL, also one whose load is under way: %s, %o, %o",
+    async (where, kind, given) => {
+      const [here, there] = twoSites(given);
+      const vary = { ...FRESH, vary: "accept" };
+      for (const site of [here, there]) site.counts(vary);
+      await here.get({ fields: { accept: "a" } });
+      const loading = gate();
+      there.page = async () => {
+        await loading.pass();
+        return { fields: vary, body: "old" };
+      };
+      const slow = there.ask({ fields: { accept: "b" } });
+      await loading.arrived();
+      await (where === "here" ? there : here).http.purge("https://shop.example/", kind);
+      loading.open();
+      expect((await slow)[0]).toBe("old");
+      there.counts(vary, { body: "new" });
+      here.counts(vary, { body: "new" });
+      for (const site of [here, there])
+        for (const accept of ["a", "b"]) expect((await site.ask({ fields: { accept } }))[0]).toBe("new");
+    },
+  );
 
   it("H39 reads the backend once more for a variant, and not for its index where that is in memory", async () => {
     const clock = new TestClock();

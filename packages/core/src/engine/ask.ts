@@ -20,9 +20,7 @@ export interface Question<T> {
   late?(answer: T | Error): void;
 }
 
-/**
- * Asks the backend within the time that a flight has left; while hardly any is spent, the call's deadline is enough.
- */
+/** Asks the backend within the time a flight has left: the call's deadline, while hardly any is spent. */
 export function ask<T>(flight: Flight, question: Question<T>, now: number): void {
   const { clock, of } = question;
   const { label, boundsCalls, deadlineMs } = flight.call.namespace.remote!;

@@ -46,7 +46,9 @@ export class Flights {
    * of a flight that did not reach the backend does not count.
    */
   joinable(localKey: string, now: number): Flight | undefined {
-    for (let each = this.#first(localKey); each !== undefined; each = this.#guards.after(each))
+    let each = this.#guards.first(localKey);
+    if (each instanceof EarlyRead) each = each.toFlight();
+    for (; each !== undefined; each = this.#guards.after(each))
       if (
         each instanceof Flight &&
         each.isJoinable &&

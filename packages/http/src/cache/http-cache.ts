@@ -149,9 +149,7 @@ export class HttpCache {
     const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
       this.purgeTags(tags, options),
-      ...(options.soft === true
-        ? keys.map((key) => this.#shelf.markStale(key, tags.length > 0))
-        : [this.#shelf.removeAll(keys)]),
+      ...(options.soft === true ? keys.map((key) => this.#shelf.markStale(key)) : [this.#shelf.removeAll(keys)]),
     ]);
     return { status: results.flat().some(({ status }) => status === "pending") ? "pending" : "done" };
   }

@@ -78,7 +78,7 @@ export class Shelf {
       await this.#variants.widen(visit, selecting);
       return ctx.notShared(elsewhere);
     }
-    const index = indexEntry(selecting);
+    const index = indexEntry(selecting, visit.family);
     const selects = selectingText(selecting, visit.request.fields, this.#plan.normalisers);
     const key = variantKey(index.generation, selects);
     const entry = await this.entry(key, { target: visit.target, selects }, complete);
@@ -93,7 +93,7 @@ export class Shelf {
   /** After a load of the URL has stored an index: from now on the tags of a variant are those of the variant alone. */
   async settle(visit: Visit, loaded: unknown): Promise<void> {
     const index = readIndex(loaded);
-    if (index !== undefined) await this.#variants.keep(visit, index);
+    if (index) await this.#variants.keep(visit, index);
   }
 
   async #leaveOut(ctx: LoadContext, key: string, elsewhere: object): Promise<unknown> {
@@ -177,9 +177,9 @@ export class Shelf {
   }
 
   /** Makes a URL stale, with its variants; without a tag on them also those under way, whose loads are not stored. */
-  async markStale(primary: string, isTagged: boolean): Promise<readonly { readonly status: string }[]> {
+  async markStale(primary: string): Promise<readonly { readonly status: string }[]> {
     let index = readIndex(await this.#namespace.get(primary, { allowStale: true }));
-    if (index !== undefined && !isTagged) {
+    if (index?.mark) {
       index = await this.#variants.mark(primary);
       if (index === undefined) return [await this.removeAll([primary])];
     }

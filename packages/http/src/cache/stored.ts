@@ -57,8 +57,8 @@ export interface StoredIndex {
   readonly format: typeof FORMAT;
   /** Part of the keys of the variants: they end with it. */
   readonly generation: string;
-  /** Another one whenever its variants are marked stale. */
-  readonly mark?: string;
+  /** Another one whenever its variants are marked stale; absent where those have a tag that marks them. */
+  readonly mark: string | undefined;
   readonly selecting: readonly string[];
   /** Keys, oldest first. */
   readonly variants: readonly string[];
@@ -74,10 +74,11 @@ export const responseEntry = (parts: Omit<StoredResponse, "kind" | "format">): S
   ...parts,
 });
 
-export const indexEntry = (selecting: readonly string[]): StoredIndex => ({
+export const indexEntry = (selecting: readonly string[], family: string | undefined): StoredIndex => ({
   kind: "index",
   format: FORMAT,
   generation: crypto.randomUUID(),
+  mark: family ? undefined : "none",
   selecting,
   variants: [],
   languages: {},

@@ -52,7 +52,7 @@ export class Variants {
       if (index?.generation !== known.generation || index.mark !== known.mark) return undefined;
       const next = withVariant(index, variant);
       dropped = next.variants.slice(0, -this.#maxVariants);
-      return dropped.length === 0 ? next : without(next, dropped);
+      return without(next, dropped);
     });
     this.#remove(dropped);
     return changed;
@@ -72,10 +72,10 @@ export class Variants {
   async widen(place: Indexed, selecting: readonly string[]): Promise<StoredIndex | undefined> {
     let dropped: readonly string[] = [];
     const changed = await this.#change(place, (index) => {
-      if (index === undefined) return undefined;
-      const isWide = selecting.every((name) => index.selecting.includes(name));
-      dropped = isWide ? [] : index.variants;
-      return isWide ? index : indexEntry([...new Set([...index.selecting, ...selecting])].toSorted());
+      if (!index) return undefined;
+      if (selecting.every((name) => index.selecting.includes(name))) return index;
+      dropped = index.variants;
+      return indexEntry([...new Set([...index.selecting, ...selecting])].toSorted(), place.family);
     });
     this.#remove(dropped);
     return changed;
