@@ -270,6 +270,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
     const targets = this.#keys(keys);
+    if (targets.length === 0) return { deleted: 0, missing: 0, pending: 0 };
     return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, targets));
   }
 

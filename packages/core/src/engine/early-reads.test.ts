@@ -1,4 +1,4 @@
-/** Reads that begin without a flight: what happens to their keys meanwhile makes flights of them. */
+/** Reads that begin without a flight, and what happens to their keys meanwhile. */
 import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import type { Cache } from "@hotset/core";
 import { expect, it } from "vitest";
@@ -88,7 +88,7 @@ it("counts each caller until it has its answer: a hit, and a miss", async () => 
   for (const key of [...KEYS, "d", ...KEYS]) expect(await cache.getOrSet(key, () => key)).toBe(stored.get(key) ?? key);
 });
 
-/** What happens while `a` is read, and whether what it finds is no answer then. */
+/** What happens while `a` is read, so that what it finds does not answer the call. */
 const MEANWHILE = {
   "the entry becomes stale": ({ clock }) => clock.advance(3_600_000),
   "a tag is invalidated": ({ cache }) => cache.invalidateTags("t"),

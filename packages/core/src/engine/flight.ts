@@ -55,10 +55,8 @@ export interface Waiter extends Ends {
   readonly cancels: (() => void)[];
 }
 
-/**
- * The read of a call, without a flight: most calls get what it finds, and need none. Once a caller
- * joins, or another call is about its key, it is a flight, as if from the beginning.
- */
+// Most calls get what their read finds, and need no flight.
+/** The read of a call: a flight, as if from the beginning, once a caller joins or another read of its key begins. */
 class OneRead extends Guard implements ReadRequest {
   declare readonly call: GetOrSetCall;
   declare readonly key: EntryKey;

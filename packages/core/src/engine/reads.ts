@@ -143,7 +143,7 @@ export class Reads {
     };
   }
 
-  /** The entry that a read finds, unless invalidated here. Rejects when there is no answer. */
+  /** The entry that a read finds, unless invalidated here. Rejects if the backend fails. */
   async entry(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const found = await this.#readAfterReplay(namespace, key);
     return valid(this.#context, key, found, this.#context.clock.now());

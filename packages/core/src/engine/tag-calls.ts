@@ -58,11 +58,13 @@ export class TagCalls {
     const renew = async (part: readonly string[]): Promise<boolean> => {
       if (!steps.tryTake()) await steps.take();
       const takeovers = recovery?.takeovers;
-      const answered = expireInMs === undefined ? versions.renew(part, mode) : remote.markTagsUntil(part, expireInMs);
-      const isDone = await answered.then(
-        () => recovery?.takeovers === takeovers,
-        () => false,
-      );
+      let isDone = false;
+      try {
+        await (expireInMs === undefined ? versions.renew(part, mode) : remote.markTagsUntil(part, expireInMs));
+        isDone = recovery?.takeovers === takeovers;
+      } catch {
+        // The tier has reported it.
+      }
       if (isDone) recovery?.acknowledgedTags(keySpace, part, mode, callSequence, replayed);
       else recovery?.addTags(keySpace, part, replayed, callSequence);
       // In the tick in which an earlier call is no longer pending: what was read before may be older than both.

@@ -308,7 +308,7 @@ export class KnownVersions {
     return overtaken;
   }
 
-  /** Forgets many at once: a map walks past deleted ones to its oldest. Copies are checked again. */
+  /** Forgets many together: a map walks past deleted ones to its oldest. Copies are checked again. */
   #makeRoom(): void {
     for (const oldest of this.#versions.keys()) {
       if (this.#versions.size <= MAX_KNOWN * 0.9) break;
