@@ -4,25 +4,26 @@ import type { Bounds, Entries, Gone } from "./entries.ts";
 
 /** Entries evicted by how recently they were used, on lru-cache. */
 export class LruEntries implements Entries {
-  readonly #cache: LRUCache<string, LocalEntry>;
+  readonly #made: () => LRUCache<string, LocalEntry>;
   readonly #countsBytes: boolean;
+  #cache: LRUCache<string, LocalEntry>;
   /** The key of the running `set`. While it is not in the map yet, an eviction is due to `maxEntries`. */
   #storing = "";
-  #isClearing = false;
 
   constructor({ maxEntries, maxBytes }: Bounds, countsBytes: boolean, gone: Gone) {
     this.#countsBytes = countsBytes;
-    this.#cache = new LRUCache<string, LocalEntry>({
-      max: maxEntries,
-      ...(maxBytes === Infinity ? {} : { maxSize: maxBytes }),
-      // Only enables the counting of bytes: the tier checks the bound on one value itself.
-      ...(countsBytes ? { maxEntrySize: Math.min(maxBytes, Number.MAX_SAFE_INTEGER) } : {}),
-      dispose: (entry, key, reason) => {
-        if (this.#isClearing) return;
-        const bound = this.#cache.has(this.#storing) ? "bytes" : "entries";
-        gone(entry, key, reason === "evict" ? bound : undefined);
-      },
-    });
+    this.#made = () =>
+      new LRUCache<string, LocalEntry>({
+        max: maxEntries,
+        ...(maxBytes === Infinity ? {} : { maxSize: maxBytes }),
+        // Only enables the counting of bytes: the tier checks the bound on one value itself.
+        ...(countsBytes ? { maxEntrySize: Math.min(maxBytes, Number.MAX_SAFE_INTEGER) } : {}),
+        dispose: (entry, key, reason) => {
+          const bound = this.#cache.has(this.#storing) ? "bytes" : "entries";
+          gone(entry, key, reason === "evict" ? bound : undefined);
+        },
+      });
+    this.#cache = this.#made();
   }
 
   get count(): number {
@@ -61,9 +62,8 @@ export class LruEntries implements Entries {
     return this.#countsBytes ? this.#cache.info(key)?.size : undefined;
   }
 
+  /** Takes a new one: lru-cache disposes of each entry. */
   clear(): void {
-    this.#isClearing = true;
-    this.#cache.clear();
-    this.#isClearing = false;
+    this.#cache = this.#made();
   }
 }

@@ -33,6 +33,22 @@ const lasting = (value: unknown, encodedBytes?: number): LocalEntry => ({
 
 const sizeOf = (value: unknown): number => value as number;
 
+it.each(["lru", "adaptive"] as const)("drops 100,000 entries without a look at each, %s", (eviction) => {
+  const { tier, evicted } = open({ maxEntries: 100_000, eviction });
+  const microseconds = (work: () => void): number => {
+    const before = process.cpuUsage();
+    work();
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+  };
+  const filled = microseconds(() => {
+    for (let i = 0; i < 100_000; i += 1) tier.set(`key ${i}`, lasting(i, 100));
+  });
+  const cleared = microseconds(() => tier.clear());
+  expect([tier.entryCount, tier.usedBytes, evicted.length]).toEqual([0, 0, 0]);
+  expect(cleared).toBeLessThan(filled / 5);
+});
+
 describe.each(["lru", "adaptive"] as const)("a walk, %s", (eviction) => {
   it("gives each entry with its size, and uses none", () => {
     const { tier, evicted } = open({ maxEntries: 2, eviction });
