@@ -160,7 +160,7 @@ function coherenceOf(far: Side, coherence: Coherence | "sole-writer"): Coherence
         changed: (keys, versions) => listener.changed(keys, versions),
         leaseChanged: (keys, order) => listener.leaseChanged(keys, order),
         tagsChanged: (tags, versions) => listener.tagsChanged(tags, versions),
-        everythingChanged: () => listener.everythingChanged(),
+        everythingChanged: (part) => listener.everythingChanged(part),
         alive(sentAtMs, part) {
           far.alive(sentAtMs, part);
           listener.alive(sentAtMs, part);

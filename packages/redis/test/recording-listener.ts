@@ -25,8 +25,8 @@ export class RecordingListener implements CoherenceListener {
     for (const tag of tags) this.received.push(`tag ${tag}`);
   }
 
-  everythingChanged(): void {
-    this.received.push("everything");
+  everythingChanged(part?: string): void {
+    this.received.push(part === undefined ? "everything" : `everything of ${part}`);
   }
 
   alive(sentAtMs: number, part?: string): void {

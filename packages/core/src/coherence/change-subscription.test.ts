@@ -149,6 +149,20 @@ describe("once attached", () => {
     expect([calls, epoch.until, trust.epochOf("k").until]).toEqual([["everything"], -Infinity, until]);
   });
 
+  it("everythingChanged of a part ends trust in older copies of that part alone", async () => {
+    const parts = new BackendParts({ names: () => ["a", "b"], of: (key) => key[0]! });
+    trust = new Trust({ parts, maxStalenessMs: 2_000, backendKey: (key) => key, versionsKey: "a" });
+    await attached(subscription());
+    const { listener } = attempts[0]!;
+    for (const part of ["a", "b"]) listener.alive(clock.now(), part);
+    calls.length = 0;
+    const [a, b] = [trust.epochOf("a1"), trust.epochOf("b1")];
+    const { until } = a;
+    listener.everythingChanged("a");
+    expect([calls, a.until, trust.epochOf("a1").until]).toEqual([["everything"], -Infinity, until]);
+    expect([b.until, trust.epochOf("b1") === b]).toEqual([until, true]);
+  });
+
   it("a loss ends trust in the same tick, is reported, and attaches again at once; a second one changes nothing", async () => {
     await attached(subscription());
     const epoch = trust.epochOf("k");

@@ -117,8 +117,8 @@ export class ChangeSubscription implements CoherenceListener {
     this.#listener.tagsChanged(tags, versions);
   }
 
-  everythingChanged(): void {
-    this.#trust.renew();
+  everythingChanged(part?: string): void {
+    this.#trust.renew(part);
     this.#listener.everythingChanged();
   }
 

@@ -128,9 +128,10 @@ export class Trust {
     this.renew();
   }
 
-  /** All present copies have to be confirmed: no walk over them. */
-  renew(): void {
-    for (const part of this.#of.parts.all()) this.#renew(part);
+  /** All present copies of a part, or of all, have to be confirmed: no walk over them. */
+  renew(name?: string): void {
+    const { parts } = this.#of;
+    for (const part of name === undefined ? parts.all() : [parts.of(name)]) this.#renew(part);
   }
 
   #renew(part: Part, until: number = this.#untilOf(part)): void {

@@ -109,8 +109,9 @@ export class ChangeHub implements ChangeNotifier {
     for (const { listener } of this.#subscriptions) listener.changed(redisKeys, sender);
   }
 
-  everythingChanged(): void {
-    for (const { listener } of this.#subscriptions) listener.everythingChanged();
+  /** @param part only keys of this part. */
+  everythingChanged(part?: string): void {
+    for (const { listener } of this.#subscriptions) listener.everythingChanged(part);
   }
 
   /** @param part only changes of this part may be missed. */
@@ -192,13 +193,8 @@ export class ChangeHub implements ChangeNotifier {
   }
 
   #byPart(): Iterable<Group> {
-    const groups = new Map<string | undefined, { part: string | undefined; sources: ChangeSource[] }>();
-    for (const source of this.#sources()) {
-      const group = groups.get(source.part);
-      if (group === undefined) groups.set(source.part, { part: source.part, sources: [source] });
-      else group.sources.push(source);
-    }
-    return groups.values();
+    const byPart = Map.groupBy(this.#sources(), ({ part }) => part);
+    return Array.from(byPart, ([part, sources]) => ({ part, sources }));
   }
 
   #remember(listener: ChangeListener): void {

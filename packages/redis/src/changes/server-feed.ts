@@ -107,7 +107,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       changed: (keys, sender) => this.#hub.changed(keys, sender),
       everythingChanged: () => {
         data.wasEmptied = true;
-        this.#hub.everythingChanged();
+        this.#hub.everythingChanged(this.part);
       },
     });
     const [id, identity, subscription] = await Promise.all([
@@ -221,7 +221,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
         this.#hub.topics(),
       );
       current.topics = topics;
-      if (hasGap) this.#hub.everythingChanged();
+      if (hasGap) this.#hub.everythingChanged(this.part);
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
       // No heartbeat follows, which would notice that another server took over.

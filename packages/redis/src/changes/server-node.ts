@@ -104,24 +104,11 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
   const { open, link, hubs, isPrimary, prepare, carries = "data", part, reports } = settings;
   const { clock } = link;
   const identityGuard = new ServerIdentityGuard(() => reportReplaced(hubs, part));
-  const feed = new ServerFeed({
-    hub: hubs.tracking,
-    clock,
-    mode: trackingMode(carries === "data" ? "keys-read" : "prefixes"),
-    identityGuard,
-    isDataConnection: carries === "data",
-    part,
-    isPrimary,
-  });
-  const channelFeed = new ServerFeed({
-    hub: hubs.channel,
-    clock,
-    mode: channelMode(),
-    identityGuard,
-    isDataConnection: false,
-    part,
-    isPrimary,
-  });
+  const isDataConnection = carries === "data";
+  const mode = trackingMode(isDataConnection ? "keys-read" : "prefixes");
+  const shared = { clock, identityGuard, part, isPrimary };
+  const feed = new ServerFeed({ ...shared, hub: hubs.tracking, mode, isDataConnection });
+  const channelFeed = new ServerFeed({ ...shared, hub: hubs.channel, mode: channelMode(), isDataConnection: false });
   const channelLink = new SingleLink(
     (aborted) => open(aborted, (client) => channelFeed.prepare(client)),
     // It is used by receiving.

@@ -220,7 +220,7 @@ export class RedisCoherence implements Coherence {
         if (changed.length !== 0) listener.changed(changed);
         if (tagsChanged.length !== 0) listener.tagsChanged(tagsChanged);
       },
-      everythingChanged: () => listener.everythingChanged(),
+      everythingChanged: (part) => listener.everythingChanged(part),
       alive: (sentAtMs, part) => {
         listener.alive(sentAtMs, part);
         this.#touchTags();

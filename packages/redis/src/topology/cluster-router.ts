@@ -316,12 +316,12 @@ export class ClusterRouter implements RawClient {
     if (redirection === undefined) return undefined;
     const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
     if (redirection.kind === "ASK") return { node: target, mode: "asking" };
+    const former = this.#shards[redirection.slot]?.primary ?? node;
     this.#shards[redirection.slot] = { primary: target, replicas: [] };
-    if (this.#primaries.has(target)) this.#slotsMoved();
-    else {
+    if (!this.#primaries.has(target)) {
       this.#lostPart(node);
       this.#promote([target]);
-    }
+    } else if (former !== target) this.#slotsLeft(former);
     this.refresh();
     return { node: target, mode: "plain" };
   }
@@ -413,8 +413,8 @@ export class ClusterRouter implements RawClient {
   }
 
   /** Copies of their keys are trusted by the word of the former primary. */
-  #slotsMoved(): void {
-    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.everythingChanged();
+  #slotsLeft({ part }: Node): void {
+    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.everythingChanged(part);
   }
 
   /** Refreshes the topology in the background, unless that was done just now. */
@@ -431,9 +431,11 @@ export class ClusterRouter implements RawClient {
       });
   }
 
-  /** Asks the nodes that can be reached; then, if none answers, the seeds. */
+  /** Asks the nodes that can be reached, from any on: not all processes the same; then, if none answers, the seeds. */
   async #fetchTopology(): Promise<readonly SlotRange[]> {
-    for (const node of this.#nodes.values()) {
+    const nodes = [...this.#nodes.values()];
+    const first = Math.floor(Math.random() * nodes.length);
+    for (const node of [...nodes.slice(first), ...nodes.slice(0, first)]) {
       if (!node.link.queue.hasRoom) continue;
       try {
         return readTopology(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address, this.#settings);
@@ -485,11 +487,12 @@ export class ClusterRouter implements RawClient {
       // Its connection stays: commands in flight there are redirected.
       if (named.has(node) && node.link.state !== "idle") send(node.link, COMMAND, ["READONLY"]).catch(ignore);
     }
-    const hasMoved = this.#shards.some((shard, slot) => {
-      const owner = before[slot]?.primary;
-      return owner !== undefined && shard !== undefined && shard.primary !== owner && former.includes(shard.primary);
+    const left = new Set<Node>();
+    before.forEach((shard, slot) => {
+      const owner = this.#shards[slot]?.primary;
+      if (shard !== undefined && owner !== shard.primary && former.includes(owner!)) left.add(shard.primary);
     });
-    if (hasMoved) this.#slotsMoved();
+    for (const node of left) this.#slotsLeft(node);
     const promoted = [...primaries].filter((node) => !this.#primaries.has(node));
     if (former.length === 0) for (const node of promoted) this.#primaries.add(node);
     else this.#promote(promoted);
