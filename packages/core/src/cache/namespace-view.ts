@@ -157,7 +157,8 @@ export class NamespaceView implements Untyped<Namespace> {
         if (value !== undefined) found.set(item, value);
       });
     if (found.size === names.size) return found;
-    const missing = [...names].flatMap(([item, name]) => (found.has(item) ? [] : [{ item, key: this.#key(name) }]));
+    const missing: { readonly item: K; readonly key: EntryKey }[] = [];
+    names.forEach((name, item) => found.has(item) || missing.push({ item, key: this.#key(name) }));
     for (const part of partsOf(missing)) {
       const shared = this.#options(ofCall, context.clock.now(), startedAt);
       const values = await this.#traced("getOrSetMany", () =>

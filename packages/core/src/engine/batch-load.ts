@@ -37,7 +37,6 @@ export async function loadMany<K>(
 ): Promise<Map<K, unknown>> {
   const batch = new BatchLoad(load as BatchLoader<unknown, unknown>, of, shared.policy);
   const [found, failed] = [new Map<K, unknown>(), new Map<K, unknown>()];
-  if (items.length === 0) return found;
   await new Promise<void>((settled) => {
     let left = items.length;
     const endsIn = (ended: Map<K, unknown>) => (value: unknown, call: GetOrSetCall) => {

@@ -89,11 +89,11 @@ describe("underVersions", () => {
       found,
       expected,
       expected.map((key) => ({ ...current, ...over })[key]),
-      {
+      () => ({
         readMore: (tags) => stored.read(tags),
         clock: { now: () => 1_040, schedule: () => () => undefined },
         left: () => Promise.resolve(undefined),
-      },
+      }),
     ),
     asked: stored.asked,
   });

@@ -11,7 +11,7 @@ import { whenReady } from "../primitives/thenable.ts";
 /** The current versions of some tags; `undefined` for one that is missing. */
 export type Versions = readonly (TagVersion | undefined)[];
 /** How the versions that were read are applied to an entry. */
-interface Applying {
+export interface Applying {
   readonly clock: Clock;
   readonly readMore: (tags: readonly string[]) => Awaitable<Versions>;
   /** As {@link MarkDeadlines.left}. */
@@ -47,7 +47,7 @@ export function underVersions(
   entry: Entry,
   expected: readonly string[],
   found: Versions,
-  by: Applying,
+  by: () => Applying,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   if (entry.versions === undefined) return entry;
@@ -59,7 +59,7 @@ export function underVersions(
 function underMoreVersions(
   entry: Entry,
   byKey: ReturnType<typeof versionsByKey>,
-  by: Applying,
+  by: () => Applying,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   const unexpected = dependsOn.filter((key) => !byKey.has(key));
@@ -68,13 +68,13 @@ function underMoreVersions(
     const all = dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key));
     return applied(entry, all, by);
   };
-  return unexpected.length === 0 ? withMore([]) : whenReady(by.readMore(unexpected), withMore);
+  return unexpected.length === 0 ? withMore([]) : whenReady(by().readMore(unexpected), withMore);
 }
 
-function applied(entry: Entry, current: Versions, { clock, left }: Applying): Awaitable<Entry | undefined> {
+function applied(entry: Entry, current: Versions, by: () => Applying): Awaitable<Entry | undefined> {
   const verdict = compareVersions(entry.versions, current);
   if (verdict !== "stale") return verdict === "current" ? entry : undefined;
-  const marks = endingMarks(entry, current);
+  const [{ clock, left }, marks] = [by(), endingMarks(entry, current)];
   const now = clock.now();
   if (marks.length === 0) return staleByTag(entry, now);
   return left(marks).then((ms) => (ms === undefined ? undefined : staleByTag(entry, clock.now(), now + ms)));

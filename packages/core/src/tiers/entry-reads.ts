@@ -13,7 +13,7 @@ import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import type { MarkDeadlines } from "../tags/mark-deadlines.ts";
-import { underVersions, type Versions } from "../tags/tag-versions.ts";
+import { type Applying, underVersions, type Versions } from "../tags/tag-versions.ts";
 import { type BackendCalls, type CallSettlers, FailureOf, ownError } from "./backend-calls.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "./entry-tier.ts";
 import type { LapsedReads } from "./lapsed-reads.ts";
@@ -297,7 +297,7 @@ export class EntryReads {
   ): Awaitable<Entry | undefined> {
     if (versions === undefined && this.#of.tagVersions === undefined) onValid?.();
     if (versions === undefined) return entry;
-    const checked = underVersions(entry, read.expected, versions, {
+    const by = (): Applying => ({
       clock: this.#of.clock,
       readMore: (tags) => this.#currentVersions(read.request, tags),
       left: (marks) => {
@@ -307,6 +307,7 @@ export class EntryReads {
         return behind === undefined ? left : left.catch(() => undefined);
       },
     });
+    const checked = underVersions(entry, read.expected, versions, by);
     if (behind === undefined && onValid === undefined) return checked;
     const mayFail = behind !== undefined && isThenable(checked);
     return whenReady(mayFail ? checked.then(undefined, () => uncheckedEntry(entry)) : checked, (found) => {

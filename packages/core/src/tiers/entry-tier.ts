@@ -27,10 +27,8 @@ export type Settled<R> = (read: R, outcome: ReadOutcome) => void;
 
 /** Reports how `read` ended. */
 export function settle<R>(entry: PromiseLike<Entry | undefined>, of: R, settled: Settled<R>): void {
-  entry.then(
-    (found) => settled(of, found),
-    (error: Error) => settled(of, error),
-  );
+  const ended = (outcome: ReadOutcome): void => settled(of, outcome);
+  entry.then(ended, ended);
 }
 
 /** The outcome of an attempt to take a lease. */

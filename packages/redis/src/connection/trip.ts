@@ -38,7 +38,7 @@ class Turn {
   next = 0;
 
   /** Renders all of them first: one that cannot be changes nothing. @throws {TypeError} for no string and no bytes. */
-  add(trip: Trip, commands: readonly Args[]): void {
+  add(trip: Trip, commands: readonly (Args | string)[]): void {
     // The replies of others would be counted for it.
     if (commands.length === 0) throw new TypeError("no command");
     let text = this.text;
@@ -46,6 +46,10 @@ class Turn {
     // By index: an iterator makes an object for each word.
     for (let i = 0; i < commands.length; i += 1) {
       const args = commands[i]!;
+      if (typeof args === "string") {
+        text += args;
+        continue;
+      }
       text += COUNTS[args.length] ?? `*${args.length}\r\n`;
       for (let j = 0; j < args.length; j += 1) {
         const arg = args[j]!;
@@ -157,7 +161,7 @@ class Lane {
   }
 
   /** @returns a turn that is to be sent with it, unless it goes with the one before. */
-  add(trip: Trip, commands: readonly Args[]): Turn | undefined {
+  add(trip: Trip, commands: readonly (Args | string)[]): Turn | undefined {
     const last = this.#turn;
     const isRoomy = last !== undefined && last.bytes + last.text.length < ENOUGH;
     const turn = isRoomy ? last : new Turn();
@@ -233,22 +237,27 @@ function handsOn(QueueOf: new (protocol: number) => Queue): boolean {
 const KNOWN = new WeakMap<object, boolean>();
 const TRACED = tracingChannel("node-redis:command");
 
+/** Whether the commands of one turn go together: then they may be given as they go over the wire. */
+export const hasOpenLane = ({ lane }: RawClient): boolean => lane instanceof Lane && lane.isOpen;
+
 /**
  * Sends commands one right after another, and calls `done` when all were answered, in the async context of now: with
  * the replies in order, an `Error` for a command that was refused, or whose connection was lost.
  *
- * @param commands one at least.
+ * @param commands one at least; only where there is an open lane some as text, of which each may be several.
+ * @param count how many there are.
  * @returns the replies: `undefined` for those that have not come.
  * @throws {TypeError} for an argument that is no text and no bytes.
  */
 export function sendAll(
   client: RawClient,
-  commands: readonly Args[],
+  commands: readonly (Args | string)[],
   done: (replies: readonly unknown[]) => void,
+  count: number = commands.length,
 ): readonly unknown[] {
-  const { lane } = client;
-  if (lane instanceof Lane && lane.isOpen) {
-    const trip = new Trip(commands.length, done);
+  if (hasOpenLane(client)) {
+    const lane = client.lane as Lane;
+    const trip = new Trip(count, done);
     const turn = lane.add(trip, commands);
     if (turn === undefined) return trip.replies;
     const placeholder: Placeholder = Buffer.alloc(0);
@@ -265,7 +274,7 @@ export function sendAll(
       if (open === 0) done(replies);
     };
     client
-      .sendCommand(commands[i]!)
+      .sendCommand(commands[i] as Args)
       .then(replied, (error: unknown) => replied(error instanceof Error ? error : new Error(String(error))));
   }
   return replies;
@@ -289,7 +298,8 @@ const COUNTS: readonly string[] = Array.from({ length: 16 }, (_, words) => `*${w
 let lastLong = "";
 let lastRendered = "";
 
-function rendered(word: string): string {
+/** A word as it goes over the wire: RESP, as bytes in place of characters. */
+export function rendered(word: string): string {
   const bytes = Buffer.byteLength(word);
   const text = `$${bytes}\r\n${bytes === word.length ? word : Buffer.from(word).toString("latin1")}\r\n`;
   if (word.length > SHORT) {

@@ -1,6 +1,6 @@
 import type { StoredEntry } from "@hotset/core";
-import { Command, type Args, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
-import { sendAll } from "../connection/trip.ts";
+import { Command, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
+import { hasOpenLane, sendAll } from "../connection/trip.ts";
 import type { Read } from "./entry-layout.ts";
 import { overdue, type Origin } from "../primitives/faults.ts";
 
@@ -28,36 +28,33 @@ interface Receiving {
 export function readTogether(
   { client, queue, origin }: Pick<BatchCall, "queue" | "origin"> & { readonly client: RawClient },
   entryKeys: readonly string[],
-  { commands, count }: Read<StoredEntry | undefined>,
+  { commands, count, text }: Read<StoredEntry | undefined>,
   { answer, receiver }: Receiving,
 ): Promise<BatchAnswer> {
   const routes: (Route | undefined)[] = [];
   const command = new BatchCommand(entryKeys.length, { queue, origin, serverOf: (i) => routes[i]?.server });
-  const all = new Array<Args>(count * entryKeys.length);
-  if (client.lane === undefined || answer === undefined)
+  const all = count * entryKeys.length;
+  if (!hasOpenLane(client) || answer === undefined || text === undefined)
     entryKeys.forEach((entryKey, i) => {
       const ended = (entry: BatchAnswer[number]): void => command.set(i, entry);
       sendAll(client, commands(entryKey), receiver(entryKey, { done: ended, fail: ended }));
       routes.push(client.lastRoute);
     });
   else {
-    // Nothing is made for each key but its commands.
-    for (let i = 0; i < all.length; i += count) {
-      const own = commands(entryKeys[i / count]!);
-      for (let j = 0; j < count; j += 1) all[i + j] = own[j]!;
-    }
+    // Nothing is made for each key but its text.
     let next = 0;
     const receive = (replies: readonly unknown[]): void => {
-      for (; next < all.length && replies[next + count - 1] !== undefined; next += count)
+      for (; next < all && replies[next + count - 1] !== undefined; next += count)
         command.set(next / count, answer(replies, next));
     };
-    const come = sendAll(client, all, (replies) => {
-      queue.replied(all.length);
+    const taken = (replies: readonly unknown[]): void => {
+      queue.replied(all);
       receive(replies);
-    });
+    };
+    const come = sendAll(client, entryKeys.map(text), taken, all);
     command.onDue = () => receive(come);
   }
-  command.sent(all.length);
+  command.sent(all);
   return command.promise;
 }
 

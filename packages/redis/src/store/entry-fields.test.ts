@@ -1,6 +1,15 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import { decodeEntry, encodeEntry, metaText, UNBOUNDED_WINDOW_MS, versionIn, writeIdOf } from "./entry-fields.ts";
+import type { Args } from "../connection/command-queue.ts";
+import {
+  decodeEntry,
+  encodeEntry,
+  hashes,
+  metaText,
+  UNBOUNDED_WINDOW_MS,
+  versionIn,
+  writeIdOf,
+} from "./entry-fields.ts";
 
 const NOW = 1_700_000_000_000;
 const entry = (times: { staleInMs: number; expiresInMs: number }, meta = "json none"): StoredEntry => ({
@@ -110,6 +119,13 @@ describe("what is written", () => {
 const bytes = (text: string | null): Buffer | null => (text === null ? null : Buffer.from(text, "latin1"));
 const read = (d: string | null, s: string | null, ttlMs: number, layout: "full" | "plain" = "full") =>
   decodeEntry([bytes(d), bytes(s)], ttlMs, () => NOW, layout);
+
+it.each(["shop::1", "shop::\u{1f600}é", "x".repeat(1_000)])("one text has both commands of a read, of %.20s", (key) => {
+  const { commands, text } = hashes("full").read;
+  const words = (args: Args): readonly string[] => args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
+  const rendered = commands(key).map((args) => `*${args.length}\r\n${words(args).join("")}`);
+  expect(Buffer.from(text!(key), "latin1").toString()).toBe(rendered.join(""));
+});
 
 describe("what is read", () => {
   it("comes back as it was written (A41)", () => {

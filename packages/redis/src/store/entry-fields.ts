@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { rendered } from "../connection/trip.ts";
 import { Further } from "../connection/command-queue.ts";
 import { HASH_SCRIPTS } from "../lua/all-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
@@ -205,6 +206,10 @@ export function hashes(layout: HashLayout): EntryLayout {
         ["PTTL", entryKey],
         ["HMGET", entryKey, "d", "s"],
       ],
+      text: (entryKey) => {
+        const key = rendered(entryKey);
+        return `*2\r\n$4\r\nPTTL\r\n${key}*4\r\n$5\r\nHMGET\r\n${key}$1\r\nd\r\n$1\r\ns\r\n`;
+      },
       count: 2,
       decode: (replies, at, nowMs) => decodeEntry(replies[at + 1] as EntryFields, replies[at] as number, nowMs, layout),
     },

@@ -6,6 +6,8 @@ import type { StagedEntry } from "./staged-entry.ts";
 /** A read of a key, or of several: commands that are sent together, and how their replies are read. */
 export interface Read<T, K = string> {
   readonly commands: (entryKey: K) => readonly Args[];
+  /** The same as they go over the wire: for many reads together. @default each word is rendered */
+  readonly text?: (entryKey: K) => string;
   /** How many there are. */
   readonly count: number;
   /** Whether the time on the server is needed to read the replies from `at` on. @default it is not */
