@@ -114,6 +114,12 @@ export const RULES = {
   copies: 1,
   // a removal is two plain commands, of which the first changes the key in any case
   plainDelete: 1,
+  // the lease of an entry that is there is taken by plain commands: set, and in another step looked at with the entry
+  plainLease: 1,
+  looksReadLease: 1,
+  looksReadEntry: 1,
+  looksCompare: 1,
+  looksGiveUp: 1,
   // of a set with a fence
   fenceMarks: 1,
   fenceCompares: 1,
@@ -585,7 +591,7 @@ export function make(cfg, R) {
         f.un = 2;
         continue;
       }
-      if ("RrTtQqGPhUWg".includes(f.st) && f.st !== "P") {
+      if ("RrTtQqAGPhUWg".includes(f.st) && f.st !== "P") {
         if (f.st !== "P") goLocal(s, f);
         f.tokLost = 1;
       } else if (f.st === "S" || f.st === "s" || f.st === "y") {
@@ -880,6 +886,24 @@ export function make(cfg, R) {
                 (t, q, g) => {
                   g.wk = 0;
                   if (g.fx !== undefined) return acquireBehind(t, q, g);
+                  // SET NX of the lease beside: it compares nothing, and is no read for Redis.
+                  if (R.plainLease && !g.fo && g.rd && !g.by) {
+                    if (!t.l || !R.leaseExclusive) {
+                      g.tok = t.nt++;
+                      t.l = g.tok;
+                      sig(t, "l");
+                    } else g.tok = 0;
+                    g.st = "A";
+                    return;
+                  }
+                  // The script gives up what was set beside an entry that had changed.
+                  if (g.by === 2) {
+                    if (R.looksGiveUp && g.tok && t.l === g.tok) {
+                      t.l = 0;
+                      sig(t, "l");
+                    }
+                    g.tok = 0;
+                  }
                   // SET NX is no read for Redis. Only what it refuses is asked by the script, which reads.
                   const isPlain = !g.fo && !g.rd && !q.sc && !g.by;
                   if (R.acqReads && !isPlain) reg(q, "k");
@@ -951,6 +975,25 @@ export function make(cfg, R) {
                   }
                 },
               );
+            break;
+          case "A":
+            if (up(p))
+              F("looks at the lease and at the entry beside", (t, q, g) => {
+                if (R.looksReadLease) reg(q, "l");
+                if (R.looksReadEntry) reg(q, "k");
+                const isSame = !R.looksCompare || (t.e && t.e[4] === g.rd[4]);
+                if (isSame && g.tok) {
+                  t.nl++;
+                  g.sn = R.seenFromGrant && t.e ? t.e[4] : g.rd[4];
+                  g.st = TAG && (R.tagsAtGrant || LATE) ? "G" : "l";
+                  if (g.st === "l") g.v = t.db;
+                  if (g.lf && R.relGranted) g.rl = 1;
+                } else if (isSame && t.l) g.st = "h";
+                else {
+                  g.by = 2;
+                  g.st = "Q";
+                }
+              });
             break;
           case "q":
             // The answer comes behind the push of its own placeholder.
@@ -1757,7 +1800,12 @@ export function make(cfg, R) {
           held(s) &&
           !s.P.some(
             (q) =>
-              q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "qGlUSf".includes(g.st)) ||
+              q.F.some(
+                (g) =>
+                  (g.tok === s.l || g.tok === s.h) &&
+                  // The script that gives it up is on its way.
+                  ("qAGlUSf".includes(g.st) || (g.st === "Q" && g.by === 2)),
+              ) ||
               q.K.some((k) => k.tok === s.h && k.st === "a"),
           )
         )

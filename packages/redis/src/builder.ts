@@ -175,9 +175,7 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
 export interface RedisBackend extends Backend {
   /** `undefined` for `coherence("none")`. */
   readonly coherence?: Coherence;
-  /**
-   * How changes by other processes are received. `undefined` for `coherence("none")`.
-   */
+  /** How changes by other processes are received. `undefined` for `coherence("none")`. */
   readonly coherenceMode: "tracking" | "pubsub" | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;

@@ -403,19 +403,8 @@ export function hold(connection: unknown, settings: ConnectSettings): Hold {
 const CONNECTIONS =
   "give a URL, single(url) or its parts ({ host, port }), cluster(urls), sentinel(urls, { primaryName }), or fromClient(client) for your own client";
 
+/** What decides whether backends can share a link. */
+const ofLink = ({ defaultName: _name, connects: _set, traffic: _own, backoff, ...others }: ConnectSettings) =>
+  Object.values<unknown>({ ...others, ...backoff });
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
-  one.username === other.username &&
-  one.password === other.password &&
-  one.clientName === other.clientName &&
-  one.protocol === other.protocol &&
-  one.connectTimeoutMs === other.connectTimeoutMs &&
-  one.responseTimeoutMs === other.responseTimeoutMs &&
-  one.retries === other.retries &&
-  one.reconnects === other.reconnects &&
-  one.backoff.baseMs === other.backoff.baseMs &&
-  one.backoff.factor === other.backoff.factor &&
-  one.backoff.maxMs === other.backoff.maxMs &&
-  one.maxInFlight === other.maxInFlight &&
-  one.prepare === other.prepare &&
-  one.clock === other.clock &&
-  one.random === other.random;
+  ofLink(one).every((value, i) => value === ofLink(other)[i]);

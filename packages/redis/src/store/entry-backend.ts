@@ -148,6 +148,7 @@ export class EntryBackend extends Steps implements Backend {
         settings.keys,
         settings.writeIds,
         this.announce,
+        () => this.link.queue.clock.now(),
       );
     const { parts } = hold.link;
     if (parts !== undefined) this.parts = { names: () => parts.names(), of: (key) => this.#partOf(parts, key) };

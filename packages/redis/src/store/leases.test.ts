@@ -84,32 +84,52 @@ const fields = (...texts: (string | null)[]) => texts.map((text) => (text === nu
 describe("acquire", () => {
   const acquire = (seen = "w1", isOver?: boolean) => leases.acquire("shop::1", "token", 10_000, seen, isOver);
 
-  it("is granted over the entry there", async () => {
+  it("asks the script to take it from its holder, and over an entry that is over", async () => {
     replies = [
       [1, Buffer.from("")],
-      [1, Buffer.from("")],
       [1, Buffer.from("!")],
+      [1, Buffer.from("-")],
     ];
-    expect(await acquire()).toEqual({ granted: true, version: "" });
     expect(await acquire("w1", true)).toEqual({ granted: true, version: "" });
     expect(await acquire("*")).toEqual({ granted: true, version: "!" });
+    expect(await acquire("-")).toEqual({ granted: true, version: "-" });
     expect(sent).toEqual([
-      "acquire ACQUIRE shop::1+lease token 10000 w1 0 0",
       "acquire ACQUIRE shop::1+lease token 10000 w1 0 1",
       "acquire ACQUIRE shop::1+lease token 10000 * 0 0",
+      "acquire ACQUIRE shop::1+lease token 10000 - 0 0",
     ]);
   });
 
-  it("is held for the time left", async () => {
-    replies = [[0, 700]];
-    expect(await acquire()).toEqual({ granted: false, heldForMs: 700 });
+  const beside = ["SET lease token NX PX 10000", "pttl lease", "HGET shop::1 s"];
+  const head = (version: string): Buffer => Buffer.from(`100 ${version};json none`);
+
+  it.each<[string, unknown[], object]>([
+    ["granted", [Buffer.from("OK"), 10_000, head("w1")], { granted: true, version: "w1" }],
+    ["held for the time left", [null, 700, head("w1")], { granted: false, heldForMs: 700 }],
+    ["held for the longest time that any is", [null, 60_000, head("w1")], { granted: false, heldForMs: 60_000 }],
+  ])("takes plain commands over the entry there: it is %s", async (_, answers, result) => {
+    replies = answers;
+    expect(await acquire()).toEqual(result);
+    expect(sent).toEqual(beside);
+  });
+
+  it.each<[string, unknown[]]>([
+    ["it was set, and the entry has changed", [Buffer.from("OK"), 10_000, head("w2")]],
+    ["another holds it, and the entry has changed", [null, 700, head("w2")]],
+    ["the entry is gone", [Buffer.from("OK"), 10_000, null]],
+    ["it has ended since", [null, -2, head("w1")]],
+    ["it has no end", [null, -1, head("w1")]],
+    ["more time is left than any is given", [null, 60_001, head("w1")]],
+    ["memory is full", [new Error("OOM"), -2, head("w1")]],
+  ])("asks the script, which gives up a lease of this token, where %s", async (_, answers) => {
+    replies = [...answers, [1, Buffer.from("w2")]];
+    expect(await acquire()).toEqual({ granted: true, version: "w2" });
+    expect(sent).toEqual([...beside, "acquire ACQUIRE shop::1 token 10000 w1 2 0"]);
   });
 
   it("returns the entry that another process stored, as a read would", async () => {
-    replies = [
-      [2, 301, fields("v", "100 w2;json none")],
-      [2, -1, fields("theirs", null)],
-    ];
+    const changed = [Buffer.from("OK"), 10_000, head("w3")];
+    replies = [...changed, [2, 301, fields("v", "100 w2;json none")], ...changed, [2, -1, fields("theirs", null)]];
     expect(await acquire()).toEqual({
       granted: false,
       entry: { data: Buffer.from("v"), staleInMs: 200, expiresInMs: 300, meta: "json none", version: "w2" },
@@ -192,14 +212,11 @@ describe("acquire", () => {
     ["in its last millisecond", 1, fields("v", "100 w2;"), "w2", "1"],
     ["of another program, and without a value", 300, fields(null, null), "-"],
   ])("asks again over an entry %s: it cannot be read", async (_, ttlMs, unreadable, version, over = "0") => {
-    replies = [
-      [2, ttlMs, unreadable],
-      [1, Buffer.from(version)],
-    ];
+    replies = [Buffer.from("OK"), 10_000, head("w3"), [2, ttlMs, unreadable], [1, Buffer.from(version)]];
     expect(await acquire("w1")).toEqual({ granted: true, version });
-    expect(sent).toEqual([
-      "acquire ACQUIRE shop::1+lease token 10000 w1 0 0",
-      `acquire ACQUIRE shop::1+lease token 10000 ${version} 0 ${over}`,
+    expect(sent.slice(3)).toEqual([
+      "acquire ACQUIRE shop::1 token 10000 w1 2 0",
+      `acquire ACQUIRE shop::1 token 10000 ${version} 0 ${over}`,
     ]);
   });
 
@@ -212,10 +229,10 @@ describe("acquire", () => {
     [Infinity, "60000"],
   ])("lasts whole milliseconds: %d are %s", async (leaseMs, sentMs) => {
     replies = [[1, Buffer.from("")], 1];
-    await leases.acquire("shop::1", "token", leaseMs, "w1");
+    await leases.acquire("shop::1", "token", leaseMs, "*");
     await leases.renew("shop::1", "token", leaseMs);
     expect(sent).toEqual([
-      `acquire ACQUIRE shop::1+lease token ${sentMs} w1 0 0`,
+      `acquire ACQUIRE shop::1+lease token ${sentMs} * 0 0`,
       `renew RENEW shop::1+lease token ${sentMs}`,
     ]);
   });

@@ -7,7 +7,7 @@ import { placeholder, type EntryLayout, type Question, type StoredLife } from ".
 import type { OwnChange } from "./coherence.ts";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
 import { isStaged } from "./staged-entry.ts";
-import { orRejected, over, type Step } from "./steps.ts";
+import { orRejected, over, type Plain, type Step } from "./steps.ts";
 
 export { MAX_LEASE_MS };
 
@@ -96,6 +96,7 @@ export class RedisLeases implements Leases {
     const isMissing = seen === "" && this.#hasPlaceholders;
     const isPlain = isMissing && this.#byScriptUntilMs(key) <= commands.now();
     const put = this.#hasPlaceholders ? "0" : "-";
+    const isThere = /^[\w-]{2,}$/.test(seen) && put === "0" && !isOver && !commands.announces;
     let mayBackOff = !isPlain && isMissing;
     const step: Step<Acquired> = {
       operation: "acquire",
@@ -119,6 +120,8 @@ export class RedisLeases implements Leases {
         }
       },
     };
+    if (isThere)
+      return commands.run({ ...step, args: [token, life, seen, "2", "0"], plain: this.#beside(token, life, seen) });
     if (!isPlain) return commands.run(step);
     const mine = placeholder(token);
     return commands.run({
@@ -142,6 +145,29 @@ export class RedisLeases implements Leases {
         },
       },
     });
+  }
+
+  /**
+   * Three for an entry that is there: the lease, a look at it, so that its end is pushed to those who wait, and the
+   * version of the entry, which may have changed since it was read. Where they settle nothing, the script gives up the
+   * lease, and decides.
+   */
+  #beside(token: string, life: string, seen: string): Plain<Acquired> {
+    const { command, interpret } = this.#layout.version();
+    return {
+      // Replicas, which lag behind, answer PTTL in capitals alone.
+      commands: (entryKey, lease) => [
+        ["SET", lease, token, "NX", "PX", life],
+        ["pttl", lease],
+        over(entryKey, command),
+      ],
+      settled: ([taken, left, head]) => {
+        const isSame = interpret(head) === seen;
+        if (isSame && taken !== null && !(taken instanceof Error)) return { granted: true, version: seen };
+        const isHeld = isSame && (left as number) >= 0 && (left as number) <= MAX_LEASE_MS;
+        return isHeld ? { granted: false, heldForMs: left as number } : new Further([token, life, seen, "2", "0"]);
+      },
+    };
   }
 
   #byScriptUntilMs(key: string): number {
@@ -223,23 +249,16 @@ export class RedisLeases implements Leases {
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    const { renew } = this.#layout.scripts;
-    const args = (): Args => [token, lifeOf(leaseMs)];
+    const { renew: script } = this.#layout.scripts;
     const send = (): Promise<unknown> =>
-      this.#commands.run<unknown>({
-        operation: "renew",
-        key,
-        script: renew,
-        args: args(),
-        interpret: (reply) => reply,
-      });
+      this.#commands.run({ operation: "renew", key, script, args: [token, lifeOf(leaseMs)], interpret: asIs });
     const ofPlaceholder = (reply: unknown): OwnChange | undefined => (reply === 2 ? "renewed" : undefined);
     return orRejected(() => this.#commands.counted(key, send, ofPlaceholder).then((reply) => reply !== 0));
   }
 
   release(key: string, token: string): Promise<void> {
-    const { release } = this.#layout.scripts;
-    return this.#commands.run({ operation: "release", key, script: release, args: [token], interpret: ignore });
+    const { release: script } = this.#layout.scripts;
+    return this.#commands.run({ operation: "release", key, script, args: [token], interpret: ignore });
   }
 
   #compared(seen: string): string {
@@ -276,6 +295,7 @@ function ofAnotherType(error: unknown): "!" {
 /** As scripts take it. */
 const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
 
+const asIs = (reply: unknown): unknown => reply;
 const isOne = (reply: unknown): boolean => reply === 1;
 
 const ifStored = (isStored: boolean): OwnChange | undefined => (isStored ? "stored" : undefined);

@@ -50,18 +50,9 @@ class Call<T> extends Command<T> {
   }
 }
 
-export type Operation =
-  | "read"
-  | "write"
-  | "remove"
-  | "markStale"
-  | "ping"
-  | "tags"
-  | "acquire"
-  | "renew"
-  | "store"
-  | "release"
-  | "confirm";
+const READS = ["read", "ping", "tags", "confirm"] as const;
+const CHANGES = ["write", "remove", "markStale", "acquire", "renew", "store", "release"] as const;
+export type Operation = (typeof READS)[number] | (typeof CHANGES)[number];
 
 /** Sends the commands of one backend over its link. */
 export abstract class Sender {
@@ -70,20 +61,8 @@ export abstract class Sender {
 
   constructor(label: string, link: Link) {
     this.link = link;
-    const origin = (operation: Operation): Origin => Object.freeze({ tier: label, operation });
-    this.origins = {
-      read: origin("read"),
-      write: origin("write"),
-      remove: origin("remove"),
-      markStale: origin("markStale"),
-      ping: origin("ping"),
-      tags: origin("tags"),
-      acquire: origin("acquire"),
-      renew: origin("renew"),
-      store: origin("store"),
-      release: origin("release"),
-      confirm: origin("confirm"),
-    };
+    const origins = [...READS, ...CHANGES].map((operation) => [operation, Object.freeze({ tier: label, operation })]);
+    this.origins = Object.fromEntries(origins) as Record<Operation, Origin>;
   }
 
   /**

@@ -10,6 +10,7 @@ it("C80 parsed versions are shared while they come again, and 1,000 at most are 
     new RedisKeys({ prefix: "hotset", format: "readable" }),
     () => "id",
     { channel: "", sender: "" },
+    () => 0,
   );
   // A new array each time: reads of one array share a command.
   const read = async (text: string) => {
@@ -40,6 +41,7 @@ it.each([
     new RedisKeys({ prefix: "hotset", format: "readable" }),
     () => "id",
     { channel: "", sender: "" },
+    () => 0,
   );
   expect(await versions.read(["{~shop}::t", "{~shop}::u"])).toEqual([version, undefined]);
 });
@@ -64,6 +66,7 @@ it.for(["pin", "renew", "unchangedSince"] as const)(
       new RedisKeys({ prefix: "hotset", format: "readable" }),
       () => "id",
       { channel: "", sender: "" },
+      () => 0,
     );
     const tags = Array.from({ length: 1_200 }, (_, i) => `{~shop}::${i}`);
     const expected = tags.map((_, i) => ({ hard: "h", soft: String(i) }));
@@ -84,3 +87,44 @@ it.for(["pin", "renew", "unchangedSince"] as const)(
     );
   },
 );
+
+it("pins after a change by plain commands, the position first, for six hours after the script", async () => {
+  const [tag, other] = ["{~shop}::t", "{~shop}::u"];
+  const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
+  const issuer = keys.issuer(tag);
+  let sent: string[] = [];
+  let now = 0;
+  let [n, found]: [Buffer | null, readonly (Buffer | null)[]] = [Buffer.from("7"), [Buffer.from("h|s")]];
+  const send = async (args: readonly (string | Buffer)[], script?: object): Promise<unknown> => {
+    sent.push(script === undefined ? args.join(" ") : "script");
+    if (script !== undefined) return [Buffer.from("id.9"), ...Array(Number(args[2]) - 1).fill(Buffer.from("h|s"))];
+    return args[0] === "MGET" ? found : args[2] === "id" ? Buffer.from("id") : n;
+  };
+  const versions = new RedisTagVersions(
+    send,
+    keys,
+    () => "id",
+    { channel: "", sender: "" },
+    () => now,
+  );
+  const pinned = async (...tags: readonly string[]): Promise<readonly [at: string, sent: readonly string[]]> => {
+    sent = [];
+    const pin = await versions.pin(tags);
+    expect(pin.versions).toEqual(tags.map(() => ({ hard: "h", soft: "s" })));
+    return [pin.at, sent];
+  };
+  const plain = [`HGET ${issuer} id`, `HGET ${issuer} n`, `MGET ${keys.entry(tag)}`];
+  expect(await pinned(tag)).toEqual(["id.9", ["script"]]);
+  expect(await pinned(tag)).toEqual(["id.7", plain]);
+  // The life of the other one may have to be prolonged.
+  expect(await pinned(tag, other)).toEqual(["id.9", ["script"]]);
+  now = 6 * 3_600_000 - 1;
+  expect(await pinned(tag)).toEqual(["id.7", plain]);
+  found = [null];
+  expect(await pinned(tag)).toEqual(["id.9", [...plain, "script"]]);
+  [n, found] = [null, [Buffer.from("h|s")]];
+  expect(await pinned(tag)).toEqual(["id.9", [...plain, "script"]]);
+  n = Buffer.from("7");
+  now = 12 * 3_600_000 - 1;
+  expect(await pinned(tag)).toEqual(["id.9", ["script"]]);
+});

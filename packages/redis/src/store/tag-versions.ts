@@ -7,6 +7,8 @@ import { MAX_VERSION_BYTES, PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scrip
 import { ignore } from "../primitives/ignore.ts";
 import { orRejected } from "./steps.ts";
 
+type Pin = Awaited<ReturnType<TagVersions["pin"]>>;
+
 /** Sends one command, to the node of its first key. @param script the script that the command names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
 
@@ -21,14 +23,14 @@ export class RedisTagVersions implements TagVersions {
   readonly #keys: RedisKeys;
   readonly #newId: WriteIds;
   readonly #announce: Announcement;
+  readonly #now: () => number;
+  /** When the script prolonged the lives of a tag and of its issuer last. */
+  readonly #prolongedAt = new Map<string, number>();
   readonly #sharedReads = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
-  constructor(send: SendTagCommand, keys: RedisKeys, newId: WriteIds, announce: Announcement) {
-    this.#send = send;
-    this.#keys = keys;
-    this.#newId = newId;
-    this.#announce = announce;
+  constructor(send: SendTagCommand, keys: RedisKeys, newId: WriteIds, announce: Announcement, now: () => number) {
+    [this.#send, this.#keys, this.#newId, this.#announce, this.#now] = [send, keys, newId, announce, now];
   }
 
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
@@ -42,17 +44,16 @@ export class RedisTagVersions implements TagVersions {
     return read;
   }
 
-  async pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }> {
+  async pin(tags: readonly string[]): Promise<Pin> {
     if (tags.length === 0) return { at: "", versions: [] };
-    const replies = (await this.#inSteps(tags, (some) => this.#pin(some))) as Buffer[][];
-    const versions = replies.flatMap(([, ...some]) => some.map((version) => this.#parse(version)!));
+    const pins = await this.#inSteps(tags, async (some) => (await this.#plain(some).catch(ignore)) ?? this.#pin(some));
     // The first is the oldest: a tag that was renewed since then may have been.
-    return { at: String(replies[0]![0]), versions };
+    return { at: pins[0]!.at, versions: pins.flatMap(({ versions }) => versions) };
   }
 
   async unchangedSince(at: string, tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
     if (tags.length === 0) return [];
-    const replies = (await this.#inSteps(tags, (some) => this.#run(UNCHANGED_SINCE, some, at))) as Buffer[][];
+    const replies = await this.#inSteps(tags, (some) => this.#run(UNCHANGED_SINCE, some, at) as Promise<Buffer[]>);
     return replies.flatMap((some) => some.map((version) => this.#parse(version)));
   }
 
@@ -64,11 +65,11 @@ export class RedisTagVersions implements TagVersions {
    * One script, and when it is answered the others, 16 at a time, each over a few of the tags: no other client waits
    * for a long one.
    */
-  async #inSteps(tags: readonly string[], step: (some: readonly string[]) => Promise<unknown>): Promise<unknown[]> {
+  async #inSteps<T>(tags: readonly string[], step: (some: readonly string[]) => Promise<T>): Promise<T[]> {
     const parts = Array.from({ length: Math.ceil(tags.length / MOST_TAGS) }, (_, i) =>
       tags.slice(i * MOST_TAGS, (i + 1) * MOST_TAGS),
     );
-    const replies: unknown[] = [];
+    const replies: T[] = [];
     while (replies.length < parts.length) {
       const some = parts.slice(replies.length, replies.length + (replies.length === 0 ? 1 : 16));
       replies.push(...(await Promise.all(some.map(step))));
@@ -82,13 +83,27 @@ export class RedisTagVersions implements TagVersions {
     return found.then((versions) => (versions as (Buffer | null)[]).map((version) => this.#parse(version)));
   }
 
+  /** After a change: the position first, as a tag may be renewed in between. Nothing is prolonged, or issued. */
+  async #plain(tags: readonly string[]): Promise<Pin | undefined> {
+    const since = this.#now() - PROLONG_MS;
+    if (!tags.every((tag) => (this.#prolongedAt.get(tag) ?? -Infinity) > since)) return undefined;
+    const ofIssuer = (field: string): Promise<unknown> => this.#send(["HGET", this.#keys.issuer(tags[0]!), field]);
+    const [id, n, versions] = await Promise.all([ofIssuer("id"), ofIssuer("n"), this.#read(tags)]);
+    const at = `${id}.${n}`;
+    return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
+  }
+
   /**
    * Where the script was not run, the issuer was not read by it: the load continues, and its tags must be reported.
    * Every user may send a read of versions; for a hash it finds nothing, and Redis remembers who asked.
    */
-  async #pin(tags: readonly string[]): Promise<unknown> {
+  async #pin(tags: readonly string[]): Promise<Pin> {
+    const now = this.#now();
     try {
-      return await this.#run(PIN, tags);
+      const [at, ...versions] = (await this.#run(PIN, tags)) as [Buffer, ...Buffer[]];
+      if (this.#prolongedAt.size + tags.length > MAX_PROLONGED) this.#prolongedAt.clear();
+      for (const tag of tags) this.#prolongedAt.set(tag, now);
+      return { at: String(at), versions: versions.map((version) => this.#parse(version)!) };
     } catch (error) {
       if (isRefusal(error)) await this.#send(["MGET", this.#keys.issuer(tags[0]!)]).catch(ignore);
       throw error;
@@ -134,5 +149,9 @@ export class RedisTagVersions implements TagVersions {
 const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
+/** Far below half of the life of a version. */
+const PROLONG_MS = 6 * 3_600_000;
+const MAX_PROLONGED = 10_000;
+const POSITION = /^[\w-]{1,16}\.\d{1,15}$/;
 /** Of one script. Renewals come in steps of one script; this is for pins, which do not. */
 const MOST_TAGS = 63;

@@ -33,13 +33,7 @@ export class WarmTags {
 
   /** Reads all versions. A failed read is ignored. */
   touch(): void {
-    const bySlot = new Map<string, string[]>();
-    for (const key of this.#keys) {
-      const slot = key.slice(0, key.indexOf("}"));
-      const keys = bySlot.get(slot);
-      if (keys === undefined) bySlot.set(slot, [key]);
-      else keys.push(key);
-    }
+    const bySlot = Map.groupBy(this.#keys, (key) => key.slice(0, key.indexOf("}")));
     for (const keys of bySlot.values()) this.#send(["MGET", ...keys]).catch(ignore);
   }
 }
