@@ -108,6 +108,27 @@ describe("round trips", () => {
     expect(proxy.counts).toMatchObject({ clientChunks: 1, roundTrips: 1, commands: 8 });
   });
 
+  it("R1-08: a process that waits for the load of another, under a tag that has changed, runs no script", async () => {
+    await backend.close();
+    const [prefix, tags] = [randomPrefix(), ["{~shop}::t"]];
+    backend = patient().keyPrefix(prefix).build();
+    await using other = Object.assign(patient(server.url).keyPrefix(prefix).build(), {
+      [Symbol.asyncDispose]: () => other.close(),
+    });
+    await other.write("shop::1", stored());
+    const { version } = (await backend.read("shop::1"))!;
+    await backend.tagVersions!.pin(tags);
+    await other.tagVersions!.renew(tags, "hard");
+    const seen = { granted: true, version };
+    expect(await other.leases!.acquire("shop::1", "theirs", 10_000, version!)).toEqual(seen);
+    const waits = await count(async () => {
+      const asked = [backend.leases!.acquire("shop::1", "mine", 10_000, version!), backend.tagVersions!.pin(tags)];
+      const versions = await other.tagVersions!.read(tags);
+      expect(await Promise.all(asked)).toMatchObject([{ granted: false, heldForMs: expect.any(Number) }, { versions }]);
+    });
+    expect(waits).toMatchObject({ roundTrips: 1, commands: 6, commandsByName: { SET: 1, PTTL: 1, HGET: 3, MGET: 1 } });
+  });
+
   it("C114: a batch above the limit of commands in flight takes several", async () => {
     await backend.close();
     backend = patient().keyPrefix(randomPrefix()).maxInFlight(10).build();

@@ -420,7 +420,7 @@ export interface CoherenceListener {
    * @param versions as in {@link changed}: `hard`, a space and `soft`.
    */
   tagsChanged(tags: readonly string[], versions?: ReadonlyMap<string, string>): void;
-  /** Anything may have changed. @param part only keys of this one of {@link Backend.parts}. @default of all */
+  /** Anything may have changed: in this one of {@link Backend.parts}, or in all. */
   everythingChanged(part?: string): void;
   /**
    * Every change acknowledged to any client before `sentAtMs` (an instant of {@link now}) has been reported. Local

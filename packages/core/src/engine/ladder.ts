@@ -344,15 +344,15 @@ export class Ladder {
 
   /** Whether an early read has found a fresh entry, which is the answer: no flight is needed. */
   #answersEarly(read: EarlyRead, found: Entry, now: number): boolean {
-    const { call, key, ends } = read;
-    const { namespace, policy, batch } = call;
+    const { call, key } = read;
+    const { resolve, reject } = read.ends!;
     const entry = valid(this.#context, key, found, now);
-    if (entry === undefined || judge(entry, now, policy) !== "fresh") return false;
-    promote(this.#context, read, entry, policy.localTtlMs, now);
+    if (entry === undefined || judge(entry, now, call.policy) !== "fresh") return false;
+    promote(this.#context, read, entry, call.policy.localTtlMs, now);
     this.#context.flights.remove(read);
     this.#callers.leaves();
-    batch?.ended(read);
-    this.#callers.answer({ call, role: "first", ...ends! }, hit(entry, namespace.remote!.label));
+    call.batch?.ended(read);
+    this.#callers.answer({ call, role: "first", resolve, reject }, hit(entry, call.namespace.remote!.label));
     return true;
   }
 

@@ -41,7 +41,6 @@ export function readTogether(
       routes.push(client.lastRoute);
     });
   else {
-    // Nothing is made for each key but its text.
     let next = 0;
     const receive = (replies: readonly unknown[]): void => {
       for (; next < all && replies[next + count - 1] !== undefined; next += count)
