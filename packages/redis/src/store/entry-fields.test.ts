@@ -122,7 +122,8 @@ const read = (d: string | null, s: string | null, ttlMs: number, layout: "full" 
 
 it.each(["shop::1", "shop::\u{1f600}é", "x".repeat(1_000)])("one text has both commands of a read, of %.20s", (key) => {
   const { commands, text } = hashes("full").read;
-  const words = (args: Args): readonly string[] => args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`);
+  const words = (args: Args): readonly string[] =>
+    args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${String(arg)}\r\n`);
   const rendered = commands(key).map((args) => `*${args.length}\r\n${words(args).join("")}`);
   expect(Buffer.from(text!(key), "latin1").toString()).toBe(rendered.join(""));
 });

@@ -89,7 +89,7 @@ export class RedisTagVersions implements TagVersions {
     if (!tags.every((tag) => (this.#prolongedAt.get(tag) ?? -Infinity) > since)) return undefined;
     const ofIssuer = (field: string): Promise<unknown> => this.#send(["HGET", this.#keys.issuer(tags[0]!), field]);
     const [id, n, versions] = await Promise.all([ofIssuer("id"), ofIssuer("n"), this.#read(tags)]);
-    const at = `${id}.${n}`;
+    const at = [id, n].join(".");
     return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
   }
 

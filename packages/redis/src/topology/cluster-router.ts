@@ -123,11 +123,6 @@ export class ClusterRouter implements RawClient {
     }
   }
 
-  /** Whether some primary can be reached. */
-  get isReachable(): boolean {
-    return this.reachableParts.length !== 0;
-  }
-
   get reachableParts(): readonly string[] {
     return [...this.#primaries].filter(({ link }) => link.queue.client !== undefined).map(({ part }) => part);
   }
@@ -434,8 +429,8 @@ export class ClusterRouter implements RawClient {
   /** Asks the nodes that can be reached, from any on: not all processes the same; then, if none answers, the seeds. */
   async #fetchTopology(): Promise<readonly SlotRange[]> {
     const nodes = [...this.#nodes.values()];
-    const first = Math.floor(Math.random() * nodes.length);
-    for (const node of [...nodes.slice(first), ...nodes.slice(0, first)]) {
+    nodes.push(...nodes.splice(0, Math.random() * nodes.length));
+    for (const node of nodes) {
       if (!node.link.queue.hasRoom) continue;
       try {
         return readTopology(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address, this.#settings);

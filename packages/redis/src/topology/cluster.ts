@@ -84,7 +84,7 @@ class ClusterLink extends SingleLink {
   }
 
   get #isReachable(): boolean {
-    return this.#router()?.isReachable ?? false;
+    return (this.#router()?.reachableParts ?? []).length !== 0;
   }
 
   override get state(): ObservableLink["state"] {
