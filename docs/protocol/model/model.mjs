@@ -1805,8 +1805,7 @@ export function make(cfg, R) {
                   (g.tok === s.l || g.tok === s.h) &&
                   // The script that gives it up is on its way.
                   ("qAGlUSf".includes(g.st) || (g.st === "Q" && g.by === 2)),
-              ) ||
-              q.K.some((k) => k.tok === s.h && k.st === "a"),
+              ) || q.K.some((k) => k.tok === s.h && k.st === "a"),
           )
         )
           return `I7h: P${i} waits for a lease that no running load holds`;

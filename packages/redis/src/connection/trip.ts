@@ -255,8 +255,8 @@ export function sendAll(
   done: (replies: readonly unknown[]) => void,
   count: number = commands.length,
 ): readonly unknown[] {
-  if (hasOpenLane(client)) {
-    const lane = client.lane as Lane;
+  const { lane } = client;
+  if (lane instanceof Lane && lane.isOpen) {
     const trip = new Trip(count, done);
     const turn = lane.add(trip, commands);
     if (turn === undefined) return trip.replies;
