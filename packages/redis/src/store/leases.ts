@@ -96,7 +96,7 @@ export class RedisLeases implements Leases {
     const isMissing = seen === "" && this.#hasPlaceholders;
     const isPlain = isMissing && this.#byScriptUntilMs(key) <= commands.now();
     const put = this.#hasPlaceholders ? "0" : "-";
-    const isThere = /^[\w-]{2,}$/.test(seen) && put === "0" && !isOver && !commands.announces;
+    const isThere = seen.length > 1 && put === "0" && !isOver && !commands.announces;
     let mayBackOff = !isPlain && isMissing;
     const step: Step<Acquired> = {
       operation: "acquire",

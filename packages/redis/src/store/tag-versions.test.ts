@@ -98,7 +98,7 @@ it("pins after a change by plain commands, the position first, for six hours aft
   const send = async (args: readonly (string | Buffer)[], script?: object): Promise<unknown> => {
     sent.push(script === undefined ? args.join(" ") : "script");
     if (script !== undefined) return [Buffer.from("id.9"), ...Array(Number(args[2]) - 1).fill(Buffer.from("h|s"))];
-    return args[0] === "MGET" ? found : args[2] === "id" ? Buffer.from("id") : n;
+    return args[0] === "MGET" ? found : [Buffer.from("id"), n];
   };
   const versions = new RedisTagVersions(
     send,
@@ -113,7 +113,7 @@ it("pins after a change by plain commands, the position first, for six hours aft
     expect(pin.versions).toEqual(tags.map(() => ({ hard: "h", soft: "s" })));
     return [pin.at, sent];
   };
-  const plain = [`HGET ${issuer} id`, `HGET ${issuer} n`, `MGET ${keys.entry(tag)}`];
+  const plain = [`hmget ${issuer} id n`, `MGET ${keys.entry(tag)}`];
   expect(await pinned(tag)).toEqual(["id.9", ["script"]]);
   expect(await pinned(tag)).toEqual(["id.7", plain]);
   // The life of the other one may have to be prolonged.

@@ -86,10 +86,11 @@ export class RedisTagVersions implements TagVersions {
   /** After a change: the position first, as a tag may be renewed in between. Nothing is prolonged, or issued. */
   async #plain(tags: readonly string[]): Promise<Pin | undefined> {
     const since = this.#now() - PROLONG_MS;
-    if (!tags.every((tag) => (this.#prolongedAt.get(tag) ?? -Infinity) > since)) return undefined;
-    const ofIssuer = (field: string): Promise<unknown> => this.#send(["HGET", this.#keys.issuer(tags[0]!), field]);
-    const [id, n, versions] = await Promise.all([ofIssuer("id"), ofIssuer("n"), this.#read(tags)]);
-    const at = [id, n].join(".");
+    if (!tags.every((tag) => this.#prolongedAt.get(tag)! > since)) return undefined;
+    // Replicas, which lag behind, answer commands in capitals alone.
+    const position = this.#send(["hmget", this.#keys.issuer(tags[0]!), "id", "n"]);
+    const [parts, versions] = await Promise.all([position, this.#read(tags)]);
+    const at = (parts as readonly unknown[]).join(".");
     return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
   }
 
