@@ -294,8 +294,6 @@ const SHORT = 8;
 const WORDS = new Map<string, string>();
 /** How commands of so many words begin, of those that have few. */
 const COUNTS: readonly string[] = Array.from({ length: 16 }, (_, words) => `*${words}\r\n`);
-/** How words of so many bytes begin. */
-const LENGTHS: readonly string[] = Array.from({ length: 128 }, (_, bytes) => `$${bytes}\r\n`);
 /** The commands of a call are over one key. */
 let lastLong = "";
 let lastRendered = "";
@@ -303,7 +301,7 @@ let lastRendered = "";
 /** A word as it goes over the wire: RESP, as bytes in place of characters. */
 export function rendered(word: string): string {
   const bytes = Buffer.byteLength(word);
-  const text = `${LENGTHS[bytes] ?? `$${bytes}\r\n`}${bytes === word.length ? word : Buffer.from(word).toString("latin1")}\r\n`;
+  const text = `$${bytes}\r\n${bytes === word.length ? word : Buffer.from(word).toString("latin1")}\r\n`;
   if (word.length > SHORT) {
     lastLong = word;
     lastRendered = text;

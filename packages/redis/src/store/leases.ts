@@ -120,8 +120,10 @@ export class RedisLeases implements Leases {
         }
       },
     };
-    if (isThere)
-      return commands.run({ ...step, args: [token, life, seen, "2", "0"], plain: this.#beside(token, life, seen) });
+    if (isThere) {
+      const args = [token, life, seen, "2", "0"];
+      return commands.run({ ...step, args, plain: this.#beside(seen, args) });
+    }
     if (!isPlain) return commands.run(step);
     const mine = placeholder(token);
     return commands.run({
@@ -135,7 +137,7 @@ export class RedisLeases implements Leases {
         ],
         settled: ([taken, refresh, found]) => {
           const [there] = found as readonly unknown[];
-          const isTaken = taken !== null && !(taken instanceof Error);
+          const isTaken = isDone(taken);
           // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
           // would try again immediately, without end.
           mayBackOff = isTaken;
@@ -152,20 +154,20 @@ export class RedisLeases implements Leases {
    * version of the entry, which may have changed since it was read. Where they settle nothing, the script gives up the
    * lease, and decides.
    */
-  #beside(token: string, life: string, seen: string): Plain<Acquired> {
+  #beside(seen: string, args: readonly string[]): Plain<Acquired> {
     const { command, interpret } = this.#layout.version();
     return {
-      // Replicas, which lag behind, answer PTTL in capitals alone.
       commands: (entryKey, lease) => [
-        ["SET", lease, token, "NX", "PX", life],
+        ["SET", lease, args[0]!, "NX", "PX", args[1]!],
+        // Replicas, which lag behind, answer PTTL in capitals alone.
         ["pttl", lease],
         over(entryKey, command),
       ],
       settled: ([taken, left, head]) => {
-        const isSame = interpret(head) === seen;
-        if (isSame && taken !== null && !(taken instanceof Error)) return { granted: true, version: seen };
-        const isHeld = isSame && (left as number) >= 0 && (left as number) <= MAX_LEASE_MS;
-        return isHeld ? { granted: false, heldForMs: left as number } : new Further([token, life, seen, "2", "0"]);
+        if (interpret(head) !== seen) return new Further(args);
+        if (isDone(taken)) return { granted: true, version: seen };
+        const heldForMs = left as number;
+        return heldForMs >= 0 && heldForMs <= MAX_LEASE_MS ? { granted: false, heldForMs } : new Further(args);
       },
     };
   }
@@ -295,6 +297,7 @@ function ofAnotherType(error: unknown): "!" {
 /** As scripts take it. */
 const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
 
+const isDone = (reply: unknown): boolean => reply !== null && !(reply instanceof Error);
 const asIs = (reply: unknown): unknown => reply;
 const isOne = (reply: unknown): boolean => reply === 1;
 

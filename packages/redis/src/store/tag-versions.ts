@@ -91,7 +91,7 @@ export class RedisTagVersions implements TagVersions {
     const position = this.#send(["hmget", this.#keys.issuer(tags[0]!), "id", "n"]);
     const [parts, versions] = await Promise.all([position, this.#read(tags)]);
     const at = (parts as readonly unknown[]).join(".");
-    return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
+    return /\d$/.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
   }
 
   /**
@@ -153,6 +153,5 @@ const MAX_PARSED = 1_000;
 /** Far below half of the life of a version. */
 const PROLONG_MS = 6 * 3_600_000;
 const MAX_PROLONGED = 10_000;
-const POSITION = /^[\w-]{1,16}\.\d{1,15}$/;
 /** Of one script. Renewals come in steps of one script; this is for pins, which do not. */
 const MOST_TAGS = 63;
