@@ -1,3 +1,9 @@
+import { ignore } from "../primitives/ignore.ts";
+import { STRINGS } from "./string-entry.ts";
+import { SERVER_TIME } from "../lua/string-scripts.ts";
+import { closedLink, type Link } from "../connection/link.ts";
+import { RedisLeases } from "./leases.ts";
+import { hashes, writeIdOf, type WriteIds } from "./entry-fields.ts";
 import type {
   Backend,
   Batch,
@@ -12,24 +18,18 @@ import type {
 } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
 import { readInParts, readTogether, type BatchAnswer, type Ends, type Receiver } from "./batch-read.ts";
-import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
-import { text } from "../primitives/option-checks.ts";
 import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
-import { hashes, writeIdOf, type WriteIds } from "./entry-fields.ts";
 import { sendAll } from "../connection/trip.ts";
 import type { RedisKeys } from "./redis-keys.ts";
-import { RedisLeases } from "./leases.ts";
-import { closedLink, type Link } from "../connection/link.ts";
 import type { Announcement, Script } from "../lua/script.ts";
-import { SERVER_TIME } from "../lua/string-scripts.ts";
 import { ServerClocks } from "./server-clock.ts";
 import { orRejected, over, Steps, type Plain, type Step } from "./steps.ts";
-import { STRINGS } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 import { walkPrimaries, type WalkOf } from "./walk.ts";
 import { isWrongType, type Origin } from "../primitives/faults.ts";
-import { ignore } from "../primitives/ignore.ts";
+import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
+import { text } from "../primitives/option-checks.ts";
 
 export interface BackendSettings {
   readonly label: string;
