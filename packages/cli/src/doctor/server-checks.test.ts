@@ -101,4 +101,12 @@ describe("clients and latency", () => {
     const idle = primary({ rejected_connections: "0", used_memory: "1000000", used_memory_rss: "100000" });
     expect([...checkClients(facts([idle])), ...checkLatency(facts([idle]))]).toEqual([]);
   });
+
+  it.each([
+    ["400001", ["warning: the tracking table has 1 items at least of connections that are closed, of 400001"]],
+    ["400000", []],
+  ])("is a finding where the tracking table has more items than its clients can have: %s", (items, lines) => {
+    const info = { tracking_total_items: items, tracking_total_keys: "20000", tracking_clients: "20" };
+    expect(linesOf(checkClients(facts([primary(info)])))).toEqual(lines);
+  });
 });

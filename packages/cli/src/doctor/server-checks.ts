@@ -127,6 +127,17 @@ export function checkClients(facts: Facts): readonly Finding[] {
         evidence: { server: info.address, rejectedConnections: rejected, maxclients: info.number("maxclients") },
         fix: "raise maxclients, or open fewer connections: one per process and node is enough",
       });
+    const [items, keys] = [info.number("tracking_total_items"), info.number("tracking_total_keys")];
+    // No client has more items than there are keys.
+    const left = items - info.number("tracking_clients") * keys;
+    if (left > 0)
+      findings.push({
+        check: "clients",
+        severity: "warning",
+        found: `the tracking table has ${left} items at least of connections that are closed, of ${items}`,
+        evidence: { server: info.address, items, keys, trackingClients: info.number("tracking_clients") },
+        fix: "each goes when its key changes or ends: set a shorter ttl for what many processes read",
+      });
   }
   const timeouts = configs(facts).filter((config) => config.number("timeout") > 0);
   if (timeouts.length > 0)
