@@ -147,11 +147,11 @@ export default [
   metrics("otel/index", "2.6 kB"),
   // The page is inside, as text: 20 kB of it.
   adapter("inspector", "43.8 kB"),
-  // Its dependencies are installed beside it; it runs on the machines of people.
+  // Its dependencies are installed beside it; it runs on the machines of people. The command `capacity` takes 2.3 kB.
   {
     name: "@hotset/cli",
     path: "packages/cli/dist/index.js",
-    limit: "32.1 kB",
+    limit: "34.5 kB",
     gzip: true,
     modifyRolldownConfig: (config) => ({
       ...config,

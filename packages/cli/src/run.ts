@@ -1,6 +1,7 @@
 import { BackendUnavailableError, CacheError } from "@hotset/core";
 import { nearest, parseArguments, shown, type Arguments, type OptionSpec } from "./arguments.ts";
 import type { Answer, Command } from "./command.ts";
+import { capacity } from "./commands/capacity.ts";
 import { clear, remove, stale } from "./commands/change.ts";
 import { get } from "./commands/get.ts";
 import { keys } from "./commands/keys.ts";
@@ -25,6 +26,7 @@ import { VERSION } from "./version.ts";
 
 const COMMANDS: readonly Command[] = [
   doctor,
+  capacity,
   stats,
   get,
   keys,

@@ -127,6 +127,7 @@ describe("C378: the help", () => {
       [],
       ...[
         "doctor",
+        "capacity",
         "stats",
         "get",
         "keys",
