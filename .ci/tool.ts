@@ -2,7 +2,6 @@
 //
 //   npm run bench -- peers "memory hit"      the first word selects one of the group, if it is a name there
 //   npm run write -- reference readme        all words are names: one after another
-//   npm run tool -- newcomer --brief
 
 import { spawn } from "node:child_process";
 import { dirname } from "node:path";
@@ -19,6 +18,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     stores: program("benchmarks/stores/run.ts"),
     toolkit: program("benchmarks/toolkit/run.ts"),
     hits: program("benchmarks/hits/run.ts"),
+    fleet: program("benchmarks/fleet/run.ts"),
     http: program("benchmarks/http/run.ts"),
   },
   torture: { "": program("packages/torture/src/run.ts"), fuzz: program("packages/torture/src/fuzz/run.ts") },

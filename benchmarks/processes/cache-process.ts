@@ -5,6 +5,7 @@ import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises"
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createCache, memory, redis, type Cache } from "hotset";
 import { answerCalls } from "@hotset/test-servers";
+import { paced } from "./paced.ts";
 
 export interface OpenOptions {
   readonly url: string;
@@ -281,17 +282,6 @@ export interface Requests {
 
 let besides = 0;
 let runs = 0;
-
-/** Calls `act` at a rate, and catches up after late timers. */
-async function paced(perSecond: number, forMs: number, act: () => void): Promise<void> {
-  const startedAt = performance.now();
-  for (let done = 0; ;) {
-    const passedMs = Math.min(performance.now() - startedAt, forMs);
-    for (const due = Math.floor((passedMs * perSecond) / 1_000); done < due; done += 1) act();
-    if (passedMs === forMs) return;
-    await sleep(1);
-  }
-}
 
 export type CacheProcess = typeof handlers;
 
