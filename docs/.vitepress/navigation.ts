@@ -55,6 +55,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   ],
   Production: [
     "guide/production",
+    "guide/at-scale",
     "performance",
     "guide/metrics",
     "guide/inspector",
