@@ -87,8 +87,8 @@ describe("the first limit", () => {
   it.each<[service: Partial<Service>, limit: Capacity["firstLimit"], used: number]>([
     [{}, "connections", 0.01],
     [{ processes: 20_000 }, "connections", 2],
-    [{ writesPerSecond: 100, readsPerSecond: 2_000 }, "memory tier", 0.5],
-    [{ writesPerSecond: 100, readsPerSecond: 500 }, "memory tier", 2],
+    [{ writesPerSecond: 100, readsPerSecond: 2_000 }, "memoryTier", 0.5],
+    [{ writesPerSecond: 100, readsPerSecond: 500 }, "memoryTier", 2],
     [{ memoryShare: 0.5, readsPerSecond: 140_000 }, "core", (0.7 + 0.002) / 0.7],
     [{ memoryShare: 0, loadShare: 1 }, "core", (1 + 0.002) / 0.7],
   ])("of %j is %s", (service, limit, used) => {

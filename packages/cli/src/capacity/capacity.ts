@@ -31,7 +31,7 @@ export interface Service {
 export type Work = "heartbeats" | "hits" | "misses" | "writes" | "holders" | "tagEntries" | "tagVersions";
 
 /** A core of the busiest node, its connections, or the reads that memory would answer. */
-export type Limit = "core" | "connections" | "memory tier";
+export type Limit = "core" | "connections" | "memoryTier";
 
 export interface Capacity {
   /** The limit that the service reaches first as it grows. */
@@ -63,7 +63,7 @@ export function capacity(service: Service, costs: Costs = COSTS): Capacity {
   const used = {
     core: cores / FULL_CORE,
     connections: processes / MAX_CLIENTS,
-    "memory tier": fromMemory === 0 ? 0 : changed / fromMemory,
+    memoryTier: fromMemory === 0 ? 0 : changed / fromMemory,
   };
   const left = FULL_CORE - sum(Object.values(onEach));
   return {

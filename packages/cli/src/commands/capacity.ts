@@ -132,10 +132,16 @@ const NAMES: Readonly<Record<Work, string>> = {
   heartbeats: "heartbeats",
 };
 
+const LIMITS: Readonly<Record<Limit, string>> = {
+  core: "core",
+  connections: "connections",
+  memoryTier: "memory tier",
+};
+
 function textOf({ primaries }: Service, found: Capacity): string {
   const { used, cores, coresOf, memoryShare, node, primariesNeeded } = found;
   const works = (Object.keys(NAMES) as Work[]).toSorted((one, other) => coresOf[other] - coresOf[one]);
-  const usedText = Object.entries(used).map(([limit, share]) => `${limit} ${percentText(share)}`);
+  const usedText = (Object.keys(LIMITS) as Limit[]).map((limit) => `${LIMITS[limit]} ${percentText(used[limit])}`);
   return [
     fields([
       ["first limit", limitText(found.firstLimit, works[0]!)],
@@ -172,7 +178,7 @@ function limitText(limit: Limit, most: Work): string {
       return `${FULL_CORE} of the busiest node's core, by ${NAMES[most]}`;
     case "connections":
       return `${numberText(MAX_CLIENTS)} connections, the default of maxclients`;
-    case "memory tier":
+    case "memoryTier":
       return "the memory tier: changes end the copies that would be read";
   }
 }
