@@ -6,7 +6,7 @@
  *     npm run bench -- fleet --short     every part for a moment, and nothing written
  *     npm run bench -- fleet --compare   the small service alone, with the costs that the command has now
  *
- * New costs belong into packages/cli/src/capacity/costs.ts, which a test compares; then run --compare.
+ * New costs go into packages/cli/src/capacity/costs.ts, which a test compares; then run --compare.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -45,8 +45,10 @@ const SERVICES = [{}, { writesPerSecond: 4, tagCallsPerSecond: 6, hitsPerSecond:
 /** Runs of each: a step costs more where Redis has less to do, and that differs. */
 const COMPARISONS = 3;
 
-if (values.compare) writeFileSync(JSON_PATH, textOf({ ...readFleet(), services: await comparisons() }));
-else {
+if (values.compare) {
+  const services = await comparisons();
+  if (!values.short) writeFileSync(JSON_PATH, textOf({ ...readFleet(), services }));
+} else {
   const measured = await costs();
   const results: FleetResults = { machine: await machine(), ...measured, services: await comparisons() };
   if (!values.short) {
