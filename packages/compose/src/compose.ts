@@ -2,6 +2,7 @@ import type { Backend, Coherence, KeyWalk, Leases, StoredEntry, TagVersions } fr
 import { NearCopies } from "./near-copies.ts";
 import type { ComposeOptions } from "./options.ts";
 import { planOf } from "./plan.ts";
+import { settingsOf } from "./settings.ts";
 import { Side, type Found } from "./side.ts";
 
 /**
@@ -59,25 +60,6 @@ export function compose(near: Backend, far: Backend, options: ComposeOptions): B
     ...(far.leases !== undefined && { leases: leasesOf(copies, farSide, far.leases) }),
     ...(far.tagVersions !== undefined && { tagVersions: versionsOf(farSide, far.tagVersions) }),
     ...(far.coherence !== undefined && { coherence: coherenceOf(farSide, far.coherence) }),
-  };
-}
-
-/** The settings of `far`. */
-function settingsOf(near: Backend, far: Backend): Omit<Backend, "label" | "read" | "write" | "remove" | "close"> {
-  const { format, compressor, alsoReads, maxEntryBytes, maxDecodedBytes, sealedBy, sealScope, keepsMeta } = far;
-  const { readsLag, parts } = far;
-  return {
-    format,
-    compressor,
-    ...(alsoReads !== undefined && { alsoReads }),
-    ...(maxEntryBytes !== undefined && { maxEntryBytes }),
-    ...(maxDecodedBytes !== undefined && { maxDecodedBytes }),
-    ...(sealedBy !== undefined && { sealedBy }),
-    ...(sealScope !== undefined && { sealScope }),
-    ...(keepsMeta !== undefined && { keepsMeta }),
-    ...(readsLag !== undefined && { readsLag }),
-    keepsKeys: near.keepsKeys === true || far.keepsKeys === true,
-    ...(parts !== undefined && { parts }),
   };
 }
 

@@ -29,11 +29,12 @@ export const COMPOSE_OPTIONS = {
 
 /** @throws {ConfigurationError} for sides that cannot be composed, and for options out of range. */
 export function planOf(near: Backend, far: Backend, options: ComposeOptions) {
-  checkSides(near, far);
+  checkSides("compose", { near, far });
   const read = optionsOf("compose", options ?? null, COMPOSE_OPTIONS, ConfigurationError);
   const { nearTtl: nearTtlMs, label = `${near.label}+${far.label}`, onNearError, clock = systemClock } = read;
   if (nearTtlMs === undefined)
     throw refusal(
+      "compose",
       `nearTtl must be given: ${NEAR_TTL.accepts}; copies in near hide changes by other processes for that long`,
     );
   return {
@@ -41,29 +42,46 @@ export function planOf(near: Backend, far: Backend, options: ComposeOptions) {
     label,
     isRace: read.read === "race",
     refills: read.refill === "always",
-    onNearError:
-      onNearError === undefined
-        ? warningOnce(label, near)
-        : (error: Error): undefined => void notify(onNearError, error).catch(ignore),
+    onNearError: reporting(onNearError, {
+      label,
+      side: near,
+      effect: "calls are answered without it. Shown once; onNearError gets all",
+      code: "HOTSET_NEAR_FAILED",
+    }),
     clock,
   };
 }
 
-function checkSides(near: Backend, far: Backend): void {
-  for (const [name, side] of Object.entries({ near, far }))
+/** How failures of a side are reported that nothing else does. */
+export const reporting = (
+  listener: ComposeOptions["onNearError"],
+  warning: Parameters<typeof warningOnce>[0],
+): ((error: Error) => void) =>
+  listener === undefined ? warningOnce(warning) : (error) => void notify(listener, error).catch(ignore);
+
+/** @param sides by their names: the one that keeps copies, and the one that they are of. */
+export function checkSides(place: string, sides: Readonly<Record<string, Backend>>): void {
+  for (const [name, side] of Object.entries(sides))
     if (!METHODS.every((method) => has(side, method)))
       throw refusal(
+        place,
         `${name} must be a backend such as redis(url).build(), got ${describe(side)}${has(side, "build") ? "; did you forget .build()?" : ""}`,
       );
-  if (near.keepsMeta === false)
+  const [[copies, copying], [, copied]] = Object.entries(sides) as [[string, Backend], [string, Backend]];
+  if (copying.keepsMeta === false)
     throw refusal(
-      `near must have room for what is known of a copy, and ${near.label} keeps no meta; use its full layout`,
+      place,
+      `${copies} must have room for what is known of a copy, and ${copying.label} keeps no meta; use its full layout`,
     );
-  if (far.sealedBy !== undefined && near.sealedBy === undefined)
-    throw refusal(`near would keep entries of ${far.label} without its seal; seal both sides, or the composition`);
+  if (copied.sealedBy !== undefined && copying.sealedBy === undefined)
+    throw refusal(
+      place,
+      `${copies} would keep entries of ${copied.label} without its seal; seal both sides, or the composition`,
+    );
 }
 
-const refusal = (reason: string): ConfigurationError => new ConfigurationError(`compose: ${reason}`);
+export const refusal = (place: string, reason: string): ConfigurationError =>
+  new ConfigurationError(`${place}: ${reason}`);
 
 /** A listener that throws or rejects changes nothing. */
 async function notify(listener: NonNullable<ComposeOptions["onNearError"]>, error: Error): Promise<void> {
@@ -71,20 +89,21 @@ async function notify(listener: NonNullable<ComposeOptions["onNearError"]>, erro
 }
 
 /** A message that is not ours may contain anything, so it is not shown. */
-function warningOnce(label: string, near: Backend): (error: Error) => void {
+function warningOnce({ label, side, effect, code }: Warning): (error: Error) => void {
   let isShown = false;
   return (error) => {
     if (isShown) return;
     isShown = true;
-    const reason = error instanceof CacheError ? error.message : `${near.label} failed with ${nameOf(error)}`;
-    process.emitWarning(
-      `hotset: ${label}: ${reason}; calls are answered without it. Shown once; onNearError gets all`,
-      {
-        type: "HotsetWarning",
-        code: "HOTSET_NEAR_FAILED",
-      },
-    );
+    const reason = error instanceof CacheError ? error.message : `${side.label} failed with ${nameOf(error)}`;
+    process.emitWarning(`hotset: ${label}: ${reason}; ${effect}`, { type: "HotsetWarning", code });
   };
+}
+
+interface Warning {
+  readonly label: string;
+  readonly side: Backend;
+  readonly effect: string;
+  readonly code: string;
 }
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
