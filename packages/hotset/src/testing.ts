@@ -2,7 +2,6 @@ export { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestCl
 export type {
   Gate,
   LoseOptions,
-  MapTierOptions,
   Outcome,
   ScriptedBackend,
   ScriptedBackendOptions,

@@ -5,5 +5,5 @@ export { scriptedBackend, type ScriptedBackend, type ScriptedBackendOptions } fr
 export type { ScriptedCall, ScriptedOperation, ScriptedStep } from "./scripted-calls.ts";
 export type { LoseOptions, ScriptedCoherence, ScriptedReport } from "./scripted-link.ts";
 export type { ScriptedStore } from "./scripted-store.ts";
-export { mapTier, type MapTierOptions } from "./map-tier.ts";
+export { mapTier } from "./map-tier.ts";
 export { createTestCache, type TestCacheOptions } from "./test-cache.ts";

@@ -1,20 +1,19 @@
 import { ConfigurationError, type LocalEntry, type LocalTier, type LocalTierHost } from "@hotset/core";
 
-/** Options of `mapTier`. */
-export interface MapTierOptions {
-  /** @default 'map' */
-  readonly label?: string | undefined;
-  /** The least recently used entries are evicted first. @default Infinity */
-  readonly maxEntries?: number | undefined;
-  /** @default 'shared' */
-  readonly values?: "shared" | "frozen" | "cloned" | undefined;
-}
-
 /**
  * The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries on its own. `attach`
  * throws `ConfigurationError` for a second cache.
  */
-export function mapTier(options: MapTierOptions = {}): LocalTier {
+export function mapTier(
+  options: {
+    /** @default 'map' */
+    readonly label?: string | undefined;
+    /** The least recently used entries are evicted first. @default Infinity */
+    readonly maxEntries?: number | undefined;
+    /** @default 'shared' */
+    readonly values?: "shared" | "frozen" | "cloned" | undefined;
+  } = {},
+): LocalTier {
   const { label = "map", maxEntries = Infinity, values = "shared" } = options;
   const entries = new Map<string, LocalEntry>();
   let host: LocalTierHost | undefined;
