@@ -84,6 +84,13 @@ export default [
     modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
   },
   {
+    name: "@hotset/compose gutter",
+    path: "packages/compose/dist/gutter.js",
+    limit: "5.3 kB",
+    gzip: true,
+    modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
+  },
+  {
     name: "@hotset/sqlite",
     path: "packages/sqlite/dist/index.js",
     limit: "7.5 kB",

@@ -62,6 +62,7 @@ it.each<readonly [section: string, table: Table]>([
   ["close", close],
   ["memory", await tableIn("memory/src/memory.ts", "MEMORY_OPTIONS")],
   ["compose", await tableIn("compose/src/plan.ts", "COMPOSE_OPTIONS")],
+  ["gutter", await tableIn("compose/src/gutter/plan.ts", "GUTTER_OPTIONS")],
   ["docs/guide/sqlite.md", await tableIn("sqlite/src/plan.ts", "SQLITE_OPTIONS")],
   ["packages/postgres/README.md", await tableIn("postgres/src/settings.ts", "POSTGRES_OPTIONS")],
   ["packages/postgres-follow/README.md", await tableIn("postgres-follow/src/settings.ts", "FOLLOW_OPTIONS")],

@@ -273,7 +273,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "compose",
     title: "Composed backends",
     intro: "Two backends as one. In use: [composing backends](../../guide/composing-backends.md).",
-    names: ["compose", "ComposeOptions"],
+    names: ["compose", "ComposeOptions", "gutter", "GutterOptions"],
   },
   {
     file: "backends",
@@ -306,14 +306,7 @@ export const PAGES: readonly PageSpec[] = [
     intro: "Time that a test moves, failures that it scripts. In use: [testing](../../guide/testing.md).",
     names: [
       ...["createTestCache", "TestCacheOptions", "TestClock", "gate", "Gate", "flush", "outcome", "Outcome"],
-      ...[
-        "mapTier",
-        "MapTierOptions",
-        "scriptedBackend",
-        "ScriptedBackendOptions",
-        "ScriptedBackend",
-        "ScriptedOperation",
-      ],
+      ...["mapTier", "scriptedBackend", "ScriptedBackendOptions", "ScriptedBackend", "ScriptedOperation"],
       ...["ScriptedStep", "ScriptedCall", "ScriptedStore", "ScriptedCoherence", "ScriptedReport", "LoseOptions"],
     ],
   },

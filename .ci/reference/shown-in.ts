@@ -25,6 +25,7 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   sentinel: "guide/redis.md",
   fromClient: "guide/redis.md",
   compose: "guide/composing-backends.md",
+  gutter: "guide/composing-backends.md#a-gutter-for-outages",
   sqlite: "guide/sqlite.md",
   packEntry: "examples/own-backend.ts",
   Format: "examples/custom-format.ts",

@@ -1,0 +1,2 @@
+export { gutter } from "./gutter/gutter.ts";
+export type { GutterOptions } from "./gutter/options.ts";
