@@ -283,4 +283,11 @@ describe("options", () => {
   ])("backends that do not fit are refused: %s", (message, first, second) => {
     expect(() => gutter(first(), second())).toThrow(`gutter: ${message}`);
   });
+
+  it.each<[string, object, string]>([
+    ["unknown", { nope: true }, 'gutter: unknown option "nope"; '],
+    ["out of range", { ttl: 0 }, "gutter: ttl must be a duration of 1 to 86400000 ms, got 0"],
+  ])("options that are %s are refused", (_, options, message) => {
+    expect(() => gutter(of({}), of({}), options)).toThrow(message);
+  });
 });
