@@ -1,3 +1,4 @@
+import { BackendUnavailableError } from "@hotset/core";
 import { scheduler } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { RedisKeys } from "./redis-keys.ts";
@@ -127,4 +128,31 @@ it("pins after a change by plain commands, the position first, for six hours aft
   n = Buffer.from("7");
   now = 12 * 3_600_000 - 1;
   expect(await pinned(tag)).toEqual(["id.9", ["script"]]);
+});
+
+it("asks the script where a plain command is refused, and not where nothing answers: the call has one deadline", async () => {
+  const tag = "{~shop}::t";
+  let sent: unknown[] = [];
+  let error: Error | undefined;
+  const send = async (args: readonly (string | Buffer)[]): Promise<unknown> => {
+    sent.push(args[0]);
+    if (args[0] === "EVALSHA") return [Buffer.from("id.9"), Buffer.from("h|s")];
+    throw error;
+  };
+  const versions = new RedisTagVersions(
+    send,
+    new RedisKeys({ prefix: "hotset", format: "readable" }),
+    () => "id",
+    { channel: "", sender: "" },
+    () => 0,
+  );
+  const { at } = await versions.pin([tag]);
+  sent = [];
+  error = new Error("NOPERM this user has no permissions to run the 'hmget' command");
+  expect((await versions.pin([tag])).at).toBe(at);
+  expect(sent).toEqual(["hmget", "MGET", "EVALSHA"]);
+  sent = [];
+  error = new BackendUnavailableError("tags was not answered");
+  await expect(versions.pin([tag])).rejects.toBe(error);
+  expect(sent).toEqual(["hmget", "MGET"]);
 });

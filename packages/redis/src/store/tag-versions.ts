@@ -1,5 +1,5 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
-import { isRefusal } from "../primitives/faults.ts";
+import { isRefusal, unlessRefused } from "../primitives/faults.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
@@ -46,7 +46,7 @@ export class RedisTagVersions implements TagVersions {
 
   async pin(tags: readonly string[]): Promise<Pin> {
     if (tags.length === 0) return { at: "", versions: [] };
-    const pins = await this.#inSteps(tags, async (some) => (await this.#plain(some).catch(ignore)) ?? this.#pin(some));
+    const pins = await this.#inSteps(tags, async (some) => (await unlessRefused(this.#plain(some))) ?? this.#pin(some));
     // The first is the oldest: a tag that was renewed since then may have been.
     return { at: pins[0]!.at, versions: pins.flatMap(({ versions }) => versions) };
   }
@@ -114,20 +114,9 @@ export class RedisTagVersions implements TagVersions {
   #run(script: Script, tags: readonly string[], ...more: string[]): Promise<unknown> {
     const keys = [this.#keys.issuer(tags[0]!), ...tags.map((tag) => this.#keys.entry(tag))];
     const { channel, sender } = this.#announce;
-    return this.#send(
-      [
-        "EVALSHA",
-        script.sha,
-        String(keys.length),
-        ...keys,
-        this.#newId().slice(0, ISSUER_ID_LENGTH),
-        String(LIFE_MS),
-        ...more,
-        channel,
-        sender,
-      ],
-      script,
-    );
+    const id = this.#newId().slice(0, ISSUER_ID_LENGTH);
+    const args = ["EVALSHA", script.sha, String(keys.length), ...keys, id, String(LIFE_MS), ...more, channel, sender];
+    return this.#send(args, script);
   }
 
   /** Few versions are current at a time, and each comes again with every read. */
