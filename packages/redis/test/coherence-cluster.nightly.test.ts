@@ -175,6 +175,26 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
 
 describe("a cluster", () => {
   useCluster();
+  it.each([["FLUSHALL"], ["CLIENT", "KILL", "TYPE", "normal"]])(
+    "A96: a copy of a key that has moved ahead of its slot is not trusted after a %s on the node where it was read",
+    async (...command) => {
+      const backend = open();
+      await backend.coherence!.attach(listener);
+      const key = `shop::ahead of ${command.length}`;
+      const owner = await servers.ownerOf(`hotset:${key}`);
+      const target = (await servers.masters()).find((master) => master !== owner)!;
+      await backend.write(key, stored("before"));
+      const migration = await servers.migrateHalfway(await servers.slotOf(`hotset:${key}`), target);
+      await migration.move(`hotset:${key}`);
+      expect((await backend.read(key))?.data.toString()).toBe("before");
+      await expectAllHeard();
+      listener.take();
+      await target.command(...command);
+      await expect.poll(() => listener.received).toContain(`everything of ${partOf(owner)}`);
+      await migration.abort();
+    },
+  );
+
   it("C172: a primary that is away for long is awaited once, not with each attempt to reach it", async () => {
     await open().coherence!.attach(listener);
     const [victim] = await servers.masters();

@@ -60,8 +60,8 @@ class RecordingListener implements ChangeListener {
     this.received.push(...keys);
   }
 
-  everythingChanged(): void {
-    this.received.push("everything");
+  everythingChanged(part?: string): void {
+    this.received.push(part === undefined ? "everything" : `everything of ${part}`);
   }
 
   alive(sentAtMs: number): void {
@@ -306,6 +306,18 @@ describe("signs of life", () => {
     clock.advance(60_000);
     expect(sources[0]!.heartbeats).toHaveLength(before + 9);
   });
+});
+
+it("a part that has keys of another one brings that into doubt where it is lost, or emptied", async () => {
+  sources = [new FakeSource("one"), new FakeSource("two")];
+  await attach();
+  hub.moved("one", "two");
+  hub.everythingChanged("one");
+  hub.lost(new Error("cut"), "one");
+  expect(listener.received.splice(0)).toEqual(["everything of one", "lost: cut"]);
+  hub.everythingChanged("two");
+  hub.lost(new Error("cut"), "two");
+  expect(listener.received).toEqual(["everything of two", "everything of one", "lost: cut", "everything of one"]);
 });
 
 describe("C366: a part that refuses", () => {

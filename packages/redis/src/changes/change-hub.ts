@@ -62,6 +62,8 @@ export class ChangeHub implements ChangeNotifier {
   readonly #refs = new WeakMap<ChangeListener, WeakRef<ChangeListener>>();
   readonly #unansweredHeartbeats = new Map<string | undefined, number>();
   readonly #settling = new Map<string | undefined, Promise<boolean>>();
+  /** By part: others, of which it reports keys that have moved to it. */
+  readonly #movedFrom = new Map<string | undefined, Set<string>>();
   #nextAttempt: Promise<boolean> | undefined;
   #cancelHeartbeat: (() => void) | undefined;
 
@@ -111,7 +113,13 @@ export class ChangeHub implements ChangeNotifier {
 
   /** @param part only keys of this part. */
   everythingChanged(part?: string): void {
-    for (const { listener } of this.#subscriptions) listener.everythingChanged(part);
+    for (const each of [part, ...(this.#movedFrom.get(part) ?? [])])
+      for (const { listener } of this.#subscriptions) listener.everythingChanged(each);
+  }
+
+  /** A key of `part` has moved to another one, which reports its changes: where that is lost, `part` is in doubt. */
+  moved(part: string, to: string): void {
+    this.#movedFrom.set(to, (this.#movedFrom.get(to) ?? new Set()).add(part));
   }
 
   /** @param part only changes of this part may be missed. */
@@ -121,6 +129,7 @@ export class ChangeHub implements ChangeNotifier {
         // It may be gone, such as a primary that is a replica now, and come back and refuse again.
         refusedBy.delete(part);
         listener.lost(error, part);
+        this.#movedFrom.get(part)?.forEach((other) => listener.everythingChanged(other));
       }
       return;
     }
@@ -219,10 +228,7 @@ export class ChangeHub implements ChangeNotifier {
    * change may be on its way.
    */
   async #extendTrust({ part, sources }: Group): Promise<void> {
-    const askedAt = Array.from(
-      this.#subscriptions,
-      (subscription) => [subscription, subscription.listener.now()] as const,
-    );
+    const askedAt = [...this.#subscriptions].map((each) => [each, each.listener.now()] as const);
     if (!(await this.#heartbeat(sources))) return;
     for (const [subscription, sentAtMs] of askedAt) {
       if (!this.#subscriptions.has(subscription)) continue;

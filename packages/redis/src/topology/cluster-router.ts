@@ -310,11 +310,14 @@ export class ClusterRouter implements RawClient {
     const redirection = parseRedirection(error instanceof Error ? error.message : "", node.address);
     if (redirection === undefined) return undefined;
     const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
-    if (redirection.kind === "ASK") return { node: target, mode: "asking" };
     const former = this.#shards[redirection.slot]?.primary ?? node;
+    if (redirection.kind === "ASK") {
+      this.#hubs.tracking.moved(former.part, target.part);
+      return { node: target, mode: "asking" };
+    }
     this.#shards[redirection.slot] = { primary: target, replicas: [] };
     if (!this.#primaries.has(target)) {
-      this.#lostPart(node);
+      this.#lostPart(former);
       this.#promote([target]);
     } else if (former !== target) this.#slotsLeft(former);
     this.refresh();
@@ -484,10 +487,9 @@ export class ClusterRouter implements RawClient {
     }
     const left = new Set<Node>();
     before.forEach((shard, slot) => {
-      const owner = this.#shards[slot]?.primary;
-      if (shard !== undefined && owner !== shard.primary && former.includes(owner!)) left.add(shard.primary);
+      if (shard !== undefined && shard.primary !== this.#shards[slot]?.primary) left.add(shard.primary);
     });
-    for (const node of left) this.#slotsLeft(node);
+    for (const node of left) if (this.#primaries.has(node)) this.#slotsLeft(node);
     const promoted = [...primaries].filter((node) => !this.#primaries.has(node));
     if (former.length === 0) for (const node of promoted) this.#primaries.add(node);
     else this.#promote(promoted);

@@ -1,0 +1,96 @@
+import { TestClock, flush } from "@hotset/testing";
+import { afterEach, expect, it, vi } from "vitest";
+import type { ChangeHub } from "../changes/change-hub.ts";
+import { slotOf, type SlotRange } from "../primitives/hash-slots.ts";
+import { ClusterRouter } from "./cluster-router.ts";
+
+/** In place of the nodes. */
+const servers = vi.hoisted(() => ({ replies: [] as unknown[], topology: [] as readonly SlotRange[] }));
+vi.mock(import("./cluster-topology.ts"), async (original) => ({
+  ...(await original()),
+  topologyFromSeeds: () => Promise.resolve(servers.topology),
+}));
+vi.mock(import("../connection/link.ts"), async (original) => ({
+  ...(await original()),
+  send: async () => {
+    const reply = servers.replies.shift();
+    if (reply instanceof Error) throw reply;
+    return reply;
+  },
+}));
+
+const LAST = 16_383;
+const KEY = "hotset:shop::1";
+const SLOT = slotOf(KEY);
+const range = (from: number, to: number, port: number): SlotRange => ({
+  from,
+  to,
+  primary: { host: "127.0.0.1", port },
+  replicas: [],
+});
+
+let said: string[];
+let router: ClusterRouter;
+const clock = new TestClock();
+/** What is said about the changes of each part, by its port. */
+function routing(...topology: readonly SlotRange[]): void {
+  said = [];
+  const note = (what: string) => (part?: string) => void said.push(`${what} ${part?.split(":")[1]}`);
+  const lost = note("lost");
+  const hub = { topics: () => [], everythingChanged: note("everything"), replaced: note("replaced") };
+  const tracking = { ...hub, lost: (_: Error, part?: string) => lost(part) } as unknown as ChangeHub;
+  const channel = new Proxy(tracking, { get: () => () => undefined });
+  router = new ClusterRouter(
+    {
+      seeds: [],
+      prepare: () => Promise.resolve(),
+      node: { database: 0, protocol: 3, connectTimeoutMs: 1_000, clock },
+      link: {
+        clock,
+        random: () => 0,
+        responseTimeoutMs: 1_000,
+        maxInFlight: 100,
+        backoff: { baseMs: 1_000, factor: 1, maxMs: 1_000 },
+        retries: Infinity,
+      },
+      readFromReplicas: false,
+    },
+    topology,
+    { tracking, channel },
+  );
+}
+afterEach(() => router.close());
+
+async function learns(...topology: readonly SlotRange[]): Promise<void> {
+  servers.topology = topology;
+  await clock.advance(1_000);
+  router.refresh();
+  await flush();
+}
+
+it("ends the trust in the copies of a primary that has lost slots to one that is new", async () => {
+  routing(range(0, 8_000, 1), range(8_001, LAST, 2));
+  await learns(range(0, 100, 3), range(101, 8_000, 1), range(8_001, LAST, 2));
+  expect(said).toEqual(["everything 1", "replaced 3"]);
+});
+
+it("ends the trust in the copies of a primary whose slots nobody serves now: later another one does", async () => {
+  routing(range(0, 8_000, 1), range(8_001, LAST, 2));
+  await learns(range(101, 8_000, 1), range(8_001, LAST, 2));
+  expect(said).toEqual(["everything 1"]);
+});
+
+it("reports a primary that serves nothing any more as lost, and no other", async () => {
+  routing(range(0, 8_000, 1), range(8_001, LAST, 2));
+  await learns(range(0, 8_000, 3), range(8_001, LAST, 2));
+  expect(said).toEqual(["lost 1", "replaced 3"]);
+});
+
+it("reports the primary that had the slot last as lost, where a former one names a new one", async () => {
+  routing(range(0, LAST - 1, 1), range(LAST, LAST, 2));
+  servers.topology = [range(0, LAST - 1, 1), range(LAST, LAST, 2)];
+  servers.replies = [new Error(`MOVED ${SLOT} 127.0.0.1:2`), new Error(`MOVED ${SLOT} 127.0.0.1:3`), "one", "two"];
+  const both = Promise.all([router.sendCommand(["GET", KEY]), router.sendCommand(["GET", KEY])]);
+  expect(await both).toEqual(["one", "two"]);
+  expect(said.slice(0, 3)).toEqual(["everything 1", "lost 2", "replaced 3"]);
+});
