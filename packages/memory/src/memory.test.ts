@@ -33,20 +33,32 @@ const lasting = (value: unknown, encodedBytes?: number): LocalEntry => ({
 
 const sizeOf = (value: unknown): number => value as number;
 
+/** CPU time. */
+function microseconds(work: () => void): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return user + system;
+}
+
 it.each(["lru", "adaptive"] as const)("drops 100,000 entries without a look at each, %s", (eviction) => {
   const { tier, evicted } = open({ maxEntries: 100_000, eviction });
-  const microseconds = (work: () => void): number => {
-    const before = process.cpuUsage();
-    work();
-    const { user, system } = process.cpuUsage(before);
-    return user + system;
-  };
   const filled = microseconds(() => {
     for (let i = 0; i < 100_000; i += 1) tier.set(`key ${i}`, lasting(i, 100));
   });
   const cleared = microseconds(() => tier.clear());
   expect([tier.entryCount, tier.usedBytes, evicted.length]).toEqual([0, 0, 0]);
   expect(cleared).toBeLessThan(filled / 5);
+});
+
+it.each(["lru", "adaptive"] as const)("drops a few entries without making room for a million, %s", (eviction) => {
+  let tier!: ReturnType<typeof memory>;
+  const made = microseconds(() => ({ tier } = open({ maxEntries: 1_000_000, eviction: "lru" })));
+  ({ tier } = open({ maxEntries: 1_000_000, eviction }));
+  for (let i = 0; i < 10; i += 1) tier.set(`key ${i}`, lasting(i, 100));
+  const cleared = microseconds(() => tier.clear());
+  expect([tier.entryCount, tier.usedBytes]).toEqual([0, 0]);
+  expect(cleared).toBeLessThan(made / 4);
 });
 
 describe.each(["lru", "adaptive"] as const)("a walk, %s", (eviction) => {
