@@ -30,6 +30,13 @@ describe("a connection used several times", () => {
     await Promise.all([first.release(), second.release()]);
   });
 
+  it("is one link whatever else its users set, such as the toolkit: a pool of its own", async () => {
+    const connection = single("redis://nowhere.invalid");
+    const [first, second] = [1, 2].map((max) => hold(connection, { ...SETTINGS, pool: { max } } as ConnectSettings));
+    expect(second!.link).toBe(first!.link);
+    await Promise.all([first!.release(), second!.release()]);
+  });
+
   it.each<readonly [string, Partial<ConnectSettings>]>([
     ["username", { username: "two" }],
     ["password", { password: "another" }],

@@ -379,10 +379,8 @@ class SharedConnection<Kind extends "own" | "client"> {
   async #release(shared: Made & { holders: number }): Promise<void> {
     shared.holders -= 1;
     if (shared.holders > 0) return;
-    this.#links.splice(
-      this.#links.findIndex((one) => one.link === shared.link),
-      1,
-    );
+    const at = this.#links.findIndex((one) => one.link === shared.link);
+    this.#links.splice(at, 1);
     await shared.link.close();
     shared.onClosed?.();
   }
@@ -403,8 +401,12 @@ export function hold(connection: unknown, settings: ConnectSettings): Hold {
 const CONNECTIONS =
   "give a URL, single(url) or its parts ({ host, port }), cluster(urls), sentinel(urls, { primaryName }), or fromClient(client) for your own client";
 
-/** What decides whether backends can share a link. */
-const ofLink = ({ defaultName: _name, connects: _set, traffic: _own, backoff, ...others }: ConnectSettings) =>
-  Object.values<unknown>({ ...others, ...backoff });
+/** What decides whether users can share a link: not all that they give, such as the pool of the toolkit. */
+function ofLink({ backoff, maxInFlight, prepare, clock, random, ...of }: ConnectSettings): readonly unknown[] {
+  const { username, password, clientName, protocol, connectTimeoutMs, responseTimeoutMs, retries, reconnects } = of;
+  const login = [username, password, clientName, protocol];
+  const calls = [connectTimeoutMs, responseTimeoutMs, retries, reconnects, maxInFlight];
+  return [...login, ...calls, backoff.baseMs, backoff.factor, backoff.maxMs, prepare, clock, random];
+}
 const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   ofLink(one).every((value, i) => value === ofLink(other)[i]);
