@@ -771,10 +771,14 @@ export function make(cfg, R) {
             // Its caller reads the database from here on.
             each.v = t.db;
             each.ok = 1;
-            if (t.e || !R.fenceMarks) each.sn = t.e ? t.e[4] : "none";
+            // What a removal has marked hides its version: a mark is put over that.
+            const isRemoved = t.e && t.e[5] === 2;
+            if ((t.e && !isRemoved) || !R.fenceMarks) each.sn = t.e ? t.e[4] : "none";
             else if (!held(t)) {
-              each.tok = t.h = t.nt++;
-              sig(t, "k");
+              each.tok = t.nt++;
+              each.over = isRemoved ? t.e[4] : 0;
+              t[isRemoved ? "l" : "h"] = each.tok;
+              sig(t, isRemoved ? "l" : "k");
               each.st = "a";
             }
           });
@@ -783,8 +787,8 @@ export function make(cfg, R) {
             each.st = "m";
             each.v = t.db;
             each.ok = 1;
-            if (t.h !== each.tok) return;
-            t.h = 0;
+            if (each.over ? t.l !== each.tok || t.e?.[4] !== each.over : t.h !== each.tok) return;
+            t.h = t.l = 0;
             t.e = [-1, 0, 0, 0, -300 - each.tok, 1];
             each.sn = t.e[4];
             sig(t, "k");
@@ -1567,8 +1571,8 @@ export function make(cfg, R) {
     t.nl = 0;
     if (!x.m) {
       x.m = "marked";
-      if (t.e) t.e = STRING ? t.e : [...t.e.slice(0, 5), 1];
-      else if (!t.h && R.alwaysSignal) t.e = [-1, 0, 0, 0, -500 - x.w, 1];
+      if (t.e) t.e = STRING ? t.e : [...t.e.slice(0, 5), 2];
+      else if (!t.h && R.alwaysSignal) t.e = [-1, 0, 0, 0, -500 - x.w, 2];
       if (t.e || (STRING && t.h)) sig(t, "k");
       return false;
     }
@@ -1805,7 +1809,7 @@ export function make(cfg, R) {
                   (g.tok === s.l || g.tok === s.h) &&
                   // The script that gives it up is on its way.
                   ("qAGlUSf".includes(g.st) || (g.st === "Q" && g.by === 2)),
-              ) || q.K.some((k) => k.tok === s.h && k.st === "a"),
+              ) || q.K.some((k) => (k.tok === s.h || k.tok === s.l) && k.st === "a"),
           )
         )
           return `I7h: P${i} waits for a lease that no running load holds`;
