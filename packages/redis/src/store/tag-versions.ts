@@ -91,7 +91,7 @@ export class RedisTagVersions implements TagVersions {
     const position = this.#send(["hmget", this.#keys.issuer(tags[0]!), "id", "n"]);
     const [parts, versions] = await Promise.all([position, this.#read(tags)]);
     const at = (parts as readonly unknown[]).join(".");
-    return /\d$/.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
+    return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
   }
 
   /**
@@ -137,6 +137,8 @@ export class RedisTagVersions implements TagVersions {
 }
 /** 48 random bits: each entry carries the id in its versions, and a lost issuer is rarely made again. */
 const ISSUER_ID_LENGTH = 8;
+/** The same rule for an invalid issuer as in the scripts, which replace it. */
+const POSITION = /^[\w-]{1,16}\.\d{1,15}$/;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
 /** Far below half of the life of a version. */
