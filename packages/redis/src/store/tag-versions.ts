@@ -91,7 +91,8 @@ export class RedisTagVersions implements TagVersions {
     const position = this.#send(["hmget", this.#keys.issuer(tags[0]!), "id", "n"]);
     const [parts, versions] = await Promise.all([position, this.#read(tags)]);
     const at = (parts as readonly unknown[]).join(".");
-    return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
+    const isWhole = /^[\w-]{1,16}\.\d{1,15}$/.test(at) && versions.every(Boolean);
+    return isWhole ? { at, versions: versions as readonly TagVersion[] } : undefined;
   }
 
   /**
@@ -102,7 +103,7 @@ export class RedisTagVersions implements TagVersions {
     const now = this.#now();
     try {
       const [at, ...versions] = (await this.#run(PIN, tags)) as [Buffer, ...Buffer[]];
-      if (this.#prolongedAt.size + tags.length > MAX_PROLONGED) this.#prolongedAt.clear();
+      if (this.#prolongedAt.size > MAX_PARSED) this.#prolongedAt.clear();
       for (const tag of tags) this.#prolongedAt.set(tag, now);
       return { at: String(at), versions: versions.map((version) => this.#parse(version)!) };
     } catch (error) {
@@ -137,12 +138,9 @@ export class RedisTagVersions implements TagVersions {
 }
 /** 48 random bits: each entry carries the id in its versions, and a lost issuer is rarely made again. */
 const ISSUER_ID_LENGTH = 8;
-/** The same rule for an invalid issuer as in the scripts, which replace it. */
-const POSITION = /^[\w-]{1,16}\.\d{1,15}$/;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
 /** Far below half of the life of a version. */
 const PROLONG_MS = 6 * 3_600_000;
-const MAX_PROLONGED = 10_000;
 /** Of one script. Renewals come in steps of one script; this is for pins, which do not. */
 const MOST_TAGS = 63;
