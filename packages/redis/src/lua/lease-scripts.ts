@@ -63,9 +63,9 @@ export interface LeaseScripts {
 const HOLDER: string = readAny("lease", "'GET', KEYS[2]");
 
 const acquire = ({ present: { present }, entry }: Layout): Script =>
-  script(`${present("ARGV[3]")}
+  script(`if ARGV[4] == '2' and redis.pcall('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
+${present("ARGV[3]")}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
-if ARGV[4] == '2' and redis.pcall('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 if ARGV[3] ~= '*' then
   if ARGV[3] ~= '?' and was ~= '' and was ~= '!' and was ~= ARGV[3] then return {2, ${entry}} end
   local left = redis.call('PTTL', holder and not isMine and KEYS[1] or KEYS[2])

@@ -100,13 +100,13 @@ describe("acquire", () => {
     ]);
   });
 
-  const beside = ["SET lease token NX PX 10000", "pttl lease", "HGET shop::1 s"];
+  const beside = ["SET lease token NX PX 10000", "HGET shop::1 s", "pttl lease"];
   const head = (version: string): Buffer => Buffer.from(`100 ${version};json none`);
 
   it.each<[string, unknown[], object]>([
-    ["granted", [Buffer.from("OK"), 10_000, head("w1")], { granted: true, version: "w1" }],
-    ["held for the time left", [null, 700, head("w1")], { granted: false, heldForMs: 700 }],
-    ["held for the longest time that any is", [null, 60_000, head("w1")], { granted: false, heldForMs: 60_000 }],
+    ["granted", [Buffer.from("OK"), head("w1"), 10_000], { granted: true, version: "w1" }],
+    ["held for the time left", [null, head("w1"), 700], { granted: false, heldForMs: 700 }],
+    ["held for the longest time that any is", [null, head("w1"), 60_000], { granted: false, heldForMs: 60_000 }],
   ])("takes plain commands over the entry there: it is %s", async (_, answers, result) => {
     replies = answers;
     expect(await acquire()).toEqual(result);
@@ -114,13 +114,14 @@ describe("acquire", () => {
   });
 
   it.each<[string, unknown[]]>([
-    ["it was set, and the entry has changed", [Buffer.from("OK"), 10_000, head("w2")]],
-    ["another holds it, and the entry has changed", [null, 700, head("w2")]],
-    ["the entry is gone", [Buffer.from("OK"), 10_000, null]],
-    ["it has ended since", [null, -2, head("w1")]],
-    ["it has no end", [null, -1, head("w1")]],
-    ["more time is left than any is given", [null, 60_001, head("w1")]],
-    ["memory is full", [new Error("OOM"), -2, head("w1")]],
+    ["it was set, and the entry has changed", [Buffer.from("OK"), head("w2"), 10_000]],
+    ["another holds it, and the entry has changed", [null, head("w2"), 700]],
+    ["the entry is gone", [Buffer.from("OK"), null, 10_000]],
+    ["it has ended since", [null, head("w1"), -2]],
+    ["it has no end", [null, head("w1"), -1]],
+    ["more time is left than any is given", [null, head("w1"), 60_001]],
+    ["the version may not be read", [Buffer.from("OK"), new Error("NOPERM"), 10_000]],
+    ["memory is full", [new Error("OOM"), head("w1"), -2]],
   ])("asks the script, which gives up a lease of this token, where %s", async (_, answers) => {
     replies = [...answers, [1, Buffer.from("w2")]];
     expect(await acquire()).toEqual({ granted: true, version: "w2" });
@@ -128,7 +129,7 @@ describe("acquire", () => {
   });
 
   it("returns the entry that another process stored, as a read would", async () => {
-    const changed = [Buffer.from("OK"), 10_000, head("w3")];
+    const changed = [Buffer.from("OK"), head("w3"), 10_000];
     replies = [...changed, [2, 301, fields("v", "100 w2;json none")], ...changed, [2, -1, fields("theirs", null)]];
     expect(await acquire()).toEqual({
       granted: false,
@@ -212,7 +213,7 @@ describe("acquire", () => {
     ["in its last millisecond", 1, fields("v", "100 w2;"), "w2", "1"],
     ["of another program, and without a value", 300, fields(null, null), "-"],
   ])("asks again over an entry %s: it cannot be read", async (_, ttlMs, unreadable, version, over = "0") => {
-    replies = [Buffer.from("OK"), 10_000, head("w3"), [2, ttlMs, unreadable], [1, Buffer.from(version)]];
+    replies = [Buffer.from("OK"), head("w3"), 10_000, [2, ttlMs, unreadable], [1, Buffer.from(version)]];
     expect(await acquire("w1")).toEqual({ granted: true, version });
     expect(sent.slice(3)).toEqual([
       "acquire ACQUIRE shop::1 token 10000 w1 2 0",

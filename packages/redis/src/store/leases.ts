@@ -150,8 +150,8 @@ export class RedisLeases implements Leases {
   }
 
   /**
-   * Three for an entry that is there: the lease, a look at it, so that its end is pushed to those who wait, and the
-   * version of the entry, which may have changed since it was read. Where they settle nothing, the script gives up the
+   * Three for an entry that is there: the lease, the version of the entry, which may have changed since it was read, and
+   * a look at the lease, so that its end is pushed to those who wait. Where they settle nothing, the script gives up the
    * lease, and decides.
    */
   #beside(seen: string, args: readonly string[]): Plain<Acquired> {
@@ -159,12 +159,12 @@ export class RedisLeases implements Leases {
     return {
       commands: (entryKey, lease) => [
         ["SET", lease, args[0]!, "NX", "PX", args[1]!],
-        // Replicas, which lag behind, answer PTTL in capitals alone.
-        ["pttl", lease],
         over(entryKey, command),
+        // Replicas, which lag behind, answer PTTL in capitals alone. An error of the last one would leave the lease.
+        ["pttl", lease],
       ],
-      settled: ([taken, left, head]) => {
-        if (interpret(head) !== seen) return new Further(args);
+      settled: ([taken, head, left]) => {
+        if (head instanceof Error || interpret(head) !== seen) return new Further(args);
         if (isDone(taken)) return { granted: true, version: seen };
         const heldForMs = left as number;
         return heldForMs >= 0 && heldForMs <= MAX_LEASE_MS ? { granted: false, heldForMs } : new Further(args);
