@@ -13,7 +13,7 @@ type Pin = Awaited<ReturnType<TagVersions["pin"]>>;
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
 
 /**
- * Tag versions in Redis, as strings `hard|soft`. All tags of one cache lie in one slot, so each call is one command.
+ * Tag versions in Redis, as strings `hard|soft`. All tags of one cache lie in one slot, so each call is one trip.
  *
  * Untagged reads of a namespace all need the same versions: those of one tick share one MGET, which is sent at the end
  * of that tick.
@@ -87,7 +87,7 @@ export class RedisTagVersions implements TagVersions {
   async #plain(tags: readonly string[]): Promise<Pin | undefined> {
     const since = this.#now() - PROLONG_MS;
     if (!tags.every((tag) => this.#prolongedAt.get(tag)! > since)) return undefined;
-    // Replicas, which lag behind, answer commands in capitals alone.
+    // First: it fails while the primary is lost, whose replicas answer for it. They answer commands in capitals alone.
     const position = this.#send(["hmget", this.#keys.issuer(tags[0]!), "id", "n"]);
     const [parts, versions] = await Promise.all([position, this.#read(tags)]);
     const at = (parts as readonly unknown[]).join(".");

@@ -18,7 +18,7 @@ export class WarmTags {
     this.#send = send;
   }
 
-  /** @param command reads or issues versions: an MGET, or a script whose first key is the issuer. */
+  /** @param command of versions: an MGET, or a script whose first key is the issuer. Others name no tag. */
   noteInUse(command: readonly (string | Buffer)[]): void {
     const keys = command[0] === "MGET" ? command.slice(1) : command.slice(4, 3 + Number(command[2]));
     for (const key of keys as readonly string[]) {

@@ -63,7 +63,7 @@ afterEach(() => router.close());
 
 async function learns(...topology: readonly SlotRange[]): Promise<void> {
   servers.topology = topology;
-  await clock.advance(1_000);
+  clock.advance(1_000);
   router.refresh();
   await flush();
 }

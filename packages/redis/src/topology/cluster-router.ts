@@ -132,8 +132,7 @@ export class ClusterRouter implements RawClient {
   }
 
   nodeOf(key: string | Buffer | undefined): string | undefined {
-    if (key === undefined) return undefined;
-    const node = this.#primaryOf(key);
+    const node = key === undefined ? undefined : this.#primaryOf(key);
     return node && addressText(node.address);
   }
 
