@@ -16,12 +16,12 @@ import { EntryBackend, type BackendSettings, type KeyContent } from "./store/ent
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import { factor, format, isCompressor, milliseconds, type BreakerOptions } from "./primitives/option-checks.ts";
-import { checkCoherence, checkReaders } from "./link-checks.ts";
 import { onReconnect, type ObservableLink } from "./connection/link.ts";
-import { LOAD_SCRIPTS } from "./connection/session.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { CONNECTS, SETTER_DEFAULTS, SETTERS, type SetterValues } from "./setters.ts";
+import { checkCoherence, checkReaders } from "./link-checks.ts";
+import { LOAD_SCRIPTS } from "./connection/session.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
 
 /**

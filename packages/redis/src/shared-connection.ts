@@ -1,3 +1,5 @@
+import { Traffic } from "./connection/traffic.ts";
+import { oneServer, type Servers } from "./connection/servers.ts";
 import {
   ConfigurationError,
   InvalidArgumentError,
@@ -15,9 +17,7 @@ import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { subscribedLink, type OpenSession } from "./changes/server-node.ts";
 import type { RawClient } from "./connection/command-queue.ts";
 import type { ObservableLink } from "./connection/link.ts";
-import { oneServer, type Servers } from "./connection/servers.ts";
 import { addressText, openSession, type SessionSettings } from "./connection/session.ts";
-import { Traffic } from "./connection/traffic.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";

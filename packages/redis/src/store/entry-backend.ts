@@ -1,7 +1,7 @@
 import { ignore } from "../primitives/ignore.ts";
-import { STRINGS } from "./string-entry.ts";
+import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { SERVER_TIME } from "../lua/string-scripts.ts";
-import { closedLink, type Link } from "../connection/link.ts";
+import { STRINGS } from "./string-entry.ts";
 import { RedisLeases } from "./leases.ts";
 import { hashes, writeIdOf, type WriteIds } from "./entry-fields.ts";
 import type {
@@ -28,8 +28,8 @@ import { orRejected, over, Steps, type Plain, type Step } from "./steps.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 import { walkPrimaries, type WalkOf } from "./walk.ts";
 import { isWrongType, type Origin } from "../primitives/faults.ts";
-import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { text } from "../primitives/option-checks.ts";
+import { closedLink, type Link } from "../connection/link.ts";
 
 export interface BackendSettings {
   readonly label: string;

@@ -1,8 +1,8 @@
+import { closed, CONNECT, send, sendAsking, sendBurst } from "../connection/link.ts";
 import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
 import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
 import type { RawClient, SendOptions } from "../connection/command-queue.ts";
-import { closed, CONNECT, send, sendAsking, sendBurst } from "../connection/link.ts";
 import type { Primary, SessionRequest } from "../connection/servers.ts";
 import { addressText, openSession, type Session } from "../connection/session.ts";
 import type { SingleLink } from "../connection/single-link.ts";
