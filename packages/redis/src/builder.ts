@@ -288,7 +288,7 @@ class Builder {
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());
     if (valueFormat === undefined) {
       throw new ConfigurationError(
-        "redis: no valueFormat; services with different defaults would overwrite each other, so set one (.valueFormat(msgpack())), or import redis() from 'hotset', whose default is msgpack",
+        "redis: no valueFormat; set .valueFormat(msgpack()) in all services, or import redis() from 'hotset', whose default it is",
       );
     }
     if (settings.keyPrefix === "" && settings.coherence !== "none") {

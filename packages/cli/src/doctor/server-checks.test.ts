@@ -103,7 +103,7 @@ describe("clients and latency", () => {
   });
 
   it.each([
-    ["400001", ["warning: the tracking table has 1 items at least of connections that are closed, of 400001"]],
+    ["400001", ["warning: at least 1 of 400001 items in the tracking table are of closed connections"]],
     ["400000", []],
   ])("is a finding where the tracking table has more items than its clients can have: %s", (items, lines) => {
     const info = { tracking_total_items: items, tracking_total_keys: "20000", tracking_clients: "20" };

@@ -127,16 +127,16 @@ export function checkClients(facts: Facts): readonly Finding[] {
         evidence: { server: info.address, rejectedConnections: rejected, maxclients: info.number("maxclients") },
         fix: "raise maxclients, or open fewer connections: one per process and node is enough",
       });
-    const [items, keys] = [info.number("tracking_total_items"), info.number("tracking_total_keys")];
+    const items = info.number("tracking_total_items");
     // No client has more items than there are keys.
-    const left = items - info.number("tracking_clients") * keys;
+    const left = items - info.number("tracking_clients") * info.number("tracking_total_keys");
     if (left > 0)
       findings.push({
         check: "clients",
         severity: "warning",
-        found: `the tracking table has ${left} items at least of connections that are closed, of ${items}`,
-        evidence: { server: info.address, items, keys, trackingClients: info.number("tracking_clients") },
-        fix: "each goes when its key changes or ends: set a shorter ttl for what many processes read",
+        found: `at least ${left} of ${items} items in the tracking table are of closed connections`,
+        evidence: { server: info.address, items, left },
+        fix: "they go when their keys change or end: shorten the ttl of what many read",
       });
   }
   const timeouts = configs(facts).filter((config) => config.number("timeout") > 0);
