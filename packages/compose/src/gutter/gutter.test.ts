@@ -28,6 +28,9 @@ async function fleet(count: number) {
   const clock = new TestClock();
   const firstMain = scriptedBackend({ clock, label: "main", coherence: "reported", ...CAPABLE });
   const firstSmall = scriptedBackend({ clock, label: "small", ...CAPABLE });
+  // Their versions differ, as those of two servers do.
+  await firstSmall.tagVersions!.pin(["{~test}:t"]);
+  firstSmall.store.evictIssuer();
   const source = { value: "v1", loads: 0, before: undefined as Promise<unknown> | undefined };
   const load = async (): Promise<string> => {
     source.loads += 1;
@@ -224,6 +227,45 @@ describe("changes while main is unreachable", () => {
   });
 });
 
+describe("changes that main takes while the gutter answers", () => {
+  it.each<[string, boolean]>([
+    ["in a namespace that main does not know", false],
+    ["over an entry", true],
+  ])("C693 a set is not stored under versions of the gutter: %s", async (_, isThere) => {
+    const { all, elapse, main } = await fleet(2);
+    const [p1, p2] = all as [Process, Process];
+    if (isThere) await p1.cache.set("k", "old", { tags: ["t"] });
+    main.script("read", { fail: true });
+    await p1.cache.get("other");
+    expect(await p1.cache.set("k", "mine", { tags: ["t"] })).toEqual({ status: "pending" });
+    expect(valueIn(main)).toBe(undefined);
+    await elapse(2_000);
+    expect(p1.cache.stats().pending).toBe(0);
+    await p1.cache.set("k", "again", { tags: ["t"] });
+    expect(await p2.cache.get("k")).toBe("again");
+  });
+
+  it("C691 one that comes again in a later outage is no repetition", async () => {
+    const { all, down, elapse, main, small } = await fleet(2);
+    const [p1, p2] = all as [Process, Process];
+    down(...all);
+    await p1.cache.delete("k");
+    const end = main.script("remove", { fail: true, times: Infinity });
+    main.up();
+    await elapse(2_000);
+    // What is stored takes the place of what is pending.
+    await p1.get("k", { forceRefresh: true });
+    expect(p1.cache.stats().pending).toBe(0);
+    end();
+    down(p1);
+    await p1.cache.get("other");
+    await p2.get();
+    expect(valueIn(small)).toBe("v1");
+    await p1.cache.delete("k");
+    expect(valueIn(small)).toBe(undefined);
+  });
+});
+
 describe("with only some processes without main", () => {
   it("C692 a change by one that reaches it is hidden from the others for ttl at most", async () => {
     const { all, down, source, elapse } = await fleet(2);
@@ -244,6 +286,8 @@ describe("with only some processes without main", () => {
     ["a delete", (cache) => cache.delete("k")],
     ["a set", (cache) => cache.set("k", "v2")],
     ["a tag call", (cache) => cache.invalidateTags("t")],
+    ["a set behind a fence", async (cache) => cache.set("k", "v2", { since: await cache.fence("k") })],
+    ["a forced load", (cache) => cache.getOrSet("k", () => "v2", { forceRefresh: true })],
   ])("C692 one that changes a key, and loses main then, serves nothing older: %s", async (_, change) => {
     const { all, down, source, elapse } = await fleet(2);
     const [p1, p2] = all as [Process, Process];

@@ -47,7 +47,12 @@ export function gutter(main: Backend, small: Backend, options: GutterOptions = {
       if (found instanceof Error) throw found;
       return found;
     },
-    write: (key, entry) => change("write", key, () => main.write(key, entry)),
+    async write(key, entry) {
+      if (phases.now.of === "main") return change("write", key, () => main.write(key, entry));
+      // It is under tag versions of the gutter: in main no process would find it.
+      await change("write", key, () => main.remove(key));
+      throw phases.error;
+    },
     remove: (key) => change("remove", key, () => main.remove(key)),
     ...(main.markStale !== undefined && {
       markStale: (key: string) => change("markStale", key, () => main.markStale!(key)),

@@ -53,6 +53,7 @@ export class PhasedLeases implements Leases {
       },
     );
     if (answer.granted) this.#held.set(key, { token, phase: phases.now, askedAt });
+    if (answer.granted && seen === TAKE_OVER) changes.forced(key);
     return answer;
   }
 
@@ -82,7 +83,7 @@ export class PhasedLeases implements Leases {
       if (phases.now.of === "main") return false;
       throw phases.error;
     }
-    if (phase.of === "main") return this.#call("write", key, () => this.#inMain.store(key, token, seen, entry));
+    if (phase.of === "main") return changes.store(key, seen !== "", () => this.#inMain.store(key, token, seen, entry));
     if (lease?.token !== token || changes.isPending(key)) throw phases.error;
     const { askedAt } = lease;
     const isStored = await phases.orError(store.store({ key, token, askedAt }, seen, entry));

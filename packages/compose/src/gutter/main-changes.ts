@@ -17,8 +17,11 @@ interface MainChangesOf {
  */
 export class MainChanges {
   readonly #of: MainChangesOf;
-  /** Keys with a change that main may not have got; and whether the gutter has nothing from before it. */
-  readonly #pending = new Map<string, boolean>();
+  /**
+   * Keys with a change that main may not have got; and after which of `Phases.returns` the gutter had nothing from
+   * before it. The cache may have forgotten it by the next one.
+   */
+  readonly #pending = new Map<string, number | undefined>();
 
   constructor(of: MainChangesOf) {
     this.#of = of;
@@ -35,7 +38,7 @@ export class MainChanges {
   async run<T>(operation: string, key: string, inMain: () => Promise<T>): Promise<T> {
     const { main, phases, changes, store } = this.#of;
     // It looks like its repetition, which would end what others have loaded since, time and again.
-    const isRepeated = operation === "remove" && this.#pending.get(key) === true;
+    const isRepeated = operation === "remove" && this.#pending.get(key) === phases.returns;
     const remove = (): Promise<boolean> => (isRepeated ? Promise.resolve(true) : store.remove(key));
     const end = changes.begin(key);
     let removing = phases.now.of === "gutter" ? remove() : undefined;
@@ -74,10 +77,32 @@ export class MainChanges {
     }
   }
 
+  /**
+   * A value is stored in main under a lease. Over another one it may be that of a `set` behind a fence, which is a
+   * change as any other.
+   */
+  async store(key: string, isOver: boolean, inMain: () => Promise<boolean>): Promise<boolean> {
+    const { main, changes } = this.#of;
+    const end = isOver ? changes.begin(key) : undefined;
+    try {
+      const isStored = await main.call("write", key, inMain);
+      // The cache forgets what was pending then.
+      if (isStored) this.#pending.delete(key);
+      return isStored;
+    } finally {
+      end?.("unknown");
+    }
+  }
+
+  /** A load was forced in main: what began before it is older. */
+  forced(key: string): void {
+    this.#of.changes.begin(key)("unknown");
+  }
+
   #failed(key: string, isKnown: boolean): void {
     // The cache has one `clear` in place of so many.
     if (this.#pending.size >= MAX_PENDING) this.#pending.clear();
-    this.#pending.set(key, isKnown);
+    this.#pending.set(key, isKnown ? this.#of.phases.returns : undefined);
   }
 }
 

@@ -85,6 +85,35 @@ it("C693 each cache loses its link, once, and attaches again a second later", as
   expect(attachments[0]).toBe(attachments[1]);
 });
 
+it("C693 it hears that another server answers before it is attached again, and nothing else", async () => {
+  // As with Redis: who detaches is forgotten.
+  const remembered = new Set<CoherenceListener>();
+  const forgetful = phases.coherence({
+    attach(given) {
+      remembered.add(given);
+      return Promise.resolve(async () => void remembered.delete(given));
+    },
+  });
+  let detach: (() => Promise<void>) | undefined;
+  const [replaced, alive, lost] = [vi.fn(), vi.fn(), vi.fn(() => void detach?.())];
+  listener = { ...listener, replaced, alive, lost };
+  detach = await forgetful.attach(listener);
+  phases.fail(phases.now, failure);
+  const again = forgetful.attach(listener);
+  for (const each of remembered) {
+    each.replaced();
+    each.alive(1);
+    each.lost(failure);
+  }
+  expect([replaced, alive, lost].map(({ mock }) => mock.calls.length)).toEqual([1, 0, 1]);
+  clock.advance(1_000);
+  detach = await again;
+  for (const each of remembered) each.alive(2);
+  expect([remembered.size, alive.mock.calls.length]).toEqual([1, 1]);
+  await detach();
+  expect(remembered.size).toBe(0);
+});
+
 it("C693 it does not count that it was attached when main failed once more meanwhile", async () => {
   const attaching = gate();
   const slow = phases.coherence({

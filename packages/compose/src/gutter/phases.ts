@@ -22,8 +22,15 @@ export class Phases {
   /** `clock.now()` from which on main may answer again. */
   #backAt = -Infinity;
   #error: Error;
+  /** How often main has answered again. */
+  returns = 0;
   #isClosed = false;
   readonly #attached = new Set<CoherenceListener>();
+  /**
+   * What detaches those that a phase of the gutter has ended. They stay until they attach again: what reports changes
+   * forgets who detaches, and would not say that another server answers now.
+   */
+  readonly #left = new Map<CoherenceListener, () => Promise<void>>();
   /** The same one each time: what reports changes remembers a listener while it is not attached. */
   readonly #relays = new WeakMap<CoherenceListener, CoherenceListener>();
 
@@ -86,7 +93,9 @@ export class Phases {
     if (this.#now !== phase) return;
     this.#now = { of: "gutter" };
     this.#backAt = this.#clock.now() + PAUSE_MS;
-    for (const listener of [...this.#attached]) listener.lost(error);
+    const attached = [...this.#attached];
+    this.#attached.clear();
+    for (const listener of attached) listener.lost(error);
   }
 
   /** The reports of main; a cache that is attached again is answered by main again. */
@@ -109,18 +118,24 @@ export class Phases {
       const waitMs = this.#backAt - this.#clock.now();
       if (waitMs > 0) await new Promise<void>((resolve) => void this.#clock.schedule(resolve, waitMs));
       if (this.#isClosed) throw this.#error;
+      const left = this.#left.get(listener);
+      this.#left.delete(listener);
+      await left?.();
       const detach = await main.attach(this.#relayTo(listener));
       if (this.#clock.now() < this.#backAt) {
         // It has failed meanwhile.
-        await detach();
+        this.#left.set(listener, detach);
         continue;
       }
       this.#attached.add(listener);
-      if (this.#now.of === "gutter") this.#now = { of: "main" };
+      if (this.#now.of === "gutter") {
+        this.#now = { of: "main" };
+        this.returns += 1;
+      }
       this.#main.alive(this.#clock.now());
       return async () => {
-        this.#attached.delete(listener);
-        await detach();
+        if (this.#attached.delete(listener)) await detach();
+        else this.#left.set(listener, detach);
       };
     }
   }
@@ -137,10 +152,12 @@ export class Phases {
         everythingChanged: () => listener.everythingChanged(),
         alive: (sentAtMs, part) => {
           this.#main.alive(sentAtMs, part);
-          listener.alive(sentAtMs, part);
+          if (!this.#left.has(listener)) listener.alive(sentAtMs, part);
         },
         replaced: (part) => listener.replaced(part),
-        lost: (error, part) => listener.lost(error, part),
+        lost: (error, part) => {
+          if (!this.#left.has(listener)) listener.lost(error, part);
+        },
       };
       this.#relays.set(listener, relay);
     }
