@@ -86,7 +86,7 @@ export default [
   {
     name: "@hotset/compose gutter",
     path: "packages/compose/dist/gutter.js",
-    limit: "5.3 kB",
+    limit: "5.5 kB",
     gzip: true,
     modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
   },
