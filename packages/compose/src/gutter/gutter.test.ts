@@ -245,7 +245,7 @@ describe("changes that main takes while the gutter answers", () => {
     expect(await p2.cache.get("k")).toBe("again");
   });
 
-  it("C691 one that comes again in a later outage is no repetition", async () => {
+  it("C691 one that comes again in a later outage is carried out again", async () => {
     const { all, down, elapse, main, small } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(...all);
@@ -253,7 +253,7 @@ describe("changes that main takes while the gutter answers", () => {
     const end = main.script("remove", { fail: true, times: Infinity });
     main.up();
     await elapse(2_000);
-    // What is stored takes the place of what is pending.
+    // The store takes the place of the removal that is pending.
     await p1.get("k", { forceRefresh: true });
     expect(p1.cache.stats().pending).toBe(0);
     end();

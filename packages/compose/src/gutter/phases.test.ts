@@ -85,7 +85,7 @@ it("C693 each cache loses its link, once, and attaches again a second later", as
   expect(attachments[0]).toBe(attachments[1]);
 });
 
-it("C693 it hears that another server answers before it is attached again, and nothing else", async () => {
+it("C693 until it attaches again, only the report that another server answers reaches it", async () => {
   // As with Redis: who detaches is forgotten.
   const remembered = new Set<CoherenceListener>();
   const forgetful = phases.coherence({

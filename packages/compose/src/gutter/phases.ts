@@ -27,8 +27,8 @@ export class Phases {
   #isClosed = false;
   readonly #attached = new Set<CoherenceListener>();
   /**
-   * What detaches those that a phase of the gutter has ended. They stay until they attach again: what reports changes
-   * forgets who detaches, and would not say that another server answers now.
+   * The attachments that a phase of the gutter has ended. They stay until the listener attaches again: main forgets one
+   * that detaches, and would not report to it that another server answers now.
    */
   readonly #left = new Map<CoherenceListener, () => Promise<void>>();
   /** The same one each time: what reports changes remembers a listener while it is not attached. */
