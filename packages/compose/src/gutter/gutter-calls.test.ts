@@ -149,6 +149,14 @@ describe("leases", () => {
   });
 });
 
+it("C690 where the gutter fails too, the error of a lease is that of main", async () => {
+  await lose();
+  await backend.leases!.acquire("k", "a", MINUTE, "");
+  small.down();
+  expect(await outcome(backend.leases!.renew("k", "a", MINUTE))).toMatchObject(rejection);
+  expect(await outcome(backend.leases!.release("k", "a"))).toMatchObject(rejection);
+});
+
 describe("reads", () => {
   it("C693 what the gutter answers in a phase of main is not served", async () => {
     await lose();

@@ -62,7 +62,7 @@ export class PhasedLeases implements Leases {
     const isMain = this.#phaseOf(key, token).of === "main";
     const isHeld = await (isMain
       ? this.#call("lease", key, () => this.#inMain.renew(...request))
-      : this.#of.store.renew(...request));
+      : this.#of.phases.orError(this.#of.store.renew(...request)));
     if (!isHeld) this.#forget(key, token);
     return isHeld;
   }
@@ -128,7 +128,7 @@ export class PhasedLeases implements Leases {
   }
 
   #release({ of }: Phase, key: string, token: string): Promise<void> {
-    if (of === "gutter") return this.#of.store.release(key, token);
+    if (of === "gutter") return this.#of.phases.orError(this.#of.store.release(key, token));
     return this.#call("lease", key, () => this.#inMain.release(key, token));
   }
 
