@@ -150,9 +150,9 @@ export class RedisLeases implements Leases {
   }
 
   /**
-   * Three for an entry that is there: the lease, the version of the entry, which may have changed since it was read, and
-   * a look at the lease, so that its end is pushed to those who wait. Where they settle nothing, the script gives up the
-   * lease, and decides.
+   * Three for an entry that is there: the lease, the version of the entry, which may have changed since it was read,
+   * and a look at the lease, so that its end is pushed to those who wait. Where they settle nothing, the script gives
+   * up the lease, and decides.
    */
   #beside(seen: string, args: readonly string[]): Plain<Acquired> {
     const { command, interpret } = this.#layout.version();
