@@ -12,7 +12,7 @@ const PROCESSES = 12;
 const NAME = "fleet";
 const KEYS = Array.from({ length: 10 }, (_, i) => `k${i}`);
 const TAGGED = "entry";
-/** Calls that each cache makes with keys or tags of its own. */
+/** Calls that each cache makes with its own keys or tags. */
 const CALLS = 10;
 /** How long the load after an invalidation takes: all others wait for it. */
 const LOAD_MS = 100;

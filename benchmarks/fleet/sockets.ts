@@ -12,7 +12,7 @@ const KEYS = 10;
 const ITEMS = 1_000_000;
 /** With the usual `maxStaleness`. */
 export const HEARTBEATS_PER_SECOND = 2;
-/** As many as the queue of the server takes at once. */
+/** As many as the queue of the server takes. */
 const BURST = 200;
 
 /** Bytes of the tracking table. */

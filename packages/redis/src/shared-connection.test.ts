@@ -30,7 +30,7 @@ describe("a connection used several times", () => {
     await Promise.all([first.release(), second.release()]);
   });
 
-  it("is one link whatever else its users set, such as the toolkit: a pool of its own", async () => {
+  it("is one link where its users differ in what concerns no link, such as the pool of the toolkit", async () => {
     const connection = single("redis://nowhere.invalid");
     const [first, second] = [1, 2].map((max) => hold(connection, { ...SETTINGS, pool: { max } } as ConnectSettings));
     expect(second!.link).toBe(first!.link);

@@ -30,7 +30,7 @@ describeBackend("a gutter whose main backend answers", {
   promises: ["one load", "deletes hold", "tags hold", "copies follow"],
 });
 
-/** Without leases: there the gutter refuses what has no lease of its own, and takes none over. */
+/** Without leases: there the gutter refuses what has no lease, and takes none over. */
 async function unreachable(backend: Backend): Promise<Backend> {
   const { main, small } = sides.get(backend)!;
   main.down();

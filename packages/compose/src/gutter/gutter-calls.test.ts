@@ -82,7 +82,7 @@ describe("leases", () => {
     expect(await backend.leases!.acquire("k", "c", MINUTE, "")).toMatchObject({ granted: true });
   });
 
-  it("C691 an entry that could not be encoded is no such change", async () => {
+  it("C691 an entry that could not be encoded is not a change", async () => {
     main.script("write", { fail: new EncodeError("too deep") });
     await backend.write("k", entry("a")).catch(() => undefined);
     await lose();

@@ -75,7 +75,7 @@ export class BatchLoad implements FlightBatch {
   readonly #ended: EarlyRead[] = [];
   /** In the context of the call. A flight that came to its load was counted there, perhaps in this very turn. */
   readonly #goOn = inThisContext(() => {
-    this.#ended.splice(0).forEach(({ flight: of }) => void (of?.running ?? (this.#outstanding -= 1)));
+    for (const { flight } of this.#ended.splice(0)) if (flight?.running === undefined) this.#outstanding -= 1;
     this.#start();
   });
 

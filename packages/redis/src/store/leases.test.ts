@@ -84,7 +84,7 @@ const fields = (...texts: (string | null)[]) => texts.map((text) => (text === nu
 describe("acquire", () => {
   const acquire = (seen = "w1", isOver?: boolean) => leases.acquire("shop::1", "token", 10_000, seen, isOver);
 
-  it("asks the script to take it from its holder, and over an entry that is over", async () => {
+  it("asks the script to take it from its holder, and over an entry that has ended", async () => {
     replies = [
       [1, Buffer.from("")],
       [1, Buffer.from("!")],

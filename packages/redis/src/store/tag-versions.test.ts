@@ -130,7 +130,7 @@ it("pins after a change by plain commands, the position first, for six hours aft
   expect(await pinned(tag)).toEqual(["id.9", ["script"]]);
 });
 
-it("asks the script where a plain command is refused, and not where nothing answers: the call has one deadline", async () => {
+it("asks the script where a plain command is refused, and not where nothing answers", async () => {
   const tag = "{~shop}::t";
   let sent: unknown[] = [];
   let error: Error | undefined;

@@ -74,7 +74,7 @@ it("ends the trust in the copies of a primary that has lost slots to one that is
   expect(said).toEqual(["everything 1", "replaced 3"]);
 });
 
-it("ends the trust in the copies of a primary whose slots nobody serves now: later another one does", async () => {
+it("ends the trust in the copies of a primary whose slots no node serves now: later another one does", async () => {
   routing(range(0, 8_000, 1), range(8_001, LAST, 2));
   await learns(range(101, 8_000, 1), range(8_001, LAST, 2));
   expect(said).toEqual(["everything 1"]);
