@@ -136,7 +136,7 @@ export function checkClients(facts: Facts): readonly Finding[] {
         severity: "warning",
         found: `at least ${left} of ${items} items in the tracking table are of closed connections`,
         evidence: { server: info.address, items, left },
-        fix: "they go when their keys change or end: shorten the ttl of what many read",
+        fix: "they end with their keys: shorten the ttl of what many read",
       });
   }
   const timeouts = configs(facts).filter((config) => config.number("timeout") > 0);
