@@ -55,3 +55,16 @@ it.each(["full", "string", "plain"] as const)(
     }
   },
 );
+
+it.each(["full", "string"] as const)(
+  "C174: a read in the %s layout of a version that is known has its life and meta, and no value",
+  async (layout) => {
+    const backend = await written(layout);
+    await backend.leases!.touch(KEY, "V1", LIFE);
+    const found = (await backend.read(KEY, "V1"))!;
+    expect(found).toMatchObject({ data: new Uint8Array(), isSeen: true, meta: LIFE.meta, version: "V1" });
+    expect([found.staleInMs > 100_000, found.expiresInMs > 160_000]).toEqual([true, true]);
+    const other = (await backend.read(KEY, "V2"))!;
+    expect([Buffer.from(other.data).toString(), other.isSeen]).toEqual(["value", undefined]);
+  },
+);

@@ -40,6 +40,18 @@ export function describeLeases(subject: BackendSubject): void {
       expect((await batch.read([`${KEY}2`, `${KEY}1`])).map((entry) => found(entry)?.version)).toEqual([V2, V1]);
     });
 
+    it("may leave out the data of a version that is known, and of no other", async () => {
+      const { backend } = subject;
+      if (backend.leases === undefined) return;
+      const entry = stored({ version: V1, meta: "of V1" });
+      await backend.write(KEY, entry);
+      const known = (await backend.read(KEY, V1))!;
+      expect([known.version, known.data.length === 0]).toEqual([V1, known.isSeen === true]);
+      subject.expectEntry(known.isSeen ? { ...known, data: entry.data } : known, entry);
+      subject.expectEntry(await backend.read(KEY, V2), entry);
+      expect(await backend.read(`${KEY}2`, V1)).toBe(undefined);
+    });
+
     it("gives a new version when freshness ends, so that the process that has just written it does not take it for fresh", async () => {
       const { leases, markStale } = subject.backend;
       if (leases === undefined || markStale === undefined) return;

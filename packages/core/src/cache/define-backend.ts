@@ -5,7 +5,7 @@ import type { Backend, Coherence } from "../contracts/backend.ts";
 import { FarFences } from "../engine/far-fences.ts";
 import { leasesAmong } from "../engine/lease.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
-import { backendKeyOf, type EntryKey, type KeySpace } from "../entry/key.ts";
+import { backendKeyOf, type KeySpace } from "../entry/key.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
@@ -33,13 +33,8 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
     known,
     attach(shared) {
       const { name: cache, events, local } = shared;
-      // Without a copy, a read that fails is a miss.
-      const lapsedSince = (key: EntryKey): number | undefined => {
-        const now = clock.now();
-        return local?.unconfirmed(key.local, now) && trust?.lapsedSince(key.local, now);
-      };
       const changes = new RemoteChanges(shared, root, known);
-      const remote = new RemoteTier(backend, clock, events, cache, { parts, table, lapsedSince });
+      const remote = new RemoteTier(backend, clock, events, cache, { parts, table, trust, copies: local });
       const recovery = new Recovery({
         remote,
         clock,

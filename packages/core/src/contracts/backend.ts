@@ -120,8 +120,12 @@ export interface Backend {
    */
   readonly keepsKeys?: boolean;
 
-  /** The entry exactly as written, or `undefined`. Never one whose life has ended. */
-  read(key: string): Promise<StoredEntry | undefined>;
+  /**
+   * The entry exactly as written, or `undefined`. Never one whose life has ended.
+   *
+   * @param seen the version of a value that the cache has: an entry of it may come without, {@link StoredEntry.isSeen}.
+   */
+  read(key: string, seen?: string): Promise<StoredEntry | undefined>;
   /**
    * Stores `entry`. Nothing of the previous entry survives, and a lease on the key ends.
    *
@@ -136,9 +140,8 @@ export interface Backend {
   /** Connects ahead of the first call. */
   connect?(): Promise<void>;
   /**
-   * Lists entries, a page at a time and in no order, for people and not for programs: it may take long. One that is
-   * written or removed meanwhile may be left out, or come twice. Reads keys and lives, no values. Without it stored
-   * entries cannot be listed.
+   * Lists entries, a page at a time and in no order, for people, as it may take long: their keys and lives, no values.
+   * One that is written or removed meanwhile may be left out, or come twice. Without it entries cannot be listed.
    *
    * @throws {BackendUnavailableError} from the iteration.
    */
@@ -214,11 +217,12 @@ export interface StoredEntry {
   /** Written and read by the cache: keep it unchanged. At most 8 MiB; empty for an entry that another program wrote. */
   readonly meta: string;
   /**
-   * Unique to one write, chosen by the writer: up to 32 of `A-Z a-z 0-9 - _`. A backend with leases stores it and
-   * returns it on reads. For an entry that another program wrote it returns any non-empty text, `-` for example:
-   * `''` means no entry.
+   * Unique to one write, chosen by the writer: up to 32 of `A-Z a-z 0-9 - _`. A backend with leases keeps it. An entry
+   * that another program wrote has any non-empty text, `-` for example: `''` means no entry.
    */
   readonly version?: string;
+  /** Only in an answer to a read that named this version: the value is that one, `data` is empty. */
+  readonly isSeen?: true;
   /**
    * Only in an answer, and only of a copy, which may hide changes by other processes until it ends: reads its original.
    * Called for a call with `current`, and where the tag versions say that the copy is not current. While they cannot be
@@ -265,9 +269,8 @@ export interface Parts {
 
 /**
  * At most one process holds the lease of a key. `token` cannot be guessed and identifies the holder. `seen` is the
- * version of the entry as last read, `''` for none. A backend may report its own versions for a value that it cannot
- * read, such as one of another type, and receives them back as `seen`. Each step is atomic. Methods reject as those of
- * {@link Backend}.
+ * version of the entry as last read, `''` for none. A value that a backend cannot read, of another type say, may have a
+ * version of its own, which comes back as `seen`. Each step is atomic. Methods reject as those of {@link Backend}.
  */
 export interface Leases {
   /**

@@ -131,10 +131,7 @@ export class Flights {
       if (!each.isWrite) each.fence(by);
   }
 
-  /**
-   * After a load was stored: fences every load that began before it, and outdates reads. A flight that loads from now
-   * on stays: its value is newer.
-   */
+  /** After a load was stored: fences those that began before it, and outdates reads. */
   fenceOlder(localKey: string, stored: Flight): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) {
       outdate(each);

@@ -151,10 +151,7 @@ export class Lease extends Deadline {
     void this.#compare();
   }
 
-  /**
-   * Compares versions, and again if another message came meanwhile. A missing version does not count as changed:
-   * reissuing it would be announced.
-   */
+  /** Compares, and again after another message. A missing version is none that has changed. */
   async #compare(): Promise<void> {
     const changed = this.#changed;
     if (this.#pinned === undefined || changed === undefined || this.#isComparing) return;

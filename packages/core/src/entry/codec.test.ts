@@ -8,7 +8,7 @@ import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import { type Entry, type Terms } from "./entry.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { v8 } from "@hotset/formats";
-import { keySpaceBelow, rootKeySpace } from "./key.ts";
+import { entryKey, keySpaceBelow, rootKeySpace } from "./key.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { scriptedBackend, type ScriptedBackendOptions, TestClock } from "@hotset/testing";
 
@@ -317,11 +317,16 @@ const stored = (changes: Partial<StoredEntry> = {}): StoredEntry => ({
   meta: '["json",60000]',
   ...changes,
 });
+const readBy = (schema?: StandardSchema<unknown>, tagSequence = 0) => ({
+  key: entryKey(users, "ada"),
+  schema,
+  tagSequence,
+});
 const decode = (
   given: StoredEntry,
   options?: Parameters<typeof backend>[0],
   schema?: StandardSchema<unknown>,
-): Entry | PromiseLike<Entry> => codec(options).decode(given, users, schema, NOW, 3);
+): Entry | PromiseLike<Entry> => codec(options).decode(given, readBy(schema, 3), NOW);
 
 describe("decode", () => {
   it.for<readonly [string, Changes, readonly TagVersion[] | undefined]>([
@@ -437,10 +442,10 @@ describe("decode", () => {
   it("parses equal metas once, and stays bounded", () => {
     const one = codec();
     const tags = (): readonly string[] =>
-      (one.decode(stored({ meta: '["json",null,0,0,0,{"g":["t"]}]' }), users, undefined, NOW, 0) as Entry).terms.tags;
+      (one.decode(stored({ meta: '["json",null,0,0,0,{"g":["t"]}]' }), readBy(), NOW) as Entry).terms.tags;
     const first = tags();
     expect(tags()).toBe(first);
-    for (let i = 0; i < 600; i += 1) void one.decode(stored({ meta: `["json",${i}]` }), users, undefined, NOW, 0);
+    for (let i = 0; i < 600; i += 1) void one.decode(stored({ meta: `["json",${i}]` }), readBy(), NOW);
     expect(tags()).not.toBe(first);
     expect(tags()).toEqual(first);
   });
@@ -651,16 +656,27 @@ describe("C143 a meta is checked before it is used", () => {
       );
   });
 
+  it("has the value of a version that was seen, with the life and meta of now", () => {
+    const of = codec();
+    const seen = of.decode(stored({ data: Buffer.from('{"a":1}'), meta: '["json",1,0,0]' }), readBy(), NOW) as Entry;
+    const given = stored({ data: new Uint8Array(), isSeen: true });
+    const { value, encodedBytes, ttlMs, staleAt } = of.decode(given, readBy(undefined, 3), NOW, seen) as Entry;
+    expect({ isSame: value === seen.value, encodedBytes, ttlMs, staleAt }).toEqual({
+      isSame: true,
+      encodedBytes: 7,
+      ttlMs: 60_000,
+      staleAt: NOW + 40_000,
+    });
+  });
+
   it("keeps few long metas", () => {
     const one = codec();
     const read = (i: number): readonly string[] =>
       (
         one.decode(
           stored({ meta: JSON.stringify(["json", null, 0, 0, 0, { g: [`${i}`], a: "x".repeat(4_000) }]) }),
-          users,
-          undefined,
+          readBy(),
           NOW,
-          0,
         ) as Entry
       ).terms.tags;
     const first = read(0);
@@ -700,7 +716,7 @@ describe("a compressor whose answers are no promises of the language, as those o
     ["fails", failing],
     ["gives what does not decode", () => Buffer.from("secret")],
   ])("C145: when it %s, the error is a DecodeError and quotes nothing", async (_, answer) => {
-    const decoded = codec({ compressor: later(answer) }).decode(stored({ meta }), users, undefined, NOW, 0);
+    const decoded = codec({ compressor: later(answer) }).decode(stored({ meta }), readBy(), NOW);
     const error: unknown = await Promise.resolve(decoded).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(DecodeError);
     expect(inspect(error)).not.toContain("secret");

@@ -21,7 +21,7 @@ import {
 } from "./entry-meta.ts";
 import { lateLifeMs, wholeInstant, type Encoding, type Entry, type Placeholder, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
-import type { KeySpace } from "./key.ts";
+import type { EntryKey, KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
 import { checkBySchema } from "./schema.ts";
 import { termsIn } from "./terms.ts";
@@ -115,28 +115,28 @@ export class Codec {
   }
 
   /**
-   * @param tagSequence see {@link Entry.tagSequence}.
+   * @param seen has the value of an entry without data.
    * @throws {DecodeError} (or rejects with it) for every entry that cannot be read, for any reason.
    */
   decode(
     stored: StoredEntry,
-    keySpace: KeySpace,
-    schema: StandardSchema<unknown> | undefined,
+    { key: { space }, schema, tagSequence }: EntryOf,
     now: number,
-    tagSequence: number,
+    seen?: Entry,
   ): Awaitable<Entry> {
     try {
-      const meta = this.#readMeta(stored, keySpace);
+      const meta = this.#readMeta(stored, space);
+      const entry = emptyEntry(stored, meta, space, now, tagSequence);
       const placeholder = PLACEHOLDERS.get(meta.encoding.format);
-      if (placeholder !== undefined) {
-        const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
-        return { ...entry, terms: { ...entry.terms, placeholder } };
+      if (placeholder !== undefined) return { ...entry, terms: { ...entry.terms, placeholder } };
+      if (stored.isSeen === true) {
+        const { value, encodedBytes = 0, uncompressedBytes } = seen!;
+        return { ...entry, value, encodedBytes, uncompressedBytes };
       }
       const format = this.#formats.get(meta.encoding.format);
       if (format === undefined)
         throw new UnreadableEntry(`its format is ${cut(meta.encoding.format)}, which this backend does not read`);
       const bytes = this.#decompress(stored.data, meta.encoding.compressor);
-      const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
       // Every backend hit passes here: the synchronous case makes no closure.
       if (!types.isUint8Array(bytes) || schema !== undefined)
         return this.#decodeLater(bytes, { format, schema, entry, stored });
@@ -286,6 +286,14 @@ interface Decoding {
   readonly schema: StandardSchema<unknown> | undefined;
   readonly entry: EmptyEntry;
   readonly stored: StoredEntry;
+}
+
+/** What an entry is read as. */
+export interface EntryOf {
+  readonly key: EntryKey;
+  readonly schema: StandardSchema<unknown> | undefined;
+  /** `TagEvents.sequence` when the read is sent. */
+  readonly tagSequence: number;
 }
 
 /** The entry of `stored`, without its value. */

@@ -49,10 +49,7 @@ export const isFresh = (entry: Entry | undefined, now: number): entry is Entry =
 export const isTooOld = (entry: Entry, { loadedAfter }: Windows): boolean =>
   loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
 
-/**
- * Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call: not one of any age
- * where the call accepts none. Pure.
- */
+/** Whether an entry may stand in for a failed or slow load: of no age the call refuses. Pure. */
 export function canServeOnError(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
   return (
     entry !== undefined &&

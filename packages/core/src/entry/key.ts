@@ -179,10 +179,7 @@ export function backendKeyOf(root: KeySpace, local: string): string {
   return `${root.backendPrefix.slice(0, -1)}${local.slice(1, end)}::${local.slice(end + 1)}`;
 }
 
-/**
- * The tag key whose hard or soft version a backend keeps under `key`; `undefined` for the key of an entry or of the
- * counter that issues versions.
- */
+/** The tag whose hard or soft version is kept under `key`; `undefined` for an entry, and the counter of versions. */
 export function tagKeyOf(key: string): string | undefined {
   if (!key.startsWith("{~") || (key.startsWith("{~~") && key.indexOf("::") === key.length - 2)) return undefined;
   return key.startsWith("{~~") ? `{~${key.slice(3)}` : key;

@@ -31,20 +31,18 @@ function nearest(word: string, names: readonly string[]): string | undefined {
 /** How many letters must be added, removed, replaced, or swapped with the next one (optimal string alignment). */
 function distance(from: string, to: string): number {
   if (from.length > MAX_LENGTH) return Infinity;
-  let before: readonly number[] = [];
-  let above = Array.from({ length: to.length + 1 }, (_, column) => column);
+  const rows = [Array.from({ length: to.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= from.length; row += 1) {
-    const line = [row];
+    const [line, above] = [[row], rows[row - 1]!];
     for (let column = 1; column <= to.length; column += 1) {
       const isSame = from[row - 1] === to[column - 1];
-      let changes = Math.min(above[column - 1]! + (isSame ? 0 : 1), above[column]! + 1, line[column - 1]! + 1);
-      const isSwap = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
-      if (isSwap) changes = Math.min(changes, before[column - 2]! + 1);
-      line.push(changes);
+      const isSwap = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      const swapped = isSwap ? rows[row - 2]![column - 2]! + 1 : Infinity;
+      line.push(Math.min(above[column - 1]! + (isSame ? 0 : 1), above[column]! + 1, line[column - 1]! + 1, swapped));
     }
-    [before, above] = [above, line];
+    rows.push(line);
   }
-  return above[to.length]!;
+  return rows.at(-1)![to.length]!;
 }
 
 const MAX_LENGTH = 64;

@@ -8,20 +8,12 @@ import { Timeout } from "./timeouts.ts";
  */
 export function within<T>(clock: Clock, limitMs: number, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timeout = new Timeout(clock, limitMs, () => {
-      try {
-        resolve(late());
-      } catch (error) {
-        reject(error);
-      }
-    });
-    work.then(
-      (value) => {
-        if (timeout.end()) resolve(value);
-      },
-      (error: unknown) => {
-        if (timeout.end()) reject(error);
-      },
-    );
+    const timeout = new Timeout(clock, limitMs, () => resolve(new Promise((ends) => ends(late()))));
+    const inTime =
+      <A>(ends: (given: A) => void) =>
+      (given: A): void => {
+        if (timeout.end()) ends(given);
+      };
+    work.then(inTime(resolve), inTime(reject));
   });
 }

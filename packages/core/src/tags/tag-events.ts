@@ -134,10 +134,7 @@ export class TagEvents {
     return since < this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, since);
   }
 
-  /**
-   * Whether there was a tag call in this namespace or above it after event number `calledSince`, or a change by others
-   * after event number `changedSince`.
-   */
+  /** Whether one called tags in or above a namespace after event `calledSince`, or others after `changedSince`. */
   hasEvents(keySpace: KeySpace, calledSince: number, changedSince: number): boolean {
     return (
       (calledSince !== this.sequence && this.#byNamespace.hasSince(keySpace.tagPrefixes, calledSince)) ||

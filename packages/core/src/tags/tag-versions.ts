@@ -58,15 +58,18 @@ export function underVersions(
 
 function underMoreVersions(
   entry: Entry,
-  byKey: ReturnType<typeof versionsByKey>,
+  byKey: Map<string, TagVersion | undefined>,
   by: () => Applying,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   const unexpected = dependsOn.filter((key) => !byKey.has(key));
   const withMore = (more: Versions): Awaitable<Entry | undefined> => {
-    const moreByKey = versionsByKey(unexpected, more);
-    const all = dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key));
-    return applied(entry, all, by);
+    more.forEach((version, i) => byKey.set(unexpected[i]!, version));
+    return applied(
+      entry,
+      dependsOn.map((key) => byKey.get(key)),
+      by,
+    );
   };
   return unexpected.length === 0 ? withMore([]) : whenReady(by().readMore(unexpected), withMore);
 }
@@ -87,7 +90,7 @@ export const endingMarks = ({ versions, terms }: Entry, current: Versions): read
     return current[i]!.soft !== soft && current[i]!.soft.endsWith(ENDING) ? [{ tag, soft }] : [];
   });
 
-const versionsByKey = (keys: readonly string[], versions: Versions): ReadonlyMap<string, TagVersion | undefined> =>
+const versionsByKey = (keys: readonly string[], versions: Versions): Map<string, TagVersion | undefined> =>
   new Map(keys.map((key, i) => [key, versions[i]]));
 
 /**

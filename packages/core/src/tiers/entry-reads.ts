@@ -17,6 +17,7 @@ import { type Applying, underVersions, type Versions } from "../tags/tag-version
 import { type BackendCalls, type CallSettlers, FailureOf, ownError } from "./backend-calls.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "./entry-tier.ts";
 import type { LapsedReads } from "./lapsed-reads.ts";
+import type { LocalCopies } from "./local-copies.ts";
 import type { SentRead } from "./remote-leases.ts";
 import type { UnreadableEntries } from "./unreadable-entries.ts";
 
@@ -38,6 +39,8 @@ export interface EntryReadsOf {
   readonly versions: TagVersions | undefined;
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
+  /** Where what was read is kept. */
+  readonly copies: Pick<LocalCopies, "large"> | undefined;
 }
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
@@ -63,7 +66,9 @@ export class EntryReads {
    */
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
     const { key } = request;
-    const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt: this.#of.clock.now() };
+    const sentAt = this.#of.clock.now();
+    const seen = this.#of.copies?.large(key.local, sentAt);
+    const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt, seen };
     const begunAt = read.sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions(read);
     let entry: Awaitable<Entry | undefined>;
@@ -89,7 +94,7 @@ export class EntryReads {
       this.#of.calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
       // Called here: few frames lie between a caller and its backend.
-      const answer = this.#of.backend.read(key.backend);
+      const answer = this.#of.backend.read(key.backend, seen?.version);
       if (!needsVersions) watch(answer, receive);
       else watch(this.#withVersions(answer, read), ({ stored, versions }) => receive(stored, versions));
     } catch (error) {
@@ -265,9 +270,8 @@ export class EntryReads {
     }
   }
 
-  #decodeNow({ request, sentAt }: SentRead, stored: StoredEntry): Awaitable<Entry> {
-    const { key, schema, tagSequence } = request;
-    const entry = this.#of.codec.decode(stored, key.space, schema, sentAt, tagSequence);
+  #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredEntry): Awaitable<Entry> {
+    const entry = this.#of.codec.decode(stored, request, sentAt, seen);
     return this.#of.backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }
 

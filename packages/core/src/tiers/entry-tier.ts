@@ -1,18 +1,13 @@
 import type { TagVersion } from "../contracts/backend.ts";
-import type { Encoded } from "../entry/codec.ts";
+import type { Encoded, EntryOf } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 
 /** One entry to read. */
-export interface ReadRequest {
-  readonly key: EntryKey;
-  readonly schema: StandardSchema<unknown> | undefined;
+export interface ReadRequest extends EntryOf {
   /** The tags that the entry probably has: their versions are read in the same tick. */
   readonly expectedTags: readonly string[];
-  /** `TagEvents.sequence` when the read is sent. */
-  readonly tagSequence: number;
   /** The answer must be at least as new as a write elsewhere, so known tag versions are not used. */
   readonly isCurrent?: boolean;
   /** Called with the version of the entry in the backend, `''` for none, also if the entry cannot be served. */

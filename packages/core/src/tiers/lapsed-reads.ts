@@ -1,5 +1,7 @@
 import type { Clock } from "../contracts/clock.ts";
 import type { EntryKey } from "../entry/key.ts";
+import type { Trust } from "../coherence/trust.ts";
+import type { LocalCopies } from "./local-copies.ts";
 import { within } from "../primitives/within.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
@@ -8,14 +10,10 @@ interface LapsedReadsOf {
   readonly clock: Clock;
   /** Connects to the backend. */
   readonly connect: () => Promise<void>;
-  readonly lapsedSince: LapsedSince;
+  /** Without a copy, a read that fails is a miss. */
+  readonly copies: Pick<LocalCopies, "unconfirmed">;
+  readonly trust: Pick<Trust, "lapsedSince">;
 }
-
-/**
- * The last sign of life from the part that keeps this key, as `clock.now()`, if a copy of the key would be served in
- * place of a failed read, and may have missed a change since; else `undefined`.
- */
-export type LapsedSince = (key: EntryKey) => number | undefined;
 
 /**
  * Reads that failed where trust has lapsed: the process was frozen, say. A lost connection does not mean there that the
@@ -39,11 +37,12 @@ export class LapsedReads {
    * @returns whether it is to be repeated now; `undefined` where it is not.
    */
   again(error: unknown, keys: readonly EntryKey[], leftMs: number): Promise<boolean> | undefined {
-    const { clock, connect, lapsedSince } = this.#of;
+    const { clock, connect, copies, trust } = this.#of;
     if (!(error instanceof BackendUnavailableError) || error instanceof BackendRefusedError || !(leftMs > 0))
       return undefined;
+    const now = clock.now();
     let since: number | undefined;
-    for (const key of keys) since ??= lapsedSince(key);
+    for (const { local } of keys) since ??= copies.unconfirmed(local, now) && trust.lapsedSince(local, now);
     if (since === undefined || since <= this.#gaveUp) return undefined;
     const gaveUp = (): boolean => {
       this.#gaveUp = Math.max(this.#gaveUp, since);

@@ -224,6 +224,13 @@ export class LocalCopies {
     return this.tier.get(localKey) as Entry | undefined;
   }
 
+  /** A living copy with a value that is worth asking for its version first: as a caller gets it. */
+  large(localKey: string, now: number): Entry | undefined {
+    const copy = this.held(localKey);
+    if (copy?.version === undefined || (copy.encodedBytes ?? 0) < LARGE_BYTES || now >= copy.deadAt) return undefined;
+    return { ...copy, value: this.values.handOut(copy.value) };
+  }
+
   /**
    * The backend held the version of `copy` when it was read, in this epoch of the key. No change of the key was
    * reported since: it would have dropped the copy. A later one may have the same version, and be of after a change.
@@ -280,3 +287,6 @@ export class LocalCopies {
     this.#events["backend:error"].emit({ cache: this.#cache, namespace: path, ...key, tier, operation, error });
   }
 }
+
+/** Fewer are read at once: another version would cost a second trip. */
+const LARGE_BYTES = 1_024;

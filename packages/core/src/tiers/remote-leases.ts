@@ -17,6 +17,8 @@ export interface SentRead {
   readonly expected: readonly string[];
   /** `clock.now()` when it was sent. */
   readonly sentAt: number;
+  /** A copy that the backend may confirm in place of the data. */
+  readonly seen?: Entry | undefined;
 }
 
 /** How a tier sends an entry. */

@@ -1,5 +1,6 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
+import type { Trust } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Backend, DeleteStatus, Format, StoredEntry, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -15,15 +16,26 @@ import { versionEntries } from "../tags/version-entries.ts";
 import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
 import { EntryReads } from "./entry-reads.ts";
 import type { EntryLeases, EntryWrite, StoreStatus } from "./entry-tier.ts";
-import { LapsedReads, type LapsedSince } from "./lapsed-reads.ts";
+import { LapsedReads } from "./lapsed-reads.ts";
+import type { LocalCopies } from "./local-copies.ts";
 import { remoteLeases, type Sending } from "./remote-leases.ts";
 import { UnreadableEntries } from "./unreadable-entries.ts";
+
+/** Of the cache that it is a tier of. */
+interface RemoteTierOf {
+  /** Those of the backend. */
+  readonly parts?: BackendParts;
+  /** The tag versions that were seen. */
+  readonly table?: KnownVersions;
+  /** In copies, where changes are reported. */
+  readonly trust?: Trust | undefined;
+  readonly copies?: LocalCopies | undefined;
+}
 
 /**
  * One backend as a tier: codec, tag versions, and {@link BackendCalls} around every call.
  *
- * Rejects with `BackendUnavailableError` when the backend did not answer, and with the error of the backend when it
- * refused; both are reported once.
+ * Rejects with `BackendUnavailableError`, or the error of the backend; both are reported once.
  */
 export class RemoteTier {
   declare readonly label: string;
@@ -53,26 +65,9 @@ export class RemoteTier {
   readonly #ends: MarkDeadlines | undefined;
   readonly #unreadable: UnreadableEntries;
 
-  /**
-   * @param parts of the backend.
-   * @param table the tag versions that were seen.
-   * @param lapsedSince as in `LapsedReads`.
-   */
-  constructor(
-    backend: Backend,
-    clock: Clock,
-    events: Events,
-    cache: string,
-    {
-      parts = new BackendParts(backend.parts),
-      table = new KnownVersions(undefined, clock, ignore),
-      lapsedSince,
-    }: {
-      readonly parts?: BackendParts;
-      readonly table?: KnownVersions;
-      readonly lapsedSince?: LapsedSince | undefined;
-    } = {},
-  ) {
+  constructor(backend: Backend, clock: Clock, events: Events, cache: string, of: RemoteTierOf = {}) {
+    const { parts = new BackendParts(backend.parts), table = new KnownVersions(undefined, clock, ignore) } = of;
+    const { trust, copies } = of;
     const { label, deadlineMs = 1_000, breaker } = backend;
     this.label = label;
     this.deadlineMs = deadlineMs;
@@ -102,11 +97,12 @@ export class RemoteTier {
       codec: this.#codec,
       calls: this.#calls,
       unreadable: this.#unreadable,
-      lapsed: lapsedSince && connect && new LapsedReads({ clock, lapsedSince, connect }),
+      lapsed: trust && copies && connect && new LapsedReads({ clock, connect, copies, trust }),
       seen: table,
       tagVersions,
       versions: this.versions,
       ends: this.#ends,
+      copies,
     });
     this.leases =
       backend.leases &&

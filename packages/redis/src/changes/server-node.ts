@@ -8,10 +8,7 @@ import type { NodeClient, Session } from "../connection/session.ts";
 import { SingleLink, type ChangeReporting } from "../connection/single-link.ts";
 import { trackingMode } from "./tracking.ts";
 
-/**
- * Opens one connection, and makes it ready by `prepare`. `reached` is called once there is a socket, on which the
- * server has not answered yet.
- */
+/** Opens one connection, and makes it ready by `prepare`. `reached` is called once there is a socket. */
 export type OpenSession = (
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,

@@ -113,10 +113,7 @@ export function send(
   return deliver(link, command, (client) => command.exchange(client, args, options));
 }
 
-/**
- * As {@link send}, for a node that a slot is being moved to. The two commands must stay together: ASKING applies to the
- * next command only.
- */
+/** As {@link send}, for a node that a slot is being moved to. ASKING applies to the next command only. */
 export function sendAsking(
   link: Pick<Link, "queue" | "admit">,
   origin: Origin,

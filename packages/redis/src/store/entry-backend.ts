@@ -1,9 +1,9 @@
 import { ignore } from "../primitives/ignore.ts";
-import { isPlaceholder, MARK_BYTES, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
+import { isPlaceholder, MARK_BYTES, NOTHING, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { SERVER_TIME } from "../lua/string-scripts.ts";
 import { STRINGS } from "./string-entry.ts";
 import { RedisLeases } from "./leases.ts";
-import { hashes, writeIdOf, type WriteIds } from "./entry-fields.ts";
+import { hashes, NO_VERSION, writeIdOf, type WriteIds } from "./entry-fields.ts";
 import type {
   Backend,
   Batch,
@@ -177,28 +177,35 @@ export class EntryBackend extends Steps implements Backend {
     }
   }
 
-  read(key: string): Promise<StoredEntry | undefined> {
+  read(key: string, seen?: string): Promise<StoredEntry | undefined> {
     let entryKey: string;
     try {
       entryKey = this.keys.entry(key);
     } catch (error) {
       return Promise.reject(error);
     }
+    const { read, head } = this.layout;
     const { queue } = this.link;
     const { client } = queue;
-    const command = queue.begin<StoredEntry | undefined>(this.origins.read);
-    const { read } = this.layout;
-    if (client === undefined || queue.inFlight >= queue.maxInFlight) {
-      this.link.admit(command, (ready) => {
-        sendAll(ready, read.commands(entryKey), this.#receiver(entryKey, read, { client: ready, queue }, command));
-        command.sent(read.count);
-      });
+    if (seen === undefined && client !== undefined && queue.inFlight < queue.maxInFlight) {
+      const command = queue.begin<StoredEntry | undefined>(this.origins.read);
+      // From this frame: it is the hot path.
+      sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, command));
+      command.sent(read.count);
       return command;
     }
-    // From this frame: it is the hot path.
-    sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, command));
-    command.sent(read.count);
-    return command;
+    return this.begin((ready, command) => {
+      const ask = (its: typeof read, ends: Ends<StoredEntry | undefined>): void => {
+        sendAll(ready, its.commands(entryKey), this.#receiver(entryKey, its, { client: ready, queue }, ends));
+        command.sent(its.count);
+      };
+      const found = (entry: StoredEntry | undefined): void => {
+        if (entry?.version === seen) command.done({ ...entry!, data: NOTHING, isSeen: true });
+        else if (!command.isOver) ask(read, command);
+      };
+      if (seen === undefined || seen === NO_VERSION || head === undefined) ask(read, command);
+      else ask(head, { done: found, fail: (error) => command.fail(error) });
+    });
   }
 
   /** To be called before the read is sent: the server is asked for its time, where it has to be. */

@@ -196,23 +196,28 @@ const asBuffer = (bytes: Uint8Array): Buffer =>
 
 /** Entries in Redis as hashes. A read is two plain commands in one tick. */
 export function hashes(layout: HashLayout): EntryLayout {
+  // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
+  const commands = (data: "d" | "s") => (entryKey: string) => [
+    ["PTTL", entryKey],
+    ["HMGET", entryKey, data, "s"],
+  ];
+  const decode: EntryLayout["read"]["decode"] = (replies, at, nowMs) =>
+    decodeEntry(replies[at + 1] as EntryFields, replies[at] as number, nowMs, layout);
   return {
     scripts: HASH_SCRIPTS,
     hasVersions: layout === "full",
     isTimed: false,
     read: {
-      // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
-      commands: (entryKey) => [
-        ["PTTL", entryKey],
-        ["HMGET", entryKey, "d", "s"],
-      ],
+      commands: commands("d"),
       text: (entryKey) => {
         const key = rendered(entryKey);
         return `*2\r\n$4\r\nPTTL\r\n${key}*4\r\n$5\r\nHMGET\r\n${key}$1\r\nd\r\n$1\r\ns\r\n`;
       },
       count: 2,
-      decode: (replies, at, nowMs) => decodeEntry(replies[at + 1] as EntryFields, replies[at] as number, nowMs, layout),
+      decode,
     },
+    // In place of the data something short.
+    head: { commands: commands("s"), count: 2, decode },
     // Any other type is a placeholder, or no entry either.
     look: (entryKey) => ["HSET", entryKey, "d", REMOVED],
     was: (reply) => (reply instanceof Error ? (isWrongType(reply) ? false : undefined) : reply !== 1),

@@ -45,6 +45,8 @@ export interface EntryLayout {
   /** Whether instants are by the clock of the server, which is asked for the time. */
   readonly isTimed: boolean;
   readonly read: Read<StoredEntry | undefined>;
+  /** Of the entry all but its data, or `undefined`. Absent in layouts without versions. */
+  readonly head?: Read<StoredEntry | undefined>;
   /** Reads many keys of one slot by one command. Absent where none does that. */
   readonly readMany?: Read<readonly (StoredEntry | undefined)[], readonly string[]>;
   /**
@@ -67,8 +69,7 @@ export interface EntryLayout {
   /** As {@link encode}, for a script that gives an entry another life and meta. @param nowMs of this process. */
   encodeLife(life: StoredLife, version: string, nowMs: number): Args | undefined;
   /**
-   * A plain command that stores an entry, without its key. `undefined` where it takes a script. Absent in layouts where
-   * it always does.
+   * A plain command that stores an entry, without its key. `undefined`, or absent, where it takes a script.
    *
    * @param args as {@link encode} made them. @param over stores in the place of this value alone.
    */

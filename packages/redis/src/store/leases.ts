@@ -47,8 +47,7 @@ type AcquireReply =
 
 /**
  * Leases in Redis. A missing entry has a placeholder in its key, which holds the token of the process that loads it:
- * every change of the key ends it. Any other entry has a lease next to it, and is compared by its version. Both expire
- * without help.
+ * every change of the key ends it. Any other entry has a lease next to it, and is compared by its version. Both expire.
  *
  * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key
  * of another type. The plain layout has no versions: there nothing is compared, and each change ends the lease.
@@ -138,8 +137,7 @@ export class RedisLeases implements Leases {
         settled: ([taken, refresh, found]) => {
           const [there] = found as readonly unknown[];
           const isTaken = isDone(taken);
-          // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
-          // would try again immediately, without end.
+          // Otherwise the script removes the placeholder, which is pushed to this process too: it would try without end.
           mayBackOff = isTaken;
           if (refresh instanceof Error) this.#noGetexUntilMs = commands.now() + TRY_AGAIN_MS;
           const isGranted = isTaken && refresh === null && there != null && mine.equals(there as Buffer);

@@ -6,10 +6,7 @@ import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 
 /** How a command is sent. */
 export interface Sending {
-  /**
-   * The script that the command names by its hash. It is sent as text where the server does not know it: after a
-   * restart, or SCRIPT FLUSH.
-   */
+  /** Named by its hash; sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
   readonly before?: readonly (readonly (string | Buffer)[])[] | undefined;

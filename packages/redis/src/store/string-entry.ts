@@ -148,6 +148,7 @@ export const STRINGS: EntryLayout = {
   hasVersions: true,
   isTimed: true,
   read: { commands: (entryKey) => [["GET", entryKey]], count: 1, needsTime, decode },
+  head: { commands: (entryKey) => [["GETRANGE", entryKey, "0", "1023"]], count: 1, needsTime, decode },
   readMany: {
     commands: (entryKeys) => [["MGET", ...entryKeys]],
     count: 1,
