@@ -14,7 +14,6 @@ import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { LeaseAnswer, NotGranted, ReadOutcome } from "../tiers/entry-tier.ts";
-import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./answers.ts";
 import { ask, when } from "./ask.ts";
 import type { Backoffs } from "./backoffs.ts";
@@ -475,20 +474,25 @@ export class Ladder {
   // ---- the lease, and the tag versions
 
   /**
-   * The permission to load, and tag versions, in one trip, before the loader runs: versions taken after it would hide
-   * an invalidation during the load. If the backend is unreachable, or refuses, the result is kept only here.
+   * The permission to load, and tag versions, in one trip if most are granted it, before the loader runs: versions that
+   * are taken later would hide an invalidation. Without a backend that answers the result is kept only here.
    */
   #lease(flight: Flight, now: number, isGuess = false): void {
-    const { clock } = this.#context;
+    const { clock, local } = this.#context;
     const { storesNothing, isUnleased, fallback, seen, call } = flight;
     const { remote } = call.namespace;
     const hasLeases = !storesNothing && !isUnleased && remote?.leases !== undefined;
     if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
-    const pinned = storesNothing || remote === undefined ? undefined : this.#pin(flight, remote);
-    const goOn = (then: number): void =>
-      when(flight, clock, pinned, (each, endedAt) => this.#pinned(flight, each, endedAt), then);
+    // Others have such a copy too. Most are not granted the lease, and need no versions.
+    const hasNone = isGuess || call.isCurrent || fallback !== undefined;
+    const isCrowded = lease && !hasNone && local?.living(flight.key.local, now) !== undefined;
+    const pinned = isCrowded ? undefined : this.#pin(flight);
+    const goOn = (then: number): void => {
+      const versions = isCrowded ? this.#pin(flight) : pinned;
+      when(flight, clock, versions, (found, at) => this.#pinned(flight, found, at), then);
+    };
     flight.requestLease(lease);
     // Not in this turn: the flights of a batch begin one after another.
     if (lease === undefined)
@@ -536,9 +540,10 @@ export class Ladder {
   }
 
   /** Without a trip where the versions are known; a current call may know of a newer one. */
-  #pin(flight: Flight, remote: RemoteTier): Awaitable<Pinned | undefined> {
-    const { isCurrent } = flight.call;
-    if (remote.versions === undefined || flight.isUnreachable) return undefined;
+  #pin(flight: Flight): Awaitable<Pinned | undefined> {
+    const { isCurrent, namespace } = flight.call;
+    const { remote } = namespace;
+    if (remote?.versions === undefined || flight.isUnreachable || flight.storesNothing) return undefined;
     const { fallback, tags } = flight;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
     return remote.seen.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);

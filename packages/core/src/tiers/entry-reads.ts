@@ -40,7 +40,7 @@ export interface EntryReadsOf {
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
   /** Where what was read is kept. */
-  readonly copies: Pick<LocalCopies, "large"> | undefined;
+  readonly copies: Pick<LocalCopies, "living" | "values"> | undefined;
 }
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
@@ -67,8 +67,10 @@ export class EntryReads {
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
     const { key } = request;
     const sentAt = this.#of.clock.now();
-    const seen = this.#of.copies?.large(key.local, sentAt);
-    const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt, seen };
+    const copy = this.#of.copies?.living(key.local, sentAt);
+    const isLarge = copy?.version !== undefined && (copy.encodedBytes ?? 0) >= LARGE_BYTES;
+    const expected = dependencies(key.space, request.expectedTags);
+    const read = { request, expected, sentAt, seen: isLarge ? copy : undefined };
     const begunAt = read.sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions(read);
     let entry: Awaitable<Entry | undefined>;
@@ -94,7 +96,7 @@ export class EntryReads {
       this.#of.calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
       // Called here: few frames lie between a caller and its backend.
-      const answer = this.#of.backend.read(key.backend, seen?.version);
+      const answer = this.#of.backend.read(key.backend, read.seen?.version);
       if (!needsVersions) watch(answer, receive);
       else watch(this.#withVersions(answer, read), ({ stored, versions }) => receive(stored, versions));
     } catch (error) {
@@ -271,7 +273,8 @@ export class EntryReads {
   }
 
   #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredEntry): Awaitable<Entry> {
-    const entry = this.#of.codec.decode(stored, request, sentAt, seen);
+    const known = stored.isSeen && { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) };
+    const entry = this.#of.codec.decode(stored, request, sentAt, known);
     return this.#of.backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }
 
@@ -328,6 +331,9 @@ function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
   const got = Array.isArray(found) ? `${found.length} of them` : describe(found);
   throw new TypeError(`batch.read must resolve to an array with one item for each of ${count} keys, got ${got}`);
 }
+
+/** Fewer are read without a question: another version would cost a second trip. */
+const LARGE_BYTES = 1_024;
 
 /** Versions that could not be read. */
 type Unread = FailureOf;

@@ -224,11 +224,10 @@ export class LocalCopies {
     return this.tier.get(localKey) as Entry | undefined;
   }
 
-  /** A living copy with a value that is worth asking for its version first: as a caller gets it. */
-  large(localKey: string, now: number): Entry | undefined {
+  /** The copy that has not ended, whether or not it may be served. */
+  living(localKey: string, now: number): Entry | undefined {
     const copy = this.held(localKey);
-    if (copy?.version === undefined || (copy.encodedBytes ?? 0) < LARGE_BYTES || now >= copy.deadAt) return undefined;
-    return { ...copy, value: this.values.handOut(copy.value) };
+    return copy !== undefined && now < copy.deadAt ? copy : undefined;
   }
 
   /**
@@ -287,6 +286,3 @@ export class LocalCopies {
     this.#events["backend:error"].emit({ cache: this.#cache, namespace: path, ...key, tier, operation, error });
   }
 }
-
-/** Fewer are read at once: another version would cost a second trip. */
-const LARGE_BYTES = 1_024;

@@ -92,7 +92,7 @@ export function stamp({ value, freshMs, lifeMs }: EncodedString, serverMs: numbe
 
 /**
  * @param serverMs the time on the server, at the latest.
- * @returns `undefined` for an entry whose life is over, a placeholder, and a string of another program.
+ * @returns `undefined` for an entry whose life has ended, a placeholder, and a string of another program.
  */
 export function decodeString(value: Buffer, serverMs: number): StoredEntry | undefined {
   if (!isEntry(value)) return undefined;
@@ -148,7 +148,7 @@ export const STRINGS: EntryLayout = {
   hasVersions: true,
   isTimed: true,
   read: { commands: (entryKey) => [["GET", entryKey]], count: 1, needsTime, decode },
-  head: { commands: (entryKey) => [["GETRANGE", entryKey, "0", "1023"]], count: 1, needsTime, decode },
+  head: { commands: (entryKey) => [["GETRANGE", entryKey, "0", "255"]], count: 1, needsTime, decode },
   readMany: {
     commands: (entryKeys) => [["MGET", ...entryKeys]],
     count: 1,
