@@ -8,8 +8,7 @@ import type { Instant, Issue } from "./history.ts";
  * The source of truth of a round: a version for each key, which only grows. It lies in one process; the others ask it
  * over a unix socket, one line of JSON each way.
  *
- * It also keeps changes apart that have no defined order: while a `set` of a key is under way no other change of the
- * key
+ * It also keeps changes apart that have no defined order: while a `set` of a key is under way no other change of it
  * begins, and a `set` begins only when none is. docs/guide/failure.md warns programs that write the source in one order
  * and the cache in another: their histories could not be checked. Writes of one key by one process are in order.
  */

@@ -75,6 +75,9 @@ interface Value {
   readonly o?: string;
 }
 
+/** Every other one is large enough that a copy is confirmed by its version. */
+const valueOf = (k: string, v: number) => ({ k, v, large: "x".repeat((v % 2) * 1_500) });
+
 class SourceError extends Error {
   override readonly name = "SourceError";
 }
@@ -425,7 +428,7 @@ class Fleetmate {
       if (plan.afterMs > 0) await sleep(plan.afterMs, undefined, { ref: false });
       if (plan.outcome === "fail") throw new SourceError("the source is down");
       if (lateTags.length > 0) ctx.setOptions?.({ tags: lateTags });
-      const value: Value = { k: key, v: version };
+      const value: Value = valueOf(key, version);
       if (plan.outcome === "undefined") {
         gives = { isNothing: true };
         return undefined;
@@ -619,7 +622,7 @@ class Fleetmate {
   #send(operation: Operation, version: number): Promise<{ readonly status: string }> {
     switch (operation.kind) {
       case "setMany": {
-        const entries = operation.keys.map((key) => [key, { k: key, v: version } satisfies Value] as const);
+        const entries = operation.keys.map((key) => [key, valueOf(key, version)] as const);
         const fillers = fillersOf(operation).map((key) => [key, fillerOf(key)] as const);
         const half = fillers.length / 2;
         const all = [...fillers.slice(0, half), ...entries, ...fillers.slice(half)];
@@ -631,7 +634,7 @@ class Fleetmate {
       }
       case "set": {
         const { id, space, tags } = this.#keys.get(operation.key)!;
-        return this.#spaceOf(space).set(id, { k: id, v: version } satisfies Value, { tags });
+        return this.#spaceOf(space).set(id, valueOf(id, version), { tags });
       }
       case "delete":
         return this.#spaceOf(this.#keys.get(operation.key)!.space).delete(operation.key);
