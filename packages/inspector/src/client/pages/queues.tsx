@@ -80,7 +80,9 @@ function OneQueue(props: {
   const { queue, isOld } = props;
   // A change would fail as well.
   const canWrite = props.canWrite && !isOld;
-  const [state, setState] = useState<JobState>(queue.dead > 0 ? "dead" : "waiting");
+  const [wanted, setState] = useState<JobState>();
+  // Jobs may die, or be retried, while the page is open.
+  const state = wanted ?? (queue.dead > 0 ? "dead" : "waiting");
   const now = useNow();
   const { answer, error, again } = useAsk<{ readonly jobs: readonly JobRow[] }>(
     "jobs",
