@@ -153,8 +153,8 @@ describe("an incident is found by the views alone", () => {
     await one.call("stopWorker");
     await page.getByRole("button", { name: "Retry all dead jobs" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Retry all dead jobs" }).click();
-    await page.getByText("3 jobs wait again").waitFor();
     await expect.poll(() => row(page, "mails").getByRole("cell").nth(2).innerText()).toBe("3");
+    await page.getByText("3 jobs wait again").waitFor();
     // A page that was opened while no job was dead shows those that die from then on.
     await goTo(page, "Overview");
     await goTo(page, "Queues");

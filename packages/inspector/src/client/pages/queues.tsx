@@ -120,14 +120,13 @@ function OneQueue(props: {
             >
               {queue.isPaused ? "Resume the queue" : "Pause the queue"}
             </ConfirmButton>
-            {queue.dead > 0 && (
-              <ConfirmButton
-                question={`Let all ${count(queue.dead)} dead jobs of ${queue.name} wait again, with all their attempts?`}
-                onConfirm={() => change("retry-all")}
-              >
-                Retry all dead jobs
-              </ConfirmButton>
-            )}
+            <ConfirmButton
+              isOffered={queue.dead > 0}
+              question={`Let all ${count(queue.dead)} dead jobs of ${queue.name} wait again, with all their attempts?`}
+              onConfirm={() => change("retry-all")}
+            >
+              Retry all dead jobs
+            </ConfirmButton>
           </>
         )}
       </div>

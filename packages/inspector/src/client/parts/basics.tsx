@@ -184,6 +184,8 @@ export function ConfirmButton(props: {
   readonly children: string;
   readonly question: string;
   readonly onConfirm: () => Promise<string>;
+  /** What it has said stays without the button. */
+  readonly isOffered?: boolean;
 }): JSX.Element {
   const [said, setSaid] = useState<{ readonly text: string; readonly isError: boolean }>();
   const [isBusy, setBusy] = useState(false);
@@ -201,9 +203,11 @@ export function ConfirmButton(props: {
   };
   return (
     <span class="confirm">
-      <button type="button" disabled={isBusy} onClick={() => dialog.current?.showModal()}>
-        {props.children}
-      </button>
+      {props.isOffered !== false && (
+        <button type="button" disabled={isBusy} onClick={() => dialog.current?.showModal()}>
+          {props.children}
+        </button>
+      )}
       <span role="status" class={said?.isError === true ? "said error" : "said"}>
         {said?.text}
       </span>
