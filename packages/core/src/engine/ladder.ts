@@ -486,11 +486,11 @@ export class Ladder {
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
     // Others have such a copy too. Most are not granted the lease, and need no versions.
-    const hasNone = isGuess || call.isCurrent || fallback !== undefined;
-    const isCrowded = lease && !hasNone && local?.living(flight.key.local, now) !== undefined;
-    const pinned = isCrowded ? undefined : this.#pin(flight);
+    const isAlone = isGuess || lease === undefined || fallback !== undefined || call.isCurrent;
+    const copy = isAlone ? undefined : local?.unconfirmed(flight.key.local, now);
+    const pinned = copy === undefined ? this.#pin(flight) : undefined;
     const goOn = (then: number): void => {
-      const versions = isCrowded ? this.#pin(flight) : pinned;
+      const versions = copy === undefined ? pinned : this.#pin(flight);
       when(flight, clock, versions, (found, at) => this.#pinned(flight, found, at), then);
     };
     flight.requestLease(lease);

@@ -129,9 +129,9 @@ export class Codec {
       const entry = emptyEntry(stored, meta, space, now, tagSequence);
       const placeholder = PLACEHOLDERS.get(meta.encoding.format);
       if (placeholder !== undefined) return { ...entry, terms: { ...entry.terms, placeholder } };
-      if (stored.isSeen === true) {
-        const { value, encodedBytes = 0, uncompressedBytes } = seen!;
-        return { ...entry, value, encodedBytes, uncompressedBytes };
+      if (stored.isSeen) {
+        const { value, encodedBytes, uncompressedBytes } = seen!;
+        return Object.assign(entry, { value, encodedBytes, uncompressedBytes });
       }
       const format = this.#formats.get(meta.encoding.format);
       if (format === undefined)

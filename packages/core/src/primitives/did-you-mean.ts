@@ -33,7 +33,8 @@ function distance(from: string, to: string): number {
   if (from.length > MAX_LENGTH) return Infinity;
   const rows = [Array.from({ length: to.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= from.length; row += 1) {
-    const [line, above] = [[row], rows[row - 1]!];
+    const line = [row];
+    const above = rows[row - 1]!;
     for (let column = 1; column <= to.length; column += 1) {
       const isSame = from[row - 1] === to[column - 1];
       const isSwap = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
@@ -42,7 +43,7 @@ function distance(from: string, to: string): number {
     }
     rows.push(line);
   }
-  return rows.at(-1)![to.length]!;
+  return rows[from.length]![to.length]!;
 }
 
 const MAX_LENGTH = 64;

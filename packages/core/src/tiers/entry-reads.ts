@@ -40,7 +40,7 @@ export interface EntryReadsOf {
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
   /** Where what was read is kept. */
-  readonly copies: Pick<LocalCopies, "living" | "values"> | undefined;
+  readonly copies: Pick<LocalCopies, "unconfirmed" | "values"> | undefined;
 }
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
@@ -67,10 +67,9 @@ export class EntryReads {
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
     const { key } = request;
     const sentAt = this.#of.clock.now();
-    const copy = this.#of.copies?.living(key.local, sentAt);
-    const isLarge = copy?.version !== undefined && (copy.encodedBytes ?? 0) >= LARGE_BYTES;
-    const expected = dependencies(key.space, request.expectedTags);
-    const read = { request, expected, sentAt, seen: isLarge ? copy : undefined };
+    const copy = this.#of.copies?.unconfirmed(key.local, sentAt);
+    const seen = (copy?.encodedBytes ?? 0) < LARGE_BYTES ? undefined : copy;
+    const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt, seen };
     const begunAt = read.sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions(read);
     let entry: Awaitable<Entry | undefined>;
@@ -96,7 +95,7 @@ export class EntryReads {
       this.#of.calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
       // Called here: few frames lie between a caller and its backend.
-      const answer = this.#of.backend.read(key.backend, read.seen?.version);
+      const answer = this.#of.backend.read(key.backend, seen?.version);
       if (!needsVersions) watch(answer, receive);
       else watch(this.#withVersions(answer, read), ({ stored, versions }) => receive(stored, versions));
     } catch (error) {

@@ -11,8 +11,8 @@ interface LapsedReadsOf {
   /** Connects to the backend. */
   readonly connect: () => Promise<void>;
   /** Without a copy, a read that fails is a miss. */
-  readonly copies: Pick<LocalCopies, "unconfirmed">;
-  readonly trust: Pick<Trust, "lapsedSince">;
+  readonly copies?: LocalCopies | undefined;
+  readonly trust?: Trust | undefined;
 }
 
 /**
@@ -42,7 +42,7 @@ export class LapsedReads {
       return undefined;
     const now = clock.now();
     let since: number | undefined;
-    for (const { local } of keys) since ??= copies.unconfirmed(local, now) && trust.lapsedSince(local, now);
+    for (const { local } of keys) since ??= copies?.unconfirmed(local, now) && trust?.lapsedSince(local, now);
     if (since === undefined || since <= this.#gaveUp) return undefined;
     const gaveUp = (): boolean => {
       this.#gaveUp = Math.max(this.#gaveUp, since);

@@ -224,12 +224,6 @@ export class LocalCopies {
     return this.tier.get(localKey) as Entry | undefined;
   }
 
-  /** The copy that has not ended, whether or not it may be served. */
-  living(localKey: string, now: number): Entry | undefined {
-    const copy = this.held(localKey);
-    return copy !== undefined && now < copy.deadAt ? copy : undefined;
-  }
-
   /**
    * The backend held the version of `copy` when it was read, in this epoch of the key. No change of the key was
    * reported since: it would have dropped the copy. A later one may have the same version, and be of after a change.

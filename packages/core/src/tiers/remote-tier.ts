@@ -67,7 +67,6 @@ export class RemoteTier {
 
   constructor(backend: Backend, clock: Clock, events: Events, cache: string, of: RemoteTierOf = {}) {
     const { parts = new BackendParts(backend.parts), table = new KnownVersions(undefined, clock, ignore) } = of;
-    const { trust, copies } = of;
     const { label, deadlineMs = 1_000, breaker } = backend;
     this.label = label;
     this.deadlineMs = deadlineMs;
@@ -97,12 +96,12 @@ export class RemoteTier {
       codec: this.#codec,
       calls: this.#calls,
       unreadable: this.#unreadable,
-      lapsed: trust && copies && connect && new LapsedReads({ clock, connect, copies, trust }),
+      lapsed: connect && new LapsedReads({ ...of, clock, connect }),
       seen: table,
       tagVersions,
       versions: this.versions,
       ends: this.#ends,
-      copies,
+      copies: of.copies,
     });
     this.leases =
       backend.leases &&
