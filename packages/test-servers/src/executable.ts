@@ -8,9 +8,8 @@ import { PATIENCE_MS } from "./until.ts";
 const run = promisify(execFile);
 
 /** Kinds of server against which the tests can run. */
-export type ServerTarget = "redis7" | "redis8" | "valkey8";
-
-export const SERVER_TARGETS: readonly ServerTarget[] = ["redis7", "redis8", "valkey8"];
+export const SERVER_TARGETS = ["redis7", "redis8", "valkey8", "valkey9"] as const;
+export type ServerTarget = (typeof SERVER_TARGETS)[number];
 
 /** The command line of one server program: `command` with `args`, then the server's own arguments. */
 export interface ServerExecutable {
@@ -62,30 +61,18 @@ interface TargetSource {
 }
 
 const REDIS = "Redis (macOS: brew install redis), or set REDIS_URL to a server, or start a Docker engine";
+const VALKEY = "Valkey (macOS: brew install valkey), or set REDIS_URL to a server";
 
 const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
-  redis7: {
-    program: "redis-server",
-    packageName: "redis-tools",
-    suite: "bookworm",
-    versionPattern: /^Redis server v=7\./,
-    remedy: REDIS,
-  },
-  redis8: {
-    program: "redis-server",
-    packageName: "redis-tools",
-    suite: "trixie",
-    versionPattern: /^Redis server v=8\./,
-    remedy: REDIS,
-  },
-  valkey8: {
-    program: "valkey-server",
-    packageName: "valkey-tools",
-    suite: "trixie",
-    versionPattern: /^(Valkey|Server) .*v=8\./,
-    remedy: "Valkey (macOS: brew install valkey), or set REDIS_URL to a server",
-  },
+  redis7: server("redis", "bookworm", /^Redis server v=7\./, REDIS),
+  redis8: server("redis", "trixie", /^Redis server v=8\./, REDIS),
+  valkey8: server("valkey", "trixie", /^(Valkey|Server) .*v=8\./, VALKEY),
+  valkey9: server("valkey", "forky", /^(Valkey|Server) .*v=9\./, VALKEY),
 };
+
+function server(name: string, suite: string, versionPattern: RegExp, remedy: string): TargetSource {
+  return { program: `${name}-server`, packageName: `${name}-tools`, suite, versionPattern, remedy };
+}
 
 /** A memcached that answers a write with the version of the record; found as the servers of Redis are. */
 export function memcachedExecutable(): Promise<ServerExecutable> {

@@ -1,6 +1,6 @@
 /**
  * Runs the tests that need a server once per kind of server, one kind after the other, and ends
- * with a table and `N passed, N failed`.
+ * with a table and `N passed, N failed, N skipped`.
  *
  *   node src/matrix.ts                     all kinds, all of packages/*\/test/**\/*.integration.test.ts
  *   node src/matrix.ts redis8 packages/redis   one kind, and files whose path contains this
@@ -17,6 +17,7 @@ interface TargetResult {
   readonly version: string;
   readonly passed: number;
   readonly failed: number;
+  readonly skipped: number;
   readonly seconds: number;
   /** Titles of the failed tests. */
   readonly failures: readonly string[];
@@ -41,7 +42,7 @@ async function runTarget(target: ServerTarget): Promise<TargetResult> {
   try {
     version = /v=(\S+)/.exec((await serverExecutable(target)).version)?.[1] ?? "?";
   } catch (error) {
-    return { target, version: "none", passed: 0, failed: 1, seconds: seconds(), failures: [String(error)] };
+    return { target, version: "none", passed: 0, failed: 1, skipped: 0, seconds: seconds(), failures: [String(error)] };
   }
   console.log(`\n${target} (${version})`);
   const file = join(tmpdir(), `hotset-matrix-${process.pid}-${target}.json`);
@@ -83,11 +84,12 @@ interface VitestReport {
   }[];
 }
 
-function outcomeOf(json: string, exitCode: number): Pick<TargetResult, "passed" | "failed" | "failures"> {
+function outcomeOf(json: string, exitCode: number): Omit<TargetResult, "target" | "version" | "seconds"> {
   const ran = (JSON.parse(json) as VitestReport).testResults ?? [];
   const tests = ran.flatMap(({ assertionResults }) => assertionResults);
+  const count = (which: string): number => tests.filter(({ status }) => status === which).length;
   const failures = tests
-    .filter(({ status }) => status !== "passed")
+    .filter(({ status }) => status !== "passed" && status !== "skipped")
     .map(({ fullName, status }) => `${fullName} (${status})`);
   // A file that cannot be imported, or whose hooks fail, has no failed test.
   for (const { name, status, message, assertionResults } of ran) {
@@ -95,17 +97,15 @@ function outcomeOf(json: string, exitCode: number): Pick<TargetResult, "passed" 
       failures.push(`${name}: ${message}`);
   }
   if (exitCode !== 0 && failures.length === 0) failures.push(`vitest ended with code ${exitCode}`);
-  return { passed: tests.filter(({ status }) => status === "passed").length, failed: failures.length, failures };
+  return { passed: count("passed"), failed: failures.length, skipped: count("skipped"), failures };
 }
 
 function report(all: readonly TargetResult[]): void {
   const rows = [
-    ["target", "version", "passed", "failed", "seconds"],
-    ...all.map(({ target, version, passed, failed, seconds }) => [
-      target,
-      version,
-      `${passed}`,
-      `${failed}`,
+    ["target", "version", "passed", "failed", "skipped", "seconds"],
+    ...all.map(({ target, version, passed, failed, skipped, seconds }) => [
+      ...[target, version],
+      ...[passed, failed, skipped].map(String),
       seconds.toFixed(1),
     ]),
   ];
@@ -113,6 +113,7 @@ function report(all: readonly TargetResult[]): void {
   console.log("");
   for (const { target, failures } of all) for (const failure of failures) console.log(`${target}: ${failure}`);
   for (const row of rows) console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
-  const sum = (field: "passed" | "failed"): number => all.reduce((total, result) => total + result[field], 0);
-  console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
+  const sum = (field: "passed" | "failed" | "skipped"): number =>
+    all.reduce((total, result) => total + result[field], 0);
+  console.log(`${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
 }

@@ -26,5 +26,5 @@ function serviceOf(info: ReadonlyMap<string, string>): string | undefined {
   return /Amazon (?:ElastiCache|MemoryDB)/i.exec(info.get("os") ?? "")?.[0];
 }
 
-const isTested = (program: "Redis" | "Valkey", version = ""): boolean =>
-  program === "Redis" ? /^(?:7\.0|8\.0)\./.test(version) : version.startsWith("8.0.");
+const isTested = (program: string, version?: string): boolean =>
+  /^(Redis [78]\.0|Valkey (8\.[01]|9\.1))\./.test(`${program} ${version}`);
