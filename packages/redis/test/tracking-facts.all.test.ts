@@ -260,10 +260,12 @@ describe("F6: replies that wait to be sent", () => {
     await small.command("SET", "large", "x".repeat(2_000_000));
     const tracking = await Tracker.open(small.url, "f:");
     const { client } = tracking;
-    expect(await client.sendCommand<string>(["GET", "large"])).toHaveLength(2_000_000);
+    // Valkey 9 does not copy the reply of GET, nor count it.
+    const read = ["GETRANGE", "large", "0", "-1"];
+    expect(await client.sendCommand<string>(read)).toHaveLength(2_000_000);
     await client.subscribe("news", () => undefined);
     expect(await client.sendCommand(["STRLEN", "large"])).toBe(2_000_000);
-    await expect(client.sendCommand(["GET", "large"])).rejects.toThrow(/closed/);
+    await expect(client.sendCommand(read)).rejects.toThrow(/closed/);
     tracking.close();
   });
 });
