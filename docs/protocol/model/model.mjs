@@ -1442,7 +1442,7 @@ export function make(cfg, R) {
           if (!isRemoval) applyOp(t, x);
           else if (!removePlainly(t, x)) return;
           if (x.z) t.O.splice(i, 1);
-          else x.st = STRING && R.setReadsBehind && x.k === "set" && !x.rp ? "b" : "x";
+          else x.st = STRING && R.setReadsBehind && R.copies && x.k === "set" && !x.rp ? "b" : "x";
         });
       if (o.st === "b" && up(p))
         go(`the read behind set w${o.w} of P${o.p} executes`, (t) => {
@@ -1590,8 +1590,8 @@ export function make(cfg, R) {
   const storeOverPlaceholder = (t, q, g, err) => {
     if (R.condStore && t.h !== g.tok) return;
     t.h = 0;
-    const isPlain = STRING && q;
-    // Without copies a plain store reads nothing before it, and counts no reports.
+    // Without copies a plain store is SET alone, and counts no reports.
+    const isPlain = STRING && q && R.copies;
     const isCounted = q && !cfg.plain && (R.copies || !STRING);
     if (isCounted) reg(q, "k");
     if (err) {

@@ -95,10 +95,7 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
   if (url.hostname === "") return fail("it has no host");
   if (url.search !== "" || url.hash !== "") return fail("it must have neither a query nor a fragment");
   return {
-    address: {
-      host: decode(withoutBrackets(url.hostname)),
-      port: url.port === "" ? defaultPort : Number(url.port),
-    },
+    address: { host: decode(withoutBrackets(url.hostname)), port: url.port === "" ? defaultPort : Number(url.port) },
     isTls: url.protocol === "rediss:",
     ...credentials(url.username, url.password),
     database: database(url.pathname.replace(/^\//, "")),

@@ -167,7 +167,7 @@ describe("an entry", () => {
 
   it.each([
     ["is staged while the time of Redis is not known", 10_001, { EVALSHA: 2, SET: 1 }],
-    ["is a SET", 0, { DEL: 1, SET: 1, GETRANGE: 1 }],
+    ["is a SET", 0, { DEL: 1, SET: 1 }],
   ])("C321: of 4 KB and more does not travel through Lua: %s", async (_, laterMs, commands) => {
     freeze();
     const data = Buffer.alloc(1_048_576, "x");
@@ -183,6 +183,18 @@ describe("an entry", () => {
 });
 
 describe("a write", () => {
+  it("C320: that full memory refuses leaves no entry", async () => {
+    await backend.write(KEY, stored());
+    await backend.read(KEY);
+    await makeFull(server);
+    try {
+      await expect(backend.write(KEY, stored({ version: V2 }))).rejects.toThrow("OOM");
+      expect(await keys()).toEqual([]);
+    } finally {
+      await makeRoom(server);
+    }
+  });
+
   it("that another process replaces before the read behind it is reported as changed", async () => {
     const listener = new RecordingListener();
     const tracking = redis(proxy.url).valueFormat(json()).responseTimeout("10s").layout("string").build();
@@ -315,7 +327,7 @@ describe("the load of a missing entry", () => {
     expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ ...PLAIN, EVALSHA: 1 });
   });
 
-  it("C314: is stored by a plain command and a read where the server knows IFEQ, else by a script", async () => {
+  it("C314: is stored by a plain command where the server knows IFEQ, else by a script", async () => {
     // The reads below count by the time that the first of them asked for.
     const startMs = await serverMs();
     await backend.write("shop::clock", stored());
@@ -324,7 +336,7 @@ describe("the load of a missing entry", () => {
       await leases.acquire(key, A, MINUTE, "");
       return leases.store(key, A, "", stored({ version: A }));
     };
-    const BY_IFEQ = { SET: 2, GETEX: 1, MGET: 1, GETRANGE: 1 };
+    const BY_IFEQ = { SET: 2, GETEX: 1, MGET: 1 };
     const first = await sent(async () => expect(await store(KEY)).toBe(true));
     expect(first).toEqual(hasIfeq ? BY_IFEQ : { ...BY_IFEQ, EVALSHA: 1 });
     expect((await value())!.toString("latin1", 3, 19)).toBe(A);
@@ -696,7 +708,11 @@ describe("at its edges", () => {
         { granted: true, version: A },
       ]);
       await own.leases!.release(KEY, B);
-      expect(await server.command("ACL", "LOG")).toEqual([]);
+      // Redis 7.0 does not know the command, so the file cannot name it.
+      const refused = ((await server.command("ACL", "LOG")) as unknown[][]).filter(
+        (one) => !one.includes("client|setinfo"),
+      );
+      expect(refused).toEqual([]);
     } finally {
       await own.close();
       await server.command("ACL", "DELUSER", name!);

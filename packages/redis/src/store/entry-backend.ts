@@ -251,12 +251,16 @@ export class EntryBackend extends Steps implements Backend {
       return this.run({ operation: "remove", key, script: layout.scripts.remove, args: [], interpret: ignore });
     const set = this.isPlain ? layout.set?.(args) : undefined;
     const plain: Plain<void> | undefined = set && {
-      // SET is no read, and Redis pushes the next change of what was read: that has to be this entry.
-      commands: (entryKey, lease) => [["DEL", lease], over(entryKey, set), over(entryKey, layout.version().command)],
+      // SET is no read, and Redis pushes the next change of what was read: where there are copies, that is this entry.
+      commands: (entryKey, lease) => [
+        ["DEL", lease],
+        over(entryKey, set),
+        ...(this.announce.sender === "" ? [] : [over(entryKey, layout.version().command)]),
+      ],
       settled: ([, written, head]) => {
         // Refused, for want of memory say: the script removes the former entry.
         if (written instanceof Error) return new Further(args);
-        if (layout.version().interpret(head) !== version) this.coherence?.changed(key);
+        if (head !== undefined && layout.version().interpret(head) !== version) this.coherence?.changed(key);
         return undefined;
       },
     };

@@ -215,18 +215,18 @@ export class RedisLeases implements Leases {
       };
       return { ...step, over: "entry", interpret };
     }
-    const question = this.#layout.version();
-    const read = this.#commands.keepsCopies() ? [["GETRANGE", "0", "0"]] : [];
+    const { command: question, interpret } = this.#layout.version();
     const plain: Step<boolean>["plain"] = {
       // Redis does not count SET as a read. So it pushes this store because of the first GETRANGE, and the next change
-      // because of the last one, which must find this very entry.
-      commands: (entryKey) => [...read, set, question.command].map((command) => over(entryKey, command)),
-      settled: (replies) => {
-        const [replaced, head] = replies.slice(-2);
-        if (question.interpret(head) === version) return true;
+      // because of the last one, which must find this very entry. Without copies it need push neither.
+      commands: (entryKey) =>
+        (this.#commands.keepsCopies() ? [["GETRANGE", "0", "0"], set, question] : [set]).map((one) =>
+          over(entryKey, one),
+        ),
+      settled: ([first, replaced = first, head]) => {
+        if (head === undefined ? isDone(replaced) : interpret(head) === version) return true;
         // Any other refusal, such as for want of memory, says nothing about the command.
-        if (replaced instanceof Error && replaced.message.includes("syntax"))
-          this.#noIfeqUntilMs = this.#commands.now() + TRY_AGAIN_MS;
+        if (String(replaced).includes("syntax")) this.#noIfeqUntilMs = this.#commands.now() + TRY_AGAIN_MS;
         return new Further(args);
       },
     };

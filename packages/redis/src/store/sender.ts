@@ -2,7 +2,7 @@ import { Command, Further, type CommandQueue, type RawClient } from "../connecti
 import type { Link } from "../connection/link.ts";
 import { sendAll } from "../connection/trip.ts";
 import type { Script } from "../lua/script.ts";
-import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
+import { fault, isReply, isWrongType, type Origin } from "../primitives/faults.ts";
 
 /** How a command is sent. */
 export interface Sending {
@@ -19,8 +19,8 @@ export interface Sending {
 /**
  * Reads the reply of a command.
  *
- * @param replies with those of the ones before it; an `Error` where one was refused. The reply of the last one shows
- *   whether they took effect.
+ * @param replies with those of the ones before it; an `Error` where one was refused, or a SET. The reply of the last
+ *   one shows whether they took effect.
  */
 type Interpret<T> = (reply: unknown, replies: readonly unknown[]) => T | Further;
 
@@ -101,7 +101,7 @@ export abstract class Sender {
     sendAll(client, commands, (replies) => {
       queue.replied(replies.length);
       const last = replies.at(-1);
-      if (last instanceof Error) return this.#refused(call, last);
+      if (last instanceof Error && !(call.args[0] === "SET" && isReply(last))) return this.#refused(call, last);
       let result: T | Further;
       try {
         result = call.interpret(last, replies);

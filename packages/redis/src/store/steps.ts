@@ -30,8 +30,8 @@ export interface Step<T> {
 export interface Plain<T> {
   readonly commands: (entryKey: string, lease: string) => readonly Args[];
   /**
-   * Reads all replies in order; one is an `Error` where it was refused, but for the last: an error of that is one of
-   * the call, except that of another type, which asks the script. May ask for it with other arguments.
+   * Reads all replies in order; one is an `Error` where it was refused, but for the last, unless that is of SET: it is
+   * one of the call, except that of another type, which asks the script. May ask for it with other arguments.
    */
   readonly settled: (replies: readonly unknown[]) => T | Further;
 }

@@ -464,10 +464,7 @@ export class ClusterRouter implements RawClient {
     const following = new Set<Node>();
     const primaries = new Set<Node>();
     for (const { from, to, primary, replicas } of topology) {
-      const shard: Shard = {
-        primary: this.#node(primary),
-        replicas: replicas.map((replica) => this.#node(replica)),
-      };
+      const shard: Shard = { primary: this.#node(primary), replicas: replicas.map((replica) => this.#node(replica)) };
       this.#shards.fill(shard, from, to + 1);
       primaries.add(shard.primary);
       // No command is sent to a replica that is not connected, so no command would connect it.
