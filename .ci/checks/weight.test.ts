@@ -30,7 +30,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   { what: "words of Markdown", count: () => words(/\.md$/), limit: 126_737 },
   { what: "words of the README", count: () => words(/^README\.md$/), limit: 900 },
   // An entry that nothing refers to can go: it stays in the history of git.
-  { what: "words of the log of decisions", count: () => words(/^docs\/decisions\/log\.md$/), limit: 1_990 },
+  { what: "words of the log of decisions", count: () => words(/^docs\/decisions\/log\.md$/), limit: 1_890 },
 ];
 
 describe("the weight of the repository", () => {

@@ -1,4 +1,11 @@
-import { BackendUnavailableError, createCache, type Cache, type Clock, type Namespace } from "@hotset/core";
+import {
+  BackendUnavailableError,
+  createCache,
+  systemClock,
+  type Cache,
+  type Clock,
+  type Namespace,
+} from "@hotset/core";
 import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { forkScript } from "@hotset/test-servers";
@@ -22,7 +29,10 @@ describe("C116 timers", () => {
   );
 
   it("do not count as active resources of Node, but for one while a caller waits", async () => {
-    await using cache = createCache({ name: "quiet" }).tier(memory()).build();
+    // A clock of its own: while a call of another test waits, its timer would do for this one.
+    await using cache = createCache({ name: "quiet", clock: { ...systemClock } })
+      .tier(memory())
+      .build();
     const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
     const rounds: (readonly number[])[] = [];
     // The test runner has timers, too, of which one may end meanwhile.
