@@ -82,3 +82,17 @@ it("a process that waits for the load of another after a tag call asks for no ve
   expect(await Promise.all(reading)).toEqual(caches.map(() => "new"));
   expect(loads).toBe(2);
 });
+
+it("a miss under a new tag asks for no version that is known, and once more for the one that it issues", async () => {
+  const cache = open("new-tags");
+  const miss = (i: number): Promise<unknown> => cache.getOrSet(`k${i}`, () => i, { tags: [`t${i}`] });
+  for (let i = 0; i < 20; i += 1) await miss(i);
+  await cache.drain();
+  const names = ["mget", "pexpire", "evalsha"];
+  const before = await Promise.all(names.map(calls));
+  for (let i = 20; i < 30; i += 1) await miss(i);
+  await cache.drain();
+  const each = (await Promise.all(names.map(calls))).map((count, i) => (count - before[i]!) / 10);
+  // The lease, the pin, and its version again; lives of the issuer and of the entry; pin and store.
+  expect(each).toEqual([3, 2, 2]);
+});

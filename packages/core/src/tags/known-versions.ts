@@ -248,8 +248,8 @@ export class KnownVersions {
         const since = this.#changeSequence;
         const pinnedAt = this.#clock.now();
         const answer = await record(tags, () => source.pin(tags), versionsOf);
-        if (epoch === this.#trust?.epochOfVersions() && since === this.#changeSequence) {
-          this.#at = answer.at;
+        if (epoch === this.#trust?.epochOfVersions()) {
+          if (since === this.#changeSequence) this.#at = answer.at;
           for (const tag of tags) {
             const known = this.#versions.get(tag);
             if (known !== undefined) known.pinnedAt = pinnedAt;

@@ -7,16 +7,16 @@ import { RedisTagVersions } from "./tag-versions.ts";
 it("C80 parsed versions are shared while they come again, and 1,000 at most are kept", async () => {
   let version = "";
   const versions = new RedisTagVersions(
-    async () => [Buffer.from(version)],
+    async () => [Buffer.from(version), null],
     new RedisKeys({ prefix: "hotset", format: "readable" }),
     () => "id",
     { channel: "", sender: "" },
     () => 0,
   );
-  // A new array each time: reads of one array share a command.
+  // A new list each time: reads of one list, or of one tag alone, share a command.
   const read = async (text: string) => {
     version = text;
-    return (await versions.read(["{~shop}::t"]))[0];
+    return (await versions.read(["{~shop}::t", "{~shop}::u"]))[0];
   };
   const first = await read("h0|s0");
   expect(first).toEqual({ hard: "h0", soft: "s0" });

@@ -26,7 +26,7 @@ export class RedisTagVersions implements TagVersions {
   readonly #now: () => number;
   /** When the script prolonged the lives of a tag and of its issuer last. */
   readonly #prolongedAt = new Map<string, number>();
-  readonly #sharedReads = new Map<readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
+  readonly #sharedReads = new Map<string | readonly string[], Promise<readonly (TagVersion | undefined)[]>>();
   readonly #parsed = new Map<string, TagVersion>();
 
   constructor(send: SendTagCommand, keys: RedisKeys, newId: WriteIds, announce: Announcement, now: () => number) {
@@ -34,13 +34,13 @@ export class RedisTagVersions implements TagVersions {
   }
 
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
-    let read = this.#sharedReads.get(tags);
+    const of = tags.length === 1 ? tags[0]! : tags;
+    let read = this.#sharedReads.get(of);
     if (read !== undefined) return read;
     read = this.#read(tags);
-    // node-redis writes the commands of one turn of the loop together, from a setImmediate: until then nothing was
-    // sent.
+    // node-redis writes the commands of one turn of the loop together, from a setImmediate.
     if (this.#sharedReads.size === 0) setImmediate(() => this.#sharedReads.clear());
-    this.#sharedReads.set(tags, read);
+    this.#sharedReads.set(of, read);
     return read;
   }
 
