@@ -1,7 +1,8 @@
 import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import { startOwnRedis } from "@hotset/test-servers";
+import { startAclRedis, startOwnRedis, startProxy } from "@hotset/test-servers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 
 const server = await startOwnRedis();
@@ -9,9 +10,9 @@ afterAll(() => server.stop());
 
 type Layout = Parameters<RedisBackendBuilder["layout"]>[0];
 
-function open(name: string, layout: Layout = "full"): Cache {
-  const backend = redis(server.url).layout(layout).valueFormat(json()).backoff({ base: 20, max: 50 });
-  const cache = createCache({ name }).tier(memory()).tier(backend.responseTimeout("10s").build());
+function open(name: string, layout: Layout = "full", url = server.url, timeout: "1s" | "10s" = "10s"): Cache {
+  const backend = redis(url).layout(layout).valueFormat(json()).backoff({ base: 20, max: 50 });
+  const cache = createCache({ name }).tier(memory()).tier(backend.responseTimeout(timeout).build());
   const opened = cache.defaults({ ttl: "10m", loadTimeout: "10s" }).build();
   onTestFinished(() => opened.close({ timeout: 0 }));
   return opened;
@@ -57,6 +58,79 @@ it.each([
     expect((await calls(readsHead)) - heads, "they are trusted again").toBe(keys.length - 1);
   },
 );
+
+it.each(["get", "getOrSet"] as const)(
+  "C86 a copy whose version is outdated replaces no answer, where each takes most of responseTimeout: %s",
+  async (method) => {
+    await using proxy = await startProxy(server.port);
+    const writer = open(`slow-${method}`);
+    const reader = open(`slow-${method}`, "full", proxy.url, "1s");
+    const states: string[] = [];
+    reader.on("backend:state", ({ state }) => states.push(state));
+    await writer.set("k", "old".repeat(1_000));
+    await writer.set("small", 1);
+    for (const key of ["k", "small"]) await reader.get(key);
+    proxy.cut();
+    await expect.poll(() => states).toEqual(["up", "detached", "up"]);
+    await expect.poll(async () => (await reader.get("small"), reader.peek("small"))).toBe(1);
+    expect(reader.peek("k")).toBe(undefined);
+    await writer.set("k", "new".repeat(1_000));
+    // Older than any answer may be.
+    await sleep(2_500);
+    proxy.delay({ toClient: 600 });
+    const load = (): string => expect.fail("it is there");
+    expect(await (method === "get" ? reader.get("k") : reader.getOrSet("k", load))).toBe("new".repeat(1_000));
+  },
+);
+
+it.each(["full", "string", "plain"] as const)("a read that names a version, in the %s layout", async (layout) => {
+  const prefix = `named-${layout}`;
+  const backend = redis(server.url).layout(layout).keyPrefix(prefix).valueFormat(json()).coherence("none").build();
+  onTestFinished(() => backend.close());
+  const data = Buffer.alloc(2_000, "x");
+  await backend.write("shop::1", { data, staleInMs: 60_000, expiresInMs: 90_000, meta: "", version: "V1" });
+  const [own, other] = [await backend.read("shop::1", "V1"), await backend.read("shop::1", "V2")];
+  const sizes = [own, other].map((found) => [found?.data.length, found?.isSeen]);
+  const withoutVersions = [2_000, undefined];
+  expect(sizes).toEqual(
+    layout === "plain"
+      ? [withoutVersions, withoutVersions]
+      : [
+          [0, true],
+          [0, false],
+        ],
+  );
+  if (layout !== "full") return;
+  // The first of the two commands of a removal.
+  await server.command("HSET", `${prefix}:shop::1`, "d", Buffer.of(0xc1, 0));
+  expect(await backend.read("shop::1", "V1")).toMatchObject({ isSeen: false });
+  await server.command("HDEL", `${prefix}:shop::1`, "d");
+  expect(await backend.read("shop::1", "V1")).toMatchObject({ isSeen: false });
+});
+
+it("a user who may read whole entries alone reads them, and its tier stays up", async () => {
+  const rights = "+ping +get +mget +evalsha +eval +time +client|tracking +client|trackinginfo +client|id +info +role";
+  const acl = await startAclRedis({
+    appRules: "~hotset:* ~hotset~* +@all",
+    users: [`user reader on >readerpass ~hotset:* ~hotset~* ${rights}`],
+  });
+  onTestFinished(() => acl.stop());
+  const [writer, reader] = [
+    open("rights", "string", acl.appUrl),
+    open("rights", "string", acl.urlOf("reader", "readerpass")),
+  ];
+  const states: string[] = [];
+  reader.on("backend:state", ({ state }) => states.push(state));
+  for (const value of ["a".repeat(2_000), "b".repeat(2_000)]) {
+    await writer.set("k", value, { ttl: "1s" });
+    await expect.poll(() => reader.get("k")).toBe(value);
+    await acl.command("CLIENT", "KILL", "USER", "reader");
+    await expect.poll(() => reader.get("k")).toBe(value);
+  }
+  await sleep(500);
+  expect(states.filter((state) => state === "detached").length).toBeLessThanOrEqual(2);
+  expect(states.at(-1)).toBe("up");
+});
 
 it("a process that waits for the load of another after a tag call asks for no versions but those it reads", async () => {
   const caches = Array.from({ length: 6 }, () => open("crowd"));

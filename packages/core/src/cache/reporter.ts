@@ -116,7 +116,7 @@ const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): st
   `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "all entries are removed instead, for every process" : "the oldest are forgotten, and it may keep older entries until they expire"}`;
 
 const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
-  `close() gave up ${count} pending values and invalidations that ${tier} had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before, while it can be reached`;
+  `close() gave up ${count} pending values and invalidations that ${tier} had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before`;
 
 /** With the reason, of a backend or where the text refers to one: others may quote a value. */
 export function messageOf(error: CacheError): string {

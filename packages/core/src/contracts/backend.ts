@@ -123,7 +123,7 @@ export interface Backend {
   /**
    * The entry exactly as written, or `undefined`. Never one whose life has ended.
    *
-   * @param seen the version of a value that the cache has: an entry of it may come without, {@link StoredEntry.isSeen}.
+   * @param seen the version of a value that the cache has: the answer may leave data out, {@link StoredEntry.isSeen}.
    */
   read(key: string, seen?: string): Promise<StoredEntry | undefined>;
   /**
@@ -221,8 +221,8 @@ export interface StoredEntry {
    * that another program wrote has any non-empty text, `-` for example: `''` means no entry.
    */
   readonly version?: string;
-  /** Only in an answer to a read that named this version: the value is that one, `data` is empty. */
-  readonly isSeen?: true;
+  /** Answers a read that names a version, without `data`: whether the entry has it, and no other program wrote it. */
+  readonly isSeen?: boolean;
   /**
    * Only in an answer, and only of a copy, which may hide changes by other processes until it ends: reads its original.
    * Called for a call with `current`, and where the tag versions say that the copy is not current. While they cannot be

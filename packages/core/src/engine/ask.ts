@@ -74,4 +74,4 @@ const noTimeLeft = (tier: string): BackendUnavailableError =>
   new BackendUnavailableError(`${tier}: no time is left to wait for it`, { tier, operation: "getOrSet" });
 
 /** The part of the time that is left when no step has taken long. */
-const NEARLY_ALL = 0.95;
+export const NEARLY_ALL = 0.95;

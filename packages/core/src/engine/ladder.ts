@@ -15,7 +15,7 @@ import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { LeaseAnswer, NotGranted, ReadOutcome } from "../tiers/entry-tier.ts";
 import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./answers.ts";
-import { ask, when } from "./ask.ts";
+import { ask, NEARLY_ALL, when } from "./ask.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
@@ -486,7 +486,8 @@ export class Ladder {
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
     // Others have such a copy too. Most are not granted the lease, and need no versions.
-    const isAlone = isGuess || lease === undefined || fallback !== undefined || call.isCurrent;
+    const isOwn = isGuess || lease === undefined || fallback !== undefined || call.isCurrent || call.isForced;
+    const isAlone = isOwn || flight.leftMs < NEARLY_ALL * remote!.deadlineMs;
     const copy = isAlone ? undefined : local?.unconfirmed(flight.key.local, now);
     const pinned = copy === undefined ? this.#pin(flight) : undefined;
     const goOn = (then: number): void => {

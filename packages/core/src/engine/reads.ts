@@ -61,10 +61,7 @@ export class Reads {
     return read.then(ended, (error: unknown) => ended(error as Error));
   }
 
-  /**
-   * In the order of `keys`. A fresh local copy is the answer, as with `get`, and counts although it may end while the
-   * other keys are read, in one trip.
-   */
+  /** In the order of `keys`. A fresh copy is the answer, even if it ends while others are read. */
   async getMany(
     namespace: NamespaceContext,
     keys: readonly EntryKey[],

@@ -43,13 +43,12 @@ export const isFresh = (entry: Entry | undefined, now: number): entry is Entry =
 
 /**
  * Whether the call does not accept this entry. The age counts at the start of the call: one that is loaded while the
- * call waits, here or by another process, is always accepted. An entry that never becomes stale has no known age, and
- * is never accepted. Pure.
+ * call waits, here or by another process, is always accepted; one that never becomes stale never, for want of an age.
  */
 export const isTooOld = (entry: Entry, { loadedAfter }: Windows): boolean =>
   loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
 
-/** Whether an entry may stand in for a failed or slow load: of no age the call refuses. Pure. */
+/** Whether an entry may replace a failed or slow load: of no age that the call refuses. Pure. */
 export function canServeOnError(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
   return (
     entry !== undefined &&

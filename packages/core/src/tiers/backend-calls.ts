@@ -119,10 +119,7 @@ export class BackendCalls {
     return error;
   }
 
-  /**
-   * Runs a call if the breaker of its part admits it, within `budgetMs`. `ends` is called after it has returned; in any
-   * async context where it failed.
-   */
+  /** Runs a call if the breaker of its part admits it. It ends later, in any async context where it failed. */
   send<T>(
     operation: Operation,
     target: Target,

@@ -40,7 +40,7 @@ export interface EntryReadsOf {
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
   /** Where what was read is kept. */
-  readonly copies: Pick<LocalCopies, "unconfirmed" | "values"> | undefined;
+  readonly copies: Pick<LocalCopies, "unconfirmed" | "values" | "drop"> | undefined;
 }
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
@@ -65,23 +65,32 @@ export class EntryReads {
    * on: a slow answer may shorten it, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder nothing waits.
    */
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
-    const { key } = request;
+    const { key, schema } = request;
     const sentAt = this.#of.clock.now();
-    const copy = this.#of.copies?.unconfirmed(key.local, sentAt);
+    // A schema checks each value that is read.
+    const copy = isRepeated || schema !== undefined ? undefined : this.#of.copies?.unconfirmed(key.local, sentAt);
     const seen = (copy?.encodedBytes ?? 0) < LARGE_BYTES ? undefined : copy;
     const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt, seen };
     const begunAt = read.sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions(read);
     let entry: Awaitable<Entry | undefined>;
+    let isOther = false;
     // A value that cannot be decoded is reported before the answer counts.
     const receive = (stored: StoredEntry | undefined, versions?: Versions | Unread): void => {
+      isOther = stored?.isSeen === false;
+      if (isOther) return;
       request.saw?.(stored?.version ?? "");
       // Some backends say `null` where there is nothing.
       if (!stored) return;
       const isUnread = versions instanceof FailureOf;
       entry = isUnread ? this.#unchecked(read, stored) : this.withCurrentVersions(read, stored, versions);
     };
-    const resolve = (): unknown => (isThenable(entry) ? entry.then(ended, ended) : ended(entry));
+    const resolve = (): unknown => {
+      if (!isOther) return isThenable(entry) ? entry.then(ended, ended) : ended(entry);
+      // The copy is not to replace a later answer.
+      this.#of.copies!.drop(key.local);
+      return this.readTo(request, this.#of.calls.deadlineMs, ended, true);
+    };
     const reject = (error: unknown): void => {
       if (error instanceof DecodeError) return ended(this.#of.unreadable.found(request, error));
       const leftMs = (): number => budgetMs - (this.time.timeAt(this.#of.clock.now()) - begunAt);
@@ -94,7 +103,7 @@ export class EntryReads {
     const watch = <T>(answer: PromiseLike<T>, got: CallSettlers<T>["receive"]): void =>
       this.#of.calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
-      // Called here: few frames lie between a caller and its backend.
+      // Called here: few frames lie between a caller and its this.#of.backend.
       const answer = this.#of.backend.read(key.backend, seen?.version);
       if (!needsVersions) watch(answer, receive);
       else watch(this.#withVersions(answer, read), ({ stored, versions }) => receive(stored, versions));
@@ -272,7 +281,8 @@ export class EntryReads {
   }
 
   #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredEntry): Awaitable<Entry> {
-    const known = stored.isSeen && { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) };
+    const known =
+      stored.isSeen === true ? { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) } : seen;
     const entry = this.#of.codec.decode(stored, request, sentAt, known);
     return this.#of.backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }

@@ -91,7 +91,7 @@ export class LocalCopies {
    * The copy also if it is not trusted, used while the backend is unreachable: newer than every call of this process.
    */
   unconfirmed(localKey: string, now: number): Entry | undefined {
-    const entry = this.tier.get(localKey) as Entry | undefined;
+    const entry = this.held(localKey);
     return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);
   }
 
@@ -205,13 +205,13 @@ export class LocalCopies {
 
   /** Whether there is a copy that has not expired, where no caller would get an error of the tier. */
   hasLiving(localKey: string): boolean {
-    const held = this.#unlessBroken("get", () => this.held(localKey), localKey);
+    const held = this.held(localKey);
     return held !== undefined && this.#clock.now() < held.deadAt;
   }
 
   /** Whether there is a copy of this version, as {@link hasLiving}. */
   holds(localKey: string, version: string): boolean {
-    return this.#unlessBroken("get", () => this.held(localKey), localKey)?.version === version;
+    return this.held(localKey)?.version === version;
   }
 
   /** Whether there is a copy that no backend has. */
@@ -221,7 +221,7 @@ export class LocalCopies {
 
   /** The copy in any state, which {@link confirm} may confirm. */
   held(localKey: string): Entry | undefined {
-    return this.tier.get(localKey) as Entry | undefined;
+    return this.#unlessBroken("get", () => this.tier.get(localKey), localKey) as Entry | undefined;
   }
 
   /**
@@ -229,7 +229,7 @@ export class LocalCopies {
    * reported since: it would have dropped the copy. A later one may have the same version, and be of after a change.
    */
   confirm(localKey: string, copy: Entry, epoch: Epoch): void {
-    if (this.#unlessBroken("get", () => this.held(localKey), localKey) === copy) copy.epoch = epoch;
+    if (this.held(localKey) === copy) copy.epoch = epoch;
   }
 
   get state(): "up" | "bypassed" {

@@ -27,7 +27,7 @@ import { ServerClocks } from "./server-clock.ts";
 import { orRejected, over, Steps, type Plain, type Step } from "./steps.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 import { walkPrimaries, type WalkOf } from "./walk.ts";
-import { isWrongType, type Origin } from "../primitives/faults.ts";
+import { isRefusal, isWrongType, type Origin } from "../primitives/faults.ts";
 import { text } from "../primitives/option-checks.ts";
 import { closedLink, type Link } from "../connection/link.ts";
 
@@ -185,26 +185,27 @@ export class EntryBackend extends Steps implements Backend {
       return Promise.reject(error);
     }
     const { read, head } = this.layout;
+    if (seen !== undefined && seen !== NO_VERSION && head !== undefined)
+      return this.#readBy(entryKey, head, (command) => ({
+        done: (found) => command.done(found?.version === seen ? { ...found, data: NOTHING, isSeen: true } : NOT_SEEN),
+        // A user may have no right to these commands.
+        fail: (error) => (isRefusal(error) ? command.done(NOT_SEEN) : command.fail(error)),
+      }));
     const { queue } = this.link;
     const { client } = queue;
-    if (seen === undefined && client !== undefined && queue.inFlight < queue.maxInFlight) {
-      const command = queue.begin<StoredEntry | undefined>(this.origins.read);
-      // From this frame: it is the hot path.
-      sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, command));
+    if (client === undefined || queue.inFlight >= queue.maxInFlight)
+      return this.#readBy(entryKey, read, (ends) => ends);
+    const command = queue.begin<StoredEntry | undefined>(this.origins.read);
+    // From this frame: it is the hot path.
+    sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, command));
+    command.sent(read.count);
+    return command;
+  }
+
+  #readBy<T>(entryKey: string, read: Read<T>, endsOf: (command: Command<T>) => Ends<T>): Promise<T> {
+    return this.begin((client, command, queue) => {
+      sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, endsOf(command)));
       command.sent(read.count);
-      return command;
-    }
-    return this.begin((ready, command) => {
-      const ask = (its: typeof read, ends: Ends<StoredEntry | undefined>): void => {
-        sendAll(ready, its.commands(entryKey), this.#receiver(entryKey, its, { client: ready, queue }, ends));
-        command.sent(its.count);
-      };
-      const found = (entry: StoredEntry | undefined): void => {
-        if (entry?.version === seen) command.done({ ...entry!, data: NOTHING, isSeen: true });
-        else if (!command.isOver) ask(read, command);
-      };
-      if (seen === undefined || seen === NO_VERSION || head === undefined) ask(read, command);
-      else ask(head, { done: found, fail: (error) => command.fail(error) });
     });
   }
 
@@ -343,8 +344,8 @@ export class EntryBackend extends Steps implements Backend {
   protected override fault(origin: Origin, error: unknown): unknown {
     const failure = super.fault(origin, error);
     const message = error instanceof Error ? error.message : "";
-    // A user that may not write is refused pins of tags, and receives all changes of what it reads.
-    const command = /^NOPERM .* '(.*)' command/i.exec(message)?.[1];
+    // A user that may not write is refused pins of tags, and receives all changes of what it reads; heads are optional.
+    const command = /^NOPERM .* '(?!getrange|hstrlen)(.*)' command/i.exec(message)?.[1];
     if (command !== undefined && (origin === this.origins.read || (origin === this.origins.tags && command === "mget")))
       this.coherence?.forbidden(failure, () => this.#mayRead("rights"));
     return failure;
@@ -443,6 +444,8 @@ export class EntryBackend extends Steps implements Backend {
 }
 
 const asIs = (reply: unknown): unknown => reply;
+/** It has another version, or none, or is not there. */
+const NOT_SEEN: StoredEntry = { data: NOTHING, staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
 
 function layoutOf({ layout }: BackendSettings): EntryLayout {
   return layout === "string" ? STRINGS : hashes(layout);

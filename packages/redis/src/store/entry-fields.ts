@@ -3,7 +3,7 @@ import { rendered } from "../connection/trip.ts";
 import { Further } from "../connection/command-queue.ts";
 import { HASH_SCRIPTS } from "../lua/all-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
-import { isPlaceholder, NOTHING, REMOVED, type EntryLayout, type Question } from "./entry-layout.ts";
+import { isPlaceholder, NOTHING, REMOVED, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { stageHash } from "./staged-entry.ts";
 
 /**
@@ -196,11 +196,6 @@ const asBuffer = (bytes: Uint8Array): Buffer =>
 
 /** Entries in Redis as hashes. A read is two plain commands in one tick. */
 export function hashes(layout: HashLayout): EntryLayout {
-  // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
-  const commands = (data: "d" | "s") => (entryKey: string) => [
-    ["PTTL", entryKey],
-    ["HMGET", entryKey, data, "s"],
-  ];
   const decode: EntryLayout["read"]["decode"] = (replies, at, nowMs) =>
     decodeEntry(replies[at + 1] as EntryFields, replies[at] as number, nowMs, layout);
   return {
@@ -208,7 +203,11 @@ export function hashes(layout: HashLayout): EntryLayout {
     hasVersions: layout === "full",
     isTimed: false,
     read: {
-      commands: commands("d"),
+      // PTTL first: the other way round an entry that expires in between would be read as one without expiry.
+      commands: (entryKey) => [
+        ["PTTL", entryKey],
+        ["HMGET", entryKey, "d", "s"],
+      ],
       text: (entryKey) => {
         const key = rendered(entryKey);
         return `*2\r\n$4\r\nPTTL\r\n${key}*4\r\n$5\r\nHMGET\r\n${key}$1\r\nd\r\n$1\r\ns\r\n`;
@@ -216,8 +215,7 @@ export function hashes(layout: HashLayout): EntryLayout {
       count: 2,
       decode,
     },
-    // In place of the data something short.
-    head: { commands: commands("s"), count: 2, decode },
+    ...(layout === "full" && { head: HEAD }),
     // Any other type is a placeholder, or no entry either.
     look: (entryKey) => ["HSET", entryKey, "d", REMOVED],
     was: (reply) => (reply instanceof Error ? (isWrongType(reply) ? false : undefined) : reply !== 1),
@@ -235,6 +233,20 @@ export function hashes(layout: HashLayout): EntryLayout {
     stage: stageHash,
   };
 }
+
+/** In place of the data its length: that of one which is being removed is short. */
+const HEAD: Read<StoredEntry | undefined> = {
+  commands: (entryKey) => [
+    ["PTTL", entryKey],
+    ["HMGET", entryKey, "s", "s"],
+    ["HSTRLEN", entryKey, "d"],
+  ],
+  count: 3,
+  decode: (replies, at, nowMs) =>
+    (replies[at + 2] as number) > REMOVED.length
+      ? decodeEntry(replies[at + 1] as EntryFields, replies[at] as number, nowMs, "full")
+      : undefined,
+};
 
 /** In `s`. A string is a placeholder, or another program's. */
 function version(): Question<string> {

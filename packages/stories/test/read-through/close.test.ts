@@ -28,21 +28,22 @@ describe("C116 timers", () => {
     },
   );
 
-  it("do not count as active resources of Node, but for one while a caller waits", async () => {
-    // A clock of its own: while a call of another test waits, its timer would do for this one.
-    await using cache = createCache({ name: "quiet", clock: { ...systemClock } })
-      .tier(memory())
-      .build();
+  it("do not count as active resources of Node, and the process is held once while a caller waits", async () => {
+    let holds = 0;
+    const hold = (): (() => void) => ((holds += 1), () => void (holds -= 1));
+    // That of the system is held by the calls of other tests, too.
+    const clock = { ...systemClock, hold };
+    await using cache = createCache({ name: "quiet", clock }).tier(memory()).build();
     const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === "Timeout").length;
     const rounds: (readonly number[])[] = [];
     // The test runner has timers, too, of which one may end meanwhile.
     for (let i = 0; i < 5; i += 1) {
       const before = timers();
       await cache.set("kept", "value");
-      const during = await cache.getOrSet(`k${i}`, async () => timers(), { hardTimeout: "1m" });
-      rounds.push([during - before, timers() - before]);
+      const during = await cache.getOrSet(`k${i}`, () => [timers() - before, holds], { hardTimeout: "1m" });
+      rounds.push([...during, timers() - before, holds]);
     }
-    expect(rounds).toContainEqual([1, 0]);
+    expect(rounds).toContainEqual([0, 1, 0, 0]);
   });
 });
 

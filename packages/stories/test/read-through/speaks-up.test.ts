@@ -194,7 +194,7 @@ it.each(["a warning", "a line of the logger"] as const)("C615 what close gives u
   await cache.close();
   await nextTurn();
   const text =
-    'hotset: cache "test": close() gave up 2 pending values and invalidations that scripted had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before, while it can be reached';
+    'hotset: cache "test": close() gave up 2 pending values and invalidations that scripted had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before';
   const lost = warnings
     .filter(({ code }) => code === "HOTSET_PENDING_LOST")
     .map(({ message }) => message.split(". Shown")[0]);
