@@ -281,8 +281,7 @@ export class EntryReads {
   }
 
   #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredEntry): Awaitable<Entry> {
-    const known =
-      stored.isSeen === true ? { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) } : seen;
+    const known = stored.isSeen === true ? { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) } : seen;
     const entry = this.#of.codec.decode(stored, request, sentAt, known);
     return this.#of.backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }
