@@ -487,11 +487,10 @@ export class Ladder {
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
     // Others have such a copy too. Most are not granted the lease, and need no versions.
     const isOwn = isGuess || lease === undefined || fallback !== undefined || call.isCurrent || call.isForced;
-    const isAlone = isOwn || flight.leftMs < NEARLY_ALL * remote!.deadlineMs;
-    const copy = isAlone ? undefined : local?.unconfirmed(flight.key.local, now);
-    const pinned = copy === undefined ? this.#pin(flight) : undefined;
+    const isAlone = isOwn || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(flight.key.local);
+    const pinned = isAlone ? this.#pin(flight) : undefined;
     const goOn = (then: number): void => {
-      const versions = copy === undefined ? pinned : this.#pin(flight);
+      const versions = isAlone ? pinned : this.#pin(flight);
       when(flight, clock, versions, (found, at) => this.#pinned(flight, found, at), then);
     };
     flight.requestLease(lease);

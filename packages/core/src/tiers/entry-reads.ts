@@ -40,7 +40,7 @@ export interface EntryReadsOf {
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
   /** Where what was read is kept. */
-  readonly copies: Pick<LocalCopies, "unconfirmed" | "values" | "drop"> | undefined;
+  readonly copies: Pick<LocalCopies, "held" | "values" | "drop"> | undefined;
 }
 
 /** Reads of entries from one backend: sent, decoded, and checked against the current tag versions. */
@@ -65,11 +65,11 @@ export class EntryReads {
    * on: a slow answer may shorten it, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder nothing waits.
    */
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
-    const { key, schema } = request;
+    const { key } = request;
     const sentAt = this.#of.clock.now();
     // A schema checks each value that is read.
-    const copy = isRepeated || schema !== undefined ? undefined : this.#of.copies?.unconfirmed(key.local, sentAt);
-    const seen = (copy?.encodedBytes ?? 0) < LARGE_BYTES ? undefined : copy;
+    const copy = isRepeated || request.schema ? undefined : this.#of.copies?.held(key.local);
+    const seen = copy && sentAt < copy.deadAt && copy.encodedBytes! >= LARGE ? copy : undefined;
     const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt, seen };
     const begunAt = read.sentAt - this.time.lostMs;
     const needsVersions = this.#needsVersions(read);
@@ -341,7 +341,7 @@ function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
 }
 
 /** Fewer are read without a question: another version would cost a second trip. */
-const LARGE_BYTES = 1_024;
+const LARGE = 1_024;
 
 /** Versions that could not be read. */
 type Unread = FailureOf;

@@ -91,7 +91,7 @@ export class LocalCopies {
    * The copy also if it is not trusted, used while the backend is unreachable: newer than every call of this process.
    */
   unconfirmed(localKey: string, now: number): Entry | undefined {
-    const entry = this.held(localKey);
+    const entry = this.tier.get(localKey) as Entry | undefined;
     return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);
   }
 

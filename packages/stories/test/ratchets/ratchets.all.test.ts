@@ -29,11 +29,11 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_880,
+  "core, lines": 16_879,
   "core, files": 120,
   "core, classes": 92,
   "core, lines over 100 columns": 1_433,
-  "engine, lines": 5_422,
+  "engine, lines": 5_421,
   "engine, files": 25,
   "entries beside core, lines": 2_936,
   "redis, lines": 9_939,

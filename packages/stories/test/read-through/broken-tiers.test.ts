@@ -101,7 +101,7 @@ describe("C353: a local tier that throws where it must not is reported where no 
     breaks();
     reading.open();
     await flush();
-    expect(reports).toEqual(["scripted, read of undefined: the backend fails", "map, get of k: the tier is broken"]);
+    expect(reports).toEqual(["scripted, read of undefined: the backend fails", "map, read of k: the tier is broken"]);
   });
 
   it.each<readonly [string, (cache: Cache) => Promise<unknown>]>([
