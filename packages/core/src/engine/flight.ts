@@ -128,7 +128,7 @@ class OneRead extends Guard implements ReadRequest {
  *
  * - reading: the backend is asked, after pending invalidations of the key
  * - queued: for one of `maxLoads` slots; passed immediately if one is free. From here on the best entry is known
- * - leasing: the lease and the tag versions are asked for, in one trip
+ * - leasing: the lease and the tag versions are asked for
  * - waiting: for the load of another process
  * - loading: the loader was called
  * - storing: the value is known; it is being stored

@@ -474,8 +474,8 @@ export class Ladder {
   // ---- the lease, and the tag versions
 
   /**
-   * The permission to load, and tag versions, in one trip if most are granted it, before the loader runs: versions that
-   * are taken later would hide an invalidation. Without a backend that answers the result is kept only here.
+   * The permission to load, and tag versions, before the loader runs: versions taken later would hide an invalidation.
+   * In one trip, unless few get a lease. Where the backend does not answer, or refuses, the result is kept only here.
    */
   #lease(flight: Flight, now: number, isGuess = false): void {
     const { clock, local } = this.#context;
@@ -485,7 +485,7 @@ export class Ladder {
     if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
-    // Others have such a copy too. Most are not granted the lease, and need no versions.
+    // Where this process has a copy, so have others: most get no lease, and need no versions.
     const isOwn = isGuess || lease === undefined || fallback !== undefined || call.isCurrent || call.isForced;
     const isAlone = isOwn || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(flight.key.local);
     const pinned = isAlone ? this.#pin(flight) : undefined;
