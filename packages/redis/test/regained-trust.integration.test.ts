@@ -10,10 +10,10 @@ afterAll(() => server.stop());
 
 type Layout = Parameters<RedisBackendBuilder["layout"]>[0];
 
-function open(name: string, layout: Layout = "full", url = server.url, timeout: "1s" | "10s" = "10s"): Cache {
+function open(name: string, layout: Layout = "full", url = server.url, timeout: "1s" | "1m" = "1m"): Cache {
   const backend = redis(url).layout(layout).valueFormat(json()).backoff({ base: 20, max: 50 });
   const cache = createCache({ name }).tier(memory()).tier(backend.responseTimeout(timeout).build());
-  const opened = cache.defaults({ ttl: "10m", loadTimeout: "10s" }).build();
+  const opened = cache.defaults({ ttl: "10m", loadTimeout: "1m" }).build();
   onTestFinished(() => opened.close({ timeout: 0 }));
   return opened;
 }
@@ -132,7 +132,7 @@ it("a user who may read whole entries alone reads them, and its tier stays up", 
   expect(states.at(-1)).toBe("up");
 });
 
-it("a process that waits for the load of another after a tag call asks for no versions but those it reads", async () => {
+it("a process that waits for another's load after a tag call asks for no versions but those it reads", async () => {
   const caches = Array.from({ length: 6 }, () => open("crowd"));
   let loads = 0;
   const load = Promise.withResolvers<string>();

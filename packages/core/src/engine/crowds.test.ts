@@ -1,6 +1,6 @@
 /** Loads after a tag call, of a key that others have a copy of too. */
-import { createTestCache, flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
-import type { Cache } from "@hotset/core";
+import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
+import { defineBackend, type Cache, type StoredEntry } from "@hotset/core";
 import { expect, it } from "vitest";
 
 interface Scene {
@@ -48,10 +48,33 @@ it.each([100, 300, 340, 400, 450])("C52 stores the load where each call takes %s
   expect(await settled(other.getOrSet("k", () => expect.fail("it is there"), { tags: ["t"] }))).toBe("new");
 });
 
-it("a forced load, which is always granted the lease, pins beside it", async () => {
+it("a forced load, which is always granted the lease, pins in the same trip", async () => {
   const { cache, backend, settled } = await crowd(10);
   const options = { tags: ["t"], forceRefresh: true };
   expect(await settled(cache.getOrSet("k", () => "new", options))).toBe("new");
   const order = backend.calls.map(({ operation }) => operation);
   expect(order.slice(0, 2)).toEqual(["tags.pin", "leases.acquire"]);
+});
+
+it("a read that finds a version outdated drops the copy of it, and no newer one", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+  const asked = gate<void>();
+  const outdated: StoredEntry = { data: new Uint8Array(), staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
+  const read = async (key: string, seen?: string): Promise<StoredEntry | undefined> => {
+    if (seen === undefined) return backend.read(key);
+    await asked.pass();
+    return outdated;
+  };
+  const cache = createTestCache({ clock, backend: defineBackend({ ...backend, read }), ttl: "1h" });
+  const [old, now] = ["old".repeat(1_000), "new".repeat(1_000)];
+  await cache.set("k", old, { tags: ["t"] });
+  await createTestCache({ clock, backend: backend.peer(), ttl: "1h" }).invalidateTags("t");
+  expect(cache.peek("k")).toBe(undefined);
+  const reading = cache.get("k");
+  await asked.arrived();
+  await cache.set("k", now);
+  asked.open();
+  await reading;
+  expect(cache.peek("k")).toBe(now);
 });

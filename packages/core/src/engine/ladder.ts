@@ -486,8 +486,8 @@ export class Ladder {
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
     // Where this process has a copy, so have others: most get no lease, and need no versions.
-    const isOwn = isGuess || lease === undefined || fallback !== undefined || call.isCurrent || call.isForced;
-    const isAlone = isOwn || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(flight.key.local);
+    const isOnly = lease === undefined || isGuess || fallback !== undefined || call.isForced || call.isCurrent;
+    const isAlone = isOnly || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(flight.key.local);
     const pinned = isAlone ? this.#pin(flight) : undefined;
     const goOn = (then: number): void => {
       const versions = isAlone ? pinned : this.#pin(flight);

@@ -151,7 +151,7 @@ export class Lease extends Deadline {
     void this.#compare();
   }
 
-  /** Compares, and again after another message. A missing version is none that has changed. */
+  /** Compares, and again after another message. A missing version counts as unchanged. */
   async #compare(): Promise<void> {
     const changed = this.#changed;
     if (this.#pinned === undefined || changed === undefined || this.#isComparing) return;

@@ -87,8 +87,8 @@ export class EntryReads {
     };
     const resolve = (): unknown => {
       if (!isOther) return isThenable(entry) ? entry.then(ended, ended) : ended(entry);
-      // The copy is not to replace a later answer.
-      this.#of.copies!.drop(key.local);
+      // It is outdated: if the next read fails, it must not be served. A newer one stays.
+      if (this.#of.copies?.held(key.local) === seen) this.#of.copies?.drop(key.local);
       return this.readTo(request, this.#of.calls.deadlineMs, ended, true);
     };
     const reject = (error: unknown): void => {
@@ -103,7 +103,7 @@ export class EntryReads {
     const watch = <T>(answer: PromiseLike<T>, got: CallSettlers<T>["receive"]): void =>
       this.#of.calls.watch("read", target, budgetMs, () => answer, { receive: got!, resolve, reject });
     try {
-      // Called here: few frames lie between a caller and its this.#of.backend.
+      // Called here: few frames lie between a caller and its backend.
       const answer = this.#of.backend.read(key.backend, seen?.version);
       if (!needsVersions) watch(answer, receive);
       else watch(this.#withVersions(answer, read), ({ stored, versions }) => receive(stored, versions));

@@ -48,7 +48,7 @@ interface RecoveryOf {
  *
  * A replay is always an invalidation, never a value: a write with unknown outcome is replayed as a removal. The last
  * one of each key counts. Bounded by the bytes of keys and tags: an overflow becomes a clear of the whole cache; in a
- * backend without tag versions it forgets the oldest. Until then nothing that it covers is served from the backend.
+ * backend without tag versions it forgets the oldest. Until a replay nothing that it covers is served from the backend.
  */
 export class Recovery {
   readonly #of: RecoveryOf;

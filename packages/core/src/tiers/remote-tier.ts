@@ -16,9 +16,9 @@ import { ignore } from "../primitives/ignore.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { LapsedReads } from "./lapsed-reads.ts";
 import type { EntryLeases, EntryWrite, StoreStatus } from "./entry-tier.ts";
-import { EntryReads } from "./entry-reads.ts";
-import type { LocalCopies } from "./local-copies.ts";
 import { remoteLeases, type Sending } from "./remote-leases.ts";
+import type { LocalCopies } from "./local-copies.ts";
+import { EntryReads } from "./entry-reads.ts";
 import { UnreadableEntries } from "./unreadable-entries.ts";
 
 /** Of the cache that it is a tier of. */
