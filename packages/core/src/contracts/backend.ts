@@ -270,7 +270,7 @@ export interface Parts {
 /**
  * At most one process holds the lease of a key. `token` cannot be guessed and identifies the holder. `seen` is the
  * version of the entry as last read, `''` for none. A value that a backend cannot read, of another type say, may have a
- * version that no writer chose, which comes back as `seen`. Each step is atomic. Methods reject as those of {@link Backend}.
+ * version that no writer chose, which comes back as `seen`. Each step is atomic. Methods reject like {@link Backend}'s.
  */
 export interface Leases {
   /**
