@@ -8,7 +8,7 @@ import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
 import { SCRIPTS } from "../lua/all-scripts.ts";
-import type { Script } from "../lua/script.ts";
+import { script, type Script } from "../lua/script.ts";
 import { joinCommands } from "./trip.ts";
 import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -391,22 +391,21 @@ function reset(socket: Socket | undefined): void {
 }
 
 /**
- * Loads the scripts that the server does not have, before anything else is sent: a command whose script is missing
- * would be sent again, behind commands queued meanwhile. Where it may not be asked for them, all are loaded. A user who
- * may only read cannot load scripts, and needs none.
+ * Loads the scripts, unless the server has them, before anything else is sent: a command whose script is missing would
+ * be sent again, behind commands queued meanwhile. Where it may not be asked, they are loaded. A user who may only read
+ * cannot load scripts, and needs none.
  */
 async function load(client: RawClient, scripts: readonly Script[]): Promise<void> {
   const ask = (...args: readonly string[]): Promise<unknown> =>
     client.sendCommand(["SCRIPT", ...args]).catch((error: unknown) => {
       if (!isReply(error) || isLoggedOut(error)) throw error;
     });
-  const loadMissing = async (part: readonly Script[]): Promise<void> => {
-    const known = await ask("EXISTS", ...part.map(({ sha }) => sha));
-    const missing = Array.isArray(known) ? part.filter((_, index) => Number(known[index]) !== 1) : part;
-    await Promise.all(missing.map(({ text }) => ask("LOAD", text)));
-  };
-  // Before a login Redis ends connections that send a command of more than ten words, and does not say NOAUTH.
-  await Promise.all([scripts.slice(0, 8), scripts.slice(8)].map((part) => loadMissing(part)));
+  // One more, loaded last, stands for all: it alone is asked for.
+  const all = script(`return '${scripts.map(({ sha }) => sha).join(" ")}'`);
+  const known = await ask("EXISTS", all.sha);
+  if (Array.isArray(known) && Number(known[0]) === 1) return;
+  const loaded = await Promise.all(scripts.map(({ text }) => ask("LOAD", text)));
+  if (!loaded.includes(undefined)) await ask("LOAD", all.text);
 }
 
 /** One function for all backends of a kind, since links are shared where settings are equal. */

@@ -15,7 +15,7 @@ class Client extends EventEmitter implements RedisClientLike {
   }
   /** The commands that prepare a connection, to a server that lacks the scripts. */
   async prepared(): Promise<void> {
-    for (let trip = 0; trip < 2; trip += 1) {
+    for (let trip = 0; trip < 3; trip += 1) {
       await flush();
       for (const resolve of this.pending.splice(0)) resolve("OK");
     }
