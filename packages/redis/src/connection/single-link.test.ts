@@ -311,6 +311,18 @@ describe("a lost connection", () => {
     expect(await call).toBe("one");
   });
 
+  it.each([40, 4_000])("A16: is replaced after a part of base, which is %d ms", async (baseMs) => {
+    start({ backoff: { baseMs, factor: 2, maxMs: 5_000 }, random: () => 0.25 });
+    void link.connect();
+    await attempts[0]!.succeed();
+    clock.advance(60_000);
+    attempts[0]!.lose();
+    clock.advance(baseMs / 4 - 1);
+    expect(attempts).toHaveLength(1);
+    clock.advance(1);
+    expect(attempts).toHaveLength(2);
+  });
+
   it("one that is cut at once each time counts as a failure, and backs off", async () => {
     attempts[0]!.lose();
     for (const waitMs of [50, 100, 200, 400, 500, 500]) {
