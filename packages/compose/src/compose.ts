@@ -142,7 +142,7 @@ function coherenceOf(far: Side, coherence: Coherence | "sole-writer"): Coherence
         changed: (keys, versions) => listener.changed(keys, versions),
         leaseChanged: (keys, order) => listener.leaseChanged(keys, order),
         tagsChanged: (tags, versions) => listener.tagsChanged(tags, versions),
-        everythingChanged: (part) => listener.everythingChanged(part),
+        everythingChanged: (part, concerns) => listener.everythingChanged(part, concerns),
         alive(sentAtMs, part) {
           far.alive(sentAtMs, part);
           listener.alive(sentAtMs, part);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { json } from "@hotset/core";
+import { createCache, json } from "@hotset/core";
+import { memory } from "@hotset/memory";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startCluster, untilReplicated, type ClusterNode } from "@hotset/test-servers";
@@ -242,6 +243,36 @@ describe("a cluster", () => {
     await backend.write(absent, stored("here"));
     expect(await texts()).toEqual(["moved", "stays", "here"]);
     expect(await backend.remove(moved)).toBe("deleted");
+  });
+
+  it("A96: a slot that moves costs the copies of its own keys, and no other copy a command", async () => {
+    const [from, to] = await servers.masters();
+    const cache = createCache({ name: "shop" })
+      .tier(memory({ maxBytes: "1mb" }))
+      .tier(backend)
+      .build();
+    onTestFinished(() => cache.close());
+    const [tag, other] = [await tagOn(from!), `{${await servers.keyOn(from!, `${prefix} stays`)}}`];
+    const staying = Array.from({ length: 50 }, (_, i) => `${other}${i}`);
+    const values = (): Promise<unknown[]> => Promise.all(staying.map((key) => cache.get(key)));
+    for (const [i, key] of staying.entries()) await cache.set(key, i, { tags: ["t"] });
+    await Promise.all([`${tag}a`, `${tag}b`].map((key) => cache.set(key, "before", { tags: ["t"] })));
+    await values();
+    const migration = await servers.migrateHalfway(await servers.slotOf(tag), to!);
+    for (const key of ["a", "b"]) await migration.move(`${prefix}:shop::${tag}${key}`);
+    await migration.finish();
+    // MOVED: from now on this process knows.
+    expect(await cache.get(`${tag}a`)).toBe("before");
+    resetCounts();
+    expect(await values()).toEqual([...staying.keys()]);
+    const reads = counts().map(({ commandsByName }) => (commandsByName["HMGET"] ?? 0) + (commandsByName["MGET"] ?? 0));
+    expect(reads).toEqual([0, 0, 0, 0, 0, 0]);
+    // A change by others reaches the copy of a moved key, and one that stayed.
+    const far = createCache({ name: "shop" }).tier(open()).build();
+    onTestFinished(() => far.close());
+    await far.set(`${tag}a`, "after");
+    await far.set(staying[0]!, "after");
+    await expect.poll(() => Promise.all([cache.get(`${tag}a`), cache.get(staying[0]!)])).toEqual(["after", "after"]);
   });
 
   it("A14: follows no more than 8 redirections: nodes that name each other are not asked for ever", async () => {

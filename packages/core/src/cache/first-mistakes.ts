@@ -74,7 +74,7 @@ export function countOpen(name: string, warn: (text: string) => void): () => voi
     count.isWarned = true;
     warn(
       `${count.open} caches of this name are open, each with its own connections and copies: share one; ` +
-        "where hot reload loads modules again, keep it on globalThis",
+        "with hot reload, keep it on globalThis",
     );
   }
   const debug = builtin("node:util")?.debuglog("hotset");

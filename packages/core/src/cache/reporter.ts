@@ -42,7 +42,7 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   });
   events["backend:state"].add((it) => write(it.state === "up" ? "info" : "warn", `${it.tier} is ${it.state}`));
   events["recover"].add(({ tier, replayed, overflowed }) => {
-    const more = overflowed ? "; there were more of them than are remembered" : "";
+    const more = overflowed ? "; there were more than are remembered" : "";
     const level = overflowed ? "warn" : "info";
     write(level, `${tier}: ${replayed} pending invalidations replayed${more}`);
   });

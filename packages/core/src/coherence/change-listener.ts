@@ -6,8 +6,10 @@ import type { CoherenceListener } from "../contracts/backend.ts";
  */
 export interface ChangeListener extends Pick<
   CoherenceListener,
-  "changed" | "leaseChanged" | "tagsChanged" | "everythingChanged" | "replaced"
+  "changed" | "leaseChanged" | "tagsChanged" | "replaced"
 > {
+  /** @param concernsVersions whether versions of tags may have changed, too. @default true */
+  everythingChanged(concernsVersions?: boolean): void;
   /** Changes are reported from now on. */
   attached(): void;
   /**

@@ -3,7 +3,7 @@ import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import { ChangeSubscription } from "./change-subscription.ts";
 import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
 import { BackendParts } from "./parts.ts";
-import { Trust } from "./trust.ts";
+import { lastEpoch, Trust } from "./trust.ts";
 
 const DOWN = new Error("not reachable");
 
@@ -36,7 +36,7 @@ function subscription(): ChangeSubscription {
       changed: (keys) => calls.push(`changed ${keys.join()}`),
       leaseChanged: (keys) => calls.push(`lease ${keys.join()}`),
       tagsChanged: (tags) => calls.push(`tags ${tags.join()}`),
-      everythingChanged: () => calls.push("everything"),
+      everythingChanged: (concernsVersions = true) => calls.push(concernsVersions ? "everything" : "entries"),
       attached: () => calls.push("attached"),
       detached: (error) => calls.push(`detached: ${(error as Error).message}`),
       replaced: () => calls.push("replaced"),
@@ -161,6 +161,29 @@ describe("once attached", () => {
     listener.everythingChanged("a");
     expect([calls, a.until, trust.epochOf("a1").until]).toEqual([["everything"], -Infinity, until]);
     expect([b.until, trust.epochOf("b1") === b]).toEqual([until, true]);
+  });
+
+  it("everythingChanged of some keys ends trust in older copies of those alone, however often", async () => {
+    await attached(subscription());
+    const { listener } = attempts[0]!;
+    const epoch = trust.epochOf("k");
+    const { until } = epoch;
+    const untils = (): readonly number[] => ["k", "moved", "v"].map((key) => lastEpoch(epoch, key).until);
+    listener.everythingChanged(undefined, (key) => key === "moved");
+    expect([calls, untils(), lastEpoch(epoch, "k") === trust.epochOf("k")]).toEqual([
+      ["entries"],
+      [until, -Infinity, until],
+      true,
+    ]);
+    listener.everythingChanged(undefined, (key) => key === "v");
+    expect([calls, untils()]).toEqual([
+      ["entries", "everything"],
+      [until, -Infinity, -Infinity],
+    ]);
+    listener.alive(clock.now() + 100);
+    expect(untils()).toEqual([until + 100, -Infinity, -Infinity]);
+    listener.everythingChanged();
+    expect(untils()).toEqual([-Infinity, -Infinity, -Infinity]);
   });
 
   it("a loss ends trust in the same tick, is reported, and attaches again at once; a second one changes nothing", async () => {

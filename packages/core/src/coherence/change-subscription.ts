@@ -117,9 +117,8 @@ export class ChangeSubscription implements CoherenceListener {
     this.#listener.tagsChanged(tags, versions);
   }
 
-  everythingChanged(part?: string): void {
-    this.#trust.renew(part);
-    this.#listener.everythingChanged();
+  everythingChanged(part?: string, concerns?: (key: string) => boolean): void {
+    this.#listener.everythingChanged(this.#trust.renew(part, concerns));
   }
 
   alive(sentAtMs: number, part?: string): void {

@@ -9,6 +9,8 @@ export const ONE_PART = "";
 export interface Epoch {
   /** `clock.now()` from which its copies are not served unconfirmed; `-Infinity` once changes may have been missed. */
   readonly until: number;
+  /** Set when it ends for some keys alone: of any other local key the epoch after it. */
+  after?: ((localKey: string) => Epoch | undefined) | undefined;
 }
 
 /** One part of a backend, such as a primary of a cluster, as far as this process knows it. */
@@ -22,7 +24,7 @@ export interface Part {
   /** The same, also after its loss. */
   lastAliveAt: number | undefined;
   /** Replaced when changes may have been missed: copies of its keys, and what is in flight, are of the one before. */
-  epoch: { until: number };
+  epoch: Epoch & { until: number };
 }
 
 /** The parts of one backend: breaker, trust and loss of each, in one record. */

@@ -128,15 +128,25 @@ export class Trust {
     this.renew();
   }
 
-  /** All present copies of a part, or of all, have to be confirmed: no walk over them. */
-  renew(name?: string): void {
-    const { parts } = this.#of;
-    for (const part of name === undefined ? parts.all() : [parts.of(name)]) this.#renew(part);
+  /**
+   * All present copies of a part, or of all, have to be confirmed: no walk over them.
+   *
+   * @param concerns of keys of the backend for which it is true alone.
+   * @returns whether the versions of tags are concerned.
+   */
+  renew(name?: string, concerns?: (key: string) => boolean): boolean {
+    const { parts, backendKey, versionsKey } = this.#of;
+    for (const part of name === undefined ? parts.all() : [parts.of(name)]) {
+      const { epoch } = part;
+      const next = this.#renew(part);
+      epoch.after = concerns && ((key) => (concerns(backendKey(key)) ? undefined : next));
+    }
+    return concerns?.(versionsKey) !== false;
   }
 
-  #renew(part: Part, until: number = this.#untilOf(part)): void {
+  #renew(part: Part, until: number = this.#untilOf(part)): Epoch {
     part.epoch.until = -Infinity;
-    part.epoch = { until };
+    return (part.epoch = { until });
   }
 
   #untilOf({ aliveAt }: Part): number {
@@ -144,6 +154,13 @@ export class Trust {
     const isProven = this.#isAttached && aliveAt !== undefined && aliveAt > this.#suspendedAt;
     return isProven ? aliveAt + this.maxStalenessMs : -Infinity;
   }
+}
+
+/** The epoch of this key now, if no change of it was missed since `epoch`; else an ended one. */
+export function lastEpoch(epoch: Epoch, localKey: string): Epoch {
+  let last = epoch;
+  for (let next: Epoch | undefined = last; next; next = last.after?.(localKey)) last = next;
+  return last;
 }
 
 /** The epoch of a copy that no other process can change: its namespace never leaves this one. */

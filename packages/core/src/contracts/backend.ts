@@ -423,8 +423,12 @@ export interface CoherenceListener {
    * @param versions as in {@link changed}: `hard`, a space and `soft`.
    */
   tagsChanged(tags: readonly string[], versions?: ReadonlyMap<string, string>): void;
-  /** Anything may have changed: in this one of {@link Backend.parts}, or in all. */
-  everythingChanged(part?: string): void;
+  /**
+   * Anything may have changed: in this one of {@link Backend.parts}, or in all.
+   *
+   * @param concerns only these keys, of entries and tags, may have. Kept, and called at later reads.
+   */
+  everythingChanged(part?: string, concerns?: (key: string) => boolean): void;
   /**
    * Every change acknowledged to any client before `sentAtMs` (an instant of {@link now}) has been reported. Local
    * copies may be served for `maxStalenessMs` longer. May be called before `attach` resolves.

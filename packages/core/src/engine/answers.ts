@@ -2,7 +2,7 @@ import { type CacheError, ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { canServeOnError, judge, lifeOf, type Windows } from "../entry/freshness.ts";
-import type { EntryKey } from "../entry/key.ts";
+import { keyEvent, type EntryKey } from "../entry/key.ts";
 import type { LoadOptions, Served } from "../entry/policy.ts";
 import { toMs } from "../primitives/duration.ts";
 import { notify } from "../primitives/event-port.ts";
@@ -75,7 +75,7 @@ export class Answers {
     { status, tier, cause, entry, loaded }: Answer,
     asked: "all tiers" | "local tier" = "all tiers",
   ): void {
-    const { local, events, clock, decisions } = this.#context;
+    const { local, events, clock, decisions, name } = this.#context;
     const { remote, meters } = call.namespace;
     if (entry !== undefined || loaded !== undefined)
       call.usedBy?.add(this.#context, remote, entry ?? loaded?.made, loaded?.tags);
@@ -93,30 +93,25 @@ export class Answers {
     else if (status === "stale") meter.staleHits += 1;
     else meter.misses += 1;
     if (!events[status].isObserved) return;
-    const event = { ...this.keyEvent(call.key), durationMs: clock.now() - call.startedAt };
+    const event = { ...keyEvent(name, call.key), durationMs: clock.now() - call.startedAt };
     if (status === "hit") events.hit.emit({ ...event, tier: tier! });
     else if (status === "stale") events.stale.emit({ ...event, tier: tier!, cause: cause! });
     else events.miss.emit(event);
   }
 
-  /** The part that all events of one key share. */
-  keyEvent({ space, name }: EntryKey): { cache: string; namespace: readonly string[]; key: string } {
-    return { cache: this.#context.name, namespace: space.path, key: name };
-  }
-
   // ---- what becomes of a loaded value
 
   fenced({ call, key }: Flight, by: FencedBy): "fenced" {
-    const { events } = this.#context;
+    const { events, name } = this.#context;
     call.namespace.meters.of(key.name).fenced += 1;
-    events.fenced.emit({ ...this.keyEvent(key), by });
+    events.fenced.emit({ ...keyEvent(name, key), by });
     return "fenced";
   }
 
   /** The callers get the value, and it is stored nowhere. */
   unwritable({ key }: Flight, error: CacheError): "refused" {
     const { tier = "", operation = "encode" } = error;
-    this.#context.events["backend:error"].emit({ ...this.keyEvent(key), tier, operation, error });
+    this.#context.events["backend:error"].emit({ ...keyEvent(this.#context.name, key), tier, operation, error });
     return "refused";
   }
 

@@ -1,6 +1,6 @@
 import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
-import type { CopyTrust } from "../coherence/trust.ts";
+import { lastEpoch, type CopyTrust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyTable } from "../primitives/key-table.ts";
 import { EarlyRead, Flight } from "./flight.ts";
@@ -63,7 +63,9 @@ export class Flights {
 
   /** Whether its result is current in the backend, as far as this process was notified. */
   isUntainted(guard: Guard): boolean {
-    return !guard.isTainted && guard.epoch === this.#trust.epochOf(guard.tableKey);
+    const { epoch, tableKey: key } = guard;
+    const now = this.#trust.epochOf(key);
+    return !guard.isTainted && (epoch === now || lastEpoch(epoch!, key) === now);
   }
 
   /** The epoch of a copy of its result: the copy is trusted immediately, or must be confirmed first. */

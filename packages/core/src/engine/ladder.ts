@@ -3,26 +3,26 @@ import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { CacheEvents, LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isTooOld, judge, newer, newerThanRead } from "../entry/freshness.ts";
-import { dependencies, entryKey, localKey } from "../entry/key.ts";
+import { dependencies, keyEvent, localKey } from "../entry/key.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { isTraced, joining, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { IN_WORKER, SHARES_PROMISES } from "../primitives/platform.ts";
+import * as say from "./explanations.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import { isThenable } from "../primitives/thenable.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import { BackendRefusedError } from "../tiers/backend-calls.ts";
+import { isThenable } from "../primitives/thenable.ts";
 import type { LeaseAnswer, NotGranted, ReadOutcome } from "../tiers/entry-tier.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./answers.ts";
-import { ask, NEARLY_ALL, when } from "./ask.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
-import * as say from "./explanations.ts";
-import { EarlyRead, type Ends, fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
+import { ask, NEARLY_ALL, when } from "./ask.ts";
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
+import { EarlyRead, type Ends, fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote, spareCopy, valid } from "./reads.ts";
@@ -84,12 +84,10 @@ export class Ladder {
     (meters.groups === undefined ? meters.rest : (held.meter ??= meters.of(key))).hits += 1;
     this.#context.onHit?.(namespace.keySpace, key);
     usedByCaller()?.add(this.#context, namespace.remote, held);
-    if (events.hit.isObserved)
-      events.hit.emit({
-        ...this.#answers.keyEvent(entryKey(namespace.keySpace, key)),
-        tier: local!.label,
-        durationMs: clock.now() - startedAt,
-      });
+    if (events.hit.isObserved) {
+      const of = keyEvent(this.#context.name, { space: namespace.keySpace, name: key });
+      events.hit.emit({ ...of, tier: local!.label, durationMs: clock.now() - startedAt });
+    }
     return local!.values.isShared ? held.value : local!.values.handOut(held.value);
   }
 
@@ -208,7 +206,7 @@ export class Ladder {
     else this.#callers.wait(flight, call, ends, (waiter) => this.#again(waiter), late);
     // After it waits: a listener may end the flight.
     if (events.coalesced.isObserved)
-      events.coalesced.emit(joining(this.#answers.keyEvent(call.key), flight.call.load, late));
+      events.coalesced.emit(joining(keyEvent(this.#context.name, call.key), flight.call.load, late));
   }
 
   /**
@@ -536,7 +534,7 @@ export class Ladder {
 
   #unleased({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
     const { label: tier, isBypassed } = call.namespace.remote!;
-    if (!isBypassed) this.#context.events["load:unleased"].emit({ ...this.#answers.keyEvent(key), tier, cause });
+    if (!isBypassed) this.#context.events["load:unleased"].emit({ ...keyEvent(this.#context.name, key), tier, cause });
   }
 
   /** Without a trip where the versions are known; a current call may know of a newer one. */
@@ -651,7 +649,7 @@ export class Ladder {
 
   /** The part that all events of one load share. Made when its outcome is known: later no caller waits any more. */
   #event({ key, reason, isAwaited }: Flight): Omit<CacheEvents["load:error"], "durationMs" | "error"> {
-    return { ...this.#answers.keyEvent(key), reason, background: !isAwaited };
+    return { ...keyEvent(this.#context.name, key), reason, background: !isAwaited };
   }
 
   #notLoaded(flight: Flight, { startedAt }: Load, error: unknown): void {

@@ -7,7 +7,7 @@ import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.t
 import { endingBy, lifeOf, staleFrom } from "../entry/freshness.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
-import { dependencies, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
+import { dependencies, keyEvent, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { checked } from "../entry/options.ts";
 import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
@@ -205,7 +205,7 @@ export class Mutations {
         if (status !== "overtaken") return resolve({ status, versions });
         const { local, events, name: cache } = this.#context;
         local?.tier.delete(key.local);
-        const of = { cache, namespace: key.space.path, key: key.name };
+        const of = keyEvent(cache, key);
         if (call.answered !== undefined) events.fenced.emit({ ...of, by: "lease" });
         ends.resolve("refused");
       };
@@ -433,15 +433,8 @@ export class Mutations {
   #reportKey(key: EntryKey, mode: "remove" | "stale"): void {
     const { events, name, decisions } = this.#context;
     decisions?.note(key.local, "write", mode === "remove" ? "replaced or removed here" : "marked stale here");
-    if (events.invalidate.isObserved)
-      events.invalidate.emit({
-        cache: name,
-        namespace: key.space.path,
-        scope: "key",
-        mode,
-        origin: "here",
-        key: key.name,
-      });
+    if (!events.invalidate.isObserved) return;
+    events.invalidate.emit({ ...keyEvent(name, key), scope: "key", mode, origin: "here" });
   }
 }
 

@@ -262,6 +262,14 @@ describe("a backend", () => {
     expect([table.has(T), tags.sequence > since]).toEqual([false, true]);
   });
 
+  it("where versions of tags stayed as they were: they are known, and copies are not checked", async () => {
+    const { everythingChanged } = listener();
+    await learn(T);
+    const since = tags.sequence;
+    everythingChanged(false);
+    expect([table.has(T), tags.sequence]).toEqual([true, since]);
+  });
+
   it("that is attached: pending invalidations are replayed", () => {
     const { attached, detached, replaced } = listener();
     attached();

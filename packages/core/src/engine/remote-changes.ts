@@ -48,10 +48,10 @@ export class RemoteChanges {
         for (const key of keys) this.#leaseChanged(key, order);
       },
       tagsChanged: (tags, versions) => this.#tagsChanged(tags, versions),
-      everythingChanged: () => {
-        this.#table?.clear();
+      everythingChanged: (concernsVersions = true) => {
+        if (concernsVersions) this.#table?.clear();
         // Copies may have been checked against versions that are forgotten now.
-        tagEvents.forgotten();
+        if (concernsVersions) tagEvents.forgotten();
         for (const flight of flights.all()) flight.wake();
       },
       attached: () => {

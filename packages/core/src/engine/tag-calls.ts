@@ -42,14 +42,10 @@ export class TagCalls {
     // No entry outlives the clear of the root, so all copies can go together.
     if (mode === "hard" && names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
-      events.invalidate.emit({
-        cache: this.#context.name,
-        namespace: keySpace.path,
-        scope: names.length === 0 ? "namespace" : "tags",
-        mode: mode === "hard" ? "remove" : "stale",
-        origin: "here",
-        ...(names.length !== 0 && { tags: names }),
-      });
+      const scope = names.length === 0 ? "namespace" : "tags";
+      const of = { cache: this.#context.name, namespace: keySpace.path, scope, origin: "here" } as const;
+      const tagged = names.length !== 0 && { tags: names };
+      events.invalidate.emit({ ...of, mode: mode === "hard" ? "remove" : "stale", ...tagged });
     }
     if (remote?.versions === undefined) return { status: "done" };
     remote.seen.forget(keys);

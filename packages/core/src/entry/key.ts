@@ -1,5 +1,6 @@
 import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import type { KeyEvent } from "../contracts/events.ts";
 import type { Terms } from "./entry.ts";
 import { keyedHash, type HashSecret } from "../primitives/keyed-hash.ts";
 import { byteLength } from "../primitives/platform.ts";
@@ -136,6 +137,11 @@ export interface EntryKey {
   readonly local: string;
   /** In a backend. */
   readonly backend: string;
+}
+
+/** The part that all events of one key share. */
+export function keyEvent(cache: string, key: Pick<EntryKey, "space" | "name">): KeyEvent {
+  return { cache, namespace: key.space.path, key: key.name };
 }
 
 export const entryKey = (space: KeySpace, name: string): EntryKey => ({

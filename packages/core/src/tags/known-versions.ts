@@ -122,13 +122,19 @@ export class KnownVersions {
   pinned(tags: readonly string[]): Pinned | undefined {
     const since = this.#pinnedSince();
     if (since !== -Infinity && this.#at === undefined) return undefined;
+    const versions = this.#pinnedOf(tags, since);
+    return versions.size < tags.length ? undefined : { at: this.#at ?? "", versions };
+  }
+
+  /** Those that are known, and were pinned after `since`. */
+  #pinnedOf(tags: readonly string[], since: number): Map<string, TagVersion> {
     const versions = new Map<string, TagVersion>();
     for (const tag of tags) {
       const known = this.#versions.get(tag);
-      if (known?.isKnown !== true || (known.pinnedAt <= since && since !== -Infinity)) return undefined;
-      versions.set(tag, known.version);
+      const isPinned = since === -Infinity || (known?.pinnedAt ?? since) > since;
+      if (known?.isKnown === true && isPinned) versions.set(tag, known.version);
     }
-    return { at: this.#at ?? "", versions };
+    return versions;
   }
 
   /**
@@ -149,14 +155,7 @@ export class KnownVersions {
       haveEqualItems(last.tags, tags)
     )
       return last.pinned;
-    const since = this.#pinnedSince();
-    const versions = new Map<string, TagVersion>();
-    if (!isCurrent)
-      for (const tag of tags) {
-        const known = this.#versions.get(tag);
-        if (known?.isKnown === true && (known.pinnedAt > since || since === -Infinity))
-          versions.set(tag, known.version);
-      }
+    const versions = this.#pinnedOf(isCurrent ? [] : tags, this.#pinnedSince());
     // If all are known, one of them brings the position of the issuer.
     const asked = versions.size === tags.length ? tags.slice(-1) : tags.filter((tag) => !versions.has(tag));
     const asking = source.pin(asked).then(({ at, versions: answer }) => {

@@ -363,12 +363,8 @@ export class BackendCalls {
   }
 
   #report(): void {
-    this.#of.events["backend:state"].emit({
-      cache: this.#of.cache,
-      namespace: [],
-      tier: this.label,
-      state: this.state,
-    });
+    const { cache, events } = this.#of;
+    events["backend:state"].emit({ cache, namespace: [], tier: this.label, state: this.state });
   }
 }
 

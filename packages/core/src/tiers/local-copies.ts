@@ -12,7 +12,7 @@ import type { KnownVersions } from "../tags/known-versions.ts";
 import { SuspensionWatch } from "../coherence/suspension-watch.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { JoinedKeys } from "./joined-keys.ts";
-import { type CopyTrust, EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { type CopyTrust, EPOCH_ALWAYS, lastEpoch } from "../coherence/trust.ts";
 import { ValueMode } from "./value-mode.ts";
 
 export interface LocalCopiesOf {
@@ -81,6 +81,7 @@ export class LocalCopies {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
     // A copy without an epoch was never confirmed.
+    if (now >= entry.epoch!.until) entry.epoch = lastEpoch(entry.epoch!, localKey);
     if (!(now < entry.epoch!.until)) return undefined;
     return entry.tagSequence === this.#tags.sequence && this.#table?.isReported(now) !== false
       ? entry
@@ -100,14 +101,14 @@ export class LocalCopies {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined) return "none";
     if (now >= entry.deadAt) return "expired";
+    const found = this.get(localKey, now);
     const trusted = entry.epoch === EPOCH_ALWAYS ? Infinity : this.#trust.epochOf(localKey).until;
     if (now >= trusted)
       return trusted === -Infinity
-        ? "not trusted: not subscribed to changes"
+        ? "not subscribed to changes"
         : `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
-    if (now >= entry.epoch!.until) return "not confirmed since it was stored, or since changes may have been missed";
-    if (this.get(localKey, now) === undefined)
-      return "its tags or its namespace have changed, or their versions are not known here yet";
+    if (now >= entry.epoch!.until) return "changes may have been missed";
+    if (found === undefined) return "its tags or namespace changed, or no version is known";
     return now < entry.staleAt ? "fresh" : "stale";
   }
 

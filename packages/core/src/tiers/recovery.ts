@@ -299,13 +299,9 @@ export class Recovery {
     this.#triedAt = this.#of.clock.now();
     if (isRefused) this.#notBefore = this.#triedAt + waitAfter(this.#refusals);
     if (replayed === 0) return;
-    this.#of.events.recover.emit({
-      cache: this.#of.cache,
-      namespace: [],
-      tier: this.#of.remote.label,
-      replayed,
-      overflowed: this.#overflowed,
-    });
+    const { cache, events, remote } = this.#of;
+    const overflowed = this.#overflowed;
+    events.recover.emit({ cache, namespace: [], tier: remote.label, replayed, overflowed });
     if (this.size === 0) this.#overflowed = false;
   }
 

@@ -5,7 +5,7 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Backend, DeleteStatus, Format, StoredEntry, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
-import type { EntryKey } from "../entry/key.ts";
+import { keyEvent, type EntryKey } from "../entry/key.ts";
 import { promised, type Settlers } from "../primitives/settlers.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
@@ -171,15 +171,12 @@ export class RemoteTier {
       resolve: (answer) => {
         const status = sending.isLeased && answer === false ? "overtaken" : "stored";
         this.#unreadable.written(key.backend);
-        if (status === "stored" && entry.terms.placeholder === undefined && this.#events.store.isObserved)
-          this.#events.store.emit({
-            cache: this.#cache,
-            namespace: key.space.path,
-            key: key.name,
-            tier: this.label,
-            durationMs: this.#clock.now() - startedAt,
-            bytes: encoded.data.length,
-          });
+        const { store } = this.#events;
+        if (status === "stored" && entry.terms.placeholder === undefined && store.isObserved) {
+          const durationMs = this.#clock.now() - startedAt;
+          const of = { ...keyEvent(this.#cache, key), tier: this.label, durationMs };
+          store.emit({ ...of, bytes: encoded.data.length });
+        }
         ends.resolve(status);
       },
       reject: ends.reject,

@@ -1,3 +1,4 @@
+import { keyEvent } from "../entry/key.ts";
 import type { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { TierMeter } from "../primitives/meters.ts";
@@ -28,13 +29,7 @@ export class UnreadableEntries {
     this.#reported.add(key.backend);
     const { label, meter } = this.#tier;
     meter.errors += 1;
-    this.#events["decode:error"].emit({
-      cache: this.#cache,
-      namespace: key.space.path,
-      key: key.name,
-      tier: label,
-      error,
-    });
+    this.#events["decode:error"].emit({ ...keyEvent(this.#cache, key), tier: label, error });
   }
 
   written(backendKey: string): void {

@@ -111,10 +111,10 @@ export class ChangeHub implements ChangeNotifier {
     for (const { listener } of this.#subscriptions) listener.changed(redisKeys, sender);
   }
 
-  /** @param part only keys of this part. */
-  everythingChanged(part?: string): void {
+  /** @param part only keys of this part. @param concerns only these keys in Redis. */
+  everythingChanged(part?: string, concerns?: (redisKey: string) => boolean): void {
     for (const each of [part, ...(this.#movedFrom.get(part) ?? [])])
-      for (const { listener } of this.#subscriptions) listener.everythingChanged(each);
+      for (const { listener } of this.#subscriptions) listener.everythingChanged(each, concerns);
   }
 
   /** A key of `part` has moved to another one, which reports its changes: where that is lost, `part` is in doubt. */

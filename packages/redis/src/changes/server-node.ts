@@ -16,10 +16,7 @@ export type OpenSession = (
 ) => Promise<Session>;
 
 /** One hub for changes that servers push, and one for changes that the clients which make them publish. */
-export interface ChangeHubs {
-  readonly tracking: ChangeHub;
-  readonly channel: ChangeHub;
-}
+export type ChangeHubs = Readonly<Record<"tracking" | "channel", ChangeHub>>;
 
 /** One way in which the changes of one server are received. */
 export interface Receiver {

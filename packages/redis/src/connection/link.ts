@@ -102,29 +102,25 @@ export const closedLink: Link = {
 /** The origin of commands that no call of a backend has caused. */
 export const CONNECT: Origin = Object.freeze({ tier: "redis", operation: "connect" });
 
-/** Sends one command that no call of a backend has caused. Settles with the bare reply or error. */
+/**
+ * Sends one command that no call of a backend has caused. Settles with the bare reply or error.
+ *
+ * @param isAsking the slot is being moved to this node. ASKING applies to the next command only.
+ */
 export function send(
   link: Pick<Link, "queue" | "admit">,
   origin: Origin,
   args: readonly (string | Buffer)[],
   options?: SendOptions,
-): Promise<unknown> {
-  const command = link.queue.begin<unknown>(origin, options?.deadlineMs);
-  return deliver(link, command, (client) => command.exchange(client, args, options));
-}
-
-/** As {@link send}, for a node that a slot is being moved to. ASKING applies to the next command only. */
-export function sendAsking(
-  link: Pick<Link, "queue" | "admit">,
-  origin: Origin,
-  args: readonly (string | Buffer)[],
-  options?: SendOptions,
+  isAsking = false,
 ): Promise<unknown> {
   const command = link.queue.begin<unknown>(origin, options?.deadlineMs);
   return deliver(link, command, (client) => {
-    const asking = link.queue.begin<unknown>(origin);
-    asking.promise.catch(ignore);
-    asking.exchange(client, ["ASKING"]);
+    if (isAsking) {
+      const asking = link.queue.begin<unknown>(origin);
+      asking.promise.catch(ignore);
+      asking.exchange(client, ["ASKING"]);
+    }
     command.exchange(client, args, options);
   });
 }

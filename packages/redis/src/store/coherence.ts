@@ -220,7 +220,8 @@ export class RedisCoherence implements Coherence {
         if (changed.length !== 0) listener.changed(changed);
         if (tagsChanged.length !== 0) listener.tagsChanged(tagsChanged);
       },
-      everythingChanged: (part) => listener.everythingChanged(part),
+      everythingChanged: (part, concerns) =>
+        listener.everythingChanged(part, concerns && ((key) => concerns(keys.entryIfAny(key) ?? ""))),
       alive: (sentAtMs, part) => {
         listener.alive(sentAtMs, part);
         this.#touchTags();

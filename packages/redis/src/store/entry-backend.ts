@@ -151,7 +151,8 @@ export class EntryBackend extends Steps implements Backend {
         () => this.link.queue.clock.now(),
       );
     const { parts } = hold.link;
-    if (parts !== undefined) this.parts = { names: () => parts.names(), of: (key) => this.#partOf(parts, key) };
+    if (parts !== undefined)
+      this.parts = { names: () => parts.names(), of: (key) => parts.of(this.keys.entryIfAny(key) ?? "") };
     this.batch = { read: (keys) => this.#readMany(keys) };
     const commands = {
       run: <T>(step: Step<T>) => this.run(step),
@@ -166,15 +167,6 @@ export class EntryBackend extends Steps implements Backend {
       epochMs: settings.epochMs,
     };
     this.leases = new RedisLeases(commands, this.layout, settings);
-  }
-
-  #partOf(parts: Parts, key: string): string {
-    try {
-      return parts.of(this.keys.entry(key));
-    } catch {
-      // The call itself is refused, with the reason.
-      return "";
-    }
   }
 
   read(key: string, seen?: string): Promise<StoredEntry | undefined> {

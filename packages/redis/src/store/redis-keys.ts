@@ -52,6 +52,15 @@ export class RedisKeys {
     throw new InvalidArgumentError('keyPrefix("") needs a cache without a name and without a version');
   }
 
+  /** As {@link entry}; `undefined` for a key with which calls are refused. */
+  entryIfAny(key: string): string | undefined {
+    try {
+      return this.entry(key);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The lease of an entry: in its slot, and outside `<prefix>:`, which is what coherence tracks. */
   lease(entryKey: string): string {
     return this.#lease + inSlotOf(entryKey);

@@ -22,6 +22,8 @@ vi.mock(import("../connection/link.ts"), async (original) => ({
 const LAST = 16_383;
 const KEY = "hotset:shop::1";
 const SLOT = slotOf(KEY);
+/** Keys of the slots 8 and 5,000. */
+const SAMPLES = Object.entries({ slot8: "hotset:shop::27823", slot5000: "hotset:shop::3135" });
 const range = (from: number, to: number, port: number): SlotRange => ({
   from,
   to,
@@ -37,7 +39,9 @@ function routing(...topology: readonly SlotRange[]): void {
   said = [];
   const note = (what: string) => (part?: string) => void said.push(`${what} ${part?.split(":")[1]}`);
   const lost = note("lost");
-  const hub = { topics: () => [], everythingChanged: note("everything"), replaced: note("replaced") };
+  const everythingChanged = (part?: string, concerns: (key: string) => boolean = () => true): void =>
+    note(`changed in ${SAMPLES.flatMap(([name, key]) => (concerns(key) ? [name] : [])).join(" ")}:`)(part);
+  const hub = { topics: () => [], everythingChanged, replaced: note("replaced") };
   const tracking = { ...hub, lost: (_: Error, part?: string) => lost(part) } as unknown as ChangeHub;
   const channel = new Proxy(tracking, { get: () => () => undefined });
   router = new ClusterRouter(
@@ -68,16 +72,16 @@ async function learns(...topology: readonly SlotRange[]): Promise<void> {
   await flush();
 }
 
-it("ends the trust in the copies of a primary that has lost slots to one that is new", async () => {
+it("ends the trust in the copies of slots that a primary has lost to one that is new", async () => {
   routing(range(0, 8_000, 1), range(8_001, LAST, 2));
   await learns(range(0, 100, 3), range(101, 8_000, 1), range(8_001, LAST, 2));
-  expect(said).toEqual(["everything 1", "replaced 3"]);
+  expect(said).toEqual(["changed in slot8: 1", "replaced 3"]);
 });
 
-it("ends the trust in the copies of a primary whose slots no node serves now: later another one does", async () => {
+it("ends the trust in the copies of slots that no node serves now: later another one does", async () => {
   routing(range(0, 8_000, 1), range(8_001, LAST, 2));
   await learns(range(101, 8_000, 1), range(8_001, LAST, 2));
-  expect(said).toEqual(["everything 1"]);
+  expect(said).toEqual(["changed in slot8: 1"]);
 });
 
 it("reports a primary that serves nothing any more as lost, and no other", async () => {
@@ -92,5 +96,19 @@ it("reports the primary that had the slot last as lost, where a former one names
   servers.replies = [new Error(`MOVED ${SLOT} 127.0.0.1:2`), new Error(`MOVED ${SLOT} 127.0.0.1:3`), "one", "two"];
   const both = Promise.all([router.sendCommand(["GET", KEY]), router.sendCommand(["GET", KEY])]);
   expect(await both).toEqual(["one", "two"]);
-  expect(said.slice(0, 3)).toEqual(["everything 1", "lost 2", "replaced 3"]);
+  expect(said.slice(0, 3)).toEqual(["changed in : 1", "lost 2", "replaced 3"]);
+});
+
+it("learns of a slot from MOVED: its copies alone are not trusted, and the topology is asked for once, later", async () => {
+  routing(range(0, 9_000, 1), range(9_001, LAST, 2));
+  servers.topology = [range(0, 7, 1), range(8, 8, 2), range(9, 9_000, 1), range(9_001, LAST, 2)];
+  const asked = vi.spyOn(router, "refresh");
+  for (const [name, key] of SAMPLES) {
+    servers.replies = [new Error(`MOVED ${slotOf(key)} 127.0.0.1:2`), name];
+    expect(await router.sendCommand(["GET", key])).toBe(name);
+  }
+  expect(said).toEqual(["changed in slot8: 1", "changed in slot5000: 1"]);
+  expect(asked).not.toHaveBeenCalled();
+  clock.advance(1_000);
+  expect(asked).toHaveBeenCalledTimes(1);
 });

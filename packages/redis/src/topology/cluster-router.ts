@@ -1,4 +1,4 @@
-import { closed, CONNECT, send, sendAsking, sendBurst } from "../connection/link.ts";
+import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
 import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
 import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
@@ -18,7 +18,7 @@ import { ignore } from "../primitives/ignore.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
-/** The longest time between two of them while no primary can be reached and `ready` waits for one. */
+/** The longest wait for one while no primary can be reached, or after a slot went to a known primary. */
 const MAX_REFRESH_MS = 2_000;
 /** How long `ready` waits for the other primaries once it has reached one. */
 const ALL_READY_MS = 1_000;
@@ -83,7 +83,7 @@ export class ClusterRouter implements RawClient {
       return node === undefined ? this.#refuse() : this.#forward(this.#begin(node), args, options);
     }
     const key = keyOf(args);
-    if (key === undefined) return this.#forward(this.#begin(this.#anyNode()), args);
+    if (key === undefined) return this.#forward(this.#begin(withRoom(this.#nodes.values())!), args);
     const shard = this.#shards[slotOf(key)];
     if (shard === undefined) return this.#refuse();
     if (args[0] === "MGET") return this.#readVersions(shard, args);
@@ -150,9 +150,7 @@ export class ClusterRouter implements RawClient {
 
   /** For commands without a key: a primary that can be reached, if there is one. */
   #primaryOf(key: string | Buffer | undefined): Node | undefined {
-    if (key !== undefined) return this.#shards[slotOf(key)]?.primary;
-    const primaries = [...this.#primaries];
-    return primaries.find(({ link }) => link.queue.hasRoom) ?? primaries[0];
+    return key === undefined ? withRoom(this.#primaries) : this.#shards[slotOf(key)]?.primary;
   }
 
   /** No node serves the slot of a key. */
@@ -271,9 +269,7 @@ export class ClusterRouter implements RawClient {
   async #forward(way: Way<Node>, args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
     const { node, mode } = way;
     try {
-      return await (mode === "asking"
-        ? sendAsking(node.link, COMMAND, args, options)
-        : send(node.link, COMMAND, args, options));
+      return await send(node.link, COMMAND, args, options, mode === "asking");
     } catch (error) {
       const next = way.redirections === MAX_REDIRECTIONS ? undefined : this.#redirected(error, node);
       if (next !== undefined) {
@@ -314,18 +310,18 @@ export class ClusterRouter implements RawClient {
       this.#hubs.tracking.moved(former.part, target.part);
       return { node: target, mode: "asking" };
     }
-    this.#shards[redirection.slot] = { primary: target, replicas: [] };
-    if (!this.#primaries.has(target)) {
+    const shard = this.#shards.find((each) => each?.primary === target) ?? { primary: target, replicas: [] };
+    this.#shards[redirection.slot] = shard;
+    if (this.#primaries.has(target)) {
+      if (former !== target) this.#slotsLeft(former, [redirection.slot]);
+      // Soon enough, as MOVED said where the slot is, and not in all processes together.
+      this.#refreshAfter(this.#settings.link.random() * MAX_REFRESH_MS);
+    } else {
       this.#lostPart(former);
       this.#promote([target]);
-    } else if (former !== target) this.#slotsLeft(former);
-    this.refresh();
+      this.refresh();
+    }
     return { node: target, mode: "plain" };
-  }
-
-  #anyNode(): Node {
-    const nodes = [...this.#nodes.values()];
-    return nodes.find(({ link }) => link.queue.hasRoom) ?? nodes[0]!;
   }
 
   #node(address: NodeAddress): Node {
@@ -406,12 +402,13 @@ export class ClusterRouter implements RawClient {
   /** Others may have taken over keys of `node`: it reports their changes no more. */
   #lostPart({ part }: Node): void {
     const error = new BackendUnavailableError(`${part} is not the primary of some keys any more`);
-    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error, part);
+    for (const hub of Object.values(this.#hubs)) hub.lost(error, part);
   }
 
   /** Copies of their keys are trusted by the word of the former primary. */
-  #slotsLeft({ part }: Node): void {
-    for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.everythingChanged(part);
+  #slotsLeft({ part }: Node, slots: readonly number[]): void {
+    const left = new Set(slots);
+    for (const hub of Object.values(this.#hubs)) hub.everythingChanged(part, (key) => left.has(slotOf(key)));
   }
 
   /** Refreshes the topology in the background, unless that was done just now. */
@@ -443,21 +440,23 @@ export class ClusterRouter implements RawClient {
     return topologyFromSeeds(this.#settings, this.#closing.signal);
   }
 
-  /** A replica that has replicated nothing yet is not listed. Each time after a longer wait: there may be none. */
-  #refreshLater(): void {
+  #refreshAfter(delayMs: number): void {
     if (this.#isRefreshScheduled) return;
     this.#isRefreshScheduled = true;
     this.#settings.link.clock.schedule(() => {
       this.#isRefreshScheduled = false;
       this.refresh();
-    }, this.#refreshDelayMs);
-    this.#refreshDelayMs = Math.min(2 * this.#refreshDelayMs, MAX_REFRESH_LATER_MS);
+    }, delayMs);
   }
 
   #adopt(topology: readonly SlotRange[]): void {
     if (this.#closing.signal.aborted) return;
     const { readFromReplicas } = this.#settings;
-    if (readFromReplicas && topology.some(({ replicas }) => replicas.length === 0)) this.#refreshLater();
+    // A replica that has replicated nothing yet is not listed. Each time after a longer wait: there may be none.
+    if (readFromReplicas && !this.#isRefreshScheduled && topology.some(({ replicas }) => replicas.length === 0)) {
+      this.#refreshAfter(this.#refreshDelayMs);
+      this.#refreshDelayMs = Math.min(2 * this.#refreshDelayMs, MAX_REFRESH_LATER_MS);
+    }
     const before = [...this.#shards];
     this.#shards.fill(undefined);
     const named = new Set<Node>();
@@ -481,11 +480,9 @@ export class ClusterRouter implements RawClient {
       // Its connection stays: commands in flight there are redirected.
       if (named.has(node) && node.link.state !== "idle") send(node.link, COMMAND, ["READONLY"]).catch(ignore);
     }
-    const left = new Set<Node>();
-    before.forEach((shard, slot) => {
-      if (shard !== undefined && shard.primary !== this.#shards[slot]?.primary) left.add(shard.primary);
-    });
-    for (const node of left) if (this.#primaries.has(node)) this.#slotsLeft(node);
+    const moved = [...before.keys()].filter((slot) => before[slot]?.primary !== this.#shards[slot]?.primary);
+    for (const [node, slots] of Map.groupBy(moved, (slot) => before[slot]?.primary))
+      if (node !== undefined && this.#primaries.has(node)) this.#slotsLeft(node, slots);
     const promoted = [...primaries].filter((node) => !this.#primaries.has(node));
     if (former.length === 0) for (const node of promoted) this.#primaries.add(node);
     else this.#promote(promoted);
@@ -497,6 +494,12 @@ export class ClusterRouter implements RawClient {
       node.link.close().catch(ignore);
     }
   }
+}
+
+/** One that takes calls now, if there is one. */
+function withRoom(among: Iterable<Node>): Node | undefined {
+  const nodes = [...among];
+  return nodes.find(({ link }) => link.queue.hasRoom) ?? nodes[0];
 }
 
 const COMMAND: Origin = Object.freeze({ tier: "redis", operation: "command" });

@@ -428,7 +428,7 @@ describe("C460 many open caches of one name over a backend", () => {
     expect(warnings.map(({ message, code }) => [message, code])).toEqual([
       [
         'hotset: cache "hot": 20 caches of this name are open, each with its own connections and copies: share one; ' +
-          "where hot reload loads modules again, keep it on globalThis",
+          "with hot reload, keep it on globalThis",
         "HOTSET_OPEN_CACHES",
       ],
     ]);
