@@ -2,7 +2,7 @@ import { type CacheError, ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { canServeOnError, judge, lifeOf, type Windows } from "../entry/freshness.ts";
-import { keyEvent, type EntryKey } from "../entry/key.ts";
+import { keyEvent } from "../entry/key.ts";
 import type { LoadOptions, Served } from "../entry/policy.ts";
 import { toMs } from "../primitives/duration.ts";
 import { notify } from "../primitives/event-port.ts";

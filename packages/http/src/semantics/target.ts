@@ -9,7 +9,7 @@ export interface SearchSettings {
 }
 
 /**
- * An absolute URL as it stands in a key (RFC 9111, section 2): no fragment, `/` for an empty path, percent-encoding in
+ * An absolute URL, in the form of a key (RFC 9111, section 2): no fragment, `/` for an empty path, percent-encoding in
  * upper case. Nothing is decoded or resolved: paths that differ for a handler never have the same key.
  */
 export function targetOf(url: string, search: SearchSettings = {}): string {

@@ -294,7 +294,7 @@ const SHORT = 8;
 const WORDS = new Map<string, string>();
 /** How commands of so many words begin, of those that have few. */
 const COUNTS: readonly string[] = Array.from({ length: 16 }, (_, words) => `*${words}\r\n`);
-/** The commands of a call are over one key. */
+/** All commands of a call have one key. */
 let lastLong = "";
 let lastRendered = "";
 

@@ -10,7 +10,7 @@ import { crypto } from "../primitives/crypto.ts";
  * signals. Redis 7.0 remembers all keys of a script that reads as read: a step of an entry alone does not get the
  * lease. The last two of ARGV are the channel on which a change is announced, `''` for none, and the sender.
  *
- * Steps shared by several scripts are text and not functions of Lua: those are created anew in
+ * Steps shared by several scripts are text and not functions of Lua: those are created again in
  * each run, which costs as much as a command.
  *
  * Tracking pushes a changed key to the clients that have read it, and a DEL of a missing key changes nothing. So

@@ -6,7 +6,7 @@ import { counts } from "./counts.ts";
 import type { Costs } from "./measure.ts";
 
 /**
- * Counts that may fall and not rise: whoever raises one says why on a decision page, such as 0266. Promises, files,
+ * Counts that may fall and not rise: whoever raises one says why on a decision page. Promises, files,
  * clock reads, commands and tracked keys are exact. Entries have a hundredth of room, since a slow answer of Redis
  * starts a timer; bytes have a fifth, or more where they are few.
  */
