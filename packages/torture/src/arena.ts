@@ -5,11 +5,11 @@ import {
   startSentinel,
   type FaultProxy,
   type OwnRedis,
+  type Place,
   type TestCluster,
   type TestSentinel,
 } from "@hotset/test-servers";
-import type { Plan, Topology } from "./plan.ts";
-import type { Place } from "./worker.ts";
+import type { Plan, Topology } from "./plan-parts.ts";
 
 /** The servers of one round. */
 export interface Arena extends AsyncDisposable {
@@ -44,8 +44,8 @@ export function arenas(): Arenas {
   return {
     enter: async (plan) => {
       if (plan.topology === "single") return openSingle(plan);
-      const { topology } = plan;
-      const name = topology === "sentinel" ? `${topology} ${plan.settings.downAfter}` : topology;
+      const { topology, settings } = plan;
+      const name = `${topology} ${settings.downAfter}`;
       const before = kept.get(name);
       if (before !== undefined) {
         try {
@@ -58,7 +58,7 @@ export function arenas(): Arenas {
           await before[Symbol.asyncDispose]();
         }
       }
-      const arena = topology === "sentinel" ? await openSentinel(plan.settings.downAfter) : await openCluster();
+      const arena = await (topology === "sentinel" ? openSentinel : openCluster)(settings.downAfter);
       kept.set(name, arena);
       return shared(arena);
     },
@@ -129,8 +129,8 @@ async function openSentinel(downAfterMs: number): Promise<Arena> {
   };
 }
 
-async function openCluster(): Promise<Arena> {
-  const cluster = await startCluster({ proxied: true, nodeTimeoutMs: 1_000 });
+async function openCluster(downAfterMs: number): Promise<Arena> {
+  const cluster = await startCluster({ proxied: true, nodeTimeoutMs: Math.max(1_000, downAfterMs) });
   return {
     topology: "cluster",
     single: undefined,

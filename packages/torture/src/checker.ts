@@ -174,11 +174,11 @@ class Checker {
     this.#jumps = new Jumps(history);
     this.#lostVersions = new LostVersions(history);
     const loads = history.loads.toSorted((a, b) => a.startedAt - b.startedAt);
-    this.#loadsOf = grouped(loads, ({ key }) => key);
+    this.#loadsOf = Map.groupBy(loads, ({ key }) => key);
     this.#changesOf = changesByKey(history.changes);
-    this.#storedOf = grouped(storedIn(history), ({ key }) => key);
+    this.#storedOf = Map.groupBy(storedIn(history), ({ key }) => key);
     this.#forcedReads = history.reads.filter(({ forced }) => forced === true);
-    this.#issuesOf = grouped(history.issues, ({ key }) => key);
+    this.#issuesOf = Map.groupBy(history.issues, ({ key }) => key);
     for (const change of history.changes) {
       this.#changes.set(change.id, change);
       if (change.endedAt === undefined || change.status === "failed") continue;
@@ -775,7 +775,7 @@ class Checker {
 
   #lags(): readonly number[] {
     const lags: number[] = [];
-    const readsOf = grouped(this.#history.reads, ({ process, key }) => `${process} ${key}`);
+    const readsOf = Map.groupBy(this.#history.reads, ({ process, key }) => `${process} ${key}`);
     for (const reads of readsOf.values())
       reads.sort((a, b) => (a.firstStartedAt ?? a.startedAt) - (b.firstStartedAt ?? b.startedAt));
     for (const change of this.#history.changes) {
@@ -918,12 +918,6 @@ function floorsOf(map: Map<string, Floors>, key: string): Floors {
 function put<K, V>(map: Map<K, V>, key: K, value: V): V {
   map.set(key, value);
   return value;
-}
-
-function grouped<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) (groups.get(keyOf(item)) ?? put(groups, keyOf(item), [])).push(item);
-  return groups;
 }
 
 /** Index of the first read that began at `at` or later; for a read that is a record of many, if its last one did. */

@@ -8,6 +8,7 @@ import {
   type Load,
   type Read,
   type Removal,
+  type Sighting,
 } from "./history.ts";
 
 export interface Span {
@@ -39,9 +40,11 @@ export class Reach {
   /** By process, the instants at which Redis refused a command. */
   readonly #refusals: ReadonlyMap<string, readonly Span[]>;
   readonly #inStep = new Map<string, Instant>();
+  readonly #sightingsOf: ReadonlyMap<string, readonly Sighting[]>;
 
   constructor(history: History) {
     this.#history = history;
+    this.#sightingsOf = Map.groupBy(history.sightings, ({ process }) => process);
     this.#diedAt = new Map(
       history.processes.flatMap(({ name, diedAt }) => (diedAt === undefined ? [] : [[name, diedAt] as const])),
     );
@@ -60,9 +63,7 @@ export class Reach {
   /** The first sighting with nothing pending after a `pending` result. */
   replayedAt(change: Change): Instant | undefined {
     if (change.status !== "pending") return undefined;
-    return this.#history.sightings.find(
-      ({ process, at, pending }) => process === change.process && at > change.endedAt! && pending === 0,
-    )?.at;
+    return this.#seen(change.process).find(({ at, pending }) => at > change.endedAt! && pending === 0)?.at;
   }
 
   /**
@@ -78,8 +79,8 @@ export class Reach {
     const diedAt = death === "counts" ? (this.#diedAt.get(process) ?? Infinity) : Infinity;
     let seen = 0;
     let at = Math.min(diedAt, this.#healedBy(process, fault));
-    for (const sighting of this.#history.sightings) {
-      if (sighting.process !== process || sighting.at < fault.to) continue;
+    for (const sighting of this.#seen(process)) {
+      if (sighting.at < fault.to) continue;
       seen = isWell(sighting.state) && sighting.pending === 0 ? seen + 1 : 0;
       if (seen === 2) {
         at = Math.min(at, sighting.at);
@@ -125,13 +126,7 @@ export class Reach {
 
   /** Whether tag versions were renewed by a replay, and not by a call: then something was pending. */
   isReplaying({ process, from, to }: Removal): boolean {
-    return this.#history.sightings.some(
-      (sighting) =>
-        sighting.process === process &&
-        sighting.pending > 0 &&
-        from - LOOK_MS <= sighting.at &&
-        sighting.at <= to + LOOK_MS,
-    );
+    return this.#seen(process).some(({ at, pending }) => pending > 0 && from - LOOK_MS <= at && at <= to + LOOK_MS);
   }
 
   /**
@@ -139,10 +134,13 @@ export class Reach {
    * the span where it had none.
    */
   pendingUntil(process: string, { from, to }: Span): Instant {
-    const seen = this.#history.sightings.filter((sighting) => sighting.process === process);
-    const isPending = seen.some(({ at, pending }) => pending > 0 && from - LOOK_MS <= at && at <= to + LOOK_MS);
-    if (!isPending) return to;
-    return seen.find(({ at, pending }) => at > to && pending === 0)?.at ?? this.#diedAt.get(process) ?? Infinity;
+    if (!this.isReplaying({ process, from, to })) return to;
+    const over = this.#seen(process).find(({ at, pending }) => at > to && pending === 0)?.at;
+    return over ?? this.#diedAt.get(process) ?? Infinity;
+  }
+
+  #seen(process: string): readonly Sighting[] {
+    return this.#sightingsOf.get(process) ?? [];
   }
 
   /** The part of a span in which a process did not run. */
@@ -171,8 +169,7 @@ export class Reach {
   #spansDown(process: string): readonly Span[] {
     const spans: Span[] = [];
     let since: Instant | undefined;
-    for (const sighting of this.#history.sightings) {
-      if (sighting.process !== process) continue;
+    for (const sighting of this.#seen(process)) {
       if (!isWell(sighting.state)) since ??= sighting.at;
       else if (since !== undefined) {
         spans.push({ from: since, to: sighting.at });

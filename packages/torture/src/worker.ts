@@ -27,7 +27,7 @@ import {
 } from "@hotset/redis";
 import { postgres } from "@hotset/postgres";
 import { sqlite } from "@hotset/sqlite";
-import { answerCalls } from "@hotset/test-servers";
+import { answerCalls, type Place } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
@@ -43,7 +43,7 @@ import {
   type Operation,
   type Settings,
   type WorkerPlan,
-} from "./plan.ts";
+} from "./plan-parts.ts";
 import { Recorder } from "./recorder.ts";
 import { askSource, type SourceClient, type Told } from "./source.ts";
 import { watchBackend, type WatchedBackend } from "./watched-backend.ts";
@@ -61,12 +61,6 @@ export interface WorkerSettings {
   /** `process.hrtime.bigint()` of the instant zero. */
   readonly origin: string;
 }
-
-/** Where Redis is. */
-export type Place =
-  | { readonly topology: "single"; readonly url: string }
-  | { readonly topology: "sentinel"; readonly urls: readonly string[]; readonly primaryName: string }
-  | { readonly topology: "cluster"; readonly urls: readonly string[] };
 
 interface Value {
   readonly k: string;
@@ -355,40 +349,41 @@ class Fleetmate {
       freshness: "unknown",
       boundMs: 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout * windowsOf(fillers),
     } as const;
-    try {
-      const found = await this.#spaceOf(space).getOrSetMany(
-        [...keys, ...fillers],
-        (key) => key,
-        async (missing: readonly string[], ctx: BatchLoadContext<string>) => {
-          const values = await Promise.all(
-            missing.map(async (key) => {
-              if (!this.#keys.has(key)) return [key, fillerOf(key)] as const;
-              ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
-              const own = { ...plan, outcome: ALONE_ONLY.has(plan.outcome) ? ("value" as const) : plan.outcome };
-              const call = { id, startedAt, forced: false };
-              return [key, await this.#load(call, this.#keys.get(key)!, own, { signal: ctx.signal })] as const;
-            }),
-          );
-          return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as Value] as const]));
-        },
+    const call = { id, startedAt, forced: false };
+    const load = async (missing: readonly string[], ctx: BatchLoadContext<string>) => {
+      const values = await Promise.all(
+        missing.map(async (key) => {
+          if (!this.#keys.has(key)) return [key, fillerOf(key)] as const;
+          ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
+          const own = { ...plan, outcome: ALONE_ONLY.has(plan.outcome) ? ("value" as const) : plan.outcome };
+          return [key, await this.#load(call, this.#keys.get(key)!, own, { signal: ctx.signal })] as const;
+        }),
       );
-      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
-      this.#noteStrays(id, fillers, found, common);
-    } catch (error) {
-      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
-    }
+      return values.flatMap(([key, value]) => (value === undefined ? [] : [[key, value as Value] as const]));
+    };
+    const found = this.#spaceOf(space).getOrSetMany([...keys, ...fillers], (key) => key, load);
+    await this.#noteMany(id, keys, fillers, common, found);
   }
 
-  /** Notes values of another key, by keys that no source has. */
-  #noteStrays(
+  /** A key that no source has is noted only with the value of another key. */
+  async #noteMany(
     id: string,
+    keys: readonly string[],
     fillers: readonly string[],
-    found: ReadonlyMap<string, unknown>,
     common: Omit<Read, "id" | "key" | "endedAt">,
-  ): void {
-    for (const key of fillers) {
-      const answer = versionOf(key, found.get(key));
-      if (answer.strayKey !== undefined) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...answer });
+    finding: Promise<ReadonlyMap<string, unknown>>,
+  ): Promise<void> {
+    const note = (key: string, answer: Partial<Read>): void =>
+      this.#noteRead({ ...common, id: `${id}/${key}`, key, ...answer });
+    try {
+      const found = await finding;
+      for (const key of keys) note(key, versionOf(key, found.get(key)));
+      for (const key of fillers) {
+        const answer = versionOf(key, found.get(key));
+        if (answer.strayKey !== undefined) note(key, answer);
+      }
+    } catch (error) {
+      for (const key of keys) note(key, { error: shown(error) });
     }
   }
 
@@ -482,13 +477,7 @@ class Fleetmate {
       freshness: "fresh",
       boundMs: 3 * settings.responseTimeout * windowsOf(fillers),
     } as const;
-    try {
-      const found = await this.#spaceOf(space).getMany([...keys, ...fillers]);
-      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
-      this.#noteStrays(id, fillers, found, common);
-    } catch (error) {
-      for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
-    }
+    await this.#noteMany(id, keys, fillers, common, this.#spaceOf(space).getMany([...keys, ...fillers]));
   }
 
   #peek(id: string, key: string): void {
