@@ -1,6 +1,6 @@
 import type { BrokenRule } from "@hotset/mutants/mutant";
 import type { Rule } from "./checker.ts";
-import type { Focus } from "./plan.ts";
+import type { Focus } from "./plan-parts.ts";
 
 /** One rule between processes, and the code without it. Found by `npm run torture -- --mutants`. */
 export interface Mutant extends BrokenRule {

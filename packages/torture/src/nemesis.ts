@@ -2,12 +2,10 @@ import type { FaultProxy } from "@hotset/test-servers";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
-import type { FaultKind, FaultPlan, Plan } from "./plan.ts";
-import { LINK_FAULTS } from "./plan-parts.ts";
+import { LINK_FAULTS, SLOTS, type FaultKind, type FaultPlan } from "./plan-parts.ts";
 import { REFUSALS } from "./refusals.ts";
-import { REPLICATION_LAG_MS, Replacements, type RedisKeys } from "./replacements.ts";
+import { REPLICATION_LAG_MS, Replacements, type Scene } from "./replacements.ts";
 
 /** The processes of the round, for faults that concern processes. */
 export interface Victims {
@@ -25,40 +23,32 @@ export interface Victims {
 
 /**
  * Makes the faults of the plan at their instants, and undoes them. Faults of the servers follow one another, and so do
- * the pauses of one process.
+ * the moves of one slot and the pauses of one process.
  *
  * @returns the faults, when the last of them has ended
  */
-export async function unleash(
-  plan: Plan,
-  arena: Arena,
-  victims: Victims,
-  keys: RedisKeys,
-  now: () => Instant,
-): Promise<readonly Fault[]> {
+export async function unleash(scene: Scene, victims: Victims): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
-  let servers: Promise<unknown> = Promise.resolve();
-  const pauses = new Map<number, Promise<unknown>>();
-  const nemesis = new Nemesis(plan, arena, victims, keys, now);
+  const queues = new Map<string, Promise<unknown>>();
+  const nemesis = new Nemesis(scene, victims);
   await Promise.all(
-    plan.faults.map(async (fault) => {
-      await sleep(Math.max(0, fault.at - now()));
-      if (PAUSES.has(fault.kind)) {
-        const paused = (pauses.get(fault.worker) ?? Promise.resolve()).then(() => nemesis.strike(fault));
-        pauses.set(fault.worker, paused);
-        faults.push(await paused);
-        return;
-      }
-      if (ONES_OWN.has(fault.kind)) {
-        faults.push(await nemesis.strike(fault));
-        return;
-      }
-      const committed = servers.then(async () => faults.push(await nemesis.strike(fault)));
-      servers = committed.catch(() => undefined);
+    scene.plan.faults.map(async (fault) => {
+      await sleep(Math.max(0, fault.at - scene.now()));
+      const names = queuesOf(fault);
+      const before = names.map((name) => (queues.get(name) ?? Promise.resolve()).catch(() => undefined));
+      const committed = Promise.all(before).then(async () => faults.push(await nemesis.strike(fault)));
+      for (const name of names) queues.set(name, committed);
       await committed;
     }),
   );
   return faults;
+}
+
+/** The names of the queues in which a fault waits for those before it. */
+function queuesOf({ kind, worker, slot }: FaultPlan): readonly string[] {
+  if (PAUSES.has(kind)) return [`process ${worker}`];
+  if (ONES_OWN.has(kind)) return [];
+  return slot === undefined ? Array.from({ length: SLOTS }, (_, i) => `slot ${i}`) : [`slot ${slot}`];
 }
 
 const ONES_OWN: ReadonlySet<string> = new Set<FaultKind>([...LINK_FAULTS, "kill process"]);
@@ -110,34 +100,28 @@ interface Strike<Kind extends FaultKind> {
 }
 
 class Nemesis {
-  readonly #plan: Plan;
-  readonly #arena: Arena;
+  readonly #scene: Scene;
   readonly #victims: Victims;
-  readonly #keys: RedisKeys;
-  readonly #now: () => Instant;
   readonly #replacements: Replacements;
 
-  constructor(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant) {
-    this.#plan = plan;
-    this.#arena = arena;
+  constructor(scene: Scene, victims: Victims) {
+    this.#scene = scene;
     this.#victims = victims;
-    this.#keys = keys;
-    this.#now = now;
-    this.#replacements = new Replacements(plan, arena, keys, now);
+    this.#replacements = new Replacements(scene);
   }
 
   get #isOverChannel(): boolean {
-    return this.#plan.workers.some(({ coherence }) => coherence === "pubsub");
+    return this.#scene.plan.workers.some(({ coherence }) => coherence === "pubsub");
   }
 
   /** Each namespace of a key has a version, and so has each of its tags in each of them. The most of any key. */
   get #versionsOfAKey(): number {
-    return Math.max(...this.#plan.keys.map(({ space, tags }) => (1 + space.length) * (1 + tags.length)));
+    return Math.max(...this.#scene.plan.keys.map(({ space, tags }) => (1 + space.length) * (1 + tags.length)));
   }
 
   /** Errors during a fault belong to it: a server that is replaced closes the connections of the nemesis too. */
   async strike(plan: FaultPlan): Promise<Fault> {
-    const from = this.#now();
+    const from = this.#scene.now();
     try {
       const fault = await this.#commit(plan);
       const isReplaced = fault.losesSince !== undefined;
@@ -145,15 +129,15 @@ class Nemesis {
         ...fault,
         ...((isReplaced || LOSES_LEASES.has(fault.kind)) && { losesLeases: true }),
         ...(LOSES_VERSIONS.has(fault.kind) && this.#isOverChannel && { unreportedVersions: this.#versionsOfAKey }),
-        ...(isReplaced && this.#arena.topology !== "single" && { splits: true }),
+        ...(isReplaced && this.#scene.arena.topology !== "single" && { splits: true }),
       };
     } catch (error) {
-      if (this.#arena.topology === "single") throw error;
-      await this.#arena.heal();
+      if (this.#scene.arena.topology === "single") throw error;
+      await this.#scene.arena.heal();
       return {
         kind: plan.kind,
         from,
-        to: this.#now(),
+        to: this.#scene.now(),
         losesSince: from - REPLICATION_LAG_MS,
         losesLeases: true,
         splits: true,
@@ -161,9 +145,9 @@ class Nemesis {
     }
   }
 
-  async #commit({ kind, at, forMs, worker, byMs = 0 }: FaultPlan): Promise<Fault> {
-    const from = this.#now();
-    const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
+  async #commit({ kind, at, forMs, worker, slot = worker, byMs = 0 }: FaultPlan): Promise<Fault> {
+    const from = this.#scene.now();
+    const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#scene.now(), ...more });
     const strike = { forMs, worker, from, fault, name: this.#victims.name(worker) };
     switch (kind) {
       case "cut":
@@ -218,7 +202,7 @@ class Nemesis {
         return this.#replacements.loseSentinel(fault, forMs, worker);
       case "move slot":
       case "move slot and back":
-        return this.#replacements.moveSlot(kind, forMs, worker, fault);
+        return this.#replacements.moveSlot({ kind, forMs, worker, slot }, fault);
     }
   }
 
@@ -228,7 +212,7 @@ class Nemesis {
     await sleep(forMs);
     await proxy.pass();
     // A swallowed connection stays silent for good, as with a forgotten peer: it is found dead in time.
-    return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
+    return fault(this.#scene.arena.topology === "single" ? { processes: [name] } : {});
   }
 
   async #strikeProcess({ kind, forMs, worker, fault, name }: Strike<OfProcess>, plannedAt: Instant): Promise<Fault> {
@@ -266,16 +250,14 @@ class Nemesis {
   }: Strike<
     "freeze server" | "restart empty" | "restart from append-only file" | "restart from snapshot"
   >): Promise<Fault> {
+    const redis = this.#scene.arena.single!;
     switch (kind) {
-      case "freeze server": {
-        const redis = this.#arena.single!;
+      case "freeze server":
         redis.pause();
         await sleep(forMs);
         redis.resume();
         return fault();
-      }
-      case "restart empty": {
-        const redis = this.#arena.single!;
+      case "restart empty":
         await redis.kill();
         await Promise.all(
           ["dump.rdb", "appendonlydir"].map((file) =>
@@ -285,20 +267,15 @@ class Nemesis {
         await sleep(forMs);
         await redis.start();
         return fault();
-      }
-      case "restart from append-only file": {
-        const redis = this.#arena.single!;
-        const isKept = this.#plan.settings.persistence === "append-only";
+      case "restart from append-only file":
         await redis.kill();
         await sleep(forMs);
         await redis.start();
-        return fault(isKept ? {} : { kind: "restart empty" });
-      }
+        return fault(this.#scene.plan.settings.persistence === "append-only" ? {} : { kind: "restart empty" });
       case "restart from snapshot": {
-        const redis = this.#arena.single!;
         await redis.command("SAVE");
         await sleep(forMs);
-        const killedAt = this.#now();
+        const killedAt = this.#scene.now();
         await redis.kill();
         await redis.start();
         return { ...fault({ losesSince: from }), from: killedAt };
@@ -308,7 +285,7 @@ class Nemesis {
 
   /** Its clock stays where it is until the next jump. */
   async #jump(byMs: number, fault: Strike<FaultKind>["fault"]): Promise<Fault> {
-    await this.#arena.single!.jumpClock(byMs);
+    await this.#scene.arena.single!.jumpClock(byMs);
     return fault({ jumpMs: byMs });
   }
 
@@ -322,22 +299,22 @@ class Nemesis {
     switch (kind) {
       case "pause writes":
       case "pause all":
-        for (const primary of await this.#arena.primaries())
+        for (const primary of await this.#scene.arena.primaries())
           await primary.command("CLIENT", "PAUSE", forMs, kind === "pause all" ? "ALL" : "WRITE");
         await sleep(forMs);
-        if (this.#arena.topology === "single") return fault();
+        if (this.#scene.arena.topology === "single") return fault();
         // A server that is silent for long is replaced.
-        await this.#arena.heal();
+        await this.#scene.arena.heal();
         return fault({ losesSince: from - REPLICATION_LAG_MS });
       case "kill connections":
-        for (const primary of await this.#arena.primaries())
+        for (const primary of await this.#scene.arena.primaries())
           await primary.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         return fault();
       case "flush scripts":
-        for (const primary of await this.#arena.primaries()) await primary.command("SCRIPT", "FLUSH");
+        for (const primary of await this.#scene.arena.primaries()) await primary.command("SCRIPT", "FLUSH");
         return fault();
       case "flush all":
-        for (const primary of await this.#arena.primaries()) await primary.command("FLUSHALL");
+        for (const primary of await this.#scene.arena.primaries()) await primary.command("FLUSHALL");
         return fault();
     }
   }
@@ -349,7 +326,7 @@ class Nemesis {
     fault,
   }: Strike<"memory full" | "disk full" | "too few replicas" | "read-only">): Promise<Fault> {
     const { begin, end } = REFUSALS[kind];
-    const primaries = await this.#arena.primaries();
+    const primaries = await this.#scene.arena.primaries();
     let ended: readonly PromiseSettledResult<unknown>[];
     try {
       for (const primary of primaries) await begin(primary);
@@ -369,30 +346,32 @@ class Nemesis {
     forMs,
     fault,
   }: Strike<"real eviction" | "evict entries" | "evict leases" | "evict tags" | "evict issuer">): Promise<Fault> {
+    const { arena, plan, keys } = this.#scene;
     switch (kind) {
       case "real eviction":
-        for (const primary of await this.#arena.primaries())
+        for (const primary of await arena.primaries())
           await primary.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1");
         await sleep(forMs);
-        await this.#restoreMemory();
-        return fault();
+        for (const primary of await arena.primaries())
+          await primary.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+        break;
       case "evict entries":
-        await this.#repeat(forMs, () => this.#evict(this.#plan.keys.map((key) => this.#keys.entry(key))));
-        return fault();
+        await this.#repeat(forMs, () => this.#evict(plan.keys.map((key) => keys.entry(key))));
+        break;
       case "evict leases":
-        await this.#repeat(forMs, () => this.#evict(this.#plan.keys.map((key) => this.#keys.lease(key))));
-        return fault();
+        await this.#repeat(forMs, () => this.#evict(plan.keys.map((key) => keys.lease(key))));
+        break;
       case "evict tags":
         await this.#repeat(forMs, () => this.#evictMatching("*{~*"));
-        return fault();
+        break;
       case "evict issuer":
         await this.#repeat(forMs, () => this.#evictMatching("*~issuer:*"));
-        return fault();
     }
+    return fault();
   }
 
   #proxy(worker: number): FaultProxy {
-    const { proxies } = this.#arena;
+    const { proxies } = this.#scene.arena;
     return proxies[worker % proxies.length]!;
   }
 
@@ -416,29 +395,24 @@ class Nemesis {
     }
   }
 
-  async #restoreMemory(): Promise<void> {
-    for (const primary of await this.#arena.primaries())
-      await primary.command("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
-  }
-
   async #repeat(forMs: number, work: () => Promise<void>): Promise<void> {
-    const until = this.#now() + forMs;
+    const until = this.#scene.now() + forMs;
     do {
       await work();
       await sleep(5);
-    } while (this.#now() < until);
+    } while (this.#scene.now() < until);
   }
 
   /**
    * As an eviction does: the key is gone, and its deletion is pushed like others. In a cluster each lies on one node.
    */
   async #evict(names: readonly string[]): Promise<void> {
-    for (const primary of await this.#arena.primaries())
+    for (const primary of await this.#scene.arena.primaries())
       for (const name of names) await primary.command("UNLINK", name).catch(() => undefined);
   }
 
   async #evictMatching(pattern: string): Promise<void> {
-    for (const primary of await this.#arena.primaries()) {
+    for (const primary of await this.#scene.arena.primaries()) {
       const names = (await primary.command("KEYS", pattern)) as readonly string[];
       for (const name of names) await primary.command("UNLINK", name).catch(() => undefined);
     }

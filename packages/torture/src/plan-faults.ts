@@ -1,4 +1,12 @@
-import { LINK_FAULTS, type FaultKind, type FaultPlan, type Focus, type Settings, type Topology } from "./plan-parts.ts";
+import {
+  LINK_FAULTS,
+  SLOTS,
+  type FaultKind,
+  type FaultPlan,
+  type Focus,
+  type Settings,
+  type Topology,
+} from "./plan-parts.ts";
 import type { Random } from "@hotset/test-servers";
 
 /** By focus, the faults it draws from, on one server. */
@@ -39,6 +47,7 @@ const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
   shards: [],
   patience: [],
   clocks: ["server clock jump", "kill process"],
+  resharding: [],
 };
 
 const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
@@ -57,6 +66,14 @@ const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKin
   ],
 };
 
+/** Several slots move at a time; a failover waits until none does, as an operator would. */
+const RESHARDING: readonly FaultKind[] = [
+  ...Array.from({ length: 8 }, () => "move slot" as const),
+  ...Array.from({ length: 4 }, () => "move slot and back" as const),
+  "failover",
+  "kill process",
+];
+
 /** Faults that need a proxy before a worker, or a server for this round alone. */
 const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
   ...LINK_FAULTS,
@@ -74,6 +91,7 @@ function faultsOf(topology: Topology, focus: Focus): readonly FaultKind[] {
   const own = SERVERS_OF[topology];
   if (focus === "patience") return ["stall primary", "stall primary", "failover", "kill connections", "lose sentinel"];
   if (focus === "shards") return ["lose shard", "lose shard", "stall", "freeze process"];
+  if (focus === "resharding") return RESHARDING;
   if (focus === "calm") return [];
   if (focus === "servers" || focus === "snapshots" || focus === "links") return own;
   const shared = ON_SINGLE[focus].filter((kind) => !ONLY_SINGLE.has(kind));
@@ -103,10 +121,14 @@ export function faultsFor(
     const kind = focus === "patience" && faults.length === 0 ? "lose primary" : random.one(kinds);
     const forMs =
       LENGTHS_OF[focus]?.[kind] === undefined ? lengthOf(random, kind, settings) : random.one(LENGTHS_OF[focus][kind]);
-    faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker: random.below(workers) });
-    if (kind === "lose primary" && settings.downAfter > 1_000) now += settings.downAfter;
+    const worker = random.below(workers);
+    const slot = focus === "resharding" && kind.startsWith("move") && { slot: random.below(SLOTS) };
+    faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker, ...slot });
     // Failovers take seconds and one at a time; the others may overlap.
-    now += isSlow(kind) ? 2_500 + random.below(1_500) : 250 + random.below(slow ? 1_500 : 900);
+    if (slot !== false) now += 150 + random.below(350);
+    else if (isSlow(kind)) now += 2_500 + random.below(1_500);
+    else now += 250 + random.below(slow ? 1_500 : 900);
+    if (kind === "lose primary" && settings.downAfter > 1_000) now += settings.downAfter;
   }
   return faults;
 }

@@ -5,17 +5,20 @@ export interface Shape {
   readonly keys: readonly KeyPlan[];
   readonly workers: number;
   readonly durationMs: number;
-  readonly changesToo: boolean;
+  readonly changesToo?: boolean;
   readonly hearsForeign: boolean;
   /** More loads that take long, so that a pause meets one. */
-  readonly isHeld: boolean;
+  readonly isHeld?: boolean;
   /** Calls of thousands of keys. */
-  readonly hasBulk: boolean;
+  readonly hasBulk?: boolean;
   /** Few calls that free a lease or take it over, so that its end counts. */
-  readonly leavesLeases: boolean;
+  readonly leavesLeases?: boolean;
 }
 
+/** For each of three processes; those of more share as many reads. */
 const READ_EVERY_MS = 9;
+/** More processes than these call less often: each drops its copy of a changed key, and none has compiled its code. */
+const UNHURRIED = 10;
 const BULK_EVERY_MS = 800;
 const ASIDE_EVERY_MS = 60;
 const TOUCH_EVERY_MS = 100;
@@ -31,7 +34,9 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
     at: Math.round(instant * 10) / 10,
     worker,
   });
-  const drawing: Drawing = { random, shape, at, add: (operation) => void operations.push(operation) };
+  const pace = Math.max(1, shape.workers / UNHURRIED);
+  const wait = (meanMs: number): number => random.gap(meanMs * pace);
+  const drawing: Drawing = { random, wait, shape, at, add: (operation) => void operations.push(operation) };
   addReads(drawing);
   if (shape.changesToo) {
     addKeyChanges(drawing);
@@ -47,16 +52,18 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
 /** The sequence of its random draws is part of every plan. */
 interface Drawing {
   readonly random: Random;
+  /** The time until the next of calls that come every `meanMs` on average, where processes are few. */
+  readonly wait: (meanMs: number) => number;
   readonly shape: Shape;
   readonly at: (instant: number, worker: number) => At;
   readonly add: (operation: Operation) => void;
 }
 
 function addReads(drawing: Drawing): void {
-  const { random, shape } = drawing;
+  const { wait, shape } = drawing;
+  const everyMs = (READ_EVERY_MS * shape.workers) / 3;
   for (let worker = 0; worker < shape.workers; worker += 1)
-    for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS))
-      addRead(drawing, now, worker);
+    for (let now = wait(everyMs); now < shape.durationMs; now += wait(everyMs)) addRead(drawing, now, worker);
 }
 
 function addRead({ random, shape, at, add }: Drawing, now: number, worker: number): void {
@@ -64,7 +71,7 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
   const key = random.one(all);
   const { lateTags, isPersonal = false } = shape.keys.find(({ id }) => id === key)!;
   // Operations must meet the late tags of a loader while it runs.
-  const drawn = loaderOf(random, shape.isHeld || lateTags.length > 0 || isPersonal);
+  const drawn = loaderOf(random, shape.isHeld === true || lateTags.length > 0 || isPersonal);
   // After these, processes load side by side for a while: of the other keys every second load is to be explained.
   const isAlone = isPersonal && random.oneIn(3);
   const load: LoaderPlan = isAlone
@@ -94,9 +101,9 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
   else add({ ...at(now, worker), kind: "getOrSetMany", keys: some(random, all), load });
 }
 
-function addKeyChanges({ random, shape, at, add }: Drawing): void {
+function addKeyChanges({ random, wait, shape, at, add }: Drawing): void {
   for (const { id: key, changedEveryMs, isForeign } of shape.keys) {
-    for (let now = random.gap(changedEveryMs); now < shape.durationMs; now += random.gap(changedEveryMs)) {
+    for (let now = wait(changedEveryMs); now < shape.durationMs; now += wait(changedEveryMs)) {
       if (isForeign && shape.hearsForeign && random.oneIn(2))
         add({ ...at(now, -1), kind: random.oneIn(2) ? "foreignDelete" : "foreignSet", key });
       else
@@ -111,8 +118,8 @@ function addKeyChanges({ random, shape, at, add }: Drawing): void {
 }
 
 /** Of every second key: the others end with their first life. */
-function addTouches({ random, shape, at, add }: Drawing): void {
-  for (let now = random.gap(TOUCH_EVERY_MS); now < shape.durationMs; now += random.gap(TOUCH_EVERY_MS)) {
+function addTouches({ random, wait, shape, at, add }: Drawing): void {
+  for (let now = wait(TOUCH_EVERY_MS); now < shape.durationMs; now += wait(TOUCH_EVERY_MS)) {
     const worker = random.below(shape.workers);
     const keys = shape.keys.filter(
       ({ id, isForeign }, i) => !isForeign && i % 2 === 0 && mayRead(shape.keys, id, worker),
@@ -132,9 +139,9 @@ function addTouches({ random, shape, at, add }: Drawing): void {
   }
 }
 
-function addSpaceChanges({ random, shape, at, add }: Drawing): void {
+function addSpaceChanges({ random, wait, shape, at, add }: Drawing): void {
   const everyMs = shape.leavesLeases ? 1_500 : 200;
-  for (let now = random.gap(everyMs); now < shape.durationMs; now += random.gap(everyMs)) {
+  for (let now = wait(everyMs); now < shape.durationMs; now += wait(everyMs)) {
     const worker = random.below(shape.workers);
     const isFollowed = !random.oneIn(3);
     const space = random.one([...SPACES, []]);
@@ -151,8 +158,8 @@ function addSpaceChanges({ random, shape, at, add }: Drawing): void {
 }
 
 /** Calls of tags that no key has, of namespaces without a key, and first uses of tags. */
-function addAsides({ random, shape, at, add }: Drawing): void {
-  for (let now = random.gap(ASIDE_EVERY_MS); now < shape.durationMs; now += random.gap(ASIDE_EVERY_MS))
+function addAsides({ random, wait, shape, at, add }: Drawing): void {
+  for (let now = wait(ASIDE_EVERY_MS); now < shape.durationMs; now += wait(ASIDE_EVERY_MS))
     add({
       ...at(now, random.below(shape.workers)),
       kind: "aside",
@@ -163,8 +170,8 @@ function addAsides({ random, shape, at, add }: Drawing): void {
 }
 
 /** Of two, one is crossed by a call of a tag of its key, or of the key itself, in another process. */
-function addFenced({ random, shape, at, add }: Drawing): void {
-  for (let now = random.gap(FENCED_EVERY_MS); now < shape.durationMs; now += random.gap(FENCED_EVERY_MS)) {
+function addFenced({ random, wait, shape, at, add }: Drawing): void {
+  for (let now = wait(FENCED_EVERY_MS); now < shape.durationMs; now += wait(FENCED_EVERY_MS)) {
     const worker = random.below(shape.workers);
     const {
       id: key,
@@ -184,8 +191,8 @@ function addFenced({ random, shape, at, add }: Drawing): void {
 }
 
 /** Each call has one key that is checked, among thousands that are not. */
-function addBulk({ random, shape, at, add }: Drawing): void {
-  for (let now = random.gap(BULK_EVERY_MS); now < shape.durationMs; now += random.gap(BULK_EVERY_MS)) {
+function addBulk({ random, wait, shape, at, add }: Drawing): void {
+  for (let now = wait(BULK_EVERY_MS); now < shape.durationMs; now += wait(BULK_EVERY_MS)) {
     const worker = random.below(shape.workers);
     const kind = random.one(["setMany", "setMany", "deleteMany", "getMany", "getOrSetMany"] as const);
     const plain = shape.keys.filter(({ tags, isForeign, id }) => {
@@ -194,7 +201,7 @@ function addBulk({ random, shape, at, add }: Drawing): void {
     });
     const keys = [random.one(plain).id];
     const fillers = random.one([1_100, 2_000, 4_000]);
-    const load = loaderOf(random, shape.isHeld);
+    const load = loaderOf(random, shape.isHeld === true);
     if (kind === "getMany") add({ ...at(now, worker), kind, keys, fillers });
     else if (kind === "getOrSetMany") add({ ...at(now, worker), kind, keys, fillers, load });
     else add({ ...at(now, worker), kind, keys, fillers, isFollowed: !random.oneIn(3) });

@@ -9,6 +9,8 @@ export interface Plan {
   readonly settings: Settings;
   readonly workers: readonly WorkerPlan[];
   readonly keys: readonly KeyPlan[];
+  /** How many other processes read immediately after an acknowledged change, in turn. */
+  readonly readersOfAChange: number;
   readonly durationMs: number;
   readonly operations: readonly Operation[];
   readonly faults: readonly FaultPlan[];
@@ -36,6 +38,7 @@ export const FOCUSES = [
   "shards",
   "patience",
   "clocks",
+  "resharding",
 ] as const;
 export type Focus = (typeof FOCUSES)[number];
 
@@ -44,6 +47,7 @@ const ONLY_ON: Readonly<Partial<Record<Focus, Topology>>> = {
   shards: "cluster",
   patience: "sentinel",
   clocks: "single",
+  resharding: "cluster",
 };
 
 /** The kinds of faults that a topology can have. */
@@ -65,7 +69,7 @@ export interface Settings {
   readonly reissueWindow: number;
   readonly responseTimeout: number;
   readonly maxEntries: number;
-  /** How long a server may be silent before the sentinels take it for down. */
+  /** How long a server may be silent before the others take it for down; in a cluster 1 s or more. */
   readonly downAfter: number;
   readonly persistence: "none" | "append-only";
 }
@@ -215,7 +219,12 @@ export interface FaultPlan {
   readonly worker: number;
   /** By how much the clock of the server jumps, ahead or back. */
   readonly byMs?: number;
+  /** Index of the slot that moves while others do, below {@link SLOTS}. */
+  readonly slot?: number;
 }
+
+/** The slots in use: one for each of seven keys and its lease, and one for all versions of tags. */
+export const SLOTS = 8;
 
 /** The keys that an operation replaces: those of its tag below its namespace, all below it, or its own. */
 export function coveredBy(keys: readonly KeyPlan[], operation: Operation): readonly string[] {

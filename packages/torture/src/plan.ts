@@ -11,27 +11,6 @@ import {
 } from "./plan-parts.ts";
 import { Random } from "@hotset/test-servers";
 
-export {
-  type Plan,
-  TOPOLOGIES,
-  type Topology,
-  FOCUSES,
-  type Focus,
-  type Settings,
-  type WorkerPlan,
-  type KeyPlan,
-  type LoaderPlan,
-  type Operation,
-  FAULT_KINDS,
-  focusesOn,
-  type FaultKind,
-  type FaultPlan,
-  coveredBy,
-  touchedBy,
-  mayRead,
-  concernedBy,
-} from "./plan-parts.ts";
-
 const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
   { id: "a", space: [], tags: [], lateTags: [], isForeign: false },
   { id: "b", space: [], tags: ["t"], lateTags: [], isForeign: false },
@@ -46,18 +25,27 @@ export interface PlanOptions {
   readonly topology: Topology;
   /** @default chosen by the seed */
   readonly focus?: Focus;
-  /** Without faults. @default 6_000; longer where faults last for seconds */
+  /** Without faults. @default 6_000; longer where faults last for seconds, and with many processes */
   readonly durationMs?: number;
+  /** @default 3 */
+  readonly processes?: number;
 }
 
-const WORKERS = ["A", "B", "C"];
+/** A to Z, AA to AZ and so on: the next process of a worker has a number too. */
+const nameOf = (worker: number): string =>
+  (worker < LETTERS.length ? "" : nameOf(Math.floor(worker / LETTERS.length) - 1)) + LETTERS[worker % LETTERS.length]!;
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /** Draws a plan. Each part draws from its own sequence. */
-export function planOf(seed: number, { topology, focus: given, durationMs: givenMs }: PlanOptions): Plan {
+export function planOf(
+  seed: number,
+  { topology, focus: given, durationMs: givenMs, processes = 3 }: PlanOptions,
+): Plan {
   const random = new Random(seed * 2_654_435_761);
   const focuses = drawnOn(topology);
   const focus = given ?? focuses[seed % focuses.length]!;
-  const durationMs = givenMs ?? LASTS_MS[focus] ?? 6_000;
+  const durationMs = givenMs ?? Math.max(LASTS_MS[focus] ?? 6_000, 600 * processes);
+  const tailMs = Math.max(800, 60 * processes);
   const settings = settingsOf(random, focus);
   const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
   const keys = KEYS.map((key): KeyPlan => ({
@@ -65,17 +53,17 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
     changedEveryMs: key.isForeign
       ? 1_500
       : random.one(focus === "clocks" ? [1_500, 3_000, 6_000] : [60, 400, 1_500, 3_000]),
-    ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(WORKERS.length) }),
+    ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(processes) }),
   }));
-  const faults = faultsFor(random.fork(2), { topology, focus, durationMs, workers: WORKERS.length, settings });
+  const faults = faultsFor(random.fork(2), { topology, focus, durationMs, workers: processes, settings });
   // A client never gives up a connection that swallows replies, and the library does not own it.
   const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
   const clients = random.fork(4);
-  const workers = WORKERS.map((name, i): WorkerPlan => ({
-    name,
+  const workers = Array.from({ length: processes }, (_, i): WorkerPlan => ({
+    name: nameOf(i),
     coherence: fleet,
     // Only the channel can be received over RESP2.
-    protocol: fleet === "pubsub" && i === 1 ? 2 : 3,
+    protocol: fleet === "pubsub" && i % 3 === 1 ? 2 : 3,
     ...(mayBring && clients.oneIn(4) && { hasClient: true }),
   }));
   const hearsForeign = fleet === "tracking";
@@ -86,6 +74,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
     settings,
     workers,
     keys,
+    readersOfAChange: Math.min(processes - 1, MOST_READERS),
     durationMs,
     operations: operationsOf(random.fork(1), "o", {
       keys,
@@ -101,16 +90,15 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
     tail: operationsOf(random.fork(3), "t", {
       keys,
       workers: workers.length,
-      durationMs: 800,
-      changesToo: false,
+      durationMs: tailMs,
       hearsForeign,
-      isHeld: false,
-      hasBulk: false,
-      leavesLeases: false,
     }),
-    tailMs: 800,
+    tailMs,
   };
 }
+
+/** Each reads in three ways. */
+const MOST_READERS = 3;
 
 /**
  * A pause takes up to 10 s; by default sentinels wait for 30 s before they replace a primary. Entries age, and callers
@@ -136,7 +124,7 @@ function settingsOf(random: Random, focus: Focus): Settings {
     reissueWindow: 30_000,
     responseTimeout: random.one([300, 500, 1_000]),
     maxEntries: random.oneIn(5) ? 3 : 1_000,
-    downAfter: focus === "patience" ? 30_000 : 700,
+    downAfter: focus === "patience" ? 30_000 : focus === "resharding" ? 3_000 : 700,
     persistence: isRestarted && random.oneIn(2) && focus !== "snapshots" ? "append-only" : "none",
   };
 }

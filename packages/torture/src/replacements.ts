@@ -2,37 +2,40 @@ import type { ClusterNode, OwnRedis } from "@hotset/test-servers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
-import type { FaultPlan, KeyPlan, Plan } from "./plan.ts";
+import type { FaultPlan, KeyPlan, Plan } from "./plan-parts.ts";
 
 /** Acknowledged, and perhaps not replicated yet. */
 export const REPLICATION_LAG_MS = 1_000;
 
-/** The Redis keys of an entry and its lease. */
+/** The Redis keys of an entry and its lease, and one that lies in the slot of all versions. */
 export interface RedisKeys {
   entry(key: KeyPlan): string;
   lease(key: KeyPlan): string;
+  readonly versions: string;
+}
+
+/** Where faults happen. */
+export interface Scene {
+  readonly plan: Plan;
+  readonly arena: Arena;
+  readonly keys: RedisKeys;
+  readonly now: () => Instant;
 }
 
 /** The faults by which servers are lost, replaced by others, or give slots away. */
 export class Replacements {
-  readonly #plan: Plan;
-  readonly #arena: Arena;
-  readonly #keys: RedisKeys;
-  readonly #now: () => Instant;
+  readonly #scene: Scene;
 
-  constructor(plan: Plan, arena: Arena, keys: RedisKeys, now: () => Instant) {
-    this.#plan = plan;
-    this.#arena = arena;
-    this.#keys = keys;
-    this.#now = now;
+  constructor(scene: Scene) {
+    this.#scene = scene;
   }
 
   async failover(fault: (more?: Partial<Fault>) => Fault): Promise<Fault> {
-    const { sentinel, cluster } = this.#arena;
-    const losesSince = this.#now() - REPLICATION_LAG_MS;
+    const { sentinel, cluster } = this.#scene.arena;
+    const losesSince = this.#scene.now() - REPLICATION_LAG_MS;
     if (sentinel !== undefined) {
       await sentinel.failover();
-      await this.#arena.heal();
+      await this.#scene.arena.heal();
     } else {
       const replica = (await cluster!.replicas())[0]!;
       await cluster!.promote(replica);
@@ -45,8 +48,8 @@ export class Replacements {
     lose: (primary: OwnRedis) => Promise<void>,
     forMs = 0,
   ): Promise<Fault> {
-    const { sentinel, cluster } = this.#arena;
-    const losesSince = this.#now() - REPLICATION_LAG_MS;
+    const { sentinel, cluster } = this.#scene.arena;
+    const losesSince = this.#scene.now() - REPLICATION_LAG_MS;
     if (sentinel !== undefined) {
       const primary = await sentinel.primary();
       await lose(primary);
@@ -58,7 +61,7 @@ export class Replacements {
         await sleep(300);
       }
       await sentinel.rejoin(primary);
-      await this.#arena.heal();
+      await this.#scene.arena.heal();
     } else {
       const masters = await cluster!.masters();
       const master = await withReplica(masters, (each) => cluster!.replicas(each));
@@ -66,13 +69,13 @@ export class Replacements {
       await sleep(forMs);
       await cluster!.waitUntilOk().catch(() => undefined);
       if (master.state === "paused") master.resume();
-      await this.#arena.heal();
+      await this.#scene.arena.heal();
     }
     return fault({ losesSince });
   }
 
   async loseSentinel(fault: (more?: Partial<Fault>) => Fault, forMs: number, worker: number): Promise<Fault> {
-    const sentinel = this.#arena.sentinel!.sentinels[worker % 3]!;
+    const sentinel = this.#scene.arena.sentinel!.sentinels[worker % 3]!;
     await sentinel.kill();
     await sleep(forMs);
     await sentinel.start();
@@ -81,7 +84,7 @@ export class Replacements {
 
   /** Shorter than the time after which a sentinel takes it for down: it stays the primary. */
   async stallPrimary(fault: (more?: Partial<Fault>) => Fault, forMs: number): Promise<Fault> {
-    for (const primary of await this.#arena.primaries()) {
+    for (const primary of await this.#scene.arena.primaries()) {
       primary.pause();
       await sleep(forMs);
       primary.resume();
@@ -91,7 +94,7 @@ export class Replacements {
 
   /** One of three, with all its replicas: nothing replaces it, and it comes back empty. The others continue. */
   async loseShard(fault: (more?: Partial<Fault>) => Fault, forMs: number, worker: number): Promise<Fault> {
-    const cluster = this.#arena.cluster!;
+    const cluster = this.#scene.arena.cluster!;
     const masters = await cluster.masters();
     const master = masters[worker % masters.length]!;
     const shard = [...(await cluster.replicas(master)), master];
@@ -99,28 +102,29 @@ export class Replacements {
     for (const node of shard) await node.kill();
     await sleep(forMs);
     for (const node of shard.toReversed()) await node.start();
-    await this.#arena.heal();
+    await this.#scene.arena.heal();
     await this.#onEachNode("cluster-require-full-coverage", "yes");
     return fault();
   }
 
   async #onEachNode(setting: string, value: string): Promise<void> {
-    for (const node of this.#arena.cluster!.nodes) await node.command("CONFIG", "SET", setting, value);
+    for (const node of this.#scene.arena.cluster!.nodes) await node.command("CONFIG", "SET", setting, value);
   }
 
+  /** With all its keys, of which half stay behind for a while. */
   async moveSlot(
-    kind: FaultPlan["kind"],
-    forMs: number,
-    worker: number,
-    fault: (more?: Partial<Fault>) => Fault,
+    { kind, forMs, worker, slot: index }: Pick<Required<FaultPlan>, "kind" | "forMs" | "worker" | "slot">,
+    fault: () => Fault,
   ): Promise<Fault> {
-    const cluster = this.#arena.cluster!;
-    const key = this.#keys.entry(this.#plan.keys[worker % this.#plan.keys.length]!);
-    const slot = await cluster.slotOf(key);
+    const { plan, keys, arena } = this.#scene;
+    const cluster = arena.cluster!;
+    const names = [...plan.keys.map((key) => keys.entry(key)), keys.versions];
+    const slot = await cluster.slotOf(names[index % names.length]!);
     const from = await cluster.ownerOf(slot);
-    const to = (await cluster.masters()).find((master) => master !== from)!;
-    const moving = await cluster.migrateHalfway(slot, to);
-    await moving.move(key);
+    const others = (await cluster.masters()).filter((master) => master !== from);
+    const moving = await cluster.migrateHalfway(slot, others[worker % others.length]!);
+    const held = (await from.command("CLUSTER", "GETKEYSINSLOT", slot, 1_000)) as readonly string[];
+    await moving.move(...held.slice(0, Math.ceil(held.length / 2)));
     await sleep(Math.min(forMs, 1_000));
     await moving.finish();
     if (kind === "move slot and back") {

@@ -17,10 +17,10 @@ import {
   type Process,
 } from "./history.ts";
 import { unleash, type Victims } from "./nemesis.ts";
-import type { KeyPlan, Operation, Plan } from "./plan.ts";
+import type { KeyPlan, Operation, Plan } from "./plan-parts.ts";
 import { watchPrimaries } from "./primaries.ts";
 import { recorded } from "./recorder.ts";
-import type { RedisKeys } from "./replacements.ts";
+import type { RedisKeys, Scene } from "./replacements.ts";
 import { openSource, type Source } from "./source.ts";
 import type { Worker, WorkerSettings } from "./worker.ts";
 
@@ -34,25 +34,26 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
   const directory = await mkdtemp(join(tmpdir(), "hotset-torture-"));
   const origin = process.hrtime.bigint();
   const now = clockSince(origin);
-  const source = await openSource(now);
+  const source = await openSource(now, plan.readersOfAChange);
   const fleet = new Fleet({ plan, arena, source, directory, origin, now, options });
-  const foreign = new ForeignProgram(plan, arena, source, fleet.keys, now);
+  const scene = { plan, arena, keys: fleet.keys, now };
+  const foreign = new ForeignProgram(scene, source);
   const unplanned = watchPrimaries(arena, now);
   try {
     await fleet.start();
     await foreign.open();
-    const startAt = now() + 20;
+    const startAt = now() + SENT_MS * plan.workers.length;
     fleet.run(startAt);
     const foreignWork = foreign.run(
       plan.operations.filter(({ worker }) => worker < 0),
       startAt,
     );
-    const faults = await unleash(shifted(plan, startAt), arena, fleet, fleet.keys, now);
+    const faults = await unleash({ ...scene, plan: shifted(plan, startAt) }, fleet);
     await sleep(Math.max(0, startAt + plan.durationMs - now()));
     await foreignWork;
     await arena.heal();
     const isHealed = await fleet.waitUntilInStep(HEAL_WITHIN_MS);
-    await fleet.runTail();
+    fleet.runTail();
     await sleep(isHealed ? plan.tailMs : 0);
     await fleet.finish();
     return fleet.history([...faults, ...(await unplanned.stop())], foreign.changes);
@@ -70,13 +71,10 @@ const shifted = (plan: Plan, by: Instant): Plan => ({
   faults: plan.faults.map((fault) => ({ ...fault, at: fault.at + by })),
 });
 
-interface FleetOptions {
-  readonly plan: Plan;
-  readonly arena: Arena;
+interface FleetOptions extends Omit<Scene, "keys"> {
   readonly source: Source;
   readonly directory: string;
   readonly origin: bigint;
-  readonly now: () => Instant;
   readonly options: RoundOptions;
 }
 
@@ -112,18 +110,12 @@ class Fleet implements Victims {
 
   run(startAt: Instant): void {
     this.#startAt = startAt;
-    for (const [worker] of this.#members.entries()) this.#send(worker, this.#operationsOf(worker), startAt);
+    for (const [worker] of this.#members.entries()) this.#send(worker, this.#given.plan.operations, startAt);
   }
 
-  runTail(): Promise<void> {
+  runTail(): void {
     const from = this.#given.now();
-    for (const [worker] of this.#members.entries())
-      this.#send(
-        worker,
-        this.#given.plan.tail.filter((operation) => operation.worker === worker),
-        from,
-      );
-    return Promise.resolve();
+    for (const [worker] of this.#members.entries()) this.#send(worker, this.#given.plan.tail, from);
   }
 
   name(worker: number): string {
@@ -155,17 +147,14 @@ class Fleet implements Victims {
   readonly #killing: Promise<void>[] = [];
 
   async #kill(worker: number): Promise<void> {
-    const { now, source } = this.#given;
+    const { plan, now, source } = this.#given;
     const member = this.#current(worker);
     member.diedAt = now();
     await member.script.kill();
     source.endAllOf(member.name);
     await this.#spawn(worker);
-    this.#send(
-      worker,
-      this.#operationsOf(worker).filter(({ at }) => at + this.#startAt > now()),
-      this.#startAt,
-    );
+    const left = plan.operations.filter(({ at }) => at + this.#startAt > now());
+    this.#send(worker, left, this.#startAt);
   }
 
   /** Whether all processes were connected at the end, with nothing pending. */
@@ -195,7 +184,7 @@ class Fleet implements Victims {
             });
         return false;
       }
-      await sleep(20);
+      await sleep(SENT_MS * answers.length);
     }
   }
 
@@ -270,7 +259,8 @@ class Fleet implements Victims {
     const script = forkScript<Worker>(new URL("worker.ts", import.meta.url), {
       args: [JSON.stringify(settings)],
       execArgv: ["--expose-gc"],
-      ...(options.env !== undefined && { env: options.env }),
+      // Node compiles the sources once for all processes.
+      env: { NODE_COMPILE_CACHE: join(tmpdir(), "node-compile-cache"), ...options.env },
     });
     const askedAt = now();
     before.push({ name, script, bornAt: askedAt });
@@ -285,13 +275,11 @@ class Fleet implements Victims {
     return this.#members[worker]!.at(-1)!;
   }
 
-  #operationsOf(worker: number): readonly Operation[] {
-    return this.#given.plan.operations.filter((operation) => operation.worker === worker);
-  }
-
+  /** A worker gets its part of the operations. */
   #send(worker: number, operations: readonly Operation[], from: Instant): void {
     const { name, script } = this.#current(worker);
-    void script.call("run", operations, from).catch((error: unknown) => {
+    const own = operations.filter((operation) => operation.worker === worker);
+    void script.call("run", own, from).catch((error: unknown) => {
       if (this.#members[worker]!.some((member) => member.name === name && member.diedAt !== undefined)) return;
       this.#incidents.push({ process: name, at: this.#given.now(), kind: "crash", text: String(error) });
     });
@@ -299,6 +287,9 @@ class Fleet implements Victims {
 }
 
 const HEAL_WITHIN_MS = 10_000;
+
+/** In this time a process gets its operations, or a question. */
+const SENT_MS = 7;
 
 /** A running process answers sooner than this. */
 const PROMPT_MS = 100;
@@ -314,7 +305,7 @@ const SLACK_MS = 1_000;
 /** As docs/reference/redis-layout.md says. */
 function redisKeys(prefix: string): RedisKeys {
   const entry = ({ id, space }: KeyPlan): string => `${prefix}:${["torture", ...space].join(":")}::${id}`;
-  return { entry, lease: (key) => `${prefix}~lease:{${entry(key)}}` };
+  return { entry, lease: (key) => `${prefix}~lease:{${entry(key)}}`, versions: `${prefix}:{~torture}` };
 }
 
 /** As docs/reference/redis-layout.md says. @param now the time of its server, epoch milliseconds. */
@@ -331,27 +322,22 @@ function stringEntry(data: string, ttl: number, now: number): Buffer {
 /** Writes entries with node-redis alone, as a program without the library does. */
 class ForeignProgram {
   readonly changes: Change[] = [];
-  readonly #plan: Plan;
-  readonly #arena: Arena;
+  readonly #scene: Scene;
   readonly #source: Source;
-  readonly #keys: RedisKeys;
-  readonly #now: () => Instant;
   #client: ReturnType<typeof createClient> | undefined;
   #last = 0;
 
-  constructor(plan: Plan, arena: Arena, source: Source, keys: RedisKeys, now: () => Instant) {
-    this.#plan = plan;
-    this.#arena = arena;
+  constructor(scene: Scene, source: Source) {
+    this.#scene = scene;
     this.#source = source;
-    this.#keys = keys;
-    this.#now = now;
   }
 
   /** On a single server alone: elsewhere it would have to find the primary. */
   async open(): Promise<void> {
-    if (this.#arena.single === undefined) return;
+    const { single } = this.#scene.arena;
+    if (single === undefined) return;
     this.#client = createClient({
-      url: this.#arena.single.url,
+      url: single.url,
       disableOfflineQueue: true,
       socket: { reconnectStrategy: 50 },
     });
@@ -362,7 +348,7 @@ class ForeignProgram {
   async run(operations: readonly Operation[], from: Instant): Promise<void> {
     const running: Promise<void>[] = [];
     for (const operation of operations) {
-      await sleep(Math.max(0, operation.at + from - this.#now()));
+      await sleep(Math.max(0, operation.at + from - this.#scene.now()));
       if (this.#client?.isReady === true && (operation.kind === "foreignDelete" || operation.kind === "foreignSet"))
         running.push(this.#change(operation.kind, operation.key));
     }
@@ -384,10 +370,11 @@ class ForeignProgram {
     const change = `${FOREIGN}.${this.#last}`;
     const versions = this.#source.begin({ change, keys: [id], isSet: true, isChained: false });
     if (versions === undefined) return;
-    const key = this.#plan.keys.find((each) => each.id === id)!;
-    const entry = this.#keys.entry(key);
-    const { ttl } = this.#plan.settings;
-    const startedAt = this.#now();
+    const { plan, keys, now } = this.#scene;
+    const key = plan.keys.find((each) => each.id === id)!;
+    const entry = keys.entry(key);
+    const { ttl } = plan.settings;
+    const startedAt = now();
     const common = {
       process: FOREIGN,
       id: change,
@@ -399,16 +386,16 @@ class ForeignProgram {
     } as const;
     try {
       const isString = kind === "foreignSet" && process.env["HOTSET_LAYOUT"] === "string";
-      const now = isString ? await this.#serverTime() : 0;
-      const commands = this.#client!.multi().del(entry).del(this.#keys.lease(key));
+      const serverTime = isString ? await this.#serverTime() : 0;
+      const commands = this.#client!.multi().del(entry).del(keys.lease(key));
       const data = JSON.stringify({ k: id, v: versions[0] });
-      if (isString) commands.set(entry, stringEntry(data, ttl, now), { expiration: { type: "PX", value: ttl } });
+      if (isString) commands.set(entry, stringEntry(data, ttl, serverTime), { expiration: { type: "PX", value: ttl } });
       else if (kind === "foreignSet")
         commands.hSet(entry, { d: data, s: String(Date.now() + ttl) }).pExpire(entry, ttl);
       await commands.exec();
-      this.changes.push({ ...common, endedAt: this.#now(), status: "acknowledged" });
+      this.changes.push({ ...common, endedAt: now(), status: "acknowledged" });
     } catch (error) {
-      this.changes.push({ ...common, endedAt: this.#now(), status: "failed", error: String(error) });
+      this.changes.push({ ...common, endedAt: now(), status: "failed", error: String(error) });
     } finally {
       this.#source.end(change);
     }

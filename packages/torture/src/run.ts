@@ -10,6 +10,7 @@
  *     npm run torture -- --focus clocks                      a server whose clock jumps; needs libfaketime
  *     npm run torture -- --store sqlite                      one SQLite file in place of Redis, and faults of processes
  *     npm run torture -- --store postgres                    its own PostgreSQL in the same way
+ *     npm run torture -- --processes 100                     that many in place of three
  *     npm run torture -- --layout string                     entries that are strings
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --mutants                           whether each planted bug is found
@@ -25,7 +26,8 @@ import { arenas } from "./arena.ts";
 import { check, type Verdict, type Violation } from "./checker.ts";
 import type { History } from "./history.ts";
 import { MUTANTS, type Mutant } from "./mutants.ts";
-import { FOCUSES, focusesOn, planOf, TOPOLOGIES, type FaultKind, type Plan, type Topology } from "./plan.ts";
+import { planOf } from "./plan.ts";
+import { FOCUSES, focusesOn, TOPOLOGIES, type FaultKind, type Plan, type Topology } from "./plan-parts.ts";
 import { run } from "./round.ts";
 import { shrink } from "./shrink.ts";
 import { Tally, type Outcome } from "./tally.ts";
@@ -51,6 +53,7 @@ const { values } = parseArgs({
     /** The layout of entries in Redis. */
     layout: { type: "string", default: "full" },
     store: { type: "string", default: "redis" },
+    processes: { type: "string", default: "3" },
   },
 });
 
@@ -62,6 +65,7 @@ const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] =
 ];
 /** Faults that processes can have over a store that has none, and what brings them. */
 const FOCUSES_OF_PROCESSES = ["calm", "freezes", "deaths", "pauses", "bulk"] as const;
+const MOST_PROCESSES = 500;
 const FAULTS_OF_PROCESSES: ReadonlySet<FaultKind> = new Set(["freeze process", "block loop", "kill process"]);
 
 const topology = among("topology", values.topology, TOPOLOGIES);
@@ -69,6 +73,9 @@ const focus = values.focus === undefined ? undefined : among("focus", values.foc
 if (focus !== undefined) among("focus", focus, focusesOn(topology));
 // For this process, which plays another program, and for the workers.
 process.env["HOTSET_LAYOUT"] = among("layout", values.layout, ["full", "string"]);
+const processes = Number(values.processes);
+if (!Number.isInteger(processes) || processes < 2 || processes > MOST_PROCESSES)
+  refuse("processes", values.processes, `a whole number from 2 to ${MOST_PROCESSES}`);
 const store = among("store", values.store, ["redis", "sqlite", "postgres"]);
 process.env["HOTSET_STORE"] = store;
 const postgres = store === "postgres" ? await startOwnPostgres() : undefined;
@@ -114,7 +121,7 @@ async function hunt(where: Topology, first: number, rounds: number, endsAt: numb
   const tally = new Tally();
   for (let seed = first; seed < first + rounds && performance.now() < endsAt; seed += 1) {
     const drawnFocus = store === "redis" ? focus : (focus ?? FOCUSES_OF_PROCESSES[seed % FOCUSES_OF_PROCESSES.length]!);
-    const of = planOf(seed, { topology: where, ...(drawnFocus !== undefined && { focus: drawnFocus }) });
+    const of = planOf(seed, { topology: where, processes, ...(drawnFocus !== undefined && { focus: drawnFocus }) });
     const plan = store === "redis" ? of : withoutRedis(of);
     const outcome = await round(plan);
     console.log(tally.add(seed, outcome));
@@ -187,7 +194,7 @@ async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
   const startedAt = performance.now();
   let foundBy: string | undefined;
   for (let seed = 1; seed <= seeds && foundBy === undefined; seed += 1) {
-    const plan = planOf(seed, { topology: "single", focus: mutant.focus });
+    const plan = planOf(seed, { topology: "single", focus: mutant.focus, processes });
     const { verdict, trouble } = await round(plan, mutant);
     const violation = verdict?.violations.find(({ rule }) => mutant.shows.includes(rule));
     if (violation !== undefined && values.shrink) await showLeast(plan, violation, mutant);
@@ -202,9 +209,10 @@ async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
 
 function among<T extends string>(option: string, given: string, choices: readonly T[]): T {
   const chosen = choices.find((choice) => choice === given);
-  if (chosen === undefined) {
-    console.error(`--${option} ${given}: give one of ${choices.join(", ")}`);
-    process.exit(1);
-  }
-  return chosen;
+  return chosen ?? refuse(option, given, `one of ${choices.join(", ")}`);
+}
+
+function refuse(option: string, given: string, accepted: string): never {
+  console.error(`--${option} ${given}: give ${accepted}`);
+  process.exit(1);
 }

@@ -1,6 +1,6 @@
 import type { Verdict, Violation } from "./checker.ts";
 import type { History } from "./history.ts";
-import { concernedBy, type FaultPlan, type Operation, type Plan } from "./plan.ts";
+import { concernedBy, type FaultPlan, type Operation, type Plan } from "./plan-parts.ts";
 
 export interface Shrunk {
   readonly plan: Plan;

@@ -54,8 +54,11 @@ type FromSource =
 /** One change in this number is announced before it is made, so that others read all the time during it. */
 const ANNOUNCED = 6;
 
-/** @param now instants of the round */
-export async function openSource(now: () => Instant): Promise<Source> {
+/**
+ * @param now instants of the round
+ * @param readers how many other processes learn of each change, in turn
+ */
+export async function openSource(now: () => Instant, readers: number): Promise<Source> {
   const directory = await mkdtemp(join(tmpdir(), "hotset-source-"));
   const path = join(directory, "source.sock");
   const versions = new Map<string, number>();
@@ -84,22 +87,22 @@ export async function openSource(now: () => Instant): Promise<Source> {
     for (const [change, other] of underWay) if (whoOf(other) === who) underWay.delete(change);
   };
 
+  let turn = 0;
   const sendToOthers = (one: Socket, message: FromSource): void => {
-    for (const other of sockets) if (other !== one) other.write(`${JSON.stringify(message)}\n`);
+    const others = [...sockets].filter((each) => each !== one);
+    for (let i = 0; i < Math.min(readers, others.length); i += 1) sendTo(others[(turn += 1) % others.length]!, message);
   };
 
   const server = createServer((socket) => {
     sockets.add(socket);
-    const send = (message: FromSource): void => void socket.write(`${JSON.stringify(message)}\n`);
-    socket.on("error", () => undefined);
-    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
     readLines(socket, (line) => {
       const asked = JSON.parse(line) as ToSource;
-      if ("read" in asked) send({ i: asked.i, v: versions.get(asked.read) ?? 1 });
+      if ("read" in asked) sendTo(socket, { i: asked.i, v: versions.get(asked.read) ?? 1 });
       else if ("begin" in asked) {
         const vs = begin(asked.begin);
         if (vs !== undefined && issues.length % ANNOUNCED === 0) sendToOthers(socket, { about: asked.begin.keys });
-        send({ i: asked.i, ...(vs !== undefined && { vs }) });
+        sendTo(socket, { i: asked.i, ...(vs !== undefined && { vs }) });
       } else if ("end" in asked) underWay.delete(asked.end);
       else sendToOthers(socket, { told: asked.tell });
     });
@@ -162,6 +165,8 @@ export async function askSource(path: string, hearing: Hearing): Promise<SourceC
     close: () => socket.destroy(),
   };
 }
+
+const sendTo = (socket: Socket, message: FromSource): void => void socket.write(`${JSON.stringify(message)}\n`);
 
 const whoOf = ({ change }: Beginning): string => change.slice(0, change.indexOf("."));
 

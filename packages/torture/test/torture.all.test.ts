@@ -3,7 +3,8 @@ import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/checker.ts";
 import { MUTANTS } from "../src/mutants.ts";
-import { coveredBy, FAULT_KINDS, FOCUSES, focusesOn, planOf, TOPOLOGIES } from "../src/plan.ts";
+import { planOf } from "../src/plan.ts";
+import { coveredBy, FAULT_KINDS, FOCUSES, focusesOn, TOPOLOGIES } from "../src/plan-parts.ts";
 import { shrink } from "../src/shrink.ts";
 import { timeline } from "../src/timeline.ts";
 import { casesIn, historyOf } from "./histories.ts";
@@ -96,6 +97,16 @@ describe("a plan", () => {
     ]);
     for (const { faults } of plans) expect(faults.length).toBeGreaterThan(5);
     expect(focusesOn("sentinel")).not.toContain("clocks");
+  });
+
+  it("has as many processes as it is asked for, and they change less each", () => {
+    const [few, many] = [3, 100].map((processes) => planOf(1, { topology: "single", processes }));
+    expect(few).toEqual(planOf(1, { topology: "single" }));
+    const names = many!.workers.map(({ name }) => name);
+    expect([names[0], names[25], names[26], names[99]]).toEqual(["A", "Z", "AA", "CV"]);
+    expect(new Set(names).size).toBe(100);
+    const perSecond = ({ operations, durationMs }: typeof many & object) => (operations.length / durationMs) * 1_000;
+    expect(perSecond(many!)).toBeLessThan(perSecond(few!) / 3);
   });
 
   it("knows which keys a tag and a namespace cover", () => {
