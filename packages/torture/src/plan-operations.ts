@@ -17,8 +17,8 @@ export interface Shape {
 
 /** For each of three processes; those of more share as many reads. */
 const READ_EVERY_MS = 9;
-/** More processes than these call less often: each drops its copy of a changed key, and none has compiled its code. */
-const UNHURRIED = 10;
+/** More processes than these call less often: their code is not compiled, and a change wakes all of them. */
+const UNHURRIED = { reads: 10, changes: 4 };
 const BULK_EVERY_MS = 800;
 const ASIDE_EVERY_MS = 60;
 const TOUCH_EVERY_MS = 100;
@@ -34,7 +34,7 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
     at: Math.round(instant * 10) / 10,
     worker,
   });
-  const pace = Math.max(1, shape.workers / UNHURRIED);
+  const pace = Math.max(1, shape.workers / UNHURRIED.changes);
   const wait = (meanMs: number): number => random.gap(meanMs * pace);
   const drawing: Drawing = { random, wait, shape, at, add: (operation) => void operations.push(operation) };
   addReads(drawing);
@@ -60,10 +60,11 @@ interface Drawing {
 }
 
 function addReads(drawing: Drawing): void {
-  const { wait, shape } = drawing;
-  const everyMs = (READ_EVERY_MS * shape.workers) / 3;
+  const { random, shape } = drawing;
+  const everyMs = ((READ_EVERY_MS * shape.workers) / 3) * Math.max(1, shape.workers / UNHURRIED.reads);
   for (let worker = 0; worker < shape.workers; worker += 1)
-    for (let now = wait(everyMs); now < shape.durationMs; now += wait(everyMs)) addRead(drawing, now, worker);
+    for (let now = random.gap(everyMs); now < shape.durationMs; now += random.gap(everyMs))
+      addRead(drawing, now, worker);
 }
 
 function addRead({ random, shape, at, add }: Drawing, now: number, worker: number): void {
