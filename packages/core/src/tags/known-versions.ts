@@ -176,7 +176,7 @@ export class KnownVersions {
   #pinnedSince(): number {
     const now = this.#clock.now();
     if (this.#trust === undefined) return now - UNREPORTED_REPIN_MS;
-    if (this.isReported(now)) return now - REPIN_MS;
+    if (now < this.#epoch.until || this.isReported(now)) return now - REPIN_MS;
     return this.#trust.isReportedInPart(now) ? -Infinity : Infinity;
   }
 
