@@ -108,7 +108,7 @@ export class LocalCopies {
         ? "not subscribed to changes"
         : `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
     if (now >= entry.epoch!.until) return "changes may have been missed";
-    if (found === undefined) return "its tags or namespace changed, or no version is known";
+    if (found === undefined) return "its tags or namespace changed, or are not known";
     return now < entry.staleAt ? "fresh" : "stale";
   }
 
