@@ -1,9 +1,9 @@
 // For packages of hotset, which all have one version: a name that `index.ts` does not hand on may change or go in each
 // release. This file is what the package is built into, and the main entry a list of names from it.
 
-export { parseDuration, type Duration } from "./primitives/duration.ts";
+export { describe, parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
-export { systemClock, type Clock } from "./contracts/clock.ts";
+export { epochMs, systemClock, type Clock } from "./contracts/clock.ts";
 export { Deadline, Deadlines, runningTime, scheduleRunning } from "./primitives/deadlines.ts";
 export { within } from "./primitives/within.ts";
 export { Breaker } from "./primitives/breaker.ts";
@@ -57,7 +57,6 @@ export { decodeLimits, type DecodeLimits } from "./formats/heap-estimate.ts";
 export { json } from "./formats/json.ts";
 export { passthrough } from "./formats/passthrough.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
-export { describe } from "./primitives/duration.ts";
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
 export {
   checkCache,
@@ -71,7 +70,7 @@ export { type CacheOptions } from "./cache/cache-options.ts";
 export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
 export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
 export { COUNTS, type KeyGroup } from "./primitives/meters.ts";
-export { type Cache } from "./cache/cache.ts";
+export type { Cache, Internals } from "./cache/cache.ts";
 export type {
   CacheEvent,
   CacheEvents,
@@ -121,9 +120,8 @@ export type { StandardSchema } from "./contracts/standard-schema.ts";
 export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts";
 
 // For the entries of this package.
+export { lastEpoch } from "./coherence/trust.ts";
 export type { FencedBy } from "./contracts/events.ts";
-export { epochMs } from "./contracts/clock.ts";
-export type { Internals } from "./cache/cache.ts";
 export type { EngineContext } from "./engine/context.ts";
 export type { Entry } from "./entry/entry.ts";
 export type { KeySpace } from "./entry/key.ts";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { createCache, json } from "@hotset/core";
+import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
@@ -7,6 +7,7 @@ import { randomPrefix, startCluster, untilReplicated, type ClusterNode } from "@
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { found } from "./found.ts";
 import { slotOf } from "../src/primitives/hash-slots.ts";
+import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";
 
 /** A busy node that says nothing for a while has not failed: its replica does not take its place. */
@@ -87,6 +88,27 @@ describe("a cluster", () => {
       message: expect.stringContaining("check username and password"),
     });
     await refused.close();
+  });
+
+  it("A16: has no connection left once it is closed, although a node does not answer", async () => {
+    const [frozen] = await servers.masters();
+    const sockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+    const before = sockets();
+    const other = open();
+    const signs = new RecordingListener();
+    await other.coherence!.attach(signs);
+    frozen!.pause();
+    try {
+      // Heartbeats are on their way, to the frozen node too.
+      const { length } = signs.signs;
+      await expect.poll(() => signs.signs.length).toBeGreaterThan(length + 2);
+      await other.close();
+      // Sockets that were destroyed go with the next turns.
+      for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(sockets()).toBe(before);
+    } finally {
+      frozen!.resume();
+    }
   });
 
   it("computes the same slots as the servers", async () => {
@@ -273,6 +295,32 @@ describe("a cluster", () => {
     await far.set(`${tag}a`, "after");
     await far.set(staying[0]!, "after");
     await expect.poll(() => Promise.all([cache.get(`${tag}a`), cache.get(staying[0]!)])).toEqual(["after", "after"]);
+  });
+
+  it("A96: after one MOVED the next heartbeats find the slots that moved with it, whose keys no node pushed", async () => {
+    // Redis pushes nothing for keys that it drops because others say that it has lost their slots.
+    await using pair = await startCluster({ masters: 2, replicas: 0 });
+    const [from, to] = pair.nodes as [ClusterNode, ClusterNode];
+    const cacheOf = (): Cache =>
+      createCache({ name: "shop" })
+        .tier(memory({ maxBytes: "1mb" }))
+        .tier(open({ urls: pair.urls }))
+        .build();
+    const [here, there] = [cacheOf(), cacheOf()];
+    onTestFinished(async () => void (await Promise.all([here.close(), there.close()])));
+    const [asked, hit] = await Promise.all(["asked", "hit"].map(async (name) => `{${await pair.keyOn(from, name)}}`));
+    await here.connect();
+    await here.set(hit!, "before");
+    expect(await here.get(hit!)).toBe("before");
+    for (const slot of await Promise.all([asked!, hit!].map((key) => pair.slotOf(key)))) {
+      await to.command("CLUSTER", "SETSLOT", slot, "IMPORTING", from.id);
+      await to.command("CLUSTER", "SETSLOT", slot, "NODE", to.id);
+    }
+    const kept = async (): Promise<unknown> => from.command("CLUSTER", "COUNTKEYSINSLOT", await pair.slotOf(hit!));
+    await expect.poll(kept).toBe(0);
+    await there.set(hit!, "after");
+    expect([await here.get(hit!), await here.get(asked!)]).toEqual(["before", undefined]);
+    await expect.poll(() => here.get(hit!)).toBe("after");
   });
 
   it("A14: follows no more than 8 redirections: nodes that name each other are not asked for ever", async () => {

@@ -277,7 +277,7 @@ describe("what Redis runs", () => {
         await backend.connect!();
         expect(proxy.counts.commandsByName["SCRIPT"]).toBe(1 + loads);
       }
-      expect(proxy.counts.clientBytes).toBeLessThanOrEqual(340);
+      expect(proxy.counts.clientBytes).toBeLessThanOrEqual(390);
       await server.command("CONFIG", "RESETSTAT");
       const { leases, tagVersions } = backend;
       for (const key of ["shop::1", "shop::2"]) {

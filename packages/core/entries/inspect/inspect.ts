@@ -1,4 +1,4 @@
-import { type Internals, type Entry, checkNames } from "@hotset/core/internal";
+import { type Internals, type Entry, checkNames, lastEpoch } from "@hotset/core/internal";
 import { type CacheStats, type NamespaceStats, type Cache, ConfigurationError } from "@hotset/core";
 import type {
   Backoff,
@@ -111,7 +111,7 @@ class View implements Inspection {
       const freshForMs = staleAt - now;
       yield {
         ...this.#place.shown(key),
-        state: this.#stateOf(entry as Entry, now),
+        state: this.#stateOf(key, entry as Entry, now),
         ageMs: ttlMs === Infinity ? 0 : Math.max(0, ttlMs - freshForMs),
         freshForMs,
         expiresInMs: deadAt - now,
@@ -123,10 +123,10 @@ class View implements Inspection {
     }
   }
 
-  #stateOf(entry: Entry, now: number): MemoryState {
+  #stateOf(key: string, entry: Entry, now: number): MemoryState {
     const { tags } = this.#parts.context;
     if (now >= entry.deadAt) return "over";
-    if (entry.epoch === undefined || !(now < entry.epoch.until)) return "unconfirmed";
+    if (entry.epoch === undefined || !(now < lastEpoch(entry.epoch, key).until)) return "unconfirmed";
     const checked = tags.applyTo(entry, now);
     if (checked === undefined) return "over";
     // Others may have renewed one of its tags: versions are compared when it is read.

@@ -1,7 +1,6 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { kindOf, noFunction, type Duration } from "../primitives/duration.ts";
-import type { KeyPart } from "../entry/key-of.ts";
-import { keyOf } from "../entry/key-of.ts";
+import { keyOf, type KeyPart } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
 import { judgeBy, judging } from "../engine/load.ts";
 import type { LoadContext } from "../entry/loader.ts";

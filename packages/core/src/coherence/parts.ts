@@ -25,6 +25,8 @@ export interface Part {
   lastAliveAt: number | undefined;
   /** Replaced when changes may have been missed: copies of its keys, and what is in flight, are of the one before. */
   epoch: Epoch & { until: number };
+  /** Those that ended for some keys alone, the last ones: of earlier ones no copy is served. */
+  readonly ended: Epoch[];
 }
 
 /** The parts of one backend: breaker, trust and loss of each, in one record. */
@@ -75,6 +77,7 @@ export class BackendParts {
         aliveAt: undefined,
         lastAliveAt: undefined,
         epoch: { until: -Infinity },
+        ended: [],
       };
       this.#parts.set(name, part);
     }

@@ -19,9 +19,7 @@ export interface ReportsOf {
  * own keys. Copies of the others are trusted while one of them is silent or lost.
  *
  * Each part has one {@link Epoch} at a time. Both a copy and a call in flight keep the one that they began in: once it
- * has been replaced, a change may have been missed since then.
- *
- * Where no backend reports changes, there is {@link TRUST_ALWAYS} in its place.
+ * has ended for their key, a change may have been missed since then.
  */
 export class Trust {
   /** That of a copy that is not confirmed yet. */
@@ -137,9 +135,11 @@ export class Trust {
   renew(name?: string, concerns?: (key: string) => boolean): boolean {
     const { parts, backendKey, versionsKey } = this.#of;
     for (const part of name === undefined ? parts.all() : [parts.of(name)]) {
-      const { epoch } = part;
+      const { epoch, ended } = part;
       const next = this.#renew(part);
-      epoch.after = concerns && ((key) => (concerns(backendKey(key)) ? undefined : next));
+      if (concerns === undefined) continue;
+      epoch.after = (key) => (concerns(backendKey(key)) ? undefined : next);
+      if (ended.push(epoch) > MOST_ENDED) ended.shift()!.after = undefined;
     }
     return concerns?.(versionsKey) !== false;
   }
@@ -155,6 +155,9 @@ export class Trust {
     return isProven ? aliveAt + this.maxStalenessMs : -Infinity;
   }
 }
+
+/** A copy that is older by more is read again, for less than it costs to look at so many. */
+const MOST_ENDED = 32;
 
 /** The epoch of this key now, if no change of it was missed since `epoch`; else an ended one. */
 export function lastEpoch(epoch: Epoch, localKey: string): Epoch {

@@ -90,7 +90,8 @@ export class Fences {
   /** Whether nothing has happened since that this process knows of. */
   isCurrent(standing: Standing): boolean {
     const { guard, tagSequence } = standing;
-    const isChanged = guard.fencedBy !== undefined || guard.isTainted || this.#context.tags.sequence !== tagSequence;
+    const { flights, tags } = this.#context;
+    const isChanged = guard.fencedBy !== undefined || !flights.isUntainted(guard) || tags.sequence !== tagSequence;
     return this.#standing.has(standing) && !isChanged;
   }
 

@@ -54,7 +54,7 @@ export class Flights {
         each.isJoinable &&
         (each.call.namespace.remote === undefined ||
           (each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity) ||
-          (each.epoch === this.#trust.epochOf(localKey) &&
+          (lastEpoch(each.epoch!, localKey) === this.#trust.epochOf(localKey) &&
             this.#trust.mayShare(localKey, each.hasCopy ? -Infinity : each.readAt, now)))
       )
         return each;

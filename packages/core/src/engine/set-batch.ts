@@ -59,7 +59,8 @@ export function keepFirst(
   if (isThenable(encoded)) return void encoded.then((each) => keepFirst(context, call, guard, each), ignore);
   const { local, flights, tags, trust, clock, recovery, waitUntil } = context;
   const { namespace, key, entry, standing } = call;
-  const hasChanged = standing?.guard.isTainted || tags.hadChanges(key.space, standing?.tagSequence ?? Infinity);
+  const hasChanged =
+    standing && (!flights.isUntainted(standing.guard) || tags.hadChanges(key.space, standing.tagSequence));
   if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
   const free = recovery!.reserveEarly(key, encoded.data.length);
   if (free === undefined) return;

@@ -80,7 +80,6 @@ export class LocalCopies {
     this.#suspension.look(now);
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
-    // A copy without an epoch was never confirmed.
     if (now >= entry.epoch!.until) entry.epoch = lastEpoch(entry.epoch!, localKey);
     if (!(now < entry.epoch!.until)) return undefined;
     return entry.tagSequence === this.#tags.sequence && this.#table?.isReported(now) !== false
@@ -101,15 +100,13 @@ export class LocalCopies {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined) return "none";
     if (now >= entry.deadAt) return "expired";
-    const found = this.get(localKey, now);
+    if (this.get(localKey, now) !== undefined) return now < entry.staleAt ? "fresh" : "stale";
     const trusted = entry.epoch === EPOCH_ALWAYS ? Infinity : this.#trust.epochOf(localKey).until;
-    if (now >= trusted)
-      return trusted === -Infinity
-        ? "not subscribed to changes"
-        : `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
-    if (now >= entry.epoch!.until) return "changes may have been missed";
-    if (found === undefined) return "its tags or namespace changed, or are not known";
-    return now < entry.staleAt ? "fresh" : "stale";
+    if (trusted === -Infinity) return "not subscribed to changes";
+    if (now >= trusted) return `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
+    return now >= entry.epoch!.until
+      ? "changes may have been missed"
+      : "its tags or namespace changed, or are not known";
   }
 
   /** After a tag event: applies the tag calls of this process and the current tag versions to a copy. */

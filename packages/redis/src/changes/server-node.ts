@@ -117,7 +117,7 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
       tracking: reports?.tracking,
       channel: reports?.channel,
       hasListeners: () => haveListeners(hubs),
-      close: () => channelLink.close(),
+      close: (isDrained) => channelLink.close(isDrained),
     },
   );
   return {

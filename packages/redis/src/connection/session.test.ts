@@ -24,8 +24,16 @@ it.each([
 
   const next = LOAD_SCRIPTS.hash(wire);
   expect(wire.sent.splice(0)).toEqual([asked]);
-  await wire.reply([1]);
+  await wire.reply([1, 1]);
   await next;
   await flush();
   expect(wire.sent).toEqual([]);
+});
+
+it("all are loaded again where they were flushed before the one that stands for them was loaded", async () => {
+  const wire = new Wire();
+  void LOAD_SCRIPTS.hash(wire);
+  wire.sent.splice(0);
+  await wire.reply([1, 0]);
+  expect(wire.sent).toEqual(SCRIPTS.hash.map(({ text }) => `SCRIPT LOAD ${text}`));
 });

@@ -400,10 +400,10 @@ async function load(client: RawClient, scripts: readonly Script[]): Promise<void
     client.sendCommand(["SCRIPT", ...args]).catch((error: unknown) => {
       if (!isReply(error) || isLoggedOut(error)) throw error;
     });
-  // One more, loaded last, stands for all: it alone is asked for.
+  // One more, loaded last, stands for all: it is asked for, and the first one, as all may have been flushed in between.
   const all = script(`return '${scripts.map(({ sha }) => sha).join(" ")}'`);
-  const known = await ask("EXISTS", all.sha);
-  if (Array.isArray(known) && Number(known[0]) === 1) return;
+  const known = await ask("EXISTS", all.sha, scripts[0]!.sha);
+  if (Array.isArray(known) && known.every((each) => Number(each) === 1)) return;
   const loaded = await Promise.all(scripts.map(({ text }) => ask("LOAD", text)));
   if (!loaded.includes(undefined)) await ask("LOAD", all.text);
 }

@@ -32,7 +32,7 @@ export interface ChangeReporting {
   /** Whether changes are received: then the connection is in use. */
   readonly hasListeners: () => boolean;
   /** Called once, when the link is closed. */
-  close?(): Promise<void>;
+  close?(isDrained: boolean): Promise<void>;
 }
 
 /**
@@ -174,8 +174,9 @@ export class SingleLink implements ObservableLink {
     return this.#whenReady.promise;
   }
 
-  close(): Promise<void> {
-    return (this.#closed ??= this.#close());
+  /** @param isDrained no command of a caller is in flight: nothing is waited for. */
+  close(isDrained = false): Promise<void> {
+    return (this.#closed ??= this.#close(isDrained));
   }
 
   /** The state may have changed. */
@@ -311,16 +312,16 @@ export class SingleLink implements ObservableLink {
     this.#probe.exchange(this.#session.client, ["PING"]);
   }
 
-  async #close(): Promise<void> {
+  async #close(isDrained: boolean): Promise<void> {
     this.#closing.abort();
     this.#cancelRetry?.();
     this.#whenReady?.reject(closed(CONNECT));
     this.#whenReady = undefined;
     const { queue } = this;
     queue.failWaiting(closed);
-    await this.#changes?.close?.();
+    await this.#changes?.close?.(isDrained);
     await this.#attempt?.catch(ignore);
-    await whenDrained(queue, this.#settings);
+    if (!isDrained) await whenDrained(queue, this.#settings);
     const session = this.#session;
     this.#session = undefined;
     queue.client = undefined;

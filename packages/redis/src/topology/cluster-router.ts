@@ -1,7 +1,7 @@
 import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
 import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
-import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
+import { haveListeners, reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
 import type { RawClient, SendOptions } from "../connection/command-queue.ts";
 import type { Primary, SessionRequest } from "../connection/servers.ts";
 import { addressText, openSession, type Session } from "../connection/session.ts";
@@ -18,7 +18,7 @@ import { ignore } from "../primitives/ignore.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
-/** The longest wait for one while no primary can be reached, or after a slot went to a known primary. */
+/** The longest time between two of them while no primary can be reached and `ready` waits for one. */
 const MAX_REFRESH_MS = 2_000;
 /** How long `ready` waits for the other primaries once it has reached one. */
 const ALL_READY_MS = 1_000;
@@ -51,6 +51,8 @@ export class ClusterRouter implements RawClient {
   #refreshing: Promise<void> | undefined;
   #refreshedAt = -Infinity;
   #isRefreshScheduled = false;
+  /** Whether slots have moved since it was asked for, or no node answered: asked again with the next heartbeat. */
+  #isOutdated = false;
   #refreshDelayMs = 1_000;
   /** The node for the read that is being sent: PTTL and HMGET of one entry must go to the same node. */
   #reader: Node | undefined;
@@ -209,9 +211,9 @@ export class ClusterRouter implements RawClient {
       .map((node) => node[way].feed);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closing.abort();
-    for (const { link } of this.#nodes.values()) link.close().catch(ignore);
+    await Promise.all(Array.from(this.#nodes.values(), ({ link }) => link.close(true)));
   }
 
   /**
@@ -310,17 +312,15 @@ export class ClusterRouter implements RawClient {
       this.#hubs.tracking.moved(former.part, target.part);
       return { node: target, mode: "asking" };
     }
-    const shard = this.#shards.find((each) => each?.primary === target) ?? { primary: target, replicas: [] };
-    this.#shards[redirection.slot] = shard;
-    if (this.#primaries.has(target)) {
-      if (former !== target) this.#slotsLeft(former, [redirection.slot]);
-      // Soon enough, as MOVED said where the slot is, and not in all processes together.
-      this.#refreshAfter(this.#settings.link.random() * MAX_REFRESH_MS);
-    } else {
+    this.#shards[redirection.slot] = { primary: target, replicas: [] };
+    const isKnown = this.#primaries.has(target);
+    if (!isKnown) {
       this.#lostPart(former);
       this.#promote([target]);
-      this.refresh();
-    }
+    } else if (former !== target) this.#slotsLeft(former, [redirection.slot]);
+    // Others may have moved with it. Heartbeats ask: not in all processes together.
+    if (isKnown && haveListeners(this.#hubs)) this.#isOutdated = true;
+    else this.refresh();
     return { node: target, mode: "plain" };
   }
 
@@ -359,6 +359,7 @@ export class ClusterRouter implements RawClient {
    * replica without losing its connection reports changes later than they are acknowledged.
    */
   async #isPrimary(node: Node, deadlineMs: number): Promise<boolean> {
+    if (this.#isOutdated) this.refresh(0);
     const probe = this.#probeOf(node);
     if (probe === undefined) return true;
     try {
@@ -416,9 +417,10 @@ export class ClusterRouter implements RawClient {
     const { clock } = this.#settings.link;
     if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < notWithinMs)
       return;
+    this.#isOutdated = false;
     this.#refreshing = this.#fetchTopology()
       .then((topology) => this.#adopt(topology))
-      .catch(ignore)
+      .catch(() => void (this.#isOutdated = true))
       .finally(() => {
         this.#refreshedAt = clock.now();
         this.#refreshing = undefined;
@@ -440,23 +442,21 @@ export class ClusterRouter implements RawClient {
     return topologyFromSeeds(this.#settings, this.#closing.signal);
   }
 
-  #refreshAfter(delayMs: number): void {
+  /** A replica that has replicated nothing yet is not listed. Each time after a longer wait: there may be none. */
+  #refreshLater(): void {
     if (this.#isRefreshScheduled) return;
     this.#isRefreshScheduled = true;
     this.#settings.link.clock.schedule(() => {
       this.#isRefreshScheduled = false;
       this.refresh();
-    }, delayMs);
+    }, this.#refreshDelayMs);
+    this.#refreshDelayMs = Math.min(2 * this.#refreshDelayMs, MAX_REFRESH_LATER_MS);
   }
 
   #adopt(topology: readonly SlotRange[]): void {
     if (this.#closing.signal.aborted) return;
     const { readFromReplicas } = this.#settings;
-    // A replica that has replicated nothing yet is not listed. Each time after a longer wait: there may be none.
-    if (readFromReplicas && !this.#isRefreshScheduled && topology.some(({ replicas }) => replicas.length === 0)) {
-      this.#refreshAfter(this.#refreshDelayMs);
-      this.#refreshDelayMs = Math.min(2 * this.#refreshDelayMs, MAX_REFRESH_LATER_MS);
-    }
+    if (readFromReplicas && topology.some(({ replicas }) => replicas.length === 0)) this.#refreshLater();
     const before = [...this.#shards];
     this.#shards.fill(undefined);
     const named = new Set<Node>();

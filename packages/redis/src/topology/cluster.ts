@@ -39,7 +39,7 @@ export function clusterLink(settings: ClusterSettings): { readonly link: Observa
     // Changes of the servers in between were not seen.
     if (router !== undefined) reportReplaced(hubs);
     router = client;
-    return { address: "the cluster", client, onLost: () => undefined, destroy: () => client.close() };
+    return { address: "the cluster", client, onLost: () => undefined, destroy: () => void client.close() };
   };
   const link = new ClusterLink(open, settings, hubs, () => router);
   const connected = async (): Promise<ClusterRouter> => {
@@ -83,13 +83,14 @@ class ClusterLink extends SingleLink {
     this.#router = router;
   }
 
-  get #isReachable(): boolean {
-    return (this.#router()?.reachableParts ?? []).length !== 0;
+  override get state(): ObservableLink["state"] {
+    if (super.state !== "up" || this.reachableParts.length !== 0) return super.state;
+    return this.#wasReachable ? "down" : "connecting";
   }
 
-  override get state(): ObservableLink["state"] {
-    if (super.state !== "up" || this.#isReachable) return super.state;
-    return this.#wasReachable ? "down" : "connecting";
+  override async close(): Promise<void> {
+    await super.close();
+    await this.#router()?.close();
   }
 
   override get reachableParts(): readonly string[] {
@@ -97,7 +98,7 @@ class ClusterLink extends SingleLink {
   }
 
   nodeChanged(): void {
-    this.#wasReachable ||= this.#isReachable;
+    this.#wasReachable ||= this.reachableParts.length !== 0;
     this.changed();
   }
 }
