@@ -37,10 +37,6 @@ export interface Arenas extends AsyncDisposable {
 
 export function arenas(): Arenas {
   const kept = new Map<string, Arena>();
-  const close = async (): Promise<void> => {
-    await Promise.all([...kept.values()].map((arena) => arena[Symbol.asyncDispose]()));
-    kept.clear();
-  };
   return {
     enter: async (plan) => {
       if (plan.topology === "single") return openSingle(plan);
@@ -62,7 +58,8 @@ export function arenas(): Arenas {
       kept.set(name, arena);
       return shared(arena);
     },
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]: async () =>
+      void (await Promise.all([...kept.values()].map((arena) => arena[Symbol.asyncDispose]()))),
   };
 }
 

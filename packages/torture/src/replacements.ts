@@ -1,4 +1,4 @@
-import type { ClusterNode, OwnRedis } from "@hotset/test-servers";
+import type { ClusterNode, HalfMigration, OwnRedis } from "@hotset/test-servers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
@@ -25,6 +25,7 @@ export interface Scene {
 /** The faults by which servers are lost, replaced by others, or give slots away. */
 export class Replacements {
   readonly #scene: Scene;
+  #finished = Promise.resolve();
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -126,13 +127,20 @@ export class Replacements {
     const held = (await from.command("CLUSTER", "GETKEYSINSLOT", slot, 1_000)) as readonly string[];
     await moving.move(...held.slice(0, Math.ceil(held.length / 2)));
     await sleep(Math.min(forMs, 1_000));
-    await moving.finish();
+    await this.#finish(moving);
     if (kind === "move slot and back") {
       const back = await cluster.migrateHalfway(slot, from);
       await sleep(Math.min(forMs, 300));
-      await back.finish();
+      await this.#finish(back);
     }
     return fault();
+  }
+
+  /** One at a time: a master that another slot reaches meanwhile has a newer epoch, and takes this one back. */
+  #finish(moving: HalfMigration): Promise<void> {
+    const finished = this.#finished.then(() => moving.finish());
+    this.#finished = finished.catch(() => undefined);
+    return finished;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Verdict, Violation } from "./checker.ts";
 import type { History } from "./history.ts";
-import { concernedBy, type FaultPlan, type Operation, type Plan } from "./plan-parts.ts";
+import { concernedBy, type Operation, type Plan } from "./plan-parts.ts";
 
 export interface Shrunk {
   readonly plan: Plan;
@@ -59,7 +59,8 @@ export async function shrink(
       if (operations.length === 0 || !(await attempt({ ...best.plan, operations }))) start += size;
     }
   }
-  for (const fault of best.plan.faults) await attempt(withoutFault(best.plan, fault));
+  for (const { id } of best.plan.faults)
+    await attempt({ ...best.plan, faults: best.plan.faults.filter((each) => each.id !== id) });
   return best;
 }
 
@@ -93,8 +94,3 @@ const coarse: readonly ((best: Shrunk) => Plan | undefined)[] = [
     operations: plan.operations.filter((operation) => operation.worker !== worker),
   })),
 ];
-
-const withoutFault = (plan: Plan, fault: FaultPlan): Plan => ({
-  ...plan,
-  faults: plan.faults.filter(({ id }) => id !== fault.id),
-});
