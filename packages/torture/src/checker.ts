@@ -373,6 +373,7 @@ class Checker {
   }
 
   #lateSet(version: number, read: Read, floorAt: Instant): Exemption | undefined {
+    const { ttlMs, staleMs, maxStalenessMs } = this.#history.terms;
     const isLate = (this.#changesOf.get(read.key) ?? []).some((change) => {
       if (
         !isSet(change) ||
@@ -381,10 +382,9 @@ class Checker {
       )
         return false;
       const replayedAt = this.#reach.replayedAt(change);
-      if (replayedAt !== undefined)
-        return floorAt <= replayedAt && read.startedAt <= replayedAt + this.#history.terms.maxStalenessMs;
+      if (replayedAt !== undefined) return floorAt <= replayedAt && read.startedAt <= replayedAt + maxStalenessMs;
       const arrivedAt = this.#lastArrival(change);
-      return arrivedAt !== undefined && floorAt <= arrivedAt && read.startedAt <= arrivedAt + this.#lifeMs;
+      return arrivedAt !== undefined && floorAt <= arrivedAt && read.startedAt <= arrivedAt + ttlMs + staleMs;
     });
     return isLate ? "set with unknown outcome" : undefined;
   }
@@ -460,10 +460,6 @@ class Checker {
       .filter((pause) => overlap(pause, { from, to }))
       .reduce((sum, pause) => sum + (pause.to - pause.from), 0);
     return pausedMs === 0 ? LOOK_MS : pausedMs + terms.responseTimeoutMs;
-  }
-
-  get #lifeMs(): number {
-    return this.#history.terms.ttlMs + this.#history.terms.staleMs;
   }
 
   #judgeLoads(): void {

@@ -69,6 +69,8 @@ export interface Settings {
   readonly reissueWindow: number;
   readonly responseTimeout: number;
   readonly maxEntries: number;
+  /** Many processes that connect again without a pause would leave a proxy no time to accept them. */
+  readonly longestBackoff: number;
   /** How long a server may be silent before the others take it for down; in a cluster 1 s or more. */
   readonly downAfter: number;
   readonly persistence: "none" | "append-only";

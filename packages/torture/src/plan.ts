@@ -46,7 +46,7 @@ export function planOf(
   const focus = given ?? focuses[seed % focuses.length]!;
   const durationMs = givenMs ?? Math.max(LASTS_MS[focus] ?? 6_000, 600 * processes);
   const tailMs = Math.max(800, 60 * processes);
-  const settings = settingsOf(random, focus);
+  const settings = { ...settingsOf(random, focus), longestBackoff: Math.max(200, 20 * processes) };
   const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
   const keys = KEYS.map((key): KeyPlan => ({
     ...key,
@@ -111,7 +111,7 @@ const LASTS_MS: Readonly<Partial<Record<Focus, number>>> = {
   clocks: 15_000,
 };
 
-function settingsOf(random: Random, focus: Focus): Settings {
+function settingsOf(random: Random, focus: Focus): Omit<Settings, "longestBackoff"> {
   const isRestarted = focus === "snapshots" || focus === "servers";
   return {
     // Leases and ends of entries count there, and changes hide both.

@@ -701,8 +701,8 @@ async function openCache(): Promise<Cache> {
       : settled(
           redis(connectionTo(given.place))
             .protocol(given.worker.protocol)
-            .connectTimeout("1s")
-            .backoff({ base: 10, max: 200 }),
+            .connectTimeout(800 + settings.longestBackoff)
+            .backoff({ base: 10, max: settings.longestBackoff }),
         ));
   watched = watchBackend(
     backend,
