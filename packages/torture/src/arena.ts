@@ -40,7 +40,7 @@ export function arenas(): Arenas {
   return {
     enter: async (plan) => {
       if (plan.topology === "single") return openSingle(plan);
-      const { topology, settings } = plan;
+      const { topology, settings, focus } = plan;
       const name = `${topology} ${settings.downAfter}`;
       const before = kept.get(name);
       if (before !== undefined) {
@@ -54,7 +54,9 @@ export function arenas(): Arenas {
           await before[Symbol.asyncDispose]();
         }
       }
-      const arena = await (topology === "sentinel" ? openSentinel : openCluster)(settings.downAfter);
+      // Through proxies, which one process runs, a hundred could not keep up with slots that move.
+      const open = topology === "sentinel" ? openSentinel : openCluster;
+      const arena = await open(settings.downAfter, focus !== "resharding");
       kept.set(name, arena);
       return shared(arena);
     },
@@ -126,8 +128,8 @@ async function openSentinel(downAfterMs: number): Promise<Arena> {
   };
 }
 
-async function openCluster(downAfterMs: number): Promise<Arena> {
-  const cluster = await startCluster({ proxied: true, nodeTimeoutMs: Math.max(1_000, downAfterMs) });
+async function openCluster(downAfterMs: number, proxied: boolean): Promise<Arena> {
+  const cluster = await startCluster({ proxied, nodeTimeoutMs: Math.max(1_000, downAfterMs) });
   return {
     topology: "cluster",
     single: undefined,

@@ -68,8 +68,8 @@ const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKin
 
 /** Several slots move at a time; a failover waits until none does, as an operator would. */
 const RESHARDING: readonly FaultKind[] = [
-  ...Array.from({ length: 8 }, () => "move slot" as const),
-  ...Array.from({ length: 4 }, () => "move slot and back" as const),
+  ...Array.from({ length: 16 }, () => "move slot" as const),
+  ...Array.from({ length: 8 }, () => "move slot and back" as const),
   "failover",
   "kill process",
 ];

@@ -104,10 +104,10 @@ class Fleet implements Victims {
   }
 
   async start(): Promise<void> {
-    const starting = [...this.#members.keys()];
-    while (starting.length > 0) {
-      const some = starting.splice(0, STARTED_TOGETHER);
-      await Promise.all(some.map((worker) => this.#spawn(worker)));
+    await Promise.all(this.#members.map((_, worker) => this.#spawn(worker)));
+    const connecting = [...this.#members.keys()];
+    while (connecting.length > 0) {
+      const some = connecting.splice(0, CONNECTED_TOGETHER);
       await Promise.all(some.map((worker) => this.#current(worker).script.call("connect")));
     }
   }
@@ -288,7 +288,7 @@ class Fleet implements Victims {
 const HEAL_WITHIN_MS = 10_000;
 
 /** More that connect at the same time exceed each other's deadlines on two cores. */
-const STARTED_TOGETHER = 8;
+const CONNECTED_TOGETHER = 8;
 
 /** In this time a process gets its operations, or a question. */
 const SENT_MS = 7;
