@@ -3,6 +3,7 @@ import {
   startOwnRedis,
   startProxy,
   startSentinel,
+  until,
   type FaultProxy,
   type OwnRedis,
   type Place,
@@ -154,16 +155,8 @@ async function openCluster(downAfterMs: number, proxied: boolean): Promise<Arena
 }
 
 /** Servers that change their roles close connections, the tests' own among them. */
-async function insist(work: () => Promise<void>): Promise<void> {
-  for (let tries = 5; ; tries -= 1) {
-    try {
-      return await work();
-    } catch (error) {
-      if (tries === 0) throw error;
-      await new Promise((later) => setTimeout(later, 200));
-    }
-  }
-}
+const insist = async (work: () => Promise<void>): Promise<void> =>
+  void (await until("the servers to work again", () => work().then(() => true)));
 
 async function unpause(redis: OwnRedis): Promise<void> {
   await redis.command("CLIENT", "UNPAUSE");
