@@ -344,10 +344,10 @@ async function migrateHalfway(
   await from.command("CLUSTER", "SETSLOT", slot, "MIGRATING", to.id);
   const credentials = password === undefined ? [] : ["AUTH", password];
   const move = async (...keys: readonly string[]): Promise<void> => {
-    // Without an answer in time the key may be on both, and `from` still serves it.
+    // Both nodes stand still meanwhile. Without an answer the key may be on both, and `from` still serves it.
     const sent = ["MIGRATE", "127.0.0.1", to.port] as const;
     for (const key of keys)
-      await until(`${key} to move`, () => from.command(...sent, key, 0, 5_000, "REPLACE", ...credentials));
+      await until(`${key} to move`, () => from.command(...sent, key, 0, 1_000, "REPLACE", ...credentials));
   };
   return {
     slot,
