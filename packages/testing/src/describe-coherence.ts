@@ -116,7 +116,7 @@ export function describeCoherence(subject: BackendSubject): void {
       }
     });
 
-    it("reports many changes at once", async () => {
+    it("reports many changes together", async () => {
       const scene = await listen();
       if (scene === undefined) return;
       const keys = Array.from({ length: 300 }, (_, i) => `${KEY}${i}`);

@@ -118,7 +118,7 @@ function addKeyChanges({ random, wait, shape, at, add }: Drawing): void {
   }
 }
 
-/** Of every second key: the others end with their first life. */
+/** Every second key gets one: the others end with their first life. */
 function addTouches({ random, wait, shape, at, add }: Drawing): void {
   for (let now = wait(TOUCH_EVERY_MS); now < shape.durationMs; now += wait(TOUCH_EVERY_MS)) {
     const worker = random.below(shape.workers);
@@ -170,7 +170,7 @@ function addAsides({ random, wait, shape, at, add }: Drawing): void {
     });
 }
 
-/** Of two, one is crossed by a call of a tag of its key, or of the key itself, in another process. */
+/** Every second one is crossed by a call of a tag of its key, or of the key itself, in another process. */
 function addFenced({ random, wait, shape, at, add }: Drawing): void {
   for (let now = wait(FENCED_EVERY_MS); now < shape.durationMs; now += wait(FENCED_EVERY_MS)) {
     const worker = random.below(shape.workers);

@@ -25,7 +25,7 @@ import { openSource, type Source } from "./source.ts";
 import type { Worker, WorkerSettings } from "./worker.ts";
 
 export interface RoundOptions {
-  /** Of the workers: plants a bug. */
+  /** Plants a bug in the workers. */
   readonly env?: Readonly<Record<string, string>>;
 }
 

@@ -13,7 +13,7 @@ const NAMES_PER_RECORD = 8;
 
 /**
  * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost and
- * made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1] is
+ * made again repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1] is
  * an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
  * counts as missing; so does a counter near the end of what Redis can count.
  *

@@ -83,7 +83,7 @@ export function encodeEntry(
 export type EntryFields = readonly [d: Buffer | null, s: Buffer | null];
 
 /**
- * @param ttlMs the reply to PTTL: `-1` without expiry; `1`, `0` and `-2` mean that the lifetime is over, also where the
+ * @param ttlMs the reply to PTTL: `-1` without expiry; `1`, `0` and `-2` mean that the lifetime has ended, although the
  *   fields were still read: the entry can expire between the two commands.
  * @param nowMs epoch milliseconds, for entries whose `s` is an instant.
  * @param layout of the reader: entries read by the plain one have no version.

@@ -14,7 +14,7 @@ export interface Step<T> {
   readonly script: Script;
   /**
    * `entry`: the script does not get the lease, which Redis 7.0 would remember as read. `behindLease`: likewise, and a
-   * DEL of the lease goes before it. What happens in between does no harm: a lease that is taken there is over the
+   * DEL of the lease goes before it. What happens in between does no harm: a lease that is taken there has the
    * former version of the entry, and stores nothing. Where changes are announced, or entries have no versions, it gets
    * both. @default both
    */

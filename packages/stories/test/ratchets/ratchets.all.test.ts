@@ -29,7 +29,7 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_879,
+  "core, lines": 16_876,
   "core, files": 120,
   "core, classes": 92,
   "core, lines over 100 columns": 1_433,
