@@ -110,43 +110,24 @@ export class KnownVersions {
   }
 
   /**
-   * As if they were pinned now; `undefined` if one is not known, or was pinned longer than {@link REPIN_MS} ago:
-   * pinning also prolongs the life of a version in the backend.
+   * The versions, pinned. Those that are known, and were pinned within {@link REPIN_MS}, cost no
+   * trip: pinning also prolongs their life in the backend. Calls under the same tags share one
+   * request, unless a version changed in between: its answer would make the entry a miss.
    *
    * A change may be on its way, or unnoticed. Then the entry is stored under versions that are outdated: a miss for
    * every process, never a stale value. `at` is that of an earlier pin, so a late tag may be refused needlessly.
    *
    * While the part that keeps the versions is lost nothing can be pinned: any version that was known will do, and there
    * may be no `at`, which refuses all late tags.
-   */
-  pinned(tags: readonly string[]): Pinned | undefined {
-    const since = this.#pinnedSince();
-    if (since !== -Infinity && this.#at === undefined) return undefined;
-    const versions = this.#pinnedOf(tags, since);
-    return versions.size < tags.length ? undefined : { at: this.#at ?? "", versions };
-  }
-
-  /** Those that are known, and were pinned after `since`. */
-  #pinnedOf(tags: readonly string[], since: number): Map<string, TagVersion> {
-    const versions = new Map<string, TagVersion>();
-    for (const tag of tags) {
-      const known = this.#versions.get(tag);
-      const isPinned = since === -Infinity || (known?.pinnedAt ?? since) > since;
-      if (known?.isKnown === true && isPinned) versions.set(tag, known.version);
-    }
-    return versions;
-  }
-
-  /**
-   * As {@link pinned}, and pins those that are not. Calls under the same tags share one request, unless a version
-   * changed in between: an answer from before would make the entry a miss.
    *
    * @param isCurrent the caller may know of newer versions, or what it stores must not be a miss: all are pinned, and
    *   only calls of one turn share the request.
    */
   pin(source: TagVersions, tags: readonly string[], isCurrent: boolean): Awaitable<Pinned> {
-    const pinned = isCurrent ? undefined : this.pinned(tags);
-    if (pinned !== undefined) return pinned;
+    const since = this.#pinnedSince();
+    const versions = this.#pinnedOf(isCurrent ? [] : tags, since);
+    if (versions.size === tags.length && (since === -Infinity || this.#at !== undefined))
+      return { at: this.#at ?? "", versions };
     const last = this.#pinning;
     if (
       last !== undefined &&
@@ -155,7 +136,6 @@ export class KnownVersions {
       haveEqualItems(last.tags, tags)
     )
       return last.pinned;
-    const versions = this.#pinnedOf(isCurrent ? [] : tags, this.#pinnedSince());
     // If all are known, one of them brings the position of the issuer.
     const asked = versions.size === tags.length ? tags.slice(-1) : tags.filter((tag) => !versions.has(tag));
     const asking = source.pin(asked).then(({ at, versions: answer }) => {
@@ -172,11 +152,22 @@ export class KnownVersions {
     return asking;
   }
 
+  /** Those that are known, and were pinned after `since`. */
+  #pinnedOf(tags: readonly string[], since: number): Map<string, TagVersion> {
+    const versions = new Map<string, TagVersion>();
+    for (const tag of tags) {
+      const known = this.#versions.get(tag);
+      const isPinned = since === -Infinity || (known?.pinnedAt ?? since) > since;
+      if (known?.isKnown === true && isPinned) versions.set(tag, known.version);
+    }
+    return versions;
+  }
+
   /** A version that was pinned later, as `clock.now()`, counts as pinned; `-Infinity` for any. */
   #pinnedSince(): number {
     const now = this.#clock.now();
     if (this.#trust === undefined) return now - UNREPORTED_REPIN_MS;
-    if (now < this.#epoch.until || this.isReported(now)) return now - REPIN_MS;
+    if (this.isReported(now)) return now - REPIN_MS;
     return this.#trust.isReportedInPart(now) ? -Infinity : Infinity;
   }
 
