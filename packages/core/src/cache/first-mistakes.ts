@@ -72,7 +72,10 @@ export function countOpen(name: string, warn: (text: string) => void): () => voi
   count.open += 1;
   if (count.open >= MANY && !count.isWarned) {
     count.isWarned = true;
-    warn(`${count.open} caches of this name are open: share one; with hot reload, on globalThis`);
+    warn(
+      `${count.open} caches of this name are open, each with its own connections: ` +
+        "share one, with hot reload on globalThis",
+    );
   }
   const debug = builtin("node:util")?.debuglog("hotset");
   let cancel = (): void => undefined;

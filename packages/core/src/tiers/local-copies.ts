@@ -105,7 +105,7 @@ export class LocalCopies {
     if (trusted === -Infinity) return "not subscribed to changes";
     if (now >= trusted) return `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
     return now >= entry.epoch!.until
-      ? "changes may have been missed"
+      ? "not confirmed: changes may have been missed"
       : "its tags or namespace changed, or are not known";
   }
 
