@@ -117,7 +117,7 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
       tracking: reports?.tracking,
       channel: reports?.channel,
       hasListeners: () => haveListeners(hubs),
-      close: (isDrained) => channelLink.close(isDrained),
+      close: () => channelLink.close(),
     },
   );
   return {

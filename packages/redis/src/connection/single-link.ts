@@ -32,7 +32,7 @@ export interface ChangeReporting {
   /** Whether changes are received: then the connection is in use. */
   readonly hasListeners: () => boolean;
   /** Called once, when the link is closed. */
-  close?(isDrained: boolean): Promise<void>;
+  close?(): Promise<void>;
 }
 
 /**
@@ -174,9 +174,8 @@ export class SingleLink implements ObservableLink {
     return this.#whenReady.promise;
   }
 
-  /** @param isDrained no command of a caller is in flight: nothing is waited for. */
-  close(isDrained = false): Promise<void> {
-    return (this.#closed ??= this.#close(isDrained));
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
   }
 
   /** The state may have changed. */
@@ -312,16 +311,16 @@ export class SingleLink implements ObservableLink {
     this.#probe.exchange(this.#session.client, ["PING"]);
   }
 
-  async #close(isDrained: boolean): Promise<void> {
+  async #close(): Promise<void> {
     this.#closing.abort();
     this.#cancelRetry?.();
     this.#whenReady?.reject(closed(CONNECT));
     this.#whenReady = undefined;
     const { queue } = this;
     queue.failWaiting(closed);
-    await this.#changes?.close?.(isDrained);
+    await this.#changes?.close?.();
     await this.#attempt?.catch(ignore);
-    if (!isDrained) await whenDrained(queue, this.#settings);
+    await whenDrained(queue, this.#settings);
     const session = this.#session;
     this.#session = undefined;
     queue.client = undefined;

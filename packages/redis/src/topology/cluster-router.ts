@@ -51,8 +51,8 @@ export class ClusterRouter implements RawClient {
   #refreshing: Promise<void> | undefined;
   #refreshedAt = -Infinity;
   #isRefreshScheduled = false;
-  /** Whether slots have moved since it was asked for, or no node answered: asked again with the next heartbeat. */
-  #isOutdated = false;
+  /** Slots have moved since, or no node answered: so long after the last refresh a heartbeat asks for another one. */
+  #againAfterMs: number | undefined;
   #refreshDelayMs = 1_000;
   /** The node for the read that is being sent: PTTL and HMGET of one entry must go to the same node. */
   #reader: Node | undefined;
@@ -213,7 +213,7 @@ export class ClusterRouter implements RawClient {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all(Array.from(this.#nodes.values(), ({ link }) => link.close(true)));
+    await Promise.all(Array.from(this.#nodes.values(), ({ link }) => link.close()));
   }
 
   /**
@@ -319,7 +319,7 @@ export class ClusterRouter implements RawClient {
       this.#promote([target]);
     } else if (former !== target) this.#slotsLeft(former, [redirection.slot]);
     // Others may have moved with it. Heartbeats ask: not in all processes together.
-    if (isKnown && haveListeners(this.#hubs)) this.#isOutdated = true;
+    if (isKnown && haveListeners(this.#hubs)) this.#againAfterMs = 0;
     else this.refresh();
     return { node: target, mode: "plain" };
   }
@@ -359,7 +359,7 @@ export class ClusterRouter implements RawClient {
    * replica without losing its connection reports changes later than they are acknowledged.
    */
   async #isPrimary(node: Node, deadlineMs: number): Promise<boolean> {
-    if (this.#isOutdated) this.refresh(0);
+    if (this.#againAfterMs !== undefined) this.refresh(this.#againAfterMs);
     const probe = this.#probeOf(node);
     if (probe === undefined) return true;
     try {
@@ -417,10 +417,10 @@ export class ClusterRouter implements RawClient {
     const { clock } = this.#settings.link;
     if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < notWithinMs)
       return;
-    this.#isOutdated = false;
+    this.#againAfterMs = undefined;
     this.#refreshing = this.#fetchTopology()
       .then((topology) => this.#adopt(topology))
-      .catch(() => void (this.#isOutdated = true))
+      .catch(() => void (this.#againAfterMs ??= ALL_READY_MS))
       .finally(() => {
         this.#refreshedAt = clock.now();
         this.#refreshing = undefined;
