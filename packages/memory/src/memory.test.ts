@@ -42,13 +42,17 @@ function microseconds(work: () => void): number {
 }
 
 it.each(["lru", "adaptive"] as const)("drops 100,000 entries without a look at each, %s", (eviction) => {
-  const { tier, evicted } = open({ maxEntries: 100_000, eviction });
-  const filled = microseconds(() => {
-    for (let i = 0; i < 100_000; i += 1) tier.set(`key ${i}`, lasting(i, 100));
+  // The least of some rounds: the collector may run in one.
+  const shares = Array.from({ length: 4 }, () => {
+    const { tier, evicted } = open({ maxEntries: 100_000, eviction });
+    const filled = microseconds(() => {
+      for (let i = 0; i < 100_000; i += 1) tier.set(`key ${i}`, lasting(i, 100));
+    });
+    const cleared = microseconds(() => tier.clear());
+    expect([tier.entryCount, tier.usedBytes, evicted.length]).toEqual([0, 0, 0]);
+    return cleared / filled;
   });
-  const cleared = microseconds(() => tier.clear());
-  expect([tier.entryCount, tier.usedBytes, evicted.length]).toEqual([0, 0, 0]);
-  expect(cleared).toBeLessThan(filled / 5);
+  expect(Math.min(...shares)).toBeLessThan(1 / 5);
 });
 
 it.each(["lru", "adaptive"] as const)("drops a few entries without making room for a million, %s", (eviction) => {
