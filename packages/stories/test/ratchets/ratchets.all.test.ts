@@ -6,7 +6,7 @@ import { counts } from "./counts.ts";
 import type { Costs } from "./measure.ts";
 
 /**
- * Counts that may fall and not rise: whoever raises one says why on a decision page. Promises, files,
+ * Counts that may fall and not rise: a decision page says why one is raised. Promises, files,
  * clock reads, commands and tracked keys are exact. Entries have a hundredth of room, since a slow answer of Redis
  * starts a timer; bytes have a fifth, or more where they are few.
  */
@@ -29,14 +29,14 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_876,
+  "core, lines": 16_870,
   "core, files": 120,
   "core, classes": 92,
-  "core, lines over 100 columns": 1_433,
+  "core, lines over 100 columns": 1_431,
   "engine, lines": 5_407,
   "engine, files": 25,
   "entries beside core, lines": 2_936,
-  "redis, lines": 9_938,
+  "redis, lines": 9_937,
   "http, lines": 6_718,
   "fields of a flight and its guard": 54,
   "names of hotset": 89,
