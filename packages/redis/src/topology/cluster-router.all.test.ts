@@ -2,7 +2,9 @@ import { TestClock, flush } from "@hotset/testing";
 import { afterEach, expect, it, vi } from "vitest";
 import type { ChangeHub } from "../changes/change-hub.ts";
 import { slotOf, type SlotRange } from "../primitives/hash-slots.ts";
+import { SingleLink } from "../connection/single-link.ts";
 import { ClusterRouter } from "./cluster-router.ts";
+import { readTopology } from "./cluster-topology.ts";
 
 /** In place of the nodes. */
 const servers = vi.hoisted(() => ({ replies: [] as unknown[], topology: [] as readonly SlotRange[] }));
@@ -41,7 +43,7 @@ function routing(...topology: readonly SlotRange[]): void {
   const lost = note("lost");
   const everythingChanged = (part?: string, concerns: (key: string) => boolean = () => true): void =>
     note(`changed in ${SAMPLES.flatMap(([name, key]) => (concerns(key) ? [name] : [])).join(" ")}:`)(part);
-  const hub = { topics: () => [], everythingChanged, replaced: note("replaced") };
+  const hub = { topics: () => [], everythingChanged, replaced: note("replaced"), moved: () => undefined };
   const tracking = { ...hub, lost: (_: Error, part?: string) => lost(part) } as unknown as ChangeHub;
   const channel = new Proxy(tracking, { get: () => () => undefined });
   router = new ClusterRouter(
@@ -108,4 +110,26 @@ it("learns of a slot from MOVED: its copies alone are not trusted, and heartbeat
   }
   expect(said).toEqual(["changed in slot8: 1", "changed in slot5000: 1"]);
   expect(asked).not.toHaveBeenCalled();
+});
+
+it("keeps the connection of a node that has no slot yet, while the topology stays as it is", async () => {
+  const topology = (replica: number, other: number): readonly SlotRange[] => {
+    const replicas = [replica, other].map((port) => ({ host: "127.0.0.1", port }));
+    return [{ ...range(0, LAST, 1), replicas }];
+  };
+  routing(...topology(5, 6));
+  servers.replies = [new Error(`ASK ${SLOT} 127.0.0.1:3`), "moved"];
+  expect(await router.sendCommand(["GET", KEY])).toBe("moved");
+  const closed = vi.spyOn(SingleLink.prototype, "close");
+  await learns(...topology(5, 6));
+  expect(closed).not.toHaveBeenCalled();
+  await learns(...topology(5, 7));
+  expect(closed).toHaveBeenCalledTimes(4); // both of that node, and of a replica
+});
+
+it("reads the same topology from nodes that list replicas in another order", () => {
+  const [primary, one, other] = [1, 2, 3].map((port) => ["127.0.0.1", port]);
+  const read = (...replicas: unknown[]) =>
+    readTopology([[0, LAST, primary, ...replicas]], { host: "127.0.0.1", port: 1 }, {});
+  expect(read(other, one)).toEqual(read(one, other));
 });

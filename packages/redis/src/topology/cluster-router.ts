@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
 import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
@@ -18,14 +19,14 @@ import { ignore } from "../primitives/ignore.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
-/** The longest time between two of them while no primary can be reached and `ready` waits for one. */
+/** The longest time between two of them while `ready` waits for a primary, or a read finds no replica in its shard. */
 const MAX_REFRESH_MS = 2_000;
+/** Each range of a topology lets heartbeats ask for it so much later: they read a hundred in a second at most. */
+const EACH_RANGE_MS = 10;
 /** How long `ready` waits for the other primaries once it has reached one. */
 const ALL_READY_MS = 1_000;
 /** A command that is redirected more often than this goes in circles. */
 const MAX_REDIRECTIONS = 8;
-/** The longest time between two refreshes in search of replicas. */
-const MAX_REFRESH_LATER_MS = 60_000;
 
 interface Shard {
   readonly primary: Node;
@@ -49,11 +50,9 @@ export class ClusterRouter implements RawClient {
   #replicas = new Set<Node>();
   readonly #closing = new AbortController();
   #refreshing: Promise<void> | undefined;
-  #refreshedAt = -Infinity;
-  #isRefreshScheduled = false;
-  /** Slots have moved since, or no node answered: so long after the last refresh a heartbeat asks for another one. */
-  #againAfterMs: number | undefined;
-  #refreshDelayMs = 1_000;
+  #refreshedAt: number;
+  /** The last one. Empty when slots have moved since. */
+  #topology: readonly SlotRange[] = [];
   /** The node for the read that is being sent: PTTL and HMGET of one entry must go to the same node. */
   #reader: Node | undefined;
   #readTurn = 0;
@@ -72,6 +71,7 @@ export class ClusterRouter implements RawClient {
   ) {
     this.#settings = settings;
     this.#awaited = new AwaitedLinks(settings.link.clock);
+    this.#refreshedAt = settings.link.clock.now() - MIN_REFRESH_MS;
     this.#onChange = onChange;
     this.#hubs = hubs;
     this.#adopt(topology);
@@ -263,6 +263,8 @@ export class ClusterRouter implements RawClient {
   #readerOf(shard: Shard, command: string): Node {
     if (command === "HMGET") return this.#reader ?? shard.primary;
     if (command !== "PTTL") return shard.primary;
+    // One that has replicated nothing yet is not listed.
+    if (shard.replicas.length === 0) this.refresh(MAX_REFRESH_MS);
     const readers = shard.replicas.filter(({ link }) => link.queue.hasRoom);
     this.#reader = readers.length === 0 ? shard.primary : readers[this.#readTurn++ % readers.length];
     return this.#reader!;
@@ -319,8 +321,8 @@ export class ClusterRouter implements RawClient {
       this.#promote([target]);
     } else if (former !== target) this.#slotsLeft(former, [redirection.slot]);
     // Others may have moved with it. Heartbeats ask: not in all processes together.
-    if (isKnown && haveListeners(this.#hubs)) this.#againAfterMs = 0;
-    else this.refresh();
+    this.#topology = [];
+    if (!isKnown || !haveListeners(this.#hubs)) this.refresh();
     return { node: target, mode: "plain" };
   }
 
@@ -359,7 +361,8 @@ export class ClusterRouter implements RawClient {
    * replica without losing its connection reports changes later than they are acknowledged.
    */
   async #isPrimary(node: Node, deadlineMs: number): Promise<boolean> {
-    if (this.#againAfterMs !== undefined) this.refresh(this.#againAfterMs);
+    // Any node is asked. Not each one pushes the keys of a slot that it gives away, and who only hits sees no `MOVED`.
+    this.refresh(Math.max(deadlineMs, this.#topology.length * EACH_RANGE_MS));
     const probe = this.#probeOf(node);
     if (probe === undefined) return true;
     try {
@@ -417,10 +420,9 @@ export class ClusterRouter implements RawClient {
     const { clock } = this.#settings.link;
     if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < notWithinMs)
       return;
-    this.#againAfterMs = undefined;
     this.#refreshing = this.#fetchTopology()
       .then((topology) => this.#adopt(topology))
-      .catch(() => void (this.#againAfterMs ??= ALL_READY_MS))
+      .catch(ignore)
       .finally(() => {
         this.#refreshedAt = clock.now();
         this.#refreshing = undefined;
@@ -442,21 +444,12 @@ export class ClusterRouter implements RawClient {
     return topologyFromSeeds(this.#settings, this.#closing.signal);
   }
 
-  /** A replica that has replicated nothing yet is not listed. Each time after a longer wait: there may be none. */
-  #refreshLater(): void {
-    if (this.#isRefreshScheduled) return;
-    this.#isRefreshScheduled = true;
-    this.#settings.link.clock.schedule(() => {
-      this.#isRefreshScheduled = false;
-      this.refresh();
-    }, this.#refreshDelayMs);
-    this.#refreshDelayMs = Math.min(2 * this.#refreshDelayMs, MAX_REFRESH_LATER_MS);
-  }
-
   #adopt(topology: readonly SlotRange[]): void {
     if (this.#closing.signal.aborted) return;
     const { readFromReplicas } = this.#settings;
-    if (readFromReplicas && topology.some(({ replicas }) => replicas.length === 0)) this.#refreshLater();
+    // Nodes that slots are moving to are not named yet.
+    if (isDeepStrictEqual(topology, this.#topology)) return;
+    this.#topology = topology;
     const before = [...this.#shards];
     this.#shards.fill(undefined);
     const named = new Set<Node>();

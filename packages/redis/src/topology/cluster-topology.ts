@@ -1,7 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
 import type { RawClient } from "../connection/command-queue.ts";
 import type { LinkSettings } from "../connection/link.ts";
-import { openSession, type SessionSettings } from "../connection/session.ts";
+import { addressText, openSession, type SessionSettings } from "../connection/session.ts";
 import { parseSlots, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
 import { namedAddress, type ResolveAddress } from "./named-address.ts";
 
@@ -20,7 +20,7 @@ export interface ClusterSettings {
 }
 
 /**
- * The reply to CLUSTER SLOTS, with the addresses where the nodes are reached.
+ * The reply to CLUSTER SLOTS, with the addresses where the nodes are reached, the same from each node that answers.
  *
  * @throws {BackendUnavailableError} for an address that `resolveAddress` refuses.
  */
@@ -34,7 +34,7 @@ export function readTopology(
     from,
     to,
     primary: reached(primary),
-    replicas: replicas.map(reached),
+    replicas: replicas.map(reached).sort((one, other) => (addressText(one) < addressText(other) ? -1 : 1)),
   }));
 }
 
