@@ -320,6 +320,30 @@ describe("a cluster", () => {
     await expect.poll(() => here.get(hit)).toBe("after");
   });
 
+  it("C86: a tag call is seen where the node of the versions has given all its slots away", async () => {
+    await using pair = await startCluster({ masters: 2, replicas: 0, config: ["cluster-allow-replica-migration no"] });
+    const [from, to] = pair.nodes as [ClusterNode, ClusterNode];
+    const name = (await pair.keyOn(from, "~shop")).slice(1);
+    const cacheOf = (): Cache =>
+      createCache({ name })
+        .tier(memory({ maxBytes: "1mb" }))
+        .tier(open({ urls: pair.urls }))
+        .build();
+    const [here, there] = [cacheOf(), cacheOf()];
+    onTestFinished(async () => void (await Promise.all([here.close(), there.close()])));
+    const hit = `{${await pair.keyOn(to)}}`;
+    await here.connect();
+    await here.set(hit, "before", { ttl: "1d", tags: ["t"] });
+    expect(await here.get(hit)).toBe("before");
+    const slots = ["0", "8191"] as const;
+    for (const node of [from, to]) await node.command("CLUSTER", "DELSLOTSRANGE", ...slots);
+    await to.command("CLUSTER", "ADDSLOTSRANGE", ...slots);
+    await to.command("CLUSTER", "BUMPEPOCH");
+    await expect.poll(() => from.command("CLUSTER", "SLOTS")).toHaveLength(1);
+    await expect.poll(() => there.invalidateTags(["t"])).toMatchObject({ status: "done" });
+    await expect.poll(() => here.get(hit)).toBe(undefined);
+  });
+
   it("A14: follows no more than 8 redirections: nodes that name each other are not asked for ever", async () => {
     // Of its own: a node that was once said not to own its slot can lose it at a later failover (Redis 7.0).
     await using pair = await startCluster({ masters: 2, replicas: 0, proxied: true });

@@ -202,8 +202,10 @@ export class ChangeHub implements ChangeNotifier {
   }
 
   #byPart(): Iterable<Group> {
-    const byPart = Map.groupBy(this.#sources(), ({ part }) => part);
-    return Array.from(byPart, ([part, sources]) => ({ part, sources }));
+    return Array.from(
+      Map.groupBy(this.#sources(), ({ part }) => part),
+      ([part, sources]) => ({ part, sources }),
+    );
   }
 
   #remember(listener: ChangeListener): void {
@@ -286,8 +288,6 @@ export class ChangeHub implements ChangeNotifier {
   }
 
   #strictestBoundMs(): number {
-    let boundMs = Infinity;
-    for (const { listener } of this.#subscriptions) boundMs = Math.min(boundMs, listener.maxStalenessMs);
-    return boundMs;
+    return Math.min(...Array.from(this.#subscriptions, ({ listener }) => listener.maxStalenessMs));
   }
 }

@@ -318,9 +318,8 @@ export class SingleLink implements ObservableLink {
     this.#whenReady = undefined;
     const { queue } = this;
     queue.failWaiting(closed);
-    await this.#changes?.close?.();
     await this.#attempt?.catch(ignore);
-    await whenDrained(queue, this.#settings);
+    await Promise.all([this.#changes?.close?.(), whenDrained(queue, this.#settings)]);
     const session = this.#session;
     this.#session = undefined;
     queue.client = undefined;

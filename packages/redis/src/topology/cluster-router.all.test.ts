@@ -2,6 +2,8 @@ import { TestClock, flush } from "@hotset/testing";
 import { afterEach, expect, it, vi } from "vitest";
 import type { ChangeHub } from "../changes/change-hub.ts";
 import { slotOf, type SlotRange } from "../primitives/hash-slots.ts";
+import { CommandQueue } from "../connection/command-queue.ts";
+import { send } from "../connection/link.ts";
 import { SingleLink } from "../connection/single-link.ts";
 import { ClusterRouter } from "./cluster-router.ts";
 import { readTopology } from "./cluster-topology.ts";
@@ -14,11 +16,11 @@ vi.mock(import("./cluster-topology.ts"), async (original) => ({
 }));
 vi.mock(import("../connection/link.ts"), async (original) => ({
   ...(await original()),
-  send: async () => {
+  send: vi.fn(async () => {
     const reply = servers.replies.shift();
     if (reply instanceof Error) throw reply;
     return reply;
-  },
+  }),
 }));
 
 const LAST = 16_383;
@@ -38,6 +40,7 @@ let router: ClusterRouter;
 const clock = new TestClock();
 /** What is said about the changes of each part, by its port. */
 function routing(...topology: readonly SlotRange[]): void {
+  const readFromReplicas = topology.some(({ replicas }) => replicas.length !== 0);
   said = [];
   const note = (what: string) => (part?: string) => void said.push(`${what} ${part?.split(":")[1]}`);
   const lost = note("lost");
@@ -59,13 +62,16 @@ function routing(...topology: readonly SlotRange[]): void {
         backoff: { baseMs: 1_000, factor: 1, maxMs: 1_000 },
         retries: Infinity,
       },
-      readFromReplicas: false,
+      readFromReplicas,
     },
     topology,
     { tracking, channel },
   );
 }
-afterEach(() => router.close());
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await router.close();
+});
 
 async function learns(...topology: readonly SlotRange[]): Promise<void> {
   servers.topology = topology;
@@ -89,7 +95,7 @@ it("ends the trust in the copies of slots that no node serves now: later another
 it("reports a primary that serves nothing any more as lost, and no other", async () => {
   routing(range(0, 8_000, 1), range(8_001, LAST, 2));
   await learns(range(0, 8_000, 3), range(8_001, LAST, 2));
-  expect(said).toEqual(["lost 1", "replaced 3"]);
+  expect(said).toEqual(["lost 1", "changed in slot8 slot5000: 1", "replaced 3"]);
 });
 
 it("reports the primary that had the slot last as lost, where a former one names a new one", async () => {
@@ -127,9 +133,39 @@ it("keeps the connection of a node that has no slot yet, while the topology stay
   expect(closed).toHaveBeenCalledTimes(4); // both of that node, and of a replica
 });
 
-it("reads the same topology from nodes that list replicas in another order", () => {
-  const [primary, one, other] = [1, 2, 3].map((port) => ["127.0.0.1", port]);
-  const read = (...replicas: unknown[]) =>
-    readTopology([[0, LAST, primary, ...replicas]], { host: "127.0.0.1", port: 1 }, {});
-  expect(read(other, one)).toEqual(read(one, other));
+it("reads the same topology from nodes that list ranges and replicas in another order", () => {
+  const [one, other, third] = [1, 2, 3].map((port) => ["127.0.0.1", port]);
+  const read = (...ranges: unknown[]) => readTopology(ranges, { host: "127.0.0.1", port: 1 }, {});
+  expect(read([9, LAST, third], [0, 8, one, other, third])).toEqual(read([0, 8, one, third, other], [9, LAST, third]));
+});
+
+it("asks the node of the last answer with heartbeats, and another one after MOVED", async () => {
+  vi.spyOn(CommandQueue.prototype, "hasRoom", "get").mockReturnValue(true);
+  const shares = vi.spyOn(Math, "random").mockReturnValue(0);
+  const asked = vi.mocked(send);
+  const topology = [range(0, 9_000, 1), range(9_001, LAST, 2)];
+  routing(...topology);
+  const asksAgain = async (): Promise<unknown> => {
+    asked.mockClear();
+    servers.replies = [topology.map(({ from, to, primary: { host, port } }) => [from, to, [host, port]])];
+    clock.advance(1_000);
+    router.refresh(1_000, "of the same node");
+    await flush();
+    return asked.mock.calls.map(([link]) => router.primaries().findIndex((each) => each.link === link));
+  };
+  shares.mockReturnValue(0.5);
+  expect([await asksAgain(), await asksAgain()]).toEqual([[0], [0]]);
+  servers.replies = [new Error(`MOVED ${SLOT} 127.0.0.1:2`), "value"];
+  await router.sendCommand(["GET", KEY]);
+  expect(await asksAgain()).toEqual([1]);
+});
+
+it("connects a replica again whose link has given up, although the topology stays as it is", async () => {
+  const made = vi.spyOn(SingleLink.prototype, "ready").mockRejectedValue(new Error("WRONGPASS"));
+  const topology = { ...range(0, LAST, 1), replicas: [{ host: "127.0.0.1", port: 5 }] };
+  routing(topology);
+  await flush();
+  expect(made).toHaveBeenCalledTimes(1);
+  for (let i = 0; i < 2; i += 1) await learns(topology); // the first one hears of it
+  expect(made).toHaveBeenCalledTimes(2);
 });

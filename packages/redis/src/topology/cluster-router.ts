@@ -6,7 +6,6 @@ import { haveListeners, reportReplaced, serverNode, type ChangeHubs, type Server
 import type { RawClient, SendOptions } from "../connection/command-queue.ts";
 import type { Primary, SessionRequest } from "../connection/servers.ts";
 import { addressText, openSession, type Session } from "../connection/session.ts";
-import type { SingleLink } from "../connection/single-link.ts";
 import { connectFault, isRedirection, isReply, isTemporary, isUnfit, type Origin } from "../primitives/faults.ts";
 import { parseRedirection, SLOT_COUNT, slotOf, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
 import { AwaitedLinks } from "./awaited-links.ts";
@@ -53,6 +52,8 @@ export class ClusterRouter implements RawClient {
   #refreshedAt: number;
   /** The last one. Empty when slots have moved since. */
   #topology: readonly SlotRange[] = [];
+  /** Which node is asked for it first, as a share of all: another one in each process. */
+  #first = Math.random();
   /** The node for the read that is being sent: PTTL and HMGET of one entry must go to the same node. */
   #reader: Node | undefined;
   #readTurn = 0;
@@ -179,15 +180,14 @@ export class ClusterRouter implements RawClient {
    */
   async ready(way: keyof ChangeHubs): Promise<void> {
     const { clock } = this.#settings.link;
-    const linksOf = (node: Node): readonly SingleLink[] => node[way].links;
-    const isReached = (node: Node): boolean => linksOf(node).every(({ queue }) => queue.client !== undefined);
+    const isReached = (node: Node): boolean => node[way].links.every(({ queue }) => queue.client !== undefined);
     const giveUpAt = clock.now() + ALL_READY_MS;
     for (let waitMs = MIN_REFRESH_MS; !this.#closing.signal.aborted; waitMs = Math.min(2 * waitMs, MAX_REFRESH_MS)) {
       const primaries = [...this.#primaries];
       const unreachable = primaries.filter((node) => !isReached(node));
       if (unreachable.length === 0) return;
       if (unreachable.length < primaries.length && clock.now() >= giveUpAt) return;
-      const failures = unreachable.flatMap(linksOf).flatMap((link) => this.#awaited.add(link) ?? []);
+      const failures = unreachable.flatMap((node) => node[way].links).flatMap((link) => this.#awaited.add(link) ?? []);
       if (failures.length !== 0 && unreachable.length === primaries.length)
         throw connectFault("the cluster", failures[0]);
       await this.#awaited.settledWithin(unreachable.length < primaries.length ? ALL_READY_MS / 4 : waitMs);
@@ -322,6 +322,7 @@ export class ClusterRouter implements RawClient {
     } else if (former !== target) this.#slotsLeft(former, [redirection.slot]);
     // Others may have moved with it. Heartbeats ask: not in all processes together.
     this.#topology = [];
+    this.#first = Math.random();
     if (!isKnown || !haveListeners(this.#hubs)) this.refresh();
     return { node: target, mode: "plain" };
   }
@@ -361,8 +362,8 @@ export class ClusterRouter implements RawClient {
    * replica without losing its connection reports changes later than they are acknowledged.
    */
   async #isPrimary(node: Node, deadlineMs: number): Promise<boolean> {
-    // Any node is asked. Not each one pushes the keys of a slot that it gives away, and who only hits sees no `MOVED`.
-    this.refresh(Math.max(deadlineMs, this.#topology.length * EACH_RANGE_MS));
+    // Not each node pushes the keys of a slot that it gives away, and who only hits sees no `MOVED`.
+    this.refresh(Math.max(deadlineMs, this.#topology.length * EACH_RANGE_MS), "of the same node");
     const probe = this.#probeOf(node);
     if (probe === undefined) return true;
     try {
@@ -415,13 +416,18 @@ export class ClusterRouter implements RawClient {
     for (const hub of Object.values(this.#hubs)) hub.everythingChanged(part, (key) => left.has(slotOf(key)));
   }
 
-  /** Refreshes the topology in the background, unless that was done just now. */
-  refresh(notWithinMs: number = MIN_REFRESH_MS): void {
+  /**
+   * Refreshes the topology in the background, unless that was done just now. Heartbeats ask the node that answered
+   * last: others may see the cluster in another way for long.
+   */
+  refresh(notWithinMs: number = MIN_REFRESH_MS, asks?: "of the same node"): void {
     const { clock } = this.#settings.link;
     if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < notWithinMs)
       return;
+    if (asks === undefined) this.#first = Math.random();
+    const known = this.#topology;
     this.#refreshing = this.#fetchTopology()
-      .then((topology) => this.#adopt(topology))
+      .then((topology) => this.#adopt(topology, known))
       .catch(ignore)
       .finally(() => {
         this.#refreshedAt = clock.now();
@@ -429,27 +435,32 @@ export class ClusterRouter implements RawClient {
       });
   }
 
-  /** Asks the nodes that can be reached, from any on: not all processes the same; then, if none answers, the seeds. */
+  /** Asks the nodes that can be reached; then, if none answers, the seeds. */
   async #fetchTopology(): Promise<readonly SlotRange[]> {
     const nodes = [...this.#nodes.values()];
-    nodes.push(...nodes.splice(0, Math.random() * nodes.length));
+    nodes.push(...nodes.splice(0, this.#first * nodes.length));
     for (const node of nodes) {
       if (!node.link.queue.hasRoom) continue;
       try {
         return readTopology(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address, this.#settings);
       } catch {
-        // The next node may answer.
+        this.#first = Math.random();
       }
     }
     return topologyFromSeeds(this.#settings, this.#closing.signal);
   }
 
-  #adopt(topology: readonly SlotRange[]): void {
+  /** @param known the one before it was asked for. */
+  #adopt(topology: readonly SlotRange[], known = this.#topology): void {
     if (this.#closing.signal.aborted) return;
-    const { readFromReplicas } = this.#settings;
     // Nodes that slots are moving to are not named yet.
-    if (isDeepStrictEqual(topology, this.#topology)) return;
-    this.#topology = topology;
+    if (!isDeepStrictEqual(topology, this.#topology)) this.#rearrange(topology);
+    this.#topology = known === this.#topology ? topology : [];
+    // No command is sent to a replica that is not connected, so no command would connect it.
+    if (this.#settings.readFromReplicas) for (const { link } of this.#replicas) this.#awaited.add(link);
+  }
+
+  #rearrange(topology: readonly SlotRange[]): void {
     const before = [...this.#shards];
     this.#shards.fill(undefined);
     const named = new Set<Node>();
@@ -459,9 +470,6 @@ export class ClusterRouter implements RawClient {
       const shard: Shard = { primary: this.#node(primary), replicas: replicas.map((replica) => this.#node(replica)) };
       this.#shards.fill(shard, from, to + 1);
       primaries.add(shard.primary);
-      // No command is sent to a replica that is not connected, so no command would connect it.
-      if (readFromReplicas)
-        for (const { link } of shard.replicas) if (link.queue.client === undefined) link.connect().catch(ignore);
       for (const node of [shard.primary, ...shard.replicas]) named.add(node);
       for (const node of shard.replicas) following.add(node);
     }
@@ -475,7 +483,7 @@ export class ClusterRouter implements RawClient {
     }
     const moved = [...before.keys()].filter((slot) => before[slot]?.primary !== this.#shards[slot]?.primary);
     for (const [node, slots] of Map.groupBy(moved, (slot) => before[slot]?.primary))
-      if (node !== undefined && this.#primaries.has(node)) this.#slotsLeft(node, slots);
+      if (node !== undefined) this.#slotsLeft(node, slots);
     const promoted = [...primaries].filter((node) => !this.#primaries.has(node));
     if (former.length === 0) for (const node of promoted) this.#primaries.add(node);
     else this.#promote(promoted);

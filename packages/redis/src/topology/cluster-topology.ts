@@ -30,12 +30,13 @@ export function readTopology(
   { resolveAddress }: Pick<ClusterSettings, "resolveAddress">,
 ): readonly SlotRange[] {
   const reached = (address: NodeAddress): NodeAddress => namedAddress(address, "CLUSTER SLOTS", resolveAddress);
-  return parseSlots(reply, replier).map(({ from, to, primary, replicas }) => ({
-    from,
-    to,
-    primary: reached(primary),
-    replicas: replicas.map(reached).sort((one, other) => (addressText(one) < addressText(other) ? -1 : 1)),
-  }));
+  return parseSlots(reply, replier)
+    .map((range) => ({
+      ...range,
+      primary: reached(range.primary),
+      replicas: range.replicas.map(reached).sort((one, other) => (addressText(one) < addressText(other) ? -1 : 1)),
+    }))
+    .sort((one, other) => one.from - other.from);
 }
 
 /** Asks one seed after the other. Fails with the error of the last one asked. */

@@ -21,14 +21,10 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
 export function clusterLink(settings: ClusterSettings): { readonly link: ObservableLink; readonly servers: Servers } {
   const { clock } = settings.link;
   let router: ClusterRouter | undefined;
-  const whenReachable = async (way: keyof ChangeHubs): Promise<void> => {
-    await link.ready();
-    await router!.ready(way);
-  };
   const hubOver = (way: keyof ChangeHubs): ChangeHub =>
     new ChangeHub(
       clock,
-      () => whenReachable(way),
+      () => link.ready().then(() => router!.ready(way)),
       () => router?.sources(way) ?? [],
     );
   const hubs: ChangeHubs = { tracking: hubOver("tracking"), channel: hubOver("channel") };
