@@ -62,10 +62,8 @@ export class Flights {
   }
 
   /** Whether its result is current in the backend, as far as this process was notified. */
-  isUntainted(guard: Guard): boolean {
-    const { epoch, tableKey: key } = guard;
-    const now = this.#trust.epochOf(key);
-    return !guard.isTainted && (epoch === now || lastEpoch(epoch!, key) === now);
+  isUntainted({ epoch, tableKey: key, isTainted }: Guard): boolean {
+    return !isTainted && lastEpoch(epoch!, key) === this.#trust.epochOf(key);
   }
 
   /** The epoch of a copy of its result: the copy is trusted immediately, or must be confirmed first. */

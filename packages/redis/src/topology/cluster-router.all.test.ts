@@ -37,11 +37,13 @@ const range = (from: number, to: number, port: number): SlotRange => ({
 
 let said: string[];
 let router: ClusterRouter;
+let random: () => number;
 const clock = new TestClock();
 /** What is said about the changes of each part, by its port. */
 function routing(...topology: readonly SlotRange[]): void {
   const readFromReplicas = topology.some(({ replicas }) => replicas.length !== 0);
   said = [];
+  random = () => 0;
   const note = (what: string) => (part?: string) => void said.push(`${what} ${part?.split(":")[1]}`);
   const lost = note("lost");
   const everythingChanged = (part?: string, concerns: (key: string) => boolean = () => true): void =>
@@ -56,7 +58,7 @@ function routing(...topology: readonly SlotRange[]): void {
       node: { database: 0, protocol: 3, connectTimeoutMs: 1_000, clock },
       link: {
         clock,
-        random: () => 0,
+        random: () => random(),
         responseTimeoutMs: 1_000,
         maxInFlight: 100,
         backoff: { baseMs: 1_000, factor: 1, maxMs: 1_000 },
@@ -141,23 +143,28 @@ it("reads the same topology from nodes that list ranges and replicas in another 
 
 it("asks the node of the last answer with heartbeats, and another one after MOVED", async () => {
   vi.spyOn(CommandQueue.prototype, "hasRoom", "get").mockReturnValue(true);
-  const shares = vi.spyOn(Math, "random").mockReturnValue(0);
   const asked = vi.mocked(send);
   const topology = [range(0, 9_000, 1), range(9_001, LAST, 2)];
   routing(...topology);
-  const asksAgain = async (): Promise<unknown> => {
+  const answer = topology.map(({ from, to, primary: { host, port } }) => [from, to, [host, port]]);
+  const asksAgain = async (...replies: unknown[]): Promise<unknown> => {
     asked.mockClear();
-    servers.replies = [topology.map(({ from, to, primary: { host, port } }) => [from, to, [host, port]])];
+    servers.replies = replies;
     clock.advance(1_000);
     router.refresh(1_000, "of the same node");
     await flush();
     return asked.mock.calls.map(([link]) => router.primaries().findIndex((each) => each.link === link));
   };
-  shares.mockReturnValue(0.5);
-  expect([await asksAgain(), await asksAgain()]).toEqual([[0], [0]]);
+  random = () => 0;
+  expect(await asksAgain(answer)).toEqual([0]);
+  random = () => 0.5;
+  expect(await asksAgain(answer)).toEqual([0]);
+  expect(await asksAgain(new Error("LOADING"), answer)).toEqual([0, 1]);
+  random = () => 0;
+  expect(await asksAgain(answer)).toEqual([1]);
   servers.replies = [new Error(`MOVED ${SLOT} 127.0.0.1:2`), "value"];
   await router.sendCommand(["GET", KEY]);
-  expect(await asksAgain()).toEqual([1]);
+  expect(await asksAgain(answer)).toEqual([0]);
 });
 
 it("connects a replica again whose link has given up, although the topology stays as it is", async () => {
@@ -166,6 +173,6 @@ it("connects a replica again whose link has given up, although the topology stay
   routing(topology);
   await flush();
   expect(made).toHaveBeenCalledTimes(1);
-  for (let i = 0; i < 2; i += 1) await learns(topology); // the first one hears of it
+  for (let i = 0; i < 2; i += 1) await learns(topology); // the first one is told
   expect(made).toHaveBeenCalledTimes(2);
 });

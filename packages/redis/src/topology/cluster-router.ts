@@ -52,8 +52,8 @@ export class ClusterRouter implements RawClient {
   #refreshedAt: number;
   /** The last one. Empty when slots have moved since. */
   #topology: readonly SlotRange[] = [];
-  /** Which node is asked for it first, as a share of all: another one in each process. */
-  #first = Math.random();
+  /** Asked for it with heartbeats. */
+  #answered: Node | undefined;
   /** The node for the read that is being sent: PTTL and HMGET of one entry must go to the same node. */
   #reader: Node | undefined;
   #readTurn = 0;
@@ -322,7 +322,7 @@ export class ClusterRouter implements RawClient {
     } else if (former !== target) this.#slotsLeft(former, [redirection.slot]);
     // Others may have moved with it. Heartbeats ask: not in all processes together.
     this.#topology = [];
-    this.#first = Math.random();
+    this.#answered = undefined;
     if (!isKnown || !haveListeners(this.#hubs)) this.refresh();
     return { node: target, mode: "plain" };
   }
@@ -424,7 +424,7 @@ export class ClusterRouter implements RawClient {
     const { clock } = this.#settings.link;
     if (this.#refreshing !== undefined || this.#closing.signal.aborted || clock.now() - this.#refreshedAt < notWithinMs)
       return;
-    if (asks === undefined) this.#first = Math.random();
+    if (asks === undefined) this.#answered = undefined;
     const known = this.#topology;
     this.#refreshing = this.#fetchTopology()
       .then((topology) => this.#adopt(topology, known))
@@ -435,16 +435,18 @@ export class ClusterRouter implements RawClient {
       });
   }
 
-  /** Asks the nodes that can be reached; then, if none answers, the seeds. */
+  /** Asks the nodes that can be reached, from any on: not all processes the same; then, if none answers, the seeds. */
   async #fetchTopology(): Promise<readonly SlotRange[]> {
     const nodes = [...this.#nodes.values()];
-    nodes.push(...nodes.splice(0, this.#first * nodes.length));
-    for (const node of nodes) {
-      if (!node.link.queue.hasRoom) continue;
+    nodes.push(...nodes.splice(0, this.#settings.link.random() * nodes.length));
+    for (const node of new Set([this.#answered, ...nodes])) {
+      if (!node?.link.queue.hasRoom) continue;
       try {
-        return readTopology(await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]), node.address, this.#settings);
+        const reply = await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]);
+        this.#answered = node;
+        return readTopology(reply, node.address, this.#settings);
       } catch {
-        this.#first = Math.random();
+        // The next node may answer.
       }
     }
     return topologyFromSeeds(this.#settings, this.#closing.signal);

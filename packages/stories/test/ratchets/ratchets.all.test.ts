@@ -29,14 +29,14 @@ const MOST: Readonly<Record<string, Costs>> = {
  * paid by another that goes, in the same commit.
  */
 const MOST_COUNTS: ReturnType<typeof counts> = {
-  "core, lines": 16_870,
+  "core, lines": 16_868,
   "core, files": 120,
   "core, classes": 92,
   "core, lines over 100 columns": 1_431,
-  "engine, lines": 5_407,
+  "engine, lines": 5_405,
   "engine, files": 25,
   "entries beside core, lines": 2_936,
-  "redis, lines": 9_934,
+  "redis, lines": 9_933,
   "http, lines": 6_718,
   "fields of a flight and its guard": 54,
   "names of hotset": 89,

@@ -427,7 +427,8 @@ describe("C460 many open caches of one name over a backend", () => {
     await nextTurn();
     expect(warnings.map(({ message, code }) => [message, code])).toEqual([
       [
-        'hotset: cache "hot": 20 caches of this name are open, each with its own connections: share one, with hot reload on globalThis',
+        'hotset: cache "hot": 20 caches of this name are open, each with its own connections: ' +
+          "share one, with hot reload on globalThis",
         "HOTSET_OPEN_CACHES",
       ],
     ]);
