@@ -16,12 +16,12 @@ import { type Settlers, guarded, promised } from "../primitives/settlers.ts";
 import { newId } from "../primitives/ids.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
-import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 import { orPending } from "../tiers/recovery.ts";
 import { confirmStored } from "./store.ts";
 import { compareVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
-import type { Epoch } from "../coherence/parts.ts";
 import { Guard } from "../coherence/guards.ts";
+import type { Epoch } from "../coherence/parts.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { BehindFence, FarFences } from "./far-fences.ts";
 import type { Fences } from "./fences.ts";
 import type {
@@ -31,8 +31,8 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../contracts/results.ts";
-import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
+import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
 /**
  * The calls that change entries by their keys: `set`, `delete` and `markStale`. As those of tags, each follows the same
