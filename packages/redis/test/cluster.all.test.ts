@@ -319,7 +319,7 @@ describe("a cluster", () => {
     expect([asked.length, asked[0]! <= Math.max(...sent("PTTL")) / 2]).toEqual([1, true]);
   });
 
-  it("A96 C86: heartbeats find a slot that has left, whose keys no node pushed, and nobody reads", async () => {
+  it("A96 C86: heartbeats find a slot that has left, without a push of its keys or a read", async () => {
     // Redis pushes nothing for keys that it drops because others say that it has lost their slots.
     await using pair = await startCluster({ masters: 2, replicas: 0 });
     const [from, to] = pair.nodes as [ClusterNode, ClusterNode];

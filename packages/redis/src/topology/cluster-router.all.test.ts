@@ -173,6 +173,6 @@ it("connects a replica again whose link has given up, although the topology stay
   routing(topology);
   await flush();
   expect(made).toHaveBeenCalledTimes(1);
-  for (let i = 0; i < 2; i += 1) await learns(topology); // the first one is told
+  for (let i = 0; i < 2; i += 1) await learns(topology); // the first reports the failure
   expect(made).toHaveBeenCalledTimes(2);
 });
