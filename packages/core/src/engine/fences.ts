@@ -91,8 +91,8 @@ export class Fences {
   isCurrent(standing: Standing): boolean {
     const { guard, tagSequence } = standing;
     const { flights, tags } = this.#context;
-    const isChanged = guard.fencedBy !== undefined || !flights.isUntainted(guard) || tags.sequence !== tagSequence;
-    return this.#standing.has(standing) && !isChanged;
+    if (guard.fencedBy !== undefined || tags.sequence !== tagSequence) return false;
+    return flights.isUntainted(guard) && this.#standing.has(standing);
   }
 
   isOver({ takenAt }: Standing, now: number = this.#context.clock.now()): boolean {

@@ -63,7 +63,8 @@ export class Flights {
 
   /** Whether its result is current in the backend, as far as this process was notified. */
   isUntainted({ epoch, tableKey: key, isTainted }: Guard): boolean {
-    return !isTainted && lastEpoch(epoch!, key) === this.#trust.epochOf(key);
+    const now = this.#trust.epochOf(key);
+    return !isTainted && (epoch === now || lastEpoch(epoch!, key) === now);
   }
 
   /** The epoch of a copy of its result: the copy is trusted immediately, or must be confirmed first. */

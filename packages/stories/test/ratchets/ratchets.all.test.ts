@@ -32,7 +32,7 @@ const MOST_COUNTS: ReturnType<typeof counts> = {
   "core, lines": 16_868,
   "core, files": 120,
   "core, classes": 92,
-  "core, lines over 100 columns": 1_431,
+  "core, lines over 100 columns": 1_430,
   "engine, lines": 5_405,
   "engine, files": 25,
   "entries beside core, lines": 2_936,
