@@ -343,8 +343,9 @@ describe("gaps", () => {
       "select temporary from pg_replication_slots where database = current_database()",
     );
     expect(temporary.rows).toEqual([{ temporary: true }]);
+    // Waits until it has ended: its slot goes with it.
     await client.query(
-      "select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database()",
+      "select pg_terminate_backend(active_pid, 60000) from pg_replication_slots where database = current_database()",
     );
     held.open();
     await started;
