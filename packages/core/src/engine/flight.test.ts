@@ -4,7 +4,7 @@ import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { flush, outcome, TestClock } from "@hotset/testing";
-import { ask } from "./ask.ts";
+import { answerIn } from "./ask.ts";
 import type { GetOrSetCall } from "./call.ts";
 import { Flight, type Phase, type Waiter } from "./flight.ts";
 import type { Lease } from "./lease.ts";
@@ -319,14 +319,14 @@ describe("the time for the backend", () => {
     const clock = new TestClock();
     const { promise, resolve } = Promise.withResolvers<string>();
     const ends: string[] = [];
-    const send = ({ resolve: done }: { resolve: (answer: string) => void }): void => void promise.then(done);
-    const answered = (answer: string | Error): void =>
-      void ends.push(answer instanceof Error ? answer.message : answer);
-    ask<string>(flight(), { clock, of, send, answered }, clock.now());
+    const asked = answerIn(flight(), clock, promise, of);
+    void asked.then((answer) => ends.push(answer instanceof Error ? answer.message : answer));
     clock.advance(499);
+    await flush();
     expect(ends).toEqual([]);
     BACKEND.meter.answered += others;
     clock.advance(1);
+    await flush();
     expect(ends).toEqual(status === "pending" ? [] : ["redis: no time is left to wait for it"]);
     resolve("answer");
     await flush();

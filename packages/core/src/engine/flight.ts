@@ -10,7 +10,7 @@ import { contextOfNow } from "../primitives/async-context.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
-import { SharedSlot } from "../primitives/shared-slot.ts";
+import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
@@ -34,7 +34,6 @@ export type Ends = Settlers<unknown, GetOrSetCall>;
 /** Whose steps it takes. */
 interface OwnLadder {
   takeOff(read: EarlyRead): Flight;
-  broken(flight: Flight, error: unknown): void;
 }
 
 /** A caller that waits for a flight. */
@@ -190,9 +189,7 @@ class OneFlight extends OneRead {
   #faithful: number;
   #served: number;
   #isOutlived = false;
-  /** Held, or waited for, and given back when its load has ended. */
-  #slot: Slot | undefined;
-  #background: Slot | undefined;
+  #turn: SharedSlot | undefined;
   #wake: (() => void) | undefined;
   /** Since when it has waited for loads of other processes. */
   waitsSince: number | undefined;
@@ -246,16 +243,14 @@ class OneFlight extends OneRead {
     this.#to("queued");
   }
 
-  /** The slots that it holds while it loads, or that it waits for. */
-  holds(slot: Slot | undefined, background: Slot | undefined): void {
-    this.#slot = slot;
-    this.#background = background;
+  /** It waits for this slot. */
+  queuesFor(turn: SharedSlot): void {
+    this.#turn = turn;
   }
 
   /** A running load waits for this one, and holds a slot: this one, and the batch it belongs to, take none. */
   skipQueue(): void {
-    const turn = this.call.batch?.loads ?? this.#slot;
-    if (turn instanceof SharedSlot) turn.exempt();
+    (this.call.batch?.loads ?? this.#turn)?.exempt();
   }
 
   /** It asks for the lease, or does without one. A wake counts from here. */
@@ -320,14 +315,6 @@ class OneFlight extends OneRead {
     this.loaded = { value: entry.value, made: entry, tags: entry.terms.tags };
   }
 
-  /** Releases the lease and the slots: other loads, of this process and of others, may begin. */
-  releaseHeld(): void {
-    this.lease?.release();
-    this.#slot?.free();
-    this.#background?.free();
-    this.#slot = this.#background = undefined;
-  }
-
   /** Nothing of it is in progress any more. */
   end(): void {
     this.#to("over");
@@ -370,19 +357,9 @@ class OneFlight extends OneRead {
     this.isUnreachable ||= error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError);
   }
 
-  /** A step of it. An exception on the way, from a tier that breaks its contract say, fails the flight. */
-  guarded(body: () => void): void {
-    try {
-      body();
-    } catch (error) {
-      if (this.ladder === undefined) throw error;
-      this.ladder.broken(this, error);
-    }
-  }
-
   /** A step in the async context of its first call: one that a timer, a failure, or the work of others, leads to. */
   runInContext(body: () => void): void {
-    this.context.runInAsyncScope(this.guarded, this, body);
+    this.context.runInAsyncScope(body);
   }
 
   // ---- what happens to its key meanwhile

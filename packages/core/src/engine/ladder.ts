@@ -4,8 +4,8 @@ import type { CacheEvents, LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isTooOld, judge, newer, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, keyEvent, localKey } from "../entry/key.ts";
-import type { Settlers } from "../primitives/settlers.ts";
-import { isTraced, joining, redacted, traced } from "../primitives/event-port.ts";
+import { promised } from "../primitives/settlers.ts";
+import { joining, redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { IN_WORKER, SHARES_PROMISES } from "../primitives/platform.ts";
 import * as say from "./explanations.ts";
@@ -20,13 +20,13 @@ import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
-import { ask, NEARLY_ALL, when } from "./ask.ts";
+import { answerIn, inTime, NEARLY_ALL, startTime } from "./ask.ts";
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { EarlyRead, type Ends, fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote, spareCopy, valid } from "./reads.ts";
-import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnswer } from "./store.ts";
+import { Draft, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -47,8 +47,8 @@ import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnsw
  *
  * `answerFor` says whether an entry may be stale: within `staleWhileRevalidate`, or `staleIfError` after a failure.
  *
- * Each step of a flight is a method that ends with the next one, in the order of this file. It asks the backend by
- * {@link ask}, and an exception of it fails the flight: `Flight.guarded`.
+ * Each step of a flight is a method that ends with the next one, in the order of this file; from a slot on they are one
+ * function, `#climb`. The backend is asked within the time of the flight: `ask`. An exception of a step fails the flight.
  *
  * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick of its
  * failure, so a retry cannot overlap it; each caller ends exactly once, within its own timeouts.
@@ -249,11 +249,11 @@ export class Ladder {
     const { flight } = read;
     if (flight === undefined) return true;
     const hasBackend = flight.call.namespace.remote !== undefined;
-    if (hasBackend && this.#isCovered(flight)) this.#replay(flight);
+    if (hasBackend && this.#isCovered(flight)) void this.#replay(flight);
     else {
       const reads = hasBackend && this.#reads(flight);
       if (reads && !this.#guesses(flight)) return true;
-      flight.guarded(() => this.#slot(flight, this.#context.clock.now(), reads));
+      void this.#climb(flight, reads);
     }
     return false;
   }
@@ -294,18 +294,19 @@ export class Ladder {
   }
 
   /** The invalidation is sent first, and the flight begins after it: as do reads without a loader. */
-  #replay(flight: Flight): void {
+  async #replay(flight: Flight): Promise<void> {
     const { clock, recovery, writes } = this.#context;
-    const send = ({ resolve, reject }: Settlers<void>): void => void recovery!.replay().then(resolve, reject);
-    const answered = (failure: void | Error, now: number): void => {
+    const failure = await answerIn(flight, clock, recovery!.replay(), "calls");
+    try {
       // A write of this process that is still under way has fenced the flight for good.
       if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
       const isHidden = this.#isCovered(flight);
       if (failure instanceof Error || (isHidden && !recovery!.isRefused)) this.#unreachable(flight);
       else if (this.#reads(flight)) this.#read(flight, isHidden);
-      else this.#found(flight, undefined, now);
-    };
-    ask<void>(flight, { clock, of: "calls", send, answered }, clock.now());
+      else this.#found(flight, undefined, clock.now());
+    } catch (error) {
+      this.#broken(flight, error);
+    }
   }
 
   #read(flight: Flight, isHidden = false): void {
@@ -335,7 +336,7 @@ export class Ladder {
       flight.spend(now);
       this.#found(flight, outcome, now);
     } catch (error) {
-      this.broken(read.toFlight(), error);
+      this.#broken(read.toFlight(), error);
     }
   }
 
@@ -363,7 +364,7 @@ export class Ladder {
     const now = clock.now();
     const copy = flight.call.isCurrent ? undefined : spareCopy(this.#context, flight.key, now);
     decisions?.note(flight.key.local, "backend", say.describeUnreachable(copy));
-    if (copy === undefined) return this.#slot(flight, now);
+    if (copy === undefined) return void this.#climb(flight);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
     this.#decide(flight, now);
   }
@@ -422,10 +423,49 @@ export class Ladder {
     if (!flight.isAwaited && (this.#backoffs.isPaused(call.key.local, now) || flight.fencedBy !== undefined))
       return this.#callers.end(flight);
     this.#callers.startSoftTimeouts(flight);
-    this.#slot(flight, now);
+    void this.#climb(flight);
   }
 
-  // ---- a slot
+  // ---- the load
+
+  /** From a slot to the answer. What it holds is given back when that is over, however it ends. */
+  async #climb(flight: Flight, isGuess = false): Promise<void> {
+    const { clock } = this.#context;
+    try {
+      const failure = this.#backoffs.remembered(flight, clock.now());
+      if (failure !== undefined) return this.#reject(flight, failure);
+      if (flight.isOver) return;
+      if (flight.phase === "reading") flight.queue();
+      const slots = this.#slots(flight);
+      const free = isThenable(slots) ? await slots : slots;
+      if (free === undefined) return this.#callers.end(flight);
+      let refusal: NotGranted | undefined;
+      try {
+        refusal = await this.#lease(flight, isGuess);
+        if (refusal === undefined && !flight.isOver) {
+          const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context, clock.now());
+          let loaded: Loaded;
+          try {
+            loaded = await this.#load(flight, load);
+          } catch (error) {
+            return this.#notLoaded(flight, load, error);
+          }
+          this.#loaded(flight, load, loaded);
+          if (flight.isOver) return;
+          if (flight.isUnleased && flight.report!.isForAll) await this.#leaseLate(flight);
+          const draft = new Draft(flight, loaded, this.#context, this.#answers);
+          this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
+        }
+      } finally {
+        // Other loads, of this process and of others, may begin.
+        flight.lease?.release();
+        free();
+      }
+      if (refusal !== undefined) await this.#notGranted(flight, refusal);
+    } catch (error) {
+      this.#broken(flight, error);
+    }
+  }
 
   /**
    * How many loads run at the same time. Each flight takes one of `maxLoads` slots, and one of `maxBackgroundLoads` if
@@ -434,81 +474,73 @@ export class Ladder {
    * A load that a running load waits for takes none: the outer load holds one, so with all slots taken by outer loads
    * nothing would ever end. Also if the inner load began, and was queued, before the outer load asked for it.
    *
-   * The flight ends that would be one load too many in the background, or that would have to wait although its callers
-   * are gone and got nothing of it: a later call tries again.
+   * @returns what frees them; `undefined` for the flight that would be one load too many in the background, or that
+   *   would have to wait although its callers are gone and got nothing of it: a later call tries again.
    */
-  #slot(flight: Flight, now: number, isGuess = false): void {
-    const failure = this.#backoffs.remembered(flight, now);
-    if (failure !== undefined) return this.#reject(flight, failure);
-    if (flight.isOver) return;
-    if (flight.phase === "reading") flight.queue();
+  #slots(flight: Flight): Awaitable<(() => void) | undefined> {
     const { batch } = flight.call;
     const background = flight.isAwaited ? undefined : (batch?.backgroundLoads ?? this.#context.backgroundLoads);
-    if (background?.tryTake() === false) return this.#callers.end(flight);
-    const slots = batch?.loads ?? this.#context.loads;
-    if (flight.isNested) {
-      batch?.loads.exempt();
-      flight.holds(undefined, background);
-    } else if (slots.tryTake()) flight.holds(slots, background);
-    else if (!flight.isUnserved) return this.#queue(flight, background);
-    else {
+    if (background?.tryTake() === false) return undefined;
+    const freeing = (slot?: Slot) => () => {
+      slot?.free();
       background?.free();
-      return this.#callers.end(flight);
-    }
-    this.#lease(flight, now, isGuess);
-  }
-
-  #queue(flight: Flight, background: Slot | undefined): void {
-    const turn = flight.call.batch?.loads ?? new SharedSlot(this.#context.loads);
-    flight.holds(turn, background);
-    void turn.take(flight.whenSettled()).then((isTaken) => {
-      if (isTaken) return flight.guarded(() => this.#lease(flight, this.#context.clock.now()));
-      flight.holds(undefined, background);
-      flight.releaseHeld();
-      this.#callers.end(flight);
+    };
+    const slots = batch?.loads ?? this.#context.loads;
+    if (flight.isNested) batch?.loads.exempt();
+    if (flight.isNested) return freeing();
+    if (slots.tryTake()) return freeing(slots);
+    const turn = batch?.loads ?? new SharedSlot(this.#context.loads);
+    flight.queuesFor(turn);
+    const taken = flight.isUnserved ? Promise.resolve(false) : turn.take(flight.whenSettled());
+    return taken.then((isTaken) => {
+      if (isTaken) return freeing(turn);
+      background?.free();
+      return undefined;
     });
   }
-
-  // ---- the lease, and the tag versions
 
   /**
    * The permission to load, and tag versions, before the loader runs: versions taken later would hide an invalidation.
    * In one trip, unless few get a lease. Where the backend does not answer, or refuses, the result is kept only here.
+   *
+   * @returns why another process loads, or has stored.
    */
-  #lease(flight: Flight, now: number, isGuess = false): void {
-    const { clock, local } = this.#context;
-    const { storesNothing, isUnleased, fallback, seen, call } = flight;
-    const { remote } = call.namespace;
+  async #lease(flight: Flight, isGuess: boolean): Promise<NotGranted | undefined> {
+    const { clock, local, decisions, tags } = this.#context;
+    const { storesNothing, isUnleased, fallback, seen, call, key } = flight;
+    const { remote, meters } = call.namespace;
     const hasLeases = !storesNothing && !isUnleased && remote?.leases !== undefined;
     if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
     // Where this process has a copy, so have others: most get no lease, and need no versions.
     const isOnly = lease === undefined || isGuess || fallback !== undefined || call.isForced || call.isCurrent;
-    const isAlone = isOnly || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(flight.key.local);
-    const pinned = isAlone ? this.#pin(flight) : undefined;
-    const goOn = (then: number): void => {
-      const versions = isAlone ? pinned : this.#pin(flight);
-      when(flight, clock, versions, (found, at) => this.#pinned(flight, found, at), then);
-    };
+    const isAlone = isOnly || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(key.local);
+    const pinning = isAlone ? this.#pin(flight) : undefined;
     flight.requestLease(lease);
-    // Not in this turn: the flights of a batch begin one after another.
-    if (lease === undefined)
-      return void DONE.then(() =>
-        flight.guarded(() => (pinned === undefined ? this.#pinned(flight, pinned, now) : goOn(now))),
-      );
-    if (isThenable(pinned)) pinned.then(undefined, ignore);
-    // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
-    const isOver = fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
-    const answered = (answer: LeaseAnswer | Error, then: number): void => {
+    if (isThenable(pinning)) pinning.then(undefined, ignore);
+    if (lease !== undefined) {
+      // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
+      const isOver = fallback !== undefined && fallback.version === seen && clock.now() >= fallback.expiresAt;
+      if (isGuess) meters.guesses.begins();
+      const over = call.isForced ? TAKE_OVER : seen;
+      const answer = lease.answered(await lease.request(over, { isOver, isRead: isGuess }));
       if (isGuess) this.#guessed(flight, answer);
       if (answer instanceof Error)
         this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
-      if (answer instanceof Error || answer.kind === "granted") goOn(then);
-      else this.#notGranted(flight, answer, then);
-    };
-    if (isGuess) call.namespace.meters.guesses.begins();
-    lease.request(call.isForced ? TAKE_OVER : seen, answered, now, { isOver, isRead: isGuess });
+      else if (answer.kind !== "granted") return answer;
+    }
+    // Not in this turn: the flights of a batch begin one after another.
+    else await DONE;
+    const pins = isAlone ? pinning : this.#pin(flight);
+    const pinned = isThenable(pins) ? await inTime(flight, clock, pins) : pins;
+    flight.pin(pinned);
+    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no versions.
+    const isLost = flight.isOver || (remote?.versions !== undefined && pinned === undefined);
+    if (isLost || fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined) flight.lease?.release();
+    decisions?.note(key.local, "lease", say.describeLease(flight));
+    if (call.isForced && this.#replaces(flight)) await this.#readReplaced(flight);
+    return undefined;
   }
 
   #guessed(flight: Flight, answer: LeaseAnswer | Error): void {
@@ -516,20 +548,6 @@ export class Ladder {
     const kind = answer instanceof Error ? "failed" : answer.kind;
     meters.guesses.ended(kind === "held" ? undefined : kind === "granted");
     if (kind === "entry") meters.of(flight.call.key.name).mispredicted += 1;
-  }
-
-  #notGranted(flight: Flight, answer: NotGranted, now: number): void {
-    this.#context.decisions?.note(flight.key.local, "lease", say.describeLease(flight, answer));
-    flight.releaseHeld();
-    if (answer.kind === "held") return this.#heldElsewhere(flight, answer.heldForMs, now);
-    // Another process has stored since the backend was read.
-    if (!flight.isTainted) {
-      flight.saw(answer.seen);
-      return this.#found(flight, answer.entry, now);
-    }
-    // Callers may have joined after a change that this entry is older than.
-    flight.waitElsewhere(now);
-    this.#readAgain(flight);
   }
 
   #unleased({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
@@ -547,21 +565,19 @@ export class Ladder {
     return remote.seen.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);
   }
 
-  #pinned(flight: Flight, pinned: Pinned | undefined, now: number): void {
-    const { decisions, tags } = this.#context;
-    const { lease, call, key } = flight;
-    flight.pin(pinned);
-    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no versions.
-    if (
-      lease !== undefined &&
-      (flight.isOver ||
-        (call.namespace.remote!.versions !== undefined && pinned === undefined) ||
-        fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined)
-    )
-      lease.release();
-    decisions?.note(key.local, "lease", say.describeLease(flight));
-    if (call.isForced && this.#replaces(flight)) this.#readReplaced(flight, now);
-    else this.#load(flight, now);
+  /** Another process loads, or has stored since the backend was read. */
+  async #notGranted(flight: Flight, answer: NotGranted): Promise<void> {
+    const { clock, decisions } = this.#context;
+    const now = clock.now();
+    decisions?.note(flight.key.local, "lease", say.describeLease(flight, answer));
+    if (answer.kind === "held") return this.#heldElsewhere(flight, answer.heldForMs, now);
+    if (!flight.isTainted) {
+      flight.saw(answer.seen);
+      return this.#found(flight, answer.entry, now);
+    }
+    // Callers may have joined after a change that this entry is older than.
+    flight.waitElsewhere(now);
+    this.#readAgain(flight);
   }
 
   /**
@@ -571,7 +587,7 @@ export class Ladder {
    *
    * Without callers the flight ends, and for that long no other flight asks for the lease in the background.
    */
-  #heldElsewhere(flight: Flight, heldForMs: number, now: number): void {
+  async #heldElsewhere(flight: Flight, heldForMs: number, now: number): Promise<void> {
     const { clock, trust } = this.#context;
     const { policy, batch, key } = flight.call;
     if (!flight.isAwaited) {
@@ -580,24 +596,19 @@ export class Ladder {
     }
     const waitsSince = flight.waitElsewhere(now);
     const leftMs = waitsSince + policy.loadTimeoutMs - now;
-    batch?.expect(-1);
     const pollMs = trust.isReported(key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
-    const goOn = (): void => {
-      batch?.expect(1);
-      if (flight.isOver) return;
-      if (clock.now() - waitsSince < policy.loadTimeoutMs) this.#readAgain(flight);
-      else this.#failed(flight, elsewhereTimeout(policy.loadTimeoutMs));
-    };
-    const woken = flight.isWoken ? DONE : flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
-    void woken.then(() => flight.guarded(goOn));
+    batch?.expect(-1);
+    if (!flight.isWoken) await flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
+    batch?.expect(1);
+    if (flight.isOver) return;
+    if (clock.now() - waitsSince < policy.loadTimeoutMs) this.#readAgain(flight);
+    else this.#failed(flight, elsewhereTimeout(policy.loadTimeoutMs));
   }
 
   #readAgain(flight: Flight): void {
     this.#restart(flight);
     this.#begin(flight);
   }
-
-  // ---- what a forced load replaces
 
   /** Whether a forced load, which has not read the backend, may replace an entry there that it does not know. */
   #replaces({ call, lease, fallback, isOver, isUnreachable, storesNothing }: Flight): boolean {
@@ -610,41 +621,27 @@ export class Ladder {
    * with an older one, too: it is read under the lease, which says whether there is one. If that fails, the tier has
    * reported it; it, or a change of the key meanwhile, lets the load do without.
    */
-  #readReplaced(flight: Flight, now: number): void {
-    const remote = flight.call.namespace.remote!;
-    flight.resend(this.#context.trust.epochOf(flight.key.local));
-    const send = ({ resolve, reject }: Settlers<Entry | undefined>): void =>
-      void remote.reads.read(flight, flight.leftMs).then(resolve, reject);
-    const answered = (found: Entry | undefined | Error, endedAt: number): void => {
-      if (!(found instanceof Error) && !flight.isOver && !flight.isTainted) {
-        this.#fallBackOn(flight, found, endedAt);
-        this.#callers.startSoftTimeouts(flight);
-      }
-      this.#load(flight, endedAt);
-    };
-    ask<Entry | undefined>(flight, { clock: this.#context.clock, of: "call", send, answered }, now);
+  async #readReplaced(flight: Flight): Promise<void> {
+    const { clock, trust } = this.#context;
+    const { reads } = flight.call.namespace.remote!;
+    flight.resend(trust.epochOf(flight.key.local));
+    const found = await answerIn(flight, clock, reads.read(flight, flight.leftMs));
+    if (found instanceof Error || flight.isOver || flight.isTainted) return;
+    this.#fallBackOn(flight, found, clock.now());
+    this.#callers.startSoftTimeouts(flight);
   }
 
-  // ---- the load
-
   /** Calls the user's loader, within the trace of this load. */
-  #load(flight: Flight, now: number): void {
-    if (flight.isOver) return flight.releaseHeld();
+  #load(flight: Flight, load: Load): Promise<Loaded> {
     const { redactKey } = this.#context;
-    const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context, now);
-    const ends: Settlers<Loaded> = {
-      resolve: (loaded) => flight.guarded(() => this.#loaded(flight, load, loaded)),
-      reject: (error) => flight.guarded(() => this.#notLoaded(flight, load, error)),
-    };
     flight.runs(load);
-    if (!isTraced("load")) load.begin(ends);
-    else
-      void traced(
-        "load",
-        () => new Promise<Loaded>((resolve, reject) => load.begin({ resolve, reject })),
-        () => (redactKey === undefined ? this.#event(flight) : redacted(this.#event(flight), redactKey)),
-      ).then(ends.resolve, ends.reject);
+    const loading = traced(
+      "load",
+      () => promised<Loaded>((ends) => load.begin(ends)),
+      () => (redactKey === undefined ? this.#event(flight) : redacted(this.#event(flight), redactKey)),
+    );
     flight.call.namespace.meters.of(flight.key.name).loads += 1;
+    return loading;
   }
 
   /** The part that all events of one load share. Made when its outcome is known: later no caller waits any more. */
@@ -660,22 +657,19 @@ export class Ladder {
     this.#failed(flight, error);
     // After the callers were answered.
     events["load:error"].emit({ ...event, durationMs: clock.now() - startedAt, error });
-    flight.releaseHeld();
   }
 
   #loaded(flight: Flight, { startedAt }: Load, loaded: Loaded): void {
     const { clock, decisions, events } = this.#context;
     const now = clock.now();
     flight.call.namespace.meters.of(flight.key.name).load.record(now - startedAt);
-    if (flight.isOver) return flight.releaseHeld();
+    if (flight.isOver) return;
     const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;
     flight.store(loaded.value, { event, isForAll }, loaded.kind === "not-shared");
     if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + MARKED_MS);
     this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
-    if (flight.isUnleased && isForAll) this.#leaseLate(flight, loaded, now);
-    else this.#store(flight, loaded, now);
   }
 
   // ---- the store
@@ -684,71 +678,53 @@ export class Ladder {
    * The lease for a value that was loaded without one, in parallel with others. Granted only over what the flight saw
    * before it loaded, so that the value replaces no change since then.
    */
-  #leaseLate(flight: Flight, loaded: Loaded, now: number): void {
+  async #leaseLate(flight: Flight): Promise<void> {
     const { seen, pinned, isUnreachable, call } = flight;
-    if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined)
-      return this.#store(flight, loaded, now);
+    if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined) return;
     const lease = this.#newLease!(flight);
     flight.requestLate(lease);
-    const answered = (answer: LeaseAnswer | Error, endedAt: number): void => {
-      if (!(answer instanceof Error)) {
-        if (answer.kind === "granted") lease.pinned(pinned);
-        if (answer.kind !== "granted" || answer.seen !== seen) {
-          lease.release();
-          flight.lose();
-        }
-      }
-      this.#store(flight, loaded, endedAt);
-    };
-    lease.request(seen, answered, now);
-  }
-
-  #store(flight: Flight, loaded: Loaded, now: number): void {
-    const draft = new Draft(flight, loaded, this.#context, this.#answers);
-    const result = draft.begin(now);
-    if (result !== undefined) return this.#stored(flight, result);
-    const { clock } = this.#context;
-    const goOn = (refusal: StoreResult | undefined, then: number): void =>
-      refusal === undefined ? this.#write(flight, draft, then) : this.#stored(flight, refusal);
-    const encode = (versions: UsableVersions | undefined, then: number): void => {
-      const encoded = draft.encode(versions);
-      if (!isThenable(encoded)) return goOn(encoded, then);
-      encoded.then(
-        (refusal) => flight.guarded(() => goOn(refusal, clock.now())),
-        (error: unknown) => this.broken(flight, error),
-      );
-    };
-    when(flight, clock, draft.versions(), encode, now);
+    const answer = lease.answered(await lease.request(seen));
+    if (answer instanceof Error) return;
+    if (answer.kind === "granted") lease.pinned(pinned);
+    if (answer.kind === "granted" && answer.seen === seen) return;
+    lease.release();
+    flight.lose();
   }
 
   /**
    * Writes in its turn among the writes of the key. After its time the callers get the loaded value, and it waits on.
    */
-  #write(flight: Flight, draft: Draft, now: number): void {
-    const { writes, clock } = this.#context;
-    const { local } = flight.key;
-    const send = ({ resolve }: Settlers<StoreResult>): void =>
-      writes.take(local, (turn) => {
-        const ended = (answer: WriteAnswer): void => {
-          let result: StoreResult = "refused";
-          try {
-            result = draft.sent(answer);
-          } catch (error) {
-            this.#answers.broken(flight, error);
-          }
-          writes.end(turn);
-          resolve(result);
-        };
-        try {
-          draft.send((answer) => (answer instanceof Error ? flight.runInContext(() => ended(answer)) : ended(answer)));
-        } catch (error) {
-          ended(error as Error);
-        }
-      });
-    const settled = (answer: StoreResult | Error): void => this.#stored(flight, draft.settled(answer as StoreResult));
-    const spent = (): void => this.#callers.answerAll(flight, loadedAnswer(flight.loaded!));
-    const of = writes.has(local) ? "calls" : "call";
-    ask<StoreResult>(flight, { clock, of, send, answered: settled, spent, late: settled }, now);
+  async #store(flight: Flight, draft: Draft): Promise<StoreResult> {
+    const { clock, writes } = this.#context;
+    const found = draft.versions();
+    const encoding = draft.encode(isThenable(found) ? await inTime(flight, clock, found) : found);
+    const refusal = isThenable(encoding) ? await encoding : encoding;
+    if (refusal !== undefined) return refusal;
+    const turns = writes.turn(flight.key.local);
+    const isFirst = !isThenable(turns);
+    const answered = startTime(flight, clock, isFirst ? "call" : "calls", () => this.#storesOn(flight));
+    const turn = isFirst ? turns : await turns;
+    let answer: WriteAnswer;
+    try {
+      answer = await draft.send();
+    } catch (error) {
+      answer = error as Error;
+    }
+    const result = draft.sent(answer);
+    writes.end(turn);
+    answered();
+    return draft.settled(result);
+  }
+
+  /** The time for its store is spent: its callers need not wait for it. */
+  #storesOn(flight: Flight): void {
+    flight.runInContext(() => {
+      try {
+        this.#callers.answerAll(flight, loadedAnswer(flight.loaded!));
+      } catch (error) {
+        this.#broken(flight, error);
+      }
+    });
   }
 
   #stored(flight: Flight, result: StoreResult): void {
@@ -771,15 +747,13 @@ export class Ladder {
     this.#callers.end(flight);
     const isStored = result === "stored" || result === "not-modified";
     this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
-    flight.releaseHeld();
   }
 
   /** An exception of a step: the callers settle. */
-  broken(flight: Flight, error: unknown): void {
+  #broken(flight: Flight, error: unknown): void {
     this.#answers.broken(flight, error);
     // They get the value.
     if (flight.phase === "storing") return this.#answer(flight, "refused");
-    flight.releaseHeld();
     if (!flight.isOver) return this.#failed(flight, error);
     // It was thrown between the end of the flight and the last answer.
     for (const { call, reject } of flight.takeAll()) reject(error, call);

@@ -1,11 +1,10 @@
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { newId } from "../primitives/ids.ts";
-import type { Settlers } from "../primitives/settlers.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { LinkedSet } from "../primitives/linked-set.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import type { AcquireAs, EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
-import { ask } from "./ask.ts";
+import { ask, OutOfTime } from "./ask.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
@@ -75,36 +74,31 @@ export class Lease extends Deadline {
   }
 
   /**
-   * Asks for it. If it is granted after all, too late for the flight, other processes need it.
+   * Asks for it. It is to be told what was {@link answered}.
    *
    * @param seen the version over which it is granted.
    */
-  request(
-    seen: string,
-    next: (answer: LeaseAnswer | Error, now: number) => void,
-    now: number,
-    as: AcquireAs = {},
-  ): void {
+  request(seen: string, as: AcquireAs = {}): Promise<LeaseAnswer | Error> {
     const flight = this.#flight;
-    const { clock, writes } = this.#context;
-    let released: PromiseWithResolvers<void> | undefined;
-    const answered = (answer: LeaseAnswer | Error, endedAt: number): void => {
-      if (answer instanceof Error) flight.unreached(answer);
-      if (!(answer instanceof Error) && answer.kind === "granted") this.granted(answer.seen);
-      else flight.dropLease();
-      next(answer, endedAt);
-    };
-    const send = (ends: Settlers<LeaseAnswer>): void => this.#leases.acquire(flight, this.token, seen, as, ends);
-    const spent = (error: Error, endedAt: number): void => {
-      void writes.include((released = Promise.withResolvers()).promise);
-      answered(error, endedAt);
-    };
-    const late = (answer: LeaseAnswer | Error): void => {
-      const { resolve } = released!;
-      if (answer instanceof Error || answer.kind !== "granted") resolve();
-      else this.#leases.release(flight.key, this.token).then(resolve, resolve);
-    };
-    ask<LeaseAnswer>(flight, { clock, of: "call", send, answered, spent, late }, now);
+    return ask<LeaseAnswer>(flight, this.#context.clock, (ends) =>
+      this.#leases.acquire(flight, this.token, seen, as, ends),
+    );
+  }
+
+  /** If it is granted after all, too late for the flight, other processes need it. */
+  answered(answer: LeaseAnswer | Error): LeaseAnswer | Error {
+    const flight = this.#flight;
+    if (answer instanceof OutOfTime) void this.#context.writes.include(this.#releaseLate(answer));
+    if (answer instanceof Error) flight.unreached(answer);
+    if (!(answer instanceof Error) && answer.kind === "granted") this.granted(answer.seen);
+    else flight.dropLease();
+    return answer;
+  }
+
+  async #releaseLate({ late }: OutOfTime<LeaseAnswer>): Promise<void> {
+    const answer = await late;
+    if (!(answer instanceof Error) && answer.kind === "granted")
+      await this.#leases.release(this.#flight.key, this.token).then(ignore, ignore);
   }
 
   granted(seen: string): void {

@@ -2,7 +2,8 @@ import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { TagVersion } from "../contracts/backend.ts";
+import type { DeleteStatus, TagVersion } from "../contracts/backend.ts";
+import { promised } from "../primitives/settlers.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { encodedPlaceholder, type Encoded } from "../entry/codec.ts";
@@ -31,7 +32,6 @@ export type WriteAnswer = StoreStatus | Error | undefined;
 export type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreachable";
 
 type StoringContext = Reporting & Copies & Writing;
-type Fail = (error: unknown) => void;
 
 /**
  * The result of a load in the tiers: in the backend, under the tag versions pinned before the load, then locally;
@@ -226,44 +226,56 @@ export class Draft {
     return this.#takes(encodedPlaceholder(this.#placeholder));
   }
 
-  /** In its turn among the writes of the key. @param ended with `undefined` where nothing was sent. */
-  send(ended: (answer: WriteAnswer) => void): void {
+  /** In its turn among the writes of the key. @returns `undefined` where nothing is sent. */
+  send(): Promise<WriteAnswer> | undefined {
     const flight = this.#flight;
     const { key, lease, call } = flight;
     const { trust, recovery } = this.#context;
     const remote = call.namespace.remote!;
     const entry = this.#entry;
     this.#takeovers = recovery?.takeovers;
-    if (this.#sends === "removal")
-      return orPending(recovery, key, (ends) => remote.removeTo(key, ends), {
-        resolve: (status) => {
-          if (status !== "pending") lease?.end();
-          ended(undefined);
-        },
-        reject: ended as Fail,
-      });
+    if (this.#sends === "removal") return this.#sendRemoval();
     // Its turn may have come late: a later call of this process is newer.
-    if (this.#fence() !== undefined) return ended(undefined);
+    if (this.#fence() !== undefined) return undefined;
     // Without leases nothing else keeps it from undoing a change of another process.
     if (lease === undefined && flight.isTainted) {
       flight.lose();
-      return ended(undefined);
+      return undefined;
     }
     // From here on the copy is the stored entry, unless a change is received.
     if (this.#sends === "renewal") {
       flight.resend(trust.epochOf(key.local));
-      return void remote.leases!.touch(key, entry).then((isSame) => ended(isSame ? "stored" : "overtaken"), ended);
+      return remote.leases!.touch(key, entry).then((isSame) => (isSame ? "stored" : "overtaken"));
     }
     flight.sendStore(trust.epochOf(key.local));
     const placeholder = this.#placeholder;
     const sent = placeholder === undefined ? entry : { ...entry, terms: { ...entry.terms, placeholder } };
     const write = { entry: sent, encoded: this.#encoded, versions: entry.versions };
-    if (lease === undefined) remote.writeTo(key, write, { resolve: ended, reject: ended as Fail });
-    else remote.leases!.store(key, write, lease.token, lease.seen, { resolve: ended, reject: ended as Fail });
+    return promised<StoreStatus>((ends) => {
+      if (lease === undefined) remote.writeTo(key, write, ends);
+      else remote.leases!.store(key, write, lease.token, lease.seen, ends);
+    });
+  }
+
+  async #sendRemoval(): Promise<undefined> {
+    const { key, lease, call } = this.#flight;
+    const { recovery } = this.#context;
+    const status = await promised<DeleteStatus | "pending">((ends) =>
+      orPending(recovery, key, (sent) => call.namespace.remote!.removeTo(key, sent), ends),
+    );
+    if (status !== "pending") lease?.end();
   }
 
   /** In that turn: keeps a copy. One that is renewed in place keeps its version, and the lease is not ended by that. */
   sent(answer: WriteAnswer): StoreResult {
+    try {
+      return this.#sent(answer);
+    } catch (error) {
+      return this.#answers.broken(this.#flight, error);
+    }
+  }
+
+  #sent(answer: WriteAnswer): StoreResult {
     const { flights, recovery, trust } = this.#context;
     const flight = this.#flight;
     const { key, lease, call } = flight;

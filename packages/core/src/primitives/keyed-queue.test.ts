@@ -25,6 +25,20 @@ it("has a key from the call of a write, also inside of that call, to its end", a
   expect([seen, writes.has("k"), writes.has("j")]).toEqual([[true, true], false, false]);
 });
 
+it("gives a turn at once if the key has no write in progress, else after the earlier ones", async () => {
+  const writes = new KeyedQueue();
+  const first = writes.turn("k");
+  const second = writes.turn("k");
+  expect([first instanceof Promise, second instanceof Promise]).toEqual([false, true]);
+  let hasBegun = false;
+  void Promise.resolve(second).then(() => (hasBegun = true));
+  await flush();
+  expect(hasBegun).toBe(false);
+  writes.end(await first);
+  writes.end(await second);
+  expect([hasBegun, writes.has("k")]).toEqual([true, false]);
+});
+
 it("runs the writes of one key in the order of their calls, and those of other keys in parallel", async () => {
   const writes = new KeyedQueue();
   const order: string[] = [];

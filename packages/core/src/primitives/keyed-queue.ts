@@ -1,3 +1,4 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import { inThisContext } from "./async-context.ts";
 import { promised } from "./settlers.ts";
 import { KeyNode, KeyTable } from "./key-table.ts";
@@ -35,6 +36,14 @@ export class KeyedQueue {
     if (before === undefined) return begin(turn);
     if (!isPatient) this.hurry(key);
     before.successor = inThisContext(() => begin(turn));
+  }
+
+  /** A turn among the writes of this key: now if there are no earlier ones. It lasts until {@link end}. */
+  turn(key: string): Awaitable<Turn> {
+    if (this.has(key)) return new Promise((begin) => this.take(key, begin));
+    const turn = new Turn();
+    this.#turns.add(key, turn);
+    return turn;
   }
 
   /** A call waits for the writes of this key that others of their call must not keep waiting. */
