@@ -5,8 +5,8 @@ import { arrange } from "./arrange.ts";
 import { commentOf, inOneLine, sentenceOf, type Comment } from "./comments.ts";
 import { commentOfAll, membersOf, overloadsOf, signatureOf, type Method, type Property } from "./members.ts";
 import type { Model, PublicName } from "./model.ts";
-import { anchorOf, Places } from "./places.ts";
 import type { PageSpec } from "./pages.ts";
+import { anchorOf, Places } from "./places.ts";
 import { SHOWN_IN } from "./shown-in.ts";
 
 /** Interfaces of which each property is described like a name: those of events. */

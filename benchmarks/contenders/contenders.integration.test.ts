@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PRODUCTS } from "./index.ts";
 
 /** The comparison relies on it: each contender really caches, and really forgets. */

@@ -1,6 +1,6 @@
 import type { LocalTier } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { TestClock } from "@hotset/testing";
 import { LRUCache } from "lru-cache";
 import { spread, type Spread } from "../measure.ts";
 

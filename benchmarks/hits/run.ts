@@ -11,11 +11,11 @@
  * at each run, so ratios vary by some tenths of a point.
  */
 import { writeFileSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
 import { parseArgs } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { TestClock } from "@hotset/testing";
 import { hitsOfBelady } from "./belady.ts";
 import { costs } from "./cost.ts";
 import { plot } from "./plot.ts";

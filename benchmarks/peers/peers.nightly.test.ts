@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isNightly, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { PRODUCTS } from "../contenders/index.ts";
 import { Journal, machineOf, merged } from "./results.ts";
 import { runScenario } from "./runner.ts";

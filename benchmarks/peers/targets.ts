@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PRODUCTS } from "../contenders/index.ts";
-import { shown } from "./shown.ts";
 import { RESULTS, type Results } from "./results.ts";
+import { shown } from "./shown.ts";
 import { FOREVER, measured } from "./tables.ts";
 
 /** One row of the table of targets. */

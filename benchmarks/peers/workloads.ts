@@ -1,7 +1,7 @@
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
-import { productNamed } from "../contenders/index.ts";
-import type { Contender, Setup, Shape, Value } from "../contenders/contender.ts";
 import { atRate } from "../at-rate.ts";
+import type { Contender, Setup, Shape, Value } from "../contenders/contender.ts";
+import { productNamed } from "../contenders/index.ts";
 import { inFlight } from "../measure.ts";
 import { record } from "../payloads.ts";
 import { percentile } from "../trial.ts";

@@ -1,10 +1,10 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 /**
  * A process with a cache, like a service: memory over Redis, with no option but the lifetime. Started by the trials.
  */
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
-import { monitorEventLoopDelay } from "node:perf_hooks";
-import { createCache, memory, redis, type Cache } from "hotset";
 import { answerCalls } from "@hotset/test-servers";
+import { createCache, memory, redis, type Cache } from "hotset";
 import { paced } from "./paced.ts";
 
 export interface OpenOptions {

@@ -2,8 +2,8 @@
  * A process with many caches, each with a connection of its own: Redis sees as many processes. Started by the trials.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { cluster, createCache, memory, redis, type Cache } from "hotset";
 import { answerCalls } from "@hotset/test-servers";
+import { cluster, createCache, memory, redis, type Cache } from "hotset";
 import { paced } from "./paced.ts";
 
 const VALUE = "x".repeat(200);

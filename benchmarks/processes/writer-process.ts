@@ -1,7 +1,7 @@
 /** A program without the library that writes keys of Redis, at a rate. Started by the trials. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createClient } from "@redis/client";
 import { answerCalls } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
 
 const handlers = {
   /** Writes `<stem><number>`, from `from` on, and stops after `count`. */

@@ -1,7 +1,7 @@
 import { createClient, RESP_TYPES } from "@redis/client";
+import { createCache, msgpack, redis, type Cache } from "hotset";
 // Without its native part, as in hotset: "msgpackr" would load it, for hotset in this process as well.
 import { Packr } from "msgpackr/pack";
-import { createCache, msgpack, redis, type Cache } from "hotset";
 import { inFlight, type Scenario } from "../measure.ts";
 import { record } from "../payloads.ts";
 

@@ -2,8 +2,8 @@ import { deserialize } from "node:v8";
 import { createCache, json, msgpack, redis, v8 } from "hotset";
 import type { Format } from "hotset/backend";
 import { inFlight } from "../measure.ts";
-import type { Conditions, Figure, Trial } from "../trial.ts";
 import { record } from "../payloads.ts";
+import type { Conditions, Figure, Trial } from "../trial.ts";
 
 const SIZES = [200, 2_000, 50_000] as const;
 /**

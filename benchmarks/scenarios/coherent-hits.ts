@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { LRUCache } from "lru-cache";
 import { createCache, memory, redis, type Cache } from "hotset";
+import { LRUCache } from "lru-cache";
 import type { Scenario } from "../measure.ts";
 
 /** Hits in a local tier that receives invalidations: the cost that coherence and tags add to a hit. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createCache, memory, redis, type Cache } from "hotset";
 import { startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { createCache, memory, redis, type Cache } from "hotset";
 import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 
 /** Operations in one round: enough that Redis' whole microseconds do not matter. */

@@ -1,5 +1,5 @@
-import { LRUCache } from "lru-cache";
 import { createCache, memory, type Cache } from "hotset";
+import { LRUCache } from "lru-cache";
 import type { Scenario } from "../measure.ts";
 
 const KEYS = Array.from({ length: 1_000 }, (_, i) => `user:${i}`);

@@ -1,5 +1,5 @@
-import { createCache, memory, redis, type Cache } from "hotset";
 import { startProxy, type OwnRedis } from "@hotset/test-servers";
+import { createCache, memory, redis, type Cache } from "hotset";
 import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 import { costOf, newKeys, type Cost } from "./cost.ts";
 import { garbageOf } from "./garbage.ts";

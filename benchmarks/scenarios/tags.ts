@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createCache, memory, redis } from "hotset";
 import { forkScript } from "@hotset/test-servers";
+import { createCache, memory, redis } from "hotset";
 import type { CacheProcess } from "../processes/cache-process.ts";
 import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 

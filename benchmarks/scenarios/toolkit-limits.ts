@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createClient } from "@redis/client";
 import { createRedis } from "@hotset/redis-toolkit";
 import {
   fixedWindow,
@@ -11,6 +10,7 @@ import {
   type Rule,
 } from "@hotset/redis-toolkit/rate-limit";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
 import { RateLimiterRedis, type RateLimiterRes } from "rate-limiter-flexible";
 import { inFlight, type Scenario } from "../measure.ts";
 import { commandFigures } from "../server-figures.ts";

@@ -1,8 +1,8 @@
-import { Redis as IoRedis } from "ioredis";
 import { createRedis } from "@hotset/redis-toolkit";
 import { locks } from "@hotset/redis-toolkit/lock";
-import Redlock from "redlock";
 import { startProxy, type OwnRedis } from "@hotset/test-servers";
+import { Redis as IoRedis } from "ioredis";
+import Redlock from "redlock";
 import { inFlight, type Scenario } from "../measure.ts";
 import { commandFigures } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";

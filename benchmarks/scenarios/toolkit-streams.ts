@@ -1,6 +1,6 @@
-import { createClient } from "@redis/client";
 import { createRedis } from "@hotset/redis-toolkit";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
+import { createClient } from "@redis/client";
 import { inFlight, type Scenario } from "../measure.ts";
 import { commandFigures, processorMs, Tally } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";

@@ -1,6 +1,6 @@
-import { createClient, createCluster } from "@redis/client";
 import { createRedis } from "@hotset/redis-toolkit";
 import { startCluster } from "@hotset/test-servers";
+import { createClient, createCluster } from "@redis/client";
 import { inFlight, type Scenario } from "../measure.ts";
 
 const KEYS = 2_000;

@@ -1,10 +1,10 @@
+import { createRedis } from "@hotset/redis-toolkit";
+import { locks } from "@hotset/redis-toolkit/lock";
+import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { createClient, createSentinel } from "@redis/client";
 import { Redis as IoRedis } from "ioredis";
 import { RateLimiterRedis } from "rate-limiter-flexible";
 import Redlock from "redlock";
-import { createRedis } from "@hotset/redis-toolkit";
-import { locks } from "@hotset/redis-toolkit/lock";
-import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 
 /** Where Redis is: one server, or sentinels that know it. */
 export interface Place {

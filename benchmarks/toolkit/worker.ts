@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { answerCalls } from "@hotset/test-servers";
 import { atRate } from "../at-rate.ts";
-import { percentile } from "../trial.ts";
 import { zipf } from "../peers/zipf.ts";
+import { percentile } from "../trial.ts";
 import { CLIENTS, GUARDS, type Client, type Place } from "./clients.ts";
 
 const KEYS = 2_000;

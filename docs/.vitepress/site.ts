@@ -3,8 +3,8 @@
 //   node docs/.vitepress/site.ts        builds docs/.vitepress/dist and names what is wrong with it
 
 import { execFileSync, spawn } from "node:child_process";
-import { createRequire } from "node:module";
 import { globSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { INDEX_OPTIONS, SEARCH_OPTIONS } from "./search.ts";

@@ -1,9 +1,9 @@
 // A server whose responses are cached by their Cache-Control, revalidated by their ETag, and purged by tag.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { once } from "node:events";
 import { httpCache } from "@hotset/http";
 import { cachedListener } from "@hotset/http/node";
 import { createCache, memory } from "hotset";

@@ -1,9 +1,9 @@
 // An HTTP service that reports how each answer was produced: `Age` (RFC 9111) and `Cache-Status` (RFC 9211).
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { once } from "node:events";
 import { createCache, memory, type Served } from "hotset";
 
 await using cache = createCache({ name: "shop" })

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import { connect, type AddressInfo } from "node:net";
-import { createCache, memory, redis } from "hotset";
 import { httpCache } from "@hotset/http";
 import { cachedFetch } from "@hotset/http/fetch";
 import { cachedListener } from "@hotset/http/node";
+import { createCache, memory, redis } from "hotset";
 import type { Attack } from "./victim.ts";
 
 interface Given {

@@ -1,5 +1,5 @@
-import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { rmSync } from "node:fs";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,5 +1,5 @@
-import type { OwnPostgres, OwnRedis } from "@hotset/test-servers";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { OwnPostgres, OwnRedis } from "@hotset/test-servers";
 import type { DemoArguments } from "./arguments.ts";
 import { temporaryCatalogue } from "./catalogue.ts";
 import { IN_DATABASE, startDatabase } from "./database.ts";

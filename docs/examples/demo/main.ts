@@ -2,8 +2,8 @@
 // some seconds, and the results are checked. npm start: one of them with customers, and buttons that make trouble,
 // until Ctrl-C.
 
-import { CacheError } from "hotset";
 import { once } from "node:events";
+import { CacheError } from "hotset";
 import { parseArguments, portOf, USAGE, UsageError, type DemoArguments } from "./arguments.ts";
 import { temporaryCatalogue } from "./catalogue.ts";
 import { drive } from "./drive.ts";

@@ -1,10 +1,10 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { inspector, type Inspector } from "@hotset/inspector";
 import { inspectorListener } from "@hotset/inspector/node";
 import { createCache, json, memory, msgpack, redis, sqlite, type Cache } from "hotset";
 import type { Backend } from "hotset/backend";
-import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { Catalogue, type Price } from "./catalogue.ts";
 import { Database, IN_DATABASE } from "./database.ts";
 import type { StoreOptions } from "./store.ts";

@@ -1,5 +1,5 @@
-import { forkScript, until, type ScriptProcess } from "@hotset/test-servers";
 import { Agent, request } from "node:http";
+import { forkScript, until, type ScriptProcess } from "@hotset/test-servers";
 import type { CacheStats } from "hotset";
 import type { Price } from "./catalogue.ts";
 import type { ShopHandlers } from "./shop-process.ts";

@@ -1,7 +1,7 @@
-import { startOwnRedis, startRedis, type OwnRedis, type TestRedis } from "@hotset/test-servers";
 import { access, constants, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
+import { startOwnRedis, startRedis, type OwnRedis, type TestRedis } from "@hotset/test-servers";
 import { UsageError } from "./arguments.ts";
 
 /** Where the shops keep their entries, below memory. */

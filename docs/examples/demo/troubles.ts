@@ -1,7 +1,7 @@
-import type { OwnRedis } from "@hotset/test-servers";
-import type { Cache } from "hotset";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { OwnRedis } from "@hotset/test-servers";
+import type { Cache } from "hotset";
 import type { Catalogue, Price } from "./catalogue.ts";
 
 /** The scene of npm start: customers of the shop, and buttons that bring it trouble. */

@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
-import type { Backend } from "hotset/backend";
 import { startMemcached, startOwnMemcached, type TestMemcached } from "@hotset/test-servers";
-import { createTestCache, gate, TestClock } from "hotset/testing";
+import type { Backend } from "hotset/backend";
 import { describeBackend } from "hotset/contract-suites";
+import { createTestCache, gate, TestClock } from "hotset/testing";
 import { afterAll, expect, it } from "vitest";
 import { Connection } from "./connection.ts";
 import { memcachedBackend, memcachedStore } from "./memcached-backend.ts";

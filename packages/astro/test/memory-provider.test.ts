@@ -2,8 +2,8 @@
 // memory-provider.test.ts of https://github.com/withastro/astro at 99d3d3db, MIT, by Fred K. Schott and contributors.
 // Changed here: it is in tables, time is moved, and one page that Astro shares is not; that row is marked.
 
-import { createCache } from "@hotset/core";
 import { astroCache, type AstroCacheConfig, type AstroCacheProvider } from "@hotset/astro";
+import { createCache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";

@@ -1,5 +1,5 @@
-import { CacheClosedError, createCache, type Cache } from "@hotset/core";
 import { astroCache } from "@hotset/astro";
+import { CacheClosedError, createCache, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { gate } from "@hotset/testing";
 import { describe, expect, it, onTestFinished, vi } from "vitest";

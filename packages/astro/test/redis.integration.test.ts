@@ -1,6 +1,6 @@
+import { astroCache } from "@hotset/astro";
 import { createCache, type Cache } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import { astroCache } from "@hotset/astro";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";

@@ -1,6 +1,6 @@
-import { createCache, redis as backendOver, type Cache, type Namespace } from "hotset";
 import type { Connection, RedisBackend } from "@hotset/redis";
 import { redisAddress } from "@hotset/redis-toolkit";
+import { createCache, redis as backendOver, type Cache, type Namespace } from "hotset";
 import type { Arguments, OptionSpec } from "./arguments.ts";
 import type { Session } from "./command.ts";
 import { SILENT } from "./connect.ts";

@@ -1,5 +1,5 @@
-import type { RedisConnection } from "@hotset/redis-toolkit/connection";
 import type { Redis, RedisOptions } from "@hotset/redis-toolkit";
+import type { RedisConnection } from "@hotset/redis-toolkit/connection";
 import type { Arguments, OptionSpec } from "./arguments.ts";
 import type { ExitCode, Io } from "./io.ts";
 

@@ -3,8 +3,8 @@ import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolki
 import { moduleOf } from "@hotset/redis-toolkit/module";
 import { shown, type Arguments, type OptionSpec } from "./arguments.ts";
 import type { Session } from "./command.ts";
-import type { Io } from "./io.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
+import type { Io } from "./io.ts";
 
 /** Options of every command. */
 export const CONNECTION_OPTIONS: Readonly<Record<string, OptionSpec>> = {

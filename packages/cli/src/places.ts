@@ -1,6 +1,6 @@
+import type { RedisView } from "@hotset/redis-toolkit";
 import type { Arguments, OptionSpec } from "./arguments.ts";
 import { shown } from "./arguments.ts";
-import type { RedisView } from "@hotset/redis-toolkit";
 import type { Session } from "./command.ts";
 import { UsageError } from "./errors.ts";
 

@@ -18,10 +18,10 @@ import { ui } from "./commands/ui.ts";
 import { watch } from "./commands/watch.ts";
 import { connect, CONNECTION_OPTIONS } from "./connect.ts";
 import { doctor } from "./doctor/doctor.ts";
-import { EXIT, type ExitCode, type Io } from "./io.ts";
-import { helpOf, overview } from "./help.ts";
-import { jsonText, safe } from "./output/text.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
+import { helpOf, overview } from "./help.ts";
+import { EXIT, type ExitCode, type Io } from "./io.ts";
+import { jsonText, safe } from "./output/text.ts";
 import { VERSION } from "./version.ts";
 
 const COMMANDS: readonly Command[] = [

@@ -17,8 +17,8 @@ import {
 } from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
 import { describe, expect, it, vi } from "vitest";
-import { NEEDS } from "../src/doctor/rights.ts";
 import type { Finding } from "../src/doctor/finding.ts";
+import { NEEDS } from "../src/doctor/rights.ts";
 import { run } from "../src/run.ts";
 import { inProcess, json, printed, type Ended } from "./hotset.ts";
 

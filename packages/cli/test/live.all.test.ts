@@ -1,6 +1,6 @@
-import { createCache, redis as backend, sqlite } from "hotset";
-import { startOwnRedis, temporaryDirectory } from "@hotset/test-servers";
 import { join } from "node:path";
+import { startOwnRedis, temporaryDirectory } from "@hotset/test-servers";
+import { createCache, redis as backend, sqlite } from "hotset";
 import { afterAll, describe, expect, it } from "vitest";
 import { readLine } from "../src/keys/monitored.ts";
 import { inProcess, json, table } from "./hotset.ts";

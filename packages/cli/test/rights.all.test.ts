@@ -10,8 +10,8 @@ import { consumer, streams } from "@hotset/redis-toolkit/streams";
 import { startAclRedis, type AclRedis } from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MODULES, type Module } from "../src/keys/key-table.ts";
 import { NEEDS, NEEDS_OF_STRINGS } from "../src/doctor/rights.ts";
+import { MODULES, type Module } from "../src/keys/key-table.ts";
 
 async function useCache(url: string, layout: "full" | "string"): Promise<void> {
   const cache = createCache({ name: "shop" })

@@ -1,6 +1,6 @@
 import type { Backend } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { scriptedBackend, type ScriptedBackend, type ScriptedBackendOptions, type TestClock } from "@hotset/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { compose, type ComposeOptions } from "./index.ts";
 
 const READS = ["sequential", "race"] as const;

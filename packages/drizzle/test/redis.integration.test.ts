@@ -1,6 +1,6 @@
 import { createCache } from "@hotset/core";
-import { v8 } from "@hotset/formats";
 import { drizzleCache } from "@hotset/drizzle";
+import { v8 } from "@hotset/formats";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix, startPostgres } from "@hotset/test-servers";

@@ -1,8 +1,8 @@
 import { serialize } from "node:v8";
-import fc from "fast-check";
-import { describe, expect, it } from "vitest";
 import { DecodeError, EncodeError } from "@hotset/core";
 import { describeFormat } from "@hotset/testing/contract-suites";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
 import { v8 } from "./v8.ts";
 
 describeFormat("v8", { open: () => v8(), keeps: ["date", "map", "set", "bigint", "bytes", "nan"] });

@@ -1,7 +1,7 @@
 import { brotliCompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
-import { describe, expect, it } from "vitest";
 import { type Compressor, DecodeError } from "@hotset/core";
 import { describeCompressor } from "@hotset/testing/contract-suites";
+import { describe, expect, it } from "vitest";
 import { brotli } from "./brotli.ts";
 import { gzip } from "./gzip.ts";
 

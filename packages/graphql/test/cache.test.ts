@@ -3,8 +3,8 @@ import { createCache, json, type Cache } from "@hotset/core";
 import { graphqlCache, type GraphQLCacheOptions } from "@hotset/graphql";
 import { memory } from "@hotset/memory";
 import { sqlite } from "@hotset/sqlite";
-import { TestClock } from "@hotset/testing";
 import { temporaryDirectory } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { afterAll, expect, it, vi } from "vitest";
 
 const open: Cache[] = [];

@@ -1,6 +1,7 @@
 import { json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
 import {
   RedisBackend as BackendOfRedis,
   type ClientConnection,
@@ -9,7 +10,6 @@ import {
   type RedisBackendSettings,
   type ServerAddress,
 } from "@hotset/redis";
-import { zstd } from "@hotset/formats/zstd";
 
 /**
  * Made for each backend: made here once, they would be in every bundle of this package, one over memory alone too.

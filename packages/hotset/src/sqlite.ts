@@ -2,8 +2,8 @@ import { json, type Backend } from "@hotset/core";
 import { refuseSurplus } from "@hotset/core/internal";
 import { brotli, gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
-import { sqlite as sqliteOf, type SqliteOptions } from "@hotset/sqlite";
 import { zstd } from "@hotset/formats/zstd";
+import { sqlite as sqliteOf, type SqliteOptions } from "@hotset/sqlite";
 
 /**
  * A backend in one SQLite file, which the processes of a machine share, without a server. It writes `msgpack()`, and

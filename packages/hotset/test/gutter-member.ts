@@ -1,8 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 /** One process with a cache in memory over a main Redis, with or without a gutter. Its source is a third Redis. */
 import { gutter } from "@hotset/compose/gutter";
 import { answerCalls, RespClient } from "@hotset/test-servers";
 import { createCache, memory, redis, type Cache } from "hotset";
-import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Settings {
   readonly main: string;

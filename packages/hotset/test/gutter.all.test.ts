@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 /** Real processes over real servers, which are killed and frozen: a main Redis, a gutter, and a third one as source. */
 import { forkScript, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
 import type { Handlers } from "./gutter-member.ts";
 

@@ -1,7 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 /** One process whose cache over a new Redis is filled from an old one, as on the page of recipes. */
 import { answerCalls, RespClient } from "@hotset/test-servers";
 import { createCache, memory, redis, type Cache } from "hotset";
-import { setTimeout as sleep } from "node:timers/promises";
 
 let cache: Cache;
 let old: Cache;

@@ -1,8 +1,8 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
-import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
 import { discard, ignore, type AnswerOptions } from "./cache/messages.ts";
-import { answerInTime, requireOrigin } from "./server.ts";
+import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
+import { answerInTime, requireOrigin } from "./server.ts";
 
 /** A handler of fetch requests: of a worker, of Bun or Deno, or `app.fetch` of Hono. */
 export type FetchHandler<A extends readonly unknown[]> = (request: Request, ...rest: A) => Response | Promise<Response>;

@@ -1,8 +1,8 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
+import { ignore, PASSED } from "./cache/messages.ts";
 import { ConnectionEndedError, isLoad, likeServer, loadDetached, type LoadListener } from "./detached-load.ts";
 import { hold, stamp, type HeldResponse } from "./held-response.ts";
-import { ignore, PASSED } from "./cache/messages.ts";
 import type {
   AnswerOptions,
   FieldLine,

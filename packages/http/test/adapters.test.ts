@@ -1,16 +1,16 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { once } from "node:events";
-import express from "express";
-import express4 from "express4";
-import fastify from "fastify";
-import { Hono } from "hono";
 import { createCache, type Cache } from "@hotset/core";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
 import { cachedFetch, cachedHandler, honoCache } from "@hotset/http/fetch";
 import { cachedListener, expressCache, fastifyCache } from "@hotset/http/node";
 import { httpInterceptor } from "@hotset/http/undici";
 import { memory } from "@hotset/memory";
+import express from "express";
+import express4 from "express4";
+import fastify from "fastify";
+import { Hono } from "hono";
 import { Agent, fetch as undiciFetch } from "undici";
 import { describe, expect, it, onTestFinished } from "vitest";
 

@@ -1,7 +1,7 @@
-import { flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { v8 } from "@hotset/formats";
-import { describe, expect, it } from "vitest";
 import type { HttpCacheOptions } from "@hotset/http";
+import { flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
 import { Site } from "./site.ts";
 
 const FRESH = { "cache-control": "max-age=60" };

@@ -1,6 +1,6 @@
+import { once } from "node:events";
 import { createServer, get, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { once } from "node:events";
 import { createCache, type Namespace } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";

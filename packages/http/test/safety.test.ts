@@ -1,7 +1,7 @@
-import { flush, gate } from "@hotset/testing";
-import { describe, expect, it } from "vitest";
 import { httpCache, type HttpCacheOptions } from "@hotset/http";
 import { purgeHandler } from "@hotset/http/fetch";
+import { flush, gate } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
 import { Site, valueOf } from "./site.ts";
 
 const FRESH = { "cache-control": "max-age=60" };

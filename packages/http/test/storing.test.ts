@@ -1,6 +1,6 @@
-import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { EncodeError, type Backend, type Format } from "@hotset/core";
 import { v8 } from "@hotset/formats";
+import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { fedBody, Site, valueOf } from "./site.ts";
 

@@ -1,9 +1,9 @@
+import type { HttpCacheOptions, PlainRequest } from "@hotset/http";
 import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import type { HttpCacheOptions, PlainRequest } from "@hotset/http";
 import { PARTS, isShaped, loadRequest } from "../src/cache/load-request.ts";
-import { pages } from "./table-of-parts.ts";
 import { fedBody, Site, valueOf, type Page } from "./site.ts";
+import { pages } from "./table-of-parts.ts";
 
 const FRESH = { "cache-control": "max-age=60" };
 const PUBLIC = { "cache-control": "public, max-age=60" };

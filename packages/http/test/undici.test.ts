@@ -1,6 +1,6 @@
+import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { once } from "node:events";
 import { createCache } from "@hotset/core";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
 import { httpInterceptor } from "@hotset/http/undici";

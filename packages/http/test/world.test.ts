@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage, type RequestListener } from "node:http";
-import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { createServer as createHttp2, connect as connectHttp2 } from "node:http2";
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { createCache, LoadTimeoutError } from "@hotset/core";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";

@@ -1,8 +1,8 @@
 import { ConfigurationError, type Cache, type Duration } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
 import type { HttpCache } from "@hotset/http";
-import type { Finding } from "./data/pages.ts";
 import type { RedisView } from "@hotset/redis-toolkit";
+import type { Finding } from "./data/pages.ts";
 
 /** The purpose of a request: to look at the pages, to see a stored value, or to change something. */
 export type Access = "read" | "value" | "write";

@@ -1,6 +1,4 @@
 import { writeFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Browser } from "playwright-core";
 import {
   forkScript,
   RespClient,
@@ -9,6 +7,8 @@ import {
   type OwnRedis,
   type ScriptProcess,
 } from "@hotset/test-servers";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startChromium } from "./support/chromium.ts";
 import type { handlers } from "./support/incident-service.ts";
 import { expectAccessible, visit, type Visit } from "./support/opened.ts";

@@ -2,14 +2,14 @@ import { createHook } from "node:async_hooks";
 import { once } from "node:events";
 import { createServer, request as ask, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import express from "express";
-import fastify from "fastify";
-import { Hono } from "hono";
-import { describe, expect, it, onTestFinished } from "vitest";
 import { createCache } from "@hotset/core";
 import { inspector, type Inspector } from "@hotset/inspector";
 import { inspectorListener } from "@hotset/inspector/node";
 import { memory } from "@hotset/memory";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { describe, expect, it, onTestFinished } from "vitest";
 
 async function opened(path?: string): Promise<Inspector> {
   const cache = createCache({ name: "shop" }).tier(memory()).build();

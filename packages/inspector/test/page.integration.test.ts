@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { startChromium } from "./support/chromium.ts";
 import { expectAccessible, goTo, startShop, visit, type Shop } from "./support/opened.ts";
 

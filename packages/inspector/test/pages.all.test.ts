@@ -1,5 +1,5 @@
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Page } from "playwright-core";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { startChromium } from "./support/chromium.ts";
 import { expectAccessible, foreignSite, goTo, startShop, visit, type Shop } from "./support/opened.ts";
 

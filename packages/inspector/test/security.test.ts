@@ -1,8 +1,8 @@
-import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { ConfigurationError, createCache, type Cache } from "@hotset/core";
-import { inspector, type Client, type Inspector, type InspectorOptions } from "@hotset/inspector";
 import { httpCache } from "@hotset/http";
+import { inspector, type Client, type Inspector, type InspectorOptions } from "@hotset/inspector";
 import { memory } from "@hotset/memory";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
 afterEach(() => vi.unstubAllEnvs());
 

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { keyv } from "@hotset/keyv";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { KeyvMemoryAdapter } from "keyv6";
 
 /** A store that reports an outage as many do: as an event, with the answer of a miss. */

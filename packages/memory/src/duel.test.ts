@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Duel } from "./duel.ts";
 import { AdaptiveEntries } from "./adaptive-entries.ts";
+import { Duel } from "./duel.ts";
 import type { Entries } from "./entries.ts";
 import { LruEntries } from "./lru-entries.ts";
 

@@ -1,8 +1,8 @@
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { ConfigurationError, createCache, InvalidArgumentError, type LocalEntry } from "@hotset/core";
-import { describeLocalTier } from "@hotset/testing/contract-suites";
 import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/testing";
+import { describeLocalTier } from "@hotset/testing/contract-suites";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { memory, type MemoryOptions } from "./memory.ts";

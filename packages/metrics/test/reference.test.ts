@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { createTestCache } from "@hotset/testing";
 import { connect, prometheusName, type Instrument } from "@hotset/metrics";
 import { createRedis } from "@hotset/redis-toolkit";
+import { createTestCache } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { everything } from "./everything.ts";
 

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { planted } from "./planted.ts";
 import type { BrokenRule } from "./mutant.ts";
+import { planted } from "./planted.ts";
 
 export const TOP = resolve(import.meta.dirname, "../../..");
 

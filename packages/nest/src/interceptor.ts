@@ -10,8 +10,8 @@ import {
 } from "@nestjs/common";
 import { HttpAdapterHost, Reflector } from "@nestjs/core";
 import { from, lastValueFrom, type Observable } from "rxjs";
-import { changesOf, headOf, type Changes, type Reply } from "./reply.ts";
 import { KEY_METADATA, TAGS_METADATA, TTL_METADATA } from "./metadata.ts";
+import { changesOf, headOf, type Changes, type Reply } from "./reply.ts";
 import { getCacheToken } from "./tokens.ts";
 
 /** The stored part of an answer. */

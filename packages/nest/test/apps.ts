@@ -1,11 +1,11 @@
 // Nest without the syntax of decorators, which Node does not run: `decorate` applies them.
 import "reflect-metadata";
+import { HotsetInterceptor } from "@hotset/nest";
 import type { Type } from "@nestjs/common";
 import { Controller, Get, Inject, Injectable, Module, Param, Post, Res, Sse, UseInterceptors } from "@nestjs/common";
 import type { INestApplication, ModuleMetadata } from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
 import { FastifyAdapter } from "@nestjs/platform-fastify";
-import { HotsetInterceptor } from "@hotset/nest";
 import { onTestFinished } from "vitest";
 
 export type Platform = "Express" | "Fastify";

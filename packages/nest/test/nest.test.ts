@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { ConfigurationError, createCache, OverloadedError, type Cache, type Namespace } from "@hotset/core";
+import { memory } from "@hotset/memory";
 import {
   CacheKey,
   CacheTags,
@@ -10,7 +11,6 @@ import {
   HotsetModule,
   InjectCache,
 } from "@hotset/nest";
-import { memory } from "@hotset/memory";
 import { gate, scriptedBackend, TestClock } from "@hotset/testing";
 import {
   HttpException,

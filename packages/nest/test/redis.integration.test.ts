@@ -1,7 +1,7 @@
 import { createCache, type Cache } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import { CacheTags, HotsetModule } from "@hotset/nest";
 import { memory } from "@hotset/memory";
+import { CacheTags, HotsetModule } from "@hotset/nest";
 import { redis } from "@hotset/redis";
 import { randomPrefix } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";

@@ -1,6 +1,6 @@
-import type { Making } from "@hotset/core/guest";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Making } from "@hotset/core/guest";
 import type { IncrementalCacheValue } from "next/dist/server/response-cache/index.js";
 import { pageOfBuild } from "./build-pages.ts";
 import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } from "./contexts.ts";

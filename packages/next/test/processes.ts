@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { NextBuildContext, IncrementalHandler, UseCacheHandler } from "@hotset/next";
 import { scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { createCache, memory, msgpack, type Cache } from "hotset";
 import { vi } from "vitest";
 import { open, type Held } from "../src/held.ts";
 import { incrementalHandler } from "../src/incremental-handler.ts";
 import { useCacheHandler } from "../src/use-cache-handler.ts";
-import type { NextBuildContext, IncrementalHandler, UseCacheHandler } from "@hotset/next";
 
 export interface Process {
   readonly held: Held;

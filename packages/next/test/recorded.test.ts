@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, expect, it } from "vitest";
 import type { NextReadContext, NextWriteContext, UseCacheEntry } from "@hotset/next";
+import { afterEach, expect, it } from "vitest";
 import { closeAll, settled, twoProcesses, type Process } from "./processes.ts";
 
 afterEach(closeAll);

@@ -5,14 +5,14 @@ import {
   type IncrementalHandler,
   type NextWriteContext,
 } from "@hotset/next";
-import type { CacheHandler as UseCache16, CacheEntry as Entry16 } from "next/dist/server/lib/cache-handlers/types.js";
-import type { CacheHandler as Isr16, CacheHandlerContext } from "next/dist/server/lib/incremental-cache/index.js";
 import type { CacheHandlerV2 as UseCache15 } from "next-15/dist/server/lib/cache-handlers/types.js";
 import type {
   CacheHandler as Isr15,
   CacheHandlerContext as CacheHandlerContext15,
 } from "next-15/dist/server/lib/incremental-cache/index.js";
 import type { IncrementalCacheValue as IncrementalCacheValue15 } from "next-15/dist/server/response-cache/index.js";
+import type { CacheHandler as UseCache16, CacheEntry as Entry16 } from "next/dist/server/lib/cache-handlers/types.js";
+import type { CacheHandler as Isr16, CacheHandlerContext } from "next/dist/server/lib/incremental-cache/index.js";
 
 // The values are those of the installed version: an enum makes two versions of them two types.
 interface Handler15 extends Omit<IncrementalHandler, "get" | "set"> {

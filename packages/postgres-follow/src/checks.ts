@@ -1,7 +1,7 @@
 import { ConfigurationError } from "@hotset/core";
 import { ask, stateOf, type Fields, type FollowPool } from "./pool.ts";
-import type { Settings } from "./settings.ts";
 import { missing, TABLES, UNBOUNDED } from "./requirements.ts";
+import type { Settings } from "./settings.ts";
 import { MissingColumnError, targetsOf, type AnyRow, type CheckedRules } from "./targets.ts";
 
 /** A table that has rules. Its name is as the log has it: with its schema, unquoted. */

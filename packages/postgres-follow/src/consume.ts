@@ -1,10 +1,10 @@
 import { BackendUnavailableError, InvalidArgumentError, systemClock, type Duration } from "@hotset/core";
 import { optionsOf, within } from "@hotset/core/internal";
-import { checkFollowed, CONSUME_OPTIONS } from "./settings.ts";
-import { warnerOf, type FollowLogger } from "./warnings.ts";
 import { Outbox, type Followed } from "./outbox.ts";
+import { checkFollowed, CONSUME_OPTIONS } from "./settings.ts";
 import { checkTables, messageTargets, resolve, rowTargets } from "./targets.ts";
 import type { AnyRow, CheckedRules, Resolved, RowChange, Source, Tables, Targets } from "./targets.ts";
+import { warnerOf, type FollowLogger } from "./warnings.ts";
 
 /** Options of {@link consume}. */
 export interface ConsumeOptions<R extends object = Readonly<Record<string, AnyRow>>> {

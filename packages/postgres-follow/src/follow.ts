@@ -2,9 +2,9 @@ import { CacheClosedError, CacheError, BackendUnavailableError, systemClock } fr
 import { check } from "./checks.ts";
 import { Following } from "./following.ts";
 import type { FollowOptions } from "./options.ts";
-import { settingsOf, type Settings } from "./settings.ts";
 import type { Followed } from "./outbox.ts";
 import { ask, bounded, stateOf, type FollowPool } from "./pool.ts";
+import { settingsOf, type Settings } from "./settings.ts";
 import { slotsOf } from "./slot.ts";
 import type { AnyRow } from "./targets.ts";
 

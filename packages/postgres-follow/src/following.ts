@@ -3,9 +3,9 @@ import { systemClock } from "@hotset/core";
 import type { Client } from "pg";
 import { PgoutputPlugin, type Pgoutput } from "pg-logical-replication";
 import { refuse, type FollowedTable } from "./checks.ts";
-import type { Settings } from "./settings.ts";
 import { Outbox } from "./outbox.ts";
 import { ask, bounded, logClient, stateOf, type FollowPool, type LogConnection } from "./pool.ts";
+import type { Settings } from "./settings.ts";
 import { openSlot, type SlotOptions } from "./slot.ts";
 import { ALL, messageTargets, rowTargets, type Resolved } from "./targets.ts";
 

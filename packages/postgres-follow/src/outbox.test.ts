@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "@hotset/core";
 import { gate, TestClock } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
 import { Outbox, type Followed } from "./outbox.ts";
 
 interface Sent {

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
 import { consume, type AnyRow, type ConsumedEvent, type ConsumeOptions } from "@hotset/postgres-follow";
+import { describe, expect, it } from "vitest";
 import { Recorder } from "./recorder.ts";
 
 type Rows = Readonly<Record<string, AnyRow>>;

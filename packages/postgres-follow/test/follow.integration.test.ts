@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { queryObjects } from "node:v8";
-import pg from "pg";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { createCache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { emitted, follow, type Follower, type FollowOptions } from "@hotset/postgres-follow";
-import { gate } from "@hotset/testing";
 import { startOwnPostgres, until, type OwnPostgres } from "@hotset/test-servers";
+import { gate } from "@hotset/testing";
+import pg from "pg";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { Recorder } from "./recorder.ts";
 
 const CONFIG = [

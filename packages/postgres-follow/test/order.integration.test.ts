@@ -1,11 +1,11 @@
-import pg from "pg";
-import { afterAll, expect, it } from "vitest";
 import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { follow } from "@hotset/postgres-follow";
 import { redis } from "@hotset/redis";
-import { gate } from "@hotset/testing";
 import { startOwnPostgres, startOwnRedis, until } from "@hotset/test-servers";
+import { gate } from "@hotset/testing";
+import pg from "pg";
+import { afterAll, expect, it } from "vitest";
 
 const server = await startOwnPostgres({ config: ["wal_level = logical", "max_slot_wal_keep_size = 64MB"] });
 const store = await startOwnRedis();

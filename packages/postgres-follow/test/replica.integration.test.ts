@@ -1,11 +1,11 @@
 import { chown, cp, readdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import pg from "pg";
-import { afterAll, expect, it } from "vitest";
 import { createCache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { follow, type Follower } from "@hotset/postgres-follow";
 import { startOwnPostgres, until } from "@hotset/test-servers";
+import pg from "pg";
+import { afterAll, expect, it } from "vitest";
 
 const DELAY_MS = 1_500;
 const server = await startOwnPostgres({

@@ -1,7 +1,7 @@
-import pg from "pg";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { emitted, follow, type FollowOptions } from "@hotset/postgres-follow";
 import { startOwnPostgres } from "@hotset/test-servers";
+import pg from "pg";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { Recorder } from "./recorder.ts";
 
 const server = await startOwnPostgres({ config: ["wal_level = logical", "max_replication_slots = 40"] });

@@ -1,6 +1,7 @@
 import { BackendUnavailableError, ConfigurationError, type Clock } from "@hotset/core";
 import { inNoCall, within } from "@hotset/core/internal";
 import { Calls, type Row, type Sent } from "./calls.ts";
+import { Lent } from "./lent.ts";
 import {
   faultOf,
   isInTransaction,
@@ -12,7 +13,6 @@ import {
   type PostgresPool,
 } from "./pool.ts";
 import { LAYOUT, schema } from "./schema.ts";
-import { Lent } from "./lent.ts";
 import { ANSWER, queryOf, type Statement } from "./statements.ts";
 
 export interface DatabaseSettings {

@@ -1,6 +1,6 @@
 import type { Leases } from "@hotset/core";
-import type { Database } from "./database.ts";
 import { packed } from "./bytes.ts";
+import type { Database } from "./database.ts";
 import { entryOf, fieldsOf, orRemoved, type LongKeys } from "./entries.ts";
 import type { Statements } from "./statements.ts";
 

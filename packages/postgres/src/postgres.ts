@@ -18,9 +18,9 @@ import { entryOf, fieldsOf, LongKeys, orRemoved } from "./entries.ts";
 import { leasesOf } from "./leases.ts";
 import { Listening } from "./listening.ts";
 import type { PostgresOptions } from "./options.ts";
-import { resolve, type Settings } from "./settings.ts";
 import { openPool } from "./own-pool.ts";
 import { pollingOf } from "./polling.ts";
+import { resolve, type Settings } from "./settings.ts";
 import { statementsOf, type Statement, type Statements } from "./statements.ts";
 import { tagVersionsOf } from "./tag-versions.ts";
 

@@ -1,7 +1,7 @@
-import { afterAll, onTestFinished } from "vitest";
 import { postgres, schema as sqlOf } from "@hotset/postgres";
 import { randomPrefix, startPostgres, startProxy } from "@hotset/test-servers";
 import { describeBackend } from "@hotset/testing/contract-suites";
+import { afterAll, onTestFinished } from "vitest";
 
 const server = await startPostgres();
 afterAll(() => server.stop());

@@ -1,11 +1,11 @@
 import { kill } from "node:process";
 import { scheduler } from "node:timers/promises";
-import pg from "pg";
-import { afterAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, type PostgresOptions } from "@hotset/postgres";
 import { randomPrefix, startOwnPostgres, startProxy, until } from "@hotset/test-servers";
+import pg from "pg";
+import { afterAll, beforeEach, expect, it, onTestFinished } from "vitest";
 
 let schema: string;
 

@@ -1,9 +1,9 @@
-import pg from "pg";
-import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createCache, type Backend, type Coherence, type CoherenceListener, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, schema as schemaSql, type PostgresOptions, type PostgresPool } from "@hotset/postgres";
 import { randomPrefix, startPostgres, until } from "@hotset/test-servers";
+import pg from "pg";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
 let schema: string;
 

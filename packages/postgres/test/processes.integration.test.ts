@@ -1,5 +1,5 @@
-import { afterAll, expect, it } from "vitest";
 import { forkScript, randomPrefix, startPostgres, until } from "@hotset/test-servers";
+import { afterAll, expect, it } from "vitest";
 import type { handlers } from "./worker.ts";
 
 const KEYS = Array.from({ length: 20 }, (_, i) => `k${i}`);

@@ -1,7 +1,7 @@
 import { ConfigurationError, InvalidArgumentError } from "@hotset/core";
-import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { leaderboard, type Leaderboard, type LeaderboardOptions } from "@hotset/redis-toolkit/leaderboard";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { hostModules, moduleOf, type Module } from "../src/module/module.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";

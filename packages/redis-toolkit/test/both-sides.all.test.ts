@@ -1,10 +1,10 @@
 // Each row is a group of calls of one of the five systems: what their client sends (fred, redis-rs, redis-py), and what
 // a service that has moved calls, on the same keys, both alive.
 
+import type { RedisView } from "@hotset/redis-toolkit";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { simpleQueue } from "@hotset/redis-toolkit/queue";
 import { streams } from "@hotset/redis-toolkit/streams";
-import type { RedisView } from "@hotset/redis-toolkit";
 import { randomPrefix } from "@hotset/test-servers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";

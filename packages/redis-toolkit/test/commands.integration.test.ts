@@ -1,9 +1,9 @@
-import { TestClock } from "@hotset/testing";
-import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createRedis, type CommandError, type Commands, type Redis } from "@hotset/redis-toolkit";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { defineScript, type ScriptReply } from "@hotset/redis-toolkit/scripts";
 import { streams } from "@hotset/redis-toolkit/streams";
+import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadTable, isMethodName } from "../src/commands/node-redis-commands.ts";
 import { NEEDS_A_CONNECTION } from "../src/commands/refused-commands.ts";

@@ -6,8 +6,8 @@ import {
   type PoolOptions,
   type RedisConnection,
 } from "@hotset/redis-toolkit/connection";
-import { gate } from "@hotset/testing";
 import { startOwnRedis } from "@hotset/test-servers";
+import { gate } from "@hotset/testing";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 
 let redis: RedisConnection;

@@ -1,9 +1,9 @@
-import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { json, systemClock } from "@hotset/core";
-import { createTestCache, TestClock } from "@hotset/testing";
 import { redis as backend, single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisView } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { createTestCache, TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 

@@ -1,10 +1,10 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { BackendUnavailableError } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { SessionStore, type SessionStoreOptions } from "@hotset/redis-toolkit/sessions/express-session";
 import { isNightly, randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import express, { type NextFunction, type Request, type Response } from "express";
 import session, { Cookie, type SessionData } from "express-session";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";

@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis, RedisView } from "@hotset/redis-toolkit";
+import { hashSlot } from "@hotset/redis-toolkit/connection";
 import { activeUsers, uniques } from "@hotset/redis-toolkit/counters";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
@@ -21,7 +22,6 @@ import {
 } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
-import { hashSlot } from "@hotset/redis-toolkit/connection";
 import { randomPrefix, type OwnRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";

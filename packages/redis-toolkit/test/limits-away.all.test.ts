@@ -1,8 +1,7 @@
 import type { AddressInfo } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { startCluster, startOwnRedis, type TestCluster } from "@hotset/test-servers";
-import { outcome } from "@hotset/testing";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
+import { hashSlot } from "@hotset/redis-toolkit/connection";
 import {
   concurrency,
   expressRateLimit,
@@ -17,7 +16,8 @@ import {
   type RateLimitOptions,
   type RateLimitResult,
 } from "@hotset/redis-toolkit/rate-limit";
-import { hashSlot } from "@hotset/redis-toolkit/connection";
+import { startCluster, startOwnRedis, type TestCluster } from "@hotset/test-servers";
+import { outcome } from "@hotset/testing";
 import express from "express";
 import { rateLimit as rateLimit8 } from "express-rate-limit";
 import { rateLimit as rateLimit7 } from "express-rate-limit-7";

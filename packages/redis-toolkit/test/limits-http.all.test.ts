@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
-import { randomPrefix } from "@hotset/test-servers";
-import { outcome } from "@hotset/testing";
 import type { Awaitable } from "@hotset/core";
 import type { Redis } from "@hotset/redis-toolkit";
 import {
@@ -17,6 +15,8 @@ import {
   type RateLimitOptions,
   type RequestLimitOptions,
 } from "@hotset/redis-toolkit/rate-limit";
+import { randomPrefix } from "@hotset/test-servers";
+import { outcome } from "@hotset/testing";
 import express, { type Request } from "express";
 import { rateLimit as rateLimit8 } from "express-rate-limit";
 import { rateLimit as rateLimit7 } from "express-rate-limit-7";

@@ -1,6 +1,6 @@
-import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis } from "@hotset/redis-toolkit";
 import { gcra, slidingCounter, slidingLog, tokenBucket, type Rule } from "@hotset/redis-toolkit/rate-limit";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
 import { LimitScript } from "../src/limits/limit-script.ts";

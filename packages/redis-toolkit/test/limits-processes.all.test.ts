@@ -1,4 +1,3 @@
-import { forkScript, startOwnRedis } from "@hotset/test-servers";
 import { createRedis } from "@hotset/redis-toolkit";
 import {
   concurrency,
@@ -9,6 +8,7 @@ import {
   slidingLog,
   tokenBucket,
 } from "@hotset/redis-toolkit/rate-limit";
+import { forkScript, startOwnRedis } from "@hotset/test-servers";
 import { afterAll, expect, it, vi } from "vitest";
 import type { Kind, LimitsProcess } from "./limits-process.ts";
 import { ALONE } from "./servers.ts";

@@ -1,4 +1,3 @@
-import { randomPrefix } from "@hotset/test-servers";
 import type { Redis } from "@hotset/redis-toolkit";
 import {
   concurrency,
@@ -15,6 +14,7 @@ import {
   type RateLimitOptions,
   type Rule,
 } from "@hotset/redis-toolkit/rate-limit";
+import { randomPrefix } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EVERYWHERE, secondsLeft, startServers } from "./servers.ts";
 

@@ -1,5 +1,4 @@
 import { BackendUnavailableError, ConfigurationError, InvalidArgumentError } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
 import { sentinel } from "@hotset/redis";
 import { CommandError, createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import { LockLostError, locks, LockUnavailableError } from "@hotset/redis-toolkit/lock";
@@ -13,6 +12,7 @@ import {
   until,
   type OwnRedis,
 } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { Handlers } from "./lock-contender.ts";
 import { ALONE, untilUp } from "./servers.ts";

@@ -1,8 +1,8 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { CommandError, createRedis, type Redis } from "@hotset/redis-toolkit";
 import { LockLostError, locks, LockUnavailableError, type Lease } from "@hotset/redis-toolkit/lock";
-import { TestClock } from "@hotset/testing";
 import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PAUSE_MS } from "../src/locks/wakes.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";

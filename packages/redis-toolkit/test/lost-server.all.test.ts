@@ -1,3 +1,4 @@
+import { once } from "node:events";
 /** Errors of commands whose connection is lost while they are in flight: which server it was, and what may have run. */
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
 import { cluster, fromClient, redis, sentinel, single, type Connection } from "@hotset/redis";
@@ -14,7 +15,6 @@ import {
 } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { Redis } from "ioredis";
-import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 const PASSWORD = "hunter2";

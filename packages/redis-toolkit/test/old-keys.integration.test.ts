@@ -2,8 +2,8 @@
 
 import { createCache, json } from "@hotset/core";
 import { redis as redisTier } from "@hotset/redis";
-import { randomPrefix } from "@hotset/test-servers";
 import type { Redis, RedisView } from "@hotset/redis-toolkit";
+import { randomPrefix } from "@hotset/test-servers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";
 

@@ -1,13 +1,13 @@
 // A program of other code is alive on the same keys: it is the Python of RouteMQ and Magnetiq2, by the commands that
 // redis-py sends.
 
-import { randomPrefix } from "@hotset/test-servers";
 import type { Redis } from "@hotset/redis-toolkit";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { presence } from "@hotset/redis-toolkit/presence";
 import { fixedWindow, rateLimit, slidingLog } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
+import { randomPrefix } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";
 

@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
-import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques, windowAt, windowBefore } from "@hotset/redis-toolkit/counters";
 import { presence, type Presence, type PresenceOptions } from "@hotset/redis-toolkit/presence";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 

@@ -1,7 +1,7 @@
 import { systemClock } from "@hotset/core";
-import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
+import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { gate, TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";

@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { randomPrefix, startOwnRedis, startSentinel, until, forkScript, type OwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import {
   queue,
@@ -10,8 +9,9 @@ import {
   type QueueEvent,
   type Worker,
 } from "@hotset/redis-toolkit/queue";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { randomPrefix, startOwnRedis, startSentinel, until, forkScript, type OwnRedis } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
 import { SOON } from "./queue-patience.ts";
 import { ALONE } from "./servers.ts";

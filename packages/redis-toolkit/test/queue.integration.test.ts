@@ -1,5 +1,6 @@
-import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { systemClock } from "@hotset/core";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import {
   queue,
   UnrecoverableError,
@@ -12,10 +13,9 @@ import {
   type Worker,
   type WorkerOptions,
 } from "@hotset/redis-toolkit/queue";
-import { pubsub } from "@hotset/redis-toolkit/pubsub";
-import { systemClock } from "@hotset/core";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { moduleOf } from "../src/module/module.ts";
 import { resolveQueueOptions } from "../src/queue/options.ts";
 import { Repeats } from "../src/queue/repeats.ts";

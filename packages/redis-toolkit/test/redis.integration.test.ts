@@ -1,9 +1,9 @@
-import { TestClock } from "@hotset/testing";
 import diagnostics from "node:diagnostics_channel";
 import { createRedis, defaultRedis, resetDefaultRedis, type CommandEvent } from "@hotset/redis-toolkit";
 import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";
 import { rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import { ALONE, startServers, untilUp } from "./servers.ts";
 

@@ -6,11 +6,11 @@ import { createRedis } from "@hotset/redis-toolkit";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { moduleOf } from "@hotset/redis-toolkit/module";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
-import { sessions } from "@hotset/redis-toolkit/sessions";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
-import { describe, expect, it } from "vitest";
+import { sessions } from "@hotset/redis-toolkit/sessions";
 import { startOwnRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
 import { ALONE, secondsLeft } from "./servers.ts";
 
 describe("settings", () => {

@@ -1,5 +1,3 @@
-import { TestClock } from "@hotset/testing";
-import { forkScript, randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import {
   consumer,
@@ -11,10 +9,12 @@ import {
   type PendingEntry,
   type Stream,
 } from "@hotset/redis-toolkit/streams";
+import { forkScript, randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { GroupMember } from "../src/streams/member.ts";
-import { placeOf } from "../src/streams/stream-place.ts";
 import { FORGET } from "../src/streams/scripts.ts";
+import { placeOf } from "../src/streams/stream-place.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 import type { Handlers } from "./stream-worker.ts";
 

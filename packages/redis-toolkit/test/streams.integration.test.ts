@@ -1,6 +1,6 @@
-import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { consumer, streams, type Entry, type EntryId, type Stream } from "@hotset/redis-toolkit/streams";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 

@@ -1,5 +1,5 @@
-import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { invocationOf, isMethodName, loadTable } from "../src/commands/node-redis-commands.ts";

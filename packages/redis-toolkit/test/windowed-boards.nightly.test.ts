@@ -1,8 +1,8 @@
-import { TestClock } from "@hotset/testing";
-import { randomPrefix } from "@hotset/test-servers";
 import type { Redis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques, windowAt, windowBefore, type WindowKind } from "@hotset/redis-toolkit/counters";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
+import { randomPrefix } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EVERYWHERE, startServers } from "./servers.ts";
 

@@ -12,17 +12,17 @@ import {
   type Seal,
 } from "@hotset/core";
 import { checkNames, newId, refuseSurplus } from "@hotset/core/internal";
-import { EntryBackend, type BackendSettings, type KeyContent } from "./store/entry-backend.ts";
+import { onReconnect, type ObservableLink } from "./connection/link.ts";
+import { LOAD_SCRIPTS } from "./connection/session.ts";
+import { checkCoherence, checkReaders } from "./link-checks.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import { factor, format, isCompressor, milliseconds, type BreakerOptions } from "./primitives/option-checks.ts";
-import { onReconnect, type ObservableLink } from "./connection/link.ts";
-import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
-import { isServerAddress, type ServerAddress } from "./url.ts";
 import { CONNECTS, SETTER_DEFAULTS, SETTERS, type SetterValues } from "./setters.ts";
-import { checkCoherence, checkReaders } from "./link-checks.ts";
-import { LOAD_SCRIPTS } from "./connection/session.ts";
+import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
+import { EntryBackend, type BackendSettings, type KeyContent } from "./store/entry-backend.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
+import { isServerAddress, type ServerAddress } from "./url.ts";
 
 /**
  * How entries are stored, the same for every connection. Immutable: each call returns a new builder. Calls throw

@@ -1,5 +1,3 @@
-import { Traffic } from "./connection/traffic.ts";
-import { oneServer, type Servers } from "./connection/servers.ts";
 import {
   ConfigurationError,
   InvalidArgumentError,
@@ -8,23 +6,25 @@ import {
   type Clock,
 } from "@hotset/core";
 import { checkNames, refuseSurplus } from "@hotset/core/internal";
-import type { Backoff } from "./primitives/backoff.ts";
-import { IoRedisClient, isIoRedis } from "./topology/ioredis-client.ts";
-import type { IoRedisClientLike } from "./topology/ioredis-commands.ts";
-import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
-import { clusterLink } from "./topology/cluster.ts";
-import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { subscribedLink, type OpenSession } from "./changes/server-node.ts";
 import type { RawClient } from "./connection/command-queue.ts";
 import type { ObservableLink } from "./connection/link.ts";
+import { oneServer, type Servers } from "./connection/servers.ts";
 import { addressText, openSession, type SessionSettings } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
-import type { ResolveAddress } from "./topology/named-address.ts";
-import { openPrimary } from "./topology/sentinel.ts";
-import { SentinelWatcher } from "./topology/sentinel-watcher.ts";
+import { Traffic } from "./connection/traffic.ts";
+import type { Backoff } from "./primitives/backoff.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
 import { beginToLoadNodeRedis } from "./primitives/node-redis.ts";
 import { flag } from "./primitives/option-checks.ts";
+import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
+import type { ClusterSettings } from "./topology/cluster-topology.ts";
+import { clusterLink } from "./topology/cluster.ts";
+import { IoRedisClient, isIoRedis } from "./topology/ioredis-client.ts";
+import type { IoRedisClientLike } from "./topology/ioredis-commands.ts";
+import type { ResolveAddress } from "./topology/named-address.ts";
+import { SentinelWatcher } from "./topology/sentinel-watcher.ts";
+import { openPrimary } from "./topology/sentinel.ts";
 import {
   isServerAddress,
   parseAddress,

@@ -1,8 +1,8 @@
 import { RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { HASH_LEASES } from "../src/lua/lease-scripts.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../src/lua/entry-scripts.ts";
+import { HASH_LEASES } from "../src/lua/lease-scripts.ts";
 import type { Script } from "../src/lua/script.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "../src/lua/tag-scripts.ts";
 import { makeFull } from "./memory-full.ts";

@@ -1,9 +1,9 @@
 /** In the async context of which call the functions of a user run, where a connection to Redis serves many calls. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { json, systemClock, type Cache } from "@hotset/core";
-import { createTestCache } from "@hotset/testing";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { createTestCache } from "@hotset/testing";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 
 const request = new AsyncLocalStorage<string>();

@@ -1,8 +1,8 @@
 import { json } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
-import { randomPrefix, startProxy } from "@hotset/test-servers";
-import { describe, inject, onTestFinished } from "vitest";
 import { redis } from "@hotset/redis";
+import { randomPrefix, startProxy } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
+import { describe, inject, onTestFinished } from "vitest";
 
 describe.each(["full", "string"] as const)("layout %s", (layout) => {
   describeBackend("redis", {

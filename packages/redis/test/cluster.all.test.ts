@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startCluster, untilReplicated, type ClusterNode } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { found } from "./found.ts";
 import { slotOf } from "../src/primitives/hash-slots.ts";
+import { found } from "./found.ts";
 import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";
 

@@ -1,9 +1,9 @@
 import { createCache, json } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
-import { outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { outcome } from "@hotset/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";

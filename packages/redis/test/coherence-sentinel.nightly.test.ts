@@ -1,7 +1,7 @@
 import { json } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, RespClient, startSentinel } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";

@@ -1,7 +1,7 @@
 import { ConfigurationError, json } from "@hotset/core";
-import { outcome } from "@hotset/testing";
 import { redis, single, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { RespClient, startAclRedis, startOwnRedis, startProxy, type AclRedis } from "@hotset/test-servers";
+import { outcome } from "@hotset/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";

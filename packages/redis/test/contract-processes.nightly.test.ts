@@ -1,7 +1,7 @@
 import { json, type Backend, type Coherence } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
 import { randomPrefix, startCluster, startOwnRedis, type OwnRedis, type TestCluster } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 

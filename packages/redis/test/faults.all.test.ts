@@ -3,8 +3,8 @@ import { connect, createServer, type AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { BackendUnavailableError, json } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
-import { outcome } from "@hotset/testing";
 import { RespClient, startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
+import { outcome } from "@hotset/testing";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stored } from "./stored.ts";
 

@@ -1,13 +1,13 @@
-/** Clients of ioredis 5 and 6 in `fromClient`: the backend of a cache. */
-import { createCache, json, type Cache, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
-import { fromClient, redis, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { memory } from "@hotset/memory";
-import { Redis, type RedisOptions } from "ioredis";
-import { Redis as Redis6 } from "ioredis6";
 import { once } from "node:events";
 import { inspect } from "node:util";
+/** Clients of ioredis 5 and 6 in `fromClient`: the backend of a cache. */
+import { createCache, json, type Cache, type StoredEntry } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { fromClient, redis, type RedisBackend } from "@hotset/redis";
+import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
+import { Redis, type RedisOptions } from "ioredis";
+import { Redis as Redis6 } from "ioredis6";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 
 const VERSIONS = { 5: Redis, 6: Redis6 as unknown as typeof Redis };

@@ -3,10 +3,10 @@ import { fromClient, redis, type RedisBackend, type RedisBackendSettings } from 
 import { startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { slotOf } from "../src/primitives/hash-slots.ts";
-import { RedisKeys } from "../src/store/redis-keys.ts";
 import { WRITE } from "../src/lua/entry-scripts.ts";
 import { HASH_LEASES } from "../src/lua/lease-scripts.ts";
+import { slotOf } from "../src/primitives/hash-slots.ts";
+import { RedisKeys } from "../src/store/redis-keys.ts";
 import { makeFull, makeRoom } from "./memory-full.ts";
 import { RecordingListener } from "./recording-listener.ts";
 import { Tracker } from "./tracker.ts";

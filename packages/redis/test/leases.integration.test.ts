@@ -2,8 +2,8 @@ import { json, type Leases, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Tracker } from "./tracker.ts";
 import { makeFull, makeRoom } from "./memory-full.ts";
+import { Tracker } from "./tracker.ts";
 
 let backend: RedisBackend;
 let leases: Leases;

@@ -1,8 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { startAclRedis, startOwnRedis, startProxy } from "@hotset/test-servers";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 
 const server = await startOwnRedis();

@@ -2,8 +2,8 @@ import { json } from "@hotset/core";
 import { redis, single, type Connection, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import { RecordingListener } from "./recording-listener.ts";
 import { found } from "./found.ts";
+import { RecordingListener } from "./recording-listener.ts";
 import { stored } from "./stored.ts";
 
 let proxy: FaultProxy;

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { createCache, json, type Leases, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
-import { TestClock } from "@hotset/testing";
 import { startCluster, startOwnRedis, startProxy, until, type FaultProxy } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { makeFull, makeRoom } from "./memory-full.ts";
 import { RecordingListener } from "./recording-listener.ts";

@@ -2,8 +2,8 @@
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { createCache, json, type BackendUnavailableError } from "@hotset/core";
 import { fromClient, redis } from "@hotset/redis";
-import { createClient } from "@redis/client";
 import { startCluster, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
 describe("C251 a server that is older than Redis 7", () => {

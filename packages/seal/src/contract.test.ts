@@ -1,5 +1,5 @@
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { scriptedBackend, type ScriptedBackendOptions } from "@hotset/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { aesGcm, sealed } from "./index.ts";
 
 const seal = aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] });

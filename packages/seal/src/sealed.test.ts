@@ -1,6 +1,4 @@
 import { createHmac } from "node:crypto";
-import fc from "fast-check";
-import { describe, expect, it } from "vitest";
 import {
   ConfigurationError,
   DecodeError,
@@ -11,6 +9,8 @@ import {
   type StoredEntry,
 } from "@hotset/core";
 import { createTestCache, flush, outcome, scriptedBackend, TestClock } from "@hotset/testing";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
 import { Envelope } from "./envelope.ts";
 import { sealed as sealedBackend } from "./index.ts";
 

@@ -1,8 +1,8 @@
 import { devNull } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { sqlite, type SqliteDatabase } from "@hotset/sqlite";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { newFile } from "./files.ts";
 
 let file: string;

@@ -1,7 +1,7 @@
 import type { Backend, Coherence, CoherenceListener, Format } from "@hotset/core";
-import { describeBackend, describeFormat, type DescribeBackendOptions } from "@hotset/testing/contract-suites";
-import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/testing";
 import { msgpack } from "@hotset/formats/msgpack";
+import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/testing";
+import { describeBackend, describeFormat, type DescribeBackendOptions } from "@hotset/testing/contract-suites";
 
 /** A contract suite over a scripted backend that `plant` gave one mistake. */
 function describePlanted(name: string, plant: (backend: ScriptedBackend) => Partial<Backend>): void {

@@ -1,8 +1,8 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Answer, Call, Handlers } from "./answer-calls.ts";
-import { watchdog } from "./watchdog.ts";
 import { PATIENCE_MS } from "./until.ts";
+import { watchdog } from "./watchdog.ts";
 
 export interface ForkScriptOptions {
   /** Added to the environment of this process; `undefined` removes a variable. */

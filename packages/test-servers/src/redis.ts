@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { requestedTarget } from "./executable.ts";
 import { freePort } from "./port.ts";
-import type { Frame } from "./resp.ts";
 import { infoFields, RespClient, type Reply } from "./resp-client.ts";
+import type { Frame } from "./resp.ts";
 import { AddressInUseError, ServerProcess, temporaryDirectory, type ServerState } from "./server-process.ts";
 import { WallClock } from "./wall-clock.ts";
 

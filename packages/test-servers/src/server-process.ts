@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Child, logTail } from "./child.ts";
 import { serverExecutable } from "./executable.ts";
-import { ReplyError } from "./resp.ts";
 import { RespClient, type RespClientOptions } from "./resp-client.ts";
+import { ReplyError } from "./resp.ts";
 import { PATIENCE_MS } from "./until.ts";
 import { watchdog } from "./watchdog.ts";
 

@@ -1,6 +1,6 @@
-import { createClient } from "@redis/client";
-import { connect, type Socket } from "node:net";
 import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
 import { freePort, RespClient, startOwnRedis, startProxy, type FaultProxy, type Reply } from "../src/index.ts";
 

@@ -1,14 +1,14 @@
 import { scheduler } from "node:timers/promises";
 import { type Awaitable, type Backend, BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { type BackendPromise, promisesOf } from "@hotset/core/internal";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";
 import { describeReclaiming } from "./describe-reclaiming.ts";
 import { describeTagVersions } from "./describe-tag-versions.ts";
-import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { TestClock } from "./index.ts";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 
 /** How the suite opens a backend, and which capabilities it must have. */
 export interface DescribeBackendOptions {

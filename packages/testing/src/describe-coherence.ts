@@ -1,10 +1,10 @@
 import timers from "node:timers";
 import { scheduler } from "node:timers/promises";
 import type { Backend, Clock, Coherence, CoherenceListener, StoredEntry } from "@hotset/core";
+import { beforeEach, describe, expect, it } from "vitest";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { flush } from "./index.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
-import { beforeEach, describe, expect, it } from "vitest";
 
 /**
  * The part of `describeBackend` about `coherence`. Every test passes if the backend has none, or is the sole writer.

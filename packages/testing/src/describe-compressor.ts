@@ -1,6 +1,6 @@
 import type { Compressor } from "@hotset/core";
-import { randomFrom } from "./random.ts";
 import { beforeEach, describe, expect, it } from "vitest";
+import { randomFrom } from "./random.ts";
 
 const text = (byteLength: number): Uint8Array => Buffer.alloc(byteLength, "a copper kettle for the kitchen; ");
 

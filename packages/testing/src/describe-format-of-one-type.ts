@@ -1,7 +1,7 @@
 import type { Format } from "@hotset/core";
+import { beforeEach, describe, expect, it } from "vitest";
 import { attempt, expectReadWithItsLimit, expectUnpolluted } from "./decoded.ts";
 import { randomFrom } from "./random.ts";
-import { beforeEach, describe, expect, it } from "vitest";
 
 /** `describeFormat` for a format that writes values like `values`, and refuses all others. */
 export function describeFormatOfOneType(name: string, open: () => Format, values: readonly unknown[]): void {

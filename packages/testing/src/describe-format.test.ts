@@ -1,6 +1,6 @@
 import type { Format } from "@hotset/core";
-import { describeFormat } from "./describe-format.ts";
 import { expect, it } from "vitest";
+import { describeFormat } from "./describe-format.ts";
 
 /** Lists of numbers as float64, and nothing else. */
 const float64 = (): Format => ({

@@ -1,8 +1,8 @@
 import type { Format } from "@hotset/core";
+import { beforeEach, describe, expect, it } from "vitest";
 import { attempt, deepFreeze, expectPlain, expectReadWithItsLimit, expectUnpolluted } from "./decoded.ts";
 import { describeFormatOfOneType } from "./describe-format-of-one-type.ts";
 import { randomFrom } from "./random.ts";
-import { beforeEach, describe, expect, it } from "vitest";
 
 /** Kinds of values beyond JSON that a format may keep. */
 export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";

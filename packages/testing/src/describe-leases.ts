@@ -1,7 +1,7 @@
 import type { Leases } from "@hotset/core";
+import { describe, expect, it } from "vitest";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
-import { describe, expect, it } from "vitest";
 
 /** The part of `describeBackend` about `leases`. Every test passes if the backend has none. */
 export function describeLeases(subject: BackendSubject): void {

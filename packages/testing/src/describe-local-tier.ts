@@ -1,8 +1,8 @@
 import type { LocalEntry, LocalTier } from "@hotset/core";
+import { describe, expect, it } from "vitest";
+import { TestClock } from "./index.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { randomFrom } from "./random.ts";
-import { TestClock } from "./index.ts";
-import { describe, expect, it } from "vitest";
 
 /**
  * The contract of {@link LocalTier}, as a suite for Vitest. Throws nothing: a broken promise of the contract is a

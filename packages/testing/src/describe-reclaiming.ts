@@ -1,6 +1,6 @@
 import type { Awaitable, Backend } from "@hotset/core";
-import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describe, expect, it } from "vitest";
+import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 
 /**
  * The part of `describeBackend` about space: a store that is written to does not keep what has ended.

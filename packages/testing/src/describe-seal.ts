@@ -1,6 +1,6 @@
 import type { Seal } from "@hotset/core";
-import { randomFrom } from "./random.ts";
 import { describe, expect, it } from "vitest";
+import { randomFrom } from "./random.ts";
 
 type Sealing = Omit<Seal, "around">;
 

@@ -1,6 +1,6 @@
 import type { TagVersions } from "@hotset/core";
-import type { BackendSubject } from "./backend-subject.ts";
 import { describe, expect, it } from "vitest";
+import type { BackendSubject } from "./backend-subject.ts";
 
 /** The part of `describeBackend` about `tagVersions`. Every test passes if the backend has none. */
 export function describeTagVersions(subject: BackendSubject): void {

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import { ConfigurationError } from "@hotset/core";
+import { expect, it } from "vitest";
 import { describeLocalTier } from "./describe-local-tier.ts";
 import { mapTier } from "./map-tier.ts";
 import { TestClock } from "./test-clock.ts";

@@ -1,7 +1,7 @@
-import { describe, expect, it } from "vitest";
 import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "./describe-backend.ts";
+import { describe, expect, it } from "vitest";
 import { found } from "./backend-subject.ts";
+import { describeBackend } from "./describe-backend.ts";
 import { gate } from "./gate.ts";
 import { outcome } from "./outcome.ts";
 import { scriptedBackend, type ScriptedBackend } from "./scripted-backend.ts";

@@ -1,5 +1,5 @@
-import { beforeEach, describe, expect, it } from "vitest";
 import type { Coherence, CoherenceListener, StoredEntry } from "@hotset/core";
+import { beforeEach, describe, expect, it } from "vitest";
 import { gate } from "./gate.ts";
 import { flush, outcome } from "./outcome.ts";
 import { scriptedBackend, type ScriptedBackend } from "./scripted-backend.ts";

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import { ConfigurationError } from "@hotset/core";
+import { expect, it } from "vitest";
 import { gate } from "./gate.ts";
 import { mapTier } from "./map-tier.ts";
 import { outcome } from "./outcome.ts";

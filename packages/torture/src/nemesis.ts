@@ -1,7 +1,7 @@
-import type { FaultProxy } from "@hotset/test-servers";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { FaultProxy } from "@hotset/test-servers";
 import type { Fault, Instant } from "./history.ts";
 import { LINK_FAULTS, SLOTS, type FaultKind, type FaultPlan } from "./plan-parts.ts";
 import { REFUSALS } from "./refusals.ts";

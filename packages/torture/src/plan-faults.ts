@@ -1,3 +1,4 @@
+import type { Random } from "@hotset/test-servers";
 import {
   LINK_FAULTS,
   SLOTS,
@@ -7,7 +8,6 @@ import {
   type Settings,
   type Topology,
 } from "./plan-parts.ts";
-import type { Random } from "@hotset/test-servers";
 
 /** By focus, the faults it draws from, on one server. */
 const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {

@@ -1,5 +1,5 @@
-import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan-parts.ts";
 import type { Random } from "@hotset/test-servers";
+import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan-parts.ts";
 
 export interface Shape {
   readonly keys: readonly KeyPlan[];

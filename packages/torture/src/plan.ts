@@ -1,3 +1,4 @@
+import { Random } from "@hotset/test-servers";
 import { faultsFor } from "./plan-faults.ts";
 import { operationsOf } from "./plan-operations.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type WorkerPlan,
   type KeyPlan,
 } from "./plan-parts.ts";
-import { Random } from "@hotset/test-servers";
 
 const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
   { id: "a", space: [], tags: [], lateTags: [], isForeign: false },

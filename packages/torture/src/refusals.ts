@@ -1,6 +1,6 @@
-import { until, type OwnRedis } from "@hotset/test-servers";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { until, type OwnRedis } from "@hotset/test-servers";
 
 /** A server that answers every write, or every write that takes memory, with an error. */
 export interface Refusal {

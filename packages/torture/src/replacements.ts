@@ -1,5 +1,5 @@
-import type { ClusterNode, HalfMigration, OwnRedis } from "@hotset/test-servers";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ClusterNode, HalfMigration, OwnRedis } from "@hotset/test-servers";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
 import type { FaultPlan, KeyPlan, Plan } from "./plan-parts.ts";

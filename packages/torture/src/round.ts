@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { forkScript, type ScriptProcess } from "@hotset/test-servers";
-import { createClient } from "@redis/client";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { forkScript, type ScriptProcess } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
 import type { Arena } from "./arena.ts";
 import { clockSince } from "./clock.ts";
 import {

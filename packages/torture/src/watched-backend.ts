@@ -1,5 +1,5 @@
-import type { Backend } from "@hotset/core";
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Backend } from "@hotset/core";
 import type { Instant, Removal } from "./history.ts";
 
 export interface WatchedBackend {

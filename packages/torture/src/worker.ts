@@ -1,3 +1,6 @@
+import { createHash } from "node:crypto";
+import { dirname, join } from "node:path";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 /** One process of the fleet. Run by round.ts; everything it does and sees goes to its file. */
 import {
   CacheError,
@@ -15,6 +18,7 @@ import {
   type WriteManyResult,
 } from "@hotset/core";
 import { memory } from "@hotset/memory";
+import { postgres } from "@hotset/postgres";
 import {
   cluster,
   fromClient,
@@ -25,13 +29,9 @@ import {
   type RedisBackend,
   type RedisBackendSettings,
 } from "@hotset/redis";
-import { postgres } from "@hotset/postgres";
 import { sqlite } from "@hotset/sqlite";
 import { answerCalls, type Place } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { createHash } from "node:crypto";
-import { dirname, join } from "node:path";
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
 import { REFUSED, type Change, type Incident, type Load, type Read } from "./history.ts";
 import {

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { arenas } from "../src/arena.ts";
 import { check } from "../src/checker.ts";
-import { planOf } from "../src/plan.ts";
 import type { FaultPlan } from "../src/plan-parts.ts";
+import { planOf } from "../src/plan.ts";
 import { run } from "../src/round.ts";
 
 it("a round of three processes records their calls on one clock, and breaks no promise", async () => {

@@ -2,8 +2,8 @@
 // Pooya Parsa and contributors. At v1.17.5 it differs in its layout alone. Changed here: `createStorage` and
 // `restoreSnapshot` are passed in, so that it runs over both versions.
 
-import { it, expect, beforeAll, afterAll, afterEach } from "vitest";
 import type { createStorage, Driver, restoreSnapshot, Storage } from "unstorage";
+import { it, expect, beforeAll, afterAll, afterEach } from "vitest";
 
 export interface TestContext {
   storage: Storage;

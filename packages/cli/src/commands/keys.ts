@@ -3,10 +3,10 @@ import type { Answer, Command } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { EXIT } from "../io.ts";
 import { sampleOf, type Sample, type SampledKey } from "../keys/sample.ts";
-import { keysOfFile } from "./keys-of-file.ts";
 import { table } from "../output/table.ts";
 import { bytesText, cut, durationText } from "../output/text.ts";
 import { checkWords } from "../places.ts";
+import { keysOfFile } from "./keys-of-file.ts";
 
 const LIMIT = { fallback: 100, max: 100_000 };
 

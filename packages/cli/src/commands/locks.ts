@@ -1,6 +1,6 @@
+import type { RedisView } from "@hotset/redis-toolkit";
 import { moduleOf } from "@hotset/redis-toolkit/module";
 import { defineScript } from "@hotset/redis-toolkit/scripts";
-import type { RedisView } from "@hotset/redis-toolkit";
 import type { Answer, Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";
 import { decoded, exitCodeOf, NOT_READABLE, readable } from "../keys/readable.ts";

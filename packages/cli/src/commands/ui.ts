@@ -1,5 +1,5 @@
-import { createServer } from "node:http";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CACHE_OPTIONS, openCache } from "../caches.ts";
 import type { Command, Session } from "../command.ts";

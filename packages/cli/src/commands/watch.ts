@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseDuration } from "@hotset/core";
-import { queue as queueOver, type QueueEvent } from "@hotset/redis-toolkit/queue";
 import type { RedisConnection, Subscriber } from "@hotset/redis-toolkit/connection";
+import { queue as queueOver, type QueueEvent } from "@hotset/redis-toolkit/queue";
 import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
-import { cut, jsonText, safe } from "../output/text.ts";
 import { monitored } from "../keys/monitored.ts";
+import { cut, jsonText, safe } from "../output/text.ts";
 import { TENANT_OPTION, viewOf } from "../places.ts";
 import { keysOfPrimaries } from "../primaries.ts";
 

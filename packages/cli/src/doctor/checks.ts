@@ -1,8 +1,8 @@
+import { checkCompactness, checkEviction, checkMemory, checkPersistence, checkSizes, checkTtl } from "./data-checks.ts";
 import type { Facts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
-import { checkBuffers, checkClients, checkCluster, checkLatency, checkProtocol, checkServer } from "./server-checks.ts";
-import { checkCompactness, checkEviction, checkMemory, checkPersistence, checkSizes, checkTtl } from "./data-checks.ts";
 import { checkAccess, checkRights, checkTracking } from "./rights-checks.ts";
+import { checkBuffers, checkClients, checkCluster, checkLatency, checkProtocol, checkServer } from "./server-checks.ts";
 
 /** Each looks at the facts alone, and has nothing to say about what is not known. */
 export const ALL_CHECKS: readonly ((facts: Facts) => readonly Finding[])[] = [

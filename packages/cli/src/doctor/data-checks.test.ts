@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { knownKey } from "../keys/key-table.ts";
 import { checkCompactness } from "./data-checks.ts";
 import type { Facts, Known } from "./facts.ts";
-import { knownKey } from "../keys/key-table.ts";
 
 const hidden: Known<never> = { refused: "NOPERM" };
 

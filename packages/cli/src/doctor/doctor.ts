@@ -1,9 +1,10 @@
 import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Command, Session } from "../command.ts";
+import { UsageError } from "../errors.ts";
 import { MODULES, type Module } from "../keys/key-table.ts";
 import { groupsOf } from "../keys/sample.ts";
 import { fields } from "../output/table.ts";
-import { UsageError } from "../errors.ts";
+import { VERSION } from "../version.ts";
 import { ALL_CHECKS } from "./checks.ts";
 import { gather, UNANSWERED, type Facts } from "./facts.ts";
 import { CHECKS, type Finding } from "./finding.ts";
@@ -11,7 +12,6 @@ import { diagnosePostgres, postgresUrl, publicationOf } from "./postgres.ts";
 import { infos } from "./primaries.ts";
 import { answerOf, type Judged, type Report } from "./report.ts";
 import { serverKind, type ServerKind } from "./server-kind.ts";
-import { VERSION } from "../version.ts";
 
 const SAMPLED = 10_000;
 

@@ -1,5 +1,5 @@
-import type { PrimaryConnection, RedisConnection } from "@hotset/redis-toolkit/connection";
 import type { Finding as ProcessFinding } from "@hotset/inspector/internal";
+import type { PrimaryConnection, RedisConnection } from "@hotset/redis-toolkit/connection";
 import type { Session } from "../command.ts";
 import type { Module } from "../keys/key-table.ts";
 import { sampleOf, type Sample } from "../keys/sample.ts";

@@ -1,6 +1,6 @@
-import { createCache } from "hotset";
 import { inspect } from "@hotset/core/inspect";
 import { countsOf, EMPTY, findings, invalidationsPage, type Finding, type Picture } from "@hotset/inspector/internal";
+import { createCache } from "hotset";
 import { backendOf } from "../caches.ts";
 import type { Session } from "../command.ts";
 import { SILENT } from "../connect.ts";

@@ -1,6 +1,6 @@
 import type { Backend } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { gutter } from "./gutter.ts";
 import { lentEntry } from "./lent-entry.ts";
 

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
   createTestCache,
   flush,
@@ -7,7 +8,6 @@ import {
   TestClock,
   type ScriptedBackend,
 } from "@hotset/testing";
-import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, it } from "vitest";
 import type { Cache } from "../../src/cache/cache.ts";
 import { OutsideValues } from "./outside-values.ts";

@@ -1,5 +1,5 @@
-import { type Internals, type Entry, checkNames, lastEpoch } from "@hotset/core/internal";
 import { type CacheStats, type NamespaceStats, type Cache, ConfigurationError } from "@hotset/core";
+import { type Internals, type Entry, checkNames, lastEpoch } from "@hotset/core/internal";
 import type {
   Backoff,
   Fallback,

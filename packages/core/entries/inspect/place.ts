@@ -1,5 +1,5 @@
-import { type Internals, within } from "@hotset/core/internal";
 import { BackendUnavailableError, type Cache, ConfigurationError } from "@hotset/core";
+import { type Internals, within } from "@hotset/core/internal";
 
 /** A cache that is looked into, and how its keys, instants and errors are shown. */
 export class Place {

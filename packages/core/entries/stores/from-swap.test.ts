@@ -1,7 +1,7 @@
-import { describeBackend } from "@hotset/testing/contract-suites";
-import { createTestCache, flush, gate, TestClock } from "@hotset/testing";
-import { expect, it } from "vitest";
 import { type Backend, type StoredEntry, BackendUnavailableError } from "@hotset/core";
+import { createTestCache, flush, gate, TestClock } from "@hotset/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
+import { expect, it } from "vitest";
 import { fromSwap } from "./from-swap.ts";
 import type { SwapRecord, SwapStore } from "./swap-store.ts";
 

@@ -14,8 +14,8 @@ import {
   passthrough,
 } from "@hotset/core";
 import { MARKED, newId } from "@hotset/core/internal";
-import { markedStale } from "./marked-stale.ts";
 import { bytesOf, keptIn, LONGEST_HEAD_BYTES, NO_VERSION, versionOf, type Kept } from "./kept.ts";
+import { markedStale } from "./marked-stale.ts";
 import { Records, type Next } from "./records.ts";
 import type { SwapStore } from "./swap-store.ts";
 import { tagRecords } from "./tag-records.ts";

@@ -1,6 +1,6 @@
 import type { StoredEntry } from "@hotset/core";
-import { packEntry, unpackEntry } from "./packed-entry.ts";
 import { newId } from "@hotset/core/internal";
+import { packEntry, unpackEntry } from "./packed-entry.ts";
 
 /** The content of a record of a key: its entry, its lease, both or none. */
 export interface Kept {

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import { DecodeError } from "@hotset/core";
+import { expect, it } from "vitest";
 import { packEntry, unpackEntry } from "./packed-entry.ts";
 
 const entry = { data: Uint8Array.of(0, 255, 10), staleInMs: 1_000, expiresInMs: 5_000, meta: '{"f":"jsön"}' };

@@ -1,6 +1,6 @@
-import { beforeEach, describe, expect, it } from "vitest";
-import { flush, gate, TestClock, type Gate } from "@hotset/testing";
 import type { CoherenceListener } from "@hotset/core";
+import { flush, gate, TestClock, type Gate } from "@hotset/testing";
+import { beforeEach, describe, expect, it } from "vitest";
 import { pollChanges, type Changes, type PolledChanges } from "./poll-changes.ts";
 
 const DOWN = new Error("the log cannot be read");

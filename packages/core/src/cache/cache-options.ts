@@ -1,6 +1,5 @@
 import type { Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
-import { LEVELS, type CacheLogger } from "./reporter.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
 import type { KeyGroup } from "../primitives/meters.ts";
@@ -17,6 +16,7 @@ import {
   wholeNumber,
   type Option,
 } from "../primitives/options.ts";
+import { LEVELS, type CacheLogger } from "./reporter.ts";
 
 /** Options of `createCache`. */
 export interface CacheOptions {

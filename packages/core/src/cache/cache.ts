@@ -1,19 +1,19 @@
-import { keepAlive } from "../primitives/async-context.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { epochMs, systemClock } from "../contracts/clock.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
 import { keySpaceBelow, localKey, localKeyOf, parseLocalKey } from "../entry/key.ts";
 import { checked } from "../entry/options.ts";
-import { describe, toMs, type Duration } from "../primitives/duration.ts";
+import { keepAlive } from "../primitives/async-context.ts";
 import { Deadlines } from "../primitives/deadlines.ts";
+import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { within } from "../primitives/within.ts";
 import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
 import type { Assembly } from "./assemble.ts";
-import { NamespaceView } from "./namespace-view.ts";
 import { countOpen } from "./first-mistakes.ts";
-import { keepToInstances } from "./own-methods.ts";
+import { NamespaceView } from "./namespace-view.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
+import { keepToInstances } from "./own-methods.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {

@@ -1,6 +1,6 @@
+import { scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { ConfigurationError } from "../contracts/errors.ts";
-import { scriptedBackend, TestClock } from "@hotset/testing";
 import { checkCache, createCache } from "./create-cache.ts";
 
 it.each([

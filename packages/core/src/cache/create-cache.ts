@@ -1,13 +1,13 @@
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
-import { requireNode } from "../primitives/node-version.ts";
 import { checkOptionNames } from "../entry/options.ts";
+import { checkDefaults, DEFAULT_POLICY, resolvePolicy, type Policy } from "../entry/policy.ts";
+import { describe, kindOf } from "../primitives/duration.ts";
+import { requireNode } from "../primitives/node-version.ts";
 import { refuseSurplus } from "../primitives/options.ts";
 import { assemble, type Plan } from "./assemble.ts";
-import { checkDefaults, DEFAULT_POLICY, resolvePolicy, type Policy } from "../entry/policy.ts";
 import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
-import { describe, kindOf } from "../primitives/duration.ts";
 import { CacheView, type Cache } from "./cache.ts";
 import type { Untyped } from "./namespace.ts";
 

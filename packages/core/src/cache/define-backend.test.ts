@@ -1,5 +1,5 @@
-import { expect, it, vi } from "vitest";
 import { scriptedBackend, TestClock } from "@hotset/testing";
+import { expect, it, vi } from "vitest";
 
 it("a process in which no backend came by defineBackend refuses one, and says what to write", async () => {
   vi.resetModules();

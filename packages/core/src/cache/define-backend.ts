@@ -1,16 +1,16 @@
+import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { BackendParts } from "../coherence/parts.ts";
-import { warnOfLostDeletes } from "./backend-promises.ts";
 import { Trust, TRUST_ALWAYS } from "../coherence/trust.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
-import { backendKeyOf, type KeySpace } from "../entry/key.ts";
 import { FarFences } from "../engine/far-fences.ts";
 import { leasesAmong } from "../engine/lease.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
-import { Recovery } from "../tiers/recovery.ts";
+import { backendKeyOf, type KeySpace } from "../entry/key.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
+import { Recovery } from "../tiers/recovery.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
-import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { bring, type Opening, type OpeningOf } from "./assemble.ts";
+import { warnOfLostDeletes } from "./backend-promises.ts";
 
 /**
  * Returns `backend` as it is, and brings what a cache needs for one: bundles over memory go without.

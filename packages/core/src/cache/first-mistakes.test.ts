@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../contracts/clock.ts";
 import type { CacheOptions } from "./cache-options.ts";
-import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
 afterEach(() => vi.unstubAllEnvs());
 

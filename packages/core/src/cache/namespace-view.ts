@@ -1,13 +1,6 @@
-import { judging } from "../engine/load.ts";
-import { usedByCaller } from "../engine/loading.ts";
-import { loadMany } from "../engine/batch-load.ts";
-import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
-import type { Meters } from "../primitives/meters.ts";
-import type { BatchLoader, Loader } from "../entry/loader.ts";
+import type { Format } from "../contracts/backend.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
-import type { Fences } from "../engine/fences.ts";
-import type { Mutations } from "../engine/mutations.ts";
-import type { Ladder } from "../engine/ladder.ts";
+import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import type {
   DeleteManyResult,
   DeleteResult,
@@ -16,14 +9,21 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../contracts/results.ts";
+import { loadMany } from "../engine/batch-load.ts";
+import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
+import type { Callers } from "../engine/callers.ts";
+import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
+import type { Fences } from "../engine/fences.ts";
+import type { Ladder } from "../engine/ladder.ts";
+import { judging } from "../engine/load.ts";
+import { usedByCaller } from "../engine/loading.ts";
+import type { Mutations } from "../engine/mutations.ts";
+import type { EntryInfo, Reads } from "../engine/reads.ts";
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
-import type { EntryInfo, Reads } from "../engine/reads.ts";
-import type { Format } from "../contracts/backend.ts";
 import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
-import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
+import type { BatchLoader, Loader } from "../entry/loader.ts";
 import { checked, checkOptionNames } from "../entry/options.ts";
-import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import {
   hasFunctions,
   ownOptions,
@@ -41,13 +41,13 @@ import {
   type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
+import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
-import { detached, keepToInstances } from "./own-methods.ts";
-import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
-import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
+import type { Meters } from "../primitives/meters.ts";
 import { checkValue, expireInMs, isPlainHit, markOf, withoutFunctions, type GivenMark } from "./call-checks.ts";
-import type { Callers } from "../engine/callers.ts";
+import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
+import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
 /** The parts of one cache that a namespace calls. */

@@ -1,4 +1,4 @@
-import type { BatchLoader, Loader } from "../entry/loader.ts";
+import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import type {
   DeleteManyResult,
   DeleteResult,
@@ -7,8 +7,10 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../contracts/results.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryInfo } from "../engine/reads.ts";
 import type { TouchResult } from "../engine/touch.ts";
+import type { BatchLoader, Loader } from "../entry/loader.ts";
 import type {
   ClearOptions,
   Fence,
@@ -22,8 +24,6 @@ import type {
   TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
-import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";
 
 /** `V` where the namespace has a type, else what the call says. */

@@ -1,13 +1,13 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { kindOf, noFunction, type Duration } from "../primitives/duration.ts";
+import type { DeleteResult } from "../contracts/results.ts";
+import { judgeBy, judging } from "../engine/load.ts";
 import { keyOf, type KeyPart } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
-import { judgeBy, judging } from "../engine/load.ts";
 import type { LoadContext } from "../entry/loader.ts";
-import type { DeleteResult } from "../contracts/results.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkOptionNames } from "../entry/options.ts";
 import type { GetOrSetOptions, Policy } from "../entry/policy.ts";
+import { kindOf, noFunction, type Duration } from "../primitives/duration.ts";
 import { types } from "../primitives/platform.ts";
 
 /** Any function that returns a value or a promise of it. */

@@ -1,14 +1,14 @@
 import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
+import type { BatchLoader } from "../entry/loader.ts";
+import type { LoadOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { contextOfNow, inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import type { LoadOptions, ResolvedPolicy } from "../entry/policy.ts";
 import type { FlightBatch, GetOrSetCall } from "./call.ts";
-import type { EarlyRead } from "./flight.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
-import type { BatchLoader } from "../entry/loader.ts";
+import type { EarlyRead } from "./flight.ts";
+import type { Ladder } from "./ladder.ts";
 import { judgeBy, type Load, type OfValue, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
-import type { Ladder } from "./ladder.ts";
 import { UsedValues } from "./used-values.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */

@@ -1,13 +1,13 @@
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
+import type { Loader } from "../entry/loader.ts";
 import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { contextOfNow } from "../primitives/async-context.ts";
 import type { NamespaceMeters } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import type { Loader } from "../entry/loader.ts";
 import type { UsedValues } from "./used-values.ts";
 
 /** The part of a namespace that the engine needs. */

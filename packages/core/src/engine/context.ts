@@ -1,15 +1,15 @@
-import type { KeyedQueue } from "../primitives/keyed-queue.ts";
+import type { CopyTrust } from "../coherence/trust.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { KeySpace } from "../entry/key.ts";
-import type { NamespaceContext } from "./call.ts";
-import type { Events } from "../primitives/event-port.ts";
-import type { Flights } from "./flights.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
-import type { LocalCopies } from "../tiers/local-copies.ts";
-import type { Recovery } from "../tiers/recovery.ts";
+import type { Events } from "../primitives/event-port.ts";
+import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
-import type { CopyTrust } from "../coherence/trust.ts";
+import type { LocalCopies } from "../tiers/local-copies.ts";
+import type { Recovery } from "../tiers/recovery.ts";
+import type { NamespaceContext } from "./call.ts";
+import type { Flights } from "./flights.ts";
 
 // The record that the parts of one engine share, by concern. They get the same object, and name the concerns that they
 // use: a load recognises its cache by that object.

@@ -1,6 +1,6 @@
+import { defineBackend, type Cache, type StoredEntry } from "@hotset/core";
 /** Loads after a tag call, of a key that others have a copy of too. */
 import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
-import { defineBackend, type Cache, type StoredEntry } from "@hotset/core";
 import { expect, it } from "vitest";
 
 interface Scene {

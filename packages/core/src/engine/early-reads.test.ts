@@ -1,6 +1,6 @@
+import type { Cache } from "@hotset/core";
 /** Reads that begin without a flight, and what happens to their keys meanwhile. */
 import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
-import type { Cache } from "@hotset/core";
 import { expect, it } from "vitest";
 
 const KEYS = ["a", "b", "c"];

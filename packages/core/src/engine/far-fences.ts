@@ -3,9 +3,9 @@ import { newEntry, wholeInstant, type Entry, type Placeholder } from "../entry/e
 import { staleFrom } from "../entry/freshness.ts";
 import { dependencies, NO_TAGS, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { termsIn } from "../entry/terms.ts";
-import { promised, type Settlers } from "../primitives/settlers.ts";
 import { newId } from "../primitives/ids.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import type { EntryLeases, LeaseAnswer, ReadRequest, StoreStatus } from "../tiers/entry-tier.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";

@@ -1,15 +1,15 @@
+import { flush, outcome, TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import type { Clock } from "../contracts/clock.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
+import { NamespaceMeters } from "../primitives/meters.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import { flush, outcome, TestClock } from "@hotset/testing";
 import { answerIn } from "./ask.ts";
 import type { GetOrSetCall } from "./call.ts";
 import { Flight, type Phase, type Waiter } from "./flight.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
-import { NamespaceMeters } from "../primitives/meters.ts";
 
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;

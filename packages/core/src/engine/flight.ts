@@ -7,9 +7,10 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { contextOfNow } from "../primitives/async-context.ts";
-import type { Settlers } from "../primitives/settlers.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
+import { isDevelopment } from "../primitives/platform.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
@@ -17,7 +18,6 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { FlightLease, FlightLoad, GetOrSetCall } from "./call.ts";
 import type { LoadedValue } from "./used-values.ts";
-import { isDevelopment } from "../primitives/platform.ts";
 
 /** Where a flight is. */
 export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";

@@ -1,17 +1,17 @@
+import { flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import type { GetOrSetCall, NamespaceContext } from "./call.ts";
+import { assemble, type Assembly } from "../cache/assemble.ts";
+import { NamespaceView } from "../cache/namespace-view.ts";
 import { Guard } from "../coherence/guards.ts";
+import { TRUST_ALWAYS } from "../coherence/trust.ts";
+import { entryKey, rootKeySpace } from "../entry/key.ts";
+import { DEFAULT_POLICY } from "../entry/policy.ts";
+import { NamespaceMeters } from "../primitives/meters.ts";
+import type { Semaphore } from "../primitives/semaphore.ts";
+import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
 import type { Load } from "./load.ts";
-import { entryKey, rootKeySpace } from "../entry/key.ts";
-import { assemble, type Assembly } from "../cache/assemble.ts";
-import { NamespaceView } from "../cache/namespace-view.ts";
-import { DEFAULT_POLICY } from "../entry/policy.ts";
-import type { Semaphore } from "../primitives/semaphore.ts";
-import { flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
-import { TRUST_ALWAYS } from "../coherence/trust.ts";
-import { NamespaceMeters } from "../primitives/meters.ts";
 
 const SPACE: NamespaceContext = {
   keySpace: rootKeySpace("test"),

@@ -1,7 +1,7 @@
 import { createTestCache, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import type { LoadContext } from "../entry/loader.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import type { LoadContext } from "../entry/loader.ts";
 
 const open = () => {
   const clock = new TestClock();

@@ -1,13 +1,13 @@
+import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
-import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { LinkedSet } from "../primitives/linked-set.ts";
 import { TagEvents } from "../tags/tag-events.ts";
+import type { EntryLeases } from "../tiers/entry-tier.ts";
 import type { Flight } from "./flight.ts";
 import { Lease } from "./lease.ts";
-import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 
 const LEASE_MS = 2_000;
 const keySpace = rootKeySpace("shop");

@@ -5,6 +5,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { lifeOf } from "../entry/freshness.ts";
 import { checkRoomForTags, checkTags, NO_TAGS, tagNames } from "../entry/key.ts";
+import type { LoadContext, Loader, NotModified, StaleValue } from "../entry/loader.ts";
 import { checked } from "../entry/options.ts";
 import type { LoadOptions } from "../entry/policy.ts";
 import { checkBySchema } from "../entry/schema.ts";
@@ -16,7 +17,6 @@ import { isThenable } from "../primitives/thenable.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import type { LoadContext, Loader, NotModified, StaleValue } from "../entry/loader.ts";
 import { Loading } from "./loading.ts";
 import { UsedValues } from "./used-values.ts";
 

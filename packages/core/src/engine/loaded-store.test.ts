@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
+import { expect, it } from "vitest";
 
 it.each(["delete", "tag"] as const)("C180 a load that a %s fences is stored nowhere, and counted", async (by) => {
   const clock = new TestClock();

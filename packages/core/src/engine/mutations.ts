@@ -1,29 +1,9 @@
-import { ConfigurationError } from "../contracts/errors.ts";
-import type { TagVersion } from "../contracts/backend.ts";
-import type { Backoffs } from "./backoffs.ts";
-import type { Copies, Life, Reporting, Writing } from "./context.ts";
-import type { Encoded } from "../entry/codec.ts";
-import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
-import { endingBy, lifeOf, staleFrom } from "../entry/freshness.ts";
-import type { FencedBy } from "../contracts/events.ts";
-import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
-import { dependencies, keyEvent, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
-import type { RemoteTier } from "../tiers/remote-tier.ts";
-import { checked } from "../entry/options.ts";
-import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
-import { termsIn } from "../entry/terms.ts";
-import { type Settlers, guarded, promised } from "../primitives/settlers.ts";
-import { newId } from "../primitives/ids.ts";
-import { isThenable } from "../primitives/thenable.ts";
-import { BackendRefusedError } from "../tiers/backend-calls.ts";
-import { orPending } from "../tiers/recovery.ts";
-import { confirmStored } from "./store.ts";
-import { compareVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import type { BehindFence, FarFences } from "./far-fences.ts";
-import type { Fences } from "./fences.ts";
+import type { TagVersion } from "../contracts/backend.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
+import type { FencedBy } from "../contracts/events.ts";
 import type {
   DeleteManyResult,
   DeleteResult,
@@ -31,8 +11,28 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../contracts/results.ts";
-import { type Line, ofOne, WriteLines } from "./write-lines.ts";
+import type { Encoded } from "../entry/codec.ts";
+import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
+import { endingBy, lifeOf, staleFrom } from "../entry/freshness.ts";
+import { dependencies, keyEvent, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
+import { checked } from "../entry/options.ts";
+import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
+import { termsIn } from "../entry/terms.ts";
+import { newId } from "../primitives/ids.ts";
+import { type Settlers, guarded, promised } from "../primitives/settlers.ts";
+import { isThenable } from "../primitives/thenable.ts";
+import { compareVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
+import { orPending } from "../tiers/recovery.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
+import type { Backoffs } from "./backoffs.ts";
+import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
+import type { Copies, Life, Reporting, Writing } from "./context.ts";
+import type { BehindFence, FarFences } from "./far-fences.ts";
+import type { Fences } from "./fences.ts";
 import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
+import { confirmStored } from "./store.ts";
+import { type Line, ofOne, WriteLines } from "./write-lines.ts";
 
 /**
  * The calls that change entries by their keys: `set`, `delete` and `markStale`. As those of tags, each follows the same

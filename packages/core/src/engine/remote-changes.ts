@@ -1,8 +1,8 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Recovery } from "../tiers/recovery.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Lease } from "./lease.ts";

@@ -1,11 +1,11 @@
 import type { Guard } from "../coherence/guards.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { storedEntry, type Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
-import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import type { Settlers } from "../primitives/settlers.ts";
 import { ignore } from "../primitives/ignore.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";

@@ -1,27 +1,27 @@
 import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
-import { haveEqualItems } from "../primitives/equal-items.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { DeleteStatus, TagVersion } from "../contracts/backend.ts";
-import { promised } from "../primitives/settlers.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { encodedPlaceholder, type Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels, type LifeLimits, type Placeholder } from "../entry/entry.ts";
+import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { lifetimeOf } from "../entry/policy.ts";
+import { termsIn } from "../entry/terms.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
+import { ignore } from "../primitives/ignore.ts";
+import { promised } from "../primitives/settlers.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { versionsFor } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
-import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
-import { termsIn } from "../entry/terms.ts";
-import { ignore } from "../primitives/ignore.ts";
-import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import { isThenable, whenReady } from "../primitives/thenable.ts";
-import { orPending } from "../tiers/recovery.ts";
 import type { EntryLeases, StoreStatus } from "../tiers/entry-tier.ts";
-import { fencedBy, type Flight } from "./flight.ts";
+import { orPending } from "../tiers/recovery.ts";
 import type { Answers } from "./answers.ts";
-import { lifetimeOf } from "../entry/policy.ts";
-import type { Copies, Reporting, Writing } from "./context.ts";
 import { noRoomForMeta } from "./call.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
+import { fencedBy, type Flight } from "./flight.ts";
 import type { Loaded } from "./load.ts";
 
 /** The outcome of storing a loaded value, as the event `load` reports it. */

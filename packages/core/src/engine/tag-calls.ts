@@ -1,11 +1,11 @@
-import { Semaphore } from "../primitives/semaphore.ts";
+import type { InvalidateResult } from "../contracts/results.ts";
 import { partsOf } from "../primitives/in-windows.ts";
+import { Semaphore } from "../primitives/semaphore.ts";
 import { TAGS_OF_ONE_STEP, tagKeys } from "../tags/tag-versions.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import { describeInvalidation } from "./explanations.ts";
 import type { Lease } from "./lease.ts";
-import type { InvalidateResult } from "../contracts/results.ts";
 
 /** The calls that invalidate tags, or mark them stale, and `clear`: in the four steps of `Mutations`. */
 export class TagCalls {

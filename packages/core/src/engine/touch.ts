@@ -1,7 +1,3 @@
-import type { NamespaceContext } from "./call.ts";
-import type { Copies, Life, Reporting, Writing } from "./context.ts";
-import { confirmStored } from "./store.ts";
-import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
@@ -12,6 +8,10 @@ import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { promised } from "../primitives/settlers.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
+import type { NamespaceContext } from "./call.ts";
+import type { Copies, Life, Reporting, Writing } from "./context.ts";
+import type { Reads } from "./reads.ts";
+import { confirmStored } from "./store.ts";
 
 /** The outcome of `touch`. */
 export interface TouchResult {

@@ -1,7 +1,7 @@
 import { scriptedBackend } from "@hotset/testing";
 import { expect, it } from "vitest";
-import { createCache } from "../cache/create-cache.ts";
 import type { Cache } from "../cache/cache.ts";
+import { createCache } from "../cache/create-cache.ts";
 import type { Compressor } from "../contracts/backend.ts";
 import { systemClock } from "../contracts/clock.ts";
 import { EncodeError } from "../contracts/errors.ts";

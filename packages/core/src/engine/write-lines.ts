@@ -1,7 +1,7 @@
-import type { Settlers } from "../primitives/settlers.ts";
 import { WINDOW } from "../primitives/in-windows.ts";
 import type { KeyedQueue, Turn } from "../primitives/keyed-queue.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 
 /** Where changes wait until there is room to send them. */
 export type Line = Pick<Semaphore, "enter" | "free">;

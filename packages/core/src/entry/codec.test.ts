@@ -1,16 +1,16 @@
 import { inspect } from "node:util";
+import { gzip } from "@hotset/formats";
+import { v8 } from "@hotset/formats";
+import { scriptedBackend, type ScriptedBackendOptions, TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../contracts/backend.ts";
-import { Codec, type Encoded } from "./codec.ts";
-import { gzip } from "@hotset/formats";
+import { DecodeError, EncodeError } from "../contracts/errors.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { passthrough } from "../formats/passthrough.ts";
 import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
+import { Codec, type Encoded } from "./codec.ts";
 import { type Entry, type Terms } from "./entry.ts";
-import { DecodeError, EncodeError } from "../contracts/errors.ts";
-import { v8 } from "@hotset/formats";
 import { entryKey, keySpaceBelow, rootKeySpace } from "./key.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
-import { scriptedBackend, type ScriptedBackendOptions, TestClock } from "@hotset/testing";
 
 const users = keySpaceBelow(rootKeySpace("shop"), "users");
 const NOW = 5_000;

@@ -1,4 +1,4 @@
-import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import {
   DEFAULT_MAX_DECODED_BYTES,
   type Backend,
@@ -7,6 +7,11 @@ import {
   type StoredEntry,
   type TagVersion,
 } from "../contracts/backend.ts";
+import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
+import type { StandardSchema } from "../contracts/standard-schema.ts";
+import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
+import { byteLength, isWorker, types } from "../primitives/platform.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
 import {
   cut,
   foreignMeta,
@@ -20,15 +25,10 @@ import {
   type EntryMeta,
 } from "./entry-meta.ts";
 import { lateLifeMs, wholeInstant, type Encoding, type Entry, type Placeholder, type StoredForm } from "./entry.ts";
-import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { EntryKey, KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
 import { checkBySchema } from "./schema.ts";
 import { termsIn } from "./terms.ts";
-import { isThenable, whenReady } from "../primitives/thenable.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
-import { byteLength, isWorker, types } from "../primitives/platform.ts";
 
 /**
  * Turns entries into the form that a backend stores, and back.

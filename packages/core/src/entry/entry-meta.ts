@@ -1,7 +1,7 @@
-import type { Encoding, Entry } from "./entry.ts";
 import type { TagVersion } from "../contracts/backend.ts";
-import { checkTags, NO_TAGS } from "./key.ts";
 import { byteLength } from "../primitives/platform.ts";
+import type { Encoding, Entry } from "./entry.ts";
+import { checkTags, NO_TAGS } from "./key.ts";
 
 /**
  * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, and

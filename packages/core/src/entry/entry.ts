@@ -1,5 +1,5 @@
-import type { LocalEntry } from "../contracts/local-tier.ts";
 import type { TagVersion } from "../contracts/backend.ts";
+import type { LocalEntry } from "../contracts/local-tier.ts";
 import type { Meter } from "../primitives/meters.ts";
 
 /**

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Entry, Terms } from "./entry.ts";
 import {
   judge,
   lifeOf,
@@ -10,7 +11,6 @@ import {
   type Verdict,
   type Windows,
 } from "./freshness.ts";
-import type { Entry, Terms } from "./entry.ts";
 
 const TERMS = { localTtlMs: Infinity, tags: [], dependsOn: [], etag: undefined, lastModified: undefined };
 

@@ -1,5 +1,5 @@
-import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { kindOf } from "../primitives/duration.ts";
 import { types } from "../primitives/platform.ts";
 
 /** A part of a key: plain data. Functions, symbols and objects with methods do not compile. */

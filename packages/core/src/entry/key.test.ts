@@ -1,6 +1,8 @@
+import { TestClock } from "@hotset/testing";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { versionEntries } from "../tags/version-entries.ts";
 import {
   checkKey,
   checkTags,
@@ -12,8 +14,6 @@ import {
   tagNames,
   type KeySpace,
 } from "./key.ts";
-import { versionEntries } from "../tags/version-entries.ts";
-import { TestClock } from "@hotset/testing";
 
 const at = (root: KeySpace, path: readonly string[], localOnly = false): KeySpace =>
   path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, { localOnly }), root);

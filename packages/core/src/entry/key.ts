@@ -1,9 +1,9 @@
-import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { KeyEvent } from "../contracts/events.ts";
-import type { Terms } from "./entry.ts";
+import { kindOf } from "../primitives/duration.ts";
 import { keyedHash, type HashSecret } from "../primitives/keyed-hash.ts";
 import { byteLength } from "../primitives/platform.ts";
+import type { Terms } from "./entry.ts";
 
 const MAX_KEY_BYTES = 64 * 1024;
 const MAX_TAG_LENGTH = 1_024;

@@ -1,7 +1,7 @@
+import { v8 } from "@hotset/formats";
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { EncodeError } from "../contracts/errors.ts";
-import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
-import { v8 } from "@hotset/formats";
 import { json, type Format } from "../index.ts";
 import { pathText, withoutValues } from "./place.ts";
 

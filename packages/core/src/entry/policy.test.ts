@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import { checked, checkOptionNames, OPTIONS } from "./options.ts";
 import {
   DEFAULT_POLICY,

@@ -1,6 +1,6 @@
+import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Labels, Terms, LifeLimits } from "./entry.ts";
 import { dependencies, type KeySpace } from "./key.ts";
-import { haveEqualItems } from "../primitives/equal-items.ts";
 
 /** The terms of an entry in `space`: those of the one that was made there before it, if they are the same. */
 export function termsIn(space: KeySpace, limits: LifeLimits, labels: Labels): Terms {

@@ -1,8 +1,8 @@
+import { brotli } from "@hotset/formats";
+import { gzip } from "@hotset/formats";
 import { describe, expect, it } from "vitest";
 import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
 import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
-import { brotli } from "@hotset/formats";
-import { gzip } from "@hotset/formats";
 import { resolveCompressorOptions } from "./compressor-options.ts";
 
 describe.each<[id: string, compressor: (options?: CompressorOptions) => Compressor, max: number]>([

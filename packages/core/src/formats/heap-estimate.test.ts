@@ -1,7 +1,7 @@
+import { v8 } from "@hotset/formats";
 import { describe, expect, it } from "vitest";
 import { HeapEstimate, indexIn, MAX_DEPTH } from "./heap-estimate.ts";
 import { json } from "./json.ts";
-import { v8 } from "@hotset/formats";
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text);
 const heapOf = (...objects: readonly (readonly string[])[]): number => {

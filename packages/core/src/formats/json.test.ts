@@ -1,7 +1,7 @@
+import { describeFormat } from "@hotset/testing/contract-suites";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
-import { describeFormat } from "@hotset/testing/contract-suites";
 import { json } from "./json.ts";
 
 describeFormat("json", { open: () => json() });

@@ -1,9 +1,9 @@
 import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { refuseSurplus } from "../primitives/options.ts";
+import { bytesOf } from "../primitives/platform.ts";
 import { mayExceed, tooDeep, tooMuchHeap } from "./heap-estimate.ts";
 import { isFlat, JSON_HEAP_PER_BYTE, namesProto, walkJson } from "./json-text.ts";
-import { bytesOf } from "../primitives/platform.ts";
 
 /**
  * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.

@@ -1,6 +1,6 @@
+import { describeCompressor } from "@hotset/testing/contract-suites";
 import { expect, it } from "vitest";
 import { DecodeError } from "../contracts/errors.ts";
-import { describeCompressor } from "@hotset/testing/contract-suites";
 import { passthrough } from "./passthrough.ts";
 
 describeCompressor("passthrough", { open: () => passthrough() });

@@ -1,7 +1,7 @@
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import type { BreakerPolicy } from "../contracts/backend.ts";
 import { Breaker } from "./breaker.ts";
-import { TestClock } from "@hotset/testing";
 
 function breaker(policy?: BreakerPolicy): {
   readonly clock: TestClock;

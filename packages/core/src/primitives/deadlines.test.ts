@@ -1,6 +1,6 @@
+import { TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import { Deadline, Deadlines, scheduleRunning } from "./deadlines.ts";
-import { TestClock } from "@hotset/testing";
 
 class Named extends Deadline {
   override readonly pass: () => void;

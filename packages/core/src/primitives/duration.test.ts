@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { HUNDRED_YEARS_MS, describe as shown, parseDuration, toMs } from "./duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { HUNDRED_YEARS_MS, describe as shown, parseDuration, toMs } from "./duration.ts";
 
 describe("parseDuration", () => {
   it.for<readonly [string, number]>([

@@ -3,9 +3,9 @@ import { systemClock, type Clock } from "../contracts/clock.ts";
 import { CacheError, type CacheErrorCode } from "../contracts/errors.ts";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
 import { EventLimit } from "./event-limit.ts";
+import { ignore } from "./ignore.ts";
 import { builtin } from "./platform.ts";
 import { isThenable } from "./thenable.ts";
-import { ignore } from "./ignore.ts";
 
 type Diagnostics = Pick<typeof import("node:diagnostics_channel"), "channel" | "tracingChannel">;
 

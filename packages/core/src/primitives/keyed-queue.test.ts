@@ -1,6 +1,6 @@
+import { flush, gate, outcome } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { KeyedQueue, type Turn } from "./keyed-queue.ts";
-import { flush, gate, outcome } from "@hotset/testing";
 
 it("runs at once if the key has no write in progress", () => {
   const writes = new KeyedQueue();

@@ -1,7 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { inThisContext } from "./async-context.ts";
-import { promised } from "./settlers.ts";
 import { KeyNode, KeyTable } from "./key-table.ts";
+import { promised } from "./settlers.ts";
 
 /**
  * The writes of one key, one after another in the order of their calls: the next is sent when the previous one was

@@ -1,5 +1,5 @@
-import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { Clock } from "../contracts/clock.ts";
+import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import { didYouMean } from "./did-you-mean.ts";
 import { describe, kindOf, toMs, type Duration } from "./duration.ts";
 

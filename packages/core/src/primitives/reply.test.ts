@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import { flush } from "@hotset/testing";
+import { expect, it } from "vitest";
 import { Reply } from "./reply.ts";
 
 class Answer extends Reply<string> {

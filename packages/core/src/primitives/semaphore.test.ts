@@ -1,6 +1,6 @@
+import { flush, gate, outcome } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { Semaphore } from "./semaphore.ts";
-import { flush, gate, outcome } from "@hotset/testing";
 
 it("gives out as many slots as there are", () => {
   const slots = new Semaphore(2);

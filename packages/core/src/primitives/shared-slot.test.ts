@@ -1,5 +1,5 @@
-import { beforeEach, describe, expect, it } from "vitest";
 import { flush, gate, outcome } from "@hotset/testing";
+import { beforeEach, describe, expect, it } from "vitest";
 import { Semaphore } from "./semaphore.ts";
 import { SharedSlot } from "./shared-slot.ts";
 

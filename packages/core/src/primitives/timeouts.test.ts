@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { describe, expect, it } from "vitest";
 import { TestClock } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
 import { Deadlines } from "./deadlines.ts";
 import { Timeout } from "./timeouts.ts";
 

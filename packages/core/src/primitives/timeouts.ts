@@ -1,5 +1,5 @@
-import { holdProcess } from "./async-context.ts";
 import type { Clock } from "../contracts/clock.ts";
+import { holdProcess } from "./async-context.ts";
 import { Deadline, Deadlines } from "./deadlines.ts";
 
 /** The timeouts that run on a clock, and what ends their hold of the process. */

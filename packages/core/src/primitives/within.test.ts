@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
 import { flush, TestClock } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
 import { within } from "./within.ts";
 
 const late = (): never => {

@@ -1,10 +1,10 @@
+import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { BackendParts } from "../coherence/parts.ts";
+import { Trust } from "../coherence/trust.ts";
 import type { Parts, TagVersion, TagVersions } from "../contracts/backend.ts";
 import { KnownVersions } from "./known-versions.ts";
 import type { Pinned } from "./tag-versions.ts";
-import { flush, gate, type Gate, TestClock } from "@hotset/testing";
-import { BackendParts } from "../coherence/parts.ts";
-import { Trust } from "../coherence/trust.ts";
 
 const reportingTrust = (maxStalenessMs: number, source?: Parts): Trust =>
   new Trust({ parts: new BackendParts(source), maxStalenessMs, backendKey: (key) => key, versionsKey: "v" });

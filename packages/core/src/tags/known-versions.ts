@@ -1,11 +1,11 @@
+import type { Epoch } from "../coherence/parts.ts";
+import type { Trust } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Epoch } from "../coherence/parts.ts";
-import type { Trust } from "../coherence/trust.ts";
-import type { Pinned, Versions } from "./tag-versions.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { ignore } from "../primitives/ignore.ts";
+import type { Pinned, Versions } from "./tag-versions.ts";
 
 /**
  * The tag versions that a cache has seen, each with how it was: one table for reads, loads and writes.

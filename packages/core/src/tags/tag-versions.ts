@@ -5,8 +5,8 @@ import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import { tagNames, type KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
-import { ENDING, type EndingMark } from "./mark-deadlines.ts";
 import { whenReady } from "../primitives/thenable.ts";
+import { ENDING, type EndingMark } from "./mark-deadlines.ts";
 
 /** The current versions of some tags; `undefined` for one that is missing. */
 export type Versions = readonly (TagVersion | undefined)[];

@@ -1,6 +1,6 @@
 import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
-import type { Cache } from "../cache/cache.ts";
 import { expect, it } from "vitest";
+import type { Cache } from "../cache/cache.ts";
 
 interface Process {
   readonly cache: Cache;

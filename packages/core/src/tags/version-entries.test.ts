@@ -1,8 +1,8 @@
+import { flush, gate, outcome, scriptedBackend, type ScriptedBackend, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
-import { versionEntries } from "./version-entries.ts";
 import { compareVersions } from "./tag-versions.ts";
-import { flush, gate, outcome, scriptedBackend, type ScriptedBackend, TestClock } from "@hotset/testing";
+import { versionEntries } from "./version-entries.ts";
 
 const [NS, T, U] = ["{~shop}::", "{~shop}::t", "{~shop}:users::u"] as const;
 const DAY_MS = 86_400_000;

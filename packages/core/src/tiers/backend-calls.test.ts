@@ -1,10 +1,10 @@
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
+import { BackendParts } from "../coherence/parts.ts";
 import type { BreakerPolicy } from "../contracts/backend.ts";
 import { BackendUnavailableError, ConfigurationError } from "../contracts/errors.ts";
 import type { TierState } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
-import { TestClock } from "@hotset/testing";
-import { BackendParts } from "../coherence/parts.ts";
 import { BackendCalls, type Target } from "./backend-calls.ts";
 
 /** Calls of a backend with parts, whose keys begin with the name of theirs. */

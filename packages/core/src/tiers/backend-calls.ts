@@ -1,15 +1,15 @@
+import { ONE_PART, type BackendParts } from "../coherence/parts.ts";
+import type { BreakerPolicy, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
-import type { BreakerPolicy, TagVersions } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
-import { ONE_PART, type BackendParts } from "../coherence/parts.ts";
-import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
+import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
-import { Timeout } from "../primitives/timeouts.ts";
 import { promised, type Settlers } from "../primitives/settlers.ts";
+import { Timeout } from "../primitives/timeouts.ts";
 
 interface BackendCallsOf {
   readonly label: string;

@@ -1,10 +1,10 @@
 import { createHook } from "node:async_hooks";
+import { createTestCache } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { defineBackend } from "../cache/define-backend.ts";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { json } from "../formats/json.ts";
 import { passthrough } from "../formats/passthrough.ts";
-import { createTestCache } from "@hotset/testing";
 
 /** A backend that has every key, and whose batch makes one promise. */
 function fullBackend(): Backend {

@@ -1,7 +1,7 @@
 import { createTestCache } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { keySpaceBelow, localKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
+import { keySpaceBelow, localKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
 import { JoinedKeys } from "./joined-keys.ts";
 
 const root = rootKeySpace("shop");

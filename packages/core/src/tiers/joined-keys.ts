@@ -1,5 +1,5 @@
-import type { KeySpace } from "../entry/key.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
+import type { KeySpace } from "../entry/key.ts";
 
 /** Of so many hits with a joined key one is remembered: to remember it takes as long as ten joins save. */
 const SAMPLE = 32;

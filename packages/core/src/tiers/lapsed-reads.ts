@@ -1,10 +1,10 @@
-import type { Clock } from "../contracts/clock.ts";
-import type { EntryKey } from "../entry/key.ts";
 import type { Trust } from "../coherence/trust.ts";
-import type { LocalCopies } from "./local-copies.ts";
+import type { Clock } from "../contracts/clock.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
+import type { EntryKey } from "../entry/key.ts";
 import { within } from "../primitives/within.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
+import type { LocalCopies } from "./local-copies.ts";
 
 interface LapsedReadsOf {
   readonly clock: Clock;

@@ -1,18 +1,18 @@
+import type { Epoch } from "../coherence/parts.ts";
+import { SuspensionWatch } from "../coherence/suspension-watch.ts";
+import { type CopyTrust, EPOCH_ALWAYS, lastEpoch } from "../coherence/trust.ts";
 import type { Clock } from "../contracts/clock.ts";
+import { CacheError, ConfigurationError, EncodeError } from "../contracts/errors.ts";
+import type { LocalTier } from "../contracts/local-tier.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
-import { CacheError, ConfigurationError, EncodeError } from "../contracts/errors.ts";
-import type { Events } from "../primitives/event-port.ts";
 import { localKey as localKeyIn, parseLocalKey, type KeySpace } from "../entry/key.ts";
-import type { LocalTier } from "../contracts/local-tier.ts";
+import type { Events } from "../primitives/event-port.ts";
 import { TierMeter } from "../primitives/meters.ts";
+import type { KnownVersions } from "../tags/known-versions.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { compareVersions, endingMarks } from "../tags/tag-versions.ts";
-import type { KnownVersions } from "../tags/known-versions.ts";
-import { SuspensionWatch } from "../coherence/suspension-watch.ts";
-import type { Epoch } from "../coherence/parts.ts";
 import { JoinedKeys } from "./joined-keys.ts";
-import { type CopyTrust, EPOCH_ALWAYS, lastEpoch } from "../coherence/trust.ts";
 import { ValueMode } from "./value-mode.ts";
 
 export interface LocalCopiesOf {

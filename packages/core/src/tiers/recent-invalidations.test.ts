@@ -1,6 +1,6 @@
+import { TestClock } from "@hotset/testing";
 import { beforeEach, expect, it } from "vitest";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
-import { TestClock } from "@hotset/testing";
 import { RecentInvalidations } from "./recent-invalidations.ts";
 
 const WINDOW_MS = 1_000;

@@ -1,14 +1,14 @@
+import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents } from "../contracts/events.ts";
-import { promised } from "../primitives/settlers.ts";
-import { createEvents } from "../primitives/event-port.ts";
 import { newEntry, type Entry } from "../entry/entry.ts";
 import { entryKey, keySpaceBelow, rootKeySpace, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { termsIn } from "../entry/terms.ts";
+import { createEvents } from "../primitives/event-port.ts";
+import { promised } from "../primitives/settlers.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
 import { orPending, Recovery } from "./recovery.ts";
-import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
 
 const root = rootKeySpace("shop");
 const users = keySpaceBelow(root, "users");

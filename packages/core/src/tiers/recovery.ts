@@ -1,18 +1,18 @@
 import { ONE_PART } from "../coherence/parts.ts";
-import { inNoCall, inThisContext } from "../primitives/async-context.ts";
-import type { Settlers } from "../primitives/settlers.ts";
-import { SizedMap } from "../primitives/sized-map.ts";
-import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
-import type { Events } from "../primitives/event-port.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
-import { BackendRefusedError } from "./backend-calls.ts";
-import type { RemoteTier } from "./remote-tier.ts";
-import { RecentInvalidations, type TagInvalidation } from "./recent-invalidations.ts";
+import { inNoCall, inThisContext } from "../primitives/async-context.ts";
+import type { Events } from "../primitives/event-port.ts";
+import type { Settlers } from "../primitives/settlers.ts";
+import { SizedMap } from "../primitives/sized-map.ts";
+import { within } from "../primitives/within.ts";
 import { tagKeys } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "./backend-calls.ts";
+import { RecentInvalidations, type TagInvalidation } from "./recent-invalidations.ts";
+import type { RemoteTier } from "./remote-tier.ts";
 
 /** An invalidation of tags that the backend has not acknowledged. */
 interface PendingTags extends TagInvalidation {

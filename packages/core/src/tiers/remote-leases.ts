@@ -4,11 +4,11 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
+import { ignore } from "../primitives/ignore.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { REMOVES, type BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, ReadRequest, StoreStatus } from "./entry-tier.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 /** A read that was sent. */
 export interface SentRead {

@@ -1,11 +1,11 @@
+import { TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { passthrough } from "../formats/passthrough.ts";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { json } from "../formats/json.ts";
+import { passthrough } from "../formats/passthrough.ts";
 import { createEvents } from "../primitives/event-port.ts";
-import { TestClock } from "@hotset/testing";
 import { RemoteTier } from "./remote-tier.ts";
 
 const space = rootKeySpace("shop");

@@ -6,19 +6,19 @@ import type { Backend, DeleteStatus, Format, StoredEntry, TagVersions } from "..
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import { keyEvent, type EntryKey } from "../entry/key.ts";
-import { promised, type Settlers } from "../primitives/settlers.ts";
 import type { Events } from "../primitives/event-port.ts";
-import { KnownVersions } from "../tags/known-versions.ts";
-import type { TierMeter } from "../primitives/meters.ts";
-import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
-import { MarkDeadlines, markKey } from "../tags/mark-deadlines.ts";
 import { ignore } from "../primitives/ignore.ts";
+import type { TierMeter } from "../primitives/meters.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
+import { KnownVersions } from "../tags/known-versions.ts";
+import { MarkDeadlines, markKey } from "../tags/mark-deadlines.ts";
 import { versionEntries } from "../tags/version-entries.ts";
-import { LapsedReads } from "./lapsed-reads.ts";
-import type { EntryLeases, EntryWrite, StoreStatus } from "./entry-tier.ts";
-import { remoteLeases, type Sending } from "./remote-leases.ts";
-import type { LocalCopies } from "./local-copies.ts";
+import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
 import { EntryReads } from "./entry-reads.ts";
+import type { EntryLeases, EntryWrite, StoreStatus } from "./entry-tier.ts";
+import { LapsedReads } from "./lapsed-reads.ts";
+import type { LocalCopies } from "./local-copies.ts";
+import { remoteLeases, type Sending } from "./remote-leases.ts";
 import { UnreadableEntries } from "./unreadable-entries.ts";
 
 /** Of the cache that it is a tier of. */

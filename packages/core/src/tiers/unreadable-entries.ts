@@ -1,5 +1,5 @@
-import { keyEvent } from "../entry/key.ts";
 import type { DecodeError } from "../contracts/errors.ts";
+import { keyEvent } from "../entry/key.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import type { ReadRequest } from "./entry-tier.ts";

@@ -1,8 +1,8 @@
 import { OverloadedError, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
+import type { CacheStatus } from "../semantics/cache-status.ts";
+import { firstOf, type FieldLines } from "../semantics/fields.ts";
 import { isSafe } from "../semantics/invalidation.ts";
 import { answersOthers, decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
-import { firstOf, type FieldLines } from "../semantics/fields.ts";
-import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { isTag, prefixTag } from "../semantics/tags.ts";
 import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts";

@@ -4,11 +4,11 @@ import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
 import { canBeKey } from "../semantics/request-shape.ts";
 import { decideStore } from "../semantics/storing.ts";
 import { invalidatedGroups, isTag } from "../semantics/tags.ts";
+import { isShaped } from "./load-request.ts";
 import { ignore, type PlainOrigin, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
-import { isShaped } from "./load-request.ts";
-import { SharedBody, sharedBodyOf } from "./shared-body.ts";
 import type { Places } from "./places.ts";
+import { SharedBody, sharedBodyOf } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 import { askedBy, listTag, pageTag } from "./visit.ts";
 

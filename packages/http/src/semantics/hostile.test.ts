@@ -12,8 +12,8 @@ import { decideStore } from "./storing.ts";
 import { parseDictionary, parseList } from "./structured.ts";
 import { originOf, targetOf } from "./target.ts";
 import { freshen } from "./updating.ts";
-import { preferredLanguage, selectingText } from "./vary.ts";
 import { isUnmodified } from "./validators.ts";
+import { preferredLanguage, selectingText } from "./vary.ts";
 
 const NAMES = [
   ...["cache-control", "cdn-cache-control", "expires", "date", "age", "vary", "etag", "last-modified", "connection"],

@@ -1,9 +1,9 @@
 import { type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { PassThrough } from "node:stream";
-import express from "express";
-import express4 from "express4";
 import type { HttpCache } from "@hotset/http";
 import { cachedListener, expressCache } from "@hotset/http/node";
+import express from "express";
+import express4 from "express4";
 import { clientReads } from "./client.ts";
 
 export type Request = IncomingMessage & {

@@ -1,6 +1,6 @@
 import type { RequestListener } from "node:http";
-import { describe, expect, it } from "vitest";
 import type { HttpCache } from "@hotset/http";
+import { describe, expect, it } from "vitest";
 import { APPS, type Place } from "./apps.ts";
 import { STEPS } from "./client.ts";
 import { answersOf } from "./compare.ts";

@@ -1,8 +1,8 @@
-import { PassThrough } from "node:stream";
 import type { RequestListener } from "node:http";
-import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
+import { PassThrough } from "node:stream";
 import type { HttpCache } from "@hotset/http";
 import { fastifyCache } from "@hotset/http/node";
+import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import { FRESH, LARGE, pieces, TEXT, type Place } from "./apps.ts";
 import { clientReads } from "./client.ts";
 import type { Kit, Surroundings } from "./parts.ts";

@@ -1,5 +1,7 @@
 import type { RequestListener } from "node:http";
 import { setTimeout } from "node:timers/promises";
+import type { HttpCache } from "@hotset/http";
+import { honoCache } from "@hotset/http/fetch";
 import { Hono, type Context, type MiddlewareHandler } from "hono";
 import { compress } from "hono/compress";
 import { getSignedCookie, setSignedCookie } from "hono/cookie";
@@ -8,8 +10,6 @@ import { etag } from "hono/etag";
 import { logger } from "hono/logger";
 import { proxy } from "hono/proxy";
 import { secureHeaders } from "hono/secure-headers";
-import type { HttpCache } from "@hotset/http";
-import { honoCache } from "@hotset/http/fetch";
 import { FRESH, LARGE, pieces, TEXT, type Place } from "./apps.ts";
 import { clientReads } from "./client.ts";
 import type { Kit, Surroundings } from "./parts.ts";

@@ -1,8 +1,8 @@
-import { waitUntil } from "cloudflare:workers";
 import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
 import { cachedHandler } from "@hotset/http/fetch";
 import { memory } from "@hotset/memory";
+import { waitUntil } from "cloudflare:workers";
 
 const open = (options) =>
   createCache({ name: "shop", ...options })

@@ -4,18 +4,18 @@ import type { Finding, Live, PageName } from "../data/pages.ts";
 import { Paused } from "./ask.ts";
 import { ago, plural } from "./format.ts";
 import { useLive, useNow, type Connection } from "./live.ts";
-import { ErrorText } from "./parts/basics.tsx";
 import { Fleet } from "./pages/fleet.tsx";
 import { Http } from "./pages/http.tsx";
 import { Invalidations } from "./pages/invalidations.tsx";
 import { Keys } from "./pages/keys.tsx";
-import { Overview } from "./pages/overview.tsx";
 import { Limits } from "./pages/limits.tsx";
 import { Locks } from "./pages/locks.tsx";
+import { Overview } from "./pages/overview.tsx";
 import { Queues } from "./pages/queues.tsx";
 import { RedisServer } from "./pages/redis.tsx";
 import { Stale } from "./pages/stale.tsx";
 import { Stampedes } from "./pages/stampedes.tsx";
+import { ErrorText } from "./parts/basics.tsx";
 import type { Go, KeyPlace } from "./places.ts";
 
 /** What each page gets. */

@@ -1,6 +1,6 @@
 import type { Decision, Namespace } from "@hotset/core";
-import type { Settings, ValuePlace } from "../options.ts";
 import { AskError } from "../ask-error.ts";
+import type { Settings, ValuePlace } from "../options.ts";
 import type { EntryAnswer, ValueAnswer } from "./pages.ts";
 import { redacted } from "./redact.ts";
 import type { Subject } from "./subject.ts";

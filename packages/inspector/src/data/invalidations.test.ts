@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import type { Invalidation } from "@hotset/core/inspect";
+import { expect, it } from "vitest";
 import { countsOf, invalidationsPage, type Counted } from "./invalidations.ts";
 
 const NOW = 1_000_000;

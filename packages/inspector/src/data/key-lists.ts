@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { newId } from "@hotset/core/internal";
 import type { StoredPage } from "@hotset/core/inspect";
+import { newId } from "@hotset/core/internal";
 import { AskError } from "../ask-error.ts";
 import type { KeyOrder, KeyRow, KeysAnswer } from "./pages.ts";
 import type { Subject } from "./subject.ts";

@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
 import type { Module } from "@hotset/redis-toolkit/module";
+import { expect, it } from "vitest";
 import { KeyWalk } from "./key-walk.ts";
 
 /** A view of one tenant over primaries with these keys, in pages of a thousand. */

@@ -1,7 +1,8 @@
 import { hostname } from "node:os";
-import { FindingLog } from "./finding-log.ts";
+import type { Settings } from "../options.ts";
 import type { CachePicture, Picture, ProcessPicture } from "../rules/picture.ts";
 import { findings } from "../rules/rules.ts";
+import { FindingLog } from "./finding-log.ts";
 import { invalidationsPage, THIS_PROCESS, type InvalidationsPage } from "./invalidations.ts";
 import {
   PAGES,
@@ -17,7 +18,6 @@ import {
   type Status,
 } from "./pages.ts";
 import type { Polled } from "./polled.ts";
-import type { Settings } from "../options.ts";
 import type { Subject } from "./subject.ts";
 import type { Toolkit } from "./toolkit.ts";
 

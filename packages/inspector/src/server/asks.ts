@@ -1,11 +1,11 @@
+import { AskError } from "../ask-error.ts";
 import { entryAnswer, namespaceOf, valueAnswer } from "../data/entries.ts";
 import type { KeyLists } from "../data/key-lists.ts";
+import { redacted } from "../data/redact.ts";
 import type { Subject } from "../data/subject.ts";
 import { QUEUE_ACTIONS, type Toolkit } from "../data/toolkit.ts";
-import { redacted } from "../data/redact.ts";
 import { valueText } from "../data/value-text.ts";
 import type { Access, Settings, ValuePlace } from "../options.ts";
-import { AskError } from "../ask-error.ts";
 import type { Question } from "./questions.ts";
 
 /** The sources of the answers of one inspector. */

@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { forkScript, randomPrefix, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
 import axe from "axe-core";
 import type { Browser, CDPSession, Page } from "playwright-core";
 import { expect } from "vitest";
-import { forkScript, randomPrefix, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
 import type { handlers } from "./service.ts";
 
 const SERVICE = new URL("service.ts", import.meta.url);

@@ -13,8 +13,8 @@ import { inspectorListener } from "@hotset/inspector/node";
 import { memory } from "@hotset/memory";
 import { redis, single } from "@hotset/redis";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
-import { queue, type Queue, type Worker } from "@hotset/redis-toolkit/queue";
 import { locks } from "@hotset/redis-toolkit/lock";
+import { queue, type Queue, type Worker } from "@hotset/redis-toolkit/queue";
 import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { answerCalls } from "@hotset/test-servers";
 

@@ -1,5 +1,5 @@
-import type { Exporter, Instrument, Labels, Recorder, Sample } from "../index.ts";
 import type { Meter, Observable, ObservableCallback } from "@opentelemetry/api";
+import type { Exporter, Instrument, Labels, Recorder, Sample } from "../index.ts";
 import { addHistogram, type Durations } from "./durations.ts";
 
 interface MeterExporterSettings {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { checkBuckets, checkObject, connect, type Observed } from "../index.ts";
 import { metrics, type MeterProvider } from "@opentelemetry/api";
+import { checkBuckets, checkObject, connect, type Observed } from "../index.ts";
 import { isDurations, type Durations } from "./durations.ts";
 import { MeterExporter } from "./meter-exporter.ts";
 

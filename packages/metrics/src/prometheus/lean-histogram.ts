@@ -1,5 +1,5 @@
-import { HistogramSeries, type Labels, type Recorder } from "../index.ts";
 import type { MetricObject, MetricObjectWithValues, MetricValueWithName, Registry } from "prom-client";
+import { HistogramSeries, type Labels, type Recorder } from "../index.ts";
 
 /** A histogram whose series are kept by their callers: that of prom-client makes a text of the labels of each value. */
 export class LeanHistogram {

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { checkBuckets, checkObject, connect, type Observed } from "../index.ts";
 import type { Registry } from "prom-client";
+import { checkBuckets, checkObject, connect, type Observed } from "../index.ts";
 import { RegistryExporter } from "./registry-exporter.ts";
 
 /** The caches and clients to observe, and where their metrics go. */

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { prometheusName, type Exporter, type Instrument, type Labels, type Recorder, type Sample } from "../index.ts";
 import { Counter, Gauge, type Registry } from "prom-client";
+import { prometheusName, type Exporter, type Instrument, type Labels, type Recorder, type Sample } from "../index.ts";
 import { LeanHistogram } from "./lean-histogram.ts";
 
 /** Makes metrics of instruments, and takes them away together. */

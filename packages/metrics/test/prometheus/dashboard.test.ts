@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createTestCache } from "@hotset/testing";
 import { httpCache } from "@hotset/http";
 import { observe } from "@hotset/metrics/prometheus";
 import { createRedis } from "@hotset/redis-toolkit";
+import { createTestCache } from "@hotset/testing";
 import { Registry } from "prom-client";
 import { beforeAll, expect, it } from "vitest";
 

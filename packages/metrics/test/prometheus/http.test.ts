@@ -1,6 +1,6 @@
 import { httpCache } from "@hotset/http";
-import { createTestCache, flush } from "@hotset/testing";
 import { observe } from "@hotset/metrics/prometheus";
+import { createTestCache, flush } from "@hotset/testing";
 import { Registry } from "prom-client";
 import { expect, it } from "vitest";
 

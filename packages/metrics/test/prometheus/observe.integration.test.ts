@@ -1,5 +1,4 @@
 import { createCache, json, type Cache } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { observe } from "@hotset/metrics/prometheus";
 import { redis, single } from "@hotset/redis";
@@ -7,6 +6,7 @@ import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { Gauge, Registry } from "prom-client";
 import { afterAll, describe, expect, it } from "vitest";
 

@@ -1,5 +1,5 @@
-import { createTestCache } from "@hotset/testing";
 import { observe } from "@hotset/metrics/prometheus";
+import { createTestCache } from "@hotset/testing";
 import { Registry } from "prom-client";
 import { expect, it } from "vitest";
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
+import { emitted } from "@hotset/postgres-follow";
 import {
   forkScript,
   Random,
@@ -10,7 +10,7 @@ import {
   type OwnRedis,
   type ScriptProcess,
 } from "@hotset/test-servers";
-import { emitted } from "@hotset/postgres-follow";
+import pg from "pg";
 import type { Read, ShopHandlers } from "./shop-process.ts";
 
 const ROWS = 20;

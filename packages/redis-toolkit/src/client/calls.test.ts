@@ -1,7 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
+import { CommandQueue } from "@hotset/redis/internal";
 import { flush, outcome, TestClock } from "@hotset/testing";
 import { ErrorReply } from "@redis/client";
-import { CommandQueue } from "@hotset/redis/internal";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { Calls, type CallSettings } from "./calls.ts";

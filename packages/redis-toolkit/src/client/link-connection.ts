@@ -3,11 +3,6 @@ import { inNoCall, keepAlive } from "@hotset/core/internal";
 import { type ConnectSettings, type Hold, closed, CONNECT, oneOf } from "@hotset/redis/internal";
 import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
-import { SessionConnection } from "./dedicated.ts";
-import { deliver } from "./deliver.ts";
-import { openInTime } from "./opening.ts";
-import { ConnectionPool, type PoolBounds } from "./pool.ts";
-import { LinkSubscriber } from "./subscriber.ts";
 import type {
   Args,
   BurstOptions,
@@ -20,6 +15,11 @@ import type {
   RedisConnection,
   Subscriber,
 } from "./contract.ts";
+import { SessionConnection } from "./dedicated.ts";
+import { deliver } from "./deliver.ts";
+import { openInTime } from "./opening.ts";
+import { ConnectionPool, type PoolBounds } from "./pool.ts";
+import { LinkSubscriber } from "./subscriber.ts";
 
 export interface ConnectionSettings extends ConnectSettings {
   readonly onOverload: "wait" | "reject";

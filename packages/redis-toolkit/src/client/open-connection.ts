@@ -12,8 +12,8 @@ import {
   type Connection,
 } from "@hotset/redis/internal";
 import { checkKey, clockOf } from "./call-checks.ts";
-import { LinkConnection, type ConnectionSettings } from "./link-connection.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./contract.ts";
+import { LinkConnection, type ConnectionSettings } from "./link-connection.ts";
 
 export type {
   Args,

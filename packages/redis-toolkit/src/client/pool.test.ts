@@ -1,5 +1,5 @@
-import { flush, gate, outcome, TestClock } from "@hotset/testing";
 import type { Servers } from "@hotset/redis/internal";
+import { flush, gate, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Args, ExclusiveConnection, OpenOptions } from "./contract.ts";
 import type { SessionConnection } from "./dedicated.ts";

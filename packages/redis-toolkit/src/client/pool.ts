@@ -3,7 +3,6 @@ import { keepAlive } from "@hotset/core/internal";
 import { closed, CONNECT, type Servers, type Origin, ignore } from "@hotset/redis/internal";
 import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
 import { ConnectionState } from "./connection-state.ts";
-import type { SessionConnection } from "./dedicated.ts";
 import type {
   Args,
   BurstOptions,
@@ -15,6 +14,7 @@ import type {
   PoolStatus,
   UseOptions,
 } from "./contract.ts";
+import type { SessionConnection } from "./dedicated.ts";
 
 /** {@link PoolOptions} with every option set. */
 export type PoolBounds = { readonly [Option in keyof PoolOptions]-?: NonNullable<PoolOptions[Option]> };

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { isDate } from "node:util/types";
 import { InvalidArgumentError } from "@hotset/core";
 import { checkKey, checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { checkFlag, checkOptions, lifeMs, MOST_SCRIPT_KEYS, shown, type DurationText } from "../module/module.ts";
 import type { Draft, ScriptDraft } from "../module/contract.ts";
+import { checkFlag, checkOptions, lifeMs, MOST_SCRIPT_KEYS, shown, type DurationText } from "../module/module.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import { bigIntIn, exactAs, numberIn } from "./numbers.ts";
 import {

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type StandardSchema } from "@hotset/core";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
 import {
   CommandBuilder,
   listOf,
@@ -12,15 +13,14 @@ import {
   type WritableIn,
   type DurationText,
 } from "./command-builder.ts";
-import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
 import type { Fallback } from "./fallback.ts";
 import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
 import type { BytesCommands, Commands, Life, OwnCommands } from "./own-commands.ts";
 import { CommandRunner, type RunnerSettings } from "./run.ts";
-import type { Target } from "./target.ts";
 import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions, type Step } from "./scan.ts";
+import type { Target } from "./target.ts";
 
 export interface CommandsSettings extends BuilderSettings, RunnerSettings {
   readonly connection: Target;

@@ -1,10 +1,10 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { CommandBuilder } from "./command-builder.ts";
 import { checkFunction } from "../module/module.ts";
+import type { CommandBuilder } from "./command-builder.ts";
 import { areCommands, type Invocation } from "./invocation.ts";
 import { invocationOf, loadTable, type CallPlace, type CommandTable } from "./node-redis-commands.ts";
-import type { CommandRunner } from "./run.ts";
 import type { OwnBytesCommands, TextName } from "./own-commands.ts";
+import type { CommandRunner } from "./run.ts";
 import type { BytesMapping, NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
 type Recorded<F> = F extends (...args: infer A) => Promise<infer R> ? (...args: A) => Invocation<R> : never;

@@ -5,8 +5,8 @@ import type { RedisArgument } from "../keys/key-space.ts";
 import { FallbackRunner, type Fallback } from "./fallback.ts";
 import { decodeReply, errorOf, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
-import type { Target } from "./target.ts";
 import { commandEnded, commandStart } from "./observed.ts";
+import type { Target } from "./target.ts";
 
 export interface RunnerSettings {
   readonly isEnabled: boolean;

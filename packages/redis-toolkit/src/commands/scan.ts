@@ -1,8 +1,8 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { Caller } from "../client/contract.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import type { Invocation } from "./invocation.ts";
 import { checkOneOf, checkOptions, shown, wholeNumber } from "../module/module.ts";
+import type { Invocation } from "./invocation.ts";
 import type { Target } from "./target.ts";
 
 /** Options of `scan`. */

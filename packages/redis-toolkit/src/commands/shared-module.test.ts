@@ -1,5 +1,5 @@
-import { TestClock } from "@hotset/testing";
 import { InvalidArgumentError } from "@hotset/core";
+import { TestClock } from "@hotset/testing";
 import { expect, it, vi } from "vitest";
 import { SharedModule } from "./shared-module.ts";
 

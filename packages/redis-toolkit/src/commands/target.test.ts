@@ -1,6 +1,6 @@
-import type { RedisConnection } from "../client/contract.ts";
 import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
+import type { RedisConnection } from "../client/contract.ts";
 import { targetOf } from "./target.ts";
 
 it("C261: a command that waits in Redis has the time of its view that the wait for its socket has left", async () => {

@@ -7,11 +7,11 @@ import { checkFunction, checkOptions } from "../module/module.ts";
 import { listOf, type CommandBuilder } from "./command-builder.ts";
 import { areCommands, decodeReply, errorOf, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS, type CallPlace } from "./node-redis-commands.ts";
+import { commandEnded, commandStart } from "./observed.ts";
 import type { BytesCommands, Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
 import type { CommandRunner } from "./run.ts";
 import type { Bounds } from "./target.ts";
-import { commandEnded, commandStart } from "./observed.ts";
 
 /**
  * - `committed`: all commands were carried out, one after another, with nothing in between

@@ -1,5 +1,5 @@
-import type { Consumer, Stream } from "../streams/streams.ts";
 import type { Rule } from "../limits/rate-limit.ts";
+import type { Consumer, Stream } from "../streams/streams.ts";
 import type { RedisView } from "./view.ts";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;

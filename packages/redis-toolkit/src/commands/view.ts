@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "../client/contract.ts";
+import { replyError } from "../errors/reply-error.ts";
 import { checkKey, KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import {
   checkFunction,
@@ -12,16 +13,15 @@ import {
 import { beginInTime } from "./begin-in-time.ts";
 import { CommandBuilder, describeScript } from "./command-builder.ts";
 import { bytesCommandsOf, commandsOf, type CommandsSettings } from "./commands.ts";
-import { exactIn, exactNumber } from "./numbers.ts";
 import type { Fallback, FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
+import { exactIn, exactNumber } from "./numbers.ts";
 import type { BytesCommands, Commands } from "./own-commands.ts";
-import { keysInBytes } from "./scan.ts";
-import { replyError } from "../errors/reply-error.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
 import { CommandRunner } from "./run.ts";
+import { keysInBytes } from "./scan.ts";
 import type { SharedModule } from "./shared-module.ts";
 import {
   checkBounds,

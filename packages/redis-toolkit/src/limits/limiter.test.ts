@@ -1,5 +1,5 @@
-import { TestClock } from "@hotset/testing";
 import { createRedis } from "@hotset/redis-toolkit";
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { moduleOf } from "../module/module.ts";
 import { concurrency, fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";

@@ -1,18 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkView, durationMs, idText, keyBy, moduleOf, wholeNumber, type Id, type Module } from "../module/module.ts";
 import type { LimitCounts } from "../module/counts.ts";
+import { checkView, durationMs, idText, keyBy, moduleOf, wholeNumber, type Id, type Module } from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
 import { LimitScript, type Operation } from "./limit-script.ts";
 import { LocalCounts, type LimitCall } from "./local-counts.ts";
 import type { RateLimitOptions } from "./options.ts";
-import { resolveOptions, type RateLimitSettings } from "./settings.ts";
 import { Refusals } from "./refusals.ts";
 import { ResultWriter, type RateLimitResult, type RefusalReason } from "./result.ts";
 import { RELEASE_SLOTS } from "./rule-scripts.ts";
+import { resolveOptions, type RateLimitSettings } from "./settings.ts";
 import { readVerdict, type Verdict } from "./verdict.ts";
 
 /**

@@ -2,8 +2,8 @@ import type { ServerResponse } from "node:http";
 import { InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { checkFlag, checkFunction, checkOptions, shown } from "../module/module.ts";
 import { ipKey, subnetBits } from "./ip-key.ts";
-import type { RateLimitResult } from "./result.ts";
 import { behind, type RateLimit } from "./limiter.ts";
+import type { RateLimitResult } from "./result.ts";
 
 /** Text is sent as it is, anything else as JSON. */
 export type RefusalMessage<Request> =

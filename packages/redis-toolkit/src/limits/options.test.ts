@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { resolveOptions } from "./settings.ts";
 import { concurrency, fixedWindow, gcra, slidingCounter, slidingLog, tokenBucket } from "./rules.ts";
+import { resolveOptions } from "./settings.ts";
 
 it("the defaults are 100 in an hour, below rate_limit:", () => {
   expect(resolveOptions({ name: "api" })).toMatchObject({

@@ -1,8 +1,8 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { scheduleRunning } from "@hotset/core/internal";
 import type { Caller, ExclusiveConnection } from "../client/contract.ts";
-import type { ScriptDraft } from "../module/contract.ts";
 import type { RedisView } from "../index.ts";
+import type { ScriptDraft } from "../module/contract.ts";
 import { moduleOf, type Module } from "../module/module.ts";
 import type { Claim } from "./claim.ts";
 

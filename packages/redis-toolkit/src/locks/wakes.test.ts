@@ -1,6 +1,6 @@
 import { flush, TestClock } from "@hotset/testing";
-import type { RedisConnection } from "../client/contract.ts";
 import { expect, it } from "vitest";
+import type { RedisConnection } from "../client/contract.ts";
 import type { Module } from "../module/module.ts";
 import { pauseOf } from "./acquisition.ts";
 import { PAUSE_MS, Waiter, Wakes } from "./wakes.ts";

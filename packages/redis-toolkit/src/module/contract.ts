@@ -1,7 +1,7 @@
 import type { Clock } from "@hotset/core";
 import type { Caller, RedisConnection } from "../client/contract.ts";
-import type { LimitCounts, ModuleCounts } from "./counts.ts";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
+import type { LimitCounts, ModuleCounts } from "./counts.ts";
 
 /**
  * When `redis.disconnect()` stops it, one stage after the other: `workers` run handlers that may wait for anything,

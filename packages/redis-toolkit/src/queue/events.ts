@@ -1,7 +1,7 @@
-import type { RedisConnection, Subscriber } from "../client/contract.ts";
-import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 import { BackendUnavailableError, type Duration } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
+import type { RedisConnection, Subscriber } from "../client/contract.ts";
+import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 import { JobTimeoutError } from "./errors.ts";
 import { decodeJson } from "./job.ts";
 import type { QueueStore } from "./store.ts";

@@ -1,4 +1,5 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
+import type { RedisView } from "../commands/view.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 import {
   checkFlag,
@@ -10,7 +11,6 @@ import {
   wholeNumber,
   type Module,
 } from "../module/module.ts";
-import type { RedisView } from "../commands/view.ts";
 
 /** How an argument is written. */
 export type ScriptArgument = "text" | "integer" | "number" | "bytes";

@@ -12,10 +12,10 @@ import {
   moduleOf,
 } from "../module/module.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
 import { dataOf, fieldText, slackMs, type StoredSession } from "./session-replies.ts";
+import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
 
 /** `"24h"`: connect-redis counts seconds where hotset counts milliseconds, so a bare number is refused. */
 export type Ttl = Exclude<Duration, number>;

@@ -1,7 +1,7 @@
-import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./sessions.ts";
 import { checkFunction, type Id } from "../module/module.ts";
 import type { SessionCookie } from "./session-cookie.ts";
 import { fieldText } from "./session-replies.ts";
+import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./sessions.ts";
 
 /**
  * The session of one request. Calls that ask Redis reject with `BackendUnavailableError` where it is down, and

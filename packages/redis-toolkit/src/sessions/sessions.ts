@@ -13,10 +13,10 @@ import {
 import { JsonRecords, type JsonSessionOptions } from "./json-records.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields, type Records } from "./session-records.ts";
 import { dataOf, fieldText, type StoredSession } from "./session-replies.ts";
+import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
 
 export { SessionConflictError, type JsonSessionOptions, type SessionOptions };
 

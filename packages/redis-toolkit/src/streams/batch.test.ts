@@ -1,8 +1,8 @@
 import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { Batch, type BatchSettings, type ConsumerContext } from "./batch.ts";
-import { entryOf } from "./entry.ts";
 import type { EntryId } from "./entry-id.ts";
+import { entryOf } from "./entry.ts";
 import type { Delivery } from "./member.ts";
 
 interface Job {

@@ -1,7 +1,7 @@
 import type { Clock } from "@hotset/core";
 import { consuming } from "../module/module.ts";
-import type { Entry } from "./entry.ts";
 import type { EntryId } from "./entry-id.ts";
+import type { Entry } from "./entry.ts";
 import type { Delivery } from "./member.ts";
 
 /** The second argument of a handler. */

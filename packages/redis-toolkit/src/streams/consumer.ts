@@ -10,8 +10,8 @@ import { ZERO, type EntryId } from "./entry-id.ts";
 import type { ConsumerGroup } from "./group.ts";
 import { isLostGroup } from "./info.ts";
 import { GroupMember, type Delivery, type Taken } from "./member.ts";
-import type { Stream } from "./stream.ts";
 import { placeOf, type StreamPlace } from "./stream-place.ts";
+import type { Stream } from "./stream.ts";
 
 /** Since the consumer was made. */
 export interface ConsumerCounts {

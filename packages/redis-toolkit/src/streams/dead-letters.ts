@@ -1,6 +1,6 @@
 import { checkOptions } from "../module/module.ts";
-import { entryOf, readEntries, type Entry } from "./entry.ts";
 import { entryIds, isEntryId, rangeEnd, type EntryId, type RangeEnd } from "./entry-id.ts";
+import { entryOf, readEntries, type Entry } from "./entry.ts";
 import { countOf, MOST_AT_ONCE } from "./limits.ts";
 import type { StreamPlace } from "./stream-place.ts";
 

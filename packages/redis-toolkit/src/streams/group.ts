@@ -1,7 +1,7 @@
 import type { Duration } from "@hotset/core";
 import { checkName, checkOneOf, checkOptions, durationMs } from "../module/module.ts";
-import { readEntries, readEntry, readId, readHeld, readInfo, type Entry } from "./entry.ts";
 import { entryId, entryIds, rangeEnd, startId, ZERO, type EntryId, type RangeEnd, type StartId } from "./entry-id.ts";
+import { readEntries, readEntry, readId, readHeld, readInfo, type Entry } from "./entry.ts";
 import {
   readConsumerInfo,
   readPendingEntry,

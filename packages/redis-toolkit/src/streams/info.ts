@@ -1,5 +1,5 @@
-import { readEntry, readId, type Entry } from "./entry.ts";
 import { ZERO, type EntryId } from "./entry-id.ts";
+import { readEntry, readId, type Entry } from "./entry.ts";
 
 /** A stream, as the server describes it. */
 export interface StreamInfo {

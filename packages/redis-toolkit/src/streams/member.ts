@@ -1,6 +1,6 @@
 import { BlockingReads } from "./blocking-reads.ts";
-import { entriesOfOne, entryOf, readId, type Entry } from "./entry.ts";
 import type { EntryId } from "./entry-id.ts";
+import { entriesOfOne, entryOf, readId, type Entry } from "./entry.ts";
 import type { ConsumerGroup } from "./group.ts";
 import { isLostGroup } from "./info.ts";
 import { BURY_FAILED, FORGET, RENEW, TAKE } from "./scripts.ts";

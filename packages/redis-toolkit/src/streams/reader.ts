@@ -1,8 +1,8 @@
 import type { Duration } from "@hotset/core";
 import { checkOptions, checkSignal } from "../module/module.ts";
 import { BlockingReads } from "./blocking-reads.ts";
-import { entriesOfOne, type Entry } from "./entry.ts";
 import { startId, ZERO, type EntryId, type StartId } from "./entry-id.ts";
+import { entriesOfOne, type Entry } from "./entry.ts";
 import { blockMsOf, countOf, DEFAULT_COUNT } from "./limits.ts";
 import type { StreamPlace } from "./stream-place.ts";
 

@@ -1,7 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { carrierFor, checkFlag, checkName, checkOptions } from "../module/module.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { readEntries, readId, readInfo, entriesOfOne, writeFields, type Entry, type NewFields } from "./entry.ts";
 import {
   entryIds,
   newId,
@@ -13,6 +12,7 @@ import {
   type RangeEnd,
   type StartId,
 } from "./entry-id.ts";
+import { readEntries, readId, readInfo, entriesOfOne, writeFields, type Entry, type NewFields } from "./entry.ts";
 import { ConsumerGroup, groupsAt } from "./group.ts";
 import { unlessMissing, readStreamInfo, type GroupInfo, type StreamInfo } from "./info.ts";
 import { countOf, MOST_AT_ONCE, readArguments } from "./limits.ts";

@@ -1,12 +1,12 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import { checkFlag, checkName, checkOptions, checkView, moduleOf, shown } from "../module/module.ts";
-import { readHeld, readStreams, type Entry, type FieldsOf } from "./entry.ts";
 import { startId, type EntryId, type StartId } from "./entry-id.ts";
+import { readHeld, readStreams, type Entry, type FieldsOf } from "./entry.ts";
 import { groupPosition, type GroupReadOptions } from "./group.ts";
 import { readArguments } from "./limits.ts";
-import { Stream } from "./stream.ts";
 import { StreamPlace } from "./stream-place.ts";
+import { Stream } from "./stream.ts";
 import { TRIM_OPTIONS, trimArguments, type TrimOptions } from "./trimming.ts";
 
 export { consumer, type Consumer, type ConsumerCounts, type ConsumerStatus } from "./consumer.ts";

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { isEntryId, type EntryId } from "./entry-id.ts";
 import { shown } from "../module/module.ts";
+import { isEntryId, type EntryId } from "./entry-id.ts";
 
 /** Which entries go. */
 export interface TrimOptions {

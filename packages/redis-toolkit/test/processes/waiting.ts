@@ -1,8 +1,8 @@
 /** Run by waits-hold.integration.test.ts in a separate process, which nothing but what it awaits could keep alive. */
 import { createCache, json } from "@hotset/core";
 import { redis as backendOf, single } from "@hotset/redis";
-import { openConnection } from "@hotset/redis-toolkit/connection";
 import { createRedis } from "@hotset/redis-toolkit";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { health } from "@hotset/redis-toolkit/health";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";

@@ -1,7 +1,7 @@
 import { flush, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ChangeHub, type ChangeSource } from "./change-hub.ts";
 import { SubscriptionRefusedError, type ChangeListener } from "../connection/change-notifier.ts";
+import { ChangeHub, type ChangeSource } from "./change-hub.ts";
 
 /** A source whose answers the test gives. */
 class FakeSource implements ChangeSource {

@@ -1,11 +1,11 @@
 import { flush, TestClock } from "@hotset/testing";
 import { ErrorReply } from "@redis/client";
 import { expect, it, vi } from "vitest";
-import { ServerFeed, type ListenMode } from "./server-feed.ts";
+import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 import { ChangeHub } from "./change-hub.ts";
+import { ServerFeed, type ListenMode } from "./server-feed.ts";
 import { ServerIdentityGuard } from "./server-identity-guard.ts";
 import { trackingMode } from "./tracking.ts";
-import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 
 const ignore = (): void => undefined;
 

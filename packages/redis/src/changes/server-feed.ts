@@ -1,18 +1,18 @@
 import type { Clock } from "@hotset/core";
 import { scheduleRunning } from "@hotset/core/internal";
-import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
-import type { ChangeHub, ChangeSource } from "./change-hub.ts";
 import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 import type { Send } from "../connection/command-queue.ts";
+import type { NodeClient } from "../connection/session.ts";
+import type { SingleLink, ConnectionObserver } from "../connection/single-link.ts";
+import { isLoggedOut, isReply, isTemporary, unlessRefused } from "../primitives/faults.ts";
+import { ignore } from "../primitives/ignore.ts";
+import type { ChangeHub, ChangeSource } from "./change-hub.ts";
 import {
   identityOf,
   type Identity,
   type TrackedConnection,
   type ServerIdentityGuard,
 } from "./server-identity-guard.ts";
-import type { NodeClient } from "../connection/session.ts";
-import type { SingleLink, ConnectionObserver } from "../connection/single-link.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 /** A way to receive changes over one connection. */
 export interface ListenMode {

@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { unlessRefused } from "../primitives/faults.ts";
 import type { Send } from "../connection/command-queue.ts";
+import { unlessRefused } from "../primitives/faults.ts";
 
 /** Which server answers on a connection. `undefined` where the user may not ask. */
 export interface Identity {

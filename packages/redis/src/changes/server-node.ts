@@ -1,11 +1,11 @@
-import { channelMode } from "./channel.ts";
-import { isRefusal } from "../primitives/faults.ts";
-import { ServerFeed } from "./server-feed.ts";
-import { ChangeHub } from "./change-hub.ts";
 import type { LinkSettings } from "../connection/link.ts";
-import { ServerIdentityGuard } from "./server-identity-guard.ts";
 import type { NodeClient, Session } from "../connection/session.ts";
 import { SingleLink, type ChangeReporting } from "../connection/single-link.ts";
+import { isRefusal } from "../primitives/faults.ts";
+import { ChangeHub } from "./change-hub.ts";
+import { channelMode } from "./channel.ts";
+import { ServerFeed } from "./server-feed.ts";
+import { ServerIdentityGuard } from "./server-identity-guard.ts";
 import { trackingMode } from "./tracking.ts";
 
 /** Opens one connection, and makes it ready by `prepare`. `reached` is called once there is a socket. */

@@ -1,6 +1,6 @@
 import { isRefusal } from "../primitives/faults.ts";
-import type { ListenMode } from "./server-feed.ts";
 import { ignore } from "../primitives/ignore.ts";
+import type { ListenMode } from "./server-feed.ts";
 
 /**
  * Which changes the server pushes to this connection.

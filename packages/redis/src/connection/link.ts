@@ -2,9 +2,9 @@ import { BackendUnavailableError, systemClock, type Clock, type Parts } from "@h
 import { scheduleRunning } from "@hotset/core/internal";
 import type { Backoff } from "../primitives/backoff.ts";
 import type { Origin } from "../primitives/faults.ts";
+import { ignore } from "../primitives/ignore.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient, type SendOptions } from "./command-queue.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 /** A backend sends its commands over a link, the same for every topology. */
 export interface Link {

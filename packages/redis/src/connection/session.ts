@@ -2,16 +2,16 @@ import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
 import { scheduleRunning } from "@hotset/core/internal";
-import { connectFault, isLoggedOut, isReply, lost, unlessRefused } from "../primitives/faults.ts";
-import type { Traffic } from "./traffic.ts";
-import type { RawClient } from "./command-queue.ts";
-import { nodeRedis } from "../primitives/node-redis.ts";
-import { conceal } from "../primitives/secrets.ts";
 import { SCRIPTS } from "../lua/all-scripts.ts";
 import { script, type Script } from "../lua/script.ts";
-import { joinCommands } from "./trip.ts";
-import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
+import { connectFault, isLoggedOut, isReply, lost, unlessRefused } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { nodeRedis } from "../primitives/node-redis.ts";
+import { conceal } from "../primitives/secrets.ts";
+import type { RawClient } from "./command-queue.ts";
+import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
+import type { Traffic } from "./traffic.ts";
+import { joinCommands } from "./trip.ts";
 
 /** The address of one server. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };

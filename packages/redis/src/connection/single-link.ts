@@ -2,11 +2,11 @@ import type { BackendUnavailableError } from "@hotset/core";
 import { inNoCall, runningTime } from "@hotset/core/internal";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, lost, unreachable, type Origin } from "../primitives/faults.ts";
+import { ignore } from "../primitives/ignore.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 import { closed, CONNECT, THE_ONE_PART, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
 import { rejectInFlight, type Session } from "./session.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 /** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
 const REFUSED_MS = 1_000;

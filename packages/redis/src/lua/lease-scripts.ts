@@ -1,3 +1,4 @@
+import { HAS_VERSION, IN_HASH, IN_STRING, PLACEHOLDER, type Present } from "./present.ts";
 import {
   DISCARD,
   END_LEASE,
@@ -13,7 +14,6 @@ import {
   WATCH,
   type Script,
 } from "./script.ts";
-import { HAS_VERSION, IN_HASH, IN_STRING, PLACEHOLDER, type Present } from "./present.ts";
 import { putString } from "./string-scripts.ts";
 
 /** The longest time that a lease is given. */

@@ -1,8 +1,8 @@
 import type { StoredEntry } from "@hotset/core";
 import { Command, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
 import { hasOpenLane, sendAll } from "../connection/trip.ts";
-import type { Read } from "./entry-layout.ts";
 import { overdue, type Origin } from "../primitives/faults.ts";
+import type { Read } from "./entry-layout.ts";
 
 /** Where a read ends: calls either, once. */
 export interface Ends<T> {

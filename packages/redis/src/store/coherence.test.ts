@@ -1,10 +1,10 @@
 import { BackendUnavailableError, type CoherenceListener } from "@hotset/core";
 import { flush, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { RedisCoherence } from "./coherence.ts";
 import { ChangeHub } from "../changes/change-hub.ts";
 import { SubscriptionRefusedError } from "../connection/change-notifier.ts";
 import { hasHashTag } from "../primitives/hash-slots.ts";
+import { RedisCoherence } from "./coherence.ts";
 import { decodeUserKey, encodeUserKey, RedisKeys } from "./redis-keys.ts";
 
 /** The encoding changes these characters, or might. */

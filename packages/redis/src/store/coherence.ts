@@ -1,9 +1,9 @@
 import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
 import { KeyNode, KeyTable } from "@hotset/core/internal";
 import { SubscriptionRefusedError, type ChangeNotifier, type ChangeListener } from "../connection/change-notifier.ts";
-import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";
 import type { Announcement } from "../lua/script.ts";
+import type { RedisKeys } from "./redis-keys.ts";
 import { WarmTags } from "./warm-tags.ts";
 
 export interface CoherenceSettings {

@@ -2,10 +2,10 @@ import { BackendUnavailableError, defineBackend, json, passthrough, type StoredE
 import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { openUnconnected, Wire } from "../../test/wire.ts";
-import { EntryBackend, type BackendSettings } from "./entry-backend.ts";
-import { RedisKeys } from "./redis-keys.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
+import { EntryBackend, type BackendSettings } from "./entry-backend.ts";
+import { RedisKeys } from "./redis-keys.ts";
 
 const NOW = 1_700_000_000_000;
 

@@ -1,9 +1,3 @@
-import { ignore } from "../primitives/ignore.ts";
-import { isPlaceholder, MARK_BYTES, NOTHING, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
-import { SERVER_TIME } from "../lua/string-scripts.ts";
-import { STRINGS } from "./string-entry.ts";
-import { RedisLeases } from "./leases.ts";
-import { hashes, NO_VERSION, writeIdOf, type WriteIds } from "./entry-fields.ts";
 import type {
   Backend,
   Batch,
@@ -17,19 +11,25 @@ import type {
   TagVersions,
 } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
+import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
+import { closedLink, type Link } from "../connection/link.ts";
+import { sendAll } from "../connection/trip.ts";
+import type { Announcement, Script } from "../lua/script.ts";
+import { SERVER_TIME } from "../lua/string-scripts.ts";
+import { isRefusal, isWrongType, type Origin } from "../primitives/faults.ts";
+import { ignore } from "../primitives/ignore.ts";
+import { text } from "../primitives/option-checks.ts";
 import { readInParts, readTogether, type BatchAnswer, type Ends, type Receiver } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
-import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
-import { sendAll } from "../connection/trip.ts";
+import { hashes, NO_VERSION, writeIdOf, type WriteIds } from "./entry-fields.ts";
+import { isPlaceholder, MARK_BYTES, NOTHING, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
+import { RedisLeases } from "./leases.ts";
 import type { RedisKeys } from "./redis-keys.ts";
-import type { Announcement, Script } from "../lua/script.ts";
 import { ServerClocks } from "./server-clock.ts";
 import { orRejected, over, Steps, type Plain, type Step } from "./steps.ts";
+import { STRINGS } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 import { walkPrimaries, type WalkOf } from "./walk.ts";
-import { isRefusal, isWrongType, type Origin } from "../primitives/faults.ts";
-import { text } from "../primitives/option-checks.ts";
-import { closedLink, type Link } from "../connection/link.ts";
 
 export interface BackendSettings {
   readonly label: string;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
-import { rendered } from "../connection/trip.ts";
 import { Further } from "../connection/command-queue.ts";
+import { rendered } from "../connection/trip.ts";
 import { HASH_SCRIPTS } from "../lua/all-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { isPlaceholder, NOTHING, REMOVED, type EntryLayout, type Question, type Read } from "./entry-layout.ts";

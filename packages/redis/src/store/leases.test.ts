@@ -1,10 +1,10 @@
 import type { StoredEntry } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Further } from "../connection/command-queue.ts";
+import { HASH_LEASES } from "../lua/lease-scripts.ts";
 import { hashes } from "./entry-fields.ts";
 import { RedisLeases } from "./leases.ts";
 import { over } from "./steps.ts";
-import { HASH_LEASES } from "../lua/lease-scripts.ts";
 
 const NOW = 1_700_000_000_000;
 const NAMES = new Map<string, string>([

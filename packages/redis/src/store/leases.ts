@@ -3,9 +3,9 @@ import { Further, type Args } from "../connection/command-queue.ts";
 import { MAX_LEASE_MS } from "../lua/lease-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
-import { placeholder, type EntryLayout, type Question, type StoredLife } from "./entry-layout.ts";
 import type { OwnChange } from "./coherence.ts";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
+import { placeholder, type EntryLayout, type Question, type StoredLife } from "./entry-layout.ts";
 import { isStaged } from "./staged-entry.ts";
 import { orRejected, over, type Plain, type Step } from "./steps.ts";
 

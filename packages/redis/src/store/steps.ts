@@ -1,8 +1,8 @@
 import { Further, type Args } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
 import type { Announcement, Script } from "../lua/script.ts";
-import type { EntryLayout } from "./entry-layout.ts";
 import type { WriteIds } from "./entry-fields.ts";
+import type { EntryLayout } from "./entry-layout.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { Sender, type Operation } from "./sender.ts";
 import { NOTHING_STAGED } from "./staged-entry.ts";

@@ -5,8 +5,8 @@ import { found } from "../../test/found.ts";
 import { Wire } from "../../test/wire.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
-import { RedisKeys } from "./redis-keys.ts";
 import { EntryBackend } from "./entry-backend.ts";
+import { RedisKeys } from "./redis-keys.ts";
 import { encodeString, stamp } from "./string-entry.ts";
 
 const NOW = 1_700_000_000_000;

@@ -2,8 +2,8 @@ import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { STRING_SCRIPTS } from "../lua/all-scripts.ts";
 import { HEAD_BYTES, PLACEHOLDER_BYTES } from "../lua/present.ts";
 import { isWrongType } from "../primitives/faults.ts";
-import { isPlaceholder, MAGIC, NOTHING, type EntryLayout } from "./entry-layout.ts";
 import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
+import { isPlaceholder, MAGIC, NOTHING, type EntryLayout } from "./entry-layout.ts";
 import { serverMsOf } from "./server-clock.ts";
 import { stageString } from "./staged-entry.ts";
 

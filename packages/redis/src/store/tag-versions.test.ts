@@ -1,5 +1,5 @@
-import { BackendUnavailableError } from "@hotset/core";
 import { scheduler } from "node:timers/promises";
+import { BackendUnavailableError } from "@hotset/core";
 import { expect, it } from "vitest";
 import { RedisKeys } from "./redis-keys.ts";
 import { RedisTagVersions } from "./tag-versions.ts";

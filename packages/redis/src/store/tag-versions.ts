@@ -1,10 +1,10 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
-import { isRefusal, unlessRefused } from "../primitives/faults.ts";
-import type { WriteIds } from "./entry-fields.ts";
-import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { MAX_VERSION_BYTES, PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
+import { isRefusal, unlessRefused } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
+import type { WriteIds } from "./entry-fields.ts";
+import type { RedisKeys } from "./redis-keys.ts";
 import { orRejected } from "./steps.ts";
 
 type Pin = Awaited<ReturnType<TagVersions["pin"]>>;

@@ -1,9 +1,9 @@
-import { TestClock, flush, outcome } from "@hotset/testing";
 import { EventEmitter } from "node:events";
+import { TestClock, flush, outcome } from "@hotset/testing";
 import { expect, it } from "vitest";
-import { ClientLink, type RedisClientLike } from "./client-link.ts";
-import { LOAD_SCRIPTS } from "../connection/session.ts";
 import { send } from "../connection/link.ts";
+import { LOAD_SCRIPTS } from "../connection/session.ts";
+import { ClientLink, type RedisClientLike } from "./client-link.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */
 class Client extends EventEmitter implements RedisClientLike {

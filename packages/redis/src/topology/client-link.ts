@@ -1,6 +1,10 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { fault, isReply, lost, unlessRefused, unreachable } from "../primitives/faults.ts";
-import { conceal } from "../primitives/secrets.ts";
+import {
+  identityOf,
+  type Identity,
+  type TrackedConnection,
+  type ServerIdentityGuard,
+} from "../changes/server-identity-guard.ts";
 import { subscribedLink } from "../changes/server-node.ts";
 import type { ChangeNotifier } from "../connection/change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
@@ -14,19 +18,15 @@ import {
   type ObservableLink,
 } from "../connection/link.ts";
 import {
-  identityOf,
-  type Identity,
-  type TrackedConnection,
-  type ServerIdentityGuard,
-} from "../changes/server-identity-guard.ts";
-import {
   establish,
   type UnconnectedClient,
   type NodeClient,
   type Session,
   type SessionSettings,
 } from "../connection/session.ts";
+import { fault, isReply, lost, unlessRefused, unreachable } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { conceal } from "../primitives/secrets.ts";
 
 /** The part of node-redis' `createClient()` that is used. */
 export interface RedisClientLike {

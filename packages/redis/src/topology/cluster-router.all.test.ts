@@ -1,10 +1,10 @@
 import { TestClock, flush } from "@hotset/testing";
 import { afterEach, expect, it, vi } from "vitest";
 import type { ChangeHub } from "../changes/change-hub.ts";
-import { slotOf, type SlotRange } from "../primitives/hash-slots.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import { send } from "../connection/link.ts";
 import { SingleLink } from "../connection/single-link.ts";
+import { slotOf, type SlotRange } from "../primitives/hash-slots.ts";
 import { ClusterRouter } from "./cluster-router.ts";
 import { readTopology } from "./cluster-topology.ts";
 

@@ -1,20 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
-import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
 import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
 import { haveListeners, reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
 import type { RawClient, SendOptions } from "../connection/command-queue.ts";
+import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
 import type { Primary, SessionRequest } from "../connection/servers.ts";
 import { addressText, openSession, type Session } from "../connection/session.ts";
 import { connectFault, isRedirection, isReply, isTemporary, isUnfit, type Origin } from "../primitives/faults.ts";
 import { parseRedirection, SLOT_COUNT, slotOf, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
+import { ignore } from "../primitives/ignore.ts";
 import { AwaitedLinks } from "./awaited-links.ts";
 import { asIs, isUnexecuted, withAsking, type Commands } from "./burst.ts";
 import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
 import { keyBelow, keyOf } from "./command-keys.ts";
 import { namedAddress } from "./named-address.ts";
 import { Way, type Redirected } from "./way.ts";
-import { ignore } from "../primitives/ignore.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;

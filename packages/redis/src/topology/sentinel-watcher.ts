@@ -1,7 +1,7 @@
 import { scheduleRunning } from "@hotset/core/internal";
 import { openSession, addressText, type Address, type NodeClient, type Session } from "../connection/session.ts";
-import { namedPrimary, namesPrimary, primaryAddress, type Sentinel, type SentinelSettings } from "./sentinel-group.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { namedPrimary, namesPrimary, primaryAddress, type Sentinel, type SentinelSettings } from "./sentinel-group.ts";
 
 /** How long to wait before listening to the next sentinel. */
 const NEXT_SENTINEL_MS = 1_000;

@@ -3,8 +3,8 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { TestClock } from "@hotset/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Address } from "../connection/session.ts";
-import { openPrimary } from "./sentinel.ts";
 import type { SentinelWatcher } from "./sentinel-watcher.ts";
+import { openPrimary } from "./sentinel.ts";
 
 let silent: Server;
 let sockets: Socket[];

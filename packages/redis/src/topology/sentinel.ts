@@ -1,5 +1,5 @@
-import { connectFault } from "../primitives/faults.ts";
 import { openSession, addressText, type Address, type NodeClient, type Session } from "../connection/session.ts";
+import { connectFault } from "../primitives/faults.ts";
 import { namedPrimary, type SentinelSettings } from "./sentinel-group.ts";
 import type { SentinelWatcher } from "./sentinel-watcher.ts";
 

@@ -3,8 +3,8 @@ import { json, type Cache } from "@hotset/core";
 import { drizzleCache } from "@hotset/drizzle";
 import { graphqlCache } from "@hotset/graphql";
 import { keyvStore } from "@hotset/keyv";
-import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { computationsAfterFailures, lateValues, Random, type Guest, type Guests } from "@hotset/test-servers";
+import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { hotsetDriver } from "@hotset/unstorage";
 import { createCache as createManager } from "cache-manager";
 import { Cacheable } from "cacheable";
@@ -12,8 +12,8 @@ import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/pg-proxy";
 import { Keyv } from "keyv";
 import { Keyv as Keyv6 } from "keyv6";
-import { describe, expect, it } from "vitest";
 import { createStorage } from "unstorage";
+import { describe, expect, it } from "vitest";
 
 /** The common part of these frameworks. */
 interface KeyValue {

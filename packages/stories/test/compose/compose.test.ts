@@ -10,6 +10,8 @@ import {
   type StoredEntry,
 } from "@hotset/core";
 import { promisesOf } from "@hotset/core/internal";
+import { memory } from "@hotset/memory";
+import { aesGcm, sealed } from "@hotset/seal";
 import {
   flush,
   gate,
@@ -19,8 +21,6 @@ import {
   type ScriptedBackend,
   type ScriptedBackendOptions,
 } from "@hotset/testing";
-import { memory } from "@hotset/memory";
-import { aesGcm, sealed } from "@hotset/seal";
 import { describe, expect, it } from "vitest";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";

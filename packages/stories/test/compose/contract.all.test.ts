@@ -1,9 +1,9 @@
 /** Two composed Redis servers keep the contract of a backend. The servers of the suite stand for both sides. */
 import { compose } from "@hotset/compose";
 import { json, type Backend } from "@hotset/core";
-import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis } from "@hotset/redis";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { afterAll, inject } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 

@@ -1,6 +1,7 @@
 /** Several processes, each with two composed backends. The tests force the interleavings and move the clock. */
 import { compose, type ComposeOptions } from "@hotset/compose";
 import { BackendUnavailableError, createCache, json, type Cache, type Policy } from "@hotset/core";
+import { memory } from "@hotset/memory";
 import {
   flush,
   gate,
@@ -10,7 +11,6 @@ import {
   type ScriptedBackend,
   type ScriptedBackendOptions,
 } from "@hotset/testing";
-import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { gatedLoads } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

@@ -1,6 +1,6 @@
 import { createCache, type Cache, type Policy, type Served } from "@hotset/core";
-import { flush, gate, outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { flush, gate, outcome } from "@hotset/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { failing, numbered } from "../support/sources.ts";
 import { open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";

@@ -1,6 +1,6 @@
 import type { Served } from "@hotset/core";
-import { failing } from "../support/sources.ts";
 import { describe, expect, it } from "vitest";
+import { failing } from "../support/sources.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
 describe.each(STACKS)("C474 over %s: onServed says how long the value will live", (stack) => {

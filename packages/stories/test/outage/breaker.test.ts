@@ -1,7 +1,8 @@
 /** One public call may need two calls of the backend at once: the breaker lets both through, or none. */
-import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
+
 import { createCache, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
+import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 
 const KEY = "test::k";

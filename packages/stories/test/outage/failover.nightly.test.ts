@@ -1,12 +1,13 @@
 /** Primaries that change and slots that move under load: no wrong answer meanwhile, and no old one afterwards. */
-import { until } from "@hotset/test-servers";
+
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { overEach, PATIENCE, Pool, sharedNow, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
-import type { Drive } from "../support/fleet-member.ts";
+import { until } from "@hotset/test-servers";
 import type { Topology } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Drive } from "../support/fleet-member.ts";
+import { overEach, PATIENCE, Pool, sharedNow, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
 
 const MAX_STALENESS_MS = 2_000;
 const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };

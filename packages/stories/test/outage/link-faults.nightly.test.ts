@@ -8,7 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "@hotset/test-servers";
+import { TOPOLOGIES, type FleetServers, type Topology } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Sighting } from "../support/fleet-member.ts";
 import {
   holds,
   overEach,
@@ -19,8 +21,6 @@ import {
   type FleetSettings,
   type Member,
 } from "../support/fleet.ts";
-import type { Sighting } from "../support/fleet-member.ts";
-import { TOPOLOGIES, type FleetServers, type Topology } from "@hotset/test-servers";
 
 const MAX_STALENESS_MS = 1_200;
 const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };

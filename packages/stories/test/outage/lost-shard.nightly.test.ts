@@ -1,9 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { createCache, json, type Cache, type Duration, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { cluster, redis } from "@hotset/redis";
 import { type ClusterNode, isNightly, randomPrefix, startCluster } from "@hotset/test-servers";
 import { afterAll, describe, expect, it } from "vitest";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LAYOUT } from "../support/layout.ts";
 
 /** The nodes agree on a failure after this long: no replica takes over while a test measures. */

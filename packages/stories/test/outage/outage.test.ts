@@ -1,11 +1,11 @@
 import { createCache, EncodeError, type Namespace, type StoredEntry } from "@hotset/core";
 import { gzip } from "@hotset/formats";
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
-import { failing, numbered } from "../support/sources.ts";
 import { inStep, type SimulatedProcess } from "../support/processes.ts";
+import { failing, numbered } from "../support/sources.ts";
 import { counted, open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 

@@ -3,9 +3,9 @@
  * process.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { type FleetServers } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { beside, PATIENCE, Pool, sharedNow, TOPOLOGIES, type FleetSettings, type Member } from "../support/fleet.ts";
-import { type FleetServers } from "@hotset/test-servers";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 /** Where no server is frozen. */

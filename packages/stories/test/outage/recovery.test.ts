@@ -5,8 +5,8 @@
 import { type Cache } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { counted } from "../support/stacks.ts";
 import { inStep, type SimulatedProcess } from "../support/processes.ts";
+import { counted } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");

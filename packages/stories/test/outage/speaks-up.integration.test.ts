@@ -1,5 +1,5 @@
-import { createCache, redis, type CacheLogger } from "hotset";
 import { freePort, randomPrefix, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
+import { createCache, redis, type CacheLogger } from "hotset";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 

@@ -1,7 +1,7 @@
 /** close() of one of several processes: it leaves no lease, timer or listener behind. */
 import type { Clock } from "@hotset/core";
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { rejectionsDuring } from "../support/stacks.ts";

@@ -1,6 +1,6 @@
 import { keyvStore } from "@hotset/keyv";
-import { createCache, memory, redis, type Cache } from "hotset";
 import { startOwnRedis } from "@hotset/test-servers";
+import { createCache, memory, redis, type Cache } from "hotset";
 import { afterAll, expect, it } from "vitest";
 
 const server = await startOwnRedis();

@@ -11,8 +11,8 @@ import {
 } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackendSettings } from "@hotset/redis";
-import { TestClock } from "@hotset/testing";
 import { startOwnRedis, until } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 

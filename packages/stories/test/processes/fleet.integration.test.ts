@@ -1,14 +1,15 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 /**
  * Processes that share one cache over Redis: loads, changes, copies and tags of one in the others. In `npm test` over
  * one server; at night over a cluster and behind sentinels, too.
  */
 import { until, type FleetServers, type OwnRedis, type ReadonlyCommand } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { existsSync } from "node:fs";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { LoadPlan } from "../support/fleet-member.ts";
 import {
   atOnce,
   gone,
@@ -21,7 +22,6 @@ import {
   type FleetSettings,
   type Member,
 } from "../support/fleet.ts";
-import type { LoadPlan } from "../support/fleet-member.ts";
 import { READ } from "../support/stored-entries.ts";
 
 const pool = new Pool();

@@ -1,7 +1,7 @@
+import { TOPOLOGIES } from "@hotset/test-servers";
 /** Leases whose holder dies, freezes, or takes longer than the lease: in real time, so the tests run at once. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadsNow, overEach, Pool, sharedNow, waitsFor, type Fleet, type Member } from "../support/fleet.ts";
-import { TOPOLOGIES } from "@hotset/test-servers";
 
 const LEASE_MS = 2_000;
 /** Much longer than a lease, and than the copies of a silent process are trusted. */

@@ -1,7 +1,7 @@
 /** A link that is lost and attached again: no change that was missed meanwhile is overlooked. */
 import type { Cache, Coherence, CoherenceListener } from "@hotset/core";
-import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

@@ -9,11 +9,11 @@ import {
   type NotModified,
   type Served,
 } from "@hotset/core";
-import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { isNightly } from "@hotset/test-servers";
-import { describe, expect, it } from "vitest";
 import { Random } from "@hotset/test-servers";
+import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
 
 interface Process {
   readonly name: string;

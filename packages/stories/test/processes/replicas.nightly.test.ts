@@ -1,7 +1,7 @@
+import type { Topology } from "@hotset/test-servers";
 /** Replicas that lag: promoted without a removal, or asked for entries. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { beside, overEach, PATIENCE, Pool, type FleetSettings, type Member } from "../support/fleet.ts";
-import type { Topology } from "@hotset/test-servers";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 2_500, connectTimeoutMs: 2_000 };
 const WITH_REPLICAS: readonly Topology[] = ["cluster", "sentinel"];

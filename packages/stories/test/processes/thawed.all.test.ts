@@ -1,6 +1,6 @@
+import { type FaultProxy, type FleetServers, until } from "@hotset/test-servers";
 /** A process that is frozen while its connection ends: in real time, with a real signal. */
 import { afterAll, describe, expect, it } from "vitest";
-import { type FaultProxy, type FleetServers, until } from "@hotset/test-servers";
 import { Pool, type Member } from "../support/fleet.ts";
 
 const pool = new Pool();

@@ -1,8 +1,8 @@
 /** Processes that receive no changes, over Redis: how soon a wait ends, and what a load costs. */
 import { json } from "@hotset/core";
-import { gate, TestClock } from "@hotset/testing";
 import { redis } from "@hotset/redis";
 import { startOwnRedis, startProxy } from "@hotset/test-servers";
+import { gate, TestClock } from "@hotset/testing";
 import { afterAll, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over, type OverRedisOptions } from "../support/over-redis.ts";

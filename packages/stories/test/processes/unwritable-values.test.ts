@@ -1,7 +1,7 @@
 /** Values that the format refuses, in processes that share a backend with leases and coherence. */
 import { createCache, json, type Cache } from "@hotset/core";
-import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { expect, it } from "vitest";
 
 const clock = new TestClock();

@@ -5,8 +5,8 @@
  */
 import { createHook } from "node:async_hooks";
 import { Session } from "node:inspector/promises";
-import { createCache, memory, redis, type Cache } from "hotset";
 import { RespClient } from "@hotset/test-servers";
+import { createCache, memory, redis, type Cache } from "hotset";
 
 /** For one call. */
 export interface Costs {

@@ -9,8 +9,8 @@ import {
   type Namespace,
 } from "@hotset/core";
 import { brotli, gzip } from "@hotset/formats";
-import { mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";

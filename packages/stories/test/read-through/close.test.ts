@@ -6,9 +6,9 @@ import {
   type Clock,
   type Namespace,
 } from "@hotset/core";
-import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { forkScript } from "@hotset/test-servers";
+import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import type { IdleProcess } from "../support/idle-process.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";

@@ -1,8 +1,8 @@
 import type { Cache, Policy } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { never, open, rejectionsDuring, STACKS } from "../support/stacks.ts";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
+import { never, open, rejectionsDuring, STACKS } from "../support/stacks.ts";
 import { EVENTS, watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");

@@ -1,5 +1,5 @@
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 
 /** Two caches with one name over one store, like two processes. */

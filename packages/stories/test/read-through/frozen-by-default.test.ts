@@ -1,5 +1,5 @@
-import { createTestCache, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { createTestCache, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 interface Order {

@@ -1,8 +1,8 @@
 import { json, type Compressor, type Format, type Namespace } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { describe, expect, it } from "vitest";
 import { msgpack } from "@hotset/formats/msgpack";
 import { zstd } from "@hotset/formats/zstd";
+import { describe, expect, it } from "vitest";
 import { HOSTILE_KEYS as KEYS } from "../support/hostile-keys.ts";
 import { numbered } from "../support/sources.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";

@@ -1,6 +1,6 @@
 import { EncodeError, type CacheEvents } from "@hotset/core";
-import { createTestCache, flush, gate, mapTier } from "@hotset/testing";
 import type { MemoryOptions } from "@hotset/memory";
+import { createTestCache, flush, gate, mapTier } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { open, STACKS_WITH_MEMORY } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";

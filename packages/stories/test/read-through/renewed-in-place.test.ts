@@ -1,8 +1,8 @@
 import { compose } from "@hotset/compose";
 import type { Backend, LoadContext } from "@hotset/core";
-import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { aesGcm, sealed } from "@hotset/seal";
+import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never } from "../support/stacks.ts";
 

@@ -1,8 +1,8 @@
 /** Loads that wait for one of `maxLoads` or `maxBackgroundLoads` slots. */
 import { flush, gate, outcome, type Gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { counted, never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { numbered } from "../support/sources.ts";
+import { counted, never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
 const PENDING = { status: "pending" } as const;
 

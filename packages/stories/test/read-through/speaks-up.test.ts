@@ -1,6 +1,6 @@
 import { Console } from "node:console";
-import { Writable } from "node:stream";
 import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
+import { Writable } from "node:stream";
 import { BackendUnavailableError, ConfigurationError, createCache, type Cache, type CacheLogger } from "@hotset/core";
 import {
   createTestCache,

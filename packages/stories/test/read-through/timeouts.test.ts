@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { getEventListeners } from "node:events";
-import { flush, gate, outcome } from "@hotset/testing";
 import type { LoadContext, Served } from "@hotset/core";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import {
   counted,

@@ -1,9 +1,9 @@
+import { compose } from "@hotset/compose";
 /** A life that slides: a fresh entry gets a new one, and nothing else happens. */
 import type { Cache, LoadContext } from "@hotset/core";
-import { compose } from "@hotset/compose";
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { aesGcm, sealed } from "@hotset/seal";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";

@@ -1,7 +1,7 @@
 import { createCache, json } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/formats/msgpack";
+import { memory } from "@hotset/memory";
 import { fromClient, redis } from "@hotset/redis";
 import { redis as redisOfHotset } from "hotset";
 import { createClient } from "redis";

@@ -1,9 +1,9 @@
 /** Entries that another program wrote into a shared store, to do harm. */
 import { DecodeError, json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { scriptedBackend, TestClock } from "@hotset/testing";
 import { msgpack } from "@hotset/formats/msgpack";
 import { zstd } from "@hotset/formats/zstd";
+import { scriptedBackend, TestClock } from "@hotset/testing";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { open } from "../support/stacks.ts";

@@ -2,9 +2,9 @@
 import { json, passthrough, type Cache, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
-import { zstd } from "@hotset/formats/zstd";
 import { afterAll, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over, type OverRedisOptions } from "../support/over-redis.ts";

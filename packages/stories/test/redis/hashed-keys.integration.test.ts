@@ -1,8 +1,8 @@
 /** Changes by another process where keys are hashed: over tracking and over a channel. */
 import { createCache, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { gate } from "@hotset/testing";
 import { randomPrefix } from "@hotset/test-servers";
+import { gate } from "@hotset/testing";
 import { describe, expect, inject, it, onTestFinished } from "vitest";
 import { patient } from "../support/over-redis.ts";
 

@@ -4,9 +4,9 @@
  */
 import { passthrough, type Cache } from "@hotset/core";
 import { gzip } from "@hotset/formats";
+import { zstd } from "@hotset/formats/zstd";
 import type { RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis } from "@hotset/test-servers";
-import { zstd } from "@hotset/formats/zstd";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { over, patient, type OverRedisOptions } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";

@@ -2,8 +2,8 @@
 import { createContext, runInContext } from "node:vm";
 import { createCache, json, keyOf, type Format } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/formats/msgpack";
+import { memory } from "@hotset/memory";
 import { expect, it } from "vitest";
 
 const realm = createContext({});

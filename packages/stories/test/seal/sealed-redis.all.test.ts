@@ -1,12 +1,12 @@
 /** Sealed entries in a real Redis, and a program with write access to it that does its worst. */
 import { createCache, json, type Cache, type Policy, type Seal } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import type { TestClock } from "@hotset/testing";
-import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
+import { memory } from "@hotset/memory";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { startOwnRedis } from "@hotset/test-servers";
-import { zstd } from "@hotset/formats/zstd";
+import type { TestClock } from "@hotset/testing";
 import { redis, type RedisBackendBuilder } from "hotset";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { never } from "../support/stacks.ts";

@@ -2,8 +2,8 @@
 import { compose } from "@hotset/compose";
 import { createCache, type Backend, type Cache, type Seal } from "@hotset/core";
 import { gzip } from "@hotset/formats";
-import { flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
+import { flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { notYetInStep } from "../support/processes.ts";
 import { never, open, STACKS_WITH_BACKEND } from "../support/stacks.ts";

@@ -1,8 +1,8 @@
 /** Versions of tags and leases are not sealed: what a program that writes to Redis can do by them (decision 0114). */
 import { createCache, type Cache, type Policy } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
 import { aesGcm, sealed } from "@hotset/seal";
 import { startOwnRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { redis } from "hotset";
 import { afterAll, afterEach, expect, it, onTestFinished } from "vitest";
 import { counted } from "../support/stacks.ts";

@@ -10,8 +10,8 @@ import { createCache, defineBackend, json, passthrough, type Compressor, type Fo
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
 import { zstd } from "@hotset/formats/zstd";
-import fc from "fast-check";
 import { cloned, jsonOf, packed } from "@hotset/test-servers";
+import fc from "fast-check";
 
 export interface Decoded {
   readonly bomb: string;

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 /** One process of a fleet, with a cache in memory over Redis. Its handlers are called by the tests over fleet.ts. */
 import {
   createCache,
@@ -17,8 +19,6 @@ import { cluster, redis, sentinel, single, type Connection, type RedisBackendBui
 import { sqlite } from "@hotset/sqlite";
 import { answerCalls, type Place } from "@hotset/test-servers";
 import { TestClock } from "@hotset/testing";
-import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LAYOUT, type Layout } from "./layout.ts";
 
 export interface MemberSettings {

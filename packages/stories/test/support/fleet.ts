@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 /** Several processes with a cache each, driven from a test. */
 import {
   forkScript,
@@ -8,10 +9,9 @@ import {
   type Reply,
   type ScriptProcess,
 } from "@hotset/test-servers";
-import type { LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "@hotset/test-servers";
+import type { LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { hasPlaceholder, leaseBeside, storedData } from "./stored-entries.ts";
-import { isDeepStrictEqual } from "node:util";
 
 /** How long to wait for a result that comes at once unless the machine is busy. */
 export const PATIENCE = { timeout: 60_000, interval: 20 } as const;

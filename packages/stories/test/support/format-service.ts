@@ -2,9 +2,9 @@
 import { createCache, json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
 import * as own from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
-import { zstd } from "@hotset/formats/zstd";
 import * as hotset from "hotset";
 
 export interface ServiceSettings {

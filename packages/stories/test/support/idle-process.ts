@@ -1,8 +1,8 @@
 /** Run by close.test.ts in a separate process, which only a timer of the cache could keep alive. */
 import { createCache, type Cache } from "@hotset/core";
-import { scriptedBackend, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { answerCalls } from "@hotset/test-servers";
+import { scriptedBackend, type ScriptedBackend } from "@hotset/testing";
 
 const systemClock = { now: () => performance.now(), schedule: () => () => undefined };
 

@@ -1,4 +1,6 @@
 import type { Cache, CacheOptions, Clock, GetOrSetOptions, LoadContext, Policy, Seal } from "@hotset/core";
+import { memory, type MemoryOptions } from "@hotset/memory";
+import { sealed } from "@hotset/seal";
 import {
   createTestCache,
   gate,
@@ -10,8 +12,6 @@ import {
   type ScriptedCoherence,
   type ScriptedStore,
 } from "@hotset/testing";
-import { memory, type MemoryOptions } from "@hotset/memory";
-import { sealed } from "@hotset/seal";
 
 /** One simulated process: a cache with its own connection to the shared store. */
 export interface SimulatedProcess {

@@ -1,4 +1,6 @@
 import type { Cache, CacheOptions, Policy, Seal } from "@hotset/core";
+import { memory, type MemoryOptions } from "@hotset/memory";
+import { sealed } from "@hotset/seal";
 import {
   createTestCache,
   flush,
@@ -7,8 +9,6 @@ import {
   type ScriptedBackend,
   type ScriptedBackendOptions,
 } from "@hotset/testing";
-import { memory, type MemoryOptions } from "@hotset/memory";
-import { sealed } from "@hotset/seal";
 
 /** The tiers over which a promise is tested. A promise may not depend on them. */
 export type Stack = "memory" | "backend" | "memory over backend";

@@ -1,7 +1,7 @@
 /** Run by waits-hold.test.ts in a separate process, which nothing but a wait of the cache could keep alive. */
 import { createCache, type Backend, type Cache } from "@hotset/core";
-import { scriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { scriptedBackend } from "@hotset/testing";
 
 const [how = "", file = "", sqliteModule = ""] = process.argv.slice(2);
 

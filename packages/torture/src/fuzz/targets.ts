@@ -12,12 +12,12 @@ import {
   type StoredEntry,
 } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { msgpack } from "@hotset/formats/msgpack";
-import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { zstd } from "@hotset/formats/zstd";
-import fc from "fast-check";
+import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { cloned, jsonOf, packed, Random } from "@hotset/test-servers";
+import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
+import fc from "fast-check";
 import { mutate } from "./mutate.ts";
 
 /** One round: makes input from `random`, and throws if a promise does not hold for it. */

@@ -1,6 +1,6 @@
+import type { JobState } from "@hotset/redis-toolkit/queue";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { JobState } from "@hotset/redis-toolkit/queue";
 import type { JobRow, QueueRow, ValueAnswer } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { ask, useAsk } from "../ask.ts";

@@ -1,5 +1,5 @@
-import type { JSX } from "preact";
 import type { Backoff, Fallback } from "@hotset/core/inspect";
+import type { JSX } from "preact";
 import type { PageProps } from "../app.tsx";
 import { ago, count, duration, plural } from "../format.ts";
 import { useNow } from "../live.ts";

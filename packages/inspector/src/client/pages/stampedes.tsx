@@ -1,5 +1,5 @@
-import type { JSX } from "preact";
 import type { RunningLease } from "@hotset/core/inspect";
+import type { JSX } from "preact";
 import type { JoinedKey, SeenLoad } from "../../data/pages.ts";
 import type { PageProps } from "../app.tsx";
 import { ago, count, duration, plural } from "../format.ts";

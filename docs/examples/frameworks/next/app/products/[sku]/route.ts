@@ -1,5 +1,5 @@
-import { cache } from "../../../cache";
 import { findProduct } from "../../../../products";
+import { cache } from "../../../cache";
 
 export async function GET(_request: Request, { params }: { params: Promise<{ sku: string }> }): Promise<Response> {
   const { sku } = await params;

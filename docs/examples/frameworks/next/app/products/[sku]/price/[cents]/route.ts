@@ -1,5 +1,5 @@
-import { cache } from "../../../../../cache";
 import { setPrice } from "../../../../../../products";
+import { cache } from "../../../../../cache";
 
 interface Context {
   readonly params: Promise<{ sku: string; cents: string }>;
