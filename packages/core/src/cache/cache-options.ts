@@ -64,7 +64,8 @@ export interface CacheOptions {
   readonly explain?: number | undefined;
   /**
    * Groups of keys that are counted together, in all namespaces, for metrics and `hotset/inspect`: at most 50, each
-   * with a name, and a text that its keys begin with or an expression that matches them. The first match counts.
+   * with a name, and a text that its keys begin with or an expression that matches them. A key belongs to the
+   * first group that matches it.
    *
    *     keyGroups: [{ name: "product", match: "product:" }, { name: "page", match: /^\/page\// }]
    *

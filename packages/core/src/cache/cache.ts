@@ -17,7 +17,7 @@ import { keepToInstances } from "./own-methods.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
-  /** As given to `createCache`. */
+  /** The name given to `createCache`. */
   readonly name: string;
   /** Counts and latencies since `build`, namespaces included. Throws nothing. */
   stats(): CacheStats;

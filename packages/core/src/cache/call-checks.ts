@@ -49,7 +49,7 @@ export function checkValue(value: unknown): void {
 
 /** Tags as arguments, or in one list. */
 export type GivenTags = readonly string[] | readonly [readonly string[]];
-/** As {@link GivenTags}, or a list and options. */
+/** Tags as {@link GivenTags}, or a list of tags and options. */
 export type GivenMark = GivenTags | readonly [readonly string[], MarkOptions | undefined];
 
 /** The tags of a call, its mode, and the end of what it marks. */

@@ -37,7 +37,7 @@ export interface EmptyCacheBuilder {
   tier(tier: Backend): CacheBuilder;
   /** One that the program chooses when it runs: `test ? memory() : sqlite(file)`. No other tier follows. */
   tier(tier: LocalTier | Backend): CacheBuilder;
-  /** As {@link CacheBuilder.defaults}. */
+  /** Sets the defaults, like {@link CacheBuilder.defaults}. */
   defaults(policy: Policy): this;
 }
 

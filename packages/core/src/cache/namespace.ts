@@ -65,7 +65,7 @@ export interface Namespace<V = unknown> {
   ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
   /** The fresh value; `undefined` when there is none. Never loads, never fails because of the backend. */
   get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
-  /** As {@link get}. Keys without a value are absent from the result. */
+  /** Gets many keys like {@link get}. Keys without a value are absent from the result. */
   getMany<T extends V = V>(keys: readonly string[], options?: GetManyOptions): Promise<Map<string, T>>;
   /** The fresh value of the local tier, synchronously; `undefined` also while that tier cannot be trusted. */
   peek<T extends V = V>(key: string): T | undefined;
@@ -88,7 +88,10 @@ export interface Namespace<V = unknown> {
    * @throws {EncodeError} when the format cannot write it; then nothing is stored anywhere.
    */
   set(key: string, value: V & ({} | null), options?: SetOptions): Promise<WriteResult>;
-  /** As {@link set}, with the same options for all. With `since` the last value counts of a key that is there twice. */
+  /**
+   * Sets many entries like {@link set}, with the same options for all. With `since`, the last value of a key that is
+   * there twice counts.
+   */
   setMany<T extends V = never, S extends T = T>(
     entries: Iterable<readonly [key: string, value: S]>,
     options?: SetOptions,
@@ -116,7 +119,7 @@ export interface Namespace<V = unknown> {
   touch(key: string, options?: TouchOptions): Promise<TouchResult>;
   /** Removes the entry, for every process; `"missing"` even if it stopped a running load, which stores nothing. */
   delete(key: string): Promise<DeleteResult>;
-  /** As {@link delete}. */
+  /** Deletes many keys like {@link delete}. */
   deleteMany(keys: readonly string[]): Promise<DeleteManyResult>;
   /**
    * Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, removes it; a mark
@@ -132,8 +135,8 @@ export interface Namespace<V = unknown> {
    */
   invalidateTags(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
   /**
-   * As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}, or as a list and
-   * options. Over a backend that issues no versions itself, and where it does not answer, a mark with an end removes
+   * Does what {@link markStale} does for every entry with any of these tags. They are given as in
+   * {@link invalidateTags}, or as a list and options. Over a backend that issues no versions itself, and where it does not answer, a mark with an end removes
    * what it has. After a mark with `expireIn`, later marks of that tag inherit an end unless you pass `Infinity`.
    */
   markTagsStale(

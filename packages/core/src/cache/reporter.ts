@@ -12,7 +12,7 @@ export interface CacheLogger {
   error(message: string): unknown;
   /** Trouble that the cache bears. */
   warn(message: string): unknown;
-  /** That a backend is back. */
+  /** Good news: a backend answers again. */
   info(message: string): unknown;
 }
 
@@ -100,7 +100,7 @@ const describeBackendError = ({ error, key, omitted }: CacheEvents["backend:erro
 const describeDecodeError = ({ tier, error, key, omitted }: CacheEvents["decode:error"]): string =>
   `${tier}: ${messageOf(error)}${ofKey(key)}${others(omitted)}`;
 
-/** Its message is not ours, and may contain anything; its code is a name. */
+/** Names the error by class and code alone: its message comes from the user's loader and may contain anything. */
 const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): string =>
   `a load in the background failed: ${error instanceof Error ? error.name : typeof error}${codeOf(error)}${ofKey(key)}${others(omitted)}`;
 

@@ -25,7 +25,7 @@ export interface ChangeListener extends Pick<
    * @param aliveAt as in {@link detached}.
    */
   partLost(part: string, error: unknown, aliveAt: number): void;
-  /** This part, `""` where there is one, gave a sign of life, which it was asked for at `sentAt` of the clock. */
+  /** A part (`""` where there is only one) gave the sign of life that it was asked for at `sentAt` of the clock. */
   alive(part: string, sentAt: number): void;
   /** Changes of this part are reported from now on. */
   partRegained(part: string): void;

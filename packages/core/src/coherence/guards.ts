@@ -12,11 +12,11 @@ import type { Epoch } from "./parts.ts";
 export class Guard extends KeyNode {
   /** Whether it is a write on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
   declare readonly isWrite: boolean;
-  /** Its place in the order in which guards of this process began. */
+  /** The place of this guard in the order in which guards of this process began. */
   serial: number = nextSerial();
   fencedBy: FencedBy | undefined;
   isTainted = false;
-  /** That of its key when it was sent: it may have missed changes of later ones. */
+  /** The epoch of its key when it was sent: changes of later epochs may have been missed. */
   epoch: Epoch | undefined;
 
   constructor(of: "read" | "write" = "read") {
@@ -24,7 +24,7 @@ export class Guard extends KeyNode {
     this.isWrite = of === "write";
   }
 
-  /** It is sent in this epoch. */
+  /** Records the epoch in which the read or write is sent. */
   begin(epoch: Epoch): void {
     this.epoch = epoch;
   }
@@ -41,18 +41,18 @@ export class Guard extends KeyNode {
     this.isTainted = true;
   }
 
-  /** Its result is not the newest, or cannot be shown to be: it is not stored. */
+  /** Gives up storing the result: it is not the newest, or cannot be shown to be. */
   lose(): void {
     this.fencedBy ??= "lease";
   }
 
-  /** It is sent again in this epoch: earlier changes do not taint it. A fence stays. */
+  /** Records that it is sent again, in this epoch: earlier changes no longer taint it. A fence stays. */
   resend(epoch: Epoch): void {
     this.isTainted = false;
     this.epoch = epoch;
   }
 
-  /** It begins again: nothing is newer, and what was called until now does not concern it. */
+  /** Starts over as the newest guard of its key: earlier calls do not concern it, and fences are lifted. */
   beginAnew(): void {
     this.serial = nextSerial();
     this.fencedBy = undefined;

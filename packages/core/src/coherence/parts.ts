@@ -25,7 +25,7 @@ export interface Part {
   lastAliveAt: number | undefined;
   /** Replaced when changes may have been missed: copies of its keys, and what is in flight, are of the one before. */
   epoch: Epoch & { until: number };
-  /** Those that ended for some keys alone, the last ones: of earlier ones no copy is served. */
+  /** The last epochs that ended for some keys alone. No copy from an earlier one is served. */
   readonly ended: Epoch[];
 }
 
@@ -67,7 +67,7 @@ export class BackendParts {
     return this.#parts.get(name);
   }
 
-  /** As {@link get}; begins its record. */
+  /** Gets a part like {@link get}, and creates its record if there is none. */
   of(name: string): Part {
     let part = this.#parts.get(name);
     if (part === undefined) {

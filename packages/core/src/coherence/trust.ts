@@ -22,7 +22,7 @@ export interface ReportsOf {
  * has ended for their key, a change may have been missed since then.
  */
 export class Trust {
-  /** That of a copy that is not confirmed yet. */
+  /** The epoch of a copy that is not confirmed yet. */
   readonly unconfirmed: Epoch = EPOCH_NONE;
   /** How long a sign of life counts, in milliseconds. */
   declare readonly maxStalenessMs: number;
@@ -145,8 +145,10 @@ export class Trust {
   }
 
   #renew(part: Part, until: number = this.#untilOf(part)): Epoch {
+    const next = { until };
     part.epoch.until = -Infinity;
-    return (part.epoch = { until });
+    part.epoch = next;
+    return next;
   }
 
   #untilOf({ aliveAt }: Part): number {

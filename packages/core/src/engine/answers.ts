@@ -17,7 +17,7 @@ export interface Answer {
   readonly value: unknown;
   readonly entry?: Entry | undefined;
   readonly tier?: string;
-  /** Of a stale value. */
+  /** What made a stale value stale. */
   readonly cause?: StaleCause;
   readonly error?: unknown;
   /** Where a load answers: its value, and the entry made of it. */

@@ -50,7 +50,7 @@ export function ask<T>(
   });
 }
 
-/** As {@link ask}, for an answer that is a promise. */
+/** Does what {@link ask} does, for an answer that is a promise. */
 export const answerIn = <T>(
   flight: Flight,
   clock: Clock,

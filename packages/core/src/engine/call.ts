@@ -33,7 +33,7 @@ export interface GetOrSetCall {
   readonly tags: readonly string[];
   readonly startedAt: number;
   readonly isForced: boolean;
-  /** It is current: a copy or a flight from before the call must not answer it. */
+  /** Whether the call is `current`: no copy and no flight from before it may answer it. */
   readonly isCurrent: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onServed: ((served: Served) => void) | undefined;
@@ -65,7 +65,7 @@ export interface FlightLoad {
 
 /** Flights that share one load. */
 export interface FlightBatch {
-  /** That of its call. */
+  /** The async context of the call that began the batch. */
   readonly context: ReturnType<typeof contextOfNow>;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;
@@ -74,11 +74,11 @@ export interface FlightBatch {
   readonly backgroundLoads: SharedSlot;
   /** With `inherit`: what its loader used, for each of its entries. */
   readonly used: UsedValues | undefined;
-  /** It waits for so many more of its calls, or fewer: not for one whose load runs in another process. */
+  /** Announces that up to `more` calls will come: one whose load runs in another process does not. */
   expect(more: number): void;
-  /** One comes to its load, which ends with that of the batch. */
+  /** Adds a call that has come to its load; that load ends with the load of the batch. */
   arrives(load: { readonly call: GetOrSetCall }): void;
-  /** They continue without one that ends before its loader was called. */
+  /** Lets the batch continue without a call that ended before its loader was called. */
   ended(read: { readonly call: GetOrSetCall }): void;
 }
 

@@ -157,7 +157,7 @@ export class Callers {
     else this.#goesOn(flight);
   }
 
-  /** Its callers were answered, and its work is not over: a load without callers still stores its result. */
+  /** Keeps the runtime alive for a flight whose callers were all answered: its load still stores its result. */
   #goesOn(flight: Flight): void {
     if (!flight.isAwaited && !flight.isOver && flight.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }

@@ -115,7 +115,10 @@ export class FarFences {
     return "";
   }
 
-  /** Its end would look like a change: one that is near is put off, for no call to be served. */
+  /**
+   * Makes sure that the version outlives the fence. The end of the entry would look like a change, so an end that is
+   * near is put off; no call is served by the entry after the end that it had.
+   */
   async #lasting(remote: RemoteTier, leases: EntryLeases, key: EntryKey, version: string): Promise<string> {
     const now = this.#context.clock.now();
     const copy = this.#context.local?.get(key.local, now);

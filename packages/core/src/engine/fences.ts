@@ -8,7 +8,7 @@ import type { Copies, Reporting } from "./context.ts";
 import type { FarFence, FarFences } from "./far-fences.ts";
 import { FENCE_MS } from "./store.ts";
 
-/** Of so many keys of one cache; beyond that the oldest are down. */
+/** Keys of one cache that may have fences; beyond that the oldest fences are dropped. */
 const MOST_FENCES = 10_000;
 
 /** The fence of one key. */
@@ -91,8 +91,8 @@ export class Fences {
   isCurrent(standing: Standing): boolean {
     const { guard, tagSequence } = standing;
     const { flights, tags } = this.#context;
-    if (guard.fencedBy !== undefined || tags.sequence !== tagSequence) return false;
-    return flights.isUntainted(guard) && this.#standing.has(standing);
+    const isChanged = guard.fencedBy !== undefined || tags.sequence !== tagSequence || !flights.isUntainted(guard);
+    return !isChanged && this.#standing.has(standing);
   }
 
   isOver({ takenAt }: Standing, now: number = this.#context.clock.now()): boolean {
@@ -149,7 +149,7 @@ class Taken extends Map<string, Standing> {
     return [...this.values()].some((each) => this.of.isOver(each));
   }
 
-  /** They stay after a `set`. */
+  /** Keeps the fences of these keys after a `set`. */
   keep(): void {
     for (const each of this.values()) each.isKept = true;
   }

@@ -209,7 +209,7 @@ class OneFlight extends OneRead {
     this.#faithful = this.#served = side === "background" ? 1 : 0;
   }
 
-  /** It is what this read was. */
+  /** Takes over the state of the early read that this flight replaces. */
   follow({ serial, epoch, sentAt, answeredBefore, fencedBy, isTainted }: EarlyRead): void {
     Object.assign(this, { serial, epoch, sentAt, answeredBefore });
     if (isTainted) this.taint();
@@ -243,7 +243,7 @@ class OneFlight extends OneRead {
     this.#to("queued");
   }
 
-  /** It waits for this slot. */
+  /** Records that the flight waits for this slot. */
   queuesFor(turn: SharedSlot): void {
     this.#turn = turn;
   }
@@ -253,14 +253,14 @@ class OneFlight extends OneRead {
     (this.call.batch?.loads ?? this.#turn)?.exempt();
   }
 
-  /** It asks for the lease, or does without one. A wake counts from here. */
+  /** Enters the phase that asks for the lease, or does without one. A wake counts from here. */
   requestLease(lease: FlightLease | undefined): void {
     this.#to("leasing");
     this.lease = lease;
     if (lease !== undefined) this.isWoken = false;
   }
 
-  /** It asks for the lease with its loaded value. */
+  /** Records a lease that is asked for after the load, together with the store of its value. */
   requestLate(lease: FlightLease): void {
     this.lease = lease;
   }
@@ -310,7 +310,7 @@ class OneFlight extends OneRead {
     if (isForOne) this.#isJoinable = false;
   }
 
-  /** It stores this entry, and its callers get the value of it. */
+  /** Sets the entry that is stored; callers get its value. */
   makes(entry: Entry): void {
     this.loaded = { value: entry.value, made: entry, tags: entry.terms.tags };
   }
@@ -331,7 +331,7 @@ class OneFlight extends OneRead {
 
   // ---- the backend
 
-  /** It was answered: what it took is spent, unless it waited behind other calls. */
+  /** Takes the duration of an answered backend call off the budget, unless the call waited behind others. */
   spend(now: number): void {
     const { firesAt, lostMs } = this.call.namespace.remote!.reads.time;
     if (!this.isBehind) this.leftMs -= Math.min(now, firesAt) - lostMs - this.sentAt;
@@ -393,7 +393,7 @@ class OneFlight extends OneRead {
     this.wake();
   }
 
-  /** It sends its store: the change that this makes is reported before the end of its lease. */
+  /** Records that the store is sent. The change that it makes is reported before the end of its lease. */
   sendStore(epoch: Epoch): void {
     this.resend(epoch);
     this.#awaitsOwnChange = this.lease !== undefined;
@@ -424,7 +424,7 @@ class OneFlight extends OneRead {
     return this.#dependsOn ?? dependencies(this.key.space, tags.length === 0 ? this.tags : [...this.tags, ...tags]);
   }
 
-  /** Its loader has ended: its tags are known. */
+  /** Sets the tags of the loaded value, which are known once its loader has ended. */
   dependOn(keys: readonly string[], tags: readonly string[]): void {
     this.#dependsOn = keys;
     this.loaded!.tags = tags;
@@ -519,7 +519,7 @@ class OneFlight extends OneRead {
     return this.takeAll((each) => each === waiter).length !== 0;
   }
 
-  /** As {@link take}, of a caller that leaves with nothing. */
+  /** Removes a waiter like {@link take}; its caller leaves without an answer. */
   leave(waiter: Waiter, by: "signal" | "time"): boolean {
     if (!this.take(waiter)) return false;
     if (by === "signal") this.#faithful -= 1;

@@ -802,7 +802,7 @@ function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
   return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
 }
 
-/** As `seen`: takes the lease from any holder. */
+/** Given as the seen version to `acquire`, it takes the lease from any holder. */
 const TAKE_OVER = "*";
 const DONE = Promise.resolve();
 

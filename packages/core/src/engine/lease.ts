@@ -45,7 +45,7 @@ export class Lease extends Deadline {
   readonly token: string = newId();
   /** The version in the backend when it was granted: the store is refused if it changed since. */
   seen = "";
-  /** Its neighbours among the leases of the cache. */
+  /** The neighbours of this lease in the list of the cache's leases. */
   before: this | undefined;
   after: this | undefined;
   readonly #flight: Flight;
@@ -132,12 +132,12 @@ export class Lease extends Deadline {
     void writes.include(this.#leases.release(key, this.token).then(() => flights.wake(key.local), ignore));
   }
 
-  /** This process renewed these tags: a value loaded under their old versions is not valid. */
+  /** Releases the lease if this process renewed one of its tags: the value was loaded under an old version. */
   releaseUnder(tags: readonly string[]): void {
     if (tags.some((tag) => this.#pinned?.versions.has(tag) === true)) this.release();
   }
 
-  /** These tags may have changed elsewhere; or a missing version was pinned: it looks the same. */
+  /** Notes tags that may have changed elsewhere. The pin of a missing version is reported in the same way. */
   tagsChanged(tags: readonly string[]): void {
     const { tagPrefixes } = this.#flight.key.space;
     for (const tag of tags)
@@ -180,7 +180,7 @@ export class Lease extends Deadline {
     Deadlines.of(this.#context.clock, this.#leases.leaseMs * RENEWED_AFTER, "whole").start(this);
   }
 
-  /** It is to be renewed. */
+  /** Renews the lease when its time has come. */
   override pass(): void {
     const goOn = (isHeld: boolean): void => {
       if (this.#isOver()) return;

@@ -119,7 +119,7 @@ export class Load extends Deadline {
     }
   }
 
-  /** Its time has ended. */
+  /** Aborts the load: `loadTimeout` has passed. */
   override pass(): void {
     this.#flight.runInContext(() => this.abort(overdue(this.#flight.call.policy.loadTimeoutMs)));
   }

@@ -70,7 +70,7 @@ export class Mutations {
     return ofOne((ends) => this.#set(namespace, { key, value }, options, this.#lines.single, ends));
   }
 
-  /** As {@link set}, with the same options for all. With a fence the last value of a key is sent, and no other. */
+  /** Sets many entries like {@link set}. With a fence only the last value of a key that is there twice is sent. */
   async setMany(
     namespace: NamespaceContext,
     entries: readonly KeyAndValue[],
@@ -279,7 +279,7 @@ export class Mutations {
     return ofOne((ends) => this.#delete(namespace, key, this.#lines.single, ends));
   }
 
-  /** As {@link delete}. */
+  /** Deletes many keys like {@link delete}. */
   async deleteMany(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<DeleteManyResult> {
     const counts = await this.#lines.many<EntryKey, DeleteResult["status"]>(keys, (key, line, ends) =>
       this.#delete(namespace, key, line, ends),

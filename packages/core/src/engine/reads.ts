@@ -13,7 +13,7 @@ import type { UsedValues } from "./used-values.ts";
 
 /** The state of one entry, for people and for tests. */
 export interface EntryInfo {
-  /** As a call would find it now. */
+  /** The state in which a call would find the entry now. */
   readonly state: "fresh" | "stale";
   /** Label of the nearest tier that holds it. */
   readonly tier: string;
@@ -23,11 +23,11 @@ export interface EntryInfo {
   readonly freshForMs: number;
   /** Remaining life, stale windows included; may be `Infinity`. */
   readonly expiresInMs: number;
-  /** Its own, without the namespace. */
+  /** Tags of the entry itself, without its namespace. */
   readonly tags: readonly string[];
-  /** As it was stored. */
+  /** The `etag` that was stored with the value. */
   readonly etag?: string;
-  /** As it was stored. */
+  /** The `lastModified` that was stored with the value. */
   readonly lastModified?: string;
   /** Ids and size as stored; absent for an entry that only the local tier holds. */
   readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };

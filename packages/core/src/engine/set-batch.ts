@@ -35,7 +35,7 @@ export interface SetCall {
  */
 export class SetBatch {
   declare readonly calls: SetCall[];
-  /** That of the last call: earlier ones keep no copy. */
+  /** The guard of the last call: earlier calls keep no copy. */
   declare guard: Guard;
   /** The status of the call that was sent. */
   status: SetStatus | undefined;
@@ -58,15 +58,17 @@ export function keepFirst(
 ): void {
   if (isThenable(encoded)) return void encoded.then((each) => keepFirst(context, call, guard, each), ignore);
   const { local, flights, tags, trust, clock, recovery, waitUntil } = context;
-  const { namespace, key, entry, standing: since } = call;
-  const hasChanged = since && (!flights.isUntainted(since.guard) || tags.hadChanges(key.space, since.tagSequence));
+  const { namespace, key, entry, standing } = call;
+  const hasChanged =
+    standing !== undefined &&
+    (!flights.isUntainted(standing.guard) || tags.hadChanges(key.space, standing.tagSequence));
   if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
   const free = recovery!.reserveEarly(key, encoded.data.length);
   if (free === undefined) return;
   // Reads in flight may have an older entry.
   flights.fenceReads(key.local, "set");
   const copy = storedEntry(entry, undefined, encoded);
-  const epoch = since === undefined ? EPOCH_ALWAYS : trust.epochOf(key.local);
+  const epoch = standing === undefined ? EPOCH_ALWAYS : trust.epochOf(key.local);
   local!.keep(key.local, copy, namespace.policy.localTtlMs ?? Infinity, epoch);
   if (local!.get(key.local, clock.now()) === undefined) return free();
   waitUntil?.(new Promise((resolve) => (call.answered = () => resolve(free()))));

@@ -53,7 +53,7 @@ export class Draft {
   #encoded!: Encoded;
   /** In the place of a value that is not stored, or that the backend cannot take. */
   #placeholder: Placeholder | undefined;
-  /** Of `Recovery`, when it was sent. */
+  /** `Recovery.takeovers` when the store was sent. */
   #takeovers: number | undefined;
 
   constructor(flight: Flight, loaded: Loaded, context: StoringContext, answers: Answers) {

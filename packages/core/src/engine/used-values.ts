@@ -11,7 +11,7 @@ export type Made = Pick<Entry, "staleAt" | "expiresAt" | "terms" | "versions">;
 export interface LoadedValue {
   readonly value: unknown;
   readonly made?: Made | undefined;
-  /** Its own, even if it is stored nowhere. */
+  /** Tags of the value itself, even if it is stored nowhere. */
   tags?: readonly string[];
 }
 

@@ -270,7 +270,8 @@ const nextTurn = (): Promise<void> | undefined =>
   new Promise((turn) =>
     inNextTurn(() => {
       leftInTurn = TURN_BYTES;
-      turn((pause = undefined));
+      pause = undefined;
+      turn();
     }),
   );
 

@@ -13,7 +13,7 @@ export interface EntryMeta {
   readonly ttlMs: number | undefined;
   /** `undefined`: as `ttlMs`; the window is the time between the end of freshness and the end of life. */
   readonly staleWhileRevalidateMs: number | undefined;
-  /** As `staleWhileRevalidateMs`. */
+  /** `undefined`: the window is the rest of the life, as for `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
   readonly keepForMs: number | undefined;
   readonly inheritedMs: number | undefined;

@@ -43,7 +43,7 @@ export interface Terms extends LifeLimits, Labels {
   readonly mayLag?: boolean;
   /** A call of this process, or one on a tag, ended its freshness. Not stored. @default false */
   readonly isMarked?: boolean;
-  /** It stands for a value that was not stored: see {@link Placeholder}. @default an ordinary entry */
+  /** Why the entry holds no value, if it is a {@link Placeholder}. @default an ordinary entry */
   readonly placeholder?: Placeholder;
 }
 

@@ -4,7 +4,7 @@ import { lateLifeMs, wholeInstant, type Entry } from "./entry.ts";
 export interface Windows {
   /** `undefined`: not set, so the stored window applies. */
   readonly staleWhileRevalidateMs: number | undefined;
-  /** As `staleWhileRevalidateMs`. */
+  /** `undefined`: not set, so the stored window applies. */
   readonly staleIfErrorMs: number | undefined;
   /** The errors in place of which an entry may be served. `undefined`: all. */
   readonly coversError: ((error: unknown) => boolean) | undefined;
@@ -82,12 +82,17 @@ export function newerThanRead(read: Entry | undefined, copy: Entry | undefined):
  * Whether a stale entry may be served by a read without a loader: until its end; within the windows of the reader,
  * `windows`, where its store keeps none; and within its own where `keepFor` keeps it longer, for loaders alone. Pure.
  */
-export const isServable = (entry: Entry, now: number, windows: Windows): boolean =>
-  now < entry.deadAt &&
-  ((entry.terms.keepForMs === undefined && entry.terms.areWindowsUnknown === undefined) ||
-    WINDOWS.some((name) => now < entry.staleAt + windowMs(entry, entry.terms.areWindowsUnknown ? windows : {}, name)));
+export function isServable(entry: Entry, now: number, windows: Windows): boolean {
+  if (now >= entry.deadAt) return false;
+  const { keepForMs, areWindowsUnknown } = entry.terms;
+  if (keepForMs === undefined && areWindowsUnknown === undefined) return true;
+  const ofReader = areWindowsUnknown === undefined ? NO_WINDOWS : windows;
+  return WINDOWS.some((name) => now < entry.staleAt + windowMs(entry, ofReader, name));
+}
 
 const WINDOWS = ["staleWhileRevalidateMs", "staleIfErrorMs"] as const;
+/** A reader without windows: those of the entry count. */
+const NO_WINDOWS: Partial<Windows> = {};
 
 /** How the version begins that {@link Backend.markStale} gives an entry. */
 export const MARKED = "stale-";

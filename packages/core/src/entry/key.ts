@@ -7,9 +7,9 @@ import type { Terms } from "./entry.ts";
 
 const MAX_KEY_BYTES = 64 * 1024;
 const MAX_TAG_LENGTH = 1_024;
-/** Of one entry: room for a list of some hundred rows, and for the tags that an adapter adds. */
+/** Tags of one entry: room for a list of some hundred rows, and for the tags that an adapter adds. */
 const MAX_TAGS = 2_048;
-/** Longer ones are named by a hash: an entry has room for all of its tags. */
+/** Longer tag names are replaced by a hash, so that an entry has room for all of its tags. */
 const MAX_NAME_LENGTH = 512;
 
 /**
@@ -131,7 +131,7 @@ const isNameless = ({ backendPrefix }: KeySpace): boolean => /^[:@]/.test(backen
 /** The key of one entry, in each of the forms that the cache needs. Made once for a call. */
 export interface EntryKey {
   readonly space: KeySpace;
-  /** As the caller gave it. */
+  /** The key as the caller gave it. */
   readonly name: string;
   /** In the local tier. */
   readonly local: string;

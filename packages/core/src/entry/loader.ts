@@ -16,7 +16,7 @@ export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
  * `InvalidArgumentError` for bad options.
  */
 export interface LoadContext {
-  /** As the caller gave it. */
+  /** The key as the caller gave it. */
   readonly key: string;
   /**
    * Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted; not after the load has
@@ -51,13 +51,13 @@ export interface LoadContext {
 export interface StaleValue {
   /** The cached value. Its type is not checked, as with `get`: narrow it, or give the namespace a `schema`. */
   readonly value: unknown;
-  /** As in {@link Served}: time since it was loaded. */
+  /** Time since the value was loaded, as in {@link Served}. */
   readonly ageMs: number;
-  /** As in {@link Served}: remaining freshness, negative when stale. A forced load may replace a fresh value. */
+  /** Remaining freshness, negative when stale, as in {@link Served}. A forced load may replace a fresh value. */
   readonly freshForMs: number;
-  /** As it was stored with `setOptions` or `set`. */
+  /** The `etag` that was stored with the value, by `setOptions` or `set`. */
   readonly etag?: string;
-  /** As it was stored with `setOptions` or `set`. */
+  /** The `lastModified` that was stored with the value, by `setOptions` or `set`. */
   readonly lastModified?: string;
   /** Return it from the loader to keep the value and renew its freshness (HTTP 304). Throws nothing. */
   notModified(this: void): NotModified;
@@ -81,10 +81,10 @@ export type BatchLoader<K, T> = (
 
 /** The second argument of a batch loader. */
 export interface BatchLoadContext<K> {
-  /** As {@link LoadContext.signal}. */
+  /** Aborts like {@link LoadContext.signal}. */
   readonly signal: AbortSignal;
   /**
-   * As {@link LoadContext.setOptions}, for one item. An item that this call does not load is ignored.
+   * Sets the options of one item, like {@link LoadContext.setOptions}. An item that this call does not load is ignored.
    *
    * @throws {InvalidArgumentError} for bad options.
    */

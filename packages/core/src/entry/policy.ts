@@ -129,7 +129,7 @@ export interface SetOptions extends EntryOptions {
 /** Options that a loader sets for its own load. */
 export interface LoadOptions extends EntryOptions {
   /**
-   * As {@link Policy.coversError}, if this load fails: an error is covered where the call and the loader both say so. A
+   * Decides like {@link Policy.coversError} if this load fails: an error is covered if call and loader both say so. A
    * `staleIfError` that the loader sets counts for the failure, too: the shorter one of it and that of the call.
    */
   readonly coversError?: ((error: unknown) => boolean) | undefined;
@@ -138,8 +138,8 @@ export interface LoadOptions extends EntryOptions {
 /** How one read-through call differs from its namespace. `T` is what its loader gives. */
 export interface GetOrSetOptions<T = unknown> extends Omit<FixedOptions, "ttl" | "tags"> {
   /**
-   * As {@link Lifetime.ttl}; a function is called with the value that this call loads, and `undefined` is the `ttl` of
-   * the namespace. What the loader sets with `ctx.setOptions` counts instead.
+   * How long the value is fresh, like {@link Lifetime.ttl}. A function is called with the value that this call loads;
+   * `undefined` means the `ttl` of the namespace. What the loader sets with `ctx.setOptions` counts instead.
    */
   readonly ttl?: Duration | ((value: T) => Duration | undefined) | undefined;
   /**
@@ -184,9 +184,9 @@ export interface FixedOptions extends Policy {
 
 /** How one call of `getOrSetMany` differs from its namespace. */
 export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<FixedOptions, "onServed" | "ttl" | "tags"> {
-  /** As in {@link GetOrSetOptions}; a function is called with each item and its value. */
+  /** How long each value is fresh, as in {@link GetOrSetOptions}; a function is called with each item and its value. */
   readonly ttl?: Duration | ((item: K, value: T) => Duration | undefined) | undefined;
-  /** As in {@link GetOrSetOptions}, for each item and its value. */
+  /** Whether to store a value, as in {@link GetOrSetOptions}; called with each item and its value. */
   readonly shouldStore?: ((item: K, value: T) => boolean) | undefined;
   /**
    * Tags of the values that this call loads. A function is called with each item and its value, once it is loaded; the
@@ -215,7 +215,7 @@ export interface GetManyOptions {
 
 /** Options of a read without a loader. */
 export interface GetOptions extends GetManyOptions {
-  /** As {@link GetOrSetOptions.onServed}; called for a miss as well. */
+  /** Called with what was served, like {@link GetOrSetOptions.onServed}, and for a miss as well. */
   readonly onServed?: ((served: Served) => void) | undefined;
 }
 
@@ -354,7 +354,8 @@ export function resolveCallPolicy(
 }
 
 /**
- * Checks the defaults of a cache: a `ttl` that stores nothing is for single calls; other caches read it as "forever".
+ * Checks the defaults of a cache: a `ttl` that stores nothing is meant for single calls, and other caches read it as
+ * "forever".
  *
  * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
  */

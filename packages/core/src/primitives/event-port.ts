@@ -142,16 +142,35 @@ export function notify<T>(observer: (given: T) => unknown, given: T): void {
 export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };
 
 export function createEvents(settings: EventSettings = {}): Events {
-  return Object.fromEntries(NAMES.map((name) => [name, new EventPort(name, settings)])) as unknown as Events;
+  const port = <E extends keyof CacheEvents>(name: E): EventPort<CacheEvents[E]> => new EventPort(name, settings);
+  return {
+    hit: port("hit"),
+    stale: port("stale"),
+    miss: port("miss"),
+    load: port("load"),
+    "load:error": port("load:error"),
+    "load:unleased": port("load:unleased"),
+    store: port("store"),
+    fenced: port("fenced"),
+    coalesced: port("coalesced"),
+    invalidate: port("invalidate"),
+    "backend:error": port("backend:error"),
+    "backend:state": port("backend:state"),
+    "decode:error": port("decode:error"),
+    evict: port("evict"),
+    "pending:overflow": port("pending:overflow"),
+    "pending:lost": port("pending:lost"),
+    recover: port("recover"),
+  };
 }
 
-const NAMES = (
-  "hit stale miss load load:error load:unleased store fenced coalesced invalidate " +
-  "backend:error backend:state decode:error evict pending:overflow pending:lost recover"
-).split(" ") as (keyof CacheEvents)[];
-
 /** Kinds that come in storms: decision 0091. */
-const TROUBLE = new Set<string>(["load:error", "load:unleased", "backend:error", "decode:error"]);
+const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set([
+  "load:error",
+  "load:unleased",
+  "backend:error",
+  "decode:error",
+]);
 
 /** Work runs inside `start`, so a span opened there is the parent of all spans that the work opens. */
 const tracing: { readonly [name in "call" | "load" | "backend"]: TracingChannel<string, Traced> } = {

@@ -152,7 +152,7 @@ export class KnownVersions {
     return asking;
   }
 
-  /** Those that are known, and were pinned after `since`. */
+  /** The known versions of `tags` that were pinned after `since`. */
   #pinnedOf(tags: readonly string[], since: number): Map<string, TagVersion> {
     const versions = new Map<string, TagVersion>();
     for (const tag of tags) {
@@ -172,7 +172,7 @@ export class KnownVersions {
   }
 
   /**
-   * These changed, or may have.
+   * Notes that the versions of these tags changed, or may have.
    *
    * @param versions what they are now, as `hard soft`: one that is known to be this already stays.
    * @returns those that were known.
@@ -199,7 +199,8 @@ export class KnownVersions {
 
   /** `source`, with its answers recorded: once where calls of one turn share an answer. */
   recording(source: TagVersions): TagVersions {
-    let [last, recorded]: [Promise<Versions>?, Promise<Versions>?] = [];
+    let last: Promise<Versions> | undefined;
+    let recorded: Promise<Versions> | undefined;
     const record = async <T>(
       tags: readonly string[],
       ask: () => Promise<T>,
@@ -230,8 +231,10 @@ export class KnownVersions {
     return {
       read: (tags) => {
         const of = source.read(tags);
-        if (of !== last) [last, recorded] = [of, record(tags, () => of, asRead)];
-        return recorded!;
+        if (of === last && recorded !== undefined) return recorded;
+        last = of;
+        recorded = record(tags, () => of, asRead);
+        return recorded;
       },
       pin: async (tags) => {
         const epoch = this.#trust?.epochOfVersions();

@@ -28,7 +28,7 @@ export class TagEvents {
   readonly #byNamespace = new LastEvents();
   /** By tag key, the last call that was made, however late it was acknowledged. */
   readonly #made = new LastEvents();
-  /** As `#byNamespace`, for changes by others. */
+  /** By namespace, the last change by others. */
   readonly #changedByNamespace = new LastEvents();
   /** By tag key, the last change by others. */
   readonly #changed = new LastEvents();
@@ -64,7 +64,7 @@ export class TagEvents {
     return Math.min(...ends);
   }
 
-  /** As {@link called}, when the backend has acknowledged it: a read or a load since then may be older. */
+  /** Notes that the backend acknowledged a call noted by {@link called}: a read or load since then may be older. */
   acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
     const calls = mode === "hard" ? this.#hard : this.#soft;
     // All keys of one call have one number: copies are checked up to the call before it.
@@ -80,7 +80,7 @@ export class TagEvents {
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
 
-  /** These tags may have changed elsewhere: copies are checked again, no earlier flight is joined. */
+  /** Notes tags that may have changed elsewhere: copies are checked again, and no earlier flight is joined. */
   changed(keys: readonly string[]): void {
     this.sequence += 1;
     for (const key of keys) {
@@ -117,12 +117,12 @@ export class TagEvents {
     return this.wasInvalidated(keys, since) || this.#soft.hasSince(keys, since);
   }
 
-  /** As {@link wasCalled}, for calls that were made after it: the acknowledgement of an earlier one does not count. */
+  /** Whether a call was made after `since`. Unlike in {@link wasCalled}, late acknowledgements do not count. */
   wasMade(keys: readonly string[], since: number): boolean {
     return this.#made.hasSince(keys, since);
   }
 
-  /** As {@link wasCalled}, or whether others changed one of these keys, or may have, after event `changedSince`. */
+  /** {@link wasCalled}, or whether others changed, or may have changed, one of these keys after `changedSince`. */
   hadEvents(keys: readonly string[], calledSince: number, changedSince: number): boolean {
     return (
       this.wasCalled(keys, calledSince) || (changedSince < this.sequence && this.#changed.hasSince(keys, changedSince))

@@ -14,7 +14,7 @@ export type Versions = readonly (TagVersion | undefined)[];
 export interface Applying {
   readonly clock: Clock;
   readonly readMore: (tags: readonly string[]) => Awaitable<Versions>;
-  /** As {@link MarkDeadlines.left}. */
+  /** Milliseconds until the marks end, like {@link MarkDeadlines.left}. */
   readonly left: (marks: readonly EndingMark[]) => Promise<number | undefined>;
 }
 

@@ -78,7 +78,7 @@ export class BackendCalls {
     return this.#parts.one === undefined ? this.#parts.nameOf(key, this.#partsThrew) : ONE_PART;
   }
 
-  /** @param ends as in {@link Target}. */
+  /** @param isRemoval as in {@link Target}. */
   targetOf({ space, backend }: EntryKey, isRemoval = false): Target {
     return { keySpace: space, part: this.#parts.one === undefined ? this.partOf(backend) : ONE_PART, isRemoval };
   }
@@ -95,7 +95,7 @@ export class BackendCalls {
     return this.#isBypassed;
   }
 
-  /** While it is bypassed, the backend gets only the calls that end something: see {@link Target.ends}. */
+  /** While it is bypassed, the backend gets only the calls that end something: see {@link Target.isRemoval}. */
   bypass(isBypassed: boolean): void {
     if (isBypassed === this.#isBypassed) return;
     this.#isBypassed = isBypassed;
@@ -130,7 +130,7 @@ export class BackendCalls {
     if (this.opens(operation, target, ends)) this.watch(operation, target, budgetMs, call, ends);
   }
 
-  /** As {@link send}, for who awaits it. */
+  /** Does what {@link send} does, and returns a promise. */
   run<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>): Promise<T> {
     return promised((ends) => this.send(operation, target, budgetMs, call, ends));
   }
@@ -427,7 +427,7 @@ export function boundedVersions(source: TagVersions, calls: BackendCalls): TagVe
   };
 }
 
-/** As `ends` of a {@link Target}. */
+/** The value of {@link Target.isRemoval} for calls that remove or invalidate. */
 export const REMOVES = true;
 type Operation = keyof typeof METERS;
 const METERS = {

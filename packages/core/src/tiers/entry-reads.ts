@@ -35,7 +35,7 @@ export interface EntryReadsOf {
    * The versions that entries are checked against, if they carry any. Not bounded: for calls within that of an entry.
    */
   readonly tagVersions: TagVersions | undefined;
-  /** As `tagVersions`, each in a separate call. */
+  /** Like `tagVersions`, but each read in a separate call. */
   readonly versions: TagVersions | undefined;
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
@@ -201,7 +201,7 @@ export class EntryReads {
     return this.#of.tagVersions !== undefined && (request.isCurrent === true || !this.#of.seen.knows(expected));
   }
 
-  /** Those that are known, else in a call of their own. */
+  /** Current versions of `tags`: known ones, else read in a separate call. */
   #currentVersions(request: ReadRequest, tags: readonly string[]): Awaitable<Versions> {
     const known = request.isCurrent === true ? undefined : this.#of.seen.known(tags);
     return known ?? this.#versionsOf(this.#of.versions!, request, tags);

@@ -48,9 +48,9 @@ export type StoreStatus = "stored" | "refused" | "overtaken";
 
 /** How a lease is asked for. */
 export interface AcquireAs {
-  /** As in `Leases.acquire`. */
+  /** Whether the entry has ended for this reader, as in `Leases.acquire`. */
   readonly isOver?: boolean;
-  /** In the place of a read, in the figures too. */
+  /** Whether the request takes the place of a read, and counts as one in the figures. */
   readonly isRead?: boolean;
 }
 

@@ -1,7 +1,7 @@
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { KeySpace } from "../entry/key.ts";
 
-/** Of so many hits with a joined key one is remembered: to remember it takes as long as ten joins save. */
+/** One in this many hits remembers its joined key: remembering a key takes as long as ten joins. */
 const SAMPLE = 32;
 /** Longer names are joined each time. */
 const MAX_NAME = 256;

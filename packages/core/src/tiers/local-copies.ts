@@ -106,7 +106,7 @@ export class LocalCopies {
     if (now >= trusted) return `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
     return now >= entry.epoch!.until
       ? "not confirmed: changes may have been missed"
-      : "its tags or namespace changed, or are not known";
+      : "its tags or namespace changed, or their versions are not known";
   }
 
   /** After a tag event: applies the tag calls of this process and the current tag versions to a copy. */
@@ -176,7 +176,7 @@ export class LocalCopies {
     return undefined;
   }
 
-  /** As {@link put}. Reports the error of a value that cannot be stored. @returns whether it can be stored. */
+  /** Stores like {@link put}, and reports the error of a value that cannot be stored. @returns whether it was stored. */
   keep(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): boolean {
     const error = this.put(localKey, entry, localTtlMs, soundEpoch);
     if (error !== undefined) this.#report(error, localKey);

@@ -82,7 +82,7 @@ export class Recovery {
     return this.#keys.size + this.#tags.size;
   }
 
-  /** As {@link size}, with the values that are still on their way. */
+  /** Like {@link size}, plus the values that are still on their way. */
   get unsent(): number {
     return this.size + this.#early.size;
   }
@@ -133,7 +133,10 @@ export class Recovery {
     this.tookWrite();
   }
 
-  /** As {@link forgetKey}, for a write that replaced or removed an entry: issued again if another server takes over. */
+  /**
+   * Forgets a key like {@link forgetKey} after a write that replaced or removed its entry, and remembers to invalidate
+   * it again if another server takes over.
+   */
   acknowledgedKey(key: EntryKey): void {
     this.forgetKey(key);
     this.#issued?.addKey(key);
@@ -225,7 +228,7 @@ export class Recovery {
     return this.covers(key, terms.dependsOn) || this.#issued?.outdates(key, tagSequence) === true;
   }
 
-  /** As {@link covers}, for an entry with these tags. */
+  /** Does what {@link covers} does, for an entry with these tags. */
   coversTagged(key: EntryKey, tags: readonly string[]): boolean {
     return this.unsent !== 0 && this.covers(key, dependencies(key.space, tags));
   }
@@ -241,14 +244,14 @@ export class Recovery {
     return this.#run();
   }
 
-  /** As {@link replay}, and immediately after a refusal too: the connection is new, or the server is another one. */
+  /** Replays immediately, even after a refusal: the connection is new, or another server answers. */
   replayAfresh(): Promise<void> {
     this.#refusals = 0;
     this.#notBefore = -Infinity;
     return this.replay();
   }
 
-  /** As {@link replay}, but resolves after `limitMs` at the latest; the replay continues. */
+  /** Replays, but resolves after `limitMs` at the latest; the replay continues. */
   replayWithin(limitMs: number): Promise<void> {
     return within(this.#of.clock, limitMs, this.replay(), () => undefined);
   }

@@ -42,7 +42,7 @@ export interface LeasingTier {
   refuse(key: EntryKey): Promise<"refused">;
 }
 
-/** As `Leases.leaseMs`: other processes wait no longer for one that died. */
+/** Default of `Leases.leaseMs`: other processes wait no longer than this for a holder that died. */
 export const DEFAULT_LEASE_MS = 2_000;
 
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */

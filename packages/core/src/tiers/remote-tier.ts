@@ -21,9 +21,9 @@ import type { LocalCopies } from "./local-copies.ts";
 import { remoteLeases, type Sending } from "./remote-leases.ts";
 import { UnreadableEntries } from "./unreadable-entries.ts";
 
-/** Of the cache that it is a tier of. */
+/** The parts of the cache that the tier belongs to. */
 interface RemoteTierOf {
-  /** Those of the backend. */
+  /** The parts of the backend. */
   readonly parts?: BackendParts;
   /** The tag versions that were seen. */
   readonly table?: KnownVersions;
@@ -48,7 +48,7 @@ export class RemoteTier {
   declare readonly versions: TagVersions | undefined;
   /** The tag versions that this process has seen. */
   declare readonly seen: KnownVersions;
-  /** As `versions`; `undefined` where no other process can hold a lease. */
+  /** Leases of entries; `undefined` where no other process can hold one. */
   readonly leases: EntryLeases | undefined;
   declare readonly reads: EntryReads;
   /** Counts its hits, misses and errors. */
