@@ -59,6 +59,21 @@ it("accepts tiers of the caller, and passes on the other options", async () => {
   expect(await Promise.all([first, second])).toEqual([3, 4]);
 });
 
+it("C117 closes in a hook that moves no clock, although a loader or the backend never ends", async () => {
+  const clock = new TestClock();
+  const loading = createTestCache({ clock });
+  const hung = loading.getOrSet("k", () => new Promise(() => undefined));
+  const backend = scriptedBackend({ clock });
+  backend.script("close", { before: gate() });
+  const closing = createTestCache({ clock, backend });
+  await Promise.all([
+    expect(hung).rejects.toMatchObject({ code: "CACHE_CLOSED" }),
+    expect(loading.close()).resolves.toBeUndefined(),
+    expect(closing.close()).resolves.toBeUndefined(),
+  ]);
+  expect(clock.now()).toBe(new TestClock().now());
+});
+
 it("refuses options that the builder refuses", () => {
   expect(() => createTestCache({ local: false })).toThrow(ConfigurationError);
   expect(() => createTestCache({ ttl: "soon" } as unknown as TestCacheOptions)).toThrow(ConfigurationError);

@@ -1,4 +1,5 @@
-import { expect, it } from "vitest";
+import { setTimeout as passed } from "node:timers/promises";
+import { expect, it, onTestFinished } from "vitest";
 import { TestClock } from "./test-clock.ts";
 
 it("runs callbacks in the order of time, also those scheduled by callbacks", () => {
@@ -40,4 +41,16 @@ it("moves the wall clock with it, from the same instant in each test", () => {
   expect(clock.epochMs()).toBe(1_700_000_000_000);
   clock.advance("1m");
   expect(clock.epochMs()).toBe(1_700_000_060_000);
+});
+
+it("is abandoned after a second of real time in which nothing moved it", async () => {
+  const clocks = { left: new TestClock(), moved: new TestClock(), cancelled: new TestClock() };
+  const abandoned: string[] = [];
+  const [, , cancel] = Object.entries(clocks).map(([name, clock]) => clock.whenAbandoned(() => abandoned.push(name)));
+  cancel!();
+  const moving = setInterval(() => clocks.moved.advance(1), 20);
+  onTestFinished(() => clearInterval(moving));
+  await passed(500);
+  expect(abandoned).toEqual([]);
+  await expect.poll(() => abandoned).toEqual(["left"]);
 });

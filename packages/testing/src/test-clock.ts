@@ -1,3 +1,5 @@
+// Not the global ones, which fake timers of a test runner replace: the interval would never fire.
+import { clearInterval, setInterval } from "node:timers";
 import type { Clock, Duration } from "@hotset/core";
 import { milliseconds } from "./milliseconds.ts";
 
@@ -8,10 +10,15 @@ interface Due {
 
 const EPOCH_MS = 1_700_000_000_000 - 1_000;
 
+/** A clock that has not been moved for so many looks at it, each so long after the one before, is abandoned. */
+const ABANDONED_LOOKS = 10;
+const LOOK_EVERY_MS = 100;
+
 /** A clock that moves only by {@link TestClock.advance}. */
 export class TestClock implements Clock {
   #now = 1_000;
   #suspendedMs = 0;
+  #moves = 0;
   readonly #scheduled = new Set<Due>();
 
   /** Monotonic milliseconds, from 1,000 on. */
@@ -39,6 +46,7 @@ export class TestClock implements Clock {
    */
   advance(by: Duration): void {
     const until = this.#now + milliseconds(by);
+    this.#moves += 1;
     for (let next = this.#next(until); next !== undefined; next = this.#next(until)) {
       this.#scheduled.delete(next);
       this.#now = Math.max(this.#now, next.at);
@@ -65,6 +73,24 @@ export class TestClock implements Clock {
    */
   suspend(time: Duration): void {
     this.#suspendedMs += milliseconds(time);
+  }
+
+  /**
+   * Calls `callback` once, after a second of real time in which nothing moved this clock, and returns a function that
+   * cancels it: how `close()` in a hook after a test ends although a loader never does. A second in which the event loop
+   * ran: a pause of the process counts as a tenth of it.
+   */
+  whenAbandoned(callback: () => void): () => void {
+    let seen = this.#moves;
+    let looks = 0;
+    const timer = setInterval(() => {
+      looks = seen === this.#moves ? looks + 1 : 0;
+      seen = this.#moves;
+      if (looks < ABANDONED_LOOKS) return;
+      clearInterval(timer);
+      callback();
+    }, LOOK_EVERY_MS);
+    return () => clearInterval(timer);
   }
 
   #next(until: number): Due | undefined {

@@ -41,7 +41,8 @@ export interface Cache extends Namespace, AsyncDisposable {
    * Drains what began before for at most `timeout`, 5 s by default, aborts the rest, and closes the tiers that no other
    * cache uses, each within the time of any call: `await cache.close({ timeout: "10s" })`. Until then calls get what
    * the cache holds, else what their loader gives, which is not stored; no call waits for the load of another process.
-   * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent.
+   * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent. On the `TestClock` of
+   * `hotset/testing` it also stops waiting after a second of real time in which the test did not move the clock.
    *
    * Values of `set` with `wait: "memory"` and pending invalidations that the backend has not acknowledged in time are
    * given up: the event `pending:lost` has their number, as has `stats().pending` from then on. Without a listener it
@@ -156,7 +157,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     this.#stopCounting();
     context.lifecycle.isOpen = false;
     const settled = this.drain().then(() => context.recovery?.replay());
-    await this.#within(timeoutMs, settled);
+    await this.#endsWithin(timeoutMs, settled);
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.callers.abort(flight, closed);
@@ -177,11 +178,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     context.recovery?.stop();
     context.local?.close();
     if (remote === undefined || backend === undefined) return;
-    if (subscription !== undefined) await this.#within(remote.deadlineMs, subscription.stop());
+    if (subscription !== undefined) await this.#endsWithin(remote.deadlineMs, subscription.stop());
     remote.stop();
     const others = users.get(backend)! - 1;
     users.set(backend, others);
-    if (others === 0) await this.#within(remote.deadlineMs, this.#closeBackend(backend));
+    if (others === 0) await this.#endsWithin(remote.deadlineMs, this.#closeBackend(backend));
   }
 
   /** A failure is reported: the backend may have left something open. */
@@ -197,6 +198,14 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       const error = isOwn ? cause : new BackendRefusedError(`${tier}: close failed; see cause`, { ...failed, cause });
       events["backend:error"].emit({ cache: name, namespace: [], ...failed, error });
     }
+  }
+
+  /** As {@link #within}, and not for longer than anything moves the clock of a test. */
+  async #endsWithin(limitMs: number, work: Promise<unknown>): Promise<void> {
+    const abandoned = Promise.withResolvers<void>();
+    const cancel = this.#parts.context.clock.whenAbandoned?.(abandoned.resolve);
+    await this.#within(limitMs, Promise.race([work, abandoned.promise]));
+    cancel?.();
   }
 
   /** Waits until `work` has settled, for at most `limitMs`. Never rejects. */

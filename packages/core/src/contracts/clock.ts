@@ -17,6 +17,12 @@ export interface Clock {
    * machine was suspended, which no monotonic clock need show. @default `Date.now`, and suspensions are not noticed
    */
   epochMs?(): number;
+  /**
+   * For a clock that stands still unless a test moves it: calls `callback` once, after some real time in which the test
+   * did not. Returns a function that cancels it. `close()` stops waiting then, as after its `timeout`: the hook that
+   * closes a cache after a test moves no clock. Without it, `close()` counts time by `schedule` alone.
+   */
+  whenAbandoned?(callback: () => void): () => void;
 }
 
 /** The longest delay `setTimeout` takes; a longer one would fire immediately, with a warning. */
