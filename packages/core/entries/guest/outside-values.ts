@@ -76,7 +76,7 @@ export class OutsideValues<Facts = undefined> {
     this.#clock = clock;
   }
 
-  /** As `get` of the namespace. Frameworks do not wait for `set`: the value of one that is under way is found, too. */
+  /** `get` of the namespace. Frameworks do not wait for `set`, so the value of one that is under way is found, too. */
   get<V>(key: string): Promise<V | undefined> {
     // A copy costs only itself.
     const copy = this.#sets.has(key) ? undefined : NamespaceView.freshCopy(this.#namespace, key);
@@ -87,7 +87,7 @@ export class OutsideValues<Facts = undefined> {
     return Promise.resolve(copy as V);
   }
 
-  /** As {@link get}. */
+  /** Gets many keys like {@link get}. */
   async getMany<V>(keys: readonly string[]): Promise<Map<string, V>> {
     const makings = [...new Set(keys)].map((key) => this.enter(key));
     await Promise.all(keys.map((key) => this.#settled(key)));
@@ -139,7 +139,7 @@ export class OutsideValues<Facts = undefined> {
     return { key, owner: undefined, isKnown: false, missed, facts: missed?.facts, isDone: false };
   }
 
-  /** As `set` of the namespace; `refused` for what was computed before a change. */
+  /** `set` of the namespace; `refused` for a value that was computed before a change. */
   set(key: string, value: {} | null, options?: SetOptions, making: Making<Facts> = this.of(key)): Promise<WriteResult> {
     const setting = this.#set(making, value, options);
     this.#sets.set(key, setting);
@@ -191,7 +191,7 @@ export class OutsideValues<Facts = undefined> {
     return setting;
   }
 
-  /** Its caller has come. Whether it was the last one that may. */
+  /** Notes that a caller of this computation has come. @returns whether it was the last one that may. */
   #use(making: Making<Facts>): boolean {
     const { key, missed } = making;
     making.isDone = true;

@@ -14,7 +14,7 @@ export interface Inspection {
   readonly name: string;
   /** Whether keys, tags and messages are shown as `redactKeys` says. */
   readonly redactsKeys: boolean;
-  /** As `cache.stats()`. */
+  /** The result of `cache.stats()`. */
   stats(): CacheStats;
   /** The namespaces that are counted on their own, the root first: at most 1,001. Each includes those below it. */
   namespaces(): readonly NamespaceFigures[];
@@ -109,7 +109,7 @@ export interface NamespaceFigures extends NamespaceStats {
 
 /** Counts of the keys of one group, in all namespaces. */
 export interface GroupFigures extends NamespaceStats {
-  /** Its name. */
+  /** Name of the group. */
   readonly group: string;
 }
 
@@ -135,7 +135,7 @@ export interface GroupRates {
   readonly namespace: readonly string[];
   /** Absent for a namespace. */
   readonly group?: string;
-  /** As much of the last minute as has enough calls to judge, at least a quarter of it. */
+  /** Rates of as much of the last minute as has enough calls to judge, at least a quarter of it. */
   readonly recent: Rates;
   /** From the start of the cache until then. */
   readonly before: Rates;
@@ -165,7 +165,7 @@ export interface Rates {
 
 /** One tier: counts of the last minute, and its size. */
 export interface TierRates {
-  /** As in {@link CacheStats}. */
+  /** Label of the tier, as in {@link CacheStats}. */
   readonly label: string;
   /** At the end of that minute. */
   readonly state: TierState;
@@ -192,7 +192,7 @@ export interface TierRates {
 interface Place {
   /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
-  /** As the caller gave it. */
+  /** The key as the caller gave it. */
   readonly key: string;
 }
 
@@ -220,11 +220,11 @@ export interface SharedLoad extends Place {
 export interface Recent {
   /** How long that is. */
   readonly ms: number;
-  /** As {@link Inspection.namespaces}. */
+  /** Figures of each namespace, like {@link Inspection.namespaces}. */
   readonly namespaces: readonly NamespaceFigures[];
-  /** As {@link Inspection.groups}. */
+  /** Figures of each group, like {@link Inspection.groups}. */
   readonly groups: readonly GroupFigures[];
-  /** As in {@link Figures}. */
+  /** Rates of each tier, as in {@link Figures}. */
   readonly tiers: readonly TierRates[];
 }
 
@@ -241,7 +241,7 @@ export type MemoryState =
 
 /** One entry of the local tier. */
 export interface MemoryEntry extends Place {
-  /** As a call would find it now. */
+  /** The state in which a call would find the entry now. */
   readonly state: MemoryState;
   /** Since it was loaded or written. */
   readonly ageMs: number;
@@ -249,9 +249,9 @@ export interface MemoryEntry extends Place {
   readonly freshForMs: number;
   /** Until this copy ends; may be `Infinity`. */
   readonly expiresInMs: number;
-  /** Its own, without the namespace. */
+  /** Tags of the entry itself, without its namespace. */
   readonly tags: readonly string[];
-  /** As the tier counts it; absent where it counts none. */
+  /** Size as the tier counts it; absent if the tier counts no bytes. */
   readonly bytes?: number;
   /** Encoded, as the backend has it; absent where it is in memory alone. */
   readonly encodedBytes?: number;
@@ -283,7 +283,7 @@ export interface StoredPage {
 export interface WalkedEntry {
   /** From the outside in; empty for the root. */
   readonly namespace: readonly string[];
-  /** As the caller gave it; of a hashed one what is left of it. */
+  /** The key as the caller gave it; for a hashed key, the readable part that is left. */
   readonly key: string;
   /** Remaining freshness, negative when stale; absent where the store does not keep it apart. */
   readonly freshForMs?: number;
@@ -357,7 +357,7 @@ export interface Backoff extends Place {
   readonly cause: "failed" | "refused" | "background" | "unshared";
   /** How long that lasts, unless a load ends it. */
   readonly forMs: number;
-  /** As in {@link Fallback.error}; absent where it was not kept. */
+  /** The error, as in {@link Fallback.error}; absent if it was not kept. */
   readonly error?: { readonly name: string; readonly message: string };
 }
 
@@ -407,7 +407,7 @@ export interface TierFailure {
 export interface ProcessRecord {
   /** Unique to one start of the process. */
   readonly id: string;
-  /** As given to `heartbeat`; by default the host name and the process id. */
+  /** The name given to `heartbeat`; by default the host name and the process id. */
   readonly name: string;
   /** Version of hotset. */
   readonly version: string;
@@ -446,13 +446,13 @@ export interface ProcessRecord {
   readonly pending: number;
   /** Entries in its memory; absent without a local tier. */
   readonly entries?: number;
-  /** Its own last invalidations, the last one first: at most 50. */
+  /** The last invalidations of this process itself, at most 50, latest first. */
   readonly invalidations: readonly Omit<Invalidation, "origin" | "process">[];
   /** How often it invalidated what, in the minute before `at`, the most frequent first: at most 20. */
   readonly lastMinute: readonly InvalidationCount[];
   /** The time between two of its records; absent for an older version of hotset, as are its figures. */
   readonly everyMs?: number;
-  /** Its rates, if it is inspected or keeps a record. */
+  /** Rates of the cache, if it is inspected or keeps a record. */
   readonly figures?: Figures;
 }
 
@@ -462,13 +462,13 @@ export interface HeartbeatOptions {
   readonly name?: string | undefined;
   /** Between two records; from a second to an hour. A record ends when three of them are missing. @default '10s' */
   readonly every?: Duration | undefined;
-  /** As {@link InspectOptions.window}. @default '1m' */
+  /** The span that rates cover, like {@link InspectOptions.window}. @default '1m' */
   readonly window?: Duration | undefined;
 }
 
 /** A record that is kept up to date. */
 export interface Heartbeat {
-  /** As in the records. */
+  /** The name of the process in its records. */
   readonly name: string;
   /** Removes the record, and writes no more. Never rejects. Idempotent. */
   stop(): Promise<void>;

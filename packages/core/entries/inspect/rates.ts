@@ -319,7 +319,7 @@ export class RateMeter {
 const MAX_TEXT = 300;
 /** Loads that stay slow for longer are usual. */
 const USUAL_MS = 3_600_000;
-/** Of listeners that accept no failure: the cache warns of one that no other listener observes. */
+/** For listeners that accept no failure: the cache warns of a failure that no other listener observes. */
 const NONE = (): undefined => undefined;
 
 const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });

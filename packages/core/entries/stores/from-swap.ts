@@ -32,11 +32,11 @@ export interface FromSwapOptions {
   readonly alsoReads?: readonly (Format | Compressor)[] | undefined;
   /** The longest record that the store takes. Entries are stored up to 5 KiB less. @default Infinity */
   readonly maxRecordBytes?: number | undefined;
-  /** As {@link Backend.maxDecodedBytes}. @default 8 MiB */
+  /** Largest decoded value, like {@link Backend.maxDecodedBytes}. @default 8 MiB */
   readonly maxDecodedBytes?: number | undefined;
-  /** As {@link Backend.deadlineMs}; a step is two or three calls of the store. @default 1_000 */
+  /** Deadline of a step, like {@link Backend.deadlineMs}; a step is two or three calls of the store. @default 1_000 */
   readonly deadlineMs?: number | undefined;
-  /** As {@link Backend.breaker}. */
+  /** When calls are skipped, like {@link Backend.breaker}. */
   readonly breaker?: BreakerPolicy | undefined;
   /** Entries and leases end by its wall clock, in every process by its own. @default the clock of the system */
   readonly clock?: Clock | undefined;

@@ -30,7 +30,7 @@ export interface PollChangesOptions {
   readonly busyMs?: number | undefined;
   /** Milliseconds between two questions once it was not used for 2 s. @default 1_000 */
   readonly idleMs?: number | undefined;
-  /** As {@link Coherence.maxStalenessMs}. @default five times `busyMs` */
+  /** The bound reported as {@link Coherence.maxStalenessMs}. @default five times `busyMs` */
   readonly maxStalenessMs?: number | undefined;
   /** @default the clock of the system */
   readonly clock?: Clock | undefined;

@@ -5,7 +5,7 @@ import type { SwapRecord, SwapStore } from "./swap-store.ts";
 /** The answer of a step, and its change of a record. */
 export interface Step<T> {
   readonly answer: T;
-  /** Its new bytes, and for how long they live; `undefined` leaves it as it is, `"none"` removes it. */
+  /** New bytes of the record, and how long they live; `undefined` leaves it as it is, `"none"` removes it. */
   readonly next?: Next | "none" | undefined;
 }
 

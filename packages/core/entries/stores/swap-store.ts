@@ -21,13 +21,13 @@ export interface SwapStore<V> {
   swap(name: string, bytes: Uint8Array, expected: V | undefined, ttlMs: number): Promise<V | undefined>;
   /** Removes the record if its version is `expected`, in one step. @returns `false` as `swap` returns `undefined`. */
   delete(name: string, expected: V): Promise<boolean>;
-  /** As {@link Backend.close}. */
+  /** Closes the store, like {@link Backend.close}. */
   close(): Awaitable<void>;
 }
 
 /** A record of a {@link SwapStore}, as it was read. */
 export interface SwapRecord<V> {
-  /** As they were set. */
+  /** The bytes that were set. */
   readonly bytes: Uint8Array;
   /** For `swap` and `delete`. */
   readonly version: V;

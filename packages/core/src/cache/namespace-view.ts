@@ -86,7 +86,7 @@ export class NamespaceView implements Untyped<Namespace> {
     this.#namespace = namespace;
   }
 
-  /** Not a proxy of a view, nor an object that merely inherits from one. */
+  /** Whether it is a view itself: a proxy of one, or an object that merely inherits from one, is not. */
   static #isView(given: unknown): given is NamespaceView {
     return #engine in Object(given);
   }
@@ -412,7 +412,7 @@ export class NamespaceView implements Untyped<Namespace> {
     return entryKey(this.#namespace.keySpace, key);
   }
 
-  /** Each once. */
+  /** The keys of a call, each once. */
   #keys(keys: readonly string[]): readonly EntryKey[] {
     if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array like ["k"], got ${kindOf(keys)}`);
     return [...new Set(keys)].map((key) => this.#key(key));

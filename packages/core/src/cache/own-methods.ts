@@ -4,7 +4,7 @@ const AsyncFunction = (async () => undefined).constructor as FunctionConstructor
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 
-/** For a method that was taken off its cache (`const { get } = cache`), or called through a proxy. */
+/** The error of a method that was taken off its cache (`const { get } = cache`), or called through a proxy. */
 export const detached = (method: string): InvalidArgumentError =>
   new InvalidArgumentError(
     `${method} must be called as cache.${method}(...); pass it on as (...args) => cache.${method}(...args)`,

@@ -118,7 +118,7 @@ const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): st
 const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
   `close() gave up ${count} pending values and invalidations that ${tier} had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before`;
 
-/** With the reason, of a backend or where the text refers to one: others may quote a value. */
+/** The message, with its reason only if a backend gave it or the text refers to it: other reasons may quote a value. */
 export function messageOf(error: CacheError): string {
   const text = error.message.replace(/[;:] see cause$/, "");
   const joint = text !== error.message ? ": " : kindOf(error).startsWith("BACKEND_") ? "; cause: " : undefined;

@@ -70,7 +70,7 @@ interface Wrappable {
   delete(key: string): Promise<DeleteResult>;
 }
 
-/** What an option gives for the result of a call. */
+/** A function given as an option, called with the result and the arguments of a call. */
 type OfResult<T> = (value: unknown, ...args: unknown[]) => T;
 
 interface UntypedWrapOptions extends Omit<Policy, "ttl"> {

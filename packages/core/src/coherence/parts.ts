@@ -21,7 +21,7 @@ export interface Part {
   isLost: boolean;
   /** `clock.now()` of its last sign of life; `undefined` until there is one, since the beginning or its loss. */
   aliveAt: number | undefined;
-  /** The same, also after its loss. */
+  /** The last sign of life, kept after the part is lost. */
   lastAliveAt: number | undefined;
   /** Replaced when changes may have been missed: copies of its keys, and what is in flight, are of the one before. */
   epoch: Epoch & { until: number };

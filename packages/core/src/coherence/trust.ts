@@ -178,7 +178,7 @@ export type CopyTrust = Pick<
   "unconfirmed" | "epochOf" | "isReported" | "isReportedInPart" | "isReportedInAll" | "mayShare" | "suspended"
 >;
 
-/** Where no backend reports changes: copies are trusted for as long as `localTtl` lets them live. */
+/** Trust without a backend that reports changes: copies are trusted for as long as `localTtl` lets them live. */
 export const TRUST_ALWAYS: CopyTrust = {
   unconfirmed: EPOCH_ALWAYS,
   epochOf: () => EPOCH_ALWAYS,

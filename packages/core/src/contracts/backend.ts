@@ -28,7 +28,7 @@ export interface Format {
 
 /** Makes bytes fewer, and restores them. Has a contract suite: `describeCompressor`. */
 export interface Compressor {
-  /** As {@link Format.id}. */
+  /** The {@link Format.id} of the format that wrote the bytes. */
   readonly id: string;
   /** Smaller values are stored uncompressed. @default 0 */
   readonly minBytes?: number;
@@ -89,7 +89,7 @@ export interface Backend {
    * that. Without it the cache bounds the calls itself.
    */
   readonly boundsCalls?: true;
-  /** When calls of it are skipped, because it does not answer. */
+  /** When calls of the backend are skipped because it does not answer. */
   readonly breaker?: BreakerPolicy;
   /** Larger encoded entries are not stored, and are a miss. @default Infinity */
   readonly maxEntryBytes?: number;
@@ -183,7 +183,7 @@ export interface KeyWalk {
 
 /** A page of {@link Backend.walk}; it may have no keys. */
 export interface WalkedKeys {
-  /** In no order. */
+  /** Keys found by this step, in no order. */
   readonly keys: readonly WalkedKey[];
   /** Keys of the store that were looked at until now, others included. */
   readonly looked: number;
@@ -193,11 +193,11 @@ export interface WalkedKeys {
 
 /** One entry of {@link Backend.walk}. */
 export interface WalkedKey {
-  /** As the cache gives it; of a hashed one what is left of it. */
+  /** The key as the cache gives it; for a hashed key, the readable part that is left. */
   readonly key: string;
-  /** As in {@link StoredEntry}, where the store keeps it apart from the life. */
+  /** Remaining freshness, as in {@link StoredEntry}; absent unless the store keeps it apart from the life. */
   readonly staleInMs?: number | undefined;
-  /** As in {@link StoredEntry}. */
+  /** Remaining life, as in {@link StoredEntry}. */
   readonly expiresInMs?: number | undefined;
   /** Size of the entry in the store, or else of its data. */
   readonly bytes?: number | undefined;
@@ -399,7 +399,7 @@ export interface CoherenceListener {
   /** Whether it keeps copies. If not, it depends on no entry once a store of it was answered. @default true */
   readonly keepsCopies?: boolean | undefined;
   /**
-   * These entries (keys) changed or may have changed.
+   * Reports entries (keys) that changed or may have changed.
    *
    * @param versions what each is after its change, where that is known: the {@link StoredEntry.version} that was
    *   written. A copy that has it stays, so a backend that reports a change later than it acknowledges it costs nobody
@@ -418,7 +418,7 @@ export interface CoherenceListener {
    */
   leaseChanged(keys: readonly string[], order?: "loose" | "exact" | "renewed"): void;
   /**
-   * These tag versions changed or may have changed. Keys as passed to {@link TagVersions}.
+   * Reports tag versions that changed or may have changed. Keys as passed to {@link TagVersions}.
    *
    * @param versions as in {@link changed}: `hard`, a space and `soft`.
    */

@@ -135,7 +135,7 @@ export class ReentrantLoadError extends CacheError {
   override readonly url: string = errorPage(this.code);
 }
 
-/** As many calls wait as `maxWaiting` allows. One object for all refused calls of a cache: a stack would cost more. */
+/** `maxWaiting` calls wait already. One object serves all refused calls of a cache: a stack would cost more. */
 export class OverloadedError extends CacheError {
   override readonly name = "OverloadedError";
   override readonly code = "OVERLOADED";

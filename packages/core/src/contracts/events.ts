@@ -4,13 +4,13 @@ import type { CacheError, DecodeError } from "./errors.ts";
 export interface CacheEvent {
   /** Name of the cache. */
   readonly cache: string;
-  /** From the outside in; empty for the root. */
+  /** Names of the namespaces, from the outermost to the innermost; empty for the root. */
   readonly namespace: readonly string[];
 }
 
 /** The part that all events about one key share. */
 export interface KeyEvent extends CacheEvent {
-  /** For logs. Not for metric labels: the number of keys is unbounded. */
+  /** The key, for logs. Do not use it as a metric label: the number of keys is unbounded. */
   readonly key: string;
 }
 
@@ -31,7 +31,7 @@ export interface CacheEvents {
   stale: KeyEvent & {
     readonly tier: string;
     readonly durationMs: number;
-    /** As in {@link Served}. */
+    /** Why the value was stale, as in {@link Served}. */
     readonly cause: "revalidating" | "error" | "timeout" | "age" | "marked";
   };
   /** A call was answered by a load, found nothing, or rejected. */
@@ -163,7 +163,7 @@ export interface CacheStats extends NamespaceStats {
 
 /** Counts and latencies of one tier. */
 export interface TierStats {
-  /** As events and errors name it. */
+  /** The label by which events and errors name the tier. */
   readonly label: string;
   /** At present. */
   readonly state: TierState;

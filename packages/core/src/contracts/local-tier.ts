@@ -31,7 +31,7 @@ export interface LocalTier {
   /** Removes all entries. */
   clear(): void;
   /**
-   * Its entries, expired ones included, for people. No use of any: none is kept longer for it. Entries that change
+   * Lists the entries, expired ones included, for people. It counts as no use, so it keeps none longer. Entries that change
    * meanwhile may be left out. @default it cannot be walked
    *
    * @returns each with its size as the tier counts it, where it counts bytes.
@@ -41,7 +41,7 @@ export interface LocalTier {
 
 /** The cache, as its local tier sees it. Calls throw nothing. */
 export interface LocalTierHost {
-  /** That of the cache. */
+  /** The clock of the cache. */
   readonly clock: Clock;
   /** Reports that an entry was removed for want of room. */
   evicted(key: string, reason: "entries" | "bytes"): void;
@@ -49,14 +49,14 @@ export interface LocalTierHost {
 
 /** An entry of the cache, reduced to the properties that a tier needs. */
 export interface LocalEntry {
-  /** As callers get it, or what it is cloned from. */
+  /** The value as callers get it, or the one that theirs is cloned from. */
   readonly value: unknown;
   /** `clock.now()` from which it may be reclaimed; `Infinity` if never. */
   readonly deadAt: number;
   /** Encoded size in bytes, if a backend has stored or read the entry. */
   readonly encodedBytes?: number;
-  /** Its size in bytes before compression, if the backend compresses it: nearer to what the value takes in memory. */
+  /** Size in bytes before compression, if the backend compresses: it is nearer to what the value takes in memory. */
   readonly uncompressedBytes?: number | undefined;
-  /** For a tier that counts bytes: its tags, and the keys that it has of each in each of its namespaces. */
+  /** Tags of the entry, and the keys of each of its tags and namespaces, for a tier that counts bytes. */
   readonly terms?: { readonly tags: readonly string[]; readonly dependsOn: readonly string[] };
 }

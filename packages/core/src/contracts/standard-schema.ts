@@ -2,7 +2,7 @@ import type { Awaitable } from "./awaitable.ts";
 
 /** A schema of any library that follows Standard Schema, version 1. */
 export interface StandardSchema<Output> {
-  /** As the specification has it. */
+  /** The part of the Standard Schema specification that is used here. */
   readonly "~standard": {
     readonly version: 1;
     readonly vendor: string;

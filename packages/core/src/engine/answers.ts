@@ -20,7 +20,7 @@ export interface Answer {
   /** What made a stale value stale. */
   readonly cause?: StaleCause;
   readonly error?: unknown;
-  /** Where a load answers: its value, and the entry made of it. */
+  /** The loaded value and the entry made of it, if a load answers. */
   readonly loaded?: LoadedValue | undefined;
   /** Whether that entry is stored by now. */
   readonly isStored?: boolean;

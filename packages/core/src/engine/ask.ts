@@ -8,7 +8,7 @@ import type { Flight } from "./flight.ts";
 export class OutOfTime<T> extends BackendUnavailableError {
   readonly #late = Promise.withResolvers<T | Error>();
 
-  /** What it answered after all. */
+  /** The answer that came after the time was over. */
   get late(): Promise<T | Error> {
     return this.#late.promise;
   }

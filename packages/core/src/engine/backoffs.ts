@@ -40,7 +40,7 @@ export class Backoffs {
     this.#tags = tags;
   }
 
-  /** For people: each kind of pause. */
+  /** Each kind of pause, as inspections show it. */
   get kinds(): Readonly<Record<"failed" | "refused" | "background" | "unshared", Pauses<unknown>>> {
     return { failed: this.#failed, refused: this.#refused, background: this.#background, unshared: this.#unshared };
   }

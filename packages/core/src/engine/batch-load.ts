@@ -183,7 +183,7 @@ function valuesByItem<K, T>(given: Iterable<readonly [K, T]>, asked: ReadonlyMap
   return values;
 }
 
-/** Without the value, which may be anything that users store. */
+/** The shape of what a batch loader gave, without the value: that may be anything users store. */
 function shapeOf(given: unknown): string {
   if (given === null || given === undefined) return String(given);
   return Array.isArray(given) ? `an array of ${given.length}` : `a value of type ${typeof given}`;

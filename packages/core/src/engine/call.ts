@@ -41,7 +41,7 @@ export interface GetOrSetCall {
   readonly usedBy: UsedValues | undefined;
   /** The batch that loads its key together with others. */
   readonly batch: FlightBatch | undefined;
-  /** For which it asks its batch. */
+  /** The item that the call asks its batch for. */
   readonly item: unknown;
 }
 
@@ -69,10 +69,10 @@ export interface FlightBatch {
   readonly context: ReturnType<typeof contextOfNow>;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;
-  /** One slot for all of its loads. */
+  /** The slot that all loads of the batch share. */
   readonly loads: SharedSlot;
   readonly backgroundLoads: SharedSlot;
-  /** With `inherit`: what its loader used, for each of its entries. */
+  /** With `inherit`, the cached values that the loader of the batch used; they count for each of its entries. */
   readonly used: UsedValues | undefined;
   /** Announces that up to `more` calls will come: one whose load runs in another process does not. */
   expect(more: number): void;

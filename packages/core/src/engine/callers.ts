@@ -144,7 +144,7 @@ export class Callers {
     this.#left(flight, reason);
   }
 
-  /** After a caller left. A value that was loaded already is stored. */
+  /** Ends the load of a flight whose last caller left. A value that was loaded already is stored. */
   #left(flight: Flight, reason: unknown): void {
     const { flights } = this.#context;
     if (flight.isAbandoned && flight.loaded === undefined && !flights.isWaitedFor(flight)) {

@@ -39,7 +39,7 @@ export interface Copies {
 
 /** Changes on their way to the backend. */
 export interface Writing {
-  /** By local key, in the order of calls. */
+  /** Writes that are under way or wait, by local key, in the order of calls. */
   readonly writes: KeyedQueue;
   readonly recovery: Recovery | undefined;
 }

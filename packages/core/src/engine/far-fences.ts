@@ -52,7 +52,7 @@ export class FarFences {
     this.#context = context;
   }
 
-  /** One trip over an entry of which memory has a copy that does not end soon; else up to three. */
+  /** Takes the fences of `keys`: in one trip where memory has a copy that does not end soon, else in up to three. */
   async take(remote: RemoteTier, space: KeySpace, keys: readonly EntryKey[]): Promise<readonly FarFence[]> {
     const asking = this.#position(remote, dependencies(space, NO_TAGS));
     const versions = await Promise.all(keys.map((key) => this.#versionOf(remote, key)));

@@ -74,7 +74,7 @@ export class Fences {
     return { ...standing, guard };
   }
 
-  /** After its `set` was stored under this version, and nothing newer was called. */
+  /** Renews a fence whose `set` was stored under `version`, with nothing newer called meanwhile. */
   renew(standing: Standing, key: EntryKey, version: string | undefined): void {
     standing.guard = new Watch(version);
     this.#context.flights.add(key.local, standing.guard);

@@ -19,7 +19,7 @@ import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { FlightLease, FlightLoad, GetOrSetCall } from "./call.ts";
 import type { LoadedValue } from "./used-values.ts";
 
-/** Where a flight is. */
+/** The step that a flight is at. */
 export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";
 
 /** Whether the caller that begins a flight waits for it, or was served already and has it refreshed. */
@@ -31,7 +31,7 @@ export type Role = "first" | "joined";
 /** How calls end: each by one of both, once. */
 export type Ends = Settlers<unknown, GetOrSetCall>;
 
-/** Whose steps it takes. */
+/** The steps of the ladder that a flight takes itself. */
 interface OwnLadder {
   takeOff(read: EarlyRead): Flight;
 }
@@ -42,7 +42,7 @@ export interface Waiter extends Ends {
   role: Role;
   /** The flight that it waits for. */
   flight: Flight;
-  /** Where the result is not for a caller that joined: begins its wait again, in its own async context. */
+  /** Begins the wait of a caller again, in its own async context, if the result is not for callers that joined. */
   readonly again: ((waiter: Waiter) => void) | undefined;
   /** Whether it joined after a tag event: the result may be older than that. */
   isLate: boolean;
@@ -431,7 +431,7 @@ class OneFlight extends OneRead {
     this.prove(this.pinned?.versions);
   }
 
-  /** None of these had changed since versions were pinned. */
+  /** Notes versions that had not changed since they were pinned. */
   prove(known: { has(key: string): boolean } | undefined): void {
     this.isProven = known !== undefined && this.dependsOn.every((each) => known.has(each));
   }

@@ -29,7 +29,7 @@ export class Flights {
     return first instanceof EarlyRead ? first.toFlight() : first;
   }
 
-  /** Before anything is sent, so that no change is missed in between. */
+  /** Registers a guard. Called before anything is sent, so that no change is missed in between. */
   add(localKey: string, guard: Guard): void {
     // A flight begins after the others were asked for, and an early read alone.
     if (!(guard instanceof EarlyRead)) this.#first(localKey);
@@ -121,18 +121,18 @@ export class Flights {
       if (each instanceof Flight && each.fencedBy !== undefined) each.lease?.release();
   }
 
-  /** From now on no caller joins what is in flight for this key, and its results are stored nowhere. */
+  /** Fences everything in flight for this key: no caller joins it any more, and its results are not stored. */
   fence(localKey: string, by: FencedBy): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) each.fence(by);
   }
 
-  /** After a write was acknowledged: fences reads and loads in flight, which may have older results. */
+  /** Fences reads and loads in flight, which may have older results than a write that was just acknowledged. */
   fenceReads(localKey: string, by: FencedBy): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
       if (!each.isWrite) each.fence(by);
   }
 
-  /** After a load was stored: fences those that began before it, and outdates reads. */
+  /** Fences loads that began before the one that was just stored, and outdates reads. */
   fenceOlder(localKey: string, stored: Flight): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) {
       outdate(each);
@@ -142,12 +142,12 @@ export class Flights {
     }
   }
 
-  /** After a store or a removal: a read in flight may have an older answer, which becomes no copy. */
+  /** Outdates reads in flight after a store or a removal: their answers may be older, and become no copies. */
   outdateReads(localKey: string): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) outdate(each);
   }
 
-  /** No later caller joins a load that began before `by`. */
+  /** Keeps later callers from joining a load that began before `by`. */
   supersede(localKey: string, by: Flight): void {
     for (const each of this.#of(localKey)) if (each !== by) each.supersede();
   }

@@ -14,7 +14,7 @@ const RENEWED_AFTER = 1 / 4;
 /** How often a waiting flight reads the backend again if nothing wakes it. */
 export const POLL_MS = 1_000;
 
-/** When it reads again first where nothing reports the change that it waits for; later pauses grow. */
+/** The first pause before a flight that waits reads again, if nothing reports changes; later pauses grow. */
 const FIRST_POLL_MS = 20;
 
 /**

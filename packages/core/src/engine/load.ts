@@ -29,7 +29,7 @@ export interface Loaded {
   readonly options: LoadOptions | undefined;
   /** Every tag that the loader named, even if a later call of `setOptions` left it out. */
   readonly named: readonly string[];
-  /** With `inherit`: the cached values that it got. Their tags are among the options. */
+  /** With `inherit`, the cached values that the loader was served. Their tags are among the options. */
   readonly used: UsedValues | undefined;
 }
 
@@ -124,7 +124,7 @@ export class Load extends Deadline {
     this.#flight.runInContext(() => this.abort(overdue(this.#flight.call.policy.loadTimeoutMs)));
   }
 
-  /** In place of a timer that ended with its request: `true` if its time has ended by now. */
+  /** Aborts the load if its time has ended by `now`: stands in for a timer that ended with its request. */
   endOverdue(now: number): boolean {
     const isOverdue = now - this.startedAt >= this.call.policy.loadTimeoutMs;
     if (isOverdue) this.pass();
@@ -170,7 +170,7 @@ export class Load extends Deadline {
     return this.#flight.call;
   }
 
-  /** In the async context of its flight. */
+  /** Runs `body` in the async context of the flight. */
   runInContext(body: () => void): void {
     this.#flight.runInContext(body);
   }
@@ -266,7 +266,7 @@ export function judgeBy(
   };
 }
 
-/** The same loader, whose values are judged. */
+/** The same loader, with its values judged. */
 export function judging(load: Loader<unknown>, ...by: Parameters<typeof judgeBy>): Loader<unknown> {
   const judge = judgeBy(...by);
   return judge === undefined ? load : Object.assign(load.bind(undefined), { [JUDGE]: judge });

@@ -3,7 +3,7 @@ import { builtin } from "../primitives/platform.ts";
 import type { UsedValues } from "./used-values.ts";
 
 const hooks = builtin("node:async_hooks");
-/** Without it no load knows of those around it. */
+/** The load that the current code runs in. Without async hooks no load knows of those around it. */
 const loading = hooks && new hooks.AsyncLocalStorage<Loading>();
 /** How many loads collect what they use: a hit asks for its context only while there is one. */
 let collecting = 0;
@@ -11,9 +11,9 @@ let collecting = 0;
 /** A load that is running, and the loads around it. */
 export class Loading {
   declare readonly owner: object;
-  /** One local key, or those of a batch. */
+  /** The local key of the load, or the keys of a batch. */
   declare readonly keys: string | ReadonlySet<string>;
-  /** One that has ended is replaced by its own outer one, see {@link outerOf}. */
+  /** The load around this one. Once that has ended, the one around it takes its place: see {@link outerOf}. */
   declare outer: Loading | undefined;
   /** A connection pool that a loader created, say, keeps its async context: the load itself has ended by then. */
   isOver = false;

@@ -244,7 +244,7 @@ export class Mutations {
     remote.reads.readTo(request, remote.deadlineMs, (outcome) => ended(!(outcome instanceof Error)));
   }
 
-  /** Without a backend. One step, so the old copy is dropped only for a new one. */
+  /** Sets a value in memory alone. It is one step, so the old copy is dropped only for a new one. */
   #setHere({ namespace: { policy }, key, entry, standing }: Omit<SetCall, "ends">): SetStatus {
     const { local, clock, flights } = this.#context;
     const now = clock.now();

@@ -61,7 +61,7 @@ export class Reads {
     return read.then(ended, (error: unknown) => ended(error as Error));
   }
 
-  /** In the order of `keys`. A fresh copy is the answer, even if it ends while others are read. */
+  /** Reads many keys, in their order. A fresh copy is the answer, even if it ends while others are read. */
   async getMany(
     namespace: NamespaceContext,
     keys: readonly EntryKey[],
@@ -87,7 +87,7 @@ export class Reads {
     return answers;
   }
 
-  /** One trip for all keys but those that a pending invalidation covers. */
+  /** Reads in one trip all keys that no pending invalidation covers. */
   #readMany(namespace: NamespaceContext, asked: readonly Asked[]): Promise<void> {
     const { reads, deadlineMs } = namespace.remote!;
     return new Promise((resolve) => {
@@ -201,7 +201,7 @@ export class Reads {
   }
 }
 
-/** One of many keys, while the backend is asked for it. */
+/** One key of many, while the backend is asked for it. */
 interface Asked extends ReadRequest {
   readonly index: number;
   readonly held: Entry | undefined;
@@ -219,7 +219,7 @@ interface ReadCall {
   readonly onServed: GetOptions["onServed"];
 }
 
-/** None while a value is on its way: nothing is asked then, so no change by others ends a copy. */
+/** A copy that may be served. None while a value of the key is on its way: then no read learns of changes by others. */
 export function spareCopy({ local, recovery }: ReadContext, key: EntryKey, now: number): Entry | undefined {
   return recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, now);
 }

@@ -51,7 +51,7 @@ export class Draft {
   #result: StoreResult = "refused";
   #sends: "entry" | "renewal" | "placeholder" | "removal" = "entry";
   #encoded!: Encoded;
-  /** In the place of a value that is not stored, or that the backend cannot take. */
+  /** The placeholder to store instead of a value that is not to be stored, or that the backend cannot take. */
   #placeholder: Placeholder | undefined;
   /** `Recovery.takeovers` when the store was sent. */
   #takeovers: number | undefined;
@@ -226,7 +226,7 @@ export class Draft {
     return this.#takes(encodedPlaceholder(this.#placeholder));
   }
 
-  /** In its turn among the writes of the key. @returns `undefined` where nothing is sent. */
+  /** Sends the store in its turn among the writes of the key. @returns `undefined` if nothing is sent. */
   send(): Promise<WriteAnswer> | undefined {
     const flight = this.#flight;
     const { key, lease, call } = flight;
@@ -307,7 +307,10 @@ export class Draft {
     return this.#keepAlone(isRefused ? this.#epochOfRefused() : this.#context.trust.unconfirmed);
   }
 
-  /** After it. */
+  /**
+   * The final result of a store: `fenced` if something newer came meanwhile. After a removal it also drops the copy and
+   * outdates reads.
+   */
   settled(result: StoreResult): StoreResult {
     const { flights, local } = this.#context;
     const { key } = this.#flight;

@@ -81,7 +81,7 @@ export class Touch {
     return held?.encoding !== undefined && isFresh(held, clock.now()) ? held : this.#reads.entry(namespace, key);
   }
 
-  /** In its turn among the writes of this key. */
+  /** Sends the touch in its turn among the writes of the key. */
   async #send(remote: RemoteTier, call: TouchCall, guard: Guard, entry: Entry): Promise<TouchResult["status"]> {
     const { flights, trust, tags, local, recovery } = this.#context;
     const { namespace, key } = call;

@@ -8,10 +8,10 @@ export type Line = Pick<Semaphore, "enter" | "free">;
 
 /** Sends changes in the turns of their keys, a bounded number at a time: each has its whole deadline from then on. */
 export class WriteLines {
-  /** For calls of one key, however many are made in one turn. */
+  /** The line of calls of one key, however many are made in one turn. */
   readonly single: Line = new Semaphore(WINDOW);
   readonly #writes: KeyedQueue;
-  /** For all calls of many keys together; each has a window too. */
+  /** The line of all calls of many keys together; each such call also has its own window. */
   readonly #ofMany = new Semaphore(2 * WINDOW);
 
   constructor(writes: KeyedQueue) {

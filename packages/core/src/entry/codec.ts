@@ -261,9 +261,9 @@ function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "e
 /** So much is encoded in one turn of the event loop, and the rest of the value that reaches it. */
 const TURN_BYTES = 4 * 2 ** 20;
 let leftInTurn = TURN_BYTES;
-/** For the next turn, once all is spent: counted over several turns, it costs hardly any call a timer. */
+/** Resolves in the next turn, once this one is used up. As turns are shared, few calls cost a timer. */
 let pause: Promise<void> | undefined;
-/** Not that of fake timers. In a worker no request does the work of another. */
+/** The `setImmediate` of the runtime, not of fake timers. Unused in a worker: no request does another's work. */
 const inNextTurn = isWorker(globalThis) ? undefined : globalThis.setImmediate;
 const nextTurn = (): Promise<void> | undefined =>
   inNextTurn &&
@@ -289,7 +289,7 @@ interface Decoding {
   readonly stored: StoredEntry;
 }
 
-/** What an entry is read as. */
+/** How the bytes of an entry become a value. */
 export interface EntryOf {
   readonly key: EntryKey;
   readonly schema: StandardSchema<unknown> | undefined;

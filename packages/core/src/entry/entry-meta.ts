@@ -208,7 +208,7 @@ function parseMeta(meta: string, levels: number): EntryMeta {
 
 const NOT_OURS = "its meta was not written by this library, or it is sealed and this backend has no seal";
 
-/** Without the SyntaxError, which quotes the text. */
+/** Parses JSON, and drops the `SyntaxError` of bad text, since its message quotes the text. */
 function json(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -60,7 +60,7 @@ export interface LifeLimits {
   readonly staleIfErrorMs: number;
   /** How long after its freshness loaders get it, although no call does. Absent: not beyond the windows. */
   readonly keepForMs?: number | undefined;
-  /** With `inherit`: how long after its load what it is made of is fresh. No touch gives more. Absent: no limit. */
+  /** With `inherit`, how long after the load its parts are fresh. No touch gives more. Absent: no limit. */
   readonly inheritedMs?: number | undefined;
   /** How long it was fresh when it was touched last. Absent: as `ttlMs`. */
   readonly touchedMs?: number | undefined;

@@ -127,7 +127,7 @@ export function staleFrom(entry: Entry, now: number): Entry {
   };
 }
 
-/** The same entry, whose life ends then at the latest. Pure. */
+/** The same entry, ending at `endsAt` at the latest. Pure. */
 export function endingBy(entry: Entry, endsAt: number): Entry {
   const expiresAt = Math.min(entry.expiresAt, wholeInstant(endsAt));
   return expiresAt === entry.expiresAt ? entry : { ...entry, expiresAt, deadAt: Math.min(entry.deadAt, expiresAt) };

@@ -58,7 +58,7 @@ export function keyOf(name: string, ...parts: readonly unknown[]): string {
   return key;
 }
 
-/** In UTF-16. A longer key has more bytes than a key may have. */
+/** Length of a key in UTF-16 units. A longer one has more bytes than are allowed. */
 const MAX_LENGTH = 64 * 1024;
 
 const tooLong = (where: string): InvalidArgumentError =>

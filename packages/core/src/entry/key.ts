@@ -48,7 +48,7 @@ export function checkRoomForTags(tags: readonly string[]): void {
     throw new InvalidArgumentError(`an entry may have at most ${MAX_TAGS} tags, got ${count}; give it fewer`);
 }
 
-/** Each once, as entries and keys name it: a long one by `~` and a hash. Two tags of one name end together. */
+/** Names of tags in entries and keys, each once: a long tag becomes `~` and a hash. Equal names end together. */
 export const tagNames = (tags: readonly string[]): string[] => [...new Set(tags.map(tagName))];
 
 const tagName = (tag: string): string =>
@@ -133,9 +133,9 @@ export interface EntryKey {
   readonly space: KeySpace;
   /** The key as the caller gave it. */
   readonly name: string;
-  /** In the local tier. */
+  /** The key in the local tier. */
   readonly local: string;
-  /** In a backend. */
+  /** The key in a backend. */
   readonly backend: string;
 }
 

@@ -30,7 +30,7 @@ export interface LoadContext {
   /** The value being replaced, if one is still usable. */
   readonly stale?: StaleValue;
   /**
-   * For this load only: lifetimes replace the call's, tags add to them. The last call wins. If the load fails,
+   * Sets options for this load only: lifetimes replace the call's, tags add to them. The last call wins. If the load fails,
    * `staleIfError` and `coversError` say what may be served in place of its error.
    */
   setOptions(this: void, options: LoadOptions): void;

@@ -98,6 +98,6 @@ const cut = (name: string): string => (name.length > 40 ? `${name.slice(0, 40)}â
 
 const MAX_LEVELS = 32;
 const MAX_PARTS = 100_000;
-/** No format of ours reads half of it. */
+/** Deepest place that is named: no built-in format reads values half as deep. */
 const MAX_DEPTH = 1_000;
 const MAX_QUOTED = 10_000;

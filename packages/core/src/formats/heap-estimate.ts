@@ -3,7 +3,7 @@ export const MAX_DEPTH = 500;
 
 /** Estimated heap for each byte of `maxDecodedBytes`. */
 const HEAP_PER_BYTE = 4;
-/** For values of any size. */
+/** Heap that values of any size may take. */
 const FREE_HEAP_BYTES = 64 * 1024;
 
 const budget = (maxBytes: number): number => FREE_HEAP_BYTES + HEAP_PER_BYTE * maxBytes;
@@ -68,7 +68,7 @@ export class HeapEstimate {
     this.bytes += NEW_NAME_BYTES + to - from;
   }
 
-  /** As {@link name}, for a name that is the number `index`. */
+  /** Counts a name like {@link name}, for one that is the number `index`. */
   index(depth: number, index: number): void {
     const room = this.#elements[depth]!;
     if (index < room) this.bytes += SLOT_BYTES;
@@ -119,7 +119,7 @@ const NEW_NAME_BYTES = 128;
 /** Odd, and of this process alone: names that collide cannot be chosen. */
 const SECRET = /* @__PURE__ */ (Math.random() * 2 ** 32) | 1;
 
-/** For formats in other packages that read untrusted bytes. */
+/** Limits for formats in other packages that read untrusted bytes. */
 export interface DecodeLimits {
   readonly MAX_DEPTH: typeof MAX_DEPTH;
   readonly HeapEstimate: typeof HeapEstimate;

@@ -4,7 +4,7 @@ import { builtin, IN_WORKER } from "./platform.ts";
 
 type Callback<A extends readonly unknown[]> = (...given: A) => void;
 
-/** Where there is none: there is no context to come back to. */
+/** Used where the runtime has no `AsyncResource`: there is no context to come back to. */
 class NoResource {
   runInAsyncScope(body: (...given: unknown[]) => unknown, self: unknown, ...given: unknown[]): unknown {
     return body.apply(self, given);

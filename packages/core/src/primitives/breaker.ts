@@ -75,7 +75,7 @@ export class Breaker {
   }
 }
 
-/** On entries and leases, or on tag versions. */
+/** Whether a call is about entries and leases, or about tag versions. */
 type CallKind = "entries" | "tags";
 
 const DEFAULT_POLICY: BreakerPolicy = { failures: 5, waitMs: 1_000, longestWaitMs: 30_000 };

@@ -10,10 +10,10 @@ type Time = "running" | "whole";
 
 /** Something that passes at an instant, unless it is ended before. */
 export class Deadline {
-  /** By the time of its list. */
+  /** When the deadline passes, by the clock of its list. */
   dueAt = 0;
   isOver = false;
-  /** Its list, and its neighbours there. */
+  /** The list of the deadline, and its neighbours there. */
   among: Deadlines | undefined;
   previous: Deadline | undefined;
   next: Deadline | undefined;

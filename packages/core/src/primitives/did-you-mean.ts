@@ -9,7 +9,7 @@ export function didYouMean(given: string, accepted: Iterable<string>): string {
   return meant === undefined ? "" : `; did you mean ${meant}?`;
 }
 
-/** As {@link didYouMean}, for a call of a cache: an option that another of its calls takes is sent there. */
+/** {@link didYouMean} for a call of a cache: if another call takes the option, the text names that call. */
 export function didYouMeanInCache(given: string, accepted: Iterable<string>): string {
   const meant = didYouMean(given, accepted);
   if (meant !== "") return meant;
@@ -77,7 +77,7 @@ const ELSEWHERE = {
   delete: "del",
 };
 
-/** Where options belong that were given in another place. */
+/** The right place of options that were given elsewhere. */
 const PLACES = {
   "memory(...)": "maxEntries maxBytes maxEntryBytes values",
   "redis(url)": "connection username password keyPrefix tls",

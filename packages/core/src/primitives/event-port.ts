@@ -9,7 +9,7 @@ import { isThenable } from "./thenable.ts";
 
 type Diagnostics = Pick<typeof import("node:diagnostics_channel"), "channel" | "tracingChannel">;
 
-/** Where there are none: nobody subscribes. */
+/** Stands in where the runtime has no diagnostics channels: nobody subscribes. */
 const NO_CHANNELS = {
   channel: () => ({ hasSubscribers: false }),
   tracingChannel: () => ({ hasSubscribers: false }),
@@ -43,7 +43,7 @@ export class EventPort<T extends object> {
   readonly #channel: Channel;
   readonly #redactKey: ((key: string) => string) | undefined;
   readonly #clock: Clock;
-  /** By the code of the error: a storm of one hides no event of another. `undefined`: no limit. */
+  /** Limits by the code of the error, so that a storm of one code hides no event of another. `undefined`: no limit. */
   readonly #limits: Map<CacheErrorCode | undefined, EventLimit<T>> | undefined;
   #listeners: readonly Listener<T>[] = [];
   #unobserved: ((event: T) => void) | undefined;

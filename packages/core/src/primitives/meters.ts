@@ -127,7 +127,7 @@ export const COUNTS = [
 
 /** Keys that are counted together, in all namespaces. */
 export interface KeyGroup {
-  /** In metrics and inspections. */
+  /** The name in metrics and inspections. */
   readonly name: string;
   /** A text that they begin with, or an expression that matches them. */
   readonly match: string | RegExp;
@@ -136,13 +136,13 @@ export interface KeyGroup {
 /** The counters of one namespace. */
 export class NamespaceMeters {
   declare readonly path: readonly string[];
-  /** What the next read of the backend will find. */
+  /** Guesses whether the next read of the backend will find an entry. */
   readonly guesses: Guesses = new Guesses();
   /** Absent without any. A key is in the first that matches. */
   declare readonly groups: readonly KeyGroup[] | undefined;
   /** Counts keys that are in no group. */
   readonly rest: Meter = new Meter();
-  /** By the position of their group. */
+  /** The meters of groups of keys, in the order of the groups. */
   readonly #grouped: Meter[] = [];
 
   constructor(path: readonly string[], groups?: readonly KeyGroup[]) {

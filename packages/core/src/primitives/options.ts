@@ -3,11 +3,11 @@ import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts
 import { didYouMean } from "./did-you-mean.ts";
 import { describe, kindOf, toMs, type Duration } from "./duration.ts";
 
-/** One option of a function, of which errors and the reference page are made. */
+/** One option of a function. Errors and the reference page are made from it. */
 export interface Option<T = unknown> {
   /** The end of "must be ..." */
   readonly accepts: string;
-  /** In the form that the code needs; `undefined` where nothing or something else stands for it. */
+  /** The default, in the form that the code needs; `undefined` if there is none, or another option decides. */
   readonly default: T;
   /** The given value in the form that the code needs: a duration in milliseconds. `undefined`: it is refused. */
   readonly read: (given: unknown, name: string) => T | undefined;
@@ -18,7 +18,7 @@ export interface Option<T = unknown> {
 
 /** The options of one function. */
 export type OptionTable = Readonly<Record<string, Option>>;
-/** What the code gets of them. */
+/** The resolved values of a table of options. */
 export type OptionValues<Table> = { readonly [Name in keyof Table]: Table[Name] extends Option<infer T> ? T : never };
 
 /** An option that is used as it was given, if `is` accepts it. */
@@ -31,7 +31,7 @@ export function option<T>(
   return { accepts, default: byDefault, read: (given) => (is(given as never) ? (given as T) : undefined), show };
 }
 
-/** Its value is checked elsewhere. */
+/** An option whose value is checked elsewhere. */
 export const anything: Option = option("checked elsewhere", () => true, undefined);
 
 const isFunction = (given: unknown): boolean => typeof given === "function";
@@ -73,7 +73,7 @@ export const oneOf = <T extends string | number>(...accepted: readonly [T, ...T[
 export const callback = <T = unknown>(of = ""): Option<T | undefined> =>
   option(`a function${of}`, isFunction, undefined, kindOf);
 
-/** In milliseconds, not rounded. */
+/** A duration, resolved to milliseconds, not rounded. */
 export const duration = <Default extends number | undefined>(
   byDefault: Default,
   leastMs = 0,

@@ -29,7 +29,7 @@ export const IN_WORKER: boolean = /* @__PURE__ */ (() => isWorker(globalThis))()
 export const SHARES_PROMISES: boolean = /* @__PURE__ */ (() =>
   !IN_WORKER || (globalThis as Runtime).Cloudflare?.compatibilityFlags[ACROSS_REQUESTS] === true)();
 
-/** Not imported: decision 0027. And a bundle for workers has nothing to resolve. */
+/** Gets a module of Node without an import (decision 0027), so a bundle for workers has nothing to resolve. */
 export function builtin<Id extends keyof Modules>(id: Id): Modules[Id] | undefined {
   // Optional at each step: bundlers for browsers put a `process` in place that has no such method.
   const { process: node } = globalThis as { readonly process?: Partial<NodeJS.Process> };
@@ -42,7 +42,7 @@ export const HAS_ASYNC_CONTEXT: boolean = /* @__PURE__ */ (() => builtin("node:a
 /** Whether mistakes are looked for: everywhere but in production, and where nobody says which it is. */
 export const isDevelopment = (): boolean => typeof process !== "undefined" && process.env["NODE_ENV"] !== "production";
 
-/** By a system call, or by the web's generator. */
+/** Random bytes, from a system call or the generator of the web. */
 export function randomBytes(count: number): Uint8Array {
   // Not loaded at import: node:crypto takes nearly as long as all of core.
   return builtin("node:crypto")?.randomBytes(count) ?? globalThis.crypto.getRandomValues(new Uint8Array(count));
@@ -52,7 +52,7 @@ export function randomBytes(count: number): Uint8Array {
 export const bytesOf = (text: string): Uint8Array =>
   typeof Buffer === "undefined" ? new TextEncoder().encode(text) : Buffer.from(text);
 
-/** As many bytes as {@link bytesOf} makes. */
+/** The number of bytes that {@link bytesOf} makes. */
 export const byteLength = (text: string): number =>
   typeof Buffer === "undefined" ? new TextEncoder().encode(text).byteLength : Buffer.byteLength(text);
 
@@ -63,7 +63,7 @@ type Types = Pick<
 
 const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
 
-/** By what a value calls itself: all that the web has for values of other realms. */
+/** Types by the name that a value gives itself: the web has no other test for values of other realms. */
 const WEB_TYPES = {
   isAnyArrayBuffer: (value) => /^(?:Shared)?ArrayBuffer$/.test(tagOf(value)),
   isDate: (value) => tagOf(value) === "Date",

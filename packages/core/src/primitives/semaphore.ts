@@ -5,7 +5,7 @@ import { SHARES_PROMISES } from "./platform.ts";
 export class Semaphore {
   readonly #limit: number;
   #taken = 0;
-  /** By ticket: a set would look for its first member among all that were removed before. */
+  /** Waiters by ticket. A set would look for its first member among all that were removed before. */
   readonly #waiting = new Map<number, () => void>();
   #tickets = 0;
   /** The ticket whose turn is next; its caller may have left. */

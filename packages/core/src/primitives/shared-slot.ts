@@ -39,7 +39,7 @@ export class SharedSlot {
     if (this.#holders === 0 && !this.#isExempt) this.#slots.free();
   }
 
-  /** It needs no slot, unless it is held already: all that wait continue together. */
+  /** Lets all holders that wait continue together, without a slot unless one is held already. */
   exempt(): void {
     if (this.#isExempt || this.#holders !== 0) return;
     this.#isExempt = true;

@@ -337,7 +337,7 @@ const versionsOf = ({ versions }: { readonly versions: Versions }): Versions => 
 const asRead = (versions: Versions): Versions => versions;
 /** Far below the 30 days that a version lives in Redis after it was pinned. */
 const REPIN_MS = 3_600_000;
-/** Where an outdated version is noticed only by a read. */
+/** How long a pin counts if nothing reports changes, so that only a read notices an outdated version. */
 const UNREPORTED_REPIN_MS = 1_000;
 /** About 20 MB at most. */
 const MAX_KNOWN = 100_000;

@@ -143,7 +143,7 @@ export class TagEvents {
   }
 }
 
-/** When what is marked now is gone. */
+/** When entries that are marked now are gone. */
 export interface MarkEnd {
   readonly now: number;
   readonly endsAt: number;
@@ -178,7 +178,7 @@ class LastEvents {
     return [...this.#numbers.values()].slice(0, size - 0.9 * MAX_REMEMBERED).at(-1) ?? this.#floor;
   }
 
-  /** From now on each key may have had an event of this number. */
+  /** Forgets single keys: from now on each key may have had an event of this number. */
   forget(number: number): void {
     this.#numbers.clear();
     this.#floor = number;

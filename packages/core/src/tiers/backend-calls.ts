@@ -135,7 +135,7 @@ export class BackendCalls {
     return promised((ends) => this.send(operation, target, budgetMs, call, ends));
   }
 
-  /** Before a call that is {@link watch}ed: whether its breaker admits it. If not, it is rejected later. */
+  /** Whether the breaker admits a call that is to be {@link watch}ed. If not, the call is rejected later. */
   opens(operation: Operation, target: Target, { reject }: Pick<Settlers<never>, "reject">): boolean {
     const { part, isRemoval = false } = target;
     const isSound = !this.#isTroubled && !this.#isBypassed;
@@ -212,7 +212,7 @@ export class BackendCalls {
     this.#used = used;
   }
 
-  /** Before every call. */
+  /** Runs before every call: the first one calls the function given to {@link onFirstCall}. */
   begin(): void {
     const used = this.#used;
     this.#used = undefined;

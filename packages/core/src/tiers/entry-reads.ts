@@ -39,7 +39,7 @@ export interface EntryReadsOf {
   readonly versions: TagVersions | undefined;
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
-  /** Where what was read is kept. */
+  /** The copies that reads are kept as. */
   readonly copies: Pick<LocalCopies, "held" | "values" | "drop"> | undefined;
 }
 

@@ -22,7 +22,7 @@ export class JoinedKeys {
     this.#tier = tier;
   }
 
-  /** After a hit with `key`, which was joined for it. */
+  /** Notes a hit with `key`, which was joined for it, and remembers it in one case of {@link SAMPLE}. */
   hit(space: KeySpace, name: string, key: string): void {
     this.#hits += 1;
     if (this.#hits % SAMPLE !== 0 || name.length > MAX_NAME) return;

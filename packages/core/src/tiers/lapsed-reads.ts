@@ -10,7 +10,7 @@ interface LapsedReadsOf {
   readonly clock: Clock;
   /** Connects to the backend. */
   readonly connect: () => Promise<void>;
-  /** Without a copy, a read that fails is a miss. */
+  /** The local copies. Without a copy, a read that fails is a miss. */
   readonly copies?: LocalCopies | undefined;
   readonly trust?: Trust | undefined;
 }
@@ -24,7 +24,7 @@ interface LapsedReadsOf {
  */
 export class LapsedReads {
   readonly #of: LapsedReadsOf;
-  /** No attempt is made for what lapsed since then, or earlier. */
+  /** When the last attempt failed: none is made for trust that lapsed up to then. */
   #gaveUp = -Infinity;
 
   constructor(of: LapsedReadsOf) {

@@ -109,7 +109,7 @@ export class LocalCopies {
       : "its tags or namespace changed, or their versions are not known";
   }
 
-  /** After a tag event: applies the tag calls of this process and the current tag versions to a copy. */
+  /** Applies the tag calls of this process and the current tag versions to a copy, after a tag event. */
   #check(localKey: string, entry: Entry, now: number): Entry | undefined {
     const table = entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
     // Loaded while the backend refused to issue versions, or not sent yet: nothing can be compared.
@@ -134,7 +134,7 @@ export class LocalCopies {
     return checked !== undefined && verdict === "stale" ? staleByTag(checked, now) : checked;
   }
 
-  /** Each copy, as {@link get} would. */
+  /** Checks each copy as {@link get} would. */
   #checkAll(): void {
     const now = this.#clock.now();
     // Some are dropped.

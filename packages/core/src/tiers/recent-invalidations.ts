@@ -19,14 +19,14 @@ export class RecentInvalidations {
   readonly #clock: Clock;
   readonly #windowMs: number;
   readonly #maxBytes: number;
-  /** By the key of an entry or of a tag, which no entry has. */
+  /** What was issued, by the key of an entry or of a tag; no entry has the key of a tag. */
   readonly #issued = new SizedMap<Issued>();
   /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
   #issuedAgain: ReadonlyMap<string, number> = new Map();
   #overflowedAt = -Infinity;
   /** `clock.now()` since which the window stands still. */
   #stoppedAt: number | undefined;
-  /** For how long it stood still before. */
+  /** For how long the window stood still before. */
   #stoodStillMs = 0;
 
   /** @param maxBytes of keys and tags that are remembered; more count as an overflow. */

@@ -56,7 +56,7 @@ export class Recovery {
   readonly #issued: RecentInvalidations | undefined;
   readonly #keys = new SizedMap<EntryKey>();
   readonly #tags = new SizedMap<PendingTags>();
-  /** By key, how many calls of `set` were answered before the backend has answered. */
+  /** By key, the number of `set` calls that were answered before the backend has answered. */
   readonly #early = new Map<string, number>();
   #earlyBytes = 0;
   #overflowed = false;
@@ -419,5 +419,5 @@ const RETRY_MS = 1_000;
 const LONGEST_WAIT_MS = 5_000;
 /** A write that is taken starts no replay sooner after the last one. */
 const PROMPTED_MS = 200;
-/** After so many refused replays in a row. */
+/** How long to wait after `refusals` refused replays in a row. */
 const waitAfter = (refusals: number): number => Math.min(LONGEST_WAIT_MS, RETRY_MS * 2 ** (refusals - 1));

@@ -27,7 +27,7 @@ interface RemoteTierOf {
   readonly parts?: BackendParts;
   /** The tag versions that were seen. */
   readonly table?: KnownVersions;
-  /** In copies, where changes are reported. */
+  /** Trust in copies, if changes are reported. */
   readonly trust?: Trust | undefined;
   readonly copies?: LocalCopies | undefined;
 }
@@ -139,7 +139,7 @@ export class RemoteTier {
     return this.#calls.partOf(backendKey);
   }
 
-  /** In which values are written. */
+  /** The format in which values are written. */
   get format(): Format {
     return this.#backend.format;
   }
