@@ -128,7 +128,10 @@ describe("build", () => {
 
   it("without a format it is a ConfigurationError that says what to do", () => {
     expect(() => redis("redis://localhost").build()).toThrow(ConfigurationError);
-    expect(() => redis("redis://localhost").build()).toThrow(/\.valueFormat\(msgpack\(\)\)/);
+    expect(() => redis("redis://localhost").build()).toThrow(
+      "redis: no valueFormat; services with different defaults would overwrite each other's entries, so set one " +
+        "(.valueFormat(msgpack())), or import redis() from 'hotset', whose default is msgpack",
+    );
   });
 
   it.each<[unknown, typeof ConfigurationError | typeof InvalidArgumentError]>([

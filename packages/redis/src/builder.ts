@@ -288,7 +288,8 @@ class Builder {
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());
     if (valueFormat === undefined) {
       throw new ConfigurationError(
-        "redis: no valueFormat; set .valueFormat(msgpack()) in all services, or import redis() from 'hotset', whose default it is",
+        "redis: no valueFormat; services with different defaults would overwrite each other's entries, so set one " +
+          "(.valueFormat(msgpack())), or import redis() from 'hotset', whose default is msgpack",
       );
     }
     if (settings.keyPrefix === "" && settings.coherence !== "none") {

@@ -253,7 +253,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
 
   /**
    * Drops the connection unless there is some sign of life within each `deadlineMs`, and in two deadlines of a call at
-   * least, so a slow one is kept. It notices pauses, which wakes the process more often, only of one that is silent.
+   * least: a slow connection is kept, and so is one to a server that stands still for a moment.
    */
   #giveUpWhenSilent(link: SingleLink, deadlineMs: number): () => void {
     const patienceMs = Math.max(deadlineMs, 2 * link.queue.deadlineMs);
@@ -266,6 +266,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
     };
     const { deadlineMs: restMs } = link.queue;
     const look = (): void => {
+      // Only a silent connection is watched for pauses of this process: that wakes it more often.
       if (link.signsOfLife === signsOfLife) cancel = scheduleRunning(this.#clock, restMs, check);
       else cancel = this.#clock.schedule(check, restMs);
     };

@@ -92,7 +92,8 @@ function warnOfAnyCertificate(): void {
   if (hasWarned) return;
   hasWarned = true;
   process.emitWarning(
-    "hotset: tls.dangerouslyAcceptAnyCertificate is set: what is sent to Redis, passwords too, can be read and changed. Prefer tls.ca or tls.pins.",
+    "hotset: tls.dangerouslyAcceptAnyCertificate is set: the Redis server is not verified, so everything sent to it, " +
+      "the password included, can be read and changed on the way. Prefer tls.ca or tls.pins.",
     { code: "HOTSET_UNVERIFIED_TLS" },
   );
 }

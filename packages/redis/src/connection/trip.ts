@@ -163,10 +163,13 @@ class Lane {
   /** @returns a turn that is to be sent with it, unless it goes with the one before. */
   add(trip: Trip, commands: readonly (Args | string)[]): Turn | undefined {
     const last = this.#turn;
-    const isRoomy = last !== undefined && last.bytes + last.text.length < ENOUGH;
-    const turn = isRoomy ? last : new Turn();
+    if (last !== undefined && last.bytes + last.text.length < ENOUGH) {
+      last.add(trip, commands);
+      return undefined;
+    }
+    const turn = new Turn();
     turn.add(trip, commands);
-    return isRoomy ? undefined : turn;
+    return turn;
   }
 
   /** A new one, for which node-redis gives `answer`. */
@@ -292,16 +295,19 @@ const latin1 = (bytes: Uint8Array): string =>
 /** Names of commands and fields, flags: nearly all that is as short is one of a few dozen. */
 const SHORT = 8;
 const WORDS = new Map<string, string>();
-/** How commands of so many words begin, of those that have few. */
+/** How commands of so many words begin, for those with few. */
 const COUNTS: readonly string[] = Array.from({ length: 16 }, (_, words) => `*${words}\r\n`);
-/** All commands of a call have one key. */
+/** How words of so many bytes begin, for short ones: the table saves a batch of hits a string for each word. */
+const LENGTHS: readonly string[] = Array.from({ length: 128 }, (_, bytes) => `$${bytes}\r\n`);
+/** The last long word and its rendering: all commands of a call have one key. */
 let lastLong = "";
 let lastRendered = "";
 
 /** A word as it goes over the wire: RESP, as bytes in place of characters. */
 export function rendered(word: string): string {
   const bytes = Buffer.byteLength(word);
-  const text = `$${bytes}\r\n${bytes === word.length ? word : Buffer.from(word).toString("latin1")}\r\n`;
+  const length = LENGTHS[bytes] ?? `$${bytes}\r\n`;
+  const text = `${length}${bytes === word.length ? word : Buffer.from(word).toString("latin1")}\r\n`;
   if (word.length > SHORT) {
     lastLong = word;
     lastRendered = text;

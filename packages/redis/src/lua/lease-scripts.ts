@@ -34,8 +34,8 @@ export interface LeaseScripts {
    * Takes a lease, and reads the entry in each case: the end of another's lease is pushed only to clients that have
    * read it. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?` compares
    * nothing; `1` for a placeholder of this token that was put there without a look at the lease, which is kept or
-   * removed, `2` for a lease of this token that may be next to another version, and is given up, `-` where there may be
-   * no placeholder; and `1` where the caller takes the entry of that version as over.
+   * removed, `2` for a lease of this token that may have been set next to another version, and is given up, `-` where no
+   * placeholder may be put there; and `1` where the caller takes the entry of that version as over.
    * Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, ...}` with an entry of another
    * version: another process stored meanwhile.
    *

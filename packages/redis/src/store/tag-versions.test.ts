@@ -130,6 +130,35 @@ it("pins after a change by plain commands, the position first, for six hours aft
   expect(await pinned(tag)).toEqual(["id.9", ["script"]]);
 });
 
+it("remembers the prolongation of 10,000 tags, so that a load under each pins it by plain commands", async () => {
+  const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
+  let scripts = 0;
+  const send = async (args: readonly (string | Buffer)[], script?: object): Promise<unknown> => {
+    if (script !== undefined) {
+      scripts += 1;
+      return [Buffer.from("id.9"), Buffer.from("h|s")];
+    }
+    return args[0] === "MGET" ? [Buffer.from("h|s")] : [Buffer.from("id"), Buffer.from("9")];
+  };
+  const versions = new RedisTagVersions(
+    send,
+    keys,
+    () => "id",
+    { channel: "", sender: "" },
+    () => 0,
+  );
+  const scriptsOf = async (count: number): Promise<number> => {
+    scripts = 0;
+    for (let i = 0; i < count; i += 1) await versions.pin([`{~shop}::t${i}`]);
+    return scripts;
+  };
+  expect(await scriptsOf(10_000)).toBe(10_000);
+  expect(await scriptsOf(10_000)).toBe(0);
+  // One more forgets them, so that the table has an end.
+  expect(await scriptsOf(10_001)).toBe(1);
+  expect(await scriptsOf(1)).toBe(1);
+});
+
 it("asks the script where a plain command is refused, and not where nothing answers", async () => {
   const tag = "{~shop}::t";
   let sent: unknown[] = [];

@@ -30,7 +30,11 @@ export class RedisTagVersions implements TagVersions {
   readonly #parsed = new Map<string, TagVersion>();
 
   constructor(send: SendTagCommand, keys: RedisKeys, newId: WriteIds, announce: Announcement, now: () => number) {
-    [this.#send, this.#keys, this.#newId, this.#announce, this.#now] = [send, keys, newId, announce, now];
+    this.#send = send;
+    this.#keys = keys;
+    this.#newId = newId;
+    this.#announce = announce;
+    this.#now = now;
   }
 
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
@@ -88,8 +92,7 @@ export class RedisTagVersions implements TagVersions {
     const position = this.#send(["hmget", this.#keys.issuer(tags[0]!), "id", "n"]);
     const [parts, versions] = await Promise.all([position, this.#read(tags)]);
     const at = (parts as readonly unknown[]).join(".");
-    const isWhole = /^[\w-]{1,16}\.\d{1,15}$/.test(at) && versions.every(Boolean);
-    return isWhole ? { at, versions: versions as readonly TagVersion[] } : undefined;
+    return POSITION.test(at) && versions.every((version) => version !== undefined) ? { at, versions } : undefined;
   }
 
   /**
@@ -100,7 +103,7 @@ export class RedisTagVersions implements TagVersions {
     const now = this.#now();
     try {
       const [at, ...versions] = (await this.#run(PIN, tags)) as [Buffer, ...Buffer[]];
-      if (this.#prolongedAt.size > MAX_PARSED) this.#prolongedAt.clear();
+      if (this.#prolongedAt.size + tags.length > MAX_PROLONGED) this.#prolongedAt.clear();
       for (const tag of tags) this.#prolongedAt.set(tag, now);
       return { at: String(at), versions: versions.map((version) => this.#parse(version)!) };
     } catch (error) {
@@ -135,9 +138,14 @@ export class RedisTagVersions implements TagVersions {
 }
 /** 48 random bits: each entry carries the id in its versions, and a lost issuer is rarely made again. */
 const ISSUER_ID_LENGTH = 8;
+/** The same rule for an invalid issuer as in the scripts, which replace it. */
+const POSITION = /^[\w-]{1,16}\.\d{1,15}$/;
 const LIFE_MS = 30 * 86_400_000;
+/** Texts of versions that are kept parsed. */
 const MAX_PARSED = 1_000;
-/** Far below half of the life of a version. */
+/** Time between two prolongations: far below half of the life of a version. */
 const PROLONG_MS = 6 * 3_600_000;
-/** Of one script. Renewals come in steps of one script; this is for pins, which do not. */
+/** Tags whose last prolongation is remembered. A forgotten tag costs a script in place of two plain reads. */
+const MAX_PROLONGED = 10_000;
+/** Tags of one script. Renewals come in steps of one script; this is for pins, which do not. */
 const MOST_TAGS = 63;

@@ -135,8 +135,9 @@ export class ClusterRouter implements RawClient {
   }
 
   nodeOf(key: string | Buffer | undefined): string | undefined {
-    const node = key === undefined ? undefined : this.#primaryOf(key);
-    return node && addressText(node.address);
+    if (key === undefined) return undefined;
+    const node = this.#primaryOf(key);
+    return node === undefined ? undefined : addressText(node.address);
   }
 
   /** Opens a separate connection to the primary of a key. */
@@ -438,8 +439,8 @@ export class ClusterRouter implements RawClient {
   /** Asks the nodes that can be reached, from any on: not all processes the same; then, if none answers, the seeds. */
   async #fetchTopology(): Promise<readonly SlotRange[]> {
     const nodes = [...this.#nodes.values()];
-    nodes.push(...nodes.splice(0, this.#settings.link.random() * nodes.length));
-    for (const node of new Set([this.#answered, ...nodes])) {
+    const first = Math.floor(this.#settings.link.random() * nodes.length);
+    for (const node of new Set([this.#answered, ...nodes.slice(first), ...nodes.slice(0, first)])) {
       if (!node?.link.queue.hasRoom) continue;
       try {
         const reply = await send(node.link, COMMAND, ["CLUSTER", "SLOTS"]);

@@ -38,7 +38,10 @@ export function clusterLink(settings: ClusterSettings): { readonly link: Observa
     return { address: "the cluster", client, onLost: () => undefined, destroy: () => void client.close() };
   };
   const link = new ClusterLink(open, settings, hubs, () => router);
-  const connected = (): Promise<ClusterRouter> => link.connect().then(() => router!);
+  const connected = async (): Promise<ClusterRouter> => {
+    await link.connect();
+    return router!;
+  };
   return {
     link,
     servers: {
