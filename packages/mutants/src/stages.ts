@@ -8,8 +8,10 @@ const ABOUT_TEXT = /\/stories\/test\/project\//;
 /** Members of these are processes of their own, in which no rule is broken. */
 const IN_PROCESSES =
   /\/stories\/test\/processes\/.*\.(?:integration|nightly)|\/(?:contract-processes|process)\.(?:integration|nightly)/;
-/** Millions of keys, random histories, heaps: half a minute each. */
-const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\/read-through\/memory\.test/;
+/** Random histories, and heaps: half a minute each. */
+const LONG = /\/random-histories[^/]*\.test|\/read-through\/memory\.test/;
+/** Millions of keys and heaps, next to the source. */
+const GROWTH = /^packages\/core\/src\/.*\.all\.test/;
 
 /** The packages whose sources are changed. */
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;
@@ -47,10 +49,10 @@ export function stagesOf(file: string): readonly Stage[] {
         ]
       : [
           stage("stories", quick.filter(isStory)),
-          stage(
-            "long tests",
-            unit.filter((test) => LONG.test(`/${test}`) && test !== own),
-          ),
+          stage("long tests", [
+            ...unit.filter((test) => LONG.test(`/${test}`) && test !== own),
+            ...all.filter((test) => GROWTH.test(test)),
+          ]),
           stage(
             "other packages",
             quick.filter((test) => /^packages\/(?:memory|formats\/src\/(?:msgpack|zstd))\//.test(test)),

@@ -1,5 +1,3 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../contracts/clock.ts";
@@ -94,18 +92,3 @@ describe("C670 outside production a cache warns, once, of a first mistake", () =
     expect([...onClock.lines, ...inProduction.lines]).toEqual([]);
   });
 });
-
-it("C671 with NODE_DEBUG=hotset an open cache says that it keeps its program alive, until it is closed", async () => {
-  const program = `
-    import { createCache } from "@hotset/core";
-    import { scriptedBackend, TestClock } from "@hotset/testing";
-    const backend = scriptedBackend({ clock: new TestClock() });
-    const cache = createCache({ name: "shop" }).tier(backend).build();
-    setTimeout(() => cache.close(), 6_000);
-    setTimeout(() => undefined, 10_500);`;
-  const args = ["--conditions=@hotset/source", "--input-type=module", "-e", program];
-  const options = { cwd: import.meta.dirname, env: { ...process.env, NODE_DEBUG: "hotset" } };
-  const { stderr } = await promisify(execFile)(process.execPath, args, options);
-  const said = stderr.split("\n").filter((line) => line.includes('cache "shop" is open, and keeps this program alive'));
-  expect(said.length).toBe(1);
-}, 30_000);
