@@ -123,6 +123,7 @@ export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts
 export { lastEpoch } from "./coherence/trust.ts";
 export type { FencedBy } from "./contracts/events.ts";
 export type { EngineContext } from "./engine/context.ts";
+export { inLoadOfNoCall } from "./engine/loading.ts";
 export type { Entry } from "./entry/entry.ts";
 export type { KeySpace } from "./entry/key.ts";
 export { NamespaceView } from "./cache/namespace-view.ts";

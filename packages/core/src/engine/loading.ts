@@ -1,4 +1,5 @@
 import { ReentrantLoadError } from "../contracts/errors.ts";
+import { inNoCall } from "../primitives/async-context.ts";
 import { builtin } from "../primitives/platform.ts";
 import type { UsedValues } from "./used-values.ts";
 
@@ -55,6 +56,15 @@ export function isLoading(owner: object, localKey?: string): boolean {
     )
       return true;
   return false;
+}
+
+/**
+ * Runs `body` in the async context of no call, and still as the load that runs: its own key is refused to it, and values
+ * that it uses are collected. For a load whose value must not depend on the caller that happens to begin it.
+ */
+export function inLoadOfNoCall<T>(body: () => T): T {
+  const running = innermost();
+  return inNoCall(() => (running === undefined ? body() : running.run(body)));
 }
 
 /** The innermost load around the caller that is not over. */

@@ -13,12 +13,15 @@ class NoResource {
   emitDestroy(): void {}
 }
 
-const hooks = IN_WORKER ? undefined : builtin("node:async_hooks");
+const modules = builtin("node:async_hooks");
+const hooks = IN_WORKER ? undefined : modules;
 const AsyncResource = hooks?.AsyncResource ?? (NoResource as unknown as typeof Resource);
 const noCall = new AsyncResource("hotset", { requireManualDestroy: true });
 // After which it runs code as before: test runners report one that is not destroyed as an open handle. Not chained: the
 // method returns nothing in Bun and workerd.
 noCall.emitDestroy();
+/** In workerd, where the scope of a resource returns nothing. */
+const outside = IN_WORKER ? modules?.AsyncLocalStorage.snapshot?.() : undefined;
 
 /**
  * Runs `body` in the async context of no call: that of the import. For what calls share, such as a connection, a
@@ -26,7 +29,7 @@ noCall.emitDestroy();
  * its events would be attributed to that request, which it would keep in memory for as long as it lasts.
  */
 export function inNoCall<T>(body: () => T): T {
-  return noCall.runInAsyncScope(body);
+  return outside === undefined ? noCall.runInAsyncScope(body) : outside(body);
 }
 
 /** Keeps the process alive until the returned function is called, where the clock can. All calls share it. */

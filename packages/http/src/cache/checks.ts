@@ -91,6 +91,11 @@ export function oneOf(option: string, given: string | undefined, accepted: reado
     throw refusal(`${option} must be one of ${accepted.join(", ")}, got ${JSON.stringify(given)}`);
 }
 
+export function functionOf<F>(option: string, given: F | undefined): F | undefined {
+  if (given === undefined || typeof given === "function") return given;
+  throw refusal(`${option} must be a function, got ${kindOf(given)}`);
+}
+
 export function originNamed(option: string, text: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
   if (parsed !== undefined && parsed.origin !== "null" && parsed.pathname === "/") return parsed.origin;

@@ -59,6 +59,10 @@ export const PARTS: readonly { readonly brings: string; readonly sees: string; r
     brings: "the connection",
     sees: "its addresses and its cipher, the scheme of the key, no certificate of the client",
   },
+  {
+    brings: "the async context: what an `AsyncLocalStorage` in front of the cache holds",
+    sees: "nothing, but for [`ofOneClient`](#trace-a-load)",
+  },
 ];
 
 const sights = new Map(RULES.flatMap(({ fields, sight }) => [...fields].map((name) => [name, sight] as const)));

@@ -1,6 +1,6 @@
 import { LoadTimeoutError, type CacheEvents, type GetOrSetOptions, type LoadContext } from "@hotset/core";
 import type { Namespace, Served } from "@hotset/core";
-import { IN_WORKER, JOINED, within } from "@hotset/core/internal";
+import { IN_WORKER, inNoCall, JOINED, within } from "@hotset/core/internal";
 import { announcedBytes } from "../semantics/directives.ts";
 import { without, type FieldLines, type Head } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
@@ -382,7 +382,8 @@ export class Loads {
   ): Promise<unknown> {
     const { crew } = takers;
     const receivedAt = this.#plan.clock.now();
-    const body = sharedBodyOf(response, this.#plan);
+    // A handler that makes its body as it is read does so for all readers.
+    const body = inNoCall(() => sharedBodyOf(response, this.#plan));
     const ageMs = decision.freshness.initialAgeMs;
     // Before its own caller: where that leaves first, others read on.
     crew.lead(this.#running(visit, decision, response, body));

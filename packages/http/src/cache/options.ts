@@ -2,7 +2,7 @@ import { systemClock, type Clock, type Duration } from "@hotset/core";
 import { checkNames, IN_WORKER } from "@hotset/core/internal";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
-import { count, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";
+import { count, functionOf, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 
@@ -81,6 +81,15 @@ export interface HttpCacheOptions extends RuleOptions {
    * its fields; for a minute its URL is asked in this way alone. @default true with `base` or `hosts`
    */
   readonly safeHeaders?: boolean | readonly string[] | undefined;
+  /**
+   * Brings something of the client whose request begins a load into that load, such as its tracing span or a request id.
+   * Loads run in the async context of no request. This function is called in that of the request, and returns what runs
+   * the load: `() => { const id = ids.getStore(); return (load) => ids.run(id, load); }`. It is for logs and traces:
+   * the response goes to all clients, so no handler may make it of this.
+   *
+   * @default nothing
+   */
+  readonly ofOneClient?: ((request: PlainRequest) => (<T>(load: () => T) => T) | undefined) | undefined;
   /** Scheme and authority of every request, where this is a server: `https://shop.example`. */
   readonly base?: string | undefined;
   /**
@@ -119,6 +128,7 @@ export interface Plan {
   readonly base: string | undefined;
   readonly hosts: ReadonlySet<string>;
   readonly trustsProxy: boolean;
+  readonly ofOneClient: HttpCacheOptions["ofOneClient"];
   readonly clock: Clock;
   /** Since 1970, by that clock. */
   readonly epochMs: () => number;
@@ -154,6 +164,7 @@ export function planOf(options: HttpCacheOptions): Plan {
     base: options.base === undefined ? undefined : originNamed("base", options.base),
     hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
     trustsProxy: options.trustProxy ?? false,
+    ofOneClient: functionOf("ofOneClient", options.ofOneClient),
     clock,
     epochMs: () => clock.epochMs?.() ?? Date.now(),
   };
@@ -199,5 +210,5 @@ const NAMES: readonly string[] = [
   ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
   ...["maxVariants", "varyOn", "normalise", "noVarySearch", "tagFields", "pathTags", "onAbort"],
   ...["cacheStatus", "keyInStatus"],
-  ...["base", "hosts", "trustProxy", "safeHeaders", "clock"],
+  ...["base", "hosts", "trustProxy", "safeHeaders", "ofOneClient", "clock"],
 ];

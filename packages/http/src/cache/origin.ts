@@ -1,5 +1,5 @@
-import { LoadTimeoutError, type Awaitable, type Clock, type LoadContext } from "@hotset/core";
-import { within } from "@hotset/core/internal";
+import { LoadTimeoutError, type Awaitable, type LoadContext } from "@hotset/core";
+import { inLoadOfNoCall, within } from "@hotset/core/internal";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import { joinedOf, type Head } from "../semantics/fields.ts";
 import type { OriginFailure } from "../semantics/reuse.ts";
@@ -14,6 +14,7 @@ import {
   type PlainRequest,
   type PlainResponse,
 } from "./messages.ts";
+import type { Plan } from "./options.ts";
 import type { Visit } from "./visit.ts";
 
 /** The origin answered with an error: the client it was asked for gets that where nothing stored may answer. */
@@ -37,8 +38,9 @@ export class OriginAnsweredError extends Error {
 }
 
 /**
- * Asks the origin on behalf of all callers. The signal that it gets aborts when the head takes longer than
- * `loadTimeout`, and as the load itself is aborted.
+ * Asks the origin on behalf of all callers, in the async context of none: a user or a tenant that middleware keeps there
+ * must not shape what others get. The signal that it gets aborts when the head takes longer than `loadTimeout`, and as
+ * the load itself is aborted.
  *
  * @param endForOthers called after `loadTimeout`: `true` if one client alone waits for the answer. The load has ended
  *   then, and the client decides how long it waits.
@@ -47,20 +49,24 @@ export function askForAll(
   visit: Visit,
   ctx: Pick<LoadContext, "signal" | "background">,
   request: PlainRequest,
-  { clock, loadTimeoutMs }: { readonly clock: Clock; readonly loadTimeoutMs: number },
+  { clock, loadTimeoutMs, ofOneClient }: Pick<Plan, "clock" | "loadTimeoutMs" | "ofOneClient">,
   endForOthers: () => boolean,
 ): Promise<PlainResponse> {
   const controller = new AbortController();
   const abort = (): void => controller.abort(ctx.signal.reason);
   if (ctx.signal.aborted) abort();
   ctx.signal.addEventListener("abort", abort, { once: true });
-  const answer = (async () =>
-    visit.origin(request, {
-      background: ctx.background,
-      shared: true,
-      signal: controller.signal,
-      onInformation: ctx.background ? undefined : visit.call.onInformation,
-    }))();
+  const context: OriginContext = {
+    background: ctx.background,
+    shared: true,
+    signal: controller.signal,
+    onInformation: ctx.background ? undefined : visit.call.onInformation,
+  };
+  const answer = (async () => {
+    const runAs = ofOneClient?.(visit.request);
+    const ask = (): Awaitable<PlainResponse> => visit.origin(request, context);
+    return inLoadOfNoCall(() => (runAs === undefined ? ask() : runAs(ask)));
+  })();
   return within(clock, loadTimeoutMs, answer, () => {
     if (endForOthers()) {
       const signal = signalOf(visit.call);

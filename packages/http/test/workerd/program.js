@@ -18,6 +18,10 @@ const runs = {};
 const run = (of) => (runs[of] = (runs[of] ?? 0) + 1);
 const kept = (more = "") => ({ headers: { "cache-control": `max-age=60${more}` } });
 
+/** The user of a request, where the worker has modules of Node. */
+const hooks = globalThis.process?.getBuiltinModule?.("node:async_hooks");
+const users = hooks && new hooks.AsyncLocalStorage();
+
 /** Its first body stops before its end. */
 function parts(path) {
   const isFirst = runs[path] === 1;
@@ -39,6 +43,7 @@ const HANDLERS = {
     await sleep(30);
     return new Response("page", kept());
   },
+  "/user": () => new Response(users?.getStore() ?? "nobody", kept()),
   "/at-once": () => new Response("at once", kept()),
   "/private": async () => {
     await sleep(30);
@@ -111,6 +116,8 @@ export const worker = {
   async fetch(request, env, ctx) {
     const { pathname } = new URL(request.url);
     const call = CALLS[pathname];
-    return call === undefined ? handler(request, env, ctx) : new Response(await call());
+    if (call !== undefined) return new Response(await call());
+    const answer = () => handler(request, env, ctx);
+    return users === undefined ? answer() : users.run("alice", answer);
   },
 };

@@ -68,6 +68,13 @@ it.concurrent.for(NAMED)(
 );
 
 it.concurrent.for(NAMED)(
+  "H104: a load runs in the async context of no client: workerd, $name",
+  async ({ i }, { expect }) => {
+    expect(await ask(`${workerd.urls[i]!}/user`)).toBe("200 nobody");
+  },
+);
+
+it.concurrent.for(NAMED)(
   "H99: what ended with its request is loaded again: workerd, $name",
   async ({ i }, { expect }) => {
     const url = workerd.urls[i]!;
