@@ -9,6 +9,23 @@ import { ALONE, startServers, untilUp } from "./servers.ts";
 
 const servers = startServers();
 
+it("calls with patience wait for a Redis that restarts: none fails, and none is carried out twice", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url, patience: "60s" });
+  await using other = createRedis({ ...ALONE, url: own.url });
+  await Promise.all([redis, other].map(untilUp));
+  await own.kill();
+  const calls = Array.from({ length: 200 }, () => redis.commands.incr("n"));
+  const impatient = await redis
+    .within({ patience: 0 })
+    .commands.get("n")
+    .catch((error: unknown) => error);
+  expect(impatient).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  await expect(other.commands.incr("n")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  await own.start();
+  expect((await Promise.all(calls)).toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+});
+
 describe("a Redis that is set up by variables alone", () => {
   it("A5: with TLS, a certificate of its own, and a password", async () => {
     await using tls = await startTlsRedis({ clientCertificates: "required", password: "s3cret" });

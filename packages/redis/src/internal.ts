@@ -24,7 +24,16 @@ export { SingleLink } from "./connection/single-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export { backoffMs } from "./primitives/backoff.ts";
 export type { Shipped } from "./primitives/codecs.ts";
-export { connectFault, fault, isRedirection, isReply, lost, unreachable, type Origin } from "./primitives/faults.ts";
+export {
+  connectFault,
+  fault,
+  isRedirection,
+  isReply,
+  isTemporary,
+  lost,
+  unreachable,
+  type Origin,
+} from "./primitives/faults.ts";
 export { slotOf } from "./primitives/hash-slots.ts";
 export {
   count,

@@ -269,6 +269,174 @@ describe("without room", () => {
   });
 });
 
+describe("a call with patience", () => {
+  const away = (): BackendUnavailableError =>
+    new BackendUnavailableError("cannot be reached", { operation: "connect", maybeExecuted: false });
+  let isUp: boolean;
+  let listeners: Set<() => void>;
+  /** Over a link that refuses calls while it is down, as that of one server does. */
+  const patient = (patienceMs: number, settings: Partial<CallSettings> = {}): Calls =>
+    new Calls(
+      {
+        queue,
+        admit: (command, send) => {
+          if (isUp) return queue.enqueue(command, send);
+          command.fail(new BackendUnavailableError("was not sent", { cause: away(), maybeExecuted: false }));
+        },
+      },
+      {
+        onOverload: "wait",
+        readRetries: 2,
+        random: () => RANDOM,
+        onMoved: () => undefined,
+        onRetry: () => undefined,
+        patienceMs,
+        line: {
+          get isUp() {
+            return isUp;
+          },
+          onUp: (listener) => {
+            listeners.add(listener);
+            return () => listeners.delete(listener);
+          },
+        },
+        ...settings,
+      },
+    );
+  const connect = (): Promise<void> => {
+    isUp = true;
+    queue.client = wire;
+    for (const listener of listeners) listener();
+    return flush();
+  };
+  const passed = async (ms: number): Promise<void> => {
+    for (let left = ms; left > 0; left -= 10) {
+      clock.advance(Math.min(10, left));
+      await flush();
+    }
+  };
+  beforeEach(() => {
+    isUp = false;
+    queue.client = undefined;
+    listeners = new Set();
+  });
+
+  it("waits for a connection, and is sent the moment there is one", async () => {
+    const call = watched(patient(3_000).call(["INCR", "n"]));
+    await passed(2_500);
+    expect(wire.sent).toEqual([]);
+    await connect();
+    expect(wire.sent).toEqual(["INCR n"]);
+    await wire.reply(1);
+    expect(await call).toBe(1);
+    expect(listeners.size).toBe(0);
+  });
+
+  it("has its whole deadline from then on", async () => {
+    const call = watched(patient(3_000).call(["INCR", "n"]));
+    await passed(2_900);
+    await connect();
+    clock.advance(DEADLINE_MS - 1);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+  });
+
+  it("rejects with the last reason when its patience ends, and is not sent later", async () => {
+    const call = watched(patient(3_000).call(["INCR", "n"]));
+    await passed(2_990);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    await passed(10);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    await connect();
+    expect([wire.sent, listeners.size]).toEqual([[], 0]);
+  });
+
+  it("waits within a deadline of its own, or as long as it says itself", async () => {
+    const [bounded, eager] = [
+      watched(patient(3_000).call(["INCR", "n"], { deadlineMs: 200 })),
+      watched(patient(3_000).call(["INCR", "n"], { patienceMs: 0 })),
+    ];
+    await flush();
+    expect(await outcome(eager)).toMatchObject({ status: "rejected" });
+    await passed(190);
+    expect(await outcome(bounded)).toEqual({ status: "pending" });
+    await passed(10);
+    expect(await outcome(bounded)).toMatchObject({ status: "rejected" });
+  });
+
+  it("that may have been carried out is not sent again, unless that changes nothing more", async () => {
+    isUp = true;
+    queue.client = wire;
+    const calls = [{}, { isRepeatable: true }].map((options) => watched(patient(3_000).call(["INCR", "n"], options)));
+    await wire.fail(lost());
+    await wire.fail(lost());
+    expect(await outcome(calls[0]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+    await passed(10);
+    expect(wire.sent).toHaveLength(3);
+    await wire.reply(1);
+    expect(await calls[1]).toBe(1);
+  });
+
+  it("waits for a server that is loading, and not for room", async () => {
+    isUp = true;
+    queue.client = wire;
+    const calls = patient(10_000);
+    const loading = watched(calls.call(["INCR", "n"]));
+    await wire.fail(reply("LOADING Redis is loading the dataset in memory"));
+    await passed(10);
+    expect(wire.sent).toHaveLength(2);
+    const others = [watched(calls.call(["GET", "a"])), watched(calls.call(["GET", "b"]))];
+    clock.advance(DEADLINE_MS);
+    await flush();
+    expect(await outcome(others[1]!)).toMatchObject({
+      reason: { message: expect.stringContaining("was not sent") as string },
+    });
+    await wire.reply(1);
+    expect(await outcome(loading)).toMatchObject({ status: "rejected" });
+  });
+
+  it("ends when its signal is aborted, with the reason", async () => {
+    const stop = new AbortController();
+    const call = watched(patient(3_000).call(["INCR", "n"], { signal: stop.signal }));
+    await passed(100);
+    const reason = new Error("no longer needed");
+    stop.abort(reason);
+    expect(await outcome(call)).toEqual({ status: "rejected", reason });
+  });
+
+  it("as a burst is sent as a whole, once", async () => {
+    const burst = watched(
+      patient(3_000).burst("k", [
+        ["INCR", "n"],
+        ["INCR", "m"],
+      ]),
+    );
+    await passed(100);
+    await connect();
+    await wire.reply(1);
+    await wire.reply(2);
+    expect(await burst).toEqual([1, 2]);
+    expect(wire.sent).toEqual(["INCR n", "INCR m"]);
+  });
+});
+
+it("a call ends at its deadline, its wait for room included", async () => {
+  const sent = [watched(callsWith().call(["INCR", "a"])), watched(callsWith().call(["INCR", "b"]))];
+  const waiting = watched(callsWith().call(["INCR", "c"]));
+  clock.advance(DEADLINE_MS / 2);
+  // Others are answered, and it gets room late: its time goes on.
+  for (const call of sent) {
+    await wire.reply(1);
+    await call;
+  }
+  expect(wire.sent).toHaveLength(3);
+  clock.advance(DEADLINE_MS / 2 - 1);
+  expect(await outcome(waiting)).toEqual({ status: "pending" });
+  clock.advance(1);
+  expect(await outcome(waiting)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+});
+
 describe("a burst", () => {
   it("of nothing sends nothing", async () => {
     expect(await callsWith().burst("k", [])).toEqual([]);

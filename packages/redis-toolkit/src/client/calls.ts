@@ -9,6 +9,7 @@ import {
   fault,
   isRedirection,
   isReply,
+  isTemporary,
   type Origin,
   flag,
   refuse,
@@ -28,6 +29,17 @@ export interface CallSettings {
   readonly onRetry: () => void;
   /** Called when a call was sent, and its signal is aborted before the reply. */
   readonly onAbandoned?: (reason: unknown) => void;
+  /** How long a call that was not carried out waits for a connection, to be sent then. @default not at all */
+  readonly patienceMs?: number;
+  /** Wakes calls that wait so; without it they only try again every now and then. */
+  readonly line?: Line;
+}
+
+/** The connection that patient calls wait for. */
+export interface Line {
+  readonly isUp: boolean;
+  /** @returns a function that removes the listener */
+  onUp(listener: () => void): () => void;
 }
 
 /** Between two attempts of one read. */
@@ -38,6 +50,9 @@ interface Attempt {
   readonly leftMs: number | undefined;
   readonly isAgain: boolean;
 }
+
+/** The part of a call's options that decides how long it waits for a connection. */
+type Patience = Pick<CallOptions, "deadlineMs" | "patienceMs" | "isReadOnly" | "isRepeatable" | "signal">;
 
 /** How many names of commands are known by name in errors; bounds what is kept for them. */
 const MAX_OPERATIONS = 500;
@@ -74,7 +89,8 @@ export class Calls {
     checkCall("call(args, options)", options, CALL_OPTIONS);
     const origin = this.#originOf(options.operation ?? nameOf(args));
     const { queue } = this.#link;
-    const endAt = queue.clock.now() + (options.deadlineMs ?? queue.deadlineMs);
+    const beganAt = queue.clock.now();
+    const endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
     const { readRetries, random } = this.#settings;
     let leftMs = options.deadlineMs;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
@@ -82,6 +98,10 @@ export class Calls {
         return await this.#exchange(origin, args, options, { leftMs, isAgain: attempts > 0 });
       } catch (thrown) {
         const error = this.#fault(origin, thrown, options.signal);
+        if (await this.#isPatient(error, options, { beganAt, attempts })) {
+          if (options.deadlineMs !== undefined) leftMs = Math.max(endAt - queue.clock.now(), 1);
+          continue;
+        }
         if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw error;
         // A command that was not sent is not repeated.
         if (error.maybeExecuted) repeats += 1;
@@ -109,17 +129,56 @@ export class Calls {
     const [first] = commands;
     if (first === undefined) return [];
     const origin = this.#originOf(nameOf(first));
-    const send = sendOptions(key === undefined ? options : { ...options, key }, options.deadlineMs);
-    try {
-      const results = await this.#start<readonly unknown[]>(origin, options, (command, client) =>
-        command.exchangeAll(client, commands, send),
-      );
-      return results.map((result, index) =>
-        result instanceof Error ? this.#fault(this.#originOf(nameOf(commands[index]!)), result) : result,
-      );
-    } catch (error) {
-      throw this.#fault(origin, error, options.signal);
+    const { clock } = this.#link.queue;
+    const beganAt = clock.now();
+    let { deadlineMs } = options;
+    for (let attempts = 0; ; attempts += 1) {
+      const send = sendOptions(key === undefined ? options : { ...options, key }, deadlineMs);
+      try {
+        const results = await this.#start<readonly unknown[]>(
+          origin,
+          { signal: options.signal, deadlineMs },
+          (command, client) => command.exchangeAll(client, commands, send),
+        );
+        return results.map((result, index) =>
+          result instanceof Error ? this.#fault(this.#originOf(nameOf(commands[index]!)), result) : result,
+        );
+      } catch (thrown) {
+        const error = this.#fault(origin, thrown, options.signal);
+        if (!(await this.#isPatient(error, options, { beganAt, attempts }))) throw error;
+        if (options.deadlineMs !== undefined) deadlineMs = Math.max(beganAt + options.deadlineMs - clock.now(), 1);
+      }
     }
+  }
+
+  /**
+   * Whether the call is to be sent again: it was not carried out, or may be carried out twice, and its patience has not
+   * ended. Waits for the connection before it says so.
+   */
+  async #isPatient(
+    error: unknown,
+    options: Patience,
+    { beganAt, attempts }: { readonly beganAt: number; readonly attempts: number },
+  ): Promise<boolean> {
+    const { patienceMs = this.#settings.patienceMs ?? 0, deadlineMs = Infinity, signal } = options;
+    const isAborted = (): boolean => signal?.aborted === true;
+    if (patienceMs === 0 || isAborted() || !this.#mayComeBack(error, options)) return false;
+    const { clock } = this.#link.queue;
+    const leftMs = beganAt + Math.min(patienceMs, deadlineMs) - clock.now();
+    if (leftMs <= 0) return false;
+    const pauseMs = Math.max(1, backoffMs(REPEAT, attempts, this.#settings.random()));
+    await this.#pause(Math.min(pauseMs, leftMs), signal);
+    // Once the patience has ended there is one more attempt only if there is a connection.
+    return pauseMs < leftMs || this.#settings.line?.isUp === true || isAborted();
+  }
+
+  /** Whether a connection may answer what failed so, without a change that is made twice. */
+  #mayComeBack(error: unknown, { isReadOnly, isRepeatable }: Patience): boolean {
+    if (isReply(error)) return isTemporary(error);
+    if (!isAway(error)) return false;
+    if (error.maybeExecuted) return isReadOnly === true || isRepeatable === true;
+    // Without a cause it found no room in time: a connection is there.
+    return error.cause !== undefined || this.#settings.line?.isUp !== true;
   }
 
   #exchange(origin: Origin, args: Args, options: CallOptions, { leftMs, isAgain }: Attempt): Promise<unknown> {
@@ -137,7 +196,7 @@ export class Calls {
   ): Promise<T> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     const { queue } = this.#link;
-    const command = queue.begin<T>(origin, deadlineMs);
+    const command = queue.begin<T>(origin, deadlineMs, "counts");
     const send = (client: RawClient): void => start(command, client);
     if (this.#settings.onOverload === "reject" && queue.isFull) command.fail(this.#overload(origin));
     else if (queue.hasRoom) send(queue.client!);
@@ -186,10 +245,13 @@ export class Calls {
     return isReply(error) ? error : fault(origin, error);
   }
 
+  /** For so long, or until there is a connection again. */
   #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock } = this.#link.queue;
     return new Promise((resolve) => {
+      const stopListening = this.#settings.line?.onUp(() => end());
       const end = (): void => {
+        stopListening?.();
         cancel();
         signal?.removeEventListener("abort", end);
         resolve();
@@ -231,20 +293,22 @@ const isNoArgument = (arg: unknown): boolean => (typeof arg === "string" ? !arg.
 const kindOf = (arg: unknown): string =>
   arg === null ? "null" : typeof arg === "string" ? "half of a surrogate pair" : `a value of type ${typeof arg}`;
 
-const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal"];
+const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal", "patienceMs"];
 /** Also those of a connection for one caller: code over either kind names keys. */
-export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OPTIONS, "operation"];
+export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OPTIONS, "operation", "isRepeatable"];
 
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {
   if (options === NONE) return;
   checkCallOptions(place, options, known);
-  const { key, isReadOnly, typeMapping, operation } = options;
+  const { key, isReadOnly, isRepeatable, typeMapping, operation } = options;
   checkKey("key", key);
   if (isReadOnly !== undefined) flag("isReadOnly", isReadOnly);
+  if (isRepeatable !== undefined) flag("isRepeatable", isRepeatable);
   if (operation !== undefined && (typeof operation !== "string" || operation === ""))
     refuse("operation", operation, "text that is not empty");
   checkTimeout("deadlineMs", options.deadlineMs);
+  checkTimeout("patienceMs", options.patienceMs);
   checkSignal("signal", options.signal);
   if (typeMapping !== undefined && (typeof typeMapping !== "object" || typeMapping === null))
     refuse("typeMapping", typeMapping, "an object, as node-redis has it");

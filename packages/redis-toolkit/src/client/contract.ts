@@ -28,7 +28,7 @@ export interface RedisConnectionOptions {
   readonly protocol?: 2 | 3 | undefined;
   /** Bound on one attempt to connect. @default 5_000 */
   readonly connectTimeoutMs?: number | undefined;
-  /** Deadline of calls that name none; from when a call is sent, if it had to wait for others. @default 5_000 */
+  /** Deadline of calls that name none, waits for room included, but not for the socket of the first. @default 5_000 */
   readonly responseTimeoutMs?: number | undefined;
   /** Commands in flight on the shared socket of one server. @default 5_000 */
   readonly maxInFlight?: number | undefined;
@@ -56,6 +56,11 @@ export interface RedisConnectionOptions {
    * @default 5
    */
   readonly readRetries?: number | undefined;
+  /**
+   * How long a call on the shared link that was not carried out waits for a connection; then it is sent, and has its
+   * deadline. One with a deadline of its own waits within that. @default 0
+   */
+  readonly patienceMs?: number | undefined;
   /** How often a subscriber asks whether its server is there. @default 2_000 */
   readonly heartbeatMs?: number | undefined;
   /** Sockets that are lent to one caller at a time. */
@@ -70,8 +75,16 @@ export interface CallOptions {
   readonly key?: string | Buffer | undefined;
   /** Nothing is changed by it: it may be sent again, within its deadline, if the connection is lost. @default false */
   readonly isReadOnly?: boolean | undefined;
+  /**
+   * Carried out twice it changes as much as once: where its reply is lost it is sent again, within its patience.
+   *
+   * @default false
+   */
+  readonly isRepeatable?: boolean | undefined;
   /** Bound on the whole call. @default `responseTimeoutMs` */
   readonly deadlineMs?: number | undefined;
+  /** How long it waits for a connection, within `deadlineMs` if that is given. @default that of the connection */
+  readonly patienceMs?: number | undefined;
   /** How replies are decoded, as node-redis has it: by type of RESP. @default text as Buffers */
   readonly typeMapping?: object | undefined;
   /** The name of the call in errors, where a script carries it out. @default the name of the command */
@@ -81,7 +94,7 @@ export interface CallOptions {
 }
 
 /** Options of commands that are sent together. */
-export type BurstOptions = Pick<CallOptions, "deadlineMs" | "typeMapping" | "signal">;
+export type BurstOptions = Pick<CallOptions, "deadlineMs" | "patienceMs" | "typeMapping" | "signal">;
 
 /** Where a call goes: to the node of its key, or to one primary. */
 export interface Caller {
@@ -109,7 +122,10 @@ export interface PrimaryConnection extends Caller {
 }
 
 /** Options of a command on a dedicated connection. */
-export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadOnly" | "deadlineMs"> {
+export interface DedicatedCallOptions extends Omit<
+  CallOptions,
+  "key" | "isReadOnly" | "isRepeatable" | "deadlineMs" | "patienceMs"
+> {
   /** How long the server may block. The deadline is this and `responseTimeoutMs`. */
   readonly blockMs?: number | undefined;
   /** In place of `blockMs`. */

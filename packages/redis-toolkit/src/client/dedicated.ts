@@ -83,13 +83,17 @@ export class SessionConnection implements DedicatedConnection {
     const { blockMs, ...options } = given;
     const { responseTimeoutMs } = this.#settings;
     checkTimeout("blockMs", blockMs);
-    const bound =
-      blockMs === undefined ? options : { ...options, deadlineMs: options.deadlineMs ?? blockMs + responseTimeoutMs };
+    const bound = {
+      ...options,
+      // It is never replaced, so there is no connection to wait for.
+      patienceMs: 0,
+      ...(blockMs !== undefined && { deadlineMs: options.deadlineMs ?? blockMs + responseTimeoutMs }),
+    };
     return await this.#closedIfOverdue(this.#calls.call(args, bound));
   }
 
   burst(commands: readonly Args[], options: BurstOptions = {}): Promise<readonly unknown[]> {
-    return this.#closedIfOverdue(this.#calls.burst(undefined, commands, options));
+    return this.#closedIfOverdue(this.#calls.burst(undefined, commands, { ...options, patienceMs: 0 }));
   }
 
   async monitor(listener: (line: string) => void): Promise<void> {

@@ -24,6 +24,7 @@ import { LinkSubscriber } from "./subscriber.ts";
 export interface ConnectionSettings extends ConnectSettings {
   readonly onOverload: "wait" | "reject";
   readonly readRetries: number;
+  readonly patienceMs: number;
   readonly heartbeatMs: number;
   readonly pool: PoolBounds;
   readonly clock: Clock;
@@ -54,6 +55,15 @@ export class LinkConnection implements RedisConnection {
       ...settings,
       onMoved: () => hold.servers.refresh(),
       onRetry: () => void (this.#retries += 1),
+      line: {
+        get isUp() {
+          return hold.link.state === "up";
+        },
+        onUp: (listener) =>
+          hold.link.onChange(() => {
+            if (hold.link.state === "up") listener();
+          }),
+      },
     };
     this.#calls = new Calls(hold.link, this.#callSettings);
     this.#pool = new ConnectionPool(hold.servers, (options) => this.#openSession(options), {

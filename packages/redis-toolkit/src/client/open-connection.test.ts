@@ -79,7 +79,7 @@ describe("an option that is refused", () => {
 describe("C363: null is not the default, and nothing else stands for an option", () => {
   const OBJECT = "must be an object, got";
   const OPTIONS =
-    "username, password, clientName, protocol, connectTimeoutMs, responseTimeoutMs, maxInFlight, onOverload, retries, backoff, readRetries, heartbeatMs, pool, clock";
+    "username, password, clientName, protocol, connectTimeoutMs, responseTimeoutMs, maxInFlight, onOverload, retries, backoff, readRetries, patienceMs, heartbeatMs, pool, clock";
 
   it.each<readonly [object, string]>([
     [{ protocol: null }, "protocol must be 2 or 3, got null"],

@@ -71,6 +71,7 @@ const OPTIONS: readonly (keyof RedisConnectionOptions)[] = [
   "retries",
   "backoff",
   "readRetries",
+  "patienceMs",
   "heartbeatMs",
   "pool",
   "clock",
@@ -80,6 +81,7 @@ function resolve(options: RedisConnectionOptions): ConnectionSettings {
   checkNames(options, OPTIONS, { place: "openConnection" });
   const { username, password, clientName, readRetries = 5, backoff = {}, pool = {}, clock = systemClock } = options;
   const { protocol = 3, connectTimeoutMs = 5_000, responseTimeoutMs = 5_000, heartbeatMs = 2_000 } = options;
+  const { patienceMs = 0 } = options;
   const { maxInFlight = 5_000, onOverload = "wait", retries = Infinity } = options;
   if (username !== undefined && (typeof username !== "string" || username === ""))
     refuse("username", username, "a non-empty string");
@@ -103,6 +105,7 @@ function resolve(options: RedisConnectionOptions): ConnectionSettings {
     retries: count("retries", retries),
     backoff: backoffOf(backoff),
     readRetries,
+    patienceMs: milliseconds("patienceMs", patienceMs, 0),
     heartbeatMs: milliseconds("heartbeatMs", heartbeatMs),
     pool: poolOf(pool),
     prepare: nothing,

@@ -325,6 +325,8 @@ export function describeScript<T>(
     replies: draft.replies ?? "text",
     decode: draft.decode,
     deadlineMs: draft.deadlineMs,
+    patienceMs: draft.patienceMs,
+    isRepeatable: draft.isRepeatable,
     signal: draft.signal,
     script: text,
     operation: draft.operation,

@@ -109,11 +109,12 @@ export class CommandRunner {
   }
 
   #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
-    const { args, keys, isReadOnly, replies, blockMs, deadlineMs, signal, script, operation } = invocation;
+    const { args, keys, isReadOnly, isRepeatable, replies, blockMs, deadlineMs, patienceMs } = invocation;
+    const { signal, script, operation } = invocation;
     const typeMapping = TYPE_MAPPINGS[replies];
     if (blockMs !== undefined)
       return this.#target.wait(args, { key: keys[0], blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
-    const bounded = { key: keys[0], isReadOnly, typeMapping, deadlineMs, operation };
+    const bounded = { key: keys[0], isReadOnly, isRepeatable, typeMapping, deadlineMs, patienceMs, operation };
     const options = signal === undefined ? bounded : { ...bounded, signal };
     const reply = caller.call(args, options);
     if (script === undefined) return reply;

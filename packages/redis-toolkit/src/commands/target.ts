@@ -24,6 +24,8 @@ export interface WaitOptions {
 export interface CallBounds {
   /** On the whole call; for a command that waits in Redis too, however long its own timeout is. */
   readonly deadline?: Duration | undefined;
+  /** How long a call waits for a connection, within `deadline`. @default that of `createRedis` */
+  readonly patience?: Duration | undefined;
   /** Ends calls with its reason. A command that was sent may be carried out; a command that waits ends. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -31,16 +33,18 @@ export interface CallBounds {
 /** As a connection takes them. */
 export interface Bounds {
   readonly deadlineMs?: number | undefined;
+  readonly patienceMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws {InvalidArgumentError} for a deadline that is not above 0, another signal, and unknown options. */
 export function checkBounds(place: string, given: CallBounds): Bounds {
-  checkOptions(place, given, ["deadline", "signal"]);
-  const { deadline, signal } = given ?? {};
+  checkOptions(place, given, ["deadline", "patience", "signal"]);
+  const { deadline, patience, signal } = given ?? {};
   checkSignal(`${place}: signal`, signal);
   return {
     ...(deadline === undefined ? undefined : { deadlineMs: durationMs(`${place}: deadline`, deadline) }),
+    ...(patience === undefined ? undefined : { patienceMs: durationMs(`${place}: patience`, patience, { min: 0 }) }),
     ...(signal === undefined ? undefined : { signal }),
   };
 }
@@ -65,9 +69,10 @@ export function targetOf(connection: RedisConnection, bounds: Bounds | undefined
     wait: async (args, { key, blockMs, typeMapping }) => {
       const place = key === undefined ? undefined : { key };
       const startedAt = clock.now();
-      const socket = await connection.open({ role: "blocking", ...place, ...bounds });
+      const { patienceMs: _, ...own } = bounds ?? {};
+      const socket = await connection.open({ role: "blocking", ...place, ...own });
       try {
-        return await socket.call(args, { blockMs, typeMapping, ...leftOf(bounds, clock.now() - startedAt) });
+        return await socket.call(args, { blockMs, typeMapping, ...leftOf(own, clock.now() - startedAt) });
       } finally {
         await socket.close();
       }
@@ -76,8 +81,8 @@ export function targetOf(connection: RedisConnection, bounds: Bounds | undefined
 }
 
 /** The wait for a socket counts. */
-function leftOf(bounds: Bounds | undefined, passedMs: number): Bounds | undefined {
-  if (bounds?.deadlineMs === undefined) return bounds;
+function leftOf(bounds: Bounds, passedMs: number): Bounds {
+  if (bounds.deadlineMs === undefined) return bounds;
   return { ...bounds, deadlineMs: Math.max(1, bounds.deadlineMs - passedMs) };
 }
 
@@ -114,14 +119,20 @@ function bounded(caller: Caller, bounds: Bounds | undefined): Caller {
   return {
     call: (args, options = {}) => {
       const deadlineMs = options.deadlineMs ?? bounds.deadlineMs;
+      const patienceMs = options.patienceMs ?? bounds.patienceMs;
       const signal = options.signal ?? bounds.signal;
-      return caller.call(args, { ...options, deadlineMs, ...(signal === undefined ? undefined : { signal }) });
+      return caller.call(args, {
+        ...options,
+        deadlineMs,
+        patienceMs,
+        ...(signal === undefined ? undefined : { signal }),
+      });
     },
   };
 }
 
-/** Reads are not sent again, so they do not wait until Redis is back. */
+/** Reads are not sent again, and no call waits until Redis is back. */
 export const impatient = (target: Target): Target => ({
   ...target,
-  call: (args, options) => target.call(args, { ...options, isReadOnly: false }),
+  call: (args, options) => target.call(args, { ...options, isReadOnly: false, patienceMs: 0 }),
 });

@@ -36,7 +36,7 @@ class Breaker {
   }
 
   #probe(waitMs: number): void {
-    const asked = this.#connection.call(["PING"], { key: this.#key, deadlineMs: PROBE_MS });
+    const asked = this.#connection.call(["PING"], { key: this.#key, deadlineMs: PROBE_MS, patienceMs: 0 });
     const close = (): void => void (this.#isOpen = false);
     asked.then(close, (error: unknown) => {
       // An error reply is an answer. A connection that was closed is never back.

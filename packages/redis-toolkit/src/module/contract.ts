@@ -17,6 +17,8 @@ export interface Invocation<T> {
   readonly keys: readonly RedisArgument[];
   /** It changes nothing, so it may be sent again when a connection is lost. */
   readonly isReadOnly: boolean;
+  /** Carried out twice it changes as much as once: sent again where its reply was lost, within its patience. */
+  readonly isRepeatable?: boolean | undefined;
   /**
    * Whether text in the reply comes as strings or as Buffers; `exact`: as Buffers, and whole numbers as strings;
    * `flat`: as Buffers, and maps as flat lists, since node-redis makes text of the keys of a map.
@@ -30,6 +32,8 @@ export interface Invocation<T> {
   readonly spread?: "sum" | "join" | "first" | undefined;
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
+  /** How long it waits for a connection. @default that of the view */
+  readonly patienceMs?: number | undefined;
   /** Ends the call with its reason. A command that was sent may be executed. */
   readonly signal?: AbortSignal | undefined;
   /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
@@ -48,12 +52,16 @@ export interface Invocation<T> {
 export interface Draft<T> {
   /** As {@link Invocation.isReadOnly}. @default false */
   readonly isReadOnly?: boolean | undefined;
+  /** As {@link Invocation.isRepeatable}. @default false */
+  readonly isRepeatable?: boolean | undefined;
   /** As {@link Invocation.replies}. @default 'text' */
   readonly replies?: Invocation<T>["replies"] | undefined;
   /** As {@link Invocation.decode}. */
   readonly decode: (reply: unknown) => T;
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
+  /** As {@link Invocation.patienceMs}. */
+  readonly patienceMs?: number | undefined;
   /** As {@link Invocation.signal}. */
   readonly signal?: AbortSignal | undefined;
 }

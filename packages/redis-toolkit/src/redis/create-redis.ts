@@ -47,6 +47,7 @@ export class Redis extends RedisView {
       maxInFlight: settings.maxInFlight,
       onOverload: settings.onOverload,
       readRetries: settings.readRetries,
+      patienceMs: settings.patienceMs,
       backoff: settings.backoff,
       pool: settings.pool,
       clock: settings.clock,

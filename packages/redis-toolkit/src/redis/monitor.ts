@@ -78,7 +78,10 @@ export class Monitor {
   async look(): Promise<boolean> {
     const { clock, checkIntervalMs, commandTimeoutMs } = this.#settings;
     try {
-      await this.#connection.call(["PING"], { deadlineMs: Math.min(commandTimeoutMs, checkIntervalMs) });
+      await this.#connection.call(["PING"], {
+        deadlineMs: Math.min(commandTimeoutMs, checkIntervalMs),
+        patienceMs: 0,
+      });
     } catch (error) {
       this.#away(error);
       return false;

@@ -90,6 +90,13 @@ export interface RedisOptions {
    * @default 5
    */
   readonly readRetries?: number | undefined;
+  /**
+   * How long a call waits for Redis while it is unreachable, is loading or fails over: as long as a page may take. A
+   * call that may have been carried out is not sent again, unless it is safe. `0`: it rejects immediately.
+   *
+   * @default 0
+   */
+  readonly patience?: Duration | undefined;
   /** Between attempts to connect, with full jitter, without end. */
   readonly backoff?:
     | {

@@ -50,6 +50,7 @@ describe("variables", () => {
       readRetries: 5,
       backoff: { baseMs: 100, maxMs: 5_000 },
       maxInFlight: 5_000,
+      patienceMs: 0,
       onOverload: "wait",
       defaultTtlMs: undefined,
       defaultHashTtlMs: undefined,

@@ -22,6 +22,7 @@ export interface RedisSettings {
   readonly commandTimeoutMs: number;
   readonly pool: { readonly max: number; readonly waitMs: number };
   readonly readRetries: number;
+  readonly patienceMs: number;
   readonly backoff: { readonly baseMs: number; readonly maxMs: number };
   readonly maxInFlight: number;
   readonly onOverload: "wait" | "reject";
@@ -81,6 +82,7 @@ export function resolveSettings(options: RedisOptions = {}): RedisSettings {
       count("readRetries", options.readRetries, 0) ??
       lookUp(environment, { REDIS_MAX_RETRIES: wholeNumber(0, 1_000) })?.value ??
       5,
+    patienceMs: options.patience === 0 ? 0 : (duration("patience", options.patience) ?? 0),
     backoff,
     maxInFlight: count("maxInFlight", options.maxInFlight) ?? 5_000,
     onOverload: oneOf("onOverload", options.onOverload, ["wait", "reject"]) ?? "wait",
@@ -133,6 +135,7 @@ const OPTIONS: readonly (keyof RedisOptions)[] = [
   "commandTimeout",
   "pool",
   "readRetries",
+  "patience",
   "backoff",
   "maxInFlight",
   "onOverload",

@@ -43,7 +43,7 @@ export interface CommandQueueSettings {
   /**
    * Bound on each command from when it is sent, in time in which the event loop ran; also on its wait for a connection,
    * but not for the socket of the first one. The wait for room is bounded apart: it ends when nothing was answered for
-   * as long, and after ten times as long.
+   * as long, and after ten times as long. A command may begin with `room: "counts"`: then it is part of this bound.
    */
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */
@@ -117,9 +117,11 @@ export class CommandQueue {
    * Creates a command; its deadline starts now.
    *
    * @param deadlineMs bounds all of it, the wait for room too. Absent: that of the queue.
+   * @param room without `deadlineMs`: whether the wait for room extends the deadline of the queue, or counts
    */
-  begin<T>(origin: Origin, deadlineMs?: number): Command<T> {
+  begin<T>(origin: Origin, deadlineMs?: number, room: "extends" | "counts" = "extends"): Command<T> {
     const command = new Command<T>(this, origin, deadlineMs);
+    command.mayExtend = room === "extends";
     this.start(command, deadlineMs);
     return command;
   }
@@ -210,6 +212,8 @@ export class Command<T> extends Reply<T> {
   send: ((client: RawClient) => void) | undefined;
   /** Whether it was to wait for the first connection. */
   waitsToOpen = false;
+  /** Whether its wait for room is added to its deadline. */
+  mayExtend = true;
   nextWaiting: Command<never> | undefined;
   readonly #queue: CommandQueue;
   /** A separate deadline, which counts from `begin` on. */
@@ -315,6 +319,7 @@ export class Command<T> extends Reply<T> {
   /** Whether it is in line behind others that are being answered. */
   get #waitsForRoom(): boolean {
     return (
+      this.mayExtend &&
       this.#totalMs === undefined &&
       !this.isSent &&
       this.send !== undefined &&
