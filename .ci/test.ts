@@ -1,6 +1,6 @@
 // The command behind `npm test`: runs steps and ends with one line, `N passed, N failed`.
 //
-//   npm test                    what each change needs: units, stories, servers, types, lint, words, promises
+//   npm test                    what each change needs: units, stories, servers, types, lint, promises
 //   npm run test:all            what takes longer: clusters, examples, the packed packages, a brief torture
 //   npm run test:nightly        all tests in their long form (isNightly of @hotset/test-servers)
 //   npm test -- short all       the first two, with one sum
@@ -20,8 +20,8 @@ import type { Report } from "./reporter.ts";
 type Phase = readonly (readonly string[])[];
 
 const RUNS: Readonly<Record<string, readonly Phase[]>> = {
-  quick: [[["units", "types", "words"]]],
-  short: [[["units", "stories"]], [["servers"], ["types", "lint", "words", "promises"]]],
+  quick: [[["units", "types"]]],
+  short: [[["units", "stories"]], [["servers"], ["types", "lint", "promises"]]],
   all: [
     [
       ["all", "strings"],
@@ -43,7 +43,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   promises: "node .ci/checks/promises.ts",
   torture: `${source} packages/torture/src/run.ts --brief`,
   newcomer: `${source} .ci/newcomer/run.ts --brief`,
-  ...scripts("types", "lint", "words", "public-types", "packages"),
+  ...scripts("types", "lint", "public-types", "packages"),
 };
 
 const top = dirname(import.meta.dirname);

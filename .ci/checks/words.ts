@@ -1,19 +1,16 @@
 // Plain words: comments, titles, messages and pages are read in a hurry, by people who learnt English as a second
 // language.
 //
-//   node .ci/checks/words.ts
+//   npm run words
 //
-// Fails at LIMIT phrases that hide the subject of a sentence in 1,000 words of the repository, at as many idioms that
-// sound translated in pages for users and sources, and for a comment that ends beyond column 120.
+// A report for whoever edits a page: phrases that hide the subject of a sentence in the repository, and idioms that sound
+// translated in pages for users and in sources. It never fails: a phrase that reads well may stay.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Visitor, parseSync, type Comment } from "oxc-parser";
 import { trackedFiles } from "./tracked-files.ts";
-
-/** In 1,000 words. */
-const LIMIT = 0.5;
 
 const FIRST_WORDS = /(?<=^|[.!?:;]["')\]]?\s+)(?:What|Who|Those|Of)\b/g;
 const WORDS =
@@ -35,7 +32,6 @@ const PAGES = /^(?:README|CONTRIBUTING|docs\/(?:guide|migrating|reference)\/.+|p
 const SOURCES = /^packages\/(?!(?:mutants|stories|test-servers)\/)[^/]+\/src\/(?!.+\.test\.ts$).+\.ts$/;
 /** A string of fewer words is a name, not a message. */
 const LEAST_WORDS = 4;
-const WIDEST = 120;
 /** Properties of a mutant: a rule as it stands in a source, and its replacement. */
 const CODE_OF_MUTANTS = new Set(["rule", "broken"]);
 
@@ -85,20 +81,6 @@ function passagesOfSource(path: string, text: string): readonly Passage[] {
 /** Prose of a page: not its code blocks. */
 function passagesOfPage(markdown: string): readonly Passage[] {
   return passagesOf(markdown.split(/\r?\n/).map((line, index): Line => [index + 1, line]));
-}
-
-/** Lines of comments that end beyond column 120; an address may. */
-function wideComments(path: string, text: string): readonly number[] {
-  const { comments, lineAt } = parse(path, text);
-  const lines = text.split("\n");
-  const commented = comments.flatMap(({ start, end }) => {
-    const first = lineAt(start);
-    return Array.from({ length: lineAt(end) - first + 1 }, (_, index) => first + index);
-  });
-  return [...new Set(commented)].filter((number) => {
-    const line = lines[number - 1] ?? "";
-    return [...line].length > WIDEST && !/https?:\/\//.test(line);
-  });
 }
 
 interface Span {
@@ -206,7 +188,6 @@ function main(): void {
   const files = trackedFiles(top).filter((path) => /\.(?:ts|mjs|md)$/.test(path));
   const found: Found[] = [];
   const idioms: Found[] = [];
-  const wide: string[] = [];
   let words = 0;
   let wordsForUsers = 0;
   for (const file of files) {
@@ -220,8 +201,6 @@ function main(): void {
       const accent = PAGES.test(file) ? [...IDIOMS, /\bmeanwhile\b/gi] : IDIOMS;
       idioms.push(...placesOf(passage, accent).map((place) => ({ ...place, file })));
     }
-    if (!file.endsWith(".md"))
-      wide.push(...wideComments(file, text).map((line) => `${file}:${line}: a comment ends beyond column ${WIDEST}`));
   }
 
   const rate = (1_000 * found.length) / words;
@@ -229,12 +208,8 @@ function main(): void {
 
   for (const { file, line, phrase, context } of [...found, ...idioms])
     console.log(`${file}:${line}: "${phrase}" in: ${context}`);
-  for (const line of wide) console.log(line);
-  console.log(`${found.length} phrases in ${words} words: ${rate.toFixed(2)} in 1,000; must be below ${LIMIT}`);
-  console.log(
-    `${idioms.length} idioms in ${wordsForUsers} words for users: ${rateOfIdioms.toFixed(2)} in 1,000; must be below ${LIMIT}`,
-  );
-  process.exitCode = rate < LIMIT && rateOfIdioms < LIMIT && wide.length === 0 ? 0 : 1;
+  console.log(`${found.length} phrases in ${words} words: ${rate.toFixed(2)} in 1,000`);
+  console.log(`${idioms.length} idioms in ${wordsForUsers} words for users: ${rateOfIdioms.toFixed(2)} in 1,000`);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) main();
