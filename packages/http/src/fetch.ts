@@ -349,6 +349,8 @@ async function orderOf(request: Request): Promise<PurgeOrder | string> {
     return `unknown property ${JSON.stringify(other.slice(0, 40))}; accepted are tags, urls, prefixes, soft`;
   if (!isTexts(tags) || !isTexts(urls) || !isTexts(prefixes))
     return "tags, urls and prefixes must be arrays of non-empty strings";
+  if (tags.length + urls.length + prefixes.length > MOST_NAMES)
+    return `more than ${MOST_NAMES} tags, urls and prefixes`;
   if (typeof soft !== "boolean") return "soft must be true or false";
   return { tags, urls, prefixes, soft };
 }
@@ -378,5 +380,6 @@ const isTexts = (given: unknown): given is readonly string[] =>
 const said = (status: number, body: object, headers: Record<string, string> = {}): Response =>
   Response.json(body, { status, headers: { "cache-control": "no-store", ...headers } });
 
+const MOST_NAMES = 1_000;
 const LONGEST_ORDER = 65_536;
 const LONGEST_WAIT_MS = 10_000;

@@ -1,4 +1,4 @@
-import { flush } from "@hotset/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { fedBody, Site, valueOf } from "./site.ts";
 
@@ -25,6 +25,31 @@ describe("a load that many wait for", () => {
     if (kind === "Set-Cookie")
       expect(answers.map((answer) => answer.fields["set-cookie"])).toEqual(users.map((user) => `of=${user}`));
   });
+
+  it.each(["private", "no-cache"])(
+    "H11 H12 H62 a field that %s names goes to the client of the load, and to none that waits for it",
+    async (directive) => {
+      const site = new Site({ ...SERVER, safeHeaders: ["authorization"] });
+      const loading = gate();
+      site.page = async (request) => {
+        await loading.pass();
+        const fields = { "cache-control": `public, max-age=60, ${directive}="x-account"`, "x-other": "for all" };
+        return { fields: { ...fields, "x-account": valueOf(request, "authorization") ?? "none" }, body: "catalogue" };
+      };
+      const ask = (authorization: string) => site.get({ fields: { authorization } });
+      const answers = ["alice", "bob", "carol"].map(ask);
+      await loading.arrived();
+      loading.open();
+      const seen = (await Promise.all(answers)).map(({ fields }) => [fields["x-account"], fields["x-other"]]);
+      expect(seen).toEqual([
+        ["alice", "for all"],
+        [undefined, "for all"],
+        [undefined, "for all"],
+      ]);
+      expect(site.loads).toBe(1);
+      expect((await ask("dave")).fields["x-account"]).toBeUndefined();
+    },
+  );
 
   it("H61 H68 callers that read along load no more, even if the body fails", async () => {
     const site = new Site(SERVER);

@@ -43,6 +43,22 @@ describe("variants", () => {
     expect((await site.ask({ fields: { "accept-language": "fr, de;q=0.5" } }))[0]).toBe("2");
   });
 
+  it("H34 a client whose own variant is stored gets that one, and not what a stranger's preferences made", async () => {
+    const site = new Site();
+    site.page = (request) => ({
+      fields: { ...FRESH, vary: "accept-language", "content-language": "de" },
+      body: `for ${valueOf(request, "accept-language")}`,
+    });
+    const ask = async (language: string): Promise<string | undefined> =>
+      (await site.ask({ fields: { "accept-language": language } }))[0];
+    expect(await ask("de")).toBe("for de");
+    expect(await ask("de-CH, de;q=0.9, x-evil;q=0.1")).toBe("for de-CH, de;q=0.9, x-evil;q=0.1");
+    // A client that likes that language best, and has no variant, may get either.
+    expect(await ask("de, fr;q=0.5")).toMatch(/^for de/);
+    for (const language of ["de", "de-CH, de;q=0.9, x-evil;q=0.1", "de"])
+      expect(await ask(language)).toBe(`for ${language}`);
+  });
+
   it("H33 H34 a load for a client that names others is not stored as the variant of that language", async () => {
     const site = new Site().counts({ ...FRESH, vary: "accept-language", "content-language": "de" });
     await site.get({ fields: { "accept-language": "de" } });

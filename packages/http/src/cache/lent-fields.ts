@@ -21,7 +21,10 @@ export class LentFields {
   }
 }
 
-const placeOf = (url: string): string => url.replace(/[^/]*(?:\?.*)?$/, "");
+function placeOf(url: string): string {
+  const query = url.indexOf("?");
+  return url.slice(0, url.lastIndexOf("/", query < 0 ? undefined : query) + 1);
+}
 
 /**
  * Whether the handler saw a field that its response does not name. A page that is not coded, and no error, is that of

@@ -427,7 +427,8 @@ export class Loads {
     return {
       status: response.status,
       statusText: response.statusText,
-      fields: without(response.fields, ONE_CALLERS),
+      // As later clients get them: `private` and `no-cache` name fields that are for the client of the load alone.
+      fields: without(decision.fields, ONE_CALLERS),
       ageMs: freshness.initialAgeMs,
       body,
       suits: (each) => mayHave && each.target === visit.target && (selecting.length === 0 || textOf(each) === selects),

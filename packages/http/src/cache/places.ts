@@ -44,6 +44,7 @@ export class Places {
     const search = this.#plan.obeysSearch ? this.#searches.get(pathOf(url)) : undefined;
     const { credentials } = request;
     const own = partsOf(rule, partition, request.fields);
+    if (own.length > LONGEST_PARTS) return "limits";
     const parts = credentials === undefined ? own : `${apartBy(credentials)}${own}`;
     const place = search === undefined ? targetOf(url, rule.search) : targetUnder(url, search);
     const target = parts === "" ? place : `${parts} ${place}`;
@@ -83,7 +84,7 @@ export class Places {
   urlOf({ url, fields }: PlainRequest): string | undefined {
     const { base, hosts, trustsProxy } = this.#plan;
     if (base === undefined && hosts.size === 0) return url;
-    const [, scheme = "", rest = ""] = /^(https?):\/\/[^/?#]*(.*)$/i.exec(url) ?? [];
+    const [, scheme = "", rest = ""] = /^(https?):\/\/[^/?#]*(.*)/is.exec(url) ?? [];
     if (base !== undefined) return `${base}${rest}`;
     const found = originOf(fields, scheme.toLowerCase() === "https" ? "https" : "http", {
       origins: hosts,
@@ -100,7 +101,7 @@ export class Places {
   purgeable(target: string | URL | PlainRequest): readonly string[] {
     const isRequest = typeof target === "object" && "fields" in target;
     const given = isRequest ? (this.urlOf(target) ?? target.url) : escaped(String(target));
-    const [, authority = "", rest = ""] = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(given) ?? [];
+    const [, authority = "", rest = ""] = /^(https?:\/\/[^/?#]+)(.*)/is.exec(given) ?? [];
     const { base, hosts } = this.#plan;
     const origins = base === undefined ? [...hosts] : [base];
     const origin = URL.canParse(authority) ? new URL(authority).origin : undefined;
@@ -183,3 +184,5 @@ const pathOf = (url: string): string => /^[^?#]*/.exec(url)![0];
 const familyOf = (url: string): string => `${pathOf(url)}?*`;
 
 const MOST_PATHS = 10_000;
+/** Of the key beyond its URL: fields and cookies are as long as their client likes. */
+const LONGEST_PARTS = 16_384;

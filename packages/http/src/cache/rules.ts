@@ -166,14 +166,34 @@ export function partsOf({ headers, cookies }: Rule, partition: string | undefine
 
 /** The cookies of these names, as they were sent. */
 export const cookiesIn = (fields: FieldLines, names: readonly string[]): readonly string[] =>
-  names.length === 0 ? [] : pairsOf(joinedOf(fields, "cookie") ?? "").filter((pair) => names.includes(nameOf(pair)));
+  names.length === 0 ? [] : [...pairsOf(joinedOf(fields, "cookie") ?? "")].filter((pair) => isOf(names, pair));
 
 /** Whether this Cookie field has no cookies but those of these names. */
-export const hasOnlyCookies = (field: string, names: readonly string[]): boolean =>
-  pairsOf(field).every((pair) => pair === "" || names.includes(nameOf(pair)));
+export function hasOnlyCookies(field: string, names: readonly string[]): boolean {
+  for (const pair of pairsOf(field)) if (!isOf(names, pair)) return false;
+  return true;
+}
 
-const pairsOf = (field: string): readonly string[] => field.split(/[;,]/).map((pair) => pair.trim());
-const nameOf = (pair: string): string => pair.split("=", 1)[0]!;
+/** The pairs of a Cookie field, one by one: a client may send tens of thousands of separators. */
+function* pairsOf(field: string): Generator<string, void> {
+  for (let begin = 0, at = 0; at <= field.length; at++) {
+    const char = at === field.length ? SEMICOLON : field.charCodeAt(at);
+    if (char !== SEMICOLON && char !== COMMA) continue;
+    if (at > begin) {
+      const pair = field.slice(begin, at).trim();
+      if (pair !== "") yield pair;
+    }
+    begin = at + 1;
+  }
+}
+
+const isOf = (names: readonly string[], pair: string): boolean =>
+  names.some(
+    (name) => pair.startsWith(name) && (pair.length === name.length || pair.charCodeAt(name.length) === EQUALS),
+  );
+const EQUALS = 0x3d;
+const SEMICOLON = 0x3b;
+const COMMA = 0x2c;
 
 const PARAMETER = /\{(\w+)\}/g;
 const RULE_OPTIONS = ["key", "partition", "store", "defaults", "override", "tags", "clientCacheControl"] as const;

@@ -68,14 +68,14 @@ export function select(visit: Visit, index: StoredIndex, normalisers: Readonly<R
 }
 
 /**
- * The values of a variant in the language that the client likes best, if they are not those of its request. That
- * variant may answer while it is fresh. A load for this request is not stored as it: the response could differ.
+ * The values of a variant in the language that the client likes best, where its own variant is not stored. That one may
+ * answer while it is fresh. A load for this request is not stored as it: the response could differ.
  */
 export function likedSelects(
-  { request: { fields }, index, selects }: Visit,
+  { request: { fields }, index, selects, key: own }: Visit,
   normalisers: Readonly<Record<string, Normaliser>>,
 ): string | undefined {
-  if (index?.selecting.includes(LANGUAGE) !== true) return undefined;
+  if (index?.selecting.includes(LANGUAGE) !== true || index.variants.includes(own)) return undefined;
   const language = preferredLanguage(joinedOf(fields, LANGUAGE));
   const key = language === undefined ? undefined : languageKey(index.selecting, language, fields, normalisers);
   const liked = key !== undefined && Object.hasOwn(index.languages, key) ? index.languages[key] : undefined;

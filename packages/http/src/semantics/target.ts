@@ -44,6 +44,7 @@ function shortened(query: string, { ignores, sorts }: SearchSettings): string {
 
 function nameOf(parameter: string): string {
   const [name = ""] = parameter.split("=", 1);
+  if (!/[%+]/.test(name)) return name;
   try {
     return decodeURIComponent(name.replaceAll("+", " "));
   } catch {

@@ -27,6 +27,8 @@ export function selectingValue(
   const value = joinedOf(request, name);
   if (value === undefined) return null;
   if (Object.hasOwn(normalisers, name)) return normalisers[name]!(value);
+  // No browser sends one, and reading its members would cost its client little and this server a lot.
+  if (value.length > LONGEST_LIST) return value;
   if (name === "accept-encoding") return acceptedCodings(value);
   return name === "accept-language" ? weighted(value) : squashed(value);
 }
@@ -97,7 +99,8 @@ const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 
  * client named other languages, too (RFC 9111, section 4.1).
  */
 export function preferredLanguage(acceptLanguage: string | undefined): string | undefined {
-  const [first = "", second] = acceptLanguage === undefined ? [] : weighted(acceptLanguage).split(",");
+  const isRead = acceptLanguage !== undefined && acceptLanguage.length <= LONGEST_LIST;
+  const [first = "", second] = isRead ? weighted(acceptLanguage).split(",") : [];
   if (!LANGUAGE.test(first) || second === undefined) return LANGUAGE.test(first) ? first : undefined;
   // If two have the weight 1, neither is liked best.
   return second.includes(";q=") ? first : undefined;
@@ -105,5 +108,7 @@ export function preferredLanguage(acceptLanguage: string | undefined): string | 
 
 const LANGUAGE = /^[a-z]{1,8}(?:-[a-z0-9]{1,8})*$/;
 const NO_NORMALISERS: Readonly<Record<string, Normaliser>> = Object.freeze({});
+/** Of a value whose members are compared by meaning. */
+const LONGEST_LIST = 2_048;
 const MOST_KNOWN = 500;
 const LONGEST_KNOWN = 200;
