@@ -100,7 +100,7 @@ export class OutsideValues<Facts = undefined> {
   /** In the turn in which the framework calls: what it does from then on belongs to this read. */
   enter(key: string, owner?: object): Making<Facts> {
     const making = { key, owner, isKnown: true, missed: undefined, facts: undefined, isDone: false };
-    const others = context?.getStore()?.filter((each) => !each.making.isDone && each.making !== this.#here(key)) ?? [];
+    const others = context?.getStore()?.filter((each) => !each.making.isDone && !this.#isOf(each, key)) ?? [];
     context?.enterWith([{ of: this, making }, ...others.slice(0, MOST_HERE - 1)]);
     return making;
   }
@@ -203,9 +203,12 @@ export class OutsideValues<Facts = undefined> {
     return true;
   }
 
+  #isOf(here: Here[number], key: string): boolean {
+    return here.of === this && here.making.key === key;
+  }
+
   #here(key: string): Making<Facts> | undefined {
-    const here = context?.getStore()?.find((each) => each.of === this && each.making.key === key);
-    return here?.making as Making<Facts> | undefined;
+    return context?.getStore()?.find((each) => this.#isOf(each, key))?.making as Making<Facts> | undefined;
   }
 
   async #settled(key: string): Promise<void> {

@@ -91,14 +91,7 @@ class Beat implements Heartbeat {
     // A connection would keep the process alive.
     const isUsed = this.#cache.stats().tiers.at(-1)!.state !== "idle";
     try {
-      const found = isUsed ? await this.#records.read() : [];
-      const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
-      if (this.#at === undefined || !isFree(this.#at)) {
-        const at = found.findIndex((_, each) => isFree(each));
-        this.#at = at < 0 ? undefined : at;
-      }
-      if (this.#at !== undefined && !this.#isStopped)
-        await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
+      if (isUsed) await this.#write();
       seenRecords(this.#place).failure = undefined;
     } catch (error) {
       const seen = seenRecords(this.#place);
@@ -107,6 +100,18 @@ class Beat implements Heartbeat {
     }
     if (this.#isStopped) return;
     this.#cancel = clock.schedule(() => void (this.#beating = this.#beat()), isUsed ? this.#everyMs : 1_000);
+  }
+
+  /** Writes the record into the place of this process, or into a free one; into none if all are taken. */
+  async #write(): Promise<void> {
+    const found = await this.#records.read();
+    const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
+    if (this.#at === undefined || !isFree(this.#at)) {
+      const at = found.findIndex((_, each) => isFree(each));
+      this.#at = at < 0 ? undefined : at;
+    }
+    if (this.#at !== undefined && !this.#isStopped)
+      await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
   }
 
   #record(): Omit<ProcessRecord, "isOwn" | "hitRatio"> {

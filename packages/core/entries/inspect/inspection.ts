@@ -66,7 +66,8 @@ export interface Inspection {
   tagVersions(namespace: readonly string[], tags: readonly string[]): Promise<readonly (string | undefined)[]>;
   /**
    * How often each thing was invalidated in the last minute, the most frequent first: at most 100. Exact for `here`.
-   * For tags elsewhere a cache is notified once, until it uses them again: {@link ProcessRecord.lastMinute} has them.
+   * A cache is notified once of tags that others invalidate, until it uses them again:
+   * {@link ProcessRecord.lastMinute} has all of them.
    */
   invalidationCounts(): readonly (InvalidationCount & Pick<Invalidation, "origin">)[];
   /**
@@ -172,7 +173,7 @@ export interface TierRates {
   readonly hits: number;
   readonly misses: number;
   readonly errors: number;
-  /** For any time. */
+  /** The last error since the cache was built. */
   readonly lastError?: {
     readonly at: number;
     readonly operation: string;
@@ -343,7 +344,7 @@ export interface Fallback extends Place {
   readonly lastAt: number;
   /** How many calls got it. */
   readonly served: number;
-  /** For the last load that failed: the name and the message of its error, for people. Absent where none was seen. */
+  /** Name and message of the error of the last load that failed, for people. Absent if none was seen. */
   readonly error?: { readonly name: string; readonly message: string };
 }
 
@@ -395,7 +396,7 @@ export interface TierFailure {
   readonly tier: string;
   /** When it failed. */
   readonly at: number;
-  /** The call. */
+  /** The operation that failed, such as `read`. */
   readonly operation: string;
   /** The code of its error; of a refusal `BACKEND_REFUSED`, or `BACKEND_ACCESS` where credentials are refused. */
   readonly kind: string;

@@ -64,7 +64,7 @@ export class Memories {
     return [...this.#fallbacks.values()].toReversed().map((each) => this.withError(each));
   }
 
-  /** For the last load of this key that failed, if one is remembered. */
+  /** Adds the error of the last load of this key that failed, if one is remembered. */
   withError<T extends Pick<Fallback, "namespace" | "key">>(each: T): T & Pick<Fallback, "error"> {
     const error = this.#errors.get(idOf(each));
     return error === undefined ? each : { ...each, error };

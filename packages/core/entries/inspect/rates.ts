@@ -30,7 +30,7 @@ interface Counted extends Owner {
 
 interface Step {
   readonly at: number;
-  /** For all owners when it began. */
+  /** The counts of all owners when the step began. */
   readonly before: ReadonlyMap<string, Counted>;
   readonly tiers: CacheStats["tiers"];
   /** During it, by owner. */
@@ -70,7 +70,7 @@ export class RateMeter {
   readonly #windowMs: number;
   /** The oldest first; never empty. */
   readonly #steps: Step[] = [];
-  /** For steps that are kept no more. */
+  /** Durations of steps that are no longer kept. */
   readonly #older = new Map<string, Durations>();
   /** Durations before loads of an owner became slow, while they are: else slow ones would soon be usual. */
   readonly #usual = new Map<string, { readonly loads: Durations; readonly since: number }>();
@@ -148,7 +148,10 @@ export class RateMeter {
     this.#cancel = clock.schedule(() => this.#step(), this.#windowMs / STEPS);
   }
 
-  /** For each namespace with those below it, and of each group. One that did not change is the one of the last step. */
+  /**
+   * Counts of each namespace, with the namespaces below it, and of each group. The object of an owner whose counts did
+   * not change is that of the last step.
+   */
   #counts(): ReadonlyMap<string, Counted> {
     const { meters } = this.#place.parts.engine;
     const sums = new Map<string, Counted>();
@@ -307,7 +310,7 @@ export class RateMeter {
       step.shared = { namespace, key, callers: joined.callers, ms: Math.round(ms ?? at - joined.since), at };
   }
 
-  /** For calls that ended without a load: another process made it. */
+  /** Ends the joins of calls that ended without a load: another process made it. */
   #endJoins(): void {
     if (this.#joined.size === 0) return;
     const running = [...this.#place.parts.context.flights.all()].map(({ key }) => this.#place.shown(key.local));

@@ -20,7 +20,7 @@ export type CacheErrorCode = keyof CacheErrorCodes;
 export interface CacheErrorDetails {
   /** Label of the tier in which it happened, if any. */
   readonly tier?: string | undefined;
-  /** The call. */
+  /** The operation that failed, such as `read` or `getOrSet`. */
   readonly operation?: string | undefined;
   /** The error behind it. */
   readonly cause?: unknown;
@@ -43,7 +43,7 @@ export abstract class CacheError extends Error {
   abstract readonly url: string;
   /** Label of the tier that failed. */
   declare readonly tier?: string;
-  /** The call. */
+  /** The operation that failed, such as `read` or `getOrSet`. */
   declare readonly operation?: string;
 
   constructor(message: string, details: CacheErrorDetails = {}) {

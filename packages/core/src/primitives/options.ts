@@ -131,7 +131,7 @@ type Refusal = typeof ConfigurationError | typeof InvalidArgumentError;
 
 /** How {@link checkNames} refuses. */
 export interface NamesCheck {
-  /** The call, as the error names it: `memory`. @default none */
+  /** The function that was called, as the error names it: `memory`. @default none */
   readonly place?: string | undefined;
   /** The option that holds these. @default none */
   readonly inside?: string | undefined;
