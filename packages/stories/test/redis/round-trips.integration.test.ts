@@ -59,7 +59,11 @@ describe("C618 where the reads of a namespace mostly find nothing", () => {
       expect(counts.commands).toBeLessThanOrEqual(2.2 * keys.length);
       expect(reads(counts)).toBeGreaterThanOrEqual(keys.length - 2);
     }
-    expect([cache.stats().hits, Math.ceil(cache.stats().mispredicted / 6)]).toEqual([1_500, 1]);
+    const { hits, mispredicted } = cache.stats();
+    expect(hits).toBe(1_500);
+    // Each of the three rounds begins with one or two wrong guesses.
+    expect(mispredicted).toBeGreaterThanOrEqual(3);
+    expect(mispredicted).toBeLessThanOrEqual(6);
   });
 
   it("a wrong guess ends guessing, until four more reads have found nothing", async () => {
