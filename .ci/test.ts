@@ -7,13 +7,15 @@
 //   npm test -- units lint      these steps alone
 //
 // A failure is printed with its reason when it happens, and again at the end. No run is too long: a step is stopped
-// if nothing happens in it for a while. However a run ends, its last lines say what failed and what was running.
+// if nothing happens in it for a while. However a run ends, its last ten lines name what failed, what was running, and
+// the log, which has all that was printed, and all that steps without tests said.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
+import { lastLines } from "./last-lines.ts";
 import type { Report } from "./reporter.ts";
 
 /** Lines of steps that run side by side: tests over servers wait for most of their time. */
@@ -52,6 +54,7 @@ const SILENT_MS = 10 * 60_000;
 const KILLED_AFTER_MS = 5_000;
 const SLOWEST_FILES = 10;
 const LINES_OF_A_REASON = 25;
+const LOGS_KEPT = 20;
 const isWindows = process.platform === "win32";
 const inSeconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
@@ -71,6 +74,7 @@ interface Failure {
   readonly reason: string;
 }
 
+const log = newLog();
 const running = new Set<Step>();
 const failures: Failure[] = [];
 const files: { readonly file: string; readonly ms: number }[] = [];
@@ -105,6 +109,28 @@ for (const phase of phasesOf(names.length === 0 ? ["short"] : names)) {
   );
 }
 if (!isOver) finish();
+
+/** The path of this run's log, from the top of the repository. Those of the last runs are kept. */
+function newLog(): string {
+  const folder = ".reports/tests";
+  mkdirSync(join(top, folder), { recursive: true });
+  const older = readdirSync(join(top, folder))
+    .toSorted()
+    .slice(0, 1 - LOGS_KEPT);
+  for (const name of older) rmSync(join(top, folder, name));
+  const begun = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
+  return `${folder}/${begun}-${process.pid}.log`;
+}
+
+function print(text: string): void {
+  console.log(text);
+  note(text);
+}
+
+/** In the log alone. */
+function note(text: string): void {
+  appendFileSync(join(top, log), `${text}\n`);
+}
 
 function scripts(...of: readonly string[]): Readonly<Record<string, string>> {
   const text = readFileSync(join(import.meta.dirname, "../package.json"), "utf8");
@@ -144,7 +170,7 @@ async function runStep(name: string): Promise<void> {
     failures.push({ name, reason: end.join("\n") });
   }
   steps.push(`${exit === "0" ? "✓" : "✗"} ${name} (${inSeconds(performance.now() - began)})`);
-  console.log(steps.at(-1));
+  print(steps.at(-1)!);
 }
 
 /** In its own process group, so that what the step started ends with it. */
@@ -182,7 +208,8 @@ function endOf(step: Step): Promise<string> {
       step.progressAt = performance.now();
       const line = stripVTControlCharacters(text);
       output.push(line);
-      if (name in TESTS && !isOver) console.log(line);
+      if (name in TESTS && !isOver) print(line);
+      else note(`${name}: ${line}`);
     });
   }
   return new Promise((resolve) => {
@@ -207,7 +234,7 @@ function hear(step: Step, report: Report): void {
     case "ended":
       step.files.delete(report.file);
       files.push(report);
-      console.log(`${report.isRed ? "✗" : "✓"} ${inSeconds(report.ms).padStart(7)}  ${report.file}`);
+      print(`${report.isRed ? "✗" : "✓"} ${inSeconds(report.ms).padStart(7)}  ${report.file}`);
   }
 }
 
@@ -219,7 +246,7 @@ function fail(step: Step, { name, reason }: Failure): void {
 
 function printFailure({ name, reason }: Failure): void {
   const lines = reason.split("\n").slice(0, LINES_OF_A_REASON);
-  console.log(`✗ ${name}\n${lines.map((line) => `    ${line}`).join("\n")}`);
+  print(`✗ ${name}\n${lines.map((line) => `    ${line}`).join("\n")}`);
 }
 
 function whereOf({ files: open }: Step): string {
@@ -242,10 +269,11 @@ function stop({ pid }: ChildProcess): void {
 function finish(): void {
   isOver = true;
   const slowest = files.toSorted((one, other) => other.ms - one.ms).slice(0, SLOWEST_FILES);
-  console.log(`\nthe slowest of ${files.length} files:`);
-  for (const { file, ms } of slowest) console.log(`${inSeconds(ms).padStart(9)}  ${file}`);
-  console.log(`\n${[...steps, ...(skipped > 0 ? [`${skipped} tests skipped`] : [])].join(", ")}\n`);
+  print(`\nthe slowest of ${files.length} files:`);
+  for (const { file, ms } of slowest) print(`${inSeconds(ms).padStart(9)}  ${file}`);
+  print(`\n${[...steps, ...(skipped > 0 ? [`${skipped} tests skipped`] : [])].join(", ")}\n`);
   for (const failure of failures) printFailure(failure);
   process.exitCode = failures.length > 0 ? 1 : 0;
-  console.log(`${passed} passed, ${failures.length} failed`);
+  const names = failures.map(({ name }) => name);
+  for (const line of lastLines(passed, names, log)) print(line);
 }
