@@ -9,7 +9,7 @@ import { zstd, zstdOn } from "./zstd.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-// Where it could not be compiled, only its fallback can be tested.
+// An install does not compile zstd-napi: zstd.all.test.ts does, and runs these tests on both.
 const engines = nativeEngine(3, KIB) === undefined ? (["zlib"] as const) : (["native", "zlib"] as const);
 
 describe.each(engines)("on %s", (engine) => {
