@@ -8,10 +8,11 @@ import {
   type ExecutionContext,
   type NestInterceptor,
 } from "@nestjs/common";
-import { HttpAdapterHost, Reflector } from "@nestjs/core";
+import { HttpAdapterHost, ModuleRef, Reflector } from "@nestjs/core";
 import { from, lastValueFrom, type Observable } from "rxjs";
 import { KEY_METADATA, TAGS_METADATA, TTL_METADATA } from "./metadata.ts";
 import { changesOf, headOf, type Changes, type Reply } from "./reply.ts";
+import { routeKey, type Request } from "./route-key.ts";
 import { getCacheToken } from "./tokens.ts";
 
 /** The stored part of an answer. */
@@ -20,20 +21,25 @@ interface Answer extends Changes {
 }
 
 /**
- * Caches the answers of handlers, in place of `CacheInterceptor` of @nestjs/cache-manager: by URL, for GET alone, or by
- * `@CacheKey`. A handler runs once for all requests that wait for its answer, in all processes. A hit has the status
+ * Caches the answers of handlers, in place of `CacheInterceptor` of @nestjs/cache-manager: by handler, version, host and
+ * URL, for GET alone, or by `@CacheKey`. A handler runs once for all requests that wait for its answer, in all processes. A hit has the status
  * and the header fields that the handler set; `X-Cache` says `HIT`, `STALE` or `MISS`.
  *
  * Not stored, and shared with no other request: an answer with a `Set-Cookie` or a `Cache-Control` of `private` or
  * `no-store`, a stream, and `undefined`, as of a handler that sends its answer. Not stored: a status of 400 or more,
  * and errors. Server-sent events pass through.
  *
- * The key is the URL: where an answer depends on more, on the user say, override {@link trackBy}. A request with
- * `Authorization` is answered by its handler alone, unless `trackBy` or `@CacheKey` gives its key.
+ * Where an answer depends on more, on the user say, override {@link trackBy}. A request with `Authorization` is answered
+ * by its handler alone, unless `trackBy` or `@CacheKey` gives its key.
+ *
+ * Two interceptors around one handler, as a global one and one of the controller, are one visit of the cache. If they
+ * have different keys, the inner one answers, by both keys.
  */
 export class HotsetInterceptor implements NestInterceptor {
   /** Methods of HTTP whose answers are cached. */
   protected allowedMethods: string[] = ["GET"];
+  /** Set by Nest. */
+  protected readonly moduleRef: ModuleRef | undefined;
   readonly #answers: Namespace<Answer>;
   readonly #reflector: Reflector;
   readonly #adapters: HttpAdapterHost;
@@ -50,28 +56,34 @@ export class HotsetInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const isEvents = this.#reflector.get(SSE_METADATA, context.getHandler()) === true;
     const key = isEvents ? undefined : await this.trackBy(context);
-    if (!key) return next.handle();
-    return from(this.#answer(key, context, next));
+    const outer = visits.get(context);
+    if (!key || outer?.key === key) return next.handle();
+    if (outer !== undefined) outer.isOfInner = true;
+    // What the outer one tells apart, the inner one must not mix.
+    const visit: Visit = { key: outer === undefined ? key : `${outer.key} ${key}`, isOfInner: false };
+    visits.set(context, visit);
+    return from(this.#answer(visit, context, next));
   }
 
   /**
-   * The key of a call: what `@CacheKey` says, else the URL of a request that {@link isRequestCacheable} allows. A call
-   * without a key is not cached.
+   * The key of a call: what `@CacheKey` says, else that of the handler, the version, the host and the URL of a request
+   * that {@link isRequestCacheable} allows. A call without a key is not cached.
    */
   protected trackBy(context: ExecutionContext): string | undefined | Promise<string | undefined> {
     const given: unknown = this.#reflector.get(KEY_METADATA, context.getHandler());
     if (given) return typeof given === "function" ? (given(context) as string | undefined) : String(given);
     if (context.getType() !== "http" || !this.isRequestCacheable(context)) return undefined;
-    return this.#adapters.httpAdapter.getRequestUrl(context.switchToHttp().getRequest()) as string;
+    const { httpAdapter: adapter } = this.#adapters;
+    return routeKey(context, { reflector: this.#reflector, adapter, moduleRef: this.moduleRef });
   }
 
   /** Whether a request without `@CacheKey` has a key: by its method, and if it names no user by `Authorization`. */
   protected isRequestCacheable(context: ExecutionContext): boolean {
     const { method, headers } = context.switchToHttp().getRequest<Request>();
-    return this.allowedMethods.includes(method) && headers.authorization === undefined;
+    return this.allowedMethods.includes(method) && headers["authorization"] === undefined;
   }
 
-  async #answer(key: string, context: ExecutionContext, next: CallHandler): Promise<unknown> {
+  async #answer(visit: Visit, context: ExecutionContext, next: CallHandler): Promise<unknown> {
     const reply = context.getType() === "http" ? context.switchToHttp().getResponse<Reply>() : undefined;
     const { httpAdapter } = this.#adapters;
     const handler = context.getHandler();
@@ -93,7 +105,7 @@ export class HotsetInterceptor implements NestInterceptor {
       made = { body, ...changes };
       // A timeout in front, say, has answered this request: its head is not that of the handler.
       const isAnswered = reply !== undefined && !call.background && httpAdapter.isHeadersSent(reply) === true;
-      if (isAnswered || !isForAll(body, headOf(reply))) return call.notShared(made);
+      if (isAnswered || visit.isOfInner || !isForAll(body, headOf(reply))) return call.notShared(made);
       return (changes.status ?? 200) >= 400 ? call.noStore(made) : made;
     };
     const onServed = ({ status }: { readonly status: string }): void => {
@@ -101,7 +113,11 @@ export class HotsetInterceptor implements NestInterceptor {
     };
     try {
       const waits = this.#writers.has(handler) ? { staleWhileRevalidate: 0 } : undefined;
-      const answer = await this.#answers.getOrSet(key, load, { ...(await this.#policy(context)), ...waits, onServed });
+      const answer = await this.#answers.getOrSet(visit.key, load, {
+        ...(await this.#policy(context)),
+        ...waits,
+        onServed,
+      });
       if (reply !== undefined && answer !== made) this.#apply(answer, reply);
       return answer.body;
     } catch (error) {
@@ -136,12 +152,18 @@ Injectable()(HotsetInterceptor);
 Inject(getCacheToken())(HotsetInterceptor, undefined, 0);
 Inject(Reflector)(HotsetInterceptor, undefined, 1);
 Inject(HttpAdapterHost)(HotsetInterceptor, undefined, 2);
+// Not by the constructor, which subclasses may call.
+Inject(ModuleRef)(HotsetInterceptor.prototype, "moduleRef");
 
-/** The part of a request that is used. */
-interface Request {
-  readonly method: string;
-  readonly headers: { readonly authorization?: string };
+/** One call of a handler, around which there may be several interceptors. */
+interface Visit {
+  readonly key: string;
+  /** Whether an inner interceptor has another key: its answer is not stored by this one. */
+  isOfInner: boolean;
 }
+
+/** The innermost so far. Nest makes one context for all interceptors of a call. */
+const visits = new WeakMap<ExecutionContext, Visit>();
 
 const HEADERS_SENT = "ERR_HTTP_HEADERS_SENT";
 /** Metadata of `@Sse()`, whose answer has no end. */

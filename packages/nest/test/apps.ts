@@ -41,7 +41,11 @@ export interface Response {
 const passthrough = Res({ passthrough: true });
 
 /** An application that listens until the test ends. */
-export async function start(metadata: ModuleMetadata, platform: Platform = "Express"): Promise<Running> {
+export async function start(
+  metadata: ModuleMetadata,
+  platform: Platform = "Express",
+  prepare: (app: INestApplication) => void = () => {},
+): Promise<Running> {
   class Root {}
   Module(metadata)(Root);
   const options = { logger: false, abortOnError: false } as const;
@@ -50,6 +54,7 @@ export async function start(metadata: ModuleMetadata, platform: Platform = "Expr
       ? await NestFactory.create(Root, options)
       : await NestFactory.create(Root, new FastifyAdapter(), options);
   onTestFinished(() => app.close());
+  prepare(app);
   await app.listen(0, "127.0.0.1");
   const url = await app.getUrl();
   return {

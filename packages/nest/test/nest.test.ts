@@ -117,7 +117,7 @@ describe.each<Platform>(["Express", "Fastify"])("on %s", (platform) => {
     for (const got of [cookies!, others!])
       expect(got.map(({ text }) => text).toSorted()).toEqual(["of 1", "of 2", "of 3", "of 4", "of 5"]);
     for (const { text, headers } of cookies!) expect(headers.get("set-cookie")).toBe(text.replace("of ", "visitor="));
-    expect((await cache.namespace("nest").getMany(["/cookie/1", "/private/1"])).size).toBe(0);
+    expect(cache.stats().tiers[0]!.entries).toBe(0);
   });
 
   it("C576: streams, answers of a handler itself, undefined and events pass through", async () => {
