@@ -2,7 +2,7 @@ import type { LocalEntry } from "@hotset/core";
 import { LRUCache } from "lru-cache";
 import type { Bounds, Entries, Gone } from "./entries.ts";
 
-/** Entries evicted by how recently they were used, on lru-cache. */
+/** Entries evicted by how recently they were used, on lru-cache: decision 0256. */
 export class LruEntries implements Entries {
   readonly #made: () => LRUCache<string, LocalEntry>;
   readonly #countsBytes: boolean;

@@ -16,7 +16,7 @@ export interface LockScripts {
   readonly release: string;
 }
 
-/** How long the last fence is remembered. Later the clock alone makes fences rise. */
+/** How long the last fence is remembered (decision 0102). Later the clock alone makes fences rise. */
 const FENCE_MEMORY_MS = 86_400_000;
 
 /** Numbers above this are not whole in Lua. A larger one was not written here. */

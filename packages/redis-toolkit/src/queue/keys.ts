@@ -1,6 +1,6 @@
 import type { Module } from "../module/module.ts";
 
-/** The keys of one queue, in the order in which its scripts get them: see `PRELUDE` in lua/prelude.ts. */
+/** The keys of one queue (decision 0100), in the order in which its scripts get them: see `PRELUDE` in lua/prelude.ts. */
 export const KEY_NAMES = [
   "state",
   "waiting",

@@ -19,7 +19,7 @@ class Trip {
 
 /**
  * The commands of all calls in one turn of the loop, which node-redis takes for one: for each command it makes a
- * promise, and its socket copies each chunk. That costs three times what the rest of the command does.
+ * promise, and its socket copies each chunk. That costs three times what the rest of the command does: decision 0298.
  *
  * node-redis gets it as the types that replies are decoded as, and so it is at hand when they come.
  */

@@ -1,7 +1,7 @@
 import { crypto } from "../primitives/crypto.ts";
 
 /**
- * Steps that must be atomic: each is a Lua script over an entry, and its lease where the step needs it. They share a
+ * Steps that must be atomic, and why they are not `MULTI`: decision 0030. Each is a Lua script over an entry, and its lease where the step needs it. They share a
  * slot. Plain Lua without a shebang, which every Redis since 2.6 and every Valkey runs. Where a step must work with
  * memory full, its first write is one that Redis never refuses, such as DEL, after which it refuses no other of that
  * script; where it must be refused, an HSET or a SET.
