@@ -4,7 +4,7 @@ import { gate, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import type { Consuming } from "../module/module.ts";
 import { backoffMs, Delivery, type DeliverySettings, type Handler } from "./delivery.ts";
-import { UnrecoverableError } from "./errors.ts";
+import { PutBackError, UnrecoverableError } from "./errors.ts";
 import type { JobRecord } from "./job.ts";
 import type { Extension } from "./store.ts";
 
@@ -25,6 +25,9 @@ function deliveryOf(
     backoff: { type: "fixed", baseMs: 70, maxMs: 70 },
     timeoutMs: undefined,
     visibilityMs: VISIBILITY_MS,
+    abandonAfterMs: 2_000,
+    log: () => Promise.resolve(),
+    onAbandoned: () => undefined,
     clock,
     extend: (extension) => {
       extensions.push(extension);
@@ -145,14 +148,73 @@ describe("a delivery", () => {
     ]);
   });
 
-  it("A57: after its timeout a job has failed, whether its handler ends or not", async () => {
-    const { delivery, clock } = deliveryOf(() => new Promise(() => undefined), { timeout: 100 });
-    const ran = delivery.run();
-    await Promise.resolve();
-    await Promise.resolve();
-    clock.advance(99);
-    clock.advance(1);
-    expect(await ran).toMatchObject({ kind: "retry", detail: "the handler took longer than 100 ms" });
+  it("A57 A102: after its timeout a job has failed once its handler has ended, or was given up and reported", async () => {
+    const settled = async (
+      handler: Handler<string, unknown>,
+      waits: readonly number[],
+    ): Promise<readonly [outcome: unknown, abandoned: readonly string[]]> => {
+      const abandoned: string[] = [];
+      const onAbandoned = ({ code }: { code: string }): void => void abandoned.push(code);
+      const { delivery, clock } = deliveryOf(handler, { timeout: 100 }, { onAbandoned });
+      let outcome: unknown;
+      void delivery.run().then((ended) => (outcome = ended));
+      for (const ms of waits) {
+        await new Promise((resolve) => setImmediate(resolve));
+        clock.advance(ms);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      return [outcome, abandoned];
+    };
+    const deaf = (): Promise<void> => new Promise(() => undefined);
+    const polite = (_: unknown, { signal }: { signal: AbortSignal }): Promise<void> =>
+      new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+    const failed = { kind: "retry", detail: "the handler took longer than 100 ms" };
+
+    expect(await settled(polite, [99])).toEqual([undefined, []]);
+    expect(await settled(polite, [99, 1])).toMatchObject([failed, []]);
+    // It still runs: its job must not be tried again beside it.
+    expect(await settled(deaf, [100, 1_999])).toEqual([undefined, []]);
+    expect(await settled(deaf, [100, 1_999, 1])).toMatchObject([failed, ["JOB_ABANDONED"]]);
+  });
+
+  it("A102: a handler that ignores its timeout and succeeds is not repeated; one that heeds it is", async () => {
+    for (const [heedsAfterMs, kind, text] of [
+      [499, "retry", "the handler took longer than 100 ms"],
+      [
+        500,
+        "dead",
+        "the handler took longer than 100 ms, and succeeded in the end: its work is done, and is not repeated",
+      ],
+    ] as const) {
+      const held = gate();
+      const { delivery, clock } = deliveryOf(() => held.pass(), { timeout: 100 });
+      const ran = delivery.run();
+      await held.arrived();
+      clock.advance(100);
+      clock.advance(heedsAfterMs);
+      held.open();
+      expect(await ran).toMatchObject({ kind, detail: text });
+    }
+  });
+
+  it("A58: an error of another copy of the package says that its job is not tried again, or put back", async () => {
+    const other = (name: string, value: unknown): Error =>
+      Object.assign(new Error("of another copy"), { [Symbol.for(`@hotset/redis-toolkit/${name}`)]: value });
+    const ran = (error: Error): Promise<unknown> => deliveryOf(() => Promise.reject(error)).delivery.run();
+    expect(await ran(other("unrecoverable", true))).toMatchObject({ kind: "dead", detail: "of another copy" });
+    expect(await ran(other("put-back", "2s"))).toMatchObject({ kind: "return", delayMs: 2_000 });
+    expect(await ran(new PutBackError("later"))).toMatchObject({ kind: "return", delayMs: 0 });
+    expect(await ran(new PutBackError("later", { delay: -1 }))).toMatchObject({ kind: "retry", detail: "later" });
+  });
+
+  it("A57: a back-off function that returns a promise ends the job, and no rejection ends the process", async () => {
+    const backoff = (() => Promise.reject(new Error("of the back-off"))) as unknown as () => number;
+    const { delivery } = deliveryOf(() => Promise.reject(new Error("no")), {}, { backoff });
+    expect(await delivery.run()).toMatchObject({
+      kind: "dead",
+      detail: "no; backoff failed: backoff() must return a duration, got a promise",
+    });
+    await new Promise((resolve) => setImmediate(resolve));
   });
 
   it("A58: its signal is aborted when the lease ends by this process' clock, not while it is extended", async () => {

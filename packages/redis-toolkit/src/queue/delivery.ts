@@ -1,9 +1,25 @@
 import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
-import { within } from "@hotset/core/internal";
 import { consuming, durationMs, thrownDetails, thrownText } from "../module/module.ts";
-import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
-import { decodeJson, encodeJson, readRecord, repeatOf, traceOf, type JobRecord, type JobRepeat } from "./job.ts";
-import type { BackoffFunction } from "./options.ts";
+import {
+  isUnrecoverable,
+  JobAbandonedError,
+  JobLostError,
+  JobTimeoutError,
+  putBackDelay,
+  UnrecoverableError,
+} from "./errors.ts";
+import {
+  addedAtOf,
+  decodeJson,
+  encodeJson,
+  namesOf,
+  readRecord,
+  repeatOf,
+  traceOf,
+  type JobRecord,
+  type JobRepeat,
+} from "./job.ts";
+import { addOptionsOf, type BackoffFunction, type JobOptions } from "./options.ts";
 import type { Delivered, Extension, Outcome } from "./store.ts";
 
 /** One delivery of a job to a worker. */
@@ -18,6 +34,12 @@ export interface Job<T> {
   readonly attempts: number;
   /** When it was added, in milliseconds since 1970 by the clock of the server. */
   readonly addedAt: number;
+  /** As `add` gave it. */
+  readonly name?: string;
+  /** As `add` gave it. */
+  readonly group?: string;
+  /** Its options, for another job like it: `other.add(job.data, job.options)`. */
+  readonly options: JobOptions;
   /** The key and the instant of the schedule, if `repeat` added it. */
   readonly repeat?: JobRepeat;
   /**
@@ -33,10 +55,18 @@ export interface Job<T> {
    * @throws {JobLostError} where another worker may have it.
    */
   progress(value: unknown): Promise<void>;
+  /** Adds a line of up to 2,000 characters to the log of the job, for `queue.logs(id)`: the last 16 KB are kept. */
+  log(text: string): Promise<void>;
 }
 
+/** A delivery whose handler was given up. */
+export type AbandonedJob<T> = Pick<Job<T>, "id" | "data" | "attempt" | "attempts" | "addedAt" | "name" | "group">;
+
 /** A delivery that has failed. */
-export interface FailedJob<T> extends Pick<Job<T>, "id" | "attempt" | "attempts" | "addedAt" | "repeat"> {
+export interface FailedJob<T> extends Pick<
+  Job<T>,
+  "id" | "attempt" | "attempts" | "addedAt" | "name" | "group" | "repeat"
+> {
   /** `undefined` where it cannot be read, or does not fit the schema. */
   readonly data: T | undefined;
   /** Whether it is tried again, or goes to the dead letters. */
@@ -63,13 +93,20 @@ export interface DeliverySettings<T, R> {
   readonly backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction;
   readonly timeoutMs: number | undefined;
   readonly visibilityMs: number;
+  /** How long an aborted handler is waited for. */
+  readonly abandonAfterMs: number;
   readonly clock: Clock;
   readonly extend: (extension: Extension) => Promise<boolean>;
+  readonly log: (id: string, text: string) => Promise<void>;
   /** Never throws. */
   readonly onFailed: (error: unknown, job: FailedJob<T>) => void;
+  /** Never throws. */
+  readonly onAbandoned: (error: JobAbandonedError, job: AbandonedJob<T>) => void;
 }
 
 const MAX_BACKOFF_MS = 366 * 86_400_000;
+/** A handler that succeeds so long after its signal was aborted has ignored it, and done its work. */
+const IGNORED_MS = 500;
 
 /** A job in the hands of this process, from its delivery until its outcome is known. */
 export class Delivery<T, R> {
@@ -78,14 +115,23 @@ export class Delivery<T, R> {
   readonly #delivered: Delivered;
   readonly #settings: DeliverySettings<T, R>;
   readonly #controller = new AbortController();
+  /** Rejects where the handler is not waited for any more. */
+  readonly #abandoned = Promise.withResolvers<never>();
   #cancelLease: () => void = () => undefined;
+  #cancelAbandoning: () => void = () => undefined;
   #isStopping = false;
+  /** The time is up, from an instant on. */
+  #late: { readonly error: JobTimeoutError; readonly at: number } | undefined;
+  /** The handler ignored its signal, and succeeded. */
+  #isDone = false;
+  #job: Job<T> | undefined;
 
   constructor(delivered: Delivered, token: string, settings: DeliverySettings<T, R>) {
     this.id = delivered.id;
     this.token = token;
     this.#delivered = delivered;
     this.#settings = settings;
+    this.#abandoned.promise.catch(() => undefined);
   }
 
   /** The lease runs for `visibilityMs` from `sentAt`, on the clock of this process, or somewhat longer. */
@@ -97,13 +143,32 @@ export class Delivery<T, R> {
 
   /** Another worker may have the job: the handler should end. */
   lose(): void {
-    this.#controller.abort(new JobLostError(`the lease of job ${this.id} has ended: another worker may have it`));
+    this.#abort(new JobLostError(`the lease of job ${this.id} has ended: another worker may have it`));
   }
 
   /** The worker stops: a handler that fails now has not failed through its own fault. */
   stop(): void {
     this.#isStopping = true;
     this.#controller.abort(new DOMException("the worker stops", "AbortError"));
+  }
+
+  /** The handler should end. It is waited for, since it may still work on the job; but not without end. */
+  #abort(reason: Error): void {
+    if (this.#controller.signal.aborted) return;
+    const { clock, abandonAfterMs } = this.#settings;
+    this.#cancelAbandoning = clock.schedule(() => this.#abandon(reason), abandonAfterMs);
+    this.#controller.abort(reason);
+  }
+
+  #abandon(reason: Error): void {
+    const { abandonAfterMs, onAbandoned } = this.#settings;
+    this.#abandoned.reject(reason);
+    if (this.#job === undefined) return;
+    const text = `the handler of job ${this.id} has not ended ${abandonAfterMs} ms after its signal was aborted`;
+    onAbandoned(
+      new JobAbandonedError(`${text}: its slot is given to another job, while it may still run`, { cause: reason }),
+      this.#job,
+    );
   }
 
   /** Runs the handler once. Never rejects. */
@@ -113,18 +178,32 @@ export class Delivery<T, R> {
     let data: T | undefined;
     try {
       data = await this.#data();
-      const job = this.#jobOf(data, record);
+      const job = (this.#job = this.#jobOf(data, record));
       const result = await consuming("queue", traceOf(record), () =>
         this.#withinTimeout(job, record.timeout ?? this.#settings.timeoutMs),
       );
       return this.#outcome("complete", resultOf(result));
     } catch (error) {
       if (this.#isStopping) return this.#outcome("return", "");
+      const putBack = this.#putBack(error);
+      if (putBack !== undefined) return putBack;
       const outcome = this.#failed(error, record);
       this.#settings.onFailed(error, { ...this.#factsOf(record), data, outcome: outcome.kind as "retry" | "dead" });
       return outcome;
     } finally {
       this.#cancelLease();
+      this.#cancelAbandoning();
+    }
+  }
+
+  /** The outcome of what a handler throws to have its job put back; `undefined` for all else. */
+  #putBack(error: unknown): Outcome | undefined {
+    const delay = putBackDelay(error);
+    if (delay === undefined) return undefined;
+    try {
+      return this.#outcome("return", "", durationMs("PutBackError: delay", delay, { min: 0, max: MAX_BACKOFF_MS }));
+    } catch {
+      return undefined;
     }
   }
 
@@ -144,7 +223,8 @@ export class Delivery<T, R> {
 
   #factsOf(record: JobRecord): Omit<FailedJob<T>, "data" | "outcome"> {
     const { attempt, attempts } = record;
-    return { id: this.id, attempt, attempts, addedAt: Number.parseInt(this.id, 10), ...repeatOf(record) };
+    const addedAt = addedAtOf(this.id, record);
+    return { id: this.id, attempt, attempts, addedAt, ...namesOf(record), ...repeatOf(record) };
   }
 
   #jobOf(data: T, record: JobRecord): Job<T> {
@@ -152,11 +232,16 @@ export class Delivery<T, R> {
     return {
       ...this.#factsOf(record),
       data,
+      options: addOptionsOf(record),
       heartbeat: async (visibility) =>
         this.#extend(visibility === undefined ? visibilityMs : durationMs("heartbeat(visibility)", visibility), ""),
       progress: async (value) => {
         if (value === undefined) throw new InvalidArgumentError("progress(value): the value must not be undefined");
         await this.#extend(visibilityMs, encodeJson(value));
+      },
+      log: async (text) => {
+        if (typeof text !== "string") throw new InvalidArgumentError("log(text): the text must be a string");
+        await this.#settings.log(this.id, text);
       },
     };
   }
@@ -174,12 +259,27 @@ export class Delivery<T, R> {
     const { handler, clock } = this.#settings;
     const { signal } = this.#controller;
     const ended = (async () => handler(job, { signal }))();
-    if (timeoutMs === undefined) return ended;
-    return within(clock, timeoutMs, ended, () => {
-      const error = new JobTimeoutError(`the handler took longer than ${timeoutMs} ms`);
-      this.#controller.abort(error);
-      throw error;
-    });
+    const cancelTimeout =
+      timeoutMs === undefined
+        ? () => undefined
+        : clock.schedule(() => {
+            this.#late = {
+              error: new JobTimeoutError(`the handler took longer than ${timeoutMs} ms`),
+              at: clock.now(),
+            };
+            this.#abort(this.#late.error);
+          }, timeoutMs);
+    try {
+      const result = await Promise.race([ended, this.#abandoned.promise]);
+      if (this.#late === undefined) return result;
+      this.#isDone = clock.now() - this.#late.at >= IGNORED_MS;
+      throw this.#late.error;
+    } catch (error) {
+      throw this.#late?.error ?? error;
+    } finally {
+      cancelTimeout();
+      ended.catch(() => undefined);
+    }
   }
 
   #failed(error: unknown, record: JobRecord): Outcome {
@@ -190,6 +290,7 @@ export class Delivery<T, R> {
       error: JSON.stringify(thrownDetails(error)),
     });
     if (attempt >= attempts || isUnrecoverable(error)) return dead(reason);
+    if (this.#isDone) return dead(`${reason}, and succeeded in the end: its work is done, and is not repeated`);
     try {
       return this.#outcome("retry", reason, backoffMs(record.backoff ?? this.#settings.backoff, attempt, error));
     } catch (wrong) {
@@ -202,23 +303,21 @@ export class Delivery<T, R> {
   }
 }
 
-/** A handler may throw what cannot be looked at, such as a revoked proxy. */
-function isUnrecoverable(thrown: unknown): boolean {
-  try {
-    return thrown instanceof UnrecoverableError;
-  } catch {
-    return false;
-  }
-}
-
 /** @param attempt how many have failed, from 1 */
 export function backoffMs(
   backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction,
   attempt: number,
   error: unknown,
 ): number {
-  if (typeof backoff === "function")
-    return durationMs("backoff()", backoff(attempt, error), { min: 0, max: MAX_BACKOFF_MS });
+  if (typeof backoff === "function") {
+    const answer: unknown = backoff(attempt, error);
+    if (answer instanceof Promise) {
+      // Its rejection would be of no caller, and would end the process.
+      answer.catch(() => undefined);
+      throw new InvalidArgumentError("backoff() must return a duration, got a promise");
+    }
+    return durationMs("backoff()", answer as Duration, { min: 0, max: MAX_BACKOFF_MS });
+  }
   const { type, baseMs, maxMs } = backoff;
   return type === "fixed" ? baseMs : Math.min(maxMs, baseMs * 2 ** (attempt - 1));
 }

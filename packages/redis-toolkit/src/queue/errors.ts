@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { CacheError, type Duration } from "@hotset/core";
 import { errorPage } from "@hotset/core/internal";
 
 declare module "@hotset/core" {
@@ -6,14 +6,53 @@ declare module "@hotset/core" {
     readonly UNRECOVERABLE_JOB: true;
     readonly JOB_LOST: true;
     readonly JOB_TIMEOUT: true;
+    readonly JOB_PUT_BACK: true;
+    readonly JOB_ABANDONED: true;
   }
 }
+
+/** Registered: errors of another copy of this package have them too. */
+const UNRECOVERABLE = Symbol.for("@hotset/redis-toolkit/unrecoverable");
+const PUT_BACK = Symbol.for("@hotset/redis-toolkit/put-back");
 
 /** For a handler to throw: its job is not tried again, and goes to the dead letters with this message. */
 export class UnrecoverableError extends CacheError {
   override readonly name = "UnrecoverableError";
   override readonly code = "UNRECOVERABLE_JOB";
   override readonly url: string = errorPage(this.code);
+  readonly [UNRECOVERABLE] = true;
+}
+
+/**
+ * For a handler to throw: its job is delivered again, and this delivery does not count as an attempt. Without a delay it
+ * goes back to its place, so that a free worker gets it immediately.
+ */
+export class PutBackError extends CacheError {
+  override readonly name = "PutBackError";
+  override readonly code = "JOB_PUT_BACK";
+  override readonly url: string = errorPage(this.code);
+  readonly [PUT_BACK]: Duration;
+
+  /** @param delay not before it has passed. @default 0 */
+  constructor(message: string, { delay = 0 }: { readonly delay?: Duration | undefined } = {}) {
+    super(message);
+    this[PUT_BACK] = delay;
+  }
+}
+
+/** Of any copy of this package. A handler may throw what cannot be looked at, such as a revoked proxy. */
+export const isUnrecoverable = (thrown: unknown): boolean => valueAt(thrown, UNRECOVERABLE) === true;
+
+/** The delay of a {@link PutBackError}; `undefined` for all else. */
+export const putBackDelay = (thrown: unknown): Duration | undefined =>
+  valueAt(thrown, PUT_BACK) as Duration | undefined;
+
+function valueAt(thrown: unknown, name: symbol): unknown {
+  try {
+    return (thrown as { readonly [name: symbol]: unknown } | null | undefined)?.[name];
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -30,5 +69,12 @@ export class JobLostError extends CacheError {
 export class JobTimeoutError extends CacheError {
   override readonly name = "JobTimeoutError";
   override readonly code = "JOB_TIMEOUT";
+  override readonly url: string = errorPage(this.code);
+}
+
+/** A handler has not ended, long after its signal was aborted: its slot is free for another job, while it may still run. */
+export class JobAbandonedError extends CacheError {
+  override readonly name = "JobAbandonedError";
+  override readonly code = "JOB_ABANDONED";
   override readonly url: string = errorPage(this.code);
 }

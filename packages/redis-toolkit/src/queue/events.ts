@@ -16,10 +16,12 @@ export type QueueEvent =
   | { readonly kind: "stalled"; readonly id: string; readonly attempt: number }
   /** A worker has taken the last job that waited; others may be delayed. */
   | { readonly kind: "drained" }
-  | { readonly kind: "completed"; readonly id: string; readonly result?: unknown }
+  /** A result of more than 8 KB of JSON is left out, and `resultBytes` is its size: `get(id)` has it. */
+  | { readonly kind: "completed"; readonly id: string; readonly result?: unknown; readonly resultBytes?: number }
   | { readonly kind: "retrying" | "dead"; readonly id: string; readonly reason: string }
-  | { readonly kind: "progress"; readonly id: string; readonly progress: unknown }
-  /** By `remove` or `drain`. */
+  /** A value of more than 8 KB of JSON is left out, and `progressBytes` is its size. */
+  | { readonly kind: "progress"; readonly id: string; readonly progress?: unknown; readonly progressBytes?: number }
+  /** By `remove`, `drain` or `clean`; or a failed job whose place a newer one of its `dedupId` has taken. */
   | { readonly kind: "removed"; readonly id: string }
   | { readonly kind: "gap" };
 
@@ -33,7 +35,8 @@ export interface QueueListening extends AsyncDisposable {
 
 /** How a job ended. `gone`: it is not there, because it has ended and was not kept, was removed, or never was. */
 export type Finished<R = unknown> =
-  | { readonly status: "completed"; readonly result?: R }
+  /** `resultBytes`: there is a result of more than 8 KB, and the job was not kept long enough to read it. */
+  | { readonly status: "completed"; readonly result?: R; readonly resultBytes?: number }
   | { readonly status: "dead"; readonly reason: string }
   | { readonly status: "gone" };
 
@@ -99,7 +102,7 @@ export class QueueEvents {
     const close = await this.#open((event) => {
       if (event.kind === "gap") lookAgain();
       else if (event.kind !== "drained" && event.id === id) {
-        if (event.kind === "completed") ended.resolve(completed(event.result));
+        if (event.kind === "completed") void this.#completed(event).then(ended.resolve);
         else if (event.kind === "dead") ended.resolve({ status: "dead", reason: event.reason });
         else if (event.kind === "removed") ended.resolve({ status: "gone" });
       }
@@ -128,6 +131,18 @@ export class QueueEvents {
       signal?.removeEventListener("abort", abort);
       await close();
     }
+  }
+
+  /** Large results are not in events. Never rejects. */
+  async #completed({ id, result, resultBytes }: QueueEvent & { readonly kind: "completed" }): Promise<Finished> {
+    if (resultBytes === undefined) return completed(result);
+    try {
+      const job = await this.#store.get(id);
+      if (job?.state === "completed") return completed(job.result);
+    } catch (error) {
+      this.#module.report("queue: finished", error);
+    }
+    return { status: "completed", resultBytes };
   }
 
   async #endOf(id: string): Promise<Finished | undefined> {

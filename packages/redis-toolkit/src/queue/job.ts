@@ -17,7 +17,7 @@ export interface JobSnapshot<T, R = unknown> {
   readonly id: string;
   /** Where it was when it was looked up. */
   readonly state: JobState;
-  /** `undefined` where the stored payload cannot be read. */
+  /** `undefined` where the stored payload cannot be read, or was not asked for. */
   readonly data: T | undefined;
   /** Deliveries so far. */
   readonly attempt: number;
@@ -27,6 +27,10 @@ export interface JobSnapshot<T, R = unknown> {
   readonly priority: number;
   /** When it was added. */
   readonly addedAt: number;
+  /** As `add` gave it. */
+  readonly name?: string;
+  /** As `add` gave it. */
+  readonly group?: string;
   /** When it is due (`delayed`), or when its lease ends (`active`). */
   readonly dueAt?: number;
   /** When it ended; absent before. */
@@ -82,6 +86,13 @@ export interface JobRecord {
   /** Texts of the producer for the consumer, such as `traceparent`. */
   readonly trace?: Readonly<Record<string, string>>;
   readonly dedupEnds?: true;
+  /** Another job of its `dedupId` that fails is not tried again. */
+  readonly latest?: true;
+  readonly name?: string;
+  readonly group?: string;
+  readonly lifo?: true;
+  /** Of jobs with their own id; others have it in their id. */
+  readonly addedAt?: number;
   readonly reason?: string;
   readonly finishedAt?: number;
 }
@@ -105,9 +116,11 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
     attempt,
     attempts,
     priority,
-    addedAt: Number.parseInt(id.toString(), 10),
+    addedAt: addedAtOf(id.toString(), record),
+    ...namesOf(record),
     ...repeatOf(record),
-    ...(state === "delayed" || state === "active" ? { dueAt: Number(score) } : undefined),
+    // The half that marks a delivery as begun is no part of it.
+    ...(state === "delayed" || state === "active" ? { dueAt: Math.floor(Number(score)) } : undefined),
     ...(finishedAt === undefined ? undefined : { finishedAt }),
     ...(progress == null ? undefined : { progress: readOr(progress, undefined) }),
     ...(reason === undefined ? undefined : { reason }),
@@ -115,6 +128,34 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
     ...(error == null ? undefined : { error: thrownDetails(readOr(error, undefined)) }),
   };
 }
+
+/** A line of the log of a job. */
+export interface JobLogLine {
+  /** Milliseconds since 1970, by the clock of the server. */
+  readonly at: number;
+  /** As `job.log` got it. */
+  readonly text: string;
+}
+
+/** Each line is the JSON of its instant and text. Lines of other programs are left out. */
+export const readLog = (lines: Buffer | null): readonly JobLogLine[] =>
+  (lines ?? Buffer.alloc(0))
+    .toString()
+    .split("\n")
+    .flatMap((line) => {
+      const parts = readOr(Buffer.from(line), undefined);
+      if (!Array.isArray(parts) || typeof parts[0] !== "number" || typeof parts[1] !== "string") return [];
+      return { at: parts[0], text: parts[1] };
+    });
+
+/** Milliseconds since 1970, by the clock of the server. */
+export const addedAtOf = (id: string, record: JobRecord): number => record.addedAt ?? Number.parseInt(id, 10);
+
+/** What the producer called the job. */
+export const namesOf = ({ name, group }: JobRecord): { readonly name?: string; readonly group?: string } => ({
+  ...(name !== undefined && { name }),
+  ...(group !== undefined && { group }),
+});
 
 export const repeatOf = ({ repeatKey: key, repeatAt: at }: JobRecord): { readonly repeat?: JobRepeat } =>
   key === undefined || at === undefined ? {} : { repeat: { key, at } };

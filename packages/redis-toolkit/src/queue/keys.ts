@@ -15,6 +15,7 @@ export const KEY_NAMES = [
   "wake",
   "repeats",
   "repeats-due",
+  "parked",
 ] as const;
 
 export interface QueueKeys {
@@ -22,6 +23,8 @@ export interface QueueKeys {
   readonly all: readonly string[];
   /** A worker without jobs waits for a member of it. */
   readonly wake: string;
+  /** Ids of jobs that workers have, by when their leases end. */
+  readonly active: string;
   /** A channel of sharded pub/sub. */
   readonly events: string;
 }
@@ -29,5 +32,5 @@ export interface QueueKeys {
 export function queueKeys({ space }: Module, name: string): QueueKeys {
   const tag = space.hashTagged(name);
   const keyOf = (part: string): string => `queue:${tag}:${part}`;
-  return { all: KEY_NAMES.map(keyOf), wake: keyOf("wake"), events: keyOf("events") };
+  return { all: KEY_NAMES.map(keyOf), wake: keyOf("wake"), active: keyOf("active"), events: keyOf("events") };
 }

@@ -50,11 +50,26 @@ export interface QueueOptions<T = never> {
 
 /** Options of one job. */
 export interface AddOptions {
+  /**
+   * 1 to 64 letters, digits, `_`, `-`, `.` and `@`, unlike `<digits>-<digits>`. As long as there is a job with it,
+   * finished ones that are kept included, no other one is added. @default one that is made in Redis
+   */
+  readonly id?: string | undefined;
+  /** For the handler, and for people; up to 128 characters. @default none */
+  readonly name?: string | undefined;
+  /**
+   * Up to 256 characters. Jobs of one group take turns: workers have at most `groupConcurrency` of them at a time.
+   *
+   * @default none
+   */
+  readonly group?: string | undefined;
+  /** Before all others of its priority. @default false */
+  readonly lifo?: boolean | undefined;
   /** Not before it has passed. @default 0 */
   readonly delay?: Duration | undefined;
   /** 0 to 255: higher ones are delivered first. @default 0 */
   readonly priority?: number | undefined;
-  /** While a job with it is unfinished, another one is not added. */
+  /** While a job with it is unfinished, another one is not added. Jobs of one `dedupId` run one after another. */
   readonly dedupId?: string | undefined;
   /** `dedupId` counts for so long, from when it was added, whether the job is finished or not. */
   readonly dedupFor?: Duration | undefined;
@@ -64,7 +79,8 @@ export interface AddOptions {
    * - `ignore`: this one is not added
    * - `extend`: it is not added, and `dedupFor` counts from now
    * - `replace`: it takes the place of one that waits or is delayed, under the same id, and waits as a new one does; if
-   *   a worker has that one, or it has ended, this one is added. Without `dedupFor`
+   *   a worker has that one, or it has ended, this one is added, and runs after it: that one is not tried again. Without
+   *   `dedupFor`
    *
    * @default 'ignore'
    */
@@ -102,6 +118,9 @@ const MOST_KEPT_BY_AGE = 10_000;
 /** Delays and timeouts. */
 const YEAR_MS = 366 * 86_400_000;
 const MAX_DEDUP_LENGTH = 512;
+const MAX_NAME_LENGTH = 128;
+const MAX_GROUP_LENGTH = 256;
+const OWN_ID = /^(?!\d+-\d+$)[\w.@-]{1,64}$/;
 
 const refuse = (text: string): never => {
   throw new InvalidArgumentError(text);
@@ -123,6 +142,10 @@ const QUEUE = {
 const KEEP = { completed: readBy(resolveKeep, undefined), failed: readBy(resolveKeep, undefined) };
 const BOUNDS = { count: whole(MOST_KEPT_BY_AGE, 0, MAX_KEPT), age: time(-1, { min: 1, max: 10 * YEAR_MS }) };
 const ADD = {
+  id: readBy((_, given) => checkOwnId(given), undefined),
+  name: readBy((_, given) => checkText("name", given, MAX_NAME_LENGTH), undefined),
+  group: readBy((_, given) => checkText("group", given, MAX_GROUP_LENGTH), undefined),
+  lifo: flag(),
   delay: time(0, { min: 0, max: 10 * YEAR_MS }),
   priority: whole(0, 0, MAX_PRIORITY),
   dedupId: readBy((_, given) => checkDedupId("", given), undefined),
@@ -169,6 +192,8 @@ function resolveKeep(option: string, keep: Keep): Bounds {
 /** A new job without its payload, for the script. */
 export interface NewJob {
   readonly record: JobRecord;
+  /** Empty: one is made in Redis. */
+  readonly id: string;
   readonly priority: number;
   readonly delayMs: number;
   readonly dedupId: string;
@@ -191,6 +216,7 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
   ].filter((option) => option !== "");
   const { keepCompleted, keepFailed } = settings;
   return {
+    id: read.id ?? "",
     priority,
     delayMs: delay,
     ...dedup,
@@ -206,6 +232,10 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
       ...(backoff === undefined ? undefined : { backoff }),
       ...(dedup.dedupId === "" ? undefined : { dedup: dedup.dedupId }),
       ...(dedup.dedupForMs === 0 ? undefined : { dedupEnds: true as const }),
+      ...(dedup.onDuplicate === "replace" && { latest: true as const }),
+      ...(read.name !== undefined && { name: read.name }),
+      ...(read.group !== undefined && { group: read.group }),
+      ...(read.lifo && { lifo: true as const }),
     },
   };
 }
@@ -226,6 +256,44 @@ export function checkDedupId(place: string, given: unknown): string {
     return given;
   return refuse(`${place}dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
 }
+
+function checkOwnId(given: unknown): string {
+  if (typeof given === "string" && OWN_ID.test(given)) return given;
+  return refuse(
+    "id must be 1 to 64 letters, digits, _, -, . and @, and not of the form <digits>-<digits>, which queues make",
+  );
+}
+
+/** Lua's JSON refuses half of a surrogate pair. */
+function checkText(option: string, given: unknown, most: number): string {
+  if (typeof given === "string" && given !== "" && given.length <= most && given.isWellFormed()) return given;
+  return refuse(`${option} must be well-formed text of 1 to ${most} characters`);
+}
+
+/** Options with which a job like this one is added: without `id`, and what has passed. */
+export function addOptionsOf(record: JobRecord): JobOptions {
+  const { priority, attempts, backoff, timeout, dedup, name, group, lifo, latest } = record;
+  return Object.freeze({
+    priority,
+    attempts,
+    ...(backoff && { backoff: backoffOf(backoff) }),
+    ...(timeout !== undefined && { timeout }),
+    ...(dedup !== undefined && { dedupId: dedup }),
+    ...(latest === true && { onDuplicate: "replace" as const }),
+    ...(name !== undefined && { name }),
+    ...(group !== undefined && { group }),
+    ...(lifo === true && { lifo }),
+  });
+}
+
+const backoffOf = ({ type, baseMs: base, maxMs: max }: NonNullable<JobRecord["backoff"]>): Backoff =>
+  type === "fixed" ? { type, base } : { type, base, max };
+
+/** The options of a job that count for another one like it: `add(data, job.options)`. */
+export type JobOptions = Pick<
+  AddOptions,
+  "priority" | "attempts" | "backoff" | "timeout" | "dedupId" | "onDuplicate" | "name" | "group" | "lifo"
+>;
 
 /** Whether the queue gives any of the options that the queue of a producer may give otherwise. */
 export const givesOptions = (settings: Omit<QueueSettings<unknown>, "schema">): boolean =>

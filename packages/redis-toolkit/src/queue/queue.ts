@@ -6,16 +6,25 @@ import {
   checkName,
   checkOptions,
   checkView,
+  durationMs,
   expectNoEviction,
   moduleOf,
   shown,
   wholeNumber,
 } from "../module/module.ts";
 import type { Carrier, Module } from "../module/module.ts";
-import type { FailedJob, Handler, Job, JobContext } from "./delivery.ts";
-import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
+import type { AbandonedJob, FailedJob, Handler, Job, JobContext } from "./delivery.ts";
+import { JobAbandonedError, JobLostError, JobTimeoutError, PutBackError, UnrecoverableError } from "./errors.ts";
 import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
-import { encodeJson, STATES, type JobError, type JobRepeat, type JobSnapshot, type JobState } from "./job.ts";
+import {
+  encodeJson,
+  STATES,
+  type JobError,
+  type JobLogLine,
+  type JobRepeat,
+  type JobSnapshot,
+  type JobState,
+} from "./job.ts";
 import {
   checkDedupId,
   resolveAddOptions,
@@ -23,6 +32,7 @@ import {
   type AddOptions,
   type Backoff,
   type BackoffFunction,
+  type JobOptions,
   type Keep,
   type NewJob,
   type QueueOptions,
@@ -36,8 +46,9 @@ import type { WorkerOptions } from "./worker-options.ts";
 import { resolveWorkerOptions } from "./worker-settings.ts";
 import { QueueWorker, type Worker, type WorkerStats } from "./worker.ts";
 
-export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };
+export { JobAbandonedError, JobLostError, JobTimeoutError, PutBackError, simpleQueue, UnrecoverableError };
 export type {
+  AbandonedJob,
   Added,
   AddOptions,
   ChangeAnswer,
@@ -50,7 +61,7 @@ export type {
   JobContext,
   JobError,
 };
-export type { JobSnapshot, JobState, Keep };
+export type { JobLogLine, JobOptions, JobSnapshot, JobState, Keep };
 export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, SimpleQueue };
 export type { JobRepeat, ResolvedSchedule, Schedule };
 export type { Worker, WorkerOptions, WorkerStats };
@@ -63,13 +74,20 @@ export interface Counts extends Readonly<Record<JobState, number>> {
   readonly oldestAgeMs: number | undefined;
 }
 
+/** Options of `list`. */
+export interface ListOptions {
+  /** How many are left out. @default 0 */
+  readonly offset?: number | undefined;
+  /** At most 1,000. @default 100 */
+  readonly count?: number | undefined;
+  /** `false`: without `data` and `result`, which may be large. @default true */
+  readonly data?: boolean | undefined;
+}
+
 /** Jobs that have failed for good. Calls reject as those of {@link Queue}. */
 export interface DeadLetters<T, R = unknown> {
   /** The newest first. */
-  list(options?: {
-    readonly offset?: number | undefined;
-    readonly count?: number | undefined;
-  }): Promise<readonly JobSnapshot<T, R>[]>;
+  list(options?: ListOptions): Promise<readonly JobSnapshot<T, R>[]>;
   /**
    * Adds dead jobs to those that wait, with all their attempts, and with their dedup ids unless other jobs have them.
    *
@@ -85,6 +103,8 @@ export interface DeadLetters<T, R = unknown> {
  * ids and options that can never work.
  */
 export interface Queue<T, Result = unknown> {
+  /** As `queue(redis, name)` got it. */
+  readonly name: string;
   /**
    * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.
    * @throws {BackendUnavailableError} where Redis is down; with `maybeExecuted` it may have been added.
@@ -119,11 +139,20 @@ export interface Queue<T, Result = unknown> {
   counts(): Promise<Counts>;
   /** A job by its id; `undefined` once it has ended and is not kept. */
   get(id: string): Promise<JobSnapshot<T, Result> | undefined>;
-  /** In the order of delivery; finished ones with the newest first. At most 1,000. @default count 100 */
-  list(
-    state: JobState,
-    options?: { readonly offset?: number | undefined; readonly count?: number | undefined },
-  ): Promise<readonly JobSnapshot<T, Result>[]>;
+  /** In the order of delivery; finished ones with the newest first. */
+  list(state: JobState, options?: ListOptions): Promise<readonly JobSnapshot<T, Result>[]>;
+  /** What handlers wrote with `job.log`, the oldest first; `undefined` where there is no such job. */
+  logs(id: string): Promise<readonly JobLogLine[] | undefined>;
+  /**
+   * Removes finished jobs that ended longer ago than `olderThan`.
+   *
+   * @param options.count at most. @default all
+   * @returns how many
+   */
+  clean(
+    state: "completed" | "dead",
+    options: { readonly olderThan: Duration; readonly count?: number | undefined },
+  ): Promise<number>;
   /**
    * Changes a job that waits or is delayed, including between two attempts. With another `priority`, or a `delay`, it
    * moves to the end of its priority; a `delay` of 0 makes it due immediately.
@@ -199,8 +228,10 @@ const MAX_ADDED = 1_000;
 const MAX_LISTED = 1_000;
 const DRAINED_AT_ONCE = 1_000;
 const MAX_ID_LENGTH = 64;
+const MAX_AGE_MS = 10 * 366 * 86_400_000;
 
 class RedisQueue<T, Result> implements Queue<T, Result> {
+  readonly name: string;
   readonly #module: Module;
   readonly #store: QueueStore;
   readonly #settings: QueueSettings<T>;
@@ -210,6 +241,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   #allowed: Promise<void> | undefined;
 
   constructor(redis: RedisView, name: string, options: QueueOptions<T>) {
+    this.name = name;
     this.#settings = resolveQueueOptions(options);
     this.#module = moduleOf(redis);
     this.#store = new QueueStore(this.#module, name);
@@ -298,16 +330,39 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     return this.#store.get<T, Result>(checkId("get", id));
   }
 
-  async list(
-    state: JobState,
-    options: { readonly offset?: number | undefined; readonly count?: number | undefined } = {},
-  ): Promise<readonly JobSnapshot<T, Result>[]> {
+  async list(state: JobState, options: ListOptions = {}): Promise<readonly JobSnapshot<T, Result>[]> {
     if (!STATES.includes(state))
       throw new InvalidArgumentError(`list(state): the state must be one of ${STATES.join(", ")}`);
-    checkOptions("list(state, options)", options, ["offset", "count"]);
-    const { offset = 0, count = 100 } = options;
+    checkOptions("list(state, options)", options, ["offset", "count", "data"]);
+    const { offset = 0, count = 100, data: withData = true } = options;
     wholeNumber("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
-    return this.#store.list<T, Result>(state, offset, wholeNumber("count", count, { min: 1, max: MAX_LISTED }));
+    wholeNumber("count", count, { min: 1, max: MAX_LISTED });
+    checkFlag("list: data", withData);
+    return this.#store.list<T, Result>(state, { offset, count, withData });
+  }
+
+  async logs(id: string): Promise<readonly JobLogLine[] | undefined> {
+    return this.#store.logs(checkId("logs", id));
+  }
+
+  async clean(
+    state: "completed" | "dead",
+    options: { readonly olderThan: Duration; readonly count?: number | undefined },
+  ): Promise<number> {
+    if (state !== "completed" && state !== "dead")
+      throw new InvalidArgumentError(`clean(state): the state must be completed or dead, got ${shown(state)}`);
+    checkOptions("clean(state, options)", options ?? null, ["olderThan", "count"]);
+    const ageMs = durationMs("clean: olderThan", options.olderThan, { min: 0, max: MAX_AGE_MS });
+    const { count = Number.MAX_SAFE_INTEGER } = options;
+    wholeNumber("clean: count", count, { min: 1, max: Number.MAX_SAFE_INTEGER });
+    let removed = 0;
+    while (removed < count) {
+      const most = Math.min(count - removed, DRAINED_AT_ONCE);
+      const some = await this.#store.clean(state, ageMs, most);
+      removed += some;
+      if (some < most) break;
+    }
+    return removed;
   }
 
   async change(id: string, changes: JobChanges<T>): Promise<ChangeAnswer> {

@@ -1,16 +1,19 @@
 import { DecodeError } from "@hotset/core";
 import type { RedisArgument } from "../index.ts";
 import type { Module } from "../module/module.ts";
-import { readSnapshot, STATES, type JobSnapshot, type JobState } from "./job.ts";
+import { readLog, readSnapshot, STATES, type JobLogLine, type JobSnapshot, type JobState } from "./job.ts";
 import { queueKeys, type QueueKeys } from "./keys.ts";
 import {
   CHANGE,
+  CLEAN,
   COUNTS,
   DRAIN,
   FIRE,
   FREE_DEDUP,
   GET,
   LIST,
+  LOG,
+  LOGS,
   OBLITERATE,
   PAUSE,
   REMOVE,
@@ -20,15 +23,17 @@ import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
 
-/** The report of a worker on a delivery. `return`: to be delivered again immediately, at its old
- * place; the delivery does not count. */
+/**
+ * The report of a worker on a delivery. `return`: to be delivered again, at its old place or after a delay; the
+ * delivery does not count.
+ */
 export interface Outcome {
   readonly kind: "complete" | "retry" | "dead" | "return";
   readonly id: string;
   readonly token: string;
   /** The result as JSON of `complete`, else the reason; may be empty. */
   readonly detail: RedisArgument;
-  /** For `retry`. */
+  /** For `retry` and `return`. */
   readonly delayMs: number;
   /** JSON of what a dead letter shows of the error, or empty. */
   readonly error: string;
@@ -41,8 +46,19 @@ export interface ExchangeRequest {
   /** For jobs whose producer gave none. */
   readonly attempts: number | undefined;
   readonly visibilityMs: number;
+  /** Of the new deliveries. */
   readonly token: string;
+  /** The token was sent before, and no reply has come: what it took is given again. */
+  readonly isAgain?: boolean;
   readonly count: number;
+  /** Of payloads in the reply, unless it has one job. @default 262_144 */
+  readonly maxBytes?: number;
+  /** Of all workers together. @default no bound */
+  readonly maxActive?: number | undefined;
+  /** Jobs of one group that all workers have together. @default 1 */
+  readonly maxOfGroup?: number;
+  /** @default `commandTimeout` */
+  readonly deadlineMs?: number | undefined;
   readonly rate: { readonly limit: number; readonly perMs: number } | undefined;
   readonly outcomes: readonly Outcome[];
 }
@@ -79,6 +95,8 @@ export interface ExchangeReply {
   readonly now: number;
   /** Jobs that were removed, since they have no record that can be read. */
   readonly corrupt: number;
+  /** The bytes of the reply were the bound: more can be taken immediately. */
+  readonly isMore: boolean;
 }
 
 export interface Extension {
@@ -91,9 +109,9 @@ export interface Extension {
 
 /** The outcome of `add`. */
 export interface Added {
-  /** Unless it is `added`, that of the job with the same `dedupId`. */
+  /** Unless it is `added`, that of the job with the same `id` or `dedupId`. */
   readonly id: string;
-  /** `duplicate`: not added, since there is a job with its `dedupId`; `replaced`: it took the place of one. */
+  /** `duplicate`: not added, since there is a job with its `id` or `dedupId`; `replaced`: it took the place of one. */
   readonly status: "added" | "duplicate" | "replaced";
 }
 
@@ -125,17 +143,20 @@ export class QueueStore {
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
     const { keepCompleted, keepFailed, attempts, visibilityMs, token, count, rate, outcomes } = request;
-    const reply = await this.#list("worker", EXCHANGE, [
+    const { isAgain = false, maxBytes = MAX_REPLY_BYTES, maxActive = 0, maxOfGroup = 1, deadlineMs } = request;
+    const args = [
       ...[keepCompleted, keepFailed].flatMap((bounds) => [bounds?.count ?? "", bounds?.ageMs ?? ""]).map(String),
       String(visibilityMs),
       token,
       ...[count, rate?.limit ?? 0, rate?.perMs ?? 0, attempts ?? ""].map(String),
+      ...[isAgain ? 1 : 0, maxBytes, maxActive, maxOfGroup].map(String),
       ...outcomes.flatMap(({ kind, id, token: own, detail, delayMs, error }) => [
         ...[kind, id, own, detail, String(delayMs)],
         error,
       ]),
-    ]);
-    const [settled, taken, nextInMs, limitedMs, due, now, corrupt] = reply;
+    ];
+    const reply = await this.#list("worker", EXCHANGE, args, { deadlineMs });
+    const [settled, taken, nextInMs, limitedMs, due, now, corrupt, isMore] = reply;
     return {
       isOwn: listOf(settled).map((flag) => Number(flag) === 1),
       delivered: inGroups(listOf(taken), 3).map(([id, record, payload]) => ({
@@ -148,7 +169,29 @@ export class QueueStore {
       dueRepeats: readRepeats(listOf(due)),
       now: Number(now),
       corrupt: Number(corrupt),
+      isMore: Number(isMore) === 1,
     };
+  }
+
+  /**
+   * Handlers of these deliveries begin: they count. A native command, which changes nothing about a job that is not
+   * this worker's any more: its lease would end later.
+   *
+   * @param leaseEndsAt as the script that delivered them has set it
+   */
+  async begin(ids: readonly string[], leaseEndsAt: number): Promise<void> {
+    await this.#module.runInside((space) => {
+      const key = space.inside(this.keys.active);
+      const marks = ids.flatMap((id) => [`${leaseEndsAt}.5`, id]);
+      return {
+        args: ["ZADD", key, "XX", "GT", ...marks],
+        keys: [key],
+        isReadOnly: true,
+        replies: "bytes",
+        decode: () => undefined,
+        operation: "queue.worker",
+      };
+    });
   }
 
   /** For each, whether the delivery is still that worker's. */
@@ -177,9 +220,12 @@ export class QueueStore {
     return state && readSnapshot<T, R>(state, [Buffer.from(id), ...(fields as (Buffer | null)[])]);
   }
 
-  async list<T, R = unknown>(state: JobState, offset: number, count: number): Promise<readonly JobSnapshot<T, R>[]> {
+  async list<T, R = unknown>(
+    state: JobState,
+    { offset, count, withData }: { readonly offset: number; readonly count: number; readonly withData: boolean },
+  ): Promise<readonly JobSnapshot<T, R>[]> {
     const isNewestFirst = state === "completed" || state === "dead";
-    const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0];
+    const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0, withData ? 1 : 0];
     const reply = await this.#list("list", LIST, range.map(String), READ_ONLY);
     return reply.flatMap((fields) => readSnapshot<T, R>(state, listOf(fields) as (Buffer | null)[]) ?? []);
   }
@@ -192,6 +238,24 @@ export class QueueStore {
   async change(id: string, payload: RedisArgument, priority: string, delayMs: string): Promise<ChangeAnswer> {
     const reply = await this.#number("change", CHANGE, [id, payload, priority, delayMs]);
     return reply < 0 ? "begun" : reply === 0 ? "missing" : "changed";
+  }
+
+  /** Removes finished jobs that ended longer ago than `ageMs`. @returns how many */
+  async clean(state: "completed" | "dead", ageMs: number, most: number): Promise<number> {
+    const args = [STATES.indexOf(state) + 1, ageMs, most].map(String);
+    return await this.#number("clean", CLEAN, args);
+  }
+
+  /** @returns whether there is such a job */
+  async log(id: string, text: string): Promise<boolean> {
+    const line = JSON.stringify(text.slice(0, MAX_LINE_LENGTH).toWellFormed());
+    return (await this.#number("log", LOG, [id, line, String(MAX_LOG_BYTES)])) === 1;
+  }
+
+  /** `undefined` where there is no such job. */
+  async logs(id: string): Promise<readonly JobLogLine[] | undefined> {
+    const [isThere, lines] = await this.#list("logs", LOGS, [id], READ_ONLY);
+    return Number(isThere) === 1 ? readLog(lines as Buffer | null) : undefined;
   }
 
   async drain(most: number, withDelayed: boolean): Promise<number> {
@@ -248,8 +312,8 @@ export class QueueStore {
     return Number(await this.#send(call, script, args, (reply) => reply));
   }
 
-  #list(call: string, script: string, args: readonly RedisArgument[], isReadOnly = false): Promise<readonly unknown[]> {
-    return this.#send(call, script, args, listOf, isReadOnly);
+  #list(call: string, script: string, args: readonly RedisArgument[], how: SendHow = {}): Promise<readonly unknown[]> {
+    return this.#send(call, script, args, listOf, how);
   }
 
   #send<R>(
@@ -257,23 +321,36 @@ export class QueueStore {
     script: string,
     args: readonly RedisArgument[],
     decode: (reply: unknown) => R,
-    isReadOnly = false,
+    { isReadOnly = false, deadlineMs }: SendHow = {},
   ): Promise<R> {
-    const how = { isReadOnly, replies: "bytes", decode, operation: `queue.${call}` } as const;
+    const how = { isReadOnly, deadlineMs, replies: "bytes", decode, operation: `queue.${call}` } as const;
     return this.#module.runScript(script, this.keys.all, [this.channel, ...args], how);
   }
 }
 
-const READ_ONLY = true;
+/** By default. */
+export const MAX_REPLY_BYTES = 262_144;
+const MAX_LINE_LENGTH = 2_000;
+/** Of one job. */
+const MAX_LOG_BYTES = 16_384;
+
+interface SendHow {
+  /** It changes nothing, or nothing more when it is sent again. */
+  readonly isReadOnly?: boolean;
+  readonly deadlineMs?: number | undefined;
+}
+
+const READ_ONLY: SendHow = { isReadOnly: true };
 
 const jobArguments = (job: NewJob, payload: Buffer): RedisArgument[] => [
   JSON.stringify(job.record),
   payload,
-  String(job.priority),
+  job.id,
   String(job.delayMs),
   job.dedupId,
   String(job.dedupForMs),
   job.onDuplicate,
+  `${job.record.lifo === true ? "-" : ""}${job.priority}`,
 ];
 
 const readRepeats = (list: readonly unknown[]): readonly DueRepeat[] =>

@@ -1,17 +1,23 @@
 import { anything, callback, oneOf, readOption, type Option } from "@hotset/core/internal";
 import { optionsOf, time, whole } from "../module/module.ts";
-import type { FailedJob } from "./delivery.ts";
-import type { ExchangeRequest } from "./store.ts";
+import type { AbandonedJob, FailedJob } from "./delivery.ts";
+import type { JobAbandonedError } from "./errors.ts";
+import { MAX_REPLY_BYTES, type ExchangeRequest } from "./store.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 const DAY_MS = 86_400_000;
 
 const TABLE = {
   concurrency: whole(1, 1, 10_000),
+  queueConcurrency: whole(undefined, 1, 1_000_000),
+  groupConcurrency: whole(1, 1, 10_000),
+  maxReplyBytes: whole(MAX_REPLY_BYTES, 1_024, 67_108_864),
   visibility: time(30_000, { min: 100, max: 30 * DAY_MS }),
   heartbeat: oneOf("auto", "manual"),
   rate: anything as Option<WorkerOptions["rate"]>,
   grace: time(10_000, { min: 0, max: DAY_MS }),
+  abandonAfter: time(30_000, { min: 0, max: DAY_MS }),
+  onAbandoned: callback<(error: JobAbandonedError, job: AbandonedJob<never>) => unknown>(),
   onError: callback<(error: unknown, job: FailedJob<never>) => unknown>(),
 };
 
@@ -19,10 +25,16 @@ const RATE = { limit: whole(undefined, 1, 1_000_000_000), per: time(undefined, {
 
 export interface WorkerSettings<T> {
   readonly concurrency: number;
+  /** Of the whole queue; `undefined` for no bound. */
+  readonly queueConcurrency: number | undefined;
+  readonly groupConcurrency: number;
+  readonly maxReplyBytes: number;
   readonly visibilityMs: number;
   readonly isAuto: boolean;
   readonly rate: ExchangeRequest["rate"];
   readonly graceMs: number;
+  readonly abandonAfterMs: number;
+  readonly onAbandoned: WorkerOptions<T>["onAbandoned"];
   readonly onError: WorkerOptions<T>["onError"];
 }
 
@@ -32,6 +44,9 @@ export function resolveWorkerOptions<T>(options: WorkerOptions<T>): WorkerSettin
   const { limit, per } = optionsOf("worker: rate", read.rate, RATE, "worker: rate.");
   return {
     concurrency: read.concurrency,
+    queueConcurrency: read.queueConcurrency,
+    groupConcurrency: read.groupConcurrency,
+    maxReplyBytes: read.maxReplyBytes,
     visibilityMs: visibility,
     isAuto: heartbeat === "auto",
     rate: read.rate && {
@@ -39,6 +54,8 @@ export function resolveWorkerOptions<T>(options: WorkerOptions<T>): WorkerSettin
       perMs: readOption(per, "worker: rate.per", RATE.per)!,
     },
     graceMs: grace,
+    abandonAfterMs: read.abandonAfter,
+    onAbandoned: options.onAbandoned,
     onError: options.onError,
   };
 }

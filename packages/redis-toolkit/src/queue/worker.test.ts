@@ -14,6 +14,7 @@ const EMPTY: ExchangeReply = {
   dueRepeats: [],
   now: 0,
   corrupt: 0,
+  isMore: false,
 };
 
 const job = (id: string): ExchangeReply["delivered"][number] => ({
@@ -56,6 +57,7 @@ function scripted(concurrency: number): {
   } as unknown as Module;
   const store = {
     keys: { wake: "wake" },
+    begin: () => Promise.resolve(),
     exchange: (request: ExchangeRequest) =>
       new Promise((resolve, reject) =>
         exchanges.push({

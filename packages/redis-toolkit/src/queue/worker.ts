@@ -1,7 +1,8 @@
 import { ConfigurationError, DecodeError } from "@hotset/core";
 import { keepAlive, newId } from "@hotset/core/internal";
 import type { Module } from "../module/module.ts";
-import { Delivery, type FailedJob, type Handler } from "./delivery.ts";
+import { Delivery, type AbandonedJob, type FailedJob, type Handler } from "./delivery.ts";
+import type { JobAbandonedError } from "./errors.ts";
 import { readRecord } from "./job.ts";
 import { contradictions, DEFAULT_BACKOFF, givesOptions, type QueueSettings } from "./options.ts";
 import type { Fired } from "./repeats.ts";
@@ -29,6 +30,12 @@ export interface Worker extends AsyncDisposable {
   readonly stats: WorkerStats;
   /** Handlers that run. */
   readonly active: number;
+  /** Whether it takes no jobs since `pause`. */
+  readonly isPaused: boolean;
+  /** This worker takes no more jobs; handlers that run go on. `queue.pause()` does it for all workers. */
+  pause(): void;
+  /** Ends its pause. */
+  resume(): void;
   /**
    * Takes no more jobs, waits for its handlers for `grace`, then aborts their signals and puts their jobs back. A
    * handler that has not ended a second later is left to its lease. Never rejects. Idempotent.
@@ -52,6 +59,9 @@ const MAX_EXCHANGED = 100;
 /** Handlers that ignore their signal are left after it. */
 const ABORTED_MS = 1_000;
 const FLUSH_MS = 5_000;
+/** An exchange that got no reply for so long is given twice the time when it is sent again. */
+const SLOW_MS = 500;
+const MAX_DEADLINE_MS = 60_000;
 const RETRY_BASE_MS = 50;
 const RETRY_MAX_MS = 5_000;
 /** It looks no more often for jobs that are due. */
@@ -80,6 +90,12 @@ export class QueueWorker<T, R> implements Worker {
   #isWaiting = false;
   /** Since the exchange in flight was sent: its reply may be older than the job. */
   #wasWoken = false;
+  #isPaused = false;
+  /** Of the next deliveries; sent again until a reply has come. */
+  #token = newId();
+  #isAgain = false;
+  /** For an exchange whose predecessor got no reply in time: its reply may come slowly. */
+  #deadlineMs: number | undefined;
   /** Until a timer: the rate allows nothing, or an exchange has failed. */
   #pause: "none" | "limited" | "failed" = "none";
   #failures = 0;
@@ -106,6 +122,20 @@ export class QueueWorker<T, R> implements Worker {
 
   get active(): number {
     return this.#running.size;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#mayHaveJobs = true;
+    this.#pump();
   }
 
   stop(): Promise<void> {
@@ -154,11 +184,14 @@ export class QueueWorker<T, R> implements Worker {
   }
 
   get #free(): number {
-    return this.#phase === "running" ? Math.max(0, this.#settings.concurrency - this.#running.size) : 0;
+    const mayTake = this.#phase === "running" && !this.#isPaused;
+    return mayTake ? Math.max(0, this.#settings.concurrency - this.#running.size) : 0;
   }
 
+  /** Jobs that were taken, and whose delivery was lost, are with this worker until it asks for them. */
   get #needsExchange(): boolean {
-    return this.#outcomes.length > 0 || this.#hasSpareWake || (this.#mayHaveJobs && this.#free > 0);
+    const mustSend = this.#outcomes.length > 0 || this.#hasSpareWake || this.#isAgain;
+    return mustSend || (this.#mayHaveJobs && this.#free > 0);
   }
 
   /** Exchanges as long as there is something to report or to take, then waits. */
@@ -177,11 +210,9 @@ export class QueueWorker<T, R> implements Worker {
   async #exchange(): Promise<void> {
     // Handlers that end in the same turn are reported together.
     if (this.#running.size > 0) await new Promise((resolve) => setImmediate(resolve));
-    const { module, queue, store } = this.#parts;
-    const { visibilityMs, rate } = this.#settings;
+    const { module } = this.#parts;
     const count = this.#mayHaveJobs || this.#outcomes.length > 0 ? Math.min(this.#free, MAX_EXCHANGED) : 0;
     const outcomes = this.#outcomes.splice(0, MAX_EXCHANGED);
-    const token = newId();
     const sentAt = module.clock.now();
     const hadSpareWake = this.#hasSpareWake;
     this.#hasSpareWake = false;
@@ -189,19 +220,22 @@ export class QueueWorker<T, R> implements Worker {
     let reply: ExchangeReply;
     try {
       await this.#parts.allowed();
-      const { keepCompleted, keepFailed, attempts } = queue;
-      const kept = { keepCompleted, keepFailed };
-      reply = await store.exchange({ ...kept, attempts, visibilityMs, rate, token, count, outcomes });
+      reply = await this.#send(count, outcomes);
     } catch (error) {
       // Outcomes that were carried out are refused when they are sent again, which changes nothing.
       this.#outcomes.unshift(...outcomes);
       this.#hasSpareWake ||= hadSpareWake;
+      this.#isAgain = true;
+      this.#deadlineMs = Math.min(2 * (module.clock.now() - sentAt), MAX_DEADLINE_MS);
       return this.#backOff(error);
     }
+    const token = this.#token;
+    this.#token = newId();
+    this.#isAgain = false;
     this.#failures = 0;
     this.#count(outcomes, reply);
     this.#plan(count, reply);
-    for (const delivered of reply.delivered) this.#start(delivered, token, sentAt);
+    await this.#begin(reply, token, sentAt);
     this.#compareOptions(reply.delivered);
     if (reply.corrupt > 0)
       module.report(
@@ -210,6 +244,36 @@ export class QueueWorker<T, R> implements Worker {
       );
     if (this.#wasWoken && this.#free === 0) this.#hasSpareWake = true;
     if (reply.dueRepeats.length > 0) await this.#fire(reply);
+  }
+
+  #send(count: number, outcomes: readonly Outcome[]): Promise<ExchangeReply> {
+    const { keepCompleted, keepFailed, attempts } = this.#parts.queue;
+    const { visibilityMs, rate, maxReplyBytes, queueConcurrency, groupConcurrency } = this.#settings;
+    const isSlow = this.#isAgain && this.#deadlineMs !== undefined && this.#deadlineMs >= SLOW_MS;
+    return this.#parts.store.exchange({
+      ...{ keepCompleted, keepFailed, attempts, visibilityMs, rate, count, outcomes },
+      ...{ token: this.#token, isAgain: this.#isAgain },
+      ...{ maxBytes: maxReplyBytes, maxActive: queueConcurrency, maxOfGroup: groupConcurrency },
+      ...(isSlow && { deadlineMs: this.#deadlineMs }),
+    });
+  }
+
+  /**
+   * Starts what was delivered. It is marked as begun before any handler runs, so that a handler that ends the process
+   * counts; the answer is not waited for. A delivery whose lease has ended on its way goes back.
+   */
+  async #begin({ delivered, now }: ExchangeReply, token: string, sentAt: number): Promise<void> {
+    const { store, module } = this.#parts;
+    const { visibilityMs } = this.#settings;
+    const mayBegin = this.#phase === "running" && module.clock.now() < sentAt + visibilityMs;
+    if (delivered.length > 0 && mayBegin) {
+      // Heartbeats mark it as well.
+      const ids = delivered.map(({ id }) => id);
+      store.begin(ids, now + visibilityMs).catch((error: unknown) => module.report("queue: begin", error));
+      // node-redis writes at the end of a turn.
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    }
+    for (const one of delivered) this.#start(one, { token, sentAt, mayBegin });
   }
 
   /** Each option that this queue and that of a producer give differently is reported once. */
@@ -255,9 +319,9 @@ export class QueueWorker<T, R> implements Worker {
   }
 
   /** When to look again. */
-  #plan(count: number, { delivered, limitedMs, nextInMs }: ExchangeReply): void {
+  #plan(count: number, { delivered, limitedMs, nextInMs, isMore }: ExchangeReply): void {
     if (count === 0) return;
-    this.#mayHaveJobs = this.#wasWoken || delivered.length === count;
+    this.#mayHaveJobs = this.#wasWoken || isMore || delivered.length >= count;
     this.#pause = limitedMs > 0 ? "limited" : "none";
     const ms = limitedMs > 0 ? limitedMs : nextInMs;
     this.#cancelDue();
@@ -286,24 +350,30 @@ export class QueueWorker<T, R> implements Worker {
     });
   }
 
-  #start(delivered: ExchangeReply["delivered"][number], token: string, sentAt: number): void {
+  #start(
+    delivered: ExchangeReply["delivered"][number],
+    { token, sentAt, mayBegin }: { readonly token: string; readonly sentAt: number; readonly mayBegin: boolean },
+  ): void {
+    if (!mayBegin || this.#phase !== "running") {
+      this.#outcomes.push({ kind: "return", id: delivered.id, token, detail: "", delayMs: 0, error: "" });
+      return;
+    }
     const { module, queue, handler, store } = this.#parts;
-    const { visibilityMs } = this.#settings;
+    const { visibilityMs, abandonAfterMs } = this.#settings;
     const delivery = new Delivery<T, R>(delivered, token, {
       handler,
       schema: queue.schema,
       backoff: queue.backoff ?? DEFAULT_BACKOFF,
       timeoutMs: queue.timeoutMs,
       visibilityMs,
+      abandonAfterMs,
       clock: module.clock,
       extend: async (extension) => (await store.extend([extension]))[0] === true,
+      log: async (id, text) => void (await store.log(id, text)),
       onFailed: (error, job) => void this.#reportFailure(error, job),
+      onAbandoned: (error, job) => void this.#reportAbandoned(error, job),
     });
     this.#stats.delivered += 1;
-    if (this.#phase !== "running") {
-      this.#outcomes.push({ kind: "return", id: delivered.id, token, detail: "", delayMs: 0, error: "" });
-      return;
-    }
     this.#running.add(delivery);
     delivery.extendLease(sentAt);
     void delivery.run().then((outcome) => {
@@ -323,6 +393,18 @@ export class QueueWorker<T, R> implements Worker {
       await onError(error, job);
     } catch (thrown) {
       report("queue: onError", thrown);
+    }
+  }
+
+  /** Never rejects. */
+  async #reportAbandoned(error: JobAbandonedError, job: AbandonedJob<T>): Promise<void> {
+    const { report } = this.#parts.module;
+    const { onAbandoned } = this.#settings;
+    if (onAbandoned === undefined) return report("queue: abandoned handler", error);
+    try {
+      await onAbandoned(error, job);
+    } catch (thrown) {
+      report("queue: onAbandoned", thrown);
     }
   }
 

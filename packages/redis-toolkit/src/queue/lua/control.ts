@@ -19,10 +19,16 @@ export const COUNTS: string = scriptOf(`local counts = {}
 for _, set in ipairs(sets) do counts[#counts + 1] = call('ZCARD', set) end
 counts[6], counts[7] = call('HEXISTS', state, 'paused'), now
 local oldest, from = -1, '-inf'
+local function addedAtOf(id)
+  local made = tonumber(string.match(id, '^(%d+)%-%d+$'))
+  if made then return made end
+  local job = read(id)
+  return job and job.addedAt
+end
 while true do
   local next = call('ZRANGEBYSCORE', waiting, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if not next[1] then break end
-  local addedAt, score = tonumber(string.match(next[1], '^%d+')), tonumber(next[2])
+  local addedAt, score = addedAtOf(next[1]), tonumber(next[2])
   if addedAt and (oldest < 0 or addedAt < oldest) then oldest = addedAt end
   local above = (math.floor(score / 2 ^ 45) + 1) * 2 ^ 45
   from = above > score and whole(above) or '(' .. next[2]
@@ -37,6 +43,12 @@ local function fieldsOf(id)
   if not job or not encode(job) then return {false} end
   return {record, unpack(call('HMGET', data, id, id .. '/progress', id .. '/result', id .. '/error'))}
 end
+local function outlineOf(id)
+  local job, record = read(id)
+  if not job or not encode(job) then return {false} end
+  local progress, failure = unpack(call('HMGET', data, id .. '/progress', id .. '/error'))
+  return {record, false, progress, false, failure}
+end
 `;
 
 /** ARGV: channel, id. Returns the number of its set, its score there, and its fields; nothing if it is in none. */
@@ -50,15 +62,49 @@ for i, set in ipairs(sets) do
 end
 return {}`);
 
-/** ARGV: channel, number of the set, first, last, 1 for the newest first. Returns id, score and fields of each. */
+/**
+ * ARGV: channel, number of the set, first, last, 1 for the newest first, 1 with payloads and results. Returns id, score
+ * and fields of each.
+ */
 export const LIST: string = scriptOf(`${FIELDS_OF}
 local set = sets[tonumber(ARGV[2])]
 local found = call(ARGV[5] == '1' and 'ZREVRANGE' or 'ZRANGE', set, ARGV[3], ARGV[4], 'WITHSCORES')
 local list = {}
 for i = 1, #found, 2 do
-  list[#list + 1] = {found[i], found[i + 1], unpack(fieldsOf(found[i]))}
+  local fields = ARGV[6] == '1' and fieldsOf(found[i]) or outlineOf(found[i])
+  list[#list + 1] = {found[i], found[i + 1], unpack(fields)}
 end
 return list`);
+
+/** ARGV: channel, number of the set, ms since they ended, the most. Returns how many were removed. */
+export const CLEAN: string = scriptOf(`local set = sets[tonumber(ARGV[2])]
+local ids = call('ZRANGEBYSCORE', set, '-inf', whole(now - tonumber(ARGV[3])), 'LIMIT', 0, tonumber(ARGV[4]))
+for _, id in ipairs(ids) do
+  call('ZREM', set, id)
+  forget(id)
+  publish('removed', id, '')
+end
+return #ids`);
+
+/**
+ * ARGV: channel, id, text as JSON, the most bytes: the oldest lines go first. Returns 0 if there is no such job. Begins
+ * with a removal, as a full server refuses what grows first.
+ */
+export const LOG: string = scriptOf(`local id, most = ARGV[2], tonumber(ARGV[4])
+if call('HEXISTS', jobs, id) == 0 then return 0 end
+mayGrow()
+local lines = (call('HGET', data, id .. '/log') or '') .. '[' .. whole(now) .. ',' .. ARGV[3] .. ']\\n'
+while #lines > most do
+  local first = string.find(lines, '\\n', 1, true)
+  if not first or first == #lines then break end
+  lines = string.sub(lines, first + 1)
+end
+call('HSET', data, id .. '/log', lines)
+return 1`);
+
+/** ARGV: channel, id. Returns 1 and its lines, or 0 where there is no such job. */
+export const LOGS: string = scriptOf(`local id = ARGV[2]
+return {call('HEXISTS', jobs, id), call('HGET', data, id .. '/log')}`);
 
 /** ARGV: channel, id. Returns 1 if it is removed, 0 if there is none, -1 if it is active. */
 export const REMOVE: string = scriptOf(`local id = ARGV[2]
@@ -83,15 +129,18 @@ local isWaiting = call('ZSCORE', waiting, id)
 if not isWaiting and not call('ZSCORE', delayed, id) then return -1 end
 local place = draw()
 job.token = nil
+job.counted = nil
 job.priority = priority or job.priority
 write(id, job)
 if payload ~= '' then call('HSET', data, id, payload) end
 if ms or priority and isWaiting then
   call('ZREM', waiting, id)
   call('ZREM', delayed, id)
+  unpark(job)
+  write(id, job)
   if ms and ms > 0 then delay(id, ms)
   else
-    line(id, job.priority, place)
+    line(id, job, place)
     if not isPaused() then wakeOne() end
   end
 end
@@ -133,9 +182,10 @@ for _, id in ipairs(ids) do
   local job = call('ZREM', dead, id) == 1 and read(id)
   if job then
     job.attempt, job.reason, job.finishedAt = 0, nil, nil
+    job.counted = nil
     write(id, job)
     call('HDEL', data, id .. '/progress', id .. '/error')
-    line(id, job.priority, draw())
+    line(id, job, draw())
     if job.dedup and not job.dedupEnds and not holder(job.dedup) then hold(job.dedup, id, 0) end
     publish('added', id, '')
     replayed = replayed + 1

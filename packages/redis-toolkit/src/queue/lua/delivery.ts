@@ -3,7 +3,7 @@ import { ADD_ONE, scriptOf } from "./prelude.ts";
 /** ARGV: channel, then the arguments of each job, see `ADD_ONE`. */
 export const ADD: string = scriptOf(`${ADD_ONE}
 local added = {}
-for i = 2, #ARGV, 7 do
+for i = 2, #ARGV, 8 do
   local id, status = add(i)
   added[#added + 1] = id
   added[#added + 1] = status
@@ -14,20 +14,24 @@ return added`);
 /**
  * Settles deliveries of a worker, and gives it new ones. ARGV: channel; jobs and ms to keep of completed and of dead
  * ones, or '' as the job says; visibility in ms; token of the new deliveries; how many; limit and ms of the rate, or 0;
- * attempts of jobs whose producer gave none, or ''; then of each settled delivery: outcome, id, token, result or
- * reason, delay in ms, JSON of the error or ''.
+ * attempts of jobs whose producer gave none, or ''; 1 if the token was sent before, and no reply has come; the most
+ * bytes of payloads, unless there is one job; the most active jobs of the queue, or 0; and of one group; then of each
+ * settled delivery: outcome, id, token, result or reason, delay in ms, JSON of the error or ''.
  *
  * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
  * something is due, or -1 where nothing is, or all jobs that were wanted are given; ms for which the rate allows
  * nothing; key, instant and definition of repeats that are due; the time; how many jobs without a record that can be
- * read were removed.
+ * read were removed; 1 where more can be taken immediately.
  *
  * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. Such a job may wait long, as in a
  * pause: until another delivery begins its worker may report it, or extend its lease. The window of a rate begins with
- * its first delivery.
+ * its first delivery. `again` gives what an exchange has taken whose reply was lost: no handler has begun it, so its
+ * lease is a whole number.
  */
 export const EXCHANGE: string = scriptOf(`local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local limit, per, attempts = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local isAgain, maxBytes = ARGV[12] == '1', tonumber(ARGV[13])
+local maxActive, maxOfGroup = tonumber(ARGV[14]), tonumber(ARGV[15])
 
 local function finish(set, id, job, at, own, default, part, text)
   local count, age = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
@@ -47,24 +51,56 @@ local function bury(id, job, reason, failure)
   finish(dead, id, job, 4, job.keepDead, {10000, -1}, '/error', failure)
 end
 
+local function isSuperseded(id, job)
+  local newer = job.dedup and call('HGET', dedup, job.dedup)
+  if not newer or newer == id then return false end
+  local other = read(newer)
+  return other and other.latest or false
+end
+
+local function back(id, job)
+  write(id, job)
+  call('ZADD', waiting, job.order or 0, id)
+end
+
+local function giveUp(id, job)
+  publish('removed', id, '')
+  endTurn(id, job)
+  forget(id)
+end
+
+local function putBack(id, job, ms)
+  if job.counted ~= false then job.attempt = job.attempt - 1 end
+  job.counted = nil
+  if isSuperseded(id, job) then return giveUp(id, job) end
+  if ms == 0 then return back(id, job) end
+  write(id, job)
+  delay(id, ms)
+end
+
 local function settle(outcome, id, owner, detail, ms, failure)
   local job = read(id)
   if not job or job.token ~= owner then return 0 end
   if call('ZREM', active, id) == 0 then call('ZREM', waiting, id) end
+  unpark(job)
+  leaveGroup(id, job)
+  if job.counted == false and outcome ~= 'return' then job.attempt = job.attempt + 1 end
   if outcome == 'complete' then
-    publish('completed', id, detail == '' and '' or ',"result":' .. detail)
+    publish('completed', id, jsonOf('result', detail))
     finish(completed, id, job, 2, job.keepCompleted, {1000, 60000}, '/result', detail)
   elseif outcome == 'retry' then
     job.token = nil
+    job.counted = nil
     job.reason = detail
-    write(id, job)
-    publish('retrying', id, ',"reason":' .. cjson.encode(detail))
-    if ms > 0 then delay(id, ms) else line(id, job.priority, draw()) end
+    if isSuperseded(id, job) then giveUp(id, job)
+    else
+      write(id, job)
+      publish('retrying', id, ',"reason":' .. cjson.encode(detail))
+      if ms > 0 then delay(id, ms) else line(id, job, draw()) end
+    end
   elseif outcome == 'return' then
     job.token = nil
-    job.attempt = job.attempt - 1
-    write(id, job)
-    call('ZADD', waiting, job.order or 0, id)
+    putBack(id, job, ms)
   else
     bury(id, job, detail, failure)
   end
@@ -72,14 +108,23 @@ local function settle(outcome, id, owner, detail, ms, failure)
 end
 
 local function reclaim()
-  for _, id in ipairs(call('ZRANGEBYSCORE', active, '-inf', whole(now), 'LIMIT', 0, 100)) do
+  local ended = call('ZRANGEBYSCORE', active, '-inf', whole(now) .. '.5', 'WITHSCORES', 'LIMIT', 0, 100)
+  for i = 1, #ended, 2 do
+    local id, hasBegun = ended[i], tonumber(ended[i + 1]) % 1 ~= 0
     call('ZREM', active, id)
     local job = read(id)
-    if job then publish('stalled', id, ',"attempt":' .. job.attempt) end
+    if job then leaveGroup(id, job) end
     if not job then drop(id)
-    elseif job.attempt >= job.attempts then
-      bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts, '')
-    else call('ZADD', waiting, job.order or 0, id) end
+    elseif job.counted and not hasBegun then
+      job.attempt, job.counted = job.attempt - 1, false
+      if isSuperseded(id, job) then giveUp(id, job) else back(id, job) end
+    else
+      publish('stalled', id, ',"attempt":' .. job.attempt)
+      if job.attempt >= job.attempts then
+        bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts, '')
+      elseif isSuperseded(id, job) then giveUp(id, job)
+      else call('ZADD', waiting, job.order or 0, id) end
+    end
   end
 end
 
@@ -87,46 +132,133 @@ local function promote()
   for _, id in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', whole(now), 'LIMIT', 0, 100)) do
     call('ZREM', delayed, id)
     local job = read(id)
-    if job then line(id, job.priority, draw()) else drop(id) end
+    if job then line(id, job, draw()) else drop(id) end
+  end
+end
+
+local function isUnfinished(id)
+  return call('ZSCORE', waiting, id) or call('ZSCORE', active, id) or call('ZSCORE', delayed, id)
+end
+
+local function hasTurn(id, dedupId)
+  local holder = call('HGET', state, 'turn:' .. dedupId)
+  return not holder or holder == id or not isUnfinished(holder)
+end
+
+local function running(group)
+  local ids = {}
+  for id in string.gmatch(call('HGET', state, 'group:' .. group) or '', '%S+') do
+    if call('ZSCORE', active, id) then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+local function blockedBy(id, job)
+  if job.dedup and not hasTurn(id, job.dedup) then return dedupTurn(job.dedup) end
+  if job.group and #running(job.group) >= maxOfGroup then return groupTurn(job.group) end
+end
+
+local function park(id, job, score, turn)
+  job.order = score
+  job.parked = turn .. string.format('%017.0f:', tonumber(score) + 2 ^ 54) .. id
+  write(id, job)
+  call('ZADD', waiting, whole(parkedAt), id)
+  call('ZADD', parked, 0, job.parked)
+end
+
+local function enter(id, job)
+  if job.dedup then call('HSET', state, 'turn:' .. job.dedup, id) end
+  if not job.group then return end
+  local ids = running(job.group)
+  ids[#ids + 1] = id
+  call('HSET', state, 'group:' .. job.group, table.concat(ids, ' '))
+end
+
+local function repairTurns()
+  local member = call('ZRANDMEMBER', parked)
+  if not member then return end
+  local id = string.match(member, '[^:]*$')
+  local job = read(id)
+  if not job or job.parked ~= member or not call('ZSCORE', waiting, id) then return call('ZREM', parked, member) end
+  if not blockedBy(id, job) then
+    if job.dedup then unparkNext(dedupTurn(job.dedup)) end
+    if job.group then unparkNext(groupTurn(job.group)) end
   end
 end
 
 local function allowance()
-  if limit == 0 then return count, 0 end
+  local allowed = count
+  if maxActive > 0 then allowed = math.max(0, math.min(allowed, maxActive - call('ZCARD', active))) end
+  if limit == 0 then return allowed, 0 end
   local window = call('HMGET', state, 'rateStart', 'rateCount')
   local started, used = tonumber(window[1] or '0'), tonumber(window[2] or '0')
   if now >= started + per or now < started then started, used = now, 0 end
-  return math.min(count, limit - used), started + per - now, started, used
+  if used >= limit then return 0, started + per - now end
+  return math.min(allowed, limit - used), 0, started, used
+end
+
+local taken, bytes, isFull = {}, 0, false
+local function give(id, record, payload)
+  taken[#taken + 1] = id
+  taken[#taken + 1] = record
+  taken[#taken + 1] = payload
+  bytes = bytes + (payload and #payload or 0)
+  call('ZADD', active, whole(now + visibility), id)
+end
+
+local function giveAgain()
+  local found = call('ZRANGE', active, 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    if tonumber(found[i + 1]) % 1 == 0 then
+      local job, record = read(found[i])
+      if job and job.token == token then give(found[i], record, call('HGET', data, found[i])) end
+    end
+  end
+end
+
+local function takeOne(id, score)
+  local job = read(id)
+  if not job then return drop(id) end
+  local turn = blockedBy(id, job)
+  if turn then return park(id, job, score, turn) end
+  local payload = call('HGET', data, id)
+  if #taken > 0 and bytes + (payload and #payload or 0) > maxBytes then
+    isFull = true
+    return call('ZADD', waiting, score, id)
+  end
+  job.attempt = job.attempt + 1
+  job.counted = true
+  if job.anyAttempts and attempts then job.attempts = attempts end
+  job.token = token
+  job.order = score
+  local record = encode(job)
+  if not record then return drop(id) end
+  call('HSET', jobs, id, record)
+  enter(id, job)
+  give(id, record, payload)
+  publish('active', id, ',"attempt":' .. job.attempt)
 end
 
 local function take()
   local allowed, limitedMs, started, used = allowance()
-  if allowed <= 0 then return {}, limitedMs end
-  local taken = {}
-  local popped = call('ZPOPMIN', waiting, allowed)
-  for i = 1, #popped, 2 do
-    local id = popped[i]
-    local job = read(id)
-    if job then
-      job.attempt = job.attempt + 1
-      if job.anyAttempts and attempts then job.attempts = attempts end
-      job.token = token
-      job.order = popped[i + 1]
+  local before, looked = #taken, 0
+  allowed = allowed - before / 3
+  while not isFull and looked < 200 and (#taken - before) / 3 < allowed do
+    local popped = call('ZPOPMIN', waiting, math.min(10, allowed - (#taken - before) / 3))
+    if not popped[1] then break end
+    looked = looked + #popped / 2
+    for i = 1, #popped, 2 do
+      if tonumber(popped[i + 1]) >= parkedAt then
+        call('ZADD', waiting, popped[i + 1], popped[i])
+        looked = 200
+      elseif isFull then call('ZADD', waiting, popped[i + 1], popped[i])
+      else takeOne(popped[i], popped[i + 1]) end
     end
-    local record = job and encode(job)
-    if record then
-      call('HSET', jobs, id, record)
-      call('ZADD', active, whole(now + visibility), id)
-      publish('active', id, ',"attempt":' .. job.attempt)
-      taken[#taken + 1] = id
-      taken[#taken + 1] = record
-      taken[#taken + 1] = call('HGET', data, id)
-    else drop(id) end
   end
-  if limit > 0 and #taken > 0 then
-    call('HSET', state, 'rateStart', whole(started), 'rateCount', used + #taken / 3)
+  if limit > 0 and #taken > before then
+    call('HSET', state, 'rateStart', whole(started), 'rateCount', used + (#taken - before) / 3)
   end
-  return taken, 0
+  return limitedMs
 end
 
 local function dueRepeats()
@@ -143,31 +275,35 @@ end
 local function nextInMs()
   local nearest = -1
   for _, set in ipairs({delayed, active, repeatsDue}) do
-    local first = call('ZRANGEBYSCORE', set, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    local first = call('ZRANGEBYSCORE', set, '(' .. whole(now) .. '.5', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     if first[2] and (nearest < 0 or tonumber(first[2]) - now < nearest) then nearest = tonumber(first[2]) - now end
   end
-  return nearest
+  return math.ceil(nearest)
 end
 
 mayGrow()
-local settled, taken, limitedMs, due, paused = {}, {}, 0, {}, isPaused()
-for i = 12, #ARGV, 6 do
+local settled, limitedMs, due, isStill = {}, 0, {}, isPaused()
+for i = 16, #ARGV, 6 do
   settled[#settled + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]), ARGV[i + 5])
 end
+if isAgain then giveAgain() end
 if count > 0 then
   reclaim()
   promote()
-  if not paused then
-    taken, limitedMs = take()
+  repairTurns()
+  if not isStill then
+    limitedMs = take()
     due = dueRepeats()
   end
 end
-local hasWaiting = call('ZCARD', waiting) > 0
-if #taken > 0 and not hasWaiting then redis.pcall('SPUBLISH', channel, '{"kind":"drained"}') end
-if hasWaiting and not paused then wakeOne()
+local mayRun = call('ZCOUNT', waiting, '-inf', '(' .. whole(parkedAt)) > 0
+if #taken > 0 and not mayRun then redis.pcall('SPUBLISH', channel, '{"kind":"drained"}') end
+local isAtMost = maxActive > 0 and call('ZCARD', active) >= maxActive
+local isMore = mayRun and not isStill and not isAtMost and limitedMs == 0
+if mayRun and not isStill and not isAtMost then wakeOne()
 elseif count > 0 then call('DEL', wake) end
 local nearest = #taken == count * 3 and -1 or nextInMs()
-return {settled, taken, nearest, limitedMs, due, now, corrupt}`);
+return {settled, taken, nearest, limitedMs, due, now, corrupt, isMore and isFull and 1 or 0}`);
 
 /**
  * Extends leases. ARGV: channel, then of each delivery: id, token, visibility in ms, progress or ''. Returns for each
@@ -180,10 +316,14 @@ for i = 2, #ARGV, 4 do
   local isOwn = job and job.token == ARGV[i + 1]
   if isOwn then
     call('ZREM', waiting, id)
-    call('ZADD', active, whole(now + tonumber(ARGV[i + 2])), id)
+    if job.counted == false then
+      job.attempt, job.counted = job.attempt + 1, true
+      write(id, job)
+    end
+    call('ZADD', active, whole(now + tonumber(ARGV[i + 2])) .. '.5', id)
     if progress ~= '' then
       call('HSET', data, id .. '/progress', progress)
-      publish('progress', id, ',"progress":' .. progress)
+      publish('progress', id, jsonOf('progress', progress))
     end
   end
   extended[#extended + 1] = isOwn and 1 or 0

@@ -12,6 +12,14 @@
 // that may be large are other fields of `data`, such as `<id>/result`, and never decoded here. The record has the token
 // of its last delivery until that is reported, or another one begins, even while it waits because its lease has ended.
 //
+// A delivery counts when its handler begins. `take` adds 1 to `attempt` and sets the end of the lease, a whole number
+// of milliseconds. Before handlers begin their worker adds a half to it. A lease that ends without that half was never
+// used, so `reclaim` subtracts the 1 again (`counted` is false then, in case the worker reports the job after all).
+//
+// Jobs of one `dedup` id run one after another, and so many of one group. A job that `take` meets before its turn is
+// parked: it stays in `waiting`, behind all that may run, and the index `parked` has it under the key of its turn, in
+// its order. When a turn ends, the next one of its key goes back to its place.
+//
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
 
@@ -22,6 +30,7 @@
  * - `mayGrow`: a removal of nothing, after which a full server refuses no write of the script
  * - `publish`: a user without the right to publish must not end a script half way
  * - `has`: JSON of Lua reads numbers that it cannot write, such as 1e999
+ * - `jsonOf`: a part of an event; a large one would fill the buffers of all who listen, so its size stands for it
  * - `read`: the record and its text; none for a text that is not a record: other programs may write here, too
  * - `write`: never fails, even if another program has put something into the record meanwhile
  * - `line`: higher priorities are lower scores; within a priority the order counts
@@ -30,12 +39,16 @@
  * - `free`: of a job that is removed by a call
  * - `release`: of one that has ended: a dedup id with an end is kept until then
  * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
+ * - `turnKeys`: what a job waits for, each with its length before it, so no key is the beginning of another
+ * - `unpark`: of a job that leaves its place; `unparkNext`: the next one of a key goes back to its place
+ * - `leaveGroup`: the ids that run are a text, so that one that was lost is found, see `hasRoom`
  */
 const PRELUDE = `
 local call = redis.call
 local state, waiting, delayed, active, jobs, data = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local completed, dead, dedup, dedupEnds, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local repeats, repeatsDue = KEYS[12], KEYS[13]
+local repeats, repeatsDue, parked = KEYS[12], KEYS[13], KEYS[14]
+local parkedAt = 2 ^ 60
 local sets = {waiting, delayed, active, completed, dead}
 local channel = ARGV[1]
 local time = call('TIME')
@@ -48,7 +61,8 @@ local function mayGrow() call('HDEL', state, '') end
 local kinds = {
   attempt = 'number', attempts = 'number', priority = 'number', timeout = 'number', finishedAt = 'number',
   repeatAt = 'number', repeatKey = 'string', dedup = 'string', ofQueue = 'string', order = 'string', reason = 'string',
-  keepCompleted = 'table', keepDead = 'table', backoff = 'table'
+  keepCompleted = 'table', keepDead = 'table', backoff = 'table', counted = 'boolean', parked = 'string',
+  group = 'string', latest = 'boolean', addedAt = 'number', name = 'string', lifo = 'boolean'
 }
 local pair, times = {'number', 'number'}, {baseMs = 'number', maxMs = 'number'}
 
@@ -94,9 +108,17 @@ local function publish(kind, id, rest)
   redis.pcall('SPUBLISH', channel, '{"kind":"' .. kind .. '","id":"' .. id .. '"' .. rest .. '}')
 end
 
+local function jsonOf(name, text)
+  if text == '' then return '' end
+  if #text <= 8192 then return ',"' .. name .. '":' .. text end
+  return ',"' .. name .. 'Bytes":' .. #text
+end
+
 local function draw() return call('HINCRBY', state, 'order', 1) end
 
-local function line(id, priority, place) call('ZADD', waiting, whole((255 - priority) * 2 ^ 45 + place), id) end
+local function line(id, job, place)
+  call('ZADD', waiting, whole((255 - job.priority) * 2 ^ 45 + (job.lifo and -place or place)), id)
+end
 
 local function isPaused() return call('HEXISTS', state, 'paused') == 1 end
 
@@ -121,19 +143,66 @@ local function hold(dedupId, id, ms)
   else call('ZREM', dedupEnds, dedupId) end
 end
 
-local function free(id, job)
-  if not job.dedup or call('HGET', dedup, job.dedup) ~= id then return end
-  call('HDEL', dedup, job.dedup)
-  call('ZREM', dedupEnds, job.dedup)
+local function dedupTurn(dedupId) return #dedupId + 1 .. ':d' .. dedupId .. ':' end
+
+local function groupTurn(group) return #group + 1 .. ':g' .. group .. ':' end
+
+local function unpark(job)
+  if not job.parked then return end
+  call('ZREM', parked, job.parked)
+  job.parked = nil
+end
+
+local function unparkNext(turn)
+  while true do
+    local member = call('ZRANGEBYLEX', parked, '[' .. turn, '(' .. string.sub(turn, 1, -2) .. ';', 'LIMIT', 0, 1)[1]
+    if not member then return end
+    call('ZREM', parked, member)
+    local id = string.sub(member, #turn + 19)
+    local job = read(id)
+    if job and job.parked == member and call('ZSCORE', waiting, id) then
+      job.parked = nil
+      write(id, job)
+      call('ZADD', waiting, job.order or 0, id)
+      if not isPaused() then wakeOne() end
+      return
+    end
+  end
+end
+
+local function endTurn(id, job)
+  unpark(job)
+  if not job.dedup or call('HGET', state, 'turn:' .. job.dedup) ~= id then return end
+  call('HDEL', state, 'turn:' .. job.dedup)
+  unparkNext(dedupTurn(job.dedup))
+end
+
+local function leaveGroup(id, job)
+  if not job.group then return end
+  local field, others = 'group:' .. job.group, {}
+  for one in string.gmatch(call('HGET', state, field) or '', '%S+') do
+    if one ~= id then others[#others + 1] = one end
+  end
+  if #others == 0 then call('HDEL', state, field) else call('HSET', state, field, table.concat(others, ' ')) end
+  unparkNext(groupTurn(job.group))
 end
 
 local function release(id, job)
-  if not job.dedupEnds then free(id, job) end
+  if job.dedup and not job.dedupEnds and call('HGET', dedup, job.dedup) == id then
+    call('HDEL', dedup, job.dedup)
+    call('ZREM', dedupEnds, job.dedup)
+  end
+  endTurn(id, job)
+end
+
+local function free(id, job)
+  job.dedupEnds = nil
+  release(id, job)
 end
 
 local function forget(id)
   call('HDEL', jobs, id)
-  call('HDEL', data, id, id .. '/progress', id .. '/result', id .. '/error')
+  call('HDEL', data, id, id .. '/progress', id .. '/result', id .. '/error', id .. '/log')
 end
 
 local function trim(set, count, age)
@@ -151,6 +220,7 @@ end
 local function keep(set, id, job, count, age, part, text)
   job.token = nil
   job.order = nil
+  job.counted = nil
   job.finishedAt = now
   release(id, job)
   if count == 0 then return forget(id) end
@@ -165,17 +235,21 @@ end
 export const scriptOf = (body: string): string => PRELUDE + body;
 
 /**
- * `add(i)` of the job whose 7 arguments begin at ARGV[i]: record, payload, priority, delay in ms, dedup id or '', its
- * ms or 0, `onDuplicate`. Returns its id, or that of the job that has the same dedup id, and 1 if it was added, 2 if it
- * has replaced that one. Ids have one length: Redis sorts members of one score, such as jobs that are due in one
- * millisecond, by their bytes.
+ * `add(i)` of the job whose 8 arguments begin at ARGV[i]: record, payload, own id or '', delay in ms, dedup id or '',
+ * its ms or 0, `onDuplicate`, priority with a minus before it for the last in, first out. Returns its id, or that of the
+ * job that has the same id or dedup id, and 1 if it was added, 2 if it has replaced that one. Ids that are made here
+ * have one length: Redis sorts members of one score, such as jobs that are due in one millisecond, by their bytes.
  */
 export const ADD_ONE: string = `
 local function add(i)
-  local record, payload, priority, ms, dedupId, dedupFor, onDuplicate = unpack(ARGV, i, i + 6)
+  local record, payload, own, ms, dedupId, dedupFor, onDuplicate, priority = unpack(ARGV, i, i + 7)
   ms, dedupFor = tonumber(ms), tonumber(dedupFor)
   local place = draw()
   local id, status = string.format('%.0f-%012.0f', now, place), 1
+  if own ~= '' then
+    if call('HEXISTS', jobs, own) == 1 then return own, 0 end
+    id, record = own, '{"addedAt":' .. whole(now) .. ',' .. string.sub(record, 2)
+  end
   if dedupId ~= '' then
     local former = holder(dedupId)
     if former and onDuplicate ~= 'replace' then
@@ -184,6 +258,8 @@ local function add(i)
     end
     if former and call('ZREM', waiting, former) + call('ZREM', delayed, former) > 0 then
       id, status = former, 2
+      local replaced = read(id)
+      if replaced then unpark(replaced) end
       forget(id)
     end
     hold(dedupId, id, dedupFor)
@@ -192,7 +268,7 @@ local function add(i)
   call('HSET', data, id, payload)
   if ms > 0 then delay(id, ms)
   else
-    line(id, priority, place)
+    line(id, {priority = math.abs(tonumber(priority)), lifo = string.sub(priority, 1, 1) == '-'}, place)
     if not isPaused() then wakeOne() end
   end
   if status == 1 then publish('added', id, '') end
