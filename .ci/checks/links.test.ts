@@ -53,6 +53,17 @@ it("links between pages lead somewhere", () => {
   expect(broken).toEqual([]);
 });
 
+it("the site is linked nowhere: it is not published yet", () => {
+  const linking = trackedFiles(top).filter(
+    (path) => /\.(?:md|ts|tsx|mjs|yml)$/.test(path) && read(path).includes(`${SITE}/`),
+  );
+  expect(linking).toEqual(ABOUT_THE_SITE);
+});
+
+/** Without the files below, which build and publish the site. */
+const ABOUT_THE_SITE = ["docs/site.test.ts"];
+const SITE = "https://hotset.github.io";
+
 it("the index of decisions has every page, under its title", () => {
   const decisions = pages.flatMap((path) => /^docs\/decisions\/(\d{4}-.*\.md)$/.exec(path)?.[1] ?? []);
   const rows = decisions.map((name) => {

@@ -35,7 +35,7 @@ export function firstMistakes(backend: Backend | undefined, shown: (key: string)
 
 /** Between separators, or at the end: made by a template of nothing. */
 const UNLIKELY = /(?:^|[:/|?&=,#])(?:undefined|NaN)(?=$|[:/|?&=,#])|[-_.](?:undefined|NaN)$|\[object \w+\]/;
-const ADVICE = "cache plain data: https://hotset.github.io/guide/formats#class-instances";
+const ADVICE = "cache plain data: https://github.com/hotset/hotset/blob/main/docs/guide/formats.md#class-instances";
 
 /** The class of an instance with methods, in plain data. Classes of the runtime are no mistake. */
 function instanceIn(value: unknown): string | undefined {

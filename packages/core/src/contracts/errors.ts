@@ -27,7 +27,7 @@ export interface CacheErrorDetails {
 }
 
 /** The page on which every `code` has a heading. */
-const ERRORS_PAGE = "https://hotset.github.io/reference/errors";
+const ERRORS_PAGE = "https://github.com/hotset/hotset/blob/main/docs/reference/errors.md";
 
 /** Where the page of errors explains `code`: for the `url` of a {@link CacheError}. */
 export const errorPage = (code: CacheErrorCode): string => `${ERRORS_PAGE}#${code.toLowerCase()}`;
