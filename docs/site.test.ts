@@ -148,7 +148,7 @@ it("the first page has the first program of the README, how to install it, and f
   );
   expect(included.map((lines) => [lines[0], lines.at(-1)])).toEqual([
     ["```ts run", "```"],
-    ["```sh", expect.stringContaining("(docs/guide/getting-started.md#install)")],
+    [expect.stringContaining("(docs/guide/getting-started.md#install)"), "```"],
     [expect.stringMatching(/^<picture>.*demo\.svg/), expect.stringContaining("demo.svg")],
   ]);
   expect(included.flat()).toContain("await cache.close();");
