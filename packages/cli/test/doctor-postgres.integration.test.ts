@@ -59,12 +59,12 @@ describe("C650: hotset doctor of a PostgreSQL", () => {
       servers: [{ name: "PostgreSQL", wal_level: "logical", max_slot_wal_keep_size: "64MB" }],
       publication: "hotset",
       tables: ["products"],
-      slots: [{ name: "fine_t1", isActive: true, wal: "reserved" }],
+      slots: [{ name: expect.stringMatching(/^fine_[a-z0-9]{10}_t1$/) as string, isActive: true, wal: "reserved" }],
       findings: [],
     });
     const { stdout } = await inProcess(["doctor", "--url", shop.url]);
     expect(stdout).toMatch(
-      /^server {7}PostgreSQL .+\n.+\npublication {2}hotset\ntables {7}products\nslot {9}fine_t1 {2}followed, .+ behind, .+ of log kept\n\nerrors: 0/,
+      /^server {7}PostgreSQL .+\n.+\npublication {2}hotset\ntables {7}products\nslot {9}fine_\w{10}_t1 {2}followed, .+ behind, .+ of log kept\n\nerrors: 0/,
     );
   });
 
@@ -73,11 +73,13 @@ describe("C650: hotset doctor of a PostgreSQL", () => {
     await (await followed(shop, "left")).close();
     await until("a free slot", async () => (await doctor(shop.url)).slots[0]?.isActive === false);
     const report = await doctor(shop.url);
+    const { name } = report.slots[0]!;
+    expect(name).toMatch(/^left_/);
     expect(report).toMatchObject({ exitCode: 1, findings: [{ check: "slots", severity: "error" }] });
     expect(report.findings[0]).toMatchObject({
-      found: "no process follows the slot left_t1: changes of other programs are not seen, and their log is kept",
-      evidence: { slot: "left_t1", walStatus: "reserved", maxSlotWalKeepSize: "64MB", lagBytes: expect.any(Number) },
-      fix: "start a process that calls follow(), or, if none is to: SELECT pg_drop_replication_slot('left_t1');",
+      found: `no process follows the slot ${name}: changes of other programs are not seen, and their log is kept`,
+      evidence: { slot: name, walStatus: "reserved", maxSlotWalKeepSize: "64MB", lagBytes: expect.any(Number) },
+      fix: `start a process that calls follow(), or, if none is to: SELECT pg_drop_replication_slot('${name}');`,
     });
     await shop.pool.query("alter system set max_slot_wal_keep_size = '1MB'");
     await shop.pool.query("select pg_reload_conf()");
@@ -85,9 +87,9 @@ describe("C650: hotset doctor of a PostgreSQL", () => {
       await shop.pool.query("select pg_switch_wal(), pg_logical_emit_message(false, 'x', 'y')");
     await shop.pool.query("checkpoint");
     const lost = await doctor(shop.url);
-    expect(lost.slots).toMatchObject([{ name: "left_t1", wal: "lost" }]);
+    expect(lost.slots).toMatchObject([{ name, wal: "lost" }]);
     expect(lost.findings.map(({ found }) => found)).toEqual([
-      "the log of the slot left_t1 is lost: the next process that follows clears the cache",
+      `the log of the slot ${name} is lost: the next process that follows clears the cache`,
     ]);
     await shop.pool.query("alter system reset max_slot_wal_keep_size");
     await shop.pool.query("select pg_reload_conf()");
@@ -136,6 +138,61 @@ describe("C650: hotset doctor of a PostgreSQL", () => {
     expect(await ofPublication()).toMatchObject([{ severity: "error", found, fix }]);
     await pool.query(fix.replace("<tables>", "products"));
     expect(await ofPublication()).toEqual([]);
+  });
+
+  it.each<[what: string, statements: readonly string[], found: string, fix: string]>([
+    [
+      "a row filter",
+      [TABLE, `${PUBLICATION} where (id > 1)`],
+      'the publication hotset has a row filter for "public"."products", and rows outside of it are not in the log',
+      'ALTER PUBLICATION "hotset" DROP TABLE "public"."products"; ALTER PUBLICATION "hotset" ADD TABLE "public"."products";',
+    ],
+    [
+      "a table that inherits and is not published",
+      [TABLE, PUBLICATION, "create table special (primary key (id)) inherits (products)"],
+      'the publication hotset lacks "public"."special", which inherits from "public"."products"',
+      'ALTER PUBLICATION "hotset" ADD TABLE "public"."special";',
+    ],
+    [
+      "partitions of different identities",
+      [
+        "create table products (id int primary key, name text) partition by range (id)",
+        "create table products_1 partition of products for values from (0) to (10)",
+        "create table products_2 partition of products for values from (10) to (20)",
+        "alter table products_1 replica identity full",
+        `${PUBLICATION} with (publish_via_partition_root = true)`,
+      ],
+      'the partitions of "public"."products", or the tables that inherit from it, have different replica identities',
+      "ALTER TABLE products_2 REPLICA IDENTITY FULL;",
+    ],
+  ])("a condition that may begin while a process follows: %s", async (_, statements, found, fix) => {
+    const { url, pool } = await database(...statements);
+    const ofLog = async () => (await doctor(url)).findings.filter(({ check }) => check !== "slots");
+    expect(await ofLog()).toMatchObject([{ found, fix }]);
+    await pool.query(fix);
+    expect(await ofLog()).toEqual([]);
+  });
+
+  it("no room for a further slot", async () => {
+    const own = await startOwnPostgres({
+      config: [
+        "wal_level = logical",
+        "max_slot_wal_keep_size = 64MB",
+        "max_replication_slots = 1",
+        "max_wal_senders = 1",
+      ],
+    });
+    onTestFinished(() => own.stop());
+    await own.query(TABLE);
+    await own.query(PUBLICATION);
+    await own.query("select pg_create_logical_replication_slot('other', 'test_decoding')");
+    const { findings } = await doctor(own.url, "--ignore", "slots");
+    expect(findings.map(({ found, fix }) => [found, fix])).toEqual([
+      [
+        "all replication slots are in use, so no further process can follow",
+        "ALTER SYSTEM SET max_replication_slots = '2'; and restart PostgreSQL",
+      ],
+    ]);
   });
 
   it("a server that writes no logical log, and keeps it without a bound", async () => {

@@ -126,5 +126,5 @@ export type { EngineContext } from "./engine/context.ts";
 export { inLoadOfNoCall } from "./engine/loading.ts";
 export type { Entry } from "./entry/entry.ts";
 export type { KeySpace } from "./entry/key.ts";
-export { NamespaceView } from "./cache/namespace-view.ts";
+export { NamespaceView, type NamespacePlace } from "./cache/namespace-view.ts";
 export { MARKED } from "./entry/freshness.ts";

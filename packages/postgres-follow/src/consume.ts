@@ -1,9 +1,10 @@
 import { BackendUnavailableError, InvalidArgumentError, systemClock, type Duration } from "@hotset/core";
 import { optionsOf, within } from "@hotset/core/internal";
 import { Outbox, type Followed } from "./outbox.ts";
+import { isPart, partOf, type AnyRow } from "./rows.ts";
 import { checkFollowed, CONSUME_OPTIONS } from "./settings.ts";
 import { checkTables, messageTargets, resolve, rowTargets } from "./targets.ts";
-import type { AnyRow, CheckedRules, Resolved, RowChange, Source, Tables, Targets } from "./targets.ts";
+import type { CheckedRules, Resolved, RowChange, Source, Tables, Targets } from "./targets.ts";
 import { warnerOf, type FollowLogger } from "./warnings.ts";
 
 /** Options of {@link consume}. */
@@ -74,21 +75,34 @@ function targetsIn(event: unknown, key: ConsumedEvent, source: Source): readonly
     names.flatMap((name) => source.tables.find((rules) => rules.name === name) ?? [])[0];
   if ("table" in event && "kind" in event)
     return rowTargets(source, rulesOf(String(event.table)), () => event as unknown as RowChange);
-  const { op = "", before, after, source: from, message } = ("payload" in event ? event.payload : event) as Envelope;
+  const content = "payload" in event ? (event.payload as object | null) : event;
+  if (content === null) return [];
+  const { op = "", before, after, source: from, message } = content as Envelope;
   const { db, schema, collection = "", table = collection } = from ?? {};
   const rules = rulesOf(`${schema}.${table}`, `${db}.${table}`, table);
   const kind = KINDS[op];
   if (kind !== undefined)
-    return rowTargets(source, rules, () => {
-      const old = rowOf(before);
-      const row = (kind === "delete" ? undefined : rowOf(after)) ?? old ?? keyOf(key);
-      return { kind, row: row ?? {}, old: kind === "delete" ? undefined : old };
-    });
+    return rowTargets(source, rules, () => changeOf(kind, rowOf(before), rowOf(after), keyOf(key)));
   if (op === "t") return rules === undefined ? [] : [rules.truncated];
   if (op === "m") return messageTargets(source, message?.prefix, Buffer.from(String(message?.content ?? ""), "base64"));
   // Signs of life, and the ends of transactions.
-  if ("ts_ms" in event && (Object.keys(event).length === 1 || "status" in event)) return [];
+  if ("ts_ms" in content && (Object.keys(content).length === 1 || "status" in content)) return [];
   throw new InvalidArgumentError("consume: event must have the fields op and source of Debezium, or table and kind");
+}
+
+function changeOf(
+  kind: RowChange["kind"],
+  before: AnyRow | undefined,
+  after: AnyRow | undefined,
+  key: AnyRow | undefined,
+): RowChange {
+  const part = key && partOf(key);
+  if (kind === "delete") return { kind, row: before ?? part ?? {} };
+  const row = after ?? before ?? part ?? {};
+  // Without an older version the columns of the key did not change: a change of them is a deletion and a creation.
+  return kind === "update" && before === undefined && key !== undefined
+    ? { kind, row, unchanged: Object.keys(key) }
+    : { kind, row, old: before };
 }
 
 /** Debezium writes this for a TOASTed column that did not change. */
@@ -96,10 +110,11 @@ const UNAVAILABLE = "__debezium_unavailable_value";
 
 /** MongoDB has its documents as text. */
 function rowOf(given: unknown): AnyRow | undefined {
-  const row = (typeof given === "string" ? JSON.parse(given) : given) as AnyRow | null | undefined;
-  return row === null || row === undefined
-    ? undefined
-    : Object.fromEntries(Object.entries(row).filter(([, value]) => value !== UNAVAILABLE));
+  const row = (typeof given === "string" ? parsedText(given) : given) as AnyRow | null | undefined;
+  if (row === null || row === undefined) return undefined;
+  const known = Object.entries(row).filter(([, value]) => value !== UNAVAILABLE && !isRounded(value));
+  const found = Object.fromEntries(known);
+  return known.length < Object.keys(row).length || isPart(row) ? partOf(found) : found;
 }
 
 /** MongoDB has `{ id: '{"$oid":"…"}' }`, others their columns. */
@@ -107,14 +122,29 @@ function keyOf(given: ConsumedEvent): AnyRow | undefined {
   const key = parsed(given) as { readonly payload?: unknown } | null | undefined;
   const row = rowOf(key?.payload ?? key);
   const { id } = row ?? {};
-  return typeof id === "string" && /^[{"\d]/.test(id) ? { ...row, _id: JSON.parse(id) as unknown } : row;
+  return typeof id === "string" && /^[{"\d]/.test(id) ? { ...row, _id: parsedText(id) } : row;
 }
 
 function parsed(given: ConsumedEvent): unknown {
   if (typeof given !== "string" && !(given instanceof Uint8Array)) return given;
   try {
-    return JSON.parse(Buffer.from(given).toString());
+    return parsedText(Buffer.from(given).toString());
   } catch (error) {
     throw new InvalidArgumentError("consume: event must be JSON", { cause: error });
   }
+}
+
+/** A number that JavaScript has rounded, and that is of another row. The text of an event still has it. */
+const isRounded = (value: unknown): boolean =>
+  typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+
+/** What V8 hands to a reviver; the library of TypeScript does not have it yet. */
+type Reviver = (this: unknown, name: string, value: unknown, context: { readonly source?: string }) => unknown;
+
+const EXACT: Reviver = (_name, value, { source }) =>
+  isRounded(value) && source !== undefined && /^-?\d+$/.test(source) ? source : value;
+
+/** Whole numbers beyond 2^53 are texts, as `pg` has them. */
+function parsedText(text: string): unknown {
+  return /\d{16}/.test(text) ? JSON.parse(text, EXACT as (name: string, value: unknown) => unknown) : JSON.parse(text);
 }

@@ -1,8 +1,10 @@
-export { follow, type Follower, type FollowerRole, type FollowerStats } from "./follow.ts";
+export { follow } from "./follow.ts";
+export type { Follower, FollowerRole, FollowerStats } from "./figures.ts";
 export { consume, type ConsumedChange, type ConsumedEvent, type ConsumeOptions } from "./consume.ts";
 export type { FollowOptions } from "./options.ts";
 export type { FollowLogger } from "./warnings.ts";
 export type { Followed } from "./outbox.ts";
 export type { FollowPool } from "./pool.ts";
-export { emitted, MissingColumnError, type MessageStatement } from "./targets.ts";
-export type { AnyRow, ChangeKind, RowChange, Rule, TableRules, Tables, Targets } from "./targets.ts";
+export { emitted, type MessageStatement } from "./targets.ts";
+export { MissingColumnError, type AnyRow } from "./rows.ts";
+export type { ChangeKind, RowChange, Rule, TableRules, Tables, Targets } from "./targets.ts";

@@ -1,5 +1,6 @@
 import type { Duration } from "@hotset/core";
-import type { AnyRow, Tables } from "./targets.ts";
+import type { AnyRow } from "./rows.ts";
+import type { Tables } from "./targets.ts";
 import type { FollowLogger } from "./warnings.ts";
 
 /** Options of {@link follow}. `R` has the type of the rows of each table. */
@@ -9,8 +10,9 @@ export interface FollowOptions<R extends object = Readonly<Record<string, AnyRow
   /** Which entries a changed row ends, for each table. Other tables of the publication are ignored. */
   readonly tables: Tables<R>;
   /**
-   * Beginning of the name of the replication slot; the timeline of the server is its end. Processes with the same one
-   * share the work: one of them follows. Lower-case letters, digits and `_`, at most 40.
+   * Beginning of the name of the replication slot; a hash of backend, cache and tables, and the timeline of the server,
+   * are its end. Processes with the same ones share the work: one of them follows. Lower-case letters, digits and `_`,
+   * at most 40.
    *
    * @default `hotset_` and the name of the cache; must be given for a namespace
    */

@@ -34,6 +34,8 @@ export class Outbox {
   #last: Promise<void> = Promise.resolve();
   readonly #unsettled = new Set<Batch>();
   #isClosed = false;
+  /** When the call that is in progress was made first. */
+  #sendingSince: number | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -49,6 +51,11 @@ export class Outbox {
   get since(): number | undefined {
     const [oldest] = this.#unsettled;
     return oldest?.since;
+  }
+
+  /** For how long the cache has not acknowledged what was sent to it, in milliseconds. */
+  get unacknowledgedMs(): number {
+    return this.#sendingSince === undefined ? 0 : this.#clock.now() - this.#sendingSince;
   }
 
   /** @param transaction that changed the row; it may not be visible yet. */
@@ -119,7 +126,10 @@ export class Outbox {
   }
 
   async #send(batch: Batch): Promise<void> {
+    const isFirst = this.#sendingSince === undefined;
+    if (isFirst) this.#sendingSince = this.#clock.now();
     for (let turn = 0; !(await this.#isAcknowledged(batch)); turn += 1) await this.#pause(retryMs(turn));
+    if (isFirst) this.#sendingSince = undefined;
   }
 
   async #isAcknowledged(batch: Batch): Promise<boolean> {

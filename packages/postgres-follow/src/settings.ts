@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import { anything, duration, having, option, optionsOf, readOption, type Option } from "@hotset/core/internal";
 import type { FollowOptions } from "./options.ts";
 import type { Followed } from "./outbox.ts";
+import { placeOf } from "./place.ts";
 import type { FollowPool } from "./pool.ts";
 import { checkTables, PREFIX } from "./targets.ts";
 import { warnerOf, type FollowLogger } from "./warnings.ts";
@@ -46,9 +47,10 @@ export function settingsOf(pool: FollowPool, cache: Followed, options: FollowOpt
   return Object.freeze({
     pool,
     cache,
+    place: placeOf(cache),
     publication: readOption(read.publication, "follow: publication", FOLLOW_OPTIONS.publication),
     tables: checkTables("follow", read.tables),
-    slot: read.slot ?? slotOf(cache),
+    slot: read.slot ?? slotNameOf(cache),
     messages: read.messages,
     silenceMs: read.silence,
     settleMs: read.settleAfter,
@@ -62,8 +64,8 @@ export function checkFollowed(place: string, cache: Followed): void {
   if (!isOne) throw new InvalidArgumentError(`${place}: cache must be a cache of createCache(...), or its namespace`);
 }
 
-/** Two caches with one slot would each miss what the other takes. */
-function slotOf(cache: Followed): string {
+/** Readable, and not unique: `slotOf` in records.ts adds what makes it so. */
+function slotNameOf(cache: Followed): string {
   const { name } = cache as { readonly name?: unknown };
   if (typeof name !== "string")
     throw new InvalidArgumentError("follow: slot must be given for a namespace, such as a name for it");

@@ -1,5 +1,6 @@
 import { CacheError, InvalidArgumentError } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
+import { guarded, MissingColumnError, type AnyRow } from "./rows.ts";
 import type { Warn } from "./warnings.ts";
 
 /** The entries that a change ends. */
@@ -33,9 +34,6 @@ export interface TableRules<Row> {
   readonly truncated?: Targets | undefined;
 }
 
-/** A row where no type is given: columns as `pg` parses them. */
-export type AnyRow = Readonly<Record<string, unknown>>;
-
 /** By the names of tables: `products`, or with their schema, `shop.products`. */
 export type Tables<R extends object> = { readonly [T in keyof R]: Rule<R[T]> | TableRules<R[T]> };
 
@@ -50,18 +48,13 @@ export interface RowChange {
   readonly row: AnyRow;
   /** The columns of the older version of an update that are known. @default none */
   readonly old?: AnyRow | undefined;
-}
-
-/** The log does not have this column: it is a TOASTed one that did not change, or not in the replica identity. */
-export class MissingColumnError extends Error {
-  override readonly name = "MissingColumnError";
-  /** Its name in the database. */
-  readonly column: string;
-
-  constructor(column: string) {
-    super(`the log does not have the column ${JSON.stringify(column)} of this row`);
-    this.column = column;
-  }
+  /**
+   * For an update without `old`: the columns that it did not change, as it would have an older version otherwise. A rule
+   * that reads others cannot say which entries the older version had, so everything is cleared.
+   *
+   * @default unknown, and then only the entries of the new version end
+   */
+  readonly unchanged?: readonly string[] | undefined;
 }
 
 export const ALL: Resolved = { tags: [], keys: [], clear: true };
@@ -88,9 +81,20 @@ export function checkTables(place: string, tables: unknown): readonly CheckedRul
   });
 }
 
+const NONE: Resolved = { tags: [], keys: [], clear: false };
+
 /** @throws {InvalidArgumentError} for what no cache takes. A value never appears in the message. */
-export function resolve(given: Targets | undefined): Resolved {
-  const { tags = [], keys = [], clear = false } = given ?? {};
+export function resolve(given: Targets | null | undefined): Resolved {
+  if (given === undefined || given === null) return NONE;
+  const isPromise = typeof (given as { readonly then?: unknown }).then === "function";
+  // Its rejection would end the program.
+  if (isPromise) void Promise.resolve(given).catch(() => undefined);
+  if (isPromise || typeof given !== "object" || Array.isArray(given))
+    throw new InvalidArgumentError(
+      `targets must be { tags, keys, clear } or undefined, got ${isPromise ? "a promise; a rule must not be async" : Array.isArray(given) ? "a list" : `a ${typeof given}`}`,
+    );
+  checkNames(given, ["tags", "keys", "clear"], { inside: "targets", as: InvalidArgumentError });
+  const { tags = [], keys = [], clear = false } = given;
   const isList = (list: readonly unknown[], most: number): boolean =>
     Array.isArray(list) &&
     list.every((each) => typeof each === "string" && each !== "" && each.length <= most && each.isWellFormed());
@@ -100,25 +104,23 @@ export function resolve(given: Targets | undefined): Resolved {
   return { tags, keys, clear };
 }
 
-/** The targets of all versions of the row that are known. @throws what the rule throws. */
-export function targetsOf({ changed }: CheckedRules, { kind, row, old }: RowChange): readonly Resolved[] {
-  const found = [resolve(changed(guarded(row), old, kind))];
+/**
+ * The targets of all versions of the row that are known.
+ *
+ * @throws what the rule throws.
+ * @throws {MissingColumnError} for an update whose older version may have other targets that nothing here shows. A rule
+ *   that read nothing but unchanged columns would do the same for the older version.
+ */
+export function targetsOf({ changed }: CheckedRules, change: RowChange): readonly Resolved[] {
+  const { kind, row, old, unchanged } = change;
+  const isHalf = kind === "update" && old === undefined && unchanged !== undefined;
+  const reads = isHalf ? new Set<string>() : undefined;
+  const found = [resolve(changed(guarded(row, reads), old, kind))];
   if (kind === "update" && old !== undefined) found.push(resolve(changed(guarded(old), undefined, "delete")));
+  for (const column of reads ?? [])
+    if (!unchanged!.includes(column)) throw new MissingColumnError(column, "the older version of an updated row");
   return found;
 }
-
-/** Names that programs look for in any object. */
-const PROTOCOL = new Set<PropertyKey>(["then", "toJSON", "constructor", "toString", "valueOf"]);
-
-/** A tag that is made of a missing column would be of another row, in silence. */
-const guarded = (row: AnyRow): AnyRow =>
-  new Proxy(row, {
-    get(columns, name) {
-      const value: unknown = columns[name as string];
-      if (value === undefined && typeof name === "string" && !PROTOCOL.has(name)) throw new MissingColumnError(name);
-      return value;
-    },
-  });
 
 /** How changes are read, and failures are reported. */
 export interface Source {
@@ -130,22 +132,34 @@ export interface Source {
 /** What a changed row ends: nothing without rules, everything if a rule throws, as its targets are unknown. */
 export const rowTargets = (
   { warn }: Source,
-  rules: CheckedRules | undefined,
+  rules: (CheckedRules & { readonly mend?: string | undefined }) | undefined,
   change: () => RowChange,
 ): readonly Resolved[] =>
-  rules === undefined ? [] : orAll(warn, `the rule of ${rules.name}`, () => targetsOf(rules, change()));
+  rules === undefined ? [] : orAll(warn, `the rule of ${rules.name}`, () => targetsOf(rules, change()), rules.mend);
 
-/** What a message ends: everything if it cannot be read, nothing if it is of others. */
-export const messageTargets = ({ messages, warn }: Source, prefix: unknown, content: Uint8Array): readonly Resolved[] =>
-  prefix === messages ? orAll(warn, `a message with the prefix ${messages}`, () => readMessage(content)) : [];
+/**
+ * What a message ends: everything if it cannot be read, nothing if it is of others.
+ *
+ * @param encoding as PostgreSQL names that of the database: messages are passed on as they were written.
+ */
+export const messageTargets = (
+  { messages, warn }: Source,
+  prefix: unknown,
+  content: Uint8Array,
+  encoding: string = "UTF8",
+): readonly Resolved[] =>
+  prefix === messages ? orAll(warn, `a message with the prefix ${messages}`, () => readMessage(content, encoding)) : [];
 
-function orAll(warn: Warn, what: string, read: () => readonly Resolved[]): readonly Resolved[] {
+/** @param mend a statement, for a column that the log does not have. */
+export function orAll(warn: Warn, what: string, read: () => readonly Resolved[], mend?: string): readonly Resolved[] {
   try {
     return read();
   } catch (error) {
+    const isMissing = error instanceof MissingColumnError;
     // An error of others may have values in its text.
-    const reason = error instanceof MissingColumnError || error instanceof CacheError ? String(error) : kindOf(error);
-    warn("RULE", `${what} failed, so everything is cleared: ${reason}`);
+    const reason = isMissing || error instanceof CacheError ? String(error) : nameOf(error);
+    const remedy = isMissing && mend !== undefined && mend !== "" ? `; run: ${mend}` : "";
+    warn("RULE", `${what} failed, so everything is cleared: ${reason}${remedy}`);
     return [ALL];
   }
 }
@@ -171,17 +185,34 @@ export interface MessageStatement {
  * @throws {InvalidArgumentError}
  */
 export function emitted(targets: Targets, prefix: string = PREFIX): MessageStatement {
-  return {
-    text: "select pg_logical_emit_message(true, $1, $2::text)",
-    values: [prefix, JSON.stringify(resolve(targets))],
-  };
+  // Plain ASCII, so that the encoding of the database does not matter.
+  const content = JSON.stringify(resolve(targets)).replaceAll(
+    /[^ -~]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  return { text: "select pg_logical_emit_message(true, $1, $2::text)", values: [prefix, content] };
 }
 
 /** @throws {Error} for what is not an object of targets. */
-function readMessage(content: Uint8Array): readonly Resolved[] {
-  const read = JSON.parse(Buffer.from(content).toString()) as Targets | null;
-  checkNames(read, ["tags", "keys", "clear"], { place: "message" });
-  return [resolve(read!)];
+function readMessage(content: Uint8Array, encoding: string): readonly Resolved[] {
+  const read = JSON.parse(textOf(content, encoding)) as Targets | null;
+  if (read === null) throw new InvalidArgumentError("targets must be an object, got null");
+  return [resolve(read)];
 }
 
-const kindOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
+/** @throws {InvalidArgumentError} for text that is not of this encoding, or of one that is not known here. */
+function textOf(content: Uint8Array, encoding: string): string {
+  const bytes = Buffer.from(content);
+  if (encoding === "LATIN1") return bytes.toString("latin1");
+  if (bytes.every((byte) => byte < 0x80)) return bytes.toString("latin1");
+  try {
+    if (encoding === "UTF8") return new TextDecoder("utf-8", { fatal: true }).decode(content);
+  } catch {
+    // Said below.
+  }
+  throw new InvalidArgumentError(
+    `a message must be ASCII, with \\u00e9 for é and the like, in a database of the encoding ${encoding}`,
+  );
+}
+
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);

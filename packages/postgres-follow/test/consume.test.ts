@@ -50,6 +50,8 @@ describe("consume", () => {
     ],
     ["a message of others", { op: "m", message: { prefix: "audit", content: "" } }, []],
     ["a sign of life", { ts_ms: 1 }, []],
+    ["a sign of life with its schema", { schema: {}, payload: { ts_ms: 1 } }, []],
+    ["the end of a transaction with its schema", { schema: {}, payload: { status: "END", id: "7", ts_ms: 1 } }, []],
     ["the end of a transaction", { status: "END", id: "7", ts_ms: 1 }, []],
     [
       "an unchanged large column",
@@ -67,6 +69,24 @@ describe("consume", () => {
     const event = { op: "d", before: null, after: null, source: { db: "shop", collection: "orders" } };
     expect(await endedBy(event, '{"payload":{"id":"{\\"$oid\\":\\"65\\"}"}}')).toEqual(['{"$oid":"65"}']);
     expect(await endedBy(null, "{}")).toEqual([]);
+  });
+
+  it("C648: a number beyond 2^53 is what pg gives, and clears where it was rounded", async () => {
+    const text = '{"op":"c","after":{"id":1234567890123456789,"shelf":1.5},"source":{"table":"products"}}';
+    expect(await endedBy(text)).toEqual(["product 1234567890123456789", "shelf 1.5"]);
+    expect(await endedBy(Buffer.from(text))).toEqual(["product 1234567890123456789", "shelf 1.5"]);
+    expect(await endedBy(JSON.parse(text) as object)).toEqual(["everything"]);
+  });
+
+  it("C648: an update without its older row is known by the key of its record, or clears everything", async () => {
+    const update = { op: "u", before: null, after: row, source };
+    expect(await endedBy(update, { id: 1 })).toEqual(["everything"]);
+    expect(await endedBy(update, { id: 1, shelf: 2 })).toEqual(["product 1", "shelf 2"]);
+    expect(await endedBy({ op: "u", before: { id: 1, shelf: 3 }, after: row, source }, { id: 1 })).toEqual([
+      "product 1",
+      "shelf 2",
+      "shelf 3",
+    ]);
   });
 
   it("C648: resolves once it may be acknowledged, and rejects after its deadline", async () => {
@@ -111,6 +131,7 @@ describe("consume", () => {
       { id: 1, shelf: 2 },
       "consume: event must have the fields op and source of Debezium, or table and kind",
     ],
+    ["a wrong field", { targets: { tag: ["a"] } }, 'unknown option "targets.tag"; did you mean tags?'],
     ["bad targets", { targets: { tags: "a" } }, "tags must be a list of strings of 1 to 1,024 characters"],
   ])("C648: refuses %s", async (_what, event, says) => {
     await expect(setUp().invalidate(event)).rejects.toThrow(says);

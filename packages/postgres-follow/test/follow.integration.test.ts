@@ -379,7 +379,7 @@ describe("gaps", () => {
     onTestFinished(() => own.stop());
     const [pool, cache] = [await shop(own), new Recorder()];
     const follower = await following(pool, cache);
-    expect(follower.stats().slot).toBe(`hotset_shop${databases}_t1`);
+    expect(follower.stats().slot).toMatch(/_t1$/);
     await follower.close();
     // As a replica that has the slots of its primary.
     await writeFile(join(own.directory, "data/standby.signal"), "");
@@ -387,7 +387,7 @@ describe("gaps", () => {
     await own.query("select pg_promote()");
     const next = new Recorder();
     const other = await following(pool, next);
-    expect(other.stats().slot).toBe(`hotset_shop${databases}_t2`);
+    expect(other.stats().slot).toBe(follower.stats().slot?.replace(/_t1$/, "_t2"));
     expect(next.clears).toBe(1);
     expect(warnings.at(-1)).toContain("the server is on another timeline, as after a failover");
     const { rows } = await pool.query("select slot_name from pg_replication_slots");
@@ -447,19 +447,29 @@ describe("one of the fleet", () => {
   it("C645: a process that follows keeps nothing of its turns", async () => {
     const pool = await shop();
     let turns = 0;
-    const counted = pool.query.bind(pool) as (text: string, values?: unknown[]) => Promise<pg.QueryResult>;
-    pool.query = ((text: string, values?: unknown[]) => {
+    // Not a spy, which keeps what it gives back.
+    const asked = pg.Client.prototype.query;
+    onTestFinished(() => void (pg.Client.prototype.query = asked));
+    pg.Client.prototype.query = function (this: pg.Client, ...given: unknown[]): unknown {
       turns += 1;
-      return counted(text, values);
-    }) as typeof pool.query;
-    const follower = await following(pool, new Recorder());
+      return Reflect.apply(asked, this, given);
+    } as typeof asked;
+    // Counting stops the process for longer than a short one.
+    const follower = await following(pool, new Recorder(), { silence: "60s" });
     const promisesAfter = async (count: number): Promise<number> => {
       const last = turns + count;
       await until("its turns", async () => turns >= last);
       return queryObjects(Promise, { format: "count" });
     };
-    const before = await promisesAfter(2);
-    expect((await promisesAfter(10)) - before).toBeLessThan(10);
+    // The fewest of several instants: a question is often in progress.
+    const fewest = async (): Promise<number> => {
+      const counts: number[] = [];
+      for (let i = 0; i < 8; i += 1) counts.push(await promisesAfter(1));
+      return Math.min(...counts);
+    };
+    const before = await fewest();
+    await promisesAfter(20);
+    expect((await fewest()) - before).toBeLessThan(10);
     expect(follower.stats().role).toBe("following");
   });
 

@@ -19,7 +19,9 @@ export const CHECKS = [
   "cluster",
   "processes",
   "publication",
+  "identity",
   "slots",
+  "room",
 ] as const;
 
 export type CheckName = (typeof CHECKS)[number];

@@ -33,7 +33,27 @@ interface Slot {
   readonly keptBytes: number | null;
   /** What may still be written before log is dropped; `null` without a bound. */
   readonly leftBytes: number | null;
+  /** Whether its position lies after the end of the log: the files of the server were set back. */
+  readonly isAhead: boolean;
 }
+
+/** What a new slot needs. */
+interface Room {
+  readonly slots: number;
+  readonly mostSlots: number;
+  readonly senders: number;
+  readonly mostSenders: number;
+  /** Age of the oldest transaction that has written, of those that the role may see; `null` for none. */
+  readonly oldestSeconds: number | null;
+}
+
+const ROOM = `select (select count(*) from pg_replication_slots)::float8 as slots,
+  current_setting('max_replication_slots')::float8 as "mostSlots",
+  (select count(*) from pg_stat_activity where backend_type = 'walsender')::float8 as senders,
+  current_setting('max_wal_senders')::float8 as "mostSenders",
+  (select extract(epoch from now() - min(began)) from (
+    select xact_start as began from pg_stat_activity where backend_xid is not null
+    union all select prepared from pg_prepared_xacts) as open)::float8 as "oldestSeconds"`;
 
 const SERVER = `select current_setting('server_version') as version, current_user as user,
   current_setting('wal_level') as wal, current_setting('max_slot_wal_keep_size') as keeps`;
@@ -42,7 +62,8 @@ const SLOTS = `
   with now as (select case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as at)
   select slot_name as name, active as "isActive", wal_status as wal, safe_wal_size::float8 as "leftBytes",
     pg_wal_lsn_diff(now.at, confirmed_flush_lsn)::float8 as "lagBytes",
-    pg_wal_lsn_diff(now.at, restart_lsn)::float8 as "keptBytes"
+    pg_wal_lsn_diff(now.at, restart_lsn)::float8 as "keptBytes",
+    case when pg_is_in_recovery() then false else confirmed_flush_lsn > pg_current_wal_insert_lsn() end as "isAhead"
   from pg_replication_slots, now
   where plugin = 'pgoutput' and database = current_database() and slot_name ~ $1 order by slot_name`;
 
@@ -106,7 +127,10 @@ async function reportOf(
   const tables = published.map(({ name }) => name);
   const settings = { wal_level: wal, max_slot_wal_keep_size: keeps };
   const findings = slotFindings(slots, keeps);
+  const { rows: rooms } = await pool.query<Room>(ROOM);
+  findings.push(...roomFindings(rooms[0]!));
   const { rows } = await pool.query<Record<string, unknown>>(TABLES, [tables, publication]);
+  findings.push(...identityFindings(rows));
   for await (const text of missing(pool, publication, rows)) {
     const [found, remedy] = text.split(/; (?:run: )?(.*)/s) as [string, string];
     const severity = text === UNBOUNDED ? "warning" : "error";
@@ -152,7 +176,7 @@ function slotFindings(slots: readonly Slot[], keeps: string): Finding[] {
       },
     });
   for (const slot of slots) {
-    const { name, isActive, wal, lagBytes } = slot;
+    const { name, isActive, isAhead, wal, lagBytes } = slot;
     const drop = `SELECT pg_drop_replication_slot('${name}');`;
     const more = "ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf();";
     if (wal === "lost")
@@ -160,6 +184,12 @@ function slotFindings(slots: readonly Slot[], keeps: string): Finding[] {
         severity: "error",
         found: `the log of the slot ${name} is lost: the next process that follows clears the cache`,
         fix: `start a process that calls follow(), or, if none is to: ${drop} For longer outages: ${more}`,
+      });
+    else if (isAhead)
+      add(slot, {
+        severity: "error",
+        found: `the position of the slot ${name} lies after the end of the log, as if the files of the server were set back: the next process that follows clears the cache`,
+        fix: `start a process that calls follow(), or, if none is to: ${drop}`,
       });
     else if (!isActive)
       add(slot, {
@@ -188,3 +218,43 @@ function slotFindings(slots: readonly Slot[], keeps: string): Finding[] {
     });
   return findings;
 }
+
+/** So old is a transaction that was forgotten. */
+const FORGOTTEN_SECONDS = 600;
+
+/** A slot that must be made needs a place, and waits for the transactions that are open. */
+function roomFindings({ slots, mostSlots, senders, mostSenders, oldestSeconds }: Room): Finding[] {
+  const findings: Finding[] = [];
+  for (const [what, setting, used, most] of [
+    ["replication slots", "max_replication_slots", slots, mostSlots],
+    ["connections for logs", "max_wal_senders", senders, mostSenders],
+  ] as const)
+    if (used >= most)
+      findings.push({
+        ...{ check: "room", severity: "warning", found: `all ${what} are in use, so no further process can follow` },
+        evidence: { [setting]: most },
+        fix: `ALTER SYSTEM SET ${setting} = '${2 * most}'; and restart PostgreSQL`,
+      });
+  if (oldestSeconds !== null && oldestSeconds > FORGOTTEN_SECONDS)
+    findings.push({
+      check: "room",
+      severity: "warning",
+      found: `a transaction has been open for ${Math.round(oldestSeconds / 60)} minutes: a slot that must be made waits for it, and the cache is cleared every few seconds until then`,
+      evidence: { seconds: Math.round(oldestSeconds) },
+      fix: "end it: SELECT pid, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start; SELECT gid FROM pg_prepared_xacts;",
+    });
+  return findings;
+}
+
+/** An update of a partition of another identity clears the cache, where a rule reads beyond it. */
+const identityFindings = (rows: readonly Record<string, unknown>[]): Finding[] =>
+  rows.flatMap(({ quoted, mend, is_mixed }) =>
+    is_mixed === true
+      ? {
+          ...{ check: "identity", severity: "warning" as const },
+          found: `the partitions of ${String(quoted)}, or the tables that inherit from it, have different replica identities`,
+          evidence: { table: String(quoted) },
+          fix: String(mend),
+        }
+      : [],
+  );

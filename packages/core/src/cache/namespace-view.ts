@@ -1,4 +1,5 @@
-import type { Format } from "../contracts/backend.ts";
+import type { Backend, Format } from "../contracts/backend.ts";
+import type { Clock } from "../contracts/clock.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import type {
@@ -21,7 +22,16 @@ import type { Mutations } from "../engine/mutations.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
-import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
+import {
+  checkKey,
+  checkTags,
+  entryKey,
+  keySpaceBelow,
+  NO_TAGS,
+  tagNames,
+  type EntryKey,
+  type KeySpace,
+} from "../entry/key.ts";
 import type { BatchLoader, Loader } from "../entry/loader.ts";
 import { checked, checkOptionNames } from "../entry/options.ts";
 import {
@@ -65,6 +75,17 @@ export interface Engine {
   readonly touch: Touch;
 }
 
+/** Where the entries of a namespace are: which cache, which part of it, and which backend, if any. */
+export interface NamespacePlace {
+  /** Of the cache. */
+  readonly name: string;
+  readonly keySpace: KeySpace;
+  readonly clock: Clock;
+  readonly lifecycle: { readonly isOpen: boolean };
+  /** Absent where values never leave the process. */
+  readonly backend: Backend | undefined;
+}
+
 /** A namespace over an engine. Each method checks its arguments and leaves the rest to the engine. */
 export class NamespaceView implements Untyped<Namespace> {
   static {
@@ -76,6 +97,14 @@ export class NamespaceView implements Untyped<Namespace> {
       "set",
       "delete",
     ]);
+    // For packages that keep a record next to the entries; they may have another copy of this package.
+    Object.defineProperty(NamespaceView.prototype, Symbol.for("hotset.place"), {
+      value(this: NamespaceView): NamespacePlace {
+        const { remote, keySpace } = this.#namespace;
+        const { name, clock, lifecycle } = this.#engine.context;
+        return { name, keySpace, clock, lifecycle, backend: remote?.backend };
+      },
+    });
   }
 
   readonly #engine: Engine;

@@ -115,6 +115,11 @@ export class RemoteTier {
       });
   }
 
+  /** For records next to the entries; calls of it are neither counted nor bounded. */
+  get backend(): Backend {
+    return this.#backend;
+  }
+
   /** Calls `used` once, before the first call of the backend. */
   onFirstCall(used: () => void): void {
     this.#calls.onFirstCall(used);
