@@ -54,13 +54,14 @@ export async function drizzle(workshop: Workshop): Promise<readonly Row[]> {
   ];
 }
 
-const OURS = `import { drizzleCache } from "@hotset/drizzle";
+const OURS = `import { drizzleCache, type DrizzleCache } from "@hotset/drizzle";
 import type { Cache } from "drizzle-orm/cache/core";
 import { createCache, memory, redis } from "hotset";
 
 const cache = () => createCache({ name: "drizzle" }).tier(memory()).tier(redis(process.env.REDIS_URL!).build()).build();
 export const explicit = (): Cache => drizzleCache(cache());
 export const all = (): Cache => drizzleCache(cache(), { strategy: "all" });
+export const watch = <D extends object>(cache: Cache, db: D): D => (cache as DrizzleCache).watch(db);
 `;
 const THEIRS = `import KeyvRedis from "@keyv/redis";
 import Keyv from "keyv";
@@ -69,6 +70,7 @@ import { TestCache, TestGlobalCache } from "./guide.ts";
 const store = () => new Keyv({ store: new KeyvRedis(process.env.REDIS_URL) });
 export const explicit = () => new TestCache(store());
 export const all = () => new TestGlobalCache(store());
+export const watch = (_cache, db) => db;
 `;
 
 const SUITE_TEST = `import { drizzle } from "drizzle-orm/node-postgres";
@@ -79,10 +81,10 @@ import * as theirs from "./theirs.ts";
 import { tests } from "./pg-common-cache.ts";
 
 const pool = new pg.Pool({ connectionString: process.env.POSTGRES_URL });
-for (const [name, { explicit, all }] of Object.entries({ ours, theirs }))
+for (const [name, { explicit, all, watch }] of Object.entries({ ours, theirs }))
   describe(name, () => {
-    const db = drizzle(pool, { cache: explicit() });
-    const dbGlobalCached = drizzle(pool, { cache: all() });
+    const open = (cache) => watch(cache, drizzle(pool, { cache }));
+    const [db, dbGlobalCached] = [open(explicit()), open(all())];
     beforeEach((ctx) => {
       ctx.cachedPg = { db, dbGlobalCached };
     });
@@ -94,8 +96,9 @@ const SERVICE = `import { and, eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 
-const { explicit } = await import(\`./\${process.env.CACHE}.ts\`);
-const db = drizzle(process.env.POSTGRES_URL, { cache: explicit() });
+const { explicit, watch } = await import(\`./\${process.env.CACHE}.ts\`);
+const cache = explicit();
+const db = watch(cache, drizzle(process.env.POSTGRES_URL, { cache }));
 const items = pgTable("adapter_items", { id: integer().primaryKey(), value: text() });
 // Their guide takes ex for milliseconds.
 const config = { ex: process.env.CACHE === "ours" ? 60 : 60_000 };

@@ -5,6 +5,8 @@ import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";
 import { rowsOf } from "./rows.ts";
+import { namesOf } from "./tables.ts";
+import { ALL_KNOWN, watch } from "./watched.ts";
 
 /** Options of {@link drizzleCache}. */
 export interface DrizzleCacheOptions {
@@ -37,13 +39,23 @@ export interface DrizzleCacheOptions {
 
 /** A `Cache` for `drizzle(…, { cache })`. */
 export interface DrizzleCache extends Cache {
+  /**
+   * Lets the cache see the selects of `db`: Drizzle names to a cache the tables of `from` and of joins alone, and not
+   * those of subqueries and of set operations. Selects of a database that is not watched are not cached, nor are those
+   * within a transaction.
+   *
+   * @param db what `drizzle(…, { cache })` gave. It is changed, and returned.
+   * @throws {ConfigurationError} for a database without this cache.
+   */
+  watch<D extends object>(db: D): D;
   /** Invalidates now what would be invalidated after `settleAfter`: call it before you close the cache. */
   settle(): Promise<void>;
 }
 
 /**
  * `cache` as the cache of Drizzle ORM: selects get its tiers, coherence between processes, and answers while Redis is
- * down. A write through Drizzle ends the rows of its tables in all processes, and so does
+ * down: `const db = rows.watch(drizzle(url, { cache: rows }))`. A select whose tables are not all known, as one from
+ * raw SQL, is not cached, which a warning says. A write through Drizzle ends the rows of its tables in all processes, and so does
  * `db.$cache.invalidate({ tables, tags })`. Rows are never served as stale.
  *
  * Drizzle calls its cache next to a write, not after it: see {@link DrizzleCacheOptions.settleAfter}. For that long
@@ -69,6 +81,7 @@ class RowCache extends Cache implements DrizzleCache {
   /** By tag: cancels its second invalidation. */
   readonly #settling = new Map<string, () => void>();
   readonly #warn = warnOnce("drizzle");
+  #isWatching = false;
 
   constructor(rows: Namespace, strategy: "explicit" | "all", settleMs: number, clock: Clock) {
     super();
@@ -83,13 +96,21 @@ class RowCache extends Cache implements DrizzleCache {
     return this.#strategy;
   }
 
+  watch<D extends object>(db: D): D {
+    watch(db, this, (why) => this.#warn("a select is not cached", new Error(`${why}; add $withCache(false) to it`)));
+    this.#isWatching = true;
+    return db;
+  }
+
   override async get(
     key: string,
     tables: string[],
     isTag: boolean,
     isAutoInvalidate?: boolean,
   ): Promise<unknown[] | undefined> {
-    const place = placeOf(key, isAutoInvalidate === true ? tables : [], isTag);
+    const ended = isAutoInvalidate === true ? tables : [];
+    if (isAutoInvalidate === true && tables[0] !== ALL_KNOWN) return this.#passUnwatched();
+    const place = placeOf(key, ended, isTag);
     if (!this.#isSettling(place.tags)) return this.#outside.get<unknown[]>(place.key);
     await this.#outside.begin(this.#outside.enter(place.key));
     return undefined;
@@ -102,6 +123,7 @@ class RowCache extends Cache implements DrizzleCache {
     isTag: boolean,
     config?: CacheConfig,
   ): Promise<void> {
+    if (tables.length > 0 && tables[0] !== ALL_KNOWN) return;
     const place = placeOf(key, tables, isTag);
     const ttl = this.#lifeOf(config);
     const rows = rowsOf(response);
@@ -118,7 +140,12 @@ class RowCache extends Cache implements DrizzleCache {
   }
 
   override async onMutate({ tags = [], tables = [] }: MutationOption): Promise<void> {
-    const all = [...listOf<string | Table>(tables).flatMap(namesOf).map(tableTag), ...listOf(tags).map(queryTag)];
+    const all = [
+      ...listOf<string | Table>(tables)
+        .flatMap((table) => (is(table, Table) ? namesOf(table) : [table]))
+        .map(tableTag),
+      ...listOf(tags).map(queryTag),
+    ];
     if (this.#settleMs > 0) for (const tag of all) this.#settleLater(tag);
     await this.#rows.invalidateTags(all);
   }
@@ -128,6 +155,12 @@ class RowCache extends Cache implements DrizzleCache {
     for (const cancel of this.#settling.values()) cancel();
     this.#settling.clear();
     await this.#rows.invalidateTags(tags);
+  }
+
+  #passUnwatched(): undefined {
+    const how = "const db = rows.watch(drizzle(..., { cache: rows })), so that the cache knows their tables";
+    if (!this.#isWatching) this.#warn("selects are not cached", new Error(how));
+    return undefined;
   }
 
   #isSettling(tags: readonly string[]): boolean {
@@ -173,20 +206,9 @@ interface Place {
 function placeOf(key: string, tables: readonly string[], isTag: boolean): Place {
   return {
     key: `${isTag ? "tag" : "query"}:${tables.length === 0 ? "kept" : "ended"}:${key}`,
-    tags: [...tables.map(tableTag), ...(isTag ? [queryTag(key)] : [])],
+    tags: [...tables.filter((table) => table !== ALL_KNOWN).map(tableTag), ...(isTag ? [queryTag(key)] : [])],
   };
 }
-
-/** As Drizzle names a table to its cache: as before a table creator changed it, and in PostgreSQL with its schema. */
-function namesOf(table: string | Table): readonly string[] {
-  if (!is(table, Table)) return [table];
-  const { [BASE_NAME]: name, [SCHEMA]: schema } = table as { [BASE_NAME]?: string; [SCHEMA]?: string };
-  return [name!, ...(schema === undefined ? [] : [`${schema}.${name}`])];
-}
-
-/** Properties of each table, which Drizzle exports under no name. */
-const BASE_NAME = Symbol.for("drizzle:BaseName");
-const SCHEMA = Symbol.for("drizzle:Schema");
 
 const tableTag = (table: string): string => tagOf(`table:${table}`);
 const queryTag = (tag: string): string => tagOf(`tag:${tag}`);

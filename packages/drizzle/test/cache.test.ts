@@ -10,6 +10,7 @@ import { int, mysqlSchema } from "drizzle-orm/mysql-core";
 import { alias, integer, jsonb, pgSchema, pgTable, pgTableCreator, text } from "drizzle-orm/pg-core";
 import { drizzle } from "drizzle-orm/pg-proxy";
 import { afterAll, expect, it, vi } from "vitest";
+import { ALL_KNOWN } from "../src/watched.ts";
 
 const users = pgTable("users", { id: integer().primaryKey(), name: text() });
 const posts = pgTable("posts", { id: integer().primaryKey(), userId: integer(), seen: jsonb() });
@@ -48,7 +49,7 @@ function newDatabase({ source = new Source(), file, ...options }: Given = {}) {
     .build();
   open.push(cache);
   const rows = drizzleCache(cache, { clock, ...options });
-  return { db: drizzle(source.answer, { cache: rows }), source, clock, cache, rows };
+  return { db: rows.watch(drizzle(source.answer, { cache: rows })), source, clock, cache, rows };
 }
 const nameOf = async ({ db }: ReturnType<typeof newDatabase>): Promise<string | null | undefined> =>
   (await db.select().from(users).$withCache())[0]?.name;
@@ -237,10 +238,10 @@ it.each([
 
 it("a table of MySQL ends its rows, which Drizzle names without its schema", async () => {
   const { db, rows } = newDatabase();
-  await rows.put("select", [[1]], ["users"], false);
+  await rows.put("select", [[1]], [ALL_KNOWN, "users"], false);
   await db.$cache.invalidate({ tables: mysqlSchema("shop").table("users", { id: int() }) });
   await rows.settle();
-  expect(await rows.get("select", ["users"], false, true)).toBeUndefined();
+  expect(await rows.get("select", [ALL_KNOWN, "users"], false, true)).toBeUndefined();
 });
 
 it.each([
@@ -296,8 +297,8 @@ it.each([
   ["no row", undefined, undefined],
 ])("of an answer of %s, what Drizzle reads is kept", async (_, answer, kept) => {
   const { rows } = newDatabase({ file: newFile() });
-  await rows.put("key", answer, ["users"], false);
-  expect(await rows.get("key", ["users"], false, true)).toEqual(kept);
+  await rows.put("key", answer, [ALL_KNOWN, "users"], false);
+  expect(await rows.get("key", [ALL_KNOWN, "users"], false, true)).toEqual(kept);
 });
 
 it("a select whose rows the format cannot write is answered, and a warning says why", async () => {
@@ -328,7 +329,7 @@ it("a tag of any length is cached, and ends its rows; a select that has run neve
   await select();
   expect(source.selects).toBe(2);
   await cache.close();
-  await drizzleCache(cache).put("late", [1], ["users"], false);
+  await drizzleCache(cache).put("late", [1], [ALL_KNOWN, "users"], false);
   expect(warned.mock.calls).toEqual([
     [expect.stringMatching(/^drizzle: rows are not cached: .*closed/), "HotsetWarning"],
   ]);
@@ -347,7 +348,8 @@ it("a select whose rows another copy of the package refuses is answered, too", a
   open.push(cache);
   const source = new Source();
   source.name = 1n as never;
-  const db = drizzle(source.answer, { cache: drizzleCache(cache, { strategy: "all" }) });
+  const rows = drizzleCache(cache, { strategy: "all" });
+  const db = rows.watch(drizzle(source.answer, { cache: rows }));
   expect((await db.select().from(users))[0]?.id).toBe(1);
 });
 

@@ -28,7 +28,8 @@ function newDatabase(url: string) {
     .tier(memory())
     .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).responseTimeout("15s").build())
     .build();
-  const db = drizzle(pool, { cache: drizzleCache(cache, { strategy: "all", clock }) });
+  const rows = drizzleCache(cache, { strategy: "all", clock });
+  const db = rows.watch(drizzle(pool, { cache: rows }));
   const nameOf = async (id: number) => (await db.select().from(users).where(eq(users.id, id)))[0]?.name;
   return { db, clock, nameOf, close: () => Promise.all([cache.close(), pool.end()]) };
 }

@@ -51,7 +51,13 @@ function byQueries(cache: Cache): Guest {
   const rows = drizzleCache(cache, { settleAfter: 0 });
   const selectBy = async (compute: () => Promise<string>): Promise<string | null | undefined> => {
     const answer = async (): Promise<{ rows: never[] }> => ({ rows: [[1, await compute()]] as never[] });
-    return (await drizzle(answer, { cache: rows }).select().from(users).$withCache())[0]?.name;
+    return (
+      await rows
+        .watch(drizzle(answer, { cache: rows }))
+        .select()
+        .from(users)
+        .$withCache()
+    )[0]?.name;
   };
   const none = new Error("none");
   return {
