@@ -28,11 +28,11 @@ export function tablesOf(sql: unknown, builderTables: readonly string[]): Tables
   if (seen.why !== undefined) return { why: seen.why };
   if (CHANGES.test(text)) return { why: "it changes or locks rows" };
   for (const [, place] of text.matchAll(FROM)) {
-    const identifier = /(\d+)\x02$/.exec(place!)?.[1];
+    const identifier = /(\d+)\uE002$/.exec(place!)?.[1];
     // Drizzle writes joined tables and aliased ones as identifiers: their columns tell which tables they are.
     if (identifier !== undefined && !seen.originals.has(seen.identifiers[Number(identifier)]!))
       return { why: "an identifier of it names a table" };
-    if (identifier === undefined && !/^[\x01\x03?(]/.test(place!)) return { why: "raw SQL of it names a table" };
+    if (identifier === undefined && !/^[\uE001\uE003?(]/.test(place!)) return { why: "raw SQL of it names a table" };
   }
   return LISTED.test(text) ? { why: "raw SQL of it names a table" } : { tables: [...seen.tables] };
 }
@@ -45,13 +45,14 @@ interface Seen {
   why: string | undefined;
 }
 
-const TABLE = "\x01";
-const IDENTIFIER = "\x02";
-const COLUMN = "\x03";
+const TABLE = "\uE001";
+const IDENTIFIER = "\uE002";
+const COLUMN = "\uE003";
 /** What stands behind `from` and `join`: a mark, identifiers with a dot, or the beginning of anything else. */
-const FROM = /(?<!\bdistinct\s)\b(?:from|join)\s+(?:(?:only|lateral)\s+)*((?:\x02\d+\x02\.)*\x02\d+\x02|[^\s])/gi;
+const FROM =
+  /(?<!\bdistinct\s)\b(?:from|join)\s+(?:(?:only|lateral)\s+)*((?:\uE002\d+\uE002\.)*\uE002\d+\uE002|[^\s])/gi;
 /** A comma behind the first table: the next one may be a word. */
-const LISTED = /\bfrom\s+(?:\x01|(?:\x02\d+\x02\.?)+)(?:\s*(?:as\s+)?(?:\w+|\x02\d+\x02))?\s*,/i;
+const LISTED = /\bfrom\s+(?:\uE001|(?:\uE002\d+\uE002\.?)+)(?:\s*(?:as\s+)?(?:\w+|\uE002\d+\uE002))?\s*,/i;
 const CHANGES = /\b(?:insert|update|delete|merge)\b|\bfor\s+(?:key\s+)?share\b/i;
 
 function textOf(chunk: unknown, seen: Seen): string {
