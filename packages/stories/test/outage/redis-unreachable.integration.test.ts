@@ -1,53 +1,28 @@
-/** A cache over a Redis that really fails, as its callers see it. */
+/** A cache over a Redis that really fails, as its callers see it. Rows that wait for long are of test:all. */
 import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
-import { startAclRedis, startOwnRedis, startProxy, type FaultProxy } from "@hotset/test-servers";
-import { outcome } from "@hotset/testing";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import { impatient, over, type OverRedisOptions } from "../support/over-redis.ts";
-import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { startAclRedis, startOwnRedis, startProxy } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import {
+  deleteDuring,
+  failingRedis,
+  PATIENCE,
+  replayed,
+  setDuring,
+  NOTHING_OLDER,
+  NOTHING_REAPPEARED,
+  WITH_MEMORY,
+  type Fault,
+} from "../support/failing-redis.ts";
+import { impatient, over } from "../support/over-redis.ts";
+import { rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { plant, READ_RIGHTS } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
-const PATIENCE = { interval: 10 };
-const WITH_MEMORY: OverRedisOptions = { stack: "memory over backend" };
+const redis = await failingRedis();
+const { server, open, goDown } = redis;
 
-let proxy: FaultProxy;
-
-const server = await startOwnRedis();
-afterAll(() => server.stop());
-
-beforeEach(async () => {
-  proxy = await startProxy(server.port);
-});
-afterEach(async () => {
-  await proxy.close();
-  await server.command("FLUSHALL");
-});
-
-/** Through the proxy, which the test breaks. */
-const open = (options?: OverRedisOptions): Cache => over(impatient(proxy.url).build(), options);
-/** Another process, over a link that does not break. */
-const elsewhere = (): Cache => over(impatient(server.url).responseTimeout("5s").build());
-
-async function goDown(): Promise<void> {
-  await proxy.refuse();
-  proxy.cut();
-}
-
-/** Waits until no invalidation is pending. */
-const replayed = (cache: Cache) => expect.poll(() => cache.stats().pending, PATIENCE).toBe(0);
-/** All answers that a caller could get until the replay, and right after it. */
-async function answersUntilReplayed(cache: Cache, ...keys: readonly string[]): Promise<Set<unknown>> {
-  const answers = new Set<unknown>();
-  for (let isLast = false; !isLast;) {
-    isLast = cache.stats().pending === 0;
-    for (const key of keys) answers.add(await cache.get(key));
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return answers;
-}
 /** Waits until the backend has answered a call. */
 const answersAgain = (cache: Cache) =>
   expect
@@ -59,118 +34,57 @@ const answersAgain = (cache: Cache) =>
 
 describe("C100 with Redis unreachable", () => {
   it("a cache is built and works; once Redis is reachable a hundred callers share one connection", async () => {
-    await proxy.refuse();
+    await redis.proxy.refuse();
     // Each of a hundred loads at once has one deadline for all its trips, which is not the subject here.
     const patient = (url: string): Cache => over(impatient(url).responseTimeout("5s").build());
-    const cache = patient(proxy.url);
+    const cache = patient(redis.proxy.url);
     const rejections = await rejectionsDuring(async () => {
       const values = await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, () => i)));
       expect(values).toEqual(Array.from({ length: 100 }, (_, i) => i));
     });
     expect(rejections).toEqual([]);
-    await proxy.pass();
-    expect(proxy.counts.connections).toBe(0);
+    await redis.proxy.pass();
+    expect(redis.proxy.counts.connections).toBe(0);
     await answersAgain(cache);
     expect(await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`late${i}`, () => i)))).toHaveLength(
       100,
     );
-    expect(proxy.counts.connections).toBe(1);
+    expect(redis.proxy.counts.connections).toBe(1);
     expect(await patient(server.url).get("late99")).toBe(99);
   });
 
   it("connect() rejects; the next one tries again", async () => {
-    await proxy.refuse();
+    await redis.proxy.refuse();
     const cache = open();
     await expect(cache.connect()).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: true,
       maybeExecuted: false,
     });
-    await proxy.pass();
+    await redis.proxy.pass();
     await cache.connect();
-    expect(proxy.counts.connections).toBe(1);
+    expect(redis.proxy.counts.connections).toBe(1);
   });
 });
 
-describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  const faults: readonly (readonly [fault: string, begin: () => unknown, end: () => unknown])[] = [
-    ["refused connections", goDown, () => proxy.pass()],
-    ["a frozen server", () => server.pause(), () => server.resume()],
-    ["a network that swallows everything", () => proxy.swallow(), () => proxy.pass()],
-  ];
+const refused: Fault = ["refused connections", redis.goDown, () => redis.proxy.pass()];
 
-  it.for(faults)(
-    "C93 a delete that meets %s is pending, and replayed: the value never reappears",
-    async ([, begin, end]) => {
-      const cache = open({ stack });
-      const recoveries = watch(cache, "recover");
-      await cache.connect();
-      await cache.set("k", "old");
-      await cache.set("tagged", "old", { tags: ["t"] });
-      await begin();
-      expect(await cache.delete("k")).toEqual({ status: "pending" });
-      expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
-      expect([await cache.get("k"), await cache.get("tagged")]).toEqual([undefined, undefined]);
-      expect(cache.stats().pending).toBe(2);
-      await end();
-      // No read here finds the values that Redis still holds, not even at the moment of its return.
-      expect([...(await answersUntilReplayed(cache, "k", "tagged"))]).toEqual([undefined]);
-      expect([await elsewhere().get("k"), await elsewhere().get("tagged")]).toEqual([undefined, undefined]);
-      expect(await server.command("EXISTS", "hotset:shop::k")).toBe(0);
-      expect(recoveries.reduce((sum, [, { replayed: n }]) => sum + n, 0)).toBe(2);
-    },
-  );
+it.for(STACKS_WITH_BACKEND)(
+  "C93 a delete that meets refused connections is pending, and replayed: the value never reappears, over %s",
+  async (stack) => expect(await deleteDuring(redis, stack, refused)).toEqual(NOTHING_REAPPEARED),
+);
 
-  it.for(faults)(
-    "C94 after a set that meets %s the older value is never served here, and nowhere once the set is replayed",
-    async ([, begin, end]) => {
-      const cache = open({ stack });
-      await cache.connect();
-      await cache.set("k", "old");
-      await begin();
-      expect(await cache.set("k", "new")).toEqual({ status: "pending" });
-      const here = stack === "backend" ? undefined : "new";
-      expect(await cache.get("k")).toBe(here);
-      await end();
-      expect(await answersUntilReplayed(cache, "k")).not.toContain("old");
-      expect(await elsewhere().get("k")).toBe(undefined);
-      expect(await elsewhere().getOrSet("k", () => "loaded")).toBe("loaded");
-    },
-  );
-});
-
-it("A11 CLIENT PAUSE: makes reads misses or stale answers within the deadline, and reports no late write as done", async () => {
-  const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
-  const reader = over(impatient(proxy.url).build());
-  await Promise.all([cache.connect(), reader.connect()]);
-  await cache.set("k", "old");
-  await cache.set("stale", "old", { ttl: 1 });
-  await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
-  await reader.get("anything");
-  proxy.resetCounts();
-
-  await server.command("CLIENT", "PAUSE", 5_000, "ALL");
-  const ended = Promise.all([
-    reader.get("k"),
-    reader.getOrSet("k", () => "loaded"),
-    cache.set("k", "carried out late"),
-  ]);
-  expect(await outcome(cache.getOrSet("stale", never))).toEqual({ status: "fulfilled", value: "old" });
-  expect(await ended).toEqual([undefined, "loaded", { status: "pending" }]);
-
-  await replayed(cache);
-  expect(proxy.commands().filter((command) => command.some((text) => text.includes("carried out late")))).toHaveLength(
-    1,
-  );
-  expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
-});
+it.for(STACKS_WITH_BACKEND)(
+  "C94 after a set that meets refused connections the older value is never served here, and nowhere once the set is replayed, over %s",
+  async (stack) => expect(await setDuring(redis, stack, refused)).toEqual(NOTHING_OLDER),
+);
 
 it("A12 a half-open link: is noticed and replaced while it is used, and the cache reports both", async () => {
-  const cache = over(impatient(proxy.url).connectTimeout("1s").build());
+  const cache = over(impatient(redis.proxy.url).connectTimeout("1s").build());
   await cache.connect();
   await cache.set("k", "value");
   const seen = watch(cache, "backend:error", "backend:state");
-  proxy.swallow();
+  redis.proxy.swallow();
   for (let i = 0; i < 5; i += 1) expect(await cache.get("k")).toBe(undefined);
   const told = seen.map(([name, event]) => [name, event.tier, "state" in event ? event.state : event.operation]);
   expect(told.filter(([name]) => name === "backend:error")).toEqual(
@@ -184,9 +98,9 @@ it("A12 a half-open link: is noticed and replaced while it is used, and the cach
   ]);
   expect(told.at(-1)).toEqual(["backend:state", "redis", "down"]);
   // The old connection stays silent for good; a new one works.
-  await proxy.pass();
-  proxy.resetCounts();
-  await expect.poll(() => proxy.counts.connections, PATIENCE).toBe(1);
+  await redis.proxy.pass();
+  redis.proxy.resetCounts();
+  await expect.poll(() => redis.proxy.counts.connections, PATIENCE).toBe(1);
   await expect.poll(() => cache.get("k"), PATIENCE).toBe("value");
   await expect.poll(() => cache.stats().tiers[0]!.state, PATIENCE).toBe("up");
   expect(seen.at(-1)).toEqual(["backend:state", { cache: "shop", namespace: [], tier: "redis", state: "up" }]);
@@ -314,24 +228,6 @@ describe("A95 the primary becomes a replica", () => {
     await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
     expect(await other.get("k")).toBe("new");
   });
-
-  it("C347: and a primary again, with the data of another one, before a heartbeat: recent removals are issued again", async () => {
-    await using own = await startOwnRedis();
-    await using copied = await startOwnRedis();
-    await copied.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
-    await plant(copied, "hotset:shop::k", { data: '"old"', meta: '["json"]' });
-    // Heartbeats are 5 s apart.
-    const cache = over(impatient(own.url).maxStaleness("20s").build(), WITH_MEMORY);
-    await cache.connect();
-    await cache.set("k", "older");
-    expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
-    await own.command("REPLICAOF", "127.0.0.1", copied.port);
-    await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
-    await own.command("REPLICAOF", "NO", "ONE");
-    expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
-    await expect.poll(() => own.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(0);
-    expect([await cache.get("k"), (await own.info("replication"))["role"]]).toEqual([undefined, "master"]);
-  });
 });
 
 describe("errors", () => {
@@ -341,14 +237,14 @@ describe("errors", () => {
     cause: RegExp,
     maybeExecuted: boolean,
   ])[] = [
-    ["a cut connection", async () => proxy.limit(0, "toClient"), /ECONNRESET|Socket closed unexpectedly/, true],
+    ["a cut connection", async () => redis.proxy.limit(0, "toClient"), /ECONNRESET|Socket closed unexpectedly/, true],
     [
       "no connection",
       (cache) => goDown().then(() => cache.get("noticed by this")),
       /ECONNREFUSED|ECONNRESET|Socket closed unexpectedly/,
       false,
     ],
-    ["silence", async () => proxy.swallow(), /^$/, true],
+    ["silence", async () => redis.proxy.swallow(), /^$/, true],
   ];
 
   it.for(failures)(
