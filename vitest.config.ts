@@ -9,7 +9,7 @@ export interface Lane {
   readonly exclude: readonly string[];
 }
 
-const LATER = ["**/*.all.test.ts", "**/*.nightly.test.ts"];
+const LATER = ["**/*.all.test.ts", "**/*.alone.test.ts", "**/*.nightly.test.ts"];
 
 /** Each is a project of vitest. `npm test` runs the first three, one after another. */
 export const LANES = {
@@ -20,8 +20,10 @@ export const LANES = {
   all: {
     // Outside of packages all tests are of this lane, under any name.
     include: ["packages/**/*.all.test.ts", "{docs,benchmarks,.ci/checks}/**/*.test.ts"],
-    exclude: ["**/*.nightly.test.ts"],
+    exclude: ["**/*.alone.test.ts", "**/*.nightly.test.ts"],
   },
+  /** Bounds of real time, one file after another and with no other step next to it. */
+  alone: { include: ["packages/**/*.alone.test.ts"], exclude: [] },
   nightly: { include: ["{packages,docs,benchmarks}/**/*.nightly.test.ts"], exclude: [] },
 } satisfies Readonly<Record<string, Lane>>;
 
@@ -64,6 +66,7 @@ export default defineConfig({
       project("servers", overServers),
       project("all", overServers),
       // Faults and heaps are measured alone on the machine.
+      project("alone", { ...overServers, maxWorkers: 1 }),
       project("nightly", { ...overServers, maxWorkers: 1 }),
     ],
   },

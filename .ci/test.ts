@@ -29,8 +29,9 @@ const RUNS: Readonly<Record<string, readonly Phase[]>> = {
       ["all", "strings"],
       ["build", "public-types", "packages", "torture", "newcomer"],
     ],
+    [["alone"]],
   ],
-  nightly: [[["units", "stories", "servers", "all", "nightly"]]],
+  nightly: [[["units", "stories", "servers", "all", "alone", "nightly"]]],
 };
 
 const STORIES_OVER_STRINGS = ["processes/fleet", "redis/keys", "redis/stories", "redis/touch"];

@@ -44,7 +44,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     "keyv-suites": ["vitest", "run", "--config", "packages/keyv/test/suites/vitest.config.ts"],
     strings: [
       ...["env", "HOTSET_LAYOUT=string", "vitest", "run", "packages/stories/test/"],
-      ...["--exclude", "**/!(*.@(integration|all|nightly)).test.ts"],
+      ...["--exclude", "**/!(*.@(integration|all|alone|nightly)).test.ts"],
     ],
   },
 };

@@ -60,7 +60,7 @@ function rootOf(callee: Expression): string {
 
 function main(): void {
   const named = new Set<string>();
-  for (const { include, exclude } of [LANES.units, LANES.stories, LANES.servers, LANES.all]) {
+  for (const { include, exclude } of [LANES.units, LANES.stories, LANES.servers, LANES.all, LANES.alone]) {
     for (const file of globSync(include, { cwd: top, exclude: [...exclude, "**/node_modules/**"] })) {
       for (const number of numbersInTitles(file, readFileSync(join(top, file), "utf8"))) named.add(number);
     }

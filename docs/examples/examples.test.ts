@@ -39,7 +39,9 @@ describe("examples", () => {
       const { stdout, stderr } = await run(process.execPath, [...ofWorkspace(), join(here, file)], {
         env: { ...process.env, REDIS_URL: inject("redisUrl"), POSTGRES_URL: postgres.url, KEY_PREFIX: randomPrefix() },
       });
-      expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });
+      // On a busy machine some seconds of a minute have passed.
+      const printed = stdout.trimEnd().replaceAll(/\bttl=5\d\b/g, "ttl=59");
+      expect({ stderr, lines: printed.split("\n") }).toEqual({ stderr: "", lines });
     },
   );
 

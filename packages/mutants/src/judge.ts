@@ -13,7 +13,7 @@ export interface Stage {
 }
 
 /** Over real servers. */
-export const REAL = /\.(?:integration|all|nightly)\.test\.ts$/;
+export const REAL = /\.(?:integration|all|alone|nightly)\.test\.ts$/;
 /** A longer run hangs. */
 const LIMIT_MS = 180_000;
 const LIMIT_WITH_SERVERS_MS = 1_200_000;

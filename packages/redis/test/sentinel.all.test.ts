@@ -1,16 +1,16 @@
-import { json } from "@hotset/core";
+import { json, type Duration } from "@hotset/core";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { startSentinel, untilReplicated } from "@hotset/test-servers";
 import { afterAll, describe, expect, it } from "vitest";
 import { stored } from "./stored.ts";
 
 const urls = () => servers.sentinels.map(({ url }) => url);
-const open = (primaryName = servers.name): RedisBackend =>
+const open = (primaryName = servers.name, connectTimeout: Duration = "5s"): RedisBackend =>
   redis(sentinel(urls(), { primaryName }))
     .password("serverpass")
     .valueFormat(json())
     .responseTimeout("1s")
-    .connectTimeout("2s")
+    .connectTimeout(connectTimeout)
     .backoff({ base: 10, max: 100 })
     .build();
 
@@ -19,8 +19,8 @@ afterAll(() => servers.stop());
 
 describe("sentinel", () => {
   it("finds the primary, with separate credentials for sentinels and servers", async () => {
-    const backend = open();
-    // Loads node-redis, which is not what this test is about.
+    // Loads node-redis, which is not what this test is about, and takes seconds on a busy machine.
+    const backend = open(servers.name, "1m");
     await backend.connect!();
     await backend.write("shop::1", stored());
     expect(await (await servers.primary()).command("EXISTS", "hotset:shop::1")).toBe(1);

@@ -8,7 +8,7 @@ export interface Mutant extends BrokenRule {
   readonly shows: readonly Rule[];
   /** The faults that are needed. */
   readonly focus: Focus;
-  /** Found by one of the first seeds: part of the brief run. */
+  /** Found by one of the first seeds, on a busy machine too: part of the brief run. */
   readonly isFoundSoon?: true;
 }
 
@@ -88,7 +88,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "fence: a value counts as computed when it is set",
-    isFoundSoon: true,
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/far-fences.ts`,
