@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 type Settings = NonNullable<TestProjectInlineConfiguration["test"]>;
 
@@ -48,6 +49,27 @@ const inProcess: Settings = {
 // Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
 const overServers: Settings = { globalSetup: ["./packages/test-servers/src/global-setup.ts"], maxWorkers: 2 * cores };
 
+/** Vitest begins with the largest files. These are small, take longest, and would run last, next to idle workers. */
+const LONGEST = [
+  "packages/postgres/test/contract.integration",
+  "packages/redis/test/backend.integration",
+  "packages/redis-toolkit/test/queue.integration",
+  "packages/stories/test/processes/fences-of-stores.integration",
+  "packages/stories/test/processes/failed-loads.integration",
+  "docs/site.integration",
+  "docs/examples/demo/demo",
+  "packages/torture/test/fuzz.all",
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification): boolean =>
+      LONGEST.some((name) => moduleId.includes(`/${name}.test`));
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
 export default defineConfig({
   ssr: { resolve: { conditions: ["@hotset/source"] } },
   resolve: { conditions: ["@hotset/source"] },
@@ -60,6 +82,7 @@ export default defineConfig({
     // One builds the site: half a minute of processor time.
     hookTimeout: 540_000,
     expect: { poll: { timeout: 60_000 } },
+    sequence: { sequencer: LongestFirst },
     projects: [
       project("units", inProcess),
       project("stories", inProcess),
