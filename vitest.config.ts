@@ -23,7 +23,7 @@ export const LANES = {
     include: ["packages/**/*.all.test.ts", "{docs,benchmarks,.ci/checks}/**/*.test.ts"],
     exclude: ["**/*.alone.test.ts", "**/*.nightly.test.ts"],
   },
-  /** Bounds of real time, one file after another and with no other step next to it. */
+  /** Bounds of real time, and full heaps: one file after another, with no other step next to it. */
   alone: { include: ["packages/**/*.alone.test.ts"], exclude: [] },
   nightly: { include: ["{packages,docs,benchmarks}/**/*.nightly.test.ts"], exclude: [] },
 } satisfies Readonly<Record<string, Lane>>;

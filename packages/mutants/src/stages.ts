@@ -11,7 +11,7 @@ const IN_PROCESSES =
 /** Random histories, and heaps: half a minute each. */
 const LONG = /\/random-histories[^/]*\.test|\/read-through\/memory\.test/;
 /** Millions of keys and heaps, next to the source. */
-const GROWTH = /^packages\/core\/src\/.*\.all\.test/;
+const GROWTH = /^packages\/core\/src\/.*\.(?:all|alone)\.test/;
 
 /** The packages whose sources are changed. */
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;

@@ -340,7 +340,7 @@ describe("a server that is busy", () => {
     const backend = open((builder) => builder.responseTimeout("1s"), own.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
-    const looper = RespClient.fromUrl(own.url, { timeoutMs: 18_000 });
+    const looper = RespClient.fromUrl(own.url, { timeoutMs: 120_000 });
     const script = looper.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
     await expect.poll(() => messageOf(backend.ping())).toContain("BUSY");
     const { length } = listener.signs;
