@@ -9,7 +9,7 @@ export { within } from "./primitives/within.ts";
 export { Breaker } from "./primitives/breaker.ts";
 export { newId } from "./primitives/ids.ts";
 export { contextOfNow, inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
-export { IN_WORKER } from "./primitives/platform.ts";
+export { builtin, IN_WORKER } from "./primitives/platform.ts";
 export { JOINED } from "./primitives/event-port.ts";
 export { KeyNode, KeyTable } from "./primitives/key-table.ts";
 export { Reply } from "./primitives/reply.ts";

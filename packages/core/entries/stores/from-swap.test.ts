@@ -20,8 +20,12 @@ describeContract("fromSwap over a store whose versions are hashes of the bytes",
   store.hashes = true;
 });
 
-function describeContract(name: string, prepare: (store: MemorySwapStore) => void): void {
+describeContract("fromSwap with a log", () => undefined, "log");
+
+function describeContract(name: string, prepare: (store: MemorySwapStore) => void, log?: "log"): void {
   let store: MemorySwapStore;
+  const open = (of: MemorySwapStore, clock: TestClock): Backend =>
+    fromSwap(of, { label: "swap", clock, log: log !== undefined });
   describeBackend(name, {
     open(clock) {
       store = new MemorySwapStore(clock);
@@ -29,8 +33,16 @@ function describeContract(name: string, prepare: (store: MemorySwapStore) => voi
       return open(store, clock);
     },
     openPeer: (_, clock) => open(store, clock),
-    promises: ["one load", "deletes hold", "tags hold"],
+    promises: ["one load", "deletes hold", "tags hold", ...(log === undefined ? [] : (["copies follow"] as const))],
     expiry: "clock",
+    ...(log !== undefined && {
+      cut() {
+        store.before = () => {
+          store.before = () => undefined;
+          throw new BackendUnavailableError("cut", { tier: "swap", operation: "get" });
+        };
+      },
+    }),
     unreachable() {
       const cut = new MemorySwapStore(new TestClock());
       cut.before = () => {

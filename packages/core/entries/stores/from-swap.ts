@@ -16,7 +16,10 @@ import {
 import { MARKED, newId } from "@hotset/core/internal";
 import { bytesOf, keptIn, LONGEST_HEAD_BYTES, NO_VERSION, versionOf, type Kept } from "./kept.ts";
 import { markedStale } from "./marked-stale.ts";
+import { pollChanges, type PollChangesOptions } from "./poll-changes.ts";
+import { nameOf } from "./record-names.ts";
 import { Records, type Next } from "./records.ts";
+import { logged, SwapLog, type LoggedChange, type LogPosition } from "./swap-log.ts";
 import type { SwapStore } from "./swap-store.ts";
 import { tagRecords } from "./tag-records.ts";
 
@@ -40,19 +43,26 @@ export interface FromSwapOptions {
   readonly breaker?: BreakerPolicy | undefined;
   /** Entries and leases end by its wall clock, in every process by its own. @default the clock of the system */
   readonly clock?: Clock | undefined;
+  /**
+   * Keeps a log of changes in records of the store, and reads it: so local copies in other processes follow, and memory in
+   * front needs no `localTtl`. Each change costs a further step, and each process one read every `busyMs` while it is
+   * used, otherwise every `idleMs`. All processes of a store must agree. @default false
+   */
+  readonly log?: boolean | Omit<PollChangesOptions, "clock"> | undefined;
 }
 
 /**
  * A backend with leases and tag versions, over a store that can compare one record and set it. Each step is a read and
  * a swap: entry and lease of a key are one record, so a step that anything has overtaken is refused, and decided again.
  *
- * It reports no changes, so `memory()` in front of it needs `localTtl`.
+ * Without {@link FromSwapOptions.log} it reports no changes, so `memory()` in front of it needs `localTtl`.
  * Throws nothing; its calls reject as those of {@link Backend}.
  */
 export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
   const { label, clock = systemClock, deadlineMs = DEADLINE_MS, maxRecordBytes = Infinity } = options;
-  const entries = new KeptEntries(new Records(store, { label, clock, deadlineMs }));
-  return defineBackend({
+  const records = new Records(store, { label, clock, deadlineMs });
+  const entries = new KeptEntries(records);
+  const backend: Backend = {
     label,
     format: options.format ?? json(),
     compressor: options.compressor ?? passthrough(),
@@ -66,9 +76,90 @@ export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Back
     remove: (key) => entries.remove(key),
     markStale: (key) => entries.markStale(key),
     leases: entries.leases(),
-    tagVersions: tagRecords(entries.records, nameOf),
+    tagVersions: tagRecords(records),
     close: async () => store.close(),
-  });
+  };
+  const { log = false } = options;
+  if (log === false) return defineBackend(backend);
+  return defineBackend(withLog(backend, records, maxRecordBytes, { ...(log !== true && log), clock }));
+}
+
+/** The same steps, each appended to the log before it is acknowledged. */
+function withLog<V>(inner: Backend, records: Records<V>, maxRecordBytes: number, polling: PollChangesOptions): Backend {
+  const log = new SwapLog(records, maxRecordBytes);
+  const changes = pollChanges((position: LogPosition | undefined) => log.changesSince(position), polling);
+  const leases = inner.leases!;
+  const written = (key: string, { version }: StoredEntry): LoggedChange =>
+    version === undefined ? { keys: [key] } : { keys: [key], versions: { [key]: version } };
+  const used = <T>(step: () => Promise<T>): Promise<T> => {
+    changes.wake();
+    return step();
+  };
+  const step = <T>(
+    run: () => Promise<T>,
+    changeOf: (answer: T) => LoggedChange | undefined,
+    otherwise: LoggedChange,
+  ): Promise<T> => used(() => logged(log, run, changeOf, otherwise));
+  const changed = <T>(key: string, run: () => Promise<T>): Promise<T> =>
+    step(run, () => ({ keys: [key] }), { keys: [key] });
+  const tags = tagRecords(records, (issued) => log.append({ tags: issued }));
+
+  return {
+    ...inner,
+    read: (key) => used(() => inner.read(key)),
+    write: (key, entry) =>
+      step(
+        () => inner.write(key, entry),
+        () => written(key, entry),
+        { keys: [key] },
+      ),
+    remove: (key) => changed(key, () => inner.remove(key)),
+    markStale: (key) => changed(key, () => inner.markStale!(key)),
+    leases: {
+      acquire: (...given) => used(() => leases.acquire(...given)),
+      renew: (...given) => used(() => leases.renew(...given)),
+      release: (key, token) =>
+        step(
+          () => leases.release(key, token),
+          () => ({ leases: [key] }),
+          { leases: [key] },
+        ),
+      // Not stored, a lease that the token held is released even so.
+      store: (key, token, seen, entry) =>
+        step(
+          () => leases.store(key, token, seen, entry),
+          (isStored) => (isStored ? written(key, entry) : { leases: [key] }),
+          { keys: [key] },
+        ),
+      touch: (key, seen, life) =>
+        step(
+          () => leases.touch(key, seen, life),
+          (isTouched) => (isTouched ? { keys: [key] } : undefined),
+          { keys: [key] },
+        ),
+      async confirm(key) {
+        changes.wake();
+        await changes.catchUp();
+        return leases.confirm(key);
+      },
+    },
+    tagVersions: {
+      read: (names) => used(() => tags.read(names)),
+      pin: (names) => used(() => tags.pin(names)),
+      unchangedSince: (at, names) => used(() => tags.unchangedSince(at, names)),
+      renew: (names, mode) =>
+        step(
+          () => tags.renew(names, mode),
+          () => ({ tags: names }),
+          { tags: names },
+        ),
+    },
+    coherence: changes.coherence,
+    async close() {
+      changes.stop();
+      await inner.close();
+    },
+  };
 }
 
 type Granted = Awaited<ReturnType<Leases["acquire"]>>;
@@ -181,10 +272,6 @@ const recordOf = (kept: Kept, nowMs: number): Next => ({
   // A lease ends on its own, so it may come late.
   over: kept.entry && (() => ({ bytes: bytesOf({}, nowMs), ttlMs: EMPTY_MS })),
 });
-
-/** Keys may have any length and any characters; names of records may not. */
-const nameOf = (kind: "e" | "t" | "i", key: string): string =>
-  kind + process.getBuiltinModule("node:crypto").hash("sha256", key, "base64url");
 
 const DEADLINE_MS = 1_000;
 /** How long a record is kept that a write makes first. */

@@ -1,4 +1,4 @@
-import { type Clock, BackendUnavailableError } from "@hotset/core";
+import { BackendUnavailableError, type Awaitable, type Clock } from "@hotset/core";
 import { epochMs, Deadline, Deadlines } from "@hotset/core/internal";
 import type { SwapRecord, SwapStore } from "./swap-store.ts";
 
@@ -25,11 +25,18 @@ export interface RecordsOptions {
   readonly deadlineMs: number;
 }
 
+interface Batch<V> {
+  readonly names: string[];
+  readonly answers: Promise<readonly (SwapRecord<V> | undefined)[]>;
+}
+
 /** Steps over the records of a store: each is one read and one swap, and is decided again where that was refused. */
 export class Records<V> {
   readonly #store: SwapStore<V>;
   readonly #options: RecordsOptions;
   readonly #deadlines: Deadlines;
+  /** The reads of this turn. */
+  #batch: Batch<V> | undefined;
 
   constructor(store: SwapStore<V>, options: RecordsOptions) {
     this.#store = store;
@@ -42,8 +49,28 @@ export class Records<V> {
     return epochMs(this.#options.clock);
   }
 
-  async get(name: string): Promise<Uint8Array | undefined> {
-    return (await this.#store.get(name))?.bytes;
+  async get(name: Awaitable<string>): Promise<Uint8Array | undefined> {
+    return (await this.#read(typeof name === "string" ? name : await name))?.bytes;
+  }
+
+  /** Reads of one turn go together, where the store can. */
+  #read(name: string): Promise<SwapRecord<V> | undefined> {
+    if (this.#store.getMany === undefined) return this.#store.get(name);
+    this.#batch ??= this.#readBatch(this.#store);
+    const { names, answers } = this.#batch;
+    const place = names.push(name) - 1;
+    return answers.then((found) => found[place]);
+  }
+
+  #readBatch(store: SwapStore<V>): Batch<V> {
+    const names: string[] = [];
+    const answers = Promise.resolve().then(() => {
+      this.#batch = undefined;
+      const [only] = names;
+      if (names.length === 1) return store.get(only!).then((found) => [found]);
+      return store.getMany!(names);
+    });
+    return { names, answers };
   }
 
   /**
@@ -51,15 +78,16 @@ export class Records<V> {
    */
   async change<T>(
     operation: string,
-    name: string,
+    named: Awaitable<string>,
     decide: (bytes: Uint8Array | undefined, nowMs: number) => Step<T>,
   ): Promise<T> {
     // Looked at before each swap.
     const deadline = new Deadline();
     this.#deadlines.start(deadline);
     try {
+      const name = typeof named === "string" ? named : await named;
       for (;;) {
-        const found = await this.#store.get(name);
+        const found = await this.#read(name);
         if (deadline.isOver) throw this.#tooLate(operation);
         const { answer, next } = decide(found?.bytes, this.nowMs());
         if (next === undefined || (await this.#isSet(name, found, next))) return answer;

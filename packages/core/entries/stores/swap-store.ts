@@ -12,6 +12,11 @@ export interface SwapStore<V> {
   /** The newest state, never one from before a change that was acknowledged to any client. */
   get(name: string): Promise<SwapRecord<V> | undefined>;
   /**
+   * As `get`, for several names in their order. The reads of one turn of the event loop come together, such as those of
+   * all tags of an entry. @default one `get` each: calls of one turn may still be sent together by the client
+   */
+  getMany?(names: readonly string[]): Promise<readonly (SwapRecord<V> | undefined)[]>;
+  /**
    * Sets the record if its version is `expected`, or if there is none where that is `undefined`, in one step.
    *
    * @param ttlMs the store may drop the record after that; more than 0, may be `Infinity`, and need not be whole.

@@ -17,7 +17,7 @@ interface Report {
   }[];
 }
 
-it("the contract suites name the rule that a subject breaks, and no other", async () => {
+it("C744 the contract suites name the rule that a subject breaks, and no other", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hotset-planted-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const output = join(folder, "report.json");
@@ -57,7 +57,7 @@ it("the contract suites name the rule that a subject breaks, and no other", asyn
     "reports the version that a pin of another process issued, to a process that read it as missing",
   ]);
   expect(failed["a log whose order is not that of the changes keeps the contract of Backend"]).toEqual([
-    "names no version in a report of two changes of one key but the last one",
+    "reports of two changes of one key at least one that a copy of the earlier one does not outlive",
   ]);
 });
 
