@@ -23,6 +23,16 @@ export const C = {
   late: { ...A, tag: "late", ops: { 0: ["inv"] }, B: { ops: 1, fl: 2, evt: 1 } },
   late2: { ...A, tag: "late", ops: { 0: ["inv"] }, B: { ops: 2, fl: 2 } },
   taglink: { ...A, tag: "early", ops: { 0: ["inv"], 1: ["inv"] }, B: { ops: 1, fl: 2, loss: 1 }, lossProcs: [0] },
+  // a change of the tag is received, and then the link is lost
+  received: {
+    ...A,
+    tag: "early",
+    e0: [0, 5, 0, 0, -99],
+    ops: { 1: ["inv"] },
+    B: { ops: 1, fl: 1, loss: 1 },
+    lossProcs: [0],
+    flProcs: [0],
+  },
   expire: { ops: { 0: ["expire", "delete"], 1: ["set"] }, B: { ops: 2, fl: 1, fail: 1 } },
   expire2: { ...A, ops: { 0: ["expire"], 1: ["delete"] }, B: { ops: 2, fl: 2, fail: 1 } },
   swr: { ...A, ops: { 0: ["delete"] }, B: { ops: 1, fl: 2, age: 1, fail: 1 } },

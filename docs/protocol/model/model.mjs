@@ -33,6 +33,8 @@ export const RULES = {
   releaseOnFail: 1,
   fencedNoStore: 1,
   unconfNotServed: 1,
+  // a copy whose tag was reported as changed is not served in an outage either
+  receivedHolds: 1,
   localLoadUntrusted: 1,
   joinEpoch: 1,
   fallbackPendingDrop: 1,
@@ -163,6 +165,8 @@ const cp = (o) => {
       K: p.K.map((k) => ({ ...k, cn: k.cn && k.cn.slice() })),
       all: p.all.slice(),
       own: p.own.slice(),
+      rc: p.rc.slice(),
+      rw: p.rw.slice(),
       q: p.q.slice(),
       rg: p.rg.slice(),
       at: p.at && p.at.slice(),
@@ -216,6 +220,9 @@ export function make(cfg, R) {
       pd: [0, 0, 0],
       all: [0, 0],
       own: [0, 0],
+      // what was received of others, over a link that was there
+      rc: [0, 0],
+      rw: [0, 0],
       q: [0, 0, 0, 0, 0],
       rg: [cfg.touch?.includes(i) ? 1 : 0, 0, 0, 0],
       at: null,
@@ -383,6 +390,7 @@ export function make(cfg, R) {
   };
   const fenceTag = (p, own) => {
     if (own || R.tagPush) p.tt = null;
+    if (!own && R.receivedHolds && p.L) p.L[7] = 1;
     if (own && R.ownTagDropsL1 && TAG) p.L = null;
     if (own && R.fenceOwn) for (const k of p.K) k.ok = 0;
     for (const f of p.F) {
@@ -538,12 +546,17 @@ export function make(cfg, R) {
     p.F.splice(p.F.indexOf(f), 1);
     if (R.wakeLocal) for (const g of p.F) wake(g);
   };
+  /** A copy whose tag had an event while it was on its way. */
+  const marked = (f, copy) => {
+    if (R.receivedHolds && f.tf === 2) copy[7] = 1;
+    return copy;
+  };
   const fillL1 = (p, f, v, tv, trust, st) => {
     // fenced results never
     const ok = f.ok;
     const t = trust && (R.promoEpoch ? f.ep && att(p) : 1) ? 1 : 0;
     if (!ok) return;
-    p.L = [v, tv, t, 0, st || 0];
+    p.L = marked(f, [v, tv, t, 0, st || 0]);
   };
   const goLocal = (s, f) => {
     f.st = "x";
@@ -574,6 +587,7 @@ export function make(cfg, R) {
     p.all = [mx(p.all[0], s.inv[0]), mx(p.all[1], s.inv[1])];
     p.ow = [0, 0];
     p.qw = [0, 0];
+    p.rw = [0, 0];
     p.sw = [0, 0];
     for (const k of p.K) if (k.st !== "m") k.sn = 0;
     for (const f of p.F.filter((each) => each.fx !== undefined && each.st !== "K" && each.st !== "k")) {
@@ -603,7 +617,7 @@ export function make(cfg, R) {
     p.F = p.F.filter((f) => f.un !== 2);
     for (const f of p.F.filter((f) => f.un)) {
       answer(s, p, f, f.v, "fresh");
-      if (f.ok && !f.lf) p.L = [f.v, f.tv, 0, 0, 0];
+      if (f.ok && !f.lf) p.L = marked(f, [f.v, f.tv, 0, 0, 0]);
       drop(p, f);
     }
     if (cfg.zombieStore)
@@ -814,10 +828,10 @@ export function make(cfg, R) {
           go(`P${pi}: getOrSet starts${p.lk === "D" ? " (backend away)" : ""}`, (t) => {
             t.B.fl--;
             const q = t.P[pi];
-            if (q.lk === "D" && q.L && !q.L[3] && !cfg.noFallback) {
-              // fallback, own floors only
-              if (q.L[0] < q.own[0] || q.L[0] < q.own[1])
-                t.viol = `fallback v${q.L[0]} < own floor h${q.own[0]} s${q.own[1]} P${pi}`;
+            if (q.lk === "D" && q.L && !q.L[3] && !q.L[7] && !cfg.noFallback) {
+              // fallback: of its own calls, and of what was received before the link was lost
+              const [hard, soft] = [mx(q.own[0], q.rc[0]), mx(q.own[1], q.rc[1])];
+              if (q.L[0] < hard || q.L[0] < soft) t.viol = `fallback v${q.L[0]} < floor h${hard} s${soft} P${pi}`;
               return;
             }
             q.F.push(newFlight(t, q, "R", q.all.slice(), 0));
@@ -1116,7 +1130,7 @@ export function make(cfg, R) {
               F("touch reply " + (f.res ? "touched" : "refused"), (t, q, g) => {
                 if (!g.res || g.lf) return drop(q, g);
                 const isTrusted = g.ok && g.ep && att(q);
-                q.L = [g.v, g.tv, isTrusted ? 1 : 0, 0, 0, g.tok, g.ci];
+                q.L = marked(g, [g.v, g.tv, isTrusted ? 1 : 0, 0, 0, g.tok, g.ci]);
                 if (isTrusted || !g.ep) return drop(q, g);
                 g.st = "K";
               });
@@ -1144,7 +1158,7 @@ export function make(cfg, R) {
                 fail(t, q, g);
               });
             F("local load done", (t, q, g) => {
-              if (g.ok && !g.lf) q.L = [g.v, 0, R.localLoadUntrusted ? 0 : 1, 0, 0];
+              if (g.ok && !g.lf) q.L = marked(g, [g.v, 0, R.localLoadUntrusted ? 0 : 1, 0, 0]);
               answer(t, q, g, g.v, "fresh");
               drop(q, g);
             });
@@ -1167,7 +1181,7 @@ export function make(cfg, R) {
                       : " and store executes"),
                 (t, q, g) => {
                   if (!up(q) && q.lk === "D") {
-                    if (g.ok && !g.lf && TAG !== "x") q.L = [g.v, g.tv, 0, 0, 0];
+                    if (g.ok && !g.lf && TAG !== "x") q.L = marked(g, [g.v, g.tv, 0, 0, 0]);
                     answer(t, q, g, g.v, "fresh");
                     drop(q, g);
                     return;
@@ -1269,7 +1283,7 @@ export function make(cfg, R) {
                   q.K.push({ ...kept, sn: R.keptVersion ? g.tok : (t.e?.[4] ?? "none") });
                 }
                 if (g.res === 1 && !g.ok && !g.lf && g.ep && att(q) && !cfg.noConfirm && R.copies) {
-                  q.L = [g.v, g.tv, 0, 0, 0, g.tok];
+                  q.L = marked(g, [g.v, g.tv, 0, 0, 0, g.tok]);
                   answer(t, q, g, g.v, "fresh");
                   unjoin(q, g);
                   g.fl = [0, 0];
@@ -1729,6 +1743,7 @@ export function make(cfg, R) {
   const flush = (t) => {
     t.P.forEach((q, qi) => {
       if (q.lk !== "A") return;
+      if (q.q[0] || q.q[1] || q.q[4]) q.rw = [mx(q.rw[0], q.ow[0]), mx(q.rw[1], q.ow[1])];
       if (q.q[0] || q.q[1] || q.q[2] || q.q[4]) q.qw = [mx(q.qw[0], q.ow[0]), mx(q.qw[1], q.ow[1])];
       else if (t.O.some((o) => o.p === qi && o.st === "x")) q.sw = [mx(q.sw[0], q.ow[0]), mx(q.sw[1], q.ow[1])];
       else q.all = [mx(q.all[0], q.ow[0]), mx(q.all[1], q.ow[1])];
@@ -1740,6 +1755,8 @@ export function make(cfg, R) {
     const q = t.P[pi];
     if (!q.q[0] && !q.q[1] && !q.q[2] && !q.q[4]) {
       q.all = [mx(q.all[0], q.qw[0]), mx(q.all[1], q.qw[1])];
+      q.rc = [mx(q.rc[0], q.rw[0]), mx(q.rc[1], q.rw[1])];
+      q.rw = [0, 0];
       q.qw = [0, 0];
     }
   };
@@ -1763,6 +1780,8 @@ export function make(cfg, R) {
         const v = p.L[0];
         if (v < p.own[0] || (!p.L[3] && v < p.own[1]))
           return `I5: fallback copy of P${i} v${v} < own h${p.own[0]} s${p.own[1]}`;
+        if (!p.L[7] && (v < p.rc[0] || (!p.L[3] && v < p.rc[1])))
+          return `I2: fallback copy of P${i} v${v} < received h${p.rc[0]} s${p.rc[1]}`;
       }
       // I8 coherence: trusted copy equals L2 or a push is on the way
       if (p.lk === "A" && p.L && p.L[2] && !p.q[0] && !p.q[4] && (s.pk === -2 || s.pk === i) && !cfg.noI8) {
@@ -1875,6 +1894,9 @@ export function make(cfg, R) {
         p.all +
         "|" +
         p.own +
+        "|" +
+        p.rc +
+        p.rw +
         "|" +
         p.q +
         "|" +

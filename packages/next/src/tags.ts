@@ -51,9 +51,14 @@ export class Tags {
   /** The next ends, by key. They wait for those under way: a mark has to know the one before it. */
   readonly #waiting = new Map<string, number>();
   #last = Promise.resolve(false);
+  /** By key, when a change by another process was reported: while the backend is unreachable nothing more is known. */
+  readonly #reported = new Map<string, number>();
 
   constructor(cache: Cache) {
     this.#cache = cache;
+    cache.on("invalidate", ({ origin, key }) => {
+      if (origin === "elsewhere" && key !== undefined) this.#received(key);
+    });
     cache.on("recover", () => void attempt("a revalidation failed", () => this.#restore()));
   }
 
@@ -64,10 +69,23 @@ export class Tags {
     await this.#send(lost, 0);
   }
 
+  /** What this process knew of the key is dropped with this report. */
+  #received(key: string): void {
+    this.#reported.delete(key);
+    this.#reported.set(key, Date.now() + Math.random());
+    if (this.#reported.size > MOST_OWN) this.#reported.delete(this.#reported.keys().next().value!);
+  }
+
+  /** Of a key that is not in the cache: values from before the last reported change have ended. */
+  #changeOf(key: string): Change {
+    const at = this.#reported.get(key);
+    return at === undefined ? NEVER : { ...NEVER, at };
+  }
+
   /** The last end of each, and its last mark. */
   async changes(tags: readonly string[]): Promise<readonly Change[]> {
     const keys = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
-    const never = (missing: readonly string[]) => missing.map((key) => [key, NEVER] as const);
+    const never = (missing: readonly string[]) => missing.map((key) => [key, this.#changeOf(key)] as const);
     const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE)).values()];
     // The next change counts for what this process makes now, even if its clock is set back meanwhile.
     this.#latest = Math.max(this.#latest, Date.now(), ...changes.map(({ at }) => at));

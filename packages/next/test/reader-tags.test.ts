@@ -46,6 +46,19 @@ describe("C583: by a tag that only the reader names,", () => {
     },
   );
 
+  it.each([undefined, 300])(
+    "C740: what another process has ended stays ended in a process that received it and then lost the backend, after %s s",
+    async (expire) => {
+      const { a, b } = twoProcesses();
+      await write(a.isr, "old");
+      expect([await read(a, "x"), await read(a, "y")]).toEqual(["old", "old"]);
+      await revalidate(b, "x", expire);
+      a.backend.down();
+      a.backend.link.lose({ attach: "hangs" });
+      expect([await read(a, "x"), await read(a, "y")]).toEqual([undefined, "old"]);
+    },
+  );
+
   it("of several ends that have not come yet, the earliest counts", async () => {
     const { a, b, advance } = twoProcesses();
     await write(a.isr, "old");

@@ -319,11 +319,20 @@ class Checker {
   #excuse(floor: Floor, read: Read): Exemption | undefined {
     return (
       this.#lost(floor.change, read) ??
-      (this.#isFallback(read) ? "fallback" : undefined) ??
+      (this.#isFallback(read) && !this.#wasReceived(floor, read) ? "fallback" : undefined) ??
       this.#lateSet(read.version!, read, floor.at) ??
       this.#unmarked(floor.change, read) ??
       this.#foreignDelete(floor, read)
     );
+  }
+
+  /**
+   * Whether the process of a read had received a change before it lost Redis: nothing had disturbed it since the source
+   * had what it answered, until the message must have arrived.
+   */
+  #wasReceived({ at }: Floor, { process, key, version }: Read): boolean {
+    const issued = (this.#issuesOf.get(key) ?? []).find((issue) => issue.version === version);
+    return !this.#reach.isDisturbed(process, issued?.at ?? 0, at + this.#history.terms.maxStalenessMs);
   }
 
   /** Its own copy, or a load that began in the same outage; never an answer of the backend. */

@@ -34,7 +34,7 @@ function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): 
     attach(shared) {
       const { name: cache, events, local } = shared;
       const changes = new RemoteChanges(shared, root, known);
-      const remote = new RemoteTier(backend, clock, events, cache, { parts, table, trust, copies: local });
+      const remote = new RemoteTier(backend, clock, events, cache, { parts, table, tags, trust, copies: local });
       const recovery = new Recovery({
         remote,
         clock,

@@ -24,6 +24,11 @@ export interface ReportsOf {
 export class Trust {
   /** The epoch of a copy that is not confirmed yet. */
   readonly unconfirmed: Epoch = EPOCH_NONE;
+  /**
+   * That of a copy whose key was reported as changed while it was on its way: the report may be of that very write, or
+   * of a later one. Until it is confirmed it is not served, not even in an outage.
+   */
+  readonly doubted: Epoch = EPOCH_DOUBTED;
   /** How long a sign of life counts, in milliseconds. */
   declare readonly maxStalenessMs: number;
   readonly #of: ReportsOf;
@@ -171,16 +176,25 @@ export function lastEpoch(epoch: Epoch, localKey: string): Epoch {
 /** The epoch of a copy that no other process can change: its namespace never leaves this one. */
 export const EPOCH_ALWAYS: Epoch = Object.freeze({ until: Infinity });
 const EPOCH_NONE: Epoch = Object.freeze({ until: -Infinity });
+const EPOCH_DOUBTED: Epoch = Object.freeze({ until: -Infinity });
 
 /** Whether copies may be served, as those ask who serve them. */
 export type CopyTrust = Pick<
   Trust,
-  "unconfirmed" | "epochOf" | "isReported" | "isReportedInPart" | "isReportedInAll" | "mayShare" | "suspended"
+  | "unconfirmed"
+  | "doubted"
+  | "epochOf"
+  | "isReported"
+  | "isReportedInPart"
+  | "isReportedInAll"
+  | "mayShare"
+  | "suspended"
 >;
 
 /** Trust without a backend that reports changes: copies are trusted for as long as `localTtl` lets them live. */
 export const TRUST_ALWAYS: CopyTrust = {
   unconfirmed: EPOCH_ALWAYS,
+  doubted: EPOCH_ALWAYS,
   epochOf: () => EPOCH_ALWAYS,
   isReported: () => false,
   isReportedInPart: () => false,

@@ -2,6 +2,7 @@ import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { AbortListeners } from "../primitives/abort-listeners.ts";
 import { holdProcess, inThisContext, keepRequest } from "../primitives/async-context.ts";
 import { IN_WORKER } from "../primitives/platform.ts";
+import { changedElsewhere } from "../tags/known-changes.ts";
 import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
@@ -247,7 +248,7 @@ export class Callers {
     }
   }
 
-  /** The fallback, without an entry that expired, or was deleted or invalidated since. */
+  /** The fallback, without an entry that expired, or was deleted or invalidated since, here or elsewhere. */
   fallbackOf(flight: Flight): Offer {
     const { fallback, fallbackTier: tier, tagSequence } = flight;
     const { clock, tags } = this.#context;
@@ -255,7 +256,8 @@ export class Callers {
       fallback === undefined ||
       clock.now() >= fallback.deadAt ||
       (flight.fencedBy !== undefined && flight.fencedBy !== "stale") ||
-      tags.applyTo({ ...fallback, tagSequence }, clock.now()) === undefined;
+      tags.applyTo({ ...fallback, tagSequence }, clock.now()) === undefined ||
+      changedElsewhere(fallback, { tags, table: flight.call.namespace.remote?.seen }) === "gone";
     return { entry: isGone ? undefined : fallback, tier };
   }
 }

@@ -87,6 +87,12 @@ export class Fences {
     return guard.fencedBy === undefined && !this.#context.tags.wasMade(dependsOn, tagSequence);
   }
 
+  /** Whether a change by others was reported since. Where the backend does not answer, that decides. */
+  isOvertaken({ guard, tagSequence }: Standing, dependsOn: readonly string[]): boolean {
+    const { tags } = this.#context;
+    return guard.isTainted || dependsOn.some((key) => tags.wasReported(key, tagSequence, "unversioned"));
+  }
+
   /** Whether nothing has happened since that this process knows of. */
   isCurrent(standing: Standing): boolean {
     const { guard, tagSequence } = standing;

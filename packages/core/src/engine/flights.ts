@@ -69,7 +69,8 @@ export class Flights {
 
   /** The epoch of a copy of its result: the copy is trusted immediately, or must be confirmed first. */
   copyEpoch(guard: Guard): Epoch {
-    return this.isUntainted(guard) ? guard.epoch! : this.#trust.unconfirmed;
+    if (this.isUntainted(guard)) return guard.epoch!;
+    return guard.isTainted ? this.#trust.doubted : this.#trust.unconfirmed;
   }
 
   /** The key changed elsewhere, or may have. */

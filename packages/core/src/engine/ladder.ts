@@ -360,13 +360,27 @@ export class Ladder {
   #unreachable(flight: Flight): void {
     flight.giveUpBackend();
     if (flight.isOver) return;
+    const copy = flight.call.isCurrent ? undefined : spareCopy(this.#context, flight.call.namespace, flight.key);
+    if (isThenable(copy)) void this.#afterVersions(flight, copy);
+    else this.#withoutBackend(flight, copy);
+  }
+
+  /** The part of the backend that keeps tag versions is asked, as it answers. */
+  async #afterVersions(flight: Flight, asked: PromiseLike<Entry | undefined>): Promise<void> {
+    try {
+      const copy = await asked;
+      if (!flight.isOver) flight.runInContext(() => this.#withoutBackend(flight, copy));
+    } catch (error) {
+      this.#broken(flight, error);
+    }
+  }
+
+  #withoutBackend(flight: Flight, copy: Entry | undefined): void {
     const { local, clock, decisions } = this.#context;
-    const now = clock.now();
-    const copy = flight.call.isCurrent ? undefined : spareCopy(this.#context, flight.key, now);
     decisions?.note(flight.key.local, "backend", say.describeUnreachable(copy));
     if (copy === undefined) return void this.#climb(flight);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
-    this.#decide(flight, now);
+    this.#decide(flight, clock.now());
   }
 
   // ---- found

@@ -216,12 +216,21 @@ export class Mutations {
     const settled = (written: Written | "pending"): void => {
       const { status, versions } = written === "pending" ? PENDING : written;
       this.#acknowledged(key, "set");
+      const isOvertaken = (): boolean =>
+        wasTainted || guard.isTainted || this.#fences.isOvertaken(standing!, entry.terms.dependsOn);
+      if (standing && status === "pending" && isOvertaken()) {
+        this.#context.local?.tier.delete(key.local);
+        return ends.resolve("refused");
+      }
       const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
       if (stands) this.#fences.renew(standing, key, entry.version);
-      const epoch = isWatched && status !== "refused" ? flights.copyEpoch(guard) : trust.unconfirmed;
+      // What was reported meanwhile was at the same time as this call.
+      const isSound = isWatched && status !== "refused" && flights.isUntainted(guard);
+      const epoch = isSound ? guard.epoch! : trust.unconfirmed;
       this.#keep(call, storedEntry(entry, versions, encoded), guard, { status, epoch });
       ends.resolve(status);
     };
+    const wasTainted = guard.isTainted;
     guard.resend(trust.epochOf(key.local));
     orPending(recovery, key, write, { resolve: guarded(settled, ends), reject: ends.reject });
   }

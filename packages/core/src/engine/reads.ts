@@ -1,8 +1,10 @@
 import { Guard } from "../coherence/guards.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isFresh, isMarked, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
+import { isFresh, isMarked, isServable, lifeOf, newerThanRead, staleByTag } from "../entry/freshness.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { GetOptions } from "../entry/policy.ts";
+import { compareVersions, type Versions } from "../tags/tag-versions.ts";
 import { type ReadOutcome, type ReadRequest, settle, type Settled } from "../tiers/entry-tier.ts";
 import { unasked } from "../tiers/recovery.ts";
 import { type Answer, type Answers, hit, MISS, stale } from "./answers.ts";
@@ -57,8 +59,13 @@ export class Reads {
     const read = this.#isCovered(key)
       ? this.#readAfterReplay(namespace, key)
       : remote.reads.read(this.#request(namespace, key), remote.deadlineMs);
-    const ended = (outcome: ReadOutcome): unknown => this.#ended(call, held, guard, outcome);
-    return read.then(ended, (error: unknown) => ended(error as Error));
+    return read.then(
+      (found) => this.#ended(call, held, guard, found),
+      async (error: unknown) => {
+        const copy = held ?? (await spareCopy(this.#context, namespace, key));
+        return this.#ended(call, copy, guard, error as Error);
+      },
+    );
   }
 
   /** Reads many keys, in their order. A fresh copy is the answer, even if it ends while others are read. */
@@ -82,9 +89,15 @@ export class Reads {
     });
     if (asked.length === 0) return answers;
     await this.#readMany(namespace, asked);
-    for (const { index, key, held, guard, outcome } of asked)
-      answers[index] = this.#ended(callOf(key), held, guard, outcome);
+    const isFailed = asked.some(({ outcome }) => outcome instanceof Error);
+    const copies = isFailed ? await Promise.all(asked.map((each) => this.#copyFor(namespace, each))) : undefined;
+    for (const [i, { index, key, held, guard, outcome }] of asked.entries())
+      answers[index] = this.#ended(callOf(key), copies === undefined ? held : copies[i], guard, outcome);
     return answers;
+  }
+
+  #copyFor(namespace: NamespaceContext, { key, held, outcome }: Asked): Awaitable<Entry | undefined> {
+    return held ?? (outcome instanceof Error ? spareCopy(this.#context, namespace, key) : undefined);
   }
 
   /** Reads in one trip all keys that no pending invalidation covers. */
@@ -121,7 +134,7 @@ export class Reads {
       try {
         found = await this.entry(namespace, key);
       } catch {
-        held = spareCopy(this.#context, key, clock.now());
+        held = await spareCopy(this.#context, namespace, key);
       }
     }
     const entry = held ?? found;
@@ -146,18 +159,20 @@ export class Reads {
     return valid(this.#context, key, found, this.#context.clock.now());
   }
 
-  /** The answer to a call. What was read is promoted, unless something newer happened meanwhile. */
+  /**
+   * The answer to a call. What was read is promoted, unless something newer happened meanwhile.
+   *
+   * @param held the local copy; after a read that failed, the one that is served in its place.
+   */
   #ended(call: ReadCall, held: Entry | undefined, guard: Guard, outcome: ReadOutcome): unknown {
     const { namespace, key } = call;
     const { flights, clock } = this.#context;
     const now = clock.now();
     flights.remove(guard);
-    const isFailed = outcome instanceof Error;
-    const entry = isFailed ? undefined : valid(this.#context, key, outcome, now);
+    const entry = outcome instanceof Error ? undefined : valid(this.#context, key, outcome, now);
     // A reader without a loader refreshes nothing, so a stale copy is of no use to it.
     if (isFresh(entry, now)) promote(this.#context, guard, entry, namespace.policy.localTtlMs, now);
-    const copy = isFailed ? (held ?? spareCopy(this.#context, key, now)) : held;
-    return this.#answer(call, copy, entry);
+    return this.#answer(call, held, entry);
   }
 
   #isCovered(key: EntryKey): boolean {
@@ -219,9 +234,27 @@ interface ReadCall {
   readonly onServed: GetOptions["onServed"];
 }
 
-/** A copy that may be served. None while a value of the key is on its way: then no read learns of changes by others. */
-export function spareCopy({ local, recovery }: ReadContext, key: EntryKey, now: number): Entry | undefined {
-  return recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, now);
+/**
+ * The copy that is served while the backend does not answer; see {@link LocalCopies.unconfirmed}. None while a value is
+ * on its way: nothing is asked then, so no change by others ends a copy.
+ *
+ * Of a backend in several parts, the one that keeps the tag versions may answer although that of the entry does not:
+ * then it is asked for those of the copy that are not known.
+ */
+export function spareCopy(of: ReadContext, { remote }: NamespaceContext, key: EntryKey): Awaitable<Entry | undefined> {
+  const { local, recovery, clock } = of;
+  const spare = (): Entry | undefined =>
+    recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, clock.now());
+  const held = remote?.hasParts === true && remote.versions !== undefined ? local?.held(key.local) : undefined;
+  if (held?.versions === undefined || !remote!.seen.isReported(clock.now())) return spare();
+  const { dependsOn } = held.terms;
+  if (remote!.seen.knows(dependsOn)) return spare();
+  const under = (current: Versions): Entry | undefined => {
+    const verdict = compareVersions(held.versions, current);
+    const copy = verdict === "gone" ? undefined : spare();
+    return copy && verdict === "stale" ? staleByTag(copy, clock.now()) : copy;
+  };
+  return remote!.seen.current(remote!.versions!, dependsOn).then(under, spare);
 }
 
 /** The entry that a read found, unless this process invalidated it, or it has no value. */

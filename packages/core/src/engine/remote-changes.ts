@@ -107,9 +107,12 @@ export class RemoteChanges {
     const mine = tags.filter((tag) => tag.startsWith(this.#root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
     // Own calls forgot them before they were sent; and a tag that nothing here depends on concerns no caller.
+    const concerned = mine.filter((tag) => local?.hasUnversioned === true || table?.concerns(tag) === true);
     const known = table?.forget(mine, versions) ?? [];
+    // One that has its reported version already has not changed.
+    const reported = concerned.filter((tag) => table?.has(tag) !== true);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
-    if (known.length !== 0 || flights.size !== 0 || local?.hasUnversioned === true) tagEvents.changed(mine);
+    if (reported.length !== 0 || flights.size !== 0) tagEvents.changed(mine, reported);
     for (const lease of leases) lease.tagsChanged(mine);
     if (decisions !== undefined)
       for (const tag of mine) decisions.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);

@@ -53,6 +53,8 @@ export class Draft {
   #encoded!: Encoded;
   /** The placeholder to store instead of a value that is not to be stored, or that the backend cannot take. */
   #placeholder: Placeholder | undefined;
+  /** Whether a change of the key was reported before the store was sent. */
+  #wasTainted = false;
   /** `Recovery.takeovers` when the store was sent. */
   #takeovers: number | undefined;
 
@@ -120,7 +122,7 @@ export class Draft {
     const versions = this.#dependsOn.flatMap((key) => pinned?.versions.get(key) ?? []);
     if (versions.length === this.#dependsOn.length) this.#entry = { ...this.#entry, versions };
     const isOfOthers = this.#loaded.used !== undefined;
-    return this.#keepAlone(isOfOthers ? this.#context.trust.unconfirmed : this.#epochOfRefused());
+    return this.#keepAlone(isOfOthers ? this.#epochUnconfirmed() : this.#epochOfRefused());
   }
 
   /**
@@ -177,7 +179,7 @@ export class Draft {
     if (versions === "fenced" || versions === "unreachable") {
       if (this.#sends === "placeholder") return this.#result;
       if (versions === "fenced") return this.#answers.fenced(flight, "tags");
-      return this.#keepAlone(this.#context.trust.unconfirmed);
+      return this.#keepAlone(this.#epochUnconfirmed());
     }
     if (versions !== "none") this.#entry = { ...this.#entry, versions };
     if (this.#sends === "placeholder") return this.#takes(encodedPlaceholder(this.#placeholder!));
@@ -242,6 +244,7 @@ export class Draft {
       flight.lose();
       return undefined;
     }
+    this.#wasTainted = flight.isTainted;
     // From here on the copy is the stored entry, unless a change is received.
     if (this.#sends === "renewal") {
       flight.resend(trust.epochOf(key.local));
@@ -294,7 +297,9 @@ export class Draft {
     else if (call.isForced) recovery?.acknowledgedKey(key);
     else recovery?.forgetKey(key);
     // If the backend refused the entry, it has nothing to confirm the copy by.
-    const epoch = isStored ? flights.copyEpoch(flight) : trust.unconfirmed;
+    // A refusal has removed the entry, which was reported, too.
+    const unconfirmed = this.#wasTainted ? trust.doubted : trust.unconfirmed;
+    const epoch = isStored ? flights.copyEpoch(flight) : unconfirmed;
     const kept = this.#placeholder === undefined ? this.#keep(epoch) : this.#keepAlone(epoch);
     if (!isStored) return "refused";
     confirmStored(this.#context, call.namespace.remote!.leases, flight, key, this.#entry.version);
@@ -304,7 +309,7 @@ export class Draft {
   #notSent(error: Error): StoreResult {
     if (error instanceof EncodeError) this.#answers.unwritable(this.#flight, error);
     const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;
-    return this.#keepAlone(isRefused ? this.#epochOfRefused() : this.#context.trust.unconfirmed);
+    return this.#keepAlone(isRefused ? this.#epochOfRefused() : this.#epochUnconfirmed());
   }
 
   /**
@@ -334,10 +339,15 @@ export class Draft {
    * backend has no entry. A forced load, and one after a token, does not read it: it depends on the lease.
    */
   #epochOfRefused(): Epoch {
-    const { flights, trust } = this.#context;
     const { lease, isUnreachable, call } = this.#flight;
     const wasRead = lease !== undefined || !(call.isForced || call.isCurrent);
-    return isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(this.#flight);
+    return isUnreachable || !wasRead ? this.#epochUnconfirmed() : this.#context.flights.copyEpoch(this.#flight);
+  }
+
+  /** Where the store failed, no backend has said that what was reported during the load was no change. */
+  #epochUnconfirmed(): Epoch {
+    const { trust } = this.#context;
+    return this.#flight.isTainted || this.#wasTainted ? trust.doubted : trust.unconfirmed;
   }
 
   /** A value that the backend does not take. */

@@ -38,6 +38,8 @@ export class KnownVersions {
   #epoch: Epoch = { until: -Infinity };
   /** The pin that is under way. */
   #pinning: Pinning | undefined;
+  /** Whether any was forgotten for want of room. */
+  #hasForgotten = false;
 
   /** @param trust absent where the backend reports no changes: then no version is known to be current. */
   constructor(trust: Trust | undefined, clock: Clock, forgotten: () => void) {
@@ -52,6 +54,16 @@ export class KnownVersions {
 
   has(tag: string): boolean {
     return this.#versions.get(tag)?.isKnown === true;
+  }
+
+  /** The version that was seen last, perhaps long ago; none that was seen before a change of it was reported. */
+  lastSeen(tag: string): TagVersion | undefined {
+    return this.#versions.get(tag)?.version;
+  }
+
+  /** Whether something that this process has may depend on this tag. */
+  concerns(tag: string): boolean {
+    return this.#versions.has(tag) || this.#asked.has(tag) || this.#hasForgotten;
   }
 
   /** Whether every change of a version is reported. */
@@ -174,7 +186,8 @@ export class KnownVersions {
   /**
    * Notes that the versions of these tags changed, or may have.
    *
-   * @param versions what they are now, as `hard soft`: one that is known to be this already stays.
+   * @param versions what they are now, as `hard soft`: one that is known to be this already stays. The version of
+   *   another one is a guess from now on, which says how it changed.
    * @returns those that were known.
    */
   forget(tags: readonly string[], versions?: ReadonlyMap<string, string>): string[] {
@@ -185,8 +198,11 @@ export class KnownVersions {
       if (asked !== undefined) asked.changeSequence = this.#changeSequence;
       const now = versions?.get(tag);
       const known = this.#versions.get(tag);
-      const isSame = now !== undefined && now === `${known?.version.hard} ${known?.version.soft}`;
-      return !isSame && this.#versions.delete(tag) && known!.isKnown;
+      if (known === undefined || now === `${known.version.hard} ${known.version.soft}`) return false;
+      this.#versions.delete(tag);
+      const version = now === undefined ? undefined : versionIn(now);
+      if (version !== undefined) this.#versions.set(tag, { version, isKnown: false, readAt: NEVER, pinnedAt: NEVER });
+      return known.isKnown;
     });
   }
 
@@ -258,7 +274,18 @@ export class KnownVersions {
       },
       renew: async (tags, mode) => {
         this.forget(tags);
-        await source.renew(tags, mode).finally(() => this.forget(tags));
+        const since = this.#changeSequence;
+        this.#expect(tags);
+        let reported: readonly string[] = [];
+        try {
+          await source.renew(tags, mode);
+          // By this call, or by another process at the same time: how it has changed since is read.
+          if (mode !== "hard") reported = tags.filter((tag) => this.#asked.get(tag)!.changeSequence > since);
+        } finally {
+          this.#answered(tags);
+          this.forget(tags);
+        }
+        if (reported.length !== 0) readAgain(reported);
       },
     };
   }
@@ -307,6 +334,7 @@ export class KnownVersions {
       if (this.#versions.size <= MAX_KNOWN * 0.9) break;
       this.#versions.delete(oldest);
     }
+    this.#hasForgotten = true;
     this.#forgotten();
   }
 }
@@ -334,6 +362,12 @@ const isSame = (one: TagVersion | undefined, other: TagVersion): boolean =>
 const zip = <T>(tags: readonly string[], versions: readonly T[]): (readonly [string, T])[] =>
   tags.map((tag, i) => [tag, versions[i]!]);
 const versionsOf = ({ versions }: { readonly versions: Versions }): Versions => versions;
+/** A version as a report has it; none in that of a store which keeps versions as entries. */
+const versionIn = (text: string): TagVersion | undefined => {
+  const [hard, soft, ...more] = text.split(" ");
+  return soft === undefined || more.length !== 0 ? undefined : { hard: hard!, soft };
+};
+const NEVER = -Infinity;
 const asRead = (versions: Versions): Versions => versions;
 /** Far below the 30 days that a version lives in Redis after it was pinned. */
 const REPIN_MS = 3_600_000;

@@ -30,8 +30,10 @@ export class TagEvents {
   readonly #made = new LastEvents();
   /** By namespace, the last change by others. */
   readonly #changedByNamespace = new LastEvents();
-  /** By tag key, the last change by others. */
+  /** By tag key, the last change by others, or that others may have made. */
   readonly #changed = new LastEvents();
+  /** By tag key, the last change by others that was reported. */
+  readonly #reported = new LastEvents();
 
   /** Records a call on these tag keys of one namespace that is made now. */
   called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
@@ -67,22 +69,33 @@ export class TagEvents {
   /** Notes that the backend acknowledged a call noted by {@link called}: a read or load since then may be older. */
   acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
     const calls = mode === "hard" ? this.#hard : this.#soft;
-    // All keys of one call have one number: copies are checked up to the call before it.
-    // Loads that were under way then have stored copies since that were not checked.
-    if (calls.forgetsFor(keys.length) > this.#checkedAt - 2_000) {
-      this.checkCopies?.();
-      this.#checkedAt = this.sequence;
-    }
-    calls.makeRoomFor(keys.length);
+    this.#makeRoom(calls, keys.length);
     this.sequence += 1;
     for (const key of keys) calls.add(key, this.sequence);
     if (end !== undefined) for (const key of keys) this.#endBy(key, end);
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
 
-  /** Notes tags that may have changed elsewhere: copies are checked again, and no earlier flight is joined. */
-  changed(keys: readonly string[]): void {
+  /** Checks copies before events are forgotten for so many more keys. */
+  #makeRoom(events: LastEvents, more: number): void {
+    // All keys of one call have one number: copies are checked up to the call before it.
+    // Loads that were under way then have stored copies since that were not checked.
+    if (events.forgetsFor(more) > this.#checkedAt - 2_000) {
+      this.checkCopies?.();
+      this.#checkedAt = this.sequence;
+    }
+    events.makeRoomFor(more);
+  }
+
+  /**
+   * Notes tags that may have changed elsewhere: copies are checked again, no earlier flight is joined.
+   *
+   * @param reported those that have changed, and that something here may depend on.
+   */
+  changed(keys: readonly string[], reported: readonly string[] = keys): void {
+    this.#makeRoom(this.#reported, reported.length);
     this.sequence += 1;
+    for (const key of reported) this.#reported.add(key, this.sequence);
     for (const key of keys) {
       this.#changed.add(key, this.sequence);
       this.#changedByNamespace.add(key.slice(0, key.indexOf("::") + 2), this.sequence);
@@ -92,7 +105,7 @@ export class TagEvents {
   /** Known versions were forgotten: copies are checked again. */
   forgotten(): void {
     this.sequence += 1;
-    this.#changed.forget(this.sequence);
+    this.#changed.doubt(this.sequence);
   }
 
   /**
@@ -129,6 +142,17 @@ export class TagEvents {
     );
   }
 
+  /**
+   * Whether a change of this key by others was reported after event number `since`.
+   *
+   * @param of an entry that has a version of this tag, or one that has none: then nothing here knew of the tag, so a
+   *   report that seemed to concern nothing counts, too.
+   */
+  wasReported(key: string, since: number, of: "versioned" | "unversioned"): boolean {
+    if (since >= this.sequence) return false;
+    return of === "versioned" ? this.#reported.hasSince([key], since) : this.#changed.wasToldSince(key, since);
+  }
+
   /** Whether others changed any tag of this namespace, or above it, after event `since`. */
   hadChanges(keySpace: KeySpace, since: number): boolean {
     return since < this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, since);
@@ -156,6 +180,8 @@ class LastEvents {
   readonly #numbers = new Map<string, number>();
   /** The number of the last forgotten event. */
   #floor = 0;
+  /** Until this number there may have been events of any key. */
+  #doubtedUntil = 0;
 
   add(key: string, number: number): void {
     this.#numbers.delete(key);
@@ -165,7 +191,7 @@ class LastEvents {
 
   /** Whether one of these keys had an event after number `since`, or may have had one that is forgotten. */
   hasSince(keys: readonly string[], since: number): boolean {
-    if (since < this.#floor) return true;
+    if (since < this.#floor || since < this.#doubtedUntil) return true;
     // Asked eight times for each load: no closure.
     for (const key of keys) if ((this.#numbers.get(key) ?? 0) > since) return true;
     return false;
@@ -178,10 +204,14 @@ class LastEvents {
     return [...this.#numbers.values()].slice(0, size - 0.9 * MAX_REMEMBERED).at(-1) ?? this.#floor;
   }
 
-  /** Forgets single keys: from now on each key may have had an event of this number. */
-  forget(number: number): void {
-    this.#numbers.clear();
-    this.#floor = number;
+  /** As {@link hasSince}, of events that were added: those that each key may have had do not count. */
+  wasToldSince(key: string, since: number): boolean {
+    return since < this.#floor || (this.#numbers.get(key) ?? 0) > since;
+  }
+
+  /** From now on each key may have had an event of this number. */
+  doubt(number: number): void {
+    this.#doubtedUntil = number;
   }
 
   makeRoomFor(more: number): void {

@@ -11,8 +11,10 @@ import { ignore } from "../primitives/ignore.ts";
 import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
+import { underKnownChanges } from "../tags/known-changes.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import type { MarkDeadlines } from "../tags/mark-deadlines.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
 import { type Applying, underVersions, type Versions } from "../tags/tag-versions.ts";
 import { type BackendCalls, type CallSettlers, FailureOf, ownError } from "./backend-calls.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "./entry-tier.ts";
@@ -39,6 +41,8 @@ export interface EntryReadsOf {
   readonly versions: TagVersions | undefined;
   /** Only where the backend issues versions itself. */
   readonly ends: MarkDeadlines | undefined;
+  /** The tag calls of this process, and the changes by others that it received. */
+  readonly tags: TagEvents | undefined;
   /** The copies that reads are kept as. */
   readonly copies: Pick<LocalCopies, "held" | "values" | "drop"> | undefined;
 }
@@ -235,9 +239,16 @@ export class EntryReads {
     );
   }
 
-  /** A copy, where the tag versions cannot be read: all tag calls that are remembered are applied to it. */
+  /** A copy, where the tag versions cannot be read. */
   #unchecked(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined> {
-    return whenReady(this.#decode(read, stored, undefined), uncheckedEntry);
+    return whenReady(this.#decode(read, stored, undefined), (entry) => this.#uncheckedEntry(entry));
+  }
+
+  /** All tag calls that are remembered are applied to it, and all changes by others that were received. */
+  #uncheckedEntry(entry: Entry | undefined): Entry | undefined {
+    const { tags, seen, clock } = this.#of;
+    const unchecked = entry && { ...entry, tagSequence: 0 };
+    return unchecked && tags ? underKnownChanges(unchecked, { tags, table: seen }, clock.now()) : unchecked;
   }
 
   /**
@@ -325,7 +336,7 @@ export class EntryReads {
     const checked = underVersions(entry, read.expected, versions, by);
     if (behind === undefined && onValid === undefined) return checked;
     const mayFail = behind !== undefined && isThenable(checked);
-    return whenReady(mayFail ? checked.then(undefined, () => uncheckedEntry(entry)) : checked, (found) => {
+    return whenReady(mayFail ? checked.then(undefined, () => this.#uncheckedEntry(entry)) : checked, (found) => {
       if (found !== entry) return behind === undefined ? found : this.#behind(read, behind, found);
       onValid?.();
       return entry;
@@ -346,5 +357,4 @@ const LARGE = 1_024;
 /** Versions that could not be read. */
 type Unread = FailureOf;
 
-const uncheckedEntry = (entry: Entry | undefined): Entry | undefined => entry && { ...entry, tagSequence: 0 };
 const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });

@@ -42,7 +42,7 @@ export class LapsedReads {
       return undefined;
     const now = clock.now();
     let since: number | undefined;
-    for (const { local } of keys) since ??= copies?.unconfirmed(local, now) && trust?.lapsedSince(local, now);
+    for (const { local } of keys) if (copies?.hasLiving(local) === true) since ??= trust?.lapsedSince(local, now);
     if (since === undefined || since <= this.#gaveUp) return undefined;
     const gaveUp = (): boolean => {
       this.#gaveUp = Math.max(this.#gaveUp, since);

@@ -9,6 +9,7 @@ import { staleByTag } from "../entry/freshness.ts";
 import { localKey as localKeyIn, parseLocalKey, type KeySpace } from "../entry/key.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { TierMeter } from "../primitives/meters.ts";
+import { underKnownChanges } from "../tags/known-changes.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { compareVersions, endingMarks } from "../tags/tag-versions.ts";
@@ -42,7 +43,7 @@ export class LocalCopies {
   readonly #events: Events;
   readonly #cache: string;
   readonly #joinedKeys: JoinedKeys;
-  /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */
+  /** Whether it was ever given a copy without tag versions: then any tag event matters. */
   hasUnversioned = false;
   #isClosed = false;
   #isBypassed = false;
@@ -88,11 +89,18 @@ export class LocalCopies {
   }
 
   /**
-   * The copy also if it is not trusted, used while the backend is unreachable: newer than every call of this process.
+   * The copy also if it is not trusted, used while the backend is unreachable: newer than every call of this process,
+   * and than every change by others that it received.
    */
   unconfirmed(localKey: string, now: number): Entry | undefined {
     const entry = this.tier.get(localKey) as Entry | undefined;
-    return entry === undefined || now >= entry.deadAt ? undefined : this.#tags.applyTo(entry, now);
+    if (entry === undefined || now >= entry.deadAt || this.#isDoubted(entry)) return undefined;
+    return underKnownChanges(entry, { tags: this.#tags, table: this.#table }, now);
+  }
+
+  /** Where changes are not reported, no copy is. */
+  #isDoubted({ epoch }: Entry): boolean {
+    return epoch === this.#trust.doubted && epoch !== EPOCH_ALWAYS;
   }
 
   /** Why {@link get} returns no copy, or the state of the copy. For people. */
@@ -139,7 +147,15 @@ export class LocalCopies {
     const now = this.#clock.now();
     // Some are dropped.
     const all = this.#unlessBroken("walk", () => [...(this.tier.walk?.() ?? [])]) ?? [];
-    for (const { key, entry } of all) this.#unlessBroken("delete", () => this.#check(key, entry as Entry, now), key);
+    for (const { key, entry } of all)
+      this.#unlessBroken(
+        "delete",
+        () => {
+          this.#check(key, entry as Entry, now);
+          if (this.unconfirmed(key, now) === undefined) this.tier.delete(key);
+        },
+        key,
+      );
   }
 
   /**
@@ -155,8 +171,7 @@ export class LocalCopies {
       this.tier.delete(localKey);
       return undefined;
     }
-    if (this.#table !== undefined && entry.versions === undefined && soundEpoch !== this.#trust.unconfirmed)
-      this.hasUnversioned = true;
+    if (this.#table !== undefined && entry.versions === undefined) this.hasUnversioned = true;
     const now = this.#clock.now();
     const deadAt = Math.min(entry.expiresAt, wholeInstant(now + limitMs));
     try {

@@ -12,6 +12,7 @@ import type { TierMeter } from "../primitives/meters.ts";
 import { promised, type Settlers } from "../primitives/settlers.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { MarkDeadlines, markKey } from "../tags/mark-deadlines.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
 import { EntryReads } from "./entry-reads.ts";
@@ -27,6 +28,8 @@ interface RemoteTierOf {
   readonly parts?: BackendParts;
   /** The tag versions that were seen. */
   readonly table?: KnownVersions;
+  /** The tag calls of the cache, and the changes by others that it received. */
+  readonly tags?: TagEvents;
   /** Trust in copies, if changes are reported. */
   readonly trust?: Trust | undefined;
   readonly copies?: LocalCopies | undefined;
@@ -42,6 +45,8 @@ export class RemoteTier {
   declare readonly deadlineMs: number;
   /** Whether the backend bounds each call by its deadline itself. */
   declare readonly boundsCalls: boolean;
+  /** Whether it has several parts that fail separately: one may keep the tag versions of entries in another. */
+  declare readonly hasParts: boolean;
   /** `false` where entries cannot carry tags, validators or namespace versions. */
   declare readonly keepsMeta: boolean;
   /** Bounded, and behind the breaker, like every other call. */
@@ -70,6 +75,7 @@ export class RemoteTier {
     const { label, deadlineMs = 1_000, breaker } = backend;
     this.label = label;
     this.deadlineMs = deadlineMs;
+    this.hasParts = backend.parts !== undefined;
     this.keepsMeta = backend.keepsMeta ?? true;
     this.seen = table;
     this.#backend = backend;
@@ -101,6 +107,7 @@ export class RemoteTier {
       tagVersions,
       versions: this.versions,
       ends: this.#ends,
+      tags: of.tags,
       copies: of.copies,
     });
     this.leases =

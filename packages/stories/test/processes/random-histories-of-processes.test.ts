@@ -23,6 +23,8 @@ interface Process {
   isHolding: boolean;
   /** Acknowledged changes of other processes whose messages are kept back. */
   unreceived: Change[];
+  /** How often its link was lost. */
+  losses: number;
   /** By key, the least version that it may answer. */
   readonly floors: Map<string, Floor>;
 }
@@ -33,6 +35,8 @@ interface Process {
  */
 interface Floor {
   own: Limit;
+  /** Of messages that arrived over a link that was never lost meanwhile: what they say holds in an outage, too. */
+  told: Limit;
   received: Limit;
   asked: Limit;
 }
@@ -47,6 +51,8 @@ interface Change {
   readonly keys: readonly string[];
   readonly isSoft: boolean;
   readonly at: number;
+  /** By process that was attached when it was called, how often its link had been lost. */
+  readonly links: ReadonlyMap<Process, number>;
 }
 
 /** One run of a loader. */
@@ -62,6 +68,8 @@ interface Weather {
   readonly isQuiet?: boolean;
   /** Messages are kept back, and links break. */
   readonly hasLinks?: boolean;
+  /** With its link a process loses its calls. */
+  readonly hasCuts?: boolean;
   /** Calls fail, hang, and lose their answers. */
   readonly isFaulty?: boolean;
   /** Another server answers, with the data of a while ago. */
@@ -72,7 +80,8 @@ interface Weather {
  * As random-histories.test.ts, with processes over one store with leases, tag versions and coherence. Once an
  * invalidation was acknowledged, no call that begins afterwards answers with less: at once in its own process; in
  * another one when the message has arrived, or its link was declared lost, and in any case after `maxStaleness`; and
- * in all processes for a current call. A process that cannot reach the store knows its own calls only.
+ * in all processes for a current call. A process that cannot reach the store knows its own calls, and those of others
+ * whose message arrived.
  */
 class History {
   readonly #random: Random;
@@ -135,8 +144,19 @@ class History {
         ...(oneIn(3) && { hardTimeout: 40 }),
       })
       .build();
-    const floors = new Map(this.#keys.map((key) => [key, { own: NO_LIMIT, received: NO_LIMIT, asked: NO_LIMIT }]));
-    return { name, cache, users: cache.namespace("users"), backend, isHolding: false, unreceived: [], floors };
+    const floors = new Map(
+      this.#keys.map((key) => [key, { own: NO_LIMIT, told: NO_LIMIT, received: NO_LIMIT, asked: NO_LIMIT }]),
+    );
+    return {
+      name,
+      cache,
+      users: cache.namespace("users"),
+      backend,
+      isHolding: false,
+      unreceived: [],
+      losses: 0,
+      floors,
+    };
   }
 
   /** @returns what went wrong, with all that led there; `undefined` if nothing did. */
@@ -165,6 +185,7 @@ class History {
       this.#listen();
     }
     for (const process of this.#processes) {
+      process.backend.up();
       process.backend.link.heal();
       process.isHolding = false;
     }
@@ -191,7 +212,10 @@ class History {
         continue;
       }
       if (link.held.length !== 0) continue;
-      for (const change of process.unreceived.splice(0)) raise(process.floors, "received", change);
+      for (const change of process.unreceived.splice(0)) {
+        raise(process.floors, "received", change);
+        if (change.links.get(process) === process.losses) raise(process.floors, "told", change);
+      }
       for (const floor of process.floors.values()) floor.received = higher(floor.received, floor.asked);
     }
   }
@@ -277,6 +301,8 @@ class History {
     if (kind === "set" ? this.#changes !== 0 : this.#isSetting) return;
     this.#source += 1;
     const number = this.#source;
+    const attached = this.#processes.filter(({ backend }) => backend.link.attached !== 0);
+    const links = new Map(attached.map((each) => [each, each.losses]));
     const space = oneIn(2) ? users : cache;
     const call =
       kind === "delete"
@@ -297,7 +323,7 @@ class History {
       call.then((result) => {
         this.#changes -= 1;
         if (kind === "set") this.#isSetting = false;
-        const change: Change = { number, keys, isSoft, at: this.#clock.now() };
+        const change: Change = { number, keys, isSoft, at: this.#clock.now(), links };
         this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${result.status}`);
         raise(process.floors, "own", change);
         if (result.status !== "pending") {
@@ -368,9 +394,10 @@ class History {
       return;
     }
     this.#log.push(`${this.#clock.now()} another server`);
-    for (const { backend } of this.#processes) {
-      backend.link.lose({ attach: "hangs" });
-      backend.down();
+    for (const process of this.#processes) {
+      process.losses += 1;
+      process.backend.link.lose({ attach: "hangs" });
+      process.backend.down();
     }
     this.#restore();
     this.#restore = undefined;
@@ -411,13 +438,19 @@ class History {
         return link.attached === 0 ? link.heal() : link.deliver();
       default:
         say("lost");
+        process.losses += 1;
         process.isHolding = false;
         link.deliver(0);
         link.lose({ attach: one(["rejects", "hangs"]) });
-        this.#clock.schedule(() => {
-          say("healed");
-          link.heal();
-        }, below(200));
+        if (this.#weather.hasCuts === true) process.backend.down();
+        this.#clock.schedule(
+          () => {
+            say("healed");
+            process.backend.up();
+            link.heal();
+          },
+          below(this.#weather.hasCuts === true ? 2_000 : 200),
+        );
     }
   }
 
@@ -474,7 +507,7 @@ class History {
     key: string,
     after?: Change,
   ): (value: number | undefined, isFresh: boolean, isCoalesced?: boolean) => void {
-    const { own, received, asked } = floors.get(key)!;
+    const { own, told, received, asked } = floors.get(key)!;
     const startedAt = this.#clock.now();
     const late = this.#acknowledged
       .filter(({ keys, at }) => keys.includes(key) && at + MAX_STALENESS_MS <= startedAt)
@@ -484,9 +517,11 @@ class History {
     const servers = this.#servers;
     return (value, isFresh, isCoalesced = false) => {
       if (value === undefined) return;
+      // What comes from a server of before is no copy.
+      const isReplaced = wasReissuing || servers !== this.#servers;
       const floor =
-        this.#weather.isFaulty === true || wasReissuing || servers !== this.#servers
-          ? known
+        this.#weather.isFaulty === true || this.#weather.hasCuts === true || isReplaced
+          ? higher(known, isReplaced ? NO_LIMIT : told)
           : [received, late, ...(isCoalesced ? [] : [asked])].reduce(higher, known);
       this.#log.push(
         `${this.#clock.now()} ${name} ${key} is ${value}${isFresh ? "" : ", stale"}${isCoalesced ? ", shared" : ""}; asked at ${startedAt}`,
@@ -629,9 +664,14 @@ describe.each([2, 3])("of %i processes", (processes) => {
     "C86 none whose links are slow, silent and lost shows an invalidated value for longer than maxStaleness": {
       hasLinks: true,
     },
-    "C93 C94 none whose calls fail, hang, and lose answers shows a process a value that it invalidated itself": {
+    "C93 C94 C740 none whose calls fail, hang, and lose answers shows a process a value that it invalidated itself, or received the invalidation of":
+      {
+        hasLinks: true,
+        isFaulty: true,
+      },
+    "C740 none whose processes are cut off for a while shows one a value whose invalidation it received before": {
       hasLinks: true,
-      isFaulty: true,
+      hasCuts: true,
     },
     "C93 none whose servers come back with older data shows an invalidated value to its own process, nor to others once it is invalidated again":
       { hasFailovers: true },
