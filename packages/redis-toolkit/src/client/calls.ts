@@ -93,23 +93,26 @@ export class Calls {
     const endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
     const { readRetries, random } = this.#settings;
     let leftMs = options.deadlineMs;
+    // An attempt that may have been carried out: what a later one was refused for does not take that back.
+    let lost: unknown;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
       try {
         return await this.#exchange(origin, args, options, { leftMs, isAgain: attempts > 0 });
       } catch (thrown) {
         const error = this.#fault(origin, thrown, options.signal);
+        if (options.isRepeatable === true && isAway(error) && error.maybeExecuted) lost = error;
         if (await this.#isPatient(error, options, { beganAt, attempts })) {
           if (options.deadlineMs !== undefined) leftMs = Math.max(endAt - queue.clock.now(), 1);
           continue;
         }
-        if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw error;
+        if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw lost ?? error;
         // A command that was not sent is not repeated.
         if (error.maybeExecuted) repeats += 1;
         // Redis is known to be down: a read that was not sent is refused as a write is. One that was lost waits.
-        if (repeats === 0 && couldNotConnect(error)) throw error;
+        if (repeats === 0 && couldNotConnect(error)) throw lost ?? error;
         const waitMs = backoffMs(REPEAT, attempts, random());
         const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
-        if (isOver) throw error;
+        if (isOver) throw lost ?? error;
         await this.#pause(waitMs, options.signal);
         leftMs = Math.max(endAt - queue.clock.now(), 1);
       }

@@ -22,6 +22,16 @@ it("C256: trouble of each kind is a line a second, with the number of those betw
   ]);
 });
 
+it("C256: what cannot be looked at is reported all the same", () => {
+  const lines: string[] = [];
+  const write = (line: string): unknown => lines.push(line);
+  const modules = new SharedModule({ clock: new TestClock(), logger: { error: write, warn: write, info: write } });
+  const { proxy, revoke } = Proxy.revocable(new Error("x"), {});
+  revoke();
+  modules.report("stream handler", proxy);
+  expect(lines).toEqual(["hotset: redis: stream handler: an error that cannot be read"]);
+});
+
 it("C256: without a logger each kind is one warning", () => {
   const warned = vi.spyOn(process, "emitWarning").mockReturnValue();
   const modules = new SharedModule({ clock: new TestClock(), logger: undefined });

@@ -62,11 +62,20 @@ export class SharedModule {
     this.#reports.set(kind, { at: this.clock.now(), omitted: 0 });
     const more = last === undefined || last.omitted === 0 ? "" : `; ${last.omitted} more since the last line`;
     // Messages of others may hold values.
-    const text = error instanceof CacheError ? error.message : error instanceof Error ? error.name : typeof error;
+    const text = nameOf(error);
     if (this.#logger !== undefined) return void this.#logger.warn(`hotset: redis: ${kind}: ${text}${more}`);
     process.emitWarning(`hotset: redis: ${kind}: ${text}. Shown once; pass createRedis({ logger }) for all`, {
       type: "HotsetWarning",
       code: `HOTSET_REDIS_${kind.toUpperCase().replace(/\W+/g, "_")}`,
     });
+  }
+}
+
+/** A handler may throw what cannot be looked at, such as a revoked proxy. */
+function nameOf(error: unknown): string {
+  try {
+    return error instanceof CacheError ? error.message : error instanceof Error ? error.name : typeof error;
+  } catch {
+    return "an error that cannot be read";
   }
 }

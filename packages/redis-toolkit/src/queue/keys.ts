@@ -16,6 +16,7 @@ export const KEY_NAMES = [
   "repeats",
   "repeats-due",
   "parked",
+  "added",
 ] as const;
 
 export interface QueueKeys {

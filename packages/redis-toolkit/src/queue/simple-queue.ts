@@ -1,6 +1,14 @@
 import type { Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, checkSignal, checkView, durationMs, moduleOf } from "../module/module.ts";
+import {
+  checkName,
+  checkOptions,
+  checkSignal,
+  checkView,
+  durationMs,
+  moduleOf,
+  type Module,
+} from "../module/module.ts";
 import { decodeJson, encodeJson } from "./job.ts";
 
 /**
@@ -12,7 +20,7 @@ export interface SimpleQueue<T> {
   /** @returns the length of the list. @throws {EncodeError} for what JSON cannot say. */
   push(message: T): Promise<number>;
   /**
-   * Waits in Redis, on a separate connection.
+   * Waits in Redis, on a separate connection. A message that crosses the signal is put back.
    *
    * @param options.timeout `undefined` comes after it. @default '30s'
    * @throws {CommandError} `CORRUPT_VALUE` for a message that is not JSON; it is removed all the same.
@@ -44,25 +52,91 @@ export function simpleQueue<T = unknown>(redis: RedisView, key: string): SimpleQ
       checkSignal("pop: signal", signal);
       const blockMs = durationMs("timeout", timeout, { max: HOUR_MS });
       signal?.throwIfAborted();
-      const how = { isReadOnly: false, replies: "bytes", signal } as const;
-      // A message that is there needs no separate connection.
-      const found = await moduleOf(redis).runInside<Message<T>>((space) => {
-        const inside = space.inside(key);
-        return { args: ["RPOP", inside], keys: [inside], ...how, decode: (reply) => read(reply as Buffer | null) };
-      });
-      if (found !== undefined) return found.value;
-      const awaited = await moduleOf(redis).runInside<Message<T>>((space) => {
-        const inside = space.inside(key);
-        const decode = (reply: unknown): Message<T> => read((reply as readonly [Buffer, Buffer] | null)?.[1] ?? null);
-        return { args: ["BRPOP", inside, String(blockMs / 1_000)], keys: [inside], ...how, blockMs, decode };
-      });
-      return awaited?.value;
+      return (await popped<T>(moduleOf(redis), key, { blockMs, signal }))?.value;
     },
     length: () => redis.commands.lLen(key),
   };
 }
 
-type Message<T> = { readonly value: T } | undefined;
+/** How long a pop that was given up still waits in Redis. */
+const SLICE_MS = 1_000;
+
+/**
+ * A command that waits cannot be taken back: it would lose the message that crosses the signal. So with a signal it
+ * waits in slices, and a message that comes after the signal is put back where it was.
+ */
+async function popped<T>(
+  module: Module,
+  key: string,
+  { blockMs, signal }: { readonly blockMs: number; readonly signal: AbortSignal | undefined },
+): Promise<Message<T>> {
+  // A message that is there needs no separate connection.
+  const found = await (signal === undefined
+    ? pop<T>(module, key)
+    : unlessAborted(module, key, signal, pop<T>(module, key)));
+  if (found !== undefined) return found;
+  if (signal === undefined) return pop<T>(module, key, blockMs);
+  for (let leftMs = blockMs; leftMs > 0; leftMs -= SLICE_MS) {
+    const waited = pop<T>(module, key, Math.min(leftMs, SLICE_MS));
+    const message = await unlessAborted(module, key, signal, waited);
+    if (message !== undefined) return message;
+  }
+  return undefined;
+}
+
+/** Rejects with the reason of the signal, and puts back what comes later. */
+async function unlessAborted<T>(
+  module: Module,
+  key: string,
+  signal: AbortSignal,
+  waited: Promise<Message<T>>,
+): Promise<Message<T>> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    if (signal.aborted) abort();
+    return await Promise.race([waited, aborted.promise]);
+  } catch (error) {
+    if (signal.aborted) putBackLater(module, key, waited);
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** `redis.disconnect()` waits for it. */
+function putBackLater<T>(module: Module, key: string, waited: Promise<Message<T>>): void {
+  const done = waited.then(
+    async (message) => {
+      if (message === undefined) return;
+      await module.runInside((space) => {
+        const inside = space.inside(key);
+        return {
+          ...{ args: ["RPUSH", inside, message.bytes], keys: [inside] },
+          ...{ isReadOnly: false, replies: "bytes", decode: () => undefined },
+        };
+      });
+    },
+    () => undefined,
+  );
+  const forget = module.onDisconnect(() => done, "waits");
+  done.catch((error: unknown) => module.report("queue: a popped message was not put back", error)).finally(forget);
+}
+
+type Message<T> = { readonly value: T; readonly bytes: Buffer } | undefined;
+
+/** @param blockMs waits so long in Redis, on a separate connection */
+function pop<T>(module: Module, key: string, blockMs?: number): Promise<Message<T>> {
+  return module.runInside<Message<T>>((space) => {
+    const inside = space.inside(key);
+    const how = { keys: [inside], isReadOnly: false, replies: "bytes" } as const;
+    if (blockMs === undefined)
+      return { args: ["RPOP", inside], ...how, decode: (reply) => read(reply as Buffer | null) };
+    const decode = (reply: unknown): Message<T> => read((reply as readonly [Buffer, Buffer] | null)?.[1] ?? null);
+    return { args: ["BRPOP", inside, String(blockMs / 1_000)], ...how, blockMs, decode };
+  });
+}
 
 const read = <T>(message: Buffer | null): Message<T> =>
-  message === null ? undefined : { value: decodeJson(message) as T };
+  message === null ? undefined : { value: decodeJson(message) as T, bytes: message };

@@ -22,6 +22,7 @@ import {
 import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
+import { Producer } from "./producer.ts";
 
 /**
  * The report of a worker on a delivery. `return`: to be delivered again, at its old place or after a delay; the
@@ -134,10 +135,13 @@ export class QueueStore {
     this.channel = module.space.inside(this.keys.events);
   }
 
-  /** All are added, or none. */
+  /** All are added, or none. Sent again where the reply was lost: the script knows its calls. */
   async add(jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[]): Promise<readonly Added[]> {
+    const producer = Producer.of(this.#module.connection, this.channel);
+    const { name, answered } = producer.begin();
     const args = jobs.flatMap(({ job, payload }) => jobArguments(job, payload));
-    const reply = await this.#list("add", ADD, args);
+    const reply = await this.#list("add", ADD, [name, String(answered.length), ...answered, ...args], REPEATABLE);
+    producer.answered(name);
     return inGroups(reply, 2).map(([id, status]) => ({ id: String(id), status: STATUSES[Number(status)]! }));
   }
 
@@ -321,9 +325,9 @@ export class QueueStore {
     script: string,
     args: readonly RedisArgument[],
     decode: (reply: unknown) => R,
-    { isReadOnly = false, deadlineMs }: SendHow = {},
+    { isReadOnly = false, isRepeatable = false, deadlineMs }: SendHow = {},
   ): Promise<R> {
-    const how = { isReadOnly, deadlineMs, replies: "bytes", decode, operation: `queue.${call}` } as const;
+    const how = { isReadOnly, isRepeatable, deadlineMs, replies: "bytes", decode, operation: `queue.${call}` } as const;
     return this.#module.runScript(script, this.keys.all, [this.channel, ...args], how);
   }
 }
@@ -337,10 +341,13 @@ const MAX_LOG_BYTES = 16_384;
 interface SendHow {
   /** It changes nothing, or nothing more when it is sent again. */
   readonly isReadOnly?: boolean;
+  readonly isRepeatable?: boolean;
   readonly deadlineMs?: number | undefined;
 }
 
 const READ_ONLY: SendHow = { isReadOnly: true };
+/** Within its deadline, and within its patience. */
+const REPEATABLE: SendHow = { isReadOnly: true, isRepeatable: true };
 
 const jobArguments = (job: NewJob, payload: Buffer): RedisArgument[] => [
   JSON.stringify(job.record),

@@ -30,9 +30,13 @@ it("C227: an id that was not confirmed is sent again", async () => {
     if (isAway) throw new Error("away");
   });
   acks.add("1-1");
+  // One that is under way has not failed: reading goes on meanwhile.
+  expect(acks.hasFailed).toBe(false);
   await expect(acks.settled()).rejects.toThrow("away");
+  expect(acks.hasFailed).toBe(true);
   isAway = false;
   await acks.settled();
   await acks.settled();
+  expect(acks.hasFailed).toBe(false);
   expect(sent).toEqual([["1-1"], ["1-1"]]);
 });

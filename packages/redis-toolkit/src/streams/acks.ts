@@ -8,6 +8,7 @@ export class Acks {
   readonly #send: (ids: readonly EntryId[]) => Promise<unknown>;
   readonly #waiting = new Set<EntryId>();
   #sending: Promise<void> | undefined;
+  #hasFailed = false;
 
   constructor(send: (ids: readonly EntryId[]) => Promise<unknown>) {
     this.#send = send;
@@ -19,6 +20,15 @@ export class Acks {
     this.settled().catch(() => undefined);
   }
 
+  /** Whether the last command has failed, so that ids wait for the next one. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
+  has(id: EntryId): boolean {
+    return this.#waiting.has(id);
+  }
+
   /** Resolves once all are confirmed. @throws what the command threw; `settled` tries again */
   settled(): Promise<void> {
     return (this.#sending ??= this.#sendAll().finally(() => (this.#sending = undefined)));
@@ -27,7 +37,13 @@ export class Acks {
   async #sendAll(): Promise<void> {
     while (this.#waiting.size > 0) {
       const ids = [...this.#waiting];
-      await this.#send(ids);
+      try {
+        await this.#send(ids);
+      } catch (error) {
+        this.#hasFailed = true;
+        throw error;
+      }
+      this.#hasFailed = false;
       for (const id of ids) this.#waiting.delete(id);
     }
   }

@@ -8,12 +8,14 @@ export interface ConsumerOptions<T = unknown> {
    * belongs to one process, such as the name of a pod of a StatefulSet. @default another one each time
    */
   readonly name?: string | undefined;
-  /** The most entries of one read, 1 to 1,000. @default 1 */
-  readonly count?: number | undefined;
   /**
-   * How many handlers run in parallel, of one read, 1 to 1,000. With 1 entries are handled in their order.
-   * @default 1
+   * The most entries of one read, 1 to 1,000. Those for which no slot is free wait here: fewer commands, while other
+   * consumers cannot have them. @default as many as slots are free
    */
+  readonly count?: number | undefined;
+  /** Most bytes of entries in one reply, unless it brings one: 1 KiB to 64 MiB. @default 262,144 */
+  readonly maxReplyBytes?: number | undefined;
+  /** How many handlers run in parallel, 1 to 1,000. With 1 entries are handled in their order. @default 1 */
   readonly concurrency?: number | undefined;
   /** How long one read waits for an entry, up to an hour. @default '2s' */
   readonly block?: Duration | undefined;
@@ -22,7 +24,7 @@ export interface ConsumerOptions<T = unknown> {
    * its handler has failed. At least 100 ms. @default '30s'
    */
   readonly minIdle?: Duration | undefined;
-  /** After so many deliveries without success an entry becomes a dead letter. @default 5 */
+  /** After so many deliveries to a handler without success an entry becomes a dead letter. @default 5 */
   readonly maxDeliveries?: number | undefined;
   /**
    * Where a group begins that is not there, at the start or after a loss of data: at `0`, so that entries may be

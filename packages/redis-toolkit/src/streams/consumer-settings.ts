@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { callback, oneOf } from "@hotset/core/internal";
-import { checkName, optionsOf, readBy, time } from "../module/module.ts";
+import { checkName, optionsOf, readBy, time, whole } from "../module/module.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
 import { blockMsOf, countOf } from "./limits.ts";
 import type { Delivery } from "./member.ts";
@@ -11,7 +11,8 @@ const atMost = <Default extends number | undefined>(byDefault: Default, most = N
 
 const TABLE = {
   name: readBy(checkName, undefined),
-  count: atMost(1, 1_000),
+  count: atMost(undefined, 1_000),
+  maxReplyBytes: whole(262_144, 1_024, 67_108_864),
   concurrency: atMost(1, 1_000),
   block: readBy(blockMsOf, 2_000),
   minIdle: time(30_000, { min: 100, max: 7 * 86_400_000 }),

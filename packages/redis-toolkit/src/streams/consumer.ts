@@ -3,13 +3,13 @@ import { keepAlive } from "@hotset/core/internal";
 import { CommandError } from "../index.ts";
 import { checkName, thrownText } from "../module/module.ts";
 import { Acks } from "./acks.ts";
-import { Batch, type ConsumerHandler } from "./batch.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
 import { resolveConsumerOptions, type ConsumerSettings } from "./consumer-settings.ts";
 import { ZERO, type EntryId } from "./entry-id.ts";
 import type { ConsumerGroup } from "./group.ts";
 import { isLostGroup } from "./info.ts";
 import { GroupMember, type Delivery, type Taken } from "./member.ts";
+import { Slots, type ConsumerHandler } from "./slots.ts";
 import { placeOf, type StreamPlace } from "./stream-place.ts";
 import type { Stream } from "./stream.ts";
 
@@ -66,7 +66,7 @@ export const consumer = <T>(
  *    │       └──────┤ a read failed: its entries may be with this consumer already
  *    └──────────────┘ the group is lost
  *
- * One step at a time: what a step gives is handled, then acknowledged, then comes the next step.
+ * One step at a time, as soon as a slot is free: what a step gives begins, and is acknowledged when it has ended.
  */
 export class Consumer<T> implements AsyncDisposable {
   /** In the group. */
@@ -74,17 +74,24 @@ export class Consumer<T> implements AsyncDisposable {
   readonly #place: StreamPlace;
   readonly #group: ConsumerGroup<T>;
   readonly #member: GroupMember<T>;
-  readonly #handler: ConsumerHandler<T>;
   readonly #settings: ConsumerSettings<T>;
+  readonly #slots: Slots<T>;
   readonly #acks: Acks;
   readonly #counts = { handled: 0, failed: 0, redelivered: 0, buried: 0, deleted: 0, groupsCreated: 0 };
   readonly #stopping = new AbortController();
-  readonly #abandoned = new AbortController();
   readonly #ended: Promise<void>;
   #phase: "join" | "own" | "new" = "join";
   #state: "running" | "stopping" | "stopped" | "disabled" = "running";
   /** The last entry that came in turn. Entries of this consumer after it were never seen here. */
   #seen: EntryId = ZERO;
+  /** What this consumer held before this process was looked at. */
+  #hasOwn = false;
+  /** A look for idle entries got no reply: entries of this consumer before `#seen` may never have been seen, too. */
+  #lostIdle = false;
+  /** Their handlers have failed: they wait for `minIdle`. Cleared when there are many, which delivers some sooner. */
+  readonly #failed = new Set<EntryId>();
+  /** A read without waiting may find entries. */
+  #mayHaveMore = true;
   #idleAfter: EntryId = ZERO;
   #lookForIdleAt: number;
   #stopped: Promise<void> | undefined;
@@ -94,9 +101,23 @@ export class Consumer<T> implements AsyncDisposable {
     this.name = this.#settings.name;
     this.#place = place;
     this.#group = group;
-    this.#handler = handler;
     this.#member = new GroupMember<T>(place, group, this.#settings);
     this.#acks = new Acks((ids) => this.#member.ack(ids));
+    this.#slots = new Slots<T>({
+      clock: place.module.clock,
+      concurrency: this.#settings.concurrency,
+      handler,
+      renewEveryMs: this.#settings.minIdleMs / 3,
+      renew: (ids) => this.#member.renew(ids),
+      onRenewalFailed: (error) => place.module.report("stream renewal", error),
+      count: (ids) => this.#member.count(ids),
+      onHandled: (id) => {
+        this.#counts.handled += 1;
+        this.#failed.delete(id);
+        this.#acks.add(id);
+      },
+      onFailed: (delivery, error) => this.#onFailed(delivery, error),
+    });
     this.#lookForIdleAt = place.module.clock.now();
     this.#ended = this.#run();
   }
@@ -133,7 +154,7 @@ export class Consumer<T> implements AsyncDisposable {
   async #stop(): Promise<void> {
     if (this.#state === "running") this.#state = "stopping";
     this.#stopping.abort();
-    const abandon = (): void => this.#abandoned.abort();
+    const abandon = (): void => this.#slots.abandon();
     const cancel = this.#place.module.clock.schedule(abandon, this.#settings.stopTimeoutMs);
     await this.#ended;
     cancel();
@@ -158,8 +179,11 @@ export class Consumer<T> implements AsyncDisposable {
     let failures = 0;
     while (this.#state === "running")
       try {
+        await this.#slots.untilFree(this.#stopping.signal);
+        if (this.#stopping.signal.aborted) return;
         const phase = this.#phase;
-        await this.#acks.settled();
+        // Entries that were handled, and are not acknowledged, would be delivered once more.
+        if (phase !== "new" || this.#acks.hasFailed) await this.#acks.settled();
         await this.#step();
         // The other steps succeed over the shared connection, while that for reads cannot be opened.
         if (phase === "new") failures = 0;
@@ -201,59 +225,81 @@ export class Consumer<T> implements AsyncDisposable {
   }
 
   async #takeOwn(): Promise<void> {
-    const taken = await this.#member.takeOwn(this.#seen);
+    const taken = await this.#member.take(this.#hasOwn ? "lost" : "own", this.#seen, this.#slots.free);
     this.#seen = taken.next;
-    if (taken.lookedAt < this.#settings.count) this.#phase = "new";
-    await this.#handleTaken(taken);
+    this.#addTaken(taken);
+    if (taken.isMore) return;
+    this.#hasOwn = true;
+    this.#phase = "new";
   }
 
   async #takeIdle(): Promise<void> {
     const { clock, random } = this.#place.module;
-    if (clock.now() < this.#lookForIdleAt) return;
-    const taken = await this.#member.takeIdle(this.#idleAfter);
+    if (this.#lostIdle) await this.#takeLostIdle();
+    if (clock.now() < this.#lookForIdleAt || this.#slots.free === 0) return;
+    this.#lostIdle = true;
+    const taken = await this.#member.take("idle", this.#idleAfter, this.#slots.free);
+    this.#lostIdle = false;
     this.#idleAfter = taken.next;
     // Consumers that began together must not look together.
-    if (taken.next === ZERO) this.#lookForIdleAt = clock.now() + (this.#settings.minIdleMs / 2) * (0.5 + random());
-    await this.#handleTaken(taken);
+    if (!taken.isMore) this.#lookForIdleAt = clock.now() + (this.#settings.minIdleMs / 2) * (0.5 + random());
+    this.#addTaken(taken);
+  }
+
+  /** Entries that were taken when they were idle, and whose reply was lost, lie among those that wait for `minIdle`. */
+  async #takeLostIdle(): Promise<void> {
+    await this.#acks.settled();
+    for (let after = ZERO, isMore = true; isMore;) {
+      await this.#slots.untilFree(this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      const taken = await this.#member.take("lost", after, this.#slots.free);
+      ({ next: after, isMore } = taken);
+      this.#addTaken(taken);
+    }
+    this.#lostIdle = false;
   }
 
   async #readNew(): Promise<void> {
-    const leftMs = Math.ceil(this.#lookForIdleAt - this.#place.module.clock.now());
-    const blockMs = Math.max(0, Math.min(leftMs, this.#settings.blockMs));
-    const deliveries = await this.#member.readNew(blockMs, this.#stopping.signal);
+    const { concurrency, count, blockMs } = this.#settings;
+    const { free, held } = this.#slots;
+    // All may be taken by what was idle.
+    if (free === 0) return;
+    const most = count === undefined ? free : Math.min(count, Math.max(count, concurrency) - held);
+    if (most > 1 && this.#mayHaveMore) {
+      const { deliveries, isMore } = await this.#member.readMany(most, free);
+      this.#mayHaveMore = isMore;
+      this.#addNew(deliveries);
+      if (deliveries.length > 0) return;
+    }
+    const { clock } = this.#place.module;
+    const begunAt = clock.now();
+    const leftMs = Math.ceil(this.#lookForIdleAt - begunAt);
+    const deliveries = await this.#member.readOne(Math.max(0, Math.min(leftMs, blockMs)), this.#stopping.signal);
+    // One that was waited for mostly comes alone.
+    this.#mayHaveMore = deliveries.length > 0 && clock.now() - begunAt < ALONE_AFTER_MS;
+    this.#addNew(deliveries);
+  }
+
+  #addNew(deliveries: readonly Delivery<T>[]): void {
     this.#seen = deliveries.at(-1)?.entry.id ?? this.#seen;
-    await this.#handle(deliveries);
+    this.#slots.add(deliveries);
   }
 
-  async #handleTaken(taken: Taken<T>): Promise<void> {
-    this.#counts.redelivered += taken.deliveries.length;
+  #addTaken(taken: Taken<T>): void {
     this.#countBuried(taken);
-    await this.#handle(taken.deliveries);
-  }
-
-  async #handle(deliveries: readonly Delivery<T>[]): Promise<void> {
-    if (deliveries.length === 0) return;
-    const batch = new Batch<T>(deliveries, {
-      clock: this.#place.module.clock,
-      concurrency: this.#settings.concurrency,
-      handler: this.#handler,
-      renewEveryMs: this.#settings.minIdleMs / 3,
-      renew: (ids) => this.#member.renew(ids),
-      onRenewalFailed: (error) => this.#place.module.report("stream renewal", error),
-      onHandled: (id) => {
-        this.#counts.handled += 1;
-        this.#acks.add(id);
-      },
-      onFailed: (delivery, error) => this.#onFailed(delivery, error),
-      abandoned: this.#abandoned.signal,
-    });
-    await batch.run();
+    const isNew = ({ entry: { id } }: Delivery<T>): boolean =>
+      !this.#slots.has(id) && !this.#acks.has(id) && !(this.#lostIdle && this.#failed.has(id));
+    const deliveries = taken.deliveries.filter(isNew);
+    this.#counts.redelivered += deliveries.filter((delivery) => delivery.deliveries > 1).length;
+    this.#slots.add(deliveries);
   }
 
   async #onFailed(delivery: Delivery<T>, error: unknown): Promise<void> {
     const { report } = this.#place.module;
     const { onError, maxDeliveries } = this.#settings;
     this.#counts.failed += 1;
+    if (this.#failed.size >= MAX_FAILED) this.#failed.clear();
+    this.#failed.add(delivery.entry.id);
     try {
       if (onError === undefined) report("stream handler", error);
       else await onError(error, delivery);
@@ -263,6 +309,7 @@ export class Consumer<T> implements AsyncDisposable {
     if (delivery.deliveries < maxDeliveries) return;
     try {
       this.#countBuried(await this.#member.bury(delivery.entry.id, thrownText(error, MAX_ERROR_LENGTH)));
+      this.#failed.delete(delivery.entry.id);
     } catch (problem) {
       // It stays pending, and is buried when it is idle.
       report("stream consumer", problem);
@@ -285,15 +332,17 @@ export class Consumer<T> implements AsyncDisposable {
 
   /** The server may have delivered entries at the moment in which the read was ended. */
   async #drain(): Promise<void> {
+    await this.#slots.untilIdle();
     if (this.#phase === "join") return;
     try {
       await this.#acks.settled();
-      while (!this.#abandoned.signal.aborted) {
-        const taken = await this.#member.takeOwn(this.#seen);
+      while (!this.#slots.isAbandoned) {
+        const taken = await this.#member.take(this.#hasOwn ? "lost" : "own", this.#seen, this.#settings.concurrency);
         this.#seen = taken.next;
-        await this.#handleTaken(taken);
+        this.#addTaken(taken);
+        await this.#slots.untilIdle();
         await this.#acks.settled();
-        if (taken.lookedAt < this.#settings.count) break;
+        if (!taken.isMore) break;
       }
       await this.#member.leave();
     } catch (error) {
@@ -321,3 +370,6 @@ export class Consumer<T> implements AsyncDisposable {
 const BASE_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 5_000;
 const MAX_ERROR_LENGTH = 1_000;
+const MAX_FAILED = 10_000;
+/** A read that has waited for so long has found all there was. */
+const ALONE_AFTER_MS = 5;

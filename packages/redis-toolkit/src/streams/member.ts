@@ -3,22 +3,25 @@ import type { EntryId } from "./entry-id.ts";
 import { entriesOfOne, entryOf, readId, type Entry } from "./entry.ts";
 import type { ConsumerGroup } from "./group.ts";
 import { isLostGroup } from "./info.ts";
-import { BURY_FAILED, FORGET, RENEW, TAKE } from "./scripts.ts";
+import { BURY_FAILED, COUNT, FORGET, READ, RENEW, TAKE } from "./scripts.ts";
 import type { StreamPlace } from "./stream-place.ts";
 
 /** An entry that is to be handled. */
 export interface Delivery<T> {
   /** As it was appended. */
   readonly entry: Entry<T>;
-  /** How often it was delivered, this time included. */
+  /** How often it was delivered to a handler, this time included. */
   readonly deliveries: number;
+  /** `false`: it was read to wait for a slot, and Redis does not count this delivery until its handler begins. */
+  readonly isCounted?: false;
 }
 
 /** Pending entries that a step has taken, buried or acknowledged. */
 export interface Taken<T> {
   /** After which id to look next. */
   readonly next: EntryId;
-  readonly lookedAt: number;
+  /** Whether there may be more after it. */
+  readonly isMore: boolean;
   readonly deliveries: readonly Delivery<T>[];
   readonly buried: number;
   readonly deleted: number;
@@ -28,7 +31,8 @@ export interface Taken<T> {
 
 export interface MemberSettings {
   readonly name: string;
-  readonly count: number;
+  /** Most bytes of entries in one reply, unless there is one entry. */
+  readonly maxReplyBytes: number;
   readonly minIdleMs: number;
   readonly maxDeliveries: number;
   /** 0: no limit. */
@@ -64,21 +68,44 @@ export class GroupMember<T> {
     return this.#group.ensure(start);
   }
 
-  /** Entries that this consumer holds, those after an id: it had them before, or their delivery got lost. */
-  takeOwn(after: EntryId): Promise<Taken<T>> {
-    return this.#take("own", after);
+  /**
+   * Takes pending entries, each for a free slot.
+   *
+   * @param which `own`: that this consumer holds, from before this process; `lost`: those whose delivery to this process
+   *   got lost; `idle`: of the whole group, that no consumer has touched for `minIdle`
+   */
+  take(which: "own" | "lost" | "idle", after: EntryId, count: number): Promise<Taken<T>> {
+    const { minIdleMs, maxDeliveries, maxDead, maxReplyBytes } = this.#settings;
+    const args = [...this.#whoami, which, after, count, minIdleMs, maxDeliveries, maxDead, maxReplyBytes];
+    return this.#place.scriptWithDead("consumer", TAKE, args, readTaken<T>);
   }
 
-  /** Entries of the whole group that no consumer has touched for `minIdle`. */
-  takeIdle(after: EntryId): Promise<Taken<T>> {
-    return this.#take("idle", after);
+  /** Entries that no consumer has got yet, without waiting for one. Those beyond `free` are not counted as delivered. */
+  async readMany(
+    count: number,
+    free: number,
+  ): Promise<{ readonly deliveries: readonly Delivery<T>[]; readonly isMore: boolean }> {
+    const args = [...this.#whoami, count, free, this.#settings.maxReplyBytes];
+    return this.#place.script("consumer", READ, args, (reply) => {
+      const [entries, isMore] = reply as readonly [readonly (readonly [unknown, readonly unknown[]])[], number];
+      const deliveries = entries.map(([id, flat], i) => {
+        const delivery = { entry: entryOf<T>(readId(id), flat), deliveries: 1 };
+        return i < free ? delivery : { ...delivery, isCounted: false as const };
+      });
+      return { deliveries, isMore: isMore === 1 };
+    });
   }
 
-  /** Entries that no consumer has got yet. @param blockMs how long to wait for one; 0: not at all */
-  readNew(blockMs: number, signal: AbortSignal): Promise<readonly Delivery<T>[]> {
-    const { name, count } = this.#settings;
+  /** Handlers of these have begun. */
+  async count(ids: readonly EntryId[]): Promise<void> {
+    await this.#place.script("consumer", COUNT, [...this.#whoami, ...ids], () => undefined);
+  }
+
+  /** One entry that no consumer has got yet. @param blockMs how long to wait for it; 0: not at all */
+  readOne(blockMs: number, signal: AbortSignal): Promise<readonly Delivery<T>[]> {
+    const { name } = this.#settings;
     const block = blockMs === 0 ? [] : ["BLOCK", String(blockMs)];
-    const reader = ["GROUP", this.#group.name, name, "COUNT", String(count), ...block];
+    const reader = ["GROUP", this.#group.name, name, "COUNT", "1", ...block];
     return this.#reads.read((key) => ["XREADGROUP", ...reader, "STREAMS", key, ">"], {
       blockMs,
       signal,
@@ -119,12 +146,6 @@ export class GroupMember<T> {
     return this.#reads.close();
   }
 
-  #take(which: "own" | "idle", after: EntryId): Promise<Taken<T>> {
-    const { count, minIdleMs, maxDeliveries, maxDead } = this.#settings;
-    const args = [...this.#whoami, which, after, count, minIdleMs, maxDeliveries, maxDead];
-    return this.#place.scriptWithDead("consumer", TAKE, args, readTaken<T>);
-  }
-
   get #whoami(): readonly string[] {
     return [this.#group.name, this.#settings.name];
   }
@@ -133,7 +154,7 @@ export class GroupMember<T> {
 const FORGET_AFTER_MS = 86_400_000;
 
 function readTaken<T>(reply: unknown): Taken<T> {
-  const [next, lookedAt, taken, buried, deleted, problems] = reply as readonly [
+  const [next, isMore, taken, buried, deleted, problems] = reply as readonly [
     unknown,
     number,
     readonly (readonly [unknown, readonly unknown[], number])[],
@@ -143,7 +164,7 @@ function readTaken<T>(reply: unknown): Taken<T> {
   ];
   return {
     next: readId(next),
-    lookedAt,
+    isMore: isMore === 1,
     deliveries: taken.map(([id, flat, deliveries]) => ({ entry: entryOf<T>(readId(id), flat), deliveries })),
     buried: buried.length,
     deleted,

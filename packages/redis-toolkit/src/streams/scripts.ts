@@ -1,6 +1,15 @@
 // Steps of a consumer: each a script over KEYS[1], the stream, and those that bury over KEYS[2], its dead letters. ARGV
 // begins with the group and the consumer. A lost group is the error NOGROUP of the server.
 
+/** The bytes of the fields of an entry. */
+const SIZE_OF = `
+local function sizeOf(entry)
+  local bytes = 0
+  for _, text in ipairs(entry[2]) do bytes = bytes + #text end
+  return bytes
+end
+`;
+
 /** A dead letter: its own fields, then those of the entry. A letter that cannot be written leaves its entry pending. */
 const BURY: string = `
 local stream, dead, group, me = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
@@ -34,44 +43,101 @@ end
 `;
 
 /**
- * Takes entries that are pending: those of this consumer ('own'), or those that no consumer has touched for a while
- * ('idle'). Each is delivered once more, buried after its last delivery, or acknowledged if it was deleted.
+ * Takes entries that are pending, each for a handler that begins immediately: those of this consumer ('own'), those
+ * whose delivery to it got lost ('lost'), or those that no consumer has touched for a while ('idle'). Each is delivered
+ * once more, buried after its last delivery, or acknowledged if it was deleted. A delivery that got lost counts once: no
+ * handler had begun.
  *
- * ARGV: ..., 'own' or 'idle', the id after which to look, how many, idle ms, most deliveries, most dead letters or 0.
- * Returns after which id to look next, how many were looked at, entries with their deliveries, ids buried, how many
- * were deleted, and why others could not be buried.
+ * ARGV: ..., 'own', 'lost' or 'idle', the id after which to look, how many, idle ms, most deliveries, most dead letters
+ * or 0, most bytes of entries, unless there is one. Returns after which id to look next, 1 where there may be more,
+ * entries with their deliveries, ids buried, how many were deleted, and why others could not be buried.
  */
-export const TAKE: string = `${BURY}
-local after, count, most, taken = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[7]), {}
-local ids = {}
-if ARGV[3] == 'own' then
+export const TAKE: string = `${BURY}${SIZE_OF}
+local which, after, count = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local most, maxBytes, taken, bytes = tonumber(ARGV[7]), tonumber(ARGV[9]), {}, 0
+
+local function isFull() return #taken >= count or bytes >= maxBytes end
+
+local function take(id)
+  local pending = redis.call('XPENDING', stream, group, id, id, 1, me)[1]
+  if not pending then return end
+  local deliveries = pending[4] + 1
+  if which == 'lost' then deliveries = math.max(pending[4], 1) end
+  if deliveries > most then return bury(id, pending[4], 'deliveries', '', ARGV[8]) end
+  local entry = redis.call('XRANGE', stream, id, id)[1]
+  if entry then
+    redis.call('XCLAIM', stream, group, me, 0, id, 'RETRYCOUNT', deliveries, 'JUSTID')
+    taken[#taken + 1] = {id, entry[2], deliveries}
+    bytes = bytes + sizeOf(entry)
+  else
+    redis.call('XACK', stream, group, id)
+    deleted = deleted + 1
+  end
+end
+
+local more = 0
+if which == 'idle' then
+  for _ = 1, math.max(count, 100) do
+    -- JUSTID leaves the number of deliveries as it is: the last one must not become one more.
+    local found = redis.pcall('XAUTOCLAIM', stream, group, me, ARGV[6], after, 'COUNT', 1, 'JUSTID')
+    if found.err then return found end
+    after = found[1]
+    deleted = deleted + (found[3] and #found[3] or 0)
+    for _, id in ipairs(found[2]) do take(id) end
+    if after == '0-0' or isFull() then break end
+  end
+  if after ~= '0-0' then more = 1 end
+else
   local from = after == '0-0' and '-' or '(' .. after
   local found = redis.pcall('XPENDING', stream, group, from, '+', count, me)
   if found.err then return found end
-  for i, pending in ipairs(found) do ids[i] = pending[1] end
-  after = ids[#ids] or after
-else
-  -- JUSTID leaves the number of deliveries as it is: the last one must not become one more.
-  local found = redis.pcall('XAUTOCLAIM', stream, group, me, ARGV[6], after, 'COUNT', count, 'JUSTID')
-  if found.err then return found end
-  after, ids = found[1], found[2]
-  deleted = found[3] and #found[3] or 0
-end
-for _, id in ipairs(ids) do
-  local pending = redis.call('XPENDING', stream, group, id, id, 1, me)[1]
-  if pending and pending[4] >= most then
-    bury(id, pending[4], 'deliveries', '', ARGV[8])
-  elseif pending then
-    local entry = redis.call('XCLAIM', stream, group, me, 0, id)[1]
-    if entry and entry[2] then
-      taken[#taken + 1] = {entry[1], entry[2], pending[4] + 1}
-    else
-      redis.call('XACK', stream, group, id)
-      deleted = deleted + 1
+  if #found == count then more = 1 end
+  for _, pending in ipairs(found) do
+    after = pending[1]
+    take(after)
+    if bytes >= maxBytes then
+      more = 1
+      break
     end
   end
 end
-return {after, #ids, taken, buried, deleted, stuck}`;
+return {after, more, taken, buried, deleted, stuck}`;
+
+/**
+ * Reads entries that no consumer has got. Those for which no slot is free are not counted as delivered yet. ARGV: ...,
+ * how many, how many slots are free, most bytes of entries, unless there is one. Returns the entries, and 1 where there
+ * may be more.
+ */
+export const READ: string = `
+local stream, group, me, count, free = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local maxBytes, entries, bytes = tonumber(ARGV[5]), {}, 0
+${SIZE_OF}
+while #entries < count and bytes < maxBytes do
+  local found = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', 1, 'STREAMS', stream, '>')
+  if not found then break end
+  if found.err then return found end
+  local entry = found[1][2][1]
+  entries[#entries + 1] = entry
+  bytes = bytes + sizeOf(entry)
+end
+local waiting = {'XCLAIM', stream, group, me, 0}
+for i = free + 1, #entries do waiting[#waiting + 1] = entries[i][1] end
+if #waiting > 5 then
+  waiting[#waiting + 1], waiting[#waiting + 2], waiting[#waiting + 3] = 'RETRYCOUNT', 0, 'JUSTID'
+  redis.call(unpack(waiting))
+end
+return {entries, (#entries == count or bytes >= maxBytes) and 1 or 0}`;
+
+/** Handlers of these have begun. ARGV: ..., ids that this consumer holds; others are left out. */
+export const COUNT = `
+for i = 3, #ARGV do
+  local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
+  if found.err then return found end
+  if found[1] and found[1][4] == 0 then
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'RETRYCOUNT', 1, 'JUSTID')
+  end
+end
+return 1`;
 
 /**
  * Buries an entry if this consumer holds it. ARGV: ..., id, why, most dead letters or 0. Returns ids buried, how many

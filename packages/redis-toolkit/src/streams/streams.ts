@@ -10,7 +10,7 @@ import { Stream } from "./stream.ts";
 import { TRIM_OPTIONS, trimArguments, type TrimOptions } from "./trimming.ts";
 
 export { consumer, type Consumer, type ConsumerCounts, type ConsumerStatus } from "./consumer.ts";
-export type { ConsumerContext, ConsumerHandler } from "./batch.ts";
+export type { ConsumerContext, ConsumerHandler } from "./slots.ts";
 export type { ConsumerOptions } from "./consumer-options.ts";
 export type { Delivery } from "./member.ts";
 export type { DeadLetter, DeadLetters } from "./dead-letters.ts";

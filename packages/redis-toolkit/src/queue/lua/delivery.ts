@@ -1,15 +1,36 @@
 import { ADD_ONE, scriptOf } from "./prelude.ts";
 
-/** ARGV: channel, then the arguments of each job, see `ADD_ONE`. */
+/**
+ * ARGV: channel; a name of this call; how many other calls of its producer have been answered, and their names; then the
+ * arguments of each job, see `ADD_ONE`. A call that is sent again because its reply was lost gets that reply: it is kept
+ * under its name until its producer has it, or for some minutes. Each 64th place some that nobody asked for are
+ * removed: their producers are gone.
+ */
 export const ADD: string = scriptOf(`${ADD_ONE}
-local added = {}
-for i = 2, #ARGV, 8 do
-  local id, status = add(i)
-  added[#added + 1] = id
-  added[#added + 1] = status
+local name, answered, list = ARGV[2], tonumber(ARGV[3]), {}
+local known = call('HGET', added, name)
+if known then
+  for id, status in string.gmatch(known, ' (%S+) (%d)') do
+    list[#list + 1], list[#list + 2] = id, tonumber(status)
+  end
+  return list
+end
+for i = 4 + answered, #ARGV, 8 do
+  list[#list + 1], list[#list + 2] = add(i)
+end
+if #list > 0 then
+  call('HSET', added, name, whole(now) .. ' ' .. table.concat(list, ' '))
+  if answered > 0 then call('HDEL', added, unpack(ARGV, 4, 3 + answered)) end
+end
+if tonumber(call('HGET', state, 'order') or '0') % 64 == 0 then
+  local some = call('HRANDFIELD', added, 128, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    local at = tonumber(string.match(some[i + 1], '^%d+'))
+    if not at or at < now - 300000 or at > now then call('HDEL', added, some[i]) end
+  end
 end
 endDedups()
-return added`);
+return list`);
 
 /**
  * Settles deliveries of a worker, and gives it new ones. ARGV: channel; jobs and ms to keep of completed and of dead

@@ -1,9 +1,9 @@
 import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
-import { Batch, type BatchSettings, type ConsumerContext } from "./batch.ts";
 import type { EntryId } from "./entry-id.ts";
 import { entryOf } from "./entry.ts";
 import type { Delivery } from "./member.ts";
+import { Slots, type ConsumerContext, type SlotsSettings } from "./slots.ts";
 
 interface Job {
   readonly n: string;
@@ -17,11 +17,11 @@ class Scene {
   readonly log: string[] = [];
   readonly gates = new Map<string, PromiseWithResolvers<void>>();
   readonly signals = new Map<string, AbortSignal>();
-  readonly abandoned = new AbortController();
+  counted: (readonly EntryId[])[] = [];
   renewed: (readonly EntryId[])[] = [];
   lost: readonly EntryId[] = [];
 
-  settings(changes: Partial<BatchSettings<Job>> = {}): BatchSettings<Job> {
+  settings(changes: Partial<SlotsSettings<Job>> = {}): SlotsSettings<Job> {
     return {
       clock: this.clock,
       concurrency: 1,
@@ -40,7 +40,7 @@ class Scene {
       },
       onHandled: (id) => this.log.push(`handled ${id}`),
       onFailed: async ({ entry }, error) => void this.log.push(`failed ${entry.id}: ${(error as Error).message}`),
-      abandoned: this.abandoned.signal,
+      count: async (ids) => void this.counted.push(ids),
       ...changes,
     };
   }
@@ -55,7 +55,9 @@ const tick = (): Promise<void> => new Promise(setImmediate);
 
 it("handlers run in order, one after another, and a failure stops no other", async () => {
   const scene = new Scene();
-  const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings()).run();
+  const slots = new Slots(scene.settings());
+  slots.add(deliveriesOf("1", "2", "3"));
+  const run = slots.untilIdle();
   await tick();
   expect(scene.log).toEqual(["begin 1"]);
   scene.gates.get("1")!.reject(new Error("no"));
@@ -69,7 +71,9 @@ it("handlers run in order, one after another, and a failure stops no other", asy
 
 it("as many handlers run at once as concurrency says", async () => {
   const scene = new Scene();
-  const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings({ concurrency: 2 })).run();
+  const slots = new Slots(scene.settings({ concurrency: 2 }));
+  slots.add(deliveriesOf("1", "2", "3"));
+  const run = slots.untilIdle();
   await tick();
   expect(scene.log).toEqual(["begin 1", "begin 2"]);
   scene.gates.get("2")!.resolve();
@@ -81,7 +85,9 @@ it("as many handlers run at once as concurrency says", async () => {
 
 it("A52: entries that wait or are handled are renewed; one that was taken is aborted, or never begun", async () => {
   const scene = new Scene();
-  const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings()).run();
+  const slots = new Slots(scene.settings());
+  slots.add(deliveriesOf("1", "2", "3"));
+  const run = slots.untilIdle();
   await scene.advance(100);
   expect(scene.renewed).toEqual([["1-1", "2-1", "3-1"]]);
   scene.lost = ["1-1", "3-1"];
@@ -107,7 +113,9 @@ it("A52 C256: a renewal that fails is reported, and tried again", async () => {
     attempts += 1;
     throw new Error("away");
   };
-  const run = new Batch(deliveriesOf("1"), scene.settings({ renew })).run();
+  const slots = new Slots(scene.settings({ renew }));
+  slots.add(deliveriesOf("1"));
+  const run = slots.untilIdle();
   await scene.advance(100);
   await scene.advance(100);
   expect([attempts, scene.signals.get("1")!.aborted]).toEqual([2, false]);
@@ -116,16 +124,65 @@ it("A52 C256: a renewal that fails is reported, and tried again", async () => {
   await run;
 });
 
-it("A55: an abandoned batch begins nothing more, aborts what runs, and is not waited for", async () => {
+it("A55: abandoned slots begin nothing more, aborts what runs, and is not waited for", async () => {
   const scene = new Scene();
-  const run = new Batch(deliveriesOf("1", "2"), scene.settings()).run();
+  const slots = new Slots(scene.settings());
+  slots.add(deliveriesOf("1", "2"));
+  const run = slots.untilIdle();
   await tick();
-  scene.abandoned.abort();
+  slots.abandon();
   await run;
   expect((scene.signals.get("1")!.reason as Error).message).toBe("the consumer was stopped");
   scene.gates.get("1")!.resolve();
   await tick();
   expect(scene.log).toEqual(["begin 1", "handled 1-1"]);
-  await new Batch(deliveriesOf("3"), scene.settings()).run();
+  slots.add(deliveriesOf("3"));
   expect(scene.log).toEqual(["begin 1", "handled 1-1"]);
+});
+
+it("A102: a slow entry holds up no other, and a slot is free as soon as its handler has ended", async () => {
+  const scene = new Scene();
+  const slots = new Slots(scene.settings({ concurrency: 2 }));
+  slots.add(deliveriesOf("1", "2", "3"));
+  await tick();
+  expect([slots.free, slots.held]).toEqual([0, 3]);
+  const stop = new AbortController();
+  let isFree = false;
+  const waited = slots.untilFree(stop.signal).then(() => (isFree = true));
+  scene.gates.get("2")!.resolve();
+  await tick();
+  expect([scene.log.at(-1), isFree]).toEqual(["begin 3", false]);
+  scene.gates.get("3")!.resolve();
+  await waited;
+  expect([slots.free, slots.held]).toEqual([1, 1]);
+  slots.add(deliveriesOf("4"));
+  await tick();
+  expect(scene.log.at(-1)).toBe("begin 4");
+  const stopped = slots.untilFree(stop.signal);
+  stop.abort();
+  await stopped;
+});
+
+it("A100: what waited for its slot is counted when its handler has begun, and not before", async () => {
+  const scene = new Scene();
+  const slots = new Slots(scene.settings());
+  const [first, ...others] = deliveriesOf("1", "2", "3", "4");
+  slots.add([first!, ...others.map((delivery) => ({ ...delivery, isCounted: false as const }))]);
+  await scene.advance(50);
+  expect(scene.counted).toEqual([]);
+  scene.gates.get("1")!.resolve();
+  await tick();
+  await scene.advance(9);
+  expect(scene.counted).toEqual([]);
+  await scene.advance(1);
+  expect(scene.counted).toEqual([["2-1"]]);
+  scene.gates.get("2")!.resolve();
+  await tick();
+  // One that ends before needs no count; one that fails does.
+  scene.gates.get("3")!.resolve();
+  await tick();
+  scene.gates.get("4")!.reject(new Error("no"));
+  await slots.untilIdle();
+  expect(scene.counted).toEqual([["2-1"], ["4-1"]]);
+  expect(scene.log.at(-1)).toBe("failed 4-1: no");
 });
