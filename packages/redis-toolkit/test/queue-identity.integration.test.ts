@@ -90,6 +90,25 @@ it("A105: with patience add waits for a Redis that is back in time, and each job
   expect((await jobs.counts()).waiting).toBe(4);
 });
 
+it("A100 A105: a connection that is cut at any byte of a reply costs no attempt, and adds no job twice", async () => {
+  await using far = createRedis({ ...ALONE, url: proxy.url, backoff: { base: 1, max: 5 }, patience: "60s" });
+  await far.initialize();
+  const name = randomPrefix();
+  const jobs = queue<number>(far, name, { attempts: 1, keep: { completed: 1_000 } });
+  const runs = new Map<number, number>();
+  const worker = jobs.worker(({ data }) => void runs.set(data, (runs.get(data) ?? 0) + 1), { visibility: "60s" });
+  const cuts = Array.from({ length: 40 }, (_, i) => i * 13 + 1);
+  for (const bytes of cuts) {
+    proxy.limit(bytes, "toClient");
+    await jobs.add(bytes);
+    await expect.poll(() => runs.get(bytes), { timeout: 20_000 }).toBe(1);
+  }
+  await proxy.pass();
+  expect(await queue(near, name).counts()).toMatchObject({ waiting: 0, delayed: 0, dead: 0 });
+  expect([...runs]).toEqual(cuts.map((bytes) => [bytes, 1]));
+  await worker.stop();
+});
+
 it("A59: a message that crosses the signal of its pop is put back at its place", async () => {
   await using far = createRedis({ ...ALONE, url: proxy.url });
   await far.initialize();
