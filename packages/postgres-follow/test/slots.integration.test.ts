@@ -31,7 +31,7 @@ describe("C645 one process follows for all that it can stand in for", () => {
   ])("%s", async (_readers, caches, slots) => {
     const { pool } = await database(server, SETUP);
     const both = caches();
-    const followers = [];
+    const followers: Awaited<ReturnType<typeof following>>["follower"][] = [];
     for (const cache of both) followers.push((await following(pool, { cache, tables: { products: byId } })).follower);
     const roles = (): readonly string[] => followers.map((follower) => follower.stats().role).toSorted();
     await until("all roles", async () => !roles().includes("connecting"));
