@@ -70,7 +70,7 @@ export class OwnChanges {
     return !mayLag || this.mayServe(key, id);
   }
 
-  /** This copy is in `near`, and is not older than the last change. */
+  /** Notes that a copy in `near` is not older than the last change. */
   copied(key: string, id: string): void {
     const change = this.#last(key);
     if (change !== undefined) change.id = id;

@@ -18,7 +18,7 @@ export interface KeyvStoreOptions {
  * reject only for arguments that the cache refuses; trouble with its backend is a miss, or `false`.
  */
 export interface KeyvStore {
-  /** As Keyv reads them: the dialect of the store. */
+  /** Options that Keyv reads, such as the dialect of the store. */
   readonly opts: Record<string, unknown>;
   /** Set by Keyv. */
   namespace: string | undefined;
@@ -32,7 +32,7 @@ export interface KeyvStore {
    * backend cannot take, which removes the value before it, with one warning.
    */
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
-  /** As {@link set}. Resolves with its answer for each entry, which the types of Keyv 5 leave out. */
+  /** Sets many keys like {@link set}. Resolves with an answer for each entry, which the types of Keyv 5 leave out. */
   setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void>;
   /** Whether it was there. */
   delete(key: string): Promise<boolean>;
@@ -46,7 +46,7 @@ export interface KeyvStore {
   clear(): Promise<void>;
   /** No-op: the program that built the cache closes it. */
   disconnect(): Promise<void>;
-  /** As in `EventEmitter`; Keyv listens to `error`. */
+  /** Adds a listener like an `EventEmitter`; Keyv listens to `error`. */
   on(event: string, listener: (...args: unknown[]) => void): this;
 }
 

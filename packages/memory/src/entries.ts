@@ -18,7 +18,7 @@ export interface Entries {
   delete(key: string): boolean;
   /** All of them, as they are now. */
   keys(): readonly string[];
-  /** As `set` was given it; `undefined` for a key without an entry, and where bytes do not count. */
+  /** The size that `set` was given; `undefined` for a key without an entry, and where bytes do not count. */
   sizeOf(key: string): number | undefined;
   /** Reports none of the entries as gone. */
   clear(): void;

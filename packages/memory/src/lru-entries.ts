@@ -62,7 +62,7 @@ export class LruEntries implements Entries {
     return this.#countsBytes ? this.#cache.info(key)?.size : undefined;
   }
 
-  /** Of many entries lru-cache would dispose one by one: then a new one costs less, which makes room for all. */
+  /** Removes all. lru-cache would dispose many entries one by one, so a new cache costs less. */
   clear(): void {
     if (this.#cache.size < this.#cache.max / 8) this.#cache.clear();
     else this.#cache = this.#made();

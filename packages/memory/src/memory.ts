@@ -92,7 +92,7 @@ export function memory(options: MemoryOptions = {}, ...surplus: readonly unknown
  */
 const ENTRY_BYTES = 300;
 const KEY_BYTES_PER_CHAR = 2;
-/** Of the key of a tag, beside its characters, of which most have one byte: two texts, and places in three lists. */
+/** Bytes that the key of a tag takes besides its characters: two texts, and places in three lists. */
 const TAG_BYTES = 100;
 
 /** Bounded by the number of entries. */

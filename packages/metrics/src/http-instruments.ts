@@ -2,7 +2,7 @@ import type { Exporter, Instrument, Sample } from "./instrument.ts";
 
 /** The figures of an HTTP cache, as `httpCache` of `@hotset/http` gives them. */
 export interface HttpFigures {
-  /** As `HttpCache.stats`. */
+  /** The numbers of `HttpCache.stats`. */
   stats(): {
     readonly hits: number;
     readonly stale: number;

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 
 /** One thing that is measured, defined once for all exporters. */
 export interface Instrument {
-  /** As OpenTelemetry names instruments: `cache.load.duration`. {@link prometheusName} makes the other name of it. */
+  /** The name in OpenTelemetry, such as `cache.load.duration`. {@link prometheusName} makes the one for Prometheus. */
   readonly name: string;
   /** A counter never falls, a gauge may. */
   readonly kind: "counter" | "gauge" | "histogram";

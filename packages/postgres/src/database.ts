@@ -67,7 +67,7 @@ export class Database {
     return this.callAll(statement, [values], order).then(first);
   }
 
-  /** As many calls of a statement as there are rows, at most 100. */
+  /** Calls a statement once for each row, at most 100 times. */
   callAll(statement: Statement, rows: readonly Row[], order?: Buffer): Promise<readonly Row[]> {
     if (this.#isClosed) return Promise.reject(this.#closed(statement.operation));
     return this.#calls.make(statement, rows, order);

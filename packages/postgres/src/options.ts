@@ -19,7 +19,7 @@ export interface PostgresOptions {
    * SQL of {@link schema}. @default true
    */
   readonly createSchema?: boolean | undefined;
-  /** As in {@link SchemaOptions.tables}; counts when the schema is made. @default 'unlogged' */
+  /** The kind of tables, as in {@link SchemaOptions.tables}; counts when the schema is made. @default 'unlogged' */
   readonly tables?: "unlogged" | "logged" | undefined;
   /** Number of statements that run at the same time. @default 4 */
   readonly connections?: number | undefined;

@@ -80,7 +80,7 @@ export const shown = (column: string): string =>
   `(case get_byte(${column}, 0) when ${TEXT_MARK[0]} then convert_from(${column}, 'UTF8')` +
   ` else encode(${column}, 'base64') end)::varchar`;
 
-/** It stands in statements, so it is a plain word. @throws {InvalidArgumentError} */
+/** Checks the name of the schema: it is part of statements, so it must be a plain word. @throws {InvalidArgumentError} */
 export function schemaName(name = "hotset"): string {
   if (typeof name !== "string" || !/^[a-z_][a-z0-9_]{0,40}$/.test(name))
     throw new InvalidArgumentError(

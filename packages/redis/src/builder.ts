@@ -109,9 +109,9 @@ export interface RedisBackendSettings {
    * @default { failures: 5, wait: '1s', longestWait: '30s' }
    */
   breaker(policy: BreakerOptions): this;
-  /** As `Backend.maxEntryBytes`. */
+  /** Sets the largest encoded entry, `Backend.maxEntryBytes`. */
   maxEntryBytes(bytes: number): this;
-  /** As `Backend.maxDecodedBytes`. */
+  /** Sets the largest decoded value, `Backend.maxDecodedBytes`. */
   maxDecodedBytes(bytes: number): this;
   /**
    * Timeout of each command, from when it is sent; also of its wait for a connection, but not for the socket of the

@@ -198,7 +198,7 @@ const isUnusable = (error: unknown): boolean => failureOf(error) === "damaged" |
 const isUnwritable = (error: unknown): boolean =>
   ["readonly", "cannot open"].includes(failureOf(error)) || (error as { readonly code?: unknown }).code === "EROFS";
 
-/** As {@link identityOf}, of a file that is read without locks: changes with each write. */
+/** Like {@link identityOf}, for a file that is read without locks: it changes with each write. */
 function stateOf(file: string): string {
   const found = statSync(file, { bigint: true, throwIfNoEntry: false });
   const wal = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;

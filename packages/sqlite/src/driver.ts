@@ -5,7 +5,7 @@ export interface SqliteDatabase {
   close(): unknown;
 }
 
-/** As {@link SqliteDatabase}. */
+/** The part of a prepared statement that is used of each driver, like {@link SqliteDatabase}. */
 export interface SqliteStatement {
   get(...values: SqliteValue[]): unknown;
   all(...values: SqliteValue[]): unknown[];

@@ -205,7 +205,7 @@ export class Tables {
     this.#log(TAG, tag, `${hard} ${soft}`);
   }
 
-  /** That it is used lets it live on. */
+  /** Prolongs the life of a tag version that is used. */
   useTag(tag: string, nowMs: number): void {
     this.#of("UPDATE tags SET usedAt = ? WHERE tag = ?").run(nowMs, bytes(tag));
   }

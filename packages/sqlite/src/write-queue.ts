@@ -119,7 +119,7 @@ export class WriteQueue {
     return undefined;
   }
 
-  /** They wait on, but for those that have waited for too long. */
+  /** Puts the steps back to wait, but for those that have waited for too long. */
   #again(steps: readonly Step[], busy?: unknown): void {
     const now = this.#nowMs();
     this.#waiting.unshift(
@@ -179,7 +179,7 @@ const passing = (ms: number): Promise<void> => new Promise((resolve) => void set
 const MAX_STEPS = 100;
 const MAX_BYTES = 2 ** 20;
 const LONGEST_PAUSE_MS = 20;
-/** As long as a process may stand still and keep a lease. */
+/** How long a process may stand still and keep a lease. */
 const LONGEST_STANDSTILL_MS = 2_000;
 /** Longer than a transaction takes. */
 const STANDSTILL_MS = 1_000;

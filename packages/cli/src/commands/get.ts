@@ -72,7 +72,7 @@ function noEntry({ key, type, isPlaceholder }: KeyContent, others: readonly (rea
   });
 }
 
-/** It is there, and no cache with this name and these formats serves it. */
+/** The answer for an entry that is there, but that no cache with this name and these formats serves. */
 function unserved(meta: string, bytes: number): Answer {
   const format = /^\["(?<format>[^"]{1,40})"/.exec(meta)?.groups?.["format"];
   return {

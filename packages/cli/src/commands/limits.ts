@@ -69,7 +69,7 @@ export const limits: Command = {
 /** One rule of a limit, for one key of it. */
 interface Used {
   readonly limit: string;
-  /** As it was given to the limit: an address, a user. */
+  /** The key given to the limit, such as an address or a user. */
   readonly key: string;
   readonly rule: string;
   /** Units, requests or slots; left out for buckets and blocks, and where it cannot be read. */

@@ -51,7 +51,7 @@ type Kind = keyof typeof FORMS;
 /** The key of a holder. */
 interface Place {
   readonly kind: Kind;
-  /** As Redis has it: below a tenant, or not. */
+  /** The whole key in Redis, with the tenant if there is one. */
   readonly key: string;
   readonly name: string;
   readonly fenceKey: string;
@@ -162,7 +162,7 @@ async function holdersAt(session: Session, key: string): Promise<number> {
   return Number(await session.redis.commands.zCount(key, `(${await serverNow(session)}`, "+inf"));
 }
 
-/** As the release of its holder: the channel has the name of the key. */
+/** Releases a lock as its holder would: the channel has the name of the key. */
 const RELEASE = defineScript({
   lua: `
 local gone = redis.call('DEL', KEYS[1])

@@ -60,7 +60,7 @@ export const ui: Command = {
   },
 };
 
-/** That of the entries that are there. */
+/** The layout of the entries that are there. */
 async function layoutOf(session: Session, name: string): Promise<"full" | "string"> {
   const { entries } = await entriesOf(session, name, LOOKED_AT);
   return entries.some(({ known }) => known?.isStringEntry) ? "string" : "full";

@@ -18,7 +18,7 @@ const LONGEST_MONITOR_MS = 600_000;
 
 /** One line. Without values: `detail` of a job is shown on request alone. */
 interface Event {
-  /** As the message says, which any client may have published. */
+  /** The kind of event that the message names. Any client may have published the message. */
   readonly event: string;
   readonly name?: string;
   readonly detail?: unknown;

@@ -75,7 +75,7 @@ const WITHOUT_KEY: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** As Redis writes bytes of words. */
+/** A word of MONITOR with the escapes that Redis writes for bytes resolved. */
 function plain(word: string): string {
   if (!word.includes("\\")) return word;
   const bytes = word.replace(/\\(x[0-9a-f]{2}|.)/g, (_, escaped: string) =>

@@ -120,7 +120,7 @@ export class GutterStore {
     return true;
   }
 
-  /** As {@link remove}, for what has these tags. */
+  /** Invalidates these tags, like {@link remove} does for a key. */
   async renewTags(...[tags, mode]: Parameters<TagVersions["renew"]>): Promise<boolean> {
     const { small } = this.#of;
     if (this.#renewed.has(tags)) return true;

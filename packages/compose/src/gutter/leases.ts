@@ -112,7 +112,7 @@ export class PhasedLeases implements Leases {
     this.#held.delete(key);
   }
 
-  /** That in which it was granted; now, for one that is not known. */
+  /** The phase in which the lease was granted; the current one for a lease that is not known. */
   #phaseOf(key: string, token: string): Phase {
     const lease = this.#held.get(key);
     return lease?.token === token ? lease.phase : this.#of.phases.now;
@@ -137,5 +137,5 @@ export class PhasedLeases implements Leases {
   }
 }
 
-/** As `seen`: takes the lease from any holder. */
+/** Given as the seen version to `acquire`, it takes the lease from any holder. */
 const TAKE_OVER = "*";

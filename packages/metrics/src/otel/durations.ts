@@ -32,9 +32,9 @@ export interface DurationMetric {
   readonly dataPoints: DurationPoint[];
 }
 
-/** As a reader of the SDK takes it. */
+/** The form in which a reader of the SDK takes durations. */
 export interface CollectedDurations {
-  /** As an exporter takes it. */
+  /** The form in which an exporter takes them. */
   readonly resourceMetrics: {
     /** Unused: the reader reports its own. */
     readonly resource: never;

@@ -26,7 +26,7 @@ export class LeanHistogram {
     return (value) => one.numbers.record(value);
   }
 
-  /** As prom-client reads a metric. */
+  /** Called by prom-client to read the metric. */
   get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
     const described: MetricObject = {
       name: this.name,

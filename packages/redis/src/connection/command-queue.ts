@@ -28,7 +28,7 @@ export interface RawClient {
   sendBurst?(commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): Promise<readonly unknown[]>;
   /** Takes the commands of one turn together, while it is open. Absent where they may go to several servers. */
   lane?: object;
-  /** That of the command that was sent last, for errors. Absent where all commands go to one server. */
+  /** The route of the last command that was sent, for errors. Absent if all commands go to one server. */
   readonly lastRoute?: Route | undefined;
 }
 

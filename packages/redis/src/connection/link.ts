@@ -125,7 +125,7 @@ export function send(
   });
 }
 
-/** As `send`, for commands that go to one server one right after another. Settles with a reply or an error for each. */
+/** Sends commands to one server, one right after another. Settles with a reply or an error for each. */
 export function sendBurst(
   link: Pick<Link, "queue" | "admit">,
   origin: Origin,

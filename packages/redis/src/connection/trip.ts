@@ -29,7 +29,7 @@ class Turn {
   /** RESP, as bytes in place of characters; behind what is in `chunks`. */
   text = "";
   readonly chunks: Uint8Array[] = [];
-  /** Of the chunks. */
+  /** Bytes of the chunks. */
   bytes = 0;
   isWritten = false;
   /** One that is answered is let go. */
@@ -95,7 +95,7 @@ interface Queue {
   readonly decoder: {
     onReply: (reply: unknown) => void;
     onErrorReply: (error: Error) => void;
-    /** That of the command which is answered next. */
+    /** The type mapping of the command that is answered next. */
     getTypeMapping: () => unknown;
   };
 }
@@ -112,7 +112,7 @@ export function joinCommands(client: RawClient & { _getQueue?(): object; destroy
 class Lane {
   /** The last command of node-redis, while more can be added to it. */
   #turn: Turn | undefined;
-  /** Those whose replies have come, until they are handed on. */
+  /** Trips whose replies have come, until they are handed on. */
   #ready: Trip[] | undefined;
   #isSound = true;
   /** What takes the replies of single commands: over RESP2, a subscription replaces it. */

@@ -46,7 +46,7 @@ return 1`;
 /** Stores an entry over anything that is there. ARGV: lifetime, freshness, value. */
 export const WRITE_STRING: Script = script(putString(1));
 
-/** As {@link REMOVE}: the first byte is that of an entry. */
+/** Does what {@link REMOVE} does, for strings: the first byte is that of an entry. */
 export const REMOVE_STRING: Script = script(`redis.call('DEL', KEYS[2])
 local bytes = redis.pcall('SETRANGE', KEYS[1], 0, '\\193')
 redis.call('DEL', KEYS[1])

@@ -436,7 +436,7 @@ export class EntryBackend extends Steps implements Backend {
 }
 
 const asIs = (reply: unknown): unknown => reply;
-/** It has another version, or none, or is not there. */
+/** The answer for an entry that has another version or none, or is not there. */
 const NOT_SEEN: StoredEntry = { data: NOTHING, staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
 
 function layoutOf({ layout }: BackendSettings): EntryLayout {

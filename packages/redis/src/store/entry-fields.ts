@@ -125,7 +125,7 @@ export function decodeEntry(
   return { data, staleInMs, expiresInMs: lifeMs, meta, version: versionOf(stale!, versionAt, index) };
 }
 
-/** It is compared in scripts, so it has the form that they accept. */
+/** A version from its bytes. Scripts compare it, so it has the form that they accept. */
 export function versionOf(bytes: Buffer, from: number, to: number): string {
   const version = bytes.toString("latin1", from, to);
   return VERSION.test(version) ? version : NO_VERSION;

@@ -45,7 +45,7 @@ export interface EntryLayout {
   /** Whether instants are by the clock of the server, which is asked for the time. */
   readonly isTimed: boolean;
   readonly read: Read<StoredEntry | undefined>;
-  /** Of the entry all but its data, or `undefined`. Absent in layouts without versions. */
+  /** Reads all of an entry but its data, or `undefined`. Absent in layouts without versions. */
   readonly head?: Read<StoredEntry | undefined>;
   /** Reads many keys of one slot by one command. Absent where none does that. */
   readonly readMany?: Read<readonly (StoredEntry | undefined)[], readonly string[]>;
@@ -66,7 +66,7 @@ export interface EntryLayout {
    * @throws {InvalidArgumentError}
    */
   encode(entry: StoredEntry, version: string, nowMs: number | undefined): Args | undefined;
-  /** As {@link encode}, for a script that gives an entry another life and meta. @param nowMs of this process. */
+  /** Encodes like {@link encode}, for a script that gives an entry another life and meta. @param nowMs of this process. */
   encodeLife(life: StoredLife, version: string, nowMs: number): Args | undefined;
   /**
    * A plain command that stores an entry, without its key. `undefined`, or absent, where it takes a script.
@@ -96,5 +96,5 @@ export const isPlaceholder = (value: Buffer): boolean => value[0] === MAGIC && v
 /** The value of an entry that is being removed. */
 export const REMOVED: Buffer = Buffer.of(MAGIC, PLACEHOLDER);
 
-/** As many bytes of a string as {@link isPlaceholder} needs. */
+/** How many bytes of a string {@link isPlaceholder} needs. */
 export const MARK_BYTES = 2;

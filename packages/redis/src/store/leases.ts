@@ -292,7 +292,7 @@ function ofAnotherType(error: unknown): "!" {
   throw error;
 }
 
-/** As scripts take it. */
+/** A boolean in the form that scripts take. */
 const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
 
 const isDone = (reply: unknown): boolean => reply !== null && !(reply instanceof Error);

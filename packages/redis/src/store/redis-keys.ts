@@ -52,7 +52,7 @@ export class RedisKeys {
     throw new InvalidArgumentError('keyPrefix("") needs a cache without a name and without a version');
   }
 
-  /** As {@link entry}; `undefined` for a key with which calls are refused. */
+  /** The key of an entry, like {@link entry}; `undefined` for a key with which calls are refused. */
   entryIfAny(key: string): string | undefined {
     try {
       return this.entry(key);
@@ -79,7 +79,7 @@ export class RedisKeys {
     return redisKey.startsWith(this.#lease) ? inSlotFrom(redisKey.slice(this.#lease.length)) : undefined;
   }
 
-  /** As {@link ofLease}, for {@link freed}. */
+  /** Decodes a key of {@link freed}, like {@link ofLease} does for leases. */
   ofFreed(redisKey: string): string | undefined {
     return redisKey.startsWith(this.#freed) ? inSlotFrom(redisKey.slice(this.#freed.length)) : undefined;
   }
@@ -142,7 +142,7 @@ export class RedisKeys {
     return `${escaped(from)}*${isShown ? `${escaped(contains)}*` : ""}`;
   }
 
-  /** As {@link decode}, also of a key without a prefix. */
+  /** Decodes like {@link decode}, even a key without a prefix. */
   keyOf(redisKey: string): string | undefined {
     return this.isBare ? `::${decodeUserKey(redisKey)}` : this.decode(redisKey);
   }

@@ -100,7 +100,7 @@ export class ServerClocks {
     this.#ask = ask;
   }
 
-  /** That of the server of a key, which is asked for the time where the last reply is too old. */
+  /** The clock of the server of a key, which is asked for the time if the last reply is too old. */
   of(entryKey: string, connection: unknown): ServerClock {
     const { parts, queue } = this.#link();
     const part = parts?.of(entryKey) ?? "";

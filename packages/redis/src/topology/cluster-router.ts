@@ -34,7 +34,7 @@ interface Shard {
 
 interface Node extends ServerNode {
   readonly address: NodeAddress;
-  /** Its address: the part of the keys that it serves while it is a primary. */
+  /** The address of the node, which names the part of the keys that it serves while it is a primary. */
   readonly part: string;
 }
 

@@ -54,7 +54,7 @@ export function clusterLink(settings: ClusterSettings): { readonly link: Observa
   };
 }
 
-/** Its state is that of the nodes: `up` while some primary can be reached. */
+/** The link of a whole cluster. Its state is that of the nodes: `up` while some primary can be reached. */
 class ClusterLink extends SingleLink {
   readonly parts: Parts;
   readonly readsFromReplicas: boolean;

@@ -60,6 +60,6 @@ function asText(reply: unknown): unknown {
   return Array.isArray(reply) ? reply.map(asText) : reply;
 }
 
-/** As a server of RESP2 answers. */
+/** The text with which a server of RESP2 refuses commands of a subscriber. */
 const SUBSCRIBED = "Connection in subscriber mode, only subscriber commands may be used";
 const BLOB_STRING = 36;

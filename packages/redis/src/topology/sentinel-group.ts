@@ -31,7 +31,7 @@ export async function namedPrimary(
   return named;
 }
 
-/** As `namedPrimary`, over a connection to the sentinel. */
+/** Asks for the primary like `namedPrimary`, over a connection to the sentinel. */
 export async function namesPrimary(client: NodeClient, group: SentinelSettings): Promise<Address | undefined> {
   const reply = (await client.sendCommand(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.primaryName])) as
     | readonly [Buffer, Buffer]

@@ -33,7 +33,7 @@ export class SentinelWatcher {
     this.#group = group;
   }
 
-  /** As all sentinels together have named it, or one has announced it. `undefined`: all of them are to be asked. */
+  /** The primary that all sentinels together named, or one announced. `undefined`: all of them are to be asked. */
   get primary(): Address | undefined {
     return this.#primary;
   }
