@@ -121,8 +121,10 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["semantics"],
     ["cache"],
     ["index"],
-    ["raw-head"],
-    ["detached-load", "held-response", "server"],
+    ["chunked-bytes", "platform", "raw-head", "reach"],
+    ["held-response", "load-socket", "server"],
+    ["load-pair"],
+    ["load-http2"],
     ["fetch", "node", "undici"],
   ],
   "redis-toolkit": [

@@ -1,6 +1,7 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import { discard, ignore, type AnswerOptions } from "./cache/messages.ts";
 import type { Body, FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
+import { ofNoClient } from "./platform.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 import { answerInTime, requireOrigin } from "./server.ts";
 
@@ -20,9 +21,12 @@ export function cachedHandler<A extends readonly unknown[]>(
 ): (request: Request, ...rest: A) => Promise<Response> {
   requireOrigin(cache, "cachedHandler");
   return async (request, ...rest) => {
-    const origin: PlainOrigin = async (asked, { shared, signal }) =>
-      plainResponse(await handler(shared ? sharedRequest(asked, signal) : request, ...rest));
-    return toResponse(await answerInTime(cache, plainRequest(request), origin, callOf(request, rest.at(-1))));
+    const origin: PlainOrigin = async (asked, { shared, signal }) => {
+      if (!shared) return plainResponse(await handler(request, ...rest));
+      return plainResponse(await handler(sharedRequest(asked, signal), ...(rest.map(ofNoClient) as unknown as A)));
+    };
+    const asked = { ...plainRequest(request), hasConnection: true };
+    return toResponse(await answerInTime(cache, asked, origin, callOf(request, rest.at(-1))));
   };
 }
 
@@ -59,12 +63,13 @@ export function honoCache(
       const load = { isFailure: false };
       byRequest.set(request, { load });
       const run = (): Response | Promise<Response> =>
-        app().fetch(request, context.env as never, executionOf(context) as never);
+        app().fetch(request, ofNoClient(context.env) as never, ofNoClient(executionOf(context)) as never);
       const response = plainResponse(await (running === undefined ? run() : running.run({ load }, run)));
       return { ...response, ...load };
     };
     const call = callOf(raw, executionOf(context));
-    const response = toResponse(await answerInTime(cache, plainRequest(raw), origin, call));
+    const asked = { ...plainRequest(raw), hasConnection: true };
+    const response = toResponse(await answerInTime(cache, asked, origin, call));
     // Hono adds the fields of the former response to a new one, unless there is none.
     (context as { res: Response | undefined }).res = undefined;
     context.res = response;

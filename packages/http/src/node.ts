@@ -1,7 +1,6 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import { ignore, PASSED } from "./cache/messages.ts";
-import { ConnectionEndedError, isLoad, likeServer, loadDetached, type LoadListener } from "./detached-load.ts";
 import { hold, stamp, type HeldResponse } from "./held-response.ts";
 import type {
   AnswerOptions,
@@ -12,9 +11,12 @@ import type {
   PlainRequest,
   PlainResponse,
 } from "./index.ts";
+import { loadOverHttp2 } from "./load-http2.ts";
+import { isLoad, likeServer, loadOverHttp1, type LoadListener } from "./load-pair.ts";
+import { ConnectionEndedError } from "./load-socket.ts";
 import { answerInTime, requireOrigin } from "./server.ts";
 
-export { isLoad } from "./detached-load.ts";
+export { isLoad } from "./load-pair.ts";
 
 /** A listener of `node:http`. One that throws, or whose promise rejects, has failed: its client gets 500. */
 export type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
@@ -32,8 +34,13 @@ export function cachedListener(cache: HttpCache, listener: Listener): Listener {
   return (request, response) => {
     const run = (): unknown => listener(request, response);
     serve(cache, { request, response, run, load }).catch(() => {
-      if (response.headersSent) response.destroy();
-      else response.writeHead(500).end();
+      if (response.headersSent) {
+        response.destroy();
+        return;
+      }
+      // One that the listener gave before it failed.
+      if ((response as Reply).stream === undefined) response.statusMessage = "";
+      response.writeHead(500).end();
     });
   };
 }
@@ -153,7 +160,7 @@ interface Parties {
 }
 
 async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void): Promise<void> {
-  const { request, response, run, load } = parties;
+  const { request, response, run, load: listener } = parties;
   // A pipelined request waits for its turn, or what it holds would wait for the client of another one.
   if (response.socket === null && !isClosed(response)) await assigned(response);
   const path = pathOf(request);
@@ -178,7 +185,9 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
   let held: HeldResponse | undefined;
   let isPassed = false;
   const origin: PlainOrigin = (asked, context) => {
-    if (context.shared) return loadDetached(load, asked, context, request.socket);
+    // A handler may read what is in one version of HTTP alone.
+    if (context.shared && response.stream !== undefined) return loadOverHttp2({ listener, asked, context });
+    if (context.shared) return loadOverHttp1({ listener, asked, context });
     if (context.onHead !== undefined) {
       isPassed = true;
       stamp(response, context.onHead);
@@ -190,7 +199,10 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
   };
   try {
     const onInformation: AnswerOptions["onInformation"] = (status, fields) => inform(response, status, fields);
-    const answering = answerInTime(cache, plainRequest(request, path), origin, { signal, onInformation });
+    const answering = answerInTime(cache, plainRequest(request, path, response.stream), origin, {
+      signal,
+      onInformation,
+    });
     // As without a cache: the handler runs with the event of its request.
     if (isPassed) return void (await run());
     const answer = await answering;
@@ -206,11 +218,12 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
   }
 }
 
-function plainRequest(request: IncomingMessage, path: string): PlainRequest {
+function plainRequest(request: IncomingMessage, path: string, stream: ServerHttp2Stream | undefined): PlainRequest {
   const { method = "GET", rawHeaders } = request;
   const scheme = "encrypted" in request.socket ? "https" : "http";
   const fields: FieldLine[] = [];
-  let hasBody = false;
+  // In HTTP/2 a body needs no field that announces it.
+  let hasBody = stream?.endAfterHeaders === false;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     // HTTP/2 says in them what HTTP/1 says in the first line, and in Host.
     const name = rawHeaders[i] === ":authority" ? "host" : rawHeaders[i]!.toLowerCase();
@@ -220,7 +233,7 @@ function plainRequest(request: IncomingMessage, path: string): PlainRequest {
     hasBody ||= name === "transfer-encoding" || (name === "content-length" && Number(value) > 0);
   }
   // The cache knows its origin. A Host is never part of a URL: it may have a path, or a query.
-  return { method, url: `${scheme}://localhost${path}`, fields, hasBody };
+  return { method, url: `${scheme}://localhost${path}`, fields, hasBody, hasConnection: true };
 }
 
 /** Interim answers of a load go to the client that began it. */

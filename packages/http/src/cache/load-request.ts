@@ -1,4 +1,4 @@
-import { HOP_BY_HOP, joinedOf, type FieldLine } from "../semantics/fields.ts";
+import { HOP_BY_HOP, type FieldLine } from "../semantics/fields.ts";
 import { withQueryOfKey } from "../semantics/target.ts";
 import { CONDITIONAL_FIELDS } from "../semantics/validators.ts";
 import type { PlainRequest } from "./messages.ts";
@@ -10,7 +10,7 @@ import type { Visit } from "./visit.ts";
 type Sight =
   /** Its client asks it of the cache, or it ends with the connection: no page is shaped by it. */
   | "nothing"
-  /** In its place: what the key says, or the proxy next to this server. */
+  /** In its place: what the key says. */
   | "of the key"
   /** The load is made without it, and what it gives may not be what its client would get. */
   | "withheld";
@@ -43,7 +43,7 @@ export const PARTS: readonly { readonly brings: string; readonly sees: string; r
   { brings: "cookies in `key.cookie`", sees: "as sent" },
   {
     brings: "`X-Forwarded-Proto`, `-Host`, `-For`",
-    sees: "with `trustProxy` the scheme and the host of the key, and the last address; else nothing",
+    sees: "with `trustProxy` the scheme and the host of the key, and no address; else nothing",
     rule: { fields: FORWARDED, sight: "withheld" },
   },
   { brings: "`Connection`, `Keep-Alive`, `TE` and the like", sees: "nothing", rule: CONNECTION },
@@ -57,7 +57,7 @@ export const PARTS: readonly { readonly brings: string; readonly sees: string; r
   },
   {
     brings: "the connection",
-    sees: "its addresses and its cipher, the scheme of the key, no certificate of the client",
+    sees: "the scheme of the key; no address, port, cipher, certificate or server name",
   },
   {
     brings: "the async context: what an `AsyncLocalStorage` in front of the cache holds",
@@ -67,7 +67,7 @@ export const PARTS: readonly { readonly brings: string; readonly sees: string; r
 
 const sights = new Map(RULES.flatMap(({ fields, sight }) => [...fields].map((name) => [name, sight] as const)));
 const sightOf = (name: string, { trustsProxy }: Named): Sight =>
-  trustsProxy && FORWARDED.has(name) ? "of the key" : (sights.get(name) ?? "withheld");
+  trustsProxy && name !== "x-forwarded-for" && FORWARDED.has(name) ? "of the key" : (sights.get(name) ?? "withheld");
 
 type Asked = Pick<Visit, "request" | "index" | "rule" | "search">;
 type Named = Pick<Plan, "safe" | "trustsProxy">;
@@ -112,15 +112,12 @@ export function loadRequest(visit: Asked, plan: Named, lends: readonly string[] 
   const { host, protocol } = new URL(request.url);
   fields.push(["host", host]);
   if (plan.trustsProxy) fields.push(["x-forwarded-host", host], ["x-forwarded-proto", protocol.slice(0, -1)]);
-  // Each proxy adds its own at the end, so only the last one was written by the proxy next to us.
-  const address = plan.trustsProxy ? joinedOf(request.fields, "x-forwarded-for")?.split(",").at(-1)?.trim() : undefined;
-  if (address !== undefined) fields.push(["x-forwarded-for", address]);
   const url = urlInKey(visit);
   return {
     request: { ...request, method: "GET", url, fields },
     withheld,
     lent,
-    isShaped: withheld.size > 0 || url !== request.url,
+    isShaped: request.hasConnection === true || withheld.size > 0 || url !== request.url,
   };
 }
 
@@ -133,7 +130,8 @@ const urlInKey = ({ request, rule, search }: Asked): string =>
 /** Whether a load is made without something that this client sent. */
 export const isShaped = (visit: Asked, plan: Named): boolean =>
   plan.safe !== undefined &&
-  (visit.request.fields.some(([name]) => sightOf(name, plan) === "withheld" && !isNamed(visit, plan, name)) ||
+  (visit.request.hasConnection === true ||
+    visit.request.fields.some(([name]) => sightOf(name, plan) === "withheld" && !isNamed(visit, plan, name)) ||
     urlInKey(visit) !== visit.request.url);
 
 /** Whether a load has fields that its client chose, and that are not in the key: it may fail for that client alone. */

@@ -11,6 +11,11 @@ export interface PlainRequest {
   readonly fields: FieldLines;
   /** Whether a body follows: such a request is forwarded. */
   readonly hasBody: boolean;
+  /**
+   * Whether a handler could see more of its client than these fields, such as its address: a load has none of that, and
+   * what it gives may not be what its client would get. @default false
+   */
+  readonly hasConnection?: boolean | undefined;
   /** The mode of a client whose responses depend on it, if not the usual one: they are stored apart. */
   readonly credentials?: "omit" | "include" | undefined;
   /** As `cache` of `fetch`: what the program itself demands counts without `requestDirectives` too. */

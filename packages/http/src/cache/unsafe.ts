@@ -40,7 +40,8 @@ export class UnsafeMethods {
   keep(request: PlainRequest, response: PlainResponse, exchange: Exchange): PlainResponse {
     if (request.method !== "POST") return response;
     const fields = request.fields.filter(([name]) => !OF_BODY.has(name));
-    const visit = this.#places.visitOf({ ...request, method: "GET", fields, hasBody: false }, refused, {});
+    const asked = { ...request, method: "GET", fields, hasBody: false, hasConnection: false };
+    const visit = this.#places.visitOf(asked, refused, {});
     if (typeof visit === "string" || isShaped(visit, this.#plan)) return response;
     const decision = decideStore(askedBy(visit, "POST"), response, exchange, visit.rule.settings);
     if (!decision.store || decision.selecting.length > 0) return response;

@@ -36,7 +36,18 @@ export function withQueryOfKey(url: string, search: SearchSettings): string {
 
 function shortened(query: string, { ignores, sorts }: SearchSettings): string {
   let parameters = query.split("&").map((text) => ({ text, name: nameOf(text) }));
-  if (ignores !== undefined) parameters = parameters.filter(({ name }) => !ignores(name));
+  if (ignores !== undefined) {
+    // A query may have thousands of parameters, of few names.
+    const known = new Map<string, boolean>();
+    const isIgnored = (name: string): boolean => {
+      const before = known.get(name);
+      if (before !== undefined) return before;
+      const isOut = ignores(name);
+      known.set(name, isOut);
+      return isOut;
+    };
+    parameters = parameters.filter(({ name }) => !isIgnored(name));
+  }
   // Stable: the order of values of one name is kept.
   if (sorts === true) parameters = parameters.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   return parameters.map(({ text }) => text).join("&");
