@@ -70,7 +70,7 @@ class History {
 
   begin(n: number, id: string): void {
     this.begun.set(n, (this.begun.get(n) ?? 0) + 1);
-    this.ids.set(n, (this.ids.get(n) ?? new Set()).add(id));
+    this.ids.set(n, (this.ids.get(n) ?? new Set<string>()).add(id));
   }
 
   /** Large ones fill replies; some fail. */
@@ -102,7 +102,13 @@ it("A100 A101 A105: under cuts, stalls and freezes each job runs, or has used it
   const added = new Map<number, string>();
   let isOver = false;
   const producing = (async () => {
-    for (let n = 1; !isOver; n += 1) added.set(n, (await producer.add(dataOf(n))).id);
+    for (let n = 1; !isOver; n += 1)
+      try {
+        added.set(n, (await producer.add(dataOf(n))).id);
+      } catch (error) {
+        // Its patience has ended: the job may be there, once.
+        expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+      }
   })();
   const replacing = (async () => {
     while (!isOver) {
@@ -129,7 +135,8 @@ it("A100 A101 A105: under cuts, stalls and freezes each job runs, or has used it
   }
   expect([...added.keys()].filter((n) => !history.handled.has(n) && !dead.has(n))).toEqual([]);
   expect([...dead].filter(([n]) => history.begun.get(n)! < ATTEMPTS)).toEqual([]);
-  expect([...history.ids].filter(([n, ids]) => ids.size > 1 || !ids.has(added.get(n)!))).toEqual([]);
+  expect([...history.ids].filter(([, ids]) => ids.size > 1)).toEqual([]);
+  expect([...added].filter(([n, id]) => history.ids.get(n)?.has(id) !== true)).toEqual([]);
   await Promise.all(workers.map((worker) => worker.stop()));
 });
 

@@ -271,12 +271,9 @@ export class Consumer<T> implements AsyncDisposable {
       this.#addNew(deliveries);
       if (deliveries.length > 0) return;
     }
-    const { clock } = this.#place.module;
-    const begunAt = clock.now();
-    const leftMs = Math.ceil(this.#lookForIdleAt - begunAt);
+    const leftMs = Math.ceil(this.#lookForIdleAt - this.#place.module.clock.now());
     const deliveries = await this.#member.readOne(Math.max(0, Math.min(leftMs, blockMs)), this.#stopping.signal);
-    // One that was waited for mostly comes alone.
-    this.#mayHaveMore = deliveries.length > 0 && clock.now() - begunAt < ALONE_AFTER_MS;
+    this.#mayHaveMore = deliveries.length > 0;
     this.#addNew(deliveries);
   }
 
@@ -371,5 +368,3 @@ const BASE_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 5_000;
 const MAX_ERROR_LENGTH = 1_000;
 const MAX_FAILED = 10_000;
-/** A read that has waited for so long has found all there was. */
-const ALONE_AFTER_MS = 5;
