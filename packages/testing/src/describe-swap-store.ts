@@ -33,7 +33,7 @@ export function describeSwapStore<V>(name: string, options: DescribeSwapStoreOpt
     });
 
     afterEach(async () => {
-      await Promise.all(clients.map((client) => client.close()));
+      for (const client of clients) await client.close();
     });
 
     describeRecords(() => clients, options.maxRecordBytes ?? 64 * 2 ** 10);

@@ -15,11 +15,11 @@ import {
 } from "@hotset/core";
 import { MARKED, newId } from "@hotset/core/internal";
 import { bytesOf, keptIn, LONGEST_HEAD_BYTES, NO_VERSION, versionOf, type Kept } from "./kept.ts";
+import { LoggedBackend } from "./logged-backend.ts";
 import { markedStale } from "./marked-stale.ts";
-import { pollChanges, type PollChangesOptions } from "./poll-changes.ts";
+import type { PollChangesOptions } from "./poll-changes.ts";
 import { nameOf } from "./record-names.ts";
 import { Records, type Next } from "./records.ts";
-import { logged, SwapLog, type LoggedChange, type LogPosition } from "./swap-log.ts";
 import type { SwapStore } from "./swap-store.ts";
 import { tagRecords } from "./tag-records.ts";
 
@@ -81,85 +81,8 @@ export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Back
   };
   const { log = false } = options;
   if (log === false) return defineBackend(backend);
-  return defineBackend(withLog(backend, records, maxRecordBytes, { ...(log !== true && log), clock }));
-}
-
-/** The same steps, each appended to the log before it is acknowledged. */
-function withLog<V>(inner: Backend, records: Records<V>, maxRecordBytes: number, polling: PollChangesOptions): Backend {
-  const log = new SwapLog(records, maxRecordBytes);
-  const changes = pollChanges((position: LogPosition | undefined) => log.changesSince(position), polling);
-  const leases = inner.leases!;
-  const written = (key: string, { version }: StoredEntry): LoggedChange =>
-    version === undefined ? { keys: [key] } : { keys: [key], versions: { [key]: version } };
-  const used = <T>(step: () => Promise<T>): Promise<T> => {
-    changes.wake();
-    return step();
-  };
-  const step = <T>(
-    run: () => Promise<T>,
-    changeOf: (answer: T) => LoggedChange | undefined,
-    otherwise: LoggedChange,
-  ): Promise<T> => used(() => logged(log, run, changeOf, otherwise));
-  const changed = <T>(key: string, run: () => Promise<T>): Promise<T> =>
-    step(run, () => ({ keys: [key] }), { keys: [key] });
-  const tags = tagRecords(records, (issued) => log.append({ tags: issued }));
-
-  return {
-    ...inner,
-    read: (key) => used(() => inner.read(key)),
-    write: (key, entry) =>
-      step(
-        () => inner.write(key, entry),
-        () => written(key, entry),
-        { keys: [key] },
-      ),
-    remove: (key) => changed(key, () => inner.remove(key)),
-    markStale: (key) => changed(key, () => inner.markStale!(key)),
-    leases: {
-      acquire: (...given) => used(() => leases.acquire(...given)),
-      renew: (...given) => used(() => leases.renew(...given)),
-      release: (key, token) =>
-        step(
-          () => leases.release(key, token),
-          () => ({ leases: [key] }),
-          { leases: [key] },
-        ),
-      // Not stored, a lease that the token held is released even so.
-      store: (key, token, seen, entry) =>
-        step(
-          () => leases.store(key, token, seen, entry),
-          (isStored) => (isStored ? written(key, entry) : { leases: [key] }),
-          { keys: [key] },
-        ),
-      touch: (key, seen, life) =>
-        step(
-          () => leases.touch(key, seen, life),
-          (isTouched) => (isTouched ? { keys: [key] } : undefined),
-          { keys: [key] },
-        ),
-      async confirm(key) {
-        changes.wake();
-        await changes.catchUp();
-        return leases.confirm(key);
-      },
-    },
-    tagVersions: {
-      read: (names) => used(() => tags.read(names)),
-      pin: (names) => used(() => tags.pin(names)),
-      unchangedSince: (at, names) => used(() => tags.unchangedSince(at, names)),
-      renew: (names, mode) =>
-        step(
-          () => tags.renew(names, mode),
-          () => ({ tags: names }),
-          { tags: names },
-        ),
-    },
-    coherence: changes.coherence,
-    async close() {
-      changes.stop();
-      await inner.close();
-    },
-  };
+  const polling = { ...(log !== true && log), clock };
+  return defineBackend(new LoggedBackend(backend, records, maxRecordBytes, polling).backend());
 }
 
 type Granted = Awaited<ReturnType<Leases["acquire"]>>;

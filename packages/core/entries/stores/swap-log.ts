@@ -197,26 +197,3 @@ const MOST_SEGMENTS = 32;
 const HEAD_LIFE_MS = 30 * 86_400_000;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-
-/**
- * Runs a step of a backend whose changes are logged: `changeOf` says what it changed, by its answer. A step that failed
- * may have been carried out, or removed the key, so it is logged as `otherwise`.
- */
-export async function logged<T>(
-  log: SwapLog<unknown>,
-  step: () => Promise<T>,
-  changeOf: (answer: T) => LoggedChange | undefined,
-  otherwise: LoggedChange | undefined,
-): Promise<T> {
-  let answer: T;
-  try {
-    answer = await step();
-  } catch (error) {
-    // The error of the step says more than that of the log.
-    if (otherwise !== undefined) await log.append(otherwise).catch(() => undefined);
-    throw error;
-  }
-  const change = changeOf(answer);
-  if (change !== undefined) await log.append(change);
-  return answer;
-}
