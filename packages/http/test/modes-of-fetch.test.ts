@@ -184,3 +184,17 @@ describe("what fetch gives", () => {
     await expect(post(new Blob(["x"]).stream())).rejects.toThrow(TypeError);
   });
 });
+
+it.each(["shared", "private"] as const)(
+  "no-store asks the network although a fresh response is stored: %s",
+  async (mode) => {
+    const cache = createTestCache({ clock: new TestClock() });
+    onTestFinished(() => cache.close());
+    let runs = 0;
+    const network = async (): Promise<Response> =>
+      new Response(`${++runs}`, { headers: { "cache-control": "max-age=60" } });
+    const get = cachedFetch(httpCache(cache.namespace("http"), { mode }), network);
+    const ask = async (init?: RequestInit): Promise<string> => (await get("https://shop.example/", init)).text();
+    expect([await ask(), await ask({ cache: "no-store" } as RequestInit), await ask()]).toEqual(["1", "2", "1"]);
+  },
+);

@@ -362,6 +362,8 @@ export class HttpCache {
     const { demands, request } = asked;
     const has = (...names: readonly string[]): boolean => request.fields.some(([name]) => names.includes(name));
     const isRanged = has("range");
+    // The mode of fetch asks the network without a look at what is stored; the directive allows one (RFC 9111, 5.2.1.5).
+    if (request.cache === "no-store") return this.#pass(asked, "request-no-store");
     // Parts of two versions must not be joined: the handler judges its own.
     if (isRanged && has("if-match", "if-unmodified-since")) return this.#pass(asked, "method");
     const { visit, found } = await this.#look(asked);

@@ -36,6 +36,7 @@ export class Places {
     const url = this.urlOf(request);
     if (url === undefined) return "host";
     if (!canBeKey(url)) return "ambiguous";
+    if (url.split("&", MOST_PARAMETERS + 1).length > MOST_PARAMETERS) return "limits";
     const named = url === request.url ? request : { ...request, url };
     const found = this.#ruleOf(named);
     if (found === undefined) return "rule";
@@ -184,5 +185,7 @@ const pathOf = (url: string): string => /^[^?#]*/.exec(url)![0];
 const familyOf = (url: string): string => `${pathOf(url)}?*`;
 
 const MOST_PATHS = 10_000;
+/** Of a query: each is looked at where a key leaves some out. */
+const MOST_PARAMETERS = 1_000;
 /** Of the key beyond its URL: fields and cookies are as long as their client likes. */
 const LONGEST_PARTS = 16_384;

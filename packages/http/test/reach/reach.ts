@@ -22,11 +22,9 @@ export function compareIn(node: string, version: string): void {
   expect(found.version).toMatch(new RegExp(String.raw`^${version}\.`));
   // Each has run for all, and for its client alone.
   for (const adapter of ADAPTERS)
-    expect([adapter, ...new Set(found.runs.filter((run) => run.startsWith(`${adapter} `)))]).toEqual([
-      adapter,
-      `${adapter} load`,
-      `${adapter} own`,
-    ]);
+    expect([adapter, ...new Set(found.runs.filter((run) => /^(.*) (?:load|own)$/.exec(run)?.[1] === adapter))]).toEqual(
+      [adapter, `${adapter} load`, `${adapter} own`],
+    );
   const kinds = Object.keys(REACH);
   expect(Object.keys(found.names).toSorted()).toEqual(kinds.toSorted());
   const unlisted = kinds.flatMap((kind) =>
