@@ -21,7 +21,7 @@ export type Read = readonly [name: string, at: number, version: number];
 let cache: Cache;
 let pool: pg.Pool;
 let follower: Follower | undefined;
-let reads: Read[] = [];
+const reads: Read[] = [];
 let isReading = true;
 let rows = 0;
 
@@ -31,10 +31,10 @@ async function load(name: string): Promise<number> {
   return answer.rows[0]!.version;
 }
 
-async function read(name: string): Promise<void> {
+async function read(name: string, into: Read[] = reads): Promise<void> {
   const at = Date.now();
   const version = await cache.getOrSet(name, () => load(name), { tags: [name] }).catch(() => undefined);
-  if (version !== undefined) reads.push([name, at, version]);
+  if (version !== undefined) into.push([name, at, version]);
 }
 
 async function readOn(): Promise<void> {
@@ -80,9 +80,10 @@ const handlers = {
   all: async (): Promise<readonly Read[]> => {
     isReading = false;
     await sleep(50);
-    reads = [];
-    for (const table of ["items", "notes"]) for (let i = 0; i < rows; i += 1) await read(`${table}:${i}`);
-    return reads;
+    // Not the list that is collected meanwhile.
+    const last: Read[] = [];
+    for (const table of ["items", "notes"]) for (let i = 0; i < rows; i += 1) await read(`${table}:${i}`, last);
+    return last;
   },
   close: async (): Promise<void> => {
     isReading = false;
