@@ -55,6 +55,7 @@ describe("C645 one process follows for all that it can stand in for", () => {
     await cache.getOrSet("o", () => "old", { tags: ["order 1"] });
     await pool.query("delete from orders");
     await until("the change", async () => (await cache.getOrSet("o", () => "new", { tags: ["order 1"] })) === "new");
+    expect(new Set([products, orders].map(({ follower }) => follower.stats().slot)).size).toBe(2);
   });
 
   it("a backend that was emptied keeps its slot", async () => {

@@ -53,14 +53,13 @@ it("A105: a call that comes twice adds once, even after its jobs have ended and 
   const recording = new QueueStore(
     Object.create(module, {
       runScript: {
-        value: (text: string, keys: readonly string[], args: readonly string[], how: never) => {
+        value: async (text: string, keys: readonly string[], args: readonly string[], how: never) => {
           sent.push({ args });
-          return runScript(text, keys, args, how).then(async (first) => {
-            // As a copy that was on its way for long.
-            await store.remove((first as readonly Buffer[])[0]!.toString());
-            expect(await runScript(text, keys, args, how)).toEqual(first);
-            return first;
-          });
+          const first = await runScript(text, keys, args, how);
+          // As a copy that was on its way for long.
+          await store.remove((first as readonly Buffer[])[0]!.toString());
+          expect(await runScript(text, keys, args, how)).toEqual(first);
+          return first;
         },
       },
     }) as typeof module,

@@ -90,7 +90,7 @@ export class Reads {
     if (asked.length === 0) return answers;
     await this.#readMany(namespace, asked);
     const isFailed = asked.some(({ outcome }) => outcome instanceof Error);
-    const copies = isFailed ? await Promise.all(asked.map((each) => this.#copyFor(namespace, each))) : undefined;
+    const copies = isFailed ? await Promise.all(asked.map(async (each) => this.#copyFor(namespace, each))) : undefined;
     for (const [i, { index, key, held, guard, outcome }] of asked.entries())
       answers[index] = this.#ended(callOf(key), copies === undefined ? held : copies[i], guard, outcome);
     return answers;

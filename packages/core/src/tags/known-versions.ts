@@ -273,21 +273,31 @@ export class KnownVersions {
         return versions;
       },
       renew: async (tags, mode) => {
-        this.forget(tags);
-        const since = this.#changeSequence;
-        this.#expect(tags);
-        let reported: readonly string[] = [];
-        try {
-          await source.renew(tags, mode);
-          // By this call, or by another process at the same time: how it has changed since is read.
-          if (mode !== "hard") reported = tags.filter((tag) => this.#asked.get(tag)!.changeSequence > since);
-        } finally {
-          this.#answered(tags);
-          this.forget(tags);
-        }
+        const reported = await this.#renewed(source, tags, mode);
         if (reported.length !== 0) readAgain(reported);
       },
     };
+  }
+
+  /**
+   * @returns the tags that were reported meanwhile, where `mode` is not hard: by this call, or by another process at the
+   *   same time. How such a tag has changed since is read.
+   */
+  async #renewed(
+    source: TagVersions,
+    tags: readonly string[],
+    mode: Parameters<TagVersions["renew"]>[1],
+  ): Promise<readonly string[]> {
+    this.forget(tags);
+    const since = this.#changeSequence;
+    this.#expect(tags);
+    try {
+      await source.renew(tags, mode);
+      return mode === "hard" ? [] : tags.filter((tag) => this.#asked.get(tag)!.changeSequence > since);
+    } finally {
+      this.#answered(tags);
+      this.forget(tags);
+    }
   }
 
   #expect(tags: readonly string[]): void {

@@ -94,7 +94,7 @@ export class Calls {
     const { readRetries, random } = this.#settings;
     let leftMs = options.deadlineMs;
     // An attempt that may have been carried out: what a later one was refused for does not take that back.
-    let lost: unknown;
+    let lost: Error | undefined;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
       try {
         return await this.#exchange(origin, args, options, { leftMs, isAgain: attempts > 0 });
