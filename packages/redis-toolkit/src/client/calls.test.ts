@@ -421,6 +421,21 @@ describe("a call with patience", () => {
   });
 });
 
+it("a script that the server has forgotten goes by its text, within the same deadline", async () => {
+  const calls = callsWith();
+  const options = { script: "return 1" };
+  const known = watched(calls.call(["EVALSHA", "sha", "1", "k", "a"], options));
+  await wire.reply(1);
+  expect(await known).toBe(1);
+  const forgotten = watched(calls.call(["EVALSHA", "sha", "1", "k", "a"], options));
+  clock.advance(DEADLINE_MS - 1);
+  await wire.fail(reply("NOSCRIPT No matching script"));
+  expect(wire.sent.at(-1)).toBe("EVAL return 1 1 k a");
+  expect(events).toEqual([]);
+  clock.advance(1);
+  expect(await outcome(forgotten)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+});
+
 it("a call ends at its deadline, its wait for room included", async () => {
   const sent = [watched(callsWith().call(["INCR", "a"])), watched(callsWith().call(["INCR", "b"]))];
   const waiting = watched(callsWith().call(["INCR", "c"]));

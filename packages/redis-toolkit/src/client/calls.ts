@@ -90,19 +90,30 @@ export class Calls {
     const origin = this.#originOf(options.operation ?? nameOf(args));
     const { queue } = this.#link;
     const beganAt = queue.clock.now();
-    const endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
+    let endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
     const { readRetries, random } = this.#settings;
     let leftMs = options.deadlineMs;
     // An attempt that may have been carried out: what a later one was refused for does not take that back.
     let lost: Error | undefined;
+    let sent = args;
+    // The time until the first connection is open does not count.
+    const isFirst = queue.isOpening && options.deadlineMs === undefined;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
       try {
-        return await this.#exchange(origin, args, options, { leftMs, isAgain: attempts > 0 });
+        return await this.#exchange(origin, sent, options, { leftMs, isAgain: attempts > 0 });
       } catch (thrown) {
+        if (options.script !== undefined && sent === args && isUnknownScript(thrown)) {
+          // The server carried out nothing, so this repeats nothing; and it is no attempt more.
+          sent = ["EVAL", options.script, ...args.slice(2)];
+          leftMs = isFirst ? undefined : Math.max(endAt - queue.clock.now(), 1);
+          attempts -= 1;
+          continue;
+        }
         const error = this.#fault(origin, thrown, options.signal);
         if (options.isRepeatable === true && isAway(error) && error.maybeExecuted) lost = error;
         if (await this.#isPatient(error, options, { beganAt, attempts })) {
-          if (options.deadlineMs !== undefined) leftMs = Math.max(endAt - queue.clock.now(), 1);
+          if (options.deadlineMs === undefined) endAt = queue.clock.now() + queue.deadlineMs;
+          leftMs = options.deadlineMs === undefined ? undefined : Math.max(endAt - queue.clock.now(), 1);
           continue;
         }
         if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw lost ?? error;
@@ -298,18 +309,26 @@ const kindOf = (arg: unknown): string =>
 
 const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal", "patienceMs"];
 /** Also those of a connection for one caller: code over either kind names keys. */
-export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OPTIONS, "operation", "isRepeatable"];
+export const CALL_OPTIONS: readonly string[] = [
+  "key",
+  "isReadOnly",
+  ...BURST_OPTIONS,
+  "operation",
+  "isRepeatable",
+  "script",
+];
 
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {
   if (options === NONE) return;
   checkCallOptions(place, options, known);
-  const { key, isReadOnly, isRepeatable, typeMapping, operation } = options;
+  const { key, isReadOnly, isRepeatable, typeMapping, script, operation } = options;
   checkKey("key", key);
   if (isReadOnly !== undefined) flag("isReadOnly", isReadOnly);
   if (isRepeatable !== undefined) flag("isRepeatable", isRepeatable);
   if (operation !== undefined && (typeof operation !== "string" || operation === ""))
     refuse("operation", operation, "text that is not empty");
+  if (script !== undefined && typeof script !== "string") refuse("script", script, "text");
   checkTimeout("deadlineMs", options.deadlineMs);
   checkTimeout("patienceMs", options.patienceMs);
   checkSignal("signal", options.signal);
@@ -322,6 +341,8 @@ function sendOptions({ key, typeMapping }: CallOptions, deadlineMs: number | und
   if (typeMapping !== undefined) return { key, deadlineMs, typeMapping };
   return key === undefined && deadlineMs === undefined ? NONE : { key, deadlineMs };
 }
+
+const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 /** Redis may be back within the deadline. A call that was refused for good, or for lack of room, is not sent again. */
 const isAway = (error: unknown): error is BackendUnavailableError =>

@@ -87,6 +87,8 @@ export interface CallOptions {
   readonly patienceMs?: number | undefined;
   /** How replies are decoded, as node-redis has it: by type of RESP. @default text as Buffers */
   readonly typeMapping?: object | undefined;
+  /** The text of the script that `EVALSHA` names: sent where the server does not know it, within the same bounds. */
+  readonly script?: string | undefined;
   /** The name of the call in errors, where a script carries it out. @default the name of the command */
   readonly operation?: string | undefined;
   /** Ends the call with its reason. A command that was sent may be executed all the same. */

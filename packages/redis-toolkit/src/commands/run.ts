@@ -114,15 +114,8 @@ export class CommandRunner {
     const typeMapping = TYPE_MAPPINGS[replies];
     if (blockMs !== undefined)
       return this.#target.wait(args, { key: keys[0], blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
-    const bounded = { key: keys[0], isReadOnly, isRepeatable, typeMapping, deadlineMs, patienceMs, operation };
-    const options = signal === undefined ? bounded : { ...bounded, signal };
-    const reply = caller.call(args, options);
-    if (script === undefined) return reply;
-    return reply.catch((error: unknown) => {
-      if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-      // The server carried out nothing, so this repeats nothing.
-      return caller.call(["EVAL", script, ...args.slice(2)], options);
-    });
+    const bounded = { key: keys[0], isReadOnly, isRepeatable, typeMapping, deadlineMs, patienceMs, script, operation };
+    return caller.call(args, signal === undefined ? bounded : { ...bounded, signal });
   }
 }
 

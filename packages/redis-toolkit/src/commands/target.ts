@@ -93,9 +93,10 @@ export function exclusiveTarget(
 ): Target {
   // A connection of one's own takes no key, and sends nothing again.
   const own: Caller = {
-    call: (args, { typeMapping, deadlineMs, signal, operation } = {}) =>
+    call: (args, { typeMapping, deadlineMs, signal, script, operation } = {}) =>
       exclusive.call(args, {
         typeMapping,
+        script,
         operation,
         ...(deadlineMs === undefined ? undefined : { deadlineMs }),
         ...(signal === undefined ? undefined : { signal }),

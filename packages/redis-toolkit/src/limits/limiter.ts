@@ -117,7 +117,7 @@ class RedisRateLimit implements RateLimit {
     this.#script = new LimitScript(rules, settings);
     this.#hasSlots = rules.some(({ kind }) => kind === "concurrency");
     this.#least = Math.min(...rules.map(({ capacity }) => capacity));
-    this.#refusals = new Refusals({ longestMs: rememberRefusalsMs, maxKeys });
+    this.#refusals = new Refusals({ longestMs: rememberRefusalsMs, maxKeys, random: Math.random });
     this.#local = new LocalCounts(rules, settings);
     this.#results = new ResultWriter(name, rules, headers);
   }

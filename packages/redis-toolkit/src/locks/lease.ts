@@ -120,7 +120,15 @@ export class HeldLease implements Lease {
 
   /** Extends it on its own, at each third of its time. */
   keep(): void {
-    this.#extendLater(this.#policy.ttlMs / 3);
+    this.#extendLater(this.#untilNextMs());
+  }
+
+  /** Until two thirds of its time are left: now, where the answer took a third of it or more. */
+  #untilNextMs(): number {
+    const { ttlMs } = this.#policy;
+    // It lasts until maxHold already.
+    if (this.#heldUntil - this.#validUntil <= driftMs(ttlMs)) return ttlMs / 3;
+    return Math.max(0, this.#leftMs() - (ttlMs * 2) / 3);
   }
 
   /** `expired`: its time had ended, here or while Redis did not answer. */
@@ -194,12 +202,15 @@ export class HeldLease implements Lease {
 
   async #extendAlone(): Promise<void> {
     const { module } = this.#ground;
-    let nextMs = this.#policy.ttlMs / 3;
+    const pauseMs = (this.#policy.ttlMs / 20) * (1 + module.random());
+    let nextMs: number;
     try {
       await this.extend();
+      // Not one after another, where each answer takes long.
+      nextMs = Math.max(pauseMs, this.#untilNextMs());
     } catch (error) {
       module.report("lock extension", error);
-      nextMs = (this.#policy.ttlMs / 20) * (1 + module.random());
+      nextMs = Math.min(pauseMs, this.#leftMs() / 2);
     }
     if (this.#phase === "held") this.#extendLater(nextMs);
   }

@@ -14,7 +14,7 @@ import {
 import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
-import { dataOf, fieldText, slackMs, type StoredSession } from "./session-replies.ts";
+import { dataOf, fieldText, sessionIn, slackMs, type StoredSession } from "./session-replies.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
 
 /** `"24h"`: connect-redis counts seconds where hotset counts milliseconds, so a bare number is refused. */
@@ -150,7 +150,7 @@ export class SessionStore extends Store {
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    const stored = await this.#records.read(this.#records.places.ofId(checkId(sid)));
+    const stored = sessionIn(await this.#records.read(this.#records.places.ofId(checkId(sid))));
     if (stored === undefined) return null;
     const data = sessionDataOf(stored);
     this.#remember(data, { sid, fields: stored.fields, userId: stored.userId }, stored);
@@ -180,8 +180,9 @@ export class SessionStore extends Store {
     const set = new Map([...fields].filter(([name, text]) => known.fields.get(name) !== text));
     const removed = [...known.fields.keys()].filter((name) => !fields.has(name));
     const newUser = userId === known.userId ? undefined : userId;
-    if (set.size === 0 && removed.length === 0 && newUser === undefined) return this.#records.touch(place, idleMs);
-    return this.#records.update(place, { set, removed, idleMs, userId: newUser });
+    if (set.size === 0 && removed.length === 0 && newUser === undefined)
+      return sessionIn(await this.#records.touch(place, idleMs));
+    return sessionIn(await this.#records.update(place, { set, removed, idleMs, userId: newUser }));
   }
 
   async #touch(sid: string, data: SessionData): Promise<void> {
@@ -191,7 +192,7 @@ export class SessionStore extends Store {
     const known = this.#known.get(data);
     const isSame = known !== undefined && Math.abs(idleMs - known.idleMs) < slackMs(known.idleMs);
     if (isSame && this.#module.clock.now() < known.quietUntil) return;
-    const stored = await this.#records.touch(this.#placeOf(sid), idleMs);
+    const stored = sessionIn(await this.#records.touch(this.#placeOf(sid), idleMs));
     if (known !== undefined) this.#remember(data, known, stored);
   }
 

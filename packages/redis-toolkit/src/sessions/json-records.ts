@@ -14,8 +14,9 @@ import {
 } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { ID, type Place } from "./session-places.ts";
-import type { Changes, Fields, Records } from "./session-records.ts";
-import { dataOf, fieldsOfText, slackMs, type StoredSession } from "./session-replies.ts";
+import { MAX_MOVES, type Changes, type Fields, type Records } from "./session-records.ts";
+import { dataOf, fieldsOfText, NONE, sessionIn, slackMs, type Found, type StoredSession } from "./session-replies.ts";
+import { MOVED_MS } from "./session-scripts.ts";
 
 /** Sessions that another program knows: each is the JSON text of its data, under one key, with a life. */
 export interface JsonSessionOptions<Data extends object> {
@@ -55,15 +56,32 @@ const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** KEYS: session. Replies with its text, the life that is left, and the clock; nothing for none. */
-const READ = `${NOW}
+// An id that has moved has no session, but a mark in the slot of its key, which other programs do not read: when its
+// grace ends, and the handle that it has moved to. The states are those of session-scripts.ts.
+
+/** Of an id without a session: nothing, or where it has moved, and whether its grace has ended. */
+const MOVED = `${NOW}
+local function moved()
+  local mark = redis.call('GET', KEYS[2])
+  if not mark then return {} end
+  local ends, to = string.match(mark, '^(%d+) (.*)$')
+  return {'', to, now >= tonumber(ends) and 1 or 0}
+end`;
+
+/** KEYS: session, its mark. Replies with its text, the life that is left, and the clock; nothing for none. */
+const READ = `${MOVED}
 local text = redis.call('GET', KEYS[1])
-return text and {text, redis.call('PTTL', KEYS[1]), now, 0} or {}`;
+return text and {text, redis.call('PTTL', KEYS[1]), now, 0} or moved()`;
+
+/** KEYS: session. ARGV: its text, idle time. */
+const CREATE = `${NOW}
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {ARGV[1], tonumber(ARGV[2]), now, 0}`;
 
 /** ARGV: idle time, and how much less may be left without a change. A life that is longer stays. */
-const TOUCH = `${NOW}
+const TOUCH = `${MOVED}
 local text = redis.call('GET', KEYS[1])
-if not text then return {} end
+if not text then return moved() end
 local left, isRenewed = redis.call('PTTL', KEYS[1]), 0
 if left < ARGV[1] - ARGV[2] then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
@@ -77,11 +95,28 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {} end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return {ARGV[2], tonumber(ARGV[3]), now, 1}`;
 
-/** ARGV: the text as it was read, and for how long the former id still leads to the session. */
-const LEAVE = `
+/** ARGV: the text as it was read, for how long the former id still leads to the session, and the new handle. */
+const LEAVE = `${NOW}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-if ARGV[2] == '0' then redis.call('UNLINK', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+redis.call('UNLINK', KEYS[1])
+redis.call('SET', KEYS[2], string.format('%.0f ', now + ARGV[2]) .. ARGV[3], 'PX', ARGV[2] + ${MOVED_MS})
 return 1`;
+
+/** Replies with whether it was there, and the handle that it has moved to, or ''. */
+const REMOVE = `
+local mark = redis.call('GET', KEYS[2])
+local removed = redis.call('UNLINK', KEYS[1])
+redis.call('UNLINK', KEYS[2])
+return {removed, mark and string.match(mark, '^%d+ (.*)$') or ''}`;
+
+/** As that of hashes. ARGV: the new handle, the handle that may be replaced, or '', whether any may. */
+const CLAIM = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return '' end
+local mark = redis.call('GET', KEYS[2])
+local to = mark and string.match(mark, '^%d+ (.*)$')
+if to and ARGV[3] ~= '1' and to ~= ARGV[2] then return to end
+redis.call('SET', KEYS[2], '0 ' .. ARGV[1], 'PX', ${MOVED_MS})
+return ''`;
 
 /** KEYS: the index of a user. ARGV: a handle, its life, how long the index is kept. */
 const ENROL = `${NOW}
@@ -94,7 +129,9 @@ return 1`;
 /** Between a read and the write that depends on it, another process may write: then it is read again. */
 const MOST_TRIES = 10;
 
-type Reply = readonly [text: string, leftMs: number, now: number, isRenewed: number] | readonly [];
+type Present = readonly [text: string, leftMs: number, now: number, isRenewed: number];
+type Reply = Present | readonly [none: "", to: string, isOver: number] | readonly [];
+const isPresent = (reply: Reply): reply is Present => reply.length === 4;
 
 /** One step over the keys of a session or of a user. */
 type Step = readonly [script: string, keys: readonly string[], args?: readonly (string | number)[]];
@@ -109,6 +146,12 @@ export class JsonRecords implements Records {
     this.#redis = redis;
     this.#settings = resolve(options);
   }
+
+  /** The user that data name, where they are of another user, or of none. */
+  readonly userIn = (data: object): string | undefined => {
+    const user = this.#settings.userOf?.(data);
+    return user === undefined || user === null ? undefined : idText("userId(data)", user);
+  };
 
   readonly places = {
     newId: (): string => randomUUID(),
@@ -129,47 +172,84 @@ export class JsonRecords implements Records {
       if (required) await asked;
       this.#isEvictionChecked = true;
     }
-    const text = textOf(fields);
-    await moduleOf(this.#redis).runInside((space) => {
-      const key = space.inside(place.key);
-      return {
-        args: ["SET", key, text, "PX", String(idleMs)],
-        keys: [key],
-        isReadOnly: false,
-        replies: "text",
-        decode: String,
-      };
-    });
+    const reply = await this.#run("create", CREATE, [place.key], [textOf(fields), idleMs]);
     moduleOf(this.#redis).counts.sessionsCreated += 1;
-    return (await this.#enrolled("create", place, await this.#run("create", READ, [place.key])))!;
+    return this.#enrolled("create", place, reply as Present);
   }
 
-  async read(place: Place | undefined): Promise<StoredSession | undefined> {
-    return this.#counted(place && this.#sessionOf(place, await this.#run("read", READ, [place.key], [], READ_ONLY)));
+  async read(place: Place | undefined): Promise<Found> {
+    return this.#counted(place && (await this.#find("read", place)));
   }
 
-  async touch(place: Place | undefined, idleMs: number = this.#settings.idleMs): Promise<StoredSession | undefined> {
-    const reply = place && (await this.#run("touch", TOUCH, [place.key], [idleMs, slackMs(idleMs)]));
-    return this.#counted(reply && (await this.#enrolled("touch", place, reply)));
+  async touch(place: Place | undefined, idleMs: number = this.#settings.idleMs): Promise<Found> {
+    const step = (at: Place): Promise<Reply> => this.#run("touch", TOUCH, this.#keysOf(at), [idleMs, slackMs(idleMs)]);
+    const found = place && (await this.#follow("touch", place, step));
+    const session = found && sessionIn(found);
+    if (session !== undefined) await this.#enrol("touch", session);
+    return this.#counted(found);
   }
 
-  async update(place: Place | undefined, changes: Changes): Promise<StoredSession | undefined> {
+  async update(place: Place | undefined, changes: Changes): Promise<Found> {
     refuseUser(changes.userId);
     if (changes.ifVersion !== undefined)
       throw new InvalidArgumentError('update: sessions with store: "json" have no version, so not with ifVersion');
     return this.#counted(place && (await this.#replaced(place, changes)));
   }
 
-  async #replaced(place: Place, { set, removed, idleMs = this.#settings.idleMs }: Changes) {
+  async #replaced(place: Place, { set, removed, idleMs = this.#settings.idleMs }: Changes): Promise<Found> {
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-      const [text] = await this.#run("update", READ, [place.key]);
-      if (text === undefined) return undefined;
-      const fields = new Map([...fieldsOfText(text), ...set]);
+      let text = "";
+      const found = await this.#find("update", place, (reply) => ([text] = reply));
+      const session = sessionIn(found);
+      if (session === undefined) return found;
+      const fields = new Map([...session.fields, ...set]);
       for (const name of removed) fields.delete(name);
-      const reply = await this.#run("update", REPLACE, [place.key], [text, textOf(fields), idleMs]);
-      if (reply.length > 0) return this.#enrolled("update", place, reply);
+      const keys = this.#keysOf(session.place);
+      const reply = await this.#run("update", REPLACE, keys, [text, textOf(fields), idleMs]);
+      const state = found.state === "moved" ? "moved" : "live";
+      if (isPresent(reply)) return { state, session: await this.#enrolled("update", session.place, reply) };
     }
     throw new SessionConflictError();
+  }
+
+  /** Carries out a step where the session is now. Once the grace of an id has ended, it only looks what is there. */
+  async #follow(
+    call: string,
+    place: Place,
+    step: (place: Place) => Promise<Reply>,
+    seen?: (reply: Present) => void,
+  ): Promise<Found> {
+    let at: Place | undefined = place;
+    let state: "live" | "moved" | "late" = "live";
+    for (let moves = 0; at !== undefined && moves <= MAX_MOVES; moves += 1) {
+      const reply: Reply = state === "late" ? await this.#look(call, at) : await step(at);
+      if (isPresent(reply)) {
+        seen?.(reply);
+        return { state, session: this.#sessionOf(at, reply) };
+      }
+      const [, to, isOver] = reply;
+      if (to === undefined) return NONE;
+      at = this.places.ofHandle(to);
+      if (isOver === 1) state = "late";
+      else if (state === "live") state = "moved";
+    }
+    return NONE;
+  }
+
+  #find(call: string, place: Place, seen?: (reply: Present) => void): Promise<Found> {
+    return this.#follow(call, place, (at) => this.#look(call, at), seen);
+  }
+
+  #look(call: string, place: Place): Promise<Reply> {
+    return this.#run(call, READ, this.#keysOf(place), [], READ_ONLY);
+  }
+
+  /** Of a session and its mark, in one slot. */
+  #keysOf({ key }: Place): readonly [key: string, mark: string] {
+    const { space } = moduleOf(this.#redis);
+    // No id has this character, so it is the key of no session.
+    const mark = key.includes("}") && !/\{[^}]+\}/.test(key) ? `${key}:~moved` : space.beside(key, "~moved");
+    return [key, mark];
   }
 
   async regenerate(
@@ -179,25 +259,56 @@ export class JsonRecords implements Records {
   ): Promise<StoredSession | undefined> {
     refuseUser(userId);
     for (let tries = 0; tries < MOST_TRIES; tries += 1) {
-      const [text] = await this.#run("regenerate", READ, [from.key]);
-      if (text === undefined) return undefined;
+      const reply = await this.#look("regenerate", from);
+      if (!isPresent(reply)) return undefined;
+      const [text] = reply;
       const moved = await this.create(to, fieldsOfText(text));
       // The keys may lie in two slots: where the session was changed meanwhile, the new one is taken back.
-      if ((await this.#send("regenerate", [LEAVE, [from.key], [text, graceMs]], Number)) === 1) return moved;
+      const leave: Step = [LEAVE, this.#keysOf(from), [text, graceMs, to.handle]];
+      if ((await this.#send("regenerate", leave, Number)) === 1) return moved;
       await this.remove(to);
     }
     throw new SessionConflictError();
   }
 
-  async remove(place: Place | undefined): Promise<boolean> {
-    return place !== undefined && (await this.#unlink(place.key)) === 1;
+  /** As {@link SessionRecords.claim}. */
+  async claim(place: Place, to: Place, how: "unless" | "always"): Promise<boolean> {
+    if (how === "always") {
+      await this.remove(place, to);
+      return true;
+    }
+    for (let tries = 0, former = ""; tries < MOST_TRIES; tries += 1) {
+      const step: Step = [CLAIM, this.#keysOf(place), [to.handle, former, 0]];
+      const reply = await this.#send("create", step, String);
+      if (reply === "") return true;
+      const other = this.places.ofHandle(reply);
+      if (other !== undefined && sessionIn(await this.#find("create", other)) !== undefined) return false;
+      former = reply;
+    }
+    return false;
+  }
+
+  /** @param instead the session that all ids of the removed one lead to from now on */
+  async remove(place: Place | undefined, instead?: Place): Promise<boolean> {
+    let isRemoved = false;
+    for (let from = place, moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
+      const step: Step = [REMOVE, this.#keysOf(from)];
+      type Removed = readonly [count: number, to: string];
+      const [count, to] = await this.#send("destroy", step, (reply) => reply as Removed);
+      if (instead !== undefined)
+        await this.#send("create", [CLAIM, this.#keysOf(from), [instead.handle, "", 1]], String);
+      isRemoved ||= count === 1;
+      from = to === "" ? undefined : this.places.ofHandle(to);
+    }
+    return isRemoved;
   }
 
   async removeAll(userId: string): Promise<number> {
     const index = this.#indexOf(userId);
     const handles = await this.#handles(index);
     const removed = await Promise.all(handles.map((handle) => this.remove(this.places.ofHandle(handle))));
-    await this.#unlink(index);
+    // Those that were read, and not the whole index: it may name sessions that were made meanwhile.
+    if (handles.length > 0) await this.#forget(index, handles);
     return removed.filter(Boolean).length;
   }
 
@@ -206,47 +317,49 @@ export class JsonRecords implements Records {
     const found = await Promise.all(
       handles.map(async (handle) => {
         const place = this.places.ofHandle(handle);
-        return place && this.#sessionOf(place, await this.#run("list", READ, [place.key], [], READ_ONLY));
+        const reply = place && (await this.#look("list", place));
+        return reply && isPresent(reply) ? this.#sessionOf(place, reply) : undefined;
       }),
     );
     return found.filter((session) => session !== undefined && session.userId === userId) as StoredSession[];
   }
 
   /** A session that its user's index does not name yet is not found by `list`. */
-  async #enrolled(call: string, place: Place, reply: Reply): Promise<StoredSession | undefined> {
+  async #enrolled(call: string, place: Place, reply: Present): Promise<StoredSession> {
     const session = this.#sessionOf(place, reply);
-    if (session?.userId === undefined) return session;
-    const life = session.idleMs;
-    await this.#send(call, [ENROL, [this.#indexOf(session.userId)], [place.handle, life, life + MARGIN_MS]], Number);
+    await this.#enrol(call, session);
     return session;
   }
 
-  #sessionOf(place: Place, [text, leftMs, now, isRenewed]: Reply): StoredSession | undefined {
-    if (text === undefined) return undefined;
-    const { idleMs, userOf } = this.#settings;
+  async #enrol(call: string, { place, userId, idleMs }: StoredSession): Promise<void> {
+    if (userId === undefined) return;
+    await this.#send(call, [ENROL, [this.#indexOf(userId)], [place.handle, idleMs, idleMs + MARGIN_MS]], Number);
+  }
+
+  #sessionOf(place: Place, [text, leftMs, now, isRenewed]: Present): StoredSession {
+    const { idleMs } = this.#settings;
     const fields = fieldsOfText(text);
-    const user = userOf?.(dataOf({ fields }));
-    const endsAt = now! + (leftMs! < 0 ? idleMs : leftMs!);
+    const endsAt = now + (leftMs < 0 ? idleMs : leftMs);
     return {
       place,
-      userId: user === undefined || user === null ? undefined : idText("userId(data)", user),
+      userId: this.userIn(dataOf({ fields })),
       epoch: undefined,
       // The text has neither: the other program may keep them in the data.
-      createdAt: Math.min(now!, endsAt - idleMs),
-      lastActivity: Math.min(now!, endsAt - idleMs),
+      createdAt: Math.min(now, endsAt - idleMs),
+      lastActivity: Math.min(now, endsAt - idleMs),
       endsAt,
-      idleMs: Math.max(idleMs, endsAt - now!),
+      idleMs: Math.max(idleMs, endsAt - now),
       version: 0,
       fields,
       isRenewed: isRenewed === 1,
     };
   }
 
-  #counted(session: StoredSession | undefined): StoredSession | undefined {
+  #counted(found: Found = NONE): Found {
     const { counts } = moduleOf(this.#redis);
-    if (session === undefined) counts.sessionsMissing += 1;
+    if (sessionIn(found) === undefined) counts.sessionsMissing += 1;
     else counts.sessionsFound += 1;
-    return session;
+    return found;
   }
 
   #indexOf(userId: string): string {
@@ -263,10 +376,10 @@ export class JsonRecords implements Records {
     });
   }
 
-  #unlink(name: string): Promise<number> {
+  #forget(index: string, handles: readonly string[]): Promise<number> {
     return moduleOf(this.#redis).runInside((space) => {
-      const key = space.inside(name);
-      return { args: ["UNLINK", key], keys: [key], isReadOnly: false, replies: "text", decode: Number };
+      const key = space.inside(index);
+      return { args: ["ZREM", key, ...handles], keys: [key], isReadOnly: false, replies: "text", decode: Number };
     });
   }
 

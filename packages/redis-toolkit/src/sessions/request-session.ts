@@ -1,6 +1,7 @@
 import { checkFunction, type Id } from "../module/module.ts";
 import type { SessionCookie } from "./session-cookie.ts";
 import { fieldText } from "./session-replies.ts";
+import { VISITS, type Visit, type Visits } from "./session-visits.ts";
 import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./sessions.ts";
 
 /**
@@ -19,8 +20,9 @@ export interface RequestSession<Data extends object> {
   /** `undefined` removes the field. */
   set<Name extends keyof Data>(name: Name, value: Data[Name] | undefined): void;
   /**
-   * A new id for the same data. With `userId` it is a login. Where another request has ended the session meanwhile its
-   * data are gone: a login then begins an empty one.
+   * A new id for the same data. With `userId` it is a login. Where another request has given the session a new id
+   * meanwhile, this one keeps it within its grace. Where it has ended, its data are gone, and nothing is stored any more:
+   * a login then begins an empty one.
    *
    * @param options or names of fields, as plugins of Fastify give them: only these are kept
    */
@@ -40,20 +42,41 @@ export function checkSessions(auth: unknown): void {
 /**
  * A request reads its session and moves the end in one call at its begin, and stores at its end the fields that it has
  * changed. It has a session in Redis only once it has data, or a user.
+ *
+ * Other requests of the browser run at the same time, so the id of a request may move or end meanwhile. By what it leads
+ * to (rows), and what the request does (columns):
+ *
+ *             read       write                 renew the cookie   new id           login              logout
+ *   live      session    stored                sent               moves            moves              ends
+ *   moved     session    stored                not sent           keeps this one   moves              ends
+ *   late      nothing    nothing, no cookie    not sent           nothing          a new session      ends
+ *   ended     nothing    nothing, no cookie    not sent           nothing          a new session
+ *   none      nothing    a new session                                             a new session
+ *
+ * `ended` is a session that the request had. Where the id leads is looked at again before a cookie is sent: that of an id
+ * that has moved, or of a session that another login has replaced, is not.
  */
 export class OpenSession<Data extends object> implements RequestSession<Data> {
   data: Partial<Data> = {};
   readonly #auth: Sessions<Data>;
+  readonly #visits: Visits<Session<Data>, RegenerateOptions>;
   readonly #cookie: SessionCookie;
+  /** Ids that the request came with. */
+  #given: readonly string[] = [];
   #stored: Session<Data> | undefined;
+  /** Another request has the session now: this one begins none, but by a login. */
+  #isLate = false;
+  /** The id that this request has moved the session from. */
+  #movedFrom: string | undefined;
   /** JSON of each field as it was read. */
   #before: ReadonlyMap<string, string> = new Map();
-  /** The cookie that the response has to set. */
-  #send: "nothing" | "id" | "removal" = "nothing";
+  /** The cookie that the response has to set. `new`: no other request knows the id. */
+  #send: "nothing" | "id" | "new" | "removal" = "nothing";
   #isCommitted = false;
 
   private constructor(auth: Sessions<Data>, cookie: SessionCookie) {
     this.#auth = auth;
+    this.#visits = visitsOf(auth);
     this.#cookie = cookie;
   }
 
@@ -64,11 +87,22 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     header: string | undefined,
   ): Promise<OpenSession<Data>> {
     const session = new OpenSession(auth, cookie);
-    const id = cookie.read(header);
-    const found = id === undefined ? undefined : await auth.touch(id);
-    session.#take(found);
-    if (found?.isRenewed === true) session.#send = "id";
+    session.#given = cookie.read(header);
+    await session.#find();
     return session;
+  }
+
+  /** Of several cookies the one that is a session. */
+  async #find(): Promise<void> {
+    let best: Visit<Session<Data>> = { state: "none" };
+    for (const id of this.#given) {
+      const visit = await this.#visits.touch(id);
+      if (RANK[visit.state] > RANK[best.state]) best = visit;
+      if (visit.state === "live") break;
+    }
+    this.#take(best.session);
+    this.#isLate = best.state === "late";
+    if (best.state === "live" && best.session.isRenewed) this.#send = "id";
   }
 
   get id(): string | undefined {
@@ -105,16 +139,42 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
       return;
     }
     // The changes of this request so far stay in `data`, and are stored at its end.
-    this.#stored = await this.#auth.regenerate(old.id, options);
-    this.#send = "id";
-    if (this.#stored !== undefined) return;
+    const moved =
+      userId === undefined ? await this.#auth.regenerate(old.id, options) : await this.#visits.login(old.id, options);
+    if (moved !== undefined) {
+      this.#movedFrom ??= old.id;
+      this.#stored = moved;
+      this.#send = "id";
+      return;
+    }
+    this.#send = "nothing";
+    const visit = await this.#visits.read(old.id);
+    // Another request was quicker, and its cookie is on its way.
+    if (visit.state === "moved" && userId === undefined) {
+      this.#stored = visit.session;
+      return;
+    }
+    const login = this.#isLogin() ? this.#changes() : {};
     this.#take(undefined);
+    this.data = login as Partial<Data>;
+    this.#isLate = true;
     if (userId !== undefined) await this.#create(userId);
   }
 
+  /** Whether the data name another user than they did: sessions of JSON have theirs there. */
+  #isLogin(): boolean {
+    const user = this.#visits.userIn(this.data);
+    return user !== undefined && user !== this.#stored?.userId;
+  }
+
   async destroy(): Promise<void> {
-    if (this.#stored !== undefined) await this.#auth.destroy(this.#stored.id);
+    // Each cookie that is a session: the next request would have the other one.
+    const ids = new Set(this.#given);
+    if (this.#stored !== undefined) ids.add(this.#stored.id);
+    await Promise.all(Array.from(ids, (id) => this.#auth.destroy(id)));
+    this.#given = [];
     this.#take(undefined);
+    this.#isLate = false;
     this.#send = "removal";
   }
 
@@ -123,11 +183,12 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     if (this.#isCommitted) return undefined;
     this.#isCommitted = true;
     const changes = this.#changes();
-    if (Object.keys(changes).length > 0) {
-      if (this.#stored === undefined) await this.#create(undefined);
-      // A session that has ended meanwhile stays so, and its cookie may be that of another by now.
-      else if ((await this.#auth.update(this.#stored.id, changes)) === undefined) return undefined;
-    }
+    if (Object.keys(changes).length > 0) await this.#store(changes);
+    // Another request may have moved it, or ended it: the browser has a newer cookie, or none.
+    else if (this.#send === "id" && this.#movedFrom === undefined)
+      this.#settle(await this.#visits.read(this.#stored!.id));
+    if (this.#send === "id" && this.#movedFrom !== undefined)
+      if (!(await this.#visits.leadsTo(this.#movedFrom, this.#stored!))) this.#send = "nothing";
     if (this.#send === "removal") return this.#cookie.write("", 0);
     if (this.#send === "nothing" || this.#stored === undefined) return undefined;
     // Both are of the same instant: the end has moved in this request.
@@ -135,10 +196,32 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     return this.#cookie.write(id, Date.parse(expiresAt) - Date.parse(lastActivity));
   }
 
+  async #store(changes: SessionChanges<Data>): Promise<void> {
+    if (this.#stored !== undefined) {
+      const visit = await this.#visits.update(this.#stored.id, changes);
+      this.#settle(visit);
+      if (visit.session !== undefined || !this.#isLogin()) return;
+      // A login whose grace has ended meanwhile.
+      this.#take(undefined);
+      this.data = changes as Partial<Data>;
+      await this.#create(undefined);
+    } else if (!this.#isLate || this.#isLogin()) await this.#create(undefined);
+  }
+
+  #settle(visit: Visit<Session<Data>>): void {
+    if (visit.state !== "live") this.#send = "nothing";
+    else this.#stored = visit.session;
+  }
+
   async #create(userId: Id | undefined): Promise<void> {
-    this.#stored = await this.#auth.create({ userId, data: this.data });
+    const [instead] = this.#given;
+    const options = { userId, data: this.data };
+    const how = userId !== undefined || this.#isLogin() ? "always" : "unless";
+    this.#stored =
+      instead === undefined ? await this.#auth.create(options) : await this.#visits.begin(instead, options, how);
     this.#before = textsOf(this.data);
-    this.#send = "id";
+    this.#isLate = this.#stored === undefined;
+    this.#send = this.#isLate ? "nothing" : "new";
   }
 
   #take(stored: Session<Data> | undefined): void {
@@ -155,6 +238,28 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
       changed.map((name) => [name, (this.data as Record<string, unknown>)[name]]),
     ) as SessionChanges<Data>;
   }
+}
+
+/** Which of several cookies counts. */
+const RANK: Readonly<Record<Visit<unknown>["state"], number>> = { live: 3, moved: 2, late: 1, none: 0 };
+
+/** For what wraps sessions, an id that does not reach one leads to none. */
+function visitsOf<Data extends object>(auth: Sessions<Data>): Visits<Session<Data>, RegenerateOptions> {
+  type Own = Visits<Session<Data>, RegenerateOptions>;
+  const own = (auth as { readonly [VISITS]?: Own })[VISITS];
+  if (own !== undefined) return own;
+  const visit = (session: Session<Data> | undefined): Visit<Session<Data>> =>
+    session === undefined ? { state: "none" } : { state: "live", session };
+  return {
+    touch: async (id) => visit(await auth.touch(id)),
+    read: async (id) => visit(await auth.read(id)),
+    update: async (id, changes) => visit(await auth.update(id, changes as SessionChanges<Data>)),
+    leadsTo: () => Promise.resolve(true),
+    userIn: () => undefined,
+    login: (id, options) => auth.regenerate(id, options),
+    begin: (_instead, { userId, data }) =>
+      auth.create({ userId: userId as Id | undefined, data: data as SessionChanges<Data> }),
+  };
 }
 
 const isList = (given: unknown): given is readonly string[] => Array.isArray(given);

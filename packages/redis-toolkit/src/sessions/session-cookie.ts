@@ -33,6 +33,9 @@ const TABLE = {
   sameSite: oneOf("lax", "strict", "none"),
 } satisfies Record<keyof SessionCookieOptions, Option>;
 
+/** How many cookies of one name are looked at. */
+const MAX_COOKIES = 8;
+
 /** The cookie that carries an id: only HTTP may read it, and it ends with its session. */
 export class SessionCookie {
   readonly #name: string;
@@ -53,13 +56,20 @@ export class SessionCookie {
     ].join("; ");
   }
 
-  /** The id in the header `Cookie`: the first of its name. */
-  read(header: string | undefined): string | undefined {
+  /**
+   * The ids in the header `Cookie`: after a change of `domain` or `path`, browsers send the former cookie too, and
+   * first. Only the first few, as each costs a command.
+   */
+  read(header: string | undefined): readonly string[] {
+    const ids = new Set<string>();
     for (const pair of header?.split(";") ?? []) {
       const equals = pair.indexOf("=");
-      if (pair.slice(0, equals).trim() === this.#name) return pair.slice(equals + 1).trim();
+      if (pair.slice(0, equals).trim() !== this.#name) continue;
+      const id = pair.slice(equals + 1).trim();
+      if (id !== "") ids.add(id);
+      if (ids.size === MAX_COOKIES) break;
     }
-    return undefined;
+    return [...ids];
   }
 
   /** The header `Set-Cookie`; a life of 0 removes the cookie. */

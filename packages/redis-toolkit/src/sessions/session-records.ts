@@ -4,9 +4,19 @@ import { CommandError } from "../index.ts";
 import { expectNoEviction, moduleOf, type Module } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import type { Place, Places } from "./session-places.ts";
-import { decodeHash, decodeReply, fieldName, type SessionReply, type StoredSession } from "./session-replies.ts";
+import {
+  decodeHash,
+  decodeReply,
+  fieldName,
+  NONE,
+  sessionIn,
+  type Found,
+  type SessionReply,
+  type StoredSession,
+} from "./session-replies.ts";
 import {
   ADOPT,
+  CLAIM,
   CREATE,
   ENROL,
   EXAMINE,
@@ -41,15 +51,19 @@ export interface Changes {
 /** The part of a store that `sessions` needs. */
 export interface Records extends Pick<
   SessionRecords,
-  "create" | "read" | "touch" | "update" | "regenerate" | "remove" | "removeAll" | "list"
+  "create" | "read" | "touch" | "update" | "regenerate" | "claim" | "remove" | "removeAll" | "list"
 > {
   readonly places: Pick<Places, "newId" | "ofId" | "ofHandle">;
+  /** The user that the data of a session name. Absent where they do not. */
+  readonly userIn?: (data: object) => string | undefined;
 }
 
 /** The user's keys outlive each of its sessions, also one that is stored a moment after they were written. */
 const MARGIN_MS = 60_000;
 /** How many steps of `regenerate` an id in its grace is followed over. */
-const MAX_MOVES = 8;
+export const MAX_MOVES = 8;
+/** Between the read and the move of a session, another request may move it. */
+const MAX_TRIES = 3;
 /** Sessions that are read or removed in parallel. */
 const AT_ONCE = 100;
 
@@ -103,21 +117,21 @@ export class SessionRecords {
   }
 
   /** @param place `undefined` for an id that no session has */
-  read(place: Place | undefined): Promise<StoredSession | undefined> {
+  read(place: Place | undefined): Promise<Found> {
     return this.#counted(place && this.#find("read", place));
   }
 
-  async touch(place: Place | undefined, idleMs?: number): Promise<StoredSession | undefined> {
+  async touch(place: Place | undefined, idleMs?: number): Promise<Found> {
     const args = [this.#answer, idleMs === undefined ? "" : String(idleMs)];
     return this.#counted(place && this.#follow("touch", place, ({ key }) => this.#run("touch", TOUCH, [key], args)));
   }
 
   /** @throws {SessionConflictError} where it has another version than `ifVersion`. */
-  async update(place: Place | undefined, changes: Changes): Promise<StoredSession | undefined> {
+  async update(place: Place | undefined, changes: Changes): Promise<Found> {
     return this.#counted(place && this.#update(place, changes));
   }
 
-  async #update(place: Place, changes: Changes): Promise<StoredSession | undefined> {
+  async #update(place: Place, changes: Changes): Promise<Found> {
     const { set, removed, idleMs, userId, ifVersion } = changes;
     const epoch =
       userId === undefined ? "" : await this.#enrol("update", userId, place.handle, idleMs ?? this.#settings.idleMs);
@@ -136,24 +150,59 @@ export class SessionRecords {
 
   /**
    * Moves a session to the place `to`, in the same slot. With a user it is a login: the user's epoch is taken before
-   * the session is read, so one that was ended in between does not come back.
+   * the session is read, so one that was ended in between does not come back. `follows`: also one that has moved from
+   * there, within its grace.
    */
   async regenerate(
     from: Place,
     to: Place,
-    { graceMs = 0, userId }: { readonly graceMs?: number | undefined; readonly userId?: string | undefined } = {},
+    {
+      graceMs = 0,
+      userId,
+      follows = false,
+    }: {
+      readonly graceMs?: number | undefined;
+      readonly userId?: string | undefined;
+      readonly follows?: boolean | undefined;
+    } = {},
   ): Promise<StoredSession | undefined> {
     const { idleMs, absoluteMs } = this.#settings;
     const epoch = userId === undefined ? "" : await this.#enrol("regenerate", userId, to.handle, idleMs);
-    const before = await this.#find("regenerate", from);
-    if (before === undefined || before.place.handle !== from.handle) return undefined;
-    if (userId === undefined && before.userId !== undefined)
-      await this.#enrol("regenerate", before.userId, to.handle, before.idleMs);
-    const args = [String(graceMs), to.handle, userId ?? "", epoch, String(absoluteMs)];
-    const reply = await this.#run("regenerate", REGENERATE, [from.key, to.key], args);
-    if (reply.kind !== "session") return undefined;
-    if (before.userId !== undefined) await this.#strike("regenerate", before.userId, from.handle);
-    return this.#valid("regenerate", to, reply);
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      const found = await this.#find("regenerate", from);
+      const before = sessionIn(found);
+      if (before === undefined || (found.state === "moved" && !follows)) return undefined;
+      if (userId === undefined && before.userId !== undefined)
+        await this.#enrol("regenerate", before.userId, to.handle, before.idleMs);
+      const args = [String(graceMs), to.handle, userId ?? "", epoch, String(absoluteMs)];
+      const reply = await this.#run("regenerate", REGENERATE, [before.place.key, to.key], args);
+      if (reply.kind !== "session") continue;
+      if (before.userId !== undefined) await this.#strike("regenerate", before.userId, before.place.handle);
+      return this.#valid("regenerate", to, reply);
+    }
+    return undefined;
+  }
+
+  /**
+   * Says of an id without a session that the one at `to` has begun in its place.
+   *
+   * @param how `unless`: not where another live one has; `always`: that one ends, and all its ids lead to the new one
+   * @returns whether it was said
+   */
+  async claim(place: Place, to: Place, how: "unless" | "always"): Promise<boolean> {
+    if (how === "always") {
+      await this.#remove("create", place, to);
+      return true;
+    }
+    for (let tries = 0, former = ""; tries < MAX_TRIES; tries += 1) {
+      const args = [to.handle, former, "0"];
+      const reply = await this.#send("create", CLAIM, [place.key], args, (given) => given as 1 | string);
+      if (reply === 1) return true;
+      const other = this.places.ofHandle(reply);
+      if (other !== undefined && sessionIn(await this.#find("create", other)) !== undefined) return false;
+      former = reply;
+    }
+    return false;
   }
 
   async remove(place: Place | undefined): Promise<boolean> {
@@ -162,7 +211,8 @@ export class SessionRecords {
     return wasThere;
   }
 
-  async #remove(call: Call, place: Place): Promise<boolean> {
+  /** @param instead the session that all ids of the removed one lead to from now on */
+  async #remove(call: Call, place: Place, instead?: Place): Promise<boolean> {
     let from: Place | undefined = place;
     let isRemoved = false;
     for (let moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
@@ -173,6 +223,7 @@ export class SessionRecords {
         [],
         (reply) => reply as Removed,
       );
+      if (instead !== undefined) await this.#send(call, CLAIM, [from.key], [instead.handle, "", "1"], String);
       const current = userId === null ? epoch : await this.#strike(call, userId, from.handle);
       // Unknown where the index could not be changed: the record was there all the same.
       isRemoved ||= count === 1 && to === null && (current === epoch || current === undefined);
@@ -229,8 +280,7 @@ export class SessionRecords {
       const place = this.places.ofHandle(handle);
       return place === undefined ? undefined : this.#find("read", place);
     });
-    // An id in its grace leads to a session that has a separate handle here.
-    return found.filter((session, i) => session?.place.handle === handles[i]) as StoredSession[];
+    return found.flatMap((one) => (one?.state === "live" ? [one.session] : []));
   }
 
   /** Removes all sessions of all users, and what is kept about users. */
@@ -247,33 +297,34 @@ export class SessionRecords {
     this.#isEvictionChecked = true;
   }
 
-  async #counted(step: Promise<StoredSession | undefined> | undefined): Promise<StoredSession | undefined> {
-    const session = await step;
-    if (session === undefined) this.#counts.sessionsMissing += 1;
+  async #counted(step: Promise<Found> | undefined): Promise<Found> {
+    const found = (await step) ?? NONE;
+    if (sessionIn(found) === undefined) this.#counts.sessionsMissing += 1;
     else this.#counts.sessionsFound += 1;
-    return session;
+    return found;
   }
 
-  #find(call: Call, place: Place): Promise<StoredSession | undefined> {
+  #find(call: Call, place: Place): Promise<Found> {
     return this.#follow(call, place, (at) => this.#read(call, at));
   }
 
-  /** Carries out a step where the session is now. */
-  async #follow(
-    call: Call,
-    place: Place,
-    step: (place: Place) => Promise<SessionReply>,
-  ): Promise<StoredSession | undefined> {
+  /** Carries out a step where the session is now. Once the grace of an id has ended, it only looks what is there. */
+  async #follow(call: Call, place: Place, step: (place: Place) => Promise<SessionReply>): Promise<Found> {
     let at: Place | undefined = place;
+    let state: "live" | "moved" | "late" = "live";
     for (let moves = 0; at !== undefined && moves <= MAX_MOVES; moves += 1) {
-      const reply = await step(at);
+      const reply: SessionReply = state === "late" ? await this.#read(call, at) : await step(at);
       switch (reply.kind) {
         case "absent":
-          return undefined;
-        case "session":
-          return this.#valid(call, at, reply);
+          return NONE;
+        case "session": {
+          const session = await this.#valid(call, at, reply);
+          return session === undefined ? NONE : { state, session };
+        }
         case "moved":
           at = this.places.ofHandle(reply.to);
+          if (reply.isOver) state = "late";
+          else if (state === "live") state = "moved";
           break;
         case "foreign":
           await this.#adopt(call, at, reply);
@@ -282,7 +333,7 @@ export class SessionRecords {
           throw new SessionConflictError();
       }
     }
-    return undefined;
+    return NONE;
   }
 
   /** Whether its user still has the epoch of the session. One whose end moved gets it in the user's index, too. */
@@ -350,10 +401,11 @@ export class SessionRecords {
     return removed.reduce((sum: number, count) => sum + Number(count), 0);
   }
 
-  /** One command suffices, but for a key of another type. */
+  /** One command suffices, but for a key of another type, and for one that has moved. */
   async #read(call: Call, { key }: Place): Promise<SessionReply> {
     try {
-      return await this.#command(["HGETALL", key], { isReadOnly: true, decode: decodeHash });
+      const reply = await this.#command(["HGETALL", key], { isReadOnly: true, decode: decodeHash });
+      return reply.kind === "moved" ? await this.#run(call, EXAMINE, [key], []) : reply;
     } catch (error) {
       if (!(error instanceof CommandError) || error.code !== "WRONG_TYPE") throw error;
       return this.#run(call, EXAMINE, [key], []);

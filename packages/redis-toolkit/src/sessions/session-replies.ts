@@ -18,12 +18,31 @@ export interface StoredSession {
   readonly isRenewed: boolean;
 }
 
+/**
+ * What an id leads to: its session; one that it has moved from, which it still reaches; a session that it reaches no
+ * longer; or none.
+ */
+export type Found =
+  | { readonly state: "live" | "moved" | "late"; readonly session: StoredSession }
+  | { readonly state: "none" };
+
+export const NONE: Found = Object.freeze({ state: "none" });
+
+/** `undefined` where the id does not reach one. */
+export const sessionIn = (found: Found): StoredSession | undefined =>
+  found.state === "live" || found.state === "moved" ? found.session : undefined;
+
+/** Whether an id has moved to the session of `handle`, which has not moved any further. */
+export const leadsTo = (found: Found, handle: string): boolean =>
+  (found.state === "moved" || found.state === "late") && found.session.place.handle === handle;
+
 /** How far the end of a session may lag behind its activity. The scripts decide by the same rule. */
 export const slackMs = (idleMs: number): number => Math.min(60_000, idleMs / 10);
 
 export type SessionReply =
   | { readonly kind: "absent" | "conflict" }
-  | { readonly kind: "moved"; readonly to: string }
+  /** `isOver`: its grace has ended, so the id reaches the session no longer. */
+  | { readonly kind: "moved"; readonly to: string; readonly isOver: boolean }
   | { readonly kind: "foreign"; readonly text: string; readonly fields: ReadonlyMap<string, string> }
   | { readonly kind: "session"; readonly session: Omit<StoredSession, "place"> };
 
@@ -39,7 +58,7 @@ export function decodeReply(reply: unknown): SessionReply {
     case "session":
       return { kind, session: sessionOf(pairsOf(rest[1] as readonly string[]), { isRenewed: rest[0] === 1 }) };
     case "moved":
-      return { kind, to: rest[0] as string };
+      return { kind, to: rest[0] as string, isOver: rest[1] === 1 };
     case "foreign":
       return { kind, text: rest[0] as string, fields: fieldsOfText(rest[0] as string) };
     case "absent":
@@ -48,12 +67,17 @@ export function decodeReply(reply: unknown): SessionReply {
   }
 }
 
-/** The reply to `HGETALL`. @throws {DecodeError} for a hash without the fields of a session. */
+/**
+ * The reply to `HGETALL`, by which nobody knows whether a grace has ended.
+ *
+ * @throws {DecodeError} for a hash without the fields of a session.
+ */
 export function decodeHash(reply: unknown): SessionReply {
   const hash = reply instanceof Map ? (reply as ReadonlyMap<string, string>) : pairsOf(reply as readonly string[]);
   if (hash.size === 0) return { kind: "absent" };
   const to = hash.get("to");
-  return to === undefined ? { kind: "session", session: sessionOf(hash, { isRenewed: false }) } : { kind: "moved", to };
+  if (to !== undefined) return { kind: "moved", to, isOver: false };
+  return { kind: "session", session: sessionOf(hash, { isRenewed: false }) };
 }
 
 const pairsOf = (flat: readonly string[]): ReadonlyMap<string, string> => {

@@ -5,11 +5,19 @@
 //   u user    e epoch of the user    c created at    a last activity    x absolute end    i idle time    v version
 //
 // and each field of its data a name that begins with a dot, so neither meets the other. Instants and times are
-// milliseconds. Its life in Redis always ends at the earlier one of a + i and x. After `regenerate` with a grace, the
-// old key is a hash with `to` alone: the handle of the new one.
+// milliseconds. Its life in Redis always ends at the earlier one of a + i and x.
+//
+// After `regenerate` the old key is a hash of two fields: `to`, the handle of the new one, and `g`, when its grace ends.
+// Until then the old id reaches the session; for a minute more it only says that it has moved. States of an id:
+//
+//   never was ──create──▶ live ──regenerate──▶ moved ──grace──▶ late ──a minute──▶ never was
+//                          └───destroy, or its life ends─────────────────────────────▲
 //
 // With full memory Redis refuses a script at its first change, if that may need memory, and lets the others pass: so
 // the order of changes decides which steps work then.
+
+/** How long an id that has moved is known as such after its grace: longer than a request is on its way. */
+export const MOVED_MS = 60_000;
 
 const CLOCK = `
 local function clock()
@@ -24,7 +32,10 @@ local function report(key, renewed)
   local fields = redis.pcall('HGETALL', key)
   if fields.err then return {'foreign', redis.call('GET', key)} end
   if #fields == 0 then return {'absent'} end
-  if fields[1] == 'to' then return {'moved', fields[2]} end
+  if fields[1] == 'to' or fields[1] == 'g' then
+    local moved = redis.call('HMGET', key, 'to', 'g')
+    return {'moved', moved[1], moved[2] and clock() >= tonumber(moved[2]) and 1 or 0}
+  end
   return {'session', renewed, fields}
 end
 `;
@@ -67,8 +78,8 @@ end
 
 const STEP = CLOCK + REPORT + HELD + ANSWER;
 
-/** For a key that holds another type than a session does. KEYS: session. */
-export const EXAMINE: string = `${REPORT}
+/** For a key that holds another type than a session does, or has moved. KEYS: session. */
+export const EXAMINE: string = `${CLOCK + REPORT}
 return report(KEYS[1], 0)`;
 
 /**
@@ -142,11 +153,24 @@ if ARGV[3] ~= '' then
 end
 redis.call('HSET', KEYS[2], 'a', now, 'v', session.version + 1)
 redis.call('PEXPIRE', KEYS[2], life(ends, session.idle, now))
-if ARGV[1] ~= '0' then
-  redis.call('HSET', KEYS[1], 'to', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
-end
+redis.call('HSET', KEYS[1], 'to', ARGV[2], 'g', now + ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[1] + ${MOVED_MS})
 return report(KEYS[2], 1)`;
+
+/**
+ * Marks an id without a session as moved to one that has begun in its place, so that other requests with it begin no
+ * further ones.
+ *
+ * KEYS: session. ARGV: the new handle, the handle that may be replaced, or '', whether any may. Returns 1, or the handle
+ * that it is marked with.
+ */
+export const CLAIM: string = `
+local found = redis.pcall('HMGET', KEYS[1], 'x', 'to')
+if found.err or found[1] then return 1 end
+if found[2] and ARGV[3] ~= '1' and found[2] ~= ARGV[2] then return found[2] end
+redis.call('HSET', KEYS[1], 'to', ARGV[1], 'g', 0)
+redis.call('PEXPIRE', KEYS[1], ${MOVED_MS})
+return 1`;
 
 /** KEYS: session. Returns whether it was there, its user, the user's epoch in it, and the handle that it moved to. */
 export const REMOVE: string = `

@@ -15,8 +15,9 @@ import { SessionConflictError } from "./session-conflict-error.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields, type Records } from "./session-records.ts";
-import { dataOf, fieldText, type StoredSession } from "./session-replies.ts";
+import { dataOf, fieldText, sessionIn, leadsTo, type Found, type StoredSession } from "./session-replies.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS } from "./session-settings.ts";
+import { VISITS, type Visit, type Visits } from "./session-visits.ts";
 
 export { SessionConflictError, type JsonSessionOptions, type SessionOptions };
 
@@ -42,7 +43,10 @@ export interface SessionInfo<Data extends object> {
 export interface Session<Data extends object> extends SessionInfo<Data> {
   /** For the cookie. Not enumerable, so neither `console.log`, nor JSON, nor a copy shows it. */
   readonly id: string;
-  /** Its end has moved by this call: send the cookie again. Once a minute at most, but for changes. */
+  /**
+   * Its end has moved by this call: send the cookie again. Once a minute at most, but for changes. Never by an id that
+   * has moved: the cookie of the newer one is in the browser already.
+   */
   readonly isRenewed: boolean;
 }
 
@@ -96,15 +100,14 @@ export interface Sessions<Data extends object> {
     options?: { readonly ifVersion?: number | undefined },
   ): Promise<Session<Data> | undefined>;
   /**
-   * The same session under a new id; the old one ends now, or after its grace. `undefined` also for an id that is in
-   * its grace already.
+   * The same session under a new id; the old one ends now, or after its grace. `undefined` also for an id that has
+   * moved already.
    */
   regenerate(id: string, options?: RegenerateOptions): Promise<Session<Data> | undefined>;
   /**
-   * Ends a session.
+   * Ends a session, also one that has moved from this id a minute ago or less.
    *
    * @returns whether there was one
-   * @returns whether it was there
    */
   destroy(id: string): Promise<boolean>;
   /** The same by a handle, as in `list`. */
@@ -145,6 +148,31 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     this.#records = records;
   }
 
+  /** For sessions of requests. */
+  get [VISITS](): Visits<Session<Data>, RegenerateOptions> {
+    const { places } = this.#records;
+    return {
+      touch: (id) => this.#visit(id, (place) => this.#records.touch(place)),
+      read: (id) => this.#visit(id, (place) => this.#records.read(place)),
+      update: (id, changes) =>
+        this.#visit(id, (place) => this.#records.update(place, { ...encode(changes), ifVersion: undefined })),
+      leadsTo: async (id, session) => {
+        const place = this.#placeOf(id);
+        return place !== undefined && leadsTo(await this.#records.read(place), session.handle);
+      },
+      userIn: (data) => this.#records.userIn?.(data),
+      login: (id, options) => this.#move(id, options, { follows: true }),
+      begin: async (instead, { userId, data }, how) => {
+        const session = await this.create({ userId: userId as Id | undefined, data: data as SessionChanges<Data> });
+        const [former, own] = [places.ofId(instead), this.#placeOf(session.id)!];
+        const isBegun = former === undefined || (await this.#records.claim(former, own, how));
+        if (isBegun) return session;
+        await this.#records.remove(own);
+        return undefined;
+      },
+    };
+  }
+
   async create(options: CreateSessionOptions<Data> = {}): Promise<Session<Data>> {
     checkOptions("create(options)", options, ["userId", "data", "idle"]);
     const { userId, data, idle } = options;
@@ -178,6 +206,14 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
   }
 
   async regenerate(id: string, options: RegenerateOptions = {}): Promise<Session<Data> | undefined> {
+    return this.#move(id, options, { follows: false });
+  }
+
+  async #move(
+    id: string,
+    options: RegenerateOptions,
+    { follows }: { readonly follows: boolean },
+  ): Promise<Session<Data> | undefined> {
     checkOptions("regenerate(id, options)", options, ["userId", "grace"]);
     const { userId, grace = 0 } = options;
     const user = userId === undefined ? undefined : idText("userId", userId);
@@ -185,7 +221,7 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     const from = this.#placeOf(id);
     if (from === undefined) return undefined;
     const newId = this.#records.places.newId(id);
-    const moved = await this.#records.regenerate(from, this.#placeOf(newId)!, { graceMs, userId: user });
+    const moved = await this.#records.regenerate(from, this.#placeOf(newId)!, { graceMs, userId: user, follows });
     return moved && decode(newId, moved);
   }
 
@@ -205,12 +241,17 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     return (await this.#records.list(idText("userId", userId))).map((stored) => infoOf(stored));
   }
 
-  async #at(
-    id: string,
-    step: (place: Place | undefined) => Promise<StoredSession | undefined>,
-  ): Promise<Session<Data> | undefined> {
+  async #at(id: string, step: (place: Place | undefined) => Promise<Found>): Promise<Session<Data> | undefined> {
+    return (await this.#visit(id, step)).session;
+  }
+
+  async #visit(id: string, step: (place: Place | undefined) => Promise<Found>): Promise<Visit<Session<Data>>> {
     const found = await step(this.#placeOf(id));
-    return found && decode(id, found);
+    const stored = sessionIn(found);
+    if (stored === undefined) return { state: found.state === "late" ? "late" : "none" };
+    return found.state === "moved"
+      ? { state: "moved", session: decode(id, { ...stored, isRenewed: false }) }
+      : { state: "live", session: decode(id, stored) };
   }
 
   #placeOf(id: string): Place | undefined {

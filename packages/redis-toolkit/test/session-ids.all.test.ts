@@ -1,0 +1,246 @@
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { sessions, type Sessions } from "@hotset/redis-toolkit/sessions";
+import { SessionStore } from "@hotset/redis-toolkit/sessions/express-session";
+import { fastifySessions } from "@hotset/redis-toolkit/sessions/fastify";
+import { honoSessions, type RequestSession } from "@hotset/redis-toolkit/sessions/hono";
+import { isNightly, randomPrefix } from "@hotset/test-servers";
+import express from "express";
+import expressSession from "express-session";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startServers } from "./servers.ts";
+import { playHistory, randomOf, type Act, type Send, type Shop } from "./session-histories.ts";
+
+const servers = startServers();
+
+/** Each request runs the act that its header names. */
+const FRAMEWORKS: Readonly<Record<string, (auth: Sessions<Shop>) => Promise<Send>>> = {
+  Hono: async (auth) => {
+    const session = honoSessions(auth);
+    const acts = new Map<string, Act>();
+    const app = new Hono();
+    app.use(session.middleware);
+    app.get("/", async (c) => c.text(String(await acts.get(c.req.header("act")!)!(session.of(c)))));
+    app.onError((error) => {
+      throw error;
+    });
+    let acted = 0;
+    return async (cookie, act) => {
+      const name = String((acted += 1));
+      acts.set(name, act);
+      const response = await app.request("/", { headers: { act: name, ...(cookie !== undefined && { cookie }) } });
+      acts.delete(name);
+      return response.headers.getSetCookie();
+    };
+  },
+  Fastify: async (auth) => {
+    const session = fastifySessions(auth);
+    const acts = new Map<string, Act>();
+    const app = fastify();
+    await app.register(session.plugin);
+    app.get("/", async (request) => String(await acts.get(String(request.headers["act"]))!(session.of(request))));
+    let acted = 0;
+    return async (cookie, act) => {
+      const name = String((acted += 1));
+      acts.set(name, act);
+      const response = await app.inject({ url: "/", headers: { act: name, ...(cookie !== undefined && { cookie }) } });
+      acts.delete(name);
+      expect(response.statusCode, response.body).toBe(200);
+      return [response.headers["set-cookie"] ?? []].flat();
+    };
+  },
+};
+
+const STORES = {
+  hashes: (redis: Redis, prefix: string, idle: number): Sessions<Shop> => sessions<Shop>(redis, { prefix, idle }),
+  JSON: (redis: Redis, prefix: string, idle: number): Sessions<Shop> =>
+    sessions<Shop>(redis, { store: "json", key: (id) => prefix + id, userId: ({ user }) => user, idle }),
+};
+type Store = keyof typeof STORES;
+
+const logIn = async (store: Store, session: RequestSession<Shop>, user: string, grace: number): Promise<void> => {
+  if (store === "hashes") return session.regenerate({ userId: user, grace });
+  session.set("user", user);
+  await session.regenerate({ grace });
+};
+const userOf = (store: Store, session: RequestSession<Shop>): string | undefined =>
+  store === "hashes" ? session.userId : session.get("user");
+
+const cookieOf = ([header]: readonly string[]): string | undefined => header?.split(";")[0];
+
+describe.each(["hashes", "JSON"] as const)("A99: the id of a request, over sessions as %s", (store) => {
+  describe.each(Object.entries(FRAMEWORKS))("in %s", (_name, start) => {
+    let auth: Sessions<Shop>;
+    let send: Send;
+    let redis: Redis;
+    const open = async (idle: number): Promise<void> => {
+      auth = STORES[store](redis, `${randomPrefix().replaceAll(/[^A-Za-z0-9]/g, "")}:`, idle);
+      send = await start(auth);
+    };
+    beforeAll(async () => {
+      redis = await servers.open("one server");
+    });
+    beforeEach(() => open(86_400_000));
+    const begin = async (): Promise<string> => cookieOf(await send(undefined, async (s) => s.set("seen", 1)))!;
+    const read = async (cookie: string | undefined): Promise<Partial<Shop> & { userId: string | undefined }> => {
+      let seen: Partial<Shop> & { userId: string | undefined } = { userId: undefined };
+      await send(cookie, async (s) => void (seen = { ...s.data, userId: userOf(store, s) }));
+      return seen;
+    };
+    const dataOf = async (cookie: string | undefined): Promise<number | undefined> => (await read(cookie)).seen;
+    const move = (cookie: string, grace: number): Promise<string> =>
+      send(cookie, (s) => s.regenerate({ grace })).then((headers) => cookieOf(headers)!);
+    const end = (cookie: string): Promise<unknown> => send(cookie, (s) => s.destroy());
+
+    /** What happens to the id of a request, at its begin or while it runs; and where the session is then. */
+    const STATES: Readonly<Record<string, (cookie: string) => Promise<string | undefined>>> = {
+      live: async (cookie) => cookie,
+      moved: (cookie) => move(cookie, 60_000),
+      late: (cookie) => move(cookie, 0),
+      ended: async (cookie) => void (await end(cookie)),
+    };
+    const REACHED = ["live", "moved"];
+
+    it.each(Object.entries(STATES))("that is %s at its begin", async (state, change) => {
+      const old = await begin();
+      const now = await change(old);
+      expect(await dataOf(old)).toBe(REACHED.includes(state) ? 1 : undefined);
+      const set = await send(old, async (s) => s.set("seen", 2));
+      // Nobody but an id without a session begins one.
+      expect(set.length).toBe(state === "ended" ? 1 : 0);
+      if (state === "ended") expect(cookieOf(set)).not.toBe(old);
+      if (now !== undefined) expect(await dataOf(now)).toBe(REACHED.includes(state) ? 2 : 1);
+      if (state === "moved") expect(await send(old, (s) => s.regenerate({}))).toEqual([]);
+      if (now !== undefined) {
+        await end(old);
+        expect(await dataOf(now)).toBe(undefined);
+      }
+    });
+
+    it.each(Object.entries(STATES))("that is %s at its end, when it writes", async (state, change) => {
+      const old = await begin();
+      let now: string | undefined;
+      const set = await send(old, async (s) => {
+        now = await change(old);
+        s.set("seen", 2);
+      });
+      expect(set).toEqual([]);
+      if (now !== undefined) expect(await dataOf(now)).toBe(REACHED.includes(state) ? 2 : 1);
+      if (state === "ended") expect(await dataOf(old)).toBe(undefined);
+    });
+
+    it.each(Object.entries(STATES))("that is %s at its end, when its cookie is renewed", async (state, change) => {
+      await open(10_000);
+      const old = await begin();
+      await expect
+        .poll(async () => (await auth.touch(old.slice(4)))?.isRenewed, { interval: 200, timeout: 20_000 })
+        .toBe(true);
+      let set: readonly string[] = [];
+      await expect
+        .poll(
+          async () => {
+            let isOver = false;
+            set = await send(old, async () => {
+              // Only of a request whose cookie is to be renewed.
+              isOver = state === "live" || (await change(old)) !== old;
+            });
+            return isOver && (state !== "live" || set.length > 0);
+          },
+          { interval: 1_100, timeout: 20_000 },
+        )
+        .toBe(true);
+      expect(set.map((header) => header.split(";")[0])).toEqual(state === "live" ? [old] : []);
+    });
+
+    it.each(Object.entries(STATES))("that is %s at its end, when it takes a new id", async (state, change) => {
+      const old = await begin();
+      let now: string | undefined;
+      const set = await send(old, async (s) => {
+        now = await change(old);
+        await s.regenerate({ grace: 60_000 });
+        s.set("seen", 2);
+      });
+      expect(set.length).toBe(state === "live" ? 1 : 0);
+      if (state !== "ended")
+        expect(await dataOf(state === "live" ? cookieOf(set) : now)).toBe(state === "late" ? 1 : 2);
+    });
+
+    it.each(Object.entries(STATES))("that is %s at its end, when it logs in", async (_state, change) => {
+      const old = await begin();
+      let now: string | undefined;
+      const set = await send(old, async (s) => {
+        now = await change(old);
+        await logIn(store, s, "ada", 60_000);
+      });
+      if (set.length > 0) expect((await read(cookieOf(set))).userId).toBe("ada");
+      // With their user in the data, sessions that have moved need no further id.
+      else expect([store, (await read(now)).userId]).toEqual(["JSON", "ada"]);
+    });
+
+    it.each(Object.entries(STATES))("that is %s at its end, when it logs out", async (_state, change) => {
+      const old = await begin();
+      let now: string | undefined;
+      const set = await send(old, async (s) => {
+        now = await change(old);
+        await s.destroy();
+      });
+      expect(cookieOf(set)).toBe("sid=");
+      for (const one of [old, now]) if (one !== undefined) expect(await dataOf(one)).toBe(undefined);
+    });
+
+    it("that moved is not sent by the request which moved it, if a login has replaced it meanwhile", async () => {
+      const old = await begin();
+      let login: readonly string[] = [];
+      const rotation = await send(old, async (s) => {
+        await s.regenerate({});
+        login = await send(old, (other) => logIn(store, other, "ada", 0));
+      });
+      expect([rotation, (await read(cookieOf(login))).userId]).toEqual([[], "ada"]);
+    });
+
+    it("without a session: a login replaces it for all requests that came with it", async () => {
+      const old = await begin();
+      await auth.destroy(old.slice(4));
+      let login: readonly string[] = [];
+      const slow = await send(old, async (s) => {
+        login = await send(old, (other) => logIn(store, other, "ada", 0));
+        s.set("seen", 2);
+      });
+      expect([slow, (await read(cookieOf(login))).userId]).toEqual([[], "ada"]);
+      // Once that has ended, nothing stands in the way of another one.
+      await end(cookieOf(login)!);
+      expect(await send(old, async (s) => s.set("seen", 3))).toHaveLength(1);
+    });
+
+    it("of several cookies that is a session counts, and a logout ends each", async () => {
+      const [one, other] = [await begin(), await begin()];
+      expect(await dataOf(`sid=none; ${one}`)).toBe(1);
+      const many = Array.from({ length: 7 }, (_, i) => `sid=none${i}`).join("; ");
+      expect([await dataOf(`${many}; ${one}`), await dataOf(`${many}; sid=none7; ${one}`)]).toEqual([1, undefined]);
+      await end(`${one}; ${other}`);
+      expect([await dataOf(one), await dataOf(other)]).toEqual([undefined, undefined]);
+    });
+
+    it("keeps its promise over random histories", async () => {
+      await open(3_000);
+      const until = performance.now() + Number(process.env["SESSION_HISTORIES_MS"] ?? (isNightly ? 60_000 : 4_000));
+      let played = 0;
+      const play = async (): Promise<readonly string[]> => {
+        const seed = (played += 1);
+        const site = { send, random: randomOf(seed) };
+        const wrong = await playHistory({
+          ...site,
+          login: (session, user, grace) => logIn(store, session, user, grace),
+          userOf: (session) => userOf(store, session),
+        });
+        return wrong.map((text) => `${seed}: ${text}`);
+      };
+      const wrong: string[] = [];
+      while (performance.now() < until && wrong.length === 0)
+        wrong.push(...(await Promise.all(Array.from({ length: 20 }, play))).flat());
+      expect(wrong).toEqual([]);
+      expect(played).toBeGreaterThan(10);
+    }, 700_000);
+  });
+});
