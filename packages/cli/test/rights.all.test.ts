@@ -34,8 +34,12 @@ const WORK: Readonly<Record<Module, (redis: Redis, url: string) => Promise<unkno
     const jobs = queue<number>(redis, "emails", { keep: { completed: 1 } });
     const { id } = await jobs.add(1, { dedupId: "1" });
     await jobs.add(2, { delay: "1h" });
-    const worker = jobs.worker(() => Promise.resolve("done"));
+    const worker = jobs.worker(() => Promise.resolve("done"), { concurrency: 10 });
     expect(await jobs.finished(id)).toMatchObject({ status: "completed" });
+    // Jobs that take turns, and so many calls that those of long ago are looked for.
+    await jobs.addMany(Array.from({ length: 3 }, (_, n) => ({ data: n, options: { group: "a" } })));
+    for (let n = 0; n < 64; n += 1) await jobs.add(n);
+    await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0 });
     await worker.stop();
     await jobs.pause();
     expect(await jobs.counts()).toMatchObject({ delayed: 1, completed: 1 });
@@ -80,6 +84,10 @@ const WORK: Readonly<Record<Module, (redis: Redis, url: string) => Promise<unkno
     const regenerated = await auth.regenerate(id);
     expect(await auth.list("1")).toHaveLength(1);
     expect([await auth.destroyAll("1"), await auth.read(regenerated!.id)]).toEqual([1, undefined]);
+    const asText = sessions<{ of: string }>(redis, { store: "json", userId: ({ of }) => of });
+    const made = await asText.create({ data: { of: "1" } });
+    expect(await asText.regenerate(made.id)).toMatchObject({ data: { of: "1" } });
+    expect(await asText.destroyAll("1")).toBe(1);
   },
   async leaderboard(redis) {
     await leaderboard(redis, "scores").incr("ada", 2);

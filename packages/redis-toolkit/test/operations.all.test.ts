@@ -113,6 +113,10 @@ const USERS: Readonly<Record<string, (redis: Redis) => Promise<unknown>>> = {
     const regenerated = await auth.regenerate(id);
     expect(await auth.list("1")).toHaveLength(1);
     expect([await auth.destroyAll("1"), await auth.read(regenerated!.id)]).toEqual([1, undefined]);
+    const asText = sessions(redis, { store: "json" });
+    const made = await asText.create();
+    expect(await asText.regenerate(made.id, { grace: "1m" })).toMatchObject({ data: {} });
+    expect(await asText.destroy(made.id)).toBe(true);
   },
   async boards(redis) {
     await leaderboard(redis, "scores").incr("ada", 2);

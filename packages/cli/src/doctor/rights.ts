@@ -20,7 +20,7 @@ const BEHIND_KEY: Readonly<Record<string, string>> = {
   ...{ pfadd: "v", rpush: "v", set: "v", setrange: "0 v", setbit: "0 1", xack: "g 0-1", xadd: "* f v" },
   ...{ xautoclaim: "g c 0 0", "xgroup|create": "g $", xclaim: "g c 0 0-1", "xgroup|delconsumer": "g c" },
   ...{ "xinfo|consumers": "g", xpending: "g", xrange: "- +", zadd: "1 m", zcount: "0 1", bzpopmin: "1", zrange: "0 1" },
-  ...{ zrangebyscore: "0 1", zrem: "m", zremrangebyscore: "0 1", zrevrange: "0 1", zscore: "m" },
+  ...{ zrangebylex: "- +", zrangebyscore: "0 1", zrem: "m", zremrangebyscore: "0 1", zrevrange: "0 1", zscore: "m" },
 };
 
 /** Commands that do not begin with their key. */
@@ -70,7 +70,7 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
     key: `queue:${OBJECT}:state`,
     commands: (
       "eval evalsha time hset hget hmget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange " +
-      "zrangebyscore zscore zpopmin bzpopmin"
+      "zrangebyscore zrangebylex zrandmember zscore zpopmin bzpopmin hrandfield"
     ).split(" "),
     channel: (key) => ({ kind: "shard", name: key.replace(/:[^:]*$/, ":events") }),
   },
@@ -99,7 +99,7 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   sessions: {
     key: `session:${OBJECT}:0`,
     commands: (
-      "eval evalsha time get set del unlink rename hset hdel hgetall hmget pexpire pttl zadd zrem zrange " +
+      "eval evalsha time get set del exists unlink rename hset hdel hgetall hmget pexpire pttl zadd zrem zrange " +
       "zremrangebyscore zremrangebyrank"
     ).split(" "),
   },

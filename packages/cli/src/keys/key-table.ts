@@ -47,7 +47,7 @@ const ROWS: readonly Row[] = [
   row(
     "queue",
     "never",
-    `queue:${OWNER}:(?:state|waiting|delayed|active|completed|dead|jobs|data|dedup(?:-ends)?|repeats(?:-due)?|wake)`,
+    `queue:${OWNER}:(?:state|waiting|delayed|active|completed|dead|jobs|data|dedup(?:-ends)?|repeats(?:-due)?|parked|added|wake)`,
   ),
   row("lock", "always", "lock:(?:fence:|permits:|permits-fence:|writer:|readers:|read-write-fence:)?\\{[^}]*\\}.*"),
   // Names of limits hold no braces. As `.+?`, a long key of another program would take minutes.
@@ -55,6 +55,7 @@ const ROWS: readonly Row[] = [
   row("sessions", "always", "session:(?:~user:)?\\{[^}]*\\}:.+"),
   // As JSON text.
   row("sessions", "always", "session:(?:~of:\\{[^}]*\\}|[^{}]+)"),
+  row("sessions", "always", "\\{\\k<tenant>session:[^{}]+\\}:~moved"),
   row("leaderboard", "never", `leaderboard:${OWNER}:(?:scores|levels|stamps|reached)`),
   row("leaderboard", "always", `leaderboard:${OWNER}:${WINDOW}:.+`),
   row("presence", "always", `presence:${OWNER}:until`),

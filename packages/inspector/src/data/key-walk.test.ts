@@ -31,6 +31,7 @@ it("finds queues, locks, limits and caches of a tenant by their keys", async () 
   const walk = walkOver(
     [
       ["acme:queue:{acme:mails}:state", "acme:queue:{acme:mails}:jobs", "acme:queue:{acme:a%7Bb%25}:state"],
+      ["acme:session:7", "acme:{acme:session:7}:~moved"],
       [
         "acme:lock:{acme:report}",
         "acme:lock:fence:{acme:report}",
@@ -71,9 +72,10 @@ it("finds queues, locks, limits and caches of a tenant by their keys", async () 
     "queue a{b% 1",
     "queue mails 2",
     "records of processes hotset:shop 1",
+    "session  2",
     "tag versions of a cache hotset:shop 1",
   ]);
-  expect({ keys: seen.keys, isComplete: seen.isComplete }).toEqual({ keys: 16, isComplete: true });
+  expect({ keys: seen.keys, isComplete: seen.isComplete }).toEqual({ keys: 18, isComplete: true });
 });
 
 it("looks at 20,000 keys a step, and estimates sizes by a sample", async () => {

@@ -161,7 +161,7 @@ export function kindOf(key: string, whole: string, prefix: string): readonly [ki
   if (/^lock:.*\{/.test(key)) return ["lock", ""];
   const limit = /^rate_limit:([^{}]+):\{/.exec(key)?.[1];
   if (limit !== undefined) return ["limit", limit];
-  if (key.startsWith("session:")) return ["session", ""];
+  if (key.startsWith("session:") || key.startsWith(`{${prefix}session:`)) return ["session", ""];
   const beside = /^([^:~]*)~(?:lease|staged|issuer):\{?(?:~([^}:]*)|([^:]*):([^:}]*))/.exec(whole);
   if (beside !== null) return [CACHE_KINDS.leases, `${beside[1]}:${beside[2] ?? beside[4]}`];
   const version = /^([^:~]*):\{~([^}]*)\}(?::[^:]+)*::/.exec(whole);
