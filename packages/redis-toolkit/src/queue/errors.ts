@@ -11,7 +11,7 @@ declare module "@hotset/core" {
   }
 }
 
-/** Registered: errors of another copy of this package have them too. */
+/** Registered: errors of another copy of this package have them too. Not declared, so not part of the types. */
 const UNRECOVERABLE = Symbol.for("@hotset/redis-toolkit/unrecoverable");
 const PUT_BACK = Symbol.for("@hotset/redis-toolkit/put-back");
 
@@ -20,7 +20,10 @@ export class UnrecoverableError extends CacheError {
   override readonly name = "UnrecoverableError";
   override readonly code = "UNRECOVERABLE_JOB";
   override readonly url: string = errorPage(this.code);
-  readonly [UNRECOVERABLE] = true;
+
+  static {
+    Object.defineProperty(this.prototype, UNRECOVERABLE, { value: true });
+  }
 }
 
 /**
@@ -31,12 +34,11 @@ export class PutBackError extends CacheError {
   override readonly name = "PutBackError";
   override readonly code = "JOB_PUT_BACK";
   override readonly url: string = errorPage(this.code);
-  readonly [PUT_BACK]: Duration;
 
   /** @param delay not before it has passed. @default 0 */
   constructor(message: string, { delay = 0 }: { readonly delay?: Duration | undefined } = {}) {
     super(message);
-    this[PUT_BACK] = delay;
+    Object.defineProperty(this, PUT_BACK, { value: delay });
   }
 }
 
