@@ -209,12 +209,15 @@ export class HttpCache {
    * @param first the one that has begun.
    */
   async #read(asked: Visit, isForced: boolean, first?: Hit | Promise<Outcome>): Promise<PlainResponse> {
-    let visit = asked;
+    // A load of the URL would put a new index in place of the one that leads to its other variants.
+    let visit = isForced && asked.index === undefined ? await this.#selected(asked) : asked;
     let forced = isForced;
     let refused: Found | undefined;
     let begun = first;
+    // A mode of fetch asks for an answer from now on; the directive takes one that is under way (RFC 9111, 5.2.1.4).
+    const newest = isForced && asked.request.cache !== undefined ? "later" : "new";
     for (let hop = 0; hop < MOST_HOPS; hop++) {
-      const accepts = forced ? (refused?.isForced === true ? "later" : "new") : "any";
+      const accepts = forced ? (refused?.isForced === true ? "later" : newest) : "any";
       const outcome = await this.#fetch(visit, () => begun ?? this.#loads.fetch(visit, accepts), refused);
       begun = undefined;
       if (outcome.kind === "answer") return this.#fit(visit, outcome.response);
@@ -384,10 +387,19 @@ export class HttpCache {
     return this.#read(visit, demands.noCache);
   }
 
+  /** With the variant that it selects, where the index of its URL is stored. */
+  async #selected(visit: Visit): Promise<Visit> {
+    const first = await this.#stored(visit.primary);
+    return first?.stored.kind === "index" ? select(visit, first.stored, this.#plan.normalisers) : visit;
+  }
+
   /** The response that is stored for this request, fresh or stale. */
   async #look(asked: Visit): Promise<{ readonly visit: Visit; readonly found: Found | undefined }> {
+    const { newer } = this.#loads;
+    await newer.stored(asked.primary);
     const first = await this.#stored(asked.primary);
     const visit = first?.stored.kind === "index" ? select(asked, first.stored, this.#plan.normalisers) : asked;
+    if (visit !== asked) await newer.stored(visit.key);
     const liked = await this.#liked(visit);
     const looked = liked !== undefined || visit === asked ? first : await this.#stored(visit.key);
     return { visit, found: liked ?? responseIn(looked, visit, visit.selects) };
@@ -396,7 +408,7 @@ export class HttpCache {
   /** A fresh variant in the language that the client likes best. */
   async #liked(visit: Visit): Promise<Found | undefined> {
     const selects = likedSelects(visit, this.#plan.normalisers);
-    if (selects === undefined) return undefined;
+    if (selects === undefined || this.#loads.newer.has(visit.key)) return undefined;
     const found = responseIn(await this.#stored(variantKey(visit.index!.generation, selects)), visit, selects);
     return found !== undefined && decideReuse(visit.demands, found.held) === "fresh" ? found : undefined;
   }

@@ -14,6 +14,7 @@ import { Crew, type Running } from "./followers.ts";
 import { LentFields, lentInVain } from "./lent-fields.ts";
 import { carriesOwn, isShaped, loadRequest, type LoadRequest } from "./load-request.ts";
 import { discard, ignore, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
+import { NewerAnswers } from "./newer-answers.ts";
 import type { Plan } from "./options.ts";
 import { askForAll, OriginAnsweredError, passOn } from "./origin.ts";
 import { OwnRuns } from "./own-runs.ts";
@@ -75,6 +76,8 @@ export class Loads {
   readonly #meter: Meter;
   readonly #ownRuns: OwnRuns;
   readonly #lent = new LentFields();
+  /** Answers of loads that were asked for although there is a copy. */
+  readonly newer = new NewerAnswers();
 
   constructor(namespace: Namespace, plan: Plan, shelf: Shelf, places: Places, meter: Meter) {
     this.#places = places;
@@ -95,10 +98,12 @@ export class Loads {
     const { key, call } = visit;
     let served: Served | undefined;
     let wait: Wait | undefined;
+    let running: unknown;
     const lead = (ctx: LoadContext): unknown => {
       const led = (wait ??= new Wait());
       const loading = led.lead(ctx, this.#crewOf(lead), (takers) => this.#load(visit, ctx, takers));
       call.waitUntil?.(Promise.resolve(loading).catch(ignore));
+      running = loading;
       return loading;
     };
     this.#joined = undefined;
@@ -108,7 +113,7 @@ export class Loads {
       errorBackoff: lendsOwn && carriesOwn(visit, this.#plan) ? 0 : errorBackoffMs,
       onServed: (each) => (served = each),
     };
-    if (accepts === "new") options.maxAge = 0;
+    if (accepts === "new" || (accepts === "any" && this.newer.has(key))) options.maxAge = 0;
     if (accepts === "later") options.forceRefresh = true;
     if (!finishesAlone) options.signal = signalOf(call);
     const answer = this.#namespace.getOrSet(key, lead, options);
@@ -137,6 +142,10 @@ export class Loads {
         },
       )
       .finally(begun.leave);
+    if (accepts !== "any") {
+      // Registered first of all that wait for the outcome, so it is known before the caller asks for anything else.
+      promise.then(() => this.newer.begin(key, Promise.allSettled([answer, running])), ignore);
+    }
     return promise;
   }
 
