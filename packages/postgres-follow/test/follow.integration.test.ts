@@ -56,6 +56,12 @@ async function following(
   return follower;
 }
 
+/** A commit that queries do not see yet is invalidated again once they do (C643), so each clear may come twice. */
+function expectClears(cache: Recorder, before: number, count: number): void {
+  expect(cache.clears - before).toBeGreaterThanOrEqual(count);
+  expect(cache.clears - before).toBeLessThanOrEqual(2 * count);
+}
+
 let marks = 0;
 
 /** The tags and keys that the statements end. */
@@ -107,13 +113,14 @@ describe("rules", () => {
     const follower = await following(pool, cache);
     const before = cache.clears;
     await ended(pool, cache, "truncate products");
-    expect(cache.clears).toBe(before + 1);
+    expectClears(cache, before, 1);
     await follower.close();
     await following(pool, cache, {
       tables: { products: { changed: byId, truncated: { tags: ["all products"] } } },
     });
+    const after = cache.clears;
     expect(await ended(pool, cache, "truncate products")).toEqual(["all products"]);
-    expect(cache.clears).toBe(before + 1);
+    expect(cache.clears).toBe(after);
   });
 
   it("C640: a large column that did not change is not taken for an empty one", async () => {
@@ -123,13 +130,16 @@ describe("rules", () => {
     await ended(pool, cache, "insert into products values (1, 'a', repeat('x', 9000))");
     const before = cache.clears;
     expect(await ended(pool, cache, "update products set shelf = 'b'")).toEqual([]);
-    expect(cache.clears).toBe(before + 1);
+    expectClears(cache, before, 1);
     expect(warnings.at(-1)).toContain(
       'the rule of public.products failed, so everything is cleared: MissingColumnError: the log does not have the column "text"',
     );
+    const cleared = cache.clears;
     await pool.query("alter table products replica identity full");
+    // A condition that changed while it follows is a gap.
+    await until("the clear of the new identity", async () => cache.clears === cleared + 1);
     expect(await ended(pool, cache, "update products set shelf = 'c'")).toEqual(["1 9000"]);
-    expect(cache.clears).toBe(before + 1);
+    expect(cache.clears).toBe(cleared + 1);
   });
 
   it("C640: rows of partitions are those of their table, also if they move", async () => {
@@ -181,7 +191,7 @@ describe("rules", () => {
     expect(await ended(pool, cache, "insert into products values (7, 'a')")).toEqual([]);
     expect(warnings.at(-1)).toContain("the rule of public.products failed, so everything is cleared: Error");
     expect(warnings.at(-1)).not.toContain("seven");
-    expect(cache.clears).toBe(before + 2);
+    expectClears(cache, before, 2);
   });
 
   it("C640: a table that was renamed, or made again, keeps its rule", async () => {
@@ -409,7 +419,7 @@ describe("gaps", () => {
     const before = cache.clears;
     await pool.query('CREATE PUBLICATION "hotset" FOR TABLE "public"."products"');
     await until("it follows", async () => follower.stats().role === "following");
-    expect(cache.clears).toBe(before + 1);
+    expectClears(cache, before, 1);
     expect(await ended(pool, cache, "insert into products values (2, 'a')")).toEqual(["product 2"]);
   });
 });

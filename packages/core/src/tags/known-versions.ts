@@ -259,10 +259,7 @@ export class KnownVersions {
         const answer = await record(tags, () => source.pin(tags), versionsOf);
         if (epoch === this.#trust?.epochOfVersions()) {
           if (since === this.#changeSequence) this.#at = answer.at;
-          for (const tag of tags) {
-            const known = this.#versions.get(tag);
-            if (known !== undefined) known.pinnedAt = pinnedAt;
-          }
+          this.#pinned(tags, pinnedAt);
         }
         return answer;
       },
@@ -297,6 +294,13 @@ export class KnownVersions {
     } finally {
       this.#answered(tags);
       this.forget(tags);
+    }
+  }
+
+  #pinned(tags: readonly string[], pinnedAt: number): void {
+    for (const tag of tags) {
+      const known = this.#versions.get(tag);
+      if (known !== undefined) known.pinnedAt = pinnedAt;
     }
   }
 
