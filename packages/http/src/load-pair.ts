@@ -49,7 +49,7 @@ function serverOfLoads(): Server {
     );
   };
   made.on("request", begin).on("checkExpectation", begin);
-  return made.on("clientError", (error, socket) => (socket as Duplex as LoadSocket).fail(error));
+  return made.on("clientError", (error, socket) => (socket as LoadSocket).fail(error));
 }
 
 /** Runs the handler of a load; rejects when it throws. */

@@ -1,11 +1,8 @@
-import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import type { Redis } from "@hotset/redis-toolkit";
 import { sessions, type Sessions } from "@hotset/redis-toolkit/sessions";
-import { SessionStore } from "@hotset/redis-toolkit/sessions/express-session";
 import { fastifySessions } from "@hotset/redis-toolkit/sessions/fastify";
 import { honoSessions, type RequestSession } from "@hotset/redis-toolkit/sessions/hono";
 import { isNightly, randomPrefix } from "@hotset/test-servers";
-import express from "express";
-import expressSession from "express-session";
 import fastify from "fastify";
 import { Hono } from "hono";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";

@@ -104,7 +104,7 @@ const listenerOf =
 const ofHttp1 = (kind: string) => (request: http.IncomingMessage, response: http.ServerResponse) => ({
   request,
   response,
-  [kind]: request.socket as Socket,
+  [kind]: request.socket,
 });
 const ofHttp2 = (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => ({
   "request of HTTP/2": request,
@@ -138,7 +138,7 @@ async function overHttp1(): Promise<void> {
 }
 
 async function overHttp2(): Promise<void> {
-  const listener = (adapter: string) => noting(cachedListener(open(), listenerOf(adapter, ofHttp2 as never))) as never;
+  const listener = (adapter: string) => noting(cachedListener(open(), listenerOf(adapter, ofHttp2))) as never;
   const plain = http2.createServer(listener("HTTP/2"));
   const secure = http2.createSecureServer(certificate, listener("HTTP/2 over TLS"));
   for (const [server, scheme] of [
@@ -203,7 +203,7 @@ async function throughFastify(): Promise<void> {
 async function throughHono(): Promise<void> {
   const app = new Hono();
   app.use((context, next) => {
-    context.set("user" as never, (context.req.header("cookie") ?? "none") as never);
+    context.set("user" as never, context.req.header("cookie") ?? "none");
     return next();
   });
   app.use(honoCache(open(), () => app));

@@ -156,7 +156,7 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     }
     const login = this.#isLogin() ? this.#changes() : {};
     this.#take(undefined);
-    this.data = login as Partial<Data>;
+    this.data = login;
     this.#isLate = true;
     if (userId !== undefined) await this.#create(userId);
   }
@@ -203,7 +203,7 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
       if (visit.session !== undefined || !this.#isLogin()) return;
       // A login whose grace has ended meanwhile.
       this.#take(undefined);
-      this.data = changes as Partial<Data>;
+      this.data = changes;
       await this.#create(undefined);
     } else if (!this.#isLate || this.#isLogin()) await this.#create(undefined);
   }
@@ -253,12 +253,11 @@ function visitsOf<Data extends object>(auth: Sessions<Data>): Visits<Session<Dat
   return {
     touch: async (id) => visit(await auth.touch(id)),
     read: async (id) => visit(await auth.read(id)),
-    update: async (id, changes) => visit(await auth.update(id, changes as SessionChanges<Data>)),
+    update: async (id, changes) => visit(await auth.update(id, changes)),
     leadsTo: () => Promise.resolve(true),
     userIn: () => undefined,
     login: (id, options) => auth.regenerate(id, options),
-    begin: (_instead, { userId, data }) =>
-      auth.create({ userId: userId as Id | undefined, data: data as SessionChanges<Data> }),
+    begin: (_instead, { userId, data }) => auth.create({ userId: userId as Id | undefined, data: data }),
   };
 }
 

@@ -163,7 +163,7 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
       userIn: (data) => this.#records.userIn?.(data),
       login: (id, options) => this.#move(id, options, { follows: true }),
       begin: async (instead, { userId, data }, how) => {
-        const session = await this.create({ userId: userId as Id | undefined, data: data as SessionChanges<Data> });
+        const session = await this.create({ userId: userId as Id | undefined, data: data });
         const [former, own] = [places.ofId(instead), this.#placeOf(session.id)!];
         const isBegun = former === undefined || (await this.#records.claim(former, own, how));
         if (isBegun) return session;
