@@ -617,7 +617,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     const keys: string[] = [];
     for await (const key of tenant.commands.scan()) keys.push(key);
     expect(keys.toSorted()).toEqual(
-      ["data", "dedup", "dedup-ends", "delayed", "jobs", "state", "waiting", "wake"].map(
+      ["added", "data", "dedup", "dedup-ends", "delayed", "jobs", "state", "waiting", "wake"].map(
         (part) => `queue:${moduleOf(tenant).space.hashTagged("emails")}:${part}`,
       ),
     );

@@ -263,6 +263,9 @@ it("A52: what a killed process held is handled by another after minIdle, with th
     await using worker = forkScript<Handlers>(WORKER);
     await worker.call("hold", own.url, "jobs", 50);
     await expect.poll(() => worker.call("held")).toBe(50);
+    const areCounted = async (): Promise<boolean> =>
+      (await jobs.group("processors").pendingEntries({ count: 50 })).every(({ deliveries }) => deliveries === 1);
+    await expect.poll(areCounted).toBe(true);
     await worker.kill();
     const seen = new Seen();
     await using taker = consumer(jobs, "processors", { ...QUICK, count: 20 }, seen.handler);
@@ -451,6 +454,8 @@ it("C227: a dead letter that cannot be written keeps no other entry of the same 
     expect(taken.deliveries).toMatchObject([{ entry: { id: next }, deliveries: 2 }]);
     expect([taken.buried, taken.problems]).toEqual([0, [expect.stringContaining("WRONGTYPE")]]);
     await redis.commands.delete(jobs.dead.key);
+    // Its handler begins.
+    expect(await member.count(new Map([[next!, 2]]))).toEqual([]);
     expect(await member.take("idle", "0-0", 5)).toMatchObject({ buried: 2, problems: [] });
     expect((await jobs.dead.range()).map(({ entryId, reason }) => [entryId, reason])).toEqual([
       [poison, "deliveries"],

@@ -110,7 +110,7 @@ export class Consumer<T> implements AsyncDisposable {
       renewEveryMs: this.#settings.minIdleMs / 3,
       renew: (ids) => this.#member.renew(ids),
       onRenewalFailed: (error) => place.module.report("stream renewal", error),
-      count: (ids) => this.#member.count(ids),
+      count: (deliveries) => this.#member.count(deliveries),
       onHandled: (id) => {
         this.#counts.handled += 1;
         this.#failed.delete(id);
@@ -225,12 +225,18 @@ export class Consumer<T> implements AsyncDisposable {
   }
 
   async #takeOwn(): Promise<void> {
-    const taken = await this.#member.take(this.#hasOwn ? "lost" : "own", this.#seen, this.#slots.free);
-    this.#seen = taken.next;
-    this.#addTaken(taken);
-    if (taken.isMore) return;
+    if ((await this.#takeUnseen(this.#slots.free)).isMore) return;
     this.#hasOwn = true;
     this.#phase = "new";
+  }
+
+  /** A read is asked for again before idle entries are: what is unseen comes from one of the two. */
+  async #takeUnseen(count: number): Promise<Taken<T>> {
+    const lost = this.#lostIdle ? "retaken" : "lost";
+    const taken = await this.#member.take(this.#hasOwn ? lost : "own", this.#seen, count);
+    this.#seen = taken.next;
+    this.#addTaken(taken, "failed ones wait");
+    return taken;
   }
 
   async #takeIdle(): Promise<void> {
@@ -243,7 +249,7 @@ export class Consumer<T> implements AsyncDisposable {
     this.#idleAfter = taken.next;
     // Consumers that began together must not look together.
     if (!taken.isMore) this.#lookForIdleAt = clock.now() + (this.#settings.minIdleMs / 2) * (0.5 + random());
-    this.#addTaken(taken);
+    this.#addTaken(taken, "failed ones are due");
   }
 
   /** Entries that were taken when they were idle, and whose reply was lost, lie among those that wait for `minIdle`. */
@@ -252,9 +258,9 @@ export class Consumer<T> implements AsyncDisposable {
     for (let after = ZERO, isMore = true; isMore;) {
       await this.#slots.untilFree(this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
-      const taken = await this.#member.take("lost", after, this.#slots.free);
+      const taken = await this.#member.take("retaken", after, this.#slots.free);
       ({ next: after, isMore } = taken);
-      this.#addTaken(taken);
+      this.#addTaken(taken, "failed ones wait");
     }
     this.#lostIdle = false;
   }
@@ -266,7 +272,7 @@ export class Consumer<T> implements AsyncDisposable {
     if (free === 0) return;
     const most = count === undefined ? free : Math.min(count, Math.max(count, concurrency) - held);
     if (most > 1 && this.#mayHaveMore) {
-      const { deliveries, isMore } = await this.#member.readMany(most, free);
+      const { deliveries, isMore } = await this.#member.readMany(most);
       this.#mayHaveMore = isMore;
       this.#addNew(deliveries);
       if (deliveries.length > 0) return;
@@ -282,10 +288,12 @@ export class Consumer<T> implements AsyncDisposable {
     this.#slots.add(deliveries);
   }
 
-  #addTaken(taken: Taken<T>): void {
+  /** @param failures whether entries whose handlers have failed here have waited for `minIdle` */
+  #addTaken(taken: Taken<T>, failures: "failed ones wait" | "failed ones are due"): void {
     this.#countBuried(taken);
+    const isWaiting = (id: EntryId): boolean => failures === "failed ones wait" && this.#failed.has(id);
     const isNew = ({ entry: { id } }: Delivery<T>): boolean =>
-      !this.#slots.has(id) && !this.#acks.has(id) && !(this.#lostIdle && this.#failed.has(id));
+      !this.#slots.has(id) && !this.#acks.has(id) && !isWaiting(id);
     const deliveries = taken.deliveries.filter(isNew);
     this.#counts.redelivered += deliveries.filter((delivery) => delivery.deliveries > 1).length;
     this.#slots.add(deliveries);
@@ -334,9 +342,7 @@ export class Consumer<T> implements AsyncDisposable {
     try {
       await this.#acks.settled();
       while (!this.#slots.isAbandoned) {
-        const taken = await this.#member.take(this.#hasOwn ? "lost" : "own", this.#seen, this.#settings.concurrency);
-        this.#seen = taken.next;
-        this.#addTaken(taken);
+        const taken = await this.#takeUnseen(this.#settings.concurrency);
         await this.#slots.untilIdle();
         await this.#acks.settled();
         if (!taken.isMore) break;

@@ -12,7 +12,7 @@ export interface Delivery<T> {
   readonly entry: Entry<T>;
   /** How often it was delivered to a handler, this time included. */
   readonly deliveries: number;
-  /** `false`: it was read to wait for a slot, and Redis does not count this delivery until its handler begins. */
+  /** `false`: Redis does not count this delivery until its handler begins. */
   readonly isCounted?: false;
 }
 
@@ -69,36 +69,30 @@ export class GroupMember<T> {
   }
 
   /**
-   * Takes pending entries, each for a free slot.
+   * Takes pending entries, each for a free slot. Those of `lost` may be counted as delivered, others are not.
    *
-   * @param which `own`: that this consumer holds, from before this process; `lost`: those whose delivery to this process
-   *   got lost; `idle`: of the whole group, that no consumer has touched for `minIdle`
+   * @param which `idle`: of the whole group, that no consumer has touched for `minIdle`. Of this consumer: `own`, from
+   *   before this process; `lost`, of a read whose reply got lost; `retaken`, of an `idle` whose reply got lost
    */
-  take(which: "own" | "lost" | "idle", after: EntryId, count: number): Promise<Taken<T>> {
+  take(which: "own" | "lost" | "retaken" | "idle", after: EntryId, count: number): Promise<Taken<T>> {
     const { minIdleMs, maxDeliveries, maxDead, maxReplyBytes } = this.#settings;
     const args = [...this.#whoami, which, after, count, minIdleMs, maxDeliveries, maxDead, maxReplyBytes];
     return this.#place.scriptWithDead("consumer", TAKE, args, readTaken<T>);
   }
 
-  /** Entries that no consumer has got yet, without waiting for one. Those beyond `free` are not counted as delivered. */
-  async readMany(
-    count: number,
-    free: number,
-  ): Promise<{ readonly deliveries: readonly Delivery<T>[]; readonly isMore: boolean }> {
-    const args = [...this.#whoami, count, free, this.#settings.maxReplyBytes];
+  /** Entries that no consumer has got yet, without waiting for one. None is counted as delivered. */
+  async readMany(count: number): Promise<{ readonly deliveries: readonly Delivery<T>[]; readonly isMore: boolean }> {
+    const args = [...this.#whoami, count, this.#settings.maxReplyBytes];
     return this.#place.script("consumer", READ, args, (reply) => {
       const [entries, isMore] = reply as readonly [readonly (readonly [unknown, readonly unknown[]])[], number];
-      const deliveries = entries.map(([id, flat], i) => {
-        const delivery = { entry: entryOf<T>(readId(id), flat), deliveries: 1 };
-        return i < free ? delivery : { ...delivery, isCounted: false as const };
-      });
+      const deliveries = entries.map(([id, flat]) => deliveryOf<T>(id, flat, 1, 0));
       return { deliveries, isMore: isMore === 1 };
     });
   }
 
-  /** Handlers of these have begun. */
-  async count(ids: readonly EntryId[]): Promise<void> {
-    await this.#place.script("consumer", COUNT, [...this.#whoami, ...ids], () => undefined);
+  /** Sets how often each was delivered. @returns those that this consumer does not hold any more */
+  count(deliveries: ReadonlyMap<EntryId, number>): Promise<readonly EntryId[]> {
+    return this.#place.script("consumer", COUNT, [...this.#whoami, ...[...deliveries].flat()], readIds);
   }
 
   /** One entry that no consumer has got yet. @param blockMs how long to wait for it; 0: not at all */
@@ -132,9 +126,7 @@ export class GroupMember<T> {
 
   /** Entries that are being handled are not idle. @returns those that this consumer does not hold any more */
   renew(ids: readonly EntryId[]): Promise<readonly EntryId[]> {
-    return this.#place.script("consumer", RENEW, [...this.#whoami, ...ids], (reply) =>
-      (reply as readonly unknown[]).map(readId),
-    );
+    return this.#place.script("consumer", RENEW, [...this.#whoami, ...ids], readIds);
   }
 
   /** Ends the consumer in Redis, unless it holds entries: they would be lost with it. */
@@ -153,11 +145,18 @@ export class GroupMember<T> {
 
 const FORGET_AFTER_MS = 86_400_000;
 
+const readIds = (reply: unknown): readonly EntryId[] => (reply as readonly unknown[]).map(readId);
+
+function deliveryOf<T>(id: unknown, flat: readonly unknown[], deliveries: number, isCounted: number): Delivery<T> {
+  const delivery = { entry: entryOf<T>(readId(id), flat), deliveries };
+  return isCounted === 1 ? delivery : { ...delivery, isCounted: false };
+}
+
 function readTaken<T>(reply: unknown): Taken<T> {
   const [next, isMore, taken, buried, deleted, problems] = reply as readonly [
     unknown,
     number,
-    readonly (readonly [unknown, readonly unknown[], number])[],
+    readonly (readonly [id: unknown, flat: readonly unknown[], deliveries: number, isCounted: number])[],
     readonly unknown[],
     number,
     readonly unknown[],
@@ -165,7 +164,7 @@ function readTaken<T>(reply: unknown): Taken<T> {
   return {
     next: readId(next),
     isMore: isMore === 1,
-    deliveries: taken.map(([id, flat, deliveries]) => ({ entry: entryOf<T>(readId(id), flat), deliveries })),
+    deliveries: taken.map((parts) => deliveryOf<T>(...parts)),
     buried: buried.length,
     deleted,
     problems: problems.map(String),

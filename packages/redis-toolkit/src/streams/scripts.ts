@@ -43,14 +43,18 @@ end
 `;
 
 /**
- * Takes entries that are pending, each for a handler that begins immediately: those of this consumer ('own'), those
- * whose delivery to it got lost ('lost'), or those that no consumer has touched for a while ('idle'). Each is delivered
- * once more, buried after its last delivery, or acknowledged if it was deleted. A delivery that got lost counts once: no
- * handler had begun.
+ * Takes entries that are pending: those that no consumer has touched for a while ('idle'), or those of this consumer:
+ * from before this process ('own'), of a read whose reply got lost ('lost'), or of an 'idle' whose reply got lost
+ * ('retaken'). Each is to be delivered once more. An entry is buried after its last delivery, unless a handler of this
+ * consumer may be at it ('lost', 'retaken'), and acknowledged if it was deleted.
  *
- * ARGV: ..., 'own', 'lost' or 'idle', the id after which to look, how many, idle ms, most deliveries, most dead letters
- * or 0, most bytes of entries, unless there is one. Returns after which id to look next, 1 where there may be more,
- * entries with their deliveries, ids buried, how many were deleted, and why others could not be buried.
+ * To take an entry counts nothing, as no handler has begun. `XREADGROUP` has counted the one that it delivers to a
+ * consumer that waits: that is the only delivery of an entry of 'lost'.
+ *
+ * ARGV: ..., which, the id after which to look, how many, idle ms, most deliveries, most dead letters or 0, most bytes
+ * of entries, unless there is one. Returns after which id to look next, 1 where there may be more, entries with the
+ * number of this delivery and 1 where that is counted, ids buried, how many were deleted, and why others could not be
+ * buried.
  */
 export const TAKE: string = `${BURY}${SIZE_OF}
 local which, after, count = ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -61,13 +65,16 @@ local function isFull() return #taken >= count or bytes >= maxBytes end
 local function take(id)
   local pending = redis.call('XPENDING', stream, group, id, id, 1, me)[1]
   if not pending then return end
-  local deliveries = pending[4] + 1
-  if which == 'lost' then deliveries = math.max(pending[4], 1) end
-  if deliveries > most then return bury(id, pending[4], 'deliveries', '', ARGV[8]) end
+  local isCounted = which == 'lost' and pending[4] == 1
+  local deliveries = isCounted and 1 or pending[4] + 1
+  if deliveries > most then
+    if which == 'own' or which == 'idle' then bury(id, pending[4], 'deliveries', '', ARGV[8]) end
+    return
+  end
   local entry = redis.call('XRANGE', stream, id, id)[1]
   if entry then
-    redis.call('XCLAIM', stream, group, me, 0, id, 'RETRYCOUNT', deliveries, 'JUSTID')
-    taken[#taken + 1] = {id, entry[2], deliveries}
+    redis.call('XCLAIM', stream, group, me, 0, id, 'JUSTID')
+    taken[#taken + 1] = {id, entry[2], deliveries, isCounted and 1 or 0}
     bytes = bytes + sizeOf(entry)
   else
     redis.call('XACK', stream, group, id)
@@ -104,13 +111,12 @@ end
 return {after, more, taken, buried, deleted, stuck}`;
 
 /**
- * Reads entries that no consumer has got. Those for which no slot is free are not counted as delivered yet. ARGV: ...,
- * how many, how many slots are free, most bytes of entries, unless there is one. Returns the entries, and 1 where there
- * may be more.
+ * Reads entries that no consumer has got. None is counted as delivered yet. ARGV: ..., how many, most bytes of entries,
+ * unless there is one. Returns the entries, and 1 where there may be more.
  */
 export const READ: string = `
-local stream, group, me, count, free = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local maxBytes, entries, bytes = tonumber(ARGV[5]), {}, 0
+local stream, group, me, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local maxBytes, entries, bytes = tonumber(ARGV[4]), {}, 0
 ${SIZE_OF}
 while #entries < count and bytes < maxBytes do
   local found = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', 1, 'STREAMS', stream, '>')
@@ -120,24 +126,27 @@ while #entries < count and bytes < maxBytes do
   entries[#entries + 1] = entry
   bytes = bytes + sizeOf(entry)
 end
-local waiting = {'XCLAIM', stream, group, me, 0}
-for i = free + 1, #entries do waiting[#waiting + 1] = entries[i][1] end
-if #waiting > 5 then
-  waiting[#waiting + 1], waiting[#waiting + 2], waiting[#waiting + 3] = 'RETRYCOUNT', 0, 'JUSTID'
-  redis.call(unpack(waiting))
+if #entries > 0 then
+  local claim = {'XCLAIM', stream, group, me, 0}
+  for _, entry in ipairs(entries) do claim[#claim + 1] = entry[1] end
+  claim[#claim + 1], claim[#claim + 2], claim[#claim + 3] = 'RETRYCOUNT', 0, 'JUSTID'
+  redis.call(unpack(claim))
 end
 return {entries, (#entries == count or bytes >= maxBytes) and 1 or 0}`;
 
-/** Handlers of these have begun. ARGV: ..., ids that this consumer holds; others are left out. */
+/**
+ * Sets how often entries were delivered. ARGV: ..., pairs of an id and that. Returns those that this consumer does not
+ * hold any more: they stay as they are.
+ */
 export const COUNT = `
-for i = 3, #ARGV do
+local lost = {}
+for i = 3, #ARGV, 2 do
   local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1, ARGV[2])
   if found.err then return found end
-  if found[1] and found[1][4] == 0 then
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'RETRYCOUNT', 1, 'JUSTID')
-  end
+  if found[1] then redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[i], 'RETRYCOUNT', ARGV[i + 1], 'JUSTID')
+  else lost[#lost + 1] = ARGV[i] end
 end
-return 1`;
+return lost`;
 
 /**
  * Buries an entry if this consumer holds it. ARGV: ..., id, why, most dead letters or 0. Returns ids buried, how many

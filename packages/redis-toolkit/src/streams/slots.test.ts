@@ -17,7 +17,7 @@ class Scene {
   readonly log: string[] = [];
   readonly gates = new Map<string, PromiseWithResolvers<void>>();
   readonly signals = new Map<string, AbortSignal>();
-  counted: (readonly EntryId[])[] = [];
+  counted: (readonly (readonly [EntryId, number])[])[] = [];
   renewed: (readonly EntryId[])[] = [];
   lost: readonly EntryId[] = [];
 
@@ -40,7 +40,10 @@ class Scene {
       },
       onHandled: (id) => this.log.push(`handled ${id}`),
       onFailed: async ({ entry }, error) => void this.log.push(`failed ${entry.id}: ${(error as Error).message}`),
-      count: async (ids) => void this.counted.push(ids),
+      count: async (deliveries) => {
+        this.counted.push([...deliveries]);
+        return this.lost;
+      },
       ...changes,
     };
   }
@@ -163,7 +166,7 @@ it("A102: a slow entry holds up no other, and a slot is free as soon as its hand
   await stopped;
 });
 
-it("A100: what waited for its slot is counted when its handler has begun, and not before", async () => {
+it("A100: a first delivery is counted when its handler has begun, and not before", async () => {
   const scene = new Scene();
   const slots = new Slots(scene.settings());
   const [first, ...others] = deliveriesOf("1", "2", "3", "4");
@@ -175,7 +178,7 @@ it("A100: what waited for its slot is counted when its handler has begun, and no
   await scene.advance(9);
   expect(scene.counted).toEqual([]);
   await scene.advance(1);
-  expect(scene.counted).toEqual([["2-1"]]);
+  expect(scene.counted).toEqual([[["2-1", 1]]]);
   scene.gates.get("2")!.resolve();
   await tick();
   // One that ends before needs no count; one that fails does.
@@ -183,6 +186,69 @@ it("A100: what waited for its slot is counted when its handler has begun, and no
   await tick();
   scene.gates.get("4")!.reject(new Error("no"));
   await slots.untilIdle();
-  expect(scene.counted).toEqual([["2-1"], ["4-1"]]);
+  expect(scene.counted).toEqual([[["2-1", 1]], [["4-1", 1]]]);
   expect(scene.log.at(-1)).toBe("failed 4-1: no");
+});
+
+const repeated = (...numbers: readonly string[]): readonly Delivery<Job>[] =>
+  deliveriesOf(...numbers).map((delivery) => ({ ...delivery, deliveries: 3, isCounted: false }));
+
+it("A100: repetitions are counted together, and begin once that is confirmed", async () => {
+  const scene = new Scene();
+  const confirmed = Promise.withResolvers<readonly EntryId[]>();
+  const count = (deliveries: ReadonlyMap<EntryId, number>): Promise<readonly EntryId[]> => {
+    scene.counted.push([...deliveries]);
+    return confirmed.promise;
+  };
+  const slots = new Slots(scene.settings({ concurrency: 3, count }));
+  slots.add(repeated("1", "2", "3"));
+  await tick();
+  expect([scene.log, scene.counted]).toEqual([
+    [],
+    [
+      [
+        ["1-1", 3],
+        ["2-1", 3],
+        ["3-1", 3],
+      ],
+    ],
+  ]);
+  // Another consumer has taken the second one meanwhile.
+  confirmed.resolve(["2-1"]);
+  await tick();
+  expect(scene.log).toEqual(["begin 1", "begin 3"]);
+  expect([slots.free, slots.has("2-1")]).toEqual([1, false]);
+});
+
+it("A100: a repetition begins although Redis does not count it, and is counted later", async () => {
+  const scene = new Scene();
+  let isUp = false;
+  const count = async (deliveries: ReadonlyMap<EntryId, number>): Promise<readonly EntryId[]> => {
+    if (!isUp) throw new Error("down");
+    scene.counted.push([...deliveries]);
+    return [];
+  };
+  const slots = new Slots(scene.settings({ count }));
+  slots.add(repeated("1"));
+  await tick();
+  expect(scene.log).toEqual(["not renewed: down", "begin 1"]);
+  isUp = true;
+  await scene.advance(10);
+  expect(scene.counted).toEqual([[["1-1", 3]]]);
+});
+
+it("A100: a repetition that is counted when all are abandoned does not begin, and its count is taken back", async () => {
+  const scene = new Scene();
+  const confirmed = Promise.withResolvers<readonly EntryId[]>();
+  const count = (deliveries: ReadonlyMap<EntryId, number>): Promise<readonly EntryId[]> => {
+    scene.counted.push([...deliveries]);
+    return confirmed.promise;
+  };
+  const slots = new Slots(scene.settings({ count }));
+  slots.add(repeated("1"));
+  await tick();
+  slots.abandon();
+  confirmed.resolve([]);
+  await tick();
+  expect([scene.log, scene.counted]).toEqual([[], [[["1-1", 3]], [["1-1", 2]]]]);
 });

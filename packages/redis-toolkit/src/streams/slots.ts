@@ -27,8 +27,8 @@ export interface SlotsSettings<T> {
   readonly renew: (ids: readonly EntryId[]) => Promise<readonly EntryId[]>;
   /** The entries may be taken meanwhile. It is tried again. */
   readonly onRenewalFailed: (error: unknown) => void;
-  /** Handlers of these have begun, and Redis has not counted that. */
-  readonly count: (ids: readonly EntryId[]) => Promise<void>;
+  /** Sets in Redis how often entries were delivered. @returns those that another consumer has taken */
+  readonly count: (deliveries: ReadonlyMap<EntryId, number>) => Promise<readonly EntryId[]>;
   readonly onHandled: (id: EntryId) => void;
   readonly onFailed: (delivery: Delivery<T>, error: unknown) => Promise<void>;
 }
@@ -43,7 +43,10 @@ export class Slots<T> {
   /** One for each entry that is not handled yet. */
   readonly #held = new Map<EntryId, Holding>();
   /** Begun, and not counted in Redis. */
-  #uncounted = new Set<EntryId>();
+  #uncounted = new Map<EntryId, number>();
+  /** To be counted before their handlers begin. */
+  #beginning = new Map<EntryId, number>();
+  #countingBeginning: Promise<"counted" | "failed"> | undefined;
   #running = 0;
   #isAbandoned = false;
   #cancelRenewal: (() => void) | undefined;
@@ -99,7 +102,7 @@ export class Slots<T> {
     this.#waiting.length = 0;
     for (const holding of this.#held.values()) holding.abort(new Error("the consumer was stopped"));
     this.#cancelRenewal?.();
-    this.#cancelCounting?.();
+    this.#countBegun();
     this.#tell();
   }
 
@@ -131,8 +134,8 @@ export class Slots<T> {
   async #run(delivery: Delivery<T>, holding: Holding): Promise<void> {
     const { id } = delivery.entry;
     this.#running += 1;
-    if (delivery.isCounted === false) this.#countLater(id);
-    await this.#handle(delivery, holding);
+    if (delivery.isCounted === false) await this.#countBegin(id, delivery.deliveries);
+    if (!holding.isAborted) await this.#handle(delivery, holding);
     this.#uncounted.delete(id);
     this.#held.delete(id);
     this.#running -= 1;
@@ -142,36 +145,66 @@ export class Slots<T> {
 
   async #handle(delivery: Delivery<T>, context: ConsumerContext): Promise<void> {
     const { handler, onHandled, onFailed } = this.#settings;
+    const { id, fields } = delivery.entry;
     try {
-      await consuming("stream", delivery.entry.fields as Readonly<Record<string, unknown>>, () =>
-        handler(delivery.entry, context),
-      );
+      await consuming("stream", fields as Readonly<Record<string, unknown>>, () => handler(delivery.entry, context));
     } catch (error) {
-      if (this.#uncounted.delete(delivery.entry.id)) await this.#count([delivery.entry.id]);
+      if (this.#uncounted.delete(id)) await this.#count(new Map([[id, delivery.deliveries]]));
       await onFailed(delivery, error);
       return;
     }
-    onHandled(delivery.entry.id);
+    onHandled(id);
+  }
+
+  /**
+   * A first delivery is counted later, together with others. A repetition is counted before its handler begins: that of
+   * a poison entry may end the process. If Redis cannot be reached, the handler begins all the same.
+   */
+  async #countBegin(id: EntryId, deliveries: number): Promise<void> {
+    if (deliveries === 1) return this.#countLater(id, deliveries);
+    this.#beginning.set(id, deliveries);
+    const counted = await (this.#countingBeginning ??= this.#countBeginning());
+    // Its handler does not begin: it goes back as it came.
+    if (this.#isAbandoned) void this.#count(new Map([[id, deliveries - 1]]));
+    else if (counted === "failed") this.#countLater(id, deliveries);
+  }
+
+  /** All that begin in one turn, in one call. */
+  async #countBeginning(): Promise<"counted" | "failed"> {
+    await Promise.resolve();
+    const beginning = this.#beginning;
+    this.#beginning = new Map();
+    this.#countingBeginning = undefined;
+    return this.#count(beginning);
   }
 
   /** A handler that ends before needs no count. */
-  #countLater(id: EntryId): void {
-    this.#uncounted.add(id);
-    this.#cancelCounting ??= this.#settings.clock.schedule(() => {
-      this.#cancelCounting = undefined;
-      const ids = [...this.#uncounted];
-      this.#uncounted = new Set();
-      if (ids.length > 0) void this.#count(ids);
-    }, COUNT_AFTER_MS);
+  #countLater(id: EntryId, deliveries: number): void {
+    this.#uncounted.set(id, deliveries);
+    this.#cancelCounting ??= this.#settings.clock.schedule(() => this.#countBegun(), COUNT_AFTER_MS);
+  }
+
+  #countBegun(): void {
+    this.#cancelCounting?.();
+    this.#cancelCounting = undefined;
+    const uncounted = this.#uncounted;
+    this.#uncounted = new Map();
+    if (uncounted.size > 0) void this.#count(uncounted);
   }
 
   /** Never rejects. */
-  async #count(ids: readonly EntryId[]): Promise<void> {
+  async #count(deliveries: ReadonlyMap<EntryId, number>): Promise<"counted" | "failed"> {
     try {
-      await this.#settings.count(ids);
+      this.#abortTaken(await this.#settings.count(deliveries));
+      return "counted";
     } catch (error) {
       this.#settings.onRenewalFailed(error);
+      return "failed";
     }
+  }
+
+  #abortTaken(ids: readonly EntryId[]): void {
+    for (const id of ids) this.#held.get(id)?.abort(new Error("another consumer has taken the entry"));
   }
 
   #renewLater(): void {
@@ -182,8 +215,7 @@ export class Slots<T> {
   async #renew(): Promise<void> {
     const ids = [...this.#held.keys()];
     try {
-      for (const id of ids.length === 0 ? [] : await this.#settings.renew(ids))
-        this.#held.get(id)?.abort(new Error("another consumer has taken the entry"));
+      if (ids.length > 0) this.#abortTaken(await this.#settings.renew(ids));
     } catch (error) {
       this.#settings.onRenewalFailed(error);
     }
