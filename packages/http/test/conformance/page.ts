@@ -39,7 +39,9 @@ The suite has ${required.of} required and ${optimal.of} optimal tests. So many p
 ${rows.join("\n")}
 
 The rows run with \`setCookie: "store"\`, \`requestDirectives: true\`, \`safeHeaders: false\` and a rule that stores errors, as RFC 9111 describes a cache. The row with the defaults
-of a server stores no errors, and has only the fields of the suite's client in \`safeHeaders\`. A test counts only if the tests pass on which it depends.
+of a server stores no errors, and has only the fields of the suite's client in \`safeHeaders\`. It runs without a client's connection, because a handler that could see one
+[runs twice](../guide/http.md#what-the-handler-sees) for the first answer that isn't stored, which the suite counts as a retry. A test counts only if the
+tests pass on which it depends.
 
 Six optimal tests pass nowhere here: \`conditional-lm-fresh-no-lm\` contradicts RFC 9110, and five want partial responses to be stored.
 
