@@ -2,6 +2,8 @@
 
 export { defineBackend } from "@hotset/core";
 export { fromSwap, markedStale, packEntry, pollChanges, unpackEntry } from "@hotset/core/stores";
+export { Deadline, Deadlines, decodeLimits, promisesOf, resolveCompressorOptions } from "@hotset/core/stores";
+export type { BackendPromise, CompressorLevels, DecodeLimits } from "@hotset/core/stores";
 export type { Awaitable, Clock, Compressor, CompressorOptions, Format, Seal } from "@hotset/core";
 export type { Backend, Batch, BreakerPolicy, DeleteStatus, StoredEntry } from "@hotset/core";
 export type { Coherence, CoherenceListener, Leases, Parts, TagVersion, TagVersions } from "@hotset/core";

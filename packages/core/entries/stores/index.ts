@@ -1,3 +1,13 @@
+export {
+  Deadline,
+  Deadlines,
+  decodeLimits,
+  promisesOf,
+  resolveCompressorOptions,
+  type BackendPromise,
+  type CompressorLevels,
+  type DecodeLimits,
+} from "@hotset/core/internal";
 export { fromSwap, type FromSwapOptions } from "./from-swap.ts";
 export { markedStale } from "./marked-stale.ts";
 export { packEntry, unpackEntry } from "./packed-entry.ts";

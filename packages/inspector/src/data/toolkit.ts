@@ -154,7 +154,7 @@ export class Toolkit {
     const { commands } = this.#view;
     const isOne = kind === "lock" || kind === "writer";
     const [holder, life, fence] = await Promise.all([
-      isOne ? commands.get(key) : commands.zCard(key),
+      isOne ? commands.get(key) : this.#holders(key),
       commands.ttlMs(key),
       commands.get(fenceKey),
     ]);
@@ -167,6 +167,14 @@ export class Toolkit {
       lifeMs: life === "none" ? null : Number(life),
       fence: fence ?? null,
     };
+  }
+
+  /** A member whose lease has ended by the clock of Redis holds no more; the next acquisition removes it. */
+  async #holders(key: string): Promise<number> {
+    const { commands } = this.#view;
+    const [seconds, micros] = (await commands.send(["TIME"])) as readonly [string, string];
+    const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    return Number(await commands.zCount(key, `(${now}`, "+inf"));
   }
 
   async #largest(): Promise<readonly LargeKey[]> {

@@ -1,6 +1,9 @@
 import type { SendOptions } from "../connection/command-queue.ts";
 
-/** The part of ioredis' `new Redis()` that is used. */
+/**
+ * The part of ioredis' `new Redis()` that is used. `subscribe` and `unsubscribe` are called on a `duplicate`, where
+ * changes arrive over a channel. A rejection that does not read like a reply of Redis counts as a lost connection.
+ */
 export interface IoRedisClientLike {
   readonly status: string;
   readonly options: object;
@@ -8,6 +11,8 @@ export interface IoRedisClientLike {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   off(event: string, listener: (...args: unknown[]) => void): unknown;
   duplicate(options: object): IoRedisClientLike;
+  subscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
   connect(): Promise<unknown>;
   disconnect(): void;
 }
