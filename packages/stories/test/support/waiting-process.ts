@@ -18,7 +18,9 @@ const unanswering = (): Backend => {
 
 const sqlite = async (): Promise<Backend> => {
   const { sqliteBackend } = (await import(sqliteModule)) as { sqliteBackend(options: { file: string }): Backend };
-  return sqliteBackend({ file });
+  const backend = sqliteBackend({ file });
+  // Longer than a busy machine may keep a process from renewing it: the other one would rightly load as well.
+  return { ...backend, leases: { ...backend.leases!, leaseMs: 60_000 } };
 };
 
 const ways: Readonly<Record<string, () => Promise<unknown>>> = {
