@@ -56,7 +56,8 @@ const PLACEHOLDERS: Readonly<Record<string, string>> = {
 function matcher(pattern: string, tenant: string): RegExp {
   const parts = pattern.split(/<([a-z]+)>/);
   const text = parts.map((part, i) => {
-    if (i % 2 === 0) return part.replace(/[{}|.*+?^$()[\]\\]/g, String.raw`\$&`);
+    if (i % 2 === 0)
+      return part.replace(/[{}|.*+?^$()[\]\\]/g, String.raw`\$&`).replace(/\{(?=\w)/, (brace) => `${brace}${tenant}:`);
     if (part === "tenant") return tenant;
     const isTagged = parts[i - 1]!.endsWith("{");
     // The tag of a name is below the tenant; a tag that came with a name, or with the id of a session, is as it came.
@@ -134,7 +135,8 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
     expect(await auth.list(ODD)).toHaveLength(1);
     await auth.destroyAll("another");
     const old = sessions<{ user: string }>(redis, { store: "json", userId: ({ user }) => user });
-    await old.create({ data: { user: ODD } });
+    const { id } = await old.create({ data: { user: ODD } });
+    await old.regenerate(id);
   },
   "/leaderboard": async (redis) => {
     const all = { ties: "first-reached", ranks: "dense" } as const;
