@@ -130,3 +130,20 @@ it("A100: the handler of an entry that was delivered before begins once Redis ha
   begun.open();
   await expect.poll(() => own.counts.handled).toBe(1);
 });
+
+it("A100: an entry of a waiting read whose reply was lost is not counted if its consumer stops meanwhile", async () => {
+  await append("1");
+  const hold = proxy.hold("XREADGROUP", "reply");
+  const held = gate();
+  const options = { ...QUICK, block: "10s", minIdle: "1h", concurrency: 2 } as const;
+  const own = consumer(open(proxy.url), "g", options, () => held.pass());
+  await held.arrived();
+  const [second] = await append("2");
+  await hold.reached;
+  await own.stop();
+  expect((await near.group("g").pendingEntries()).map(({ id, deliveries }) => [id, deliveries])).toEqual([
+    [expect.any(String), 1],
+    [second, 0],
+  ]);
+  held.open();
+});

@@ -347,6 +347,9 @@ export class Consumer<T> implements AsyncDisposable {
         await this.#acks.settled();
         if (!taken.isMore) break;
       }
+      // What is unseen was taken when it was idle otherwise: that is not counted.
+      if (this.#slots.isAbandoned && this.#hasOwn && !this.#lostIdle)
+        await this.#member.release(this.#seen, [...this.#slots.ids, ...this.#failed]);
       await this.#member.leave();
     } catch (error) {
       if (!isLostGroup(error)) this.#place.module.report("stream consumer", error);

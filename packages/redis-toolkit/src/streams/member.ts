@@ -3,7 +3,7 @@ import type { EntryId } from "./entry-id.ts";
 import { entriesOfOne, entryOf, readId, type Entry } from "./entry.ts";
 import type { ConsumerGroup } from "./group.ts";
 import { isLostGroup } from "./info.ts";
-import { BURY_FAILED, COUNT, FORGET, READ, RENEW, TAKE } from "./scripts.ts";
+import { BURY_FAILED, COUNT, FORGET, READ, RELEASE, RENEW, TAKE } from "./scripts.ts";
 import type { StreamPlace } from "./stream-place.ts";
 
 /** An entry that is to be handled. */
@@ -127,6 +127,16 @@ export class GroupMember<T> {
   /** Entries that are being handled are not idle. @returns those that this consumer does not hold any more */
   renew(ids: readonly EntryId[]): Promise<readonly EntryId[]> {
     return this.#place.script("consumer", RENEW, [...this.#whoami, ...ids], readIds);
+  }
+
+  /**
+   * No handler will begin for entries of a read whose reply got lost.
+   *
+   * @param after the last id that was read
+   * @param known entries of this consumer that were taken, not read
+   */
+  async release(after: EntryId, known: readonly EntryId[]): Promise<void> {
+    await this.#place.script("consumer", RELEASE, [...this.#whoami, after, ...known], () => undefined);
   }
 
   /** Ends the consumer in Redis, unless it holds entries: they would be lost with it. */

@@ -169,6 +169,22 @@ for i = 3, #ARGV do
 end
 return lost`;
 
+/**
+ * Entries of a read whose reply got lost go back as they came, though `XREADGROUP` has counted one. ARGV: ..., the last
+ * id that was read, then ids after it that this consumer knows. Returns 1.
+ */
+export const RELEASE = `
+local known = {}
+for i = 4, #ARGV do known[ARGV[i]] = true end
+local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], '(' .. ARGV[3], '+', 1000, ARGV[2])
+if found.err then return found end
+for _, pending in ipairs(found) do
+  if pending[4] == 1 and not known[pending[1]] then
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, pending[1], 'RETRYCOUNT', 0, 'JUSTID')
+  end
+end
+return 1`;
+
 /** Deletes the consumer if it holds nothing. Returns 1 if it does hold something. */
 export const LEAVE = `
 local found = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])

@@ -72,6 +72,11 @@ export class Slots<T> {
     return this.#isAbandoned;
   }
 
+  /** Of entries that wait or are handled. */
+  get ids(): readonly EntryId[] {
+    return [...this.#held.keys()];
+  }
+
   has(id: EntryId): boolean {
     return this.#held.has(id);
   }
