@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
 import type { OriginContext, PlainRequest, PlainResponse } from "./index.ts";
 import { LoadSocket } from "./load-socket.ts";
 

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import http, { request as send } from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
