@@ -315,19 +315,79 @@ describe("bodies", () => {
     void slow;
   });
 
-  it("H66 a reader that stops does not stop others for longer than bodyIdleTimeout", async () => {
-    const site = new Site({ maxBodyBytes: 100, bodyIdleTimeout: "5s" });
-    const endless = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(10)) });
-    site.page = () => ({ fields: FRESH, body: endless });
-    const [stopped, going] = await Promise.all([site.get(), site.get()]);
-    const reader = (going.body as ReadableStream<Uint8Array>).getReader();
-    const reading = (async () => {
-      for (let i = 0; i < 50; i++) await reader.read();
-    })();
-    await flush(20);
-    site.clock.advance(5_000);
-    await reading;
-    await expect((stopped.body as ReadableStream<Uint8Array>).getReader().read()).rejects.toThrow("took nothing");
+  describe("above the limit, of readers of one body", () => {
+    /** Pieces of 10 bytes without an end, of which 100 bytes are kept. */
+    async function reading(names: readonly string[]) {
+      const site = new Site({ maxBodyBytes: 100 });
+      const endless = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(10)) });
+      site.page = () => ({ fields: FRESH, body: endless });
+      const answers = await Promise.all(names.map(() => site.get()));
+      const readers = answers.map(({ body }) => (body as ReadableStream<Uint8Array>).getReader());
+      const taken = names.map(() => 0);
+      const take = async (of: number, pieces: number): Promise<void> => {
+        for (let i = 0; i < pieces; i++) {
+          await readers[of]!.read();
+          taken[of]! += 1;
+        }
+      };
+      const pass = async (ms: number): Promise<void> => {
+        await flush(20);
+        site.clock.advance(ms);
+        await flush(20);
+      };
+      return { readers, taken, take, pass, site };
+    }
+
+    it("H66 H106 one that stops is left behind after two seconds in which another waits for it", async () => {
+      const { readers, taken, take, pass, site } = await reading(["stopped", "going"]);
+      await pass(5_000);
+      const going = take(1, 50);
+      await pass(1_999);
+      const before = taken[1]!;
+      expect(before).toBeLessThan(14);
+      await pass(1);
+      await going;
+      expect(taken[1]).toBe(50);
+      await expect(readers[0]!.read()).rejects.toThrow("took nothing for 2000 ms while others waited");
+      expect(site.loads).toBe(1);
+    });
+
+    it("H106 all that have stopped are left behind at the same time, wherever they are", async () => {
+      const { readers, taken, take, pass } = await reading(["0", "1", "2", "3", "going"]);
+      for (const of of [1, 2, 3]) await take(of, of);
+      const going = take(4, 100);
+      await pass(2_000);
+      await going;
+      expect(taken[4]).toBe(100);
+      for (const of of [0, 1, 2, 3]) await expect(readers[of]!.read()).rejects.toThrow("took nothing");
+    });
+
+    it("H106 one that reads slowly is no reason to wait longer for one that has stopped", async () => {
+      const { readers, take, pass } = await reading(["stopped", "slow", "going"]);
+      void take(2, 100);
+      for (const ms of [1_200, 1_200]) {
+        await take(1, 1);
+        await pass(ms);
+      }
+      await expect(readers[0]!.read()).rejects.toThrow("took nothing");
+      await expect(take(1, 1)).resolves.toBeUndefined();
+    });
+
+    it("H66 H106 one that reads slowly is served to the end, and others at its pace", async () => {
+      const { taken, take, pass } = await reading(["slow", "going"]);
+      void take(1, 100);
+      for (let i = 0; i < 20; i++) {
+        await take(0, 1);
+        await pass(1_900);
+      }
+      expect(taken).toEqual([20, expect.toSatisfy((pieces: number) => pieces > 20 && pieces < 34)]);
+    });
+
+    it("H106 none is left behind while no other waits", async () => {
+      const { take, pass } = await reading(["stopped", "stopped too"]);
+      await pass(60_000);
+      await expect(take(0, 1)).resolves.toBeUndefined();
+    });
   });
 
   it("H67 the load of a client that leaves goes on and is stored", async () => {

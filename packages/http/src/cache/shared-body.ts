@@ -12,7 +12,7 @@ export interface SharedBodyOptions {
   readonly clock: Clock;
   /** More bytes are not kept. */
   readonly maxBytes: number;
-  /** The longest time without a byte, and the longest that a reader may stop all others. */
+  /** The longest time without a byte. */
   readonly idleMs: number;
   /** As the head announced it. */
   readonly announcedBytes: number | undefined;
@@ -25,7 +25,7 @@ export interface SharedBodyOptions {
  *
  * Until `maxBytes` the source is read at its own pace and everything is kept. After them only what the slowest reader
  * still needs is kept, at most `maxBytes`, and the source is read at its pace. A reader that takes nothing for
- * `idleMs` while another waits for bytes is dropped. A source without a byte for `idleMs` has broken off, unless it has
+ * two seconds while another waits for bytes is left behind: its body fails. A source without a byte for `idleMs` has broken off, unless it has
  * one reader: that decides itself how long it waits.
  */
 export class SharedBody {
@@ -78,6 +78,7 @@ export class SharedBody {
       const chunk = this.#chunks[reader.next - this.#base];
       if (chunk !== undefined) {
         reader.next++;
+        reader.movedAt = this.#options.clock.now();
         controller.enqueue(chunk);
         this.#forget();
         return;
@@ -87,7 +88,11 @@ export class SharedBody {
         return controller.close();
       }
       if (this.#end !== undefined) return controller.error(this.#end.error);
-      await reader.waits();
+      const woken = reader.waits();
+      // Those that have stopped may be left behind from now on.
+      this.#wakeSource?.();
+      await woken;
+      reader.movedAt = this.#options.clock.now();
     }
   }
 
@@ -145,15 +150,22 @@ export class SharedBody {
 
   /** Waits until the slowest reader needs less than `maxBytes` of what is kept; `false` when no reader is left. */
   async #room(): Promise<boolean> {
-    const { clock, idleMs, maxBytes } = this.#options;
+    const { clock, maxBytes } = this.#options;
+    /** When a reader had all that is kept, and began to wait for the slowest. */
+    let waitsSinceAt: number | undefined;
     while (this.keptBytes >= maxBytes && this.#readers.size > 0) {
+      const waits = [...this.#readers].some(({ isWaiting }) => isWaiting);
+      waitsSinceAt = waits ? (waitsSinceAt ?? clock.now()) : undefined;
+      if (waitsSinceAt !== undefined && this.#leaveBehind(waitsSinceAt)) continue;
       let cancel: () => void = ignore;
-      const isIdle = await new Promise<boolean>((resolve) => {
-        this.#wakeSource = () => resolve(false);
-        cancel = clock.schedule(() => resolve(true), idleMs);
+      await new Promise<void>((resolve) => {
+        // Called when a reader takes a chunk, leaves, or begins to wait.
+        this.#wakeSource = resolve;
+        if (waitsSinceAt === undefined) return;
+        const leftMs = waitsSinceAt + PATIENCE_MS - clock.now();
+        cancel = clock.schedule(resolve, leftMs > 0 ? leftMs : PATIENCE_MS);
       });
       cancel();
-      if (isIdle && [...this.#readers].some((reader) => reader.isWaiting)) this.#dropSlowest();
     }
     if (this.#readers.size > 0) return true;
     this.#chunks.length = 0;
@@ -161,15 +173,23 @@ export class SharedBody {
     return false;
   }
 
-  #dropSlowest(): void {
-    const least = Math.min(...[...this.#readers].map(({ next }) => next));
-    for (const reader of this.#readers)
-      if (reader.next === least) {
-        reader.error = new BodyEndedEarlyError(`the reader took nothing for ${this.#options.idleMs} ms`);
-        this.#readers.delete(reader);
-        reader.wake();
-      }
+  /**
+   * Ends all that have taken nothing for so long while another waited, wherever they are. One that has taken some, however
+   * slowly, stays.
+   *
+   * @returns whether there were any.
+   */
+  #leaveBehind(waitsSinceAt: number): boolean {
+    const untilAt = this.#options.clock.now() - PATIENCE_MS;
+    const stopped = [...this.#readers].filter(
+      ({ isWaiting, movedAt }) => !isWaiting && Math.max(movedAt, waitsSinceAt) <= untilAt,
+    );
+    for (const reader of stopped) {
+      reader.error = new BodyEndedEarlyError(`the reader took nothing for ${PATIENCE_MS} ms while others waited`);
+      this.#readers.delete(reader);
+    }
     this.#forget();
+    return stopped.length > 0;
   }
 
   #leave(reader: Reader, reason: unknown): void {
@@ -215,6 +235,8 @@ export function sharedBodyOf(
 /** One reader: the chunk that it gets next, and its wait for it. */
 class Reader {
   next = 0;
+  /** When it took a chunk last, or got one to take after a wait. */
+  movedAt = -Infinity;
   error: unknown;
   isWaiting = false;
   #wake: () => void = ignore;
@@ -229,6 +251,9 @@ class Reader {
     this.#wake();
   }
 }
+
+/** As long may a reader that has stopped hold up others. A chunk of 64 KB takes a slow client more than a second. */
+const PATIENCE_MS = 2_000;
 
 function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
   const whole = new Uint8Array(bytes);
