@@ -327,7 +327,8 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     const report = await doctor({ REDIS_CLUSTER_URLS });
     expect([report.exitCode, listed(report), report.isCluster]).toEqual([0, ["warning cluster"], true]);
     expect([report.servers.length, report.modules]).toEqual([3, ["queue"]]);
-    expect(report.sampledKeys).toBe(5 * 5);
+    // data, jobs, state, waiting, wake, and the calls of `add`.
+    expect(report.sampledKeys).toBe(5 * 6);
     const alone = await doctor({ REDIS_URL: cluster.urls[0]! });
     expect([alone.exitCode, listed(alone)]).toEqual([1, ["error cluster"]]);
   });
@@ -354,7 +355,7 @@ describe("C277: hotset doctor, wherever Redis is", () => {
       const at = `127\\.0\\.0\\.1:${silent.port}`;
       expect(stderr).toMatch(
         new RegExp(
-          `^hotset: .*(?:${at} cannot be used: no answer .*|was not sent within \\d+ ms to ${at}; .*)\\nhttps://.*/errors#backend_unavailable\\n$`,
+          `^hotset: .*(?:${at} cannot be used: no answer .*|was not sent within \\d+ ms to ${at}; .*)\\nhttps://.*/errors\\.md#backend_unavailable\\n$`,
         ),
       );
     }

@@ -171,7 +171,7 @@ describe("C385: a change without an answer in time", () => {
     const change = await inProcess([...words, "--write", "--timeout", "3s"], variables);
     expect([change.exitCode, change.stdout]).toEqual([3, ""]);
     expect(change.stderr).toMatch(
-      /^hotset: .*; the change may have been made: look before you repeat it\nhttps:.*\/errors#backend_unavailable\n$/,
+      /^hotset: .*; the change may have been made: look before you repeat it\nhttps:.*\/errors\.md#backend_unavailable\n$/,
     );
     await server.command("CLIENT", "UNPAUSE");
     server.pause();
