@@ -66,7 +66,7 @@ await show("a tag named");
 await follower.close();
 await cache.close();
 const { rows } = await pool.query<{ readonly dropped: string }>(
-  "SELECT slot_name AS dropped, pg_drop_replication_slot(slot_name)::text FROM pg_replication_slots WHERE slot_name ~ '^hotset_prices_t'",
+  "SELECT slot_name AS dropped, pg_drop_replication_slot(slot_name)::text FROM pg_replication_slots WHERE slot_name ~ '^hotset_prices_'",
 );
 console.log(`${rows.length} slot dropped`);
 await pool.end();

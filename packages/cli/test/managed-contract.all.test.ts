@@ -74,6 +74,8 @@ describe.concurrent("a managed service", { timeout: 60_000 }, () => {
       await using managed = await startManaged(profile);
       await using one = start(profile, managed);
       expect(await one.cache.set("k", "first")).toEqual({ status: "stored" });
+      // The set issued the version of the namespace, which was reported: a read learns it again.
+      expect(await one.cache.get("k")).toBe("first");
       expect(await managed.passTime(profile.idleMs! - 1)).toBe(0);
       expect(await managed.passTime(1)).toBe(1);
       expect(await one.cache.getOrSet("k", () => "not loaded")).toBe("first");
