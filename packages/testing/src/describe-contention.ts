@@ -16,7 +16,7 @@ export function describeContention(subject: BackendSubject): void {
     return [subject.backend, ...others] as readonly (Backend & { readonly leases: Leases })[];
   };
 
-  /** A store may answer with less than the bytes of a known version; these reads know none. */
+  /** Read by a witness, which has not touched the key: a composition may hide changes of others behind what it has. */
   const dataOf = (entry: StoredEntry | undefined): readonly number[] | undefined => entry && [...entry.data];
 
   describe("where processes meet at one key, if it has leases:", () => {
@@ -44,8 +44,8 @@ export function describeContention(subject: BackendSubject): void {
       ["a life that is prolonged", ({ leases }, key) => leases.touch(key, V1, LIFE)],
       ["a mark", (process, key) => process.markStale?.(key)],
     ])("an acknowledged write outlives %s at the same time", async (what, step) => {
-      const [own, other] = await open();
-      for (let round = 0; round < ROUNDS && own !== undefined && other !== undefined; round += 1) {
+      const [own, other, witness] = await open();
+      for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
         await own.write(key, stored({ data: Uint8Array.of(1), version: V1 }));
         if (what !== "a lease that is taken") await own.leases.acquire(key, HELD, MINUTE, V1);
@@ -53,7 +53,7 @@ export function describeContention(subject: BackendSubject): void {
           apart(0, round).then(() => other.write(key, stored({ data: Uint8Array.of(2), version: V2 }))),
           apart(1, round).then(() => step(own, key)),
         ]);
-        expect(dataOf(await own.read(key)), `round ${round}, ${what}`).toEqual([2]);
+        expect(dataOf(await witness.read(key)), `round ${round}, ${what}`).toEqual([2]);
       }
     });
 
@@ -63,32 +63,32 @@ export function describeContention(subject: BackendSubject): void {
       ["a mark", (process, key) => process.markStale?.(key)],
       ["a store under a lease", ({ leases }, key) => leases.store(key, HELD, V1, stored({ version: HELD }))],
     ])("an acknowledged removal is not undone by %s at the same time", async (what, step) => {
-      const [own, other] = await open();
-      for (let round = 0; round < ROUNDS && own !== undefined && other !== undefined; round += 1) {
+      const [own, other, witness] = await open();
+      for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
         await own.write(key, stored({ version: V1 }));
         if (what !== "a lease that is taken") await own.leases.acquire(key, HELD, MINUTE, V1);
         await Promise.all([apart(0, round).then(() => other.remove(key)), apart(1, round).then(() => step(own, key))]);
-        expect(dataOf(await own.read(key)), `round ${round}, ${what}`).toBe(undefined);
+        expect(dataOf(await witness.read(key)), `round ${round}, ${what}`).toBe(undefined);
       }
     });
 
     it("an entry that is written while the lease of the missing one is given back stays", async () => {
-      const [own, other] = await open();
-      for (let round = 0; round < ROUNDS && own !== undefined && other !== undefined; round += 1) {
+      const [own, other, witness] = await open();
+      for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
         await own.leases.acquire(key, HELD, MINUTE, "");
         await Promise.all([
           apart(1, round).then(() => other.write(key, stored({ data: Uint8Array.of(2), version: V2 }))),
           apart(0, round).then(() => own.leases.release(key, HELD)),
         ]);
-        expect(dataOf(await other.read(key)), `round ${round}`).toEqual([2]);
+        expect(dataOf(await witness.read(key)), `round ${round}`).toEqual([2]);
       }
     });
 
     it("of a store and a lease that another process takes over, one counts", async () => {
-      const [own, other] = await open();
-      for (let round = 0; round < ROUNDS && own !== undefined && other !== undefined; round += 1) {
+      const [own, other, witness] = await open();
+      for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
         await own.leases.acquire(key, HELD, MINUTE, "");
         const [, isStored] = await Promise.all([
@@ -97,7 +97,7 @@ export function describeContention(subject: BackendSubject): void {
             own.leases.store(key, HELD, "", stored({ data: Uint8Array.of(1), version: HELD })),
           ),
         ]);
-        expect(dataOf(await other.read(key)), `round ${round}`).toEqual(isStored ? [1] : undefined);
+        expect(dataOf(await witness.read(key)), `round ${round}`).toEqual(isStored ? [1] : undefined);
       }
     });
 

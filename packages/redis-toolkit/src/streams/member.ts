@@ -13,7 +13,7 @@ export interface Delivery<T> {
   /** How often it was delivered to a handler, this time included. */
   readonly deliveries: number;
   /** `false`: Redis does not count this delivery until its handler begins. */
-  readonly isCounted?: false;
+  readonly isCounted?: false | undefined;
 }
 
 /** Pending entries that a step has taken, buried or acknowledged. */

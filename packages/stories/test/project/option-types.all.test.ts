@@ -22,6 +22,7 @@ const NOT_OPTIONS = new Set([
   "LoadContext",
   "LocalEntry",
   "LocalTier",
+  "SwapStore",
   "Served",
   "StaleValue",
   "StoredEntry",
