@@ -3,8 +3,11 @@ import { optionsOf, wholeNumber } from "../primitives/options.ts";
 
 /** The levels of a compressor, bounds included. */
 export interface CompressorLevels {
+  /** The fastest level. */
   readonly min: number;
+  /** The level that compresses most. */
   readonly max: number;
+  /** The level without the option. */
   readonly default: number;
 }
 

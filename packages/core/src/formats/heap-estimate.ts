@@ -121,11 +121,17 @@ const SECRET = /* @__PURE__ */ (Math.random() * 2 ** 32) | 1;
 
 /** Limits for formats in other packages that read untrusted bytes. */
 export interface DecodeLimits {
+  /** How deep values may be nested. */
   readonly MAX_DEPTH: typeof MAX_DEPTH;
+  /** Adds up the memory of a value while it is read. */
   readonly HeapEstimate: typeof HeapEstimate;
+  /** The whole number that a text in bytes is, such as the index of an element. */
   readonly indexIn: typeof indexIn;
+  /** Whether so many bytes may become a value that takes more memory than is allowed. */
   readonly mayExceed: typeof mayExceed;
+  /** The message of the error for a value that is nested too deep. */
   readonly tooDeep: string;
+  /** The message of the error for a value that takes too much memory. */
   readonly tooMuchHeap: typeof tooMuchHeap;
 }
 

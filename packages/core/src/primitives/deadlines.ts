@@ -12,10 +12,13 @@ type Time = "running" | "whole";
 export class Deadline {
   /** When the deadline passes, by the clock of its list. */
   dueAt = 0;
+  /** Whether the deadline has passed or was ended. */
   isOver = false;
-  /** The list of the deadline, and its neighbours there. */
+  /** The list of the deadline. */
   among: Deadlines | undefined;
+  /** The deadline before this one in its list. */
   previous: Deadline | undefined;
+  /** The deadline behind this one in its list. */
   next: Deadline | undefined;
 
   /** Called once, when the deadline has passed. */
