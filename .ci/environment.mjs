@@ -4,6 +4,9 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
+/** Where an earlier install puts its tools, and its Node. */
+const OF_AN_INSTALL = [join("node_modules", ".bin"), join("node_modules", "node", "bin")];
+
 /**
  * Without npm's own variables: inherited, they would make pnpm and node-gyp believe that they run inside npm. And
  * without the Node of an earlier install, which npm puts first on the PATH, and which has no headers: each install runs
@@ -14,7 +17,7 @@ export function cleanEnvironment() {
   const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !npmOwn.test(name)));
   for (const name of Object.keys(kept)) if (/^path$/i.test(name)) delete kept[name];
   kept.PATH = process.env.PATH.split(delimiter)
-    .filter((folder) => !folder.endsWith(join("node_modules", ".bin")))
+    .filter((folder) => !OF_AN_INSTALL.some((end) => folder.endsWith(end)))
     .join(delimiter);
 
   // With the headers of the Node that installs, native add-ons build without downloading any.
