@@ -1,6 +1,5 @@
-// Compiles zstd-napi, or downloads what its authors compiled, unless this checkout has it already. An install leaves it
-// out: that takes half a minute of processor time, and only its own tests, fuzz and benchmarks need it. Everything else
-// compresses by node:zlib, as `zstd()` does where zstd-napi is not installed.
+// Compiles zstd-napi where the install could not, or ran without build scripts: its own tests, fuzz and benchmarks need
+// it. Everything else compresses by node:zlib there, as `zstd()` does where zstd-napi is not installed.
 
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";

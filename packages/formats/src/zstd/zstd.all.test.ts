@@ -1,4 +1,4 @@
-/** The tests of zstd on zstd-napi: a checkout without it, as an install leaves it, compiles it here. */
+/** The tests of zstd on zstd-napi: a checkout whose install ran without build scripts compiles it here. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
