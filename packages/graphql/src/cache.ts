@@ -109,7 +109,7 @@ function tagsOf(entities: Iterable<GraphQLEntity>): readonly string[] {
 const typeTag = (typename: string, id?: number | string | null): string =>
   tagOf(id === undefined || id === null ? typename : `${typename}:${id}`);
 
-/** Its top is of the response that is being sent; errors are classes. */
+/** A result as JSON has it: a new object, with errors as plain objects instead of classes. The data is shared. */
 function plain(data: GraphQLResult & { readonly errors?: readonly unknown[] }): GraphQLResult {
   if (data.errors === undefined) return { ...data };
   return { ...data, errors: data.errors.map((error) => JSON.parse(JSON.stringify(error)) as never) };

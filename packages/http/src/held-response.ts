@@ -173,6 +173,9 @@ function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {
   return length?.[1] === `${bytes.length - end}` ? new Uint8Array(bytes.subarray(end)) : ELSEWHERE;
 }
 
-/** It goes to its client alone: a response with it is passed on, and not stored. One for all, since none is read. */
+/**
+ * Marks a body that goes to its client alone: such a response is passed on, and not stored. One object for all, since
+ * it is never read.
+ */
 const ELSEWHERE: Body = new ReadableStream<Uint8Array>();
 ELSEWHERE.getReader();

@@ -32,7 +32,7 @@ export function loadOverHttp1(load: Load): Promise<PlainResponse> {
   return socket.head;
 }
 
-/** It listens on nothing: each load is a connection to it. */
+/** The server that runs the handler for loads, made by the first. It has no port: each load is a connection to it. */
 let server: Server | undefined;
 const loads = new WeakMap<object, Load>();
 

@@ -147,7 +147,7 @@ export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
   });
 }
 
-/** Of HTTP/2 with its stream: that has no `destroyed`. */
+/** A response of HTTP/1.1, or of HTTP/2 with its stream: that one has no `destroyed`. */
 type Reply = ServerResponse & { readonly stream?: ServerHttp2Stream };
 
 interface Parties {

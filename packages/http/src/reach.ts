@@ -2,11 +2,11 @@
 export type Fate =
   /** Clients that differ in it have different responses. */
   | "in the key"
-  /** It belongs to the load, or to the process: what the client had there is not reached. */
+  /** The handler gets the load's own, or the process's; the client's is out of reach. */
   | "of the load"
-  /** It is absent, or empty, or that of a connection without a client. */
+  /** Absent, empty, or as a connection without a client has it. */
   | "withheld"
-  /** It fails, or is never asked for in a load. */
+  /** Using it fails, or never happens in a load. */
   | "refused";
 
 type Names = Readonly<Partial<Record<Fate, string>>>;

@@ -191,7 +191,7 @@ class MemoryTier implements LocalTier {
   }
 }
 
-/** Also bounded by bytes. */
+/** A memory tier that is bounded by bytes as well as by entries. */
 class SizedMemoryTier extends MemoryTier {
   readonly #maxBytes: number;
   readonly #maxEntryBytes: number;

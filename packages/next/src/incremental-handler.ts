@@ -30,7 +30,7 @@ const MAX_KEYS = 20_000;
 export function incrementalHandler(held: () => Held): new (context: NextBuildContext) => IncrementalHandler {
   return class HotsetCacheHandler implements IncrementalHandler {
     readonly #build: NextBuildContext;
-    /** Of this request, by name. */
+    /** The values that this request found missing and is making, by name. */
     readonly #makings: Makings = new Map();
 
     constructor(build: NextBuildContext) {

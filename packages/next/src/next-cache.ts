@@ -5,7 +5,7 @@ import { holder } from "./held.ts";
 import { incrementalHandler, type IncrementalHandler } from "./incremental-handler.ts";
 import { useCacheHandler, type UseCacheHandler } from "./use-cache-handler.ts";
 
-/** Both seams of Next.js over one cache. */
+/** The two handlers of Next.js, over one cache. */
 export interface NextCache {
   /** For `cacheHandler`: pages, route handlers, `fetch`, `unstable_cache` and images. */
   readonly CacheHandler: new (context: NextBuildContext) => IncrementalHandler;

@@ -76,7 +76,7 @@ export class Tags {
     if (this.#reported.size > MOST_OWN) this.#reported.delete(this.#reported.keys().next().value!);
   }
 
-  /** Of a key that is not in the cache: values from before the last reported change have ended. */
+  /** The last change of a key that is not in the cache: values from before the last reported change have ended. */
   #changeOf(key: string): Change {
     const at = this.#reported.get(key);
     return at === undefined ? NEVER : { ...NEVER, at };

@@ -8,7 +8,7 @@ import { targetsOf, type CheckedRules } from "./targets.ts";
 
 /** A table that has rules. Its name is as the log has it: with its schema, unquoted. */
 export interface FollowedTable extends CheckedRules {
-  /** Its number, and those of its partitions and of the tables that inherit from it. */
+  /** Object ids (`pg_class.oid`) of the table, its partitions and the tables that inherit from it. */
   readonly oids: ReadonlySet<number>;
   /** Whether its partitions, or the tables that inherit from it, may have another replica identity. */
   readonly hasParts: boolean;

@@ -23,7 +23,7 @@ export interface FollowerStats {
 
 /** Follows until it is closed. */
 export interface Follower extends AsyncDisposable {
-  /** Its figures now. Never throws. */
+  /** The figures of this follower, now. Never throws. */
   stats(): FollowerStats;
   /** Frees the slot: another process follows. Neither the pool nor the cache is closed. Idempotent; never rejects. */
   close(): Promise<void>;

@@ -96,7 +96,7 @@ export class Following implements SlotLog {
     return true;
   }
 
-  /** Of the server process that sends the log. */
+  /** Process id of the server process that sends the log. */
   get processId(): number | undefined {
     return (this.#client as unknown as { readonly processID?: number }).processID;
   }

@@ -5,7 +5,7 @@ import { messageTargets, rowTargets, type Resolved, type RowChange, type Source 
 
 /** How the log is read. */
 export interface LogSource extends Source {
-  /** Of the database, as PostgreSQL names it. */
+  /** Encoding of the database, as PostgreSQL names it. */
   readonly encoding: string;
   /** The tables as they were when conditions were checked last. */
   readonly followed: { readonly tables: readonly FollowedTable[] };

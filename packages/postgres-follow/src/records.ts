@@ -9,7 +9,7 @@ export interface Progress {
   readonly processId: number;
   /** A position of the log that was written to disk. */
   readonly position: string;
-  /** Those that it has checked, `Conditions.digest`. */
+  /** The conditions that the follower has checked: `Conditions.digest`. */
   readonly conditions: string;
 }
 
@@ -26,7 +26,7 @@ const RENEWED_AFTER_MS = 86_400_000;
  * is there at their next look.
  */
 export class Records {
-  /** Of the backend; `undefined` before the first look. */
+  /** The id stored in the backend; `undefined` before the first look. */
   id: string | undefined;
   readonly #place: NamespacePlace;
   readonly #backend: Backend;
@@ -116,7 +116,7 @@ export function slotOf(settings: Settings, backendId: string | undefined): strin
   return `${slotsOfBackend(settings, backendId)}${five(settings.publication, settings.messages, namesOf(settings))}`;
 }
 
-/** Its beginning, which readers of other tables in the same cache have, too. */
+/** How names of slots on this backend begin: readers of other tables in the same cache have the same beginning. */
 export function slotsOfBackend({ slot, cache, place }: Settings, backendId: string | undefined): string {
   const { name } = cache as { readonly name?: unknown };
   return `${slot}_${five(place?.keySpace.backendPrefix ?? name, backendId)}`;

@@ -6,7 +6,7 @@ const SERVER = `select current_setting('server_version_num')::int as version,
 const PUBLICATION = `select pubviaroot as via_root, pubinsert and pubupdate and pubdelete and pubtruncate as is_whole
   from pg_publication where pubname = $1`;
 
-/** Its slot fills a disk. */
+/** The warning about a slot that can fill a disk, with the statement that bounds it. */
 export const UNBOUNDED =
   "nothing bounds the log that is kept while no process follows; run: ALTER SYSTEM SET max_slot_wal_keep_size = '10GB'; SELECT pg_reload_conf();";
 

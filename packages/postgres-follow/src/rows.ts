@@ -4,7 +4,7 @@ export type AnyRow = Readonly<Record<string, unknown>>;
 /** A rule read what the log, or a pipeline, does not have of a row. */
 export class MissingColumnError extends Error {
   override readonly name = "MissingColumnError";
-  /** Its name in the database; `"*"` where a rule asked which columns there are. */
+  /** Name of the column in the database; `"*"` if a rule asked which columns there are. */
   readonly column: string;
 
   constructor(column: string, of: string = "this row") {

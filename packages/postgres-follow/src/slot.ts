@@ -10,7 +10,7 @@ export interface SlotLog extends Asked {
 }
 
 export interface SlotOptions {
-  /** Its beginning: the timeline of the server is its end. */
+  /** The name of the slot without its end, which is the timeline of the server. */
   readonly slot: string;
   /**
    * For entries that no other process can end: how far this process has read the slot. Where another one reads it, this

@@ -24,7 +24,7 @@ export interface TestPostgres extends AsyncDisposable {
 /** A PostgreSQL used only by the test: local processes that the test may break. */
 export interface OwnPostgres extends TestPostgres {
   readonly port: number;
-  /** Its folder: `data`, `server.log`. */
+  /** The folder of the server, with `data` and `server.log`. */
   readonly directory: string;
   /** SIGKILL to all of its processes; returns when they have ended. */
   kill(): Promise<void>;

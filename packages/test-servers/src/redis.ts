@@ -42,7 +42,7 @@ export interface OwnRedis extends TestRedis {
   readonly isOwn: true;
   /** Unix socket of the same server. */
   readonly socketPath: string;
-  /** Its folder: `appendonlydir`, `dump.rdb`, `server.log`. */
+  /** The folder of the server, with `appendonlydir`, `dump.rdb` and `server.log`. */
   readonly directory: string;
   readonly pid: number | undefined;
   readonly state: ServerState;

@@ -9,7 +9,7 @@ import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
  * if the suite cannot open another process.
  */
 export function describeContention(subject: BackendSubject): void {
-  /** This process and three others. */
+  /** Opens the subject in four processes: this one and three others. Empty without leases or peers. */
   const open = async (): Promise<readonly (Backend & { readonly leases: Leases })[]> => {
     if (subject.backend.leases === undefined || !subject.hasPeers) return [];
     const others = await Promise.all(Array.from({ length: 3 }, () => subject.other()));

@@ -136,7 +136,7 @@ interface Stored {
   readonly key: string;
   readonly version: number;
   readonly from: Instant;
-  /** Its `set` was acknowledged, or the store of a loaded value was, or has failed. */
+  /** When its `set` was acknowledged, or when the store of a loaded value was acknowledged or failed. */
   readonly at: Instant;
 }
 
@@ -335,7 +335,10 @@ class Checker {
     return !this.#reach.isDisturbed(process, issued?.at ?? 0, at + this.#history.terms.maxStalenessMs);
   }
 
-  /** Its own copy, or a load that began in the same outage; never an answer of the backend. */
+  /**
+   * Whether a read may be a fallback: the process' own copy, or a load that began in the same outage; never an answer
+   * of the backend.
+   */
   #isFallback(read: Read): boolean {
     if (read.after !== undefined) return false;
     const may = read.tier === undefined || read.tier === "memory" || (read.tier === "load" && read.coalesced === true);
@@ -860,7 +863,7 @@ const isExpected = ({ kind, error }: Read): boolean =>
 
 const isTagCall = ({ kind }: Change): boolean => /Tags|clear/.test(kind);
 
-/** It replaces no version. */
+/** Whether a change replaces no version. */
 const isTouch = ({ kind }: Change): boolean => kind === "touch" || kind === "fenced set";
 
 const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);

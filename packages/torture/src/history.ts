@@ -91,7 +91,7 @@ export interface Read {
   readonly after?: { readonly change: string; readonly version: number };
   readonly forced?: boolean;
   readonly error?: string;
-  /** It rejected because another caller had left. */
+  /** The call rejected because another caller had left. */
   readonly isAbandoned?: true;
   /** The longest it may take. */
   readonly boundMs: number;
@@ -131,16 +131,16 @@ export interface Load {
   readonly endedAt?: Instant;
   /** The version that the source gave. */
   readonly version?: number;
-  /** It gave the version to the cache, to be stored. */
+  /** The loader gave the version to the cache, to be stored. */
   readonly isToStore?: boolean;
-  /** It gave the version by `noStore` or `notShared`. */
+  /** The loader gave the version by `noStore` or `notShared`. */
   readonly isWithheld?: boolean;
-  /** It found nothing: what is there is removed. */
+  /** The loader found nothing, so the stored value is removed. */
   readonly isNothing?: boolean;
   /** The instant at which the cache gave it up. */
   readonly abortedAt?: Instant;
   readonly forced: boolean;
-  /** It runs without a lease: none was granted, or it was given up before the loader began. */
+  /** The load runs without a lease: none was granted, or it was given up before the loader began. */
   readonly isAlone?: boolean;
   /** The instant at which its process gave its lease up, while the loader ran. */
   readonly givenUpAt?: Instant;

@@ -93,5 +93,5 @@ export class Jumps {
   }
 }
 
-/** It breaks no connection, and stops no process. */
+/** Whether a fault is a jump of a clock, which breaks no connection and stops no process. */
 export const isJump = (fault: Fault): fault is Fault & { readonly jumpMs: number } => fault.jumpMs !== undefined;

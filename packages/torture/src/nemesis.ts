@@ -15,7 +15,7 @@ export interface Victims {
   thaw(worker: number): void;
   /** Stops its event loop from within. Resolves when it runs again. */
   block(worker: number, forMs: number): Promise<void>;
-  /** Its wall clock is `byMs` ahead from now on. */
+  /** Sets the wall clock of a worker `byMs` ahead, from now on. */
   setClock(worker: number, byMs: number): Promise<void>;
   /** Kills it and starts another in its place. */
   kill(worker: number): Promise<void>;
@@ -283,7 +283,7 @@ class Nemesis {
     }
   }
 
-  /** Its clock stays where it is until the next jump. */
+  /** Moves the clock of the server by `byMs`, where it stays until the next jump. */
   async #jump(byMs: number, fault: Strike<FaultKind>["fault"]): Promise<Fault> {
     await this.#scene.arena.single!.jumpClock(byMs);
     return fault({ jumpMs: byMs });

@@ -29,7 +29,7 @@ export interface Beginning {
   readonly change: string;
   readonly keys: readonly string[];
   readonly isSet: boolean;
-  /** It is queued after the others of its process and key. */
+  /** The change is queued after the others of its process and key. */
   readonly isChained: boolean;
 }
 

@@ -12,7 +12,7 @@ interface Line {
   readonly who: string;
   readonly text: string;
   readonly id?: string;
-  /** It changed nothing. */
+  /** The step of this line changed nothing. */
   readonly isPlain?: true;
   /** Shown with its begin and end where it overlaps the time that is shown. */
   readonly isFault?: true;

@@ -591,7 +591,7 @@ class Fleetmate {
     recorder.add("changes", id, { endedAt: now(), status: status === "stored" ? "acknowledged" : "failed" });
   }
 
-  /** Its failures are known from the backend. It changes no key that is checked. */
+  /** Runs an operation that changes no key under check. Whether it failed is known from the backend. */
   async #aside({ does, tag, space }: Operation & { readonly kind: "aside" }): Promise<void> {
     const at = this.#spaceOf(space);
     switch (does) {
@@ -848,7 +848,7 @@ const fleetmate = mate;
 
 const wallClock = Date.now;
 const handlers = {
-  /** Its clock, to be compared. */
+  /** The clock of this process, to be compared with that of the run. */
   now: (): number => now(),
   /** Resolves immediately; the operations run in the background. */
   run: (operations: readonly Operation[], from: number): void => void fleetmate.run(operations, from),

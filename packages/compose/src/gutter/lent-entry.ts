@@ -41,6 +41,9 @@ export function readLent(stored: StoredEntry): Lent | undefined {
   return { entry, spanMs: Number(spanMs) };
 }
 
-/** It may hide a change that main knows, so no `current` call is answered by it; main cannot be read meanwhile. */
+/**
+ * The check of a lent entry against main, which cannot be read meanwhile: no answer. The entry may hide a change that
+ * main knows, so it answers no `current` call.
+ */
 const NOTHING = (): Promise<undefined> => Promise.resolve(undefined);
 const HEAD = /^(-?\d+|Infinity) (\d+) /;

@@ -65,7 +65,7 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
 }
 
 const MAGIC = [0x48, 0x53];
-/** Both instants, and the length of meta. */
+/** Bytes of the two instants and of the length of meta. */
 const TIMES_BYTES = 18;
 /** The length of meta stands behind it. */
 const LONG = 0xffff;

@@ -77,7 +77,7 @@ export interface Engine {
 
 /** Where the entries of a namespace are: which cache, which part of it, and which backend, if any. */
 export interface NamespacePlace {
-  /** Of the cache. */
+  /** Name of the cache. */
   readonly name: string;
   readonly keySpace: KeySpace;
   readonly clock: Clock;

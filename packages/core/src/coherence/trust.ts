@@ -25,8 +25,8 @@ export class Trust {
   /** The epoch of a copy that is not confirmed yet. */
   readonly unconfirmed: Epoch = EPOCH_NONE;
   /**
-   * That of a copy whose key was reported as changed while it was on its way: the report may be of that very write, or
-   * of a later one. Until it is confirmed it is not served, not even in an outage.
+   * The epoch of a copy whose key was reported as changed while the copy was on its way: the report may be of that very
+   * write, or of a later one. Until it is confirmed the copy is not served, not even in an outage.
    */
   readonly doubted: Epoch = EPOCH_DOUBTED;
   /** How long a sign of life counts, in milliseconds. */

@@ -209,7 +209,9 @@ export interface TouchOptions {
 
 /** Options of reads of many keys without a loader. */
 export interface GetManyOptions {
-  /** Also return a stale value that has not expired. @default false, because this call does not refresh it */
+  /**
+   * Whether a stale value that has not expired is returned, too. @default false, because this call does not refresh it
+   */
   readonly allowStale?: boolean | undefined;
 }
 

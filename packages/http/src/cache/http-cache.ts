@@ -51,7 +51,7 @@ export interface Explanation {
   readonly reason: string;
   /** Age of the stored response. */
   readonly ageSeconds?: number | undefined;
-  /** Its remaining freshness; negative when stale. */
+  /** Remaining freshness of the stored response in seconds; negative when it is stale. */
   readonly freshForSeconds?: number | undefined;
   /** Tags of the stored response. */
   readonly tags?: readonly string[] | undefined;

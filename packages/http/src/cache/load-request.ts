@@ -8,11 +8,11 @@ import type { Visit } from "./visit.ts";
 
 /** A field of the request, as a load for all clients has it. */
 type Sight =
-  /** Its client asks it of the cache, or it ends with the connection: no page is shaped by it. */
+  /** The field shapes no page: it asks something of the cache itself, or it ends with the connection. */
   | "nothing"
-  /** In its place: what the key says. */
+  /** The load has the value that the key has. */
   | "of the key"
-  /** The load is made without it, and what it gives may not be what its client would get. */
+  /** The load is made without the field, so its response may differ from the one that this client would get. */
   | "withheld";
 
 /** Fields of which a load has the same, and what that is. */

@@ -65,7 +65,7 @@ interface Loaded {
  * the response with its head, and callers in this process read along; what is stored is known at the end of the body.
  */
 export class Loads {
-  /** Those of flights, by the loader of each. */
+  /** The crew of each flight, by the loader of the flight. */
   readonly #crews = new WeakMap<object, Crew>();
   /** What the engine reported last of a call that joined a flight, as it does within the call. */
   #joined: Joined | undefined;

@@ -16,7 +16,7 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly rules?: readonly HttpRule[] | undefined;
   /** RFC 9111's kinds. `private`: of one user, or of one client. @default 'shared' */
   readonly mode?: "shared" | "private" | undefined;
-  /** Its name in Cache-Status. @default 'hotset' */
+  /** Name of this cache in Cache-Status. @default 'hotset' */
   readonly name?: string | undefined;
   /** Targeted Cache-Control fields that govern this cache, nearest first. @default ['cdn-cache-control'], if shared */
   readonly targetedFields?: readonly string[] | undefined;
@@ -114,7 +114,10 @@ export interface Plan {
   readonly keepForValidationMs: number;
   readonly errorBackoffMs: number;
   readonly loadTimeoutMs: number;
-  /** Of a load in all: its head has a limit, and so has its body. Their timers end with the request of a worker. */
+  /**
+   * The longest that a whole load may take. `Infinity` outside of workers, where head and body have a limit each; in a
+   * worker their timers end with the request.
+   */
   readonly longestLoadMs: number;
   readonly bodyIdleMs: number;
   readonly inlineBytes: number;

@@ -185,7 +185,7 @@ const pathOf = (url: string): string => /^[^?#]*/.exec(url)![0];
 const familyOf = (url: string): string => `${pathOf(url)}?*`;
 
 const MOST_PATHS = 10_000;
-/** Of a query: each is looked at where a key leaves some out. */
+/** The most parameters in the query of a cached URL: each is looked at if a key leaves some out. */
 const MOST_PARAMETERS = 1_000;
-/** Of the key beyond its URL: fields and cookies are as long as their client likes. */
+/** The most characters that fields and cookies add to a key; clients can send any length. */
 const LONGEST_PARTS = 16_384;

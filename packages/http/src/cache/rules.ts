@@ -54,7 +54,7 @@ export interface RuleOptions {
 
 /** A rule for requests that match. But for functions it is plain data, which may come from a file. */
 export interface HttpRule extends RuleOptions {
-  /** Its name in events. */
+  /** Name of the rule in events. */
   readonly name?: string | undefined;
   /** @default all requests */
   readonly match?: RequestMatch | ((request: PlainRequest) => boolean) | undefined;

@@ -39,7 +39,7 @@ export class SharedBody {
   #base = 0;
   #bytes = 0;
   #isOver = false;
-  /** Its source was cancelled, since it has no reader. */
+  /** Whether the source was cancelled because the body has no reader left. */
   #isLeft = false;
   #end: { readonly error: unknown } | "complete" | undefined;
   #wakeSource: (() => void) | undefined;

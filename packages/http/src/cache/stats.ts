@@ -5,7 +5,7 @@ import type { NotStored } from "../semantics/storing.ts";
 export interface AnswerEvent {
   /** `revalidated`: the origin said 304; `collapsed`: the response of another request's load; `pass`: forwarded. */
   readonly outcome: "hit" | "stale" | "revalidated" | "miss" | "collapsed" | "pass";
-  /** Of the answer. */
+  /** Status code of the answer. */
   readonly status: number;
   /** The name of the rule that matched. */
   readonly rule: string | undefined;

@@ -68,7 +68,7 @@ export class UnsafeMethods {
   }
 }
 
-/** They describe the body that was posted. */
+/** Fields that describe the posted body, not the response that is stored. */
 const OF_BODY: ReadonlySet<string> = new Set([
   "content-length",
   "content-type",

@@ -30,7 +30,7 @@ export interface Visit {
   /** The key of the variant, once the index of the URL is known; until then that of the URL. */
   readonly key: string;
   readonly index: StoredIndex | undefined;
-  /** Its values of the selecting fields. */
+  /** The request's values of the fields by which a variant is selected, as one text. */
   readonly selects: string;
   /** Whether the stored response is of no use: it cannot be read, or its body has gone. */
   readonly ignoresStored: boolean;

@@ -33,13 +33,13 @@ export const NOT_SHARED = Object.freeze({ kind: "not shared" });
 export class Wait {
   readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
   leave: () => void = ignore;
-  /** That of the load which this call joined. */
+  /** The crew of the load that this call has joined. */
   followed: Crew | undefined;
   hasLeft = false;
   isLed = false;
   #deliver: Deliver = this.outcome.resolve;
 
-  /** Its load begins, which may end for all others while this call waits on. */
+  /** Runs the load as that of this call. For all others it may end while this call still waits. */
   lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): unknown {
     // It read along with another load, whose value is for no other.
     if (this.hasLeft) return ctx.notShared(NOT_SHARED);

@@ -13,7 +13,7 @@ export interface Exchange {
 /** How long a response may be reused. */
 export interface Freshness {
   readonly lifetimeMs: number;
-  /** Its age when it came. */
+  /** Age of the response when it was received (RFC 9111, section 4.2.3). */
   readonly initialAgeMs: number;
   /** Window after the lifetime (RFC 5861). 0 where the response forbids stale answers. */
   readonly staleWhileRevalidateMs: number;

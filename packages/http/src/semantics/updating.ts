@@ -2,7 +2,7 @@ import { parseSeconds } from "./directives.ts";
 import { endToEnd, firstOf, joinedOf, type FieldLines } from "./fields.ts";
 import { isStrong } from "./validators.ts";
 
-/** They describe the stored bytes, which an update does not bring (RFC 9111, section 3.2). */
+/** Fields that describe the stored bytes, which an update does not bring (RFC 9111, section 3.2). */
 const OF_THE_BYTES: ReadonlySet<string> = new Set([
   "content-encoding",
   "content-length",

@@ -108,7 +108,7 @@ export function preferredLanguage(acceptLanguage: string | undefined): string | 
 
 const LANGUAGE = /^[a-z]{1,8}(?:-[a-z0-9]{1,8})*$/;
 const NO_NORMALISERS: Readonly<Record<string, Normaliser>> = Object.freeze({});
-/** Of a value whose members are compared by meaning. */
+/** The longest value, in characters, whose members are compared by meaning; longer ones are compared as text. */
 const LONGEST_LIST = 2_048;
 const MOST_KNOWN = 500;
 const LONGEST_KNOWN = 200;

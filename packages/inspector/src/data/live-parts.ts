@@ -241,7 +241,7 @@ export class LiveParts {
 
 type Inspected = NonNullable<ReturnType<Subject["inspection"]["recent"]>>;
 
-/** This process by what it knows, the others by their records. */
+/** The processes of a cache: this one as it knows itself, the others as their records say. */
 function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
   const { name: cache, inspection, fleet } = subject;
   const all = subject.processes();

@@ -108,7 +108,7 @@ export interface RecentOverview extends Pick<
   readonly loadP50Ms: Figure;
   readonly loadP95Ms: Figure;
   readonly tiers: readonly Pick<TierOverview, "label" | "hits" | "misses" | "errors">[];
-  /** Of the last minute: errors that have ended are not red. */
+  /** Failures in the last minute, so that past errors are not shown in red. */
   readonly lastMinute: { readonly loadErrors: number; readonly errors: Readonly<Record<string, number>> };
 }
 
@@ -145,7 +145,7 @@ export interface KeyFigures {
 }
 
 export interface KeysPage extends KeyFigures {
-  /** Of the last five minutes. */
+  /** Figures of the last five minutes. */
   readonly recent: KeyFigures;
 }
 
@@ -239,7 +239,7 @@ export interface RedisPage {
   readonly groups: readonly KeyGroup[];
   readonly keys: number;
   readonly isComplete: boolean;
-  /** Of the server, and of the walk through its keys. */
+  /** Why these figures are not of now: the server, or the walk through its keys, does not answer. `null` if both do. */
   readonly silence: Silence | null;
 }
 

@@ -49,7 +49,7 @@ export class Toolkit {
     this.#redactsKeys = redactsKeys;
   }
 
-  /** Of the modules in this process; absent until they are loaded. */
+  /** Counts of the toolkit's modules in this process; absent until they are loaded. */
   get counts(): ModuleCounts | undefined {
     return this.#counts;
   }

@@ -8,7 +8,7 @@ interface TierPicture {
   readonly label: string;
   readonly state: string;
   readonly since: number | undefined;
-  /** Its last call that failed. */
+  /** The last call of this tier that failed. */
   readonly failure: TierFailure | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface CachePicture {
     | undefined;
   readonly fallbacks: {
     readonly keys: number;
-    /** That all of them are in. */
+    /** The namespace that all of these keys have in common, from its root. */
     readonly namespace: readonly string[];
     readonly error: string | undefined;
   };
@@ -55,7 +55,7 @@ export interface Picture {
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
   /** The Redis of the toolkit. */
   readonly silence: Silence | null;
-  /** They read the log of a database. */
+  /** Followers of a database's log in this process. */
   readonly followers: readonly {
     readonly name: string;
     readonly lagBytes: number | undefined;

@@ -308,7 +308,7 @@ const kindOf = (arg: unknown): string =>
   arg === null ? "null" : typeof arg === "string" ? "half of a surrogate pair" : `a value of type ${typeof arg}`;
 
 const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal", "patienceMs"];
-/** Also those of a connection for one caller: code over either kind names keys. */
+/** Options of a call on the shared connection or on one for a single caller: code written for either names keys. */
 export const CALL_OPTIONS: readonly string[] = [
   "key",
   "isReadOnly",

@@ -177,7 +177,7 @@ export type SubscriptionKind = "channel" | "pattern" | "shard";
 export interface SubscriberEvents {
   /** The connection was lost: messages are not received. */
   lost(error: Error): void;
-  /** It is back, and everything is subscribed again: messages in between were missed. */
+  /** The connection is back, and everything is subscribed again. Messages published in between were missed. */
   gap(): void;
 }
 

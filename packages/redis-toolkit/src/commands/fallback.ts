@@ -93,7 +93,7 @@ export class FallbackRunner {
     return there === undefined ? this.#run(invocation) : invocation.decode(await reply(there, this.#run));
   }
 
-  /** Its name outside, for a key that is there alone. */
+  /** The name of a key outside of the tenant, if the key exists there and not inside. */
   async #outsideAlone(key: RedisArgument): Promise<RedisArgument | undefined> {
     const outer = this.#nameOutside(key);
     const [isInside, isOutside] = await Promise.all([this.#exists(key), this.#exists(outer)]);

@@ -7,9 +7,9 @@ import { checkFunction, checkOptions, checkSignal, durationMs, type Module } fro
 export interface MonitorOptions {
   /** Must be `true`: each command of every client is written a second time, to this process. */
   readonly iKnowItHalvesThroughput: true;
-  /** It ends on its own. At most 10 minutes. @default '10s' */
+  /** How long the monitor runs; it ends without a call. At most 10 minutes. @default '10s' */
   readonly duration?: Duration | undefined;
-  /** Ends it. */
+  /** Ends the monitor earlier. */
   readonly signal?: AbortSignal | undefined;
   /** Decides the server in a cluster. @default any primary */
   readonly key?: RedisArgument | undefined;

@@ -97,7 +97,7 @@ export class LimitScript {
     }
   }
 
-  /** That part of every rule. */
+  /** One part of the script for every rule, each with the number of its rule. */
   #each(part: (kind: LuaOfRule) => string, separator = "\n"): string {
     return this.#kinds.map((kind, i) => numbered(part(kind), i)).join(separator);
   }

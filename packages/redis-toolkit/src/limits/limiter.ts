@@ -95,7 +95,7 @@ const modules = new WeakMap<RateLimit, Module>();
 class RedisRateLimit implements RateLimit {
   readonly #redis: RedisView;
   readonly #module: Module;
-  /** Of all limits of this name. */
+  /** Counts that all limits of this name share. */
   readonly #counts: LimitCounts;
   readonly #settings: RateLimitSettings;
   readonly #script: LimitScript;

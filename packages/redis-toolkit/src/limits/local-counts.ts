@@ -10,7 +10,7 @@ export interface LimitCall {
   readonly lease: string;
 }
 
-/** Both by this process: monotonic, and since 1970. */
+/** An instant by two clocks of this process: `now` is monotonic, `at` in milliseconds since 1970. */
 export interface Instant {
   readonly now: number;
   readonly at: number;

@@ -112,7 +112,7 @@ export function fastifyRateLimit<Request>(
 
 /** The part of Hono's context that is used. */
 export interface HonoContextLike {
-  /** Its status decides whether the request counts. */
+  /** The response: its status decides whether the request counts. */
   readonly res: { readonly status: number };
   /** Sets a header of the response. */
   header(name: string, value: string): void;

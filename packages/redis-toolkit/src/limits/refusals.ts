@@ -6,7 +6,7 @@ interface Refusal {
   readonly endsAt: number;
   /** Calls that cost less may fit. */
   readonly cost: number;
-  /** Its place in the list of keys. */
+  /** Index of this refusal in the list of keys. */
   index: number;
 }
 

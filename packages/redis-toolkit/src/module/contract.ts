@@ -15,7 +15,7 @@ export interface Invocation<T> {
   readonly args: readonly RedisArgument[];
   /** The keys among the arguments, as Redis has them. The first decides the node of a cluster. */
   readonly keys: readonly RedisArgument[];
-  /** It changes nothing, so it may be sent again when a connection is lost. */
+  /** Whether the command changes nothing, so that it may be sent again when a connection is lost. */
   readonly isReadOnly: boolean;
   /** Carried out twice it changes as much as once: sent again where its reply was lost, within its patience. */
   readonly isRepeatable?: boolean | undefined;
@@ -40,7 +40,7 @@ export interface Invocation<T> {
   readonly script?: string | undefined;
   /** The same by a script, which replies with text: for a place where a whole number never comes as text. */
   readonly inText?: Invocation<T> | undefined;
-  /** Its reply may be a map, and is not read from a flat list. */
+  /** Whether the reply may be a map, which the decoder does not read from a flat list. */
   readonly needsMaps?: boolean | undefined;
   /** In errors: the call that a script carries out. @default the name of the command */
   readonly operation?: string | undefined;

@@ -30,7 +30,7 @@ export interface MessageQueueSettings<T> {
   readonly maxBytes: number;
   readonly overflow: Overflow;
   readonly read: (bytes: Buffer) => Promise<T>;
-  /** Its `counts` are those of all subscriptions. */
+  /** The module of all subscriptions, whose `counts` they share. */
   readonly module: Pick<Module, "clock" | "counts" | "report">;
 }
 

@@ -38,7 +38,7 @@ export interface Job<T> {
   readonly name?: string;
   /** As `add` gave it. */
   readonly group?: string;
-  /** Its options, for another job like it: `other.add(job.data, job.options)`. */
+  /** Options of this job, to add another like it: `other.add(job.data, job.options)`. */
   readonly options: JobOptions;
   /** The key and the instant of the schedule, if `repeat` added it. */
   readonly repeat?: JobRepeat;

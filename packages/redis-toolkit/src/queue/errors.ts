@@ -42,7 +42,10 @@ export class PutBackError extends CacheError {
   }
 }
 
-/** Of any copy of this package. A handler may throw what cannot be looked at, such as a revoked proxy. */
+/**
+ * Whether a thrown value is an {@link UnrecoverableError}, of any copy of this package. Never throws: a handler may
+ * throw what cannot be looked at, such as a revoked proxy.
+ */
 export const isUnrecoverable = (thrown: unknown): boolean => valueAt(thrown, UNRECOVERABLE) === true;
 
 /** The delay of a {@link PutBackError}; `undefined` for all else. */

@@ -91,7 +91,7 @@ export interface JobRecord {
   readonly name?: string;
   readonly group?: string;
   readonly lifo?: true;
-  /** Of jobs with their own id; others have it in their id. */
+  /** When the job was added, for a job with its own id; a generated id contains the instant. */
   readonly addedAt?: number;
   readonly reason?: string;
   readonly finishedAt?: number;

@@ -11,11 +11,16 @@ export type Schedule = ScheduleBounds &
   );
 
 interface ScheduleBounds {
-  /** Its first instant is that at which it is set, in place of the next one. Not with `start`. @default false */
+  /**
+   * Whether the first job is due when the schedule is set, instead of at its next instant. Not with `start`. @default
+   * false
+   */
   readonly immediately?: boolean | undefined;
-  /** It has no instant before. The instants of an interval are `start`, one interval later, and so on. @default none */
+  /**
+   * The schedule has no instant before this one. An interval has `start`, one interval later, and so on. @default none
+   */
   readonly start?: Date | undefined;
-  /** It has no instant after. @default none */
+  /** The schedule has no instant after this one. @default none */
   readonly end?: Date | undefined;
   /** How many jobs it adds at most. @default none */
   readonly limit?: number | undefined;

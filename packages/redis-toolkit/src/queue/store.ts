@@ -47,14 +47,14 @@ export interface ExchangeRequest {
   /** For jobs whose producer gave none. */
   readonly attempts: number | undefined;
   readonly visibilityMs: number;
-  /** Of the new deliveries. */
+  /** Token of the deliveries that this exchange takes. */
   readonly token: string;
   /** The token was sent before, and no reply has come: what it took is given again. */
   readonly isAgain?: boolean;
   readonly count: number;
-  /** Of payloads in the reply, unless it has one job. @default 262_144 */
+  /** The most bytes of payloads in the reply; one job is given, however large. @default 262_144 */
   readonly maxBytes?: number;
-  /** Of all workers together. @default no bound */
+  /** The most jobs that all workers of the queue hold together. @default no bound */
   readonly maxActive?: number | undefined;
   /** Jobs of one group that all workers have together. @default 1 */
   readonly maxOfGroup?: number;
@@ -335,11 +335,11 @@ export class QueueStore {
 /** By default. */
 export const MAX_REPLY_BYTES = 262_144;
 const MAX_LINE_LENGTH = 2_000;
-/** Of one job. */
+/** The most bytes that the log of one job keeps. */
 const MAX_LOG_BYTES = 16_384;
 
 interface SendHow {
-  /** It changes nothing, or nothing more when it is sent again. */
+  /** Whether the script changes nothing, or nothing more when it is sent again. */
   readonly isReadOnly?: boolean;
   readonly isRepeatable?: boolean;
   readonly deadlineMs?: number | undefined;

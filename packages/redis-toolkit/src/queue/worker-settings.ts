@@ -25,7 +25,7 @@ const RATE = { limit: whole(undefined, 1, 1_000_000_000), per: time(undefined, {
 
 export interface WorkerSettings<T> {
   readonly concurrency: number;
-  /** Of the whole queue; `undefined` for no bound. */
+  /** The most jobs that all workers of the queue hold together; `undefined` for no bound. */
   readonly queueConcurrency: number | undefined;
   readonly groupConcurrency: number;
   readonly maxReplyBytes: number;

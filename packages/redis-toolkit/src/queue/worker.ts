@@ -32,7 +32,7 @@ export interface Worker extends AsyncDisposable {
   readonly active: number;
   /** Whether it takes no jobs since `pause`. */
   readonly isPaused: boolean;
-  /** This worker takes no more jobs; handlers that run go on. `queue.pause()` does it for all workers. */
+  /** Takes no more jobs with this worker; handlers that run go on. `queue.pause()` pauses all workers. */
   pause(): void;
   /** Ends its pause. */
   resume(): void;
@@ -64,7 +64,7 @@ const SLOW_MS = 500;
 const MAX_DEADLINE_MS = 60_000;
 const RETRY_BASE_MS = 50;
 const RETRY_MAX_MS = 5_000;
-/** It looks no more often for jobs that are due. */
+/** The least time between two looks for jobs that are due. */
 const MIN_DUE_MS = 10;
 
 /**
@@ -91,7 +91,7 @@ export class QueueWorker<T, R> implements Worker {
   /** Since the exchange in flight was sent: its reply may be older than the job. */
   #wasWoken = false;
   #isPaused = false;
-  /** Of the next deliveries; sent again until a reply has come. */
+  /** Token of the deliveries that the next exchange takes; sent again until a reply has come. */
   #token = newId();
   #isAgain = false;
   /** For an exchange whose predecessor got no reply in time: its reply may come slowly. */

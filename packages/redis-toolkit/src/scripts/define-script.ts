@@ -56,7 +56,7 @@ export interface ScriptDefinition<
   Reply extends ScriptReply,
   Rest extends ScriptArgument = never,
 > {
-  /** Its text. */
+  /** The text of the script. */
   readonly lua: string;
   /** How many KEYS. In a cluster they must be of one slot. */
   readonly keys: number | "any";
@@ -70,7 +70,7 @@ export interface ScriptDefinition<
    * `return redis.call('GET', KEYS[1])`.
    */
   readonly reply: Reply;
-  /** It changes nothing, so it may be sent again when a connection is lost. @default false */
+  /** Whether the script changes nothing, so that it may be sent again when a connection is lost. @default false */
   readonly readOnly?: boolean | undefined;
 }
 

@@ -6,7 +6,7 @@ export type { RequestSession, SessionCookieOptions };
 
 /** The part of a context of Hono that is used. */
 export interface HonoContext {
-  /** Its header `cookie` names the session. */
+  /** The request: its header `cookie` names the session. */
   readonly req: { header(name: string): string | undefined };
   /** Adds a header to the response. */
   header(name: string, value: string, options: { readonly append: boolean }): void;

@@ -59,7 +59,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 // An id that has moved has no session, but a mark in the slot of its key, which other programs do not read: when its
 // grace ends, and the handle that it has moved to. The states are those of session-scripts.ts.
 
-/** Of an id without a session: nothing, or where it has moved, and whether its grace has ended. */
+/** Lua: the reply for an id without a session: nothing, or where the id has moved and whether its grace has ended. */
 const MOVED = `${NOW}
 local function moved()
   local mark = redis.call('GET', KEYS[2])
@@ -244,7 +244,7 @@ export class JsonRecords implements Records {
     return this.#run(call, READ, this.#keysOf(place), [], READ_ONLY);
   }
 
-  /** Of a session and its mark, in one slot. */
+  /** Keys of a session and of the mark that its id has moved, both in one slot. */
   #keysOf({ key }: Place): readonly [key: string, mark: string] {
     const { space } = moduleOf(this.#redis);
     // No id has this character, so it is the key of no session.

@@ -92,7 +92,10 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     return session;
   }
 
-  /** Of several cookies the one that is a session. */
+  /**
+   * Looks up the ids that the request has sent, in their order, until one leads to a live session; otherwise takes the
+   * best of them.
+   */
   async #find(): Promise<void> {
     let best: Visit<Session<Data>> = { state: "none" };
     for (const id of this.#given) {

@@ -74,7 +74,7 @@ export class Places {
     return parts === null ? undefined : `${parts[1]}.${parts[2]}`;
   }
 
-  /** Both have one tag. No id begins with `~`. */
+  /** Keys of a user, with one hash tag. No id begins with `~`, so neither is the key of a session. */
   ofUser(userId: string, space: KeySpace): readonly [epoch: string, index: string] {
     const user = `${this.#prefix}~user:${space.hashTagged(userId)}`;
     return [`${user}:epoch`, `${user}:index`];

@@ -14,7 +14,7 @@ export interface StoredSession {
   readonly version: number;
   /** JSON text of each field of the data. */
   readonly fields: ReadonlyMap<string, string>;
-  /** Its end has moved by this call, by so much that a cookie should follow. */
+  /** Whether this call moved the end of the session so far that the cookie should be sent again. */
   readonly isRenewed: boolean;
 }
 

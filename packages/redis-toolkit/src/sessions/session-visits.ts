@@ -19,7 +19,10 @@ export interface Visits<S, Options> {
   leadsTo(id: string, session: S): Promise<boolean>;
   /** The user that data name, for sessions that have their user there. */
   userIn(data: object): string | undefined;
-  /** Also of a session that has moved from this id, while it reaches it. `undefined` where there is none. */
+  /**
+   * Logs a session in: the one of this id, or the one that has moved from it while the id reaches it. `undefined` if
+   * there is none.
+   */
   login(id: string, options: Options): Promise<S | undefined>;
   /**
    * A session of a request whose id leads to none.

@@ -33,7 +33,7 @@ export interface SessionInfo<Data extends object> {
   readonly lastActivity: string;
   /** When it ends if nothing happens until then. */
   readonly expiresAt: string;
-  /** Its fields, as JSON carried them. */
+  /** Fields of the session, as JSON carried them. */
   readonly data: Partial<Data>;
   /** Grows with each change of the data, and with each new id. */
   readonly version: number;
@@ -44,8 +44,8 @@ export interface Session<Data extends object> extends SessionInfo<Data> {
   /** For the cookie. Not enumerable, so neither `console.log`, nor JSON, nor a copy shows it. */
   readonly id: string;
   /**
-   * Its end has moved by this call: send the cookie again. Once a minute at most, but for changes. Never by an id that
-   * has moved: the cookie of the newer one is in the browser already.
+   * Whether this call moved the end of the session: send the cookie again. At most once a minute, except for changes.
+   * Never by an id that has moved: the browser already has the cookie of the newer one.
    */
   readonly isRenewed: boolean;
 }

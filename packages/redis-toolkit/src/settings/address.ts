@@ -90,7 +90,7 @@ const SHAPES = {
   },
 } as const;
 
-/** Also of those that are not used. No message shows what was given: it may be a secret. */
+/** Checks the types of all options of an address, used or not. No message shows a given value: it may be a secret. */
 function checkShapes(options: RedisOptions): void {
   for (const name of Object.keys(SHAPES) as (keyof typeof SHAPES)[]) {
     const given = options[name];

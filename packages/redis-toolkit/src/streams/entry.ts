@@ -19,7 +19,7 @@ export type NewFields<T> =
 
 /** One entry of a stream. */
 export interface Entry<T> {
-  /** Its milliseconds, and a number among those of one millisecond. */
+  /** Id of the entry: milliseconds since 1970, and a number among entries of that millisecond. */
   readonly id: EntryId;
   /** By name. Where a name occurs twice, the last value. */
   readonly fields: T;

@@ -25,7 +25,7 @@ export interface PositionOptions {
 
 /** Options of {@link ConsumerGroup.read}. */
 export interface GroupReadOptions {
-  /** Its name in the group, made by its first read. */
+  /** Name of the consumer in the group. The first read makes it. */
   readonly consumer: string;
   /** `>`: entries that no consumer has got. An id, or `0`: those after it which this consumer holds. @default '>' */
   readonly after?: ">" | "0" | EntryId | undefined;

@@ -72,7 +72,7 @@ export class Slots<T> {
     return this.#isAbandoned;
   }
 
-  /** Of entries that wait or are handled. */
+  /** Ids of the entries that wait or are handled. */
   get ids(): readonly EntryId[] {
     return [...this.#held.keys()];
   }

@@ -9,7 +9,7 @@ export interface StreamSettings {
 
 export interface SendOptions<R> {
   readonly decode: (reply: unknown) => R;
-  /** It changes nothing, so it may be sent again when a connection is lost. @default false */
+  /** Whether the command changes nothing, so that it may be sent again when a connection is lost. @default false */
   readonly isReadOnly?: boolean | undefined;
   /** @default that of the stream */
   readonly replies?: "text" | "bytes" | undefined;
@@ -105,5 +105,5 @@ const places = new WeakMap<object, StreamPlace>();
 
 export const placed = (stream: object, place: StreamPlace): void => void places.set(stream, place);
 
-/** That of a stream, for its consumers. */
+/** The place of a stream, for its groups of consumers. */
 export const placeOf = (stream: object): StreamPlace => places.get(stream)!;

@@ -155,7 +155,7 @@ class Lane {
     decoder.onErrorReply = receive;
   }
 
-  /** Whoever traces is to see each command. */
+  /** Whether trips may be sent past node-redis. Not while it is traced: a tracer sees each command. */
   get isOpen(): boolean {
     return this.#isSound && this.#single === this.#own && !TRACED.hasSubscribers;
   }
