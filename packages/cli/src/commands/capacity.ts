@@ -27,7 +27,7 @@ const OPTIONS = {
   "tag-users": { value: "<n>", text: "processes that use an entry under such a tag; default: all" },
   primaries: { value: "<n>", text: "primaries of the cluster; default: 1" },
   "value-bytes": { value: "<n>", text: "encoded size of a value; default: 200" },
-  copies: { value: "<n>", text: "keys that each process has read; default: 10000" },
+  copies: { value: "<n>", text: "keys that each process has read and that have not changed since; default: 10000" },
   "in-memory": { value: "<percent>", text: "of the reads: memory would answer if nothing changed; default: 95" },
   loads: { value: "<percent>", text: "of the reads: neither memory nor Redis has it; default: 1" },
   "max-staleness": { value: "<duration>", text: "that of redis(); default: 2s" },
@@ -37,7 +37,7 @@ export const capacity: Command = {
   name: "capacity",
   summary: "predicts the cores, memory and connections of Redis that a service needs",
   words: "",
-  about: ["Needs no Redis. Numbers may end in k or M. --json prints the costs."],
+  about: ["Needs no Redis. Numbers may end in k or M.", "The costs of each step were measured; --json prints them."],
   options: OPTIONS,
   check(given) {
     serviceOf(given);

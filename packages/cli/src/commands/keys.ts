@@ -22,7 +22,7 @@ export const keys: Command = {
   words: "[pattern]",
   about: [
     "The pattern is a glob of Redis, such as 'hotset:shop:*'. Every primary gives its share.",
-    "Keys that caches keep next to entries (versions of tags, leases) is counted, and listed with --all.",
+    "Keys that caches keep next to their entries (versions of tags, leases) are counted; --all lists them too.",
   ],
   options: {
     limit: { value: "<n>", text: `look at so many keys at most; default: ${LIMIT.fallback}` },

@@ -14,8 +14,8 @@ export const ui: Command = {
   summary: "opens the inspector over caches, for browsers of this machine",
   words: "<cache>...",
   about: [
-    "Shows what is in Redis, the processes that keep a record, queues, locks and limits. The memory of a service,",
-    "and its running loads, are shown by the inspector that is mounted there. Ends with Ctrl-C.",
+    "Shows what is in Redis, the processes that keep a record, queues, locks and limits. The memory of a service and",
+    "its running loads are shown by the inspector that is mounted in that service. Ends with Ctrl-C.",
   ],
   options: {
     prefix: CACHE_OPTIONS["prefix"]!,

@@ -108,6 +108,9 @@ describe("clients and latency", () => {
     ["400000", []],
   ])("is a finding where the tracking table has more items than its clients can have: %s", (items, lines) => {
     const info = { tracking_total_items: items, tracking_total_keys: "20000", tracking_clients: "20" };
-    expect(linesOf(checkClients(facts([primary(info)])))).toEqual(lines);
+    const findings = checkClients(facts([primary(info)]));
+    expect(linesOf(findings)).toEqual(lines);
+    const evidence = { server: "10.0.0.1:6379", items: Number(items), keys: 20_000, trackingClients: 20, left: 1 };
+    expect(findings.map((each) => each.evidence)).toEqual(lines.map(() => evidence));
   });
 });

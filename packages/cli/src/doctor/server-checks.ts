@@ -128,15 +128,17 @@ export function checkClients(facts: Facts): readonly Finding[] {
         fix: "raise maxclients, or open fewer connections: one per process and node is enough",
       });
     const items = info.number("tracking_total_items");
+    const keys = info.number("tracking_total_keys");
+    const trackingClients = info.number("tracking_clients");
     // No client has more items than there are keys.
-    const left = items - info.number("tracking_clients") * info.number("tracking_total_keys");
+    const left = items - trackingClients * keys;
     if (left > 0)
       findings.push({
         check: "clients",
         severity: "warning",
         found: `at least ${left} of ${items} items in the tracking table are of closed connections`,
-        evidence: { server: info.address, items, left },
-        fix: "they end with their keys: shorten the ttl of what many read",
+        evidence: { server: info.address, items, keys, trackingClients, left },
+        fix: "each goes when its key changes or expires: set a shorter ttl for entries that many processes read",
       });
   }
   const timeouts = configs(facts).filter((config) => config.number("timeout") > 0);
