@@ -31,14 +31,20 @@ export async function lookUp<T extends Kept>(
   let making = served?.status === "hit" ? undefined : enter();
   const entry = await reading;
   const others = entry ? [...softTags, ...tags].filter((tag) => !entry.tags.includes(tag)) : softTags;
-  const changes = await held.tags.changes(others);
+  const records = await held.tags.changes(others);
+  // Its own tags are marked in the cache, but for what has not come there yet.
+  const changes = entry ? [...records, ...held.tags.coming(entry.tags)] : records;
   const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : judge(changes, entry);
   if (judged === "fresh" && served?.status !== "stale") {
     if (making !== undefined) held.outside.end(making);
   } else {
     // The fence does not know the tags that readers name, and clocks do not know which changes a value has seen.
     const at = Date.now();
-    const known = [...changes.flatMap((each) => [each.at, each.goneBefore]), ...(entry?.seen ?? [])];
+    const known = [
+      ...changes.flatMap((each) => [each.at, each.goneBefore]),
+      ...(entry?.seen ?? []),
+      ...held.tags.comingAt(),
+    ];
     const seen = [...new Set(known)].filter((each) => each >= at).slice(0, MOST_SEEN);
     await held.outside.begin((making ??= enter()), { at, seen });
   }

@@ -44,12 +44,16 @@ export function judge(changes: readonly Change[], { at: begunAt, seen }: Begun):
 /** Tags as Next has them: some are named by the reader alone, so the last end and the last mark of each are kept. */
 export class Tags {
   readonly #cache: Cache;
-  /** `at` of all changes that this process has seen. */
+  /** No later `at` was seen or given by this process. */
   #latest = 0;
+  /** The latest `at` of a record that was read. */
+  #latestRead = 0;
+  /** Changes that this process has called and that are not all stored and marked yet, by key: here they count already. */
+  readonly #coming = new Map<string, Change>();
   /** `at` of own changes, by key; `Infinity` for what is unsent. A cache that recovers, or fails over, removes it. */
   readonly #own = new Map<string, number>();
-  /** The next ends, by key. They wait for those under way: a mark has to know the one before it. */
-  readonly #waiting = new Map<string, number>();
+  /** The next changes, by key. They wait for those under way: a mark has to know the one before it. */
+  readonly #waiting = new Map<string, Change>();
   #last = Promise.resolve(false);
   /** By key, when a change by another process was reported: while the backend is unreachable nothing more is known. */
   readonly #reported = new Map<string, number>();
@@ -66,7 +70,7 @@ export class Tags {
   async #restore(): Promise<void> {
     const found = await this.#cache.getMany<Change>([...this.#own.keys()]);
     const lost = [...this.#own].flatMap(([key, at]) => ((found.get(key) ?? NEVER).at < at ? key : []));
-    await this.#send(lost, 0);
+    await this.#send(this.#next(lost, 0));
   }
 
   /** What this process knew of the key is dropped with this report. */
@@ -82,55 +86,102 @@ export class Tags {
     return at === undefined ? NEVER : { ...NEVER, at };
   }
 
-  /** The last end of each, and its last mark. */
+  /** The last end of each, and its last mark, those that are on their way included. */
   async changes(tags: readonly string[]): Promise<readonly Change[]> {
-    const keys = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
+    const all = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
+    // An end that is on its way replaces the one before: no page waits for its record.
+    const keys = all.filter((key) => this.#coming.get(key)?.end !== 0);
     const never = (missing: readonly string[]) => missing.map((key) => [key, this.#changeOf(key)] as const);
     const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE)).values()];
+    this.#notice(changes);
     // The next change counts for what this process makes now, even if its clock is set back meanwhile.
-    this.#latest = Math.max(this.#latest, Date.now(), ...changes.map(({ at }) => at));
-    return changes;
+    this.#latest = Math.max(this.#latest, Date.now());
+    return [...changes, ...this.coming(tags)];
   }
 
-  /** Ends all values with any of these tags: now, or, after one stale answer, when `expireS` seconds have passed. */
+  /** Changes of these tags that are on their way. */
+  coming(tags: readonly string[]): readonly Change[] {
+    if (this.#coming.size === 0) return [];
+    return tags.flatMap((tag) => [0, 1].flatMap((end) => this.#coming.get(keyOf(tag, end)) ?? []));
+  }
+
+  /** `at` of each change that is on its way: a value that is begun now has seen it, whatever its tags will be. */
+  comingAt(): readonly number[] {
+    return [...new Set([...this.#coming.values()].map(({ at }) => at))];
+  }
+
+  #notice(records: Iterable<Change>): void {
+    for (const { at } of records) this.#latestRead = Math.max(this.#latestRead, at);
+    this.#latest = Math.max(this.#latest, this.#latestRead);
+  }
+
+  /**
+   * Ends all values with any of these tags: now, or, after one stale answer, when `expireS` seconds have passed. In this
+   * process it counts when the call returns: Next answers its client without waiting for the promise.
+   */
   async update(tags: readonly string[], expireS: number): Promise<void> {
     const expireIn = Math.max(0, expireS * 1_000);
-    for (let i = 0; i < tags.length; i += PART) {
-      const part = tags.slice(i, i + PART);
-      const end = expireIn && Date.now() + expireIn;
-      const keys = part.map((tag) => keyOf(tag, end));
-      const isUnsent = await this.#send(keys, end);
-      const { status } = await this.#cache.markTagsStale(part.map(tagName), { expireIn });
-      if (isUnsent || status === "pending") warn("a revalidation has not reached the backend yet", part);
+    const end = expireIn && Date.now() + expireIn;
+    const all = this.#next(
+      tags.map((tag) => keyOf(tag, end)),
+      end,
+    );
+    for (const [key, change] of all) {
+      const before = this.#coming.get(key);
+      this.#coming.set(key, before === undefined ? change : earlier(change, before));
+    }
+    const own = new Map([...all.keys()].map((key) => [key, this.#coming.get(key)]));
+    try {
+      for (let i = 0; i < tags.length; i += PART) {
+        const part = tags.slice(i, i + PART);
+        // The records first: a page that another process makes after the mark has to find them.
+        const isUnsent = await this.#send(new Map([...all].slice(i, i + PART)));
+        const { status } = await this.#cache.markTagsStale(part.map(tagName), { expireIn });
+        if (isUnsent || status === "pending") warn("a revalidation has not reached the backend yet", part);
+      }
+    } finally {
+      for (const [key, change] of own) if (this.#coming.get(key) === change) this.#coming.delete(key);
     }
   }
 
-  #send(keys: readonly string[], end: number): Promise<boolean> {
+  /** A change that is later than all that this process knows. */
+  #next(keys: readonly string[], end: number): Map<string, Change> {
+    const at = (this.#latest = Math.max(this.#latest + 1, Date.now() + CLOCKS_DIFFER_MS) + Math.random());
+    return new Map(keys.map((key) => [key, { at, end, goneBefore: 0 }]));
+  }
+
+  #send(changes: ReadonlyMap<string, Change>): Promise<boolean> {
     const begin = () => this.#change();
-    for (const key of keys) {
+    for (const [key, change] of changes) {
       if (this.#waiting.size === 0) this.#last = this.#last.then(begin, begin);
-      this.#waiting.set(key, Math.min(end, this.#waiting.get(key) ?? end));
+      const before = this.#waiting.get(key);
+      this.#waiting.set(key, before === undefined ? change : earlier(change, before));
     }
     return this.#last;
   }
 
   async #change(): Promise<boolean> {
-    const ends = [...this.#waiting];
+    const next = [...this.#waiting];
     this.#waiting.clear();
-    const known = await this.#cache.getMany<Change>(ends.flatMap(([key, end]) => (end > 0 ? key : [])));
-    for (const { at } of known.values()) this.#latest = Math.max(this.#latest, at);
+    const known = await this.#cache.getMany<Change>(next.flatMap(([key, { end }]) => (end > 0 ? key : [])));
+    this.#notice(known.values());
     const now = Date.now();
-    const at = (this.#latest = Math.max(this.#latest + 1, now + CLOCKS_DIFFER_MS) + Math.random());
-    const changed = ([key, end]: [string, number]): [string, Change] => {
+    let at = Math.max(...next.map(([, change]) => change.at));
+    // Another process has changed a tag meanwhile: of its record nothing is taken back.
+    if (this.#latestRead >= at) at = this.#latest += 1 + Math.random();
+    const changed = ([key, { end }]: [string, Change]): [string, Change] => {
       // Where the mark before is not known, values end now. Of ends that have not come yet, the earliest counts.
       const before = known.get(key) ?? { ...NEVER, at };
       if (before.end <= now) return [key, { at, end, goneBefore: before.at }];
       return [key, { ...before, at, end: Math.min(end, before.end) }];
     };
-    const isUnsent = (await this.#cache.setMany(ends.map(changed), LIFE)).stored < ends.length;
-    for (const [key] of ends) this.#own.set(key, isUnsent ? Infinity : at);
+    const isUnsent = (await this.#cache.setMany(next.map(changed), LIFE)).stored < next.length;
+    for (const [key] of next) this.#own.set(key, isUnsent ? Infinity : at);
     for (const [key, sent] of this.#own) if (sent <= at && this.#own.size > MOST_OWN) this.#own.delete(key);
     if (this.#own.size > MOST_OWN) await this.#cache.clear().finally(() => this.#own.clear());
     return isUnsent;
   }
 }
+
+/** The later change of one key, with the earlier end of the two. */
+const earlier = (change: Change, before: Change): Change => ({ ...change, end: Math.min(change.end, before.end) });
