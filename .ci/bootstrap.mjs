@@ -8,14 +8,15 @@
 // is ended as soon as its parent is gone.
 
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cleanEnvironment } from "./environment.mjs";
 
 const OLDEST_NODE = 20;
 const PARENT_EVERY_MS = 500;
+/** Where an earlier install puts its tools, and its Node. */
+const OF_AN_INSTALL = [join("node_modules", ".bin"), join("node_modules", "node", "bin")];
 /** There npm and the tools are batch files, which only a shell starts. */
 const isWindows = process.platform === "win32";
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -33,6 +34,26 @@ const { packageManager } = JSON.parse(readFileSync(join(top, "package.json"), "u
 const environment = cleanEnvironment();
 install();
 await run();
+
+/**
+ * Without npm's own variables: inherited, they would make pnpm and node-gyp believe that they run inside npm. And
+ * without the Node of an earlier install, which npm puts first on the PATH, and which has no headers: each install runs
+ * under the Node of the machine, as the first one did.
+ */
+function cleanEnvironment() {
+  const npmOwn = /^npm_(package_|lifecycle_|execpath$|node_execpath$|command$|config_loglevel$)/i;
+  const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !npmOwn.test(name)));
+  for (const name of Object.keys(kept)) if (/^path$/i.test(name)) delete kept[name];
+  kept.PATH = process.env.PATH.split(delimiter)
+    .filter((folder) => !OF_AN_INSTALL.some((end) => folder.endsWith(end)))
+    .join(delimiter);
+
+  // With the headers of the Node that installs, native add-ons build without downloading any.
+  const { stdout } = spawnSync("node", ["-p", "process.execPath"], { env: kept, encoding: "utf8" });
+  const prefix = dirname(dirname(stdout ?? process.execPath));
+  if (existsSync(join(prefix, "include/node/node_api.h"))) kept.npm_config_nodedir = prefix;
+  return kept;
+}
 
 function install() {
   // npm warns of nodedir, which is meant for node-gyp.

@@ -10,9 +10,6 @@ type Command = readonly string[];
 
 const program = (...command: readonly string[]): Command => ["node", "--conditions=@hotset/source", ...command];
 
-/** Compiled first: what they measure, and break, are both of its engines. */
-const OVER_ZSTD_NAPI = new Set(["bench ", "bench peers", "torture fuzz"]);
-
 /** By group and name. `""` runs where the first word is no name of the group. */
 const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
   bench: {
@@ -70,7 +67,7 @@ function commandsOf(group: string, words: readonly string[]): readonly Command[]
   const [name, parameters] = tools[first] === undefined ? ["", words] : [first, rest];
   const tool = tools[name];
   if (tool === undefined) throw unknown(first === "" ? "(none)" : first);
-  return [...(OVER_ZSTD_NAPI.has(`${group} ${name}`) ? [["node", ".ci/zstd-napi.mjs"]] : []), [...tool, ...parameters]];
+  return [[...tool, ...parameters]];
 }
 
 /** Passes signals on, so that the tool ends itself. */
