@@ -1,4 +1,4 @@
-import { ConfigurationError, DecodeError } from "@hotset/core";
+import { BackendUnavailableError, ConfigurationError, DecodeError } from "@hotset/core";
 import { keepAlive, newId } from "@hotset/core/internal";
 import type { Module } from "../module/module.ts";
 import { Delivery, type AbandonedJob, type FailedJob, type Handler } from "./delivery.ts";
@@ -99,6 +99,8 @@ export class QueueWorker<T, R> implements Worker {
   /** Until a timer: the rate allows nothing, or an exchange has failed. */
   #pause: "none" | "limited" | "failed" = "none";
   #failures = 0;
+  /** The last exchange failed in a way that no repeat can mend: the connection was closed, or is refused. */
+  #isCutOff = false;
   #phase: "running" | "stopping" | "stopped" = "running";
   #cancelDue: () => void = () => undefined;
   #cancelHeartbeat: () => void = () => undefined;
@@ -156,7 +158,7 @@ export class QueueWorker<T, R> implements Worker {
     // Once more immediately, where the last exchange has failed.
     this.#pause = "none";
     this.#pump();
-    await this.#until(FLUSH_MS, () => this.#exchanging === undefined && !this.#needsExchange);
+    await this.#until(FLUSH_MS, () => this.#exchanging === undefined && (this.#isCutOff || !this.#needsExchange));
     this.#phase = "stopped";
     this.#cancelDue();
     this.#cancelHeartbeat();
@@ -232,6 +234,7 @@ export class QueueWorker<T, R> implements Worker {
     const token = this.#token;
     this.#token = newId();
     this.#isAgain = false;
+    this.#isCutOff = false;
     this.#failures = 0;
     this.#count(outcomes, reply);
     this.#plan(count, reply);
@@ -305,6 +308,7 @@ export class QueueWorker<T, R> implements Worker {
   #backOff(error: unknown): void {
     const { module } = this.#parts;
     module.report("queue: exchange", error);
+    this.#isCutOff = error instanceof BackendUnavailableError && !error.retryable;
     this.#failures += 1;
     const ms = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** this.#failures) * (0.5 + module.random() / 2);
     this.#pause = "failed";
