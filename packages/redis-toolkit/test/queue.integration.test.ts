@@ -531,7 +531,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
 
     use.opened({ timeout: 20 });
     const bounded = use.working(
-      ({ signal }) =>
+      (_job, { signal }) =>
         new Promise((_, reject) => {
           signal.addEventListener("abort", () => reject(signal.reason as Error));
         }),
