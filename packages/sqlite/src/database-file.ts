@@ -180,7 +180,7 @@ function prepare(database: SqliteDatabase, file: string): void {
     database.exec("COMMIT");
   }
   if (number("application_id") !== APPLICATION_ID)
-    throw new UnusableFileError(`${file} is a database of another program; give the cache another file`);
+    throw new UnusableFileError(`${file} is a database of another program; give the cache a file that no other uses`);
   const version = number("user_version");
   if (version > LAYOUT_VERSION)
     throw new NewerFileError(

@@ -119,8 +119,8 @@ export class Store {
     if (walBytes > LONG_WAL_BYTES)
       this.#warn(
         "HOTSET_SQLITE_WAL",
-        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection keeps a read open. ` +
-          "Beyond maxBytes no entry is stored until it ends",
+        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection has been reading ` +
+          "for long: a backup, a program with a window, a stopped process. It shrinks when that ends; beyond maxBytes no entry is stored until then",
       );
     return space;
   }
@@ -207,8 +207,8 @@ export class Store {
         if (tables.sweep(nowMs, SWEPT, maxBytes))
           this.#warn(
             "HOTSET_SQLITE_TAGS",
-            `${label}: tag versions fill a quarter of maxBytes; the oldest are removed, and their entries loaded ` +
-              "again. Raise maxBytes or use fewer tags",
+            `${label}: tag versions fill a quarter of maxBytes; those that were used longest ago are ` +
+              "removed, and entries with their tags are loaded again. Raise maxBytes, or give values fewer tags",
           );
         // On a disk that is nearly full half of what the file could have is left to the logs, and to others.
         return tables.evictTo(isShort ? Math.min(maxBytes, (tables.fileBytes() + freeBytes) / 2) : maxBytes);
@@ -241,13 +241,13 @@ export class Store {
 }
 
 const REASONS: Readonly<Record<Failure, string>> = {
-  busy: "another process holds the lock of the file; is it stopped?",
-  readonly: "the file cannot be written; check its permissions and its folder's",
+  busy: "another process holds the lock of the file; is it stopped in the middle of a write?",
+  readonly: "the file cannot be written; check its permissions and those of its folder",
   io: "the disk failed; see cause",
   damaged:
     'the file is damaged; stop its processes and delete it, or pass unusableFile: "moveAside" to have it renamed',
   full: "the disk is full, and nothing could be removed from the file",
-  "cannot open": "the file cannot be opened; check that its folder can be written",
+  "cannot open": "the file cannot be opened; check that its folder is there and can be written",
   other: "see cause",
 };
 

@@ -105,7 +105,7 @@ class Builder {
       throw new ConfigurationError("build: no tier; add memory() or a backend");
     if (local !== undefined && backend !== undefined && (backend.coherence ?? policy.localTtlMs) === undefined)
       throw new ConfigurationError(
-        `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, and copies need a bound`,
+        `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale a copy in memory may be`,
       );
     if (backend?.keepsKeys === true && (options.name !== "" || options.version !== undefined))
       throw new ConfigurationError(

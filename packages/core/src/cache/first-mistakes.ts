@@ -73,8 +73,8 @@ export function countOpen(name: string, warn: (text: string) => void): () => voi
   if (count.open >= MANY && !count.isWarned) {
     count.isWarned = true;
     warn(
-      `${count.open} caches of this name are open, each with its own connections: ` +
-        "share one, with hot reload on globalThis",
+      `${count.open} caches of this name are open, each with its own connections and copies: ` +
+        "share one; where hot reload loads modules again, keep it on globalThis",
     );
   }
   const debug = builtin("node:util")?.debuglog("hotset");

@@ -7,7 +7,7 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 /** The error of a method that was taken off its cache (`const { get } = cache`), or called through a proxy. */
 export const detached = (method: string): InvalidArgumentError =>
   new InvalidArgumentError(
-    `${method} must be called as cache.${method}(...); pass it on as (...args) => cache.${method}(...args)`,
+    `${method} must be called as cache.${method}(...); to pass it on, write (...args) => cache.${method}(...args)`,
   );
 
 /**

@@ -113,10 +113,10 @@ const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unlea
   `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "did not answer in time"}; other processes may load the same key, and it keeps nothing of this load${ofKey(key)}${others(omitted)}`;
 
 const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): string =>
-  `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "all entries are removed instead, for every process" : "the oldest are forgotten, and it may keep older entries until they expire"}`;
+  `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "all entries of the cache are removed instead, for every process" : "the oldest are forgotten, and it may keep older entries until they expire"}`;
 
 const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
-  `close() gave up ${count} pending values and invalidations that ${tier} had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before`;
+  `close() gave up ${count} pending values and invalidations that ${tier} had not acknowledged; it may keep what they replace until that expires: give close({ timeout }) more time, or call drain() while it can be reached`;
 
 /** The message, with its reason only if a backend gave it or the text refers to it: other reasons may quote a value. */
 export function messageOf(error: CacheError): string {

@@ -119,7 +119,7 @@ export class Answers {
   broken(flight: Flight, cause: unknown): "refused" {
     const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
     const operation = flight.loaded === undefined ? "read" : "store";
-    const text = `${operation} failed, which no tier may do`;
+    const text = `${operation} failed, and no tier may fail like this; see the cause`;
     return this.unwritable(flight, new ConfigurationError(text, { tier, operation, cause }));
   }
 

@@ -60,7 +60,9 @@ export class Fences {
       throw new InvalidArgumentError(`since must be what fence() of this cache gave, got ${kindOf(fence)}`);
     const other = entries.find(({ key }) => !fence.has(key.local));
     if (other !== undefined)
-      throw new InvalidArgumentError(`since must be a fence of this key, and is none of ${describe(other.key.name)}`);
+      throw new InvalidArgumentError(
+        `since must be a fence of every key; it is not one of ${describe(other.key.name)}`,
+      );
   }
 
   /** The fence of a key, which is used up. */

@@ -138,7 +138,7 @@ export class RemoteChanges {
     const isOwn = writes.has(localKey);
     if (decisions !== undefined) {
       // A lease on a missing entry may be kept in its place.
-      const by = isOwn || flights.isLeasing(localKey) ? "here, or elsewhere at the same time" : "elsewhere";
+      const by = isOwn || flights.isLeasing(localKey) ? "by this process, or elsewhere at the same time" : "elsewhere";
       decisions.note(localKey, "changed", by);
     }
     flights.taint(localKey, version);

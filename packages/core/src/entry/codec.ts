@@ -63,7 +63,9 @@ export class Codec {
       const bytes = this.#bytesOf(value);
       if ((leftInTurn -= bytes.length) <= 0) pause ??= nextTurn();
       if (bytes.length > this.#maxDecodedBytes)
-        throw new EncodeError(`${bytes.length} bytes are more than maxDecodedBytes (${this.#maxDecodedBytes})`);
+        throw new EncodeError(
+          `${bytes.length} bytes are more than maxDecodedBytes (${this.#maxDecodedBytes}), so they could not be read back`,
+        );
       const plain: Encoded = { data: bytes, encoding: { format: format.id, compressor: NO_COMPRESSION } };
       // Only meta says whether a value is compressed. Without it all values are.
       const isBig = keepsMeta === false || bytes.length >= (compressor.minBytes ?? 0);

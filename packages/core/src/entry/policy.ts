@@ -365,7 +365,7 @@ export function checkDefaults(policy: Policy | undefined): void {
   const ttl = policy?.ttl;
   if (ttl !== undefined && toMs("ttl", ttl) <= 0)
     throw new InvalidArgumentError(
-      `ttl must be above 0 ms here, got ${describe(ttl)}: nothing would be stored; a call or a namespace may set 0`,
+      `ttl must be above 0 ms here, got ${describe(ttl)}: the cache would store nothing; a call or a namespace may set 0, and Infinity has no end`,
     );
 }
 

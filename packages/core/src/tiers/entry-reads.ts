@@ -306,7 +306,7 @@ export class EntryReads {
   ): Promise<Entry | undefined> {
     const { label: tier, deadlineMs } = this.#of.calls;
     return within(this.#of.clock, deadlineMs, entry, () => {
-      const text = `${tier}: not decoded in ${deadlineMs} ms; check schema and compressor`;
+      const text = `${tier}: the value was not decoded within ${deadlineMs} ms; check the schema and the compressor`;
       throw new DecodeError(text, { tier, operation: "read" });
     }).then(
       (each) => this.#under(read, stored, versions, each),

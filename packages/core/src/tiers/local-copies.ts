@@ -110,11 +110,11 @@ export class LocalCopies {
     if (now >= entry.deadAt) return "expired";
     if (this.get(localKey, now) !== undefined) return now < entry.staleAt ? "fresh" : "stale";
     const trusted = entry.epoch === EPOCH_ALWAYS ? Infinity : this.#trust.epochOf(localKey).until;
-    if (trusted === -Infinity) return "not subscribed to changes";
+    if (trusted === -Infinity) return "not trusted: not subscribed to changes";
     if (now >= trusted) return `not trusted: the last sign of life is ${Math.round(now - trusted)} ms too old`;
     return now >= entry.epoch!.until
-      ? "not confirmed: changes may have been missed"
-      : "its tags or namespace changed, or their versions are not known";
+      ? "not confirmed since it was stored, or since changes may have been missed"
+      : "its tags or its namespace have changed, or their versions are not known here yet";
   }
 
   /** Applies the tag calls of this process and the current tag versions to a copy, after a tag event. */

@@ -54,7 +54,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "tier-errors",
     what: "Errors of a tier that is up",
-    when: `${ENOUGH.errors} in the last minute`,
+    when: `${ENOUGH.errors} in the last minute, the last of them within 20 s`,
     remedy:
       "by the kind of the last error: another format in the fleet; a full memory; no rights; a value that cannot be encoded",
     level: "error",
@@ -79,7 +79,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "stampede",
     what: "Many callers of one load, or a load that hangs",
-    when: `${ENOUGH.callers} callers, of a load that ended: for ${took(SHARED_MS)}; or ${duration(LONG_WAIT_MS)}`,
+    when: `${ENOUGH.callers} callers, of a load that runs or that took ${took(SHARED_MS)}; or a load that has run for ${duration(LONG_WAIT_MS)}`,
     remedy: "staleWhileRevalidate lets callers have the previous value while it loads; look at why the load is slow",
     level: "warning",
     page: "stampedes",
@@ -112,7 +112,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "slow-loads",
     what: "Slow loads of a namespace or key group",
-    when: `p95 is ${took(SLOW.ms)} and ${SLOW.times} times the past`,
+    when: `their 95th percentile is ${took(SLOW.ms)} or more, and ${SLOW.times} times what it was`,
     remedy:
       "look at the source of the keys that it names; loadTimeout and staleWhileRevalidate bound what callers wait",
     level: "warning",
@@ -128,7 +128,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "failed-loads",
     what: "Failing loads of a namespace or key group",
-    when: `${ENOUGH.loadErrors} in the last minute`,
+    when: `${ENOUGH.loadErrors} in the last minute, the last of them within 20 s`,
     remedy: "look at the source; staleIfError serves the previous value meanwhile",
     level: "error",
     page: "keys",
@@ -165,8 +165,8 @@ export const DEPARTURES: readonly Rule[] = [
   },
   {
     name: "odd-process",
-    what: "One process hits less often than the others",
-    when: `by ${100 * FALL.points} points, among three`,
+    what: "One process hits far less often than the others",
+    when: `by ${100 * FALL.points} points, ${duration(WARM_MS)} after its start, among three or more`,
     remedy: "compare its version, its format and its memory with the others",
     level: "warning",
     page: "fleet",
@@ -175,7 +175,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "evictions",
     what: "A memory tier is too small",
-    when: `${ENOUGH.evictions} evictions in the last minute, a tenth of its entries`,
+    when: `${ENOUGH.evictions} evictions in the last minute, and as many as a tenth of its entries`,
     remedy: "raise maxEntries or maxBytes of memory(), or keep fewer keys there: local: false",
     level: "warning",
     page: "overview",

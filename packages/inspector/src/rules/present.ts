@@ -33,8 +33,8 @@ export const STATES: readonly Rule[] = [
   },
   {
     name: "records-refused",
-    what: "Records of processes are refused",
-    when: "now",
+    what: "The backend refuses the records of processes",
+    when: "now, with heartbeat()",
     remedy: "as the text says; the fleet shows the last records in grey",
     level: "error",
     page: "fleet",
@@ -71,7 +71,7 @@ export const STATES: readonly Rule[] = [
   },
   {
     name: "stale-fallback",
-    what: "Keys are served stale because loads fail",
+    what: "Keys are served stale because their loads fail",
     when: "now",
     remedy: "look at the source; staleIfError covers it until it ends",
     level: "error",
@@ -87,7 +87,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "invalidations",
     what: "A key, tag or namespace is invalidated in a loop",
-    when: `${ENOUGH.invalidations} calls in the last minute; a refresh is none`,
+    when: `${ENOUGH.invalidations} calls in the last minute; refreshing a value does not count`,
     remedy: "look for a loop, or a webhook that repeats, in the process that it names",
     level: "warning",
     page: "invalidations",
@@ -110,7 +110,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "silent",
     what: "A process writes no record any more",
-    when: "after 25 s",
+    when: "after two and a half heartbeats, 25 s by default",
     remedy: "it is cut off from the backend, its event loop is blocked, or it ended without stop(): look at its log",
     level: "error",
     page: "fleet",
@@ -150,8 +150,8 @@ export const STATES: readonly Rule[] = [
   },
   {
     name: "queues",
-    what: "A queue has dead jobs, is paused or has no worker",
-    when: `now, or for ${duration(UNTAKEN_MS)}`,
+    what: "A queue has dead jobs, is paused, or no worker takes its jobs",
+    when: `now, or after ${duration(UNTAKEN_MS)} without a worker`,
     remedy: "mend what the last error says, then retry; start workers",
     level: "error",
     page: "queues",
@@ -177,8 +177,8 @@ export const STATES: readonly Rule[] = [
   },
   {
     name: "follower",
-    what: "A follower lags or has stopped",
-    when: `${duration(LONG_WAIT_MS)}, or ${MUCH_LOG / 2 ** 20} MiB`,
+    what: "A follower lags behind its database, or has stopped",
+    when: `now, or ${duration(LONG_WAIT_MS)} or ${MUCH_LOG / 2 ** 20} MiB behind`,
     remedy: "look at its error, and at the slot of the database",
     level: "error",
     page: "overview",
@@ -200,8 +200,8 @@ export const STATES: readonly Rule[] = [
   },
   {
     name: "redis",
-    what: "Redis is silent, nearly full, or cannot write its disk",
-    when: `now; ${100 * FULL} % of maxmemory`,
+    what: "Redis does not answer, is nearly full, or cannot write to its disk",
+    when: `now, or at ${100 * FULL} % of maxmemory`,
     remedy: "hotset doctor names the setting; raise maxmemory, or set allkeys-lfu on a server of caches",
     level: "error",
     page: "redis",

@@ -40,7 +40,7 @@ class Turn {
   /** Renders all of them first: one that cannot be changes nothing. @throws {TypeError} for no string and no bytes. */
   add(trip: Trip, commands: readonly (Args | string)[]): void {
     // The replies of others would be counted for it.
-    if (commands.length === 0) throw new TypeError("no command");
+    if (commands.length === 0) throw new TypeError("a call must have at least one command");
     let text = this.text;
     let chunks: Uint8Array[] | undefined;
     // By index: an iterator makes an object for each word.
@@ -140,7 +140,7 @@ class Lane {
       if (trip === undefined) {
         this.#isSound = false;
         client.destroy?.();
-        throw new Error("a reply that no command waits for");
+        throw new Error("node-redis has a reply that no command waits for");
       }
       trip.replies[trip.come++] = reply;
       if (trip.come !== trip.replies.length) return undefined;

@@ -146,7 +146,7 @@ function diagnose(error: Error): Diagnosis {
   for (const [pattern, diagnosis] of DIAGNOSES) {
     if (pattern.test(`${code} ${error.message}`)) return diagnosis;
   }
-  return { advice: "check that the server runs, and its address", retryable: true };
+  return { advice: "check that the server runs and that the address is right", retryable: true };
 }
 
 const final = (advice: string): Diagnosis => ({ advice, retryable: false });
@@ -175,12 +175,16 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
   ],
   [
     /^(?:ERR_SSL|EPROTO|ERR_TLS|ERR_OSSL)/,
-    final("the TLS handshake failed: check that the server speaks TLS on this port, and tls.cert and tls.key"),
+    final(
+      "the TLS handshake failed: check that the server speaks TLS on this port, and that tls.cert and tls.key are right",
+    ),
   ],
   [/^ ERR This instance has cluster support disabled/, final("the server is not in a cluster: use single(url)")],
   [
     /^ ERR unknown command.*SENTINEL/i,
-    final("the server is not a sentinel: give addresses of sentinels (port 26379), or use single(url)"),
+    final(
+      "the server is not a sentinel: give the addresses of sentinels, on port 26379 by default, or use single(url)",
+    ),
   ],
   [/no sentinel knows/, final("check primaryName")],
   [/it is a replica/, { advice: "the sentinels have not agreed yet", retryable: true }],
@@ -195,7 +199,7 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
     /no answer within/,
     {
       advice:
-        "check that Redis listens there, with TLS or without as the URL says, and that no packets are dropped; see connectTimeout",
+        "check that Redis listens there, with TLS or without as the URL says, and that no packets are dropped on the way; see connectTimeout",
       retryable: true,
     },
   ],

@@ -65,7 +65,7 @@ it("C472: a method called without its cache says how to call it, and every metho
       expect(await failure(() => method.call(other, ...args))).toMatchObject({
         [SYNCHRONOUS.includes(name) ? "thrown" : "rejected"]: {
           code: "INVALID_ARGUMENT",
-          message: `${name} must be called as cache.${name}(...); pass it on as (...args) => cache.${name}(...args)`,
+          message: `${name} must be called as cache.${name}(...); to pass it on, write (...args) => cache.${name}(...args)`,
         },
       });
     }

@@ -28,7 +28,7 @@ describe("explain", () => {
       "changed: the version of {~shop}::",
       "lease: granted, <id>",
       "load: miss, 0 ms",
-      "changed: here, or elsewhere at the same time",
+      "changed: by this process, or elsewhere at the same time",
       "store: stored, version <id>",
       "call: miss",
       "call: hit, from memory",

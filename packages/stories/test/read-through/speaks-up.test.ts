@@ -194,7 +194,7 @@ it.each(["a warning", "a line of the logger"] as const)("C615 what close gives u
   await cache.close();
   await nextTurn();
   const text =
-    'hotset: cache "test": close() gave up 2 pending values and invalidations that scripted had not acknowledged; it may keep what they replace until that expires: raise close({ timeout }), or call drain() before';
+    'hotset: cache "test": close() gave up 2 pending values and invalidations that scripted had not acknowledged; it may keep what they replace until that expires: give close({ timeout }) more time, or call drain() while it can be reached';
   const lost = warnings
     .filter(({ code }) => code === "HOTSET_PENDING_LOST")
     .map(({ message }) => message.split(". Shown")[0]);
@@ -427,8 +427,8 @@ describe("C460 many open caches of one name over a backend", () => {
     await nextTurn();
     expect(warnings.map(({ message, code }) => [message, code])).toEqual([
       [
-        'hotset: cache "hot": 20 caches of this name are open, each with its own connections: ' +
-          "share one, with hot reload on globalThis",
+        'hotset: cache "hot": 20 caches of this name are open, each with its own connections and copies: ' +
+          "share one; where hot reload loads modules again, keep it on globalThis",
         "HOTSET_OPEN_CACHES",
       ],
     ]);
