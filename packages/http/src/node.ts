@@ -23,7 +23,8 @@ export type Listener = (request: IncomingMessage, response: ServerResponse) => u
 
 /**
  * `listener`, answered through the cache. A load that is shared runs it with a separate request and response: no socket
- * of a client, and no field that shapes a page for one client. One that is not shared has its client's pair.
+ * of a client, and no field that shapes a page for one client. An answer that is not shared is made with the pair of
+ * its client.
  *
  * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`: any client can send any Host.
  */

@@ -11,7 +11,7 @@ import { VERSION } from "./version.ts";
  * Keeps a record of this process in the backend of `cache`, for `Inspection.processes` of any other: its name,
  * versions, trust, counts and last invalidations. The first one is written now, or within a second of the first call of
  * the cache; each costs a read of all places and a write. A failure is tried again with the next one:
- * `Inspection.recordFailure` has it. Keeps no process alive; ends with the cache.
+ * `Inspection.recordFailure` has it, and the age of the record shows it. Keeps no process alive; ends with the cache.
  *
  * At most 64 processes of a cache have a record; further ones wait for a place.
  *

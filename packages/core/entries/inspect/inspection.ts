@@ -98,7 +98,11 @@ export interface InspectOptions {
    * nothing: for figures alone. @default 1_000
    */
   readonly remember?: number | undefined;
-  /** The "last minute" of {@link Inspection.figures}: 1 s to 1 h. The first of a cache counts. @default '1m' */
+  /**
+   * The "last minute" of {@link Inspection.figures}: from a second to an hour. The first of a cache counts.
+   *
+   * @default '1m'
+   */
   readonly window?: Duration | undefined;
 }
 

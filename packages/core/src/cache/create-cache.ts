@@ -28,7 +28,8 @@ export function createCache(options: CacheOptions, ...surplus: readonly unknown[
 }
 
 /**
- * Immutable: each call returns a new builder. Calls throw `ConfigurationError` for no tier, and for one too many.
+ * Immutable: each call returns a new builder. Calls throw `ConfigurationError` for a value that is not a tier, and for
+ * one tier too many.
  */
 export interface EmptyCacheBuilder {
   /** Keeps live values in this process: `memory()`. */
@@ -42,7 +43,8 @@ export interface EmptyCacheBuilder {
 }
 
 /**
- * A cache with a local tier, and no backend yet. Calls throw `ConfigurationError` for no tier, and for one too many.
+ * A cache with a local tier, and no backend yet. Calls throw `ConfigurationError` for a value that is not a tier, and
+ * for one tier too many.
  */
 export interface LocalCacheBuilder extends CacheBuilder {
   /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */

@@ -13,8 +13,9 @@ import { bring, type Opening, type OpeningOf } from "./assemble.ts";
 import { warnOfLostDeletes } from "./backend-promises.ts";
 
 /**
- * Returns `backend` as it is, and brings what a cache needs for one: bundles over memory go without.
- * Wrap a backend of yours in it; those of hotset are. Throws nothing: `build` checks the backend.
+ * Returns `backend` as it is, and brings along what a cache needs for one: a program whose caches are in memory alone
+ * has none of that in its bundle. Wrap a backend of yours in it; those of hotset are. Throws nothing: `build` checks
+ * the backend.
  */
 export function defineBackend<B extends Backend>(backend: B): B {
   bring(openBackend);

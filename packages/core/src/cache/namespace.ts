@@ -74,7 +74,8 @@ export interface Namespace<V = unknown> {
   /** Describes an entry, for people and for tests. */
   inspect(key: string): Promise<EntryInfo | undefined>;
   /**
-   * The last decisions about this key, oldest first: tier, lease, fence, version, why a copy was not served.
+   * The last decisions about this key, oldest first: which tier answered, why a copy was not served, which lease, fence
+   * or version. Recorded only with `createCache({ explain })`.
    * @throws {ConfigurationError} without `createCache({ explain })`.
    */
   explain(key: string): readonly Decision[];
@@ -146,26 +147,35 @@ export interface Namespace<V = unknown> {
       | readonly [tags: readonly string[], options: MarkOptions | undefined]
   ): Promise<InvalidateResult>;
   /**
-   * Nothing of this namespace, or below it, is served again; with `stale: true` only within stale windows.
-   * Constant cost; other namespaces keep theirs.
+   * No entry of this namespace, or below it, is served again; with `stale: true` only as a stale one, within its
+   * windows. Constant cost; other namespaces keep theirs.
    */
   clear(options?: ClearOptions): Promise<InvalidateResult>;
 
   /**
-   * Counts of this namespace and those below it; of a cache, of everything. Calls of a namespace after
-   * the first 1,000 count in the one above. @throws {ConfigurationError} for such a one.
+   * Counts of this namespace and those below it; of a cache, of everything. The first 1,000 namespaces of a cache are
+   * counted separately. Calls of a further one count in the namespace above it.
+   *
+   * @throws {ConfigurationError} for such a one.
    */
   stats(): NamespaceStats;
   /**
-   * Calls `listener` on each event of this namespace and those below it. Returns a function that ends it. Events of
-   * a whole backend reach the listeners of the cache alone. Errors of a listener are ignored.
+   * Calls `listener` on each event of this namespace and those below it until the returned function is called; of a
+   * cache, on every event. Events of a whole backend have no namespace, and reach the listeners of the cache alone. An
+   * error that a listener throws, or rejects with, is ignored.
    */
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
 
-  /** A cheap view of other keys, with their own type, and a policy that inherits this one's. */
+  /**
+   * Other keys over the same tiers, with their own type, and a policy that inherits this one's. A cheap view: make one
+   * per request if you like.
+   */
   namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
 
-  /** `fn`, remembered by its arguments. It gets the `this` of the call, and no loader context. */
+  /**
+   * `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets the `this` of
+   * the call, which is not part of the key, and no loader context; `getOrSet` gives one.
+   */
   wrap<F extends AnyFunction<V>>(
     fn: F,
     options: WrapOptions<F> & WrapKey<F>,

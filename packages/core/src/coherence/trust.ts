@@ -71,7 +71,10 @@ export class Trust {
     return names.length !== 0 && names.every((name) => parts.get(name)?.aliveAt !== undefined);
   }
 
-  /** Whether a call at `now` may join a read begun at `beganAt`: it may miss what a local copy may. */
+  /**
+   * Whether a call at `now` may join a read of this key begun at `beganAt`: it may miss at most `maxStalenessMs` of
+   * changes, as a local copy may.
+   */
   mayShare(localKey: string, beganAt: number, now: number): boolean {
     return now - beganAt < this.maxStalenessMs || now < this.epochOf(localKey).until;
   }
@@ -125,7 +128,9 @@ export class Trust {
     return aliveAt;
   }
 
-  /** Time passed unseen by `clock.now()`: nothing is trusted before a sign of life from `now` on. */
+  /**
+   * Time has passed that `clock.now()` did not show: only a sign of life that is sent from `now` on brings trust back.
+   */
   suspended(now: number): void {
     this.#suspendedAt = now;
     this.renew();

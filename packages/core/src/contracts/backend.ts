@@ -140,8 +140,9 @@ export interface Backend {
   /** Connects ahead of the first call. */
   connect?(): Promise<void>;
   /**
-   * Lists entries, a page at a time and in no order, for people, as it may take long: their keys and lives, no values.
-   * One that is written or removed meanwhile may be left out, or come twice. Without it entries cannot be listed.
+   * Lists entries, a page at a time and in no order, for people and not for programs: it may take long. One that is
+   * written or removed meanwhile may be left out, or come twice. Reads keys and lives, no values. Without it stored
+   * entries cannot be listed.
    *
    * @throws {BackendUnavailableError} from the iteration.
    */

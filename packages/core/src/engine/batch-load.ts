@@ -22,7 +22,7 @@ export interface BatchContext {
 }
 
 /**
- * `getOrSetMany`: one flight for each item, and one run of `load` for those that come to their load.
+ * `getOrSetMany`: one flight for each distinct item, and one run of `load` for those that come to their load.
  *
  * @param items each once.
  * @param shared what their calls have in common.

@@ -364,7 +364,7 @@ class OneFlight extends OneRead {
 
   // ---- what happens to its key meanwhile
 
-  /** Whether callers may join: until a fence, a taint, a forced call, or tag events: `hasEvents`. */
+  /** Whether callers may join. A fence, a taint or a forced call ends that; so do tag events: `hasEvents`. */
   get isJoinable(): boolean {
     return this.#isJoinable && !this.#isDoubted;
   }

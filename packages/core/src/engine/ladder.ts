@@ -45,7 +45,8 @@ import { Draft, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts
  *        │
  *     store in the backend under the lease, then locally, unless fenced; answer
  *
- * `answerFor` says whether an entry may be stale: within `staleWhileRevalidate`, or `staleIfError` after a failure.
+ * `answerFor` says whether an entry may be served stale: within `staleWhileRevalidate`, or `staleIfError` during the
+ * back-off after a failure.
  *
  * Each step of a flight is a method that ends with the next one, in the order of this file; from a slot on they are one
  * function, `#climb`. The backend is asked within the time of the flight: `ask`. An exception of a step fails the flight.
@@ -101,7 +102,7 @@ export class Ladder {
     return ends.promise;
   }
 
-  /** {@link fetch} for many calls of one namespace, in one trip. @returns how many wait. */
+  /** {@link fetch} for many calls of one namespace: one trip to the backend. @returns how many calls wait. */
   fetchMany(calls: readonly GetOrSetCall[], ends: Ends): number {
     const { local } = this.#context;
     const begun = calls.flatMap((call) => this.#enter(call, local?.get(call.key.local, call.startedAt), ends) ?? []);
@@ -549,7 +550,8 @@ export class Ladder {
     const pins = isAlone ? pinning : this.#pin(flight);
     const pinned = isThenable(pins) ? await inTime(flight, clock, pins) : pins;
     flight.pin(pinned);
-    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no versions.
+    // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
+    // versions.
     const isLost = flight.isOver || (remote?.versions !== undefined && pinned === undefined);
     if (isLost || fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined) flight.lease?.release();
     decisions?.note(key.local, "lease", say.describeLease(flight));
@@ -706,7 +708,8 @@ export class Ladder {
   }
 
   /**
-   * Writes in its turn among the writes of the key. After its time the callers get the loaded value, and it waits on.
+   * Writes in its turn among the writes of the key. When its time is spent, the callers get the loaded value; the
+   * flight keeps waiting.
    */
   async #store(flight: Flight, draft: Draft): Promise<StoreResult> {
     const { clock, writes } = this.#context;
@@ -747,7 +750,8 @@ export class Ladder {
     decisions?.note(key.local, "store", say.describeStore(flight, result, local));
     const isWithheld = result === "no-store" || result === "not-shared";
     if (!isWithheld) this.#backoffs.shared(key.local);
-    // The stale entry stays: without a pause each hit would load again. A value for all was made of stale ones.
+    // The stale entry stays: without a pause each hit of it would load again. A value for all was made of stale ones,
+    // which are being refreshed.
     else if (fallback !== undefined)
       this.#backoffs.pause(key.local, clock.now() + (report!.isForAll ? POLL_MS : call.policy.errorBackoffMs));
     this.#answer(flight, result);

@@ -8,7 +8,10 @@ import { ask, OutOfTime } from "./ask.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
-/** A lease is renewed after this part of it: it survives half a term of standstill, or a lost renewal. */
+/**
+ * The part of a lease after which it is renewed: the lease survives a process that stalls for half its term, or one
+ * lost renewal.
+ */
 const RENEWED_AFTER = 1 / 4;
 
 /** How often a waiting flight reads the backend again if nothing wakes it. */

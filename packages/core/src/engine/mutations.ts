@@ -413,7 +413,8 @@ export class Mutations {
   }
 
   /**
-   * Whether a tag call was made after the `set` of this entry. Under the present versions it would outlive that call.
+   * Whether a tag call was made after the `set` of this entry. Under today's versions the entry would outlive that
+   * call.
    */
   #isHidden({ terms, tagSequence }: Entry): boolean {
     return this.#context.tags.wasMade(terms.dependsOn, tagSequence);

@@ -69,7 +69,8 @@ export class TagCalls {
       return isDone;
     };
     const renewing = Promise.all(Array.from(partsOf(keys, TAGS_OF_ONE_STEP), renew));
-    // After the renewal was sent: before it, another load might get the lease under old versions, for nothing.
+    // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
+    // stored.
     for (const lease of this.#leases) lease.releaseUnder(keys);
     const isPending = (await renewing).includes(false);
     // Leases granted meanwhile: the results of their loads are fenced by now.

@@ -27,8 +27,9 @@ type TouchContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recove
 /**
  * Gives a fresh entry a new life, with the value, tags, validators, age and inherited limit that it has.
  *
- * In a backend with leases that is one step without the value, taken if the entry still has the version of the local
- * copy, or of the entry that was read. Another backend gets the entry again. So it undoes no change.
+ * In a backend with leases that is one step, which moves no value, and is taken if the entry still has the version of
+ * the local copy, or else of the entry that was read. Another backend gets the entry again. So it undoes no change, and
+ * brings nothing back.
  */
 export class Touch {
   readonly #context: TouchContext;

@@ -233,7 +233,9 @@ export class Codec {
 /** A value as bytes. Made once for all tiers and attempts that write it. */
 export type Encoded = StoredForm;
 
-/** The bytes of a placeholder: none, in a format that no process reads as a value, even one without placeholders. */
+/**
+ * The bytes of a placeholder: none, in a format that no process reads as a value, also one that knows no placeholders.
+ */
 export const encodedPlaceholder = (placeholder: Placeholder): Encoded => ({
   data: NO_BYTES,
   encoding: { format: formatOf(placeholder), compressor: NO_COMPRESSION },

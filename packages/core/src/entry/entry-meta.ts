@@ -116,7 +116,7 @@ function counted(version: string): [id: string, n: number] {
   return [id, Number(n)];
 }
 
-/** Rounded down: no store lengthens a life; the microsecond makes up for sums of fractions. */
+/** Rounded down: a store must not lengthen a life; the microsecond makes up for instants, sums of fractions. */
 export const wholeMs = (ms: number): number => Math.floor(ms + 0.001);
 
 /** More than the tags of an entry and their versions take. */

@@ -43,7 +43,8 @@ export const isFresh = (entry: Entry | undefined, now: number): entry is Entry =
 
 /**
  * Whether the call does not accept this entry. The age counts at the start of the call: one that is loaded while the
- * call waits, here or by another process, is always accepted; one that never becomes stale never, for want of an age.
+ * call waits, here or by another process, is always accepted. An entry that never becomes stale has no known age, and
+ * is never accepted. Pure.
  */
 export const isTooOld = (entry: Entry, { loadedAfter }: Windows): boolean =>
   loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
@@ -60,8 +61,9 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
 }
 
 /**
- * The entry to use, of what the backend has and a copy: of two with versions that of the backend, however old it seems,
- * even if both are of one write, since it may have changed; else the one loaded later. A tie goes to `stored`.
+ * The entry to use, of what the backend has and a copy: of two with versions the one in the backend, however old it
+ * seems, even if both are of one write, since it may have changed there; of others the one that was loaded later. A tie
+ * goes to `stored`.
  */
 export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry | undefined {
   if (stored === undefined || copy === undefined) return stored ?? copy;
@@ -135,7 +137,8 @@ export function endingBy(entry: Entry, endsAt: number): Entry {
 
 /**
  * The same entry after one of its tags was marked stale: stale immediately. Versions carry no instant, so its windows
- * end when they did before. A reader's window counts from `now`, and after the former `staleAt` from there.
+ * end at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there.
+ * Pure.
  *
  * @param endsAt the end that the mark gave it.
  */

@@ -185,7 +185,7 @@ export function backendKeyOf(root: KeySpace, local: string): string {
   return `${root.backendPrefix.slice(0, -1)}${local.slice(1, end)}::${local.slice(end + 1)}`;
 }
 
-/** The tag whose hard or soft version is under `key`; `undefined` for an entry, and the counter. */
+/** The tag whose hard or soft version is kept under `key`; `undefined` for an entry, and the counter of versions. */
 export function tagKeyOf(key: string): string | undefined {
   if (!key.startsWith("{~") || (key.startsWith("{~~") && key.indexOf("::") === key.length - 2)) return undefined;
   return key.startsWith("{~~") ? `{~${key.slice(3)}` : key;

@@ -32,7 +32,10 @@ export function inNoCall<T>(body: () => T): T {
   return outside === undefined ? noCall.runInAsyncScope(body) : outside(body);
 }
 
-/** Keeps the process alive until the returned function is called, where the clock can. All calls share it. */
+/**
+ * Keeps the process alive until the function that it returns is called, where the clock can. All calls share what does
+ * so, and it outlives them.
+ */
 export const holdProcess = (clock: Clock): (() => void) | undefined =>
   clock.hold && noCall.runInAsyncScope(clock.hold, clock);
 

@@ -58,7 +58,7 @@ export class Breaker {
     return this.isOpen ? Math.max(0, this.#probeAt - this.#clock.now()) : 0;
   }
 
-  /** Whether a heartbeat shows that calls are answered again: one after the last failure, in time. */
+  /** Whether the answer to a heartbeat shows that calls are answered again: sent after the last failure, in time. */
   isDisprovedBy(sentAt: number, deadlineMs: number): boolean {
     return sentAt >= this.#failedAt && this.#clock.now() - sentAt < deadlineMs;
   }

@@ -1,4 +1,7 @@
-/** So many keys of one call are under way at a time: far less work than one deadline allows. */
+/**
+ * How many keys of one call are under way at a time. All of them together take far less than one deadline of the
+ * backend, on a busy machine too.
+ */
 export const WINDOW = 1_000;
 
 /** Parts of at most `size` items, in their order. */

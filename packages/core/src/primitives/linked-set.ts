@@ -6,7 +6,8 @@ export interface Linked {
 
 /**
  * A set of things that come and go all the time, linked to one another. A `Set` that is filled and emptied makes a new
- * table every few dozen members, and each old table keeps the next one and its members alive: see `KeyTable`.
+ * table every few dozen members, and each old table, once it has outlived two collections, keeps the next one and its
+ * members alive: see `KeyTable`.
  */
 export class LinkedSet<T extends Linked> {
   #first: T | undefined;

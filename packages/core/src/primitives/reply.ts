@@ -11,7 +11,10 @@ export abstract class Reply<T> extends Deadline implements Promise<T> {
   #state: "pending" | "done" | "failed" = "pending";
   #result: unknown;
 
-  /** Calls one of both once, after it has returned; if answered, in the async context of now. */
+  /**
+   * Calls one of both, once, after it has returned; in the async context of now if it was answered, in any if it
+   * failed.
+   */
   settle(done: (value: T) => void, failed: (error: unknown) => void): void {
     // A wrapper of the backend listens too.
     if (this.#promise !== undefined) return void this.#promise.then(done, failed);

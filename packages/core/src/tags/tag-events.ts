@@ -158,7 +158,7 @@ export class TagEvents {
     return since < this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, since);
   }
 
-  /** Whether tags here or above were called after `calledSince`, or by others after `changedSince`. */
+  /** Whether one called tags in or above a namespace after event `calledSince`, or others after `changedSince`. */
   hasEvents(keySpace: KeySpace, calledSince: number, changedSince: number): boolean {
     return (
       (calledSince !== this.sequence && this.#byNamespace.hasSince(keySpace.tagPrefixes, calledSince)) ||

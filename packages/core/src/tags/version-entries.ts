@@ -9,7 +9,8 @@ import { newId } from "../primitives/ids.ts";
  *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own, and hard alone
  *     {~~name}:ns::tag    the soft version; {~~name}:: is the issuer, renewed before any tag is
  *
- * A tag that a loader adds late is safe while the issuer is that of its start: read after the tag, written before.
+ * A tag that a loader adds late is safe while the issuer has not changed since the load began: it is read after the
+ * tag, and written before it.
  */
 export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
   const readOne = async (key: string): Promise<StoredEntry | undefined> => {
@@ -27,7 +28,8 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     });
     return version;
   };
-  // Many loads begin together on a cold cache: if each issued its own version, only the last entry would be valid.
+  // Many loads begin together on a cold cache: if each issued its own version, only the entry of the last one would be
+  // valid.
   const issuing = new Map<string, { readonly issued: Promise<string>; readonly since: number }>();
   const issueOnce = (key: string, fresh: string): Promise<string> => {
     const shared = issuing.get(key);
@@ -43,8 +45,9 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     return mine.issued;
   };
   /**
-   * The version under `key`, issued if missing. Its life is never extended: that could write an older version over a
-   * renewed one. Each call reads for itself: a shared answer may be from before a change reported since.
+   * The version under `key`, issued if it is missing. Its life is never extended: that could write an older version
+   * over a renewed one. Each call reads for itself: a shared answer may be from before a change that was reported
+   * since.
    */
   const pinOne = async (key: string, fresh: string): Promise<string> => {
     const found = await readOne(key);

@@ -84,8 +84,9 @@ export class BackendCalls {
   }
 
   /**
-   * The part of reads of versions; of none that keeps keys, where there are several: another node may answer for the
-   * one that keeps the versions, such as a replica, so its breaker does not count, and is not closed so.
+   * The part of reads of versions. None of those that keep keys, where there are several: another node may answer for
+   * the one that keeps the versions, such as a replica, so its breaker does not count, and such answers do not close
+   * it.
    */
   get partOfVersionReads(): string {
     return this.#parts.one === undefined ? NO_PART : ONE_PART;

@@ -65,8 +65,9 @@ export class EntryReads {
   }
 
   /**
-   * Sends the read, and that of the tag versions, before it returns. The remaining life of an entry counts from then
-   * on: a slow answer may shorten it, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder nothing waits.
+   * Sends the read, and with it that of the tag versions, before it returns. The remaining life of an entry counts from
+   * then on: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder
+   * nothing here waits.
    */
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void, isRepeated = false): void {
     const { key } = request;
@@ -133,8 +134,8 @@ export class EntryReads {
   }
 
   /**
-   * Calls `settled` once for each request, after it has returned: as soon as that read has ended.
-   * In one trip to each part of the backend: the failure of one fails the reads of no other.
+   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. In one
+   * trip to each part of the backend: the failure of one fails the reads of no other.
    */
   readMany<R extends ReadRequest>(requests: readonly R[], budgetMs: number, settled: Settled<R>): void {
     const { batch } = this.#of.backend;

@@ -8,7 +8,8 @@ const MAX_NAME = 256;
 const SPARE = 1_024;
 
 /**
- * Joined keys of copies that are hit often: to hash and compare a new string costs more than the rest of a hit.
+ * Joined keys of copies that are hit often, by namespace and name: to hash and compare a new string costs more than the
+ * rest of a local hit.
  *
  * There are at most two for each copy, and some. Beyond that all are forgotten, as most copies of theirs were evicted.
  */

@@ -20,7 +20,8 @@ interface LapsedReadsOf {
  * backend is down, and the copy that would be served may be hours old. So the read is repeated once, over the next
  * connection and within the time of the first one. A read changes nothing.
  *
- * If that attempt fails, or takes too long, the backend is down: until its next sign of life reads fail.
+ * If that attempt to connect fails, or takes too long, the backend is down: until its next sign of life reads fail as
+ * they do elsewhere.
  */
 export class LapsedReads {
   readonly #of: LapsedReadsOf;

@@ -160,7 +160,8 @@ export class LocalCopies {
 
   /**
    * Stores a copy for at most `localTtlMs`, within the limits of reader and writer; zero stores none. Returns the error
-   * of a value that cannot be stored: one that cannot be cloned in `cloned` mode, or measured by the tier.
+   * of a value that cannot be stored: in `cloned` mode one that cannot be cloned, or one whose size the tier cannot
+   * measure.
    *
    * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is
    * served only while the backend is unreachable.

@@ -223,7 +223,7 @@ export class Recovery {
     return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));
   }
 
-  /** Whether an entry that was read was invalidated here: that is pending, or issued again since. */
+  /** Whether an entry that a read found was invalidated here: that is pending, or was issued again since. */
   hides(key: EntryKey, { terms, tagSequence }: Entry): boolean {
     return this.covers(key, terms.dependsOn) || this.#issued?.outdates(key, tagSequence) === true;
   }

@@ -38,7 +38,8 @@ interface RemoteTierOf {
 /**
  * One backend as a tier: codec, tag versions, and {@link BackendCalls} around every call.
  *
- * Rejects with `BackendUnavailableError`, or the error of the backend; both are reported once.
+ * Rejects with `BackendUnavailableError` when the backend did not answer, and with the error of the backend when it
+ * refused; both are reported once.
  */
 export class RemoteTier {
   declare readonly label: string;

@@ -31,7 +31,7 @@ export class ValueMode {
     return this.#mode === "cloned" ? this.#clone(value) : value;
   }
 
-  /** The value for one caller: a clone, if it can be, or frozen, even if not stored. */
+  /** The value for one caller: in `cloned` mode a clone, if it can be, in `frozen` mode frozen, even if not stored. */
   handOut(value: unknown): unknown {
     if (value === null || typeof value !== "object" || this.#mode === "shared") return value;
     try {
@@ -71,7 +71,8 @@ export class ValueMode {
 }
 
 /**
- * Freezes plain data deeply, below what is frozen as well. Bytes, and contents of `Map`, `Set` and `Date`, cannot be.
+ * Freezes plain data deeply, below what is frozen already as well. Bytes and the contents of `Map`, `Set` and `Date`
+ * cannot be frozen.
  */
 function deepFreeze(value: object): void {
   const reached = new Set<unknown>([value]);
@@ -83,7 +84,8 @@ function deepFreeze(value: object): void {
 }
 
 /**
- * Freezes plain objects and arrays, as far as only they lead, below frozen ones too. Never throws: a proxy may refuse.
+ * Freezes plain objects and arrays, as far as only they lead, below what is frozen already as well. Never throws: a
+ * proxy may refuse.
  */
 function freezePlainData(value: object): void {
   const reached = new Set<unknown>([value]);

@@ -175,7 +175,8 @@ export class HttpCache {
   }
 
   /**
-   * Puts these rules in place of all that hold; requests under way keep theirs. Bad rules change nothing.
+   * Puts these rules in place of all that hold now; requests under way keep theirs. Rules that cannot be used change
+   * nothing.
    *
    * @throws {ConfigurationError} that names the place.
    */

@@ -88,7 +88,8 @@ export interface LoadRequest {
 }
 
 /**
- * The request of a load: by {@link PARTS}, so that no page is shaped by a client; without `safe` all but conditions.
+ * The request of a load: by {@link PARTS}, so that no page is shaped by a client and served to all. Without `safe` all
+ * of it, but for conditions.
  *
  * @param lends further names, which select by the Vary of this response or of one next to it.
  */

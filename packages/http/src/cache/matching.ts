@@ -3,7 +3,8 @@ import { listAt, objectAt, refusal, textsAt } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 
 /**
- * Text is equality; `true` is presence, `false` absence; `regex` is the source of an expression that matches anywhere.
+ * Text is equality; `true` is presence, `false` absence; `regex` is the source of a regular expression, which may match
+ * anywhere in the text.
  */
 export type TextMatch = string | boolean | { readonly regex: string };
 

@@ -96,7 +96,10 @@ export const languageKey = (
 
 export const LANGUAGE = "accept-language";
 
-/** A short name of a text, not safe against a search for two with the same: the entry repeats the text, to compare. */
+/**
+ * A short name of a text, not safe against a search for two texts with the same name: the entry repeats the text, and
+ * is compared with it.
+ */
 export function digest(text: string): string {
   let [a, b] = [0xdeadbeef, 0x41c6ce57];
   for (let at = 0; at < text.length; at++) {

@@ -70,7 +70,8 @@ const upperCaseEscapes = (text: string): string =>
 const PARTS = /^([^/?#]+:\/\/[^/?#]*)([^?#]*)(?:\?([^#]*))?/;
 
 /**
- * The origin for which a server-side request is cached; `undefined` if not listed: any client can send any Host.
+ * The origin for which a server-side request is cached; `undefined` where it names one that is not listed: any client
+ * can send any Host.
  *
  * @param scheme of the connection.
  * @param settings.origins such as `https://shop.example`, in lower case.

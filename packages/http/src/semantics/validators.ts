@@ -25,7 +25,10 @@ export function conditionsOf(stored: FieldLines): FieldLines {
   return conditions;
 }
 
-/** Whether the client's copy is the stored response: 304 (RFC 9110, 13.2.2). If-None-Match before If-Modified-Since. */
+/**
+ * Whether the client's copy is the stored response, so that 304 answers it (RFC 9110, section 13.2.2). If-None-Match
+ * goes before If-Modified-Since.
+ */
 export function isUnmodified(request: FieldLines, stored: FieldLines, nowMs: number): boolean {
   const ifNoneMatch = joinedOf(request, "if-none-match");
   if (ifNoneMatch !== undefined) return matchesWeakly(ifNoneMatch, firstOf(stored, "etag"));

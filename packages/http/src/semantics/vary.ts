@@ -10,7 +10,10 @@ export function selectingFields(response: FieldLines): readonly string[] | undef
 /** Brings a selecting value into a form that is equal for equal meanings. */
 export type Normaliser = (value: string) => string;
 
-/** The values of `names` in this request, one text for equal meanings (RFC 9111, 4.1). An absent field is not empty. */
+/**
+ * The values of `names` in this request, one text for those of equal meaning (RFC 9111, section 4.1). An absent field
+ * differs from an empty one.
+ */
 export function selectingText(
   names: readonly string[],
   request: FieldLines,
@@ -34,7 +37,8 @@ export function selectingValue(
 }
 
 /**
- * The codings that a client accepts, of those that servers use: invented names and weights would be endless variants.
+ * The codings that a client accepts, of those that servers use. Invented names, weights and order would be variants
+ * without end.
  */
 const acceptedCodings = remembered((value) => {
   const weights = new Map(preferencesIn(value).map(({ name, weight }) => [name.replace(/^x-/, ""), weight]));

@@ -225,7 +225,10 @@ export class ChangeHub implements ChangeNotifier {
     for (const source of this.#sources()) source.unsubscribe();
   }
 
-  /** Asks all servers of a part for a sign of life. It counts from the question on: a change may be on its way. */
+  /**
+   * Asks all servers of a part for a sign of life. A positive answer counts from the question on: a later change may be
+   * on its way.
+   */
   async #extendTrust({ part, sources }: Group): Promise<void> {
     const askedAt = [...this.#subscriptions].map((each) => [each, each.listener.now()] as const);
     if (!(await this.#heartbeat(sources))) return;

@@ -53,7 +53,10 @@ export class ServerIdentityGuard {
     this.#replaced = replaced;
   }
 
-  /** A connection was made. Runs before queued commands are sent on it: another server may bring entries back. */
+  /**
+   * A connection was made. Runs before queued commands are sent on it, so entries that another server brought back
+   * cannot be read first.
+   */
   up(connection: TrackedConnection, identity: Identity): void {
     const { history, runId } = identity;
     const previous = this.#last.get(connection);
@@ -78,7 +81,10 @@ export class ServerIdentityGuard {
     this.#connected.delete(connection);
   }
 
-  /** Whether all connections lead to one server, as far as is known: one that is down may lead elsewhere later. */
+  /**
+   * Whether all connections lead to one server, as far as is known. A data connection that is down may lead elsewhere
+   * once it is back.
+   */
   get leadsToOneServer(): boolean {
     for (const connection of this.#last.keys())
       if (connection.isDataConnection && !this.#connected.has(connection)) return false;

@@ -133,7 +133,10 @@ export async function openSession(
 const setName = (client: NodeClient, name: string): Promise<unknown> =>
   unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]));
 
-/** Before a session is destroyed: its commands in flight reject with `reason`. node-redis knows none. */
+/**
+ * To be called before a session is destroyed: its commands in flight reject with `reason`. On its own node-redis says
+ * only that it was disconnected.
+ */
 export function rejectInFlight(client: RawClient, reason: Error): void {
   (client as Partial<NodeClient>)._getQueue?.().flushAll?.(reason);
 }
@@ -234,7 +237,10 @@ export async function establish(
   }
 }
 
-/** Error replies are cleaned where they are decoded: node-redis publishes them before the commands reject. */
+/**
+ * Error replies are cleaned where they are decoded: node-redis publishes them on its own diagnostics channels, before
+ * the commands reject.
+ */
 function concealReplies(client: Partial<Pick<NodeClient, "_getQueue">>, secrets: readonly string[]): void {
   const decoder = client._getQueue?.().decoder;
   if (decoder === undefined) return;

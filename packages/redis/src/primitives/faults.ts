@@ -209,7 +209,10 @@ const DIAGNOSES: readonly (readonly [RegExp, Diagnosis])[] = [
 /** Whether the server has forgotten, or does not know yet, the user of this connection: the connection is useless. */
 export const isLoggedOut = (error: unknown): boolean => isReply(error) && (error as Error).message.startsWith("NOAUTH");
 
-/** Whether the server always answers so: the user may not send this command, or the server does not know it. */
+/**
+ * Whether the server will answer the same each time: the user may not send this command, or the server does not know
+ * it.
+ */
 export const isRefusal = (error: unknown): boolean => isReply(error) && !isTemporary(error) && !isLoggedOut(error);
 
 /** `undefined` where the server answers with an error. */

@@ -69,7 +69,8 @@ export interface EntryLayout {
   /** Encodes like {@link encode}, for a script that gives an entry another life and meta. @param nowMs of this process. */
   encodeLife(life: StoredLife, version: string, nowMs: number): Args | undefined;
   /**
-   * A plain command that stores an entry, without its key. `undefined`, or absent, where it takes a script.
+   * A plain command that stores an entry, without its key. `undefined` where it takes a script. Absent in layouts where
+   * it always does.
    *
    * @param args as {@link encode} made them. @param over stores in the place of this value alone.
    */

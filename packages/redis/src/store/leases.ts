@@ -137,7 +137,8 @@ export class RedisLeases implements Leases {
         settled: ([taken, refresh, found]) => {
           const [there] = found as readonly unknown[];
           const isTaken = isDone(taken);
-          // Else the script removes the placeholder, which is pushed to this process too: it would try without end.
+          // Otherwise the script removes the placeholder, which is pushed to this process too: it would try without
+          // end.
           mayBackOff = isTaken;
           if (refresh instanceof Error) this.#noGetexUntilMs = commands.now() + TRY_AGAIN_MS;
           const isGranted = isTaken && refresh === null && there != null && mine.equals(there as Buffer);

@@ -6,7 +6,10 @@ import { fault, isReply, isWrongType, type Origin } from "../primitives/faults.t
 
 /** How a command is sent. */
 export interface Sending {
-  /** Named by its hash; sent as text where the server does not know it: after a restart, or SCRIPT FLUSH. */
+  /**
+   * The script that the command names by its hash. It is sent as text where the server does not know it: after a
+   * restart, or SCRIPT FLUSH.
+   */
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
   readonly before?: readonly (readonly (string | Buffer)[])[] | undefined;

@@ -65,7 +65,10 @@ export class RedisTagVersions implements TagVersions {
     await this.#inSteps(tags, (some) => this.#run(RENEW, some, mode));
   }
 
-  /** One script, then the others, 16 at a time, each over a few of the tags: no other client waits for a long one. */
+  /**
+   * One script, and when it is answered the others, 16 at a time, each over a few of the tags: no other client waits
+   * for a long one.
+   */
   async #inSteps<T>(tags: readonly string[], step: (some: readonly string[]) => Promise<T>): Promise<T[]> {
     const parts = Array.from({ length: Math.ceil(tags.length / MOST_TAGS) }, (_, i) =>
       tags.slice(i * MOST_TAGS, (i + 1) * MOST_TAGS),

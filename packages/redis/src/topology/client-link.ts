@@ -289,7 +289,10 @@ function protocolOf(client: RedisClientLike): 2 | 3 {
   return options?.RESP === 2 || typeof _getQueue !== "function" ? 2 : 3;
 }
 
-/** The database that the client is in, as its owner may have called `select`. `undefined`: its options decide. */
+/**
+ * The database that the client is in: its owner may have called `select`. `undefined` where the server does not say;
+ * then its options decide.
+ */
 async function databaseOf(client: RedisClientLike & { readonly isReady?: boolean }): Promise<number | undefined> {
   if (client.isReady === false) return undefined;
   const info = await unlessRefused(client.sendCommand(["CLIENT", "INFO"]));
