@@ -255,18 +255,22 @@ it("C499: a client that leaves has neither failed nor succeeded, so its request 
   }
 });
 
-it("C499: a request that was not counted, as Redis was down, gives nothing back", async () => {
+it("C499 A104: a request gives back its own unit, and nothing if it was not counted", async () => {
   const rewarded: unknown[] = [];
   const open = rateLimit(await servers.open("one server", { enabled: false }), { name, whenAway: "open" });
   const limit = { ...wrapped(open), reward: async (key: string) => (rewarded.push(key), open.peek(key)) };
   const send = await FRAMEWORKS[0]![1](limit, { skipFailedRequests: true });
   expect((await send({ user: "ada", status: "500" })).status).toBe(500);
   const [counted] = [wrapped(limitOf())];
-  const other = { ...counted, reward: async (key: string) => (rewarded.push(`${key} 2`), counted.peek(key)) };
+  const reward: RateLimit["reward"] = async (key, units) => {
+    rewarded.push(String(units).replace(/\d{13}/, "its window"));
+    return counted.peek(key);
+  };
+  const other = { ...counted, reward };
   await (
     await FRAMEWORKS[0]![1](other, { skipFailedRequests: true })
   )({ user: "ada", status: "500" });
-  await expect.poll(() => rewarded).toEqual(["ada 2"]);
+  await expect.poll(() => rewarded).toEqual(["redis:1:its window-0"]);
 });
 
 const wrapped = (limit: RateLimit): RateLimit => ({
@@ -277,6 +281,7 @@ const wrapped = (limit: RateLimit): RateLimit => ({
   reset: (key) => limit.reset(key),
   block: (key, duration) => limit.block(key, duration),
   release: (key, lease) => limit.release(key, lease),
+  renew: (key, lease) => limit.renew(key, lease),
 });
 
 it("C502: without a key the address of the client counts, of IPv6 its subnet", async () => {

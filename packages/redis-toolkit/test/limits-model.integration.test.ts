@@ -1,9 +1,19 @@
 import { createRedis } from "@hotset/redis-toolkit";
-import { gcra, slidingCounter, slidingLog, tokenBucket, type Rule } from "@hotset/redis-toolkit/rate-limit";
+import {
+  concurrency,
+  fixedWindow,
+  gcra,
+  slidingCounter,
+  slidingLog,
+  tokenBucket,
+  type Rule,
+} from "@hotset/redis-toolkit/rate-limit";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
 import { LimitScript } from "../src/limits/limit-script.ts";
+import { LocalCounts } from "../src/limits/local-counts.ts";
+import { nameUnits, readUnits, type FreeAt } from "../src/limits/units.ts";
 import { readVerdict, type Verdict } from "../src/limits/verdict.ts";
 import { moduleOf } from "../src/module/module.ts";
 import { ALONE } from "./servers.ts";
@@ -19,9 +29,10 @@ afterAll(async () => {
 });
 
 interface Step {
-  readonly operation: "consume" | "peek" | "penalty" | "reward";
+  readonly operation: "consume" | "peek" | "penalty" | "reward" | "giveBack";
   readonly cost: number;
   readonly passedMs: number;
+  readonly free?: readonly FreeAt[];
 }
 
 const EPOCH_MS = 1_800_000_000_000;
@@ -33,22 +44,24 @@ async function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict
     script
       .text(operation)
       .replace("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
+      .replace("local lease = ARGV[#ARGV]", "local lease = ARGV[#ARGV - 2]")
       .replaceAll("'PX', reset1", "'PX', 3600000");
   const texts = {
     consume: textOf("consume"),
     peek: textOf("peek"),
     penalty: textOf("penalty"),
     reward: textOf("reward"),
+    giveBack: textOf("giveBack"),
   };
   await Promise.all(Object.values(texts).map((text) => server.command("SCRIPT", "LOAD", text)));
   const keys = [`{${randomPrefix()}}block`, ""];
   keys[1] = keys[0]!.replace("block", "rule");
   let now = EPOCH_MS;
   return Promise.all(
-    steps.map(({ operation, cost, passedMs }) => {
+    steps.map(({ operation, cost, passedMs, free }, i) => {
       now += passedMs;
       const time = [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000 + 999)];
-      const args = [...script.args(cost, ""), ...time];
+      const args = [...script.args(cost, `lease-${i}`, free), ...time];
       return moduleOf(redis).runScript(texts[operation], keys, args, { decode: readVerdict, operation: undefined });
     }),
   );
@@ -216,4 +229,87 @@ it("C240: a clock of the server that was set back holds nothing for longer than 
   ]);
   expect(before!.isAllowed).toBe(true);
   expect(after).toMatchObject({ isAllowed: false, states: [{ room: -10, resetMs: 120_000 }] });
+});
+
+const BEGIN: Step = { operation: "consume", cost: 5, passedMs: 0 };
+const RULES = {
+  "fixed window": fixedWindow({ limit: 5, window: WINDOW_MS }),
+  "sliding log": slidingLog({ limit: 5, window: WINDOW_MS }),
+  "sliding counter": slidingCounter({ limit: 5, window: WINDOW_MS }),
+  "token bucket": tokenBucket({ limit: 5, refill: WINDOW_MS }),
+  GCRA: gcra({ limit: 5, window: WINDOW_MS }),
+} satisfies Record<string, Rule>;
+const freeOf = (verdict: Verdict): readonly FreeAt[] => readUnits(nameUnits("redis", 1, verdict), 1).free;
+const room = (verdicts: readonly Verdict[]): number => verdicts.at(-1)!.states[0]!.room;
+
+it.each(Object.entries(RULES))(
+  "A104: units of a %s that are free again are given back to no other call",
+  async (_, rule) => {
+    // With the slice of a counter.
+    const passedMs = WINDOW_MS * 1.1;
+    const [first] = await run(rule, [BEGIN]);
+    const late: Step = { operation: "giveBack", cost: 5, passedMs: 0, free: freeOf(first!) };
+    const verdicts = await run(rule, [BEGIN, { ...BEGIN, passedMs }, late, { ...BEGIN, cost: 1 }]);
+    expect(verdicts.map(({ isAllowed }) => isAllowed)).toEqual([true, true, false, false]);
+    expect(room(verdicts)).toBe(0);
+  },
+);
+
+it.each(Object.entries(RULES))(
+  "A104: units of a %s that still count are given back, once those of others stay",
+  async (_, rule) => {
+    const two: Step = { ...BEGIN, cost: 2 };
+    const [one, other] = await run(rule, [two, two]);
+    const giveBack = (verdict: Verdict): Step => ({ ...two, operation: "giveBack", free: freeOf(verdict) });
+    expect(room(await run(rule, [two, two, giveBack(one!)]))).toBe(3);
+    expect(room(await run(rule, [two, two, giveBack(other!), giveBack(one!)]))).toBe(5);
+    expect(room(await run(rule, [two, two, two, giveBack(one!)]))).toBe(3);
+  },
+);
+
+it("A104: what a bucket has refilled meanwhile is not given back again", async () => {
+  const rule = tokenBucket({ limit: 5, refill: WINDOW_MS });
+  const [first] = await run(rule, [BEGIN]);
+  // Three of the five have come back, and three others were taken.
+  const others: Step = { ...BEGIN, cost: 3, passedMs: (WINDOW_MS / 5) * 3 };
+  const late: Step = { operation: "giveBack", cost: 5, passedMs: 0, free: freeOf(first!) };
+  const verdicts = await run(rule, [BEGIN, others, late]);
+  expect(verdicts.map(({ states }) => states[0]!.room)).toEqual([0, 0, 2]);
+});
+
+it.each([
+  ...Object.entries(RULES),
+  ["bucket with a burst", tokenBucket({ limit: 7, refill: WINDOW_MS, burst: 11 })] as const,
+  ["slots", concurrency({ limit: 7, hold: WINDOW_MS })] as const,
+])("A76: in memory a %s decides as its script does, after any steps", async (_, rule) => {
+  const most = rule.capacity;
+  const steps = fc.array(
+    fc.record({
+      operation: fc.constantFrom("consume", "consume", "consume", "peek", "penalty", "reward", "giveBack"),
+      cost: fc.integer({ min: 1, max: most }),
+      passedMs: aStep.map(({ passedMs }) => passedMs),
+      which: fc.nat(),
+    }),
+    { minLength: 1, maxLength: 40 },
+  );
+  await fc.assert(
+    fc.asyncProperty(steps, async (drawn) => {
+      const local = new LocalCounts([rule], { processes: 1, maxKeys: 1 });
+      const taken: { readonly cost: number; readonly free: readonly FreeAt[] }[] = [];
+      const sent: Step[] = [];
+      let now = EPOCH_MS;
+      const decided = drawn.map(({ which, ...step }, i) => {
+        now += step.passedMs;
+        const back = taken[which % Math.max(1, taken.length)];
+        if (step.operation === "giveBack" && back === undefined) step.operation = "peek";
+        const whole = { ...step, ...(step.operation === "giveBack" && back) } as Step;
+        sent.push(whole);
+        const verdict = local.decide({ ...whole, key: "u", lease: `lease-${i}` }, now);
+        if (whole.operation === "consume" && verdict.isAllowed) taken.push({ cost: whole.cost, free: freeOf(verdict) });
+        return verdict;
+      });
+      expect(decided).toEqual(await run(rule, sent));
+    }),
+    RUNS,
+  );
 });

@@ -71,6 +71,17 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     expect(await limit.reward("u", 5)).toMatchObject({ remaining: 100 });
   });
 
+  it.each(KINDS)("A104: a reward of %s gives back the units of its call", async (kind, rule) => {
+    const limit = limitOf({ rules: [rule] });
+    const { units } = await limit.consume("u", 60);
+    await limit.consume("u", 30);
+    const isSlots = kind === "concurrency";
+    expect(await limit.reward("u", units)).toMatchObject({ remaining: isSlots ? 10 : 70 });
+    await limit.penalty("u", 100);
+    await limit.reset("u");
+    expect(await limit.reward("u", units)).toMatchObject({ remaining: 100 });
+  });
+
   it("A75: of several rules all count a call, or none does, and the one that counts is shown", async () => {
     const rules = [slidingLog({ limit: 3, window: "1m" }), tokenBucket({ limit: 10, refill: "1h", burst: 5 })];
     const limit = limitOf({ rules, rememberRefusals: 0 });
@@ -149,6 +160,21 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     expect(await limit.release("u", lasting.lease!)).toBe(true);
     expect((await limit.peek("u", 2)).allowed).toBe(true);
     await expect(limit.release("u", "*")).rejects.toThrow("lease must be that of a result of consume");
+  });
+
+  it("A69: slots that are renewed are held for their whole time again", async () => {
+    const [long, brief] = (["1h", "1m"] as const).map((hold) => limitOf({ rules: [concurrency({ limit: 4, hold })] }));
+    const { lease } = await brief!.consume("u", 2);
+    expect(await long!.renew("u", lease!)).toBe(true);
+    const { resetAt } = await long!.peek("u");
+    expect(resetAt).toBeGreaterThan(Date.now() + 3_000_000);
+    expect(await redis.commands.ttlMs(`rate_limit:${name}:{u}:concurrency`)).toBeGreaterThan(3_000_000);
+    // Those of another call have a longer life.
+    const other = await brief!.consume("u");
+    expect(await brief!.renew("u", other.lease!)).toBe(true);
+    expect(await redis.commands.ttlMs(`rate_limit:${name}:{u}:concurrency`)).toBeGreaterThan(3_000_000);
+    expect([await long!.release("u", lease!), await long!.renew("u", lease!)]).toEqual([true, false]);
+    expect((await long!.peek("u")).remaining).toBe(3);
   });
 
   it("C417: a slot that has ended is not held any more, also while Redis still has it", async () => {

@@ -92,7 +92,7 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   "rate-limit": {
     key: `rate_limit:hotset-doctor:${OBJECT}:block`,
     commands: (
-      "eval evalsha time get set mget del decr decrby incr incrby unlink pexpire pttl rpush rpop llen lindex ltrim " +
+      "eval evalsha time get set mget del decr decrby incr incrby unlink pexpire pttl pexpiretime rpush rpop llen lindex ltrim " +
       "hgetall hincrby hdel zadd zcount zrevrange zremrangebyscore"
     ).split(" "),
   },

@@ -1,7 +1,9 @@
 import { LUA_OF_KIND, NOW, type LuaOfRule } from "./rule-scripts.ts";
 import { numbersOf, type Rule } from "./rules.ts";
+import type { FreeAt } from "./units.ts";
 
-export type Operation = "consume" | "peek" | "penalty" | "reward";
+/** `reward` gives back units of any calls, the latest first, and `giveBack` those of one call. */
+export type Operation = "consume" | "peek" | "penalty" | "reward" | "giveBack";
 
 export interface ScriptOptions {
   /** Refused calls count as well. */
@@ -14,8 +16,8 @@ export interface ScriptOptions {
  * One decision over all rules of a limiter, in one step. Each rule is looked at before anything is written, so an error
  * leaves nothing half done, and a call that one rule refuses takes nothing from another.
  *
- * KEYS: the block, then one for each rule. Replies with: allowed, ms of the block, the server's clock, then room, wait
- * and reset of each rule.
+ * KEYS: the block, then one for each rule. Replies with: allowed, ms of the block, the server's clock, then room, wait,
+ * reset and over of each rule.
  *
  * The text depends on the kinds of the rules and not on their numbers, so Redis keeps few of them. It makes no function
  * where none is needed, since that takes as long as the decision.
@@ -43,14 +45,20 @@ export class LimitScript {
     return text;
   }
 
-  /** ARGV: units, the numbers of each rule, the ms of a block, a lease; the last two where they are needed. */
-  args(units: number, lease: string): readonly string[] {
-    return this.#hasSlots ? [String(units), ...this.#constants, lease] : [String(units), ...this.#constants];
+  /**
+   * ARGV: units, the numbers of each rule, the ms of a block, for `giveBack` when the units of each rule are free
+   * again, a lease; the last three where they are needed.
+   */
+  args(units: number, lease: string, free: readonly FreeAt[] = []): readonly string[] {
+    const args = [String(units), ...this.#constants];
+    for (const { at, over } of free) args.push(String(at), String(over));
+    if (this.#hasSlots) args.push(lease);
+    return args;
   }
 
   #write(operation: Operation): string {
     const numbers = this.#rules.map((_, i) => i + 1);
-    const states = numbers.map((n) => `, room${n}, wait${n}, reset${n}`).join("");
+    const states = numbers.map((n) => `, room${n}, wait${n}, reset${n}, over${n}`).join("");
     const keys = numbers.map((n) => `, KEYS[${n + 1}]`).join("");
     return [
       NOW,
@@ -58,7 +66,7 @@ export class LimitScript {
       `local strings = redis.call('MGET', KEYS[1]${keys})`,
       "local blocked = strings[1] and redis.call('PTTL', KEYS[1]) or -2",
       ...new Set(this.#kinds.map(({ helper = "" }) => helper)),
-      this.#variables(),
+      this.#variables(operation),
       this.#each(({ look }) => look),
       this.#decision(operation),
       `if not fits then ${this.#each(({ wait }) => `if room@ < wanted then ${wait} end`)} end`,
@@ -66,15 +74,27 @@ export class LimitScript {
     ].join("\n");
   }
 
-  #variables(): string {
+  #variables(operation: Operation): string {
     let last = 1;
     const ofRules = this.#kinds.map(({ numbers }, i) => {
       const values = numbers.map(() => `tonumber(ARGV[${(last += 1)}])`);
       const names = numbers.map((name) => `${name}@`).join(", ");
-      return numbered(`local key@, room@, wait@, reset@, ${names} = KEYS[@ + 1], 0, 0, 0, ${values.join(", ")}`, i);
+      return numbered(
+        `local key@, room@, wait@, reset@, over@, ${names} = KEYS[@ + 1], 0, 0, 0, 0, ${values.join(", ")}`,
+        i,
+      );
     });
-    const block = this.#options.blockForMs > 0 ? `local block = ARGV[${last + 1}]` : "";
-    return [...ofRules, block, this.#hasSlots ? "local lease = ARGV[#ARGV]" : ""].join("\n");
+    const block = this.#options.blockForMs > 0 ? `local block = ARGV[${(last += 1)}]` : "";
+    const free = this.#kinds.map((_, i) => {
+      const at = last + 2 * i + 1;
+      return numbered(`local free@, free_over@ = tonumber(ARGV[${at}]), tonumber(ARGV[${at + 1}])`, i);
+    });
+    return [
+      ...ofRules,
+      block,
+      ...(operation === "giveBack" ? free : []),
+      this.#hasSlots ? "local lease = ARGV[#ARGV]" : "",
+    ].join("\n");
   }
 
   #decision(operation: Operation): string {
@@ -87,6 +107,8 @@ export class LimitScript {
         return [count, "local wanted = 1", fits].join("\n");
       case "reward":
         return [this.#each(({ give }) => give), "local wanted = 1", fits].join("\n");
+      case "giveBack":
+        return [this.#each(({ giveBack }) => giveBack), "local wanted = 1", fits].join("\n");
       case "consume": {
         const refused = [this.#options.countRefused ? count : "", this.#options.blockForMs > 0 ? BLOCK : ""].join("\n");
         const take = this.#each((kind) => kind.take ?? kind.count);

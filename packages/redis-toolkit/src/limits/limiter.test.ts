@@ -1,8 +1,17 @@
+import { EventEmitter } from "node:events";
 import { createRedis } from "@hotset/redis-toolkit";
 import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { moduleOf } from "../module/module.ts";
-import { concurrency, fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";
+import {
+  concurrency,
+  expressRateLimit,
+  fixedWindow,
+  rateLimit,
+  slidingLog,
+  tokenBucket,
+  type RateLimitOptions,
+} from "./rate-limit.ts";
 
 // Redis is disabled: only what one process decides by itself.
 const clock = new TestClock();
@@ -27,15 +36,15 @@ it.each([
   await expect(call()).rejects.toThrow(message);
 });
 
-it("A76: in memory every rule is a window of this process' share, at least one unit", async () => {
+it("A76: in memory every rule counts this process' share, at least one unit", async () => {
   const rules = [slidingLog({ limit: 10, window: "1m" }), tokenBucket({ limit: 1, refill: "10s", burst: 3 })];
   const limit = limitOf({ rules, processes: 2 });
-  // Shares of 5 in a minute and of 1 in 30 s.
+  // Shares of 5 in a minute, and of 1 that comes back in 20 s.
   expect((await limit.consume("u")).allowed).toBe(true);
   const refused = await limit.consume("u");
-  expect(refused).toMatchObject({ allowed: false, limit: 3, remaining: 0, retryAfterMs: 30_000, degraded: true });
-  expect(refused.resetAt).toBe(clock.epochMs() + 30_000);
-  clock.advance("29s");
+  expect(refused).toMatchObject({ allowed: false, limit: 3, remaining: 0, retryAfterMs: 20_000, degraded: true });
+  expect(refused.resetAt).toBe(clock.epochMs() + 20_000);
+  clock.advance("19s");
   expect((await limit.consume("u")).retryAfterMs).toBe(1_000);
   clock.advance("1s");
   expect((await limit.consume("u")).allowed).toBe(true);
@@ -43,6 +52,57 @@ it("A76: in memory every rule is a window of this process' share, at least one u
   expect(await limit.peek("u")).toMatchObject({ allowed: false, limit: 10, remaining: 0 });
   await limit.reward("u", 11);
   expect((await limit.consume("u")).allowed).toBe(true);
+});
+
+it("A104: in memory a reward gives back the units of its call, and of Redis' units none", async () => {
+  const limit = limitOf({ rules: [fixedWindow({ limit: 3, window: "1m" })] });
+  const { units } = await limit.consume("u", 2);
+  expect((await limit.consume("u")).allowed).toBe(true);
+  expect(await limit.reward("u", "redis:2:60000-0")).toMatchObject({ remaining: 0 });
+  expect(await limit.reward("u", units)).toMatchObject({ remaining: 2 });
+  clock.advance("1m");
+  await limit.consume("u", 3);
+  expect(await limit.reward("u", units)).toMatchObject({ remaining: 0 });
+  expect((await limit.peek("u")).units).toBeUndefined();
+  expect((await limit.consume("u")).units).toBeUndefined();
+  const rules = [fixedWindow(), slidingLog()];
+  for (const wrong of [
+    "",
+    "2",
+    "redis:2",
+    "redis:2:1-0:1-0:1-0",
+    "memory:0.5:1-0:1-0",
+    "else:1:1-0:1-0",
+    "redis:1:1:1",
+  ])
+    await expect(limitOf({ rules }).reward("u", wrong)).rejects.toThrow(
+      "reward(key, units): units must be a number, or the units of a result of consume",
+    );
+});
+
+it("A69: a slot can be renewed, and is while a response is under way", async () => {
+  const limit = limitOf({ rules: [concurrency({ limit: 1, hold: "9s" })] });
+  const lease = (await limit.consume("u")).lease!;
+  clock.advance("8s");
+  expect(await limit.renew("u", lease)).toBe(true);
+  clock.advance("8s");
+  expect((await limit.peek("u")).allowed).toBe(false);
+  clock.advance("1s");
+  expect(await limit.renew("u", lease)).toBe(false);
+  await expect(limit.renew("u", "*")).rejects.toThrow("renew(key, lease): lease must be that of a result of consume");
+
+  const response = Object.assign(new EventEmitter(), { destroyed: false, setHeader: () => undefined });
+  const next = new Promise((resolve) => {
+    expressRateLimit(limit, { key: () => "u" })({}, response as never, resolve);
+  });
+  expect(await next).toBeUndefined();
+  for (let seconds = 0; seconds < 60; seconds += 1) {
+    clock.advance("1s");
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect((await limit.peek("u")).allowed).toBe(false);
+  response.emit("close");
+  await expect.poll(async () => (await limit.peek("u")).allowed).toBe(true);
 });
 
 it("C417: in memory too a slot that has ended is not held any more", async () => {

@@ -6,13 +6,14 @@ import { checkView, durationMs, idText, keyBy, moduleOf, wholeNumber, type Id, t
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
-import { LimitScript, type Operation } from "./limit-script.ts";
+import { LimitScript } from "./limit-script.ts";
 import { LocalCounts, type LimitCall } from "./local-counts.ts";
 import type { RateLimitOptions } from "./options.ts";
 import { Refusals } from "./refusals.ts";
 import { ResultWriter, type RateLimitResult, type RefusalReason } from "./result.ts";
-import { RELEASE_SLOTS } from "./rule-scripts.ts";
+import { RELEASE_SLOTS, RENEW_SLOTS } from "./rule-scripts.ts";
 import { resolveOptions, type RateLimitSettings } from "./settings.ts";
+import { nameUnits, readUnits, type Units } from "./units.ts";
 import { readVerdict, type Verdict } from "./verdict.ts";
 
 /**
@@ -41,11 +42,13 @@ export interface RateLimit {
    */
   penalty(key: Id, cost?: number): Promise<RateLimitResult>;
   /**
-   * Gives units back, the latest first; slots of `concurrency` stay. @returns the state after it
+   * Gives units back; slots of `concurrency` stay. @returns the state after it
    *
+   * @param units The `units` of a result: those of that call, once, as far as they still count. A number: so many,
+   *   whoever took them, the latest first. @default 1
    * @throws {CommandError} as {@link RateLimit.consume}.
    */
-  reward(key: Id, cost?: number): Promise<RateLimitResult>;
+  reward(key: Id, units?: number | string): Promise<RateLimitResult>;
   /**
    * Forgets what is known of `key`, a block included. Like `block` and `release` it acts in memory alone where Redis is
    * disabled by choice. @throws {BackendUnavailableError} where Redis is down.
@@ -60,6 +63,14 @@ export interface RateLimit {
    * @throws {BackendUnavailableError} where Redis is down: then the slots end on their own, after `hold`.
    */
   release(key: Id, lease: string): Promise<boolean>;
+  /**
+   * Holds the slots of a call for `hold` from now on: for streams, uploads and other calls that may take longer. The
+   * limits of requests do so on their own.
+   *
+   * @returns whether they were still held: those that have ended may be another call's
+   * @throws {BackendUnavailableError} where Redis is down.
+   */
+  renew(key: Id, lease: string): Promise<boolean>;
 }
 
 /**
@@ -75,7 +86,35 @@ export const rateLimit = (redis: RedisView, options: RateLimitOptions): RateLimi
  * trouble with Redis is reported.
  */
 export function behind(limit: RateLimit, work: Promise<unknown>): void {
-  work.catch((error: unknown) => reportTrouble(modules.get(limit), error));
+  work.catch((error: unknown) => reportTrouble(hosts.get(limit)?.module, error));
+}
+
+/**
+ * Renews slots at each third of their time, until they have ended nevertheless.
+ *
+ * @returns a function that ends it
+ */
+export function keepSlots(limit: RateLimit, key: string, lease: string): () => void {
+  const host = hosts.get(limit);
+  if (host?.holdMs === undefined) return () => undefined;
+  const { module, holdMs } = host;
+  let isOver = false;
+  let cancel: () => void;
+  const renew = async (): Promise<void> => {
+    let isHeld = true;
+    try {
+      isHeld = await limit.renew(key, lease);
+    } catch (error) {
+      reportTrouble(module, error);
+    }
+    if (isHeld && !isOver) renewLater();
+  };
+  const renewLater = (): void => void (cancel = module.clock.schedule(() => void renew(), holdMs / 3));
+  renewLater();
+  return () => {
+    isOver = true;
+    cancel();
+  };
 }
 
 /** `undefined` where Redis is disabled by choice: there the limits of one process are all that there is. */
@@ -90,7 +129,8 @@ export function reportTrouble(module: Module | undefined, error: unknown): void 
   if (!isDisabled(error)) module?.report("rate limit", error);
 }
 
-const modules = new WeakMap<RateLimit, Module>();
+/** Of the limits of this file: others may have been given by the user. `holdMs`: of `concurrency`. */
+const hosts = new WeakMap<RateLimit, { readonly module: Module; readonly holdMs: number | undefined }>();
 
 class RedisRateLimit implements RateLimit {
   readonly #redis: RedisView;
@@ -102,20 +142,21 @@ class RedisRateLimit implements RateLimit {
   readonly #refusals: Refusals;
   readonly #local: LocalCounts;
   readonly #results: ResultWriter;
-  readonly #hasSlots: boolean;
+  /** Of `concurrency`, if that is one of the rules. */
+  readonly #holdMs: number | undefined;
   readonly #least: number;
 
   constructor(redis: RedisView, settings: RateLimitSettings) {
     const { name, rules, headers, rememberRefusalsMs, maxKeys } = settings;
     this.#redis = checkView("rateLimit(redis, options)", redis);
     this.#module = moduleOf(redis);
-    modules.set(this, this.#module);
     this.#settings = settings;
+    this.#holdMs = rules.find(({ kind }) => kind === "concurrency")?.periodMs;
+    hosts.set(this, { module: this.#module, holdMs: this.#holdMs });
     const { limits } = this.#module;
     this.#counts = limits.get(name) ?? { allowed: 0, refused: 0 };
     if (limits.size < MOST_NAMES) limits.set(name, this.#counts);
     this.#script = new LimitScript(rules, settings);
-    this.#hasSlots = rules.some(({ kind }) => kind === "concurrency");
     this.#least = Math.min(...rules.map(({ capacity }) => capacity));
     this.#refusals = new Refusals({ longestMs: rememberRefusalsMs, maxKeys, random: Math.random });
     this.#local = new LocalCounts(rules, settings);
@@ -126,7 +167,7 @@ class RedisRateLimit implements RateLimit {
     const key = this.#checked(id, cost);
     const known = this.#listed(key) ?? this.#remembered(key, cost);
     if (known !== undefined) return this.#counted(known);
-    const lease = this.#hasSlots ? `${randomUUID()}:${cost}` : "";
+    const lease = this.#holdMs !== undefined ? `${randomUUID()}:${cost}` : "";
     return this.#counted(await this.#decide({ operation: "consume", key, cost, lease }));
   }
 
@@ -147,8 +188,10 @@ class RedisRateLimit implements RateLimit {
     return this.#adjust("penalty", key, cost);
   }
 
-  reward(key: Id, cost = 1): Promise<RateLimitResult> {
-    return this.#adjust("reward", key, cost);
+  async reward(key: Id, units: number | string = 1): Promise<RateLimitResult> {
+    if (typeof units !== "string") return this.#adjust("reward", key, units);
+    const { place, cost, free } = readUnits(units, this.#settings.rules.length);
+    return this.#adjust("giveBack", key, cost, { place, free });
   }
 
   async reset(id: Id): Promise<void> {
@@ -168,21 +211,41 @@ class RedisRateLimit implements RateLimit {
 
   async release(id: Id, lease: string): Promise<boolean> {
     const key = idText(KEY, id);
-    const slots = slotsOf(lease);
+    const slots = slotsOf("release", lease);
     if (this.#local.release(key, lease, this.#module.clock.now())) return true;
+    return this.#onSlots("release", key, RELEASE_SLOTS, slots);
+  }
+
+  async renew(id: Id, lease: string): Promise<boolean> {
+    const key = idText(KEY, id);
+    const slots = slotsOf("renew", lease);
+    if (this.#local.renew(key, lease, this.#module.clock.now())) return true;
+    return this.#onSlots("renew", key, RENEW_SLOTS, [String(this.#holdMs), ...slots]);
+  }
+
+  /** @returns whether any of the slots was held */
+  async #onSlots(call: "release" | "renew", key: string, script: string, args: readonly string[]): Promise<boolean> {
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
     if (at === -1) return false;
     const keys = [this.#keysOf(key)[at + 1]!];
-    const draft = { decode: Number, operation: "rateLimit.release" };
-    return ((await unlessDisabled(this.#module.runScript(RELEASE_SLOTS, keys, slots, draft))) ?? 0) > 0;
+    const draft = { decode: Number, operation: `rateLimit.${call}` };
+    return ((await unlessDisabled(this.#module.runScript(script, keys, args, draft))) ?? 0) > 0;
   }
 
-  async #adjust(operation: Operation, id: Id, cost: number): Promise<RateLimitResult> {
+  async #adjust(
+    operation: "penalty" | "reward" | "giveBack",
+    id: Id,
+    cost: number,
+    units?: Pick<Units, "place" | "free">,
+  ): Promise<RateLimitResult> {
     const key = idText(KEY, id);
-    wholeNumber(`${operation}(key, cost): cost`, cost, { min: 1, max: MOST_COST });
+    const name = operation === "penalty" ? "penalty(key, cost): cost" : "reward(key, units): units";
+    wholeNumber(name, cost, { min: 1, max: MOST_COST });
     const listed = this.#listed(key);
     if (listed !== undefined) return listed;
-    const result = await this.#decide({ operation, key, cost, lease: "" });
+    const call = { operation, key, cost, lease: "", ...(units !== undefined && { free: units.free }) };
+    // Units that were counted in memory are none of Redis'.
+    const result = units?.place === "memory" ? this.#withoutRedis(call) : await this.#decide(call);
     this.#refusals.forget(key);
     return result;
   }
@@ -200,7 +263,9 @@ class RedisRateLimit implements RateLimit {
     const isDenied = deny.has(key);
     if (!isDenied && !allow.has(key)) return undefined;
     const states = rules.map(({ capacity }) =>
-      isDenied ? { room: 0, waitMs: Infinity, resetMs: 0 } : { room: capacity, waitMs: 0, resetMs: 0 },
+      isDenied
+        ? { room: 0, waitMs: Infinity, resetMs: 0, over: 0 }
+        : { room: capacity, waitMs: 0, resetMs: 0, over: 0 },
     );
     const verdict = { isAllowed: !isDenied, blockedMs: 0, at: this.#epochMs(), states };
     return this.#result(verdict, { reason: isDenied ? "denied" : undefined });
@@ -219,43 +284,49 @@ class RedisRateLimit implements RateLimit {
       if (!cannotDecide(error)) throw error;
       reportTrouble(this.#module, error);
     }
-    if (verdict === undefined) return this.#withoutRedis(call);
     const { operation, key, cost, lease } = call;
+    // Units of Redis' are none that this process has counted: it only says how it decides.
+    if (verdict === undefined)
+      return this.#withoutRedis(operation === "giveBack" ? { ...call, operation: "peek", cost: 1 } : call);
     if (operation === "consume" && !verdict.isAllowed && this.#staysRefused(verdict))
       this.#refusals.keep(key, cost, verdict, this.#module.clock.now());
-    return this.#result(verdict, { lease });
+    const units = operation === "consume" && verdict.isAllowed ? nameUnits("redis", cost, verdict) : undefined;
+    return this.#result(verdict, { lease, units });
   }
 
-  #ask({ operation, key, cost, lease }: LimitCall): Promise<Verdict | undefined> {
+  #ask({ operation, key, cost, lease, free }: LimitCall): Promise<Verdict | undefined> {
     const { deadlineMs } = this.#settings;
     const keys = this.#keysOf(key);
-    const [text, args] = [this.#script.text(operation), this.#script.args(cost, lease)];
+    const [text, args] = [this.#script.text(operation), this.#script.args(cost, lease, free)];
     const draft = {
       isReadOnly: operation === "peek",
       deadlineMs,
       decode: readVerdict,
-      operation: `rateLimit.${operation}`,
+      operation: `rateLimit.${operation === "giveBack" ? "reward" : operation}`,
     };
     return unlessAway(this.#module, keys[0], () => this.#module.runScript(text, keys, args, draft));
   }
 
   /** Whether time alone can change the answer. */
   #staysRefused(verdict: Verdict): boolean {
-    return !this.#hasSlots && (!this.#settings.countRefused || verdict.blockedMs > 0);
+    return this.#holdMs === undefined && (!this.#settings.countRefused || verdict.blockedMs > 0);
   }
 
   #withoutRedis(call: LimitCall): RateLimitResult {
     const { whenAway, rules } = this.#settings;
     const at = this.#epochMs();
     const now = this.#module.clock.now();
-    if (whenAway === "memory" || this.#local.blockedMs(call.key, now) > 0)
-      return this.#result(this.#local.decide(call, { now, at }), {
-        degraded: true,
-        lease: call.lease,
-      });
+    if (whenAway === "memory" || this.#local.blockedMs(call.key, now) > 0) {
+      const verdict = this.#local.decide(call, now);
+      const hasTaken = call.operation === "consume" && verdict.isAllowed;
+      const units = hasTaken ? nameUnits("memory", call.cost, verdict) : undefined;
+      return this.#result({ ...verdict, at }, { degraded: true, lease: call.lease, units });
+    }
     const isAllowed = whenAway === "open";
     const states = rules.map(({ capacity }) =>
-      isAllowed ? { room: capacity, waitMs: 0, resetMs: 0 } : { room: 0, waitMs: RETRY_MS, resetMs: RETRY_MS },
+      isAllowed
+        ? { room: capacity, waitMs: 0, resetMs: 0, over: 0 }
+        : { room: 0, waitMs: RETRY_MS, resetMs: RETRY_MS, over: 0 },
     );
     const verdict = { isAllowed, blockedMs: 0, at, states };
     // Redis may have given the slots: the call was sent, say, and its reply was lost.
@@ -268,12 +339,14 @@ class RedisRateLimit implements RateLimit {
       degraded = false,
       lease = "",
       reason,
-    }: { degraded?: boolean; lease?: string; reason?: RefusalReason | undefined } = {},
+      units,
+    }: { degraded?: boolean; lease?: string; reason?: RefusalReason | undefined; units?: string | undefined } = {},
   ): RateLimitResult {
     return this.#results.write(verdict, {
       degraded,
       reason: verdict.isAllowed ? undefined : (reason ?? (verdict.blockedMs > 0 ? "blocked" : "limit")),
       lease: verdict.isAllowed && lease !== "" ? lease : undefined,
+      units,
     });
   }
 
@@ -303,9 +376,9 @@ const MOST_COST = 1_000_000_000;
 const RETRY_MS = 1_000;
 
 /** The members of the sorted set, one for each unit. */
-function slotsOf(lease: string): string[] {
+function slotsOf(call: "release" | "renew", lease: string): string[] {
   const cost = typeof lease === "string" ? /^[0-9a-f-]{36}:(\d{1,5})$/.exec(lease)?.[1] : undefined;
   if (cost === undefined)
-    throw new InvalidArgumentError("release(key, lease): lease must be that of a result of consume");
+    throw new InvalidArgumentError(`${call}(key, lease): lease must be that of a result of consume`);
   return Array.from({ length: Number(cost) }, (_, i) => `${lease}:${i + 1}`);
 }

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { checkFlag, checkFunction, checkOptions, shown } from "../module/module.ts";
 import { ipKey, subnetBits } from "./ip-key.ts";
-import { behind, type RateLimit } from "./limiter.ts";
+import { behind, keepSlots, type RateLimit } from "./limiter.ts";
 import type { RateLimitResult } from "./result.ts";
 
 /** Text is sent as it is, anything else as JSON. */
@@ -30,7 +30,7 @@ export interface RequestLimitOptions<Request> {
   readonly skip?: ((request: Request) => Awaitable<boolean>) | undefined;
   /**
    * Requests that are answered with a status from 400 on count only until then. One whose client has left before
-   * counts, as does one that was decided without Redis.
+   * counts.
    *
    * @default false
    */
@@ -215,12 +215,15 @@ class RequestGate<Request> {
       throw new InvalidArgumentError("rate limit of requests: key(request) must be text, got undefined");
     const cost = await costOf?.(request);
     const result = await limit.consume(key, cost);
+    const { lease, units } = result;
+    const endKeeping = lease === undefined ? undefined : keepSlots(limit, key, lease);
     return {
       result,
       refusal: result.allowed ? undefined : await this.#refuse(request, result),
       end: (status) => {
-        if (result.lease !== undefined) behind(limit, limit.release(key, result.lease));
-        if (result.allowed && !result.degraded && this.#isSkipped(status)) behind(limit, limit.reward(key, cost));
+        endKeeping?.();
+        if (lease !== undefined) behind(limit, limit.release(key, lease));
+        if (units !== undefined && this.#isSkipped(status)) behind(limit, limit.reward(key, units));
       },
     };
   }

@@ -6,7 +6,7 @@ const REFUSED: Verdict = {
   isAllowed: false,
   blockedMs: 0,
   at: 0,
-  states: [{ room: 0, waitMs: 60_000, resetMs: 60_000 }],
+  states: [{ room: 0, waitMs: 60_000, resetMs: 60_000, over: 0 }],
 };
 
 /** How many of `keys` that call in turn are refused from memory, once they have called twice. */

@@ -70,6 +70,11 @@ function later(verdict: Verdict, passedMs: number): Verdict {
     ...verdict,
     blockedMs: left(verdict.blockedMs),
     at: Math.floor(verdict.at + passedMs),
-    states: verdict.states.map(({ room, waitMs, resetMs }) => ({ room, waitMs: left(waitMs), resetMs: left(resetMs) })),
+    states: verdict.states.map(({ room, waitMs, resetMs, over }) => ({
+      room,
+      waitMs: left(waitMs),
+      resetMs: left(resetMs),
+      over,
+    })),
   };
 }

@@ -22,8 +22,10 @@ export interface RateLimitResult {
   readonly headers: Readonly<Record<string, string>>;
   /** Why it is refused; `undefined` if it is allowed. */
   readonly reason: RefusalReason | undefined;
-  /** Names the slots of a `concurrency` rule: give it to `release`. */
+  /** Names the slots of a `concurrency` rule: give it to `release`, and to `renew` where the call takes long. */
   readonly lease: string | undefined;
+  /** Names the units that the call took: give it to `reward`. `undefined` where it took none. */
+  readonly units: string | undefined;
 }
 
 /** How the header fields are written. */
@@ -46,7 +48,7 @@ export class ResultWriter {
       .join(", ");
   }
 
-  write(verdict: Verdict, how: Pick<RateLimitResult, "degraded" | "reason" | "lease">): RateLimitResult {
+  write(verdict: Verdict, how: Pick<RateLimitResult, "degraded" | "reason" | "lease" | "units">): RateLimitResult {
     const { isAllowed, blockedMs, at, states } = verdict;
     const decisive = decisiveIn(verdict);
     const limit = this.#rules[decisive]!.capacity;

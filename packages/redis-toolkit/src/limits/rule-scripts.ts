@@ -13,7 +13,10 @@ export interface LuaOfRule {
   readonly numbers: readonly string[];
   /** Functions for the other parts. */
   readonly helper?: string;
-  /** Sets room@, the units that fit now, and reset@, the ms until all are free. Writes nothing. */
+  /**
+   * Sets room@, the units that fit now, and reset@, the ms until all are free; over@ is how far that was rounded up, in
+   * parts of 1 / limit ms. Writes nothing.
+   */
   readonly look: string;
   /** Takes the units of a call that fits. @default `count` */
   readonly take?: string;
@@ -21,29 +24,34 @@ export interface LuaOfRule {
   readonly count: string;
   /** Gives units back, the latest first. */
   readonly give: string;
+  /** Gives back the units that are free again at free@, less free_over@, as far as they are still in use. */
+  readonly giveBack: string;
   /** Sets wait@, the ms until the wanted units fit, which do not fit now. */
   readonly wait: string;
 }
+
+const GIVE_OF_WINDOW = `
+if used@ > 0 then used@ = redis.call('DECRBY', key@, math.min(units, used@)) end
+room@ = limit@ - used@`;
 
 /** A number that lives as long as its window, which begins with the first unit. */
 const FIXED_WINDOW: LuaOfRule = {
   numbers: ["limit", "window"],
   look: `
-local used@, left@ = tonumber(strings[@ + 1]), -2
-if used@ then left@ = redis.call('PTTL', key@) else redis.call('GET', key@) end
-if left@ < 0 then used@ = 0 end
-room@, reset@ = limit@ - used@, math.max(left@, 0)`,
+local used@, end@ = tonumber(strings[@ + 1]), 0
+if used@ then end@ = redis.call('PEXPIRETIME', key@) else redis.call('GET', key@) end
+if end@ <= now then used@, end@ = 0, now end
+room@, reset@ = limit@ - used@, end@ - now`,
   count: `
-if left@ >= 0 then used@ = redis.call('INCRBY', key@, ARGV[1])
+if end@ > now then used@ = redis.call('INCRBY', key@, ARGV[1])
 else
-  redis.call('SET', key@, ARGV[1], 'PX', window@)
-  used@, left@ = units, window@
+  used@, end@ = units, now + window@
+  redis.call('SET', key@, ARGV[1], 'PXAT', end@)
 end
-room@, reset@ = limit@ - used@, left@`,
-  give: `
-if used@ > 0 then used@ = redis.call('DECRBY', key@, math.min(units, used@)) end
-room@ = limit@ - used@`,
-  wait: "wait@ = left@",
+room@, reset@ = limit@ - used@, end@ - now`,
+  give: GIVE_OF_WINDOW,
+  giveBack: `if end@ == free@ then ${GIVE_OF_WINDOW} end`,
+  wait: "wait@ = end@ - now",
 };
 
 /**
@@ -90,6 +98,10 @@ redis.call('PEXPIRE', key@, reset@)`,
 local back@ = math.min(units, length@ - gone@)
 if back@ > 0 then redis.call('RPOP', key@, back@) end
 length@ = length@ - back@
+room@ = limit@ - length@ + gone@
+reset@ = length@ > gone@ and instant(key@, -1) + window@ - now or 0`,
+  giveBack: `
+if free@ > now then length@ = length@ - redis.call('LREM', key@, -units, free@ - window@) end
 room@ = limit@ - length@ + gone@
 reset@ = length@ > gone@ and instant(key@, -1) + window@ - now or 0`,
   wait: "wait@ = instant(key@, -(limit@ - wanted + 1)) + window@ - now",
@@ -139,6 +151,20 @@ for i = #slices@, 1, -1 do
 end
 room@ = limit@ - count@
 reset@ = count@ > 0 and (slices@[#slices@] + 1) * slice@ + window@ - now or 0`,
+  giveBack: `
+local taken@ = (free@ - window@) / slice@ - 1
+for i = #slices@, 1, -1 do
+  if slices@[i] == taken@ then
+    local field, back = string.format('%.0f', taken@), math.min(units, units_of@[taken@])
+    if back == units_of@[taken@] then
+      redis.call('HDEL', key@, field)
+      table.remove(slices@, i)
+    else units_of@[taken@] = redis.call('HINCRBY', key@, field, -back) end
+    count@ = count@ - back
+  end
+end
+room@ = limit@ - count@
+reset@ = count@ > 0 and (slices@[#slices@] + 1) * slice@ + window@ - now or 0`,
   wait: `
 local left@ = count@
 for _, index in ipairs(slices@) do
@@ -150,8 +176,11 @@ for _, index in ipairs(slices@) do
 end`,
 };
 
-const WRITE_BUCKET = `
+const SHOW_BUCKET = `
 room@, reset@ = math.floor((burst@ * window@ - debt@) / window@), math.ceil(debt@ / limit@)
+over@ = reset@ * limit@ - debt@`;
+
+const WRITE_BUCKET = `${SHOW_BUCKET}
 if debt@ == 0 then redis.call('DEL', key@)
 else
   local full = string.format('%.0f:%.0f', now + math.floor(debt@ / limit@), debt@ % limit@)
@@ -172,12 +201,15 @@ if full@ then
   local ms, rest = string.match(full@, '^(%d+):(%d+)$')
   ms, rest = tonumber(ms), math.min(tonumber(rest), limit@ - 1)
   if ms >= now then debt@ = math.min((ms - now) * limit@ + rest, 2 * burst@ * window@) end
-end
-room@, reset@ = math.floor((burst@ * window@ - debt@) / window@), math.ceil(debt@ / limit@)`,
+end${SHOW_BUCKET}`,
   count: `
 debt@ = math.min(debt@ + units * window@, 2 * burst@ * window@)${WRITE_BUCKET}`,
   give: `
 debt@ = math.max(debt@ - units * window@, 0)${WRITE_BUCKET}`,
+  // The oldest debt is paid first: what is left of these units is what the time until then pays.
+  giveBack: `
+local left@ = math.max((free@ - now) * limit@ - free_over@, 0)
+debt@ = debt@ - math.min(units * window@, left@, debt@)${WRITE_BUCKET}`,
   wait: "wait@ = math.ceil((debt@ + (wanted - burst@) * window@) / limit@)",
 };
 
@@ -197,6 +229,7 @@ room@, reset@ = room@ - units, slot_end(key@, 0) - now
 redis.call('PEXPIRE', key@, reset@)`,
   count: "",
   give: "",
+  giveBack: "",
   wait: "wait@ = slot_end(key@, limit@ - wanted) - now",
 };
 
@@ -215,6 +248,22 @@ local held = 0
 for i = 1, #ARGV, 1000 do
   held = held + redis.call('ZREM', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
+return held`;
+
+/**
+ * Holds slots for their whole time again, of which those that have ended are held no more. KEYS: the slots of
+ * `concurrency`. ARGV: how long, then the slots of a call. Returns how many were held.
+ */
+export const RENEW_SLOTS: string = `${NOW}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local held = 0
+for i = 2, #ARGV do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i])
+    held = held + 1
+  end
+end
+if held > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1], 'GT') end
 return held`;
 
 export const LUA_OF_KIND: Readonly<Record<RuleKind, LuaOfRule>> = {

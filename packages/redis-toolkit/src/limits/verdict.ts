@@ -16,6 +16,8 @@ export interface RuleState {
   readonly waitMs: number;
   /** Until all units are free. */
   readonly resetMs: number;
+  /** Of a bucket: how far `resetMs` was rounded up, in parts of 1 / limit ms. Else 0. */
+  readonly over: number;
 }
 
 /** How long until the same call may be allowed. */
@@ -26,7 +28,7 @@ export const waitOf = ({ blockedMs, states }: Verdict): number =>
 export function readVerdict(reply: unknown): Verdict {
   const [allowed, blockedMs, at, ...numbers] = (reply as readonly unknown[]).map(Number) as [number, number, number];
   const states: RuleState[] = [];
-  for (let i = 0; i < numbers.length; i += 3)
-    states.push({ room: numbers[i]!, waitMs: numbers[i + 1]!, resetMs: numbers[i + 2]! });
+  for (let i = 0; i < numbers.length; i += 4)
+    states.push({ room: numbers[i]!, waitMs: numbers[i + 1]!, resetMs: numbers[i + 2]!, over: numbers[i + 3]! });
   return { isAllowed: allowed === 1, blockedMs, at, states };
 }
