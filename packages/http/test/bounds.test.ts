@@ -111,15 +111,15 @@ describe("overload", () => {
     expect([site.loads, site.http.stats().passed]).toEqual([1, { overloaded: refused.length }]);
   });
 
-  it("H70 H102 a load that hangs ends for all of its callers with loadTimeout, and each asks for itself", async () => {
+  it("H70 H102 a load that hangs ends for all of its callers with loadTimeout, and one more run answers them", async () => {
     const site = new Site({ loadTimeout: "5s" });
-    site.page = () => (site.loads === 1 ? new Promise<never>(() => undefined) : { fields: FRESH, body: "own" });
+    site.page = () => (site.loads === 1 ? new Promise<never>(() => undefined) : { fields: FRESH, body: "second" });
     const answers = Array.from({ length: 1_000 }, () => site.ask().then(([body]) => body));
     await flush();
     expect(site.loads).toBe(1);
     site.clock.advance(5_000);
-    expect(await Promise.all(answers.slice(1))).toEqual(Array.from({ length: 999 }, () => "own"));
-    expect([site.loads, site.seen.filter(({ context }) => context.shared).length]).toEqual([1_000, 1]);
+    expect(await Promise.all(answers.slice(1))).toEqual(Array.from({ length: 999 }, () => "second"));
+    expect(site.seen.map(({ context }) => context.shared)).toEqual([true, true]);
   });
 });
 

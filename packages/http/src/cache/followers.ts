@@ -1,4 +1,5 @@
 import type { FieldLines } from "../semantics/fields.ts";
+import type { NotStored } from "../semantics/storing.ts";
 import { ignore } from "./messages.ts";
 import type { SharedBody } from "./shared-body.ts";
 import type { Visit } from "./visit.ts";
@@ -14,30 +15,55 @@ export interface Running {
   readonly suits: (visit: Visit) => boolean;
 }
 
-type Take = (running: Running) => boolean;
+/** A caller that follows a load. */
+export interface Follower {
+  readonly visit: Visit;
+  /** Takes the response of the load; returns whether it could be read from its start. */
+  readonly take: (running: Running) => boolean;
+  /** The response turned out to be for one caller alone, after `loadTimeout`: it asks the origin for itself. */
+  readonly refused: (reason: NotStored) => void;
+}
 
-/** The callers of one flight of the cache. They read along with its load from the first byte. */
+/**
+ * The callers of one flight of the cache. They read along with its load from the first byte. A load whose head takes
+ * longer than `loadTimeout` ends for the cache and continues for them, and they wait for the next load as well: the
+ * first head answers them.
+ */
 export class Crew {
-  readonly #waiting = new Set<Take>();
+  readonly #waiting = new Set<Follower>();
   #running: Running | undefined;
-  /** Whether the load has ended for all but its own caller, since its head took too long. */
-  isSlow = false;
+  /** Called when a caller has left. */
+  onLeave: () => void = ignore;
 
-  /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
-  follow(visit: Visit, take: Take): () => void {
-    const offered: Take = (each) => each.suits(visit) && take(each);
-    if (this.#running !== undefined && offered(this.#running)) return ignore;
-    this.#waiting.add(offered);
-    return () => void this.#waiting.delete(offered);
+  /** Whether callers wait for the response. */
+  get isFollowed(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** `follower` gets the load, now or when its head comes. Returns a function that ends the wait. */
+  follow(follower: Follower): () => void {
+    if (this.#running !== undefined && offer(this.#running, follower)) return ignore;
+    this.#waiting.add(follower);
+    return () => {
+      if (this.#waiting.delete(follower)) this.onLeave();
+    };
   }
 
   /** Gives the load to all that wait, and to those that come before its end. */
   lead(running: Running): void {
     this.#running = running;
-    for (const take of this.#waiting) take(running);
+    for (const each of this.#waiting) if (offer(running, each)) this.#waiting.delete(each);
+  }
+
+  /** The load is late, and its response is not for others. */
+  refuse(reason: NotStored): void {
+    for (const each of this.#waiting) each.refused(reason);
+    this.#waiting.clear();
   }
 
   end(): void {
     this.#running = undefined;
   }
 }
+
+const offer = (running: Running, { visit, take }: Follower): boolean => running.suits(visit) && take(running);

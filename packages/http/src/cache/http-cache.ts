@@ -9,7 +9,7 @@ import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts
 import { checkedNamespace, refusal } from "./checks.ts";
 import { heldFrom, isFor, responseIn, type Found, type Looked } from "./found.ts";
 import { applyHead } from "./head-updates.ts";
-import { Hit, Loads } from "./loads.ts";
+import { Loads } from "./loads.ts";
 import {
   discard,
   untilAborted,
@@ -29,7 +29,7 @@ import { readStored, type StoredResponse } from "./stored.ts";
 import { UnsafeMethods } from "./unsafe.ts";
 import { Variants } from "./variants.ts";
 import { likedSelects, listTag, pageTag, select, variantKey, type Visit } from "./visit.ts";
-import type { Outcome } from "./wait.ts";
+import { Hit, type Outcome } from "./wait.ts";
 
 /** Options of an invalidation. */
 export interface PurgeOptions {
@@ -102,7 +102,7 @@ export class HttpCache {
     }
     let visit = found;
     if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
-    const alone = this.#loads.aloneFor(visit);
+    const alone = this.#loads.ownRuns.reasonFor(visit);
     if (alone !== undefined) return this.#fit(visit, await this.#loads.ownRun(visit, alone));
     const { noCache } = visit.demands;
     let begun = noCache ? undefined : this.#loads.fetch(visit, "any");

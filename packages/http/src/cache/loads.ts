@@ -2,49 +2,37 @@ import { LoadTimeoutError, type CacheEvents, type GetOrSetOptions, type LoadCont
 import type { Namespace, Served } from "@hotset/core";
 import { IN_WORKER, inNoCall, JOINED, within } from "@hotset/core/internal";
 import { announcedBytes } from "../semantics/directives.ts";
-import { without, type FieldLines, type Head } from "../semantics/fields.ts";
+import type { FieldLines, Head } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
-import { answersOthers, fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
-import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
+import { fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
+import type { NotStored, StoreDecision } from "../semantics/storing.ts";
 import { freshen, isAboutStored, replaces } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
-import { selectingFields, selectingText } from "../semantics/vary.ts";
+import { selectingFields } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
 import { Crew, type Running } from "./followers.ts";
+import { LateLoads } from "./late-loads.ts";
 import { LentFields, lentInVain } from "./lent-fields.ts";
 import { carriesOwn, isShaped, loadRequest, type LoadRequest } from "./load-request.ts";
-import { discard, ignore, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
+import { discard, ignore, signalOf, type PlainResponse } from "./messages.ts";
 import { NewerAnswers } from "./newer-answers.ts";
 import type { Plan } from "./options.ts";
 import { askForAll, OriginAnsweredError, passOn } from "./origin.ts";
 import { OwnRuns } from "./own-runs.ts";
 import type { Places } from "./places.ts";
 import { SharedBody, sharedBodyOf } from "./shared-body.ts";
+import { NO_NAMES, Sharing } from "./sharing.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Meter } from "./stats.ts";
 import { readStored, type StoredResponse } from "./stored.ts";
-import { askedBy, type Visit } from "./visit.ts";
-import { type Deliver, NOT_SHARED, type Outcome, type Takers, Wait } from "./wait.ts";
-
-/** A fresh copy in the memory of this process. */
-export class Hit {
-  readonly value: Promise<unknown>;
-  readonly served: Served;
-
-  constructor(value: Promise<unknown>, served: Served) {
-    this.value = value;
-    this.served = served;
-  }
-}
+import type { Visit } from "./visit.ts";
+import { type Deliver, Hit, LateLoadError, NOT_SHARED, type Outcome, type Takers, Wait } from "./wait.ts";
 
 /** A load failed with fields of its client that are not in the key. */
 class FailedForOne extends Error {}
 
 type Joined = CacheEvents["coalesced"];
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
-
-/** What a decision sees of a load. */
-type Seen = Pick<LoadRequest, "lent"> & { readonly request: Pick<PlainRequest, "fields"> };
 
 /** An answer to a load, and what it may replace. */
 interface Decided<D> {
@@ -72,20 +60,22 @@ export class Loads {
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #shelf: Shelf;
-  readonly #places: Places;
   readonly #meter: Meter;
-  readonly #ownRuns: OwnRuns;
+  /** URLs for which each client asks the origin for itself at present. */
+  readonly ownRuns: OwnRuns;
   readonly #lent = new LentFields();
+  readonly #late = new LateLoads();
+  readonly #sharing: Sharing;
   /** Answers of loads that were asked for although there is a copy. */
   readonly newer = new NewerAnswers();
 
   constructor(namespace: Namespace, plan: Plan, shelf: Shelf, places: Places, meter: Meter) {
-    this.#places = places;
     this.#namespace = namespace;
     this.#plan = plan;
     this.#shelf = shelf;
     this.#meter = meter;
-    this.#ownRuns = new OwnRuns(plan.clock);
+    this.ownRuns = new OwnRuns(plan);
+    this.#sharing = new Sharing(plan, places);
     namespace.on("coalesced", (event) => (this.#joined = event));
   }
 
@@ -101,12 +91,15 @@ export class Loads {
     let running: unknown;
     const lead = (ctx: LoadContext): unknown => {
       const led = (wait ??= new Wait());
-      const loading = led.lead(ctx, this.#crewOf(lead), (takers) => this.#load(visit, ctx, takers));
+      const load = (takers: Takers): Promise<unknown> =>
+        this.#load(visit, ctx, takers).finally(() => {
+          if (takers.isLate) this.#late.end(key);
+        });
+      const loading = led.lead(ctx, this.#crewOf(lead), load);
       call.waitUntil?.(Promise.resolve(loading).catch(ignore));
       running = loading;
       return loading;
     };
-    this.#joined = undefined;
     const options: Writable<GetOrSetOptions> = {
       loadTimeout: longestLoadMs,
       // A load that failed with fields of one client's choice gives no reason to spare the origin others.
@@ -116,32 +109,38 @@ export class Loads {
     if (accepts === "new" || (accepts === "any" && this.newer.has(key))) options.maxAge = 0;
     if (accepts === "later") options.forceRefresh = true;
     if (!finishesAlone) options.signal = signalOf(call);
-    const answer = this.#namespace.getOrSet(key, lead, options);
+    const ask = (): Promise<unknown> => {
+      this.#joined = undefined;
+      return this.#namespace.getOrSet(key, lead, options);
+    };
+    const answer = ask();
     // From memory: it was served within the call.
     if (served?.status === "hit") return new Hit(answer, served);
     const begun = (wait ??= new Wait());
-    const { resolve, reject, promise } = begun.outcome;
-    const joined = this.#joined as Joined | undefined;
-    const [load, isLate] = (joined?.key === key && JOINED.get(joined)) || [];
-    if (load !== undefined) {
-      begun.followed = this.#crewOf(load);
-      const take = (running: Running): boolean => (begun.hasLeft = this.#readAlong(visit, running, resolve));
-      // After an invalidation, which may have been of a tag that its response names, it waits for the end of the load.
-      // A body ends with the request of a worker that reads it.
-      if (isLate === false && !IN_WORKER) begun.leave = begun.followed.follow(visit, take);
-    }
-    answer
-      .then(
-        (value) => {
-          resolve({ kind: "found", value, served });
-          if (begun.isLed && key === visit.primary) void this.#shelf.settle(visit, value);
-        },
-        (error: unknown) => {
-          begun.hasLeft = true;
-          reject(error);
-        },
-      )
-      .finally(begun.leave);
+    this.#join(visit, begun);
+    const { resolve, promise } = begun.outcome;
+    const found = (value: unknown): void => {
+      // Its load continues, for this call and those that follow it.
+      if (begun.isLate) return;
+      resolve({ kind: "found", value, served });
+      begun.leave();
+      if (begun.isLed && key === visit.primary) void this.#shelf.settle(visit, value);
+    };
+    let late: unknown;
+    const failed = (error: unknown): void => {
+      if (begun.isLate || begun.hasAnswer) return;
+      // The first of those that joined loads again, and the others join that. An error that is remembered is not new.
+      if (error instanceof LateLoadError && error !== late && signalOf(call)?.aborted !== true) {
+        late = error;
+        const again = ask();
+        this.#join(visit, begun);
+        again.then(found, failed);
+        return;
+      }
+      begun.answered();
+      begun.outcome.reject(error);
+    };
+    answer.then(found, failed);
     if (accepts !== "any") {
       // Registered first of all that wait for the outcome, so it is known before the caller asks for anything else.
       promise.then(() => this.newer.begin(key, Promise.allSettled([answer, running])), ignore);
@@ -153,6 +152,35 @@ export class Loads {
     let crew = this.#crews.get(load);
     if (crew === undefined) this.#crews.set(load, (crew = new Crew()));
     return crew;
+  }
+
+  /** Follows the load that the call has just joined, until it is answered or its client leaves. */
+  #join(visit: Visit, begun: Wait): void {
+    const joined = this.#joined;
+    const [load, isLate] = (joined?.key === visit.key && JOINED.get(joined)) || [];
+    // After an invalidation, which may have been of a tag that its response names, it waits for the end of the load.
+    // A body ends with the request of a worker that reads it.
+    if (load === undefined || isLate !== false || IN_WORKER) return;
+    const { resolve } = begun.outcome;
+    const signal = signalOf(visit.call);
+    const leave = this.#crewOf(load).follow({
+      visit,
+      take: (running) => {
+        const isTaken = this.#readAlong(visit, running, resolve);
+        if (isTaken) begun.answered();
+        return isTaken;
+      },
+      refused: (reason) => {
+        begun.answered();
+        resolve(this.ownRun(visit, reason).then((response) => ({ kind: "answer", response })));
+      },
+    });
+    const leaves = (): void => {
+      leave();
+      signal?.removeEventListener("abort", leaves);
+    };
+    signal?.addEventListener("abort", leaves, { once: true });
+    begun.follows(leaves);
   }
 
   #readAlong(visit: Visit, running: Running, deliver: Deliver): boolean {
@@ -169,11 +197,11 @@ export class Loads {
   }
 
   async #load(visit: Visit, ctx: LoadContext, takers: Takers): Promise<unknown> {
-    const own = takers.isLate ? "slow" : this.aloneFor(visit);
-    const alone = takers.deliver() === undefined ? undefined : own;
+    const alone = takers.deliver() === undefined ? undefined : this.ownRuns.reasonFor(visit);
     if (alone !== undefined) return this.#serveAlone(visit, ctx, alone, takers);
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
     const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
+    if (stale === undefined) this.#late.admit(visit.key);
     let loaded: Loaded;
     try {
       loaded = await this.#validate(visit, ctx, stale, takers);
@@ -190,20 +218,23 @@ export class Loads {
       if (takers.deliver() === undefined) discard(error.take(visit.request)?.body);
       throw error;
     }
-    const decided = this.#decide(visit, response, exchange, shared);
+    const decided = this.#sharing.decide(visit, response, exchange, shared);
     const isKept = stale !== undefined && !replaces(response.status) && !namesStatus(visit, response);
-    const refusal = takers.isForOne ? "slow" : isKept ? "status" : isComplete(response) ? undefined : "incomplete";
+    const refusal = isKept ? "status" : isComplete(response) ? undefined : "incomplete";
+    if (takers.isLate && decided.store && refusal === undefined)
+      return this.#answerLate(visit, ctx, { decision: decided, response, stale }, takers);
     const decision: StoreDecision =
       decided.store && refusal !== undefined ? { ...decided, store: false, reason: refusal } : decided;
     if (decision.store) {
-      this.#ownRuns.forget(this.#runOf(visit));
+      this.ownRuns.forget(visit);
       this.#lent.remember(visit.request.url, decision.selecting);
       return this.#store(visit, ctx, { decision, response, stale }, takers);
     }
     const { reason } = decision;
+    if (takers.isLate) takers.crew.refuse(reason);
     if (!shared.isShaped || decision.isForAll) return this.#passOn(visit, ctx, { decision, response, stale }, takers);
     // It was made without what this client sent, and says nothing of others.
-    if (shared.lent.size === 0 || !isFailed(response)) this.#ownRuns.note(this.#runOf(visit), reason);
+    if (shared.lent.size === 0 || !isFailed(response)) this.ownRuns.note(visit, reason);
     discard(response.body);
     await this.#removeReplaced(visit, stale, response.status);
     return this.#serveAlone(visit, ctx, reason, takers);
@@ -211,20 +242,24 @@ export class Loads {
 
   /**
    * A handler that failed. With a stale response to serve, that answers; else each client asks with all of its fields,
-   * which the handler may need, and waits as long as it likes for one that is slow.
+   * which the handler may need. One that is late, and that no caller waits for, leaves the others to the next load.
    */
-  #failed(
+  async #failed(
     visit: Visit,
     ctx: LoadContext,
     { error, stale }: { readonly error: unknown; readonly stale: StoredResponse | undefined },
     takers: Takers,
   ): Promise<unknown> {
     const reason = error instanceof LoadTimeoutError ? "slow" : "failed";
-    const isAsked = reason === "slow" ? stale === undefined : isShaped(visit, this.#plan);
     const isCovered = !(error instanceof FailedForOne) && this.#cover(ctx, stale, "unreachable");
-    if (isCovered || ctx.signal.aborted || ctx.background || !isAsked) throw error;
-    if (reason === "slow") takers.crew.isSlow = true;
-    else if (!(error instanceof FailedForOne)) this.#ownRuns.note(this.#runOf(visit), reason);
+    if (isCovered || ctx.signal.aborted || ctx.background) throw error;
+    if (reason === "slow") {
+      if (stale !== undefined) throw error;
+      takers.deliver()?.(Promise.reject(error));
+      return ctx.notShared(NOT_SHARED);
+    }
+    if (!isShaped(visit, this.#plan)) throw error;
+    if (!(error instanceof FailedForOne)) this.ownRuns.note(visit, reason);
     return this.#serveAlone(visit, ctx, reason, takers);
   }
 
@@ -234,18 +269,6 @@ export class Loads {
     const windowMs = stale === undefined ? 0 : fallbackWindowMs(stale.freshness, failure, whenDisconnectedMs);
     ctx.setOptions({ staleIfError: windowMs, coversError: () => windowMs > 0 });
     return windowMs > 0;
-  }
-
-  /** Why the origin answers this client alone at present. */
-  aloneFor(visit: Visit): NotStored | undefined {
-    const reason = this.#ownRuns.reasonFor(this.#runOf(visit));
-    return reason !== undefined && isShaped(visit, this.#plan) ? reason : undefined;
-  }
-
-  /** A name for what a load with these fields of its client says: others have a load without them. */
-  #runOf({ key, request }: Visit): string {
-    const { safe, lendsOwn } = this.#plan;
-    return lendsOwn ? `${key} ${JSON.stringify(request.fields.filter(([name]) => safe!.has(name)))}` : key;
   }
 
   async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, takers: Takers): Promise<unknown> {
@@ -260,8 +283,8 @@ export class Loads {
     return passOn(visit, (head) => {
       const exchange: Exchange = { sentAt, receivedAt: this.#plan.epochMs() };
       const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
-      const decision = this.#decide(visit, head, exchange, shared);
-      if (decision.store) this.#ownRuns.doubt(this.#runOf(visit));
+      const decision = this.#sharing.decide(visit, head, exchange, shared);
+      if (decision.store) this.ownRuns.doubt(visit);
       const detail = decision.store ? reason : decision.reason;
       this.#meter.answered("pass", visit, head.status, detail);
       const status = { forward: forwardReason(visit, undefined), forwardStatus: head.status, detail };
@@ -285,19 +308,20 @@ export class Loads {
   ): Promise<Loaded> {
     const ours = loadRequest(visit, this.#plan, lends);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
-    const deliver = takers.deliver();
-    const endForOthers = (): boolean => {
-      if (deliver === undefined || signalOf(visit.call)?.aborted === true) return false;
-      // One that must not be served says so with 504.
-      if (stale !== undefined) return false;
-      takers.crew.isSlow = true;
-      takers.end();
-      return true;
+    let unwanted: AbortSignal | undefined;
+    const whenLate = (): AbortSignal | undefined => {
+      // A stale response answers, or 504.
+      if (stale !== undefined || unwanted !== undefined) return unwanted;
+      // Nothing else may answer in its place.
+      this.#cover(ctx, undefined, "unreachable");
+      unwanted = takers.continueLate(signalOf(visit.call), lateLoad(this.#plan.loadTimeoutMs));
+      if (unwanted !== undefined) this.#late.begin(visit.key);
+      return unwanted;
     };
     const ask = async (shared: LoadRequest, also: FieldLines): Promise<Loaded> => {
       const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
       const sentAt = this.#plan.epochMs();
-      const response = await askForAll(visit, ctx, asked, this.#plan, endForOthers);
+      const response = await askForAll(visit, ctx, asked, this.#plan, whenLate);
       return { response, shared, exchange: { sentAt, receivedAt: this.#plan.epochMs() } };
     };
     const hasLent = ours.lent.size > 0;
@@ -315,22 +339,12 @@ export class Loads {
     if (response.status === 304 && stale !== undefined) {
       const isSelected = selecting.every((name) => visit.index?.selecting.includes(name));
       if (isSelected && isAboutStored(stale.fields, response.fields)) return loaded;
-    } else if (isSeen || !this.#decide(visit, response, exchange, { ...shared, lent: NO_NAMES }).store) return loaded;
+    } else if (isSeen || !this.#sharing.decide(visit, response, exchange, { ...shared, lent: NO_NAMES }).store)
+      return loaded;
     discard(response.body);
     return ask(loadRequest(visit, this.#plan, selecting), []).catch((error: unknown) => {
       throw new FailedForOne("failed for one client", { cause: error });
     });
-  }
-
-  #decide(visit: Visit, head: Head, exchange: Exchange, shared: Seen): StoreDecision {
-    const decision = decideStore(askedBy(visit, "GET", shared.request.fields), head, exchange, visit.rule.settings);
-    if (!decision.store) return decision;
-    if (lentInVain(shared, head, decision.selecting))
-      return { ...decision, store: false, isForAll: false, reason: "vary-unlisted" };
-    // Made without what clients send, it is for all of them only if it says so.
-    if (this.#plan.safe !== undefined && !decision.isForAll)
-      return { ...decision, store: false, reason: "no-freshness" };
-    return this.#places.agrees(visit, head.fields) ? decision : { ...decision, store: false, reason: "rule" };
   }
 
   /** A 304: the stored response, with its fields. */
@@ -342,9 +356,9 @@ export class Loads {
   ): Promise<unknown> {
     discard(response.body);
     const head = { status: stale.status, fields: freshen(stale.fields, response.fields) };
-    const decision = this.#decide(visit, head, exchange, shared);
+    const decision = this.#sharing.decide(visit, head, exchange, shared);
     if (!decision.store && shared.isShaped && !decision.isForAll) {
-      this.#ownRuns.note(this.#runOf(visit), decision.reason);
+      this.ownRuns.note(visit, decision.reason);
       await this.#shelf.remove(visit);
       return this.#serveAlone(visit, ctx, decision.reason, takers);
     }
@@ -378,6 +392,23 @@ export class Loads {
     return ctx.notShared(NOT_SHARED);
   }
 
+  /** A response that came after `loadTimeout`, for all that wait for it. It is not stored. */
+  #answerLate(
+    visit: Visit,
+    ctx: LoadContext,
+    { decision, response, stale }: Decided<StoreDecision & { store: true }>,
+    takers: Takers,
+  ): Promise<unknown> {
+    const { crew } = takers;
+    const late = { ...decision, store: false, isForAll: true, reason: "slow" } as const;
+    takers.leaveOthers();
+    if (!crew.isFollowed) return this.#passOn(visit, ctx, { decision: late, response, stale }, takers);
+    const shared = inNoCall(() => sharedBodyOf(response, { ...this.#plan, finishesAlone: false }));
+    crew.lead(this.#sharing.running(visit, decision, response, shared));
+    const body = shared instanceof SharedBody ? shared.read()! : shared;
+    return this.#passOn(visit, ctx, { decision: late, response: { ...response, body }, stale }, takers);
+  }
+
   /** An error says nothing of what is stored; any other answer that is not stored replaces it. */
   async #removeReplaced(visit: Visit, stale: StoredResponse | undefined, status: number): Promise<void> {
     if (stale !== undefined && replaces(status)) await this.#shelf.remove(visit);
@@ -394,8 +425,9 @@ export class Loads {
     // A handler that makes its body as it is read does so for all readers.
     const body = inNoCall(() => sharedBodyOf(response, this.#plan));
     const ageMs = decision.freshness.initialAgeMs;
+    takers.leaveOthers();
     // Before its own caller: where that leaves first, others read on.
-    crew.lead(this.#running(visit, decision, response, body));
+    crew.lead(this.#sharing.running(visit, decision, response, body));
     const deliver = takers.deliver();
     if (deliver !== undefined) {
       this.#meter.answered("miss", visit, response.status);
@@ -422,27 +454,6 @@ export class Loads {
       crew.end();
     }
   }
-
-  #running(
-    visit: Visit,
-    decision: StoreDecision & { store: true },
-    response: PlainResponse,
-    body: SharedBody | Uint8Array,
-  ): Running {
-    const { freshness, selecting } = decision;
-    const textOf = (each: Visit): string => selectingText(selecting, each.request.fields, this.#plan.normalisers);
-    const selects = textOf(visit);
-    const mayHave = answersOthers(freshness);
-    return {
-      status: response.status,
-      statusText: response.statusText,
-      // As later clients get them: `private` and `no-cache` name fields that are for the client of the load alone.
-      fields: without(decision.fields, ONE_CALLERS),
-      ageMs: freshness.initialAgeMs,
-      body,
-      suits: (each) => mayHave && each.target === visit.target && (selecting.length === 0 || textOf(each) === selects),
-    };
-  }
 }
 
 const forwardReason = (visit: Visit, stale: StoredResponse | undefined): "stale" | "vary-miss" | "uri-miss" =>
@@ -454,12 +465,13 @@ function isComplete({ body, fields }: PlainResponse): boolean {
   return body instanceof ReadableStream || announced === undefined || announced === (body?.byteLength ?? 0);
 }
 
+const lateLoad = (loadTimeoutMs: number): LateLoadError =>
+  new LateLoadError(`no response within loadTimeout, ${loadTimeoutMs} ms; callers that wait still get it`, {
+    operation: "load",
+  });
+
 const isFailed = ({ status, isFailure }: PlainResponse): boolean => isFailure === true || isServerFailure(status);
 
 const namesStatus = ({ rule }: Visit, { status }: Head): boolean => rule.settings.namesStatus?.(status) === true;
 
 const NO_FIELDS = { fields: [] };
-const NO_NAMES: ReadonlySet<string> = new Set();
-
-/** Fields for the caller whose load it is. */
-const ONE_CALLERS: ReadonlySet<string> = new Set(["set-cookie"]);

@@ -40,9 +40,10 @@ export interface HttpCacheOptions extends RuleOptions {
   /** How long after a failed load a stale response is served without another attempt. @default '10s' */
   readonly errorBackoff?: Duration | undefined;
   /**
-   * The longest wait for the head of a response that others load, or while a stale response may answer. After it each
-   * client that waits runs the handler itself, and the one whose load it is waits as long as it likes. A head or a body
-   * that takes longer is served, and not stored. @default '30s'
+   * The longest wait for the head of a response before another load may begin, or while a stale response may answer.
+   * The late load continues for the clients that wait, and one more begins for them and those that come: the first head
+   * answers. Ten late loads of one URL are the most; after them clients get 503. A head or a body that takes longer is
+   * served, and not stored. @default '30s'
    */
   readonly loadTimeout?: Duration | undefined;
   /** The longest time without a byte of a body for which others wait. @default '30s' */

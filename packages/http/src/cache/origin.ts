@@ -42,15 +42,15 @@ export class OriginAnsweredError extends Error {
  * must not shape what others get. The signal that it gets aborts when the head takes longer than `loadTimeout`, and as
  * the load itself is aborted.
  *
- * @param endForOthers called after `loadTimeout`: `true` if one client alone waits for the answer. The load has ended
- *   then, and the client decides how long it waits.
+ * @param whenLate called after `loadTimeout`. The load continues until the signal that it returns aborts; without one
+ *   it ends.
  */
 export function askForAll(
   visit: Visit,
   ctx: Pick<LoadContext, "signal" | "background">,
   request: PlainRequest,
   { clock, loadTimeoutMs, ofOneClient }: Pick<Plan, "clock" | "loadTimeoutMs" | "ofOneClient">,
-  endForOthers: () => boolean,
+  whenLate: () => AbortSignal | undefined,
 ): Promise<PlainResponse> {
   const controller = new AbortController();
   const abort = (): void => controller.abort(ctx.signal.reason);
@@ -68,10 +68,10 @@ export function askForAll(
     return inLoadOfNoCall(() => (runAs === undefined ? ask() : runAs(ask)));
   })();
   return within(clock, loadTimeoutMs, answer, () => {
-    if (endForOthers()) {
-      const signal = signalOf(visit.call);
-      signal?.addEventListener("abort", () => controller.abort(signal.reason), { once: true });
-      return answer;
+    const unwanted = whenLate();
+    if (unwanted !== undefined) {
+      unwanted.addEventListener("abort", () => controller.abort(unwanted.reason), { once: true });
+      return untilAborted(answer, { signal: unwanted });
     }
     discardLate(answer);
     const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, { operation: "load" });

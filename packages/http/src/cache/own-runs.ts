@@ -1,6 +1,7 @@
-import type { Clock } from "@hotset/core";
 import type { NotStored } from "../semantics/storing.ts";
-import { digest } from "./visit.ts";
+import { isShaped } from "./load-request.ts";
+import type { Plan } from "./options.ts";
+import { digest, type Visit } from "./visit.ts";
 
 interface OwnRun {
   readonly reason: NotStored;
@@ -16,46 +17,50 @@ interface OwnRun {
  */
 export class OwnRuns {
   readonly #runs = new Map<string, OwnRun>();
-  readonly #clock: Clock;
+  readonly #plan: Plan;
   /** So that no client can choose URLs whose names are equal. Made late: workers draw none before a request. */
   #salt: string | undefined;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(plan: Plan) {
+    this.#plan = plan;
   }
 
-  /** Why requests for this URL run alone; `undefined` where they do not. */
-  reasonFor(url: string): NotStored | undefined {
+  /** Why this request runs alone at present; `undefined` if it does not. */
+  reasonFor(visit: Visit): NotStored | undefined {
     if (this.#runs.size === 0) return undefined;
-    const run = this.#runs.get(this.#nameOf(url));
-    return run !== undefined && this.#clock.now() < run.untilAt ? run.reason : undefined;
+    const run = this.#runs.get(this.#nameOf(visit));
+    if (run === undefined || this.#plan.clock.now() >= run.untilAt) return undefined;
+    return isShaped(visit, this.#plan) ? run.reason : undefined;
   }
 
-  note(url: string, reason: NotStored): void {
-    const name = this.#nameOf(url);
+  note(visit: Visit, reason: NotStored): void {
+    const name = this.#nameOf(visit);
     const times = (this.#runs.get(name)?.times ?? 0) + 1;
     this.#runs.delete(name);
-    this.#runs.set(name, { reason, untilAt: this.#clock.now() + LASTS_MS, times });
+    this.#runs.set(name, { reason, untilAt: this.#plan.clock.now() + LASTS_MS, times });
     if (this.#runs.size > MOST_URLS) this.#runs.delete(this.#runs.keys().next().value!);
   }
 
   /** A response to one client could be stored: the next request loads for all. */
-  doubt(url: string): void {
-    const run = this.#runs.get(this.#nameOf(url));
+  doubt(visit: Visit): void {
+    const run = this.#runs.get(this.#nameOf(visit));
     if (run === undefined || run.times >= MOST_DOUBTS) return;
     // Others wait for the same load, and would fail in turn.
     const laterMs = run.reason === "failed" ? FAILED_MS : 0;
-    run.untilAt = Math.min(run.untilAt, this.#clock.now() + laterMs);
+    run.untilAt = Math.min(run.untilAt, this.#plan.clock.now() + laterMs);
   }
 
-  forget(url: string): void {
-    if (this.#runs.size > 0) this.#runs.delete(this.#nameOf(url));
+  forget(visit: Visit): void {
+    if (this.#runs.size > 0) this.#runs.delete(this.#nameOf(visit));
   }
 
-  #nameOf(url: string): string {
-    if (url.length < LONGEST_NAME) return url;
+  /** What a load with these fields of its client says holds for others with them, whose load is without the rest. */
+  #nameOf({ key, request }: Visit): string {
+    const { safe, lendsOwn } = this.#plan;
+    const name = lendsOwn ? `${key} ${JSON.stringify(request.fields.filter(([field]) => safe!.has(field)))}` : key;
+    if (name.length < LONGEST_NAME) return name;
     this.#salt ??= crypto.randomUUID();
-    return digest(`${this.#salt} ${url}`);
+    return digest(`${this.#salt} ${name}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { LoadContext, Served } from "@hotset/core";
+import { LoadTimeoutError, type LoadContext, type Served } from "@hotset/core";
 import type { Crew } from "./followers.ts";
 import { ignore, type PlainResponse } from "./messages.ts";
 import type { StoredResponse } from "./stored.ts";
@@ -11,6 +11,17 @@ export type Outcome =
   /** A stored value, or one that another call loaded. */
   | { readonly kind: "found"; readonly value: unknown; readonly served: Served | undefined };
 
+/** A fresh copy in the memory of this process. */
+export class Hit {
+  readonly value: Promise<unknown>;
+  readonly served: Served;
+
+  constructor(value: Promise<unknown>, served: Served) {
+    this.value = value;
+    this.served = served;
+  }
+}
+
 export type Deliver = (outcome: Outcome | Promise<Outcome>) => void;
 
 /** The takers of the response of a load: its own caller, while that waits, and callers that read along. */
@@ -18,53 +29,95 @@ export interface Takers {
   /** What gives it to its own caller, if that waits. */
   deliver(): Deliver | undefined;
   readonly crew: Crew;
-  /** Whether its own caller has waited as long as others may for the load of another. */
-  readonly isLate: boolean;
-  /** Whether the load has ended without its response, which its own caller alone still gets. */
-  isForOne: boolean;
-  /** Ends it so. */
-  end(): void;
+  /** Whether the load has ended for the cache, since it is late, and continues for these alone. */
+  isLate: boolean;
+  /** Its own caller gets this response, and that of no earlier load. */
+  leaveOthers(): void;
+  /**
+   * Ends the load for the cache, if its own caller or others wait for its response.
+   *
+   * @param signal of its own caller.
+   * @param error for the cache.
+   * @returns aborts when none of them waits any longer; `undefined` if none does.
+   */
+  continueLate(signal: AbortSignal | undefined, error: LateLoadError): AbortSignal | undefined;
 }
 
 /** The value of a load whose response is for its own caller. */
 export const NOT_SHARED = Object.freeze({ kind: "not shared" });
 
+/** A load took longer than `loadTimeout`: it has ended for the cache, and continues for the callers that wait. */
+export class LateLoadError extends LoadTimeoutError {}
+
 /** A call that waits for its answer. */
 export class Wait {
   readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
-  leave: () => void = ignore;
-  /** The crew of the load that this call has joined. */
-  followed: Crew | undefined;
-  hasLeft = false;
   isLed = false;
-  #deliver: Deliver = this.outcome.resolve;
+  /** Whether its load has ended for the cache, and continues. */
+  isLate = false;
+  #hasAnswer = false;
+  #onAnswer: () => void = ignore;
+  /** Each leaves one load that it follows. */
+  readonly #followed = new Set<() => void>();
+
+  get hasAnswer(): boolean {
+    return this.#hasAnswer;
+  }
+
+  follows(leave: () => void): void {
+    this.#followed.add(leave);
+  }
+
+  /** It follows no load any longer. */
+  leave(): void {
+    for (const leave of this.#followed) leave();
+    this.#followed.clear();
+  }
+
+  /** It has the response of another load: one of its own is for others from now on. */
+  answered(): void {
+    this.#hasAnswer = true;
+    this.leave();
+    this.#onAnswer();
+  }
 
   /** Runs the load as that of this call. For all others it may end while this call still waits. */
   lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): unknown {
     // It read along with another load, whose value is for no other.
-    if (this.hasLeft) return ctx.notShared(NOT_SHARED);
-    this.leave();
+    if (this.#hasAnswer) return ctx.notShared(NOT_SHARED);
     this.isLed = true;
     const ended = Promise.withResolvers<unknown>();
     const takers: Takers = {
       crew,
-      isLate: this.followed?.isSlow === true,
-      isForOne: false,
+      isLate: false,
       deliver: () =>
-        ctx.background || this.hasLeft
+        ctx.background || this.#hasAnswer
           ? undefined
           : (outcome) => {
+              this.leave();
               // Nothing handles its failure if another flight has answered the call by now.
               Promise.resolve(outcome).catch(ignore);
-              this.#deliver(outcome);
+              this.outcome.resolve(outcome);
             },
-      end: () => {
-        const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-        takers.deliver()?.(promise);
-        this.#deliver = resolve;
-        loading.catch(reject);
-        takers.isForOne = true;
-        ended.resolve(ctx.notShared(NOT_SHARED));
+      leaveOthers: () => {
+        if (takers.deliver() !== undefined) this.leave();
+      },
+      continueLate: (signal, error) => {
+        const isWanted = (): boolean => crew.isFollowed || (takers.deliver() !== undefined && signal?.aborted !== true);
+        if (!isWanted()) return undefined;
+        const unwanted = new AbortController();
+        const look = (): void => {
+          if (!isWanted()) unwanted.abort(signal?.reason ?? new Error("no caller waits for it"));
+        };
+        signal?.addEventListener("abort", look, { once: true });
+        this.#onAnswer = crew.onLeave = look;
+        this.isLate = takers.isLate = true;
+        loading.catch((failure: unknown) => {
+          this.leave();
+          this.outcome.reject(failure);
+        });
+        ended.reject(error);
+        return unwanted.signal;
       },
     };
     const loading = load(takers);

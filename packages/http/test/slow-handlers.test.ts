@@ -1,0 +1,126 @@
+import type { AnswerOptions, HttpCacheOptions } from "@hotset/http";
+import { flush } from "@hotset/testing";
+import { describe, expect, it } from "vitest";
+import { Site, valueOf } from "./site.ts";
+
+const FRESH = { "cache-control": "max-age=60" };
+
+describe("a handler slower than loadTimeout", () => {
+  /** Each run waits for its gate, and answers with its number. */
+  function slowSite(fields: Record<string, string> = FRESH, options: HttpCacheOptions = {}) {
+    const site = new Site({ loadTimeout: "5s", base: "https://shop.example", ...options });
+    const gates: (() => void)[] = [];
+    site.page = async () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const run = gates.push(resolve);
+      await promise;
+      return { fields, body: `run ${run}` };
+    };
+    const ask = (count: number, call?: AnswerOptions): Promise<string>[] =>
+      Array.from({ length: count }, () =>
+        site.ask({ ...(call && { call }) }).then(
+          ([body]) => body,
+          (error: Error) => error.message,
+        ),
+      );
+    const pass = async (ms: number): Promise<void> => {
+      await flush();
+      site.clock.advance(ms);
+      await flush();
+    };
+    return { site, gates, ask, pass };
+  }
+
+  it("H70 its run continues after loadTimeout, and answers all that wait for it", async () => {
+    const { site, gates, ask, pass } = slowSite();
+    const early = Promise.all(ask(100));
+    await pass(5_000);
+    // For those that come from now on, and for all if the first one hangs.
+    expect(gates).toHaveLength(2);
+    const later = Promise.all(ask(100));
+    await flush();
+    expect(gates).toHaveLength(2);
+    gates[0]!();
+    expect(new Set(await early)).toEqual(new Set(["run 1"]));
+    await pass(5_000);
+    gates[1]!();
+    expect(new Set(await later)).toEqual(new Set(["run 2"]));
+    // The first of those is answered as a caller of the load that it began.
+    expect(site.http.stats()).toMatchObject({ passed: { slow: 1 }, collapsed: 199 });
+  });
+
+  it("H70 H101 each caller runs it with its own fields once its answer turns out to be private", async () => {
+    const { site, gates, pass } = slowSite({ "cache-control": "private" });
+    const given = { fields: { cookie: "user=1" } };
+    const answers = Promise.all([site.ask(given), site.ask(given), site.ask(given)]);
+    await pass(5_000);
+    expect(gates).toHaveLength(2);
+    gates[0]!();
+    await flush();
+    expect(site.seen.map(({ request }) => valueOf(request, "cookie"))).toEqual([
+      undefined,
+      undefined,
+      "user=1",
+      "user=1",
+      "user=1",
+    ]);
+    for (const open of gates) open();
+    expect((await answers).map(([body]) => body).toSorted()).toEqual(["run 3", "run 4", "run 5"]);
+  });
+
+  it("H70 a caller that comes after a purge gets nothing of the runs that began before it", async () => {
+    const { site, gates, ask, pass } = slowSite();
+    const early = Promise.all(ask(2));
+    await pass(4_000);
+    await site.http.purge("https://shop.example/");
+    await pass(1_000);
+    const later = Promise.all(ask(2));
+    await flush();
+    gates[0]!();
+    expect(await early).toEqual(["run 1", "run 1"]);
+    await flush();
+    expect(gates).toHaveLength(2);
+    gates[1]!();
+    expect(await later).toEqual(["run 2", "run 2"]);
+    expect(await site.ask()).toEqual(["run 2", "hotset; hit; ttl=60"]);
+  });
+
+  it("H70 a run continues while one caller waits, and is aborted as the last one leaves", async () => {
+    const { site, gates, ask, pass } = slowSite();
+    const [first, second] = [new AbortController(), new AbortController()];
+    const answers = Promise.all([...ask(1, { signal: first.signal }), ...ask(1, { signal: second.signal })]);
+    await pass(5_000);
+    const signals = (): boolean[] => site.seen.map(({ context }) => context.signal.aborted);
+    first.abort(new Error("left"));
+    await flush();
+    expect(signals()).toEqual([false, false]);
+    second.abort(new Error("left"));
+    await flush();
+    expect(signals()[0]).toBe(true);
+    await pass(5_000);
+    expect(signals()).toEqual([true, true]);
+    expect([await answers, gates.length]).toEqual([["left", "left"], 2]);
+  });
+
+  it("H70 at most ten late runs of one URL go on: then those that wait get 503 with Retry-After", async () => {
+    const { site, gates, pass } = slowSite();
+    const answers = Array.from({ length: 50 }, () => site.get());
+    for (let i = 0; i < 11; i++) await pass(5_000);
+    expect(gates).toHaveLength(10);
+    const refused = await Promise.all(answers.slice(10));
+    expect(new Set(refused.map(({ status, fields }) => `${status} ${fields["retry-after"]}`))).toEqual(
+      new Set(["503 1"]),
+    );
+    expect((await site.get()).status).toBe(503);
+    // One of them answers: the URL is asked again.
+    gates[3]!();
+    await flush();
+    const next = site.ask();
+    await flush();
+    expect(gates).toHaveLength(11);
+    gates[10]!();
+    expect((await next)[0]).toBe("run 11");
+    for (const open of gates) open();
+    await Promise.all(answers);
+  });
+});
