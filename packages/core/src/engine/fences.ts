@@ -92,7 +92,7 @@ export class Fences {
   /** Whether a change by others was reported since. Where the backend does not answer, that decides. */
   isOvertaken({ guard, tagSequence }: Standing, dependsOn: readonly string[]): boolean {
     const { tags } = this.#context;
-    return guard.isTainted || dependsOn.some((key) => tags.wasReported(key, tagSequence, "unversioned"));
+    return guard.isTainted || dependsOn.some((key) => tags.wasReported(key, tagSequence));
   }
 
   /** Whether nothing has happened since that this process knows of. */

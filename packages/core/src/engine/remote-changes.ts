@@ -108,11 +108,11 @@ export class RemoteChanges {
     if (mine.length === 0) return;
     // Own calls forgot them before they were sent; and a tag that nothing here depends on concerns no caller.
     const concerned = mine.filter((tag) => local?.hasUnversioned === true || table?.concerns(tag) === true);
-    const known = table?.forget(mine, versions) ?? [];
+    const known = table?.reported(mine, versions) ?? [];
     // One that has its reported version already has not changed.
-    const reported = concerned.filter((tag) => table?.has(tag) !== true);
+    const concernsCopies = concerned.some((tag) => table?.has(tag) !== true);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
-    if (reported.length !== 0 || flights.size !== 0) tagEvents.changed(mine, reported);
+    if (concernsCopies || flights.size !== 0) tagEvents.changed(mine);
     for (const lease of leases) lease.tagsChanged(mine);
     if (decisions !== undefined)
       for (const tag of mine) decisions.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);

@@ -38,7 +38,7 @@ export function changedElsewhere(
     const seen = table?.lastSeen(key);
     const stored = versions?.[i];
     if (seen === undefined || stored === undefined) {
-      if (tags.wasReported(key, tagSequence, stored === undefined ? "unversioned" : "versioned")) return "gone";
+      if (tags.wasReported(key, tagSequence)) return "gone";
     } else if (seen.hard !== stored.hard) return "gone";
     else if (seen.soft !== stored.soft) {
       if (seen.soft.endsWith(ENDING)) return "gone";

@@ -222,6 +222,19 @@ describe("a recorded version", () => {
     ]);
   });
 
+  it("C740 is read once more when it is reported behind the pin that may have issued it", async () => {
+    await source.pin(["a"]);
+    expect(table.reported(["a"])).toEqual(["a"]);
+    await flush();
+    expect([table.known(["a"]), asked]).toEqual([[version(1)], ["pin a", "read a"]]);
+    table.reported(["a"]);
+    await flush();
+    expect([table.known(["a"]), asked], "the next report is of another process").toEqual([
+      undefined,
+      ["pin a", "read a"],
+    ]);
+  });
+
   it("is not recorded from an answer from before changes may have been missed", async () => {
     answer = gate();
     const reading = source.read(["a"]);

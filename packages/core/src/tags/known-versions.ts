@@ -40,6 +40,8 @@ export class KnownVersions {
   #pinning: Pinning | undefined;
   /** Whether any was forgotten for want of room. */
   #hasForgotten = false;
+  /** Reads versions again, in the background. */
+  #readAgain: (tags: readonly string[]) => void = ignore;
 
   /** @param trust absent where the backend reports no changes: then no version is known to be current. */
   constructor(trust: Trust | undefined, clock: Clock, forgotten: () => void) {
@@ -201,9 +203,21 @@ export class KnownVersions {
       if (known === undefined || now === `${known.version.hard} ${known.version.soft}`) return false;
       this.#versions.delete(tag);
       const version = now === undefined ? undefined : versionIn(now);
-      if (version !== undefined) this.#versions.set(tag, { version, isKnown: false, readAt: NEVER, pinnedAt: NEVER });
+      if (version !== undefined) this.#versions.set(tag, { ...GUESS, version });
       return known.isKnown;
     });
+  }
+
+  /**
+   * {@link forget}, for tags that were reported as changed. One whose version this process may have issued itself is
+   * read again, since that report is of its own step: what was stored under the version stays valid.
+   */
+  reported(tags: readonly string[], versions?: ReadonlyMap<string, string>): string[] {
+    const ownIssues = tags.filter((tag) => this.#versions.get(tag)?.mayBeIssuedHere === true);
+    const known = this.forget(tags, versions);
+    const toRead = ownIssues.filter((tag) => !this.has(tag));
+    if (toRead.length !== 0) this.#readAgain(toRead);
+    return known;
   }
 
   /** Any may have changed. They stay as guesses. */
@@ -218,6 +232,7 @@ export class KnownVersions {
     let last: Promise<Versions> | undefined;
     let recorded: Promise<Versions> | undefined;
     const record = async <T>(
+      step: VersionStep,
       tags: readonly string[],
       ask: () => Promise<T>,
       versionsOf: (answer: T) => Versions,
@@ -231,7 +246,7 @@ export class KnownVersions {
         const answer = await ask();
         const overtaken =
           epoch === this.#trust?.epochOfVersions()
-            ? this.#record(tags, versionsOf(answer), { since, askedAt, isRead: versionsOf === asRead })
+            ? this.#record(tags, versionsOf(answer), { since, askedAt, step })
             : tags;
         if (overtaken.length !== 0) onOvertaken(overtaken);
         return answer;
@@ -240,23 +255,24 @@ export class KnownVersions {
         this.#answered(tags);
       }
     };
-    // Issuing a missing version is a change too, and reported like any other. An answer from before the subscription is
-    // not recorded either. Both are read once more, in the background.
+    // Issuing a missing version is a change too, and reported like any other: before the answer, or after it (see
+    // `reported`). An answer from before the subscription is not recorded either. All are read once more.
     const readAgain = (tags: readonly string[]): void =>
-      void (this.#trust && record(tags, () => source.read(tags), asRead, ignore).catch(ignore));
+      void (this.#trust && record("read", tags, () => source.read(tags), asRead, ignore).catch(ignore));
+    this.#readAgain = readAgain;
     return {
       read: (tags) => {
         const of = source.read(tags);
         if (of === last && recorded !== undefined) return recorded;
         last = of;
-        recorded = record(tags, () => of, asRead);
+        recorded = record("read", tags, () => of, asRead);
         return recorded;
       },
       pin: async (tags) => {
         const epoch = this.#trust?.epochOfVersions();
         const since = this.#changeSequence;
         const pinnedAt = this.#clock.now();
-        const answer = await record(tags, () => source.pin(tags), versionsOf);
+        const answer = await record("pin", tags, () => source.pin(tags), versionsOf);
         if (epoch === this.#trust?.epochOfVersions()) {
           if (since === this.#changeSequence) this.#at = answer.at;
           this.#pinned(tags, pinnedAt);
@@ -264,7 +280,7 @@ export class KnownVersions {
         return answer;
       },
       unchangedSince: async (at, tags) => {
-        const versions = await record(tags, () => source.unchangedSince(at, tags), asRead);
+        const versions = await record("late", tags, () => source.unchangedSince(at, tags), asRead);
         // Refused: a tag changed, or the issuer was lost, which is not reported. Then no tag is unchanged since `#at`.
         if (versions.includes(undefined)) this.#at = undefined;
         return versions;
@@ -323,7 +339,7 @@ export class KnownVersions {
   #record(
     tags: readonly string[],
     versions: Versions,
-    { since, askedAt, isRead }: { readonly since: number; readonly askedAt: number; readonly isRead: boolean },
+    { since, askedAt, step }: { readonly since: number; readonly askedAt: number; readonly step: VersionStep },
   ): readonly string[] {
     const overtaken: string[] = [];
     tags.forEach((tag, i) => {
@@ -332,12 +348,14 @@ export class KnownVersions {
       const known = this.#versions.get(tag);
       // Missing, or changed where nothing says so: others may have changed, too.
       const isChanged = version === undefined || !isSame(known?.version, version);
-      if (version === undefined || (this.#trust === undefined && isRead)) {
+      if (version === undefined || (this.#trust === undefined && step !== "pin")) {
         if (isChanged && known !== undefined) this.forget([tag]);
         return;
       }
       if (this.#versions.size >= MAX_KNOWN && known === undefined) this.#makeRoom();
-      this.#versions.set(tag, { version, isKnown: true, readAt: askedAt, pinnedAt: known?.pinnedAt ?? -Infinity });
+      const mayBeIssuedHere = isChanged ? step !== "read" : known?.mayBeIssuedHere === true;
+      const pinnedAt = known?.pinnedAt ?? NEVER;
+      this.#versions.set(tag, { version, isKnown: true, mayBeIssuedHere, readAt: askedAt, pinnedAt });
     });
     return overtaken;
   }
@@ -357,11 +375,16 @@ interface Known {
   readonly version: TagVersion;
   /** Whether it has not changed since, as far as changes are reported. */
   isKnown: boolean;
+  /** Whether a step of this process found it first, and issued it if it was missing: no report has come of it yet. */
+  readonly mayBeIssuedHere: boolean;
   /** `clock.now()` when it was asked for. */
   readonly readAt: number;
   /** `clock.now()` when it was pinned last; `-Infinity` for one that was only read. */
   pinnedAt: number;
 }
+
+/** How versions were asked for: `pin` and `late`, for a tag that a loader added, issue one that is missing. */
+type VersionStep = "read" | "pin" | "late";
 
 /** A request for versions of these tags, while no version is known to have changed since. */
 interface Pinning {
@@ -382,6 +405,7 @@ const versionIn = (text: string): TagVersion | undefined => {
   return soft === undefined || more.length !== 0 ? undefined : { hard: hard!, soft };
 };
 const NEVER = -Infinity;
+const GUESS = { isKnown: false, mayBeIssuedHere: false, readAt: NEVER, pinnedAt: NEVER } as const;
 const asRead = (versions: Versions): Versions => versions;
 /** Far below the 30 days that a version lives in Redis after it was pinned. */
 const REPIN_MS = 3_600_000;

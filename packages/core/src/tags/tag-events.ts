@@ -30,10 +30,8 @@ export class TagEvents {
   readonly #made = new LastEvents();
   /** By namespace, the last change by others. */
   readonly #changedByNamespace = new LastEvents();
-  /** By tag key, the last change by others, or that others may have made. */
+  /** By tag key, the last change that was reported: by others, or by this process, where own changes are reported. */
   readonly #changed = new LastEvents();
-  /** By tag key, the last change by others that was reported. */
-  readonly #reported = new LastEvents();
 
   /** Records a call on these tag keys of one namespace that is made now. */
   called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
@@ -87,15 +85,10 @@ export class TagEvents {
     events.makeRoomFor(more);
   }
 
-  /**
-   * Notes tags that may have changed elsewhere: copies are checked again, no earlier flight is joined.
-   *
-   * @param reported those that have changed, and that something here may depend on.
-   */
-  changed(keys: readonly string[], reported: readonly string[] = keys): void {
-    this.#makeRoom(this.#reported, reported.length);
+  /** Notes tags that were reported as changed: copies are checked again, no earlier flight is joined. */
+  changed(keys: readonly string[]): void {
+    this.#makeRoom(this.#changed, keys.length);
     this.sequence += 1;
-    for (const key of reported) this.#reported.add(key, this.sequence);
     for (const key of keys) {
       this.#changed.add(key, this.sequence);
       this.#changedByNamespace.add(key.slice(0, key.indexOf("::") + 2), this.sequence);
@@ -142,15 +135,9 @@ export class TagEvents {
     );
   }
 
-  /**
-   * Whether a change of this key by others was reported after event number `since`.
-   *
-   * @param of an entry that has a version of this tag, or one that has none: then nothing here knew of the tag, so a
-   *   report that seemed to concern nothing counts, too.
-   */
-  wasReported(key: string, since: number, of: "versioned" | "unversioned"): boolean {
-    if (since >= this.sequence) return false;
-    return of === "versioned" ? this.#reported.hasSince([key], since) : this.#changed.wasToldSince(key, since);
+  /** Whether a change of this key was reported after event number `since`; forgotten versions alone do not count. */
+  wasReported(key: string, since: number): boolean {
+    return since < this.sequence && this.#changed.wasAddedSince(key, since);
   }
 
   /** Whether others changed any tag of this namespace, or above it, after event `since`. */
@@ -205,7 +192,7 @@ class LastEvents {
   }
 
   /** As {@link hasSince}, of events that were added: those that each key may have had do not count. */
-  wasToldSince(key: string, since: number): boolean {
+  wasAddedSince(key: string, since: number): boolean {
     return since < this.#floor || (this.#numbers.get(key) ?? 0) > since;
   }
 

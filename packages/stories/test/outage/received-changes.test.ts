@@ -125,6 +125,42 @@ describe.each(Object.entries(STORES))(
       expect(await p1.cache.getOrSet("k", fail, OPTIONS)).toBe("old");
     });
 
+    /** The first value of its namespace and tag: the report of the versions that it issues comes behind their answer. */
+    async function setFirst({ cache, backend, link }: SimulatedProcess): Promise<void> {
+      const writing = gate<void>();
+      backend.script("write", { before: writing });
+      link.hold();
+      const setting = cache.set("k", "first", OPTIONS);
+      await writing.arrived();
+      link.deliver();
+      await flush();
+      writing.open(undefined);
+      await setting;
+    }
+
+    it.for(
+      Object.entries({
+        "a value that is set": ({ cache }) => cache.set("k", "first", OPTIONS),
+        "a tag that a loader adds": ({ cache }) =>
+          cache.getOrSet("k", ({ setOptions }) => (setOptions({ tags: ["t"] }), "first")),
+        "a value whose versions are reported behind their answer": setFirst,
+      } satisfies Readonly<Record<string, (process: SimulatedProcess) => Promise<unknown>>>),
+    )("is not the first version that it issued itself, for %s", async ([, begin]) => {
+      const { p1 } = await inStep({ backend });
+      await begin(p1);
+      await flush();
+      cut(p1);
+      expect(await load(p1.cache, "new")).toBe("first");
+    });
+
+    it("is obeyed if it came right behind the report of an own first version", async () => {
+      const { p1, p2 } = await inStep({ backend });
+      await setFirst(p1);
+      await p2.cache.invalidateTags("t");
+      cut(p1);
+      expect(await load(p1.cache, "new")).toBe("new");
+    });
+
     it("counts for a caller that joins a load after it", async () => {
       const { p1, p2, clock } = await inStep({ backend, ttl: 100 });
       await load(p1.cache, "old");
