@@ -90,6 +90,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/comparison",
     "guide/migrating",
     "migrating/by-hand",
+    "migrating/moved-programs",
     "migrating/bentocache",
     "migrating/cacheable",
     "migrating/cache-manager",
