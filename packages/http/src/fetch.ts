@@ -297,7 +297,8 @@ export interface PurgeHandlerOptions {
 }
 
 /**
- * A handler that purges, to be mounted where only some may reach it: nothing can be purged over the network without it.
+ * A handler that purges, to be mounted where only some may reach it. Without it no request names what is purged: but
+ * one that the app answers without an error may invalidate its own URL, see `invalidatedBy`.
  * `PURGE` of a URL removes its responses, under `base` or the Host; `POST` takes JSON such as `{"tags": ["books"],
  * "urls": [], "prefixes": [], "soft": true}`, and prefixes where the cache has `pathTags`.
  */

@@ -277,6 +277,7 @@ describe("options", () => {
     [{ loadTimeout: "soon" }, "loadTimeout must be milliseconds"],
     [{ base: "https://shop.example/path" }, "base must be an origin"],
     [{ hosts: ["http://["] }, "hosts must be an origin"],
+    [{ invalidatedBy: "POST" }, 'invalidatedBy must be an array, such as ["POST"]'],
   ])("refuses %j: %s", (options, message) => {
     const namespace = new Site().cache.namespace("x");
     expect(() => httpCache(namespace, options as never)).toThrow(message);

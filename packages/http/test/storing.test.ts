@@ -1,5 +1,6 @@
 import { EncodeError, type Backend, type Format } from "@hotset/core";
 import { v8 } from "@hotset/formats";
+import type { PlainRequest } from "@hotset/http";
 import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { fedBody, Site, valueOf } from "./site.ts";
@@ -656,6 +657,41 @@ describe("invalidation", () => {
       ).toEqual(["5", "6", "3"]);
     },
   );
+
+  it.each([
+    ["a list of methods", ["post", "DELETE"]],
+    ["a function", ({ method, url }: PlainRequest) => /^(POST|DELETE)$/.test(method) && url.endsWith("/page")],
+  ])(
+    "H72 with %s, no other request invalidates, though the handler answers any method with a page",
+    async (_, given) => {
+      const site = new Site({ invalidatedBy: given }).counts(FRESH);
+      const get = async (): Promise<string> => (await site.ask({ path: "/page" }))[0];
+      expect(await get()).toBe("1");
+      for (const method of ["PURGE", "PUT", "PATCH", "BAN", "M-UNKNOWN"]) await site.get({ method, path: "/page" });
+      expect(await get()).toBe("1");
+      site.counts({ ...FRESH, "content-location": "https://shop.example/page" });
+      await site.get({ method: "DELETE", path: "/page" });
+      expect(await get()).toBe("8");
+    },
+  );
+
+  it("H72 a function that throws lets a request invalidate", async () => {
+    const invalidatedBy = (): never => {
+      throw new Error("no session");
+    };
+    const site = new Site({ invalidatedBy }).counts(FRESH);
+    await site.get();
+    await site.get({ method: "POST" });
+    expect((await site.ask())[0]).toBe("3");
+  });
+
+  it("H20 H72 the answer to a POST that may not invalidate is not stored for GET", async () => {
+    const site = new Site({ invalidatedBy: ["DELETE"] }).counts(FRESH);
+    await site.get({ path: "/page" });
+    site.counts({ ...FRESH, "content-location": "https://shop.example/page" });
+    await site.get({ method: "POST", path: "/page" });
+    expect((await site.ask({ path: "/page" }))[0]).toBe("1");
+  });
 
   it("H72 an error and a safe method invalidate nothing", async () => {
     const site = new Site().counts(FRESH);

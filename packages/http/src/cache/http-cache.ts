@@ -465,7 +465,8 @@ export class HttpCache {
     const sentAt = this.#plan.epochMs();
     const response = await askAlone({ request, origin, call });
     const url = this.#places.urlOf(request);
-    const named = url !== undefined && URL.canParse(url) ? { ...request, url } : undefined;
+    const asked = url !== undefined && URL.canParse(url) ? { ...request, url } : undefined;
+    const named = asked !== undefined && this.#unsafe.concerns(asked) ? asked : undefined;
     if (named !== undefined) await this.#unsafe.invalidate(named, response);
     const kept = named && this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#plan.epochMs() });
     this.#meter.answered("pass", { rule: {}, startedAt }, response.status, "method");

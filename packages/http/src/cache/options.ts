@@ -2,7 +2,7 @@ import { systemClock, type Clock, type Duration } from "@hotset/core";
 import { checkNames, IN_WORKER } from "@hotset/core/internal";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
-import { count, functionOf, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";
+import { count, functionOf, lowered, ms, oneOf, originNamed, originsNamed, textsAt } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 
@@ -100,6 +100,14 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly hosts?: readonly string[] | undefined;
   /** Whether X-Forwarded-Host and X-Forwarded-Proto count. @default false */
   readonly trustProxy?: boolean | undefined;
+  /**
+   * Requests that may invalidate: names of methods, or a function. A request of another one is forwarded, and what is
+   * stored stays. Of those that may, each that is answered without an error invalidates its URL, and those that
+   * Location and Content-Location name (RFC 9111, section 4.4).
+   *
+   * @default every method that is not safe, unknown ones included
+   */
+  readonly invalidatedBy?: readonly string[] | ((request: PlainRequest) => boolean) | undefined;
   /** For tests. @default systemClock */
   readonly clock?: Clock | undefined;
 }
@@ -133,6 +141,8 @@ export interface Plan {
   readonly hosts: ReadonlySet<string>;
   readonly trustsProxy: boolean;
   readonly ofOneClient: HttpCacheOptions["ofOneClient"];
+  /** Asked for methods that are not safe. */
+  readonly mayInvalidate: (request: PlainRequest) => boolean;
   readonly clock: Clock;
   /** Since 1970, by that clock. */
   readonly epochMs: () => number;
@@ -169,9 +179,17 @@ export function planOf(options: HttpCacheOptions): Plan {
     hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
     trustsProxy: options.trustProxy ?? false,
     ofOneClient: functionOf("ofOneClient", options.ofOneClient),
+    mayInvalidate: methodTest(options.invalidatedBy),
     clock,
     epochMs: () => clock.epochMs?.() ?? Date.now(),
   };
+}
+
+function methodTest(given: HttpCacheOptions["invalidatedBy"]): Plan["mayInvalidate"] {
+  if (given === undefined) return () => true;
+  if (typeof given === "function") return given;
+  const methods = new Set(textsAt("invalidatedBy", given).map((method) => method.toUpperCase()));
+  return ({ method }) => methods.has(method);
 }
 
 function settingsOf(options: HttpCacheOptions): Settings {
@@ -214,5 +232,5 @@ const NAMES: readonly string[] = [
   ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
   ...["maxVariants", "varyOn", "normalise", "noVarySearch", "tagFields", "pathTags", "onAbort"],
   ...["cacheStatus", "keyInStatus"],
-  ...["base", "hosts", "trustProxy", "safeHeaders", "ofOneClient", "clock"],
+  ...["base", "hosts", "trustProxy", "safeHeaders", "ofOneClient", "invalidatedBy", "clock"],
 ];

@@ -26,6 +26,15 @@ export class UnsafeMethods {
     this.#places = places;
   }
 
+  /** Whether an answer to this request may change what is stored. A function that throws forbids nothing. */
+  concerns(request: PlainRequest): boolean {
+    try {
+      return this.#plan.mayInvalidate(request);
+    } catch {
+      return true;
+    }
+  }
+
   /** Invalidates in all processes, and resolves when that is done: the answer must not be sent before. */
   async invalidate(request: PlainRequest, response: PlainResponse): Promise<void> {
     if (!isNoError(response.status)) return;
