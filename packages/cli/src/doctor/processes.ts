@@ -58,11 +58,13 @@ async function pictureOf(
     const others = records.map((record) => ({ ...record, isOwn: false }));
     const counts = countsOf([], others, now);
     return {
-      processes: records.map(({ name: process, startedAt, at: writtenAt, everyMs = EVERY_MS, trust, figures }) => ({
-        ...{ cache: cache.name, name: process, startedAt, everyMs, figures },
-        silentMs: Math.max(1, now - writtenAt),
-        isTrusted: trust !== "none",
-      })),
+      processes: records.map(
+        ({ name: process, startedAt, ageMs, clockAheadMs, everyMs = EVERY_MS, trust, figures }) => ({
+          ...{ cache: cache.name, name: process, startedAt, clockAheadMs, everyMs, figures },
+          silentMs: Math.max(1, ageMs),
+          isTrusted: trust !== "none",
+        }),
+      ),
       bursts: invalidationsPage([{ cache: cache.name, invalidations: [], counts }], now).bursts,
     };
   } catch {

@@ -3,7 +3,7 @@ import { checkNames, messageOf } from "@hotset/core/internal";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import { Place } from "./place.ts";
-import { durationOf, processId, recordsOf, seenRecords, type Records } from "./processes.ts";
+import { durationOf, processId, recordsOf, seenRecords, type Records, type WrittenRecord } from "./processes.ts";
 import { RateMeter } from "./rates.ts";
 import { VERSION } from "./version.ts";
 
@@ -11,7 +11,8 @@ import { VERSION } from "./version.ts";
  * Keeps a record of this process in the backend of `cache`, for `Inspection.processes` of any other: its name,
  * versions, trust, counts and last invalidations. The first one is written now, or within a second of the first call of
  * the cache; each costs a read of all places and a write. A failure is tried again with the next one:
- * `Inspection.recordFailure` has it, and the age of the record shows it. Keeps no process alive; ends with the cache.
+ * `Inspection.recordFailure` has it, and the age of the record shows it. Keeps no process alive; ends with the cache,
+ * whose `close` takes the record away.
  *
  * At most 64 processes of a cache have a record; further ones wait for a place.
  *
@@ -40,7 +41,7 @@ class Beat implements Heartbeat {
   readonly #everyMs: number;
   readonly #records: Records;
   readonly #startedAt: number;
-  readonly #stopListening: () => void;
+  readonly #stopListening: () => unknown;
   #invalidations: Omit<Invalidation, "origin" | "process">[] = [];
   readonly #lastMinute = new LastMinute();
   readonly #meter: RateMeter;
@@ -67,7 +68,10 @@ class Beat implements Heartbeat {
       this.#invalidations.unshift(made);
       if (this.#invalidations.length > MOST_INVALIDATIONS) this.#invalidations.pop();
     });
-    this.#stopListening = () => (stop(), endMeter());
+    const { farewells } = place.parts.context.lifecycle;
+    const farewell = (): Promise<void> => this.stop();
+    farewells.add(farewell);
+    this.#stopListening = () => (stop(), endMeter(), farewells.delete(farewell));
     this.#beating = this.#beat();
   }
 
@@ -110,11 +114,10 @@ class Beat implements Heartbeat {
       const at = found.findIndex((_, each) => isFree(each));
       this.#at = at < 0 ? undefined : at;
     }
-    if (this.#at !== undefined && !this.#isStopped)
-      await this.#records.write(this.#at, this.#record(), 3 * this.#everyMs);
+    if (this.#at !== undefined && !this.#isStopped) await this.#records.write(this.#at, this.#record());
   }
 
-  #record(): Omit<ProcessRecord, "isOwn" | "hitRatio"> {
+  #record(): WrittenRecord {
     const { context, backend } = this.#place.parts;
     const { hits, staleHits, misses, loads, loadErrors, waiting, pending, tiers } = this.#cache.stats();
     const entries = context.local?.tier.entryCount;

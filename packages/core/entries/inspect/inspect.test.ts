@@ -453,6 +453,53 @@ describe("records of processes", () => {
     expect((await inspection.processes()).map(({ name }) => name)).toEqual(["worker-7"]);
   });
 
+  it("go once the cache begins to close, and with the last process that keeps one", async () => {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend });
+    await cache.get("used");
+    heartbeat(cache, { name: "web-1" });
+    await flush();
+    expect(backend.store.get("shop:~processes::0")).toBeDefined();
+    const read = gate();
+    const load = cache.getOrSet("k", async () => {
+      await read.pass();
+      return 1;
+    });
+    const closed = cache.close();
+    await flush();
+    // A load that is waited for does not keep it.
+    expect(backend.store.get("shop:~processes::0")).toBe(undefined);
+    read.open();
+    await Promise.all([load, closed]);
+    expect(backend.calls.at(-1)).not.toContain("~processes");
+  });
+
+  it("are as old as the backend says, whatever the clock of their process", async () => {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend });
+    await cache.get("used");
+    const beat = heartbeat(cache, { name: "web-1", every: "5s" });
+    onTestFinished(() => beat.stop());
+    await flush();
+    using inspection = inspect(cache);
+    const [own] = (await inspection.processes()) as [ProcessRecord];
+    const stored = backend.store.get("shop:~processes::0")!;
+    const written = JSON.parse(new TextDecoder().decode(stored.data)) as ProcessRecord;
+    for (const [at, aheadMs] of [300_000, -300_000].entries()) {
+      const instants = { startedAt: written.startedAt + aheadMs, at: written.at + aheadMs };
+      const record = { ...written, ...instants, id: `${at}`, name: `web-${at + 2}` };
+      const data = new TextEncoder().encode(JSON.stringify(record));
+      await backend.write(`shop:~processes::${at + 1}`, { data, staleInMs: 15_000, expiresInMs: 15_000, meta: "" });
+    }
+    clock.advance(4_000);
+    const [, ahead, behind] = await inspection.processes();
+    const same = { at: own.at, startedAt: own.startedAt, ageMs: 4_000 };
+    expect([ahead, behind]).toMatchObject([
+      { ...same, name: "web-2", clockAheadMs: 300_000 },
+      { ...same, name: "web-3", clockAheadMs: -300_000 },
+    ]);
+  });
+
   it("move to another place where two processes took the same", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });

@@ -418,10 +418,17 @@ export interface ProcessRecord {
   readonly version: string;
   /** Version of the runtime, such as `v24.1.0`. */
   readonly runtime: string;
-  /** By the clock of that process. */
+  /** By the clock of the process that reads it. */
   readonly startedAt: number;
-  /** When the record was written, by the clock of that process. */
+  /** When the record was written, by the clock of the process that reads it. */
   readonly at: number;
+  /** How old it was when it was read, as the backend counts. */
+  readonly ageMs: number;
+  /**
+   * How far the clock of that process is ahead of the clock of the process that reads it; negative where it is behind.
+   * Within the time of two calls of the backend.
+   */
+  readonly clockAheadMs: number;
   /** Whether it is of this process. */
   readonly isOwn: boolean;
   /** How its backend reports changes: `tracking`, `pubsub` or `changes`; `none` where it does not. */
@@ -451,9 +458,12 @@ export interface ProcessRecord {
   readonly pending: number;
   /** Entries in its memory; absent without a local tier. */
   readonly entries?: number;
-  /** The last invalidations of this process itself, at most 50, latest first. */
+  /** The last invalidations of this process itself, at most 50, latest first; their `at` is by its own clock. */
   readonly invalidations: readonly Omit<Invalidation, "origin" | "process">[];
-  /** How often it invalidated what, in the minute before `at`, the most frequent first: at most 20. */
+  /**
+   * How often it invalidated what, in the minute before `at`, the most frequent first: at most 20. By the clock of the
+   * process that reads it.
+   */
   readonly lastMinute: readonly InvalidationCount[];
   /** The time between two of its records; absent for an older version of hotset, as are its figures. */
   readonly everyMs?: number;

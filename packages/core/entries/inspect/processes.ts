@@ -1,4 +1,11 @@
-import { type CacheStats, type Backend, ConfigurationError, type Duration, parseDuration } from "@hotset/core";
+import {
+  type Backend,
+  type CacheStats,
+  ConfigurationError,
+  type Duration,
+  parseDuration,
+  type StoredEntry,
+} from "@hotset/core";
 import { newId } from "@hotset/core/internal";
 import type { Figures, Inspection, Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
 import type { Place } from "./place.ts";
@@ -14,11 +21,19 @@ const PLACES = 64;
 export const processId = (): string => (ownId ??= newId());
 let ownId: string | undefined;
 
+/** What a process writes; the rest is known to whoever reads it. */
+export type WrittenRecord = Omit<ProcessRecord, "isOwn" | "hitRatio" | "ageMs" | "clockAheadMs">;
+
+/** A record ends after so many of the times between two. */
+const LIVES = 3;
+/** For records of versions that do not say it. */
+const EVERY_MS = 10_000;
+
 /** The calls that read and write records, each within the time of a call of the backend. */
 export interface Records {
   readonly keys: readonly string[];
   read(): Promise<readonly (ProcessRecord | undefined)[]>;
-  write(at: number, record: object, lifeMs: number): Promise<void>;
+  write(at: number, record: WrittenRecord): Promise<void>;
   remove(at: number): Promise<void>;
 }
 
@@ -37,20 +52,18 @@ export function recordsOf(place: Place, caller: string): Records {
   return {
     keys,
     read: async () => {
-      const found = (await place.bounded(readAll(backend, keys))).map((data) => data && parsed(data));
+      const entries = await place.bounded(readAll(backend, keys));
+      const now = place.epochNow();
+      const found = entries.map((entry) => entry && parsed(entry, now));
       seenRecords(place).records = byName(found);
       return found;
     },
-    write: (at, record, lifeMs) =>
-      place.bounded(
-        backend.write(keys[at]!, {
-          data: new TextEncoder().encode(JSON.stringify(record)),
-          staleInMs: lifeMs,
-          expiresInMs: lifeMs,
-          meta: "",
-          version: newId(),
-        }),
-      ),
+    write: (at, record) => {
+      const lifeMs = LIVES * (record.everyMs ?? EVERY_MS);
+      const data = new TextEncoder().encode(JSON.stringify(record));
+      const life = { staleInMs: lifeMs, expiresInMs: lifeMs };
+      return place.bounded(backend.write(keys[at]!, { data, ...life, meta: "", version: newId() }));
+    },
     remove: async (at) => void (await place.bounded(backend.remove(keys[at]!))),
   };
 }
@@ -82,14 +95,21 @@ export function durationOf(given: Duration | undefined, option: string): number 
   throw new ConfigurationError(`${option} must be from 1s to 1h, got ${String(given)}`);
 }
 
-async function readAll(backend: Backend, keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]> {
-  if (backend.batch === undefined) return Promise.all(keys.map(async (key) => (await backend.read(key))?.data));
+type Stored = Pick<StoredEntry, "data" | "expiresInMs">;
+
+async function readAll(backend: Backend, keys: readonly string[]): Promise<readonly (Stored | undefined)[]> {
+  if (backend.batch === undefined) return Promise.all(keys.map((key) => backend.read(key)));
   const found = await backend.batch.read(keys);
-  return found.map((each) => (each instanceof Error ? undefined : each?.data));
+  return found.map((each) => (each instanceof Error ? undefined : each));
 }
 
-/** Anyone who may write to the store can have written it: only what has the form of a record is taken. */
-function parsed(data: Uint8Array): ProcessRecord | undefined {
+/**
+ * Anyone who may write to the store can have written it: only what has the form of a record is taken. Its age is what
+ * the backend has counted down of its life, since the clock of another host may be wrong.
+ *
+ * @param now since 1970, by the clock of this process
+ */
+function parsed({ data, expiresInMs }: Stored, now: number): ProcessRecord | undefined {
   let given: unknown;
   try {
     given = JSON.parse(new TextDecoder().decode(data));
@@ -100,16 +120,23 @@ function parsed(data: Uint8Array): ProcessRecord | undefined {
   const isRecord =
     TEXTS.every((name) => typeof record[name] === "string") && NUMBERS.every((name) => Number.isFinite(record[name]));
   if (!isRecord) return undefined;
-  const { hits, staleHits, misses } = record as unknown as ProcessRecord;
+  const { hits, staleHits, misses, startedAt, at: writtenAt } = record as unknown as WrittenRecord;
+  const everyMs = Number.isFinite(record["everyMs"]) ? (record["everyMs"] as number) : EVERY_MS;
+  const ageMs = Math.max(0, LIVES * everyMs - expiresInMs);
+  const clockAheadMs = writtenAt - (now - ageMs);
   return {
-    ...(Object.fromEntries([...TEXTS, ...NUMBERS].map((name) => [name, record[name]])) as unknown as ProcessRecord),
+    ...(Object.fromEntries([...TEXTS, ...COUNTS].map((name) => [name, record[name]])) as unknown as WrittenRecord),
+    ...{ startedAt: startedAt - clockAheadMs, at: now - ageMs, ageMs, clockAheadMs },
     ...(Number.isFinite(record["entries"]) && { entries: record["entries"] as number }),
     ...(Number.isFinite(record["everyMs"]) && { everyMs: record["everyMs"] as number }),
     ...(hasForm(record["figures"], FIGURES) && { figures: record["figures"] as Figures }),
     isOwn: record["id"] === processId(),
     hitRatio: (hits + staleHits) / (hits + staleHits + misses),
     invalidations: listOf(record["invalidations"], isInvalidation),
-    lastMinute: listOf(record["lastMinute"], isCount),
+    lastMinute: listOf(record["lastMinute"], isCount).map((count) => ({
+      ...count,
+      lastAt: count.lastAt - clockAheadMs,
+    })),
   };
 }
 

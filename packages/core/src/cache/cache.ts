@@ -156,8 +156,9 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     const { context, engine, leases } = this.#parts;
     this.#stopCounting();
     context.lifecycle.isOpen = false;
+    const farewells = [...context.lifecycle.farewells].map((farewell) => farewell());
     const settled = this.drain().then(() => context.recovery?.replay());
-    await this.#endsWithin(timeoutMs, settled);
+    await this.#endsWithin(timeoutMs, Promise.all([settled, ...farewells]));
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.callers.abort(flight, closed);

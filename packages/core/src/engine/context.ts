@@ -76,6 +76,8 @@ export class Lifecycle {
   isEnding = false;
   /** Calls are refused. */
   isClosed = false;
+  /** Called once `close` begins, while the tiers still answer; `close` waits for them as it does for writes. */
+  readonly farewells = new Set<() => Promise<void>>();
 
   end(): void {
     this.isOpen = false;

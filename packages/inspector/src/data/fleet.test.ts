@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import type { Figures } from "../rules/picture.ts";
 import { fleetSums, SeenProcesses, type SeenProcess } from "./fleet.ts";
 
-const record = (name: string, at = 0): ProcessRecord => ({
-  ...{ id: `id of ${name}`, name, version: "1", runtime: "v24", startedAt: 0, at, everyMs: 10_000, isOwn: false },
+const record = (name: string, at = 0, ageMs = 0): ProcessRecord => ({
+  ...{ id: `id of ${name}`, name, version: "1", runtime: "v24", startedAt: 0, everyMs: 10_000, isOwn: false },
+  ...{ at, ageMs, clockAheadMs: 0 },
   ...{ coherence: "tracking", trust: "all", state: "up", hits: 0, staleHits: 0, misses: 0, hitRatio: NaN },
   ...{ loads: 0, loadErrors: 0, waiting: 0, pending: 0, invalidations: [], lastMinute: [] },
 });
@@ -15,7 +16,8 @@ describe("SeenProcesses", () => {
 
   it("keeps the last record of a process that went silent for ten minutes, and of none that was removed", () => {
     const processes = new SeenProcesses();
-    expect(seen([record("b"), record("a"), record("c", 20_000)], 20_000, processes)).toEqual(["a", "b", "c"]);
+    const [a, b, c] = [record("a", 0, 20_000), record("b", 0, 20_000), record("c", 20_000)];
+    expect(seen([b, a, c], 20_000, processes)).toEqual(["a", "b", "c"]);
     // That of c was removed when it was 10 s old.
     expect(seen([record("b", 30_000)], 30_000, processes)).toEqual(["a, old", "b"]);
     expect(seen([record("b", 600_000)], 600_000, processes)).toEqual(["a, old", "b"]);
@@ -24,9 +26,25 @@ describe("SeenProcesses", () => {
 
   it("shows a process again that writes again", () => {
     const processes = new SeenProcesses();
-    processes.update([record("a")], 0);
+    processes.update([record("a", 0, 15_000)], 15_000);
     expect(seen([], 25_000, processes)).toEqual(["a, old"]);
     expect(seen([record("a", 26_000)], 26_000, processes)).toEqual(["a"]);
+  });
+
+  it("says nothing of a process that it did not see late: it may have been closed while nobody looked", () => {
+    const processes = new SeenProcesses();
+    processes.update([record("a", 0, 14_999)], 14_999);
+    expect(seen([], 300_000, processes)).toEqual([]);
+  });
+
+  it("forgets a process once one of its name has started afterwards, and not for one beside it", () => {
+    const processes = new SeenProcesses();
+    const late = record("web", 0, 20_000);
+    const beside = { ...record("web", 20_000), id: "another", startedAt: -1 };
+    expect(seen([late, beside], 20_000, processes)).toEqual(["web", "web"]);
+    expect(seen([beside], 30_000, processes)).toEqual(["web, old", "web"]);
+    const next = { ...record("web", 31_000), id: "next", startedAt: 30_000 };
+    expect(seen([beside, next], 31_000, processes)).toEqual(["web", "web"]);
   });
 });
 

@@ -12,21 +12,31 @@ const KEPT_MS = 600_000;
 /** The last record of a process. `isOld`: the backend has it no more. */
 export type SeenProcess = ProcessRecord & { readonly everyMs: number; readonly isOld: boolean };
 
+/** So many of the times between two records a living process may be late. */
+const LATE = 1.5;
+
 /** Remembers the last record of each process. */
 export class SeenProcesses {
   /** By id. */
   readonly #last = new Map<string, SeenProcess>();
 
-  /** By their names. A record that ended without a call of `stop` stays for some minutes. */
+  /**
+   * By their names. A record that ended stays for some minutes, if it was seen to be late while it was there: one that
+   * was in time was taken away by a process that closed its cache, or nobody looked. It gives way to a process of the
+   * same name that started afterwards.
+   */
   update(known: readonly ProcessRecord[], now: number): readonly SeenProcess[] {
     for (const record of known)
       this.#last.set(record.id, { ...record, everyMs: record.everyMs ?? EVERY_MS, isOld: false });
     for (const [id, process] of this.#last) {
-      if (known.some((record) => record.id === id)) continue;
-      const ageMs = now - process.at;
-      // One that is younger was removed.
-      if (ageMs < 2.5 * process.everyMs || ageMs > KEPT_MS) this.#last.delete(id);
-      else this.#last.set(id, { ...process, isOld: true });
+      const isThere = known.some((record) => record.id === id);
+      const isLate = process.ageMs >= LATE * process.everyMs;
+      const isReplaced =
+        isLate &&
+        known.some((other) => other.id !== id && other.name === process.name && other.startedAt >= process.at);
+      const isForgotten = !isThere && (!isLate || now - process.at > KEPT_MS);
+      if (isReplaced || isForgotten) this.#last.delete(id);
+      else if (!isThere) this.#last.set(id, { ...process, isOld: true });
     }
     return [...this.#last.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
   }

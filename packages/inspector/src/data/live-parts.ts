@@ -251,13 +251,25 @@ function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
   const isKnown = fleet.last.silence === null && inspection.recordFailure() === undefined;
   return [
     {
-      ...{ cache, name: isAlone ? undefined : own?.name, startedAt: own?.startedAt ?? now, silentMs: 0 },
+      ...{
+        cache,
+        name: isAlone ? undefined : own?.name,
+        startedAt: own?.startedAt ?? now,
+        silentMs: 0,
+        clockAheadMs: 0,
+      },
       ...{ everyMs: own?.everyMs ?? 0, isTrusted: own?.trust !== "none", figures: inspection.figures() },
     },
-    ...(isKnown ? all : []).flatMap(({ isOwn, name, startedAt, at, everyMs, trust, figures }) =>
+    ...(isKnown ? all : []).flatMap(({ isOwn, name, startedAt, at, clockAheadMs, everyMs, trust, figures }) =>
       isOwn
         ? []
-        : [{ cache, name, startedAt, silentMs: Math.max(1, now - at), everyMs, isTrusted: trust !== "none", figures }],
+        : [
+            {
+              ...{ cache, name, startedAt, clockAheadMs, everyMs, figures },
+              silentMs: Math.max(1, now - at),
+              isTrusted: trust !== "none",
+            },
+          ],
     ),
   ];
 }

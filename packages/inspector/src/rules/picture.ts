@@ -38,6 +38,8 @@ export interface ProcessPicture {
   readonly name: string | undefined;
   readonly startedAt: number;
   readonly silentMs: number;
+  /** Against the clock of this process; negative where it is behind. */
+  readonly clockAheadMs: number;
   readonly everyMs: number;
   readonly isTrusted: boolean;
   readonly figures: Figures | undefined;

@@ -7,6 +7,8 @@ import { causeOf, count, duration, nameOf, quoted, silenceText } from "./texts.t
 const UNTAKEN_MS = 30_000;
 const FULL = 0.9;
 const MUCH_LOG = 64 * 2 ** 20;
+/** More than a network and a host that keeps its time explain. */
+const CLOCKS_DIFFER_MS = 10_000;
 /** A failure from before that is of something else. */
 const CAUSE_MS = 10_000;
 
@@ -111,7 +113,8 @@ export const STATES: readonly Rule[] = [
     name: "silent",
     what: "A process writes no record any more",
     when: "after two and a half heartbeats, 25 s by default",
-    remedy: "it is cut off from the backend, its event loop is blocked, or it ended without stop(): look at its log",
+    remedy:
+      "it is cut off from the backend, its event loop is blocked, or it ended without closing its cache: look at its log",
     level: "error",
     page: "fleet",
     find: ({ processes }) =>
@@ -128,6 +131,21 @@ export const STATES: readonly Rule[] = [
               },
             ],
       ),
+  },
+  {
+    name: "clock",
+    what: "The clock of a process differs from that of this one",
+    when: `by ${duration(CLOCKS_DIFFER_MS)} or more`,
+    remedy: "look at how that host keeps its time; no answer of hotset depends on it, logs and schedules do",
+    level: "warning",
+    page: "fleet",
+    find: ({ processes }) =>
+      processes.flatMap(({ cache, name = "", clockAheadMs }) => {
+        const differs = Math.abs(clockAheadMs);
+        if (differs < CLOCKS_DIFFER_MS) return [];
+        const text = `the clock of ${name} is ${duration(differs)} ${clockAheadMs > 0 ? "ahead" : "behind"}`;
+        return [{ cache, subject: name, by: [name], weight: differs, text }];
+      }),
   },
   {
     name: "untrusted",

@@ -58,7 +58,7 @@ const redisIs = (state: string, more: Partial<typeof failure> = {}): Picture =>
   ofCache({ tiers: [{ label: "redis", state, since: NOW - 40_000, failure: { ...failure, ...more } }] });
 const because = "BACKEND_UNAVAILABLE, no answer to read within 1000 ms";
 const web2 = {
-  ...{ cache: "shop", name: "web-2", startedAt: 0, silentMs: 1, everyMs: 10_000, isTrusted: true },
+  ...{ cache: "shop", name: "web-2", startedAt: 0, silentMs: 1, clockAheadMs: 0, everyMs: 10_000, isTrusted: true },
   figures: undefined as Figures | undefined,
 };
 type Group = Figures["groups"][number];
@@ -253,6 +253,19 @@ describe("findings", () => {
         processes: [{ ...web2, silentMs: 26_000, isTrusted: false, figures: figures(failing("DECODE_FAILED", "x")) }],
       }),
       ["error fleet shop: web-2 has been silent for 26 s"],
+    ],
+    [
+      picture({
+        processes: [
+          { ...web2, clockAheadMs: 300_000 },
+          { ...web2, name: "web-3", clockAheadMs: -10_000 },
+          { ...web2, name: "web-4", clockAheadMs: 9_999 },
+        ],
+      }),
+      [
+        "warning fleet shop: the clock of web-2 is 5 min ahead",
+        "warning fleet shop: the clock of web-3 is 10 s behind",
+      ],
     ],
     [
       picture({ processes: [{ ...web2, isTrusted: false }] }),
