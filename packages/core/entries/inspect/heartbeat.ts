@@ -48,6 +48,8 @@ class Beat implements Heartbeat {
   /** The place that it holds, as far as it knows. */
   #at: number | undefined;
   #cancel: () => void = () => undefined;
+  /** What was usual in processes that ran before this one. */
+  #hasInherited = false;
   #isStopped = false;
   #beating: Promise<void>;
 
@@ -109,6 +111,8 @@ class Beat implements Heartbeat {
   /** Writes the record into the place of this process, or into a free one; into none if all are taken. */
   async #write(): Promise<void> {
     const found = await this.#records.read();
+    if (!this.#hasInherited) for (const record of found) this.#meter.inherit(record?.figures?.groups ?? []);
+    this.#hasInherited = true;
     const isFree = (at: number): boolean => found[at] === undefined || found[at].id === processId();
     if (this.#at === undefined || !isFree(this.#at)) {
       const at = found.findIndex((_, each) => isFree(each));

@@ -50,6 +50,69 @@ describe("figures", () => {
     expect(of(inspection.figures()!, "search")!.recent).toMatchObject({ ms: 30_000, calls: 61 });
   });
 
+  it("compare hits that stay few with the time before they were, whoever looks; then with the time around", async () => {
+    const cache = createTestCache({ clock, ttl: "30d" });
+    using inspection = inspect(cache);
+    let fresh = 0;
+    const calls = async (count: number, hits: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) await cache.getOrSet(i % 10 < hits ? "k" : `k${(fresh += 1)}`, () => 1);
+    };
+    const ratios = (): readonly number[] => {
+      const { recent, before } = inspection.figures()!.groups[0]!;
+      return [recent.hitRatio!, before.hitRatio!].map((ratio) => Math.round(10 * ratio) / 10);
+    };
+    await calls(1, 10);
+    await calls(300, 9);
+    await pass(4);
+    // Nobody looks for ten minutes.
+    for (let step = 0; step < 120; step += 1) {
+      await calls(60, 2);
+      await pass(1);
+    }
+    expect(ratios()).toEqual([0.2, 0.9]);
+    // It rises, and falls again: what was low is left out.
+    for (let step = 0; step < 12; step += 1) {
+      await calls(60, 9);
+      await pass(1);
+    }
+    expect(ratios()).toEqual([0.9, 0.9]);
+    for (let step = 0; step < 12; step += 1) {
+      await calls(60, 2);
+      await pass(1);
+    }
+    expect(ratios()).toEqual([0.2, 0.9]);
+    // Few calls say nothing.
+    await pass(24);
+    clock.advance("1d");
+    await calls(60, 2);
+    await pass(1);
+    await calls(60, 2);
+    await pass(1);
+    // Since it was noticed: the first of those calls were usual.
+    expect(ratios()).toEqual([0.2, 0.3]);
+  });
+
+  it("compare a process that has just started with the others of its cache", async () => {
+    const backend = scriptedBackend({ clock });
+    const former = createTestCache({ name: "shop", clock, backend, ttl: "1h" });
+    const beat = heartbeat(former, { name: "web-1" });
+    onTestFinished(() => beat.stop());
+    for (let i = 0; i < 300; i += 1) await former.getOrSet(`k${i % 3}`, () => 1);
+    await pass(14);
+    const cache = createTestCache({ name: "shop", clock, backend, ttl: "1h" });
+    await cache.get("used");
+    const next = heartbeat(cache, { name: "web-2" });
+    onTestFinished(() => next.stop());
+    using inspection = inspect(cache);
+    await pass(2);
+    for (let i = 0; i < 60; i += 1) await cache.getOrSet(`new${i}`, () => 1);
+    await pass(1);
+    expect(inspection.figures()!.groups[0]).toMatchObject({
+      recent: { hitRatio: 0 },
+      before: { calls: 300, hitRatio: 0.99 },
+    });
+  });
+
   it("have the durations of loads, the slowest key, and the loads that failed", async () => {
     const cache = createTestCache({ clock, ttl: 1 });
     using inspection = inspect(cache);

@@ -2,6 +2,7 @@ import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from 
 import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
 import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
 import type { Place } from "./place.ts";
+import { callsOf, UsualHits, type Counts } from "./usual-hits.ts";
 
 /** A window has so many steps. A departure is judged by the last ones, as few as have enough calls. */
 const STEPS = 12;
@@ -12,7 +13,6 @@ const ENOUGH = { calls: 50, loads: 5 };
 const MOST_GROUPS = 16;
 const MOST_JOINED = 1_000;
 
-type Counts = Record<(typeof COUNTS)[number], number>;
 const zero = (): Counts => Object.fromEntries(COUNTS.map((name) => [name, 0])) as Counts;
 
 /** Durations by buckets a twelfth of an octave wide. */
@@ -74,6 +74,7 @@ export class RateMeter {
   readonly #older = new Map<string, Durations>();
   /** Durations before loads of an owner became slow, while they are: else slow ones would soon be usual. */
   readonly #usual = new Map<string, { readonly loads: Durations; readonly since: number }>();
+  readonly #usualHits: UsualHits;
   #largestBefore = 0;
   readonly #troubles = new Map<string, Trouble>();
   readonly #failures = new Map<string, { readonly at: number; readonly error: string }>();
@@ -87,6 +88,7 @@ export class RateMeter {
     this.#cache = cache;
     this.#place = place;
     this.#windowMs = windowMs;
+    this.#usualHits = new UsualHits(place.epochNow());
     const { events } = place.parts.context;
     this.#stops = [
       events["backend:error"].add(NONE, ({ tier, operation, error }) => this.#troubled(tier, operation, error)),
@@ -102,6 +104,11 @@ export class RateMeter {
       }),
     ];
     this.#step();
+  }
+
+  /** Takes over what was usual in processes that ran before this one. */
+  inherit(groups: readonly GroupRates[]): void {
+    for (const group of groups) this.#usualHits.inherit(idOf(group), group.before);
   }
 
   /** The last window, against the time before it. Made once a step. */
@@ -134,6 +141,8 @@ export class RateMeter {
     const { clock, lifecycle } = this.#place.parts.context;
     if (!lifecycle.isOpen) return;
     this.#endJoins();
+    // What is usual is learnt when nobody looks, too.
+    if (this.#steps.length > 0) this.figures();
     const { tiers } = this.#cache.stats();
     this.#steps.push({
       ...{ at: this.#place.epochNow(), before: this.#counts(), tiers, evicted: 0 },
@@ -214,6 +223,7 @@ export class RateMeter {
       return each && [each, each.ms];
     });
     const now = this.#place.epochNow();
+    const recentCounts = difference(counts, earlier);
     const past = merged(this.#steps.slice(0, begin), id, this.#older.get(id));
     const usual = this.#usual.get(id) ?? { loads: past, since: now };
     const isSlow = percentile(recentLoads, 0.95) >= 2 * percentile(usual.loads, 0.95);
@@ -223,8 +233,11 @@ export class RateMeter {
     return {
       namespace,
       ...(group !== undefined && { group }),
-      recent: ratesOf(difference(counts, earlier), recentLoads, { calls, ms: now - callsBegin.at }),
-      before: ratesOf(earlier, usual.loads, { calls: callsOf(earlier), ms: 0 }),
+      recent: ratesOf(recentCounts, recentLoads, { calls, ms: now - callsBegin.at }),
+      before: {
+        ...ratesOf(earlier, usual.loads, { calls: 0, ms: 0 }),
+        ...this.#usualHits.before(id, earlier, recentCounts, now),
+      },
       ...(failed > 0 && { failed: { count: failed, ...(last ?? { at: now, error: "unknown" }) } }),
       ...(slowest !== undefined && { slowest }),
     };
@@ -326,7 +339,6 @@ const USUAL_MS = 3_600_000;
 const NONE = (): undefined => undefined;
 
 const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });
-const callsOf = ({ hits, staleHits, misses }: Counts): number => hits + staleHits + misses;
 const difference = (now: Counts, then: Counts | undefined): Counts =>
   then === undefined ? now : (Object.fromEntries(COUNTS.map((name) => [name, now[name] - then[name]])) as Counts);
 
