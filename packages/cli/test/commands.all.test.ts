@@ -394,6 +394,39 @@ describe("C280: stats and keys", () => {
     expect((await inProcess(["keys", "absent:*"], variables)).exitCode).toBe(1);
   });
 
+  it("begin with the largest of all that were looked at, and say how many those are", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await server.command(
+      "EVAL",
+      "for i = 1, 2000 do redis.call('SET', 'small:' .. i, i) end redis.call('SET', 'huge', string.rep('v', 500000))",
+      0,
+    );
+    const sorted = ["keys", "--sort", "size", "--limit", "10"];
+    const listed = await json<{ keys: { key: string }[] }>(sorted, variables);
+    expect(listed).toMatchObject({ isComplete: false, looked: 2_001, hidden: 0 });
+    expect([listed.keys.length, listed.keys[0]!.key]).toEqual([10, "huge"]);
+    const { stdout } = await inProcess(sorted, variables);
+    expect(stdout.trimEnd().split("\n").at(-1)).toBe("10 of 2001 that were looked at");
+    const some = await inProcess(["keys", "--limit", "10"], variables);
+    expect(some.stdout.trimEnd().split("\n").at(-1)).toMatch(/^10 of 1\d{3} that were looked at, and there are more$/);
+  });
+
+  it("count an entry as one without an end that has a stale window of a hundred years", async () => {
+    await using server = await startOwnRedis();
+    await using cache = cacheOver(server.url);
+    await cache.namespace("misc").set("search", 1, { ttl: Infinity, staleIfError: "1h" });
+    const variables = { REDIS_URL: server.url };
+    expect((await json<{ keys: object[] }>(["keys"], variables)).keys).toMatchObject([{ lifeMs: null }]);
+    expect(await json(["namespaces", "shop"], variables)).toMatchObject({
+      namespaces: [{ path: ["misc"], entries: 1, withoutEnd: 1 }],
+    });
+    const { findings } = await json<{ findings: { check: string; found: string }[] }>(["doctor"], variables);
+    expect(findings.find(({ check }) => check === "ttl")?.found).toBe(
+      "1 key of caches without an end, and maxmemory-policy never evicts such keys",
+    );
+  });
+
   it("show names that would steer a terminal as text", async () => {
     await using server = await startOwnRedis();
     await server.command("SET", "evil\u001B[2J\n", "v");

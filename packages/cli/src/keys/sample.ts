@@ -36,6 +36,9 @@ export interface Sample {
   readonly hasSizes: boolean;
 }
 
+/** An entry that never ends, and has a stale window, is stored with an end in a hundred years. */
+const ENDLESS_MS = 10 * 365 * 86_400_000;
+
 /** Keys that Redis is asked about in one go. */
 const PAGE = 250;
 
@@ -88,7 +91,7 @@ async function described(
     return {
       key,
       type: String(type),
-      lifeMs: life === -1 ? Infinity : Number(life),
+      lifeMs: life === -1 || Number(life) > ENDLESS_MS ? Infinity : Number(life),
       bytes: bytes instanceof Error ? undefined : Number(bytes),
       known: knownKey(key, String(type)),
     };
