@@ -210,6 +210,36 @@ describe.each(["hashes", "JSON"] as const)("A99: the id of a request, over sessi
       expect(await send(old, async (s) => s.set("seen", 3))).toHaveLength(1);
     });
 
+    it.each(["late", "ended"])(
+      "that is %s: of two logins with it the one that ends last is sent, and no other",
+      async (state) => {
+        const old = await begin();
+        await STATES[state]!(old);
+        let other: readonly string[] = [];
+        const first = await send(old, async (s) => {
+          await logIn(store, s, "ada", 0);
+          // Hashes have begun theirs by now, JSON begins it when the answer goes out.
+          other = await send(old, (second) => logIn(store, second, "bob", 0));
+        });
+        const [kept, lost] = store === "hashes" ? [other, first] : [first, other];
+        expect((await read(cookieOf(kept))).userId).toBe(store === "hashes" ? "bob" : "ada");
+        if (store === "hashes") expect(lost).toEqual([]);
+        else expect((await read(cookieOf(lost))).userId).toBeUndefined();
+      },
+    );
+
+    it("that moved on, and cannot be reached any more, ends no login", async () => {
+      const old = cookieOf(await send(undefined, (s) => logIn(store, s, "cleo", 0)))!;
+      let login: readonly string[] = [];
+      const slow = await send(old, async (s) => {
+        const moved = cookieOf(await send(old, (second) => logIn(store, second, "bob", 60_000)))!;
+        await s.regenerate({});
+        login = await send(moved, (third) => logIn(store, third, "ada", 0));
+        s.set("seen", 2);
+      });
+      expect([slow, (await read(cookieOf(login))).userId]).toEqual([[], "ada"]);
+    });
+
     it("of several cookies that is a session counts, and a logout ends each", async () => {
       const [one, other] = [await begin(), await begin()];
       expect(await dataOf(`sid=none; ${one}`)).toBe(1);
@@ -225,7 +255,7 @@ describe.each(["hashes", "JSON"] as const)("A99: the id of a request, over sessi
       let played = 0;
       const play = async (): Promise<readonly string[]> => {
         const seed = (played += 1);
-        const site = { send, random: randomOf(seed) };
+        const site = { send, random: randomOf(seed), idleMs: 3_000 };
         const wrong = await playHistory({
           ...site,
           login: (session, user, grace) => logIn(store, session, user, grace),

@@ -70,6 +70,8 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
   #movedFrom: string | undefined;
   /** JSON of each field as it was read. */
   #before: ReadonlyMap<string, string> = new Map();
+  /** The user that the data named as they were read: sessions of JSON have theirs there. */
+  #userBefore: string | undefined;
   /** The cookie that the response has to set. `new`: no other request knows the id. */
   #send: "nothing" | "id" | "new" | "removal" = "nothing";
   #isCommitted = false;
@@ -164,10 +166,13 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     if (userId !== undefined) await this.#create(userId);
   }
 
-  /** Whether the data name another user than they did: sessions of JSON have theirs there. */
+  /**
+   * Whether this request has given the data another user. The session may have one by now that another login has given
+   * it.
+   */
   #isLogin(): boolean {
     const user = this.#visits.userIn(this.data);
-    return user !== undefined && user !== this.#stored?.userId;
+    return user !== undefined && user !== this.#userBefore;
   }
 
   async destroy(): Promise<void> {
@@ -186,12 +191,14 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     if (this.#isCommitted) return undefined;
     this.#isCommitted = true;
     const changes = this.#changes();
+    // A login while the handler ran. What begins below has no time to be replaced.
+    const hasBegun = this.#send === "new";
     if (Object.keys(changes).length > 0) await this.#store(changes);
     // Another request may have moved it, or ended it: the browser has a newer cookie, or none.
     else if (this.#send === "id" && this.#movedFrom === undefined)
       this.#settle(await this.#visits.read(this.#stored!.id));
-    if (this.#send === "id" && this.#movedFrom !== undefined)
-      if (!(await this.#visits.leadsTo(this.#movedFrom, this.#stored!))) this.#send = "nothing";
+    const from = this.#send === "id" ? this.#movedFrom : hasBegun && this.#send === "new" ? this.#given[0] : undefined;
+    if (from !== undefined && !(await this.#visits.leadsTo(from, this.#stored!))) this.#send = "nothing";
     if (this.#send === "removal") return this.#cookie.write("", 0);
     if (this.#send === "nothing" || this.#stored === undefined) return undefined;
     // Both are of the same instant: the end has moved in this request.
@@ -222,7 +229,7 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     const how = userId !== undefined || this.#isLogin() ? "always" : "unless";
     this.#stored =
       instead === undefined ? await this.#auth.create(options) : await this.#visits.begin(instead, options, how);
-    this.#before = textsOf(this.data);
+    this.#remember();
     this.#isLate = this.#stored === undefined;
     this.#send = this.#isLate ? "nothing" : "new";
   }
@@ -230,7 +237,13 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
   #take(stored: Session<Data> | undefined): void {
     this.#stored = stored;
     this.data = stored?.data ?? {};
+    this.#remember();
+  }
+
+  /** Changes count from the data of now on. */
+  #remember(): void {
     this.#before = textsOf(this.data);
+    this.#userBefore = this.#visits.userIn(this.data);
   }
 
   #changes(): SessionChanges<Data> {
