@@ -77,7 +77,7 @@ export class Lifecycle {
   /** Calls are refused. */
   isClosed = false;
   /** Called once `close` begins, while the tiers still answer; `close` waits for them as it does for writes. */
-  readonly farewells = new Set<() => Promise<void>>();
+  readonly farewells: Set<() => Promise<void>> = new Set();
 
   end(): void {
     this.isOpen = false;
