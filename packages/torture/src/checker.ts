@@ -74,7 +74,15 @@ export interface Verdict {
   /** The number of uses of each. */
   readonly exemptions: Readonly<Partial<Record<Exemption, number>>>;
   /** The number of things checked. */
-  readonly checked: { readonly reads: number; readonly changes: number; readonly loads: number };
+  readonly checked: {
+    readonly reads: number;
+    readonly changes: number;
+    readonly loads: number;
+    /** Reads in an outage after a change that had been received before it. */
+    readonly received: number;
+    /** Reads of an entry whose primary did not answer, after a change by tags, whose versions' primary did. */
+    readonly asked: number;
+  };
   /**
    * The times from each acknowledgement to the first correct answer of each other process, where it asked at that time
    * and nothing was broken.
@@ -109,6 +117,20 @@ class Floors {
 
   /** The floors that an answer of `version` to a read begun at `startedAt` falls below, highest first. */
   above(version: number, startedAt: Instant): readonly Floor[] {
+    const count = this.#countUntil(startedAt);
+    if (count === 0 || this.#highest![count - 1]! <= version) return [];
+    return this.#floors
+      .slice(0, count)
+      .filter((floor) => floor.version > version)
+      .sort((a, b) => b.version - a.version);
+  }
+
+  /** The last floor until an instant. */
+  last(at: Instant): Floor | undefined {
+    return this.#floors[this.#countUntil(at) - 1];
+  }
+
+  #countUntil(at: Instant): number {
     if (this.#highest === undefined) {
       this.#floors.sort((a, b) => a.at - b.at);
       let highest = -1;
@@ -118,14 +140,10 @@ class Floors {
     let high = this.#floors.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#floors[middle]!.at <= startedAt) low = middle + 1;
+      if (this.#floors[middle]!.at <= at) low = middle + 1;
       else high = middle;
     }
-    if (low === 0 || this.#highest[low - 1]! <= version) return [];
-    return this.#floors
-      .slice(0, low)
-      .filter((floor) => floor.version > version)
-      .sort((a, b) => b.version - a.version);
+    return low;
   }
 }
 
@@ -159,6 +177,7 @@ class Checker {
   readonly #loadsOf: ReadonlyMap<string, readonly Load[]>;
   readonly #forcedReads: readonly Read[];
   readonly #excusedLoads = new Set<string>();
+  readonly #due = { received: 0, asked: 0 };
   readonly #changesOf: ReadonlyMap<string, readonly Change[]>;
   readonly #reach: Reach;
   readonly #jumps: Jumps;
@@ -206,7 +225,7 @@ class Checker {
     return {
       violations: this.#violations.sort((a, b) => a.at - b.at),
       exemptions: this.#exemptions,
-      checked: { reads: reads.length, changes: changes.length, loads: loads.length },
+      checked: { reads: reads.length, changes: changes.length, loads: loads.length, ...this.#due },
       lagsMs: this.#lags(),
       healsMs: this.#heals(),
     };
@@ -214,6 +233,7 @@ class Checker {
 
   #judge(read: Read): void {
     this.#judgeError(read);
+    this.#countDue(read);
     const { version, strayKey, strayCall } = read;
     if (version === undefined) return;
     if (strayKey !== undefined) return this.#blame("forged", read, `answered the value of ${strayKey}`);
@@ -319,20 +339,39 @@ class Checker {
   #excuse(floor: Floor, read: Read): Exemption | undefined {
     return (
       this.#lost(floor.change, read) ??
-      (this.#isFallback(read) && !this.#wasReceived(floor, read) ? "fallback" : undefined) ??
+      (this.#isFallback(read) && !this.#wasDue(floor, read) ? "fallback" : undefined) ??
       this.#lateSet(read.version!, read, floor.at) ??
       this.#unmarked(floor.change, read) ??
       this.#foreignDelete(floor, read)
     );
   }
 
+  /** Whether a process had to obey a change although it could not reach Redis. */
+  #wasDue(floor: Floor, read: Read): boolean {
+    return this.#wasReceived(floor, read, read.version!) || this.#couldAsk(floor, read);
+  }
+
   /**
    * Whether the process of a read had received a change before it lost Redis: nothing had disturbed it since the source
-   * had what it answered, until the message must have arrived.
+   * had the version that it answered, until the message must have arrived.
    */
-  #wasReceived({ at }: Floor, { process, key, version }: Read): boolean {
+  #wasReceived({ at }: Floor, { process, key }: Read, version: number): boolean {
     const issued = (this.#issuesOf.get(key) ?? []).find((issue) => issue.version === version);
     return !this.#reach.isDisturbed(process, issued?.at ?? 0, at + this.#history.terms.maxStalenessMs);
+  }
+
+  /** Whether it could ask for the versions of tags, as their primary answered: it alone decides on a change of tags. */
+  #couldAsk({ change }: Floor, read: Read): boolean {
+    return isTagCall(change) && this.#reach.reachesVersions(read);
+  }
+
+  /** Counts a read in an outage that had to obey a change, whatever it answered. */
+  #countDue(read: Read): void {
+    if (read.error !== undefined || read.after !== undefined || !this.#reach.mayFallBack(read)) return;
+    const floor = floorsOf(this.#others.hard, read.key).last(read.startedAt - this.#history.terms.maxStalenessMs);
+    if (floor === undefined || floor.change.process === read.process) return;
+    if (this.#couldAsk(floor, read)) this.#due.asked += 1;
+    else if (this.#wasReceived(floor, read, floor.version - 1)) this.#due.received += 1;
   }
 
   /**

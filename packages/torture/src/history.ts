@@ -182,6 +182,8 @@ export interface Fault {
   readonly unreportedVersions?: number;
   /** Until a process is in step again it may use a server that another one has replaced. */
   readonly splits?: boolean;
+  /** The keys of entries whose primary did not answer, while that of the tag versions did. @default all, and versions */
+  readonly keys?: readonly string[];
   /** By how much the wall clock of the server jumped, ahead or back: no call fails because of that. */
   readonly jumpMs?: number;
 }

@@ -1,6 +1,6 @@
 import type { BrokenRule } from "@hotset/mutants/mutant";
 import type { Rule } from "./checker.ts";
-import type { Focus } from "./plan-parts.ts";
+import type { Focus, Topology } from "./plan-parts.ts";
 
 /** One rule between processes, and the code without it. Found by `npm run torture -- --mutants`. */
 export interface Mutant extends BrokenRule {
@@ -8,6 +8,8 @@ export interface Mutant extends BrokenRule {
   readonly shows: readonly Rule[];
   /** The faults that are needed. */
   readonly focus: Focus;
+  /** The servers that have such faults. @default "single" */
+  readonly topology?: Topology;
   /** Found by one of the first seeds, on a busy machine too: part of the brief run. */
   readonly isFoundSoon?: true;
 }
@@ -117,5 +119,22 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${CORE}/entry/policy.ts`,
     rule: "ttlMs: Math.ceil(Math.max(0, ttlMs)),",
     broken: "ttlMs: Math.ceil(Math.max(0, ttlMs)) * 10,",
+  },
+  {
+    name: "outages: what was received is forgotten when the link is cut",
+    shows: ["elsewhere"],
+    focus: "outages",
+    file: `${CORE}/tags/known-changes.ts`,
+    rule: "const verdict = changedElsewhere(entry, known);",
+    broken: 'const verdict = "current" as string;',
+  },
+  {
+    name: "apart: versions are not asked while the primary of an entry does not answer",
+    shows: ["elsewhere"],
+    focus: "apart",
+    topology: "cluster",
+    file: `${CORE}/engine/reads.ts`,
+    rule: "if (remote!.seen.knows(dependsOn)) return spare();",
+    broken: "if (dependsOn.length > 0) return spare();",
   },
 ];

@@ -51,9 +51,23 @@ function queuesOf({ kind, worker, slot }: FaultPlan): readonly string[] {
   return slot === undefined ? Array.from({ length: SLOTS }, (_, i) => `slot ${i}`) : [`slot ${slot}`];
 }
 
-const ONES_OWN: ReadonlySet<string> = new Set<FaultKind>([...LINK_FAULTS, "kill process"]);
+const ONES_OWN: ReadonlySet<string> = new Set<FaultKind>([...LINK_FAULTS, "kill process", "cut from versions"]);
 
 const PAUSES: ReadonlySet<string> = new Set<FaultKind>(["freeze process", "cut frozen", "block loop", "clock jump"]);
+/** Servers are lost, replaced by others, or give slots away. */
+type OfServers =
+  | "failover"
+  | "lose primary"
+  | "freeze primary"
+  | "stall primary"
+  | "lose shard"
+  | "freeze part"
+  | "lose part"
+  | "cut from versions"
+  | "lose sentinel"
+  | "move slot"
+  | "move slot and back";
+
 type OfProcess = "freeze process" | "cut frozen" | "block loop" | "clock jump" | "kill process";
 
 /** By how much a wall clock is set, ahead or back. */
@@ -77,6 +91,7 @@ const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
   "lose shard",
   "move slot",
   "move slot and back",
+  "lose part",
 ]);
 
 /** Over the channel a process learns of them when another one issues the versions again. */
@@ -188,6 +203,21 @@ class Nemesis {
       case "evict tags":
       case "evict issuer":
         return this.#takeMemory({ ...strike, kind });
+      default:
+        return this.#replace({ kind, forMs, worker, slot }, fault);
+    }
+  }
+
+  #replace(
+    {
+      kind,
+      forMs,
+      worker,
+      slot,
+    }: Pick<Required<FaultPlan>, "forMs" | "worker" | "slot"> & { readonly kind: OfServers },
+    fault: Strike<FaultKind>["fault"],
+  ): Promise<Fault> {
+    switch (kind) {
       case "failover":
         return this.#replacements.failover(fault);
       case "lose primary":
@@ -198,6 +228,12 @@ class Nemesis {
         return this.#replacements.stallPrimary(fault, forMs);
       case "lose shard":
         return this.#replacements.loseShard(fault, forMs, worker);
+      case "freeze part":
+        return this.#replacements.losePart(fault, forMs, "frozen");
+      case "lose part":
+        return this.#replacements.losePart(fault, forMs, "killed");
+      case "cut from versions":
+        return this.#replacements.cutFromVersions(fault);
       case "lose sentinel":
         return this.#replacements.loseSentinel(fault, forMs, worker);
       case "move slot":

@@ -48,6 +48,8 @@ const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
   patience: [],
   clocks: ["server clock jump", "kill process"],
   resharding: [],
+  outages: [],
+  apart: [],
 };
 
 const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
@@ -112,6 +114,8 @@ export function faultsFor(
   { topology, focus, durationMs, workers, settings }: FaultOptions,
 ): readonly FaultPlan[] {
   if (focus === "clocks") return jumpsFor(random, durationMs, workers);
+  if (focus === "outages") return outagesFor(random, durationMs, workers);
+  if (focus === "apart") return partsFor(random, durationMs, workers);
   const kinds = faultsOf(topology, focus);
   if (kinds.length === 0) return [];
   const faults: FaultPlan[] = [];
@@ -151,6 +155,45 @@ function jumpsFor(random: Random, durationMs: number, workers: number): readonly
     }
     add("kill process", now);
     add("server clock jump", now + 20 + random.below(300), random.oneIn(2) ? -HOUR_MS : byMs);
+  }
+  return faults;
+}
+
+/**
+ * One process after the other loses its link, each for long enough that its calls find out. Before that, nothing
+ * disturbs it for seconds: what it received then is to hold.
+ */
+function outagesFor(random: Random, durationMs: number, workers: number): readonly FaultPlan[] {
+  const faults: FaultPlan[] = [];
+  let worker = random.below(workers);
+  const nextMs = (): number => ((1_200 + random.below(1_200)) * 3) / workers;
+  for (let now = 2_000 + random.below(800); now < durationMs - 2_000; now += nextMs()) {
+    const kind = random.one(["refuse", "refuse", "swallow", "swallow replies", "stall"] as const);
+    const forMs = random.one([1_500, 2_500]);
+    faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker });
+    worker = (worker + 1) % workers;
+  }
+  return faults;
+}
+
+/**
+ * The primary of some entries does not answer for seconds, that of the tag versions does. Meanwhile a process is stopped
+ * and its connections are cut, so that it misses changes and has to ask for versions.
+ */
+function partsFor(random: Random, durationMs: number, workers: number): readonly FaultPlan[] {
+  const faults: FaultPlan[] = [];
+  const add = (kind: FaultKind, at: number, forMs: number): void =>
+    void faults.push({ id: `f${faults.length}`, kind, at: Math.round(at), forMs, worker: random.below(workers) });
+  for (let now = 1_500 + random.below(800); now < durationMs - 4_000;) {
+    const forMs = random.one([6_000, 8_000]);
+    add(random.one(["freeze part", "lose part"] as const), now, forMs);
+    if (!random.oneIn(4)) {
+      const frozenAt = now + 400 + random.below(400);
+      const frozenMs = random.one([1_000, 1_500]);
+      for (let i = 0; i < Math.max(1, workers / 4); i += 1) add("freeze process", frozenAt, frozenMs);
+      add("cut from versions", frozenAt + 30 + random.below(200), 0);
+    }
+    now += forMs + 3_000 + random.below(800);
   }
   return faults;
 }
@@ -214,6 +257,8 @@ function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
       return 2_500;
     case "stall primary":
     case "lose shard":
+    case "freeze part":
+    case "lose part":
       return random.one(STALLS_MS);
     default:
       return random.one([50, 300, 1_000, settings.maxStaleness + 400]);

@@ -1,5 +1,5 @@
 import type { Random } from "@hotset/test-servers";
-import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan-parts.ts";
+import { mayRead, type At, type FaultPlan, type KeyPlan, type LoaderPlan, type Operation } from "./plan-parts.ts";
 
 export interface Shape {
   readonly keys: readonly KeyPlan[];
@@ -13,12 +13,16 @@ export interface Shape {
   readonly hasBulk?: boolean;
   /** Few calls that free a lease or take it over, so that its end counts. */
   readonly leavesLeases?: boolean;
+  /** Few reads and writes of a key by each process, so that it has copies that it did not read since they changed. */
+  readonly isQuiet?: boolean;
 }
 
 /** For each of three processes; those of more share as many reads. */
 const READ_EVERY_MS = 9;
 /** More processes than these call less often: their code is not compiled, and a change wakes all of them. */
 const UNHURRIED = { reads: 10, changes: 4 };
+/** A process reads each of seven keys once a second. */
+const QUIET_MS = 150;
 const BULK_EVERY_MS = 800;
 const ASIDE_EVERY_MS = 60;
 const TOUCH_EVERY_MS = 100;
@@ -45,7 +49,7 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
   addTouches(drawing);
   if (!shape.leavesLeases) addAsides(drawing);
   if (shape.hasBulk) addBulk(drawing);
-  if (!shape.leavesLeases) addFenced(drawing);
+  if (!shape.leavesLeases && shape.isQuiet !== true) addFenced(drawing);
   return operations.sort((a, b) => a.at - b.at);
 }
 
@@ -61,7 +65,8 @@ interface Drawing {
 
 function addReads(drawing: Drawing): void {
   const { random, shape } = drawing;
-  const everyMs = ((READ_EVERY_MS * shape.workers) / 3) * Math.max(1, shape.workers / UNHURRIED.reads);
+  const hurriedMs = ((READ_EVERY_MS * shape.workers) / 3) * Math.max(1, shape.workers / UNHURRIED.reads);
+  const everyMs = Math.max(shape.isQuiet === true ? QUIET_MS : 0, hurriedMs);
   for (let worker = 0; worker < shape.workers; worker += 1)
     for (let now = random.gap(everyMs); now < shape.durationMs; now += random.gap(everyMs))
       addRead(drawing, now, worker);
@@ -141,7 +146,7 @@ function addTouches({ random, wait, shape, at, add }: Drawing): void {
 }
 
 function addSpaceChanges({ random, wait, shape, at, add }: Drawing): void {
-  const everyMs = shape.leavesLeases ? 1_500 : 200;
+  const everyMs = shape.leavesLeases ? 1_500 : shape.isQuiet === true ? 600 : 200;
   for (let now = wait(everyMs); now < shape.durationMs; now += wait(everyMs)) {
     const worker = random.below(shape.workers);
     const isFollowed = !random.oneIn(3);
@@ -156,6 +161,26 @@ function addSpaceChanges({ random, wait, shape, at, add }: Drawing): void {
         isFollowed,
       });
   }
+}
+
+/**
+ * Changes that stopped processes miss, since their links are cut meanwhile. By a tag of one entry, or its namespace: what
+ * is asked for others says nothing about it.
+ */
+export function missedChanges(random: Random, faults: readonly FaultPlan[], workers: number): readonly Operation[] {
+  const stopped = new Set(faults.filter(({ kind }) => kind === "freeze process").map(({ worker }) => worker));
+  const running = Array.from({ length: workers }, (_, worker) => worker).filter((worker) => !stopped.has(worker));
+  if (running.length === 0) return [];
+  return faults
+    .filter(({ kind }) => kind === "cut from versions")
+    .map(({ id, at }): Operation => {
+      const shared = { id: `missed ${id}`, at: at + 300 + random.below(300), worker: random.one(running) };
+      const kind = random.one(["invalidateTags", "markTagsStale", "clear"] as const);
+      const space = random.one(kind === "clear" ? [["users", "deep"]] : SPACES);
+      return kind === "clear"
+        ? { ...shared, kind, space, isFollowed: false }
+        : { ...shared, kind, space, tag: "v", isFollowed: false };
+    });
 }
 
 /** Calls of tags that no key has, of namespaces without a key, and first uses of tags. */

@@ -39,6 +39,8 @@ export const FOCUSES = [
   "patience",
   "clocks",
   "resharding",
+  "outages",
+  "apart",
 ] as const;
 export type Focus = (typeof FOCUSES)[number];
 
@@ -48,6 +50,8 @@ const ONLY_ON: Readonly<Partial<Record<Focus, Topology>>> = {
   patience: "sentinel",
   clocks: "single",
   resharding: "cluster",
+  outages: "single",
+  apart: "cluster",
 };
 
 /** The kinds of faults that a topology can have. */
@@ -209,6 +213,9 @@ export const FAULT_KINDS = [
   "lose shard",
   "move slot",
   "move slot and back",
+  "freeze part",
+  "lose part",
+  "cut from versions",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 

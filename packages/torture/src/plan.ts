@@ -1,14 +1,16 @@
 import { Random } from "@hotset/test-servers";
 import { faultsFor } from "./plan-faults.ts";
-import { operationsOf } from "./plan-operations.ts";
+import { missedChanges, operationsOf, type Shape } from "./plan-operations.ts";
 import {
   type Plan,
   type Topology,
   drawnOn,
+  type FaultPlan,
   type Focus,
   type Settings,
   type WorkerPlan,
   type KeyPlan,
+  type Operation,
 } from "./plan-parts.ts";
 
 const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
@@ -47,12 +49,13 @@ export function planOf(
   const durationMs = givenMs ?? Math.max(LASTS_MS[focus] ?? 6_000, 600 * processes);
   const tailMs = Math.max(800, 60 * processes);
   const settings = { ...settingsOf(random, focus), longestBackoff: Math.max(200, 20 * processes) };
+  const isQuiet = QUIET.has(focus);
   const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
   const keys = KEYS.map((key): KeyPlan => ({
     ...key,
     changedEveryMs: key.isForeign
       ? 1_500
-      : random.one(focus === "clocks" ? [1_500, 3_000, 6_000] : [60, 400, 1_500, 3_000]),
+      : random.one(focus === "clocks" || isQuiet ? [1_500, 3_000, 6_000] : [60, 400, 1_500, 3_000]),
     ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(processes) }),
   }));
   const faults = faultsFor(random.fork(2), { topology, focus, durationMs, workers: processes, settings });
@@ -74,18 +77,10 @@ export function planOf(
     settings,
     workers,
     keys,
-    readersOfAChange: Math.min(processes - 1, MOST_READERS),
+    // A process that reads whenever it receives a change has nothing left to obey once its link is cut.
+    readersOfAChange: isQuiet ? 0 : Math.min(processes - 1, MOST_READERS),
     durationMs,
-    operations: operationsOf(random.fork(1), "o", {
-      keys,
-      workers: workers.length,
-      durationMs,
-      changesToo: true,
-      hearsForeign,
-      isHeld: focus === "freezes" || focus === "pauses" || focus === "clocks",
-      hasBulk: focus === "bulk",
-      leavesLeases: focus === "clocks",
-    }),
+    operations: changedAndRead(random, focus, { keys, workers: processes, durationMs, hearsForeign }, faults),
     faults,
     tail: operationsOf(random.fork(3), "t", {
       keys,
@@ -96,6 +91,29 @@ export function planOf(
     tailMs,
   };
 }
+
+/** The operations while faults happen. */
+function changedAndRead(
+  random: Random,
+  focus: Focus,
+  shape: Shape,
+  faults: readonly FaultPlan[],
+): readonly Operation[] {
+  const operations = operationsOf(random.fork(1), "o", {
+    ...shape,
+    changesToo: true,
+    isHeld: focus === "freezes" || focus === "pauses" || focus === "clocks",
+    hasBulk: focus === "bulk",
+    leavesLeases: focus === "clocks",
+    isQuiet: QUIET.has(focus),
+  });
+  if (focus !== "apart") return operations;
+  const missed = missedChanges(random.fork(5), faults, shape.workers);
+  return [...operations, ...missed].sort((a, b) => a.at - b.at);
+}
+
+/** What processes did not read since it changed has to hold there. */
+const QUIET: ReadonlySet<Focus> = new Set<Focus>(["outages", "apart"]);
 
 /** Each reads in three ways. */
 const MOST_READERS = 3;
@@ -109,18 +127,27 @@ const LASTS_MS: Readonly<Partial<Record<Focus, number>>> = {
   shards: 9_000,
   patience: 45_000,
   clocks: 15_000,
+  outages: 12_000,
+  apart: 12_000,
+};
+
+/** Where entries age, or have to live longer than a fault does. */
+const TTLS_MS: Readonly<Partial<Record<Focus, readonly number[]>>> = {
+  clocks: [300, 300, 2_000, 60_000],
+  outages: [60_000],
+  apart: [60_000],
 };
 
 function settingsOf(random: Random, focus: Focus): Omit<Settings, "longestBackoff"> {
   const isRestarted = focus === "snapshots" || focus === "servers";
   return {
     // Leases and ends of entries count there, and changes hide both.
-    ttl: random.one(focus === "clocks" ? [300, 300, 2_000, 60_000] : [300, 2_000, 60_000, 60_000]),
+    ttl: random.one(TTLS_MS[focus] ?? [300, 2_000, 60_000, 60_000]),
     staleWhileRevalidate: random.one([0, 0, 200, 2_000]),
     staleIfError: random.one([0, 0, 500, 5_000]),
     loadTimeout: 1_500,
     errorBackoff: random.one([50, 500]),
-    maxStaleness: random.one([500, 1_000, 2_000]),
+    maxStaleness: random.one(QUIET.has(focus) ? [500] : [500, 1_000, 2_000]),
     reissueWindow: 30_000,
     responseTimeout: random.one([300, 500, 1_000]),
     maxEntries: random.oneIn(5) ? 3 : 1_000,

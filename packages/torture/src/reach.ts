@@ -10,6 +10,7 @@ import {
   type Removal,
   type Sighting,
 } from "./history.ts";
+import { OF_VERSIONS } from "./watched-backend.ts";
 
 export interface Span {
   readonly from: Instant;
@@ -103,6 +104,27 @@ export class Reach {
    */
   mayFallBack({ process, startedAt, endedAt }: Read): boolean {
     return this.#outagesOf(process, { from: startedAt, to: endedAt }).some((span) => !this.#isOwnFault(process, span));
+  }
+
+  /**
+   * Whether a process could ask the primary of tag versions during a read, although that of the entry did not answer.
+   * Not right after another fault: it connects again first.
+   */
+  reachesVersions({ process, key, startedAt, endedAt }: Read): boolean {
+    const { faults, failures, terms } = this.#history;
+    const span = { from: startedAt - RECONNECTED_WITHIN_MS, to: endedAt };
+    const concerning = faults.filter((fault) => concerns(fault, process) && overlap(fault, span));
+    const isApart = ({ keys, from, to }: Fault): boolean =>
+      keys?.includes(key) === true && from <= startedAt && endedAt <= to;
+    if (!concerning.some(isApart) || concerning.some(({ keys }) => keys === undefined)) return false;
+    const isUnanswered = failures.some(
+      ({ process: of, operation, at }) =>
+        of === process && operation === OF_VERSIONS && span.from <= at && at <= span.to + terms.responseTimeoutMs,
+    );
+    const isLost = this.#seen(process).some(
+      ({ at, state }) => span.from <= at && at <= span.to && (state === "down" || state === "detached"),
+    );
+    return !isUnanswered && !isLost && this.stalledMs(process, span.from, span.to) < terms.responseTimeoutMs / 2;
   }
 
   /** Times in which the backend of a process was not up, and instants at which one of its calls failed. */
@@ -216,6 +238,9 @@ export class Reach {
     return to + terms.healMs;
   }
 }
+
+/** A process whose connections were closed, or that did not run, has them again, on a busy machine too. */
+const RECONNECTED_WITHIN_MS = 1_500;
 
 /** The interval in which the state of processes is recorded, with room for a busy machine. */
 export const LOOK_MS = 100;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClusterNode, HalfMigration, OwnRedis } from "@hotset/test-servers";
+import { until, type ClusterNode, type HalfMigration, type OwnRedis } from "@hotset/test-servers";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
 import type { FaultPlan, KeyPlan, Plan } from "./plan-parts.ts";
@@ -105,6 +105,56 @@ export class Replacements {
     for (const node of shard.toReversed()) await node.start();
     await this.#scene.arena.heal();
     await this.#onEachNode("cluster-require-full-coverage", "yes");
+    return fault();
+  }
+
+  /**
+   * The primary of entries, but not of tag versions: no replica takes its place, and the other slots are served. Killed,
+   * it comes back empty.
+   */
+  async losePart(fault: (more: Partial<Fault>) => Fault, forMs: number, how: "frozen" | "killed"): Promise<Fault> {
+    const { plan, keys: names, arena } = this.#scene;
+    const cluster = arena.cluster!;
+    const ofVersions = await cluster.ownerOf(names.versions);
+    const owned = new Map<ClusterNode, KeyPlan[]>();
+    for (const key of plan.keys) {
+      const owner = await cluster.ownerOf(names.entry(key));
+      if (owner !== ofVersions) owned.set(owner, [...(owned.get(owner) ?? []), key]);
+    }
+    // A tag of one entry alone counts most: no call of another entry asks for its version.
+    const worthOf = ({ tags }: KeyPlan): number =>
+      tags.some((tag) => plan.keys.filter((each) => each.tags.includes(tag)).length === 1) ? 10 : tags.length;
+    const worth = ([, keys]: readonly [ClusterNode, readonly KeyPlan[]]): number =>
+      keys.reduce((sum, key) => sum + worthOf(key), 0);
+    const most = [...owned].sort((one, other) => worth(other) - worth(one))[0];
+    if (most === undefined) return fault({ keys: [] });
+    const [primary, keys] = most;
+    await this.#onEachNode("cluster-require-full-coverage", "no");
+    await this.#onEachNode("cluster-replica-no-failover", "yes");
+    if (how === "killed") await primary.kill();
+    else primary.pause();
+    await sleep(forMs);
+    if (how === "killed") await primary.start();
+    else primary.resume();
+    await arena.heal();
+    await until("no node to be taken for failed", async () => !(await this.#seesFailed()));
+    await this.#onEachNode("cluster-replica-no-failover", "no");
+    await this.#onEachNode("cluster-require-full-coverage", "yes");
+    await arena.settle();
+    return fault({ keys: keys.map(({ id }) => id) });
+  }
+
+  async #seesFailed(): Promise<boolean> {
+    for (const node of this.#scene.arena.cluster!.nodes)
+      if (/[ ,]fail\??[ ,]/.test(String(await node.command("CLUSTER", "NODES")))) return true;
+    return false;
+  }
+
+  /** All connections to the primary of tag versions are closed, also those of subscribers. */
+  async cutFromVersions(fault: () => Fault): Promise<Fault> {
+    const { arena, keys } = this.#scene;
+    const primary = await arena.cluster!.ownerOf(keys.versions);
+    for (const type of ["normal", "pubsub"]) await primary.command("CLIENT", "KILL", "TYPE", type, "SKIPME", "yes");
     return fault();
   }
 

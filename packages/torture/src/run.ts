@@ -59,9 +59,10 @@ const { values } = parseArgs({
 
 /** Seeds that go through every focus with faults on one server, and through failovers elsewhere. */
 const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] = [
-  ["single", 1, 10],
+  ["single", 1, 11],
   ["sentinel", 3, 1],
   ["cluster", 3, 1],
+  ["cluster", 13, 1],
 ];
 /** Faults that processes can have over a store that has none, and what brings them. */
 const FOCUSES_OF_PROCESSES = ["calm", "freezes", "deaths", "pauses", "bulk"] as const;
@@ -194,7 +195,7 @@ async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
   const startedAt = performance.now();
   let foundBy: string | undefined;
   for (let seed = 1; seed <= seeds && foundBy === undefined; seed += 1) {
-    const plan = planOf(seed, { topology: "single", focus: mutant.focus, processes });
+    const plan = planOf(seed, { topology: mutant.topology ?? "single", focus: mutant.focus, processes });
     const { verdict, trouble } = await round(plan, mutant);
     const violation = verdict?.violations.find(({ rule }) => mutant.shows.includes(rule));
     if (violation !== undefined && values.shrink) await showLeast(plan, violation, mutant);

@@ -18,7 +18,7 @@ export class Tally {
   #longestStallMs = 0;
   readonly #exemptions = new Map<Exemption, number>();
   readonly #faults = new Map<string, number>();
-  readonly #checked = { reads: 0, changes: 0, loads: 0 };
+  readonly #checked = { reads: 0, changes: 0, loads: 0, received: 0, asked: 0 };
 
   /** @returns a line about it */
   add(seed: number, { history, verdict, trouble }: Outcome): string {
@@ -40,7 +40,8 @@ export class Tally {
     for (const [exemption, times] of Object.entries(verdict.exemptions))
       this.#exemptions.set(exemption as Exemption, (this.#exemptions.get(exemption as Exemption) ?? 0) + times);
     for (const { kind } of history.faults) this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + 1);
-    for (const what of ["reads", "changes", "loads"] as const) this.#checked[what] += verdict.checked[what];
+    for (const what of ["reads", "changes", "loads", "received", "asked"] as const)
+      this.#checked[what] += verdict.checked[what];
     const { reads, changes, loads } = verdict.checked;
     return `seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "all promises hold" : `${verdict.violations.length} violations`}`;
   }
@@ -59,6 +60,7 @@ export class Tally {
       `answers that only an exemption explains: ${list(this.#exemptions)}`,
       `the longest time that a process did not run: ${this.#longestStallMs.toFixed(0)} ms`,
       `${this.#checked.reads} reads, ${this.#checked.changes} changes and ${this.#checked.loads} loads in ${this.#rounds} rounds`,
+      `reads in an outage that had to obey a change: ${this.#checked.received} received before it, ${this.#checked.asked} told by versions whose primary answered`,
       `${this.#rounds - this.failed} passed, ${this.failed} failed`,
     ].join("\n");
   }

@@ -31,7 +31,9 @@ export function watchBackend(
   noteFailures(backend, ["read", "write", "remove", "markStale"], failed);
   noteFailures(backend.batch, ["read"], failed);
   noteFailures(backend.leases, ["acquire", "renew", "release", "store", "touch", "confirm"], failed);
-  noteFailures(backend.tagVersions, ["read", "pin", "unchangedSince", "renew"], failed);
+  noteFailures(backend.tagVersions, ["read", "pin", "unchangedSince", "renew"], (_, error) =>
+    failed(OF_VERSIONS, error),
+  );
   /** By token, those that were not given up. */
   const granted = new Map<string, WatchedLease>();
   /** By key, the last lease that one call was granted. A flight is a part of the call that began it. */
@@ -79,6 +81,9 @@ export function watchBackend(
     },
   };
 }
+
+/** The operation of a failed call that concerns tag versions, as core names it. */
+export const OF_VERSIONS = "tags";
 
 /** As `seen` of `acquire`. */
 const TAKE_OVER = "*";

@@ -44,6 +44,7 @@ const VALUES: Readonly<Record<string, (value: string) => object>> = {
   givenUp: (at) => ({ givenUpAt: Number(at) }),
   aborted: (at) => ({ abortedAt: Number(at) }),
   of: (process) => ({ processes: [process] }),
+  keys: (keys) => ({ keys: keys.split(",") }),
   loses: (at) => ({ losesSince: Number(at) }),
   jump: (ms) => ({ jumpMs: Number(ms) }),
   versions: (count) => ({ unreportedVersions: Number(count) }),
