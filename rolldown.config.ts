@@ -19,6 +19,7 @@ interface Entry {
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, unknown>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
   /** Programs: `dist/bin.js` is made of `src/bin.ts`. */
   readonly bin?: string | Readonly<Record<string, string>>;
@@ -26,9 +27,11 @@ interface Manifest {
 }
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
-const { dependencies = {}, peerDependencies = {}, devDependencies = {} } = manifest;
+const { dependencies = {}, peerDependencies = {}, peerDependenciesMeta = {}, devDependencies = {} } = manifest;
 /** Packages that become part of this one, because they are not installed with it. */
-const inside = Object.keys(devDependencies).filter((name) => !(name in dependencies) && !(name in peerDependencies));
+const inside = Object.keys(devDependencies).filter(
+  (name) => !(name in dependencies) && !(name in peerDependencies) && !(name in peerDependenciesMeta),
+);
 const isInside = (id: string): boolean => inside.some((name) => id === name || id.startsWith(`${name}/`));
 const entries = Object.values(manifest.exports).map((conditions): Entry => ({
   source: resolve(conditions["@hotset/source"]),

@@ -151,6 +151,7 @@ export interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, unknown>>;
 }
 
 /** @param manifests the package.json of each folder under `packages/`, by the folder's name. */
@@ -230,7 +231,8 @@ function judgeBare(from: string, specifier: string, manifests: ReadonlyMap<strin
     if (allowed === undefined) return [`${manifest.name} has no line in PACKAGE_GRAPH (.ci/checks/imports.ts)`];
     return allowed.includes(imported) ? [] : [`${from} imports ${specifier}, which ${manifest.name} may not`];
   }
-  const declared = { ...manifest.dependencies, ...manifest.optionalDependencies, ...manifest.peerDependencies };
+  const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = manifest;
+  const declared = { ...dependencies, ...optionalDependencies, ...peerDependencies, ...peerDependenciesMeta };
   return imported in declared ? [] : [`${from} imports ${specifier}, which its package.json does not declare`];
 }
 

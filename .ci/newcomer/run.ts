@@ -9,7 +9,7 @@
 // Installs by npm and pnpm, programs of the documents, bundles, CommonJS, Bun, Deno, stores by their READMEs, lowest
 // versions of shared dependencies, the toolkit, the command line, a dashboard. Prints what is installed.
 
-import { existsSync, globSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNightly, startOwnRedis } from "@hotset/test-servers";
@@ -81,6 +81,7 @@ process.exitCode = failures.length === 0 ? 0 : 1;
 async function briefly(): Promise<void> {
   await figures();
   await pnpmInstall();
+  await productionInstall();
   await importersBriefly(importing());
   await documents({ "this Node": process.execPath }, /^(?:packages\/hotset\/)?README\.md$/);
   await examples({ project, step, check }, process.execPath, { top, redisUrl: redis.url });
@@ -101,6 +102,7 @@ async function inFull(): Promise<void> {
   if (isOfRuntimes) return;
   await figures();
   await pnpmInstall();
+  await productionInstall();
   await documents(nodes, /^(?:(?:packages\/hotset\/)?README|docs\/guide\/.+)\.md$/);
   await stores({ project, step, check }, nodes, { top, tools: tools.folder, redisUrl: redis.url });
   await lowestVersions();
@@ -160,6 +162,30 @@ function pnpmInstall(): Promise<void> {
     await made.run("pnpm", ["install", "--frozen-lockfile"]);
     made.write("kit.mjs", 'import { TestClock } from "hotset/testing";\nconsole.log(new TestClock().now());\n');
     await made.run(process.execPath, ["kit.mjs"]);
+  });
+}
+
+/** What is installed for tests alone is left out in production, by each package manager. */
+function productionInstall(): Promise<void> {
+  const yarn = ["--yes", "yarn@1.22.22"];
+  const installers = [
+    ["npm", ["install"], ["install", "--save-dev"], ["install", "--omit=dev"]],
+    ["pnpm", ["add"], ["add", "--save-dev"], ["install", "--prod"]],
+    ["npx", [...yarn, "add"], [...yarn, "add", "--dev"], [...yarn, "install", "--production"]],
+  ] as const;
+  return step("npm, pnpm and yarn: an install for production has no test kit", async () => {
+    // Without the network there is no yarn.
+    for (const [installer, add, addForTests, install] of installers.slice(0, isBrief ? 2 : 3)) {
+      const made = project("production");
+      await made.run(installer, [...add, "hotset"]);
+      await made.run(installer, [...addForTests, "@hotset/testing", "vitest"]);
+      rmSync(join(made.folder, "node_modules"), { recursive: true });
+      await made.run(installer, [...install]);
+      const found = ["@hotset/testing", "vitest", "vite", "rolldown"].filter(
+        (name) => globSync(`node_modules/{,.pnpm/*/node_modules/}${name}`, { cwd: made.folder }).length > 0,
+      );
+      check(found.length === 0, `${[installer, ...install].join(" ")} installed ${found.join(", ")}`);
+    }
   });
 }
 
