@@ -99,6 +99,30 @@ describe("C583: a tag of use cache", () => {
     }
   });
 
+  it.each([undefined, { expire: 60 }])(
+    "C740: what another process has ended stays so in a process that received it and then lost the backend, with %j",
+    async (profile) => {
+      for (const [tag, readers] of [
+        ["t", []],
+        ["_N_T_/x", ["_N_T_/x"]],
+      ] as const) {
+        const { a, b, advance } = twoProcesses();
+        await a.useCache.set("k", entry("1"));
+        await settled();
+        expect(await textOf(await a.useCache.get("k", [...readers]))).toBe("1");
+        await b.useCache.updateTags([tag], profile);
+        await settled();
+        a.backend.down();
+        a.backend.link.lose({ attach: "hangs" });
+        const found = await a.useCache.get("k", [...readers]);
+        // A process that does not know when a mark ends takes it for ended.
+        expect(found).toBe(undefined);
+        await advance(20_000);
+        expect(await a.useCache.get("k", [...readers])).toBe(undefined);
+      }
+    },
+  );
+
   it("makes it stale with a profile, until its end", async () => {
     const { a, b, advance } = twoProcesses();
     await a.useCache.set("k", entry("1"));

@@ -153,7 +153,7 @@ describe.each(Object.entries(STORES))("C740 over %s, a change that was received 
     const [p1, p2] = [cacheOver(first), cacheOver(second)];
     await Promise.all([p1.connect(), p2.connect()]);
     await load(p1, "old");
-    await until("a copy", () => p1.peek("k") === "old");
+    await until("a copy", async () => p1.peek("k") === "old");
 
     const received = Promise.withResolvers<void>();
     p1.on("invalidate", ({ origin }) => {
