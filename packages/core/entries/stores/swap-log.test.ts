@@ -69,6 +69,15 @@ it("a change that no record could hold is one of everything, and no record is lo
   expect(store.longest).toBeLessThanOrEqual(4_000);
 });
 
+it("a change of keys outside of ASCII is one of everything by its bytes, not by its characters", async () => {
+  const { store, own, peer } = opened(4_000);
+  const { position } = await peer.changesSince(undefined);
+  const keys = Array.from({ length: 60 }, (_, n) => `${"\u58f6".repeat(20)}${n}`);
+  await own.append({ keys });
+  expect(store.longest).toBeLessThanOrEqual(4_000);
+  expect(await peer.changesSince(position)).toMatchObject({ isCut: true, keys: [] });
+});
+
 it("a part that has a key twice names no version of it: writers append after their changes", async () => {
   const { own, peer } = opened();
   let { position } = await peer.changesSince(undefined);

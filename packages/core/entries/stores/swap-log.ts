@@ -87,7 +87,7 @@ export class SwapLog<V> {
   }
 
   async #write(changes: readonly LoggedChange[]): Promise<void> {
-    const fits = JSON.stringify(changes).length <= this.#maxRecordBytes / 2;
+    const fits = encoder.encode(JSON.stringify(changes)).length <= this.#maxRecordBytes / 2;
     const added = fits ? changes : [{ isEverything: true }];
     const written = await this.#change(({ head }) => {
       const next = { ...head, changes: [...head.changes, ...added] };
