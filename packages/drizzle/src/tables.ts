@@ -34,7 +34,21 @@ export function tablesOf(sql: unknown, builderTables: readonly string[]): Tables
       return { why: "an identifier of it names a table" };
     if (identifier === undefined && !/^[\uE001\uE003?(]/.test(place!)) return { why: "raw SQL of it names a table" };
   }
-  return LISTED.test(text) ? { why: "raw SQL of it names a table" } : { tables: [...seen.tables] };
+  return WHOLE.test(text) || hasList(text) ? { why: "raw SQL of it names a table" } : { tables: [...seen.tables] };
+}
+
+/** Whether a comma stands between the tables of a `from`: what follows it may be a word. */
+function hasList(text: string): boolean {
+  for (const { index } of text.matchAll(/(?<!\bdistinct\s)\bfrom\b/gi)) {
+    let depth = 0;
+    for (const [part] of text.slice(index).matchAll(LIST_PARTS)) {
+      if (depth === 0 && part === ",") return true;
+      if (part === "(") depth += 1;
+      else if (part === ")") depth -= 1;
+      if (depth < 0 || (depth === 0 && /\w/.test(part))) break;
+    }
+  }
+  return false;
 }
 
 interface Seen {
@@ -50,16 +64,19 @@ const IDENTIFIER = "\uE002";
 const COLUMN = "\uE003";
 /** What stands behind `from` and `join`: a mark, identifiers with a dot, or the beginning of anything else. */
 const FROM =
-  /(?<!\bdistinct\s)\b(?:from|join)\s+(?:(?:only|lateral)\s+)*((?:\uE002\d+\uE002\.)*\uE002\d+\uE002|[^\s])/gi;
-/** A comma behind the first table: the next one may be a word. */
-const LISTED = /\bfrom\s+(?:\uE001|(?:\uE002\d+\uE002\.?)+)(?:\s*(?:as\s+)?(?:\w+|\uE002\d+\uE002))?\s*,/i;
+  /(?<!\bdistinct\s)\b(?:from|join)\b\s*(?:(?:only|lateral)\b\s*)*((?:\uE002\d+\uE002\.)*\uE002\d+\uE002|[^\s])/gi;
+/** `table posts` is short for `select * from posts`. */
+const WHOLE = /(?<![\w.])table\b/i;
+/** The end of a list of tables, and what may make it longer. */
+const LIST_PARTS =
+  /[(),]|\b(?:where|group|having|window|union|intersect|except|order|limit|offset|fetch|for|lock|select)\b/gi;
 const CHANGES = /\b(?:insert|update|delete|merge)\b|\bfor\s+(?:key\s+)?share\b/i;
 
 function textOf(chunk: unknown, seen: Seen): string {
   if (chunk === undefined || chunk === null) return "";
   if (is(chunk, StringChunk)) return chunk.value.join("");
   if (is(chunk, Name)) return mark(chunk.value, seen);
-  if (Array.isArray(chunk)) return chunk.map((each) => textOf(each, seen)).join(",");
+  if (Array.isArray(chunk)) return `(${chunk.map((each) => textOf(each, seen)).join(",")})`;
   if (is(chunk, SQL)) return chunk.queryChunks.map((each) => textOf(each, seen)).join("");
   if (is(chunk, Table)) return add(chunk, seen, TABLE);
   if (is(chunk, Column)) return is(chunk.table, Table) ? add(chunk.table, seen, COLUMN) : COLUMN;

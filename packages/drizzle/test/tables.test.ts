@@ -125,6 +125,16 @@ const SELECTS: readonly (readonly [string, pg.PgTable, (db: Db) => PromiseLike<u
         .where(inArray(id, db.select({ id: audit.id }).from(audit))),
   ],
   [
+    "a join on a list of values, before columns that are ordered by",
+    posts,
+    (db) =>
+      db
+        .select({ id, year: sql`extract(year from ${posts.userId})`, one: sql`1` })
+        .from(users)
+        .innerJoin(posts, sql`${posts.userId} in ${[1, 2, 3]} and coalesce(${id}, 1) = ${id}`)
+        .orderBy(id, posts.id),
+  ],
+  [
     "order by and having",
     posts,
     (db) =>
@@ -223,6 +233,26 @@ describe("C595: not cached, which a warning says, is a select", () => {
       "raw SQL of it names a table",
     ],
     ["from raw SQL", (db) => db.select({ id: sql`id` }).from(sql`posts`), "raw SQL of it names a table"],
+    [
+      "whose raw SQL lists a table behind a join",
+      (db) => db.select({ one: sql`(select 1 from ${users} join ${users} u on true, posts)` }).from(users),
+      "raw SQL of it names a table",
+    ],
+    [
+      "whose raw SQL has a quoted table right behind from",
+      (db) => db.select({ one: sql`(select 1 from"posts")` }).from(users),
+      "raw SQL of it names a table",
+    ],
+    [
+      "whose raw SQL has a comment behind from",
+      (db) => db.select({ one: sql`(select 1 from/* all */posts)` }).from(users),
+      "raw SQL of it names a table",
+    ],
+    [
+      "whose raw SQL takes a whole table",
+      (db) => db.select({ one: sql`exists (table posts)` }).from(users),
+      "raw SQL of it names a table",
+    ],
     [
       "with an identifier",
       (db) =>
