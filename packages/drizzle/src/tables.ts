@@ -29,7 +29,7 @@ export function tablesOf(sql: unknown, builderTables: readonly string[]): Tables
   if (CHANGES.test(text)) return { why: "it changes or locks rows" };
   for (const [, place] of text.matchAll(FROM)) {
     const identifier = /(\d+)\uE002$/.exec(place!)?.[1];
-    // Drizzle writes joined tables and aliased ones as identifiers: their columns tell which tables they are.
+    // Drizzle writes joined tables and aliased ones as identifiers: their columns show which tables they are.
     if (identifier !== undefined && !seen.originals.has(seen.identifiers[Number(identifier)]!))
       return { why: "an identifier of it names a table" };
     if (identifier === undefined && !/^[\uE001\uE003?(]/.test(place!)) return { why: "raw SQL of it names a table" };

@@ -59,7 +59,7 @@ export class HotsetInterceptor implements NestInterceptor {
     const outer = visits.get(context);
     if (!key || outer?.key === key) return next.handle();
     if (outer !== undefined) outer.isOfInner = true;
-    // What the outer one tells apart, the inner one must not mix.
+    // Requests with different keys outside must have different keys inside.
     const visit: Visit = { key: outer === undefined ? key : `${outer.key} ${key}`, isOfInner: false };
     visits.set(context, visit);
     return from(this.#answer(visit, context, next));

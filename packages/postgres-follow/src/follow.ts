@@ -11,10 +11,10 @@ import { settingsOf } from "./settings.ts";
  * Reads the log of PostgreSQL, and ends the entries of `cache` that are made of changed rows. Each process calls it;
  * one of them follows, and another takes over if that ends.
  *
- * Resolves once this process follows, or another one does; while the backend of the cache does not answer, at once.
+ * Resolves once this process follows, or another one does; immediately, while the backend of the cache does not answer.
  *
- * @param pool the Pool of `pg` that your queries use. None of its connections is taken: each process has one of its own,
- *   and the one that follows another for the log.
+ * @param pool the Pool of `pg` that your queries use. None of its connections is taken: each process opens a separate
+ *   one, and the one that follows opens another for the log.
  * @param cache the cache, or the namespace, that the rules are about.
  * @throws {ConfigurationError} where the log would lack something, with the statement that mends it.
  * @throws {InvalidArgumentError} for an option that can never work.

@@ -354,7 +354,7 @@ export class SlotFollower implements Follower {
     await following?.end();
   }
 
-  /** Processes that wait do not ask all at once. */
+  /** Spreads the questions of processes that wait. */
   async #pause(): Promise<void> {
     await new Promise<void>((resolve) => {
       const cancel = systemClock.schedule(resolve, POLL_MS * (0.75 + Math.random() / 2));

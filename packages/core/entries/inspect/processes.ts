@@ -21,7 +21,7 @@ const PLACES = 64;
 export const processId = (): string => (ownId ??= newId());
 let ownId: string | undefined;
 
-/** What a process writes; the rest is known to whoever reads it. */
+/** The part of a record that a process writes; its reader knows the rest. */
 export type WrittenRecord = Omit<ProcessRecord, "isOwn" | "hitRatio" | "ageMs" | "clockAheadMs">;
 
 /** A record ends after so many of the times between two. */

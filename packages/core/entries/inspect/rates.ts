@@ -141,7 +141,7 @@ export class RateMeter {
     const { clock, lifecycle } = this.#place.parts.context;
     if (!lifecycle.isOpen) return;
     this.#endJoins();
-    // What is usual is learnt when nobody looks, too.
+    // Learns what is usual even while no page is open.
     if (this.#steps.length > 0) this.figures();
     const { tiers } = this.#cache.stats();
     this.#steps.push({

@@ -60,7 +60,7 @@ export class SwapLog<V> {
     this.#segmentBytes = Math.min(SEGMENT_BYTES, maxRecordBytes / 4);
   }
 
-  /** @throws {BackendUnavailableError} if the store did not answer: then nobody knows whether the change is reported. */
+  /** @throws {BackendUnavailableError} if the store did not answer: then it is unknown whether the change is reported. */
   append(change: LoggedChange): Promise<void> {
     this.#waiting.push(change);
     if (this.#appending === undefined) return this.#begin();

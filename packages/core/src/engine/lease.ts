@@ -77,7 +77,7 @@ export class Lease extends Deadline {
   }
 
   /**
-   * Asks for it. It is to be told what was {@link answered}.
+   * Asks for the lease. Pass what it resolves with to {@link answered}.
    *
    * @param seen the version over which it is granted.
    */

@@ -9,7 +9,7 @@ import { isThenable } from "./thenable.ts";
 
 type Diagnostics = Pick<typeof import("node:diagnostics_channel"), "channel" | "tracingChannel">;
 
-/** Stands in where the runtime has no diagnostics channels: nobody subscribes. */
+/** Replaces diagnostics channels in runtimes without them: it has no subscribers. */
 const NO_CHANNELS = {
   channel: () => ({ hasSubscribers: false }),
   tracingChannel: () => ({ hasSubscribers: false }),

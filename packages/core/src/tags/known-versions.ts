@@ -210,7 +210,7 @@ export class KnownVersions {
 
   /**
    * {@link forget}, for tags that were reported as changed. One whose version this process may have issued itself is
-   * read again, since that report is of its own step: what was stored under the version stays valid.
+   * read again, since that report is of a step of this process: what was stored under the version stays valid.
    */
   reported(tags: readonly string[], versions?: ReadonlyMap<string, string>): string[] {
     const ownIssues = tags.filter((tag) => this.#versions.get(tag)?.mayBeIssuedHere === true);

@@ -74,7 +74,7 @@ export class Wait {
     this.#followed.clear();
   }
 
-  /** It has the response of another load: one of its own is for others from now on. */
+  /** Marks that the call has the response of another load: a load that it still begins is for others. */
   answered(): void {
     this.#hasAnswer = true;
     this.leave();

@@ -22,7 +22,7 @@ export class SeenProcesses {
 
   /**
    * By their names. A record that ended stays for some minutes, if it was seen to be late while it was there: one that
-   * was in time was taken away by a process that closed its cache, or nobody looked. It gives way to a process of the
+   * was in time was removed by a process that closed its cache, or was not looked at. It gives way to a process of the
    * same name that started afterwards.
    */
   update(known: readonly ProcessRecord[], now: number): readonly SeenProcess[] {

@@ -58,7 +58,7 @@ export interface RedisConnectionOptions {
   readonly readRetries?: number | undefined;
   /**
    * How long a call on the shared link that was not carried out waits for a connection; then it is sent, and has its
-   * deadline. One with a deadline of its own waits within that. @default 0
+   * deadline. A call with its own deadline waits within that. @default 0
    */
   readonly patienceMs?: number | undefined;
   /** How often a subscriber asks whether its server is there. @default 2_000 */

@@ -68,7 +68,7 @@ export function decodeReply(reply: unknown): SessionReply {
 }
 
 /**
- * The reply to `HGETALL`, by which nobody knows whether a grace has ended.
+ * The reply to `HGETALL`, which does not say whether a grace has ended.
  *
  * @throws {DecodeError} for a hash without the fields of a session.
  */

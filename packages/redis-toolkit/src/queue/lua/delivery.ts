@@ -3,7 +3,7 @@ import { ADD_ONE, scriptOf } from "./prelude.ts";
 /**
  * ARGV: channel; a name of this call; how many other calls of its producer have been answered, and their names; then the
  * arguments of each job, see `ADD_ONE`. A call that is sent again because its reply was lost gets that reply: it is kept
- * under its name until its producer has it, or for some minutes. Each 64th place some that nobody asked for are
+ * under its name until its producer has it, or for some minutes. Each 64th place some that were not asked for are
  * removed: their producers are gone.
  */
 export const ADD: string = scriptOf(`${ADD_ONE}
