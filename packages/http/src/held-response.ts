@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import type { Body, FieldLine, FieldLines, OriginContext, PlainResponse } from "./index.ts";
-import { headAt, withCacheStatus, type RawHead } from "./raw-head.ts";
+import type { Body, FieldLine, FieldLines, Head, OriginContext, PlainResponse } from "./index.ts";
+import { headAt, type RawHead } from "./raw-head.ts";
 
 /** A response of which nothing goes to its client yet. */
 export interface HeldResponse {
@@ -10,19 +10,24 @@ export interface HeldResponse {
   readonly head: Promise<PlainResponse>;
   /** Rejects it, if it has not come. */
   readonly fail: (error: unknown) => void;
-  /** Sends what was held, with the Cache-Status of these fields. All that is written later is sent as ever. */
-  release(fields: FieldLines): void;
+  /** Sends what was held. All that is written later is sent as ever. */
+  release(): void;
 }
 
+type Status = NonNullable<OriginContext["statusOf"]>;
+
 /**
- * Holds what a handler writes to the response of its client until the cache has seen the head. It holds between the
- * connection and the system, as a slow network does: the response, and all that wraps its methods, is left to Node.
+ * Holds what a handler writes to the response of its client, from its head on, until the cache has done what it says.
+ * The connection is held, as by a slow network: the response, and all that wraps its methods, is left to Node.
+ *
+ * @param statusOf the Cache-Status to send along with a head, if any.
  */
-export function hold(response: ServerResponse): HeldResponse {
+export function hold(response: ServerResponse, statusOf: Status): HeldResponse {
   const { stream } = response as { readonly stream?: ServerHttp2Stream };
   const { promise: head, resolve: see, reject: fail } = Promise.withResolvers<PlainResponse>();
   response.once("close", () => seeEnd(response, see));
-  return { head, fail, release: stream === undefined ? holdSocket(response, see) : holdStream(stream, see) };
+  const release = stream === undefined ? holdResponse(response, see, statusOf) : holdStream(stream, see, statusOf);
+  return { head, fail, release };
 }
 
 /** Lets all through that a handler writes, and adds the Cache-Status that its head gives. */
@@ -47,12 +52,6 @@ export function stamp(response: ServerResponse, onHead: NonNullable<OriginContex
 }
 
 type See = (head: PlainResponse) => void;
-type Release = HeldResponse["release"];
-type Done = (error?: Error | null) => void;
-interface Chunk {
-  readonly chunk: Buffer | string;
-  readonly encoding: BufferEncoding;
-}
 
 /** A response that was closed sends nothing. How it ends still says what the handler changed. */
 function seeEnd(response: ServerResponse, see: See): void {
@@ -69,73 +68,119 @@ function seeEnd(response: ServerResponse, see: See): void {
   };
 }
 
-/** The write that has the head waits: a stream has no other before that is done. */
-function holdSocket(response: ServerResponse, see: See): Release {
-  const socket: Duplex = response.socket!;
-  const { _write: write, _writev: writev, _destroy: destroy } = socket;
-  let send: Release | undefined;
-  let end: (() => void) | undefined;
-  const take = (bytes: Buffer, done: Done): void => {
-    const pass = (each: Buffer): void => write.call(socket, each, "buffer" as BufferEncoding, done);
-    let head = headAt(bytes, 0);
-    // Interim answers.
-    while (head !== undefined && head.status < 200) head = headAt(bytes, head.end);
-    // The server itself answers an upload that breaks off.
-    if (head === undefined || !response.headersSent) {
-      pass(bytes);
-      return;
-    }
-    const { status, statusText, fields } = head;
-    send = (told) => pass(withCacheStatus(bytes, head, told));
-    see({ status, statusText, fields, body: bodyOf(head, bytes) });
-  };
-  // Assigned and never deleted: a socket that lost a property is slow from then on.
-  socket._write = (chunk: Chunk["chunk"], encoding, done) => take(bytesOf({ chunk, encoding }), done);
-  socket._writev = (chunks, done) => take(Buffer.concat(chunks.map(bytesOf)), done);
-  // By now the system would have had what waits here.
-  socket._destroy = (error, done) => {
-    end = () => destroy.call(socket, error, done);
-    if (send === undefined) end();
-  };
-  return (fields) => {
-    Object.assign(socket, { _write: write, _writev: writev, _destroy: destroy });
-    if (send === undefined) return;
-    send(fields);
-    end?.();
+/** From its head on, what Node writes into the connection waits there. */
+function holdResponse(response: ServerResponse, see: See, statusOf: Status): () => void {
+  let held: HeldWrites | undefined;
+  let isReleased = false;
+  stamp(response, (head) => {
+    // The handler failed before it said anything.
+    if (isReleased) return undefined;
+    const { socket } = response;
+    if (socket !== null) held = new HeldWrites(socket);
+    // A handler that ends its response together with the head has written all of it by then.
+    process.nextTick(() => see(headOf(response, head, held)));
+    return statusOf(head);
+  });
+  return () => {
+    isReleased = true;
+    held?.release();
   };
 }
 
-/** In HTTP/2 the head is an object, and writes come after it. */
-function holdStream(stream: ServerHttp2Stream, see: See): Release {
-  const { respond, _write, _writev, _final, _destroy } = stream;
-  const waiting: Release[] = [];
-  const later = (method: (...parameters: never) => unknown): PropertyDescriptor =>
-    value((...parameters: never): void => {
-      const pass = (): unknown => Reflect.apply(method, stream, parameters);
-      // Without a head it is closed: its client left.
-      if (waiting.length === 0) pass();
-      else waiting.push(pass);
-    });
+/** The bytes count where the body may be stored: middleware in front of the cache may have changed both. */
+function headOf(response: ServerResponse, head: Head, held: HeldWrites | undefined): PlainResponse {
+  const isNamed = head.fields.some(([name]) => name === "content-location");
+  const bytes = isNamed && response.writableEnded ? held?.bytes() : undefined;
+  const raw = bytes === undefined ? undefined : headAt(bytes, 0);
+  if (raw === undefined) return { ...head, statusText: "", body: ELSEWHERE };
+  // Our own member is there already.
+  const fields = raw.fields.filter(([name]) => name !== "cache-status");
+  return { status: raw.status, statusText, fields, body: bodyOf(raw, bytes!) };
+}
+
+/** In HTTP/2 the head is an object. A handler may give it to the stream itself. */
+function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () => void {
+  const { respond } = stream;
+  let held: HeldWrites | undefined;
+  let isHeadSent = false;
   const restore = shadow(stream, {
-    headersSent: { configurable: true, get: () => waiting.length > 0 },
-    respond: value((headers: Readonly<Record<string, number | string | string[]>>, options: object) => {
-      waiting.push((fields) => {
-        if (stream.destroyed || stream.closed) return;
-        const status = fields.find(([name]) => name === "cache-status");
-        respond.call(stream, status === undefined ? headers : { ...headers, "cache-status": status[1] }, options);
+    headersSent: { configurable: true, get: () => isHeadSent },
+    respond: value((headers: OutgoingHttpHeaders, options: object) => {
+      isHeadSent = true;
+      const { ":status": code = 200, ...named } = headers;
+      const head = { status: Number(code), fields: linesOf(pairsOf(named)) };
+      const line = statusOf(head);
+      const given = line === undefined ? headers : { ...headers, "cache-status": line };
+      held = new HeldWrites(stream, () => {
+        if (!stream.destroyed && !stream.closed) respond.call(stream, given, options);
       });
-      const { ":status": status = 200, ...named } = headers;
-      see({ status: Number(status), statusText: "", fields: linesOf(pairsOf(named)), body: ELSEWHERE });
+      see({ ...head, statusText: "", body: ELSEWHERE });
     }),
-    _write: later(_write),
-    _writev: later(_writev!),
-    _final: later(_final),
-    _destroy: later(_destroy),
   });
-  return (fields) => {
+  return () => {
     restore();
-    for (const each of waiting) each(fields);
+    held?.release();
   };
+}
+
+/**
+ * A stream whose `write`, `end` and `destroy` wait, each with its parameters: calls of the public methods, as any program
+ * may make them.
+ */
+class HeldWrites {
+  readonly #target: Duplex;
+  readonly #methods: Pick<Duplex, "write" | "end" | "destroy">;
+  readonly #writes: (readonly [chunk: Buffer | string, ...rest: unknown[]])[] = [];
+  readonly #calls: (() => unknown)[];
+  #waitingBytes = 0;
+  #isFull = false;
+
+  /** @param first called before all that is held. */
+  constructor(target: Duplex, first?: () => void) {
+    const { write, end, destroy } = target;
+    this.#target = target;
+    this.#methods = { write, end, destroy };
+    this.#calls = first === undefined ? [] : [first];
+    const held = {
+      write: (...parameters: readonly [Buffer | string, ...unknown[]]): boolean => this.#hold(parameters),
+      // By now the system would have had what waits here.
+      end: this.#later(end),
+      destroy: this.#later(destroy),
+    };
+    Object.assign(target, held);
+  }
+
+  #hold(parameters: readonly [Buffer | string, ...unknown[]]): boolean {
+    this.#writes.push(parameters);
+    this.#calls.push(() => Reflect.apply(this.#methods.write, this.#target, parameters));
+    this.#waitingBytes += parameters[0].length;
+    this.#isFull ||= this.#waitingBytes >= this.#target.writableHighWaterMark;
+    return !this.#isFull;
+  }
+
+  #later(method: (...parameters: never) => Duplex): (...parameters: never) => Duplex {
+    return (...parameters) => {
+      this.#calls.push(() => Reflect.apply(method, this.#target, parameters));
+      return this.#target;
+    };
+  }
+
+  /** All that was written so far. */
+  bytes(): Buffer {
+    return Buffer.concat(
+      this.#writes.map(([chunk, encoding]) =>
+        typeof chunk === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk,
+      ),
+    );
+  }
+
+  release(): void {
+    const target = this.#target;
+    // Not deleted: a socket that lost a property is slow from then on.
+    Object.assign(target, this.#methods);
+    for (const call of this.#calls) call();
+    if (this.#isFull && !target.destroyed && !target.writableNeedDrain) target.emit("drain");
+  }
 }
 
 /** Puts properties in front of those of `object`; returns a function that removes them. */
@@ -163,9 +208,6 @@ function pairsOf(headers: OutgoingHttpHeaders | readonly unknown[] = {}): readon
 
 const linesOf = (pairs: readonly Pair[]): FieldLines =>
   pairs.flatMap(([name, each]) => [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]));
-
-const bytesOf = ({ chunk, encoding }: Chunk): Buffer =>
-  typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
 
 /** The body, where all of it was written with its head. */
 function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {

@@ -194,7 +194,7 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
       stamp(response, context.onHead);
       return PASSED;
     }
-    held = hold(response);
+    held = hold(response, context.statusOf ?? noStatus);
     likeServer(run).catch(held.fail);
     return held.head;
   };
@@ -208,12 +208,12 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
     if (isPassed) return void (await run());
     const answer = await answering;
     if (answer.status === PASSED.status) return void (await likeServer(run));
-    if (held !== undefined) return held.release(answer.fields);
+    if (held !== undefined) return held.release();
     takeOver?.();
     const pouring = write(response, answer);
     if (pouring !== undefined) await pouring;
   } catch (error) {
-    held?.release([]);
+    held?.release();
     if (error instanceof ConnectionEndedError) response.destroy();
     else if (leaving?.signal.aborted !== true) throw error;
   }
@@ -247,10 +247,7 @@ function inform(response: Reply, status: number, fields: FieldLines): void {
   }
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   // `writeEarlyHints` writes nothing without a link.
-  (response as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`,
-    "latin1",
-  );
+  response.socket?.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`, "latin1");
 }
 
 /** As the server got it: routers of Express shorten `url`. */
@@ -323,5 +320,6 @@ const assigned = (response: ServerResponse): Promise<void> =>
     };
   });
 
+const noStatus = (): undefined => undefined;
 const NO_BYTES = new Uint8Array(0);
 const POWERED_BY = "x-powered-by";

@@ -1,4 +1,4 @@
-import type { FieldLine, FieldLines, PlainResponse } from "./index.ts";
+import type { FieldLine, PlainResponse } from "./index.ts";
 
 /** A head as HTTP/1 writes it, and where what follows it begins. */
 export interface RawHead extends Omit<PlainResponse, "body"> {
@@ -17,19 +17,5 @@ export function headAt(bytes: Buffer, at: number): RawHead | undefined {
   });
   return { status: Number(status), statusText, fields, end: end + END_OF_HEAD.length };
 }
-
-/** The bytes with the Cache-Status of `fields` in this head of them, in place of any that is there. */
-export function withCacheStatus(bytes: Buffer, was: RawHead, fields: FieldLines): Buffer {
-  const status = fields.find(([name]) => name === "cache-status");
-  if (status === undefined) return bytes;
-  const line = Buffer.from(`cache-status: ${status[1]}\r\n\r\n`, "latin1");
-  const { end } = was;
-  const head = bytes.subarray(0, end - "\r\n".length);
-  const others = was.fields.some(([name]) => name === "cache-status") ? withoutStatus(head) : head;
-  return Buffer.concat([others, line, bytes.subarray(end)]);
-}
-
-const withoutStatus = (head: Buffer): Buffer =>
-  Buffer.from(head.toString("latin1").replace(/\r\ncache-status:[^\r]*/gi, ""), "latin1");
 
 const END_OF_HEAD = "\r\n\r\n";

@@ -1,6 +1,6 @@
 import { OverloadedError, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import type { CacheStatus } from "../semantics/cache-status.ts";
-import { firstOf, type FieldLines } from "../semantics/fields.ts";
+import { firstOf, type FieldLines, type Head } from "../semantics/fields.ts";
 import { isSafe } from "../semantics/invalidation.ts";
 import { answersOthers, decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
 import type { NotStored } from "../semantics/storing.ts";
@@ -19,7 +19,7 @@ import {
   type PlainResponse,
 } from "./messages.ts";
 import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
-import { askAlone, OriginAnsweredError, passOn, type Passing } from "./origin.ts";
+import { askAlone, OriginAnsweredError, passOn, statusBy, type Passing } from "./origin.ts";
 import { Places } from "./places.ts";
 import type { HttpRule } from "./rules.ts";
 import { SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
@@ -434,7 +434,10 @@ export class HttpCache {
     // Without a fence, what is stored stays as it is.
     const since = stored && (await this.#namespace.fence(visit.key).catch(() => undefined));
     const sentAt = this.#plan.epochMs();
-    const response = await askAlone(visit);
+    const judge = ({ status }: Head): { readonly status: CacheStatus } => ({
+      status: { forward: stored === undefined ? "uri-miss" : "stale", forwardStatus: status },
+    });
+    const response = await askAlone(visit, { statusOf: statusBy(visit, judge) });
     const exchange = { sentAt, receivedAt: this.#plan.epochMs() };
     if (stored !== undefined && since !== undefined)
       await applyHead({ visit, stored, since }, response, exchange, {
@@ -443,10 +446,7 @@ export class HttpCache {
         shelf: this.#shelf,
       });
     this.#meter.answered("pass", visit, response.status, "method");
-    return forwarded(visit, response, 0, {
-      forward: stored === undefined ? "uri-miss" : "stale",
-      forwardStatus: response.status,
-    });
+    return forwarded(visit, response, 0, judge(response).status);
   }
 
   /** To the origin as it is; nothing is stored of it. */
@@ -463,15 +463,18 @@ export class HttpCache {
   async #change(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Promise<PlainResponse> {
     const startedAt = this.#plan.clock.now();
     const sentAt = this.#plan.epochMs();
-    const response = await askAlone({ request, origin, call });
+    const to = { request, rule: this.#plan };
+    const judge = ({ status }: Head): { readonly status: CacheStatus } => ({
+      status: { forward: "method", forwardStatus: status },
+    });
+    const response = await askAlone({ request, origin, call }, { statusOf: statusBy(to, judge) });
     const url = this.#places.urlOf(request);
     const asked = url !== undefined && URL.canParse(url) ? { ...request, url } : undefined;
     const named = asked !== undefined && this.#unsafe.concerns(asked) ? asked : undefined;
     if (named !== undefined) await this.#unsafe.invalidate(named, response);
     const kept = named && this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#plan.epochMs() });
     this.#meter.answered("pass", { rule: {}, startedAt }, response.status, "method");
-    const to = { request, rule: this.#plan };
-    return forwarded(to, kept ?? response, 0, { forward: "method", forwardStatus: response.status });
+    return forwarded(to, kept ?? response, 0, judge(response).status);
   }
 }
 

@@ -54,6 +54,11 @@ export interface OriginContext {
    * Cache-Status to send along, if any. An origin that calls it answers with {@link PASSED}.
    */
   readonly onHead?: ((head: Head) => string | undefined) | undefined;
+  /**
+   * The Cache-Status of an answer with this head, if any, for an origin that sends it to its client once the cache has
+   * changed what is stored.
+   */
+  readonly statusOf?: ((head: Head) => string | undefined) | undefined;
 }
 
 /** The answer of an origin that goes to its client by itself, known by its status: each bundle has its own copy. */

@@ -90,11 +90,13 @@ class AloneContext implements OriginContext {
   readonly background = false;
   readonly shared = false;
   readonly onHead: OriginContext["onHead"];
+  readonly statusOf: OriginContext["statusOf"];
   readonly #call: AnswerOptions;
 
-  constructor(call: AnswerOptions, onHead: OriginContext["onHead"]) {
+  constructor(call: AnswerOptions, { onHead, statusOf }: Pick<OriginContext, "onHead" | "statusOf">) {
     this.#call = call;
     this.onHead = onHead;
+    this.statusOf = statusOf;
   }
 
   /** Made for an origin that asks for it. */
@@ -110,21 +112,24 @@ class AloneContext implements OriginContext {
 /** Asks the origin for its own caller alone, with the request as it came. */
 export const askAlone = (
   { origin, request, call }: Alone,
-  onHead?: OriginContext["onHead"],
-): Awaitable<PlainResponse> => origin(request, new AloneContext(call, onHead));
+  on: Pick<OriginContext, "onHead" | "statusOf">,
+): Awaitable<PlainResponse> => origin(request, new AloneContext(call, on));
+
+type Judge = (head: Head) => { readonly status: CacheStatus; readonly ageMs?: number };
+
+/** The Cache-Status of an answer, by its head. */
+export const statusBy =
+  (to: Addressee, judge: Judge): NonNullable<OriginContext["statusOf"]> =>
+  (head) =>
+    joinedOf(outgoing(to, head.fields, undefined, judge(head).status), "cache-status");
 
 /**
  * As {@link askAlone}, for an answer of which nothing is stored, however it may be: it need not wait for the cache.
  *
  * @param judge called once, with its head: how it is forwarded.
  */
-export async function passOn(
-  to: Passing,
-  judge: (head: Head) => { readonly status: CacheStatus; readonly ageMs?: number },
-): Promise<PlainResponse> {
-  const onHead = (head: Head): string | undefined =>
-    joinedOf(outgoing(to, head.fields, undefined, judge(head).status), "cache-status");
-  const asked = askAlone(to, onHead);
+export async function passOn(to: Passing, judge: Judge): Promise<PlainResponse> {
+  const asked = askAlone(to, { onHead: statusBy(to, judge) });
   const response = "status" in asked ? asked : await untilAborted(Promise.resolve(asked), to.call);
   if (response.status === PASSED.status) return response;
   const { status, ageMs = 0 } = judge(response);
