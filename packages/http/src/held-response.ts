@@ -95,7 +95,7 @@ function headOf(response: ServerResponse, head: Head, held: HeldWrites | undefin
   if (raw === undefined) return { ...head, statusText: "", body: ELSEWHERE };
   // Our own member is there already.
   const fields = raw.fields.filter(([name]) => name !== "cache-status");
-  return { status: raw.status, statusText, fields, body: bodyOf(raw, bytes!) };
+  return { status: raw.status, statusText: raw.statusText, fields, body: bodyOf(raw, bytes!) };
 }
 
 /** In HTTP/2 the head is an object. A handler may give it to the stream itself. */

@@ -223,6 +223,22 @@ describe("H88: what handlers of node:http write", () => {
     expect(drains).toBe(0);
   });
 
+  it("H20 the answer to a POST that says it is what a GET gives is stored, as its bytes are", async () => {
+    let runs = 0;
+    const ask = await listen(
+      cachedListener(open(), ({ url }, response) => {
+        runs++;
+        response.setHeader("cache-control", "max-age=60").setHeader("content-location", url!);
+        response.setHeader("x-b", ["1", "2"]).end("für alle");
+      }),
+    );
+    expect((await ask("/", "POST")).fields["cache-status"]).toBe("hotset; fwd=method; fwd-status=200");
+    await expect.poll(async () => (await ask("/")).fields["cache-status"]).toMatch(/^hotset; hit/);
+    const { body, fields } = await ask("/");
+    expect([body.toString(), fields["x-b"]]).toEqual(["für alle", "1, 2"]);
+    expect(runs).toBe(1);
+  });
+
   it("HEAD, 204 and 304 end without a body, and the connection is kept", async () => {
     const ask = await listen(
       cachedListener(open(), ({ url }, response) => {
