@@ -132,6 +132,8 @@ export interface Figures {
   readonly largest?: LargeValue;
   /** The load of the last minute that had most callers. */
   readonly shared?: SharedLoad;
+  /** Loads of the last minute that waited for a slot; absent where none did when it was looked. */
+  readonly queued?: QueuedLoads;
 }
 
 /** Rates of a namespace with those below it, or of a group of keys. */
@@ -144,8 +146,13 @@ export interface GroupRates {
   readonly recent: Rates;
   /** From the start of the cache until then. */
   readonly before: Rates;
-  /** Loads of the last minute that failed, and the last error. */
-  readonly failed?: { readonly count: number; readonly at: number; readonly error: string };
+  /** Loads of the last minute that failed, the last error, and the key that failed most. */
+  readonly failed?: {
+    readonly count: number;
+    readonly at: number;
+    readonly error: string;
+    readonly most?: { readonly key: string; readonly count: number };
+  };
   /** The load of `recent` that took longest. */
   readonly slowest?: { readonly key: string; readonly ms: number };
 }
@@ -219,6 +226,20 @@ export interface SharedLoad extends Place {
   readonly ms: number;
   /** When it ended. */
   readonly at: number;
+}
+
+/** Loads that wait for one of `maxLoads` slots, or of `maxBackgroundLoads`. It is looked at every five seconds. */
+export interface QueuedLoads {
+  /** How often some waited. */
+  readonly seen: number;
+  /** How often it was looked. */
+  readonly looks: number;
+  /** The most that waited at one time. */
+  readonly loads: number;
+  /** The longest that one had waited. */
+  readonly forMs: number;
+  /** The option of the cache; absent where it bounds nothing. */
+  readonly maxLoads?: number;
 }
 
 /** Counts of the last five minutes, or of the time since the inspection began. */

@@ -194,7 +194,7 @@ const KEY = { namespace: [""], key: "", at: 0 };
 const RATES = { ms: 0, calls: 0, "hitRatio?": 0, loads: 0, loadErrors: 0, timed: 0, "p95Ms?": 0 };
 const GROUP = {
   ...{ namespace: [""], "group?": "", recent: RATES, before: RATES },
-  ...{ "failed?": { count: 0, at: 0, error: "" }, "slowest?": { key: "", ms: 0 } },
+  ...{ "failed?": { count: 0, at: 0, error: "", "most?": { key: "", count: 0 } }, "slowest?": { key: "", ms: 0 } },
 };
 const TIER = {
   ...{ label: "", state: "", hits: 0, misses: 0, errors: 0, "entries?": 0, "maxEntries?": 0, "bytes?": 0 },
@@ -203,4 +203,5 @@ const TIER = {
 const FIGURES = {
   ...{ at: 0, windowMs: 0, groups: [GROUP], tiers: [TIER] },
   ...{ "largest?": { ...KEY, bytes: 0, before: 0 }, "shared?": { ...KEY, callers: 0, ms: 0 } },
+  "queued?": { seen: 0, looks: 0, loads: 0, forMs: 0, "maxLoads?": 0 },
 };

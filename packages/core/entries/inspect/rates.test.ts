@@ -1,6 +1,6 @@
 import type { Namespace } from "@hotset/core";
 import { heartbeat, inspect, type Inspection, type ProcessRecord } from "@hotset/core/inspect";
-import { createTestCache, flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
+import { createTestCache, flush, gate, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 
 let clock: TestClock;
@@ -130,6 +130,38 @@ describe("figures", () => {
     ]);
     await pass(12);
     expect(of(inspection.figures()!, "invoices")).not.toHaveProperty("failed");
+  });
+
+  it("name the key whose loads failed most, of those that failed more than once", async () => {
+    const cache = createTestCache({ clock });
+    using inspection = inspect(cache);
+    const settings = cache.namespace("settings");
+    const fail = (key: string): Promise<unknown> =>
+      settings.getOrSet(key, () => Promise.reject(new Error("db")), { errorBackoff: 0 }).catch(() => undefined);
+    await fail("globex");
+    expect(of(inspection.figures()!, "settings")!.failed).not.toHaveProperty("most");
+    for (const key of ["acme", "initech", "acme", "acme"]) await fail(key);
+    await pass(1);
+    expect(of(inspection.figures()!, "settings")!.failed).toMatchObject({ count: 5, most: { key: "acme", count: 3 } });
+    await pass(13);
+    expect(of(inspection.figures()!, "settings")).not.toHaveProperty("failed");
+  });
+
+  it("have the loads that wait for a slot, as often as they were seen", async () => {
+    const cache = createTestCache({ clock, maxLoads: 1 });
+    using inspection = inspect(cache);
+    expect(inspection.figures()).not.toHaveProperty("queued");
+    const source = gate();
+    const loads = ["a", "b", "c"].map((key) => cache.getOrSet(key, () => source.pass().then(() => 1)));
+    await flush();
+    await pass(2);
+    expect(inspection.figures()!.queued).toEqual({ seen: 2, looks: 3, loads: 2, forMs: 10_000, maxLoads: 1 });
+    source.open();
+    await Promise.all(loads);
+    await pass(1);
+    expect(inspection.figures()!.queued).toEqual({ seen: 2, looks: 4, loads: 2, forMs: 10_000, maxLoads: 1 });
+    await pass(12);
+    expect(inspection.figures()).not.toHaveProperty("queued");
   });
 
   it("compare loads that stay slow with the time before they were, for an hour; then slow is usual", async () => {

@@ -1,7 +1,9 @@
 import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from "@hotset/core";
 import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
+import { addTo, merged, percentile, sizeOf, type Durations } from "./durations.ts";
 import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
 import type { Place } from "./place.ts";
+import { countFailure, mostFailed, queuedIn, type FailedKeys, type Waits } from "./troubles.ts";
 import { callsOf, UsualHits, type Counts } from "./usual-hits.ts";
 
 /** A window has so many steps. A departure is judged by the last ones, as few as have enough calls. */
@@ -14,9 +16,6 @@ const MOST_GROUPS = 16;
 const MOST_JOINED = 1_000;
 
 const zero = (): Counts => Object.fromEntries(COUNTS.map((name) => [name, 0])) as Counts;
-
-/** Durations by buckets a twelfth of an octave wide. */
-type Durations = Map<number, number>;
 
 /** A namespace, or a group of keys. */
 interface Owner {
@@ -36,6 +35,9 @@ interface Step {
   /** During it, by owner. */
   readonly durations: Map<string, Durations>;
   readonly slowest: Map<string, { readonly key: string; readonly ms: number }>;
+  readonly failedKeys: FailedKeys;
+  /** Loads that waited for a slot when it began. */
+  readonly queued: Waits;
   evicted: number;
   largest: Omit<LargeValue, "before"> | undefined;
   shared: SharedLoad | undefined;
@@ -146,7 +148,8 @@ export class RateMeter {
     const { tiers } = this.#cache.stats();
     this.#steps.push({
       ...{ at: this.#place.epochNow(), before: this.#counts(), tiers, evicted: 0 },
-      ...{ durations: new Map(), slowest: new Map(), largest: undefined, shared: undefined },
+      ...{ durations: new Map(), slowest: new Map(), failedKeys: new Map(), queued: this.#queued() },
+      ...{ largest: undefined, shared: undefined },
     });
     if (this.#steps.length > KEPT) {
       const { durations, largest } = this.#steps.shift()!;
@@ -204,7 +207,16 @@ export class RateMeter {
       tiers: this.#tiers(window[0]!, window),
       ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
       ...(shared && { shared }),
+      ...queuedIn(window, this.#place.parts.context.loads.limit),
     };
+  }
+
+  #queued(): Step["queued"] {
+    const { flights, clock } = this.#place.parts.context;
+    const waits = Array.from(flights.all()).flatMap(({ phase, call }) =>
+      phase === "queued" ? [clock.now() - call.startedAt] : [],
+    );
+    return { loads: waits.length, forMs: Math.round(Math.max(0, ...waits)) };
   }
 
   #ratesOf(id: string, { namespace, group, counts }: Counted): GroupRates {
@@ -238,7 +250,9 @@ export class RateMeter {
         ...ratesOf(earlier, usual.loads, { calls: 0, ms: 0 }),
         ...this.#usualHits.before(id, earlier, recentCounts, now),
       },
-      ...(failed > 0 && { failed: { count: failed, ...(last ?? { at: now, error: "unknown" }) } }),
+      ...(failed > 0 && {
+        failed: { count: failed, ...(last ?? { at: now, error: "unknown" }), ...mostFailed(window, id) },
+      }),
       ...(slowest !== undefined && { slowest }),
     };
   }
@@ -282,7 +296,11 @@ export class RateMeter {
   #failed(event: CacheEvents["load:error"]): void {
     const { name, message } = this.#place.describe(event.error);
     const last = { at: this.#place.epochNow(), error: `${name}: ${message}`.slice(0, MAX_TEXT) };
-    for (const id of this.#ownersOf(event)) this.#failures.set(id, last);
+    const { failedKeys } = this.#steps.at(-1)!;
+    for (const id of this.#ownersOf(event)) {
+      this.#failures.set(id, last);
+      countFailure(failedKeys, id, event.key);
+    }
     this.#loaded(event);
   }
 
@@ -341,27 +359,6 @@ const NONE = (): undefined => undefined;
 const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });
 const difference = (now: Counts, then: Counts | undefined): Counts =>
   then === undefined ? now : (Object.fromEntries(COUNTS.map((name) => [name, now[name] - then[name]])) as Counts);
-
-function addTo(sums: Map<string, Durations>, id: string, durations: Durations): void {
-  const sum = sums.get(id) ?? new Map<number, number>();
-  sums.set(id, sum);
-  for (const [bucket, count] of durations) sum.set(bucket, (sum.get(bucket) ?? 0) + count);
-}
-
-function merged(steps: readonly Step[], id: string, first: Durations = new Map()): Durations {
-  const sums = new Map([["", new Map(first)]]);
-  for (const { durations } of steps) addTo(sums, "", durations.get(id) ?? new Map());
-  return sums.get("")!;
-}
-
-function percentile(durations: Durations, share: number): number {
-  let left = Math.ceil(share * sizeOf(durations));
-  for (const [bucket, count] of [...durations].toSorted(([one], [other]) => one - other))
-    if ((left -= count) <= 0) return 2 ** (bucket / 12) / 1_000;
-  return NaN;
-}
-
-const sizeOf = (durations: Durations): number => [...durations.values()].reduce((sum, count) => sum + count, 0);
 
 function statsOf(counts: Counts, durations: Durations): NamespaceStats {
   const of = (share: number): number => percentile(durations, share);

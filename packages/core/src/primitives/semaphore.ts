@@ -15,6 +15,11 @@ export class Semaphore {
     this.#limit = SHARES_PROMISES ? limit : Infinity;
   }
 
+  /** How many slots there are; `Infinity` where nothing waits for one. */
+  get limit(): number {
+    return this.#limit;
+  }
+
   get isFree(): boolean {
     return this.#taken < this.#limit;
   }

@@ -1,6 +1,18 @@
-import type { Figures, ProcessPicture } from "./picture.ts";
+import type { Figures, Picture, ProcessPicture } from "./picture.ts";
 import { eachProcess, ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { bytesText, causeOf, count, duration, nameOf, percent, quoted, took, windowText, within } from "./texts.ts";
+import {
+  bytesText,
+  causeOf,
+  count,
+  duration,
+  invalidatedText,
+  nameOf,
+  percent,
+  quoted,
+  took,
+  windowText,
+  within,
+} from "./texts.ts";
 
 // Rules over the rates of processes: the last minute, against the time before.
 
@@ -8,6 +20,10 @@ type GroupRates = Figures["groups"][number];
 
 const SLOW = { ms: 1_000, times: 3, loads: 3, before: 10 };
 const FALL = { points: 0.25, calls: 50, before: 100 };
+const NEVER = { hitRatio: 0.02, calls: 100 };
+const QUEUED = { seen: 3 };
+/** Two calls of one tag, or of all, in a minute may be why hits are few. */
+const WIDE = 2;
 const LARGE = { bytes: 1_000_000, times: 4 };
 /** A shared load that is shorter is what a cache is for. */
 const SHARED_MS = 500;
@@ -141,7 +157,7 @@ export const DEPARTURES: readonly Rule[] = [
         if (isOwn && caches.some(({ name, fallbacks }) => name === cache && fallbacks.keys > 0)) return [];
         return narrowest(failing).map(({ failed, ...group }) => ({
           ...{ subject: ownerOf(group), weight: failed!.count },
-          text: `${count(failed!.count, "load")}${ofOwner(group)} failed in the last ${windowText(windowMs)}: ${failed!.error}`,
+          text: `${count(failed!.count, "load")}${ofOwner(group)} failed in the last ${windowText(windowMs)}${mostText(group, failed!.most)}: ${failed!.error}`,
         }));
       }),
   },
@@ -149,19 +165,55 @@ export const DEPARTURES: readonly Rule[] = [
     name: "hit-ratio",
     what: "The hit ratio of a namespace or key group falls",
     when: `by ${100 * FALL.points} points, over ${FALL.calls} calls`,
-    remedy: "look for a key that changes with each call (a time, an id of a request), a shorter ttl, or invalidations",
+    remedy:
+      "look for a key that changes with each call (a time, an id of a request), a shorter ttl, invalidations, or a Redis that evicts",
     level: "warning",
     page: "keys",
-    find: ({ processes }) =>
-      eachProcess(processes, ({ groups }) =>
+    find: ({ processes, bursts }) =>
+      eachProcess(processes, ({ groups }, { cache }) =>
         narrowest(groups.filter((each) => fallOf(each) >= FALL.points))
           .toSorted((one, other) => missesOf(other) - missesOf(one))
           .slice(0, 3)
           .map((group) => ({
             ...{ subject: ownerOf(group), weight: fallOf(group) },
-            text: `the hit ratio${ofOwner(group)} is ${percent(group.recent.hitRatio!)}, ${percent(group.before.hitRatio!)} before (${count(group.recent.calls, "call")} in ${duration(group.recent.ms)})`,
+            text: `the hit ratio${ofOwner(group)} is ${percent(group.recent.hitRatio!)}, ${percent(group.before.hitRatio!)} before (${count(group.recent.calls, "call")} in ${duration(group.recent.ms)})${causeOfFall(group, cache, bursts)}`,
           })),
       ),
+  },
+  {
+    name: "never-hit",
+    what: "A namespace or key group is never hit",
+    when: `${percent(NEVER.hitRatio)} of ${NEVER.calls} calls or fewer, from its start`,
+    remedy:
+      "look for a key that changes with each call (a time, an id of a request), or leave these calls uncached: notShared, or ttl: 0",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups }) =>
+        narrowest(groups.filter(isNeverHit))
+          .slice(0, 3)
+          .map((group) => ({
+            ...{ subject: ownerOf(group), weight: group.recent.calls },
+            text: `calls${ofOwner(group)} never hit: ${count(group.recent.calls, "call")} in ${duration(group.recent.ms)}, ${count(group.recent.loads, "load")}`,
+          })),
+      ),
+  },
+  {
+    name: "queued-loads",
+    what: "Loads wait for a free slot",
+    when: `${QUEUED.seen} times in a minute, of the 12 that it is looked at`,
+    remedy:
+      "raise maxLoads, or maxBackgroundLoads, or look at why loads take so long: callers wait for the slot as well",
+    level: "warning",
+    page: "stampedes",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ queued }) => {
+        if (queued === undefined || queued.seen < QUEUED.seen) return [];
+        const { seen, looks, loads, forMs, maxLoads } = queued;
+        const option = maxLoads === undefined ? "" : `; maxLoads is ${maxLoads}`;
+        const text = `up to ${count(loads, "load")} waited for a free slot, up to ${took(forMs)}, at ${seen} of ${looks} looks${option}`;
+        return [{ subject: "slots", weight: seen, text }];
+      }),
   },
   {
     name: "odd-process",
@@ -229,6 +281,27 @@ const isSlower = ({ recent, before }: GroupRates): boolean =>
 /** In points of the hit ratio. */
 const fallOf = ({ recent, before }: GroupRates): number =>
   recent.calls < FALL.calls || before.calls < FALL.before ? 0 : (before.hitRatio ?? 0) - (recent.hitRatio ?? 0);
+
+const isNeverHit = ({ recent, before }: GroupRates): boolean =>
+  [recent, before].every(({ calls, hitRatio = 0 }) => calls >= NEVER.calls && hitRatio <= NEVER.hitRatio);
+
+/** Calls that invalidated many entries at once, in the namespace of the group or around it. */
+function causeOfFall({ namespace, group }: GroupRates, cache: string, bursts: Picture["bursts"]): string {
+  const wide = bursts.find(
+    (burst) =>
+      burst.cache === cache &&
+      burst.scope !== "key" &&
+      burst.count >= WIDE &&
+      (group !== undefined || burst.namespace.every((name, i) => name === namespace[i])),
+  );
+  if (wide === undefined) return "";
+  const by = wide.by.length === 0 ? "" : `, by ${wide.by.join(", ")}`;
+  return `; ${invalidatedText(wide)} was invalidated ${count(wide.count, "time")} in the last minute${by}`;
+}
+
+function mostText({ namespace }: Owner, most: NonNullable<GroupRates["failed"]>["most"]): string {
+  return most === undefined ? "" : `, ${count(most.count, "time")} that of ${quoted(namespace, most.key)}`;
+}
 
 const missesOf = ({ recent }: GroupRates): number => recent.calls * (1 - (recent.hitRatio ?? 0));
 

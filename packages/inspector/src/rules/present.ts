@@ -1,6 +1,6 @@
 import type { CachePicture, Picture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, count, duration, nameOf, quoted, silenceText } from "./texts.ts";
+import { causeOf, count, duration, invalidatedText, nameOf, quoted, silenceText } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 
@@ -89,19 +89,19 @@ export const STATES: readonly Rule[] = [
   {
     name: "invalidations",
     what: "A key, tag or namespace is invalidated in a loop",
-    when: `${ENOUGH.invalidations} calls in the last minute; refreshing a value does not count`,
+    when: `${ENOUGH.invalidations} calls in the last minute, ${ENOUGH.keyInvalidations} of a key; refreshing a value does not count`,
     remedy: "look for a loop, or a webhook that repeats, in the process that it names",
     level: "warning",
     page: "invalidations",
     find: ({ bursts }) =>
       bursts
         // A key that another process replaced may have been refreshed: only its record says that it was a call.
-        .filter(({ scope, by, count: times }) => times >= ENOUGH.invalidations && (scope !== "key" || by.length > 0))
+        .filter(({ scope, by, count: times }) =>
+          scope === "key" ? times >= ENOUGH.keyInvalidations && by.length > 0 : times >= ENOUGH.invalidations,
+        )
         .slice(0, 3)
         .map(({ cache, namespace, scope, what, by, count: times, isAtLeast }) => {
-          const everything = namespace.length === 0 ? "the cache" : `namespace ${quoted(namespace)}`;
-          const subject =
-            scope === "namespace" ? everything : `${scope === "tags" ? "tag" : "key"} ${quoted(namespace, what)}`;
+          const subject = invalidatedText({ namespace, scope, what });
           const names = by.length === 0 ? "another process" : by.join(", ");
           return {
             ...{ cache, subject, weight: times, by },

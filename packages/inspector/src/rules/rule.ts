@@ -33,7 +33,14 @@ export interface Rule {
 }
 
 /** The least that a rule finds. */
-export const ENOUGH = { errors: 3, loadErrors: 5, callers: 20, invalidations: 30, evictions: 50 };
+export const ENOUGH = {
+  errors: 3,
+  loadErrors: 5,
+  callers: 20,
+  invalidations: 30,
+  keyInvalidations: 120,
+  evictions: 50,
+};
 export const LONG_WAIT_MS = 10_000;
 /** States of a tier of which a rule says it all. */
 export const TROUBLED: readonly string[] = ["down", "detached", "degraded", "bypassed"];

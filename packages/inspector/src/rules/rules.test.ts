@@ -72,6 +72,7 @@ const before: Group["before"] = {
   p95Ms: 100,
 };
 const recent: Group["recent"] = { ...before, ms: 15_000, calls: 100, loads: 3, timed: 3 };
+const NEVER_HIT: Group["recent"] = { ms: 15_000, calls: 1_071, hitRatio: 0, loads: 1_071, loadErrors: 0, timed: 0 };
 const root: Group = { namespace: [], recent, before };
 const group = (more: Partial<Group>): Group => ({ ...root, ...more });
 const well = { label: "redis", state: "up", hits: 0, misses: 0, errors: 0 } as const;
@@ -128,6 +129,8 @@ describe("findings", () => {
       ["error fleet shop: records of processes are refused for 9 s: write failed: OOM command not allowed"],
     ],
     [picture({ bursts: [{ ...burst, count: 29 }] }), []],
+    // A popular product whose price changes.
+    [picture({ bursts: [{ ...burst, scope: "key", what: "p:1", by: ["web-2"], count: 119 }] }), []],
     [
       picture({ bursts: [{ ...burst, count: 1_200 }] }),
       ['warning invalidations shop: tag "prices" was invalidated 1,200 times in the last minute, by web-2'],
@@ -141,8 +144,8 @@ describe("findings", () => {
     // Another process replaced it: perhaps after its ttl.
     [picture({ bursts: [{ ...burst, scope: "key", what: "rate:EUR", by: [], isAtLeast: true, count: 68 }] }), []],
     [
-      picture({ bursts: [{ ...burst, scope: "key", namespace: ["search"], what: "q:0", by: ["web-3"], count: 68 }] }),
-      ['warning invalidations shop: key "search › q:0" was invalidated 68 times in the last minute, by web-3'],
+      picture({ bursts: [{ ...burst, scope: "key", namespace: ["search"], what: "q:0", by: ["web-3"], count: 120 }] }),
+      ['warning invalidations shop: key "search › q:0" was invalidated 120 times in the last minute, by web-3'],
     ],
     [picture({ processes: [web2] }), []],
     [on({}), []],
@@ -216,6 +219,54 @@ describe("findings", () => {
       ["error keys shop: 95 loads failed in the last minute: Error: db"],
     ],
     [on({ groups: [group({ failed: { count: 4, at: NOW, error: "Error: db" } })] }), []],
+    [
+      on({
+        groups: [
+          root,
+          group({
+            namespace: ["settings"],
+            failed: { count: 15, at: NOW, error: "Error: db", most: { key: "acme", count: 12 } },
+          }),
+        ],
+      }),
+      [
+        'error keys shop: 15 loads of settings failed in the last minute, 12 times that of "settings › acme": Error: db',
+      ],
+    ],
+    [
+      {
+        ...on({ groups: [root, group({ namespace: ["products"], recent: { ...recent, hitRatio: 0.62 } })] }),
+        bursts: [
+          { ...burst, scope: "key", what: "p:1", count: 40 },
+          { ...burst, namespace: ["carts"], count: 9 },
+          { ...burst, scope: "namespace", what: "everything", count: 2 },
+        ],
+      },
+      [
+        "warning keys shop: the hit ratio of products is 62 %, 97 % before (100 calls in 15 s); the cache was invalidated 2 times in the last minute, by web-2",
+      ],
+    ],
+    [
+      on({ groups: [root, group({ namespace: ["quote"], recent: NEVER_HIT, before: NEVER_HIT })] }, ["web-1"]),
+      ["warning keys shop on web-1: calls of quote never hit: 1,071 calls in 15 s, 1,071 loads"],
+    ],
+    [
+      on({ groups: [root, group({ namespace: ["quote"], recent: NEVER_HIT, before: { ...NEVER_HIT, calls: 99 } })] }),
+      [],
+    ],
+    [
+      on({
+        groups: [root, group({ namespace: ["quote"], recent: { ...NEVER_HIT, hitRatio: 0.03 }, before: NEVER_HIT })],
+      }),
+      [],
+    ],
+    [
+      on({ queued: { seen: 3, looks: 12, loads: 4, forMs: 210, maxLoads: 1 } }, ["web-3"]),
+      [
+        "warning stampedes shop on web-3: up to 4 loads waited for a free slot, up to 210 ms, at 3 of 12 looks; maxLoads is 1",
+      ],
+    ],
+    [on({ queued: { seen: 2, looks: 12, loads: 4, forMs: 210 } }), []],
     [on({ groups: [group({ failed: { count: 95, at: NOW - 21_000, error: "Error: db" } })] }), []],
     [
       on({ tiers: [{ ...well, label: "memory", entries: 50, maxEntries: 50, evicted: 771 }] }, ["web-2"]),

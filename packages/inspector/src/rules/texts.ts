@@ -1,3 +1,4 @@
+import type { Burst } from "../data/invalidations.ts";
 import type { Silence } from "../data/pages.ts";
 
 // Parts of sentences.
@@ -11,6 +12,12 @@ export const nameOf = (namespace: readonly string[], key?: string): string =>
 export function quoted(namespace: readonly string[], key?: string): string {
   const text = nameOf(namespace, key);
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}
+
+/** What a call invalidated. */
+export function invalidatedText({ namespace, scope, what }: Pick<Burst, "namespace" | "scope" | "what">): string {
+  if (scope !== "namespace") return `${scope === "tags" ? "tag" : "key"} ${quoted(namespace, what)}`;
+  return namespace.length === 0 ? "the cache" : `namespace ${quoted(namespace)}`;
 }
 
 /** Whether `inner` is below `outer`. */
