@@ -2,6 +2,7 @@ import { type Cache, CacheError, ConfigurationError } from "@hotset/core";
 import { checkNames, messageOf } from "@hotset/core/internal";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
+import { coherenceOf, settingsOf } from "./own-settings.ts";
 import { Place } from "./place.ts";
 import { durationOf, processId, recordsOf, seenRecords, type Records, type WrittenRecord } from "./processes.ts";
 import { RateMeter } from "./rates.ts";
@@ -20,18 +21,21 @@ import { VERSION } from "./version.ts";
  */
 export function heartbeat(cache: Cache, options: HeartbeatOptions = {}): Heartbeat {
   const place = Place.of(cache, "heartbeat");
-  checkNames(options, ["name", "every", "window"], { place: "heartbeat" });
-  const { name = defaultName(), every = "10s", window } = options;
+  checkNames(options, ["name", "every", "window", "release"], { place: "heartbeat" });
+  const { name = defaultName(), every = "10s", window, release } = options;
   if (typeof name !== "string" || name === "" || name.length > 200)
     throw new ConfigurationError("heartbeat: name must be a text of 1 to 200 characters");
+  if (release !== undefined && (typeof release !== "string" || release.length > 100))
+    throw new ConfigurationError("heartbeat: release must be a text of 100 characters at most");
   const everyMs = durationOf(every, "heartbeat: every")!;
-  return new Beat(cache, place, { name, everyMs, windowMs: durationOf(window, "heartbeat: window") });
+  return new Beat(cache, place, { name, everyMs, windowMs: durationOf(window, "heartbeat: window"), release });
 }
 
 interface Settings {
   readonly name: string;
   readonly everyMs: number;
   readonly windowMs: number | undefined;
+  readonly release: string | undefined;
 }
 
 class Beat implements Heartbeat {
@@ -41,6 +45,7 @@ class Beat implements Heartbeat {
   readonly #everyMs: number;
   readonly #records: Records;
   readonly #startedAt: number;
+  readonly #settings: Readonly<Record<string, string>>;
   readonly #stopListening: () => unknown;
   #invalidations: Omit<Invalidation, "origin" | "process">[] = [];
   readonly #lastMinute = new LastMinute();
@@ -53,13 +58,14 @@ class Beat implements Heartbeat {
   #isStopped = false;
   #beating: Promise<void>;
 
-  constructor(cache: Cache, place: Place, { name, everyMs, windowMs }: Settings) {
+  constructor(cache: Cache, place: Place, { name, everyMs, windowMs, release }: Settings) {
     this.name = name;
     this.#cache = cache;
     this.#place = place;
     this.#everyMs = everyMs;
     this.#records = recordsOf(place, "heartbeat");
     this.#startedAt = place.epochNow();
+    this.#settings = settingsOf(place, release);
     const [meter, endMeter] = RateMeter.of(cache, place, windowMs);
     this.#meter = meter;
     const stop = cache.on("invalidate", ({ origin, namespace, scope, mode, key, tags }) => {
@@ -125,8 +131,6 @@ class Beat implements Heartbeat {
     const { context, backend } = this.#place.parts;
     const { hits, staleHits, misses, loads, loadErrors, waiting, pending, tiers } = this.#cache.stats();
     const entries = context.local?.tier.entryCount;
-    const { coherenceMode } = backend as { readonly coherenceMode?: unknown };
-    const isReported = typeof backend?.coherence === "object";
     const now = this.#place.epochNow();
     return {
       id: processId(),
@@ -135,7 +139,7 @@ class Beat implements Heartbeat {
       runtime: typeof process === "undefined" ? "unknown" : process.version,
       startedAt: this.#startedAt,
       at: now,
-      coherence: typeof coherenceMode === "string" ? coherenceMode : isReported ? "changes" : "none",
+      coherence: coherenceOf(this.#place),
       trust: this.#trust(),
       state: tiers.at(-1)!.state,
       ...{ hits, staleHits, misses, loads, loadErrors, waiting, pending },
@@ -143,6 +147,7 @@ class Beat implements Heartbeat {
       invalidations: this.#invalidations,
       lastMinute: this.#lastMinute.counts(now, MOST_COUNTS),
       everyMs: this.#everyMs,
+      settings: this.#settings,
       figures: this.#meter.figures(),
     };
   }

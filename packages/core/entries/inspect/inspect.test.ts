@@ -474,6 +474,19 @@ describe("records of processes", () => {
     expect(backend.calls.at(-1)).not.toContain("~processes");
   });
 
+  it("have what decides the answers of their process", async () => {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend, maxLoads: 7, ttl: "3s" });
+    await cache.get("used");
+    const beat = heartbeat(cache, { name: "web-1", release: "v42" });
+    onTestFinished(() => beat.stop());
+    await flush();
+    using inspection = inspect(cache);
+    const [{ settings }] = (await inspection.processes()) as [ProcessRecord];
+    expect(settings).toMatchObject({ release: "v42", coherence: "none", maxLoads: "7", "default ttl": "3000" });
+    expect(settings).toMatchObject({ "value format": backend.format.id, compression: backend.compressor.id });
+  });
+
   it("are as old as the backend says, whatever the clock of their process", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });
@@ -524,6 +537,7 @@ describe("records of processes", () => {
     [{ name: "" }, "heartbeat: name must be a text of 1 to 200 characters"],
     [{ every: "10ms" }, "heartbeat: every must be from 1s to 1h, got 10ms"],
     [{ often: 1 }, 'heartbeat: unknown option "often"; accepted: name, every'],
+    [{ release: 42 }, "heartbeat: release must be a text of 100 characters at most"],
   ] as const)("refuses %o", (options, message) => {
     const cache = createTestCache({ clock });
     expect(() => heartbeat(cache, options as never)).toThrow(message);

@@ -490,6 +490,8 @@ export interface ProcessRecord {
   readonly everyMs?: number;
   /** Rates of the cache, if it is inspected or keeps a record. */
   readonly figures?: Figures;
+  /** What decides its answers, by name: release, format, compression, coherence, defaults and the like. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Options of `heartbeat`. */
@@ -500,6 +502,11 @@ export interface HeartbeatOptions {
   readonly every?: Duration | undefined;
   /** The span that rates cover, like {@link InspectOptions.window}. @default '1m' */
   readonly window?: Duration | undefined;
+  /**
+   * Names what runs, such as a commit: processes of one cache are compared by it. @default the first that is set of the
+   * variables `RELEASE`, `GIT_COMMIT`, `GIT_SHA`, `COMMIT_SHA`, `SOURCE_VERSION` and those of some hosts
+   */
+  readonly release?: string | undefined;
 }
 
 /** A record that is kept up to date. */

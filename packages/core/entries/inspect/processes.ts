@@ -130,6 +130,7 @@ function parsed({ data, expiresInMs }: Stored, now: number): ProcessRecord | und
     ...(Number.isFinite(record["entries"]) && { entries: record["entries"] as number }),
     ...(Number.isFinite(record["everyMs"]) && { everyMs: record["everyMs"] as number }),
     ...(hasForm(record["figures"], FIGURES) && { figures: record["figures"] as Figures }),
+    ...(isSettings(record["settings"]) && { settings: record["settings"] }),
     isOwn: record["id"] === processId(),
     hitRatio: (hits + staleHits) / (hits + staleHits + misses),
     invalidations: listOf(record["invalidations"], isInvalidation),
@@ -177,6 +178,14 @@ const isInvalidation = (given: unknown): given is Invalidation =>
 const isCount = (given: unknown): given is InvalidationCount =>
   isOfSomething(given) &&
   [(given as InvalidationCount).times, (given as InvalidationCount).lastAt].every((each) => Number.isFinite(each));
+
+const MOST_SETTINGS = 100;
+
+function isSettings(given: unknown): given is Readonly<Record<string, string>> {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) return false;
+  const texts = Object.entries(given).flat();
+  return texts.length <= 2 * MOST_SETTINGS && texts.every((text) => typeof text === "string" && text.length <= 200);
+}
 
 /** Whether it has the names and kinds of `form`; a name with `?` may be absent. */
 function hasForm(given: unknown, form: unknown): boolean {

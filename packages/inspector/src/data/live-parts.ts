@@ -259,13 +259,14 @@ function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
         clockAheadMs: 0,
       },
       ...{ everyMs: own?.everyMs ?? 0, isTrusted: own?.trust !== "none", figures: inspection.figures() },
+      settings: own?.settings,
     },
-    ...(isKnown ? all : []).flatMap(({ isOwn, name, startedAt, at, clockAheadMs, everyMs, trust, figures }) =>
+    ...(isKnown ? all : []).flatMap(({ isOwn, name, startedAt, at, clockAheadMs, everyMs, trust, figures, settings }) =>
       isOwn
         ? []
         : [
             {
-              ...{ cache, name, startedAt, clockAheadMs, everyMs, figures },
+              ...{ cache, name, startedAt, clockAheadMs, everyMs, figures, settings },
               silentMs: Math.max(1, now - at),
               isTrusted: trust !== "none",
             },

@@ -43,6 +43,8 @@ export interface ProcessPicture {
   readonly everyMs: number;
   readonly isTrusted: boolean;
   readonly figures: Figures | undefined;
+  /** What decides its answers; `undefined` where it is not known. */
+  readonly settings: Readonly<Record<string, string>> | undefined;
 }
 
 /** All that rules look at. */

@@ -1,6 +1,6 @@
-import type { CachePicture, Picture } from "./picture.ts";
+import type { CachePicture, Picture, ProcessPicture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, count, duration, invalidatedText, nameOf, quoted, silenceText } from "./texts.ts";
+import { causeOf, count, duration, invalidatedText, nameOf, quoted, silenceText, sumOf } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 
@@ -148,6 +148,16 @@ export const STATES: readonly Rule[] = [
       }),
   },
   {
+    name: "differs",
+    what: "A process has other settings than the rest",
+    when: "in its last record",
+    remedy:
+      "give all processes of a cache the same: what they store is for each other. A release that is being rolled out differs until it is everywhere",
+    level: "warning",
+    page: "fleet",
+    find: ({ processes }) => differing(processes),
+  },
+  {
     name: "untrusted",
     what: "A process cannot trust its copies",
     when: "in its last record",
@@ -250,4 +260,29 @@ function ofServer(server: Picture["servers"][number]): readonly Found[] {
     );
   if (isPersistenceWell === false) add("error", "disk", "the last snapshot, or write of its log, failed");
   return found;
+}
+
+/** Those whose value is not that of most, or of the one that started first; a line for each setting and cache. */
+function differing(processes: readonly ProcessPicture[]): readonly Found[] {
+  const known = processes
+    .filter(({ settings, silentMs, everyMs }) => settings !== undefined && silentMs <= 2.5 * everyMs)
+    .toSorted((one, other) => one.startedAt - other.startedAt);
+  const named = Map.groupBy(
+    known.flatMap(({ cache, name = "this process", settings }) =>
+      Object.keys(settings!).map((setting) => ({ cache, name, setting, value: settings![setting]! })),
+    ),
+    ({ cache, setting }) => JSON.stringify([cache, setting]),
+  );
+  return [...named.values()].flatMap((all): readonly Found[] => {
+    const [{ cache, setting }] = all as [(typeof all)[number]];
+    const byValue = [...Map.groupBy(all, ({ value }) => value)].toSorted(
+      ([, some], [, others]) => others.length - some.length,
+    );
+    const [[usual], ...others] = byValue as [[string, typeof all], ...[string, typeof all][]];
+    if (others.length === 0) return [];
+    const by = others.flatMap(([, those]) => those.map(({ name }) => name));
+    const values = sumOf(others.map(([value]) => JSON.stringify(value)));
+    const text = `${sumOf(by)} ${by.length === 1 ? "differs" : "differ"} in ${setting}: ${values}, the ${all.length - by.length === 1 ? "other" : "others"} ${JSON.stringify(usual)}`;
+    return [{ cache, subject: setting, by, weight: by.length, text }];
+  });
 }

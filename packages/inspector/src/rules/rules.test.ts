@@ -60,6 +60,7 @@ const because = "BACKEND_UNAVAILABLE, no answer to read within 1000 ms";
 const web2 = {
   ...{ cache: "shop", name: "web-2", startedAt: 0, silentMs: 1, clockAheadMs: 0, everyMs: 10_000, isTrusted: true },
   figures: undefined as Figures | undefined,
+  settings: undefined as Readonly<Record<string, string>> | undefined,
 };
 type Group = Figures["groups"][number];
 const before: Group["before"] = {
@@ -317,6 +318,32 @@ describe("findings", () => {
         "warning fleet shop: the clock of web-2 is 5 min ahead",
         "warning fleet shop: the clock of web-3 is 10 s behind",
       ],
+    ],
+    [
+      picture({
+        processes: [
+          { ...web2, name: "web-1", settings: { coherence: "tracking", release: "a" } },
+          { ...web2, settings: { coherence: "tracking", release: "a", seal: "none" } },
+          { ...web2, name: "web-3", settings: { coherence: "pubsub", release: "b" } },
+          { ...web2, name: "web-4", settings: { coherence: "none", release: "a" }, silentMs: 25_001 },
+          { ...web2, cache: "blog", name: "web-5", settings: { coherence: "none" } },
+        ],
+      }),
+      [
+        "error fleet shop: web-4 has been silent for 25 s",
+        'warning fleet shop: web-3 differs in coherence: "pubsub", the others "tracking"',
+        'warning fleet shop: web-3 differs in release: "b", the others "a"',
+      ],
+    ],
+    [
+      // Of two, the one that has started last.
+      picture({
+        processes: [
+          { ...web2, startedAt: 2, settings: { release: "b" } },
+          { ...web2, name: "web-1", startedAt: 1, settings: { release: "a" } },
+        ],
+      }),
+      ['warning fleet shop: web-2 differs in release: "b", the other "a"'],
     ],
     [
       picture({ processes: [{ ...web2, isTrusted: false }] }),
