@@ -123,4 +123,28 @@ describe("a handler slower than loadTimeout", () => {
     for (const open of gates) open();
     await Promise.all(answers);
   });
+
+  it("H70 H101 a late run that fails with a field of its client, and is late again without it, is one late run", async () => {
+    const { site, gates, pass } = slowSite({ ...FRESH, vary: "accept-language" });
+    const slow = site.page;
+    site.page = () => ({ fields: { ...FRESH, vary: "accept-language" }, body: "de" });
+    await site.get({ path: "/of-others", fields: { "accept-language": "de" } });
+    site.page = async (request, context) => {
+      const answer = context.shared ? await slow(request, context) : { fields: FRESH, body: "own" };
+      if (valueOf(request, "accept-language") !== undefined) throw new Error("no such language");
+      return answer;
+    };
+    for (let i = 0; i < 11; i++) {
+      const asked = site.get({ fields: { "accept-language": "xx" } }).catch((error: Error) => error);
+      await pass(5_000);
+      gates.at(-1)!();
+      await pass(5_000);
+      for (let run = 0; run < 3; run++) {
+        for (const open of gates) open();
+        await flush();
+      }
+      expect(await asked, `${i}: ${gates.length} runs`).not.toMatchObject({ status: 503 });
+      await pass(120_000);
+    }
+  });
 });

@@ -308,14 +308,15 @@ export class Loads {
   ): Promise<Loaded> {
     const ours = loadRequest(visit, this.#plan, lends);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
-    let unwanted: AbortSignal | undefined;
     const whenLate = (): AbortSignal | undefined => {
       // A stale response answers, or 504.
-      if (stale !== undefined || unwanted !== undefined) return unwanted;
+      if (stale !== undefined) return undefined;
       // Nothing else may answer in its place.
       this.#cover(ctx, undefined, "unreachable");
-      unwanted = takers.continueLate(signalOf(visit.call), lateLoad(this.#plan.loadTimeoutMs));
-      if (unwanted !== undefined) this.#late.begin(visit.key);
+      const { isLate } = takers;
+      const unwanted = takers.continueLate(signalOf(visit.call), lateLoad(this.#plan.loadTimeoutMs));
+      // Once for each load, which may ask its handler several times.
+      if (!isLate && unwanted !== undefined) this.#late.begin(visit.key);
       return unwanted;
     };
     const ask = async (shared: LoadRequest, also: FieldLines): Promise<Loaded> => {

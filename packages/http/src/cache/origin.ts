@@ -70,7 +70,9 @@ export function askForAll(
   return within(clock, loadTimeoutMs, answer, () => {
     const unwanted = whenLate();
     if (unwanted !== undefined) {
-      unwanted.addEventListener("abort", () => controller.abort(unwanted.reason), { once: true });
+      const end = (): void => controller.abort(unwanted.reason);
+      if (unwanted.aborted) end();
+      unwanted.addEventListener("abort", end, { once: true });
       return untilAborted(answer, { signal: unwanted });
     }
     discardLate(answer);

@@ -34,7 +34,7 @@ export interface Takers {
   /** Its own caller gets this response, and that of no earlier load. */
   leaveOthers(): void;
   /**
-   * Ends the load for the cache, if its own caller or others wait for its response.
+   * Ends the load for the cache, if its own caller or others wait for its response. Called again, it changes nothing.
    *
    * @param signal of its own caller.
    * @param error for the cache.
@@ -87,6 +87,7 @@ export class Wait {
     if (this.#hasAnswer) return ctx.notShared(NOT_SHARED);
     this.isLed = true;
     const ended = Promise.withResolvers<unknown>();
+    let unwanted: AbortController | undefined;
     const takers: Takers = {
       crew,
       isLate: false,
@@ -103,11 +104,12 @@ export class Wait {
         if (takers.deliver() !== undefined) this.leave();
       },
       continueLate: (signal, error) => {
+        if (unwanted !== undefined) return unwanted.signal;
         const isWanted = (): boolean => crew.isFollowed || (takers.deliver() !== undefined && signal?.aborted !== true);
         if (!isWanted()) return undefined;
-        const unwanted = new AbortController();
+        const controller = (unwanted = new AbortController());
         const look = (): void => {
-          if (!isWanted()) unwanted.abort(signal?.reason ?? new Error("no caller waits for it"));
+          if (!isWanted()) controller.abort(signal?.reason ?? new Error("no caller waits for it"));
         };
         signal?.addEventListener("abort", look, { once: true });
         this.#onAnswer = crew.onLeave = look;
@@ -117,7 +119,7 @@ export class Wait {
           this.outcome.reject(failure);
         });
         ended.reject(error);
-        return unwanted.signal;
+        return controller.signal;
       },
     };
     const loading = load(takers);
