@@ -52,7 +52,7 @@ const OBSERVED = [
  * @param known the options of the exporter next to those of {@link Observed}.
  * @returns a function that ends it, and has the exporter remove what it has made. A second call does nothing.
  * @throws {ConfigurationError} for an option that neither knows.
- * @throws {InvalidArgumentError} for what is not a list of caches or of clients, and
+ * @throws {InvalidArgumentError} where nothing is to be observed, for what is not a list of caches or of clients, and
  *   for two caches or two clients of one name. Nothing is connected after an error, and the exporter has removed its
  *   own.
  */
@@ -72,6 +72,7 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   } = options;
   for (const [name, flag] of Object.entries({ namespaces, backendCalls, process }))
     if (typeof flag !== "boolean") throw new InvalidArgumentError(`observe: ${name} must be true or false`);
+  expectSomething(options);
   expectEach("queues", queues, "counts");
   expectEach("consumers", consumers, "status");
   expectEach("http", http, "stats");
@@ -101,6 +102,16 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     throw error;
   }
   return end;
+}
+
+/** Lists may be empty: they may be made of what a program has. @throws {InvalidArgumentError} */
+function expectSomething(options: Observed): void {
+  const { caches, redis, queues, consumers, http, followers, process } = options;
+  const isNothing = [caches, redis, queues, consumers, http, followers].every((each) => each === undefined);
+  if (isNothing && process !== true)
+    throw new InvalidArgumentError(
+      "observe: it observes nothing without caches, redis, queues, consumers, http, followers or process: true",
+    );
 }
 
 /** For exporters too, before they read their own options. @throws {InvalidArgumentError} */

@@ -28,8 +28,8 @@ export interface Observation {
  * No attribute is a key, a tenant or a user.
  *
  * @throws {ConfigurationError} for unknown options.
- * @throws {InvalidArgumentError} for what is not a list of caches, of clients or of buckets, and for two caches or two
- *   clients of one name. Nothing is observed after an error.
+ * @throws {InvalidArgumentError} where nothing is to be observed, for what is not a list of caches, of clients or of
+ *   buckets, and for two caches or two clients of one name. Nothing is observed after an error.
  */
 export function observe(options: ObserveOptions): Observation {
   checkObject("options", options);

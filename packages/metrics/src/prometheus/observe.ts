@@ -23,7 +23,7 @@ export interface Observation {
  *
  * @throws {ConfigurationError} for unknown options.
  * @throws {InvalidArgumentError} without a registry, for one that has metrics of these names, as after another
- *   `observe`, for what is not a list of caches, of clients or of buckets, and for two caches or two clients of one
+ *   `observe`, where nothing is to be observed, for what is not a list of caches, of clients or of buckets, and for two caches or two clients of one
  *   name. Nothing is registered after an error.
  */
 export function observe(options: ObserveOptions): Observation {

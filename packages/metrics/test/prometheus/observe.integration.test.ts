@@ -82,6 +82,10 @@ describe("C263: the metrics of a cache", () => {
     await Promise.all([one.close(), other.close(), unobserved.close()]);
     const twice = (): unknown => observe({ register: new Registry(), caches: [one, one] });
     expect(twice).toThrow('observe: two caches are named "one"');
+    expect(() => observe({ register: new Registry() })).toThrow(
+      "observe: it observes nothing without caches, redis, queues, consumers, http, followers or process: true",
+    );
+    observe({ register: new Registry(), caches: [] }).close();
     expect(() => observe({ register, cache: one } as never)).toThrow(
       'unknown option "cache"; did you mean caches?; accepted: register, buckets, caches',
     );
