@@ -9,6 +9,7 @@ const STAND_INS: Readonly<Record<string, string>> = {
   ms: "60000",
   tenant: "acme",
   hash: "q8Oke4rR",
+  id: "8f14e45f-ceea-467f-ab2c-3c6c5f1d2a90",
 };
 
 /** Every key of the page, with its row. */
@@ -77,5 +78,7 @@ describe("C276: keys of a cache", () => {
   it.each([
     ["user:1", "hash"],
     ["std::vector", "list"],
+    ["other:session:1", "string"],
+    ["session:1", "hash"],
   ])("%s is none", (key, type) => expect(knownKey(key, type)).toBeUndefined());
 });

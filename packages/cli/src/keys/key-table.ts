@@ -53,8 +53,8 @@ const ROWS: readonly Row[] = [
   // Names of limits hold no braces. As `.+?`, a long key of another program would take minutes.
   row("rate-limit", "always", "rate_limit:(?<owner>[^{}]+):\\{[^}]*\\}(?::.+)?"),
   row("sessions", "always", "session:(?:~user:)?\\{[^}]*\\}:.+"),
-  // As JSON text.
-  row("sessions", "always", "session:(?:~of:\\{[^}]*\\}|[^{}]+)"),
+  // As JSON text. Ids that cannot be guessed are long: `session:1` is of another program.
+  row("sessions", "always", "session:(?:~of:\\{[^}]*\\}|[^{}:]{20,})"),
   row("sessions", "always", "\\{\\k<tenant>session:[^{}]+\\}:~moved"),
   row("leaderboard", "never", `leaderboard:${OWNER}:(?:scores|levels|stamps|reached)`),
   row("leaderboard", "always", `leaderboard:${OWNER}:${WINDOW}:.+`),
