@@ -8,7 +8,7 @@ export { Deadline, Deadlines, runningTime, scheduleRunning } from "./primitives/
 export { within } from "./primitives/within.ts";
 export { Breaker } from "./primitives/breaker.ts";
 export { newId } from "./primitives/ids.ts";
-export { contextOfNow, inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
+export { contextOfNow, holdProcess, inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
 export { builtin, IN_WORKER } from "./primitives/platform.ts";
 export { JOINED } from "./primitives/event-port.ts";
 export { KeyNode, KeyTable } from "./primitives/key-table.ts";

@@ -8,7 +8,8 @@ import { ALONE } from "./servers.ts";
 /** `HOTSET_HISTORY_SECONDS=600` for a long one. */
 const SECONDS = Number(process.env["HOTSET_HISTORY_SECONDS"] ?? 20);
 const ATTEMPTS = 3;
-/** Its end takes longer on a busy machine. */
+/** What is left when the faults end takes long on a busy machine. */
+const AT_THE_END = { timeout: 240_000, interval: 500 };
 const TIMEOUT_MS = SECONDS * 1_000 + 300_000;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

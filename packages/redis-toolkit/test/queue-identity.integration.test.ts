@@ -24,26 +24,32 @@ afterAll(async () => {
 
 const job = { job: resolveAddOptions({}, resolveQueueOptions<never>({})), payload: Buffer.from("1") };
 
-it("A105: jobs whose reply was lost are added once, and the call that is sent again gets their ids", async () => {
-  await using far = createRedis({ ...ALONE, url: proxy.url });
-  await far.initialize();
-  const name = randomPrefix();
-  const jobs = queue<number>(far, name);
-  await jobs.add(0);
-  const held = proxy.hold("EVALSHA", "reply");
-  const adding = jobs.addMany([{ data: 1 }, { data: 2 }, { data: 3, options: { dedupId: "d" } }]);
-  await held.reached;
-  expect((await queue(near, name).counts()).waiting).toBe(4);
-  proxy.cut();
-  await proxy.pass();
-  const added = await adding;
-  expect(added.map(({ status }) => status)).toEqual(["added", "added", "added"]);
-  expect((await queue<number>(near, name).list("waiting")).map(({ id, data }) => [id, data]).slice(1)).toEqual([
-    [added[0]!.id, 1],
-    [added[1]!.id, 2],
-    [added[2]!.id, 3],
-  ]);
-});
+it.each([
+  ["without", {}, {}],
+  ["with", { dedupId: "c" }, { dedupId: "d" }],
+])(
+  "A105: jobs whose reply was lost are added once, and the call that is sent again gets their ids: %s dedup ids",
+  async (_, first, third) => {
+    await using far = createRedis({ ...ALONE, url: proxy.url });
+    await far.initialize();
+    const name = randomPrefix();
+    const jobs = queue<number>(far, name);
+    await jobs.add(0, first);
+    const held = proxy.hold("EVALSHA", "reply");
+    const adding = jobs.addMany([{ data: 1 }, { data: 2 }, { data: 3, options: third }]);
+    await held.reached;
+    expect((await queue(near, name).counts()).waiting).toBe(4);
+    proxy.cut();
+    await proxy.pass();
+    const added = await adding;
+    expect(added.map(({ status }) => status)).toEqual(["added", "added", "added"]);
+    expect((await queue<number>(near, name).list("waiting")).map(({ id, data }) => [id, data]).slice(1)).toEqual([
+      [added[0]!.id, 1],
+      [added[1]!.id, 2],
+      [added[2]!.id, 3],
+    ]);
+  },
+);
 
 it("A105: a call that comes twice adds once, even after its jobs have ended and are forgotten", async () => {
   const store = new QueueStore(moduleOf(near), randomPrefix());

@@ -399,7 +399,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
 
   it("C494: a duplicate extends the time of its dedup id, if it says so", async () => {
     const { jobs } = use;
-    const brief = { dedupId: "a", dedupFor: 300 } as const;
+    const brief = { dedupId: "a", dedupFor: "1m" } as const;
     const extending = { dedupId: "a", dedupFor: "1h", onDuplicate: "extend" } as const;
     const { id } = await jobs.add("1", brief);
     expect(await jobs.add("2", { ...brief, dedupFor: "1h" })).toEqual({ id, status: "duplicate" });

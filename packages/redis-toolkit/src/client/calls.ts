@@ -1,5 +1,5 @@
 import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
-import { keepAlive } from "@hotset/core/internal";
+import { holdProcess, keepAlive } from "@hotset/core/internal";
 import {
   type Command,
   type RawClient,
@@ -45,6 +45,15 @@ export interface Line {
 /** Between two attempts of one read. */
 const REPEAT = { baseMs: 10, factor: 2, maxMs: 500 };
 
+interface FirstAttempt {
+  readonly origin: Origin;
+  readonly beganAt: number;
+  /** Whether the first connection was still being opened. */
+  readonly isFirst: boolean;
+  /** How it failed. */
+  readonly thrown: unknown;
+}
+
 interface Attempt {
   /** The rest of the deadline of the call, where it has its own. */
   readonly leftMs: number | undefined;
@@ -72,8 +81,25 @@ export class Calls {
     this.#settings = settings;
   }
 
-  call(args: Args, options: CallOptions = NONE): Promise<unknown> {
-    return keepAlive(this.#link.queue.clock, this.#call(args, options));
+  async call(args: Args, options: CallOptions = NONE): Promise<unknown> {
+    // Not `keepAlive`, which adds two promises to each call.
+    const letGo = holdProcess(this.#link.queue.clock);
+    try {
+      check(args);
+      if (!(options instanceof CheckedOptions)) checkCall("call(args, options)", options, CALL_OPTIONS);
+      const origin = this.#originOf(options.operation ?? nameOf(args));
+      const { queue } = this.#link;
+      const beganAt = queue.clock.now();
+      // The time until the first connection is open does not count.
+      const isFirst = queue.isOpening && options.deadlineMs === undefined;
+      try {
+        return await this.#exchange(origin, args, options, { leftMs: options.deadlineMs, isAgain: false });
+      } catch (thrown) {
+        return await this.#again(args, options, { origin, beganAt, isFirst, thrown });
+      }
+    } finally {
+      letGo?.();
+    }
   }
 
   burst(
@@ -84,48 +110,46 @@ export class Calls {
     return keepAlive(this.#link.queue.clock, this.#burst(key, commands, options));
   }
 
-  async #call(args: Args, options: CallOptions): Promise<unknown> {
-    check(args);
-    checkCall("call(args, options)", options, CALL_OPTIONS);
-    const origin = this.#originOf(options.operation ?? nameOf(args));
+  /** After a first attempt that failed: it is sent again where that is safe, and its bounds allow it. */
+  async #again(args: Args, options: CallOptions, first: FirstAttempt): Promise<unknown> {
+    const { origin, beganAt, isFirst } = first;
     const { queue } = this.#link;
-    const beganAt = queue.clock.now();
-    let endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
     const { readRetries, random } = this.#settings;
+    let endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
     let leftMs = options.deadlineMs;
     // An attempt that may have been carried out: what a later one was refused for does not take that back.
     let lost: Error | undefined;
     let sent = args;
-    // The time until the first connection is open does not count.
-    const isFirst = queue.isOpening && options.deadlineMs === undefined;
+    let { thrown } = first;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
-      try {
-        return await this.#exchange(origin, sent, options, { leftMs, isAgain: attempts > 0 });
-      } catch (thrown) {
-        if (options.script !== undefined && sent === args && isUnknownScript(thrown)) {
-          // The server carried out nothing, so this repeats nothing; and it is no attempt more.
-          sent = ["EVAL", options.script, ...args.slice(2)];
-          leftMs = isFirst ? undefined : Math.max(endAt - queue.clock.now(), 1);
-          attempts -= 1;
-          continue;
-        }
+      if (options.script !== undefined && sent === args && isUnknownScript(thrown)) {
+        // The server carried out nothing, so this repeats nothing; and it is no attempt more.
+        sent = ["EVAL", options.script, ...args.slice(2)];
+        leftMs = isFirst ? undefined : Math.max(endAt - queue.clock.now(), 1);
+        attempts -= 1;
+      } else {
         const error = this.#fault(origin, thrown, options.signal);
         if (options.isRepeatable === true && isAway(error) && error.maybeExecuted) lost = error;
         if (await this.#isPatient(error, options, { beganAt, attempts })) {
           if (options.deadlineMs === undefined) endAt = queue.clock.now() + queue.deadlineMs;
           leftMs = options.deadlineMs === undefined ? undefined : Math.max(endAt - queue.clock.now(), 1);
-          continue;
+        } else {
+          if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw lost ?? error;
+          // A command that was not sent is not repeated.
+          if (error.maybeExecuted) repeats += 1;
+          // Redis is known to be down: a read that was not sent is refused as a write is. One that was lost waits.
+          if (repeats === 0 && couldNotConnect(error)) throw lost ?? error;
+          const waitMs = backoffMs(REPEAT, attempts, random());
+          const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
+          if (isOver) throw lost ?? error;
+          await this.#pause(waitMs, options.signal);
+          leftMs = Math.max(endAt - queue.clock.now(), 1);
         }
-        if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw lost ?? error;
-        // A command that was not sent is not repeated.
-        if (error.maybeExecuted) repeats += 1;
-        // Redis is known to be down: a read that was not sent is refused as a write is. One that was lost waits.
-        if (repeats === 0 && couldNotConnect(error)) throw lost ?? error;
-        const waitMs = backoffMs(REPEAT, attempts, random());
-        const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
-        if (isOver) throw lost ?? error;
-        await this.#pause(waitMs, options.signal);
-        leftMs = Math.max(endAt - queue.clock.now(), 1);
+      }
+      try {
+        return await this.#exchange(origin, sent, options, { leftMs, isAgain: attempts >= 0 });
+      } catch (next) {
+        thrown = next;
       }
     }
   }
@@ -317,6 +341,31 @@ export const CALL_OPTIONS: readonly string[] = [
   "isRepeatable",
   "script",
 ];
+
+/** Options that the commands of a view have made: they are right, and are not looked at again for each call. */
+export class CheckedOptions implements CallOptions {
+  readonly key: CallOptions["key"];
+  readonly isReadOnly: boolean | undefined;
+  readonly isRepeatable: boolean | undefined;
+  readonly typeMapping: object;
+  readonly deadlineMs: number | undefined;
+  readonly patienceMs: number | undefined;
+  readonly script: string | undefined;
+  readonly operation: string | undefined;
+  readonly signal: AbortSignal | undefined;
+
+  constructor(options: CallOptions & { readonly typeMapping: object }) {
+    this.key = options.key;
+    this.isReadOnly = options.isReadOnly;
+    this.isRepeatable = options.isRepeatable;
+    this.typeMapping = options.typeMapping;
+    this.deadlineMs = options.deadlineMs;
+    this.patienceMs = options.patienceMs;
+    this.script = options.script;
+    this.operation = options.operation;
+    this.signal = options.signal;
+  }
+}
 
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {

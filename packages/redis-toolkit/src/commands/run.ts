@@ -1,3 +1,4 @@
+import { CheckedOptions } from "../client/calls.ts";
 import type { Caller } from "../client/contract.ts";
 import { hashSlot } from "../client/open-connection.ts";
 import { CommandError } from "../errors/command-error.ts";
@@ -111,11 +112,12 @@ export class CommandRunner {
   #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
     const { args, keys, isReadOnly, isRepeatable, replies, blockMs, deadlineMs, patienceMs } = invocation;
     const { signal, script, operation } = invocation;
+    const [key] = keys;
     const typeMapping = TYPE_MAPPINGS[replies];
     if (blockMs !== undefined)
-      return this.#target.wait(args, { key: keys[0], blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
-    const bounded = { key: keys[0], isReadOnly, isRepeatable, typeMapping, deadlineMs, patienceMs, script, operation };
-    return caller.call(args, signal === undefined ? bounded : { ...bounded, signal });
+      return this.#target.wait(args, { key, blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
+    const own = { key, isReadOnly, isRepeatable, typeMapping, deadlineMs, patienceMs, script, operation, signal };
+    return caller.call(args, new CheckedOptions(own));
   }
 }
 

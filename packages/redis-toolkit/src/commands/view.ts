@@ -227,8 +227,14 @@ export class RedisView implements ModuleHost {
   #moduleOver({ connection, modules }: ViewSettings): Module {
     const space = this.#space;
     const runner = this.#runner;
-    const run = async <T>(invocation: Invocation<T>, over?: Caller): Promise<T> =>
-      over === undefined ? runner.run(invocation) : runner.runOver(over, invocation);
+    // Not async functions: each would add a promise to every call.
+    const run = <T>(describe: () => Invocation<T>, over?: Caller): Promise<T> => {
+      try {
+        return over === undefined ? runner.run(describe()) : runner.runOver(over, describe());
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
     return {
       clock: modules.clock,
       counts: modules.counts,
@@ -241,8 +247,8 @@ export class RedisView implements ModuleHost {
       space,
       onDisconnect: (stop, stage) => modules.onDisconnect(stop, stage),
       report: (kind, error) => modules.report(kind, error),
-      runScript: async (text, keys, args, draft, over) => run(describeScript(space, text, keys, args, draft), over),
-      runInside: async (describe, over) => run(describe(space), over),
+      runScript: (text, keys, args, draft, over) => run(() => describeScript(space, text, keys, args, draft), over),
+      runInside: (describe, over) => run(() => describe(space), over),
       errorOf: replyError,
       exactNumber,
       exactIn,

@@ -58,6 +58,7 @@ export class KeySpace {
    * in the name, and `%`, are written as `%XX`, so different names stay different and none ends the braces early.
    */
   hashTagged(name: string): string {
+    if (!RESERVED.test(name)) return `{${this.prefix}${name}}`;
     const escaped = name.replace(/[%{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
     return `{${this.prefix}${escaped}}`;
   }
@@ -96,6 +97,9 @@ function hasTag(key: string): boolean {
   const open = key.indexOf("{");
   return open !== -1 && key.indexOf("}", open) > open + 1;
 }
+
+/** What a name may not have inside the braces of a hash tag. */
+const RESERVED = /[%{}]/;
 
 /** If two ids differ, neither begins with the other one's prefix: the colon at its end is encoded in ids. */
 const encode = (id: string): string =>

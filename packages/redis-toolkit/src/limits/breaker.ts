@@ -69,16 +69,17 @@ function breakerOf({ connection, clock, space }: Module, key: string): Breaker {
  *
  * @throws {CommandError} `REDIS_DISABLED` where it is disabled.
  */
-export async function unlessAway<T>(module: Module, key: string, call: () => Promise<T>): Promise<T | undefined> {
+export function unlessAway<T>(module: Module, key: string, call: () => Promise<T>): Promise<T | undefined> {
   const breaker = breakerOf(module, key);
-  if (breaker.isOpen) return undefined;
-  try {
-    return await call();
-  } catch (error) {
+  if (breaker.isOpen) return AWAY;
+  // Not an async function, which would add a promise to each decision.
+  return call().catch((error: unknown) => {
     if (error instanceof BackendUnavailableError) breaker.open();
     throw error;
-  }
+  });
 }
+
+const AWAY = Promise.resolve(undefined);
 
 /**
  * Whether Redis was not reached, or takes no commands for now, or is disabled. Any other error is a fault that a policy

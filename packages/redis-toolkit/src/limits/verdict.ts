@@ -26,9 +26,10 @@ export const waitOf = ({ blockedMs, states }: Verdict): number =>
 
 /** The reply of the script. */
 export function readVerdict(reply: unknown): Verdict {
-  const [allowed, blockedMs, at, ...numbers] = (reply as readonly unknown[]).map(Number) as [number, number, number];
+  const numbers = reply as readonly unknown[];
+  const number = (i: number): number => Number(numbers[i]);
   const states: RuleState[] = [];
-  for (let i = 0; i < numbers.length; i += 4)
-    states.push({ room: numbers[i]!, waitMs: numbers[i + 1]!, resetMs: numbers[i + 2]!, over: numbers[i + 3]! });
-  return { isAllowed: allowed === 1, blockedMs, at, states };
+  for (let i = 3; i < numbers.length; i += 4)
+    states.push({ room: number(i), waitMs: number(i + 1), resetMs: number(i + 2), over: number(i + 3) });
+  return { isAllowed: number(0) === 1, blockedMs: number(1), at: number(2), states };
 }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { KeySpace } from "../keys/key-space.ts";
 import { checkName, keyBy, MOST_SCRIPT_KEYS } from "../module/module.ts";
-import { EXCLUSIVE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
+import { EXCLUSIVE, EXCLUSIVE_ONE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
 
 /** The lock that a caller wants: its keys in Redis, and the scripts over them. */
 export interface Claim {
@@ -51,7 +51,7 @@ export function exclusive(place: LockPlace, given: string | readonly string[]): 
     resources: sorted,
     keys: pairs.flat(),
     wokenBy,
-    scripts: EXCLUSIVE,
+    scripts: sorted.length === 1 ? EXCLUSIVE_ONE : EXCLUSIVE,
     argument: () => "",
     isShared: false,
     marksIntent: false,

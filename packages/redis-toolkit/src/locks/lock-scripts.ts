@@ -55,7 +55,7 @@ const take = (key: string): string => `if not redis.call('SET', ${key}, ARGV[1],
     redis.call('PEXPIRE', ${key}, ARGV[2], 'GT')
   end`;
 
-/** KEYS: a lock and its fence, for each resource. All of them, or none. */
+/** KEYS: a lock and its fence, for each of several resources. All of them, or none. */
 export const EXCLUSIVE: LockScripts = {
   acquire: `
 for i = 1, #KEYS, 2 do
@@ -93,6 +93,38 @@ for i = 1, #KEYS, 2 do
   end
 end
 return wasHeld`,
+};
+
+/**
+ * KEYS: a lock and its fence. As above with fewer commands: each `SET` answers what was there. A server that is full
+ * refuses the first one, of a lock that another holds too.
+ */
+export const EXCLUSIVE_ONE: LockScripts = {
+  ...EXCLUSIVE,
+  acquire: `
+local holder = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX', 'GET')
+if type(holder) == 'table' then
+  local other = redis.call('GET', KEYS[1])
+  if not other or other == ARGV[1] then return holder end
+  holder = other
+end
+if holder then
+  if holder ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1])} end
+  redis.call('PEXPIRE', KEYS[1], ARGV[2], 'GT')
+end${TIME}
+local clock, life = time[1] * 1000000 + time[2], ARGV[2] + ${FENCE_MEMORY_MS}
+local fence = string.format('%.0f', clock)
+local last = redis.pcall('SET', KEYS[2], fence, 'PX', life, 'GET')
+if type(last) == 'table' then
+  if not holder then redis.call('DEL', KEYS[1]) end
+  return last
+end
+last = tonumber(last or 0)
+if last and last >= clock and last < ${MAX_FENCE} then
+  fence = string.format('%.0f', last + 1)
+  redis.call('SET', KEYS[2], fence, 'PX', life)
+end
+return {1, fence}`,
 };
 
 /** Members are tokens, scores the instants at which their leases end. A lease that has ended does not count. */

@@ -56,7 +56,7 @@ export class LockServers {
    * @param leftMs how much longer the caller waits; `undefined` if it never does.
    * @throws what keeps Redis, or most of the servers, from answering.
    */
-  async acquire(holder: Holder, ttlMs: number, leftMs: number | undefined): Promise<Vote> {
+  acquire(holder: Holder, ttlMs: number, leftMs: number | undefined): Promise<Vote> {
     const { claim } = holder;
     const args = [holder.token, String(ttlMs), claim.argument({ isWaiting: leftMs !== undefined && leftMs > 0 })];
     const send = (view: RedisView, bounds: Partial<ScriptDraft<Vote>>): Promise<Vote> =>
@@ -68,7 +68,10 @@ export class LockServers {
             if (!isLostReply(error)) throw error;
             return send(view, { deadlineMs: AGAIN_MS });
           });
-    if (!this.isQuorum) return ask(this.#views[0]!);
+    return this.isQuorum ? this.#acquireMost(holder, ttlMs, ask) : ask(this.#views[0]!);
+  }
+
+  async #acquireMost(holder: Holder, ttlMs: number, ask: (view: RedisView) => Promise<Vote>): Promise<Vote> {
     const votes = await majority(this.#views.map(ask), ({ kind }) => kind === "granted");
     if (votes === undefined) return { kind: "held", leftMs: NOT_KNOWN };
     const fence = Math.max(...votes.map((vote) => (vote.kind === "granted" ? vote.fence : 0)));
@@ -78,7 +81,7 @@ export class LockServers {
   }
 
   /** @returns whether it was held. May be sent again: it does the same twice. */
-  async extend(holder: Holder, ttlMs: number, fence = 0): Promise<boolean> {
+  extend(holder: Holder, ttlMs: number, fence = 0): Promise<boolean> {
     const args = [holder.token, String(ttlMs), String(fence)];
     const ask = (view: RedisView): Promise<boolean> =>
       this.#write(view, holder, holder.claim.scripts.extend, args, {
@@ -89,7 +92,7 @@ export class LockServers {
   }
 
   /** @returns whether it was held until now. Sent a second time when the first reply is lost. */
-  async release({ claim, token, signal }: Holder, fence: number): Promise<boolean> {
+  release({ claim, token, signal }: Holder, fence: number): Promise<boolean> {
     const send = (view: RedisView, isAgain: "0" | "1"): Promise<boolean> =>
       moduleOf(view).runScript(claim.scripts.release, claim.keys, [token, String(fence), isAgain], {
         isReadOnly: isAgain === "1",
@@ -108,7 +111,7 @@ export class LockServers {
   }
 
   /** A script that may be sent again, because its token is recognised. */
-  async #write<T>(
+  #write<T>(
     view: RedisView,
     { claim, signal }: Holder,
     script: string,
@@ -168,9 +171,9 @@ const awaiting = ({ count, withinMs }: Replicas, connection: ExclusiveConnection
   },
 });
 
-async function isMost(views: readonly RedisView[], ask: (view: RedisView) => Promise<boolean>): Promise<boolean> {
+function isMost(views: readonly RedisView[], ask: (view: RedisView) => Promise<boolean>): Promise<boolean> {
   if (views.length === 1) return ask(views[0]!);
-  return (await majority(views.map(ask), (answer) => answer)) !== undefined;
+  return majority(views.map(ask), (answer) => answer).then((agreed) => agreed !== undefined);
 }
 
 /**

@@ -22,6 +22,8 @@ export const KEY_NAMES = [
 export interface QueueKeys {
   /** For the scripts. All lie in one slot of a cluster. */
   readonly all: readonly string[];
+  /** For `ADD_PLAIN`, in its order. */
+  readonly ofAdd: readonly string[];
   /** A worker without jobs waits for a member of it. */
   readonly wake: string;
   /** Ids of jobs that workers have, by when their leases end. */
@@ -33,5 +35,6 @@ export interface QueueKeys {
 export function queueKeys({ space }: Module, name: string): QueueKeys {
   const tag = space.hashTagged(name);
   const keyOf = (part: string): string => `queue:${tag}:${part}`;
-  return { all: KEY_NAMES.map(keyOf), wake: keyOf("wake"), active: keyOf("active"), events: keyOf("events") };
+  const ofAdd = ["state", "waiting", "delayed", "jobs", "data", "wake", "added"].map(keyOf);
+  return { all: KEY_NAMES.map(keyOf), ofAdd, wake: keyOf("wake"), active: keyOf("active"), events: keyOf("events") };
 }

@@ -215,29 +215,24 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
     timeout === undefined && settings.timeoutMs !== undefined ? "timeout" : "",
   ].filter((option) => option !== "");
   const { keepCompleted, keepFailed } = settings;
-  return {
-    id: read.id ?? "",
+  const record: JobRecord = {
+    attempt: 0,
+    attempts,
     priority,
-    delayMs: delay,
-    ...dedup,
-    record: {
-      attempt: 0,
-      attempts,
-      priority,
-      ...(given === undefined ? { anyAttempts: true as const } : undefined),
-      ...(ofQueue.length === 0 ? undefined : { ofQueue: ofQueue.join(" ") }),
-      ...(keepCompleted && { keepCompleted: [keepCompleted.count, keepCompleted.ageMs] as const }),
-      ...(keepFailed && { keepDead: [keepFailed.count, keepFailed.ageMs] as const }),
-      ...(timeoutMs === undefined ? undefined : { timeout: timeoutMs }),
-      ...(backoff === undefined ? undefined : { backoff }),
-      ...(dedup.dedupId === "" ? undefined : { dedup: dedup.dedupId }),
-      ...(dedup.dedupForMs === 0 ? undefined : { dedupEnds: true as const }),
-      ...(dedup.onDuplicate === "replace" && { latest: true as const }),
-      ...(read.name !== undefined && { name: read.name }),
-      ...(read.group !== undefined && { group: read.group }),
-      ...(read.lifo && { lifo: true as const }),
-    },
+    ...(given === undefined ? { anyAttempts: true as const } : undefined),
+    ...(ofQueue.length === 0 ? undefined : { ofQueue: ofQueue.join(" ") }),
+    ...(keepCompleted && { keepCompleted: [keepCompleted.count, keepCompleted.ageMs] as const }),
+    ...(keepFailed && { keepDead: [keepFailed.count, keepFailed.ageMs] as const }),
+    ...(timeoutMs === undefined ? undefined : { timeout: timeoutMs }),
+    ...(backoff === undefined ? undefined : { backoff }),
+    ...(dedup.dedupId === "" ? undefined : { dedup: dedup.dedupId }),
+    ...(dedup.dedupForMs === 0 ? undefined : { dedupEnds: true as const }),
+    ...(dedup.onDuplicate === "replace" && { latest: true as const }),
+    ...(read.name !== undefined && { name: read.name }),
+    ...(read.group !== undefined && { group: read.group }),
+    ...(read.lifo && { lifo: true as const }),
   };
+  return { id: read.id ?? "", priority, delayMs: delay, ...dedup, record };
 }
 
 function resolveDedup({ dedupId, dedupFor, onDuplicate }: OptionValues<typeof ADD>): Dedup {

@@ -239,6 +239,8 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   readonly #repeats: Repeats;
   readonly #checkEviction: () => Promise<void>;
   #allowed: Promise<void> | undefined;
+  /** That of `add(data)`, without options. */
+  #plainJob: NewJob | undefined;
 
   constructor(redis: RedisView, name: string, options: QueueOptions<T>) {
     this.name = name;
@@ -251,8 +253,11 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     this.#checkEviction = () => expectNoEviction(redis, "queue", { required });
   }
 
-  async add(data: T, options: AddOptions = {}): Promise<Added> {
-    const [added] = await this.addMany([{ data, options }]);
+  async add(data: T, options?: AddOptions): Promise<Added> {
+    const job = carrying(this.#newJob(options), carrierFor("queue"));
+    const payload = payloadOf(data);
+    await this.#allow();
+    const [added] = await this.#store.add([{ job, payload }]);
     return added!;
   }
 
@@ -262,7 +267,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     const trace = carrierFor("queue");
     // `Array.from` takes holes as jobs too, which are refused.
     const all = Array.from(jobs, (job) => {
-      const { data, options = {} } = checkJob(job);
+      const { data, options } = checkJob(job);
       return { job: carrying(this.#newJob(options), trace), payload: payloadOf(data) };
     });
     if (all.length === 0) return [];
@@ -432,8 +437,11 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     return total;
   }
 
-  #newJob(options: AddOptions): NewJob {
-    return resolveAddOptions(options, this.#settings as QueueSettings<never>);
+  #newJob(options: AddOptions | undefined): NewJob {
+    const settings = this.#settings as QueueSettings<never>;
+    return options === undefined
+      ? (this.#plainJob ??= resolveAddOptions({}, settings))
+      : resolveAddOptions(options, settings);
   }
 
   /** Asked once; again after a refusal. */

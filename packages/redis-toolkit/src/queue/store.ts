@@ -20,7 +20,7 @@ import {
   REMOVE_REPEAT,
 } from "./lua/control.ts";
 import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
-import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
+import { ADD, ADD_PLAIN, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
 import { Producer } from "./producer.ts";
 
@@ -139,10 +139,16 @@ export class QueueStore {
   async add(jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[]): Promise<readonly Added[]> {
     const producer = Producer.of(this.#module.connection, this.channel);
     const { name, answered } = producer.begin();
-    const args = jobs.flatMap(({ job, payload }) => jobArguments(job, payload));
-    const reply = await this.#list("add", ADD, [name, String(answered.length), ...answered, ...args], REPEATABLE);
+    const isPlain = jobs.every(({ job }) => job.id === "" && job.dedupId === "");
+    const args: RedisArgument[] = [this.channel, name, String(answered.length), ...answered];
+    for (const { job, payload } of jobs) args.push(...(isPlain ? plainArguments : jobArguments)(job, payload));
+    const [script, keys] = isPlain ? [ADD_PLAIN, this.keys.ofAdd] : [ADD, this.keys.all];
+    const reply = await this.#module.runScript(script, keys, args, HOW_TO_ADD);
     producer.answered(name);
-    return inGroups(reply, 2).map(([id, status]) => ({ id: String(id), status: STATUSES[Number(status)]! }));
+    const added: Added[] = [];
+    for (let i = 0; i < reply.length; i += 2)
+      added.push({ id: String(reply[i]), status: STATUSES[Number(reply[i + 1])]! });
+    return added;
   }
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
@@ -325,9 +331,9 @@ export class QueueStore {
     script: string,
     args: readonly RedisArgument[],
     decode: (reply: unknown) => R,
-    { isReadOnly = false, isRepeatable = false, deadlineMs }: SendHow = {},
+    { isReadOnly = false, deadlineMs }: SendHow = {},
   ): Promise<R> {
-    const how = { isReadOnly, isRepeatable, deadlineMs, replies: "bytes", decode, operation: `queue.${call}` } as const;
+    const how = { isReadOnly, deadlineMs, replies: "bytes", decode, operation: `queue.${call}` } as const;
     return this.#module.runScript(script, this.keys.all, [this.channel, ...args], how);
   }
 }
@@ -341,16 +347,39 @@ const MAX_LOG_BYTES = 16_384;
 interface SendHow {
   /** Whether the script changes nothing, or nothing more when it is sent again. */
   readonly isReadOnly?: boolean;
-  readonly isRepeatable?: boolean;
   readonly deadlineMs?: number | undefined;
 }
 
 const READ_ONLY: SendHow = { isReadOnly: true };
-/** Within its deadline, and within its patience. */
-const REPEATABLE: SendHow = { isReadOnly: true, isRepeatable: true };
+/** Repeated within its deadline, and within its patience. */
+const HOW_TO_ADD = {
+  isReadOnly: true,
+  isRepeatable: true,
+  replies: "bytes",
+  decode: listOf,
+  operation: "queue.add",
+} as const;
+
+/** Jobs that are added without options share one record. */
+let lastRecord: NewJob["record"] | undefined;
+let lastText = "";
+
+function textOf(record: NewJob["record"]): string {
+  if (record === lastRecord) return lastText;
+  const text = JSON.stringify(record);
+  [lastRecord, lastText] = [record, text];
+  return text;
+}
+
+const plainArguments = ({ priority, delayMs, record }: NewJob, payload: Buffer): RedisArgument[] => [
+  textOf(record),
+  payload,
+  String(delayMs),
+  `${record.lifo === true ? "-" : ""}${priority}`,
+];
 
 const jobArguments = (job: NewJob, payload: Buffer): RedisArgument[] => [
-  JSON.stringify(job.record),
+  textOf(job.record),
   payload,
   job.id,
   String(job.delayMs),

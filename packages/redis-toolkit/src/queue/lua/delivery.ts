@@ -33,6 +33,55 @@ endDedups()
 return list`);
 
 /**
+ * `ADD` of jobs without ids of their own and without dedup ids: most are. It makes no function, and has the keys that it
+ * needs alone, since these cost as much as the rest. ARGV: as of `ADD`, but of each job four: record, payload, delay in
+ * ms, priority with a minus before it for the last in, first out.
+ *
+ * The place is drawn first: a full server refuses the script there, as a whole.
+ */
+export const ADD_PLAIN: string = `
+local call = redis.call
+local state, waiting, delayed, jobs, data, wake, added = unpack(KEYS)
+local list, known = {}, call('HGET', added, ARGV[2])
+if known then
+  for id, status in string.gmatch(known, ' (%S+) (%d)') do
+    list[#list + 1], list[#list + 2] = id, tonumber(status)
+  end
+  return list
+end
+local time, answered = call('TIME'), tonumber(ARGV[3])
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local isPaused, isAwaited, place = call('HEXISTS', state, 'paused') == 1, false, 0
+for i = 4 + answered, #ARGV, 4 do
+  place = call('HINCRBY', state, 'order', 1)
+  local id, ms, priority = string.format('%.0f-%012.0f', now, place), tonumber(ARGV[i + 2]), ARGV[i + 3]
+  call('HSET', jobs, id, ARGV[i])
+  call('HSET', data, id, ARGV[i + 1])
+  if ms > 0 then
+    local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
+    call('ZADD', delayed, string.format('%.0f', now + ms), id)
+    isAwaited = isAwaited or not first or now + ms < tonumber(first)
+  else
+    local order = string.sub(priority, 1, 1) == '-' and -place or place
+    call('ZADD', waiting, string.format('%.0f', (255 - math.abs(tonumber(priority))) * 2 ^ 45 + order), id)
+    isAwaited = isAwaited or not isPaused
+  end
+  redis.pcall('SPUBLISH', ARGV[1], '{"kind":"added","id":"' .. id .. '"}')
+  list[#list + 1], list[#list + 2] = id, 1
+end
+if isAwaited then call('ZADD', wake, 0, 'w') end
+call('HSET', added, ARGV[2], string.format('%.0f ', now) .. table.concat(list, ' '))
+if answered > 0 then call('HDEL', added, unpack(ARGV, 4, 3 + answered)) end
+if place % 64 == 0 then
+  local some = call('HRANDFIELD', added, 128, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    local at = tonumber(string.match(some[i + 1], '^%d+'))
+    if not at or at < now - 300000 or at > now then call('HDEL', added, some[i]) end
+  end
+end
+return list`;
+
+/**
  * Settles deliveries of a worker, and gives it new ones. ARGV: channel; jobs and ms to keep of completed and of dead
  * ones, or '' as the job says; visibility in ms; token of the new deliveries; how many; limit and ms of the rate, or 0;
  * attempts of jobs whose producer gave none, or ''; 1 if the token was sent before, and no reply has come; the most
