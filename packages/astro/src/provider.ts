@@ -21,7 +21,7 @@ export interface AstroCacheConfig {
 
 /** A `CacheProvider` of Astro 7. */
 export interface AstroCacheProvider {
-  /** As Astro logs it. */
+  /** Name of the provider in logs of Astro. */
   readonly name: string;
   /** Answers a request from the cache, or makes the page with `next`, whose error is passed on. */
   onRequest(context: { request: Request; url: URL }, next: () => Promise<Response>): Promise<Response>;
@@ -142,7 +142,7 @@ function keyRuleOf(query: AstroCacheConfig["query"] = {}): KeyRule {
   return { sortQuery: sort, query: include ?? { except: exclude ?? TRACKING } };
 }
 
-/** As in Astro 7. */
+/** Query parameters that Astro 7 leaves out of keys. */
 const TRACKING = [
   ...["utm_*", "fbclid", "gclid", "gbraid", "wbraid", "dclid", "msclkid", "twclid", "li_fat_id", "mc_cid", "mc_eid"],
   ...["_ga", "_gl", "_hsenc", "_hsmi", "_ke", "oly_anon_id", "oly_enc_id", "rb_clickid", "s_cid", "vero_id"],

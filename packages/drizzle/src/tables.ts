@@ -101,7 +101,7 @@ function add(table: Table, { tables, originals }: Seen, sign: string): string {
   return sign;
 }
 
-/** As a builder of Drizzle has it, perhaps with its schema. */
+/** Adds a table by the name that a builder of Drizzle has for it, perhaps with its schema. */
 function addNamed(table: string, { tables, originals }: Seen): void {
   tables.add(table);
   originals.add(table.slice(table.indexOf(".") + 1));

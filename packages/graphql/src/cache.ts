@@ -18,7 +18,7 @@ export interface GraphQLCacheOptions {
 
 /** An entity, or with its type alone, all of a type. */
 export interface GraphQLEntity {
-  /** As `__typename` says it. */
+  /** The type of the entity, as `__typename` has it. */
   readonly typename: string;
   /** Absent for all entities of the type. */
   readonly id?: number | string | undefined;
@@ -26,11 +26,11 @@ export interface GraphQLEntity {
 
 /** The result of an operation, as it is sent. */
 export interface GraphQLResult {
-  /** As the operation has it. */
+  /** The data of the response, in the shape of its operation. */
   readonly data?: Record<string, unknown> | null;
   /** None: a result with errors is not stored. */
   readonly errors?: readonly never[];
-  /** As the server adds them. */
+  /** Extensions that the server adds to the response. */
   readonly extensions?: Record<string, unknown>;
 }
 

@@ -147,7 +147,7 @@ export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeo
   };
 }
 
-/** As `fetch` answers: with the URL, and whether that is of a redirect. */
+/** A response as `fetch` gives it: with the URL, and whether that is the URL of a redirect. */
 function asFetched(response: Response, url: string, redirected: boolean): Response {
   const [address] = url.split("#", 1);
   const clone = (): Response => asFetched(Response.prototype.clone.call(response), url, redirected);

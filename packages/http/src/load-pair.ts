@@ -77,7 +77,7 @@ export const likeServer = (body: () => unknown): Promise<unknown> =>
     });
   });
 
-/** As it came, nothing resolved or decoded. */
+/** Path and query of a URL as they came, with nothing resolved or decoded. */
 export function pathOf(url: string): string {
   const raw = /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1];
   if (raw?.startsWith("/") === true) return raw;

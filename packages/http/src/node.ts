@@ -250,7 +250,7 @@ function inform(response: Reply, status: number, fields: FieldLines): void {
   response.socket?.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`, "latin1");
 }
 
-/** As the server got it: routers of Express shorten `url`. */
+/** Path and query as the server got them: routers of Express shorten `url`. */
 const pathOf = (request: IncomingMessage): string =>
   (request as { originalUrl?: string }).originalUrl ?? request.url ?? "/";
 

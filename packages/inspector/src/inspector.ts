@@ -23,7 +23,7 @@ export interface Inspector {
    * this machine gets an answer.
    */
   (request: Request, client?: Client): Promise<Response>;
-  /** As browsers see it, without a slash at its end. */
+  /** The path as browsers see it, without a slash at its end. */
   readonly path: string;
   /** Ends all streams, and remembers nothing more. Idempotent. */
   close(): void;

@@ -61,7 +61,7 @@ export interface ValuePlace {
   readonly cache: string;
   /** The outermost first; empty for the root. */
   readonly namespace: readonly string[];
-  /** As the caller gave it. */
+  /** The key as the caller gave it. */
   readonly key: string;
 }
 

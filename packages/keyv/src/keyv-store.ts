@@ -34,7 +34,7 @@ export interface KeyvStore {
   set(key: string, value: unknown, ttl?: number): Promise<boolean>;
   /** Sets many keys like {@link set}. Resolves with an answer for each entry, which the types of Keyv 5 leave out. */
   setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void>;
-  /** Whether it was there. */
+  /** Deletes a key. Resolves with whether it was there. */
   delete(key: string): Promise<boolean>;
   /** Whether any of them was there. Keyv 6 gets an array: whether each was. */
   deleteMany(keys: string[]): Promise<boolean>;

@@ -1,6 +1,6 @@
 import { SetMetadata, type ExecutionContext } from "@nestjs/common";
 
-/** As in @nestjs/cache-manager, so that its decorators count here and ours there. */
+/** Names of metadata, those of @nestjs/cache-manager: so its decorators count here, and ours there. */
 export const KEY_METADATA = "cache_module:cache_key";
 export const TTL_METADATA = "cache_module:cache_ttl";
 export const TAGS_METADATA = "hotset:cache_tags";

@@ -2,7 +2,7 @@ import type { IncrementalCacheValue } from "next/dist/server/response-cache/inde
 
 /** As Next gives it to the constructor of a handler, once or more for each request. */
 export interface NextBuildContext {
-  /** Whether it is `next dev`. */
+  /** Whether the handler runs in `next dev`. */
   readonly dev?: boolean | undefined;
   /** The files as Next reads them. */
   readonly fs?: object | undefined;
@@ -35,7 +35,7 @@ export interface NextReadContext {
 
 /** To write: a page or an image with its lifetime, or a `fetch` with its tags. */
 export interface NextWriteContext {
-  /** Whether it is a `fetch`. */
+  /** Whether the entry is of a `fetch`. */
   readonly fetchCache?: boolean | undefined;
   /** Tags of the `fetch`. */
   readonly tags?: readonly string[] | undefined;

@@ -4,13 +4,13 @@ import { ask, type Asked } from "./pool.ts";
 /** What the catalogues say of a publication and its tables, by the name of each fact. */
 export interface Conditions {
   readonly facts: ReadonlyMap<string, Fact>;
-  /** The same for the same facts, in any process. */
+  /** A hash of the facts, the same in any process. */
   readonly digest: string;
 }
 
 interface Fact {
   readonly value: string;
-  /** As people know it: names may change while the fact does not. */
+  /** The fact as people know it: names may change while the fact does not. */
   readonly label: string;
   /** Begins without a change of what queries find. An end, or another value, always changes it. */
   readonly isHarmlessAtFirst: boolean;

@@ -9,7 +9,7 @@ import { warnerOf, type FollowLogger } from "./warnings.ts";
 
 /** Options of {@link consume}. */
 export interface ConsumeOptions<R extends object = Readonly<Record<string, AnyRow>>> {
-  /** As for `follow`. A table is found by `schema.table`, `database.table`, or its name alone. */
+  /** The rules, as for `follow`. A table is found by `schema.table`, `database.table`, or its name alone. */
   readonly tables: Tables<R>;
   /** After this a call rejects, and its event must come again. 10 ms to an hour. @default '30s' */
   readonly deadline?: Duration | undefined;

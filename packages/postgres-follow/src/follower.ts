@@ -87,7 +87,7 @@ export class SlotFollower implements Follower {
   #gap: string | undefined;
   /** How far this process has confirmed the log. */
   #readTo = 0n;
-  /** As they were when everything that was cached before had been cleared. */
+  /** The conditions at the time when everything that was cached before had been cleared. */
   #conditions: Conditions | undefined;
   #lacks: readonly string[] = [];
   #lookedAt = -Infinity;

@@ -19,7 +19,7 @@ export interface DatabaseSettings {
   readonly label: string;
   readonly schema: string;
   readonly tables: "unlogged" | "logged";
-  /** Whether it makes the tables and functions where they are missing. */
+  /** Whether the backend makes tables and functions that are missing. */
   readonly createsSchema: boolean;
   readonly deadlineMs: number;
   readonly connections: number;

@@ -10,7 +10,7 @@ export interface Statement {
   readonly types: readonly string[];
   /** The name of the prepared statement. */
   readonly name: string;
-  /** Whether it changes anything. */
+  /** Whether the statement changes anything. */
   readonly isChange: boolean;
   /**
    * Calls that are one statement: 1 if it takes a list. Each change locks its key, and a server has some thousand

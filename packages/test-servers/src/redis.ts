@@ -22,7 +22,7 @@ export interface TestRedis extends AsyncDisposable {
   readonly isOwn: boolean;
   /** Sends one command on a connection of the tests' own, with text replies. @throws {ReplyError} */
   command(...args: readonly (string | number | Uint8Array)[]): Promise<Reply>;
-  /** As `command`, with bulk strings as bytes. */
+  /** Sends a command like `command`, and gives bulk strings as bytes. */
   commandBytes(...args: readonly (string | number | Uint8Array)[]): Promise<Frame>;
   /** `run_id` of INFO: a new one after every start. */
   runId(): Promise<string>;

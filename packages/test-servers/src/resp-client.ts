@@ -47,7 +47,7 @@ export class RespClient {
     return toText(await this.commandBytes(...args));
   }
 
-  /** As `command`, with bulk strings as bytes. */
+  /** Sends a command like `command`, and gives bulk strings as bytes. */
   commandBytes(...args: readonly (string | number | Uint8Array)[]): Promise<Frame> {
     if (this.#connection === undefined || this.#connection.isClosed) {
       this.#connection = new Connection(this.#options, this.#timeoutMs);

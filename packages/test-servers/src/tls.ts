@@ -30,7 +30,7 @@ export interface TlsRedisOptions extends OwnRedisOptions {
 /** A Redis that speaks TLS only on its port; its unix socket, as always, speaks plainly. */
 export interface TlsRedis extends OwnRedis {
   readonly certificates: TestCertificates;
-  /** The same as files: certificate authority, a client's certificate and key. */
+  /** The same as files: certificate authority, and a client's certificate and key. */
   readonly files: { readonly ca: string; readonly clientCert: string; readonly clientKey: string };
   /** Shows another certificate from the next connection on; present connections stay. */
   show(certificate: ServerCertificate): Promise<void>;

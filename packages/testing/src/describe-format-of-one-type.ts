@@ -15,7 +15,7 @@ export function describeFormatOfOneType(name: string, open: () => Format, values
       format = open();
     });
 
-    /** As after every answer: all values come back, and no prototype has changed. */
+    /** Expects what holds after every answer: all values come back, and no prototype has changed. */
     const expectWorks = (): void => {
       for (const value of values) expect(format.decode(format.encode(value))).toStrictEqual(value);
       expectUnpolluted();

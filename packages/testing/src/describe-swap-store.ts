@@ -236,7 +236,7 @@ async function livesFor<V>(store: SwapStore<V>, name: string, ttlMs: number): Pr
 const bytesOf = (record: { readonly bytes: Uint8Array } | undefined): readonly number[] | undefined =>
   record && [...record.bytes];
 
-/** As the names that `fromSwap` makes. */
+/** A name as `fromSwap` makes them. */
 const nameOf = (place: number): string => `e${"Zz9-_".repeat(8)}${String(place).padStart(3, "0")}`;
 
 const NAME = nameOf(0);

@@ -37,13 +37,13 @@ export interface ScriptedBackendOptions {
   readonly maxEntryBytes?: number | undefined;
   /** As {@link Backend.maxDecodedBytes}. @default the cache's default */
   readonly maxDecodedBytes?: number | undefined;
-  /** Whether it has this capability. @default true */
+  /** Whether the backend has `markStale`. @default true */
   readonly markStale?: boolean | undefined;
-  /** Whether it has this capability. @default true */
+  /** Whether the backend has `batch`. @default true */
   readonly batch?: boolean | undefined;
-  /** Whether it has this capability. @default false */
+  /** Whether the backend has `leases`. @default false */
   readonly leases?: boolean | undefined;
-  /** Whether it has this capability. @default false */
+  /** Whether the backend has `tagVersions`. @default false */
   readonly tagVersions?: boolean | undefined;
   /** `reported`: it receives every change of its store, see {@link ScriptedBackend.link}. @default 'sole-writer' */
   readonly coherence?: Coherence | "sole-writer" | "reported" | "none" | undefined;

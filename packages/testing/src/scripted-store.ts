@@ -12,7 +12,7 @@ export interface ScriptedStore {
   get(key: string): StoredEntry | undefined;
   /** A lease on `key` stays: other programs do not know leases. */
   set(key: string, entry: StoredEntry): void;
-  /** As `set`. Reported if there was an entry. */
+  /** Deletes an entry as a foreign program does: a lease on `key` stays. Reported if there was an entry. */
   delete(key: string): boolean;
   /** Removes all entries, leases, tag versions and issuers of versions. */
   clear(): void;
@@ -20,7 +20,7 @@ export interface ScriptedStore {
   leaseHolder(key: string): string | undefined;
   /** Ends the lease on `key` as if its time were over: without a report. */
   expireLease(key: string): void;
-  /** As it was issued; `undefined` without one. */
+  /** The version of a tag, as it was issued; `undefined` without one. */
   tagVersion(tag: string): TagVersion | undefined;
   /** Removes the version of `tag`, like a store that is short of memory. */
   evictTag(tag: string): void;

@@ -62,7 +62,7 @@ export const focusesOn = (topology: Topology): readonly Focus[] =>
 export const drawnOn = (topology: Topology): readonly Focus[] =>
   focusesOn(topology).filter((focus) => focus !== "clocks");
 
-/** The same for every process of a round. Durations in milliseconds. */
+/** Settings of every process of a round. Durations in milliseconds. */
 export interface Settings {
   readonly ttl: number;
   readonly staleWhileRevalidate: number;
@@ -84,7 +84,7 @@ export interface WorkerPlan {
   readonly name: string;
   readonly coherence: "tracking" | "pubsub";
   readonly protocol: 2 | 3;
-  /** Whether it brings its own client. */
+  /** Whether the process brings its own client. */
   readonly hasClient?: true;
 }
 

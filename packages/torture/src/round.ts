@@ -304,7 +304,7 @@ const MARKED_FOR_MS = 10_000;
 /** The time that a busy machine may add to any bound. */
 const SLACK_MS = 1_000;
 
-/** As docs/reference/redis-layout.md says. */
+/** Keys of Redis, as docs/reference/redis-layout.md describes them. */
 function redisKeys(prefix: string): RedisKeys {
   const entry = ({ id, space }: KeyPlan): string => `${prefix}:${["torture", ...space].join(":")}::${id}`;
   return { entry, lease: (key) => `${prefix}~lease:{${entry(key)}}`, versions: `${prefix}:{~torture}` };

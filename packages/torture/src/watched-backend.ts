@@ -85,7 +85,7 @@ export function watchBackend(
 /** The operation of a failed call that concerns tag versions, as core names it. */
 export const OF_VERSIONS = "tags";
 
-/** As `seen` of `acquire`. */
+/** The value of `seen` by which `acquire` takes a lease over. */
 const TAKE_OVER = "*";
 
 const nameOf = (backendKey: string): string => backendKey.slice(backendKey.lastIndexOf(":") + 1);

@@ -762,7 +762,7 @@ function noteFailure(operation: string, error: unknown): void {
 const isRefusal = (error: unknown): boolean =>
   error instanceof Error && (/^(OOM|MISCONF|NOREPLICAS)\b/.test(error.message) || isRefusal(error.cause));
 
-/** As a service has one already, which reconnects on its own. */
+/** Opens a client as a service may have one already, which reconnects without help. */
 async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]> {
   const client = createClient({
     url,

@@ -33,7 +33,7 @@ export interface HotsetDriverCallOptions {
  * for items that the cache refuses; trouble with its backend is a miss.
  */
 export interface HotsetDriver {
-  /** As unstorage shows it. */
+  /** Name of the driver, as unstorage shows it. */
   readonly name: string;
   /** The cache behind it. */
   getInstance(): Cache;

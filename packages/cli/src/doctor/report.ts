@@ -9,7 +9,7 @@ export interface Report {
   readonly findings: readonly Finding[];
   /** Fields of the JSON, next to `version`, `counts` and `findings`. */
   readonly json: object;
-  /** The same in lines, above the findings. */
+  /** The same figures as lines of text, above the findings. */
   readonly about: string;
 }
 

@@ -11,9 +11,9 @@ const MOST_HERE = 32;
 
 /** The methods of a fence, which may be of another copy of the package. */
 interface Standing {
-  /** Whether it stands, and this process knows of no change since. */
+  /** Whether the fence stands, and this process knows of no change since it was taken. */
   readonly isCurrent: boolean;
-  /** Whether it is older than stores keep one. */
+  /** Whether the fence is older than stores keep one. */
   readonly isOver: boolean;
   /** More `set`s may follow the next one. */
   keep(): void;

@@ -450,7 +450,7 @@ export interface ProcessRecord {
    * Within the time of two calls of the backend.
    */
   readonly clockAheadMs: number;
-  /** Whether it is of this process. */
+  /** Whether the record is of this process. */
   readonly isOwn: boolean;
   /** How its backend reports changes: `tracking`, `pubsub` or `changes`; `none` where it does not. */
   readonly coherence: string;

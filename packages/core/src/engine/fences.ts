@@ -20,7 +20,7 @@ export interface Standing {
   readonly tagSequence: number;
   /** Changes by others. */
   far: FarFence | undefined;
-  /** Whether it stays after a `set` that is stored, as of that `set`. */
+  /** Whether the fence stays after a `set` that is stored, as one taken by that `set`. */
   isKept: boolean;
 }
 

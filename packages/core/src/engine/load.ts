@@ -266,7 +266,7 @@ export function judgeBy(
   };
 }
 
-/** The same loader, with its values judged. */
+/** A loader that does the same, and whose values are judged. */
 export function judging(load: Loader<unknown>, ...by: Parameters<typeof judgeBy>): Loader<unknown> {
   const judge = judgeBy(...by);
   return judge === undefined ? load : Object.assign(load.bind(undefined), { [JUDGE]: judge });

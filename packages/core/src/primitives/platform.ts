@@ -19,7 +19,7 @@ export interface Runtime {
 
 const ACROSS_REQUESTS = "handle_cross_request_promise_resolution";
 
-/** Whether it is workerd, with or without its modules of Node. */
+/** Whether the runtime is workerd, with or without its modules of Node. */
 export const isWorker = ({ navigator }: Runtime): boolean => navigator?.userAgent === "Cloudflare-Workers";
 
 /** There, timers end with their request, and a request without one must wait for no other. */

@@ -373,7 +373,7 @@ export class KnownVersions {
 
 interface Known {
   readonly version: TagVersion;
-  /** Whether it has not changed since, as far as changes are reported. */
+  /** Whether the version has not changed since, as far as changes are reported. */
   isKnown: boolean;
   /** Whether a step of this process found it first, and issued it if it was missing: no report has come of it yet. */
   readonly mayBeIssuedHere: boolean;

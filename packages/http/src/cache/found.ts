@@ -15,7 +15,7 @@ export interface Found {
   readonly key: string;
   readonly stored: StoredResponse;
   readonly held: Held;
-  /** Whether it was found although a new one was asked for. */
+  /** Whether the response was found although a new one was asked for. */
   readonly isForced?: boolean | undefined;
 }
 

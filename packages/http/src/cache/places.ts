@@ -171,7 +171,7 @@ function partitionOf(partition: NonNullable<Rule["partition"]>, request: PlainRe
   }
 }
 
-/** As clients send it. */
+/** A URL with the characters escaped that clients escape. */
 const escaped = (url: string): string => url.toWellFormed().replace(/[^!-~]+/g, encodeURI);
 
 const hostOf = (origin: string | undefined): string | undefined => origin?.replace(/^https?:\/\//, "");

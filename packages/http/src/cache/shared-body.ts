@@ -14,7 +14,7 @@ export interface SharedBodyOptions {
   readonly maxBytes: number;
   /** The longest time without a byte. */
   readonly idleMs: number;
-  /** As the head announced it. */
+  /** Length of the body in bytes, as Content-Length announced it. */
   readonly announcedBytes: number | undefined;
   /** Whether the source is read to its end when the last reader left before `maxBytes` were exceeded. */
   readonly finishesAlone: boolean;

@@ -25,7 +25,7 @@ export class Sharing {
     this.#places = places;
   }
 
-  /** Whether it is stored, for all that ask for its key. */
+  /** Decides whether the response is stored, for all that ask for its key. */
   decide(visit: Visit, head: Head, exchange: Exchange, shared: Seen): StoreDecision {
     const decision = decideStore(askedBy(visit, "GET", shared.request.fields), head, exchange, visit.rule.settings);
     if (!decision.store) return decision;
@@ -37,7 +37,7 @@ export class Sharing {
     return this.#places.agrees(visit, head.fields) ? decision : { ...decision, store: false, reason: "rule" };
   }
 
-  /** As callers get it that read along from its head on. */
+  /** The load as callers get it that read along from its head on. */
   running(
     visit: Visit,
     decision: StoreDecision & { store: true },

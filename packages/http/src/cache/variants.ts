@@ -8,7 +8,7 @@ import { listTag, variantKey, type Visit } from "./visit.ts";
 export interface Variant {
   readonly key: string;
   readonly selects: string;
-  /** As the key of `languages`, for one whose language is known. */
+  /** The key of this variant in `languages`, if its language is known. */
   readonly language: string | undefined;
 }
 

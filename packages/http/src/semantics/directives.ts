@@ -40,7 +40,7 @@ interface Directive {
   readonly argument: string | true;
   /** Index of the comma behind it, or of the end of the text. */
   readonly end: number;
-  /** Whether it has a quote that is never closed. */
+  /** Whether the value has a quote that is never closed. */
   readonly opens?: boolean;
 }
 

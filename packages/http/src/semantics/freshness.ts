@@ -18,7 +18,7 @@ export interface Freshness {
   /** Window after the lifetime (RFC 5861). 0 where the response forbids stale answers. */
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
-  /** Whether it may not be served stale, for no reason and to no client. */
+  /** Whether the response may not be served stale, for no reason and to no client. */
   readonly mustRevalidate: boolean;
   /** Whether each use needs a validation first: an unqualified `no-cache`. */
   readonly mustValidate: boolean;
@@ -120,7 +120,7 @@ export function parseAge(text: string | undefined): number {
 /** Whether the response says how long it is fresh, or a rule does. */
 export const isExplicit = ({ source }: Freshness): boolean => source !== "heuristic" && source !== "none";
 
-/** Whether it says that it answers further requests for some time, without a validation. */
+/** Whether the response says that it answers further requests for some time, without a validation. */
 export const isReusedAtFirst = (freshness: Freshness): boolean =>
   isExplicit(freshness) &&
   !freshness.mustValidate &&

@@ -61,9 +61,9 @@ export interface StoredRequest {
   readonly method: string;
   /** Absolute, without a fragment. */
   readonly url: string;
-  /** As the origin saw them, without cookies that are part of the key. */
+  /** Fields of the request as the origin saw them, without cookies that are part of the key. */
   readonly fields: FieldLines;
-  /** Whether it says `no-store`, and that counts here. */
+  /** Whether the request says `no-store`, and that counts here. */
   readonly saysNoStore: boolean;
   /** Tags beyond those that the response gives. */
   readonly tags?: readonly string[] | undefined;
@@ -76,7 +76,7 @@ export type StoreDecision = {
 } & (
   | {
       readonly store: true;
-      /** As they are kept. */
+      /** Fields of the response as they are stored. */
       readonly fields: FieldLines;
       /** Sorted. */
       readonly selecting: readonly string[];

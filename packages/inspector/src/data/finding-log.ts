@@ -1,7 +1,7 @@
 import type { Finding, PastFinding } from "./pages.ts";
 
 const HOUR_MS = 3_600_000;
-/** The same within this time is one finding that went on. */
+/** A finding that comes again within this time continues the former one. */
 const JOINED_MS = 30_000;
 const MOST = 200;
 

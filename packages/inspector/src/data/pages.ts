@@ -34,7 +34,7 @@ export type PageName = (typeof PAGES)[number];
 export interface Finding {
   /** Name of its rule, such as `hit-ratio`: the guide lists them. */
   readonly rule: string;
-  /** The same for as long as it lasts, whatever its figures. */
+  /** Id of the finding: it stays the same for as long as the finding lasts, whatever its figures. */
   readonly id: string;
   readonly level: "error" | "warning";
   /** One sentence. Names of keys may be in it, values never. */

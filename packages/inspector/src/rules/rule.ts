@@ -12,10 +12,10 @@ export interface Found {
   /** Begins the text, and so does the name of the process. */
   readonly cache?: string;
   readonly process?: string | undefined;
-  /** As in the text. @default those of `process` */
+  /** Names of the processes in the text. @default those of `process` */
   readonly by?: readonly string[];
   readonly text: string;
-  /** The same for each process of which it is found, and at any time. */
+  /** Name of what was found: the same for each process in which it is found, and at any time. */
   readonly subject: string;
   /** The larger, the more it departs: of several processes, and of several moments, the text with the largest stays. */
   readonly weight: number;

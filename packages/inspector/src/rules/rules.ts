@@ -23,7 +23,7 @@ export function findings(picture: Picture, now: number): readonly Finding[] {
     .toSorted((one, other) => RANK[one.level] - RANK[other.level]);
 }
 
-/** The same of several processes is one finding, with the text of the worst. */
+/** Merges the same finding of several processes into one, with the text of the worst. */
 function merged(list: readonly Found[]): readonly (Omit<Found, "process"> & { readonly on: readonly string[] })[] {
   const groups = new Map<string, Found & { readonly on: string[] }>();
   for (const found of list) {

@@ -60,7 +60,7 @@ export interface Presence {
    * @returns how many were active
    */
   gone(...members: readonly Id[]): Promise<number>;
-  /** Whether it was seen within `ttl`. */
+  /** Whether the member was seen within `ttl`. */
   isActive(member: Id): Promise<boolean>;
   /** How many are active. */
   count(): Promise<number>;

@@ -7,7 +7,7 @@ export type Ranks = "standard" | "dense" | "ordinal";
 
 /** One member of a board. */
 export interface Row {
-  /** As it was added: a whole number as its digits. */
+  /** The member as it was added; a whole number as its digits. */
   readonly member: string;
   /** A double, bit for bit as it was set. */
   readonly score: number;

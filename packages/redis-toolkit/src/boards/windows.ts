@@ -119,7 +119,7 @@ export interface WindowScript {
   readonly keys: readonly string[];
   /** From ARGV[3]. */
   readonly args: readonly (string | number)[];
-  /** Whether it may be sent again, also to another server. @default false */
+  /** Whether the command may be sent again, also to another server. @default false */
   readonly isReadOnly?: boolean | undefined;
 }
 

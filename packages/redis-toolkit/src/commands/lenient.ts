@@ -15,7 +15,7 @@ export interface LenientCommands {
   getJson<T = unknown>(key: RedisArgument): Promise<T | undefined>;
   /** Whether it was set. */
   set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<boolean>;
-  /** Whether it was set. */
+  /** Stores a value as JSON. Resolves with whether it was set. */
   setJson(key: RedisArgument, value: unknown, options?: SetOptions & JsonOptions): Promise<boolean>;
   /** 0 when it fails. */
   delete(...keys: readonly RedisArgument[]): Promise<number>;

@@ -1,7 +1,7 @@
 import { CommandError } from "../errors/command-error.ts";
 
 const WHOLE = /^-?(?:0|[1-9]\d*)$/;
-/** As Redis and JavaScript write numbers. */
+/** A number as Redis and JavaScript write it. */
 const DECIMAL = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
 /**
@@ -33,7 +33,7 @@ export function exactIn(operation: string, reply: unknown): unknown {
 const exactBigInt = (operation: string, reply: unknown): bigint =>
   BigInt(typeof reply === "number" ? exactNumber(operation, reply) : String(reply));
 
-/** As `by` was given. */
+/** A reply as an exact number of the type that `by` has. */
 export const exactAs = <By extends number | bigint>(by: By, operation: string, reply: unknown): By =>
   (typeof by === "bigint" ? exactBigInt(operation, reply) : exactNumber(operation, reply)) as By;
 

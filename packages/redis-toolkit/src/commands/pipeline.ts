@@ -18,7 +18,7 @@ type Named<Mapping extends TextMapping | BytesMapping> = {
 /** The same commands, which are only described: those of one key or slot of this package, and all of node-redis. */
 export type Recorder = Omit<CommandBuilder, "inBytes"> &
   Named<TextMapping> & {
-    /** The same with bytes in place of text in replies. */
+    /** The same commands, with bytes in place of text in replies. */
     readonly bytes: BytesRecorder;
   };
 

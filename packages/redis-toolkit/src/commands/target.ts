@@ -30,7 +30,7 @@ export interface CallBounds {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** As a connection takes them. */
+/** Bounds of a call, as a connection takes them. */
 export interface Bounds {
   readonly deadlineMs?: number | undefined;
   readonly patienceMs?: number | undefined;

@@ -36,7 +36,7 @@ const isDiscard = (given: unknown): given is Discard => given === DISCARD;
 export interface Transaction {
   /** Carried out immediately, on the connection of the transaction: for reading what is watched. */
   readonly commands: Commands;
-  /** The same, with bytes in place of text. */
+  /** The same commands, with bytes in place of text in replies. */
   readonly bytes: BytesCommands;
   /** Describes the commands to return. With `queue.bytes` replies have bytes in place of text. */
   readonly queue: Recorder;

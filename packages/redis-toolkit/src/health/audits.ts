@@ -13,9 +13,9 @@ export interface BigKeysOptions {
 
 /** A key, and how large it is. */
 export interface BigKey {
-  /** As Redis has it. */
+  /** The key, as Redis has it. */
   readonly key: string;
-  /** As `TYPE` says it. */
+  /** The type of the key, as `TYPE` says it. */
   readonly type: string;
   /** By `MEMORY USAGE`, which looks at five elements of a collection. */
   readonly bytes: number;

@@ -4,7 +4,7 @@ export interface ServerInfo {
   readonly version: string | undefined;
   /** `undefined` where the server says neither. */
   readonly role: "primary" | "replica" | undefined;
-  /** Whether it is reading its data from disk, and answers no commands. */
+  /** Whether the server is reading its data from disk, and answers no commands. */
   readonly isLoading: boolean;
   /** Seconds since its start. */
   readonly uptimeSeconds: number | undefined;

@@ -5,7 +5,7 @@ export type HealthStatus = "ready" | "degraded" | "unready";
 
 /** One thing that was looked at. */
 export interface Check {
-  /** Whether it is as it should be. */
+  /** Whether the thing that was looked at is as it should be. */
   readonly isPassed: boolean;
   /** The finding, without keys, values, addresses and passwords. */
   readonly found: string;

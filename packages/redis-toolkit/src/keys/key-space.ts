@@ -34,7 +34,7 @@ export class KeySpace {
     return new KeySpace(`${this.prefix}${encode(id)}:`);
   }
 
-  /** Whether it is that of a tenant. */
+  /** Whether this is the key space of a tenant. */
   get isTenant(): boolean {
     return this.prefix !== "";
   }

@@ -35,7 +35,7 @@ export interface RequestLimitOptions<Request> {
    * @default false
    */
   readonly skipFailedRequests?: boolean | undefined;
-  /** The same for a status below 400. @default false */
+  /** Whether requests that are answered with a status below 400 count only until then. @default false */
   readonly skipSuccessfulRequests?: boolean | undefined;
   /** The body of a refusal. @default 'Too many requests' */
   readonly message?: RefusalMessage<Request> | undefined;
@@ -253,7 +253,7 @@ function checkOfRequest(name: string, given: unknown): void {
     throw new InvalidArgumentError(`rate limit of requests: ${name} must be a function of the request`);
 }
 
-/** As Express and Fastify know it, which may trust proxies, or of the connection. */
+/** The address of a client as Express and Fastify know it, which may trust proxies, or else that of the connection. */
 const addressOf = (request: unknown): string | undefined => {
   const { ip, socket } = request as { readonly ip?: string; readonly socket?: { readonly remoteAddress?: string } };
   return ip ?? socket?.remoteAddress;

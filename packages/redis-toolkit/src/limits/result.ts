@@ -16,7 +16,7 @@ export interface RateLimitResult {
   readonly retryAfterMs: number;
   /** Milliseconds since 1970, by Redis' clock: when all units are free again, or a block has ended. */
   readonly resetAt: number;
-  /** Whether it was decided without Redis. */
+  /** Whether the call was decided without Redis. */
   readonly degraded: boolean;
   /** `RateLimit`, `RateLimit-Policy` and, for a refused call, `Retry-After`. */
   readonly headers: Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@ import { EXCLUSIVE, EXCLUSIVE_ONE, PERMITS, READ, WRITE, type LockScripts } from
 
 /** The lock that a caller wants: its keys in Redis, and the scripts over them. */
 export interface Claim {
-  /** As the caller named them, sorted. */
+  /** The resources as the caller named them, sorted. */
   readonly resources: readonly string[];
   readonly keys: readonly string[];
   /** The keys on whose channels a release is published. */

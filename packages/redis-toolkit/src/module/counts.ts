@@ -18,7 +18,7 @@ export interface ModuleCounts {
   readonly sessionsCreated: number;
   /** Reads, touches and changes of a session that was there. */
   readonly sessionsFound: number;
-  /** The same of one that was not. */
+  /** Reads, touches and changes of a session that was not there. */
   readonly sessionsMissing: number;
   /** Sessions that were destroyed or revoked. */
   readonly sessionsEnded: number;

@@ -24,9 +24,9 @@ import type { Delivered, Extension, Outcome } from "./store.ts";
 
 /** One delivery of a job to a worker. */
 export interface Job<T> {
-  /** As `add` gave it. */
+  /** Id of the job, as `add` gave it. */
   readonly id: string;
-  /** As JSON carried it, and the schema gave it. */
+  /** Data of the job, as JSON carried them and the schema gave them. */
   readonly data: T;
   /** Which delivery it is, from 1. */
   readonly attempt: number;
@@ -34,9 +34,9 @@ export interface Job<T> {
   readonly attempts: number;
   /** When it was added, in milliseconds since 1970 by the clock of the server. */
   readonly addedAt: number;
-  /** As `add` gave it. */
+  /** Name of the job, as `add` gave it. */
   readonly name?: string;
-  /** As `add` gave it. */
+  /** Group of the job, as `add` gave it. */
   readonly group?: string;
   /** Options of this job, to add another like it: `other.add(job.data, job.options)`. */
   readonly options: JobOptions;
@@ -69,7 +69,7 @@ export interface FailedJob<T> extends Pick<
 > {
   /** `undefined` where it cannot be read, or does not fit the schema. */
   readonly data: T | undefined;
-  /** Whether it is tried again, or goes to the dead letters. */
+  /** Whether the job is tried again, or goes to the dead letters. */
   readonly outcome: "retry" | "dead";
 }
 

@@ -13,7 +13,7 @@ export type JobState = (typeof STATES)[number];
 
 /** A job as it was when it was looked up. Instants are milliseconds since 1970, by the clock of the server. */
 export interface JobSnapshot<T, R = unknown> {
-  /** As `add` gave it. */
+  /** Id of the job, as `add` gave it. */
   readonly id: string;
   /** Where it was when it was looked up. */
   readonly state: JobState;
@@ -27,9 +27,9 @@ export interface JobSnapshot<T, R = unknown> {
   readonly priority: number;
   /** When it was added. */
   readonly addedAt: number;
-  /** As `add` gave it. */
+  /** Name of the job, as `add` gave it. */
   readonly name?: string;
-  /** As `add` gave it. */
+  /** Group of the job, as `add` gave it. */
   readonly group?: string;
   /** When it is due (`delayed`), or when its lease ends (`active`). */
   readonly dueAt?: number;
@@ -133,7 +133,7 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
 export interface JobLogLine {
   /** Milliseconds since 1970, by the clock of the server. */
   readonly at: number;
-  /** As `job.log` got it. */
+  /** The line, as `job.log` got it. */
   readonly text: string;
 }
 

@@ -103,7 +103,7 @@ export interface DeadLetters<T, R = unknown> {
  * ids and options that can never work.
  */
 export interface Queue<T, Result = unknown> {
-  /** As `queue(redis, name)` got it. */
+  /** Name of the queue, as `queue(redis, name)` got it. */
   readonly name: string;
   /**
    * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.

@@ -17,7 +17,7 @@ export interface RepeatOptions extends AddOptions {
 
 /** A schedule of a queue. */
 export interface RepeatInfo {
-  /** As `repeat` got it. */
+  /** Key of the repeat, as `repeat` got it. */
   readonly key: string;
   /** Milliseconds since 1970, by the clock of the server. `undefined` where it has ended. */
   readonly nextAt: number | undefined;
@@ -25,7 +25,7 @@ export interface RepeatInfo {
   readonly schedule: ResolvedSchedule;
 }
 
-/** As it is stored, in JSON. */
+/** A repeat as it is stored, in JSON. */
 interface Definition {
   readonly schedule: ResolvedSchedule;
   readonly job: NewJob;

@@ -116,7 +116,7 @@ export interface Added {
   readonly status: "added" | "duplicate" | "replaced";
 }
 
-/** As the script numbers them. */
+/** Outcomes of `add`, in the order in which the script numbers them. */
 const STATUSES = ["duplicate", "added", "replaced"] as const;
 
 /** `begun`: a worker has it, or it has ended. */
@@ -125,7 +125,7 @@ export type ChangeAnswer = "changed" | "missing" | "begun";
 /** The scripts of one queue, with the types of their arguments and replies. */
 export class QueueStore {
   readonly keys: QueueKeys;
-  /** As Redis names it. */
+  /** The channel of events, as Redis names it. */
   readonly channel: string;
   readonly #module: Module;
 

@@ -30,7 +30,7 @@ export interface Worker extends AsyncDisposable {
   readonly stats: WorkerStats;
   /** Handlers that run. */
   readonly active: number;
-  /** Whether it takes no jobs since `pause`. */
+  /** Whether this worker takes no jobs since its `pause`. */
   readonly isPaused: boolean;
   /** Takes no more jobs with this worker; handlers that run go on. `queue.pause()` pauses all workers. */
   pause(): void;

@@ -60,7 +60,7 @@ export class Redis extends RedisView {
     this.#monitor = new Monitor(connection, settings);
   }
 
-  /** As `CLIENT LIST` and the tracing channel name it. */
+  /** Name of this client, as `CLIENT LIST` and the tracing channel have it. */
   get clientName(): string {
     return this.#settings.clientName;
   }

@@ -31,7 +31,7 @@ export interface JsonSessionOptions<Data extends object> {
   readonly userId?: ((data: Partial<Data>) => Id | null | undefined) | undefined;
   /** How long a session lives without activity. @default '24h' */
   readonly idle?: Duration | undefined;
-  /** As of other sessions. @default false, and one warning */
+  /** Refuses a server that may evict sessions, as other sessions do. @default false, and one warning */
   readonly requireNoEviction?: boolean | undefined;
 }
 

@@ -364,7 +364,7 @@ export class SessionRecords {
     }
   }
 
-  /** As it is stored, without a comparison of the user's epoch. */
+  /** Reads a session as it is stored, without a comparison of the user's epoch. */
   async #peek(call: Call, handle: string): Promise<StoredSession | undefined> {
     const place = this.places.ofHandle(handle);
     if (place === undefined) return undefined;

@@ -110,7 +110,7 @@ export interface Sessions<Data extends object> {
    * @returns whether there was one
    */
   destroy(id: string): Promise<boolean>;
-  /** The same by a handle, as in `list`. */
+  /** Ends a session by its handle, as `list` gives it. */
   revoke(handle: string): Promise<boolean>;
   /** Ends all sessions of a user, also those that the user's index does not name. @returns how many it knew */
   destroyAll(userId: Id): Promise<number>;

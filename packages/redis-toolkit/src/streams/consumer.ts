@@ -127,7 +127,7 @@ export class Consumer<T> implements AsyncDisposable {
     return this.#state;
   }
 
-  /** As they are now. */
+  /** The counts as they are now. */
   get counts(): ConsumerCounts {
     return { ...this.#counts };
   }

@@ -26,7 +26,7 @@ export interface DeadLetter<T> extends Pick<Entry<T>, "fields" | "pairs"> {
  * range.
  */
 export class DeadLetters<T> {
-  /** As the view has it. */
+  /** The key, as the view has it. */
   readonly key: string;
   readonly #place: StreamPlace;
 

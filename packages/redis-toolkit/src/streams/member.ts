@@ -8,7 +8,7 @@ import type { StreamPlace } from "./stream-place.ts";
 
 /** An entry that is to be handled. */
 export interface Delivery<T> {
-  /** As it was appended. */
+  /** The entry, as it was appended. */
   readonly entry: Entry<T>;
   /** How often it was delivered to a handler, this time included. */
   readonly deliveries: number;

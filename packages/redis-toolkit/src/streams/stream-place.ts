@@ -22,7 +22,7 @@ type Describe<R> = (key: string) => Invocation<R>["args"];
 export class StreamPlace {
   readonly redis: RedisView;
   readonly module: Module;
-  /** As the view has it. */
+  /** The key of the stream, as the view has it. */
   readonly key: string;
   /** The stream of dead letters, in the same slot. */
   readonly deadKey: string;

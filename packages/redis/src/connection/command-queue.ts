@@ -210,7 +210,7 @@ export class Command<T> extends Reply<T> {
   /** {@link CommandQueue.replies} when it was sent. */
   repliesBefore = 0;
   send: ((client: RawClient) => void) | undefined;
-  /** Whether it was to wait for the first connection. */
+  /** Whether the command was to wait for the first connection. */
   waitsToOpen = false;
   /** Whether its wait for room is added to its deadline. */
   mayExtend = true;
@@ -316,7 +316,7 @@ export class Command<T> extends Reply<T> {
     this.reject(error);
   }
 
-  /** Whether it is in line behind others that are being answered. */
+  /** Whether the command is in line behind others that are being answered. */
   get #waitsForRoom(): boolean {
     return (
       this.mayExtend &&

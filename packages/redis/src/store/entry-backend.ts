@@ -68,7 +68,7 @@ export interface KeyContent {
   readonly key: string;
   /** The type of the key, as Redis names it; `none` where there is no key. */
   readonly type: string;
-  /** Whether it is the placeholder of a missing entry that is being loaded. */
+  /** Whether the key has the placeholder of a missing entry that is being loaded. */
   readonly isPlaceholder: boolean;
 }
 

@@ -28,7 +28,7 @@ export interface Question<T> {
 /** An entry that cannot be read, or in its last millisecond. */
 export interface Unreadable {
   readonly version: string;
-  /** Whether it is removed with the grant. */
+  /** Whether the entry is removed with the grant. */
   readonly isOver: boolean;
 }
 

@@ -114,7 +114,7 @@ const isNoEntry = (head: unknown): boolean => Buffer.isBuffer(head) && head[0] =
 const ENTRY = 1;
 const STALE_AT = 3;
 const NEVER = 2 ** 48 - 1;
-/** As much of a string as has the instant. */
+/** The most bytes of a string that come before the end of its instant. */
 const HEAD_BYTES = STALE_AT + 32 + 6;
 
 const timeOf = ([seconds, micros]: readonly Buffer[]): number =>

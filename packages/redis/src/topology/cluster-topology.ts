@@ -8,7 +8,7 @@ import { namedAddress, type ResolveAddress } from "./named-address.ts";
 export interface ClusterSettings {
   /** Nodes to ask first. */
   readonly seeds: readonly NodeAddress[];
-  /** The same for every node. */
+  /** Settings of a session, the same for every node. */
   readonly node: SessionSettings;
   readonly link: LinkSettings;
   /** Awaited on each connection before it takes commands. */

@@ -5,7 +5,7 @@ import { Choice } from "./basics.tsx";
 /** The time of the figures on a page. */
 export type Range = "recent" | "all";
 
-/** The same on each page, until the page is loaded again. */
+/** The chosen range of time, kept from page to page until the browser loads the page again. */
 let chosen: Range = "recent";
 
 export function useRange(): readonly [Range, (range: Range) => void] {
