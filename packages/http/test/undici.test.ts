@@ -2,10 +2,11 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createCache } from "@hotset/core";
+import { v8 } from "@hotset/formats";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
 import { httpInterceptor } from "@hotset/http/undici";
 import { memory } from "@hotset/memory";
-import { gate } from "@hotset/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { Agent, Client, fetch, MockAgent, Pool, request, type Dispatcher } from "undici";
 import { describe, expect, it, onTestFinished } from "vitest";
 
@@ -19,7 +20,7 @@ function open(options: HttpCacheOptions = {}): HttpCache {
   return httpCache(cache.namespace("http"), options);
 }
 
-async function listen(listener: RequestListener): Promise<string> {
+async function listen(listener: (...given: Parameters<RequestListener>) => unknown): Promise<string> {
   const server = createServer(listener).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
@@ -61,6 +62,41 @@ describe("httpInterceptor", () => {
       await body.text();
     }
     expect(seen).toEqual(["/ 1", "/ 1"]);
+  });
+
+  it("H90 two processes that store two variants at once keep both, next to each other", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, format: v8(), leases: true, tagVersions: true, coherence: "reported" });
+    const loading = [gate(), gate()] as const;
+    const seen: string[] = [];
+    const url = await listen(async ({ headers }, response) => {
+      const language = String(headers["accept-language"]);
+      seen.push(language);
+      if (language !== "en") await loading[language === "de" ? 0 : 1].pass();
+      response.writeHead(200, { ...FRESH, vary: "accept-language" }).end(language);
+    });
+    const dispatchers = [backend, backend.peer()].map((each) => {
+      const cache = createTestCache({ clock, backend: each });
+      onTestFinished(() => cache.close());
+      return agentOver(httpCache(cache.namespace("http"), { clock }));
+    });
+    const ask = async (process: number, language: string): Promise<string> => {
+      const { body } = await request(url, {
+        dispatcher: dispatchers[process]!,
+        headers: { "accept-language": language },
+      });
+      return body.text();
+    };
+    // By its answer both processes know the field that selects.
+    for (const process of [0, 1]) expect(await ask(process, "en")).toBe("en");
+    const answers = [ask(0, "de"), ask(1, "fr")];
+    await Promise.all(loading.map((each) => each.arrived()));
+    for (const each of loading) each.open();
+    expect(await Promise.all(answers)).toEqual(["de", "fr"]);
+    await flush();
+    for (const process of [0, 1, 1, 0])
+      for (const language of ["fr", "de"]) expect(await ask(process, language)).toBe(language);
+    expect(seen.toSorted()).toEqual(["de", "en", "fr"]);
   });
 
   it.each(Object.keys(KINDS))("H89 answers requests of a %s from one load", async (kind) => {
