@@ -3,6 +3,7 @@ import { ConfigurationError, type Cache } from "@hotset/core";
 import { checkBuild, hasCode } from "@hotset/core/guest";
 import { checkNames } from "@hotset/core/internal";
 import { httpCache, type FieldLine, type HttpCache, type KeyRule, type PlainResponse } from "@hotset/http";
+import { readsOf, unnamed } from "./reads.ts";
 
 /** `cache.provider.config` of the site: as that of Astro's own memory provider. Plain data. */
 export interface AstroCacheConfig {
@@ -17,6 +18,11 @@ export interface AstroCacheConfig {
         readonly exclude?: readonly string[] | undefined;
       }
     | undefined;
+  /**
+   * The hosts of the site, such as `["shop.example", "shop.example:8443"]`: pages for any other are made and not cached,
+   * so that no made-up Host fills the cache. @default every host that Astro accepts
+   */
+  readonly hosts?: readonly string[] | undefined;
 }
 
 /** A `CacheProvider` of Astro 7. */
@@ -24,9 +30,16 @@ export interface AstroCacheProvider {
   /** Name of the provider in logs of Astro. */
   readonly name: string;
   /** Answers a request from the cache, or makes the page with `next`, whose error is passed on. */
-  onRequest(context: { request: Request; url: URL }, next: () => Promise<Response>): Promise<Response>;
+  onRequest(context: AstroRequest, next: () => Promise<Response>): Promise<Response>;
   /** `path` without its query, on each host; and tags. For every process. */
   invalidate(options: { path?: string | undefined; tags?: string | string[] | undefined }): Promise<void>;
+}
+
+/** What Astro 7 gives a provider with each request. */
+export interface AstroRequest {
+  readonly request: Request;
+  readonly url: URL;
+  readonly logger?: { warn(message: string): void } | undefined;
 }
 
 /**
@@ -45,6 +58,8 @@ export function astroCache<C extends AstroCacheConfig>(
   checkBuild(build, "astroCache");
   return (config) => {
     const key = keyRuleOf(config?.query);
+    const hosts = hostsOf(config?.hosts);
+    const warned = new Warnings();
     const http = httpCache(build(config).namespace("astro"), {
       key,
       heuristic: false,
@@ -53,7 +68,11 @@ export function astroCache<C extends AstroCacheConfig>(
     });
     return {
       name: "hotset",
-      onRequest: ({ request }, next) => (request.method === "GET" ? answered(http, request, next) : next()),
+      onRequest({ request, url, logger }, next) {
+        const isOurs = hosts === undefined || hosts.has(url.host);
+        if (request.method !== "GET" || !isOurs) return next();
+        return answered(http, request, isDevelopment() ? warned.around(next, { request, url, logger }) : next);
+      },
       async invalidate({ path, tags = [] }) {
         const all = typeof tags === "string" ? [tags] : tags;
         await http.purgeTags(path === undefined ? all : [...all, pathTag(path.replace(/[?#].*$/, ""))]);
@@ -61,6 +80,38 @@ export function astroCache<C extends AstroCacheConfig>(
     };
   };
 }
+
+/** Warns once of each page that is stored for everyone, and read something of the one who asked. */
+class Warnings {
+  readonly #given = new Set<string>();
+
+  around(next: () => Promise<Response>, { request, url, logger }: AstroRequest): () => Promise<Response> {
+    return async () => {
+      // From now on: the cache has read the request by then.
+      const read = readsOf(request);
+      const page = await next();
+      const names = isForAll(page) ? unnamed(read, page) : [];
+      const which = `${url.pathname} ${names.join(", ")}`;
+      if (names.length === 0 || this.#given.has(which) || this.#given.size >= MOST_WARNINGS) return page;
+      this.#given.add(which);
+      logger?.warn(
+        `${url.pathname} is cached for everyone, but read ${names.join(", ")} of this visitor's request. ` +
+          "Set Vary, or leave out Astro.cache.set.",
+      );
+      return page;
+    };
+  }
+}
+
+const MOST_WARNINGS = 100;
+
+const isForAll = (page: Response): boolean =>
+  !setsCookies(page) &&
+  !page.headers.has("set-cookie") &&
+  /^(?!.*\b(?:private|no-store)\b)./i.test(page.headers.get("cdn-cache-control") ?? "");
+
+/** Read when a page is made: a build would put in what it is at that time. */
+const isDevelopment = (): boolean => typeof process !== "undefined" && process.env["NODE_ENV"] !== "production";
 
 async function answered(http: HttpCache, request: Request, next: () => Promise<Response>): Promise<Response> {
   let own: Response | undefined;
@@ -130,6 +181,17 @@ const linesOf = (headers: Headers): FieldLine[] => [...headers] as FieldLine[];
 
 /** A tag has no comma, and a bounded length. */
 const pathTag = (path: string): string => `astro-path:${createHash("sha256").update(path).digest("base64url")}`;
+
+function hostsOf(hosts: AstroCacheConfig["hosts"]): ReadonlySet<string> | undefined {
+  if (hosts === undefined) return undefined;
+  const given: readonly unknown[] = Array.isArray(hosts) ? hosts : [hosts];
+  for (const host of given)
+    if (typeof host !== "string" || !URL.canParse(`https://${host}`) || new URL(`https://${host}`).host !== host)
+      throw new ConfigurationError(
+        `astroCache: hosts must be names such as "shop.example", got ${JSON.stringify(host)}`,
+      );
+  return new Set(hosts);
+}
 
 function keyRuleOf(query: AstroCacheConfig["query"] = {}): KeyRule {
   checkNames(query, ["sort", "include", "exclude"], { place: "astroCache", inside: "query" });
