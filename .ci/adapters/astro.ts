@@ -42,12 +42,15 @@ import { defineConfig${imports} } from "astro/config";
 export default defineConfig({
   output: "server",
   adapter: node({ mode: "standalone" }),
-  security: { allowedDomains: [{ hostname: "site.example" }] },
+  security: { allowedDomains: [{ hostname: "site.example" }, { hostname: "*.made-up.example" }] },
   cache: { provider: ${provider} },
 });
 `;
 const CONFIG: Readonly<Record<Provider, string>> = {
-  hotset: configOf("", '{ name: "hotset", entrypoint: new URL("./src/provider.ts", import.meta.url) }'),
+  hotset: configOf(
+    "",
+    '{ name: "hotset", entrypoint: new URL("./src/provider.ts", import.meta.url), config: { hosts: ["site.example"] } }',
+  ),
   memory: configOf(", memoryCache", "memoryCache()"),
 };
 
@@ -73,6 +76,7 @@ const PAGES = {
   "page/[id].js": endpoint("{ maxAge: 60, tags: ['pages'] }"),
   "short/[id].js": endpoint("{ maxAge: 1, swr: 60 }"),
   "cookie/[id].js": endpoint("{ maxAge: 60 }", "context.cookies.set('visitor', 'one');"),
+  "reads/[id].astro": "---\nAstro.cache.set({ maxAge: 60 });\n---\n<p>{Astro.cookies.get('user')?.value}</p>\n",
   "clear/[what].js": `export const GET = async ({ cache, params }) => {
   await cache.invalidate(params.what === "tag" ? { tags: "pages" } : { path: "/page/1" });
   return Response.json({});
@@ -118,6 +122,18 @@ async function run(workshop: Workshop, provider: Provider): Promise<string> {
     ),
     "an old page is refreshed (swr)": () => pair.refreshes("short/1", 1_200),
     ...outages(pair, redis),
+    "a cached page that reads a cookie is named in a warning": async () => {
+      await fetch(`${a.url}/reads/1`, { headers: { ...FORWARDED, cookie: "user=ann" } });
+      if (!a.output().includes("/reads/1 is cached for everyone, but read cookie")) throw new Error(a.output());
+    },
+    "pages for hosts that are not listed are not cached": async () => {
+      const runs = async (host: string): Promise<unknown> => {
+        const answer = await fetch(`${a.url}/page/1`, { headers: { ...FORWARDED, "x-forwarded-host": host } });
+        return ((await answer.json()) as { runs: number }).runs;
+      };
+      const [first, second] = [await runs("one.made-up.example"), await runs("one.made-up.example")];
+      if (first === second) throw new Error("a made-up host was cached");
+    },
     "ends within a second of SIGTERM": async () => same(await a.ends(1_000), true),
   };
   // Awaited before the processes end.

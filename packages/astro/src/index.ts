@@ -1,1 +1,1 @@
-export { astroCache, type AstroCacheConfig, type AstroCacheProvider } from "./provider.ts";
+export { astroCache, type AstroCacheConfig, type AstroCacheProvider, type AstroRequest } from "./provider.ts";

@@ -29,7 +29,7 @@ export function readsOf({ headers }: Request): ReadonlySet<string> {
 }
 
 /** What says the same of each visitor, or is of the connection. */
-const OF_ALL: ReadonlySet<string> = new Set(["host", "origin", "content-length", "content-type"]);
+const OF_ALL: ReadonlySet<string> = new Set(["host", "origin", "connection", "content-length", "content-type"]);
 
 /** Fields by which this page may differ although nothing in its response says so. */
 export function unnamed(read: ReadonlySet<string>, response: Response): readonly string[] {
