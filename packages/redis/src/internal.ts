@@ -1,19 +1,23 @@
 // For packages of hotset, which all have one version: a name that `index.ts` does not hand on may change or go in each
 // release. This file is what the package is built into, and the main entry a list of names from it.
 
-export { redis, RedisBackend, type RedisBackendBuilder, type RedisBackendSettings } from "./builder.ts";
+export { redis, RedisBackend } from "./builder.ts";
+export type { RedisBackendBuilder, RedisBackendSettings } from "./backend-builder.ts";
+export {
+  hold,
+  type ClientConnection,
+  type Connection,
+  type ConnectSettings,
+  type Hold,
+  type HttpConnection,
+} from "./held-connection.ts";
 export {
   cluster,
   fromClient,
-  hold,
   sentinel,
   single,
-  type ClientConnection,
-  type Connection,
   type ConnectionOptions,
-  type ConnectSettings,
   type DiscoveryOptions,
-  type Hold,
 } from "./shared-connection.ts";
 export type { KeyContent } from "./store/entry-backend.ts";
 export { CommandQueue, type Command, type RawClient, type SendOptions } from "./connection/command-queue.ts";

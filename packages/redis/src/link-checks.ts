@@ -1,5 +1,5 @@
 import { ConfigurationError } from "@hotset/core";
-import type { Hold } from "./shared-connection.ts";
+import type { Hold } from "./held-connection.ts";
 
 /** @throws {ConfigurationError} where entries would be read from primaries all the same. */
 export function checkReaders({ link, release }: Hold, layout: "full" | "plain" | "string"): void {
@@ -12,6 +12,13 @@ export function checkReaders({ link, release }: Hold, layout: "full" | "plain" |
 
 /** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
 export function checkCoherence({ link, release }: Hold, coherence: "tracking" | "pubsub" | "none"): void {
+  if (link.isHttp === true && coherence !== "none") {
+    release().catch(() => undefined);
+    throw new ConfigurationError(
+      `redis: coherence("${coherence}") needs a connection on which changes are received, and HTTP has none; leave it ` +
+        'out, or set coherence("none"), with a localTtl of seconds',
+    );
+  }
   const cannotTrack = link.isIoRedis === true && coherence === "tracking";
   if (coherence === "none" || (!cannotTrack && link.readsFromReplicas !== true)) return;
   release().catch(() => undefined);

@@ -1,6 +1,7 @@
 import { ConfigurationError, InvalidArgumentError, systemClock } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import { cluster, hold, sentinel, single, type ConnectSettings } from "./shared-connection.ts";
+import { hold, type ConnectSettings } from "./held-connection.ts";
+import { cluster, sentinel, single } from "./shared-connection.ts";
 
 const SETTINGS: ConnectSettings = {
   username: "one",

@@ -16,6 +16,13 @@ export {
   type SharedRedis,
   type TestRedis,
 } from "./redis.ts";
+export {
+  startRestProxy,
+  type RestCounts,
+  type RestFault,
+  type RestProxy,
+  type RestProxyOptions,
+} from "./rest-proxy.ts";
 export { startProxy, type FaultProxy, type ProxyTarget } from "./proxy.ts";
 export type { Direction, Hold } from "./proxied-connection.ts";
 export { isSubscription, type ReadonlyCommand, type TrafficCounts } from "./traffic.ts";

@@ -18,6 +18,10 @@ export interface Link {
   readonly parts?: Parts;
   /** Over a client of ioredis: it drops pushes, and whole numbers are never text. */
   readonly isIoRedis?: boolean;
+  /** Over HTTP: commands may arrive late, and values travel through Lua in any case. */
+  readonly isHttp?: boolean;
+  /** The most bytes of an entry that the link can carry. @default any number */
+  readonly maxEntryBytes?: number;
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */

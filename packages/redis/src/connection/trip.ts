@@ -1,5 +1,4 @@
-import { tracingChannel } from "node:diagnostics_channel";
-import { contextOfNow } from "@hotset/core/internal";
+import { builtin, contextOfNow } from "@hotset/core/internal";
 import type { Args, RawClient } from "./command-queue.ts";
 
 /** The commands of one call. */
@@ -157,7 +156,7 @@ class Lane {
 
   /** Whether trips may be sent past node-redis. Not while it is traced: a tracer sees each command. */
   get isOpen(): boolean {
-    return this.#isSound && this.#single === this.#own && !TRACED.hasSubscribers;
+    return this.#isSound && this.#single === this.#own && TRACED?.hasSubscribers !== true;
   }
 
   /** @returns a turn that is to be sent with it, unless it goes with the one before. */
@@ -238,7 +237,7 @@ function handsOn(QueueOf: new (protocol: number) => Queue): boolean {
 }
 
 const KNOWN = new WeakMap<object, boolean>();
-const TRACED = tracingChannel("node-redis:command");
+const TRACED = builtin("node:diagnostics_channel")?.tracingChannel("node-redis:command");
 
 /** Whether the commands of one turn go together: then they may be given as they go over the wire. */
 export const hasOpenLane = ({ lane }: RawClient): boolean => lane instanceof Lane && lane.isOpen;

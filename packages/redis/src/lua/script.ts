@@ -1,4 +1,4 @@
-import { crypto } from "../primitives/crypto.ts";
+import { cryptoIfAny } from "../primitives/crypto.ts";
 
 /**
  * Steps that must be atomic, and why they are not `MULTI`: decision 0030. Each is a Lua script over an entry, and its lease where the step needs it. They share a
@@ -19,15 +19,18 @@ import { crypto } from "../primitives/crypto.ts";
  */
 export interface Script {
   readonly text: string;
+  /** Its SHA-1. Where that takes a promise, as without modules of Node, a name in place of it: see `rest-scripts.ts`. */
   readonly sha: string;
 }
+
+let named = 0;
 
 export function script(text: string): Script {
   let sha: string | undefined;
   return {
     text,
     get sha() {
-      return (sha ??= crypto().hash("sha1", text));
+      return (sha ??= cryptoIfAny()?.hash("sha1", text) ?? `script ${(named += 1)}`);
     },
   };
 }

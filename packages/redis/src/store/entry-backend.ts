@@ -242,7 +242,8 @@ export class EntryBackend extends Steps implements Backend {
     const args = layout.encode(entry, version, this.#timeAt(key));
     if (args === undefined)
       return this.run({ operation: "remove", key, script: layout.scripts.remove, args: [], interpret: ignore });
-    const set = this.isPlain ? layout.set?.(args) : undefined;
+    // Over HTTP it may arrive late: the script refuses it then.
+    const set = this.isPlain && this.link.isHttp !== true ? layout.set?.(args) : undefined;
     const plain: Plain<void> | undefined = set && {
       // SET is no read, and Redis pushes the next change of what was read: where there are copies, that is this entry.
       commands: (entryKey, lease) => [

@@ -2,6 +2,7 @@ import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { Further } from "../connection/command-queue.ts";
 import { rendered } from "../connection/trip.ts";
 import { HASH_SCRIPTS } from "../lua/all-scripts.ts";
+import { Buffer } from "../primitives/buffer.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { isPlaceholder, NOTHING, REMOVED, type EntryLayout, type Question, type Read } from "./entry-layout.ts";
 import { stageHash } from "./staged-entry.ts";

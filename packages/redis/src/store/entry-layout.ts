@@ -1,6 +1,7 @@
 import type { Leases, StoredEntry } from "@hotset/core";
 import type { Args, Further } from "../connection/command-queue.ts";
 import type { EntryScripts } from "../lua/all-scripts.ts";
+import { Buffer } from "../primitives/buffer.ts";
 import type { StagedEntry } from "./staged-entry.ts";
 
 /** A read of a key, or of several: commands that are sent together, and how their replies are read. */

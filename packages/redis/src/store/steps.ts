@@ -102,7 +102,10 @@ export abstract class Steps extends Sender {
     const lease = this.keys.lease(entryKey);
     const both = [entryKey, lease];
     if (operation === "release") both.push(this.keys.freed(entryKey));
-    const staged = this.layout.stage(args, () => this.keys.staged(entryKey, this.#writeIds()));
+    const staged =
+      this.link.isHttp === true
+        ? undefined
+        : this.layout.stage(args, () => this.keys.staged(entryKey, this.#writeIds()));
     const next = (reply: unknown): T | Further => {
       if (staged !== undefined && reply === NOTHING_STAGED) return new Further(this.scriptCommand(script, both, args));
       const result = interpret(reply);

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { STRING_SCRIPTS } from "../lua/all-scripts.ts";
 import { HEAD_BYTES, PLACEHOLDER_BYTES } from "../lua/present.ts";
+import { Buffer } from "../primitives/buffer.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
 import { isPlaceholder, MAGIC, NOTHING, type EntryLayout } from "./entry-layout.ts";

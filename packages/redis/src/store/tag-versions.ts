@@ -1,6 +1,7 @@
 import type { TagVersion, TagVersions } from "@hotset/core";
 import type { Announcement, Script } from "../lua/script.ts";
 import { MAX_VERSION_BYTES, PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
+import { afterThisTurn } from "../primitives/after-this-turn.ts";
 import { isRefusal, unlessRefused } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { WriteIds } from "./entry-fields.ts";
@@ -43,7 +44,7 @@ export class RedisTagVersions implements TagVersions {
     if (read !== undefined) return read;
     read = this.#read(tags);
     // node-redis writes the commands of one turn of the loop together, from a setImmediate.
-    if (this.#sharedReads.size === 0) setImmediate(() => this.#sharedReads.clear());
+    if (this.#sharedReads.size === 0) afterThisTurn(() => this.#sharedReads.clear());
     this.#sharedReads.set(of, read);
     return read;
   }

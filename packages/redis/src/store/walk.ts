@@ -3,6 +3,7 @@ import { within } from "@hotset/core/internal";
 import { send } from "../connection/link.ts";
 import type { Primary, Servers } from "../connection/servers.ts";
 import type { Session } from "../connection/session.ts";
+import { Buffer } from "../primitives/buffer.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { decodeEntry } from "./entry-fields.ts";

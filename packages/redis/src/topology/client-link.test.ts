@@ -2,7 +2,7 @@ import { EventEmitter } from "node:events";
 import { TestClock, flush, outcome } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { send } from "../connection/link.ts";
-import { LOAD_SCRIPTS } from "../connection/session.ts";
+import { LOAD_SCRIPTS } from "../connection/load-scripts.ts";
 import { ClientLink, type RedisClientLike } from "./client-link.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */

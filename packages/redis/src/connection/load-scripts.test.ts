@@ -2,7 +2,7 @@ import { flush } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { SCRIPTS } from "../lua/all-scripts.ts";
-import { LOAD_SCRIPTS } from "./session.ts";
+import { LOAD_SCRIPTS } from "./load-scripts.ts";
 
 const BUSY = new (class SimpleError extends Error {})("BUSY Redis is busy running a script.");
 
