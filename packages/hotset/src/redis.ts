@@ -6,6 +6,7 @@ import {
   RedisBackend as BackendOfRedis,
   type ClientConnection,
   type Connection,
+  type HttpConnection,
   type RedisBackendBuilder,
   type RedisBackendSettings,
   type ServerAddress,
@@ -33,9 +34,9 @@ const shipped = (): { readonly formats: readonly Format[]; readonly compressors:
  * @throws {ConfigurationError} for further arguments.
  */
 export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
-export function redis(connection: Connection | ClientConnection): RedisBackendSettings;
+export function redis(connection: Connection | ClientConnection | HttpConnection): RedisBackendSettings;
 export function redis(
-  connection: string | URL | ServerAddress | Connection | ClientConnection,
+  connection: string | URL | ServerAddress | Connection | ClientConnection | HttpConnection,
   ...surplus: readonly unknown[]
 ): RedisBackendBuilder {
   // It refuses what is too much.

@@ -12,11 +12,13 @@ export interface RestProxy extends AsyncDisposable {
   readonly counts: RestCounts;
   reset(): void;
   /**
-   * What becomes of the requests from now on: they are answered; kept, unread, until it is `passes` again, and executed
-   * then, even if the client has left; executed, with half of the answer; executed, and the connection cut; or not
-   * executed and answered by a page of HTML with a status.
+   * What becomes of the requests that come from now on: they are answered; kept until {@link RestProxy.release}, and
+   * executed then, even if the client has left; executed, with half of the answer; executed, and the connection cut; or
+   * not executed and answered by a page of HTML with a status.
    */
   fault: RestFault;
+  /** Executes the requests that were kept. Resolves once they are. */
+  release(): Promise<void>;
   /** How long each request waits before it is executed. */
   delayMs: number;
   close(): Promise<void>;
@@ -65,8 +67,9 @@ class Proxy implements RestProxy {
   readonly #server = createServer(
     (request, response) => void this.#serve(request, response).catch(() => response.destroy()),
   );
-  readonly #kept: (() => void)[] = [];
-  #fault: RestFault = "passes";
+  readonly #kept: PromiseWithResolvers<void>[] = [];
+  readonly #serving = new Set<Promise<void>>();
+  fault: RestFault = "passes";
 
   constructor(options: RestProxyOptions) {
     this.#options = options;
@@ -83,13 +86,9 @@ class Proxy implements RestProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  get fault(): RestFault {
-    return this.#fault;
-  }
-
-  set fault(fault: RestFault) {
-    this.#fault = fault;
-    if (fault !== "keeps") for (const goOn of this.#kept.splice(0)) goOn();
+  async release(): Promise<void> {
+    for (const { resolve } of this.#kept.splice(0)) resolve();
+    await Promise.all(this.#serving);
   }
 
   reset(): void {
@@ -98,6 +97,7 @@ class Proxy implements RestProxy {
 
   async close(): Promise<void> {
     this.fault = "passes";
+    await this.release();
     this.#server.closeAllConnections();
     this.#server.close();
     this.#primary.close();
@@ -114,8 +114,12 @@ class Proxy implements RestProxy {
     const body = Buffer.concat(chunks);
     this.counts.requests += 1;
     this.counts.largestBytes = Math.max(this.counts.largestBytes, body.length);
-    const fault = this.#fault;
-    if (fault === "keeps") await new Promise<void>((resolve) => this.#kept.push(resolve));
+    const { fault } = this;
+    if (fault === "keeps") {
+      const kept = Promise.withResolvers<void>();
+      this.#kept.push(kept);
+      await kept.promise;
+    }
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     if (typeof fault === "number")
       return void response.writeHead(fault, { "content-type": "text/html" }).end("<html>secret words</html>");

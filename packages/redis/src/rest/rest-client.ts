@@ -178,7 +178,9 @@ export class RestClient implements RawClient {
               this.#scripts.plain,
             ),
           } as const);
-    const earliest = script.script.isTimed ? this.#serverMsAt(at) : undefined;
+    // Nothing else is sent before this request has ended. In workerd that is not so, and the caller may have given up.
+    const from = IN_WORKER ? at : this.#settings.clock.now();
+    const earliest = script.script.isTimed ? this.#serverMsAt(from) : undefined;
     const limit = earliest === undefined ? "" : String(Math.floor(earliest + this.#settings.deadlineMs));
     return { of, json: JSON.stringify(scriptWords(script, limit, by)), script };
   }

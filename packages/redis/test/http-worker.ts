@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { createCache, json } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { http, redis } from "@hotset/redis/http";
+import { answerCalls, RespClient } from "@hotset/test-servers";
+
+/** What one process did, and the reads that were too old. */
+export interface History {
+  readonly reads: number;
+  readonly changes: number;
+  readonly loads: number;
+  readonly tooOld: readonly string[];
+}
+
+export interface Round {
+  readonly url: string;
+  readonly redisUrl: string;
+  readonly prefix: string;
+  readonly layout: "full" | "string";
+  /** How often each of its lanes reads or changes. */
+  readonly calls: number;
+  readonly responseTimeout: "1s" | "20s";
+  readonly seed: number;
+}
+
+const KEYS = 6;
+
+export const handlers = {
+  /**
+   * Reads, changes and invalidates at random. The source of truth is in the same Redis, without a cache: `source` is
+   * what a load reads, `known` what every read that begins now must at least give.
+   */
+  async run({ url, redisUrl, prefix, layout, calls, responseTimeout, seed }: Round): Promise<History> {
+    const truth = RespClient.fromUrl(redisUrl);
+    const backend = redis(http({ url, token: "secret" }))
+      .keyPrefix(prefix)
+      .layout(layout)
+      .valueFormat(json());
+    const cache = createCache({ name: "shop" })
+      .tier(memory())
+      .tier(backend.breaker({ failures: 20, wait: "100ms" }).responseTimeout(responseTimeout).build())
+      .defaults({ ttl: "1m", localTtl: 0, loadTimeout: "60s" })
+      .build();
+    cache.on("backend:error", () => undefined);
+    let state = seed;
+    const random = (below: number): number => {
+      state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+      return Math.floor((state / 2_147_483_648) * below);
+    };
+    const tooOld: string[] = [];
+    let [reads, changes, loads] = [0, 0, 0];
+    const version = async (name: string, key: string): Promise<number> =>
+      Number((await truth.command("GET", `${prefix}-${name}-${key}`)) ?? 0);
+    const load = async (key: string): Promise<number> => {
+      loads += 1;
+      const value = await version("source", key);
+      await sleep(random(20));
+      return value;
+    };
+    const call = async (): Promise<void> => {
+      const key = `key ${random(KEYS)}`;
+      const tags = [`tag of ${key}`];
+      if (random(8) > 0) {
+        const atLeast = await version("known", key);
+        const value = await cache.getOrSet(key, () => load(key), { tags });
+        reads += 1;
+        if (value < atLeast) tooOld.push(`${key}: ${value} after ${atLeast}`);
+        return;
+      }
+      const changed = Number(await truth.command("INCR", `${prefix}-source-${key}`));
+      const { status } = random(2) === 0 ? await cache.delete(key) : await cache.invalidateTags(...tags);
+      changes += 1;
+      if (status === "pending") return;
+      const raise =
+        "if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end";
+      await truth.command("EVAL", raise, 1, `${prefix}-known-${key}`, changed);
+    };
+    const lane = async (): Promise<void> => {
+      for (let i = 0; i < calls; i += 1) await call();
+    };
+    await Promise.all(Array.from({ length: 4 }, lane));
+    await cache.close();
+    truth.close();
+    return { reads, changes, loads, tooOld };
+  },
+};
+
+answerCalls(handlers);
