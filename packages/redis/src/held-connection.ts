@@ -1,10 +1,4 @@
-import {
-  ConfigurationError,
-  InvalidArgumentError,
-  MissingConnectionError,
-  type Awaitable,
-  type Clock,
-} from "@hotset/core";
+import { InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
 import type { RawClient } from "./connection/command-queue.ts";
 import type { ObservableLink } from "./connection/link.ts";
 import type { Servers } from "./connection/servers.ts";

@@ -2,7 +2,7 @@ import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import type { Awaitable, Clock } from "@hotset/core";
 import { scheduleRunning } from "@hotset/core/internal";
-import { connectFault, isLoggedOut, isReply, lost, unlessRefused } from "../primitives/faults.ts";
+import { connectFault, lost, unlessRefused } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";

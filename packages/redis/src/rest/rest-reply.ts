@@ -33,7 +33,7 @@ export async function repliesOf(response: Response, count: number, address: stri
   const answers: readonly unknown[] = Array.isArray(body) ? body : [body];
   const isWhole = answers.length === count && answers.every(isAnswer);
   // A command that Redis refuses is answered with 400; a pipeline that cannot be read is, too, as one error for all.
-  if (isWhole && (status === 200 || status === 400)) return answers.map((one) => replyOf(one as Answer));
+  if (isWhole && (status === 200 || status === 400)) return answers.map((one) => replyOf(one));
   if (status === 404) failed(`${answered}: check url`, { maybeExecuted: false, retryable: false });
   if (status === 400 && isAnswer(body) && "error" in body) return Array.from({ length: count }, () => replyOf(body));
   return failed(status === 200 ? "gave an answer that cannot be read" : answered, { maybeExecuted: true });
