@@ -53,7 +53,13 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/what-is-promised",
     "guide/other-languages",
   ],
-  Redis: ["guide/which-server", "guide/redis", "guide/redis-over-http", "guide/running-redis", "reference/redis-on-the-wire"],
+  Redis: [
+    "guide/which-server",
+    "guide/redis",
+    "guide/redis-over-http",
+    "guide/running-redis",
+    "reference/redis-on-the-wire",
+  ],
   "Other stores": [
     "guide/which-store",
     "guide/sqlite",
