@@ -11,14 +11,16 @@ import {
   type ScriptProcess,
 } from "@hotset/test-servers";
 import pg from "pg";
+import { type Alteration, ALTERATIONS, Alterations, HALF, SCHEMA, SHELVES } from "./alterations.ts";
 import type { Read, ShopHandlers } from "./shop-process.ts";
 
-const ROWS = 20;
+const ROWS = 2 * HALF;
 const SILENCE_MS = 2_000;
 /** As the guide says: `silence` and 5 s, once PostgreSQL and Redis answer. */
 export const BOUND_MS = SILENCE_MS + 5_000;
 
 export const FAULTS = [
+  ...ALTERATIONS,
   "follower killed",
   "follower frozen",
   "another process frozen",
@@ -55,11 +57,14 @@ export async function history(
     config: ["wal_level = logical", "max_slot_wal_keep_size = 1GB", "max_wal_senders = 20"],
   });
   await using redis = await startOwnRedis();
-  await prepare(postgres);
+  await postgres.query(SCHEMA);
   await using fleet = new Fleet({ postgres, redis });
   await fleet.start();
-  const writers = [new Writer(postgres, "items"), new Writer(postgres, "notes")];
+  const writers = [new Writer(postgres, "items"), new Writer(postgres, "notes")] as const;
   const written = writers.map((writer) => writer.run(random.fork(1)));
+  const alterations = new Alterations(postgres, (changed) => {
+    for (const [name, version] of changed) writers[0].committed(name, version);
+  });
   const collecting = fleet.collect();
   await until("a follower", async () => (await fleet.follower()) !== undefined);
 
@@ -67,7 +72,9 @@ export async function history(
   for (const fault of options.faults) {
     await sleep(random.gap(options.everyMs / 2) + options.everyMs / 4);
     const from = Date.now();
-    const isOfServer = await fleet.suffer(fault, random);
+    const isOfServer = isAlteration(fault)
+      ? await alterations.make(fault, random).then(() => false)
+      : await fleet.suffer(fault, random);
     if (isOfServer) down.push([from, Date.now()]);
   }
   await sleep(1_000);
@@ -81,13 +88,7 @@ export async function history(
   return { ...judged(fleet.reads, commits, down), faults: options.faults.length, lost };
 }
 
-async function prepare(postgres: OwnPostgres): Promise<void> {
-  for (const table of ["items", "notes"]) {
-    await postgres.query(`create table ${table} (id int primary key, version int not null)`);
-    await postgres.query(`insert into ${table} select id, 0 from generate_series(0, ${ROWS - 1}) as id`);
-  }
-  await postgres.query("create publication history for table items");
-}
+const isAlteration = (fault: Fault): fault is Alteration => ALTERATIONS.some((each) => each === fault);
 
 /** Changes rows as another program does: those of `items` by rows alone, those of `notes` with a message. */
 class Writer {
@@ -112,7 +113,8 @@ class Writer {
       try {
         await client.connect();
         while (!this.isEnding) {
-          await this.#change(client, random.below(ROWS));
+          if (this.#table === "items" && random.oneIn(3)) await this.#move(client, random.below(ROWS));
+          else await this.#change(client, random.below(ROWS));
           await sleep(random.gap(10));
         }
       } catch {
@@ -133,8 +135,28 @@ class Writer {
     );
     if (this.#table === "notes") await client.query(emitted({ tags: [name] }));
     await client.query("commit");
-    const commit = [Date.now(), rows[0]!.version] as const;
-    this.commits.set(name, [...(this.commits.get(name) ?? []), commit]);
+    this.committed(name, rows[0]!.version);
+  }
+
+  /** To another shelf: only the older row says which one it leaves. */
+  async #move(client: pg.Client, id: number): Promise<void> {
+    await client.query("begin");
+    const { rows: items } = await client.query<{ readonly shelf: number; readonly version: number }>(
+      `update items set version = version + 1, shelf = (shelf + 1) % ${SHELVES} where id = $1 returning shelf, version`,
+      [id],
+    );
+    const [{ shelf, version }] = items as [(typeof items)[number]];
+    const { rows: shelves } = await client.query<{ readonly id: number; readonly version: number }>(
+      "update shelves set version = version + 1 where id = any($1) returning id, version",
+      [[shelf, (shelf + SHELVES - 1) % SHELVES]],
+    );
+    await client.query("commit");
+    this.committed(`items:${id}`, version);
+    for (const each of shelves) this.committed(`shelves:${each.id}`, each.version);
+  }
+
+  committed(name: string, version: number | string): void {
+    this.commits.set(name, [...(this.commits.get(name) ?? []), [Date.now(), Number(version)]]);
   }
 }
 
@@ -178,7 +200,7 @@ class Fleet implements AsyncDisposable {
   }
 
   /** @returns whether a server was down meanwhile. */
-  async suffer(fault: Fault, random: Random): Promise<boolean> {
+  async suffer(fault: Exclude<Fault, Alteration>, random: Random): Promise<boolean> {
     const { postgres, redis } = this.#servers;
     switch (fault) {
       case "follower killed":
@@ -243,7 +265,13 @@ class Fleet implements AsyncDisposable {
   async #started(): Promise<ScriptProcess<ShopHandlers>> {
     const { postgres, redis } = this.#servers;
     const shop = forkScript<ShopHandlers>(new URL("shop-process.ts", import.meta.url));
-    await shop.call("begin", { redisUrl: redis.url, postgresUrl: postgres.url, silence: SILENCE_MS, rows: ROWS });
+    await shop.call("begin", {
+      redisUrl: redis.url,
+      postgresUrl: postgres.url,
+      silence: SILENCE_MS,
+      rows: ROWS,
+      shelves: SHELVES,
+    });
     return shop;
   }
 }
@@ -251,11 +279,11 @@ class Fleet implements AsyncDisposable {
 /** Entries of which any process does not have the last version. */
 async function lostIn(fleet: Fleet, postgres: OwnPostgres): Promise<readonly string[]> {
   const versions = new Map<string, number>();
-  for (const table of ["items", "notes"])
+  for (const table of ["items", "notes", "shelves"])
     for (const { id, version } of await postgres.query(`select id, version from ${table}`))
       versions.set(`${table}:${Number(id)}`, Number(version));
   const reads = (await Promise.all(fleet.shops.map((shop) => shop.call("all")))).flat();
-  if (reads.length !== 3 * 2 * ROWS) return [`only ${reads.length} reads at the end`];
+  if (reads.length !== 3 * (2 * ROWS + SHELVES)) return [`only ${reads.length} reads at the end`];
   return reads.flatMap(([name, , version]) =>
     version === versions.get(name) ? [] : [`${name}: ${version}, not ${versions.get(name)}`],
   );

@@ -13,6 +13,7 @@ export interface ShopOptions {
   readonly silence: number;
   /** Rows of each table. */
   readonly rows: number;
+  readonly shelves: number;
 }
 
 /** A read: of which entry, when it began, and the version that it gave. */
@@ -23,12 +24,15 @@ let pool: pg.Pool;
 let follower: Follower | undefined;
 const reads: Read[] = [];
 let isReading = true;
-let rows = 0;
+let [rows, shelves] = [0, 0];
 
 async function load(name: string): Promise<number> {
   const [table = "", id] = name.split(":");
-  const answer = await pool.query<{ readonly version: number }>(`select version from ${table} where id = $1`, [id]);
-  return answer.rows[0]!.version;
+  // A `bigint` comes as a text.
+  const answer = await pool.query<{ readonly version: number | string }>(`select version from ${table} where id = $1`, [
+    id,
+  ]);
+  return Number(answer.rows[0]!.version);
 }
 
 async function read(name: string, into: Read[] = reads): Promise<void> {
@@ -39,7 +43,7 @@ async function read(name: string, into: Read[] = reads): Promise<void> {
 
 async function readOn(): Promise<void> {
   for (let i = 0; isReading; i = (i + 7) % rows) {
-    await Promise.all([read(`items:${i}`), read(`notes:${i}`)]);
+    await Promise.all([read(`items:${i}`), read(`notes:${i}`), read(`shelves:${i % shelves}`)]);
     await sleep(2);
   }
 }
@@ -50,14 +54,18 @@ async function followOn(silence: number): Promise<void> {
     follower = await follow(pool, cache, {
       publication: "history",
       silence,
-      tables: { items: ({ id }: { readonly id: number }) => ({ tags: [`items:${id}`] }) },
+      tables: {
+        items: ({ id, shelf }: { readonly id: number; readonly shelf: number }) => ({
+          tags: [`items:${id}`, `shelves:${shelf}`],
+        }),
+      },
       logger: { warn: () => undefined },
     }).catch(() => sleep(200, undefined));
 }
 
 const handlers = {
   begin: (options: ShopOptions): void => {
-    rows = options.rows;
+    [rows, shelves] = [options.rows, options.shelves];
     cache = createCache({ name: "history", logger: { error: () => 0, warn: () => 0, info: () => 0 } })
       .tier(memory())
       .tier(redis(options.redisUrl).valueFormat(json()).build())
@@ -83,6 +91,7 @@ const handlers = {
     // Not the list that is collected meanwhile.
     const last: Read[] = [];
     for (const table of ["items", "notes"]) for (let i = 0; i < rows; i += 1) await read(`${table}:${i}`, last);
+    for (let i = 0; i < shelves; i += 1) await read(`shelves:${i}`, last);
     return last;
   },
   close: async (): Promise<void> => {
