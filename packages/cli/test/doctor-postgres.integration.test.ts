@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { createCache } from "@hotset/core";
@@ -191,6 +192,77 @@ describe("C650: hotset doctor of a PostgreSQL", () => {
       [
         "all replication slots are in use, so no further process can follow",
         "ALTER SYSTEM SET max_replication_slots = '2'; and restart PostgreSQL",
+      ],
+    ]);
+  });
+
+  it("a transaction that was forgotten", async () => {
+    // As if it had begun eleven minutes earlier: the role finds this view before that of the system.
+    const shop = await database(
+      TABLE,
+      PUBLICATION,
+      "create schema earlier",
+      "create view earlier.pg_stat_activity as select backend_type, backend_xid, xact_start - interval '11 minutes' as xact_start from pg_catalog.pg_stat_activity",
+    );
+    const url = `${shop.url}?options=${encodeURIComponent("-c search_path=earlier,public,pg_catalog")}`;
+    const ofRoom = async () => (await doctor(url)).findings.filter(({ check }) => check === "room");
+    expect(await ofRoom()).toEqual([]);
+    const client = await shop.pool.connect();
+    try {
+      await client.query("begin");
+      await client.query("insert into products values (1, 'a')");
+      expect(await ofRoom()).toEqual([
+        {
+          check: "room",
+          severity: "warning",
+          found:
+            "a transaction has been open for 11 minutes: a slot that must be made waits for it, and the cache is cleared every few seconds until then",
+          evidence: { seconds: expect.closeTo(660, -2) },
+          fix: "end it: SELECT pid, state, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start; SELECT gid FROM pg_prepared_xacts;",
+        },
+      ]);
+      await client.query("rollback");
+      expect(await ofRoom()).toEqual([]);
+    } finally {
+      client.release();
+    }
+  });
+
+  it("a slot whose position lies after the end of the log, as the files of the server were set back", async () => {
+    const own = await startOwnPostgres({ config: ["wal_level = logical", "max_slot_wal_keep_size = 1GB"] });
+    onTestFinished(() => own.stop());
+    await own.query(TABLE);
+    await own.query(PUBLICATION);
+    const pool = new pg.Pool({ connectionString: own.url });
+    pool.on("error", () => undefined);
+    onTestFinished(() => pool.end());
+    await (await followed({ pool }, "ahead")).close();
+    await until("a free slot", async () => (await doctor(own.url)).slots[0]?.isActive === false);
+    const [{ slot_name: name }] = (await own.query("select slot_name from pg_replication_slots")) as [
+      { slot_name: string },
+    ];
+    const data = `${own.directory}/data`;
+    await own.kill();
+    // With the owner of each file.
+    execFileSync("cp", ["-a", data, `${data}.older`]);
+    await own.start();
+    await own.query("insert into products select id, 'a' from generate_series(1, 20000) as id");
+    await own.query(`select pg_replication_slot_advance('${name}', pg_current_wal_lsn())`);
+    await own.query("checkpoint");
+    await own.kill();
+    execFileSync("rm", ["-r", `${data}.older/pg_replslot`]);
+    execFileSync("cp", ["-a", `${data}/pg_replslot`, `${data}.older/pg_replslot`]);
+    execFileSync("rm", ["-r", data]);
+    execFileSync("cp", ["-a", `${data}.older`, data]);
+    await own.start();
+    expect(
+      (await doctor(own.url)).findings.map(({ check, severity, found, fix }) => [check, severity, found, fix]),
+    ).toEqual([
+      [
+        "slots",
+        "error",
+        `the position of the slot ${name} lies after the end of the log, as if the files of the server were set back: the next process that follows clears the cache`,
+        `start a process that calls follow(), or, if none is to: SELECT pg_drop_replication_slot('${name}');`,
       ],
     ]);
   });
