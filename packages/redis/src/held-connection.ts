@@ -69,8 +69,19 @@ export interface Made {
   readonly onClosed?: () => void;
 }
 
+/** A connection of one kind. */
+export interface ConnectionOf<Kind extends "own" | "client" | "http"> {
+  readonly [CONNECTION]: Kind;
+}
+
+/** A connection whose links `make` makes, one for each set of equal settings. */
+export const sharedConnection = <Kind extends "own" | "client" | "http">(
+  kind: Kind,
+  make: (settings: ConnectSettings) => Made,
+): ConnectionOf<Kind> => new SharedConnection(kind, make);
+
 /** Hands out links, one for each set of equal settings. Its fields are private, so no log prints them. */
-export class SharedConnection<Kind extends "own" | "client" | "http"> {
+class SharedConnection<Kind extends "own" | "client" | "http"> {
   readonly [CONNECTION]: Kind;
   readonly #make: (settings: ConnectSettings) => Made;
   readonly #links: (Made & Pick<Hold, "traffic"> & { readonly settings: ConnectSettings; holders: number })[] = [];

@@ -4,7 +4,7 @@ import { subscribedLink, type OpenSession } from "./changes/server-node.ts";
 import { oneServer } from "./connection/servers.ts";
 import { addressText, openSession, type SessionSettings } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
-import { SharedConnection, type ClientConnection, type Connection, type ConnectSettings } from "./held-connection.ts";
+import { sharedConnection, type ClientConnection, type Connection, type ConnectSettings } from "./held-connection.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
 import { beginToLoadNodeRedis } from "./primitives/node-redis.ts";
 import { flag } from "./primitives/option-checks.ts";
@@ -54,7 +54,7 @@ export function single(url: string | URL, options?: ConnectionOptions): Connecti
 export function single(server: ServerAddress): Connection;
 export function single(given: string | URL | ServerAddress, options?: ConnectionOptions): Connection {
   const target = targetOf(given, options);
-  return new SharedConnection("own", (settings) => {
+  return sharedConnection("own", (settings) => {
     beginToLoadNodeRedis();
     const { address, tls, database } = target;
     const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
@@ -96,7 +96,7 @@ export function cluster(
   const { readFromReplicas = false } = options ?? {};
   flag("cluster: readFromReplicas", readFromReplicas);
   const tls = tlsOf("cluster", first, options);
-  return new SharedConnection("own", (settings) => {
+  return sharedConnection("own", (settings) => {
     beginToLoadNodeRedis();
     const node: SessionSettings = { ...settings, ...credentialsOf(shared, settings), tls, database: 0 };
     const cluster: ClusterSettings = {
@@ -132,7 +132,7 @@ export function sentinel(
   checkNames(options, ["tls", "primaryName", "resolveAddress"], { place: "sentinel(sentinels, options)" });
   const resolveAddress = resolverOf("sentinel", options);
   const tls = tlsOf("sentinel", first, options);
-  return new SharedConnection("own", (settings) => {
+  return sharedConnection("own", (settings) => {
     beginToLoadNodeRedis();
     const primary: SessionSettings = { ...settings, ...credentialsOf({}, settings), tls, database: first.database };
     const withSettings = urls.map((url) => ({
@@ -189,7 +189,7 @@ function overClient(client: RedisClientLike, maker: string): ClientConnection {
   }
   const unfit = UNFIT.find(([is]) => is(client));
   if (unfit !== undefined) throw new InvalidArgumentError(`fromClient(client): ${unfit[1]}`);
-  return new SharedConnection("client", (settings) => {
+  return sharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
         `redis: ${settings.connects.join(", ")} cannot be set with fromClient(client); set them in ${maker}`,

@@ -1,6 +1,6 @@
 import { ConfigurationError, InvalidArgumentError, MissingConnectionError } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
-import { SharedConnection, type HttpConnection } from "../held-connection.ts";
+import { sharedConnection, type HttpConnection } from "../held-connection.ts";
 import { count, text } from "../primitives/option-checks.ts";
 import { RestLink, restServers } from "./rest-link.ts";
 
@@ -57,7 +57,7 @@ export function http(options: HttpOptions = {}): HttpConnection {
     throw new InvalidArgumentError(
       `http: maxRequestBytes must be at least ${LEAST_REQUEST_BYTES}, got ${maxRequestBytes}`,
     );
-  return new SharedConnection("http", (settings) => {
+  return sharedConnection("http", (settings) => {
     if (settings.connects.length > 0)
       throw new ConfigurationError(
         `redis: ${settings.connects.join(", ")} cannot be set with http(options): there is no connection to open`,
