@@ -405,6 +405,21 @@ describe("a call with patience", () => {
     expect(await outcome(call)).toEqual({ status: "rejected", reason });
   });
 
+  it("ends with the reason of its signal also after an attempt whose reply was lost", async () => {
+    isUp = true;
+    queue.client = wire;
+    const stop = new AbortController();
+    const options = { isRepeatable: true, signal: stop.signal };
+    const call = watched(patient(3_000).call(["INCR", "n"], options));
+    isUp = false;
+    queue.client = undefined;
+    await wire.fail(lost());
+    await passed(100);
+    const reason = new Error("no longer needed");
+    stop.abort(reason);
+    expect(await outcome(call)).toEqual({ status: "rejected", reason });
+  });
+
   it("as a burst is sent as a whole, once", async () => {
     const burst = watched(
       patient(3_000).burst("k", [

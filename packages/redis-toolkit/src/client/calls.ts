@@ -129,6 +129,7 @@ export class Calls {
         attempts -= 1;
       } else {
         const error = this.#fault(origin, thrown, options.signal);
+        if (options.signal?.aborted === true && error === options.signal.reason) throw error;
         if (options.isRepeatable === true && isAway(error) && error.maybeExecuted) lost = error;
         if (await this.#isPatient(error, options, { beganAt, attempts })) {
           if (options.deadlineMs === undefined) endAt = queue.clock.now() + queue.deadlineMs;
