@@ -123,6 +123,15 @@ describe("C277: hotset doctor", () => {
     expect(listed(await doctor({ REDIS_URL: server.url }))).toEqual([]);
   });
 
+  it("finds a program whose commands hold the server up", async () => {
+    await using server = await startOwnRedis({ config: DURABLE });
+    await server.command("EVAL", "local sum = 0 for i = 1, 5e7 do sum = sum + i end return sum", 0);
+    const { findings } = await doctor({ REDIS_URL: server.url });
+    expect(findings.map(({ found }) => found)).toContainEqual(
+      expect.stringMatching(/^commands held the server up for 100 ms or more once .*: EVAL, by .*127\.0\.0\.1:\d+$/),
+    );
+  });
+
   it("finds that volatile-lru removes sessions and locks, and leaves a queue", async () => {
     await using server = await startOwnRedis({ config: [...DURABLE, "maxmemory-policy volatile-lru"] });
     await fill(server.url);
@@ -133,7 +142,7 @@ describe("C277: hotset doctor", () => {
   });
 
   it("finds a missing right, by asking the server and carrying out nothing", async () => {
-    const rules = "~queue:* +@all -@admin -@dangerous +info +config|get +client|list";
+    const rules = "~queue:* +@all -@admin -@dangerous +info +config|get +client|list +slowlog|get";
     await using server = await startAclRedis({
       config: DURABLE,
       users: [`user whole on >hunter2 ${rules} &queue:*`, `user part on >hunter2 ${rules} -evalsha -zpopmin`],
@@ -270,6 +279,7 @@ describe("C278: a server that shows little", () => {
       ["info", "+info"],
       ["info", "+config|get"],
       ["info", "+client|list"],
+      ["info", "+slowlog|get"],
       ["info", "+scan +type +pttl ~*"],
     ]);
   });

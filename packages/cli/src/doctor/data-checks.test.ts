@@ -13,6 +13,7 @@ const facts = (limits: readonly string[], entries: readonly number[], others: re
     config: { value: new Map([["hash-max-listpack-value", limit]]) },
     clients: hidden,
     roundTripMs: { value: 1 },
+    slow: { value: [] },
   })),
   sample: {
     value: {

@@ -23,6 +23,18 @@ export interface PrimaryFacts {
   readonly clients: Known<readonly ReadonlyMap<string, string>[]>;
   /** The median of a few round trips. */
   readonly roundTripMs: Known<number>;
+  /** The newest entries of `SLOWLOG`. */
+  readonly slow: Known<readonly SlowCommand[]>;
+}
+
+/** A command that held a primary up. Its arguments are left out: they may be secrets. */
+export interface SlowCommand {
+  readonly command: string;
+  /** When it was run, in seconds since 1970, by the clock of the server. */
+  readonly at: number;
+  readonly ms: number;
+  /** Name and address of the client that sent it. */
+  readonly client: string;
 }
 
 /** All that the checks know. */
@@ -60,6 +72,7 @@ const SETTINGS = [
 const ROUND_TRIPS = 5;
 /** Clients that are looked at on each primary. */
 const MAX_CLIENTS = 10_000;
+const MAX_SLOW = 128;
 
 /** The sample ends so soon: whoever asks in an incident waits. */
 const SAMPLE_MS = 5_000;
@@ -121,13 +134,14 @@ const primariesOf = (connection: RedisConnection): Promise<readonly PrimaryConne
 
 async function factsOf(known: Ask, primary: PrimaryConnection, deadlineMs: number): Promise<PrimaryFacts> {
   const ask = (...args: string[]): Promise<unknown> => primary.call(args, { isReadOnly: true, deadlineMs });
-  const [info, config, clients] = await Promise.all([
+  const [info, config, clients, slow] = await Promise.all([
     known(async () => lines(String(await ask("INFO")), ":")),
     known(async () => pairs(await ask("CONFIG", "GET", ...SETTINGS))),
     known(async () => {
       const text = String(await ask("CLIENT", "LIST", "TYPE", "normal"));
       return text.split("\n", MAX_CLIENTS).map((line) => lines(line.replaceAll(" ", "\n"), "="));
     }),
+    known(async () => slowCommands(await ask("SLOWLOG", "GET", String(MAX_SLOW)))),
   ]);
   const roundTripMs = await known(async () => {
     const times: number[] = [];
@@ -138,7 +152,20 @@ async function factsOf(known: Ask, primary: PrimaryConnection, deadlineMs: numbe
     }
     return times.toSorted((one, other) => one - other)[Math.floor(ROUND_TRIPS / 2)]!;
   });
-  return { address: primary.address, info, config, clients, roundTripMs };
+  return { address: primary.address, info, config, clients, roundTripMs, slow };
+}
+
+function slowCommands(reply: unknown): readonly SlowCommand[] {
+  const entries = reply as readonly (readonly [unknown, unknown, unknown, readonly unknown[], unknown?, unknown?])[];
+  return entries.map(([, at, microseconds, [command], address, name]) => ({
+    command: String(command).toUpperCase(),
+    at: Number(at),
+    ms: Number(microseconds) / 1_000,
+    client: [name, address]
+      .map((each) => String(each ?? ""))
+      .filter((each) => each !== "")
+      .join(" at "),
+  }));
 }
 
 async function answerOf<T>(ask: () => Promise<T>): Promise<Known<T>> {

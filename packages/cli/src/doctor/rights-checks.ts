@@ -48,10 +48,11 @@ export function checkAccess({ primaries, sample, rights, tracking }: Facts): rea
   const asked: readonly (readonly [what: string, known: Known<unknown>, right: string])[] = [
     ...primaries
       .filter(isAnswering)
-      .flatMap(({ info, config, clients }) => [
+      .flatMap(({ info, config, clients, slow }) => [
         ["memory, eviction and persistence", info, "+info"] as const,
         ["output buffers and other settings", config, "+config|get"] as const,
         ["the protocol of other clients", clients, "+client|list"] as const,
+        ["commands that were slow", slow, "+slowlog|get"] as const,
       ]),
     ["the keys", sample, "+scan +type +pttl ~*"],
     [

@@ -11,6 +11,7 @@ const primary = (info: Readonly<Record<string, string>>, more: Partial<PrimaryFa
   config: hidden,
   clients: hidden,
   roundTripMs: { value: 1 },
+  slow: { value: [] },
   ...more,
 });
 const facts = (primaries: readonly PrimaryFacts[], more: Partial<Facts> = {}): Facts => ({
@@ -101,6 +102,24 @@ describe("clients and latency", () => {
     ]);
     const idle = primary({ rejected_connections: "0", used_memory: "1000000", used_memory_rss: "100000" });
     expect([...checkClients(facts([idle])), ...checkLatency(facts([idle]))]).toEqual([]);
+  });
+
+  it("name the commands of the last ten minutes that held the server up, and who sent them", () => {
+    const nowS = 1_700_000_000;
+    const slow = [
+      { command: "GET", at: nowS, ms: 99.9, client: "web-1 at 10.0.0.2:5" },
+      { command: "EVAL", at: nowS - 30, ms: 449.6, client: "cron at 10.0.0.9:5" },
+      { command: "KEYS", at: nowS - 600, ms: 120, client: "10.0.0.8:5" },
+      { command: "KEYS", at: nowS - 601, ms: 9_000, client: "10.0.0.8:5" },
+    ];
+    const info = { server_time_usec: `${nowS}000000` };
+    const findings = checkLatency(facts([primary(info, { slow: { value: slow } })]));
+    expect(linesOf(findings)).toEqual([
+      "warning: commands held the server up for 100 ms or more 2 times in the last 10 minutes, the longest for 450 ms: EVAL, by cron at 10.0.0.9:5",
+    ]);
+    expect(findings[0]!.evidence).toMatchObject({ times: 2, longestMs: 450, commands: ["EVAL", "KEYS"] });
+    expect(checkLatency(facts([primary({}, { slow: { value: slow } })]))).toEqual([]);
+    expect(checkLatency(facts([primary(info, { slow: hidden, roundTripMs: { value: 1 } })]))).toEqual([]);
   });
 
   it.each([

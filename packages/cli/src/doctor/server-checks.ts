@@ -1,4 +1,4 @@
-import { isUnanswered, type Facts } from "./facts.ts";
+import { isUnanswered, type Facts, type PrimaryFacts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { configs, infos, onWhich, orNone } from "./primaries.ts";
 import { serverKind } from "./server-kind.ts";
@@ -156,6 +156,7 @@ export function checkClients(facts: Facts): readonly Finding[] {
 }
 
 const SLOW_MS = 100;
+const SLOW_SINCE_S = 600;
 const SWAP_MIN_BYTES = 100_000_000;
 
 export function checkLatency(facts: Facts): readonly Finding[] {
@@ -169,6 +170,7 @@ export function checkLatency(facts: Facts): readonly Finding[] {
         evidence: { server: address, roundTripMs: Math.round(roundTripMs.value) },
         fix: "run the server near its clients; health(redis).slowlog() has commands that hold it up",
       });
+  for (const primary of facts.primaries) findings.push(...slowCommandsOf(primary, facts));
   for (const info of infos(facts)) {
     const [used, resident] = [info.number("used_memory"), info.number("used_memory_rss")];
     if (used > SWAP_MIN_BYTES && resident < 0.8 * used)
@@ -181,6 +183,35 @@ export function checkLatency(facts: Facts): readonly Finding[] {
       });
   }
   return findings;
+}
+
+/** All clients wait for a command that runs. */
+function slowCommandsOf({ address, slow }: PrimaryFacts, facts: Facts): readonly Finding[] {
+  const info = infos(facts).find((each) => each.address === address);
+  if (info === undefined) return [];
+  const nowS = info.number("server_time_usec") / 1e6;
+  const recent = ("value" in slow ? slow.value : []).filter(({ at, ms }) => ms >= SLOW_MS && at >= nowS - SLOW_SINCE_S);
+  const [longest] = recent.toSorted((one, other) => other.ms - one.ms);
+  if (longest === undefined) return [];
+  const { command, client } = longest;
+  const times = recent.length === 1 ? "once" : `${recent.length} times`;
+  return [
+    {
+      check: "latency",
+      severity: "warning",
+      found:
+        `commands held the server up for ${SLOW_MS} ms or more ${times} in the last 10 minutes, ` +
+        `the longest for ${Math.round(longest.ms)} ms: ${command}${client === "" ? "" : `, by ${client}`}`,
+      evidence: {
+        server: address,
+        times: recent.length,
+        longestMs: Math.round(longest.ms),
+        commands: [...new Set(recent.map((each) => each.command))],
+        clients: [...new Set(recent.map((each) => each.client))].slice(0, 5),
+      },
+      fix: "look at that program: SLOWLOG GET has its arguments; large values, KEYS and long scripts are slow for everyone",
+    },
+  ];
 }
 
 const SLOTS = 16_384;
