@@ -126,9 +126,9 @@ describe("C277: hotset doctor", () => {
   it("finds a program whose commands hold the server up", async () => {
     await using server = await startOwnRedis({ config: DURABLE });
     await server.command("EVAL", "local sum = 0 for i = 1, 5e7 do sum = sum + i end return sum", 0);
-    const { findings } = await doctor({ REDIS_URL: server.url });
+    const { findings } = await json<Report>(["doctor"], { REDIS_URL: server.url });
     expect(findings.map(({ found }) => found)).toContainEqual(
-      expect.stringMatching(/^commands held the server up for 100 ms or more once .*: EVAL, by .*127\.0\.0\.1:\d+$/),
+      expect.stringMatching(/^commands held the server up for 100 ms or more once .*: EVAL, by \S+:\d+$/),
     );
   });
 
