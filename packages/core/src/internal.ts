@@ -10,7 +10,6 @@ export { Breaker } from "./primitives/breaker.ts";
 export { newId } from "./primitives/ids.ts";
 export { contextOfNow, holdProcess, inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
 export { builtin, IN_WORKER } from "./primitives/platform.ts";
-export { JOINED } from "./primitives/event-port.ts";
 export { KeyNode, KeyTable } from "./primitives/key-table.ts";
 export { Reply } from "./primitives/reply.ts";
 export {
@@ -126,5 +125,7 @@ export type { EngineContext } from "./engine/context.ts";
 export { inLoadOfNoCall } from "./engine/loading.ts";
 export type { Entry } from "./entry/entry.ts";
 export type { KeySpace } from "./entry/key.ts";
+export type { Joined } from "./engine/flight.ts";
+export { getOrSetAndJoined } from "./cache/joined-loads.ts";
 export { NamespaceView, type NamespacePlace } from "./cache/namespace-view.ts";
 export { MARKED } from "./entry/freshness.ts";

@@ -15,6 +15,7 @@ import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../e
 import type { Callers } from "../engine/callers.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Fences } from "../engine/fences.ts";
+import type { Joined } from "../engine/flight.ts";
 import type { Ladder } from "../engine/ladder.ts";
 import { judging } from "../engine/load.ts";
 import { usedByCaller } from "../engine/loading.ts";
@@ -134,7 +135,13 @@ export class NamespaceView implements Untyped<Namespace> {
     return Promise.reject(NamespaceView.#isView(receiver) ? error : detached(method));
   }
 
-  getOrSet(key: string, load: Loader<unknown>, options?: GetOrSetOptions): Promise<unknown> {
+  /** @param onJoined for {@link getOrSetAndJoined}; not a part of {@link Namespace}. */
+  getOrSet(
+    key: string,
+    load: Loader<unknown>,
+    options?: GetOrSetOptions,
+    onJoined?: (joined: Joined) => void,
+  ): Promise<unknown> {
     try {
       const { context, checksHits, ladder } = this.#engine;
       const namespace = this.#namespace;
@@ -153,8 +160,8 @@ export class NamespaceView implements Untyped<Namespace> {
       }
       const call = this.#call(key, load, options, now);
       // Without subscribers a miss has no closure and no frames for it.
-      if (!isTraced("call")) return ladder.fetch(call, held);
-      return this.#traced("getOrSet", () => ladder.fetch(call, held));
+      if (!isTraced("call")) return ladder.fetch(call, held, onJoined);
+      return this.#traced("getOrSet", () => ladder.fetch(call, held, onJoined));
     } catch (error) {
       return NamespaceView.#rejected(this, "getOrSet", error);
     }

@@ -31,6 +31,14 @@ export type Role = "first" | "joined";
 /** How calls end: each by one of both, once. */
 export type Ends = Settlers<unknown, GetOrSetCall>;
 
+/** The flight of another caller that a call joined, for packages that serve a load while it runs. */
+export interface Joined {
+  /** The loader of that flight. Absent in a batch. */
+  readonly load: GetOrSetCall["load"];
+  /** Whether a tag event came first: the result may not be for this caller. */
+  readonly isLate: boolean;
+}
+
 /** The steps of the ladder that a flight takes itself. */
 interface OwnLadder {
   takeOff(read: EarlyRead): Flight;

@@ -4,7 +4,7 @@ import type { CacheEvents, LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isTooOld, judge, newer, newerThanRead } from "../entry/freshness.ts";
 import { dependencies, keyEvent, localKey } from "../entry/key.ts";
-import { joining, redacted, traced } from "../primitives/event-port.ts";
+import { redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { IN_WORKER, SHARES_PROMISES } from "../primitives/platform.ts";
 import { promised } from "../primitives/settlers.ts";
@@ -21,7 +21,7 @@ import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
-import { EarlyRead, type Ends, fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
+import { EarlyRead, type Ends, fencedBy, Flight, type Joined, type Side, type Slot, type Waiter } from "./flight.ts";
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
@@ -92,10 +92,15 @@ export class Ladder {
     return local!.values.isShared ? held.value : local!.values.handOut(held.value);
   }
 
-  /** Answers a call that a fresh local copy alone did not answer. @param held the local copy, if there is one. */
-  fetch(call: GetOrSetCall, held: Entry | undefined): Promise<unknown> {
+  /**
+   * Answers a call that a fresh local copy alone did not answer.
+   *
+   * @param held the local copy, if there is one.
+   * @param onJoined called within this call if it joins a flight.
+   */
+  fetch(call: GetOrSetCall, held: Entry | undefined, onJoined?: (joined: Joined) => void): Promise<unknown> {
     const ends = Promise.withResolvers<unknown>();
-    const read = this.#enter(call, held, ends);
+    const read = this.#enter(call, held, ends, onJoined);
     // Sent here: few frames lie between the caller and its backend.
     if (read !== undefined && this.#readsNow(read))
       call.namespace.remote!.reads.readTo(read, read.leftMs, (outcome) => this.#readEnded(read, outcome));
@@ -115,7 +120,12 @@ export class Ladder {
   }
 
   /** The answer of a copy, or of another caller's flight, or else of what it returns. */
-  #enter(call: GetOrSetCall, held: Entry | undefined, ends: Ends): EarlyRead | undefined {
+  #enter(
+    call: GetOrSetCall,
+    held: Entry | undefined,
+    ends: Ends,
+    onJoined?: (joined: Joined) => void,
+  ): EarlyRead | undefined {
     const { decisions, local } = this.#context;
     const { key, startedAt, namespace } = call;
     if (decisions !== undefined && local !== undefined)
@@ -136,8 +146,10 @@ export class Ladder {
       ends.reject(this.#answers.failed(call, error), call);
     } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason), call);
     else if (this.#callers.refuses(call)) this.#callers.refuse(call, copy, ends);
-    else if (joined !== undefined) this.#join(joined, call, ends);
-    else if (!isOwn && !held && namespace.remote && !namespace.meters.guesses.isLikely && this.#startsEarly(call)) {
+    else if (joined !== undefined) {
+      const isLate = this.#join(joined, call, ends);
+      onJoined?.({ load: joined.call.load, isLate });
+    } else if (!isOwn && !held && namespace.remote && !namespace.meters.guesses.isLikely && this.#startsEarly(call)) {
       const { flights, tags } = this.#context;
       const read = new EarlyRead(call, tags.sequence, this, ends);
       flights.add(key.local, read);
@@ -196,7 +208,8 @@ export class Ladder {
     );
   }
 
-  #join(flight: Flight, call: GetOrSetCall, ends: Ends): void {
+  /** @returns whether a tag event came first. */
+  #join(flight: Flight, call: GetOrSetCall, ends: Ends): boolean {
     const { events, clock, tags } = this.#context;
     call.namespace.meters.of(call.key.name).coalesced += 1;
     flight.addTags(call.tags);
@@ -206,8 +219,8 @@ export class Ladder {
       ends.resolve(this.#answers.serve(call, "joined", known), call);
     else this.#callers.wait(flight, call, ends, (waiter) => this.#again(waiter), late);
     // After it waits: a listener may end the flight.
-    if (events.coalesced.isObserved)
-      events.coalesced.emit(joining(keyEvent(this.#context.name, call.key), flight.call.load, late));
+    if (events.coalesced.isObserved) events.coalesced.emit(keyEvent(this.#context.name, call.key));
+    return late;
   }
 
   /**

@@ -17,14 +17,6 @@ const NO_CHANNELS = {
 
 const diagnostics: Diagnostics = builtin("node:diagnostics_channel") ?? NO_CHANNELS;
 
-/** By event: the loader of the flight that a call joined, and whether a tag event came first. */
-export const JOINED: WeakMap<object, [load: object | undefined, isLate: boolean]> = new WeakMap();
-
-export function joining<E extends object>(event: E, load: object | undefined, isLate: boolean): E {
-  JOINED.set(event, [load, isLate]);
-  return event;
-}
-
 /** How the events of one cache are shown. */
 export interface EventSettings {
   /** @default the system's */

@@ -1,6 +1,6 @@
-import { LoadTimeoutError, type CacheEvents, type GetOrSetOptions, type LoadContext } from "@hotset/core";
+import { LoadTimeoutError, type GetOrSetOptions, type LoadContext } from "@hotset/core";
 import type { Namespace, Served } from "@hotset/core";
-import { IN_WORKER, inNoCall, JOINED, within } from "@hotset/core/internal";
+import { getOrSetAndJoined, type Joined, IN_WORKER, inNoCall, within } from "@hotset/core/internal";
 import { announcedBytes } from "../semantics/directives.ts";
 import type { FieldLines, Head } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
@@ -31,7 +31,6 @@ import { type Deliver, Hit, LateLoadError, NOT_SHARED, type Outcome, type Takers
 /** A load failed with fields of its client that are not in the key. */
 class FailedForOne extends Error {}
 
-type Joined = CacheEvents["coalesced"];
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** An answer to a load, and what it may replace. */
@@ -55,8 +54,6 @@ interface Loaded {
 export class Loads {
   /** The crew of each flight, by the loader of the flight. */
   readonly #crews = new WeakMap<object, Crew>();
-  /** What the engine reported last of a call that joined a flight, as it does within the call. */
-  #joined: Joined | undefined;
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #shelf: Shelf;
@@ -76,7 +73,6 @@ export class Loads {
     this.#meter = meter;
     this.ownRuns = new OwnRuns(plan);
     this.#sharing = new Sharing(plan, places);
-    namespace.on("coalesced", (event) => (this.#joined = event));
   }
 
   /**
@@ -109,15 +105,12 @@ export class Loads {
     if (accepts === "new" || (accepts === "any" && this.newer.has(key))) options.maxAge = 0;
     if (accepts === "later") options.forceRefresh = true;
     if (!finishesAlone) options.signal = signalOf(call);
-    const ask = (): Promise<unknown> => {
-      this.#joined = undefined;
-      return this.#namespace.getOrSet(key, lead, options);
-    };
-    const answer = ask();
+    const ask = () => getOrSetAndJoined(this.#namespace, key, lead, options);
+    const { answer, joined } = ask();
     // From memory: it was served within the call.
     if (served?.status === "hit") return new Hit(answer, served);
     const begun = (wait ??= new Wait());
-    this.#join(visit, begun);
+    this.#join(visit, begun, joined);
     const { resolve, promise } = begun.outcome;
     const found = (value: unknown): void => {
       // Its load continues, for this call and those that follow it.
@@ -133,8 +126,8 @@ export class Loads {
       if (error instanceof LateLoadError && error !== late && signalOf(call)?.aborted !== true) {
         late = error;
         const again = ask();
-        this.#join(visit, begun);
-        again.then(found, failed);
+        this.#join(visit, begun, again.joined);
+        again.answer.then(found, failed);
         return;
       }
       begun.answered();
@@ -155,15 +148,13 @@ export class Loads {
   }
 
   /** Follows the load that the call has just joined, until it is answered or its client leaves. */
-  #join(visit: Visit, begun: Wait): void {
-    const joined = this.#joined;
-    const [load, isLate] = (joined?.key === visit.key && JOINED.get(joined)) || [];
+  #join(visit: Visit, begun: Wait, joined: Joined | undefined): void {
     // After an invalidation, which may have been of a tag that its response names, it waits for the end of the load.
     // A body ends with the request of a worker that reads it.
-    if (load === undefined || isLate !== false || IN_WORKER) return;
+    if (joined?.load === undefined || joined.isLate || IN_WORKER) return;
     const { resolve } = begun.outcome;
     const signal = signalOf(visit.call);
-    const leave = this.#crewOf(load).follow({
+    const leave = this.#crewOf(joined.load).follow({
       visit,
       take: (running) => {
         const isTaken = this.#readAlong(visit, running, resolve);
