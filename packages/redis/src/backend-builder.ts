@@ -14,7 +14,7 @@ import {
 import { checkNames, newId, refuseSurplus } from "@hotset/core/internal";
 import { onReconnect, type ObservableLink } from "./connection/link.ts";
 import { LOAD_SCRIPTS } from "./connection/load-scripts.ts";
-import { hold, type Connection, type ConnectSettings } from "./held-connection.ts";
+import { hold, isOverHttp, type Connection, type ConnectSettings } from "./held-connection.ts";
 import { checkCoherence, checkReaders } from "./link-checks.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
@@ -264,6 +264,8 @@ class Builder {
 
   build(): RedisBackend {
     const settings = this.#settings;
+    // Over HTTP no changes are received, so this is the default there.
+    const coherence = isOverHttp(settings.connection) && !settings.choosesCoherence ? "none" : settings.coherence;
     const { format: valueFormat, compressor: writes, alsoReads } = codecs(settings.shipped, settings);
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());
     if (valueFormat === undefined) {
@@ -272,12 +274,12 @@ class Builder {
           "(.valueFormat(msgpack())), or import redis() from 'hotset', whose default is msgpack",
       );
     }
-    if (settings.keyPrefix === "" && settings.coherence !== "none") {
+    if (settings.keyPrefix === "" && coherence !== "none") {
       throw new ConfigurationError(
         'redis: with keyPrefix("") coherence would track every key of the server; set coherence("none"), or a prefix',
       );
     }
-    if (settings.protocol === 2 && settings.coherence === "tracking") {
+    if (settings.protocol === 2 && coherence === "tracking") {
       throw new ConfigurationError(
         'redis: protocol(2) cannot carry tracking; set coherence("pubsub") in all processes, coherence("none"), or protocol(3)',
       );
@@ -294,7 +296,6 @@ class Builder {
       );
     }
     const held = hold(settings.connection, this.#connectSettings());
-    const coherence = held.link.isHttp === true && !settings.choosesCoherence ? "none" : settings.coherence;
     checkReaders(held, settings.layout);
     checkCoherence(held, coherence);
     const codec = { format: valueFormat, compressor: writes, alsoReads };

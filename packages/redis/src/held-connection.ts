@@ -28,6 +28,12 @@ export interface HttpConnection {
   readonly [CONNECTION]: "http";
 }
 
+/** Whether a value is what `http` returned. */
+export const isOverHttp = (connection: unknown): connection is HttpConnection =>
+  typeof connection === "object" &&
+  connection !== null &&
+  (connection as Partial<HttpConnection>)[CONNECTION] === "http";
+
 /** How a link is opened and used. Users with equal settings share one link. */
 export interface ConnectSettings {
   readonly username: string | undefined;

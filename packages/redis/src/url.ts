@@ -38,6 +38,8 @@ export interface ParsedAddress extends Omit<RedisUrl, "isTls" | "password"> {
 const ACCEPTED =
   "give redis://host:port/db, rediss://host:port/db or unix:///path/to/socket?db=n, with user:password@ in front of the host if needed";
 
+const OVER_HTTP = "; for Redis over HTTP give http({ url, token }), of @hotset/redis/http";
+
 /** Any other word may be a secret. */
 const HOST_ALONE = /^(?:[a-z\d.-]+:\d{1,5}|localhost)$/i;
 
@@ -91,7 +93,7 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
   const url = new URL(text);
   if (url.protocol !== "redis:" && url.protocol !== "rediss:")
     // Not quoted: in a URL with a mistake it may be a user or a password.
-    return fail("the scheme must be redis:, rediss: or unix:");
+    return fail(`the scheme must be redis:, rediss: or unix:${/^https?:$/.test(url.protocol) ? OVER_HTTP : ""}`);
   if (url.hostname === "") return fail("it has no host");
   if (url.search !== "" || url.hash !== "") return fail("it must have neither a query nor a fragment");
   return {
