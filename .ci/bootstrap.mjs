@@ -14,6 +14,8 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const OLDEST_NODE = 20;
+/** What the tools ask for. */
+const NEWER_NODE = 24;
 const PARENT_EVERY_MS = 500;
 /** Where an earlier install puts its tools, and its Node. */
 const OF_AN_INSTALL = [join("node_modules", ".bin"), join("node_modules", "node", "bin")];
@@ -58,7 +60,12 @@ function cleanEnvironment() {
 function install() {
   // npm warns of nodedir, which is meant for node-gyp.
   const npx = ["npx", "--yes", "--loglevel=error"];
-  const installed = runToEnd([...npx, packageManager, "install", "--frozen-lockfile"], "inherit");
+  // Under an older Node pnpm warns of each package that asks for the one that this workspace brings.
+  const isOld = Number.parseInt(process.versions.node, 10) < NEWER_NODE;
+  if (isOld)
+    console.log(`Installing under Node ${process.versions.node}; everything else runs under the Node of package.json.`);
+  const words = [...npx, packageManager, "install", "--frozen-lockfile", ...(isOld ? ["--loglevel=error"] : [])];
+  const installed = runToEnd(words, "inherit");
   if (installed.status !== 0) fail(`Installing the dependencies failed: ${packageManager} install --frozen-lockfile`);
 
   // npx in between would lose exit codes after a signal, so only its PATH is used.
