@@ -85,7 +85,7 @@ function configOf(compatibilities: readonly Compatibility[]): string {
     compatibilities.map((of, i) => line(i, of)).join(between);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [ ${each((i) => `( name = "w${i}", worker = .worker${i} )`, ", ")} ],
+  services = [ ( name = "internet", network = ( allow = ["public", "private"] ) ), ${each((i) => `( name = "w${i}", worker = .worker${i} )`, ", ")} ],
   sockets = [ ${each((i) => `( name = "s${i}", address = "127.0.0.1:0", http = (), service = "w${i}" )`, ", ")} ],
 );
 ${each(
