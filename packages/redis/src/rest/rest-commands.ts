@@ -34,8 +34,7 @@ export function restCommand(args: Args, scripts: RestScripts): RestCommand {
     (name === "XREAD" || name === "XREADGROUP") && args.some((arg) => String(arg).toUpperCase() === "BLOCK");
   if (isBlocking || NEEDS_CONNECTION.test(name))
     throw new ConfigurationError(
-      `redis: ${name} holds a connection, which HTTP has not; queues, streams and subscriptions need redis(url), locks, ` +
-        "limits and sessions do not",
+      `redis: ${name} needs a connection of its own, and a request over HTTP has none; use redis(url)`,
     );
   const script = name === "EVALSHA" || name === "EVAL" ? scripts.find(String(args[1])) : undefined;
   if (script !== undefined) {
