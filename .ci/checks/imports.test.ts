@@ -33,6 +33,7 @@ it.each([
   ["core/src/helpers.ts", 'export const a = () => import("./primitives/thenable.ts");', "is in no room of ROOMS"],
   ["memory/src/index.ts", 'export * from "./a.ts";', '"export *" hides what is public'],
   ["memory/src/a.ts", 'import type { A } from "./a.ts";', "ring: packages/memory/src/a.ts -> packages/memory/src/a.ts"],
+  ["memory/src/a.tsx", 'import { A } from "./a.tsx";', "ring: packages/memory/src/a.tsx -> packages/memory/src/a.tsx"],
 ])("finds in %s: %s", (path, text, words) => {
   expect(violations([`packages/${path}`, text])).toEqual([expect.stringContaining(words)]);
 });

@@ -282,7 +282,7 @@ function main(): void {
     manifests.set(path.split("/")[1] ?? "", JSON.parse(readFileSync(join(top, path), "utf8")) as Manifest);
   }
   const sources = files
-    .filter((path) => path.endsWith(".ts"))
+    .filter((path) => /\.tsx?$/.test(path))
     .map((path) => ({ path, text: readFileSync(join(top, path), "utf8") }));
 
   const violations = findViolations(sources, manifests);

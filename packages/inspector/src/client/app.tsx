@@ -2,8 +2,8 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Finding, Live, PageName } from "../data/pages.ts";
 import { Paused } from "./ask.ts";
-import { ago, plural } from "./format.ts";
-import { useLive, useNow, type Connection } from "./live.ts";
+import { plural } from "./format.ts";
+import { useLive, type Connection } from "./live.ts";
 import { Fleet } from "./pages/fleet.tsx";
 import { Http } from "./pages/http.tsx";
 import { Invalidations } from "./pages/invalidations.tsx";
@@ -16,46 +16,35 @@ import { RedisServer } from "./pages/redis.tsx";
 import { Stale } from "./pages/stale.tsx";
 import { Stampedes } from "./pages/stampedes.tsx";
 import { ErrorText } from "./parts/basics.tsx";
-import type { Go, KeyPlace } from "./places.ts";
-
-/** What each page gets. */
-export interface PageProps {
-  readonly live: Live;
-  readonly go: Go;
-  /** The key that another page wants to be shown. */
-  readonly chosen: KeyPlace | undefined;
-}
+import { FindingList } from "./parts/findings.tsx";
+import { TITLES, type Go, type KeyPlace, type PageProps } from "./places.ts";
 
 interface PageInfo {
-  readonly title: string;
   readonly about: string;
   readonly page: (props: PageProps) => ComponentChildren;
 }
 
 const INFO: Readonly<Partial<Record<PageName, PageInfo>>> = {
-  overview: { title: "Overview", about: "What stands out now, and how the caches do.", page: Overview },
-  keys: { title: "Keys", about: "Groups of keys by cost, and the keys themselves.", page: Keys },
+  overview: { about: "What stands out now, and how the caches do.", page: Overview },
+  keys: { about: "Groups of keys by cost, and the keys themselves.", page: Keys },
   invalidations: {
-    title: "Invalidations",
     about: "Who invalidates what, as it happens.",
     page: Invalidations,
   },
   stampedes: {
-    title: "Stampedes",
     about: "Calls that wait for the same load, and the leases behind it.",
     page: Stampedes,
   },
   stale: {
-    title: "Stale",
     about: "Keys served stale because their loads fail, and loads that are put off.",
     page: Stale,
   },
-  fleet: { title: "Fleet", about: "The processes that share these caches.", page: Fleet },
-  redis: { title: "Redis", about: "Memory by what it is for, and how the servers are.", page: RedisServer },
-  queues: { title: "Queues", about: "Jobs by state; why jobs died.", page: Queues },
-  locks: { title: "Locks", about: "Locks that are held now.", page: Locks },
-  limits: { title: "Limits", about: "Rate limits, and who they count.", page: Limits },
-  http: { title: "HTTP", about: "How HTTP responses were answered, and why some were not stored.", page: Http },
+  fleet: { about: "The processes that share these caches.", page: Fleet },
+  redis: { about: "Memory by what it is for, and how the servers are.", page: RedisServer },
+  queues: { about: "Jobs by state; why jobs died.", page: Queues },
+  locks: { about: "Locks that are held now.", page: Locks },
+  limits: { about: "Rate limits, and who they count.", page: Limits },
+  http: { about: "How HTTP responses were answered, and why some were not stored.", page: Http },
 };
 
 const pageOf = (hash: string): PageName => {
@@ -76,7 +65,7 @@ export function App(): JSX.Element {
   }, []);
   const isFirst = useRef(true);
   useEffect(() => {
-    document.title = `${INFO[page]!.title} – hotset inspector`;
+    document.title = `${TITLES[page]} – hotset inspector`;
     // A screen reader begins with the new page.
     if (!isFirst.current) heading.current?.focus();
     isFirst.current = false;
@@ -85,7 +74,7 @@ export function App(): JSX.Element {
     setChosen(key);
     location.hash = `#/${to}`;
   };
-  const { title, about, page: Page } = INFO[page]!;
+  const { about, page: Page } = INFO[page]!;
   return (
     <div class="layout">
       <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), heading.current?.focus())}>
@@ -96,7 +85,7 @@ export function App(): JSX.Element {
         <header class="head">
           <div>
             <h1 ref={heading} tabIndex={-1}>
-              {title}
+              {TITLES[page]}
             </h1>
             <p class="about">{about}</p>
           </div>
@@ -128,8 +117,7 @@ function Menu({ live, page }: { readonly live: Live; readonly page: PageName }):
       </p>
       <ul>
         {pages.map((name) => {
-          const info = INFO[name];
-          if (info === undefined) return null;
+          if (!(name in INFO)) return null;
           const found = findingsOf(name);
           return (
             <li key={name}>
@@ -138,7 +126,7 @@ function Menu({ live, page }: { readonly live: Live; readonly page: PageName }):
                 ref={name === page ? current : null}
                 aria-current={name === page ? "page" : undefined}
               >
-                {info.title}
+                {TITLES[name]}
                 {found.length > 0 && (
                   <span
                     class={`count ${found.some(({ level }) => level === "error") ? "error" : "warning"}`}
@@ -181,37 +169,5 @@ function LiveSwitch(props: {
         {isPaused ? "Resume updates" : "Pause updates"}
       </button>
     </div>
-  );
-}
-
-export function FindingList(props: {
-  readonly findings: NonNullable<Live["findings"]>;
-  readonly go?: Go;
-  /** With its remedy, and since when. */
-  readonly isFull?: boolean;
-}): JSX.Element | null {
-  const { findings, go, isFull } = props;
-  const now = useNow();
-  if (findings.length === 0) return null;
-  return (
-    <ul class="findings" aria-label="What stands out">
-      {findings.map(({ id, level, text, page, remedy, since }) => (
-        <li key={id} class={level}>
-          <span class="level">{level === "error" ? "Error" : "Warning"}</span>
-          <span class="finding-text">
-            {text}
-            {isFull === true && (
-              <span class="remedy">
-                What to do: {remedy}
-                {since !== null && <span class="minor"> (noticed {ago(since, now)})</span>}
-              </span>
-            )}
-          </span>
-          {go !== undefined && location.hash !== `#/${page}` && page in INFO && page !== "overview" && (
-            <a href={`#/${page}`}>{INFO[page]!.title}</a>
-          )}
-        </li>
-      ))}
-    </ul>
   );
 }

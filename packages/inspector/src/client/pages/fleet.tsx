@@ -1,9 +1,9 @@
 import type { JSX } from "preact";
 import type { FleetPage } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { ago, count, duration, percent } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Empty, Panel, Quiet, State, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 type Named = FleetPage["processes"][number];
 const EVERY_MS = 10_000;

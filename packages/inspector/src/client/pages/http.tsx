@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import type { HttpPage } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { bytes, count, percent } from "../format.ts";
 import { Empty, Figure, Panel, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 type One = HttpPage["caches"][number];
 

@@ -1,10 +1,10 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Burst, SeenInvalidation } from "../../data/invalidations.ts";
-import type { PageProps } from "../app.tsx";
 import { ago, clock, count, place } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Choice, Empty, KeyName, Panel, State, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 const MANY = 30;
 

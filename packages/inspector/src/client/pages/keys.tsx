@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { CacheStatus, KeyFigures, KeyOrder, KeyRow, KeysAnswer, KeysPage } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { ask, useAsk } from "../ask.ts";
 import { bytes, count, duration, ending, freshness, percent, place, plural } from "../format.ts";
 import { Choice, Empty, ErrorText, KeyName, Panel, SearchField, State, Table } from "../parts/basics.tsx";
 import { RangeChoice, useRange } from "../parts/range.tsx";
 import { VirtualList } from "../parts/virtual-list.tsx";
+import type { PageProps } from "../places.ts";
 import type { KeyPlace } from "../places.ts";
 import { Entry } from "./entry.tsx";
 

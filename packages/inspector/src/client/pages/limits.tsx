@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import type { CountedLimit } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { count, plural } from "../format.ts";
 import { Empty, Figure, Panel, Quiet, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 export function Limits({ live }: PageProps): JSX.Element {
   const { rows, silence, counts } = live.limits ?? {};

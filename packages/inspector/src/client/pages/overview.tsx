@@ -1,13 +1,14 @@
 import type { JSX } from "preact";
 import type { Sample } from "../../data/history.ts";
 import type { CacheOverview, FleetOverview, PastFinding, TierOverview } from "../../data/pages.ts";
-import { FindingList, type PageProps } from "../app.tsx";
 import { ask } from "../ask.ts";
 import { ago, bytes, clock, count, duration, percent, plural, rate } from "../format.ts";
 import { useNow } from "../live.ts";
 import { ConfirmButton, Empty, Figure, Panel, State, Table } from "../parts/basics.tsx";
 import { Chart } from "../parts/chart.tsx";
+import { FindingList } from "../parts/findings.tsx";
 import { RangeChoice, useRange, type Range } from "../parts/range.tsx";
+import type { PageProps } from "../places.ts";
 
 export function Overview({ live, go }: PageProps): JSX.Element {
   const { overview, findings = [], past = [], history = {}, status } = live;

@@ -2,11 +2,11 @@ import type { JobState } from "@hotset/redis-toolkit/queue";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { JobRow, QueueRow, ValueAnswer } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { ask, useAsk } from "../ask.ts";
 import { ago, count, duration, plural } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Choice, ConfirmButton, Empty, ErrorText, Panel, Quiet, State, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 const DEAD = "dead" as const;

@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import { CACHE_KINDS, type KeyGroup, type LargeKey, type RedisPage } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { bytes, count, percent, plural, rate } from "../format.ts";
 import { Empty, Figure, Panel, Quiet, State, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 type One = NonNullable<RedisPage["server"]>["checks"][number];
 type Server = NonNullable<RedisPage["server"]>["servers"][number];

@@ -1,9 +1,9 @@
 import type { Backoff, Fallback } from "@hotset/core/inspect";
 import type { JSX } from "preact";
-import type { PageProps } from "../app.tsx";
 import { ago, count, duration, plural } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Empty, KeyName, Panel, State, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 type Named<T> = T & { readonly cache: string };
 

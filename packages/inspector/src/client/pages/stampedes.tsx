@@ -1,10 +1,10 @@
 import type { RunningLease } from "@hotset/core/inspect";
 import type { JSX } from "preact";
 import type { JoinedKey, SeenLoad } from "../../data/pages.ts";
-import type { PageProps } from "../app.tsx";
 import { ago, count, duration, plural } from "../format.ts";
 import { useNow } from "../live.ts";
 import { Empty, KeyName, Panel, State, Table } from "../parts/basics.tsx";
+import type { PageProps } from "../places.ts";
 
 export function Stampedes({ live, go }: PageProps): JSX.Element {
   const now = useNow();
