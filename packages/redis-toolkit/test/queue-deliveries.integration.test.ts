@@ -1,3 +1,4 @@
+import { scheduler } from "node:timers/promises";
 import type { Redis } from "@hotset/redis-toolkit";
 import { queue, PutBackError, type Queue, type QueueEvent, type Worker } from "@hotset/redis-toolkit/queue";
 import { randomPrefix } from "@hotset/test-servers";
@@ -314,6 +315,15 @@ describe("what a producer and a handler can say", () => {
     for (const [data, options] of added) await jobs.add(data, options);
     const { delivered } = await exchange({ count: 6 });
     expect(delivered.map(({ payload }) => JSON.parse(payload!.toString()) as string).join("")).toBe("543216");
+  });
+
+  it("the oldest job that is next in its priority may be the last in, below a higher priority", async () => {
+    const first = await jobs.add("1", { lifo: true });
+    await scheduler.wait(200);
+    const second = await jobs.add("2", { priority: 1 });
+    const [older, younger] = await Promise.all([jobs.get(first.id), jobs.get(second.id)]);
+    const { oldestAgeMs } = await jobs.counts();
+    expect(oldestAgeMs).toBeGreaterThanOrEqual(younger!.addedAt - older!.addedAt);
   });
 
   it("list without data; clean by age; the name of the queue", async () => {

@@ -30,7 +30,8 @@ while true do
   if not next[1] then break end
   local addedAt, score = addedAtOf(next[1]), tonumber(next[2])
   if addedAt and (oldest < 0 or addedAt < oldest) then oldest = addedAt end
-  local above = (math.floor(score / 2 ^ 45) + 1) * 2 ^ 45
+  -- Halfway to the next priority: jobs that are the last in lie below the number of their own.
+  local above = (math.floor(score / 2 ^ 45 + 0.5) + 0.5) * 2 ^ 45
   from = above > score and whole(above) or '(' .. next[2]
 end
 counts[8] = oldest
