@@ -9,7 +9,7 @@ import {
 } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { createClient, createClientPool, createCluster, createSentinel } from "@redis/client";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import * as entryPoint from "./index.ts";
 import { cluster, fromClient, redis, RedisBackend, sentinel, single, type RedisBackendBuilder } from "./index.ts";
 
@@ -484,4 +484,25 @@ describe("the entry point", () => {
       "single",
     ]);
   });
+});
+
+it("a client of ioredis without subscribe is refused where changes would be received by it, and nowhere else", () => {
+  const duplicate = vi.fn();
+  const client = {
+    status: "ready",
+    options: { autoResendUnfulfilledCommands: false, enableOfflineQueue: false },
+    callBuffer: () => Promise.resolve(null),
+    on: () => undefined,
+    off: () => undefined,
+    duplicate,
+    connect: () => Promise.resolve(),
+    disconnect: () => undefined,
+  };
+  const over = redis(fromClient(client as never)).valueFormat(json());
+  expect(() => over.coherence("pubsub").build()).toThrow(
+    'redis: coherence("pubsub") calls subscribe and unsubscribe on a duplicate of the client given to fromClient, which ' +
+      "lacks them; give a client of ioredis",
+  );
+  expect(duplicate).not.toHaveBeenCalled();
+  expect(over.coherence("none").build().coherenceMode).toBe(undefined);
 });

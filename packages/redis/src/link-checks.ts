@@ -19,6 +19,13 @@ export function checkCoherence({ link, release }: Hold, coherence: "tracking" | 
         'out, or set coherence("none"), with a localTtl of seconds',
     );
   }
+  if (link.cannotSubscribe === true && coherence === "pubsub") {
+    release().catch(() => undefined);
+    throw new ConfigurationError(
+      'redis: coherence("pubsub") calls subscribe and unsubscribe on a duplicate of the client given to fromClient, ' +
+        'which lacks them; give a client of ioredis, or set coherence("none") and a localTtl',
+    );
+  }
   const cannotTrack = link.isIoRedis === true && coherence === "tracking";
   if (coherence === "none" || (!cannotTrack && link.readsFromReplicas !== true)) return;
   release().catch(() => undefined);

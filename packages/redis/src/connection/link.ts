@@ -18,6 +18,8 @@ export interface Link {
   readonly parts?: Parts;
   /** Over a client of ioredis: it drops pushes, and whole numbers are never text. */
   readonly isIoRedis?: boolean;
+  /** Whether a client of the user lacks what changes are received with. */
+  readonly cannotSubscribe?: boolean;
   /** Over HTTP: commands may arrive late, and values travel through Lua in any case. */
   readonly isHttp?: boolean;
   /** The most bytes of an entry that the link can carry. @default any number */

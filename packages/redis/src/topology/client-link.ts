@@ -55,6 +55,7 @@ export interface ClientLinkSettings extends LinkSettings, Pick<SessionSettings, 
 export class ClientLink implements ObservableLink, TrackedConnection {
   readonly isDataConnection = true;
   readonly isIoRedis: boolean;
+  readonly cannotSubscribe: boolean;
   readonly protocol: 2 | 3;
   readonly queue: CommandQueue;
   readonly tracking: ChangeNotifier | undefined;
@@ -75,7 +76,12 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   #closed: Promise<void> | undefined;
 
   constructor(client: RedisClientLike, settings: ClientLinkSettings) {
-    this.isIoRedis = (client as { readonly isIoRedis?: boolean }).isIoRedis === true;
+    const {
+      isIoRedis = false,
+      cannotSubscribe = false,
+    }: RedisClientLike & Partial<Pick<Link, "isIoRedis" | "cannotSubscribe">> = client;
+    this.isIoRedis = isIoRedis;
+    this.cannotSubscribe = cannotSubscribe;
     this.protocol = protocolOf(client);
     const { link, identityGuard } = subscribedLink((aborted, prepare) => this.openDuplicate(aborted, prepare), {
       ...settings,

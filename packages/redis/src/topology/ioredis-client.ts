@@ -13,6 +13,7 @@ export const isIoRedis = (client: RedisClientLike | IoRedisClientLike): client i
  */
 export class IoRedisClient implements RedisClientLike {
   readonly isIoRedis = true;
+  readonly cannotSubscribe: boolean;
   readonly #client: IoRedisClientLike;
   readonly #commands: IoRedisCommands;
   readonly #listeners: { event: string; listener: Listener; its: string; wrapped: Listener }[] = [];
@@ -50,6 +51,8 @@ export class IoRedisClient implements RedisClientLike {
         'fromClient(client): this client of ioredis has replyMapping: "resp3"; remove it, or give ' +
           "client.duplicate({ replyMapping: undefined })",
       );
+    const { subscribe, unsubscribe }: Partial<IoRedisClientLike> = client;
+    this.cannotSubscribe = typeof subscribe !== "function" || typeof unsubscribe !== "function";
     this.#client = client;
     this.#commands = new IoRedisCommands(client);
   }

@@ -1,0 +1,34 @@
+import { json } from "@hotset/core";
+import { expect, it } from "vitest";
+import { http, redis } from "./http.ts";
+
+it("over HTTP nothing tells of changes, so no other coherence than none can be had, and none is the default", () => {
+  const over = redis(http({ url: "https://redis.example/", token: "secret" })).valueFormat(json());
+  expect(over.build().coherence).toBe(undefined);
+  for (const mode of ["tracking", "pubsub"] as const)
+    expect(() => over.coherence(mode).build()).toThrow(
+      `redis: coherence("${mode}") needs a connection on which changes`,
+    );
+  const { retries } = over as unknown as { retries(count: number): typeof over };
+  expect(() => retries.call(over, 3).build()).toThrow("redis: retries cannot be set with http(options)");
+});
+
+it.each<[object | undefined, string]>([
+  [{ token: "t" }, "http: no url; give http({ url, token })"],
+  [{ url: "https://redis.example" }, "http: no token; give http({ url, token })"],
+  [{ url: "redis://redis.example", token: "t" }, "http: url must be an https: or http: URL"],
+  [{ url: "https://user:hidden@redis.example", token: "t" }, "http: url must have no user"],
+  [{ url: "https://redis.example", token: "hidden\n" }, "http: token must be a non-empty string of printable ASCII"],
+  [
+    { url: "https://redis.example", token: "t", fetch: 1 },
+    "http: fetch must be a function, got a value of type number",
+  ],
+  [
+    { url: "https://redis.example", token: "t", maxRequestBytes: 1_000 },
+    "http: maxRequestBytes must be at least 65536",
+  ],
+  [{ uri: "https://redis.example", token: "t" }, "uri"],
+])("http(%j) is refused, and no secret is shown", (options, message) => {
+  expect(() => http(options as never)).toThrow(message);
+  expect(() => http(options as never)).not.toThrow("hidden");
+});
