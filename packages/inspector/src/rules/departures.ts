@@ -183,7 +183,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "never-hit",
     what: "A namespace or key group is never hit",
-    when: `${percent(NEVER.hitRatio)} of ${NEVER.calls} calls or fewer, from its start`,
+    when: `${percent(NEVER.hitRatio)} of the calls at most, of ${NEVER.calls} in the last minute and as many before`,
     remedy:
       "look for a key that changes with each call (a time, an id of a request), or leave these calls uncached: notShared, or ttl: 0",
     level: "warning",
@@ -201,7 +201,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "queued-loads",
     what: "Loads wait for a free slot",
-    when: `${QUEUED.seen} times in a minute, of the 12 that it is looked at`,
+    when: `seen at ${QUEUED.seen} of the 12 looks of a minute`,
     remedy:
       "raise maxLoads, or maxBackgroundLoads, or look at why loads take so long: callers wait for the slot as well",
     level: "warning",
