@@ -39,6 +39,9 @@ const OF_SCHEMAS = `
  * Facts that rules and the log stand on. A partition, a child and a column with a default bring values that are in no
  * log; so does an enum value that is renamed, which changes no row. New partitions without a row are harmless.
  *
+ * A column that gets other values without another type, by `USING`, shows in the transaction that wrote its row of the
+ * catalogue; so does one with another default or statistics target, which costs a clear.
+ *
  * Takes no lock: a table that is being altered has its former facts until that has committed.
  */
 const FACTS = (ofVersion: string): string => `
@@ -47,7 +50,8 @@ const FACTS = (ofVersion: string): string => `
     select name, oid as root, oid from given where oid is not null
     union select tree.name, tree.root, i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid),
   columns as (
-    select tree.name, a.attnum, a.attname, a.atttypid, a.attgenerated, a.atthasmissing from tree
+    select tree.name, a.attnum, a.attname, a.atttypid, a.attgenerated, a.atthasmissing,
+      a.xmin as written from tree
     join pg_attribute a on a.attrelid = tree.oid and a.attnum > 0 and not a.attisdropped where tree.oid = tree.root)
   select 0 as place, format('table %s', name) as fact, format('the table %s', name) as label,
     coalesce(oid::text, 'none') as value, false as harmless from given
@@ -60,7 +64,7 @@ const FACTS = (ofVersion: string): string => `
   from tree join pg_class c on c.oid = tree.oid
   union all
   select 2, format('column %s %s', attnum, name), format('the column %s of %s', attname, name),
-    format('%s %s %s', attname, atttypid, attgenerated), not atthasmissing from columns
+    format('%s %s %s %s', attname, atttypid, attgenerated, written), not atthasmissing from columns
   union all
   select 3, format('enum %s', e.oid), format('the value %s of %s', e.enumlabel, e.enumtypid::regtype), e.enumlabel, true
   from pg_enum e where e.enumtypid in (

@@ -77,6 +77,18 @@ describe("C644 a condition that changes while it follows is a gap", () => {
       "the column shelf of products was changed",
     ],
     [
+      "another expression for the same type",
+      `${TABLE}; ${FULL}; ${PUBLISH}`,
+      ["alter table products alter column shelf type text using upper(shelf)"],
+      "the column shelf of products was changed",
+    ],
+    [
+      "another expression for the same type of a partitioned table",
+      PARTITIONED,
+      ["alter table products alter column shelf type text using upper(shelf)"],
+      "the column shelf of products was changed",
+    ],
+    [
       "a column with a default",
       `${TABLE}; ${FULL}; ${PUBLISH}`,
       ["alter table products add column size int default 7"],

@@ -60,7 +60,7 @@ export class Alterations {
         return this.#run(`alter table items drop column extra_${this.#count}`);
       case "a type changed":
         return this.#inOne(
-          `alter table items alter column version type ${this.#count % 2 === 0 ? "int" : "bigint"} using version + 1`,
+          `alter table items alter column version type ${random.one(["int", "bigint"])} using version + 1`,
         );
       case "a partition replaced":
         await this.#inOne(this.#partitionReplaced());
