@@ -3,6 +3,7 @@ import { ignore } from "./cache/messages.ts";
 import { ChunkedBytes } from "./chunked-bytes.ts";
 import type { OriginContext, PlainResponse } from "./index.ts";
 import { headAt } from "./raw-head.ts";
+import { announcedBytes } from "./semantics/directives.ts";
 
 /** A handler ended its connection before it answered: its client sees that. */
 export class ConnectionEndedError extends Error {
@@ -77,6 +78,11 @@ export class LoadSocket extends Duplex {
     else this.#room = done;
   }
 
+  /** A head and its body are written at once, and read so: a response that is whole needs no stream. */
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error) => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "buffer", done);
+  }
+
   #take(chunk: Buffer): void {
     if (this.#phase === "body") {
       this.#takeBody(chunk);
@@ -94,8 +100,11 @@ export class LoadSocket extends Duplex {
       this.#phase = "body";
       const isChunked = fields.some(([name, value]) => name === "transfer-encoding" && /\bchunked\b/i.test(value));
       if (isChunked) this.#chunked = new ChunkedBytes();
-      this.#takeBody(rest);
-      this.#settle.resolve({ status, statusText, fields, body: this.#body(), isFailure: this.isFailure });
+      const isWhole = !isChunked && announcedBytes(fields) === rest.byteLength;
+      if (!isWhole) this.#takeBody(rest);
+      // A copy: Node keeps small buffers together.
+      const body = isWhole ? new Uint8Array(rest) : this.#body();
+      this.#settle.resolve({ status, statusText, fields, body, isFailure: this.isFailure });
       return;
     }
   }
@@ -135,18 +144,18 @@ export class LoadSocket extends Duplex {
     }
   }
 
-  #resume(): void {
+  #resume(error?: Error): void {
     const done = this.#room;
     this.#room = undefined;
-    done?.();
+    done?.(error);
   }
 
   /** All of the response has been written. */
   finish(): void {
     this.#end ??= "complete";
     this.#wake();
-    // A response is closed with its connection.
-    this.destroy();
+    // A response is closed with its connection. Not within the write that ends it: Node would make an error of that.
+    process.nextTick(() => this.destroy());
   }
 
   /** The load ends without an answer, or within its body. */
@@ -157,11 +166,14 @@ export class LoadSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const reason = new ConnectionEndedError(error);
-    this.#settle.reject(reason);
-    this.#end ??= { error: reason };
+    if (this.#end === undefined) {
+      const reason = new ConnectionEndedError(error);
+      this.#settle.reject(reason);
+      this.#end = { error: reason };
+    } else if (this.#end === "complete" && this.#phase === "head") this.#settle.reject(new ConnectionEndedError(error));
     this.#wake();
-    this.#resume();
+    // Its writer waits for room that no reader will make.
+    if (this.#room !== undefined) this.#resume(new ConnectionEndedError(error));
     done(null);
   }
 }
