@@ -70,7 +70,8 @@ it("each page has its description, its place in the sitemap and what a link to i
   expect(page).toContain(`<meta property="og:description" content="${description}">`);
   expect(page).toMatch(/<meta property="og:image" content="https:[^"]*\/og\.png">/);
   expect(readFileSync(join(folder, "sitemap.xml"), "utf8")).toContain("/guide/getting-started</loc>");
-  for (const file of ["og.png", "favicon.svg", "logo.svg"]) expect(existsSync(join(folder, file))).toBe(true);
+  for (const file of ["og.png", "favicon.svg", "logo.svg", "llms.txt", "llms-full.txt"])
+    expect(existsSync(join(folder, file))).toBe(true);
 });
 
 it.each([

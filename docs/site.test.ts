@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseSync } from "oxc-parser";
 import { createMarkdownRenderer } from "vitepress";
 import { expect, it } from "vitest";
+import { listOfPages, pagesAsOne, WHOLE } from "./.vitepress/assistants.ts";
 import { adaptMarkdown, linkFrom, markIndent, slugify } from "./.vitepress/markdown.ts";
 import { addressOf, sidebar } from "./.vitepress/navigation.ts";
 import { descriptionOf, factsOfReadme } from "./.vitepress/pages.ts";
@@ -28,6 +29,31 @@ it("C300: each page of docs is linked from an index, and each index from the pag
   expect(indexes.filter((page) => !listed.includes(page))).toEqual([]);
   const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules", "reference/api"] });
   expect(pages.filter((page) => !reached.has(page)).toSorted()).toEqual(["guide/README.md", "index.md", "overview.md"]);
+});
+
+it("llms.txt lists each page once, with what it is about, and decisions among those that may be left out", () => {
+  const text = listOfPages("https://site.example", "A cache");
+  expect(text.split("\n").slice(0, 3)).toEqual(["# hotset", "", "> A cache"]);
+  const links = [...text.matchAll(/^- \[[^\]]+\]\(https:\/\/site\.example([^)]*)\)/gm)].map(([, link]) => link!);
+  expect(links.toSorted()).toEqual(
+    sidebar()
+      .flatMap(({ items }) => items.map(({ link }) => link))
+      .toSorted(),
+  );
+  expect(text).toContain(
+    "- [Getting started](https://site.example/guide/getting-started): From an empty folder to a cache in front of a slow call.",
+  );
+  const [needed = "", optional = ""] = text.split("## Optional");
+  expect(needed).not.toContain("/decisions/");
+  expect(optional).toContain("/decisions/");
+});
+
+it("llms-full.txt has whole pages, and its links work outside of the site", () => {
+  const text = pagesAsOne("https://site.example");
+  for (const page of WHOLE) expect(text).toContain(readFileSync(join(docs, page), "utf8").split("\n")[0]!);
+  expect(text).toContain("](https://site.example/guide/failure)");
+  expect([...text.matchAll(/\]\((?!https?:\/\/|#)([^)\s]+)\)/g)].map(([, link]) => link)).toEqual([]);
+  expect(text.split(/\s+/).length).toBeLessThan(50_000);
 });
 
 it.each([

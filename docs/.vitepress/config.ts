@@ -1,4 +1,7 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { defineConfig } from "vitepress";
+import { listOfPages, pagesAsOne } from "./assistants.ts";
 import { adaptMarkdown, editAddressOf, markIndent, SITE as PUBLISHED, slugify } from "./markdown.ts";
 import { BAR, sidebars } from "./navigation.ts";
 import { descriptionOf, factsOfReadme } from "./pages.ts";
@@ -16,6 +19,10 @@ export default defineConfig({
   metaChunk: true,
   router: { prefetchLinks: false },
   sitemap: { hostname: SITE },
+  buildEnd({ outDir }) {
+    writeFileSync(join(outDir, "llms.txt"), listOfPages(SITE, DESCRIPTION));
+    writeFileSync(join(outDir, "llms-full.txt"), pagesAsOne(SITE));
+  },
   srcExclude: ["**/node_modules/**", "examples/**/!(README).md"],
   rewrites: (page) => page.replace(/(^|\/)README\.md$/, "$1index.md"),
   head: [["link", { rel: "icon", type: "image/svg+xml", href: "/favicon.svg" }]],
