@@ -12,6 +12,8 @@ import {
 import { randomPrefix, startOwnRedis, startSentinel, until, forkScript, type OwnRedis } from "@hotset/test-servers";
 import { gate } from "@hotset/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { moduleOf } from "../src/module/module.ts";
+import { QueueStore, type ExchangeReply } from "../src/queue/store.ts";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
 import { SOON } from "./queue-patience.ts";
 import { ALONE } from "./servers.ts";
@@ -100,6 +102,20 @@ describe("a queue on a server of its own", () => {
     expect(await jobs.deadLetters().replay()).toBe(1);
     await server.command("CONFIG", "SET", "maxmemory", 0);
     await expect.poll(() => seen).toContain("tick");
+  });
+
+  it("A59: a full server gives again what an exchange took whose reply was lost", async () => {
+    const jobs = queue<string>(redis, "jobs");
+    const store = new QueueStore(moduleOf(redis), "jobs");
+    const exchange = (isAgain: boolean): Promise<ExchangeReply> =>
+      store.exchange({
+        ...{ keepCompleted: undefined, keepFailed: undefined, attempts: undefined, rate: undefined, outcomes: [] },
+        ...{ visibilityMs: 30_000, token: "t", count: 1, isAgain },
+      });
+    const { id } = await jobs.add("a");
+    expect((await exchange(false)).delivered).toMatchObject([{ id }]);
+    await server.command("CONFIG", "SET", "maxmemory", 1);
+    expect((await exchange(true)).delivered).toMatchObject([{ id }]);
   });
 
   it("A56: a killed Redis loses no job, and workers go on once it is back", async () => {
