@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { startMemcached, startOwnMemcached, type TestMemcached } from "@hotset/test-servers";
+import { createCache, memory } from "hotset";
 import type { Backend } from "hotset/backend";
 import { describeBackend, describeSwapStore } from "hotset/contract-suites";
 import { createTestCache, gate, TestClock } from "hotset/testing";
@@ -11,8 +12,8 @@ import { memcachedBackend, memcachedStore } from "./memcached-backend.ts";
 const server = await startMemcached();
 afterAll(() => server.stop());
 
-const open = ({ host, port }: TestMemcached, clock?: TestClock): Backend =>
-  memcachedBackend({ host, port, ...(clock !== undefined && { clock }) });
+const open = ({ host, port }: TestMemcached, clock?: TestClock, log = false): Backend =>
+  memcachedBackend({ host, port, log, ...(clock !== undefined && { clock }) });
 
 describeBackend("memcached", {
   async open(clock) {
@@ -23,6 +24,16 @@ describeBackend("memcached", {
   expiry: "clock",
   promises: ["one load", "deletes hold", "tags hold"],
   unreachable: () => memcachedBackend({ port: 1 }),
+});
+
+describeBackend("memcached, with a log of changes", {
+  async open(clock) {
+    await server.command("flush_all");
+    return open(server, clock, true);
+  },
+  openPeer: (_, clock) => open(server, clock, true),
+  expiry: "clock",
+  promises: ["one load", "deletes hold", "tags hold", "copies follow"],
 });
 
 describeSwapStore("memcached", {
@@ -49,6 +60,33 @@ it("loads once for two processes, and a load that a delete has overtaken stores 
   expect(await there.getOrSet("user", () => "new")).toBe("new");
   clock.advance(100);
   expect(await here.getOrSet("user", () => "loaded twice")).toBe("new");
+});
+
+it("with a log, copies in memory follow the changes of another process, without a localTtl", async () => {
+  await server.command("flush_all");
+  const cache = () =>
+    createCache({ name: "shop" })
+      .tier(memory())
+      .tier(open(server, undefined, true))
+      .defaults({ ttl: "1h" })
+      .build();
+  await using here = cache();
+  await using there = cache();
+  await here.set("user", "old", { tags: ["users"] });
+  for (const change of [
+    () => there.set("user", "new", { tags: ["users"] }),
+    () => there.invalidateTags("users"),
+    () => there.set("user", "last"),
+    () => there.delete("user"),
+  ]) {
+    await change();
+    const now = await there.get("user");
+    await expect.poll(() => here.get("user"), { timeout: 20_000 }).toBe(now);
+  }
+  await here.set("user", "kept");
+  const { hits } = here.stats().tiers[0]!;
+  for (let i = 0; i < 5; i += 1) expect(await here.get("user")).toBe("kept");
+  expect(here.stats().tiers[0]!.hits).toBeGreaterThan(hits);
 });
 
 it("a version that was read before a restart of the server names no record after it", async () => {
