@@ -106,6 +106,31 @@ describe.each(Object.entries(STORES))(
       expect(await p1.cache.get("k", { allowStale: true })).toBe(undefined);
     });
 
+    it.for(["of its key", "of its tag"])(
+      "is obeyed by a set behind a fence that is older: a change %s",
+      async (what) => {
+        const { p1, p2 } = await inStep({ backend });
+        const since = await p1.cache.fence("k");
+        await (what === "of its key" ? p2.cache.set("k", "new") : p2.cache.invalidateTags("t"));
+        cut(p1);
+        expect(await p1.cache.set("k", "old", { tags: ["t"], since })).toEqual({ status: "refused" });
+        expect(await p1.cache.get("k", { allowStale: true })).toBe(undefined);
+      },
+    );
+
+    it("is obeyed by a load that it came during, and whose store failed", async () => {
+      const { p1, p2 } = await inStep({ backend });
+      const source = gate<string>();
+      const loading = p1.cache.getOrSet("k", () => source.pass(), OPTIONS);
+      await source.arrived();
+      await p2.cache.set("k", "new", OPTIONS);
+      cut(p1);
+      source.open("old");
+      expect(await loading).toBe("old");
+      await flush();
+      expect(await p1.cache.get("k", { allowStale: true })).toBe(undefined);
+    });
+
     it("is obeyed if the copy itself was not confirmed since an earlier cut", async () => {
       const { p1, p2 } = await inStep({ backend });
       await load(p1.cache, "old");
