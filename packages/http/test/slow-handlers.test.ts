@@ -1,7 +1,7 @@
 import type { AnswerOptions, HttpCacheOptions } from "@hotset/http";
 import { flush } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { Site, valueOf } from "./site.ts";
+import { fedBody, Site, valueOf, type Fed } from "./site.ts";
 
 const FRESH = { "cache-control": "max-age=60" };
 
@@ -47,6 +47,36 @@ describe("a handler slower than loadTimeout", () => {
     expect(new Set(await later)).toEqual(new Set(["run 2"]));
     // The first of those is answered as a caller of the load that it began.
     expect(site.http.stats()).toMatchObject({ passed: { slow: 1 }, collapsed: 199 });
+  });
+
+  it("H70 its body reaches all that wait for it, though none of them waits for the load any longer", async () => {
+    const { site, gates, ask, pass } = slowSite();
+    const bodies: Fed[] = [];
+    const { page } = site;
+    site.page = async (request, context) => {
+      const made = await page(request, context);
+      const fed = fedBody();
+      bodies.push(fed);
+      context.signal.addEventListener("abort", () => fed.fail(new Error("aborted")));
+      return { ...made, body: fed.body };
+    };
+    const early = ask(5);
+    await pass(5_000);
+    const later = ask(5);
+    // The second run is late as well.
+    await pass(5_000);
+    for (const open of gates.slice(0, 2)) {
+      open();
+      await flush();
+    }
+    expect(bodies).toHaveLength(2);
+    for (const [i, { feed, end }] of bodies.entries()) {
+      feed(`body ${i + 1}`);
+      end();
+    }
+    expect(await Promise.all(early)).toEqual(Array.from({ length: 5 }, () => "body 1"));
+    expect(await Promise.all(later)).toEqual(Array.from({ length: 5 }, () => "body 2"));
+    expect(site.seen.map(({ context }) => context.signal.aborted).slice(0, 2)).toEqual([false, false]);
   });
 
   it("H70 H101 each caller runs it with its own fields once its answer turns out to be private", async () => {

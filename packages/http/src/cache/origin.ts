@@ -73,7 +73,8 @@ export function askForAll(
       const end = (): void => controller.abort(unwanted.reason);
       if (unwanted.aborted) end();
       unwanted.addEventListener("abort", end, { once: true });
-      return untilAborted(answer, { signal: unwanted });
+      // With its head they have a response, whose body each of them reads or leaves.
+      return untilAborted(answer, { signal: unwanted }).finally(() => unwanted.removeEventListener("abort", end));
     }
     discardLate(answer);
     const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, { operation: "load" });
