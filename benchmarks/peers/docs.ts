@@ -219,7 +219,8 @@ function front(results: Results): string {
 
 /** The verdicts about the client of the toolkit. */
 function toolkit(): string {
-  const { machine, rows } = JSON.parse(readFileSync(join(RESULTS, "toolkit.json"), "utf8")) as ToolkitResults;
+  const results = JSON.parse(readFileSync(join(RESULTS, "toolkit.json"), "utf8")) as ToolkitResults;
+  const { machine, rows, prices } = results;
   // The last row says of which kind the others are.
   const figuresOfClient = rows.filter(({ id }) => id !== "R3-36");
   return [
@@ -228,6 +229,12 @@ function toolkit(): string {
     ...figuresOfClient.map(({ what, value }) => line([what, value])),
     "",
     machine,
+    "",
+    line(["the price of one call: CPU time, ours by that of the cheapest other package", "measured", "aim", ""]),
+    "|---|---|---|---|",
+    ...prices.rows.map(({ what, value, target, isMet }) => line([what, value, target, isMet ? "" : "lost"])),
+    "",
+    prices.machine,
   ].join("\n");
 }
 

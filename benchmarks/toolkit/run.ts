@@ -4,6 +4,7 @@
  *
  *     npm run bench -- toolkit           about 6 minutes; writes benchmarks/results/toolkit.json and the pages, also
  *                                        which of the rows R3-31 to R3-36 are held
+ *     npm run bench -- toolkit --prices  the prices of one call alone, some 4 minutes; writes them too
  *     npm run bench -- toolkit --short   every part for a moment, and nothing written
  */
 import { execFileSync } from "node:child_process";
@@ -13,8 +14,9 @@ import { startOwnRedis } from "@hotset/test-servers";
 import { Neighbours, QUIET } from "../measure.ts";
 import { failovers } from "./failovers.ts";
 import { connections, memory, offered, throughput, yardstick } from "./loads.ts";
+import { prices } from "./prices.ts";
 import { keepResults } from "./results.ts";
-import { markdown, verdictTable, type Table } from "./table.ts";
+import { markdown, priceTable, verdictTable, type Prices, type Table } from "./table.ts";
 import { judgeRows, type ToolkitFigures } from "./verdicts.ts";
 
 const BUSY = " **The machine was not quiet**: times and rates are preliminary.";
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     ms: { type: "string", default: "500" },
     short: { type: "boolean", default: false },
+    prices: { type: "boolean", default: false },
   },
 });
 const plan = values.short
@@ -30,7 +33,18 @@ const plan = values.short
   : { rounds: Number(values.rounds), ms: Number(values.ms), isShort: false };
 if (!(plan.rounds >= 1 && plan.ms >= 1)) throw new Error("--rounds and --ms must be at least 1");
 
+/** Where the figures were taken, and whether that was quiet. */
+const machineOf = (version: string): string => {
+  const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { encoding: "utf8" }).trim();
+  const redis = `Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}`;
+  return (
+    `Commit ${commit}, Node ${process.version}, ${redis}; ${plan.rounds} rounds of ${plan.ms} ms; ` +
+    `others used at most ${Math.ceil(othersOfACore * 100)} % of a core.${othersOfACore <= QUIET ? "" : BUSY}`
+  );
+};
+
 const server = await startOwnRedis();
+const version = (await server.info("server"))["redis_version"]!;
 const neighbours = new Neighbours();
 let othersOfACore = 0;
 const look = (): void => {
@@ -41,6 +55,17 @@ const show = (table: Table): void => {
   tables.push(table);
   console.log(`\n${markdown(table)}`);
 };
+const takePrices = async (): Promise<Prices> => {
+  const rows = await prices(plan);
+  show(priceTable(rows));
+  look();
+  return { machine: machineOf(version), rows };
+};
+if (values.prices) {
+  const taken = await takePrices();
+  if (!plan.isShort) await keepResults({ prices: taken });
+  process.exit();
+}
 let figures: Partial<ToolkitFigures> = {};
 for (const part of [yardstick, throughput, offered, memory, connections]) {
   const measured = await part(server, plan);
@@ -48,21 +73,12 @@ for (const part of [yardstick, throughput, offered, memory, connections]) {
   figures = { ...figures, ...measured.figures };
   look();
 }
-const version = (await server.info("server"))["redis_version"]!;
 await server.stop();
 (await failovers(plan.isShort)).forEach(show);
 look();
 const rows = judgeRows(figures as ToolkitFigures);
 show(verdictTable(rows));
-const others = `used at most ${Math.ceil(othersOfACore * 100)} % of a core.`;
-console.log(`Others ${others}`);
-if (!plan.isShort) {
-  const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { encoding: "utf8" }).trim();
-  const isQuiet = othersOfACore <= QUIET;
-  const machine =
-    `Commit ${commit}, Node ${process.version}, Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}; ` +
-    `${plan.rounds} rounds of ${plan.ms} ms; others ${others}` +
-    (isQuiet ? "" : BUSY);
-  await keepResults({ machine, isQuiet, rows, tables });
-}
+const taken = await takePrices();
+if (!plan.isShort)
+  await keepResults({ machine: machineOf(version), isQuiet: othersOfACore <= QUIET, rows, tables, prices: taken });
 process.exit();

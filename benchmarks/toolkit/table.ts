@@ -1,3 +1,4 @@
+import type { PriceRow } from "./prices.ts";
 import type { RowVerdict } from "./verdicts.ts";
 
 /** Figures as people read them: medians with ranges. */
@@ -30,7 +31,21 @@ export interface ToolkitResults {
   readonly isQuiet: boolean;
   readonly rows: readonly RowVerdict[];
   readonly tables: readonly Table[];
+  readonly prices: Prices;
 }
+
+/** Of one call, next to other packages. Taken on its own too: `--prices`. */
+export interface Prices {
+  readonly machine: string;
+  readonly rows: readonly PriceRow[];
+}
+
+export const priceTable = (rows: readonly PriceRow[]): Table => ({
+  name: "toolkit: prices",
+  what: "CPU time of one call, next to the cheapest other package",
+  columns: ["", "measured", "target", ""],
+  rows: rows.map(({ what, value, target, isMet }) => [what, value, target, isMet ? "met" : "**not met**"]),
+});
 
 export const verdictTable = (rows: readonly RowVerdict[]): Table => ({
   name: "toolkit: rows",

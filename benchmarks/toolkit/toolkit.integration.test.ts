@@ -18,9 +18,14 @@ it("C309: every figure of the toolkit is measured beside other clients, locks an
     "connections",
     "kill -9, started after 2 s",
     "rows",
+    "prices",
   ]);
   const judged = [...stdout.matchAll(/^\| (R3-\d+) \|.*\| (?:met|\*\*not met\*\*) \|$/gm)].map(([, id]) => id);
   expect(judged).toEqual(["R3-31", "R3-32", "R3-33", "R3-34", "R3-36"]);
+  const priced = [...stdout.matchAll(/^\| (.+?) \| (?:process )?\d.*\| (?:met|\*\*not met\*\*) \|$/gm)].map(
+    ([, what]) => what,
+  );
+  expect(priced.filter((what) => !what!.startsWith("R3-"))).toHaveLength(8);
   for (const peer of ["node-redis", "ioredis", "redlock", "rate-limiter-flexible"])
     expect(stdout).toMatch(new RegExp(`^\\| ${peer} \\| \\d`, "m"));
 });

@@ -130,7 +130,7 @@ it(
       .poll(async () => {
         const { waiting, delayed, active } = await near.counts();
         return waiting + delayed + active;
-      })
+      }, AT_THE_END)
       .toBe(0);
     const dead = new Map<number, number>();
     for (let offset = 0; ; offset += 1_000) {
@@ -190,7 +190,7 @@ it(
       .poll(async () => {
         const info = (await near.group("g").info())!;
         return info.pending + info.lag!;
-      })
+      }, AT_THE_END)
       .toBe(0);
     const dead = (await near.dead.range()).map(({ fields }) => Number(fields.n));
     expect(appended.filter((n) => !history.handled.has(n) && !dead.includes(n))).toEqual([]);

@@ -28,6 +28,8 @@ export class LimitScript {
   readonly #options: ScriptOptions;
   readonly #hasSlots: boolean;
   readonly #constants: readonly string[];
+  /** Most calls. */
+  readonly #ofOneUnit: readonly string[];
   readonly #texts = new Map<Operation, string>();
 
   constructor(rules: readonly Rule[], options: ScriptOptions) {
@@ -37,6 +39,7 @@ export class LimitScript {
     this.#hasSlots = this.#kinds.some(({ take }) => take !== undefined);
     const blocks = options.blockForMs > 0 ? [String(options.blockForMs)] : [];
     this.#constants = [...rules.flatMap((rule) => numbersOf(rule)!.map(String)), ...blocks];
+    this.#ofOneUnit = Object.freeze(["1", ...this.#constants]);
   }
 
   text(operation: Operation): string {
@@ -50,6 +53,7 @@ export class LimitScript {
    * again, a lease; the last three where they are needed.
    */
   args(units: number, lease: string, free: readonly FreeAt[] = []): readonly string[] {
+    if (units === 1 && free.length === 0 && !this.#hasSlots) return this.#ofOneUnit;
     const args = [String(units), ...this.#constants];
     for (const { at, over } of free) args.push(String(at), String(over));
     if (this.#hasSlots) args.push(lease);

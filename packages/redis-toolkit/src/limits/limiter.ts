@@ -138,6 +138,7 @@ class RedisRateLimit implements RateLimit {
   /** Counts that all limits of this name share. */
   readonly #counts: LimitCounts;
   readonly #settings: RateLimitSettings;
+  readonly #keyPrefix: string;
   readonly #script: LimitScript;
   readonly #refusals: Refusals;
   readonly #local: LocalCounts;
@@ -151,6 +152,7 @@ class RedisRateLimit implements RateLimit {
     this.#redis = checkView("rateLimit(redis, options)", redis);
     this.#module = moduleOf(redis);
     this.#settings = settings;
+    this.#keyPrefix = `${settings.prefix}:${name}:`;
     this.#holdMs = rules.find(({ kind }) => kind === "concurrency")?.periodMs;
     hosts.set(this, { module: this.#module, holdMs: this.#holdMs });
     const { limits } = this.#module;
@@ -352,13 +354,15 @@ class RedisRateLimit implements RateLimit {
 
   /** The block, then one key for each rule, all of one slot. */
   #keysOf(key: string): readonly [string, ...string[]] {
-    const { prefix, name, rules, key: keyOf } = this.#settings;
+    const { rules, key: keyOf } = this.#settings;
     if (keyOf !== undefined) {
       const own = keyBy("rateLimit", keyOf, key);
       return [this.#module.space.beside(own, "block"), own];
     }
-    const common = `${prefix}:${name}:${this.#module.space.hashTagged(key)}:`;
-    return [`${common}block`, ...rules.map(({ id }) => common + id)];
+    const common = `${this.#keyPrefix}${this.#module.space.hashTagged(key)}:`;
+    const keys: [string, ...string[]] = [`${common}block`];
+    for (const { id } of rules) keys.push(common + id);
+    return keys;
   }
 
   #epochMs(): number {

@@ -2,8 +2,9 @@ import type { DedicatedConnection } from "../client/contract.ts";
 import type { Module } from "../module/module.ts";
 
 /** How long a worker without jobs waits before it asks all the same: for a wake that was lost. */
-export const POLL_MS = 5_000;
+export const POLL_MS = 10_000;
 const REOPEN_BASE_MS = 100;
+const REOPEN_MAX_MS = 5_000;
 
 /**
  * Waits in Redis until there is work. `BZPOPMIN` takes the one member of the key: a job wakes one worker. If that one
@@ -43,7 +44,7 @@ export class WakeListener {
       if (signal.aborted) return false;
       this.#failures += 1;
       this.#module.report("queue: waiting for jobs", error);
-      await this.#pause(Math.min(POLL_MS, REOPEN_BASE_MS * 2 ** this.#failures) * this.#module.random());
+      await this.#pause(Math.min(REOPEN_MAX_MS, REOPEN_BASE_MS * 2 ** this.#failures) * this.#module.random());
       return false;
     }
   }
