@@ -98,6 +98,8 @@ describe("C741 a change that is done while the primary of an entry is away", () 
     async ([, change]) => {
       for (const ask of [
         (cache: Cache) => load(cache, "new"),
+        // Its read asks for no version of a tag that the caller does not name.
+        (cache: Cache) => cache.getOrSet("k", () => "new"),
         (cache: Cache) => cache.get("k"),
         async (cache: Cache) => (await cache.getMany(["k"])).get("k"),
         async (cache: Cache) => (await cache.inspect("k"))?.state,
