@@ -85,5 +85,5 @@ it.each([
 ])("a command that needs a connection is refused before it is sent: %s", (_, args) => {
   const send = (): unknown => restCommand(args, new RestScripts());
   expect(send).toThrow(ConfigurationError);
-  expect(send).toThrow("holds a connection, which HTTP has not");
+  expect(send).toThrow("needs a connection of its own, and a request over HTTP has none; use redis(url)");
 });
