@@ -10,8 +10,12 @@ export interface ChangeListener extends Pick<
 > {
   /** @param concernsVersions whether versions of tags may have changed, too. @default true */
   everythingChanged(concernsVersions?: boolean): void;
+  /** The first attempt to attach has begun. */
+  attaching(): void;
   /** Changes are reported from now on. */
   attached(): void;
+  /** An attempt to attach has not ended for a while. Called again and again until it ends. */
+  unattached(): void;
   /**
    * Changes are not reported any more, or the first attempt to attach failed.
    *

@@ -37,6 +37,8 @@ function subscription(): ChangeSubscription {
       leaseChanged: (keys) => calls.push(`lease ${keys.join()}`),
       tagsChanged: (tags) => calls.push(`tags ${tags.join()}`),
       everythingChanged: (concernsVersions = true) => calls.push(concernsVersions ? "everything" : "entries"),
+      attaching: () => undefined,
+      unattached: () => calls.push("unattached"),
       attached: () => calls.push("attached"),
       detached: (error) => calls.push(`detached: ${(error as Error).message}`),
       replaced: () => calls.push("replaced"),
@@ -278,4 +280,29 @@ it("C165: stays attached when a part is lost, and says when its changes are repo
   listener.alive(clock.now(), "a");
   expect(calls.slice(2)).toEqual(["everything", "back a", "regained a"]);
   await one.stop();
+});
+
+it("an attempt that does not end is reported every five seconds, until it ends or the subscription does", async () => {
+  const one = subscription();
+  void one.start();
+  await flush();
+  const overdue = (): number => calls.filter((call) => call === "unattached").length;
+  clock.advance(4_999);
+  expect(overdue()).toBe(0);
+  clock.advance(1);
+  expect(overdue()).toBe(1);
+  clock.advance(5_000);
+  expect(overdue()).toBe(2);
+  attempts[0]!.answer.open();
+  await flush();
+  clock.advance(60_000);
+  expect(overdue()).toBe(2);
+  // A later attempt is watched, too.
+  attempts[0]!.listener.lost(DOWN);
+  await flush();
+  clock.advance(5_000);
+  expect(overdue()).toBe(3);
+  await one.stop();
+  clock.advance(60_000);
+  expect(overdue()).toBe(3);
 });

@@ -1,6 +1,7 @@
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { inNoCall } from "../primitives/async-context.ts";
+import { scheduleRunning } from "../primitives/deadlines.ts";
 import type { ChangeListener } from "./change-listener.ts";
 import { ONE_PART } from "./parts.ts";
 import type { Trust } from "./trust.ts";
@@ -30,6 +31,8 @@ export class ChangeSubscription implements CoherenceListener {
   #wasLostBefore = false;
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
+  /** Ends the watch over the attempt in progress. */
+  #endAttempt: (() => void) | undefined;
 
   constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener, keepsCopies: boolean) {
     this.keepsCopies = keepsCopies;
@@ -41,13 +44,17 @@ export class ChangeSubscription implements CoherenceListener {
 
   /** Attaches, once. Resolves when the first attempt succeeded or failed. */
   start(): Promise<void> {
-    if (!this.#hasBegun && !this.#isStopped) void inNoCall(() => this.#attach());
+    if (!this.#hasBegun && !this.#isStopped) {
+      this.#listener.attaching();
+      void inNoCall(() => this.#attach());
+    }
     return this.#first.promise;
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelRetry?.();
+    this.#endAttempt?.();
     this.#trust.lost();
     this.#first.resolve();
     await this.#detachNow();
@@ -56,8 +63,10 @@ export class ChangeSubscription implements CoherenceListener {
   async #attach(): Promise<void> {
     this.#hasBegun = true;
     this.#isLost = false;
+    this.#watchAttempt();
     try {
       this.#detach = await this.#coherence.attach(this);
+      this.#endAttempt?.();
       if (this.#isStopped) return await this.#detachNow();
       if (this.#isLost) {
         void this.#detachNow();
@@ -74,6 +83,7 @@ export class ChangeSubscription implements CoherenceListener {
       this.#listener.everythingChanged();
       this.#listener.attached();
     } catch (error) {
+      this.#endAttempt?.();
       if (this.#isStopped) return;
       // Reported once, however often it is tried again.
       if (!this.#isReported) this.#listener.detached(error, this.#aliveAt ?? this.#clock.now());
@@ -82,6 +92,15 @@ export class ChangeSubscription implements CoherenceListener {
     } finally {
       this.#first.resolve();
     }
+  }
+
+  /** The connection for changes may never be made, while that of the calls works: then nothing else says so. */
+  #watchAttempt(): void {
+    this.#endAttempt?.();
+    this.#endAttempt = scheduleRunning(this.#clock, ATTEMPT_MS, () => {
+      this.#watchAttempt();
+      this.#listener.unattached();
+    });
   }
 
   #attachLater(): void {
@@ -155,3 +174,5 @@ export class ChangeSubscription implements CoherenceListener {
 }
 
 const RETRY_MS = 1_000;
+/** How long an attempt to attach usually takes at most. */
+const ATTEMPT_MS = 5_000;

@@ -65,6 +65,8 @@ function listener(): ChangeListener {
     linkBack: () => calls.push("back"),
   };
   const tier: RemoteTier["listener"] = {
+    attaching: () => {},
+    unattached: () => {},
     attached: () => calls.push("attached"),
     detached: () => calls.push("detached"),
     partLost: () => {},

@@ -54,6 +54,8 @@ export class RemoteChanges {
         if (concernsVersions) tagEvents.forgotten();
         for (const flight of flights.all()) flight.wake();
       },
+      attaching: () => tier.attaching(),
+      unattached: () => tier.unattached(),
       attached: () => {
         tier.attached();
         recovery.linkBack();

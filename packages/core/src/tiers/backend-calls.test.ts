@@ -1,5 +1,5 @@
 import { TestClock } from "@hotset/testing";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { BackendParts } from "../coherence/parts.ts";
 import type { BreakerPolicy } from "../contracts/backend.ts";
 import { BackendUnavailableError, ConfigurationError } from "../contracts/errors.ts";
@@ -235,3 +235,61 @@ it.for([{ boundsCalls: true }, { boundsCalls: false }])(
     expect([calls.meter.write.count, states]).toEqual([2, ["up", "down", "up"]]);
   },
 );
+
+describe("while the subscription to changes is being attached for the first time", () => {
+  const answered = ({ calls }: ReturnType<typeof callsOf>): Promise<number> =>
+    calls.run("read", { keySpace: undefined, part: "" }, 1_000, () => Promise.resolve(1));
+
+  it("the state is detached from the first answer on, and up is the only event once it is attached", async () => {
+    const of = callsOf(undefined);
+    of.calls.attaching();
+    expect(of.calls.state).toBe("idle");
+    await answered(of);
+    expect([of.calls.state, of.states]).toEqual(["detached", []]);
+    of.calls.attached();
+    expect([of.calls.state, of.states, of.errors]).toEqual(["up", ["up"], []]);
+  });
+
+  it("one that does not end is an error and an event, once, where calls are answered", async () => {
+    const of = callsOf(undefined);
+    of.calls.attaching();
+    of.calls.unattached();
+    expect(of.errors).toEqual([]);
+    await answered(of);
+    of.calls.unattached();
+    await answered(of);
+    of.calls.unattached();
+    expect([of.calls.state, of.states]).toEqual(["detached", ["detached"]]);
+    expect(of.errors).toMatchObject([
+      [
+        "attach",
+        {
+          code: "BACKEND_UNAVAILABLE",
+          message: expect.stringMatching(/^far: changes by other processes do not arrive/),
+        },
+      ],
+    ]);
+    // It keeps no call from the backend.
+    expect(of.calls.admits("read", "")).toBe(true);
+    of.calls.attached();
+    expect(of.states).toEqual(["detached", "up"]);
+  });
+
+  it("one that is refused is an event, also behind an answer", async () => {
+    const of = callsOf(undefined);
+    of.calls.attaching();
+    await answered(of);
+    of.calls.detached(new BackendUnavailableError("no connection", {}));
+    expect([of.calls.state, of.states]).toEqual(["detached", ["detached"]]);
+  });
+
+  it("calls that fail are reported themselves", async () => {
+    const of = callsOf(undefined);
+    of.calls.attaching();
+    await answered(of);
+    of.fail("", 5);
+    of.errors.length = 0;
+    of.calls.unattached();
+    expect([of.errors, of.calls.state]).toEqual([[], "down"]);
+  });
+});

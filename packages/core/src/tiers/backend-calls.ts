@@ -47,6 +47,14 @@ export class BackendCalls {
   /** The state while no call has succeeded. No event reports it: there the breaker, or an answer, decides. */
   #stateOfFailures: TierState = "idle";
   #isDetached = false;
+  /** Whether the first attempt to attach is in progress, and takes no longer than usual. */
+  #isAttaching = false;
+  /** Whether no event has reported {@link #state}. */
+  #isQuiet = false;
+  /** Whether an attempt to attach that does not end was reported. */
+  #isUnattached = false;
+  /** {@link TierMeter.answered} when the attempt to attach was last looked at. */
+  #answeredBefore = 0;
   #isBypassed = false;
   /** Whether a part may have failed since the last answer: until then an answer changes nothing. */
   #isTroubled = false;
@@ -265,18 +273,47 @@ export class BackendCalls {
     return error;
   }
 
+  /** No change is reported until the subscription is attached: that is usual for a moment, and no event. */
+  attaching(): void {
+    this.#isAttaching = true;
+  }
+
   /** The subscription to changes of this backend is attached. */
   attached(): void {
     this.#isDetached = false;
+    this.#isAttaching = false;
+    this.#isUnattached = false;
     this.answered(ONE_PART);
+  }
+
+  /** The attempt to attach does not end. Reported where calls are answered meanwhile: others that fail are reported. */
+  unattached(): void {
+    const { answered } = this.meter;
+    const isAnswering = answered > this.#answeredBefore && this.#isSound();
+    this.#answeredBefore = answered;
+    if (!isAnswering || this.#isUnattached) return;
+    this.#isUnattached = true;
+    this.#isDetached = true;
+    this.#isAttaching = false;
+    const { label: tier } = this;
+    const message =
+      `${tier}: changes by other processes do not arrive, as no connection for them can be made, so each call asks the ` +
+      "backend in place of a copy in memory; check how many connections the server and proxies allow";
+    this.report(
+      "attach",
+      undefined,
+      new BackendUnavailableError(message, { tier, operation: "attach", maybeExecuted: false }),
+    );
+    this.#enter(this.#current());
   }
 
   /** The subscription was lost, or could not be attached. */
   detached(error: unknown): void {
     this.#isDetached = true;
+    this.#isAttaching = false;
     for (const part of this.#parts.all()) part.isLost = false;
     this.#notReporting(ONE_PART, error);
-    if (this.#state === "up") this.#enter("detached");
+    if (this.#state === "up" || this.#isQuiet) this.#enter("detached");
   }
 
   /** Changes of this part are not reported. */
@@ -331,7 +368,13 @@ export class BackendCalls {
 
   #current(): TierState {
     const reach = this.#reach();
-    return reach === "none" ? "down" : reach === "some" ? "degraded" : this.#isDetached ? "detached" : "up";
+    return reach === "none"
+      ? "down"
+      : reach === "some"
+        ? "degraded"
+        : this.#isDetached || this.#isAttaching
+          ? "detached"
+          : "up";
   }
 
   /** Which parts can be reached, as far as is known. Parts that the backend does not have any more are forgotten. */
@@ -358,9 +401,11 @@ export class BackendCalls {
   }
 
   #enter(state: TierState): void {
-    if (state === this.#state || this.#isStopped) return;
+    const isQuiet = state === "detached" && this.#isAttaching;
+    if (this.#isStopped || (state === this.#state && isQuiet === this.#isQuiet)) return;
     this.#state = state;
-    if (!this.#isBypassed) this.#report();
+    this.#isQuiet = isQuiet;
+    if (!isQuiet && !this.#isBypassed) this.#report();
   }
 
   #report(): void {

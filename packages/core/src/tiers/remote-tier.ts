@@ -60,7 +60,10 @@ export class RemoteTier {
   /** Counts its hits, misses and errors. */
   declare readonly meter: TierMeter;
   /** To be called about the link to the backend. */
-  declare readonly listener: Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">;
+  declare readonly listener: Pick<
+    ChangeListener,
+    "attaching" | "attached" | "unattached" | "detached" | "partLost" | "alive"
+  >;
   readonly #backend: Backend;
   readonly #codec: Codec;
   readonly #clock: Clock;
