@@ -3,7 +3,7 @@ import { connect, createServer, type ClientHttp2Stream, type OutgoingHttpHeaders
 import { duplexPair } from "node:stream";
 import { ignore } from "./cache/messages.ts";
 import type { FieldLine, FieldLines, PlainRequest, PlainResponse } from "./index.ts";
-import { pathOf, run, type Load } from "./load-pair.ts";
+import { pathOf, run, tlsOf, type Load } from "./load-pair.ts";
 import { ConnectionEndedError } from "./load-socket.ts";
 
 /**
@@ -15,7 +15,7 @@ export function loadOverHttp2(load: Load): Promise<PlainResponse> {
   const { promise: head, resolve, reject } = Promise.withResolvers<PlainResponse>();
   const { protocol, host } = new URL(asked.url);
   const [near, far] = duplexPair();
-  if (protocol === "https:") Object.assign(near, { encrypted: true });
+  Object.assign(near, tlsOf(asked.url));
   let isFailure = false;
   const begin = (request: unknown, response: unknown): void => {
     const pair = { request: request as IncomingMessage, response: response as ServerResponse };

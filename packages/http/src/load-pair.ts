@@ -23,7 +23,7 @@ export interface Load {
  */
 export function loadOverHttp1(load: Load): Promise<PlainResponse> {
   const { asked, context } = load;
-  const socket = new LoadSocket(context, asked.url.startsWith("https:"));
+  const socket = new LoadSocket(context, tlsOf(asked.url));
   loads.set(socket, load);
   context.signal.addEventListener("abort", () => socket.fail(context.signal.reason), { once: true });
   const lines = asked.fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -76,6 +76,15 @@ export const likeServer = (body: () => unknown): Promise<unknown> =>
       }
     });
   });
+
+/** The connection of a load of this URL has its scheme, and the server name that an honest client of its host sends. */
+export function tlsOf(url: string): object {
+  if (!url.startsWith("https:")) return {};
+  const { hostname } = new URL(url);
+  // No client sends an address as a name.
+  const isAddress = hostname.startsWith("[") || /^[\d.]+$/.test(hostname);
+  return { encrypted: true, ...(!isAddress && { servername: hostname }) };
+}
 
 /** Path and query of a URL as they came, with nothing resolved or decoded. */
 export function pathOf(url: string): string {

@@ -35,15 +35,15 @@ export class LoadSocket extends Duplex {
   #room: ((error?: Error) => void) | undefined;
   #wake: () => void = ignore;
 
-  /** @param isEncrypted by the scheme of the key. */
-  constructor(context: OriginContext, isEncrypted: boolean) {
+  /** @param tls what the key says of an encrypted connection; nothing for one that is not. */
+  constructor(context: OriginContext, tls: object) {
     super();
     this.#context = context;
     const { promise, resolve, reject } = Promise.withResolvers<PlainResponse>();
     this.head = promise;
     this.#settle = { resolve, reject };
     promise.catch(ignore);
-    if (isEncrypted) Object.assign(this, { encrypted: true });
+    Object.assign(this, tls);
   }
 
   // Handlers and frameworks ask these of a socket; no client is behind it.

@@ -55,11 +55,11 @@ export const REACH: Readonly<Record<string, readonly Names[]>> = {
   "TLS socket": [
     SOCKET,
     {
-      "in the key": "encrypted",
+      "in the key": "encrypted servername",
       withheld:
         "alpnProtocol authorizationError authorized exportKeyingMaterial getCertificate getCipher getEphemeralKeyInfo " +
         "getFinished getPeerCertificate getPeerFinished getPeerX509Certificate getProtocol getSession getSharedSigalgs " +
-        "getTLSTicket getX509Certificate isSessionReused servername ssl",
+        "getTLSTicket getX509Certificate isSessionReused ssl",
       refused:
         "disableRenegotiation enableTrace renegotiate secureConnecting setKeyCert setMaxSendFragment setServername setSession",
     },

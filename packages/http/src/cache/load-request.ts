@@ -57,7 +57,7 @@ export const PARTS: readonly { readonly brings: string; readonly sees: string; r
   },
   {
     brings: "the connection",
-    sees: "the scheme of the key; no address, port, cipher, certificate or server name",
+    sees: "the scheme of the key, and its host as the TLS server name; no address, port, cipher or certificate",
   },
   {
     brings: "the async context: what an `AsyncLocalStorage` in front of the cache holds",
