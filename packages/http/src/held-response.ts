@@ -160,7 +160,10 @@ class HeldWrites {
 
   #later(method: (...parameters: never) => Duplex): (...parameters: never) => Duplex {
     return (...parameters) => {
-      this.#calls.push(() => Reflect.apply(method, this.#target, parameters));
+      this.#calls.push(() => {
+        this.#target.uncork();
+        Reflect.apply(method, this.#target, parameters);
+      });
       return this.#target;
     };
   }
@@ -178,7 +181,10 @@ class HeldWrites {
     const target = this.#target;
     // Not deleted: a socket that lost a property is slow from then on.
     Object.assign(target, this.#methods);
+    // Head and body go out in one write.
+    target.cork();
     for (const call of this.#calls) call();
+    target.uncork();
     if (this.#isFull && !target.destroyed && !target.writableNeedDrain) target.emit("drain");
   }
 }
