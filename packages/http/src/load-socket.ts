@@ -68,6 +68,10 @@ export class LoadSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    this.#written(chunk, done);
+  }
+
+  #written(chunk: Buffer, done: (error?: Error) => void): void {
     try {
       this.#take(chunk);
     } catch (error) {
@@ -80,7 +84,7 @@ export class LoadSocket extends Duplex {
 
   /** A head and its body are written at once, and read so: a response that is whole needs no stream. */
   override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error) => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "buffer", done);
+    this.#written(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
   }
 
   #take(chunk: Buffer): void {

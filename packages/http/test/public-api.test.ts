@@ -7,7 +7,7 @@ const sources = join(import.meta.dirname, "../src");
 /** Members that Node keeps for itself, by name or by symbol. */
 const PRIVATE = /\._[a-z]\w*|\b_(?:write|writev|read|final|destroy|send|header|writeRaw)\b|\bkOut\w+|\bkNeedDrain\b/g;
 /** What a stream implements is documented. */
-const IMPLEMENTED = /override _(?:read|write|destroy)\(/g;
+const IMPLEMENTED = /override _(?:read|write|writev|destroy)\(/g;
 
 it("H88 adapters call and replace public methods of Node alone: no release may change them", () => {
   const found = readdirSync(sources, { recursive: true, encoding: "utf8" })
