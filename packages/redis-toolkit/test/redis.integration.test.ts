@@ -15,6 +15,15 @@ it("calls with patience wait for a Redis that restarts: none fails, and none is 
   await using other = createRedis({ ...ALONE, url: own.url });
   await Promise.all([redis, other].map(untilUp));
   await own.kill();
+  // What is sent before the loss is noticed may have been executed, and fails.
+  const isAway = (): Promise<boolean> => {
+    const { commands } = redis.within({ patience: 0 });
+    return commands.dbSize().then(
+      () => false,
+      () => true,
+    );
+  };
+  await expect.poll(isAway).toBe(true);
   const calls = Array.from({ length: 200 }, () => redis.commands.incr("n"));
   const impatient = await redis
     .within({ patience: 0 })

@@ -128,7 +128,7 @@ class Beat implements Heartbeat {
   }
 
   #record(): WrittenRecord {
-    const { context, backend } = this.#place.parts;
+    const { context } = this.#place.parts;
     const { hits, staleHits, misses, loads, loadErrors, waiting, pending, tiers } = this.#cache.stats();
     const entries = context.local?.tier.entryCount;
     const now = this.#place.epochNow();

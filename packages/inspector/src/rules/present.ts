@@ -1,6 +1,6 @@
 import type { CachePicture, Picture, ProcessPicture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, count, duration, invalidatedText, nameOf, quoted, silenceText, sumOf } from "./texts.ts";
+import { causeOf, count, duration, invalidatedText, nameOf, silenceText, sumOf } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 

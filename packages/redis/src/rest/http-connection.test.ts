@@ -44,7 +44,7 @@ describe("http(options)", () => {
 
 describe("a backend over HTTP", () => {
   it("refuses settings of a connection, by name", () => {
-    const builder = overAny(http(GIVEN)).valueFormat(json()) as ReturnType<typeof overAny>;
+    const builder = overAny(http(GIVEN)).valueFormat(json());
     expect(() => (builder as never as { clientName(name: string): typeof builder }).clientName("c").build()).toThrow(
       "clientName cannot be set with http(options)",
     );
