@@ -230,7 +230,7 @@ function toolkit(): string {
     "",
     machine,
     "",
-    line(["the price of one call: CPU time, ours by that of the cheapest other package", "measured", "aim", ""]),
+    line(["the price of one call: CPU time, ours by that of the cheapest other package", "measured", "aim", "result"]),
     "|---|---|---|---|",
     ...prices.rows.map(({ what, value, target, isMet }) => line([what, value, target, isMet ? "" : "lost"])),
     "",

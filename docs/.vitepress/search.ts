@@ -2,6 +2,8 @@
 
 /** Functions are options of minisearch, and must not name anything outside of them: the site keeps their text. */
 const boostDocument = (address: string): number => {
+  // What hotset does, before each framework that it is used in.
+  if (/^\/guide\/(?:freshness|loaders|failure|keys-and-namespaces)\b/.test(address)) return 4;
   if (address.startsWith("/guide/")) return 2;
   return /^\/(?:decisions|protocol|reference\/(?:counter-examples|promises)|architecture)/.test(address) ? 0.2 : 1;
 };
@@ -18,7 +20,7 @@ const processTerm = (word: string): string => {
 /** What the index has of a word, and what is looked for. */
 export const INDEX_OPTIONS = { processTerm };
 
-/** Guides first, then other caches; how hotset is made, last. */
+/** Guides first, those of what hotset does before all, then other caches; how hotset is made, last. */
 export const SEARCH_OPTIONS = {
   fuzzy,
   prefix: true,

@@ -16,6 +16,7 @@ export type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  QueuedLoads,
   Rates,
   Recent,
   RunningLease,

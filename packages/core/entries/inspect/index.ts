@@ -17,6 +17,7 @@ export type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  QueuedLoads,
   Rates,
   Recent,
   RunningLease,

@@ -513,6 +513,53 @@ describe("records of processes", () => {
     ]);
   });
 
+  it("are kept for ten minutes once they ended late, and not where they were taken away", async () => {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend });
+    await cache.get("used");
+    const beat = heartbeat(cache, { name: "web-1", every: "5s" });
+    onTestFinished(() => beat.stop());
+    await flush();
+    using inspection = inspect(cache);
+    const written = JSON.parse(
+      new TextDecoder().decode(backend.store.get("shop:~processes::0")!.data),
+    ) as ProcessRecord;
+    /** As other processes write them. */
+    const others = async (...names: readonly string[]): Promise<void> => {
+      for (const [i, name] of names.entries()) {
+        const record = { ...written, id: `id of ${name}`, name, startedAt: clock.now(), at: clock.now() };
+        const data = new TextEncoder().encode(JSON.stringify(record));
+        await backend.write(`shop:~processes::${i + 1}`, { data, staleInMs: 15_000, expiresInMs: 15_000, meta: "" });
+      }
+    };
+    const pass = async (beats: number): Promise<void> => {
+      for (let i = 0; i < beats; i += 1) {
+        clock.advance(5_000);
+        await flush();
+      }
+    };
+    const lost = (): readonly string[] => inspection.lostProcesses().map(({ name }) => name);
+    await others("killed", "closed", "deployed");
+    await pass(1);
+    await backend.remove("shop:~processes::2");
+    await pass(1);
+    expect([inspection.knownProcesses().map(({ name }) => name), lost()]).toEqual([
+      ["deployed", "killed", "web-1"],
+      [],
+    ]);
+    await pass(2);
+    expect(lost()).toEqual(["deployed", "killed"]);
+    // The next release has the same name.
+    const data = new TextEncoder().encode(
+      JSON.stringify({ ...written, id: "next", name: "deployed", startedAt: clock.now(), at: clock.now() }),
+    );
+    await backend.write("shop:~processes::1", { data, staleInMs: 15_000, expiresInMs: 15_000, meta: "" });
+    await pass(1);
+    expect(lost()).toEqual(["killed"]);
+    await pass(120);
+    expect(lost()).not.toContain("killed");
+  });
+
   it("move to another place where two processes took the same", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });

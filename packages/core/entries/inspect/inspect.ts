@@ -242,6 +242,10 @@ class View implements Inspection {
     return records;
   }
 
+  lostProcesses(): readonly ProcessRecord[] {
+    return [...seenRecords(this.#place).lost.values()];
+  }
+
   recordFailure(): ReturnType<Inspection["recordFailure"]> {
     return seenRecords(this.#place).failure;
   }

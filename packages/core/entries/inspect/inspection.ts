@@ -84,6 +84,12 @@ export interface Inspection {
   processes(): Promise<readonly ProcessRecord[]>;
   /** The records that this process read last, for its heartbeat or for {@link processes}. */
   knownProcesses(): readonly ProcessRecord[];
+  /**
+   * The last records of processes that wrote none any more, and weren't seen to close: for ten minutes, or until a
+   * process of the same name has started. Known as far as this process reads records, for its heartbeat or for
+   * {@link processes}.
+   */
+  lostProcesses(): readonly ProcessRecord[];
   /** Why the backend does not take the record of this process; `undefined` if it does, or if there is none. */
   recordFailure(): { readonly since: number; readonly error: string } | undefined;
   /** Ends what it remembers; the lists of the present still work. Idempotent. */

@@ -26,6 +26,10 @@ export type WrittenRecord = Omit<ProcessRecord, "isOwn" | "hitRatio" | "ageMs" |
 
 /** A record ends after so many of the times between two. */
 const LIVES = 3;
+/** A living process is late by less than so many of them. */
+const LATE = 1.5;
+/** So long a process that is lost is remembered. */
+const KEPT_MS = 600_000;
 /** For records of versions that do not say it. */
 const EVERY_MS = 10_000;
 
@@ -55,7 +59,7 @@ export function recordsOf(place: Place, caller: string): Records {
       const entries = await place.bounded(readAll(backend, keys));
       const now = place.epochNow();
       const found = entries.map((entry) => entry && parsed(entry, now));
-      seenRecords(place).records = byName(found);
+      remember(seenRecords(place), byName(found), now);
       return found;
     },
     write: (at, record) => {
@@ -71,15 +75,31 @@ export function recordsOf(place: Place, caller: string): Records {
 /** What this process knows of the records of a cache. */
 interface Seen {
   records: readonly ProcessRecord[];
+  /** By id; see {@link Inspection.lostProcesses}. */
+  readonly lost: Map<string, ProcessRecord>;
   failure: ReturnType<Inspection["recordFailure"]>;
 }
 
 const seen = new WeakMap<object, Seen>();
 
 export function seenRecords({ parts: { context } }: Place): Seen {
-  const known = seen.get(context) ?? { records: [], failure: undefined };
+  const known = seen.get(context) ?? { records: [], lost: new Map(), failure: undefined };
   seen.set(context, known);
   return known;
+}
+
+/**
+ * A record that ended had been late before, unless its process took it away: it closed its cache. A process that does
+ * not read for longer than records live says nothing of those that went meanwhile.
+ */
+function remember(seen: Seen, records: readonly ProcessRecord[], now: number): void {
+  for (const record of seen.records)
+    if (record.ageMs >= LATE * (record.everyMs ?? EVERY_MS)) seen.lost.set(record.id, record);
+  for (const [id, { name, at }] of seen.lost) {
+    const isBack = records.some((each) => each.id === id || (each.name === name && each.startedAt >= at));
+    if (isBack || now - at > KEPT_MS) seen.lost.delete(id);
+  }
+  seen.records = records;
 }
 
 function byName(found: readonly (ProcessRecord | undefined)[]): readonly ProcessRecord[] {

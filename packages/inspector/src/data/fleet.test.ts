@@ -1,7 +1,7 @@
 import type { ProcessRecord } from "@hotset/core/inspect";
 import { describe, expect, it } from "vitest";
 import type { Figures } from "../rules/picture.ts";
-import { fleetSums, SeenProcesses, type SeenProcess } from "./fleet.ts";
+import { fleetSums, seenProcesses, type SeenProcess } from "./fleet.ts";
 
 const record = (name: string, at = 0, ageMs = 0): ProcessRecord => ({
   ...{ id: `id of ${name}`, name, version: "1", runtime: "v24", startedAt: 0, everyMs: 10_000, isOwn: false },
@@ -10,41 +10,23 @@ const record = (name: string, at = 0, ageMs = 0): ProcessRecord => ({
   ...{ loads: 0, loadErrors: 0, waiting: 0, pending: 0, invalidations: [], lastMinute: [] },
 });
 
-describe("SeenProcesses", () => {
-  const seen = (known: readonly ProcessRecord[], now: number, of: SeenProcesses): readonly string[] =>
-    of.update(known, now).map(({ name, isOld }) => (isOld ? `${name}, old` : name));
+describe("seenProcesses", () => {
+  const seen = (known: readonly ProcessRecord[], lost: readonly ProcessRecord[] = []): readonly string[] =>
+    seenProcesses({ knownProcesses: () => known, lostProcesses: () => lost }).map(({ name, isOld }) =>
+      isOld ? `${name}, old` : name,
+    );
 
-  it("keeps the last record of a process that went silent for ten minutes, and of none that was removed", () => {
-    const processes = new SeenProcesses();
-    const [a, b, c] = [record("a", 0, 20_000), record("b", 0, 20_000), record("c", 20_000)];
-    expect(seen([b, a, c], 20_000, processes)).toEqual(["a", "b", "c"]);
-    // That of c was removed when it was 10 s old.
-    expect(seen([record("b", 30_000)], 30_000, processes)).toEqual(["a, old", "b"]);
-    expect(seen([record("b", 600_000)], 600_000, processes)).toEqual(["a, old", "b"]);
-    expect(seen([record("b", 600_001)], 600_001, processes)).toEqual(["b"]);
+  it("are those with a record and those that are lost, by their names", () => {
+    expect(seen([record("b"), record("c")], [record("a")])).toEqual(["a, old", "b", "c"]);
   });
 
-  it("shows a process again that writes again", () => {
-    const processes = new SeenProcesses();
-    processes.update([record("a", 0, 15_000)], 15_000);
-    expect(seen([], 25_000, processes)).toEqual(["a, old"]);
-    expect(seen([record("a", 26_000)], 26_000, processes)).toEqual(["a"]);
-  });
-
-  it("says nothing of a process that it did not see late: it may have been closed while nobody looked", () => {
-    const processes = new SeenProcesses();
-    processes.update([record("a", 0, 14_999)], 14_999);
-    expect(seen([], 300_000, processes)).toEqual([]);
-  });
-
-  it("forgets a process once one of its name has started afterwards, and not for one beside it", () => {
-    const processes = new SeenProcesses();
+  it("are without a late one whose name another has taken since, and with one that runs beside it", () => {
     const late = record("web", 0, 20_000);
     const beside = { ...record("web", 20_000), id: "another", startedAt: -1 };
-    expect(seen([late, beside], 20_000, processes)).toEqual(["web", "web"]);
-    expect(seen([beside], 30_000, processes)).toEqual(["web, old", "web"]);
-    const next = { ...record("web", 31_000), id: "next", startedAt: 30_000 };
-    expect(seen([beside, next], 31_000, processes)).toEqual(["web", "web"]);
+    expect(seen([late, beside])).toEqual(["web", "web"]);
+    const next = { ...record("web", 20_000), id: "next", startedAt: 10_000 };
+    expect(seen([late, next])).toEqual(["web"]);
+    expect(seen([record("web", 0, 14_999), next])).toEqual(["web", "web"]);
   });
 });
 

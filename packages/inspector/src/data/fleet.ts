@@ -1,4 +1,4 @@
-import type { ProcessRecord } from "@hotset/core/inspect";
+import type { Inspection, ProcessRecord } from "@hotset/core/inspect";
 import type { Figures } from "../rules/picture.ts";
 import type { FleetOverview } from "./pages.ts";
 
@@ -6,40 +6,28 @@ import type { FleetOverview } from "./pages.ts";
 
 /** For versions that do not say it. */
 const EVERY_MS = 10_000;
-/** So long the last record of a process is shown. */
-const KEPT_MS = 600_000;
 
 /** The last record of a process. `isOld`: the backend has it no more. */
 export type SeenProcess = ProcessRecord & { readonly everyMs: number; readonly isOld: boolean };
 
-/** So many of the times between two records a living process may be late. */
+/** A process that is late by so many of the times between two records, and whose name another has taken, is over. */
 const LATE = 1.5;
 
-/** Remembers the last record of each process. */
-export class SeenProcesses {
-  /** By id. */
-  readonly #last = new Map<string, SeenProcess>();
-
-  /**
-   * By their names. A record that ended stays for some minutes, if it was seen to be late while it was there: one that
-   * was in time was removed by a process that closed its cache, or was not looked at. It gives way to a process of the
-   * same name that started afterwards.
-   */
-  update(known: readonly ProcessRecord[], now: number): readonly SeenProcess[] {
-    for (const record of known)
-      this.#last.set(record.id, { ...record, everyMs: record.everyMs ?? EVERY_MS, isOld: false });
-    for (const [id, process] of this.#last) {
-      const isThere = known.some((record) => record.id === id);
-      const isLate = process.ageMs >= LATE * process.everyMs;
-      const isReplaced =
-        isLate &&
-        known.some((other) => other.id !== id && other.name === process.name && other.startedAt >= process.at);
-      const isForgotten = !isThere && (!isLate || now - process.at > KEPT_MS);
-      if (isReplaced || isForgotten) this.#last.delete(id);
-      else if (!isThere) this.#last.set(id, { ...process, isOld: true });
-    }
-    return [...this.#last.values()].toSorted((one, other) => (one.name < other.name ? -1 : 1));
-  }
+/** By their names: those with a record, and those that are lost. */
+export function seenProcesses(
+  inspection: Pick<Inspection, "knownProcesses" | "lostProcesses">,
+): readonly SeenProcess[] {
+  const known = inspection.knownProcesses();
+  const isOver = ({ id, name, at, ageMs, everyMs = EVERY_MS }: ProcessRecord): boolean =>
+    ageMs >= LATE * everyMs && known.some((other) => other.id !== id && other.name === name && other.startedAt >= at);
+  const seen = (record: ProcessRecord, isOld: boolean): SeenProcess => ({
+    ...record,
+    ...{ everyMs: record.everyMs ?? EVERY_MS, isOld },
+  });
+  return [
+    ...known.filter((record) => !isOver(record)).map((record) => seen(record, false)),
+    ...inspection.lostProcesses().map((record) => seen(record, true)),
+  ].toSorted((one, other) => (one.name < other.name ? -1 : 1));
 }
 
 /** For the last minute: this process, and the records of all others; `null` without others. */

@@ -1,6 +1,6 @@
 import { ConfigurationError, type Cache, type CacheEvents, type Duration } from "@hotset/core";
 import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
-import { fleetSums, SeenProcesses, type SeenProcess } from "./fleet.ts";
+import { fleetSums, seenProcesses, type SeenProcess } from "./fleet.ts";
 import { History } from "./history.ts";
 import { countsOf, REMEMBERED, type Counted } from "./invalidations.ts";
 import type { CacheOverview, CacheStatus, JoinedKey, RecentOverview, SeenLoad, TierOverview } from "./pages.ts";
@@ -24,7 +24,6 @@ export class Subject {
   readonly #elsewhere: Invalidation[] = [];
   /** The last of each process that was learnt, by its id. */
   readonly #learnt = new Map<string, number>();
-  readonly #processes = new SeenProcesses();
 
   constructor(cache: Cache, window?: Duration) {
     this.cache = cache;
@@ -117,7 +116,7 @@ export class Subject {
   }
 
   processes(): readonly SeenProcess[] {
-    return this.#processes.update(this.inspection.knownProcesses(), Date.now());
+    return seenProcesses(this.inspection);
   }
 
   /** The most callers first. */
