@@ -22,7 +22,7 @@ it.for([
   ["full", "faults"],
   ["string", "faults"],
 ] as const)(
-  "C743 four processes read nothing that a change had replaced before the read began: %s, %s",
+  "C743 four processes read nothing that a change had replaced before the read, or the one that it joins, began: %s, %s",
   { timeout: 120_000 },
   async ([layout, weather]) => {
     const redisUrl = inject("redisUrl");

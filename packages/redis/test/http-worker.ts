@@ -28,7 +28,8 @@ const KEYS = 6;
 export const handlers = {
   /**
    * Reads, changes and invalidates at random. The source of truth is in the same Redis, without a cache: `source` is
-   * what a load reads, `known` what every read that begins now must at least give.
+   * what a load reads, `known` what every read that begins now must at least give. A read that joins another of its
+   * process gives what that one must: nothing tells it of a change elsewhere.
    */
   async run({ url, redisUrl, prefix, layout, calls, responseTimeout, seed }: Round): Promise<History> {
     const truth = RespClient.fromUrl(redisUrl);
@@ -48,6 +49,8 @@ export const handlers = {
       return Math.floor((state / 2_147_483_648) * below);
     };
     const tooOld: string[] = [];
+    /** What the reads of a key that are under way must at least give. */
+    const running = new Map<string, Map<symbol, number>>();
     let [reads, changes, loads] = [0, 0, 0];
     const version = async (name: string, key: string): Promise<number> =>
       Number((await truth.command("GET", `${prefix}-${name}-${key}`)) ?? 0);
@@ -61,8 +64,14 @@ export const handlers = {
       const key = `key ${random(KEYS)}`;
       const tags = [`tag of ${key}`];
       if (random(8) > 0) {
-        const atLeast = await version("known", key);
+        const known = await version("known", key);
+        const others = running.get(key) ?? new Map<symbol, number>();
+        running.set(key, others);
+        const atLeast = Math.min(known, ...others.values());
+        const own = Symbol(key);
+        others.set(own, atLeast);
         const value = await cache.getOrSet(key, () => load(key), { tags });
+        others.delete(own);
         reads += 1;
         if (value < atLeast) tooOld.push(`${key}: ${value} after ${atLeast}`);
         return;
