@@ -408,6 +408,27 @@ describe("entries in the backend", () => {
 });
 
 describe("records of processes", () => {
+  const LIFE_MS = 15_000;
+
+  /** A cache of a process that writes its record every five seconds. */
+  async function beating() {
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ name: "shop", clock, backend });
+    await cache.get("used");
+    const beat = heartbeat(cache, { name: "web-1", every: LIFE_MS / 3 });
+    onTestFinished(() => beat.stop());
+    await flush();
+    const stored = backend.store.get("shop:~processes::0")!;
+    const own = JSON.parse(new TextDecoder().decode(stored.data)) as ProcessRecord;
+    /** As another process would write it, into a place of the store. */
+    const write = (at: number, record: Partial<ProcessRecord>): Promise<void> => {
+      const data = new TextEncoder().encode(JSON.stringify({ ...own, ...record }));
+      const life = { staleInMs: LIFE_MS, expiresInMs: LIFE_MS };
+      return backend.write(`shop:~processes::${at}`, { data, ...life, meta: "" });
+    };
+    return { backend, cache, own, write };
+  }
+
   it("say what each does, until it stops, and whose an invalidation was", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });
@@ -485,24 +506,16 @@ describe("records of processes", () => {
     const [{ settings }] = (await inspection.processes()) as [ProcessRecord];
     expect(settings).toMatchObject({ release: "v42", coherence: "none", maxLoads: "7", "default ttl": "3000" });
     expect(settings).toMatchObject({ "value format": backend.format.id, compression: backend.compressor.id });
+    // Given as "3s" elsewhere, it is the same.
+    expect(settings).not.toHaveProperty("default givenTtl");
   });
 
-  it("are as old as the backend says, whatever the clock of their process", async () => {
-    const backend = scriptedBackend({ clock });
-    const cache = createTestCache({ name: "shop", clock, backend });
-    await cache.get("used");
-    const beat = heartbeat(cache, { name: "web-1", every: "5s" });
-    onTestFinished(() => beat.stop());
-    await flush();
+  it("are as old as the backend says, also where the clock of their process is wrong", async () => {
+    const { cache, own, write } = await beating();
     using inspection = inspect(cache);
-    const [own] = (await inspection.processes()) as [ProcessRecord];
-    const stored = backend.store.get("shop:~processes::0")!;
-    const written = JSON.parse(new TextDecoder().decode(stored.data)) as ProcessRecord;
-    for (const [at, aheadMs] of [300_000, -300_000].entries()) {
-      const instants = { startedAt: written.startedAt + aheadMs, at: written.at + aheadMs };
-      const record = { ...written, ...instants, id: `${at}`, name: `web-${at + 2}` };
-      const data = new TextEncoder().encode(JSON.stringify(record));
-      await backend.write(`shop:~processes::${at + 1}`, { data, staleInMs: 15_000, expiresInMs: 15_000, meta: "" });
+    for (const [i, aheadMs] of [300_000, -300_000].entries()) {
+      const instants = { startedAt: own.startedAt + aheadMs, at: own.at + aheadMs };
+      await write(i + 1, { ...instants, id: `${i}`, name: `web-${i + 2}` });
     }
     clock.advance(4_000);
     const [, ahead, behind] = await inspection.processes();
@@ -514,32 +527,18 @@ describe("records of processes", () => {
   });
 
   it("are kept for ten minutes once they ended late, and not where they were taken away", async () => {
-    const backend = scriptedBackend({ clock });
-    const cache = createTestCache({ name: "shop", clock, backend });
-    await cache.get("used");
-    const beat = heartbeat(cache, { name: "web-1", every: "5s" });
-    onTestFinished(() => beat.stop());
-    await flush();
+    const { backend, cache, write } = await beating();
     using inspection = inspect(cache);
-    const written = JSON.parse(
-      new TextDecoder().decode(backend.store.get("shop:~processes::0")!.data),
-    ) as ProcessRecord;
-    /** As other processes write them. */
-    const others = async (...names: readonly string[]): Promise<void> => {
-      for (const [i, name] of names.entries()) {
-        const record = { ...written, id: `id of ${name}`, name, startedAt: clock.now(), at: clock.now() };
-        const data = new TextEncoder().encode(JSON.stringify(record));
-        await backend.write(`shop:~processes::${i + 1}`, { data, staleInMs: 15_000, expiresInMs: 15_000, meta: "" });
-      }
-    };
+    const start = (at: number, name: string, id = name): Promise<void> =>
+      write(at, { id, name, startedAt: clock.now(), at: clock.now() });
     const pass = async (beats: number): Promise<void> => {
       for (let i = 0; i < beats; i += 1) {
-        clock.advance(5_000);
+        clock.advance(LIFE_MS / 3);
         await flush();
       }
     };
     const lost = (): readonly string[] => inspection.lostProcesses().map(({ name }) => name);
-    await others("killed", "closed", "deployed");
+    for (const [i, name] of ["killed", "closed", "deployed"].entries()) await start(i + 1, name);
     await pass(1);
     await backend.remove("shop:~processes::2");
     await pass(1);
@@ -550,10 +549,7 @@ describe("records of processes", () => {
     await pass(2);
     expect(lost()).toEqual(["deployed", "killed"]);
     // The next release has the same name.
-    const data = new TextEncoder().encode(
-      JSON.stringify({ ...written, id: "next", name: "deployed", startedAt: clock.now(), at: clock.now() }),
-    );
-    await backend.write("shop:~processes::1", { data, staleInMs: 15_000, expiresInMs: 15_000, meta: "" });
+    await start(1, "deployed", "next");
     await pass(1);
     expect(lost()).toEqual(["killed"]);
     await pass(120);

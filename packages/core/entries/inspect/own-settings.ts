@@ -7,6 +7,8 @@ const RELEASES = [
   ...["RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA", "HEROKU_SLUG_COMMIT", "K_REVISION"],
 ];
 
+/** An instant, and the words in which `ttl` was given: "1m" and 60_000 are one setting. */
+const NO_SETTINGS: readonly string[] = ["loadedAfter", "givenTtl"];
 const MAX_TEXT = 100;
 
 /**
@@ -14,17 +16,15 @@ const MAX_TEXT = 100;
  */
 export function settingsOf(place: Place, release = releaseOf()): Readonly<Record<string, string>> {
   const { backend, context, namespace } = place.parts;
-  const policy = Object.entries(namespace.policy).filter(([name]) => name !== "loadedAfter");
+  const policy = Object.entries(namespace.policy).filter(([name]) => !NO_SETTINGS.includes(name));
   const settings: Record<string, unknown> = {
     hotset: VERSION,
     release,
-    backend: backend?.label,
     coherence: coherenceOf(place),
     "value format": backend?.format.id,
     compression: backend?.compressor.id,
     seal: backend?.sealedBy ?? "none",
     "key prefix": backend?.sealScope,
-    memory: context.local === undefined ? "none" : context.local.tier.label,
     maxLoads: context.loads.limit,
   };
   for (const [name, value] of policy) settings[`default ${name.replace(/Ms$/, "")}`] = value;

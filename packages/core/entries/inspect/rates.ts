@@ -4,7 +4,7 @@ import { addTo, merged, percentile, sizeOf, type Durations } from "./durations.t
 import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
 import type { Place } from "./place.ts";
 import { countFailure, mostFailed, queuedIn, type FailedKeys, type Waits } from "./troubles.ts";
-import { callsOf, UsualHits, type Counts } from "./usual-hits.ts";
+import { callsOf, difference, UsualHits, type Counts } from "./usual-hits.ts";
 
 /** A window has so many steps. A departure is judged by the last ones, as few as have enough calls. */
 const STEPS = 12;
@@ -357,8 +357,6 @@ const USUAL_MS = 3_600_000;
 const NONE = (): undefined => undefined;
 
 const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });
-const difference = (now: Counts, then: Counts | undefined): Counts =>
-  then === undefined ? now : (Object.fromEntries(COUNTS.map((name) => [name, now[name] - then[name]])) as Counts);
 
 function statsOf(counts: Counts, durations: Durations): NamespaceStats {
   const of = (share: number): number => percentile(durations, share);

@@ -53,7 +53,7 @@ export class UsualHits {
    */
   before(id: string, earlier: Counts, recent: Counts, now: number): Pick<GroupRates["before"], "calls" | "hitRatio"> {
     const fall = this.#falls.get(id);
-    const past = fall?.before ?? minus(earlier, this.#leftOut.get(id));
+    const past = fall?.before ?? difference(earlier, this.#leftOut.get(id));
     const inherited = now - this.#startedAt < YOUNG_MS ? this.#ofOthers.get(id) : undefined;
     if (callsOf(recent) >= ENOUGH_CALLS) this.#judge(id, { earlier, past, recent }, now);
     if (inherited !== undefined && inherited.calls > callsOf(past)) return inherited;
@@ -67,12 +67,13 @@ export class UsualHits {
     if (isLow && fall === undefined) this.#falls.set(id, { before: past, begin: earlier, since: now });
     if (fall === undefined || (isLow && now - fall.since < USUAL_MS)) return;
     this.#falls.delete(id);
-    // What came before it is over, or what came during it was not usual.
-    this.#leftOut.set(id, isLow ? fall.begin : plus(minus(earlier, fall.begin), this.#leftOut.get(id)));
+    // A fall of a day is what is usual from now on. One that has ended was not, and its calls are left out.
+    this.#leftOut.set(id, isLow ? fall.begin : sum(difference(earlier, fall.begin), this.#leftOut.get(id)));
   }
 }
 
 const each = (one: Counts, of: (name: keyof Counts) => number): Counts =>
   Object.fromEntries(Object.keys(one).map((name) => [name, of(name as keyof Counts)])) as Counts;
-const plus = (one: Counts, other: Counts | undefined): Counts => each(one, (name) => one[name] + (other?.[name] ?? 0));
-const minus = (one: Counts, other: Counts | undefined): Counts => each(one, (name) => one[name] - (other?.[name] ?? 0));
+const sum = (one: Counts, other: Counts | undefined): Counts => each(one, (name) => one[name] + (other?.[name] ?? 0));
+export const difference = (now: Counts, then: Counts | undefined): Counts =>
+  then === undefined ? now : each(now, (name) => now[name] - then[name]);
