@@ -45,7 +45,7 @@ export const PAGES: readonly PageSpec[] = [
       "their meaning, with pictures: [freshness](../../guide/freshness.md).",
     names: [
       ...["Lifetime", "Policy", "GetOrSetOptions", "GetOrSetManyOptions", "EntryOptions"],
-      ...["LoadOptions", "GetManyOptions", "GetOptions", "ClearOptions", "MarkOptions", "TouchOptions"],
+      ...["LoadOptions", "GetManyOptions", "GetOptions", "ClearOptions", "TouchOptions"],
       ...["Served", "Duration", "parseDuration"],
     ],
   },

@@ -8,7 +8,7 @@ export type { WrapOptions, Wrapped } from "./internal.ts";
 
 export type { EntryOptions, Fence, Lifetime, LoadOptions, Policy, Served } from "./internal.ts";
 export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "./internal.ts";
-export type { ClearOptions, MarkOptions, SetOptions, TouchOptions } from "./internal.ts";
+export type { ClearOptions, SetOptions, TouchOptions } from "./internal.ts";
 export type { BatchLoadContext, BatchLoader, LoadContext, Loader, NotModified, StaleValue } from "./internal.ts";
 export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "./internal.ts";
 export type { TouchResult, WriteManyResult, WriteResult } from "./internal.ts";

@@ -107,7 +107,6 @@ export type {
   GetOrSetOptions,
   Lifetime,
   LoadOptions,
-  MarkOptions,
   Policy,
   Served,
   SetOptions,

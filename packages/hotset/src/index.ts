@@ -4,7 +4,7 @@ export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "@hotset
 export type { CacheEvents, EntryInfo, StandardSchema, WrapOptions, Wrapped } from "@hotset/core";
 export type { EntryOptions, Fence, Policy, Served } from "@hotset/core";
 export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "@hotset/core";
-export type { ClearOptions, MarkOptions, SetOptions, TouchOptions } from "@hotset/core";
+export type { ClearOptions, SetOptions, TouchOptions } from "@hotset/core";
 // Results of calls: a program that emits declarations has to name it.
 export type { Backend, Compressor, Format, LocalTier, Seal } from "@hotset/core";
 export type { Decision, DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "@hotset/core";

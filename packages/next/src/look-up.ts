@@ -30,11 +30,17 @@ export async function lookUp<T extends Kept>(
   const reading = held.cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
   let making = served?.status === "hit" ? undefined : enter();
   const entry = await reading;
+  const isMarked = served?.cause === "marked";
   const others = entry ? [...softTags, ...tags].filter((tag) => !entry.tags.includes(tag)) : softTags;
-  const records = await held.tags.changes(others);
-  // Its own tags are marked in the cache, but for what has not come there yet.
-  const changes = entry ? [...records, ...held.tags.coming(entry.tags)] : records;
-  const judged = entry === undefined || isUsable?.(entry) === false ? "gone" : judge(changes, entry);
+  const [records, marks] = await Promise.all([
+    held.tags.changes(others),
+    entry && isMarked ? held.tags.marks(entry.tags) : [],
+  ]);
+  // The cache knows its own tags, but for what has not come there yet, and for when a marked value ends.
+  const changes = entry ? [...records, ...marks, ...held.tags.coming(entry.tags)] : records;
+  const isLost = entry !== undefined && isMarked && judge(marks, entry) === "fresh";
+  const isUnusable = entry === undefined || isLost || isUsable?.(entry) === false;
+  const judged = isUnusable ? "gone" : judge(changes, entry);
   if (judged === "fresh" && served?.status !== "stale") {
     if (making !== undefined) held.outside.end(making);
   } else {
@@ -48,14 +54,15 @@ export async function lookUp<T extends Kept>(
     const seen = [...new Set(known)].filter((each) => each >= at).slice(0, MOST_SEEN);
     await held.outside.begin((making ??= enter()), { at, seen });
   }
-  const isMarked = judged === "stale" || served?.cause === "marked";
-  return { entry: judged === "gone" ? undefined : entry, isMarked, making };
+  return { entry: judged === "gone" ? undefined : entry, isMarked: isMarked || judged === "stale", making };
 }
 
 /** Unless it was invalidated while it was made: Next reads, renders, and then writes. */
 export async function keep<T extends Kept>(held: Held, making: Making<Begun>, made: T, life: Lifetimes): Promise<void> {
   const { at, seen = [] } = making.facts ?? made;
   const options = { ...life, tags: made.tags.map(tagName), wait: held.wait };
+  // A mark that finds no record before its own ends values now: the one before may have been lost.
+  void attempt("marks are not known: the next profile of a tag ends its values", () => held.tags.marks(made.tags));
   await held.outside.set(making.key, { ...made, at, seen }, options, making);
 }
 

@@ -90,13 +90,22 @@ export class Tags {
   async changes(tags: readonly string[]): Promise<readonly Change[]> {
     const all = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
     // An end that is on its way replaces the one before: no page waits for its record.
-    const keys = all.filter((key) => this.#coming.get(key)?.end !== 0);
-    const never = (missing: readonly string[]) => missing.map((key) => [key, this.#changeOf(key)] as const);
-    const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE)).values()];
-    this.#notice(changes);
+    const changes = await this.#read(all.filter((key) => this.#coming.get(key)?.end !== 0));
     // The next change counts for what this process makes now, even if its clock is set back meanwhile.
     this.#latest = Math.max(this.#latest, Date.now());
     return [...changes, ...this.coming(tags)];
+  }
+
+  /** The last mark of each, of a value that the cache serves as stale by one of them: they say when it ends. */
+  marks(tags: readonly string[]): Promise<readonly Change[]> {
+    return this.#read(tags.map((tag) => keyOf(tag, 1)));
+  }
+
+  async #read(keys: readonly string[]): Promise<readonly Change[]> {
+    const never = (missing: readonly string[]) => missing.map((key) => [key, this.#changeOf(key)] as const);
+    const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE)).values()];
+    this.#notice(changes);
+    return changes;
   }
 
   /** Changes of these tags that are on their way. */
@@ -120,8 +129,7 @@ export class Tags {
    * process it counts when the call returns: Next answers its client without waiting for the promise.
    */
   async update(tags: readonly string[], expireS: number): Promise<void> {
-    const expireIn = Math.max(0, expireS * 1_000);
-    const end = expireIn && Date.now() + expireIn;
+    const end = expireS > 0 ? Date.now() + expireS * 1_000 : 0;
     const all = this.#next(
       tags.map((tag) => keyOf(tag, end)),
       end,
@@ -136,7 +144,8 @@ export class Tags {
         const part = tags.slice(i, i + PART);
         // The records first: a page that another process makes after the mark has to find them.
         const isUnsent = await this.#send(new Map([...all].slice(i, i + PART)));
-        const { status } = await this.#cache.markTagsStale(part.map(tagName), { expireIn });
+        const names = part.map(tagName);
+        const { status } = await (end > 0 ? this.#cache.markTagsStale(names) : this.#cache.invalidateTags(names));
         if (isUnsent || status === "pending") warn("a revalidation has not reached the backend yet", part);
       }
     } finally {

@@ -108,6 +108,40 @@ describe("C583: a tag", () => {
     expect(await b.isr.get("/x", APP)).toBe(null);
   });
 
+  it("of several ends of a page's own tag, the earliest counts, and none that has come concerns a later page", async () => {
+    const { a, b, advance } = twoProcesses();
+    await a.isr.set("/x", page("1", "t"), hour);
+    await advance(11_000);
+    for (const [each, expire] of [
+      [a, 60],
+      [b, 30],
+      [a, 300],
+    ] as const) {
+      await each.isr.revalidateTag("t", { expire });
+      await settled();
+    }
+    for (const each of [a, b]) expect(html(await each.isr.get("/x", APP))).toBe("1");
+    await advance(30_000);
+    for (const each of [a, b]) expect(await each.isr.get("/x", APP)).toBe(null);
+    await a.isr.set("/x", page("2", "t"), hour);
+    await advance(11_000);
+    await b.isr.revalidateTag("t", { expire: 60 });
+    await settled();
+    for (const each of [a, b]) expect(html(await each.isr.get("/x", APP))).toBe("2");
+    await advance(60_000);
+    for (const each of [a, b]) expect(await each.isr.get("/x", APP)).toBe(null);
+  });
+
+  it("whose end is lost leaves nothing of a page", async () => {
+    const { a, b, advance } = twoProcesses();
+    await a.isr.set("/x", page("1", "t"), hour);
+    await advance(10_000);
+    await a.isr.revalidateTag("t", { expire: 60 });
+    await a.backend.remove("next::mark:t");
+    await settled();
+    expect(await b.isr.get("/x", APP)).toBe(null);
+  });
+
   it("an end says nothing of a page that was made after it was given", async () => {
     const { a, b, advance } = twoProcesses();
     await a.isr.revalidateTag("t", { expire: 60 });

@@ -126,6 +126,8 @@ describe("C583: a tag of use cache", () => {
   it("makes it stale with a profile, until its end", async () => {
     const { a, b, advance } = twoProcesses();
     await a.useCache.set("k", entry("1"));
+    // By now it is known that nothing has marked the tag before.
+    await settled();
     await a.useCache.updateTags(["t"], { expire: 60 });
     await settled();
     const found = await b.useCache.get("k", []);

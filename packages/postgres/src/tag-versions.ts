@@ -21,8 +21,7 @@ export function tagVersionsOf(database: Database, statements: Statements): TagVe
     unchangedSince: async (at, tags) =>
       tags.length === 0 ? [] : (await list(statements.unchangedSince, tags, at)).map(versionOf),
     renew: async (tags, mode) => {
-      const isHard = mode === "ending" ? null : mode === "hard";
-      await database.call(statements.renewTags, [bytes(tags), isHard]);
+      await database.call(statements.renewTags, [bytes(tags), mode === "hard"]);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { json, systemClock, type Cache, type MarkOptions } from "@hotset/core";
+import { json, systemClock, type Cache } from "@hotset/core";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { Random, randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createTestCache } from "@hotset/testing";
@@ -141,41 +141,4 @@ it("C600: a set that waits for memory is seen here while Redis is frozen, and a 
   expect(await deleting).toEqual({ status: "deleted" });
   await expect.poll(() => a.stats().pending).toBe(0);
   expect([await b.get("k"), await b.get("gone"), await a.get("gone")]).toEqual(["new", undefined, undefined]);
-});
-
-const MARKS: readonly (readonly [string, (cache: Cache, options: MarkOptions) => Promise<unknown>])[] = [
-  ["C599: tags", (cache, options) => cache.markTagsStale(["t"], options)],
-  ["C601: the key", (cache, options) => cache.markStale("k", options)],
-];
-
-it.each(LAYOUTS.flatMap(([name, of]) => MARKS.map(([what, mark]) => [what, name, of, mark] as const)))(
-  "%s: what a mark with an end leaves is stale in both processes until then: %s",
-  async (_what, _name, of, mark) => {
-    const [a, b] = await open(of);
-    await a.set("k", "old", { tags: ["t"] });
-    expect(await b.get("k")).toBe("old");
-    for (const [expireIn, left] of [
-      ["30m", "old"],
-      [1, undefined],
-    ] as const) {
-      await mark(b, { expireIn });
-      for (const cache of [a, b]) {
-        const seen = async (): Promise<unknown[]> => [await cache.get("k"), await cache.get("k", { allowStale: true })];
-        await expect.poll(seen).toEqual([undefined, left]);
-      }
-    }
-    await a.set("k", "new", { tags: ["t"] });
-    await expect.poll(() => b.get("k")).toBe("new");
-  },
-);
-
-it("C601: an entry without a version, of the layout of other programs, is removed by a mark with an end", async () => {
-  const backend = redis(server.url).valueFormat(json()).keyPrefix("plain").layout("plain").build();
-  const cache = createTestCache({ clock: systemClock, backend, local: false, ttl: "1h", staleIfError: "1h" });
-  await cache.set("k", "old");
-  expect(await cache.markStale("k")).toEqual({ status: "stale" });
-  expect(await cache.get("k", { allowStale: true })).toBe("old");
-  expect(await cache.markStale("k", { expireIn: "30m" })).toEqual({ status: "stale" });
-  expect(await cache.get("k", { allowStale: true })).toBe(undefined);
-  await cache.close();
 });

@@ -8,7 +8,7 @@ import {
   type Seal,
   type StoredEntry,
 } from "@hotset/core";
-import { createTestCache, flush, outcome, scriptedBackend, TestClock } from "@hotset/testing";
+import { flush, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Envelope } from "./envelope.ts";
@@ -459,14 +459,3 @@ const MEMBERS = Object.keys({
   tagVersions: 1,
   coherence: 1,
 } satisfies Record<Exclude<keyof Backend, "sealedBy">, 1>) as (keyof Backend)[];
-
-it("C601: a key that is marked with an end is gone: a sealed life is that of one version", async () => {
-  const clock = new TestClock();
-  const backend = sealedBackend(scriptedBackend({ clock, leases: true, tagVersions: true }), testSeal(), { clock });
-  const cache = createTestCache({ clock, backend, local: false, staleIfError: "1h" });
-  const errors: unknown[] = [];
-  cache.on("decode:error", ({ error }) => errors.push(error));
-  await cache.set("k", "v");
-  expect(await cache.markStale("k", { expireIn: "1m" })).toEqual({ status: "stale" });
-  expect([await cache.get("k", { allowStale: true }), errors]).toEqual([undefined, []]);
-});

@@ -189,8 +189,7 @@ function tagVersionsOf({ read, step }: Calls): TagVersions {
         const version = `${id}.${n}`;
         for (const tag of tags) {
           const before = mode === "hard" ? undefined : tables.tag(tag);
-          const isEnding = mode === "ending" || before?.soft.endsWith("!") === true;
-          tables.setTag(tag, { hard: before?.hard ?? version, soft: isEnding ? `${version}!` : version, n }, nowMs);
+          tables.setTag(tag, { hard: before?.hard ?? version, soft: version, n }, nowMs);
         }
       }),
   };

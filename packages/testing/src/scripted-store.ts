@@ -265,8 +265,7 @@ export class MemoryStore implements ScriptedStore {
     for (const tag of tags) issuer.renewed.set(tag, issuer.n);
     for (const tag of tags) {
       const before = mode === "hard" ? undefined : this.#tags.get(tag);
-      const isEnding = mode === "ending" || before?.soft.endsWith("!") === true;
-      this.#tags.set(tag, { hard: before?.hard ?? version, soft: isEnding ? `${version}!` : version });
+      this.#tags.set(tag, { hard: before?.hard ?? version, soft: version });
     }
     this.#reportTags(tags, by);
   }

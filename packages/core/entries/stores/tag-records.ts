@@ -26,8 +26,7 @@ export function tagRecords<V>(
     const id = newId();
     return records.change("renew", name, (bytes, nowMs) => {
       const before = mode === "hard" ? undefined : versionsIn(bytes)?.version;
-      const soft = mode === "ending" || before?.soft.endsWith("!") === true ? `${id}!` : id;
-      return { answer: undefined, next: recordOf({ hard: before?.hard ?? id, soft }, nowMs) };
+      return { answer: undefined, next: recordOf({ hard: before?.hard ?? id, soft: id }, nowMs) };
     });
   };
   const tagName = (tag: string): Awaitable<string> => nameOf("t", tag);

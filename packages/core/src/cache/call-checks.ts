@@ -1,8 +1,7 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { checked } from "../entry/options.ts";
-import type { FixedOptions, GetOrSetOptions, MarkOptions, ResolvedPolicy } from "../entry/policy.ts";
+import type { FixedOptions, GetOrSetOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
-import { toMs, type Duration } from "../primitives/duration.ts";
+import type { Duration } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -49,29 +48,6 @@ export function checkValue(value: unknown): void {
 
 /** Tags as arguments, or in one list. */
 export type GivenTags = readonly string[] | readonly [readonly string[]];
-/** Tags as {@link GivenTags}, or a list of tags and options. */
-export type GivenMark = GivenTags | readonly [readonly string[], MarkOptions | undefined];
-
-/** The tags of a call, its mode, and the end of what it marks. */
-export function markOf(
-  method: "invalidateTags" | "markTagsStale",
-  given: GivenMark,
-): readonly [tags: readonly string[], mode: "hard" | "soft", endsInMs?: number] {
-  const [first, second] = given;
-  const hasOptions = Array.isArray(first) && given.length === 2 && typeof second !== "string" && !Array.isArray(second);
-  if (method === "invalidateTags") return [listOf(method, given as GivenTags), "hard"];
-  if (!hasOptions) return [listOf(method, given as GivenTags), "soft"];
-  const endsInMs = expireInMs(second);
-  if (endsInMs === undefined) return [first, "soft"];
-  return endsInMs === 0 ? [first, "hard"] : [first, "soft", endsInMs];
-}
-
-/** @throws {InvalidArgumentError} for a bad option. */
-export function expireInMs(options: MarkOptions | undefined): number | undefined {
-  const { expireIn } = checked("mark", options) ?? {};
-  return expireIn === undefined ? undefined : Math.ceil(toMs("expireIn", expireIn));
-}
-
 /** @throws {InvalidArgumentError} for a list next to other arguments. */
 export function listOf(method: string, given: GivenTags): readonly string[] {
   const [first] = given;

@@ -48,7 +48,6 @@ import {
   type FixedOptions,
   type GetOrSetManyOptions,
   type GetOrSetOptions,
-  type MarkOptions,
   type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
@@ -56,7 +55,7 @@ import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import type { Meters } from "../primitives/meters.ts";
-import { checkValue, expireInMs, isPlainHit, markOf, withoutFunctions, type GivenMark } from "./call-checks.ts";
+import { checkValue, isPlainHit, listOf, withoutFunctions, type GivenTags } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -311,17 +310,17 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, targets));
   }
 
-  async markStale(key: string, options?: MarkOptions): Promise<MarkStaleResult> {
-    const [target, ms] = [this.#key(key), expireInMs(options)];
-    return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target, ms));
+  async markStale(key: string): Promise<MarkStaleResult> {
+    const target = this.#key(key);
+    return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target));
   }
 
-  async invalidateTags(...given: GivenMark): Promise<InvalidateResult> {
-    return this.#invalidate(...markOf("invalidateTags", given));
+  async invalidateTags(...given: GivenTags): Promise<InvalidateResult> {
+    return this.#invalidate(listOf("invalidateTags", given), "hard");
   }
 
-  async markTagsStale(...given: GivenMark): Promise<InvalidateResult> {
-    return this.#invalidate(...markOf("markTagsStale", given));
+  async markTagsStale(...given: GivenTags): Promise<InvalidateResult> {
+    return this.#invalidate(listOf("markTagsStale", given), "soft");
   }
 
   async clear(options?: ClearOptions): Promise<InvalidateResult> {
@@ -388,11 +387,11 @@ export class NamespaceView implements Untyped<Namespace> {
     }));
   }
 
-  async #invalidate(...[tags, mode, ms]: ReturnType<typeof markOf>): Promise<InvalidateResult> {
+  async #invalidate(tags: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
     this.#checkOpen();
     checkTags(tags, "call");
     if (tags.length === 0) return { status: "done" };
-    return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode, ms));
+    return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode));
   }
 
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {

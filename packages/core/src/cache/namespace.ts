@@ -18,7 +18,6 @@ import type {
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,
-  MarkOptions,
   Policy,
   SetOptions,
   TouchOptions,
@@ -123,10 +122,10 @@ export interface Namespace<V = unknown> {
   /** Deletes many keys like {@link delete}. */
   deleteMany(keys: readonly string[]): Promise<DeleteManyResult>;
   /**
-   * Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, removes it; a mark
-   * with an end does so over a backend that is sealed, has no leases, or does not answer.
+   * Ends the entry's freshness now, as if `ttl` had run out: its stale windows begin. Without any, and over a backend
+   * that cannot mark an entry, removes it.
    */
-  markStale(key: string, options?: MarkOptions): Promise<MarkStaleResult>;
+  markStale(key: string): Promise<MarkStaleResult>;
   /**
    * No entry with any of these tags, in this namespace or below it, is served again, not even as stale. Cost does not
    * grow with entries. Up to 63 tags are one step for all processes; a longer list goes in steps of 63.
@@ -136,16 +135,10 @@ export interface Namespace<V = unknown> {
    */
   invalidateTags(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
   /**
-   * Does what {@link markStale} does for every entry with any of these tags. They are given as in
-   * {@link invalidateTags}, or as a list and options. Over a backend that issues no versions itself, and where it does not answer, a mark with an end removes
-   * what it has. After a mark with `expireIn`, later marks of that tag inherit an end unless you pass `Infinity`.
+   * Does what {@link markStale} does for every entry with any of these tags, which are given as in
+   * {@link invalidateTags}. Over a backend that issues no versions itself, what it has is removed.
    */
-  markTagsStale(
-    ...tags:
-      | readonly string[]
-      | readonly [tags: readonly string[]]
-      | readonly [tags: readonly string[], options: MarkOptions | undefined]
-  ): Promise<InvalidateResult>;
+  markTagsStale(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
   /**
    * No entry of this namespace, or below it, is served again; with `stale: true` only as a stale one, within its
    * windows. Constant cost; other namespaces keep theirs.

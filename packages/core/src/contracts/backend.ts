@@ -342,11 +342,10 @@ export interface TagVersions {
   /** As `pin`, but `undefined` for a tag that may have been renewed after `at`. For tags that a loader adds late. */
   unchangedSince(at: string, tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]>;
   /**
-   * Issues new versions: after the acknowledgement no older version is returned. `ending`: as `soft`, and the soft
-   * version has a `!` at its end, as later ones by `soft` have until a `hard` one. A store that takes `ending` for
-   * `hard` removes entries that might have been served for a while.
+   * Issues new versions: after the acknowledgement no older version is returned. `soft` keeps the `hard` version of a
+   * tag that has one.
    */
-  renew(tags: readonly string[], mode: "hard" | "soft" | "ending"): Promise<void>;
+  renew(tags: readonly string[], mode: "hard" | "soft"): Promise<void>;
 }
 
 /** Never issued twice. If `hard` differs, the entry counts as removed; if only `soft` differs, as stale. */

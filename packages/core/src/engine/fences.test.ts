@@ -118,19 +118,6 @@ describe.each(STACKS)("C591: a set with a fence, over %s", (stack) => {
       "old",
     ],
     ["that its tags hide", async (cache) => [await cache.set("k", "old", ENDING), await cache.invalidateTags("t")]],
-    [
-      "by a mark",
-      async (cache) => [await cache.set("k", "old"), await cache.markStale("k", { expireIn: 1_000 })],
-      "old",
-    ],
-    [
-      "by a mark of its tag",
-      async (cache) => [
-        await cache.set("k", "old", { tags: ["t"] }),
-        await cache.markTagsStale(["t"], { expireIn: 1_000 }),
-      ],
-      "old",
-    ],
     ["that is the mark of an older fence", async (cache, _, clock) => [await cache.fence("k"), clock.advance(299_000)]],
   ])("is stored after the end of an entry %s, and refused if anything changes it then", async (_, begin, seen) => {
     for (const change of [undefined, (cache: Cache) => cache.delete("k")]) {

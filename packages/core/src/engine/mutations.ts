@@ -13,7 +13,7 @@ import type {
 } from "../contracts/results.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
-import { endingBy, lifeOf, staleFrom } from "../entry/freshness.ts";
+import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { dependencies, keyEvent, NO_TAGS, tagNames, type EntryKey } from "../entry/key.ts";
 import { checked } from "../entry/options.ts";
 import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
@@ -329,40 +329,30 @@ export class Mutations {
     });
   }
 
-  /** @param expireInMs what is marked is gone then. */
-  async markStale(namespace: NamespaceContext, key: EntryKey, expireInMs: number = Infinity): Promise<MarkStaleResult> {
-    if (expireInMs !== 0) return ofOne((ends) => this.#markStale(namespace, key, expireInMs, ends));
-    const { status } = await this.delete(namespace, key);
-    return { status: status === "deleted" ? "stale" : status };
+  markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
+    return ofOne((ends) => this.#markStale(namespace, key, ends));
   }
 
-  #markStale(
-    { remote }: NamespaceContext,
-    key: EntryKey,
-    endsInMs: number,
-    ends: Settlers<MarkStaleResult["status"]>,
-  ): void {
+  #markStale({ remote }: NamespaceContext, key: EntryKey, ends: Settlers<MarkStaleResult["status"]>): void {
     const { local, clock, recovery } = this.#context;
     const now = clock.now();
     const held = local?.get(key.local, now);
-    // No flight falls back on what ends.
-    const by = endsInMs === Infinity ? "stale" : "delete";
-    this.#fence(key, by);
+    this.#fence(key, "stale");
     this.#reportKey(key, "stale");
     if (remote === undefined) {
       if (held === undefined) return ends.resolve("missing");
-      const staleNow = endingBy(staleFrom(held, now), now + endsInMs);
+      const staleNow = staleFrom(held, now);
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.replace(key.local, staleNow);
       return ends.resolve("stale");
     }
     const mark = async (): Promise<"stale" | "missing"> => {
-      const status = await remote.markStale(key, endsInMs);
+      const status = await remote.markStale(key);
       if (recovery?.removes(key) !== true) return status;
       // Its removal is pending, perhaps since the call was sent: the entry there must not come back as stale.
       await remote.remove(key);
       return "missing";
     };
-    this.#change(key, by, this.#lines.single, ({ resolve, reject }) => void mark().then(resolve, reject), ends);
+    this.#change(key, "stale", this.#lines.single, ({ resolve, reject }) => void mark().then(resolve, reject), ends);
   }
 
   /**

@@ -18,25 +18,17 @@ export class TagCalls {
     this.#leases = leases;
   }
 
-  /**
-   * `tags` empty: the whole namespace.
-   *
-   * @param expireInMs of a soft call: what is marked is gone then.
-   */
+  /** `tags` empty: the whole namespace. */
   invalidate(...call: TagCall): Promise<InvalidateResult> {
     return this.#context.writes.include(this.#invalidate(...call));
   }
 
-  async #invalidate(...[namespace, names, mode, expireInMs]: TagCall): Promise<InvalidateResult> {
-    const { tags, local, recovery, events, clock } = this.#context;
+  async #invalidate(...[namespace, names, mode]: TagCall): Promise<InvalidateResult> {
+    const { tags, local, recovery, events } = this.#context;
     const { keySpace, remote } = namespace;
     checkRoomForMeta(namespace);
     const keys = tagKeys(keySpace, names);
-    const now = clock.now();
-    const end = expireInMs === undefined ? undefined : { now, endsAt: now + expireInMs };
-    // Where the backend does not answer, or is replaced, what has an end is removed.
-    const replayed = end === undefined ? mode : "hard";
-    tags.called(keySpace, keys, mode, end);
+    tags.called(keySpace, keys, mode);
     this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, mode));
     const callSequence = tags.sequence;
     // No entry outlives the clear of the root, so all copies can go together.
@@ -56,15 +48,15 @@ export class TagCalls {
       const takeovers = recovery?.takeovers;
       let isDone = false;
       try {
-        await (expireInMs === undefined ? versions.renew(part, mode) : remote.markTagsUntil(part, expireInMs));
+        await versions.renew(part, mode);
         isDone = recovery?.takeovers === takeovers;
       } catch {
         // The tier has reported it.
       }
-      if (isDone) recovery?.acknowledgedTags(keySpace, part, mode, callSequence, replayed);
-      else recovery?.addTags(keySpace, part, replayed, callSequence);
+      if (isDone) recovery?.acknowledgedTags(keySpace, part, mode, callSequence);
+      else recovery?.addTags(keySpace, part, mode, callSequence);
       // In the tick in which an earlier call is no longer pending: what was read before may be older than both.
-      tags.acknowledged(keySpace, part, mode, end);
+      tags.acknowledged(keySpace, part, mode);
       steps.free();
       return isDone;
     };
@@ -79,6 +71,6 @@ export class TagCalls {
   }
 }
 
-type TagCall = [namespace: NamespaceContext, names: readonly string[], mode: "hard" | "soft", expireInMs?: number];
+type TagCall = [namespace: NamespaceContext, names: readonly string[], mode: "hard" | "soft"];
 
 const STEPS_AT_ONCE = 16;

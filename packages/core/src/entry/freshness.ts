@@ -129,21 +129,12 @@ export function staleFrom(entry: Entry, now: number): Entry {
   };
 }
 
-/** The same entry, ending at `endsAt` at the latest. Pure. */
-export function endingBy(entry: Entry, endsAt: number): Entry {
-  const expiresAt = Math.min(entry.expiresAt, wholeInstant(endsAt));
-  return expiresAt === entry.expiresAt ? entry : { ...entry, expiresAt, deadAt: Math.min(entry.deadAt, expiresAt) };
-}
-
 /**
  * The same entry after one of its tags was marked stale: stale immediately. Versions carry no instant, so its windows
  * end at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there.
  * Pure.
- *
- * @param endsAt the end that the mark gave it.
  */
-export function staleByTag(given: Entry, now: number, endsAt: number = Infinity): Entry {
-  const entry = endingBy(given, endsAt);
+export function staleByTag(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;
   const staleAt = wholeInstant(now);
   const leftMs = entry.staleAt - staleAt;

@@ -75,7 +75,6 @@ export const OPTIONS = {
   get: { ...READS, onServed: CALL.onServed },
   getMany: READS,
   clear: { stale: flag() },
-  mark: { expireIn: duration(undefined) },
   close: { timeout: duration(5_000) },
 } as const;
 

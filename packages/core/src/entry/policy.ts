@@ -221,16 +221,6 @@ export interface GetOptions extends GetManyOptions {
   readonly onServed?: ((served: Served) => void) | undefined;
 }
 
-/** Options of `markStale` and `markTagsStale`. */
-export interface MarkOptions {
-  /**
-   * How long what is stale from now on is kept for its stale windows: then it is gone for every call, also as a
-   * fallback. It lengthens no window. `0` removes it now. If several ends have not come yet, the earliest counts.
-   * @default no other end than its own
-   */
-  readonly expireIn?: Duration | undefined;
-}
-
 /** Options of `clear`. */
 export interface ClearOptions {
   /**

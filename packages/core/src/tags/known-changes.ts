@@ -1,7 +1,6 @@
 import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import type { KnownVersions } from "./known-versions.ts";
-import { ENDING } from "./mark-deadlines.ts";
 import type { TagEvents } from "./tag-events.ts";
 
 /** What one process knows of tag changes without asking. */
@@ -27,7 +26,7 @@ export function underKnownChanges(entry: Entry, known: KnownChanges, now: number
 /**
  * What other processes did to `entry` by its tags, as far as it was received. A version that was seen since says whether
  * a tag was invalidated or marked stale. Until one was seen, a tag that was reported as changed counts as invalidated:
- * many reports do not say how it changed. A mark with an end counts as ended, as its end is not known here.
+ * many reports do not say how it changed.
  */
 export function changedElsewhere(
   { versions, terms, tagSequence }: Entry,
@@ -40,10 +39,7 @@ export function changedElsewhere(
     if (seen === undefined || stored === undefined) {
       if (tags.wasReported(key, tagSequence)) return "gone";
     } else if (seen.hard !== stored.hard) return "gone";
-    else if (seen.soft !== stored.soft) {
-      if (seen.soft.endsWith(ENDING)) return "gone";
-      verdict = "stale";
-    }
+    else if (seen.soft !== stored.soft) verdict = "stale";
   }
   return verdict;
 }

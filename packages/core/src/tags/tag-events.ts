@@ -20,10 +20,6 @@ export class TagEvents {
   #checkedAt = 0;
   readonly #hard = new LastEvents();
   readonly #soft = new LastEvents();
-  /** By tag key, the end of the marks that have one; of those whose end has come, the number of the last. */
-  readonly #ends = new Map<string, { readonly number: number; readonly endsAt: number; readonly goneBefore: number }>();
-  /** Ends of marks until this event are forgotten. */
-  #endsFloor = 0;
   /** By namespace, the last call there: flights from before it are not joined. */
   readonly #byNamespace = new LastEvents();
   /** By tag key, the last call that was made, however late it was acknowledged. */
@@ -34,43 +30,17 @@ export class TagEvents {
   readonly #changed = new LastEvents();
 
   /** Records a call on these tag keys of one namespace that is made now. */
-  called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
-    this.acknowledged(keySpace, keys, mode, end);
+  called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
+    this.acknowledged(keySpace, keys, mode);
     for (const key of keys) this.#made.add(key, this.sequence);
   }
 
-  /** If several ends have not come yet, the earliest counts. */
-  #endBy(key: string, { now, endsAt }: MarkEnd): void {
-    const before = this.#ends.get(key);
-    const isOver = before !== undefined && before.endsAt <= now;
-    this.#ends.set(key, {
-      number: this.sequence,
-      endsAt: isOver ? endsAt : Math.min(endsAt, before?.endsAt ?? Infinity),
-      goneBefore: isOver ? before.number : (before?.goneBefore ?? 0),
-    });
-    if (this.#ends.size <= MAX_REMEMBERED) return;
-    this.#ends.clear();
-    this.#endsFloor = this.sequence;
-  }
-
-  /** When an entry ends by its marks; `-Infinity` for one that has. */
-  #endOf({ terms, tagSequence }: Entry): number {
-    if (tagSequence < this.#endsFloor) return -Infinity;
-    if (this.#ends.size === 0) return Infinity;
-    const ends = terms.dependsOn.map((key) => {
-      const { number = 0, endsAt = Infinity, goneBefore = 0 } = this.#ends.get(key) ?? {};
-      return goneBefore > tagSequence ? -Infinity : number > tagSequence ? endsAt : Infinity;
-    });
-    return Math.min(...ends);
-  }
-
   /** Notes that the backend acknowledged a call noted by {@link called}: a read or load since then may be older. */
-  acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", end?: MarkEnd): void {
+  acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
     const calls = mode === "hard" ? this.#hard : this.#soft;
     this.#makeRoom(calls, keys.length);
     this.sequence += 1;
     for (const key of keys) calls.add(key, this.sequence);
-    if (end !== undefined) for (const key of keys) this.#endBy(key, end);
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
   }
 
@@ -109,8 +79,7 @@ export class TagEvents {
     if (entry.tagSequence === this.sequence) return entry;
     if (this.wasInvalidated(entry.terms.dependsOn, entry.tagSequence)) return undefined;
     if (!this.#soft.hasSince(entry.terms.dependsOn, entry.tagSequence)) return entry;
-    const endsAt = this.#endOf(entry);
-    return now < endsAt ? staleByTag(entry, now, endsAt) : undefined;
+    return staleByTag(entry, now);
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */
@@ -152,12 +121,6 @@ export class TagEvents {
       this.hadChanges(keySpace, changedSince)
     );
   }
-}
-
-/** When entries that are marked now are gone. */
-export interface MarkEnd {
-  readonly now: number;
-  readonly endsAt: number;
 }
 
 const MAX_REMEMBERED = 10_000;

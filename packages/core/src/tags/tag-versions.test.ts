@@ -92,7 +92,6 @@ describe("underVersions", () => {
       () => ({
         readMore: (tags) => stored.read(tags),
         clock: { now: () => 1_040, schedule: () => () => undefined },
-        left: () => Promise.resolve(undefined),
       }),
     ),
     asked: stored.asked,

@@ -6,7 +6,6 @@ import { staleByTag } from "../entry/freshness.ts";
 import { tagNames, type KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { whenReady } from "../primitives/thenable.ts";
-import { ENDING, type EndingMark } from "./mark-deadlines.ts";
 
 /** The current versions of some tags; `undefined` for one that is missing. */
 export type Versions = readonly (TagVersion | undefined)[];
@@ -14,8 +13,6 @@ export type Versions = readonly (TagVersion | undefined)[];
 export interface Applying {
   readonly clock: Clock;
   readonly readMore: (tags: readonly string[]) => Awaitable<Versions>;
-  /** Milliseconds until the marks end, like {@link MarkDeadlines.left}. */
-  readonly left: (marks: readonly EndingMark[]) => Promise<number | undefined>;
 }
 
 /**
@@ -74,21 +71,11 @@ function underMoreVersions(
   return unexpected.length === 0 ? withMore([]) : whenReady(by().readMore(unexpected), withMore);
 }
 
-function applied(entry: Entry, current: Versions, by: () => Applying): Awaitable<Entry | undefined> {
+function applied(entry: Entry, current: Versions, by: () => Applying): Entry | undefined {
   const verdict = compareVersions(entry.versions, current);
-  if (verdict !== "stale") return verdict === "current" ? entry : undefined;
-  const [{ clock, left }, marks] = [by(), endingMarks(entry, current)];
-  const now = clock.now();
-  if (marks.length === 0) return staleByTag(entry, now);
-  return left(marks).then((ms) => (ms === undefined ? undefined : staleByTag(entry, clock.now(), now + ms)));
+  if (verdict === "stale") return staleByTag(entry, by().clock.now());
+  return verdict === "current" ? entry : undefined;
 }
-
-/** The marks with an end, of those that made it stale. */
-export const endingMarks = ({ versions, terms }: Entry, current: Versions): readonly EndingMark[] =>
-  terms.dependsOn.flatMap((tag, i) => {
-    const { soft } = versions![i]!;
-    return current[i]!.soft !== soft && current[i]!.soft.endsWith(ENDING) ? [{ tag, soft }] : [];
-  });
 
 const versionsByKey = (keys: readonly string[], versions: Versions): Map<string, TagVersion | undefined> =>
   new Map(keys.map((key, i) => [key, versions[i]]));

@@ -13,7 +13,6 @@ import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import { underKnownChanges } from "../tags/known-changes.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import type { MarkDeadlines } from "../tags/mark-deadlines.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { type Applying, underVersions, type Versions } from "../tags/tag-versions.ts";
 import { type BackendCalls, type CallSettlers, FailureOf, ownError } from "./backend-calls.ts";
@@ -39,8 +38,6 @@ export interface EntryReadsOf {
   readonly tagVersions: TagVersions | undefined;
   /** Like `tagVersions`, but each read in a separate call. */
   readonly versions: TagVersions | undefined;
-  /** Only where the backend issues versions itself. */
-  readonly ends: MarkDeadlines | undefined;
   /** The tag calls of this process, and the changes by others that it received. */
   readonly tags: TagEvents | undefined;
   /** The copies that reads are kept as. */
@@ -327,12 +324,6 @@ export class EntryReads {
     const by = (): Applying => ({
       clock: this.#of.clock,
       readMore: (tags) => this.#currentVersions(read.request, tags),
-      left: (marks) => {
-        const target = this.#of.calls.targetOf(read.request.key);
-        const left = this.#of.calls.run("read", target, this.#of.calls.deadlineMs, () => this.#of.ends!.left(marks));
-        // Such a copy is not known to be current.
-        return behind === undefined ? left : left.catch(() => undefined);
-      },
     });
     const checked = underVersions(entry, read.expected, versions, by);
     if (behind === undefined && onValid === undefined) return checked;

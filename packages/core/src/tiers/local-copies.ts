@@ -12,7 +12,7 @@ import { TierMeter } from "../primitives/meters.ts";
 import { underKnownChanges } from "../tags/known-changes.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
-import { compareVersions, endingMarks } from "../tags/tag-versions.ts";
+import { compareVersions } from "../tags/tag-versions.ts";
 import { JoinedKeys } from "./joined-keys.ts";
 import { ValueMode } from "./value-mode.ts";
 
@@ -131,9 +131,7 @@ export class LocalCopies {
     // To be confirmed: a version it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
     const verdict = current === undefined ? "current" : compareVersions(entry.versions, current);
-    // The backend knows when it ends.
-    const isEnding = verdict === "stale" && endingMarks(entry, current!).length !== 0;
-    const checked = verdict === "gone" || isEnding ? undefined : this.#tags.applyTo(entry, now);
+    const checked = verdict === "gone" ? undefined : this.#tags.applyTo(entry, now);
     if (checked === undefined) this.tier.delete(localKey);
     // Only after both checks, the calls of this process and the current versions; and not by versions that are believed
     // for a while, the end of which no event reports.

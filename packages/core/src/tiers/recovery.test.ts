@@ -400,11 +400,10 @@ describe("an acknowledged invalidation", () => {
     clock.advance(30_001);
     one.acknowledgedKey(entryKey(users, "k"));
     one.acknowledgedTags(users, ["{~shop}:users::t"], "soft", 1);
-    one.acknowledgedTags(users, ["{~shop}:users::ended"], "soft", 1, "hard");
     one.reissue(1);
     await flush();
 
-    expect(sent.toSorted()).toEqual(["hard {~shop}:users::ended", "remove shop:users::k", "soft {~shop}:users::t"]);
+    expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
   });
 
   it("C427 hides what a read found that was sent before, in each part that was replaced", async () => {

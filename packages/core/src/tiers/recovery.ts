@@ -148,19 +148,13 @@ export class Recovery {
    *
    * @param issued how it is issued again.
    */
-  acknowledgedTags(
-    keySpace: KeySpace,
-    keys: readonly string[],
-    mode: "hard" | "soft",
-    callSequence: number,
-    issued: "hard" | "soft" = mode,
-  ): void {
+  acknowledgedTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
       if (pending !== undefined && pending.callSequence <= callSequence && (mode === "hard" || pending.mode === "soft"))
         this.#tags.delete(key);
     }
-    this.#issued?.addTags(keySpace, keys, issued);
+    this.#issued?.addTags(keySpace, keys, mode);
     this.tookWrite();
   }
 

@@ -11,7 +11,6 @@ import { ignore } from "../primitives/ignore.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { promised, type Settlers } from "../primitives/settlers.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
-import { MarkDeadlines, markKey } from "../tags/mark-deadlines.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendCalls, boundedVersions, REMOVES } from "./backend-calls.ts";
@@ -70,8 +69,6 @@ export class RemoteTier {
   readonly #events: Events;
   readonly #cache: string;
   readonly #calls: BackendCalls;
-  /** Only where the backend issues versions itself. */
-  readonly #ends: MarkDeadlines | undefined;
   readonly #unreadable: UnreadableEntries;
 
   constructor(backend: Backend, clock: Clock, events: Events, cache: string, of: RemoteTierOf = {}) {
@@ -96,8 +93,6 @@ export class RemoteTier {
     this.listener = this.#calls;
     const source = backend.tagVersions ?? versionEntries(backend, clock);
     const tagVersions = this.keepsMeta ? table.recording(source) : undefined;
-    if (backend.tagVersions !== undefined && backend.keepsKeys !== true && tagVersions !== undefined)
-      this.#ends = new MarkDeadlines(backend, tagVersions, this.deadlineMs);
     this.versions = tagVersions && boundedVersions(tagVersions, this.#calls);
     const connect = backend.connect && ((): Promise<void> => this.connect());
     this.reads = new EntryReads({
@@ -110,7 +105,6 @@ export class RemoteTier {
       seen: table,
       tagVersions,
       versions: this.versions,
-      ends: this.#ends,
       tags: of.tags,
       copies: of.copies,
     });
@@ -214,21 +208,11 @@ export class RemoteTier {
     this.#calls.send("remove", target, this.deadlineMs, () => this.#backend.remove(key.backend), ends);
   }
 
-  /** Removes the entry where the backend cannot mark it stale, or cannot end it: it must not be served. */
-  async markStale(key: EntryKey, expireInMs: number): Promise<"stale" | "missing"> {
+  /** Removes the entry where the backend cannot mark it stale: it must not be served. */
+  async markStale(key: EntryKey): Promise<"stale" | "missing"> {
+    if (this.#backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
     const target = this.#calls.targetOf(key, REMOVES);
-    const status = await markKey(this.#backend, key.backend, expireInMs, (call) =>
-      this.#calls.run("markStale", target, this.deadlineMs, call),
-    );
-    return status ?? ((await this.remove(key)) === "deleted" ? "stale" : "missing");
-  }
-
-  /** Marks these tags stale. What they have is gone after so long; now where the backend issues no versions itself. */
-  markTagsUntil(tags: readonly string[], expireInMs: number): Promise<void> {
-    const ends = this.#ends;
-    if (ends === undefined) return this.versions!.renew(tags, "hard");
-    const target = { keySpace: undefined, part: this.partOf(tags[0]!), isRemoval: REMOVES };
-    return this.#calls.run("tags", target, this.deadlineMs, () => ends.mark(tags, expireInMs));
+    return this.#calls.run("markStale", target, this.deadlineMs, () => this.#backend.markStale!(key.backend));
   }
 
   async connect(): Promise<void> {

@@ -7,7 +7,7 @@ const CHANGES = {
   delete: ["remove", (cache) => cache.delete("k")],
   set: ["write", (cache) => cache.set("k", "new", { tags: ["t"] })],
   "set without a lifetime": ["remove", (cache) => cache.set("k", "new", { ttl: 0 })],
-  markStale: ["markStale", (cache) => cache.markStale("k", { expireIn: "1s" })],
+  markStale: ["markStale", (cache) => cache.markStale("k")],
   invalidateTags: ["tags.renew", (cache) => cache.invalidateTags("t")],
   clear: ["tags.renew", (cache) => cache.clear()],
   "a forced load": ["leases.store", (cache) => cache.getOrSet("k", () => "new", { forceRefresh: true, tags: ["t"] })],

@@ -59,7 +59,7 @@ ${PROLONG}
 return reply`);
 
 /**
- * New versions; ARGV[3] is `hard`, `soft` or `ending`. Every number that the counter passes has its record. An
+ * New versions; ARGV[3] is `hard` or `soft`. Every number that the counter passes has its record. An
  * invalidation must not be refused when memory is full, so its first write is a DEL, after which Redis lets the rest of
  * the script through.
  */
@@ -76,8 +76,7 @@ local v = g[1] .. '.' .. n
 for i = 2, #KEYS do
   local old = there[i - 1]
   local hard = ARGV[3] ~= 'hard' and old and string.match(old, '^[^|]*') or v
-  local isEnding = ARGV[3] == 'ending' or ARGV[3] == 'soft' and old and string.sub(old, -1) == '!'
-  issue(KEYS[i], hard .. '|' .. v .. (isEnding and '!' or ''))
+  issue(KEYS[i], hard .. '|' .. v)
 end
 return v`);
 

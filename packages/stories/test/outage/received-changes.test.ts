@@ -79,18 +79,6 @@ describe.each(Object.entries(STORES))(
       expect(await p1.cache.getOrSet("k", fail, OPTIONS)).toBe("old");
     });
 
-    it("leaves nothing of a mark with an end, since the process does not know when that comes", async () => {
-      const { p1, p2 } = await inStep({ backend });
-      await load(p1.cache, "old");
-      await p1.cache.set("other", 1, { tags: ["t"] });
-      await p2.cache.markTagsStale(["t"], { expireIn: "1m" });
-      await p1.cache.get("other");
-      await flush();
-      cut(p1);
-      expect(await p1.cache.get("k", { allowStale: true })).toBe(undefined);
-      await expect(p1.cache.getOrSet("k", fail, OPTIONS)).rejects.toThrow("the source is down");
-    });
-
     it("is obeyed by a value that was stored before it, and whose answer came after it", async () => {
       const { p1, p2 } = await inStep({ backend });
       const answer = gate<unknown>();

@@ -6,7 +6,7 @@ import { afterAll, expect, it } from "vitest";
 const server = await startOwnRedis();
 afterAll(() => server.stop());
 
-/** Calls that write to Redis: entries, marks in their place, leases, versions and ends of tags. */
+/** Calls that write to Redis: entries, marks in their place, leases, versions of tags. */
 const CALLS: Readonly<Record<string, (cache: Cache, other: Cache) => Promise<unknown>>> = {
   set: (cache) => cache.set("a", 1, { tags: ["t"], etag: '"1"' }),
   "set for ever": (cache) => cache.set("endless", 1, { ttl: Infinity }),
@@ -25,9 +25,9 @@ const CALLS: Readonly<Record<string, (cache: Cache, other: Cache) => Promise<unk
     ),
   "a value that is not stored": (cache) => cache.getOrSet("not stored", ({ noStore }) => noStore(1)),
   "a value that is not shared": (cache) => cache.getOrSet("not shared", ({ notShared }) => notShared(1)),
-  "a mark of a key": (_, other) => other.markStale("x", { expireIn: "1m" }),
-  "a mark of a tag": (cache) => cache.markTagsStale(["t"], { expireIn: "1m" }),
-  "a mark of a tag without an end": (cache) => cache.markTagsStale(["u", "v"], { expireIn: Infinity }),
+  "a mark of a key": (_, other) => other.markStale("x"),
+  "a mark of a tag": (cache) => cache.markTagsStale("t"),
+  "a mark of tags that nothing has": (cache) => cache.markTagsStale("u", "v"),
   invalidateTags: (cache) => cache.invalidateTags("w"),
   clear: (cache) => cache.namespace("n").clear(),
   "a load that fails": (cache) => cache.getOrSet("failed", () => Promise.reject(new Error("no"))).catch(() => 0),
