@@ -1,3 +1,19 @@
+// The commands of one turn of the loop go through the queue of node-redis as one command of it. No public interface of
+// node-redis does that. What this file takes from the inside of it, all of it in `joinCommands` and `Lane`:
+//
+// 1. `client._getQueue()` is the queue of its commands, one for each connection, and `sendCommand` calls the `addCommand`
+//    of that queue before it returns.
+// 2. `queue.commandsToWrite()` gives, once, the chunks of each command that is to be written, the first argument as it
+//    was given. So an empty buffer is put there for a turn, and exchanged for its commands when these are written.
+// 3. `queue.decoder` calls `onReply` or `onErrorReply` for each reply that is no push, and takes the types of a reply
+//    from `getTypeMapping()`: the `typeMapping` of the command that is answered next. So a turn, given as that, is at hand.
+// 4. `onReply(reply)` ends the command that is answered next. A turn calls it with the reply to its last command.
+// 5. A subscription over RESP2 assigns `decoder.onReply`.
+//
+// Where 1 to 3 are missing, commands go one by one (`joinCommands`, `handsOn`); a reply that no command waits for ends
+// the connection. `trip.test.ts` has all five with the installed version; `client-versions.nightly.test.ts` tries every
+// version that the dependency allows, and the one after it.
+
 import { builtin, contextOfNow } from "@hotset/core/internal";
 import type { Args, RawClient } from "./command-queue.ts";
 
