@@ -1,6 +1,7 @@
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { systemClock } from "../contracts/clock.ts";
+import { keyOf } from "../entry/key-of.ts";
 import type { CacheOptions } from "./cache-options.ts";
 
 afterEach(() => vi.unstubAllEnvs());
@@ -60,6 +61,8 @@ describe("C670 outside production a cache warns, once, of a first mistake", () =
     const values = [new Date(), { n: 1, list: [1, "a", null] }, Object.create(null) as unknown, [[new Date()]]];
     for (const [i, value] of values.entries()) await cache.getOrSet(`k${i}`, () => value);
     for (const key of ["undefined-behaviour", "NaNcy", "user:undefinedX", "a.b"]) await cache.set(key, 1);
+    const parts = [undefined, "undefined", "NaN", [undefined, "NaN"], { a: [1, undefined, 2] }, "a"] as const;
+    for (const part of parts) await cache.set(keyOf("list", part, undefined, "new"), 1);
     await cache.set("short", 1, { ttl: "500ms" });
     await cache.set("none", 1, { ttl: 0 });
     // As adapters do, which know how long a value is still fresh.

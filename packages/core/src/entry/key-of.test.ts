@@ -23,7 +23,8 @@ describe("keyOf", () => {
     ["user:true:false:null", "user", [true, false, null]],
     ['user:"true":"false":"null":"undefined"', "user", ["true", "false", "null", "undefined"]],
     ['user:""', "user", [""]],
-    ["user:undefined:1", "user", [undefined, 1]],
+    ["user:():1", "user", [undefined, 1]],
+    ['user:"()"', "user", ["()"]],
     ["user:1", "user", [1, undefined, undefined]],
     ["user", "user", [undefined]],
     ["user:a%3Ab", "user", ["a:b"]],
@@ -40,7 +41,7 @@ describe("keyOf", () => {
     ['search:{page=2,text="shoes"}', "search", [{ text: "shoes", page: 2 }]],
     ['search:{a={"1"=1n,"b-c"=null},b=[]}', "search", [{ b: [], a: { "b-c": null, "1": 1n } }]],
     ["search:{}", "search", [{ a: undefined }]],
-    ['x:[1,"1",[true],undefined]', "x", [[1, "1", [true], undefined]]],
+    ['x:[1,"1",[true],()]', "x", [[1, "1", [true], undefined]]],
     ['x:{"a%3Ab"="c%3Ad"}', "x", [{ "a:b": "c:d" }]],
     ['x:["a\\nb\\"c"]', "x", [['a\nb"c']]],
     ["user%3Aprofile:1", "user:profile", [1]],
@@ -296,7 +297,7 @@ function readPart(piece: string): unknown {
 const NO_LITERAL = Symbol("no literal");
 
 function readLiteral(literal: string): unknown {
-  if (literal === "undefined") return undefined;
+  if (literal === "()") return undefined;
   if (literal === "null") return null;
   if (literal === "true" || literal === "false") return literal === "true";
   if (/^(?:0|-?[1-9]\d*)n$/.test(literal)) return BigInt(literal.slice(0, -1));

@@ -16,14 +16,14 @@ export type KeyPart<T> = T extends string | number | bigint | boolean | null | u
  *
  * Different parts never give the same key: `:` and `%` inside a part are percent-encoded, and text that looks like
  * another kind of part is quoted, so `42` and `'42'` differ (convert at the edge). Objects are written with sorted
- * properties; `undefined` properties and trailing `undefined` parts are left out. Stable across processes and versions
- * of this library.
+ * properties; `undefined` properties and trailing `undefined` parts are left out, others are written as `()`. Stable
+ * across processes and versions of this library.
  *
  * A key can be parsed with this grammar. Split it at `:`, decode `%3A` and `%25`, and read the first piece as the name
  * and each other piece as one `part`:
  *
  *     part    = literal | array | object | quoted | text
- *     literal = undefined | null | true | false | number (42, -1.5, 1e+21, Infinity) | bigint (42n)
+ *     literal = () (undefined) | null | true | false | number (42, -1.5, 1e+21, Infinity) | bigint (42n)
  *             | date (2026-01-31T08:00:00.000Z)
  *     array   = [ item, item ]          without spaces
  *     object  = { name=item, name=item }  without spaces; sorted by UTF-16 code units
@@ -87,7 +87,7 @@ function readsAsOther(text: string): boolean {
   }
   const first = text.charCodeAt(0);
   if (first === 0x22 || first === 0x5b || first === 0x7b) return true; // " [ {
-  if (first === 0x28) return true; // ( is reserved for future kinds of parts
+  if (first === 0x28) return true; // ( for (), and reserved for future kinds of parts
   if (first > 0x39 && first !== 0x49 && first !== 0x4e) return false; // above the digits: only I(nfinity), N(aN)
   return String(Number(text)) === text || BIGINT.test(text) || DATE.test(text);
 }
@@ -130,8 +130,10 @@ function scalar(value: unknown, where: string): string {
     case "bigint":
       return `${value}n`;
     case "boolean":
-    case "undefined":
       return String(value);
+    case "undefined":
+      // Not the word: in a key it is the mistake of a template that was given nothing, which the cache warns of.
+      return "()";
     case "object":
       return "null";
     default:
