@@ -103,7 +103,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["internal"],
     ["index"],
-    ["guest", "inspect", "stores"],
+    ["adapter", "inspect", "stores"],
   ],
   redis: [
     ["primitives"],

@@ -11,6 +11,7 @@ const PAGE_OF_OTHERS: Readonly<Record<string, string>> = {
   "@hotset/testing/contract-suites": "contract-suites",
   "@hotset/testing": "testing",
   "hotset/testing": "testing",
+  "hotset/adapter": "adapter-kit",
   "@hotset": "backends",
 };
 

@@ -42,7 +42,7 @@ export function readModel(without: readonly string[] = BY_HAND): Model {
     const { name, exports, private: isPrivate } = JSON.parse(readFileSync(manifest, "utf8")) as Manifest;
     if (isPrivate === true) return [];
     // Names for other packages of hotset are not documented, since they may change.
-    const published = Object.entries(exports).filter(([entry]) => entry !== "./internal" && entry !== "./guest");
+    const published = Object.entries(exports).filter(([entry]) => entry !== "./internal");
     return published.map(([entry, conditions]) => ({
       specifier: join(name, entry),
       source: join(top, "packages", folder, conditions["@hotset/source"]),

@@ -290,6 +290,17 @@ export const PAGES: readonly PageSpec[] = [
     ],
   },
   {
+    file: "adapter-kit",
+    title: "Writing an adapter",
+    intro:
+      "`hotset/adapter`, or `@hotset/core/adapter`: the kit with which a cache is put under a framework. Step by step: " +
+      "[writing an adapter](../../guide/writing-an-adapter.md).",
+    names: [
+      ...["OutsideValues", "Computation", "namespaceFor", "AdapterOptions", "AdapterDefaults", "checkCache"],
+      ...["checkNames", "NamesCheck", "checkBuild", "tagOf", "hasCode", "warnOnce"],
+    ],
+  },
+  {
     file: "inspect",
     title: "Looking into a cache",
     intro: "`hotset/inspect`: what a cache holds and does, for people. In use: [metrics](../../guide/metrics.md).",

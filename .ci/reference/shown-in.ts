@@ -33,6 +33,7 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   TestClock: "guide/testing.md",
   scriptedBackend: "guide/testing.md",
   describeBackend: "guide/writing-a-backend.md",
+  OutsideValues: "guide/writing-an-adapter.md",
   aesGcm: "guide/sealing.md",
   httpCache: "guide/http.md",
 };

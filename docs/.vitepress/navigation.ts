@@ -114,7 +114,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/redis-services",
     "migrating/beside-old-processes",
   ],
-  Extend: ["guide/formats", "guide/composing-backends", "guide/writing-a-backend"],
+  Extend: ["guide/formats", "guide/composing-backends", "guide/writing-a-backend", "guide/writing-an-adapter"],
   Reference: [
     "guide/README",
     "reference/options",

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { ConfigurationError, type Cache } from "@hotset/core";
-import { checkBuild, hasCode } from "@hotset/core/guest";
-import { checkNames } from "@hotset/core/internal";
+import { checkBuild, checkNames, hasCode } from "@hotset/core/adapter";
 import { httpCache, type FieldLine, type HttpCache, type KeyRule, type PlainResponse } from "@hotset/http";
 import { readsOf, unnamed } from "./reads.ts";
 

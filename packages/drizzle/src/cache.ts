@@ -1,6 +1,6 @@
 import { ConfigurationError, InvalidArgumentError, parseDuration, systemClock } from "@hotset/core";
 import type { Cache as HotsetCache, Clock, Duration, Namespace } from "@hotset/core";
-import { OutsideValues, spaceOf, tagOf, warnOnce } from "@hotset/core/guest";
+import { namespaceFor, OutsideValues, tagOf, warnOnce } from "@hotset/core/adapter";
 import { entityKind, is, Table } from "drizzle-orm";
 import { Cache, type MutationOption } from "drizzle-orm/cache/core";
 import type { CacheConfig } from "drizzle-orm/cache/core/types";
@@ -64,7 +64,8 @@ export interface DrizzleCache extends Cache {
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function drizzleCache(cache: HotsetCache, options: DrizzleCacheOptions = {}): DrizzleCache {
-  const rows = spaceOf(cache, options, "drizzleCache", { name: "drizzle" }, ["strategy", "settleAfter", "clock"]);
+  const further = ["strategy", "settleAfter", "clock"];
+  const rows = namespaceFor(cache, options, { place: "drizzleCache", name: "drizzle", further });
   const { strategy = "explicit", settleAfter = "2s", clock = systemClock } = options;
   if (strategy !== "explicit" && strategy !== "all")
     throw new ConfigurationError(`drizzleCache: strategy must be "explicit" or "all", got ${String(strategy)}`);

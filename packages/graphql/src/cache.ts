@@ -1,5 +1,5 @@
 import type { Cache, Duration, Namespace } from "@hotset/core";
-import { OutsideValues, spaceOf, tagOf, warnOnce } from "@hotset/core/guest";
+import { namespaceFor, OutsideValues, tagOf, warnOnce } from "@hotset/core/adapter";
 
 /** Options of {@link graphqlCache}. */
 export interface GraphQLCacheOptions {
@@ -52,7 +52,7 @@ export interface GraphQLCache {
  * @throws {ConfigurationError} for a bad option, and for a cache without a name.
  */
 export function graphqlCache(cache: Cache, options: GraphQLCacheOptions = {}): GraphQLCache {
-  return new ResponseCache(spaceOf(cache, options, "graphqlCache", { name: "graphql", ttl: "1d" }));
+  return new ResponseCache(namespaceFor(cache, options, { place: "graphqlCache", name: "graphql", ttl: "1d" }));
 }
 
 class ResponseCache implements GraphQLCache {

@@ -1,7 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { Cache, Namespace, SetOptions } from "@hotset/core";
-import { hasCode, OutsideValues, warnOnce } from "@hotset/core/guest";
-import { checkCache, checkNames } from "@hotset/core/internal";
+import { checkCache, checkNames, hasCode, OutsideValues, warnOnce } from "@hotset/core/adapter";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {

@@ -1,5 +1,5 @@
 import type { Cache, LoadContext, Namespace } from "@hotset/core";
-import { hasCode } from "@hotset/core/guest";
+import { hasCode } from "@hotset/core/adapter";
 import {
   Inject,
   Injectable,

@@ -1,6 +1,5 @@
 import { ConfigurationError, type Cache, type NamespaceOptions } from "@hotset/core";
-import { checkBuild } from "@hotset/core/guest";
-import { checkCache, checkNames } from "@hotset/core/internal";
+import { checkBuild, checkCache, checkNames } from "@hotset/core/adapter";
 import {
   Module,
   type DynamicModule,

@@ -1,4 +1,4 @@
-import { OutsideValues } from "@hotset/core/guest";
+import { OutsideValues } from "@hotset/core/adapter";
 import { createCache, memory, type Cache } from "hotset";
 import { Tags, type Begun } from "./tags.ts";
 

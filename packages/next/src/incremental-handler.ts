@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Making } from "@hotset/core/guest";
+import type { Computation } from "@hotset/core/adapter";
 import type { IncrementalCacheValue } from "next/dist/server/response-cache/index.js";
 import { pageOfBuild } from "./build-pages.ts";
 import type { NextBuildContext, NextPage, NextReadContext, NextWriteContext } from "./contexts.ts";
@@ -63,7 +63,7 @@ export function incrementalHandler(held: () => Held): new (context: NextBuildCon
   };
 }
 
-type Makings = Map<string, Making<Begun>>;
+type Makings = Map<string, Computation<Begun>>;
 type Question = [held: Held, build: NextBuildContext, makings: Makings, key: string, context: NextReadContext];
 
 async function find(...[held, build, makings, key, context]: Question): Promise<NextPage | null> {
@@ -114,7 +114,7 @@ function isFirstQuestion({ asked }: Held, name: string, { kind, isFallback }: Ne
 async function findBuilt(
   held: Held,
   build: NextBuildContext,
-  making: Making<Begun>,
+  making: Computation<Begun>,
   key: string,
   context: NextReadContext,
 ): Promise<NextPage | null> {
@@ -128,7 +128,12 @@ async function findBuilt(
   return found;
 }
 
-async function store(held: Held, making: Making<Begun>, found: NextPage, context: NextWriteContext): Promise<void> {
+async function store(
+  held: Held,
+  making: Computation<Begun>,
+  found: NextPage,
+  context: NextWriteContext,
+): Promise<void> {
   const { lastModified, value } = found;
   const { cacheControl, tags = tagsOf(value) } = context;
   const revalidate = value?.kind === "FETCH" ? value.revalidate : cacheControl?.revalidate;

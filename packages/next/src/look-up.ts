@@ -1,4 +1,4 @@
-import type { Making } from "@hotset/core/guest";
+import type { Computation } from "@hotset/core/adapter";
 import type { Served } from "hotset";
 import type { NextReadContext } from "./contexts.ts";
 import type { Held } from "./held.ts";
@@ -23,9 +23,9 @@ export interface LookUp<T> extends Pick<NextReadContext, "tags" | "softTags"> {
 export async function lookUp<T extends Kept>(
   held: Held,
   key: string,
-  enter: () => Making<Begun>,
+  enter: () => Computation<Begun>,
   { softTags = [], tags = [], isUsable }: LookUp<T>,
-): Promise<{ entry: T | undefined; isMarked: boolean; making: Making<Begun> | undefined }> {
+): Promise<{ entry: T | undefined; isMarked: boolean; making: Computation<Begun> | undefined }> {
   let served: Served | undefined;
   const reading = held.cache.get<T>(key, { allowStale: true, onServed: (how) => (served = how) });
   let making = served?.status === "hit" ? undefined : enter();
@@ -58,7 +58,12 @@ export async function lookUp<T extends Kept>(
 }
 
 /** Unless it was invalidated while it was made: Next reads, renders, and then writes. */
-export async function keep<T extends Kept>(held: Held, making: Making<Begun>, made: T, life: Lifetimes): Promise<void> {
+export async function keep<T extends Kept>(
+  held: Held,
+  making: Computation<Begun>,
+  made: T,
+  life: Lifetimes,
+): Promise<void> {
   const { at, seen = [] } = making.facts ?? made;
   const options = { ...life, tags: made.tags.map(tagName), wait: held.wait };
   // A mark that finds no record before its own ends values now: the one before may have been lost.

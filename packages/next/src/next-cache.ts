@@ -1,4 +1,4 @@
-import { checkBuild } from "@hotset/core/guest";
+import { checkBuild } from "@hotset/core/adapter";
 import { createCache, memory, redis, type Cache, type CacheBuilder } from "hotset";
 import type { NextBuildContext } from "./contexts.ts";
 import { holder } from "./held.ts";

@@ -1,4 +1,4 @@
-import type { Making } from "@hotset/core/guest";
+import type { Computation } from "@hotset/core/adapter";
 import type { Held } from "./held.ts";
 import { keyIn } from "./keys.ts";
 import { lifetimes } from "./lifetimes.ts";
@@ -73,7 +73,7 @@ export function useCacheHandler(held: () => Held): UseCacheHandler {
   };
 }
 
-async function find(held: Held, making: Making<Begun>, softTags: string[]): Promise<UseCacheEntry | undefined> {
+async function find(held: Held, making: Computation<Begun>, softTags: string[]): Promise<UseCacheEntry | undefined> {
   const { entry: found, isMarked } = await lookUp<StoredEntry>(held, making.key, () => making, { softTags });
   if (found === undefined) return undefined;
   const { entry, bytes } = found;
@@ -87,7 +87,7 @@ async function find(held: Held, making: Making<Begun>, softTags: string[]): Prom
   };
 }
 
-async function store(held: Held, making: Making<Begun>, pendingEntry: Promise<UseCacheEntry>): Promise<void> {
+async function store(held: Held, making: Computation<Begun>, pendingEntry: Promise<UseCacheEntry>): Promise<void> {
   try {
     const { value, ...entry } = await pendingEntry;
     // Rejects where the stream fails: a part of a value is not kept.

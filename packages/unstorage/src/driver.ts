@@ -1,5 +1,5 @@
 import { ConfigurationError, InvalidArgumentError, type Cache, type Duration } from "@hotset/core";
-import { OutsideValues, spaceOf } from "@hotset/core/guest";
+import { namespaceFor, OutsideValues } from "@hotset/core/adapter";
 
 /** Options of {@link hotsetDriver}. */
 export interface HotsetDriverOptions {
@@ -74,7 +74,8 @@ export interface HotsetDriver {
  * @throws {ConfigurationError} for an unknown option, and for a cache without a name.
  */
 export function hotsetDriver(cache: Cache, options: HotsetDriverOptions = {}): HotsetDriver {
-  const items = spaceOf<string>(cache, options, "hotsetDriver", { name: "unstorage", ttl: "1d" }, ["tags"]);
+  const defaults = { place: "hotsetDriver", name: "unstorage", ttl: "1d", further: ["tags"] } as const;
+  const items = namespaceFor<string>(cache, options, defaults);
   const { tags } = options;
   if (tags !== undefined && typeof tags !== "function")
     throw new ConfigurationError(`hotsetDriver: tags must be a function of the key, got ${typeof tags}`);

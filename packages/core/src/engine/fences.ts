@@ -140,7 +140,7 @@ class Watch extends Guard {
   }
 }
 
-/** The fences of some keys, by local key. `guest` calls its methods, which may be of another copy of this package. */
+/** The fences of some keys, by local key. `adapter` calls its methods, which may be of another copy of this package. */
 class Taken extends Map<string, Standing> {
   declare readonly of: Fences;
 

@@ -38,8 +38,8 @@ interface Manifest {
 const entryPoints = globSync("*/package.json", { cwd: packages }).flatMap((path) => {
   const manifest = JSON.parse(readFileSync(join(packages, path), "utf8")) as Manifest;
   const entries = Object.entries(manifest.private === true ? {} : manifest.exports);
-  // `/internal` and `/guest` are for packages of hotset.
-  const ofUsers = entries.filter(([name]) => !/^\.\/(?:internal|guest)$/.test(name));
+  // `/internal` is for packages of hotset.
+  const ofUsers = entries.filter(([name]) => name !== "./internal");
   return ofUsers.map(([, entry]) => join(packages, dirname(path), entry["@hotset/source"]));
 });
 

@@ -13,7 +13,7 @@ interface Manifest {
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 
-/** Every specifier for users, with its source: `/internal` and `/guest` are for packages of hotset. */
+/** Every specifier for users, with its source: `/internal` is for packages of hotset. */
 const entryPoints = globSync("*/package.json", { cwd: packages })
   .toSorted()
   .map((path) => ({
@@ -23,7 +23,7 @@ const entryPoints = globSync("*/package.json", { cwd: packages })
   .filter(({ manifest }) => manifest.private !== true)
   .flatMap(({ folder, manifest }) =>
     Object.entries(manifest.exports)
-      .filter(([entry]) => entry !== "./internal" && entry !== "./guest")
+      .filter(([entry]) => entry !== "./internal")
       .map(([entry, conditions]) => ({
         specifier: join(manifest.name, entry),
         source: join(folder, conditions["@hotset/source"]),

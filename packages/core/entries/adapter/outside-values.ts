@@ -1,5 +1,5 @@
 import type { AsyncLocalStorage } from "node:async_hooks";
-import { NamespaceView, systemClock, within } from "../../src/internal.ts";
+import { builtin, NamespaceView, systemClock, within } from "../../src/internal.ts";
 import type { Clock, Fence, Namespace, SetOptions, WriteResult } from "../../src/internal.ts";
 
 /** A miss waits no longer for its fence, which then holds from when it came. */
@@ -37,24 +37,27 @@ interface Missed<Facts> {
   isRefused: boolean;
 }
 
-/** One computation of a value. */
-export interface Making<Facts = undefined> {
+/** One computation of a value, from the miss of its caller on. */
+export interface Computation<Facts = undefined> {
+  /** The key that was read. */
   readonly key: string;
-  /** The object that its framework has for a request, if it has one. */
+  /** Given to {@link OutsideValues.enter}. */
   readonly owner: object | undefined;
+  /** Given to {@link OutsideValues.begin} by this caller, or by the oldest that this one may be. */
+  readonly facts: Facts | undefined;
+}
+
+interface Making<Facts> extends Computation<Facts> {
   /** Whether its miss is known for certain. */
   isKnown: boolean;
   /** From its miss until its value has come, or has failed. */
   missed: Missed<Facts> | undefined;
-  /** Given to {@link OutsideValues.begin}. */
   facts: Facts | undefined;
   isDone: boolean;
 }
 
 type Here = readonly { readonly of: object; readonly making: Making<unknown> }[];
-const Storage = (globalThis.process as NodeJS.Process | undefined)?.getBuiltinModule?.(
-  "node:async_hooks",
-).AsyncLocalStorage;
+const Storage = builtin("node:async_hooks")?.AsyncLocalStorage;
 const context: AsyncLocalStorage<Here> | undefined = Storage && new Storage();
 
 /**
@@ -62,6 +65,8 @@ const context: AsyncLocalStorage<Here> | undefined = Storage && new Storage();
  * before a change is not stored after it. Which miss a `set` belongs to is known by what {@link enter} gave, or by the
  * async context of the miss. Otherwise it counts as of the oldest miss of its key whose `set` may still come; once one
  * is refused, the next miss ends those before it. Calls reject as those of the namespace do.
+ *
+ * One for each namespace and process: two do not know each other's misses.
  */
 export class OutsideValues<Facts = undefined> {
   readonly #namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">;
@@ -76,20 +81,23 @@ export class OutsideValues<Facts = undefined> {
     this.#clock = clock;
   }
 
-  /** `get` of the namespace. Frameworks do not wait for `set`, so the value of one that is under way is found, too. */
+  /**
+   * Gets a key like `get` of the namespace; a miss is a computation from then on. Frameworks do not wait for `set`, so
+   * the value of one that is under way is found, too.
+   */
   get<V>(key: string): Promise<V | undefined> {
     // A copy costs only itself.
     const copy = this.#sets.has(key) ? undefined : NamespaceView.freshCopy(this.#namespace, key);
-    if (copy === undefined) return this.#find(this.enter(key));
+    if (copy === undefined) return this.#find(this.#enter(key));
     const here = this.#missed.size > 0 ? this.#here(key) : undefined;
     // The next `set` may be of what was missed, or write through what was found.
     if (here !== undefined) here.isKnown = false;
     return Promise.resolve(copy as V);
   }
 
-  /** Gets many keys like {@link get}. */
+  /** Gets many keys like {@link get}, in one read of the namespace. */
   async getMany<V>(keys: readonly string[]): Promise<Map<string, V>> {
-    const makings = [...new Set(keys)].map((key) => this.enter(key));
+    const makings = [...new Set(keys)].map((key) => this.#enter(key));
     await Promise.all(keys.map((key) => this.#settled(key)));
     const found = await this.#namespace.getMany<V>(keys);
     for (const making of makings) if (found.has(making.key)) this.end(making);
@@ -97,16 +105,25 @@ export class OutsideValues<Facts = undefined> {
     return found;
   }
 
-  /** In the turn in which the framework calls: what it does from then on belongs to this read. */
-  enter(key: string, owner?: object): Making<Facts> {
-    const making = { key, owner, isKnown: true, missed: undefined, facts: undefined, isDone: false };
-    const others = context?.getStore()?.filter((each) => !each.making.isDone && !this.#isOf(each, key)) ?? [];
-    context?.enterWith([{ of: this, making }, ...others.slice(0, MOST_HERE - 1)]);
-    return making;
+  /**
+   * Begins a read of a key, in place of {@link get}, for an adapter that reads in another way. Call it in the turn in
+   * which the framework calls, before anything is awaited: what the framework does from then on belongs to this read.
+   * Then call {@link begin} or {@link end}. Never throws.
+   *
+   * @param owner the object that the framework has for a request, if it has one.
+   */
+  enter(key: string, owner?: object): Computation<Facts> {
+    return this.#enter(key, owner);
   }
 
-  /** Where the read has found nothing, before its caller computes. */
-  async begin(making: Making<Facts>, facts?: Facts): Promise<void> {
+  /**
+   * After a read that found nothing, before its caller computes. Resolves once changes count against the computation,
+   * after 200 ms at the latest. Never rejects.
+   *
+   * @param facts whatever the adapter wants to know again when the value comes.
+   */
+  async begin(computation: Computation<Facts>, facts?: Facts): Promise<void> {
+    const making = computation as Making<Facts>;
     const { key } = making;
     const all = this.#missed.get(key) ?? [];
     const open = all.filter(({ isRefused, fence }) => !isRefused && fence?.isOver !== true);
@@ -130,18 +147,38 @@ export class OutsideValues<Facts = undefined> {
     if (missed.busy !== undefined) await within(this.#clock, PATIENCE_MS, missed.busy, ignore);
   }
 
-  /** The computation whose value comes now: that of the context, else `known`, else the oldest that may still come. */
-  of(key: string, known?: Making<Facts>): Making<Facts> {
-    const here = this.#here(key);
-    const making = here?.missed && here.owner === (known ?? here).owner ? here : known;
+  /**
+   * The computation whose value comes now: that of the async context, else `known`, else the oldest that may still come.
+   * Never throws.
+   */
+  of(key: string, known?: Computation<Facts>): Computation<Facts> {
+    const making = this.#made(key, known as Making<Facts> | undefined);
     if (making?.missed !== undefined && making.missed.fence?.isOver !== true) return making;
     const missed = this.#missed.get(key)?.find(({ fence }) => fence?.isOver !== true);
-    return { key, owner: undefined, isKnown: false, missed, facts: missed?.facts, isDone: false };
+    const oldest: Making<Facts> = {
+      key,
+      owner: undefined,
+      isKnown: false,
+      missed,
+      facts: missed?.facts,
+      isDone: false,
+    };
+    return oldest;
   }
 
-  /** `set` of the namespace; `refused` for a value that was computed before a change. */
-  set(key: string, value: {} | null, options?: SetOptions, making: Making<Facts> = this.of(key)): Promise<WriteResult> {
-    const setting = this.#set(making, value, options);
+  /**
+   * Stores a value like `set` of the namespace. Resolves with `refused`, and stores nothing, if the value was computed
+   * before a change.
+   *
+   * @param computation the one that made the value. @default `of(key)`
+   */
+  set(
+    key: string,
+    value: {} | null,
+    options?: SetOptions,
+    computation: Computation<Facts> = this.of(key),
+  ): Promise<WriteResult> {
+    const setting = this.#set(computation as Making<Facts>, value, options);
     this.#sets.set(key, setting);
     const done = (): void => {
       if (this.#sets.get(key) === setting) this.#sets.delete(key);
@@ -150,10 +187,23 @@ export class OutsideValues<Facts = undefined> {
     return setting;
   }
 
-  /** In place of {@link set}, where the value is not to be stored, or has failed. */
-  end(making: Making<Facts>): void {
+  /** In place of {@link set}, if a value was found, is not to be stored, or could not be computed. Never throws. */
+  end(computation: Computation<Facts>): void {
+    const making = computation as Making<Facts>;
     const { missed } = making;
     if (making.isKnown && this.#use(making)) missed!.fence?.drop();
+  }
+
+  #enter(key: string, owner?: object): Making<Facts> {
+    const making = { key, owner, isKnown: true, missed: undefined, facts: undefined, isDone: false };
+    const others = context?.getStore()?.filter((each) => !each.making.isDone && !this.#isOf(each, key)) ?? [];
+    context?.enterWith([{ of: this, making }, ...others.slice(0, MOST_HERE - 1)]);
+    return making;
+  }
+
+  #made(key: string, known: Making<Facts> | undefined): Making<Facts> | undefined {
+    const here = this.#here(key);
+    return here?.missed && here.owner === (known ?? here).owner ? here : known;
   }
 
   async #find<V>(making: Making<Facts>): Promise<V | undefined> {

@@ -1,0 +1,13 @@
+// For authors of adapters, which put a cache under a framework; users of a cache need none of it.
+
+export {
+  checkBuild,
+  checkCache,
+  checkNames,
+  hasCode,
+  namespaceFor,
+  OutsideValues,
+  tagOf,
+  warnOnce,
+} from "@hotset/core/adapter";
+export type { AdapterDefaults, AdapterOptions, Computation, NamesCheck } from "@hotset/core/adapter";
