@@ -126,6 +126,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/connection",
     "reference/command-line",
     "reference/http-conformance",
+    "reference/backends",
     "reference/redis-layout",
     "reference/toolkit",
     "reference/toolkit-keys",
