@@ -19,6 +19,10 @@ export interface Site {
   readonly random: () => number;
   /** A session ends after it. */
   readonly idleMs: number;
+  /** What a handler waits for. @default a few milliseconds */
+  readonly pause?: (() => Promise<unknown>) | undefined;
+  /** Of new ids. @default none, none, 30 ms, and a minute */
+  readonly graces?: readonly number[] | undefined;
 }
 
 type Kind = "read" | "write" | "rotate" | "login" | "logout";
@@ -59,19 +63,26 @@ const KINDS: readonly Kind[] = ["read", "read", "write", "write", "rotate", "rot
  * @returns what was wrong: somebody is logged in after a logout, or was logged out by anything else. Nothing where the
  *   machine stood still for so long that sessions may have ended on their own
  */
-export async function playHistory({ send, login, userOf, random, idleMs }: Site): Promise<readonly string[]> {
+export async function playHistory({
+  send,
+  login,
+  userOf,
+  random,
+  idleMs,
+  pause = () => sleep(random() < 0.3 ? random() * 60 : random() * 3),
+  graces = [0, 0, 30, 60_000],
+}: Site): Promise<readonly string[]> {
   const startedAt = performance.now();
   const jar = new Jar();
   const steps: Step[] = [];
   let tick = 0;
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
-  const pause = (): Promise<unknown> => sleep(random() < 0.3 ? random() * 60 : random() * 3);
   const request = async (): Promise<void> => {
     const cookie = jar.cookie;
     const planned = pick(KINDS);
     const isFree = planned === "login" && !steps.some((step) => step.kind === "login" && step.endedAt === Infinity);
     const kind = cookie === undefined && !isFree ? "read" : planned;
-    const grace = pick([0, 0, 30, 60_000]);
+    const grace = pick(graces);
     const step: Step = { kind, user: pick(["ada", "bob"]), beganAt: (tick += 1), endedAt: Infinity };
     steps.push(step);
     const headers = await send(cookie, async (session) => {

@@ -102,19 +102,23 @@ redis.call('UNLINK', KEYS[1])
 redis.call('SET', KEYS[2], string.format('%.0f ', now + ARGV[2]) .. ARGV[3], 'PX', ARGV[2] + ${MOVED_MS})
 return 1`;
 
-/** Replies with whether it was there, and the handle that it has moved to, or ''. */
+/**
+ * ARGV: the handle that the id leads to from now on, or ''. Replies with whether it was there, and the handle that it
+ * has led to until now, or ''. One step: of two logins at once the later one finds the session of the former.
+ */
 const REMOVE = `
 local mark = redis.call('GET', KEYS[2])
 local removed = redis.call('UNLINK', KEYS[1])
-redis.call('UNLINK', KEYS[2])
+if ARGV[1] == '' then redis.call('UNLINK', KEYS[2])
+else redis.call('SET', KEYS[2], '0 ' .. ARGV[1], 'PX', ${MOVED_MS}) end
 return {removed, mark and string.match(mark, '^%d+ (.*)$') or ''}`;
 
-/** As that of hashes. ARGV: the new handle, the handle that may be replaced, or '', whether any may. */
+/** As that of hashes. ARGV: the new handle, and the handle that may be replaced, or ''. */
 const CLAIM = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return '' end
 local mark = redis.call('GET', KEYS[2])
 local to = mark and string.match(mark, '^%d+ (.*)$')
-if to and ARGV[3] ~= '1' and to ~= ARGV[2] then return to end
+if to and to ~= ARGV[2] then return to end
 redis.call('SET', KEYS[2], '0 ' .. ARGV[1], 'PX', ${MOVED_MS})
 return ''`;
 
@@ -179,6 +183,11 @@ export class JsonRecords implements Records {
 
   async read(place: Place | undefined): Promise<Found> {
     return this.#counted(place && (await this.#find("read", place)));
+  }
+
+  /** As {@link SessionRecords.look}. */
+  look(place: Place): Promise<Found> {
+    return this.#find("read", place);
   }
 
   async touch(place: Place | undefined, idleMs: number = this.#settings.idleMs): Promise<Found> {
@@ -278,7 +287,7 @@ export class JsonRecords implements Records {
       return true;
     }
     for (let tries = 0, former = ""; tries < MOST_TRIES; tries += 1) {
-      const step: Step = [CLAIM, this.#keysOf(place), [to.handle, former, 0]];
+      const step: Step = [CLAIM, this.#keysOf(place), [to.handle, former]];
       const reply = await this.#send("create", step, String);
       if (reply === "") return true;
       const other = this.places.ofHandle(reply);
@@ -292,11 +301,10 @@ export class JsonRecords implements Records {
   async remove(place: Place | undefined, instead?: Place): Promise<boolean> {
     let isRemoved = false;
     for (let from = place, moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
-      const step: Step = [REMOVE, this.#keysOf(from)];
+      const step: Step = [REMOVE, this.#keysOf(from), [instead?.handle ?? ""]];
       type Removed = readonly [count: number, to: string];
-      const [count, to] = await this.#send("destroy", step, (reply) => reply as Removed);
-      if (instead !== undefined)
-        await this.#send("create", [CLAIM, this.#keysOf(from), [instead.handle, "", 1]], String);
+      const call = instead === undefined ? "destroy" : "create";
+      const [count, to] = await this.#send(call, step, (reply) => reply as Removed);
       isRemoved ||= count === 1;
       from = to === "" ? undefined : this.places.ofHandle(to);
     }

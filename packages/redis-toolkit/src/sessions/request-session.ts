@@ -191,19 +191,22 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     if (this.#isCommitted) return undefined;
     this.#isCommitted = true;
     const changes = this.#changes();
-    // A login while the handler ran. What begins below has no time to be replaced.
-    const hasBegun = this.#send === "new";
     if (Object.keys(changes).length > 0) await this.#store(changes);
-    // Another request may have moved it, or ended it: the browser has a newer cookie, or none.
-    else if (this.#send === "id" && this.#movedFrom === undefined)
-      this.#settle(await this.#visits.read(this.#stored!.id));
-    const from = this.#send === "id" ? this.#movedFrom : hasBegun && this.#send === "new" ? this.#given[0] : undefined;
+    // Last of all, right before the cookie goes out: another request may have moved the session, ended it, or replaced it
+    // by a login, and then the browser has a newer cookie, or none.
+    const from = this.#cameFrom();
     if (from !== undefined && !(await this.#visits.leadsTo(from, this.#stored!))) this.#send = "nothing";
     if (this.#send === "removal") return this.#cookie.write("", 0);
     if (this.#send === "nothing" || this.#stored === undefined) return undefined;
     // Both are of the same instant: the end has moved in this request.
     const { id, expiresAt, lastActivity } = this.#stored;
     return this.#cookie.write(id, Date.parse(expiresAt) - Date.parse(lastActivity));
+  }
+
+  /** The id of the request that leads to the session whose cookie is to be sent. */
+  #cameFrom(): string | undefined {
+    if (this.#send === "id") return this.#movedFrom ?? this.#stored!.id;
+    return this.#send === "new" ? this.#given[0] : undefined;
   }
 
   async #store(changes: SessionChanges<Data>): Promise<void> {
@@ -270,7 +273,7 @@ function visitsOf<Data extends object>(auth: Sessions<Data>): Visits<Session<Dat
     touch: async (id) => visit(await auth.touch(id)),
     read: async (id) => visit(await auth.read(id)),
     update: async (id, changes) => visit(await auth.update(id, changes)),
-    leadsTo: () => Promise.resolve(true),
+    leadsTo: async (id, session) => id !== session.id || (await auth.read(id)) !== undefined,
     userIn: () => undefined,
     login: (id, options) => auth.regenerate(id, options),
     begin: (_instead, { userId, data }) => auth.create({ userId: userId as Id | undefined, data: data }),

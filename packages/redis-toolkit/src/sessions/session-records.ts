@@ -51,7 +51,7 @@ export interface Changes {
 /** The part of a store that `sessions` needs. */
 export interface Records extends Pick<
   SessionRecords,
-  "create" | "read" | "touch" | "update" | "regenerate" | "claim" | "remove" | "removeAll" | "list"
+  "create" | "read" | "look" | "touch" | "update" | "regenerate" | "claim" | "remove" | "removeAll" | "list"
 > {
   readonly places: Pick<Places, "newId" | "ofId" | "ofHandle">;
   /** The user that the data of a session name. Absent where they do not. */
@@ -121,6 +121,12 @@ export class SessionRecords {
     return this.#counted(place && this.#find("read", place));
   }
 
+  /** Where an id leads by its last command. Whether the user has ended all sessions is not asked. */
+  look(place: Place): Promise<Found> {
+    const asItIs: Validate = (at, session) => Promise.resolve({ ...session, place: at });
+    return this.#follow("read", place, (at) => this.#read("read", at), asItIs);
+  }
+
   async touch(place: Place | undefined, idleMs?: number): Promise<Found> {
     const args = [this.#answer, idleMs === undefined ? "" : String(idleMs)];
     return this.#counted(place && this.#follow("touch", place, ({ key }) => this.#run("touch", TOUCH, [key], args)));
@@ -178,7 +184,7 @@ export class SessionRecords {
       const reply = await this.#run("regenerate", REGENERATE, [before.place.key, to.key], args);
       if (reply.kind !== "session") continue;
       if (before.userId !== undefined) await this.#strike("regenerate", before.userId, before.place.handle);
-      return this.#valid("regenerate", to, reply);
+      return this.#valid("regenerate", to, reply.session);
     }
     return undefined;
   }
@@ -195,7 +201,7 @@ export class SessionRecords {
       return true;
     }
     for (let tries = 0, former = ""; tries < MAX_TRIES; tries += 1) {
-      const args = [to.handle, former, "0"];
+      const args = [to.handle, former];
       const reply = await this.#send("create", CLAIM, [place.key], args, (given) => given as 1 | string);
       if (reply === 1) return true;
       const other = this.places.ofHandle(reply);
@@ -220,10 +226,9 @@ export class SessionRecords {
         call,
         REMOVE,
         [from.key],
-        [],
+        [instead?.handle ?? ""],
         (reply) => reply as Removed,
       );
-      if (instead !== undefined) await this.#send(call, CLAIM, [from.key], [instead.handle, "", "1"], String);
       const current = userId === null ? epoch : await this.#strike(call, userId, from.handle);
       // Unknown where the index could not be changed: the record was there all the same.
       isRemoved ||= count === 1 && to === null && (current === epoch || current === undefined);
@@ -309,7 +314,12 @@ export class SessionRecords {
   }
 
   /** Carries out a step where the session is now. Once the grace of an id has ended, it only looks what is there. */
-  async #follow(call: Call, place: Place, step: (place: Place) => Promise<SessionReply>): Promise<Found> {
+  async #follow(
+    call: Call,
+    place: Place,
+    step: (place: Place) => Promise<SessionReply>,
+    validate: Validate = (at, session) => this.#valid(call, at, session),
+  ): Promise<Found> {
     let at: Place | undefined = place;
     let state: "live" | "moved" | "late" = "live";
     for (let moves = 0; at !== undefined && moves <= MAX_MOVES; moves += 1) {
@@ -318,7 +328,7 @@ export class SessionRecords {
         case "absent":
           return NONE;
         case "session": {
-          const session = await this.#valid(call, at, reply);
+          const session = await validate(at, reply.session);
           return session === undefined ? NONE : { state, session };
         }
         case "moved":
@@ -337,9 +347,8 @@ export class SessionRecords {
   }
 
   /** Whether its user still has the epoch of the session. One whose end moved gets it in the user's index, too. */
-  async #valid(call: Call, place: Place, reply: SessionReply): Promise<StoredSession | undefined> {
-    if (reply.kind !== "session") return undefined;
-    const session: StoredSession = { ...reply.session, place };
+  async #valid(call: Call, place: Place, stored: Omit<StoredSession, "place">): Promise<StoredSession | undefined> {
+    const session: StoredSession = { ...stored, place };
     if (session.userId === undefined) return session;
     const [epochKey, indexKey] = this.#ofUser(session.userId);
     const [epoch] = await Promise.all([
@@ -440,6 +449,8 @@ export class SessionRecords {
     return moduleOf(this.#redis).runScript(script, keys, args, { decode, operation: `sessions.${call}` });
   }
 }
+
+type Validate = (at: Place, session: Omit<StoredSession, "place">) => Promise<StoredSession | undefined>;
 
 /** For errors. */
 type Call = "create" | "read" | "touch" | "update" | "regenerate" | "destroy" | "destroyAll" | "list";

@@ -32,9 +32,9 @@ export const NONE: Found = Object.freeze({ state: "none" });
 export const sessionIn = (found: Found): StoredSession | undefined =>
   found.state === "live" || found.state === "moved" ? found.session : undefined;
 
-/** Whether an id has moved to the session of `handle`, which has not moved any further. */
+/** Whether an id leads to the session of `handle`, which has not moved any further. */
 export const leadsTo = (found: Found, handle: string): boolean =>
-  (found.state === "moved" || found.state === "late") && found.session.place.handle === handle;
+  found.state !== "none" && found.session.place.handle === handle;
 
 /** How far the end of a session may lag behind its activity. The scripts decide by the same rule. */
 export const slackMs = (idleMs: number): number => Math.min(60_000, idleMs / 10);

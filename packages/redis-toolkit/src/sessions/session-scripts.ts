@@ -161,22 +161,33 @@ return report(KEYS[2], 1)`;
  * Marks an id without a session as moved to one that has begun in its place, so that other requests with it begin no
  * further ones.
  *
- * KEYS: session. ARGV: the new handle, the handle that may be replaced, or '', whether any may. Returns 1, or the handle
- * that it is marked with.
+ * KEYS: session. ARGV: the new handle, and the handle that may be replaced, or ''. Returns 1, or the handle that it is
+ * marked with.
  */
 export const CLAIM: string = `
 local found = redis.pcall('HMGET', KEYS[1], 'x', 'to')
 if found.err or found[1] then return 1 end
-if found[2] and ARGV[3] ~= '1' and found[2] ~= ARGV[2] then return found[2] end
+if found[2] and found[2] ~= ARGV[2] then return found[2] end
 redis.call('HSET', KEYS[1], 'to', ARGV[1], 'g', 0)
 redis.call('PEXPIRE', KEYS[1], ${MOVED_MS})
 return 1`;
 
-/** KEYS: session. Returns whether it was there, its user, the user's epoch in it, and the handle that it moved to. */
+/**
+ * Ends what a key holds, a session or where it has moved. In one step with the mark that takes its place: of two logins
+ * at once the later one finds the session of the former.
+ *
+ * KEYS: session. ARGV: the handle that the id leads to from now on, or ''. Returns whether something was there, its user,
+ * the user's epoch in it, and the handle that the id has led to until now.
+ */
 export const REMOVE: string = `
 local found = redis.pcall('HMGET', KEYS[1], 'u', 'e', 'to')
 if found.err then found = {false, false, false} end
-return {redis.call('UNLINK', KEYS[1]), unpack(found)}`;
+local removed = redis.call('UNLINK', KEYS[1])
+if ARGV[1] ~= '' then
+  redis.call('HSET', KEYS[1], 'to', ARGV[1], 'g', 0)
+  redis.call('PEXPIRE', KEYS[1], ${MOVED_MS})
+end
+return {removed, unpack(found)}`;
 
 /**
  * A session of another program, which is text, becomes a hash, unless it was changed meanwhile. It keeps its end: its

@@ -15,7 +15,10 @@ export interface Visits<S, Options> {
   touch(id: string): Promise<Visit<S>>;
   read(id: string): Promise<Visit<S>>;
   update(id: string, changes: object): Promise<Visit<S>>;
-  /** Whether the session has moved from this id, and has not moved any further, nor ended. */
+  /**
+   * Whether an id leads to the session, which has it or has moved from it, and has not moved any further, nor ended. The
+   * last command is the one that decides, so that nothing else delays the answer to the browser.
+   */
   leadsTo(id: string, session: S): Promise<boolean>;
   /** The user that data name, for sessions that have their user there. */
   userIn(data: object): string | undefined;

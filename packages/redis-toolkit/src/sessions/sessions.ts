@@ -158,7 +158,7 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
         this.#visit(id, (place) => this.#records.update(place, { ...encode(changes), ifVersion: undefined })),
       leadsTo: async (id, session) => {
         const place = this.#placeOf(id);
-        return place !== undefined && leadsTo(await this.#records.read(place), session.handle);
+        return place !== undefined && leadsTo(await this.#records.look(place), session.handle);
       },
       userIn: (data) => this.#records.userIn?.(data),
       login: (id, options) => this.#move(id, options, { follows: true }),
