@@ -21,11 +21,13 @@ export interface Site {
   readonly idleMs: number;
   /** What a handler waits for. @default a few milliseconds */
   readonly pause?: (() => Promise<unknown>) | undefined;
+  /** What requests do. @default all */
+  readonly kinds?: readonly Kind[] | undefined;
   /** Of new ids. @default none, none, 30 ms, and a minute */
   readonly graces?: readonly number[] | undefined;
 }
 
-type Kind = "read" | "write" | "rotate" | "login" | "logout";
+export type Kind = "read" | "write" | "rotate" | "login" | "logout";
 
 interface Step {
   readonly kind: Kind;
@@ -70,6 +72,7 @@ export async function playHistory({
   random,
   idleMs,
   pause = () => sleep(random() < 0.3 ? random() * 60 : random() * 3),
+  kinds = KINDS,
   graces = [0, 0, 30, 60_000],
 }: Site): Promise<readonly string[]> {
   const startedAt = performance.now();
@@ -79,7 +82,7 @@ export async function playHistory({
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
   const request = async (): Promise<void> => {
     const cookie = jar.cookie;
-    const planned = pick(KINDS);
+    const planned = pick(kinds);
     const isFree = planned === "login" && !steps.some((step) => step.kind === "login" && step.endedAt === Infinity);
     const kind = cookie === undefined && !isFree ? "read" : planned;
     const grace = pick(graces);
