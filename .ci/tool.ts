@@ -18,6 +18,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     stores: program("benchmarks/stores/run.ts"),
     toolkit: program("benchmarks/toolkit/run.ts"),
     hits: program("benchmarks/hits/run.ts"),
+    floods: program("benchmarks/hits/floods.ts"),
     fleet: program("benchmarks/fleet/run.ts"),
     http: program("benchmarks/http/run.ts"),
   },

@@ -71,6 +71,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Production: [
     "guide/production",
     "guide/at-scale",
+    "guide/floods",
     "performance",
     "guide/metrics",
     "guide/inspector",

@@ -4,7 +4,7 @@ export { createCache, defineBackend, json, keyOf, parseDuration, passthrough, sy
 export type { Awaitable, Clock, Duration, KeyPart, StandardSchema } from "./internal.ts";
 export type { Cache, CacheLogger, CacheOptions, CacheStats, Namespace, NamespaceOptions, ValueOf } from "./internal.ts";
 export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "./internal.ts";
-export type { WrapOptions, Wrapped } from "./internal.ts";
+export type { NewKeysOptions, WrapOptions, Wrapped } from "./internal.ts";
 
 export type { EntryOptions, Fence, Lifetime, LoadOptions, Policy, Served } from "./internal.ts";
 export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "./internal.ts";

@@ -97,6 +97,7 @@ export type {
 } from "./contracts/results.ts";
 export type { TouchResult } from "./engine/touch.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
+export type { NewKeysOptions } from "./entry/new-keys.ts";
 export type {
   ClearOptions,
   EntryOptions,

@@ -54,6 +54,13 @@ const OF_CACHES: readonly OfStatistics<CacheStats>[] = [
     "Calls that were taken for a miss, and found an entry.",
     "mispredicted",
   ),
+  one(
+    "counter",
+    "cache.unadmitted",
+    "{load}",
+    "Loads of new keys beyond the budget newKeys, which are kept nowhere.",
+    "unadmitted",
+  ),
   one("gauge", "cache.waiting", "{call}", "Calls that wait now.", "waiting"),
   one("gauge", "cache.pending_invalidations", "{invalidation}", "Invalidations that wait for the backend.", "pending"),
 ];

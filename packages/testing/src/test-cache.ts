@@ -59,6 +59,7 @@ const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
   redactKeys: true,
   explain: true,
   keyGroups: true,
+  newKeys: true,
   freezeShared: true,
   clock: true,
 };

@@ -175,6 +175,8 @@ export interface Rates {
   readonly loads: number;
   /** How many of them failed. */
   readonly loadErrors: number;
+  /** How many of them were of new keys beyond the budget `newKeys`; absent for none. */
+  readonly unadmitted?: number;
   /** How many of them `p95Ms` is of. */
   readonly timed: number;
   /** Within it 95 % of them ended; absent for none. */

@@ -220,7 +220,7 @@ function hasForm(given: unknown, form: unknown): boolean {
 }
 
 const KEY = { namespace: [""], key: "", at: 0 };
-const RATES = { ms: 0, calls: 0, "hitRatio?": 0, loads: 0, loadErrors: 0, timed: 0, "p95Ms?": 0 };
+const RATES = { ms: 0, calls: 0, "hitRatio?": 0, loads: 0, loadErrors: 0, "unadmitted?": 0, timed: 0, "p95Ms?": 0 };
 const GROUP = {
   ...{ namespace: [""], "group?": "", recent: RATES, before: RATES },
   ...{ "failed?": { count: 0, at: 0, error: "", "most?": { key: "", count: 0 } }, "slowest?": { key: "", ms: 0 } },

@@ -369,9 +369,9 @@ function statsOf(counts: Counts, durations: Durations): NamespaceStats {
 
 function ratesOf(counts: Counts, durations: Durations, of: Pick<Rates, "calls" | "ms">): Rates {
   const { hitRatio, loadLatency } = statsOf(counts, durations);
-  const { loads, loadErrors } = counts;
+  const { loads, loadErrors, unadmitted } = counts;
   const { p95Ms, count: timed } = loadLatency;
-  return { ...of, loads, loadErrors, timed, ...finite({ hitRatio, p95Ms }) };
+  return { ...of, loads, loadErrors, ...(unadmitted > 0 && { unadmitted }), timed, ...finite({ hitRatio, p95Ms }) };
 }
 
 /** Without what is not known: JSON has no `NaN`. */
@@ -386,5 +386,5 @@ function oddness({ recent, before, failed }: GroupRates): number {
   const slower =
     recent.p95Ms === undefined || before.p95Ms === undefined ? 0 : Math.min(10, recent.p95Ms / before.p95Ms);
   const fallen = recent.calls * Math.max(0, (before.hitRatio ?? 0) - (recent.hitRatio ?? 1));
-  return 10 * (failed?.count ?? 0) + fallen + slower;
+  return 10 * (failed?.count ?? 0) + fallen + slower + (recent.unadmitted ?? 0);
 }

@@ -8,7 +8,7 @@ import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import { Callers } from "../engine/callers.ts";
-import { Lifecycle, type EngineContext, type Reporting } from "../engine/context.ts";
+import { Lifecycle, type EngineContext, type Limits, type Reporting } from "../engine/context.ts";
 import type { FarFences } from "../engine/far-fences.ts";
 import { Fences } from "../engine/fences.ts";
 import { Flights } from "../engine/flights.ts";
@@ -20,6 +20,7 @@ import type { RemoteChangesOf } from "../engine/remote-changes.ts";
 import { TagCalls } from "../engine/tag-calls.ts";
 import { Touch } from "../engine/touch.ts";
 import { parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
+import { NewKeys, newKeysBudget } from "../entry/new-keys.ts";
 import type { ResolvedPolicy } from "../entry/policy.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { createEvents, notify } from "../primitives/event-port.ts";
@@ -129,9 +130,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const context: EngineContext = {
     ...shared,
     recovery: far?.recovery,
-    loads: new Semaphore(options.maxLoads ?? CACHE_OPTIONS.maxLoads.default),
-    backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? CACHE_OPTIONS.maxBackgroundLoads.default),
-    maxWaiting: options.maxWaiting ?? CACHE_OPTIONS.maxWaiting.default,
+    ...limitsOf(options),
     lifecycle: new Lifecycle(),
     // A host may refuse work, outside of a request for example; the work continues all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
@@ -146,10 +145,22 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     context,
     leases,
     backoffs,
-    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meters },
+    namespace: {
+      ...{ keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meters },
+      newKeys: options.newKeys && newKeysBudget(options.newKeys),
+    },
     backend,
     subscription: far?.subscription,
     warn: (text) => warn("OPEN_CACHES", text),
+  };
+}
+
+function limitsOf({ maxLoads, maxBackgroundLoads, maxWaiting }: CacheOptions): Limits {
+  return {
+    loads: new Semaphore(maxLoads ?? CACHE_OPTIONS.maxLoads.default),
+    backgroundLoads: new Semaphore(maxBackgroundLoads ?? CACHE_OPTIONS.maxBackgroundLoads.default),
+    maxWaiting: maxWaiting ?? CACHE_OPTIONS.maxWaiting.default,
+    newKeys: new NewKeys(),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
+import { newKeysBudget, type NewKeysOptions } from "../entry/new-keys.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
 import type { KeyGroup } from "../primitives/meters.ts";
@@ -73,6 +74,11 @@ export interface CacheOptions {
    */
   readonly keyGroups?: readonly KeyGroup[] | undefined;
   /**
+   * Bounds how many new keys each namespace stores, so that a flood of keys that are asked for once pushes nothing out.
+   * Namespaces inherit it, each with its own budget. @default no bound
+   */
+  readonly newKeys?: NewKeysOptions | undefined;
+  /**
    * Freezes plain objects and arrays of values that the local tier shares, so that a change throws where it is made
    * (in strict mode), instead of being seen by every later caller. Instances of classes, collections and bytes stay as
    * they are. Without meaning where the tier freezes or clones. @default `true`, and `false` with
@@ -108,6 +114,7 @@ export const CACHE_OPTIONS: {
   ),
   explain: wholeNumber(undefined),
   keyGroups: anything,
+  newKeys: anything,
   clock: CLOCK,
 };
 
@@ -116,8 +123,17 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
   checkNames(options, CACHE_OPTIONS, { place: "createCache", hint: didYouMeanInCache });
   readOption(options?.name, "name", CACHE_OPTIONS.name, ConfigurationError);
   readOptions(options, CACHE_OPTIONS, "", ConfigurationError);
-  const { keyGroups } = options;
+  const { keyGroups, newKeys } = options;
+  if (newKeys !== undefined) checkNewKeys(newKeys);
   return Object.freeze({ ...options, ...(keyGroups !== undefined && { keyGroups: checkKeyGroups(keyGroups) }) });
+}
+
+function checkNewKeys(given: NewKeysOptions): void {
+  try {
+    newKeysBudget(given);
+  } catch (cause) {
+    throw new ConfigurationError(`createCache: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Copies: a program may change its list, and an expression with `g` or `y` remembers where it was. */

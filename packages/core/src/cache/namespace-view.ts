@@ -34,6 +34,7 @@ import {
   type KeySpace,
 } from "../entry/key.ts";
 import type { BatchLoader, Loader } from "../entry/loader.ts";
+import { newKeysBudget } from "../entry/new-keys.ts";
 import { checked, checkOptionNames } from "../entry/options.ts";
 import {
   hasFunctions,
@@ -367,6 +368,7 @@ export class NamespaceView implements Untyped<Namespace> {
       checksLoads: options?.checkLoads === true,
       remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
       meters: meters.of(keySpace.path),
+      newKeys: options?.newKeys === undefined ? this.#namespace.newKeys : newKeysBudget(options.newKeys),
     });
   }
 

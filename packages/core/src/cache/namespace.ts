@@ -11,6 +11,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryInfo } from "../engine/reads.ts";
 import type { TouchResult } from "../engine/touch.ts";
 import type { BatchLoader, Loader } from "../entry/loader.ts";
+import type { NewKeysOptions } from "../entry/new-keys.ts";
 import type {
   ClearOptions,
   Fence,
@@ -193,6 +194,11 @@ export interface NamespaceOptions<V> extends Policy {
    * @default false
    */
   readonly localOnly?: boolean | undefined;
+  /**
+   * Bounds how many new keys are stored, by one process: beyond it, the first miss of a key that no tier knows is
+   * answered and kept nowhere, and a second one within `window` is stored. @default that of the namespace above
+   */
+  readonly newKeys?: NewKeysOptions | undefined;
 }
 
 /**

@@ -61,6 +61,11 @@ export interface CacheEvents {
       /** `unreachable`: it did not answer in time, or was not asked. `refused`: it answered, and granted no lease. */
       readonly cause: "unreachable" | "refused";
     };
+  /**
+   * A key that no tier knew was loaded and is kept nowhere: the budget of new keys of its namespace is spent, and this
+   * was its first miss of late. Counted in {@link NamespaceStats.unadmitted}.
+   */
+  "load:unadmitted": KeyEvent & LimitedEvent;
   /** A tier has taken an entry. */
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
   /** A result was not stored because of a newer write or invalidation. */
@@ -147,6 +152,8 @@ export interface NamespaceStats {
   readonly overloaded: number;
   /** Calls that were taken for a miss, since most before were, and found an entry: one trip more for each. */
   readonly mispredicted: number;
+  /** Loads of new keys beyond the budget `newKeys`: their results are kept nowhere. */
+  readonly unadmitted: number;
   /** Loads that succeeded: the time of the loader alone. */
   readonly loadLatency: Latency;
 }

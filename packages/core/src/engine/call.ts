@@ -2,6 +2,7 @@ import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { Loader } from "../entry/loader.ts";
+import type { NewKeysBudget } from "../entry/new-keys.ts";
 import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { contextOfNow } from "../primitives/async-context.ts";
 import type { NamespaceMeters } from "../primitives/meters.ts";
@@ -17,6 +18,8 @@ export interface NamespaceContext {
   readonly schema: StandardSchema<unknown> | undefined;
   /** Whether the schema checks loaded values too. */
   readonly checksLoads: boolean;
+  /** Bounds how many keys that no tier knows are stored; absent for no bound. */
+  readonly newKeys?: NewKeysBudget | undefined;
   /** Absent for a cache without a backend, and where values never leave the process. */
   readonly remote: RemoteTier | undefined;
   /** Count its calls, and those of namespaces below without counters. */

@@ -1,6 +1,7 @@
 import type { CopyTrust } from "../coherence/trust.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { KeySpace } from "../entry/key.ts";
+import type { NewKeys } from "../entry/new-keys.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
@@ -50,6 +51,8 @@ export interface Limits {
   readonly backgroundLoads: Semaphore;
   /** Callers that wait. */
   readonly maxWaiting: number;
+  /** Keys that no tier knows, in namespaces that bound how many are stored. */
+  readonly newKeys: NewKeys;
 }
 
 /** The life of the cache, and how its host is asked to outlast work. */

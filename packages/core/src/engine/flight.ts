@@ -145,8 +145,10 @@ class OneRead extends Guard implements ReadRequest {
  */
 class OneFlight extends OneRead {
   declare readonly isCurrent: boolean;
-  /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
+  /** Whether it takes no lease, and its value is for its callers alone. */
   storesNothing = false;
+  /** Whether that is because it began while the cache was closing: `close` doesn't abort it. */
+  isOfClosing = false;
   /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
   declare readonly changedSince: number;
   phase: Phase = "reading";
@@ -238,6 +240,11 @@ class OneFlight extends OneRead {
   }
 
   closes(): void {
+    this.storesNothing = true;
+    this.isOfClosing = true;
+  }
+
+  keepsNothing(): void {
     this.storesNothing = true;
   }
 

@@ -290,6 +290,8 @@ export class Ladder {
     const { call, isUnleased, storesNothing, waitsSince } = flight;
     const remote = call.namespace.remote!;
     if (!call.namespace.meters.guesses.isLikely || call.isCurrent || call.batch !== undefined) return false;
+    // Only a read shows that a key is new, and a new one may need no lease.
+    if (call.namespace.newKeys !== undefined) return false;
     // Without versions a lease is granted over an entry, too; a composition has copies while the backend is down.
     if (remote.leases === undefined || !remote.keepsMeta || remote.retryInMs > 0) return false;
     if (!flight.isAwaited || isUnleased || storesNothing || waitsSince !== undefined) return false;
@@ -535,6 +537,9 @@ export class Ladder {
    */
   async #lease(flight: Flight, isGuess: boolean): Promise<NotGranted | undefined> {
     const { clock, local, decisions, tags } = this.#context;
+    // A `current` call has read nothing: its lease shows whether there is an entry.
+    const isRead = !flight.call.isCurrent || flight.call.namespace.remote?.leases === undefined;
+    if (isRead) this.#admit(flight, flight.seen);
     const { storesNothing, isUnleased, fallback, seen, call, key } = flight;
     const { remote, meters } = call.namespace;
     const hasLeases = !storesNothing && !isUnleased && remote?.leases !== undefined;
@@ -557,6 +562,7 @@ export class Ladder {
       if (answer instanceof Error)
         this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
       else if (answer.kind !== "granted") return answer;
+      else if (!isRead) this.#admit(flight, answer.seen);
     }
     // Not in this turn: the flights of a batch begin one after another.
     else await DONE;
@@ -565,11 +571,28 @@ export class Ladder {
     flight.pin(pinned);
     // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
     // versions.
-    const isLost = flight.isOver || (remote?.versions !== undefined && pinned === undefined);
+    const isLost = flight.isOver || flight.storesNothing || (remote?.versions !== undefined && pinned === undefined);
     if (isLost || fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined) flight.lease?.release();
     decisions?.note(key.local, "lease", say.describeLease(flight));
     if (call.isForced && this.#replaces(flight)) await this.#readReplaced(flight);
     return undefined;
+  }
+
+  /** A key that no tier knows is kept nowhere if the budget of its namespace is spent and it was not missed of late. */
+  #admit(flight: Flight, seen: string): void {
+    const { call, key, fallback, storesNothing } = flight;
+    const { newKeys: budget, meters } = call.namespace;
+    if (budget === undefined || storesNothing || call.isForced || fallback !== undefined || seen !== "") return;
+    const { newKeys, clock, events, name, decisions } = this.#context;
+    if (newKeys.admits(meters, budget, key.local, clock.now())) return;
+    flight.keepsNothing();
+    meters.of(key.name).unadmitted += 1;
+    decisions?.note(
+      key.local,
+      "lease",
+      "none: a new key beyond the budget newKeys, kept nowhere before its second miss",
+    );
+    events["load:unadmitted"].emit(keyEvent(name, key));
   }
 
   #guessed(flight: Flight, answer: LeaseAnswer | Error): void {

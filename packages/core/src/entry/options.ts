@@ -65,6 +65,7 @@ export const OPTIONS = {
     schema: option("a Standard Schema (https://standardschema.dev)", isSchema, undefined, kindOf),
     checkLoads: flag(),
     localOnly: flag(),
+    newKeys: anything,
   },
   wrap: { ...POLICY, name: anything, ...VALUES, key: anything },
   entry: { ...ENTRY, since: anything, wait: oneOf("backend", "memory") },

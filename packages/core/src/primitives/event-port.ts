@@ -142,6 +142,7 @@ export function createEvents(settings: EventSettings = {}): Events {
     load: port("load"),
     "load:error": port("load:error"),
     "load:unleased": port("load:unleased"),
+    "load:unadmitted": port("load:unadmitted"),
     store: port("store"),
     fenced: port("fenced"),
     coalesced: port("coalesced"),
@@ -160,6 +161,7 @@ export function createEvents(settings: EventSettings = {}): Events {
 const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set([
   "load:error",
   "load:unleased",
+  "load:unadmitted",
   "backend:error",
   "decode:error",
 ]);

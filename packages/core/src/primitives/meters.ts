@@ -99,6 +99,7 @@ export class Meter {
   fenced = 0;
   overloaded = 0;
   mispredicted = 0;
+  unadmitted = 0;
   readonly load: Histogram = new Histogram();
 
   add(other: Meter): void {
@@ -123,6 +124,7 @@ export const COUNTS = [
   "fenced",
   "overloaded",
   "mispredicted",
+  "unadmitted",
 ] as const;
 
 /** Keys that are counted together, in all namespaces. */

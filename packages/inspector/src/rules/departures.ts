@@ -21,6 +21,7 @@ type GroupRates = Figures["groups"][number];
 const SLOW = { ms: 1_000, times: 3, loads: 3, before: 10 };
 const FALL = { points: 0.25, calls: 50, before: 100 };
 const NEVER = { hitRatio: 0.02, calls: 100 };
+const FLOOD = { loads: 100 };
 const QUEUED = { seen: 3 };
 /** Two calls of one tag, or of all, in a minute may be why hits are few. */
 const WIDE = 2;
@@ -195,6 +196,24 @@ export const DEPARTURES: readonly Rule[] = [
           .map((group) => ({
             ...{ subject: ownerOf(group), weight: group.recent.calls },
             text: `calls${ofOwner(group)} never hit: ${count(group.recent.calls, "call")} in ${duration(group.recent.ms)}, ${count(group.recent.loads, "load")}`,
+          })),
+      ),
+  },
+  {
+    name: "flood",
+    what: "A flood of new keys",
+    when: `${FLOOD.loads} loads beyond the budget newKeys of a namespace in the last minute`,
+    remedy:
+      "if these are bots or ids that don't exist, limit or refuse them before the cache; if they are your users, raise newKeys.perSecond",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups }) =>
+        narrowest(groups.filter(({ recent }) => (recent.unadmitted ?? 0) >= FLOOD.loads))
+          .slice(0, 3)
+          .map((group) => ({
+            ...{ subject: ownerOf(group), weight: group.recent.unadmitted! },
+            text: `a flood of new keys${ofOwner(group)}: ${count(group.recent.unadmitted!, "load")} in ${duration(group.recent.ms)} were beyond newKeys and are kept nowhere, of ${count(group.recent.calls, "call")}`,
           })),
       ),
   },

@@ -248,6 +248,19 @@ describe("findings", () => {
       ],
     ],
     [
+      on({
+        groups: [
+          group({ recent: { ...recent, unadmitted: 2_101 } }),
+          group({ namespace: ["products"], recent: { ...recent, unadmitted: 2_001 } }),
+          group({ namespace: ["pages"], recent: { ...recent, unadmitted: 99 } }),
+        ],
+      }),
+      [
+        "warning keys shop: a flood of new keys of products: 2,001 loads in 15 s were beyond newKeys and are kept nowhere, of 100 calls",
+      ],
+    ],
+    [on({ groups: [group({ recent: { ...recent, unadmitted: 99 } })] }), []],
+    [
       on({ groups: [root, group({ namespace: ["quote"], recent: NEVER_HIT, before: NEVER_HIT })] }, ["web-1"]),
       ["warning keys shop on web-1: calls of quote never hit: 1,071 calls in 15 s, 1,071 loads"],
     ],

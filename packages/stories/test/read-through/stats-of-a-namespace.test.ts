@@ -37,6 +37,7 @@ it("C180 stats of a namespace count its calls and those below it; of the cache, 
     fenced: 1,
     overloaded: 0,
     mispredicted: 0,
+    unadmitted: 0,
     loadLatency: { count: 2 },
   });
   expect(users.namespace("ada").stats()).toMatchObject({

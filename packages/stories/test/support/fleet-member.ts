@@ -11,6 +11,7 @@ import {
   type EntryOptions,
   type GetOrSetOptions,
   type Namespace,
+  type NewKeysOptions,
   type Policy,
   type Served,
 } from "@hotset/core";
@@ -27,6 +28,7 @@ export interface MemberSettings {
   /** @default entries outlive the test */
   readonly policy?: Policy;
   readonly memory?: MemoryOptions;
+  readonly newKeys?: NewKeysOptions;
   readonly coherence?: "tracking" | "pubsub" | "none";
   readonly protocol?: 2 | 3;
   /** @default that of the tests */
@@ -110,7 +112,7 @@ class Member {
     const offsetMs = settings.clockOffsetMs ?? 0;
     Date.now = offsetMs === 0 ? wallClock : () => wallClock() + offsetMs;
     const clock = settings.isTimeless === true ? new TestClock() : undefined;
-    const local = createCache({ name: "shop", explain: 1_000, clock })
+    const local = createCache({ name: "shop", explain: 1_000, clock, newKeys: settings.newKeys })
       .tier(memory(settings.memory))
       .defaults({ ttl: "10m", ...settings.policy });
     const { isAlone, sqliteFile } = settings;

@@ -8,6 +8,7 @@ export const EVENTS = [
   "load",
   "load:error",
   "load:unleased",
+  "load:unadmitted",
   "store",
   "fenced",
   "coalesced",
