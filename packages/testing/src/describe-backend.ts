@@ -172,7 +172,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         ["4 KiB beyond ASCII", "\u{1f98a}".repeat(1_024)],
         ["one byte less than 64 KiB", "m".repeat(65_535)],
         ["8 MiB, or maxEntryBytes", "m".repeat(2 ** 23)],
-      ])("meta: %s", async (_, text) => {
+      ])("meta: %s", { timeout: 120_000 }, async (_, text) => {
         const meta = text.slice(0, backend.maxEntryBytes ?? Infinity);
         await backend.write(KEY, stored({ meta }));
         expectEntry(await backend.read(KEY), stored({ meta }));
