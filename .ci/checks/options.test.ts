@@ -59,6 +59,7 @@ it.each<readonly [section: string, table: Table]>([
   ["namespace", without(namespace, policy)],
   ["wrap", { ...without(wrap, policy), ...named("ttl") }],
   ["createCache", await tableIn("core/src/cache/cache-options.ts", "CACHE_OPTIONS")],
+  ["verify", await tableIn("core/src/engine/verify-options.ts", "VERIFY_OPTIONS")],
   ["close", close],
   ["memory", await tableIn("memory/src/memory.ts", "MEMORY_OPTIONS")],
   ["compose", await tableIn("compose/src/plan.ts", "COMPOSE_OPTIONS")],
@@ -92,7 +93,7 @@ function defaultsIn(cells: readonly string[]): readonly unknown[] {
 
 function valuesOf(code: string): readonly unknown[] {
   const text = code.replaceAll('"', "");
-  if (/^[\d_]+$/.test(text)) return [Number(text.replaceAll("_", ""))];
+  if (/^[\d_]+(\.\d+)?$/.test(text)) return [Number(text.replaceAll("_", ""))];
   if (text === "true" || text === "false") return [text === "true"];
   if (text === "Infinity") return [Infinity];
   return /^\d+(?:ms|s|m|h|d)$/.test(text) ? [parseDuration(text)] : [text];

@@ -74,6 +74,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/floods",
     "performance",
     "guide/metrics",
+    "guide/verify",
     "guide/inspector",
     "guide/deploying",
     "guide/backup",

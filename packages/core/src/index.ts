@@ -13,7 +13,8 @@ export type { BatchLoadContext, BatchLoader, LoadContext, Loader, NotModified, S
 export type { DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "./internal.ts";
 export type { TouchResult, WriteManyResult, WriteResult } from "./internal.ts";
 
-export type { CacheEvent, CacheEvents, Decision, EntryInfo, LoadReason } from "./internal.ts";
+export type { CacheEvent, CacheEvents, Decision, EntryInfo, LoadReason, Mismatch, WhyWrong } from "./internal.ts";
+export type { VerifiedKey, VerifyOptions } from "./internal.ts";
 export type { KeyGroup, Latency, NamespaceStats, TierState, TierStats } from "./internal.ts";
 
 export { BackendUnavailableError, CacheClosedError, CacheError, ConfigurationError } from "./internal.ts";

@@ -78,9 +78,11 @@ export type {
   Latency,
   LimitedEvent,
   LoadReason,
+  Mismatch,
   NamespaceStats,
   TierState,
   TierStats,
+  WhyWrong,
 } from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./entry/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
@@ -114,6 +116,10 @@ export type {
   TouchOptions,
 } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";
+export type { VerifiedKey, VerifyOptions } from "./engine/verify-options.ts";
+export type { AgeShare, Outcome, Shape, VerifiedGroup, WriterShare } from "./engine/verify-figures.ts";
+export { Verifier } from "./engine/verifier.ts";
+export { startVerifying } from "./cache/assemble.ts";
 export type { Decision } from "./primitives/decision-log.ts";
 export type { StandardSchema } from "./contracts/standard-schema.ts";
 export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts";

@@ -46,6 +46,8 @@ const OF_CACHES: readonly OfStatistics<CacheStats>[] = [
   one("counter", "cache.load.errors", "{load}", "Loads that failed.", "loadErrors"),
   one("counter", "cache.coalesced", "{call}", "Calls that joined the load of another.", "coalesced"),
   one("counter", "cache.fenced", "{load}", "Loads that were not stored: something newer happened.", "fenced"),
+  one("counter", "cache.verified", "{call}", "Fresh hits that were compared with the source.", "verified"),
+  one("counter", "cache.mismatches", "{call}", "Of those, values that differed from the source.", "mismatches"),
   one("counter", "cache.overloaded", "{call}", "Calls that were refused: too many waited.", "overloaded"),
   one(
     "counter",
@@ -119,6 +121,20 @@ const ofPart = (label: Part["label"]): readonly OfStatistics<NamespaceStats>[] =
   requests(`cache.${label}.requests`, `Calls for keys of a ${label}, by how they were answered.`),
   one("counter", `cache.${label}.loads`, "{load}", `Loads of keys of a ${label} that were started.`, "loads"),
   one("counter", `cache.${label}.load.errors`, "{load}", `Loads of keys of a ${label} that failed.`, "loadErrors"),
+  one(
+    "counter",
+    `cache.${label}.verified`,
+    "{call}",
+    `Fresh hits of a ${label} that were compared with the source.`,
+    "verified",
+  ),
+  one(
+    "counter",
+    `cache.${label}.mismatches`,
+    "{call}",
+    `Of those of a ${label}, values that differed from the source.`,
+    "mismatches",
+  ),
 ];
 
 const LOAD_DURATION: Instrument = {

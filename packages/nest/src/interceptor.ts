@@ -116,6 +116,8 @@ export class HotsetInterceptor implements NestInterceptor {
       const answer = await this.#answers.getOrSet(visit.key, load, {
         ...(await this.#policy(context)),
         ...waits,
+        // A handler belongs to its request, and may do more than read.
+        verify: false,
         onServed,
       });
       if (reply !== undefined && answer !== made) this.#apply(answer, reply);

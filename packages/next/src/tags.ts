@@ -29,6 +29,8 @@ const NEVER: Change = { at: 0, end: 0, goneBefore: 0 };
 const keyOf = (tag: string, end: number): string => `${end > 0 ? "mark" : "change"}:${tagName(tag)}`;
 /** Longer than an entry. */
 const LIFE = { ttl: 31 * 86_400_000 };
+/** A change has no source but the cache. */
+const READ = { ...LIFE, verify: false };
 const MOST_OWN = 10_000;
 /** So many tags are changed at a time: with thousands, most of the time goes into garbage collection. */
 const PART = 300;
@@ -103,7 +105,7 @@ export class Tags {
 
   async #read(keys: readonly string[]): Promise<readonly Change[]> {
     const never = (missing: readonly string[]) => missing.map((key) => [key, this.#changeOf(key)] as const);
-    const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, LIFE)).values()];
+    const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, READ)).values()];
     this.#notice(changes);
     return changes;
   }

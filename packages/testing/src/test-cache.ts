@@ -13,7 +13,7 @@ import { scriptedBackend } from "./scripted-backend.ts";
 import { TestClock } from "./test-clock.ts";
 
 /** The options of {@link createCache} and those of `defaults`, in one object. */
-export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
+export interface TestCacheOptions extends Omit<CacheOptions, "name">, Omit<Policy, "verify"> {
   /** @default 'test' */
   readonly name?: string | undefined;
   /** The local tier: `true` for a {@link mapTier}, `false` for none, or your own. @default true */
@@ -61,5 +61,6 @@ const OF_CACHE: Readonly<Record<keyof CacheOptions, true>> = {
   keyGroups: true,
   newKeys: true,
   freezeShared: true,
+  verify: true,
   clock: true,
 };

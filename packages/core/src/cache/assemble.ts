@@ -19,6 +19,8 @@ import { Reads } from "../engine/reads.ts";
 import type { RemoteChangesOf } from "../engine/remote-changes.ts";
 import { TagCalls } from "../engine/tag-calls.ts";
 import { Touch } from "../engine/touch.ts";
+import { Verifier } from "../engine/verifier.ts";
+import { verifySettings } from "../engine/verify-options.ts";
 import { parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
 import { NewKeys, newKeysBudget } from "../entry/new-keys.ts";
 import type { ResolvedPolicy } from "../entry/policy.ts";
@@ -27,7 +29,7 @@ import { createEvents, notify } from "../primitives/event-port.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { LinkedSet } from "../primitives/linked-set.ts";
 import { Meters } from "../primitives/meters.ts";
-import { isDevelopment } from "../primitives/platform.ts";
+import { IN_WORKER, isDevelopment } from "../primitives/platform.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
@@ -119,6 +121,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
     onHit: undefined,
+    verifier: undefined,
     notice: watches ? firstMistakes(backend, redactKey ?? String, warn) : undefined,
     local,
     flights: new Flights(trust),
@@ -140,6 +143,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const all = new Meters(options.keyGroups);
   const engine = engineOf(context, { leases, backoffs, meters: all }, far);
   const meters = all.of([]);
+  startVerifying({ context, engine }, options.verify);
   return {
     engine,
     context,
@@ -185,6 +189,19 @@ function engineOf(
     reads,
     touch: new Touch(context, reads),
   };
+}
+
+/** Attaches what compares hits with their source. @returns it, unless it is switched off, or runs in a worker. */
+export function startVerifying(
+  { context, engine }: Pick<Assembly, "context" | "engine">,
+  options: CacheOptions["verify"],
+): Verifier | undefined {
+  if (options === undefined || options === false) return undefined;
+  const settings = verifySettings(options === true ? {} : options);
+  if (IN_WORKER && !settings.inWorkers) return undefined;
+  const verifier = new Verifier(context, engine.reads, settings);
+  context.verifier = verifier;
+  return verifier;
 }
 
 function reportEvictions(tier: LocalTier, { name, clock, events }: Reporting): void {

@@ -1,5 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
+import { verifySettings, type VerifyOptions } from "../engine/verify-options.ts";
 import { newKeysBudget, type NewKeysOptions } from "../entry/new-keys.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
@@ -85,6 +86,12 @@ export interface CacheOptions {
    * `NODE_ENV=production` when the cache is built
    */
   readonly freezeShared?: boolean | undefined;
+  /**
+   * Compares a small share of fresh hits with their source, in the background, and reports what differs: an invalidation
+   * that was forgotten, two callers with one key, a process with another source. `true` takes the defaults. Off in
+   * workers, unless it says `inWorkers`. @default false
+   */
+  readonly verify?: boolean | VerifyOptions | undefined;
   /** Where time comes from; a `TestClock` in tests. @default the system's */
   readonly clock?: Clock | undefined;
 }
@@ -115,6 +122,7 @@ export const CACHE_OPTIONS: {
   explain: wholeNumber(undefined),
   keyGroups: anything,
   newKeys: anything,
+  verify: anything,
   clock: CLOCK,
 };
 
@@ -123,8 +131,9 @@ export function checkCacheOptions(options: CacheOptions): CacheOptions {
   checkNames(options, CACHE_OPTIONS, { place: "createCache", hint: didYouMeanInCache });
   readOption(options?.name, "name", CACHE_OPTIONS.name, ConfigurationError);
   readOptions(options, CACHE_OPTIONS, "", ConfigurationError);
-  const { keyGroups, newKeys } = options;
+  const { keyGroups, newKeys, verify } = options;
   if (newKeys !== undefined) checkNewKeys(newKeys);
+  if (verify !== undefined && typeof verify !== "boolean") verifySettings(verify);
   return Object.freeze({ ...options, ...(keyGroups !== undefined && { keyGroups: checkKeyGroups(keyGroups) }) });
 }
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { FixedOptions, GetOrSetOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
-import type { Duration } from "../primitives/duration.ts";
+import { kindOf, type Duration } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -44,6 +44,18 @@ export function checkValue(value: unknown): void {
     throw new InvalidArgumentError(
       `value must not be ${once}, which can be read once; read it, and give what it holds`,
     );
+}
+
+/** The pairs of `setMany`. @throws {InvalidArgumentError} for anything else, and for a value that cannot be kept. */
+export function pairsOf(given: Iterable<readonly [string, unknown]>): readonly (readonly [string, unknown])[] {
+  const pairs: readonly unknown[] = typeof given?.[Symbol.iterator] === "function" ? [...given] : [given];
+  return pairs.map((pair) => {
+    if (!Array.isArray(pair))
+      throw new InvalidArgumentError(`entries must be pairs of a key and a value like [["k", 1]], got ${kindOf(pair)}`);
+    const [key, value] = pair as [string, unknown];
+    checkValue(value);
+    return [key, value] as const;
+  });
 }
 
 /** Tags as arguments, or in one list. */

@@ -23,6 +23,7 @@ import type { Mutations } from "../engine/mutations.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
+import type { Entry } from "../entry/entry.ts";
 import {
   checkKey,
   checkTags,
@@ -56,7 +57,7 @@ import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import type { Meters } from "../primitives/meters.ts";
-import { checkValue, isPlainHit, listOf, withoutFunctions, type GivenTags } from "./call-checks.ts";
+import { checkValue, isPlainHit, listOf, pairsOf, withoutFunctions, type GivenTags } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -156,6 +157,7 @@ export class NamespaceView implements Untyped<Namespace> {
         isPlainHit(namespace.policy, options)
       ) {
         if (options != null && checksHits) checkOptionNames("getOrSet", options);
+        context.verifier?.hit(namespace, key, held, load, options);
         return Promise.resolve(ladder.hit(namespace, key, now, held));
       }
       const call = this.#call(key, load, options, now);
@@ -189,8 +191,12 @@ export class NamespaceView implements Untyped<Namespace> {
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
     if (context.local !== undefined && isPlainHit(this.#namespace.policy, ofCall))
       names.forEach((name, item) => {
-        const value = this.#freshCopy(name, startedAt);
-        if (value !== undefined) found.set(item, value);
+        const held = this.#freshEntry(name, startedAt);
+        if (held === undefined) return;
+        const at = { namespace: this.#namespace, key: name, entry: held };
+        const itemLoad = { load: load as BatchLoader<unknown, unknown>, item, absent, ofValue: rest };
+        context.verifier?.hitOfItem(at, itemLoad, ofCall);
+        found.set(item, ladder.hit(this.#namespace, name, startedAt, held));
       });
     if (found.size === names.size) return found;
     const missing: { readonly item: K; readonly key: EntryKey }[] = [];
@@ -268,16 +274,7 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   async setMany(entries: Iterable<readonly [string, unknown]>, options?: SetOptions): Promise<WriteManyResult> {
-    const pairs: readonly unknown[] = typeof entries?.[Symbol.iterator] === "function" ? [...entries] : [entries];
-    const targets = pairs.map((pair) => {
-      if (!Array.isArray(pair))
-        throw new InvalidArgumentError(
-          `entries must be pairs of a key and a value like [["k", 1]], got ${kindOf(pair)}`,
-        );
-      const [key, value] = pair as [string, unknown];
-      checkValue(value);
-      return { key: this.#key(key), value };
-    });
+    const targets = pairsOf(entries).map(([key, value]) => ({ key: this.#key(key), value }));
     this.#engine.mutations.check(options, targets);
     const own = options && ownOptions(options);
     return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, targets, own));
@@ -437,10 +434,14 @@ export class NamespaceView implements Untyped<Namespace> {
 
   /** The value of a fresh local copy, counted as a hit; `undefined` if there is none. */
   #freshCopy(key: string, now: number): unknown {
-    const { context, ladder } = this.#engine;
+    const held = this.#freshEntry(key, now);
+    return held === undefined ? undefined : this.#engine.ladder.hit(this.#namespace, key, now, held);
+  }
+
+  #freshEntry(key: string, now: number): Entry | undefined {
     if (typeof key !== "string") return undefined;
-    const held = context.local?.find(this.#namespace.keySpace, key, now);
-    return held !== undefined && now < held.staleAt ? ladder.hit(this.#namespace, key, now, held) : undefined;
+    const held = this.#engine.context.local?.find(this.#namespace.keySpace, key, now);
+    return held !== undefined && now < held.staleAt ? held : undefined;
   }
 
   #key(key: string): EntryKey {

@@ -72,6 +72,8 @@ export interface CacheEvents {
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
   /** A call joined the flight of another: reported within that call, before it returns. */
   coalesced: KeyEvent;
+  /** A value that was served fresh differs from what its source gives, as `createCache({ verify })` found. */
+  mismatch: Mismatch;
   /**
    * An entry was changed or removed here, or a copy was dropped because its entry changed elsewhere; or tags, or a
    * namespace, were invalidated: elsewhere, as far as this cache knew their versions.
@@ -120,6 +122,54 @@ export interface CacheEvents {
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }
 
+/** A fresh value that differs from what its source gives; see `createCache({ verify })`. */
+export interface Mismatch extends KeyEvent {
+  /** The group of the key, with `keyGroups`. */
+  readonly group?: string;
+  /** Label of the tier that served it. */
+  readonly tier: string;
+  /** How old the entry was. Absent for one whose `ttl` is `Infinity`. */
+  readonly ageMs?: number;
+  /** Tags of the entry. */
+  readonly tags: readonly string[];
+  /** Names of the properties that differ, outer ones first: at most 10. None where a value differs as a whole. */
+  readonly fields: readonly string[];
+  /**
+   * `wrong`: no time that was allowed explains it; `why` says how that is known. `drift`: the source changed since the
+   * entry was loaded, within the time that is allowed. `unclear`: one of the two, which the share of mismatches by age
+   * shows over many.
+   */
+  readonly verdict: "wrong" | "drift" | "unclear";
+  /** Absent unless the verdict is `wrong`. */
+  readonly why?: WhyWrong;
+  /** The namespace in which the key or tag was invalidated, if `why` is `other-namespace`. */
+  readonly otherNamespace?: readonly string[];
+  /** How long the source has had another value, where `verify.version` gives the instant of its last change. */
+  readonly changedMs?: number;
+  /** Whether this process wrote the entry; absent where the backend keeps no versions. */
+  readonly isOwn?: boolean;
+  /** The first letters of the id that the record of the process has that wrote the entry. */
+  readonly writer?: string;
+}
+
+/**
+ * How it is known that a value is wrong:
+ *
+ * - `loaded-wrong`: the source had another value before the entry was loaded
+ * - `not-invalidated`: the source has had another value for longer than `verify.accepts`
+ * - `other-namespace`: since the entry was loaded, the same key or tag was invalidated in another namespace alone
+ * - `early-delete`: the entry was loaded within a second after its key was deleted, so the source was changed after that
+ * - `copy-behind`: the backend has another entry than the copy in the memory of this process
+ * - `shared-key`: two calls of this key have loaders that give different values
+ */
+export type WhyWrong =
+  | "loaded-wrong"
+  | "not-invalidated"
+  | "other-namespace"
+  | "early-delete"
+  | "copy-behind"
+  | "shared-key";
+
 /**
  * - `idle`: not used yet
  * - `up`: answers
@@ -148,6 +198,10 @@ export interface NamespaceStats {
   readonly coalesced: number;
   /** Results that were not stored, since something newer had happened. */
   readonly fenced: number;
+  /** Fresh hits that were compared with the source, see `createCache({ verify })`. */
+  readonly verified: number;
+  /** How many of those had a value that differed. */
+  readonly mismatches: number;
   /** Calls refused because `maxWaiting` others waited. */
   readonly overloaded: number;
   /** Calls that were taken for a miss, since most before were, and found an entry: one trip more for each. */
@@ -200,8 +254,8 @@ export interface Latency {
   readonly p99Ms: number;
 }
 
-/** Why a load runs. */
-export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
+/** Why a load runs. `verify`: its value is compared with the one that was served, and is stored nowhere. */
+export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced" | "verify";
 
 /** Cause that kept a result from being stored. */
 export type FencedBy = CacheEvents["fenced"]["by"];

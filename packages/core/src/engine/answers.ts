@@ -53,8 +53,9 @@ export class Answers {
   }
 
   /** Counts and reports one answer, and returns the value as this caller gets it. */
-  serve(call: Counted & Pick<GetOrSetCall, "onServed">, role: Role, answer: Answer): unknown {
+  serve(call: Counted & Partial<GetOrSetCall> & Pick<GetOrSetCall, "onServed">, role: Role, answer: Answer): unknown {
     this.count(call, answer);
+    if (answer.status === "hit") this.#context.verifier?.answered(call, answer.entry!, answer.tier!);
     if (call.onServed !== undefined) notify(call.onServed, this.#served(answer, role));
     return this.#context.local === undefined ? answer.value : this.#context.local.values.handOut(answer.value);
   }

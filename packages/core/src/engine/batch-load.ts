@@ -1,5 +1,5 @@
 import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
-import type { BatchLoader } from "../entry/loader.ts";
+import type { BatchLoader, Loader } from "../entry/loader.ts";
 import type { LoadOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { contextOfNow, inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
@@ -7,7 +7,7 @@ import type { FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
 import type { EarlyRead } from "./flight.ts";
 import type { Ladder } from "./ladder.ts";
-import { judgeBy, type Load, type OfValue, overdue } from "./load.ts";
+import { judgeBy, judging, type Load, type OfValue, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import { UsedValues } from "./used-values.ts";
 
@@ -100,6 +100,10 @@ export class BatchLoad implements FlightBatch {
     this.expect(-1);
   }
 
+  loaderOf(item: unknown): Loader<unknown> {
+    return loaderOfItem(this.#load, { item, ...this.#of });
+  }
+
   ended(read: EarlyRead): void {
     this.#ended.push(read);
     if (this.#ended.length === 1) queueMicrotask(this.#goOn);
@@ -163,6 +167,26 @@ export class BatchLoad implements FlightBatch {
     const judge = judgeBy(value === undefined ? { tags: ofValue.tags } : ofValue, (checked) => [item, checked]);
     load.runInContext(() => load.give(value, judge));
   }
+}
+
+/** One item of a batch, and what the values of its loader are stored by. */
+export interface ItemLoad {
+  readonly item: unknown;
+  readonly absent: null | undefined;
+  readonly ofValue: OfValue;
+}
+
+/** A loader of one item alone, by the loader of its batch. */
+export function loaderOfItem(
+  load: BatchLoader<unknown, unknown>,
+  { item, absent, ofValue }: ItemLoad,
+): Loader<unknown> {
+  const asked = new Map([[item, undefined]]);
+  const loadOne: Loader<unknown> = async ({ signal, setOptions }) => {
+    const pairs = await load([item], { signal, setOptions: (_item, options) => setOptions(options) });
+    return valuesByItem(pairs, asked).get(item) ?? absent;
+  };
+  return judging(loadOne, ofValue, (checked) => [item, checked]);
 }
 
 /**

@@ -81,6 +81,8 @@ export interface FlightBatch {
   expect(more: number): void;
   /** Adds a call that has come to its load; that load ends with the load of the batch. */
   arrives(load: { readonly call: GetOrSetCall }): void;
+  /** A loader of one item alone. */
+  loaderOf(item: unknown): Loader<unknown>;
   /** Lets the batch continue without a call that ended before its loader was called. */
   ended(read: { readonly call: GetOrSetCall }): void;
 }

@@ -11,6 +11,7 @@ import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Flights } from "./flights.ts";
+import type { HitObserver } from "./hit-observer.ts";
 
 // The record that the parts of one engine share, by concern. They get the same object, and name the concerns that they
 // use: a load recognises its cache by that object.
@@ -26,6 +27,8 @@ export interface Reporting {
   readonly decisions: DecisionLog | undefined;
   /** Called at each hit of a local copy; set only while it is looked into. */
   onHit: ((space: KeySpace, key: string) => void) | undefined;
+  /** Sees each fresh hit that has a loader; set only with the option `verify`, or while something verifies. */
+  verifier: HitObserver | undefined;
   /** Called with each value that is stored, and the `ttl` of its policy; absent in production. */
   readonly notice: ((to: NamespaceContext, key: string, value: unknown, ttl: unknown) => void) | undefined;
 }

@@ -78,7 +78,7 @@ export class Load extends Deadline {
     if (policy.loadTimeoutMs !== Infinity) Deadlines.of(this.#context.clock, policy.loadTimeoutMs, "whole").start(this);
     // The steps that follow are not within the load: a timer of the local tier, say, would keep its context.
     this.#within(() => this.#call(load!)).then(
-      (value) => this.give(value, (load as Judged)[JUDGE]),
+      (value) => this.give(value, judgeOf(load!)),
       (error: unknown) => this.fail(error),
     );
   }
@@ -230,7 +230,13 @@ export class Load extends Deadline {
 }
 
 /** Says how a value is stored, once the schema has accepted it. */
-export type Judge = (checked: unknown, load: Load) => void;
+export type Judge = (checked: unknown, load: JudgedLoad) => void;
+
+/** The part of a load that its judge needs. */
+export type JudgedLoad = Pick<Load, "options" | "isUntold" | "setOptions" | "withhold">;
+
+/** The judge of the values of this loader, if it has one. */
+export const judgeOf = (load: Loader<unknown>): Judge | undefined => (load as Judged)[JUDGE];
 
 /** A loader of ours may have the judge of its values. */
 type Judged = Loader<unknown> & { readonly [JUDGE]?: Judge };

@@ -42,6 +42,7 @@ export const POLICY = {
   coversError: condition,
   rememberErrors: flag(),
   inherit: flag(),
+  verify: flag(true),
 };
 
 const VALUES = { tags, shouldStore: anything };

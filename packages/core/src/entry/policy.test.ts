@@ -33,6 +33,7 @@ describe("resolvePolicy", () => {
       errorBackoffMs: 10_000,
       coversError: undefined,
       rememberErrors: false,
+      verify: true,
       inherit: false,
     });
     expect(Object.isFrozen(DEFAULT_POLICY)).toBe(true);

@@ -88,6 +88,11 @@ export interface Policy extends Lifetime {
    * stored, it is not stored either. Values of other caches limit its freshness alone. @default false
    */
   readonly inherit?: boolean | undefined;
+  /**
+   * Whether fresh hits may be compared with the source, where `createCache({ verify })` asks for it: their loader runs
+   * once more, in the background. `false` for loaders that must not. @default true
+   */
+  readonly verify?: boolean | undefined;
 }
 
 /** Options of one stored value. */
@@ -273,6 +278,7 @@ export interface ResolvedPolicy extends Windows {
   readonly errorBackoffMs: number;
   readonly rememberErrors: boolean;
   readonly inherit: boolean;
+  readonly verify: boolean;
 }
 
 /** Each option, and the field of {@link ResolvedPolicy} that it sets. */

@@ -146,6 +146,7 @@ export function createEvents(settings: EventSettings = {}): Events {
     store: port("store"),
     fenced: port("fenced"),
     coalesced: port("coalesced"),
+    mismatch: port("mismatch"),
     invalidate: port("invalidate"),
     "backend:error": port("backend:error"),
     "backend:state": port("backend:state"),

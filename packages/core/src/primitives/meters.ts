@@ -97,6 +97,8 @@ export class Meter {
   loadErrors = 0;
   coalesced = 0;
   fenced = 0;
+  verified = 0;
+  mismatches = 0;
   overloaded = 0;
   mispredicted = 0;
   unadmitted = 0;
@@ -122,6 +124,8 @@ export const COUNTS = [
   "loadErrors",
   "coalesced",
   "fenced",
+  "verified",
+  "mismatches",
   "overloaded",
   "mispredicted",
   "unadmitted",
@@ -155,10 +159,17 @@ export class NamespaceMeters {
   /** The counters for calls of this key. */
   of(key: string): Meter {
     if (this.groups === undefined) return this.rest;
-    const at = this.groups.findIndex(({ match }) =>
-      typeof match === "string" ? key.startsWith(match) : match.test(key),
-    );
+    const at = this.#groupAt(key);
     return at < 0 ? this.rest : (this.#grouped[at] ??= new Meter());
+  }
+
+  /** The name of the group of this key, if it is in one. */
+  groupOf(key: string): string | undefined {
+    return this.groups?.[this.#groupAt(key)]?.name;
+  }
+
+  #groupAt(key: string): number {
+    return this.groups!.findIndex(({ match }) => (typeof match === "string" ? key.startsWith(match) : match.test(key)));
   }
 
   /** @param group its position. @default all keys of the namespace */

@@ -98,6 +98,8 @@ export class Loads {
     };
     const options: Writable<GetOrSetOptions> = {
       loadTimeout: longestLoadMs,
+      // A request to the origin is that of a client, and its response a stream.
+      verify: false,
       // A load that failed with fields of one client's choice gives no reason to spare the origin others.
       errorBackoff: lendsOwn && carriesOwn(visit, this.#plan) ? 0 : errorBackoffMs,
       onServed: (each) => (served = each),

@@ -134,7 +134,7 @@ export class Variants {
           ctx.setOptions(indexLifetime(family));
           return next;
         },
-        this.#limits,
+        { ...this.#limits, verify: false },
       );
       if (isMine) return readIndex(result);
     }

@@ -22,7 +22,7 @@ export interface SimulatedProcess {
   readonly link: ScriptedCoherence;
 }
 
-export interface ProcessOptions extends Policy, Omit<CacheOptions, "name" | "clock"> {
+export interface ProcessOptions extends Omit<Policy, "verify">, Omit<CacheOptions, "name" | "clock"> {
   /** @default true */
   readonly local?: boolean;
   readonly memory?: MemoryOptions;

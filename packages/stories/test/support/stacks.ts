@@ -16,7 +16,7 @@ export const STACKS: readonly Stack[] = ["memory", "backend", "memory over backe
 export const STACKS_WITH_BACKEND: readonly Stack[] = ["backend", "memory over backend"];
 export const STACKS_WITH_MEMORY: readonly Stack[] = ["memory", "memory over backend"];
 
-export interface OpenOptions extends Policy, Omit<CacheOptions, "name" | "clock"> {
+export interface OpenOptions extends Omit<Policy, "verify">, Omit<CacheOptions, "name" | "clock"> {
   /** @default 'test' */
   readonly name?: string;
   /** Pass the clock of another cache to simulate a second process. */

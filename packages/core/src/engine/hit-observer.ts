@@ -1,0 +1,22 @@
+import type { Entry } from "../entry/entry.ts";
+import type { BatchLoader, Loader } from "../entry/loader.ts";
+import type { FixedOptions, GetOrSetOptions } from "../entry/policy.ts";
+import type { ItemLoad } from "./batch-load.ts";
+import type { GetOrSetCall, NamespaceContext } from "./call.ts";
+
+/**
+ * Sees each fresh hit that has a loader: see `Verifier`. Absent, and one comparison with `undefined` for a hit, unless
+ * the option `verify` is set or something verifies for a while.
+ */
+export interface HitObserver {
+  /** A fresh copy has answered, and no option of the call was read. */
+  hit(namespace: NamespaceContext, key: string, entry: Entry, load: Loader<unknown>, options?: GetOrSetOptions): void;
+  /** As {@link hit}, for one item of a batch. */
+  hitOfItem(
+    at: { readonly namespace: NamespaceContext; readonly key: string; readonly entry: Entry },
+    load: ItemLoad & { readonly load: BatchLoader<unknown, unknown> },
+    options?: Pick<FixedOptions, "verify" | "loadTimeout">,
+  ): void;
+  /** A call was answered with a fresh entry of a tier. Calls without a loader are left out. */
+  answered(call: Partial<GetOrSetCall> & Pick<GetOrSetCall, "namespace" | "key">, entry: Entry, tier: string): void;
+}
