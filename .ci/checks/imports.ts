@@ -28,6 +28,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/drizzle": ["@hotset/core"],
   "@hotset/graphql": ["@hotset/core"],
   "@hotset/nest": ["@hotset/core"],
+  "@hotset/transactions": ["@hotset/core"],
   "@hotset/unstorage": ["@hotset/core"],
   "@hotset/next": ["@hotset/core", "hotset"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],

@@ -66,6 +66,7 @@ it.each<readonly [section: string, table: Table]>([
   ["gutter", await tableIn("compose/src/gutter/plan.ts", "GUTTER_OPTIONS")],
   ["docs/guide/sqlite.md", await tableIn("sqlite/src/plan.ts", "SQLITE_OPTIONS")],
   ["packages/postgres/README.md", await tableIn("postgres/src/settings.ts", "POSTGRES_OPTIONS")],
+  ["packages/transactions/README.md", await tableIn("transactions/src/options.ts", "TRANSACTIONS_OPTIONS")],
   ["packages/postgres-follow/README.md", await tableIn("postgres-follow/src/settings.ts", "FOLLOW_OPTIONS")],
   ["redis", { ...setters, ...named("alsoReads", "build", "connection", "backoff") }],
 ])("%s", (section, table) => {

@@ -11,7 +11,8 @@ export async function examples(of: Newcomer, node: string, at: { top: string; re
   const output = JSON.parse(readFileSync(join(from, "output.json"), "utf8")) as Readonly<Record<string, string[]>>;
   await step(`${Object.keys(output).length} examples, copied out`, async () => {
     await using postgres = await startOwnPostgres({ config: ["wal_level = logical", "max_slot_wal_keep_size = 64MB"] });
-    const names = ["hotset", "@hotset/core", "@hotset/http", "@hotset/postgres-follow", "@hotset/redis-toolkit", "pg"];
+    const ours = ["core", "http", "postgres-follow", "redis-toolkit", "transactions"].map((name) => `@hotset/${name}`);
+    const names = ["hotset", ...ours, "pg"];
     const made = project("examples", { type: "module", dependencies: latest(names) });
     await made.run("npm", ["install"]);
     for (const path of [...globSync("*.ts", { cwd: from }), "file-backend"])

@@ -248,6 +248,15 @@ export const PAGES: readonly PageSpec[] = [
     names: ["follow", "FollowOptions", "Follower", "TableRules", "Targets", "emitted", "consume", "ConsumeOptions"],
   },
   {
+    file: "transactions",
+    title: "Changes in transactions",
+    intro: "Changes that belong to a database transaction. In use: [transactions](../../guide/transactions.md).",
+    names: [
+      ...["transactions", "TransactionsOptions", "CacheTransactions", "TransactionOptions"],
+      ...["Changes", "ChangesOf", "TransactionOf"],
+    ],
+  },
+  {
     file: "keyv",
     title: "Stores of Keyv",
     intro: "A store of Keyv as a backend, and a cache as a store of Keyv. In use: [Keyv](../../guide/keyv.md).",

@@ -50,6 +50,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   "Multiple processes and failures": [
     "guide/failure",
     "guide/cross-process-coherence",
+    "guide/transactions",
     "guide/what-is-promised",
     "guide/other-languages",
   ],

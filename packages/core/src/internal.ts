@@ -57,6 +57,7 @@ export { json } from "./formats/json.ts";
 export { passthrough } from "./formats/passthrough.ts";
 export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
+export { checkKey, checkTags, tagNames, type EntryKey } from "./entry/key.ts";
 export {
   checkCache,
   createCache,
@@ -127,7 +128,7 @@ export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts
 // For the entries of this package.
 export { lastEpoch } from "./coherence/trust.ts";
 export type { FencedBy } from "./contracts/events.ts";
-export type { EngineContext } from "./engine/context.ts";
+export type { Barrier, EngineContext } from "./engine/context.ts";
 export { inLoadOfNoCall } from "./engine/loading.ts";
 export type { Entry } from "./entry/entry.ts";
 export type { KeySpace } from "./entry/key.ts";

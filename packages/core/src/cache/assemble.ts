@@ -133,6 +133,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const context: EngineContext = {
     ...shared,
     recovery: far?.recovery,
+    barrier: undefined,
     ...limitsOf(options),
     lifecycle: new Lifecycle(),
     // A host may refuse work, outside of a request for example; the work continues all the same.

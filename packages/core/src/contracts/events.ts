@@ -68,8 +68,8 @@ export interface CacheEvents {
   "load:unadmitted": KeyEvent & LimitedEvent;
   /** A tier has taken an entry. */
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
-  /** A result was not stored because of a newer write or invalidation. */
-  fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
+  /** A result was not stored because of a newer write or invalidation, or of a transaction that is open. */
+  fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" | "transaction" };
   /** A call joined the flight of another: reported within that call, before it returns. */
   coalesced: KeyEvent;
   /** A value that was served fresh differs from what its source gives, as `createCache({ verify })` found. */

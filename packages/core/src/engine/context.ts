@@ -1,6 +1,7 @@
 import type { CopyTrust } from "../coherence/trust.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { KeySpace } from "../entry/key.ts";
+import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { NewKeys } from "../entry/new-keys.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
 import type { Events } from "../primitives/event-port.ts";
@@ -41,8 +42,20 @@ export interface Copies {
   readonly trust: CopyTrust;
 }
 
+/** Keeps what was loaded from being stored while it is about to change, in any process. */
+export interface Barrier {
+  /**
+   * Asked before a loaded value is stored, and again once it was: then it is removed. Rejects never.
+   *
+   * @param dependsOn tag keys, as in {@link dependencies}.
+   */
+  holds(key: EntryKey, dependsOn: readonly string[]): Awaitable<boolean>;
+}
+
 /** Changes on their way to the backend. */
 export interface Writing {
+  /** Set by a package that knows of transactions. */
+  barrier: Barrier | undefined;
   /** Writes that are under way or wait, by local key, in the order of calls. */
   readonly writes: KeyedQueue;
   readonly recovery: Recovery | undefined;

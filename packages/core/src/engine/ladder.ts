@@ -26,7 +26,7 @@ import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote, spareCopy, valid } from "./reads.ts";
-import { Draft, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
+import { Draft, isStored, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -460,7 +460,7 @@ export class Ladder {
 
   /** From a slot to the answer. What it holds is given back when that is over, however it ends. */
   async #climb(flight: Flight, isGuess = false): Promise<void> {
-    const { clock } = this.#context;
+    const { clock, barrier } = this.#context;
     try {
       const failure = this.#backoffs.remembered(flight, clock.now());
       if (failure !== undefined) return this.#reject(flight, failure);
@@ -471,6 +471,13 @@ export class Ladder {
       if (free === undefined) return this.#callers.end(flight);
       let refusal: NotGranted | undefined;
       try {
+        // Its result would be stored nowhere, so no other process is to wait for it. A guess needs the lease to read.
+        if (
+          barrier !== undefined &&
+          !isGuess &&
+          (await barrier.holds(flight.key, dependencies(flight.key.space, flight.tags)))
+        )
+          flight.skipLease(true);
         refusal = await this.#lease(flight, isGuess);
         if (refusal === undefined && !flight.isOver) {
           const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context, clock.now());
@@ -484,7 +491,9 @@ export class Ladder {
           if (flight.isOver) return;
           if (flight.isUnleased && flight.report!.isForAll) await this.#leaseLate(flight);
           const draft = new Draft(flight, loaded, this.#context, this.#answers);
-          this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
+          if (barrier === undefined)
+            this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
+          else this.#stored(flight, await this.#storeUnlessHeld(flight, draft));
         }
       } finally {
         // Other loads, of this process and of others, may begin.
@@ -743,6 +752,13 @@ export class Ladder {
     flight.lose();
   }
 
+  /** Stores nothing of what a transaction may be changing; one that began meanwhile takes back what was stored. */
+  async #storeUnlessHeld(flight: Flight, draft: Draft): Promise<StoreResult> {
+    if (await draft.isHeld()) return this.#answers.fenced(flight, "transaction");
+    const result = draft.begin(this.#context.clock.now());
+    return result === undefined ? this.#store(flight, draft) : draft.withdraw(result);
+  }
+
   /**
    * Writes in its turn among the writes of the key. When its time is spent, the callers get the loaded value; the
    * flight keeps waiting.
@@ -763,7 +779,8 @@ export class Ladder {
     } catch (error) {
       answer = error as Error;
     }
-    const result = draft.sent(answer);
+    const sent = draft.sent(answer);
+    const result = this.#context.barrier === undefined ? sent : await draft.withdraw(sent);
     writes.end(turn);
     answered();
     return draft.settled(result);
@@ -799,8 +816,7 @@ export class Ladder {
     const event = flight.report?.event;
     if (event !== undefined) this.#context.events.load.emit({ ...event, result });
     this.#callers.end(flight);
-    const isStored = result === "stored" || result === "not-modified";
-    this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
+    this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored: isStored(result) });
   }
 
   /** An exception of a step: the callers settle. */

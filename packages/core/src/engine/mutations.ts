@@ -30,6 +30,7 @@ import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { BehindFence, FarFences } from "./far-fences.ts";
 import type { Fences } from "./fences.ts";
+import { HELD, storeUnlessHeld } from "./held.ts";
 import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 import { confirmStored } from "./store.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
@@ -97,7 +98,11 @@ export class Mutations {
       checkRoomForMeta(namespace);
     const labels = labelsOf(options);
     const standing = options?.since && this.#fences.use(options.since, key);
-    if (standing !== undefined && !this.#fences.stands(standing, dependencies(key.space, labels.tags)))
+    const dependsOn = dependencies(key.space, labels.tags);
+    if (
+      standing !== undefined &&
+      (!this.#fences.stands(standing, dependsOn) || this.#context.barrier?.holds(key, dependsOn) === true)
+    )
       return ends.resolve("refused");
     const life = lifetimeOf(value, namespace.policy, options);
     if (life === undefined) {
@@ -201,17 +206,21 @@ export class Mutations {
       if (standing === undefined || remote.isBypassed)
         return this.#write(remote, call, encoded, { resolve, reject: failed });
       // What has overtaken it, and a removal that is pending, stay.
-      const answered = ({ status, versions }: BehindFence): void => {
+      const answered = ({ status, versions }: BehindFence, by: FencedBy = "lease"): void => {
         if (status !== "overtaken") return resolve({ status, versions });
         const { local, events, name: cache } = this.#context;
         local?.tier.delete(key.local);
         const of = keyEvent(cache, key);
-        if (call.answered !== undefined) events.fenced.emit({ ...of, by: "lease" });
+        if (call.answered !== undefined) events.fenced.emit({ ...of, by });
         ends.resolve("refused");
       };
       const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
       const { far: fence } = standing;
-      this.#far!.store(remote, { key, entry, fence: fence!, encoded, stands }).then(guarded(answered, ends), failed);
+      const far = this.#far!.store.bind(this.#far!, remote, { key, entry, fence: fence!, encoded, stands });
+      storeUnlessHeld(this.#context, remote, entry, key, far).then(
+        guarded((written) => (written === undefined ? answered(HELD, "transaction") : answered(written)), ends),
+        failed,
+      );
     };
     const settled = (written: Written | "pending"): void => {
       const { status, versions } = written === "pending" ? PENDING : written;

@@ -28,6 +28,8 @@ import type { Loaded } from "./load.ts";
 export type StoreResult = CacheEvents["load"]["result"];
 /** The answer of a backend to a write; `undefined` where it was not sent. */
 export type WriteAnswer = StoreStatus | Error | undefined;
+/** Whether the value of a load is in a tier now. */
+export const isStored = (result: StoreResult): boolean => result === "stored" || result === "not-modified";
 /** The versions that an entry is stored under, or why there are none. */
 export type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreachable";
 
@@ -73,6 +75,24 @@ export class Draft {
     const { named } = loaded;
     const all = named.length === 0 ? this.#tags : [...new Set([...tags, ...named])];
     flight.dependOn(all === this.#tags ? this.#dependsOn : dependencies(space, all), all);
+  }
+
+  /** Whether a transaction that is open may change it: then it is stored nowhere. */
+  isHeld(): Awaitable<boolean> {
+    return this.#context.barrier?.holds(this.#flight.key, this.#dependsOn) ?? false;
+  }
+
+  /** Takes back what was stored while a transaction began. */
+  async withdraw(result: StoreResult): Promise<StoreResult> {
+    if (!isStored(result) || !(await this.isHeld())) return result;
+    const { flights, local } = this.#context;
+    const { key, call } = this.#flight;
+    flights.fenceOlder(key.local, this.#flight);
+    local?.tier.delete(key.local);
+    if (call.namespace.remote !== undefined) await this.#sendRemoval();
+    flights.outdateReads(key.local);
+    local?.tier.delete(key.local);
+    return this.#answers.fenced(this.#flight, "transaction");
   }
 
   /** Decides if anything is stored, and which entry. */

@@ -24,6 +24,7 @@ it.each<[place: string, folder: string, name: string, before: readonly unknown[]
   ["sqlite", "sqlite", "sqlite", ["a.db"]],
   ["postgres", "postgres", "postgres", []],
   ["consume", "postgres-follow", "consume", [createTestCache()]],
+  ["transactions", "transactions", "transactions", [createTestCache()]],
   ["keyv", "keyv", "keyv", [new Map()]],
   ["keyvStore", "keyv", "keyvStore", [createTestCache()]],
   ["httpCache", "http", "httpCache", [createTestCache()]],
