@@ -27,6 +27,7 @@ function deliveryOf(
     visibilityMs: VISIBILITY_MS,
     abandonAfterMs: 2_000,
     log: () => Promise.resolve(),
+    children: () => Promise.resolve([]),
     onAbandoned: () => undefined,
     clock,
     extend: (extension) => {

@@ -8,6 +8,7 @@ import {
   putBackDelay,
   UnrecoverableError,
 } from "./errors.ts";
+import type { ChildOutcome } from "./flow.ts";
 import {
   addedAtOf,
   decodeJson,
@@ -55,6 +56,8 @@ export interface Job<T> {
    * @throws {JobLostError} where another worker may have it.
    */
   progress(value: unknown): Promise<void>;
+  /** Outcomes of the children that have ended, in their order, if the job is the parent of a flow; otherwise none. */
+  children(): Promise<readonly ChildOutcome[]>;
   /** Adds a line of up to 2,000 characters to the log of the job, for `queue.logs(id)`: the last 16 KB are kept. */
   log(text: string): Promise<void>;
 }
@@ -98,6 +101,7 @@ export interface DeliverySettings<T, R> {
   readonly clock: Clock;
   readonly extend: (extension: Extension) => Promise<boolean>;
   readonly log: (id: string, text: string) => Promise<void>;
+  readonly children: (id: string) => Promise<readonly ChildOutcome[]>;
   /** Never throws. */
   readonly onFailed: (error: unknown, job: FailedJob<T>) => void;
   /** Never throws. */
@@ -239,6 +243,7 @@ export class Delivery<T, R> {
         if (value === undefined) throw new InvalidArgumentError("progress(value): the value must not be undefined");
         await this.#extend(visibilityMs, encodeJson(value));
       },
+      children: () => this.#settings.children(this.id),
       log: async (text) => {
         if (typeof text !== "string") throw new InvalidArgumentError("log(text): the text must be a string");
         await this.#settings.log(this.id, text);

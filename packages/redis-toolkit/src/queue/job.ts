@@ -11,6 +11,9 @@ export const STATES = ["waiting", "delayed", "active", "completed", "dead"] as c
  */
 export type JobState = (typeof STATES)[number];
 
+/** Where `delayed` has the parent of a flow: after all instants, which are milliseconds since 1970. */
+export const AWAITED_AT: number = 2 ** 52;
+
 /** A job as it was when it was looked up. Instants are milliseconds since 1970, by the clock of the server. */
 export interface JobSnapshot<T, R = unknown> {
   /** Id of the job, as `add` gave it. */
@@ -45,6 +48,8 @@ export interface JobSnapshot<T, R = unknown> {
   readonly error?: JobError;
   /** The return value of the handler, once the job is completed. */
   readonly result?: R;
+  /** Of the parent of a flow: how many children have not ended. It is `delayed` while it waits for them. */
+  readonly awaits?: number;
 }
 
 /** Where a job comes from that a schedule added. */
@@ -95,6 +100,10 @@ export interface JobRecord {
   readonly addedAt?: number;
   readonly reason?: string;
   readonly finishedAt?: number;
+  /** Of the parent of a flow: how many children have not ended. */
+  readonly awaits?: number;
+  /** Of the parent of a flow: it runs even if children fail. */
+  readonly runsAnyway?: true;
 }
 
 /** @throws {EncodeError} for what JSON cannot say. */
@@ -108,7 +117,8 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
   const [id, score, text, payload, progress, result, error] = fields;
   const record = readRecord(text);
   if (id == null || record === undefined) return undefined;
-  const { attempt, attempts, priority, finishedAt, reason } = record;
+  const { attempt, attempts, priority, finishedAt, reason, awaits } = record;
+  const isAwaiting = state === "delayed" && Number(score) === AWAITED_AT;
   return {
     id: id.toString(),
     state,
@@ -120,7 +130,8 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
     ...namesOf(record),
     ...repeatOf(record),
     // The half that marks a delivery as begun is no part of it.
-    ...(state === "delayed" || state === "active" ? { dueAt: Math.floor(Number(score)) } : undefined),
+    ...(!isAwaiting && (state === "delayed" || state === "active") ? { dueAt: Math.floor(Number(score)) } : undefined),
+    ...(awaits === undefined ? undefined : { awaits }),
     ...(finishedAt === undefined ? undefined : { finishedAt }),
     ...(progress == null ? undefined : { progress: readOr(progress, undefined) }),
     ...(reason === undefined ? undefined : { reason }),
@@ -139,14 +150,17 @@ export interface JobLogLine {
 
 /** Each line is the JSON of its instant and text. Lines of other programs are left out. */
 export const readLog = (lines: Buffer | null): readonly JobLogLine[] =>
+  linesOf(lines).flatMap((parts) => {
+    if (!Array.isArray(parts) || typeof parts[0] !== "number" || typeof parts[1] !== "string") return [];
+    return { at: parts[0], text: parts[1] };
+  });
+
+/** Of lines of JSON; `undefined` for one that is not. */
+export const linesOf = (lines: Buffer | null): readonly unknown[] =>
   (lines ?? Buffer.alloc(0))
     .toString()
     .split("\n")
-    .flatMap((line) => {
-      const parts = readOr(Buffer.from(line), undefined);
-      if (!Array.isArray(parts) || typeof parts[0] !== "number" || typeof parts[1] !== "string") return [];
-      return { at: parts[0], text: parts[1] };
-    });
+    .map((line) => readOr(Buffer.from(line), undefined));
 
 /** Milliseconds since 1970, by the clock of the server. */
 export const addedAtOf = (id: string, record: JobRecord): number => record.addedAt ?? Number.parseInt(id, 10);

@@ -17,6 +17,16 @@ import type { AbandonedJob, FailedJob, Handler, Job, JobContext } from "./delive
 import { JobAbandonedError, JobLostError, JobTimeoutError, PutBackError, UnrecoverableError } from "./errors.ts";
 import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
 import {
+  childOptions,
+  checkChildren,
+  parentOptions,
+  type AddedFlow,
+  type ChildOutcome,
+  type FlowChild,
+  type FlowOptions,
+  type FlowParent,
+} from "./flow.ts";
+import {
   encodeJson,
   STATES,
   type JobError,
@@ -61,6 +71,7 @@ export type {
   JobContext,
   JobError,
 };
+export type { AddedFlow, ChildOutcome, FlowChild, FlowOptions, FlowParent };
 export type { JobLogLine, JobOptions, JobSnapshot, JobState, Keep };
 export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, SimpleQueue };
 export type { JobRepeat, ResolvedSchedule, Schedule };
@@ -114,6 +125,13 @@ export interface Queue<T, Result = unknown> {
   /** Adds up to 1,000 jobs, or none. @throws as `add` does */
   addMany(jobs: readonly { readonly data: T; readonly options?: AddOptions | undefined }[]): Promise<readonly Added[]>;
   /**
+   * Adds a job that runs once up to 100 others of the queue have ended, and these. All are added, or none. The handler of
+   * the parent gets their results by `job.children()`.
+   *
+   * @throws as `add` does
+   */
+  addFlow(parent: FlowParent<T>, children: readonly FlowChild<T>[]): Promise<AddedFlow>;
+  /**
    * Takes jobs from now on, also once Redis is back. Keeps the process alive, until `stop` or `redis.disconnect()`.
    *
    * @throws {InvalidArgumentError}
@@ -141,6 +159,8 @@ export interface Queue<T, Result = unknown> {
   get(id: string): Promise<JobSnapshot<T, Result> | undefined>;
   /** In the order of delivery; finished ones with the newest first. */
   list(state: JobState, options?: ListOptions): Promise<readonly JobSnapshot<T, Result>[]>;
+  /** How the children of a flow ended so far, in their order; `undefined` where there is no such parent. */
+  children(id: string): Promise<readonly ChildOutcome[] | undefined>;
   /** What handlers wrote with `job.log`, the oldest first; `undefined` where there is no such job. */
   logs(id: string): Promise<readonly JobLogLine[] | undefined>;
   /**
@@ -275,6 +295,21 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     return this.#store.add(all);
   }
 
+  async addFlow(parent: FlowParent<T>, children: readonly FlowChild<T>[]): Promise<AddedFlow> {
+    const trace = carrierFor("queue");
+    const { options, runsAnyway } = parentOptions(checkJob(parent).options ?? {});
+    const others = Array.from(checkChildren(children), (child) => {
+      const { data, options: own } = checkJob(child);
+      const job = this.#newJob(own === undefined ? undefined : childOptions(own));
+      return { job: carrying(job, trace), payload: payloadOf(data) };
+    });
+    const job = carrying(this.#newJob(options), trace);
+    const awaiting = { awaits: others.length, ...(runsAnyway && { runsAnyway: true as const }) };
+    const first = { job: { ...job, record: { ...job.record, ...awaiting } }, payload: payloadOf(parent.data) };
+    await this.#allow();
+    return this.#store.addFlow([first, ...others]);
+  }
+
   worker<R extends Result>(handler: Handler<T, R>, options: WorkerOptions<T> = {}): Worker {
     if (typeof handler !== "function")
       throw new InvalidArgumentError("worker(handler): the handler must be a function");
@@ -344,6 +379,10 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     wholeNumber("count", count, { min: 1, max: MAX_LISTED });
     checkFlag("list: data", withData);
     return this.#store.list<T, Result>(state, { offset, count, withData });
+  }
+
+  async children(id: string): Promise<readonly ChildOutcome[] | undefined> {
+    return this.#store.children(checkId("children", id));
   }
 
   async logs(id: string): Promise<readonly JobLogLine[] | undefined> {

@@ -1,6 +1,7 @@
 import { DecodeError } from "@hotset/core";
 import type { RedisArgument } from "../index.ts";
 import type { Module } from "../module/module.ts";
+import { readChildren, type AddedFlow, type ChildOutcome } from "./flow.ts";
 import { readLog, readSnapshot, STATES, type JobLogLine, type JobSnapshot, type JobState } from "./job.ts";
 import { queueKeys, type QueueKeys } from "./keys.ts";
 import {
@@ -21,6 +22,7 @@ import {
 } from "./lua/control.ts";
 import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, ADD_PLAIN, EXCHANGE, EXTEND } from "./lua/delivery.ts";
+import { ADD_FLOW, CHILDREN } from "./lua/flow.ts";
 import type { Bounds, NewJob } from "./options.ts";
 import { Producer } from "./producer.ts";
 
@@ -149,6 +151,24 @@ export class QueueStore {
     for (let i = 0; i < reply.length; i += 2)
       added.push({ id: String(reply[i]), status: STATUSES[Number(reply[i + 1])]! });
     return added;
+  }
+
+  /** The parent and its children, or nothing. Sent again where the reply was lost. */
+  async addFlow(jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[]): Promise<AddedFlow> {
+    const producer = Producer.of(this.#module.connection, this.channel);
+    const { name, answered } = producer.begin();
+    const args: RedisArgument[] = [this.channel, name, String(answered.length), ...answered];
+    for (const { job, payload } of jobs) args.push(...jobArguments(job, payload));
+    const reply = await this.#module.runScript(ADD_FLOW, this.keys.all, args, HOW_TO_ADD);
+    producer.answered(name);
+    const [id, ...children] = inGroups(reply, 2).map(([one]) => String(one));
+    return { id: id!, status: Number(reply[1]) === 1 ? "added" : "duplicate", children };
+  }
+
+  /** `undefined` where there is no such job. */
+  async children(id: string): Promise<readonly ChildOutcome[] | undefined> {
+    const [isThere, lines] = await this.#list("children", CHILDREN, [id], READ_ONLY);
+    return Number(isThere) === 1 ? readChildren(lines as Buffer | null) : undefined;
   }
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {

@@ -374,6 +374,7 @@ export class QueueWorker<T, R> implements Worker {
       clock: module.clock,
       extend: async (extension) => (await store.extend([extension]))[0] === true,
       log: async (id, text) => void (await store.log(id, text)),
+      children: async (id) => (await store.children(id)) ?? [],
       onFailed: (error, job) => void this.#reportFailure(error, job),
       onAbandoned: (error, job) => void this.#reportAbandoned(error, job),
     });

@@ -136,6 +136,7 @@ end
 local function giveUp(id, job)
   publish('removed', id, '')
   endTurn(id, job)
+  if job.parent then endChild(id, job, 'removed', '""') end
   forget(id)
 end
 
@@ -345,7 +346,7 @@ end
 local function nextInMs()
   local nearest = -1
   for _, set in ipairs({delayed, active, repeatsDue}) do
-    local first = call('ZRANGEBYSCORE', set, '(' .. whole(now) .. '.5', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    local first = call('ZRANGEBYSCORE', set, '(' .. whole(now) .. '.5', '(' .. whole(awaitedAt), 'WITHSCORES', 'LIMIT', 0, 1)
     if first[2] and (nearest < 0 or tonumber(first[2]) - now < nearest) then nearest = tonumber(first[2]) - now end
   end
   return math.ceil(nearest)

@@ -20,6 +20,10 @@
 // parked: it stays in `waiting`, behind all that may run, and the index `parked` has it under the key of its turn, in
 // its order. When a turn ends, the next one of its key goes back to its place.
 //
+// The parent of a flow is in `delayed`, behind all instants, until its last child has ended; `awaits` of its record counts
+// those that have not. The script that ends a child counts it, stores its outcome in `<parent>/children`, a line of JSON
+// for each, and lets the parent go: so no step lies between them.
+//
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
 
@@ -41,6 +45,7 @@
  * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
  * - `turnKeys`: what a job waits for, each with its length before it, so no key is the beginning of another
  * - `unpark`: of a job that leaves its place; `unparkNext`: the next one of a key goes back to its place
+ * - `endChild`: of a job that has a parent, once: one that is added again from the dead letters has none
  * - `leaveGroup`: the ids that run are a text, so that one that was lost is found, see `hasRoom`
  */
 const PRELUDE = `
@@ -49,6 +54,7 @@ local state, waiting, delayed, active, jobs, data = KEYS[1], KEYS[2], KEYS[3], K
 local completed, dead, dedup, dedupEnds, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local repeats, repeatsDue, parked, added = KEYS[12], KEYS[13], KEYS[14], KEYS[15]
 local parkedAt = 2 ^ 60
+local awaitedAt = 2 ^ 52
 local sets = {waiting, delayed, active, completed, dead}
 local channel = ARGV[1]
 local time = call('TIME')
@@ -62,7 +68,7 @@ local kinds = {
   attempt = 'number', attempts = 'number', priority = 'number', timeout = 'number', finishedAt = 'number',
   repeatAt = 'number', repeatKey = 'string', dedup = 'string', ofQueue = 'string', order = 'string', reason = 'string',
   keepCompleted = 'table', keepDead = 'table', backoff = 'table', counted = 'boolean', parked = 'string',
-  group = 'string', latest = 'boolean', addedAt = 'number', name = 'string', lifo = 'boolean'
+  group = 'string', latest = 'boolean', addedAt = 'number', name = 'string', lifo = 'boolean', parent = 'string', awaits = 'number', runsAnyway = 'boolean'
 }
 local pair, times = {'number', 'number'}, {baseMs = 'number', maxMs = 'number'}
 
@@ -195,14 +201,17 @@ local function release(id, job)
   endTurn(id, job)
 end
 
+local endChild
+
 local function free(id, job)
   job.dedupEnds = nil
   release(id, job)
+  if job.parent then endChild(id, job, 'removed', '""') end
 end
 
 local function forget(id)
   call('HDEL', jobs, id)
-  call('HDEL', data, id, id .. '/progress', id .. '/result', id .. '/error', id .. '/log')
+  call('HDEL', data, id, id .. '/progress', id .. '/result', id .. '/error', id .. '/log', id .. '/children')
 end
 
 local function trim(set, count, age)
@@ -223,11 +232,41 @@ local function keep(set, id, job, count, age, part, text)
   job.counted = nil
   job.finishedAt = now
   release(id, job)
+  if job.parent then
+    if set == completed then endChild(id, job, 'completed', text)
+    else endChild(id, job, 'dead', cjson.encode(job.reason or '')) end
+  end
   if count == 0 then return forget(id) end
   write(id, job)
   if text ~= '' then call('HSET', data, id .. part, text) end
   call('ZADD', set, whole(now), id)
   trim(set, count, age)
+end
+
+endChild = function(id, job, outcome, detail)
+  local parent = job.parent
+  job.parent = nil
+  local above = read(parent)
+  if not above or not above.awaits then return end
+  local outcomes = parent .. '/children'
+  local line_ = '["' .. id .. '","' .. outcome .. '",' .. cjson.encode(job.name or '')
+  if detail ~= '' then line_ = line_ .. ',' .. detail end
+  call('HSET', data, outcomes, (call('HGET', data, outcomes) or '') .. line_ .. ']\\n')
+  above.awaits = above.awaits - 1
+  local isAwaiting = tonumber(call('ZSCORE', delayed, parent) or 0) == awaitedAt
+  local fails = outcome ~= 'completed' and not above.runsAnyway
+  if not isAwaiting then return write(parent, above) end
+  if not fails and above.awaits > 0 then return write(parent, above) end
+  call('ZREM', delayed, parent)
+  if fails then
+    above.reason = 'its child ' .. id .. ' is ' .. outcome
+    publish('dead', parent, ',"reason":' .. cjson.encode(above.reason))
+    local count, age = unpack(above.keepDead or {10000, -1})
+    return keep(dead, parent, above, count, age, '/error', '')
+  end
+  write(parent, above)
+  line(parent, above, draw())
+  if not isPaused() then wakeOne() end
 end
 `;
 
