@@ -59,8 +59,8 @@ async function pictureOf(
     const counts = countsOf([], others, now);
     return {
       processes: records.map(
-        ({ name: process, startedAt, ageMs, clockAheadMs, everyMs = EVERY_MS, trust, figures, settings }) => ({
-          ...{ cache: cache.name, name: process, startedAt, clockAheadMs, everyMs, figures, settings },
+        ({ id, name: process, startedAt, ageMs, clockAheadMs, everyMs = EVERY_MS, trust, figures, settings }) => ({
+          ...{ cache: cache.name, id, name: process, startedAt, clockAheadMs, everyMs, figures, settings },
           silentMs: Math.max(1, ageMs),
           isTrusted: trust !== "none",
         }),

@@ -22,11 +22,14 @@ export type {
   Recent,
   RunningLease,
   RunningLoad,
+  SampleOptions,
   SharedLoad,
   StoredPage,
   TierFailure,
   TierRates,
+  Verification,
   WaitingCaller,
   WalkedEntry,
   WalkOptions,
 } from "./inspection.ts";
+export type { AgeShare, Shape, VerifiedGroup, WriterShare } from "@hotset/core/internal";

@@ -1,5 +1,5 @@
 import { type CacheStats, type NamespaceStats, type Cache, ConfigurationError } from "@hotset/core";
-import { type Internals, type Entry, checkNames, lastEpoch } from "@hotset/core/internal";
+import { type Internals, type Entry, type VerifiedGroup, checkNames, lastEpoch } from "@hotset/core/internal";
 import type {
   Backoff,
   Fallback,
@@ -15,14 +15,17 @@ import type {
   Recent,
   RunningLease,
   RunningLoad,
+  SampleOptions,
   StoredPage,
   TierFailure,
+  Verification,
   WalkOptions,
 } from "./inspection.ts";
 import { Memories } from "./memories.ts";
 import { Place } from "./place.ts";
 import { durationOf, recordsOf, seenRecords } from "./processes.ts";
 import { RateMeter } from "./rates.ts";
+import { verifySample } from "./verification.ts";
 import { walkBackend } from "./walk.ts";
 
 /**
@@ -248,6 +251,16 @@ class View implements Inspection {
 
   recordFailure(): ReturnType<Inspection["recordFailure"]> {
     return seenRecords(this.#place).failure;
+  }
+
+  // ---- what is compared with its source
+
+  verified(): readonly VerifiedGroup[] {
+    return this.#parts.context.verifier?.groups() ?? [];
+  }
+
+  verify(options: SampleOptions = {}): Promise<Verification> {
+    return verifySample(this.#place, options);
   }
 
   close(): void {

@@ -1,5 +1,5 @@
-import type { Duration, CacheStats, LoadReason, NamespaceStats, TierState } from "@hotset/core";
-import type { FencedBy } from "@hotset/core/internal";
+import type { Duration, CacheStats, LoadReason, Mismatch, NamespaceStats, TierState } from "@hotset/core";
+import type { FencedBy, VerifiedGroup } from "@hotset/core/internal";
 
 /**
  * The present state of a cache, for people: read-only, and without values. Keys and tags are shown as its events
@@ -92,6 +92,18 @@ export interface Inspection {
   lostProcesses(): readonly ProcessRecord[];
   /** Why the backend does not take the record of this process; `undefined` if it does, or if there is none. */
   recordFailure(): { readonly since: number; readonly error: string } | undefined;
+  /**
+   * What `createCache({ verify })` found in the last 15 minutes, by namespace and group, those with most mismatches
+   * first; empty without it.
+   */
+  verified(): readonly VerifiedGroup[];
+  /**
+   * Compares the next fresh hits with their source, of a cache without the option `verify` too: until so many were
+   * compared, or the time has passed. Calls and namespaces with `verify: false` are left out.
+   *
+   * @throws {ConfigurationError} for a wrong option, in a worker, and while another sample of the cache is taken.
+   */
+  verify(options?: SampleOptions): Promise<Verification>;
   /** Ends what it remembers; the lists of the present still work. Idempotent. */
   close(): void;
   [Symbol.dispose](): void;
@@ -110,6 +122,38 @@ export interface InspectOptions {
    * @default '1m'
    */
   readonly window?: Duration | undefined;
+}
+
+/** Options of {@link Inspection.verify}. */
+export interface SampleOptions {
+  /** How many values are compared: at most 10,000. @default 100 */
+  readonly sample?: number | undefined;
+  /** When it ends in any case: from a second to an hour. @default '1m' */
+  readonly for?: Duration | undefined;
+  /** Loads a minute at most, those that confirm a difference included. @default 600 */
+  readonly maxPerMinute?: number | undefined;
+  /** Ends it before its time, with what was found until then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The result of {@link Inspection.verify}. */
+export interface Verification {
+  /** How many values were compared. */
+  readonly checked: number;
+  /** The first 100 that differ. Keys and tags are shown as events show them. */
+  readonly mismatches: readonly Mismatch[];
+  /** How many differ. */
+  readonly different: number;
+  /** How many entries changed meanwhile, and say nothing. */
+  readonly changed: number;
+  /** How many values differ from load to load. */
+  readonly unsteady: number;
+  /** How many loads failed. */
+  readonly failed: number;
+  /** How many values are stored for nobody. */
+  readonly leftOut: number;
+  /** Figures of the last 15 minutes, like {@link Inspection.verified}. */
+  readonly groups: readonly VerifiedGroup[];
 }
 
 /** Counts of one namespace and those below it. */
@@ -140,6 +184,8 @@ export interface Figures {
   readonly shared?: SharedLoad;
   /** Loads of the last minute that waited for a slot; absent where none did when it was looked. */
   readonly queued?: QueuedLoads;
+  /** What `createCache({ verify })` found, like {@link Inspection.verified}: at most 8. Absent without it. */
+  readonly verified?: readonly VerifiedGroup[];
 }
 
 /** Rates of a namespace with those below it, or of a group of keys. */

@@ -7,8 +7,8 @@ const RELEASES = [
   ...["RENDER_GIT_COMMIT", "RAILWAY_GIT_COMMIT_SHA", "HEROKU_SLUG_COMMIT", "K_REVISION"],
 ];
 
-/** An instant, and the words in which `ttl` was given: "1m" and 60_000 are one setting. */
-const NO_SETTINGS: readonly string[] = ["loadedAfter", "givenTtl"];
+/** An instant, the words in which `ttl` was given ("1m" and 60_000 are one setting), and what decides no answer. */
+const NO_SETTINGS: readonly string[] = ["loadedAfter", "givenTtl", "verify"];
 const MAX_TEXT = 100;
 
 /**

@@ -229,8 +229,16 @@ const TIER = {
   ...{ label: "", state: "", hits: 0, misses: 0, errors: 0, "entries?": 0, "maxEntries?": 0, "bytes?": 0 },
   ...{ "maxBytes?": 0, "evicted?": 0, "lastError?": { at: 0, operation: "", kind: "", message: "" } },
 };
+const VERIFIED = {
+  ...{ namespace: [""], "group?": "", checked: 0, wrong: 0, drift: 0, unclear: 0, unsteady: 0, failed: 0 },
+  ...{ unsteadyFields: [""], shape: "", isInvalidated: false, curve: [{ upToMs: 0, checked: 0, different: 0 }] },
+  ...{ writers: [{ writer: "", isOwn: false, checked: 0, different: 0 }] },
+  ...{ reasons: [{ why: "", count: 0, "otherNamespace?": [""] }] },
+  "last?": { key: "", at: 0, "ageMs?": 0, fields: [""], tags: [""] },
+};
 const FIGURES = {
   ...{ at: 0, windowMs: 0, groups: [GROUP], tiers: [TIER] },
   ...{ "largest?": { ...KEY, bytes: 0, before: 0 }, "shared?": { ...KEY, callers: 0, ms: 0 } },
   "queued?": { seen: 0, looks: 0, loads: 0, forMs: 0, "maxLoads?": 0 },
+  "verified?": [VERIFIED],
 };

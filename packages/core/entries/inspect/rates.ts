@@ -14,6 +14,7 @@ const KEPT = 5 * STEPS;
 const ENOUGH = { calls: 50, loads: 5 };
 const MOST_GROUPS = 16;
 const MOST_JOINED = 1_000;
+const MOST_VERIFIED = 8;
 
 const zero = (): Counts => Object.fromEntries(COUNTS.map((name) => [name, 0])) as Counts;
 
@@ -208,7 +209,13 @@ export class RateMeter {
       ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
       ...(shared && { shared }),
       ...queuedIn(window, this.#place.parts.context.loads.limit),
+      ...this.#verified(),
     };
+  }
+
+  #verified(): Pick<Figures, "verified"> {
+    const { verifier } = this.#place.parts.context;
+    return verifier === undefined ? {} : { verified: verifier.groups().slice(0, MOST_VERIFIED) };
   }
 
   #queued(): Step["queued"] {

@@ -7,11 +7,12 @@ import type { Loader } from "../entry/loader.ts";
 import { hasFunctions, type GetOrSetOptions } from "../entry/policy.ts";
 import { inNoCall } from "../primitives/async-context.ts";
 import { toMs } from "../primitives/duration.ts";
+import { redacted } from "../primitives/event-port.ts";
 import { newId, writerOf } from "../primitives/ids.ts";
 import { loaderOfItem } from "./batch-load.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
-import type { HitObserver } from "./hit-observer.ts";
+import type { HitObserver, SampleBounds } from "./hit-observer.ts";
 import { judging } from "./load.ts";
 import { OwnChanges } from "./own-changes.ts";
 import type { Reads } from "./reads.ts";
@@ -37,7 +38,9 @@ export class Verifier implements HitObserver {
   readonly figures: VerifyFigures = new VerifyFigures();
   readonly #context: EngineContext;
   readonly #reads: Reads;
-  readonly #settings: VerifySettings;
+  readonly #own: VerifySettings;
+  /** Those of a sample, while one is taken. */
+  #settings: VerifySettings;
   readonly #changes = new OwnChanges();
   readonly #running = new Map<string, VerifiedHit>();
   readonly #work = new Set<Promise<void>>();
@@ -54,6 +57,7 @@ export class Verifier implements HitObserver {
   constructor(context: EngineContext, reads: Reads, settings: VerifySettings) {
     this.#context = context;
     this.#reads = reads;
+    this.#own = settings;
     this.#settings = settings;
     this.#writer = writerOf(newId())!;
     this.#left = this.#gap();
@@ -89,11 +93,14 @@ export class Verifier implements HitObserver {
     return this.figures.groups(epochMs(this.#context.clock));
   }
 
-  /** Compares the next hits whatever the share, until the function that it returns is called. */
-  sample(onOutcome: (outcome: Outcome) => void): () => void {
+  sample(onOutcome: (outcome: Outcome) => void, bounds: SampleBounds): () => void {
+    this.#settings = { ...this.#own, ...bounds };
+    this.#freeAt = Math.min(this.#freeAt, this.#context.clock.now());
     this.#onOutcome = onOutcome;
     this.#left = 1;
     return () => {
+      if (this.#onOutcome !== onOutcome) return;
+      this.#settings = this.#own;
       this.#onOutcome = undefined;
       this.#left = this.#gap();
     };
@@ -178,13 +185,20 @@ export class Verifier implements HitObserver {
       outcome = { kind: "failed" };
     }
     if (this.#end.signal.aborted) return;
-    this.figures.add(compared, outcome);
+    this.figures.add(compared, this.#shown(outcome));
     if (outcome.kind === "same" || outcome.kind === "different") namespace.meters.of(key.name).verified += 1;
     if (outcome.kind === "different") {
       namespace.meters.of(key.name).mismatches += 1;
       this.#context.events.mismatch.emit(outcome.mismatch);
     }
     this.#onOutcome?.(outcome);
+  }
+
+  /** As it may leave the process. */
+  #shown(outcome: Outcome): Outcome {
+    const { redactKey } = this.#context;
+    if (redactKey === undefined || outcome.kind !== "different") return outcome;
+    return { ...outcome, mismatch: redacted(outcome.mismatch, redactKey) };
   }
 
   async #outcomeOf(hit: Hit, compared: Parameters<VerifyFigures["add"]>[0]): Promise<Outcome> {

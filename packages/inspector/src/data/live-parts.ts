@@ -254,6 +254,7 @@ function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
       ...{
         cache,
         name: isAlone ? undefined : own?.name,
+        id: own?.id,
         startedAt: own?.startedAt ?? now,
         silentMs: 0,
         clockAheadMs: 0,
@@ -261,16 +262,17 @@ function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
       ...{ everyMs: own?.everyMs ?? 0, isTrusted: own?.trust !== "none", figures: inspection.figures() },
       settings: own?.settings,
     },
-    ...(isKnown ? all : []).flatMap(({ isOwn, name, startedAt, at, clockAheadMs, everyMs, trust, figures, settings }) =>
-      isOwn
-        ? []
-        : [
-            {
-              ...{ cache, name, startedAt, clockAheadMs, everyMs, figures, settings },
-              silentMs: Math.max(1, now - at),
-              isTrusted: trust !== "none",
-            },
-          ],
+    ...(isKnown ? all : []).flatMap(
+      ({ isOwn, id, name, startedAt, at, clockAheadMs, everyMs, trust, figures, settings }) =>
+        isOwn
+          ? []
+          : [
+              {
+                ...{ cache, id, name, startedAt, clockAheadMs, everyMs, figures, settings },
+                silentMs: Math.max(1, now - at),
+                isTrusted: trust !== "none",
+              },
+            ],
     ),
   ];
 }

@@ -36,6 +36,8 @@ export interface ProcessPicture {
   readonly cache: string;
   /** `undefined`: this one, which has no record. */
   readonly name: string | undefined;
+  /** Of its record. */
+  readonly id?: string | undefined;
   readonly startedAt: number;
   readonly silentMs: number;
   /** Against the clock of this process; negative where it is behind. */

@@ -95,6 +95,32 @@ const failing = (kind: string, message: string, more: Partial<Figures["tiers"][n
 });
 const server = { address: "10.0.0.7:6379", usedMemory: 91, maxMemory: 100, maxMemoryPolicy: "noeviction" };
 
+type Verified = NonNullable<Figures["verified"]>[number];
+const verified = (more: Partial<Verified>): Verified => ({
+  ...{
+    namespace: ["checkout"],
+    checked: 60,
+    wrong: 0,
+    drift: 0,
+    unclear: 0,
+    unsteady: 0,
+    unsteadyFields: [],
+    failed: 0,
+  },
+  ...{ curve: [], shape: "none", writers: [], reasons: [], isInvalidated: false, ...more },
+});
+const GROWING: Verified["curve"] = [
+  { upToMs: 5_000, checked: 15, different: 0 },
+  { upToMs: 60_000, checked: 15, different: 3 },
+];
+const BY_STAGING: Partial<Verified> = {
+  shape: "other-writer",
+  writers: [
+    { writer: "AAAA", isOwn: false, checked: 20, different: 6 },
+    { writer: "BBBB", isOwn: true, checked: 40, different: 0 },
+  ],
+};
+
 describe("findings", () => {
   it.for<[given: Picture, found: readonly string[]]>([
     [picture({}), []],
@@ -278,6 +304,55 @@ describe("findings", () => {
       on({ queued: { seen: 3, looks: 12, loads: 4, forMs: 210, maxLoads: 1 } }, ["web-3"]),
       [
         "warning stampedes shop on web-3: up to 4 loads waited for a free slot, up to 210 ms, at 3 of 12 looks; maxLoads is 1",
+      ],
+    ],
+    [on({ verified: [verified({})] }), []],
+    [on({ verified: [verified({ drift: 60 })] }), []],
+    [on({ verified: [verified({ unclear: 2, shape: "few" })] }), []],
+    [
+      on(
+        {
+          verified: [
+            verified({
+              wrong: 3,
+              reasons: [{ why: "other-namespace", count: 3, otherNamespace: ["catalog"] }],
+              last: { key: "product:7", at: NOW, ageMs: 9_000, fields: ["cents"], tags: [] },
+            }),
+          ],
+        },
+        ["web-1"],
+      ),
+      [
+        'error keys shop on web-1: 3 of 60 values of checkout that were compared with their source are wrong: their keys or tags were invalidated in catalog alone; the last: "checkout › product:7" in cents',
+      ],
+    ],
+    [
+      on({ verified: [verified({ unclear: 6, shape: "grows", curve: GROWING })] }, ["web-3"]),
+      [
+        "warning keys shop on web-3: 6 of 60 values of checkout differ from their source, more of the older ones (0 % up to 5 s old, 20 % up to 60 s): changes at the source don't reach the cache; nothing has invalidated any of them in this process",
+      ],
+    ],
+    [
+      on({ verified: [verified({ unclear: 6, shape: "from-start", group: "cart", curve: GROWING.toReversed() })] }),
+      [
+        "warning keys shop: 6 of 60 values of checkout › cart differ from their source whatever their age (20 % up to 60 s old, 0 % up to 5 s): they were wrong when they were stored",
+      ],
+    ],
+    [
+      picture({
+        processes: [
+          { ...web2, name: "web-1", figures: figures({ verified: [verified({ unclear: 6, ...BY_STAGING })] }) },
+          { ...web2, name: "staging-1", id: "AAAAbbbb" },
+        ],
+      }),
+      [
+        "warning keys shop on web-1: 6 of 60 values of checkout differ from their source, where other processes wrote them, and not where this one did; 6 were written by staging-1",
+      ],
+    ],
+    [
+      on({ verified: [verified({ unsteady: 61, unsteadyFields: ["servedAt"] })] }),
+      [
+        "warning keys shop: 61 values of checkout differ from load to load in servedAt: they cannot be compared with their source",
       ],
     ],
     [on({ queued: { seen: 2, looks: 12, loads: 4, forMs: 210 } }), []],

@@ -4,12 +4,13 @@ import type { Picture } from "./picture.ts";
 import { STATES } from "./present.ts";
 import type { Found, Rule } from "./rule.ts";
 import { sumOf } from "./texts.ts";
+import { WRONG_VALUES } from "./wrong-values.ts";
 
 // Everything that the overview, the log of a service, `hotset doctor` and `hotset top` find about caches: one table,
 // which the guide shows. Figures are rates of the last minute, against the time before.
 
 /** The table, errors and warnings mixed. */
-export const RULES: readonly Rule[] = [...DEPARTURES, ...STATES];
+export const RULES: readonly Rule[] = [...DEPARTURES, ...WRONG_VALUES, ...STATES];
 
 const RANK = { error: 0, warning: 1 } as const;
 
