@@ -5,7 +5,7 @@ import { activeUsers, uniques } from "@hotset/redis-toolkit/counters";
 import { health } from "@hotset/redis-toolkit/health";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
-import { presence } from "@hotset/redis-toolkit/presence";
+import { presence, userPresence } from "@hotset/redis-toolkit/presence";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { expressRateLimitStore, fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
@@ -162,6 +162,10 @@ describe("an error", () => {
     "presence.isActive": (by) => presence(by, "p").isActive("ada"),
     "presence.count": (by) => presence(by, "p").count(),
     "presence.list": (by) => presence(by, "p").list(),
+    "userPresence.seen": (by) => userPresence(by, "p").seen("ada", "tab"),
+    "userPresence.gone": (by) => userPresence(by, "p").gone("ada", "tab"),
+    "userPresence.goneUser": (by) => userPresence(by, "p").goneUser("ada"),
+    "userPresence.connections": (by) => userPresence(by, "p").connections("ada"),
     "activeUsers.mark": (by) => activeUsers(by, "a", { window: "daily" }).mark(1),
     "activeUsers.isActive": (by) => activeUsers(by, "a", { window: "daily" }).isActive(1),
     "activeUsers.count": (by) => activeUsers(by, "a", { window: "daily" }).count({ windows: 2 }),

@@ -7,7 +7,7 @@ import { hashSlot } from "@hotset/redis-toolkit/connection";
 import { activeUsers, uniques } from "@hotset/redis-toolkit/counters";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
-import { presence } from "@hotset/redis-toolkit/presence";
+import { presence, userPresence } from "@hotset/redis-toolkit/presence";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { queue, simpleQueue } from "@hotset/redis-toolkit/queue";
 import {
@@ -153,6 +153,7 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
   },
   "/presence": async (redis) => {
     expect(await presence(redis, ODD, { throttle: "1s" }).seen("ada")).toBe(1);
+    expect(await userPresence(redis, ODD).seen("ada", "tab")).toBe(false);
   },
   "/counters": async (redis) => {
     const users = activeUsers(redis, ODD);

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques, windowAt, windowBefore } from "@hotset/redis-toolkit/counters";
-import { presence, type Presence, type PresenceOptions } from "@hotset/redis-toolkit/presence";
+import { presence, userPresence, type Presence, type PresenceOptions } from "@hotset/redis-toolkit/presence";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -203,6 +203,76 @@ describe("presence and counters", () => {
     await expect(failing.seen("new")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
     await own.command("CONFIG", "SET", "maxmemory", "0");
     expect(await failing.seen("new")).toBe(1);
+  });
+
+  it("A85: a user is active as long as one of its connections is", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const users = userPresence(redis, "online", { ttl: "1m" });
+    expect([await users.seen("ada", "tab 1"), await users.seen("ada", "tab 2")]).toEqual([true, false]);
+    expect([await users.seen("bob", 1), await users.count(), await users.list()]).toEqual([true, 2, ["bob", "ada"]]);
+    // One of two tabs is closed.
+    expect([await users.gone("ada", "tab 1"), await users.isActive("ada")]).toEqual([false, true]);
+    expect(await users.connections("ada")).toEqual(["tab 2"]);
+    expect([await users.gone("ada", "tab 2"), await users.isActive("ada")]).toEqual([true, false]);
+    expect([await users.gone("ada", "tab 2"), await users.connections("ada")]).toEqual([false, []]);
+    // Those of the same name are the users of presence.
+    expect(await presence(redis, "online").list()).toEqual(["bob"]);
+    expect([await users.goneUser("bob"), await users.count()]).toEqual([1, 0]);
+    expect(await own.command("KEYS", "*")).toEqual([]);
+  });
+
+  it("A85: a connection that is seen no more ends, and its user with the last one", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const short = userPresence(redis, "online", { ttl: "300ms" });
+    const long = userPresence(redis, "online", { ttl: "1h" });
+    await long.seen("ada", "phone");
+    await short.seen("ada", "tab");
+    await short.seen("bob", "tab");
+    await expect.poll(() => short.connections("ada")).toEqual(["phone"]);
+    await expect.poll(() => short.list()).toEqual(["ada"]);
+    // A time is never shortened, but by what is gone: the phone leaves a tab that has ended.
+    expect([await long.gone("ada", "phone"), await long.count()]).toEqual([true, 0]);
+    // The connection that stays gives its user its own end.
+    await long.seen("cem", "phone");
+    await short.seen("cem", "tab");
+    expect([await long.gone("cem", "phone"), await long.isActive("cem")]).toEqual([false, true]);
+    await expect.poll(() => long.isActive("cem")).toBe(false);
+    expect(await short.seen("cem", "tab")).toBe(true);
+  });
+
+  it("A85: a connection that was reported lately is not reported again, unless it or its user is gone", async () => {
+    await using own = await startOwnRedis();
+    const clock = new TestClock();
+    await using redis = createRedis({ ...ALONE, url: own.url, clock });
+    const users = userPresence(redis, "online", { throttle: "10s" });
+    const calls = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await own.command("INFO", "commandstats")))?.[1]);
+    await users.seen("ada", "tab");
+    await users.seen("ad", "a tab");
+    const before = await calls();
+    expect([await users.seen("ada", "tab"), await calls()]).toEqual([false, before]);
+    await users.gone("ada", "tab");
+    expect(await users.seen("ada", "tab")).toBe(true);
+    await users.goneUser("ada");
+    expect(await users.seen("ada", "tab")).toBe(true);
+    const after = await calls();
+    expect([await users.seen("ad", "a tab"), await calls()]).toEqual([false, after]);
+    clock.advance(10_000);
+    await users.seen("ad", "a tab");
+    expect(await calls()).toBe(after + 1);
+  });
+
+  it("A85: a user has a thousand connections at most: those that end soonest go", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    await userPresence(redis, "online", { ttl: "1m" }).seen("ada", "first");
+    const users = userPresence(redis, "online", { ttl: "1h" });
+    for (let i = 0; i < 10; i += 1)
+      await Promise.all(Array.from({ length: 100 }, (_, n) => users.seen("ada", `${i}:${n}`)));
+    const all = await users.connections("ada");
+    expect([all.length, all.includes("first")]).toEqual([1_000, false]);
   });
 
   it("A85: a member is reported again during its removal, and after one that was not answered", async () => {

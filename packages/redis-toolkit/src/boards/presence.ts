@@ -1,5 +1,4 @@
-import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
-import type { RedisConnection } from "../client/contract.ts";
+import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
 import {
   checkFunction,
@@ -15,6 +14,10 @@ import {
   type Id,
 } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
+import { RecentReports } from "./recent-reports.ts";
+import { userPresence, type UserPresence, type UserPresenceOptions } from "./user-presence.ts";
+
+export { userPresence, type UserPresence, type UserPresenceOptions };
 
 /** Options of {@link presence}. */
 export interface PresenceOptions {
@@ -215,46 +218,4 @@ function membersOf(where: string, members: readonly Id[]): readonly string[] {
   if (members.length > MOST_AT_ONCE)
     throw new InvalidArgumentError(`${where}: at most 1,000 per call, got ${members.length}`);
   return members.map((member) => idText(`${where}: a member`, member));
-}
-
-/** The oldest is forgotten first: then its member is reported once more than needed. */
-const MOST_REMEMBERED = 10_000;
-
-/** Until when a member of a key needs no report, by `clock.now()`. */
-const reports = new WeakMap<RedisConnection, Map<string, number>>();
-
-/** Members that this process has reported within `throttle`. */
-class RecentReports {
-  readonly #until: Map<string, number>;
-  readonly #clock: Clock;
-  readonly #key: string;
-
-  constructor(redis: RedisView, key: string) {
-    const { clock, connection, space } = moduleOf(redis);
-    let until = reports.get(connection);
-    if (until === undefined) reports.set(connection, (until = new Map()));
-    this.#until = until;
-    this.#clock = clock;
-    this.#key = space.inside(key);
-  }
-
-  has(member: string): boolean {
-    const until = this.#until.get(this.#id(member));
-    return until !== undefined && this.#clock.now() < until;
-  }
-
-  add(member: string, lifeMs: number): void {
-    this.delete(member);
-    this.#until.set(this.#id(member), this.#clock.now() + lifeMs);
-    if (this.#until.size > MOST_REMEMBERED)
-      for (const oldest of this.#until.keys()) return void this.#until.delete(oldest);
-  }
-
-  delete(member: string): void {
-    this.#until.delete(this.#id(member));
-  }
-
-  #id(member: string): string {
-    return `${this.#key} ${member}`;
-  }
 }
