@@ -104,7 +104,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["internal"],
     ["index"],
-    ["adapter", "inspect", "stores"],
+    ["adapter", "inspect", "shapes", "stores"],
   ],
   redis: [
     ["primitives"],

@@ -310,6 +310,12 @@ export const PAGES: readonly PageSpec[] = [
     ],
   },
   {
+    file: "shapes",
+    title: "Shapes of values",
+    intro: "`hotset/shapes`: a namespace that is versioned by its values. In use: [shapes](../../guide/shapes.md).",
+    names: ["shaped", "ShapedOptions"],
+  },
+  {
     file: "inspect",
     title: "Looking into a cache",
     intro: "`hotset/inspect`: what a cache holds and does, for people. In use: [metrics](../../guide/metrics.md).",

@@ -78,6 +78,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/verify",
     "guide/inspector",
     "guide/deploying",
+    "guide/shapes",
     "guide/backup",
     "guide/command-line",
     "guide/testing",

@@ -123,7 +123,9 @@ export type { AgeShare, Outcome, Shape, VerifiedGroup, WriterShare } from "./eng
 export { startVerifying } from "./cache/assemble.ts";
 export type { Decision } from "./primitives/decision-log.ts";
 export type { StandardSchema } from "./contracts/standard-schema.ts";
-export type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./cache/wrap.ts";
+export { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./cache/wrap.ts";
+export type { Untyped } from "./cache/namespace.ts";
+export { keyedHash } from "./primitives/keyed-hash.ts";
 
 // For the entries of this package.
 export { lastEpoch } from "./coherence/trust.ts";

@@ -1,0 +1,1 @@
+export { shaped, type ShapedOptions } from "@hotset/core/shapes";
