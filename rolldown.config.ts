@@ -97,7 +97,7 @@ function types(extension: "ts" | "cts"): RolldownOptions {
   return {
     ...shared,
     input: Object.fromEntries(entries.map(({ file, source }) => [file, source])),
-    external: (id) => !/^[./]/.test(id),
+    external: (id) => !/^[./]/.test(id) && !isInside(id),
     plugins: [dts({ dtsOnly: true, generator: "oxc", tsconfig: false })],
     output: {
       dir: "dist",

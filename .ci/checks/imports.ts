@@ -21,6 +21,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/formats": ["@hotset/core"],
   "@hotset/memory": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
+  "@hotset/redis-http": ["@hotset/core"],
   "@hotset/postgres": ["@hotset/core"],
   "@hotset/postgres-follow": ["@hotset/core"],
   "@hotset/keyv": ["@hotset/core"],
@@ -87,6 +88,7 @@ const HANDED_ON: Readonly<Record<string, string>> = {
 const BUILT_IN: Readonly<Record<string, readonly string[]>> = {
   "@hotset/formats": ["msgpackr"],
   "@hotset/inspector": ["preact", "rolldown"],
+  "@hotset/redis-http": ["@hotset/redis"],
 };
 
 /**
