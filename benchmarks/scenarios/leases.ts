@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { startProxy, type TrafficCounts } from "@hotset/test-servers";
-import { createCache, memory, redis, type Cache } from "hotset";
-import type { Backend } from "hotset/backend";
+import { type Backend, type Cache, createCache, memory, redis } from "hotset";
 import { inFlight, type Scenario } from "../measure.ts";
 import { middle, type Conditions, type Figure, type Trial } from "../trial.ts";
 

@@ -3,8 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { postgres } from "@hotset/postgres";
 import { startOwnPostgres, startOwnRedis } from "@hotset/test-servers";
-import { json, redis, sqlite } from "hotset";
-import type { Backend } from "hotset/backend";
+import { type Backend, json, redis, sqlite } from "hotset";
 
 /** A store under measurement. It is opened once, and everything that it started ends with `stop`. */
 export interface Store {

@@ -3,8 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { inspector, type Inspector } from "@hotset/inspector";
 import { inspectorListener } from "@hotset/inspector/node";
-import { createCache, json, memory, msgpack, redis, sqlite, type Cache } from "hotset";
-import type { Backend } from "hotset/backend";
+import { type Backend, type Cache, createCache, json, memory, msgpack, redis, sqlite } from "hotset";
 import { Catalogue, type Price } from "./catalogue.ts";
 import { Database, IN_DATABASE } from "./database.ts";
 import type { StoreOptions } from "./store.ts";

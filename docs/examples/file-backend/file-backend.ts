@@ -9,6 +9,7 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  type Backend,
   BackendUnavailableError,
   DecodeError,
   json,
@@ -18,7 +19,6 @@ import {
   defineBackend,
   packEntry,
   unpackEntry,
-  type Backend,
   type Compressor,
   type Format,
   type StoredEntry,

@@ -1,8 +1,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { startMemcached, startOwnMemcached, type TestMemcached } from "@hotset/test-servers";
-import { createCache, memory } from "hotset";
-import type { Backend } from "hotset/backend";
+import { type Backend, createCache, memory } from "hotset";
 import { describeBackend, describeSwapStore } from "hotset/contract-suites";
 import { createTestCache, gate, TestClock } from "hotset/testing";
 import { afterAll, expect, it } from "vitest";

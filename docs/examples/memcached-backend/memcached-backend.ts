@@ -1,8 +1,7 @@
 // A backend over memcached 1.6.18 or later, with leases and tag versions: its meta commands compare and set one record.
 // docs/guide/bring-your-store.md explains it. memcached forgets everything when it stops, and what it needs room for.
 
-import { BackendUnavailableError, ConfigurationError } from "hotset";
-import type { Backend } from "hotset/backend";
+import { type Backend, BackendUnavailableError, ConfigurationError } from "hotset";
 import { fromSwap, type FromSwapOptions, type SwapStore } from "hotset/backend";
 import { Connection } from "./connection.ts";
 

@@ -2,8 +2,7 @@
 // statement compares a record and sets it. `fromSwap` makes the rest. docs/guide/writing-a-backend.md explains it.
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { BackendUnavailableError } from "hotset";
-import type { Backend } from "hotset/backend";
+import { type Backend, BackendUnavailableError } from "hotset";
 import { fromSwap, type FromSwapOptions, type SwapStore } from "hotset/backend";
 
 export interface SqliteBackendOptions extends Partial<FromSwapOptions> {

@@ -1,4 +1,4 @@
-import type { Backend, Coherence, KeyWalk, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import type { Backend, Coherence, KeyWalk, Leases, StoredAnswer, TagVersions } from "@hotset/core";
 import { NearCopies } from "./near-copies.ts";
 import type { ComposeOptions } from "./options.ts";
 import { planOf } from "./plan.ts";
@@ -70,9 +70,9 @@ function reading(
   isRace: boolean,
 ): (keys: readonly string[]) => Promise<readonly Found[]> {
   /** The entry of `far` is newer, but that of `near` beats nothing. */
-  const better = (copy: StoredEntry | undefined, found: Found): Found =>
+  const better = (copy: StoredAnswer | undefined, found: Found): Found =>
     isFresh(copy) || (found instanceof Error && copy !== undefined) ? copy : found;
-  const behind = async (key: string): Promise<StoredEntry | undefined> => {
+  const behind = async (key: string): Promise<StoredAnswer | undefined> => {
     const asked = copies.asking();
     const [found] = await far.read([key]);
     if (found instanceof Error) throw found;
@@ -153,7 +153,7 @@ function coherenceOf(far: Side, coherence: Coherence | "sole-writer"): Coherence
   };
 }
 
-const isFresh = (found: Found): found is StoredEntry =>
+const isFresh = (found: Found): found is StoredAnswer =>
   found !== undefined && !(found instanceof Error) && found.staleInMs > 0;
 
 /** The key of a tag version that the cache keeps as an entry: no copy may hide that it was renewed. */

@@ -1,4 +1,4 @@
-import type { Clock, StoredEntry } from "@hotset/core";
+import type { Clock, StoredAnswer, StoredEntry } from "@hotset/core";
 import { newId } from "@hotset/core/internal";
 import { ignore } from "./ignore.ts";
 import { OwnChanges } from "./own-changes.ts";
@@ -51,8 +51,8 @@ export class NearCopies {
    */
   async read(
     keys: readonly string[],
-    behind: (key: string) => Promise<StoredEntry | undefined>,
-  ): Promise<readonly (StoredEntry | undefined)[]> {
+    behind: (key: string) => Promise<StoredAnswer | undefined>,
+  ): Promise<readonly (StoredAnswer | undefined)[]> {
     const found = await this.#of.near.read(keys);
     return keys.map((key, i) => {
       const stored = found[i];
@@ -68,7 +68,7 @@ export class NearCopies {
    *
    * @param hasCopy whether `near` has a fresh copy. @default it has none
    */
-  copying(key: string, entry: StoredEntry, asked: Asked, hasCopy?: Promise<boolean>): StoredEntry {
+  copying(key: string, entry: StoredAnswer, asked: Asked, hasCopy?: Promise<boolean>): StoredAnswer {
     if (!this.#of.refills || entry.staleInMs <= 0) return entry;
     const copy = async (): Promise<void> => {
       const id = idOf(entry);
@@ -140,7 +140,7 @@ function copyOf(id: string, entry: StoredEntry, leftMs: number): StoredEntry | u
 }
 
 /** The entry of a copy; `undefined` for an entry that another program has written there. */
-function readCopy(stored: StoredEntry): { readonly id: string; readonly entry: StoredEntry } | undefined {
+function readCopy(stored: StoredAnswer): { readonly id: string; readonly entry: StoredEntry } | undefined {
   const { data, expiresInMs, meta, onValid } = stored;
   const [head, id, longerMs, version] = HEAD.exec(meta) ?? [];
   if (head === undefined) return undefined;

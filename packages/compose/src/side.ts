@@ -1,8 +1,8 @@
-import { BackendUnavailableError, type Backend, type Clock, type StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, type Backend, type Clock, type StoredAnswer } from "@hotset/core";
 import { Breaker, within } from "@hotset/core/internal";
 
 /** The answer for one key; an error where it could not be read. */
-export type Found = StoredEntry | Error | undefined;
+export type Found = StoredAnswer | Error | undefined;
 
 /**
  * One of two composed backends. Each call settles within its deadline. After some failures in a row the calls of that

@@ -31,24 +31,28 @@ export {
   type CacheErrorDetails,
 } from "./contracts/errors.ts";
 export type {
+  Compressor,
+  CompressorOptions,
+  DeleteStatus,
+  Format,
+  StableBackend,
+  StoredEntry,
+} from "./contracts/backend.ts";
+export type {
   Backend,
   Batch,
   BreakerPolicy,
   Coherence,
   CoherenceListener,
-  Compressor,
-  CompressorOptions,
-  DeleteStatus,
-  Format,
   KeyWalk,
   Leases,
   Parts,
-  StoredEntry,
+  StoredAnswer,
   TagVersion,
   TagVersions,
   WalkedKey,
   WalkedKeys,
-} from "./contracts/backend.ts";
+} from "./contracts/capabilities.ts";
 export type { Seal } from "./contracts/seal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
 export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";

@@ -1,13 +1,11 @@
-// For writers of stores, formats and seals; users of a cache need none of it.
+// For writers of stores, formats and seals; users of a cache need none of it. What stores may do beyond it is in
+// `hotset/backend/unstable`.
 
 export { defineBackend } from "@hotset/core";
-export { fromSwap, markedStale, packEntry, pollChanges, unpackEntry } from "@hotset/core/stores";
+export { fromSwap, packEntry, unpackEntry } from "@hotset/core/stores";
 export { Deadline, Deadlines, decodeLimits, promisesOf, resolveCompressorOptions } from "@hotset/core/stores";
 export type { BackendPromise, CompressorLevels, DecodeLimits } from "@hotset/core/stores";
 export type { Awaitable, Clock, Compressor, CompressorOptions, Format, Seal } from "@hotset/core";
-export type { Backend, Batch, BreakerPolicy, DeleteStatus, StoredEntry } from "@hotset/core";
-export type { Coherence, CoherenceListener, Leases, Parts, TagVersion, TagVersions } from "@hotset/core";
-export type { KeyWalk, WalkedKey, WalkedKeys } from "@hotset/core";
+export type { DeleteStatus, StableBackend, StoredEntry } from "@hotset/core";
 export type { LocalEntry, LocalTier, LocalTierHost } from "@hotset/core";
-export type { Changes, PollChangesOptions, PolledChanges } from "@hotset/core/stores";
 export type { FromSwapOptions, SwapRecord, SwapStore } from "@hotset/core/stores";

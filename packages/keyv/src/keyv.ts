@@ -10,7 +10,7 @@ import {
   type Clock,
   type Compressor,
   type Format,
-  type StoredEntry,
+  type StoredAnswer,
 } from "@hotset/core";
 import { checkNames } from "@hotset/core/internal";
 import { packEntry, unpackEntry } from "@hotset/core/stores";
@@ -48,7 +48,7 @@ export function keyv(store: KeyvAdapter, options: KeyvBackendOptions = {}): Back
   const { label = "keyv", isOnlyWriter = false, clock = systemClock, maxEntryBytes } = options;
   const calls = new AdapterCalls(store, label);
   const nowMs = (): number => clock.epochMs?.() ?? Date.now();
-  const entryOf = (found: unknown): StoredEntry | undefined => unpacked(found, nowMs());
+  const entryOf = (found: unknown): StoredAnswer | undefined => unpacked(found, nowMs());
   return defineBackend({
     label,
     format: options.format ?? json(),
@@ -84,7 +84,7 @@ export function keyv(store: KeyvAdapter, options: KeyvBackendOptions = {}): Back
 /** Stores differ in the keys that they take, in length and letters. */
 const nameOf = (key: string): string => `hotset:${createHash("sha256").update(key).digest("hex")}`;
 
-function unpacked(found: unknown, nowMs: number): StoredEntry | undefined {
+function unpacked(found: unknown, nowMs: number): StoredAnswer | undefined {
   if (isAbsent(found)) return undefined;
   // Some stores return text as bytes.
   const text = found instanceof Uint8Array ? Buffer.from(found).toString("latin1") : found;

@@ -5,6 +5,7 @@ import {
   type Backend,
   type Clock,
   type Seal,
+  type StoredAnswer,
   type StoredEntry,
 } from "@hotset/core";
 import { type CacheErrorDetails, scheduleRunning } from "@hotset/core/internal";
@@ -58,7 +59,7 @@ export class Envelope {
   }
 
   /** Opens an entry that was found under a key. */
-  async openFound(key: string, found: StoredEntry | undefined): Promise<StoredEntry | undefined>;
+  async openFound(key: string, found: StoredAnswer | undefined): Promise<StoredAnswer | undefined>;
   async openFound(key: string, found: Found): Promise<Found>;
   async openFound(key: string, found: Found): Promise<Found> {
     // Some backends say `null` where there is nothing.
@@ -69,7 +70,7 @@ export class Envelope {
    * The entry as it was before {@link seal}, with the remaining times that both the seal and the store allow: with an
    * error if the seal does not open it; `undefined` if its sealed life has just ended.
    */
-  async open(key: string, stored: StoredEntry): Promise<StoredEntry | undefined> {
+  async open(key: string, stored: StoredAnswer): Promise<StoredAnswer | undefined> {
     const { behind, error, ...rest } = stored;
     const more = behind && { behind: async () => this.openFound(key, await behind()) };
     if (error !== undefined) return { ...stored, ...more };
@@ -151,7 +152,7 @@ export class Envelope {
   }
 }
 
-type Found = StoredEntry | Error | undefined;
+type Found = StoredAnswer | Error | undefined;
 type Life = Omit<StoredEntry, "data" | "version">;
 
 interface Unpacked {

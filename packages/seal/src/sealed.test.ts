@@ -6,7 +6,7 @@ import {
   passthrough,
   type Backend,
   type Seal,
-  type StoredEntry,
+  type StoredAnswer,
 } from "@hotset/core";
 import { flush, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import fc from "fast-check";
@@ -52,7 +52,7 @@ const envelope = ({ clock = new TestClock(), seal = testSeal(), ...backend }: Op
 
 const KEY = "shop::user:1";
 const META = '["json",60000]';
-const ENTRY: StoredEntry = {
+const ENTRY: StoredAnswer = {
   data: Buffer.from('"Ada"'),
   staleInMs: 60_000,
   expiresInMs: 90_000,
@@ -60,10 +60,10 @@ const ENTRY: StoredEntry = {
   version: "d3csFcD_LEOr01lS",
 };
 
-const sealed = (more: Partial<StoredEntry> = {}, options?: Options): Promise<StoredEntry> =>
+const sealed = (more: Partial<StoredAnswer> = {}, options?: Options): Promise<StoredAnswer> =>
   envelope(options).seal(KEY, { ...ENTRY, ...more });
 
-const reasonFor = async (stored: StoredEntry, key = KEY, options?: Options): Promise<string> => {
+const reasonFor = async (stored: StoredAnswer, key = KEY, options?: Options): Promise<string> => {
   const opened = await envelope(options).open(key, stored);
   if (opened?.error === undefined) return "opened";
   const { version, expiresInMs } = stored;
@@ -138,7 +138,7 @@ describe("C150 a sealed entry", () => {
     const safe = sealedBackend(backend, testSeal(), { clock });
     await safe.write(KEY, ENTRY);
     const before = backend.store.get(KEY)!;
-    const touched: StoredEntry[] = [];
+    const touched: StoredAnswer[] = [];
     for (const meta of ["first", "second"]) {
       clock.advance(10_000);
       const life = { staleInMs: 70_000, expiresInMs: 95_000, meta };
@@ -146,9 +146,9 @@ describe("C150 a sealed entry", () => {
       expect(await safe.read(KEY)).toEqual({ ...ENTRY, ...life });
       touched.push(backend.store.get(KEY)!);
     }
-    const [first, second] = touched as [StoredEntry, StoredEntry];
+    const [first, second] = touched as [StoredAnswer, StoredAnswer];
     expect([first.data, second.data]).toEqual([before.data, before.data]);
-    const lifeOf = async (stored: StoredEntry, key = KEY): Promise<unknown> => {
+    const lifeOf = async (stored: StoredAnswer, key = KEY): Promise<unknown> => {
       backend.store.set(key, { ...stored, staleInMs: 1e6, expiresInMs: 1e6 });
       const { meta, staleInMs, error } = (await safe.read(key))!;
       return error === undefined ? [meta, staleInMs] : error.message.replace("a stored entry cannot be read: ", "");
@@ -201,7 +201,7 @@ describe("C150 a sealed entry", () => {
   });
 
   it("that was made by something else is not taken apart", async () => {
-    const bytes = async (text: Uint8Array): Promise<StoredEntry> => ({
+    const bytes = async (text: Uint8Array): Promise<StoredAnswer> => ({
       ...ENTRY,
       meta: "test;",
       data: await testSeal().seal(text, Buffer.from(JSON.stringify(["hotset", 1, "", KEY]))),
@@ -281,7 +281,11 @@ const LONG_ENDED =
 
 describe("C152 the times of a sealed entry", () => {
   /** Remaining times after `passedMs`, where the store states `times`. */
-  const opened = async (passedMs: number, times: Partial<StoredEntry>, of?: Partial<StoredEntry>): Promise<unknown> => {
+  const opened = async (
+    passedMs: number,
+    times: Partial<StoredAnswer>,
+    of?: Partial<StoredAnswer>,
+  ): Promise<unknown> => {
     const clock = new TestClock();
     const stored = await sealed(of, { clock });
     clock.advance(passedMs);
@@ -404,7 +408,7 @@ describe("sealed", () => {
     const safe = sealedBackend(backend, testSeal(), { clock });
     await safe.write("a", ENTRY);
     const unread = new Error("unread");
-    const read = async (): Promise<readonly (StoredEntry | Error | undefined)[]> => [
+    const read = async (): Promise<readonly (StoredAnswer | Error | undefined)[]> => [
       backend.store.get("a"),
       undefined,
       unread,

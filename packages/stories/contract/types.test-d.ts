@@ -1,22 +1,22 @@
 // Code that must and must not compile against the built packages. `same<A, B>(true)` holds if types are identical.
 
 import {
+  type Backend,
   type Cache,
-  type LoadContext,
-  type Namespace,
-  type StandardSchema,
   cluster,
   compose,
   createCache,
   fromClient,
   keyOf,
+  type LoadContext,
   memory,
+  type Namespace,
   redis,
   sentinel,
   single,
+  type StandardSchema,
   zstd,
 } from "hotset";
-import type { Backend } from "hotset/backend";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 declare function same<A, B>(yes: Same<A, B>): void;

@@ -1,5 +1,11 @@
 import { scheduler } from "node:timers/promises";
-import { type Awaitable, type Backend, BackendUnavailableError, type StoredEntry } from "@hotset/core";
+import {
+  type Awaitable,
+  type Backend,
+  BackendUnavailableError,
+  type StoredAnswer,
+  type StoredEntry,
+} from "@hotset/core";
 import { type BackendPromise, promisesOf } from "@hotset/core/internal";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
@@ -84,7 +90,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     options.expiry === "clock" ? clock.advance(ms) : scheduler.wait(ms + SERVER_GRACE_MS);
 
   /** Compares data and meta exactly, times within the precision of the store's clock. */
-  const expectEntry = (entry: StoredEntry | undefined, written: StoredEntry): void => {
+  const expectEntry = (entry: StoredAnswer | undefined, written: StoredEntry): void => {
     expect(entry).toBeDefined();
     if (entry === undefined) return;
     expect(Buffer.from(entry.data).equals(written.data), "the same bytes").toBe(true);

@@ -1,6 +1,6 @@
 import timers from "node:timers";
 import { scheduler } from "node:timers/promises";
-import type { Backend, Clock, Coherence, CoherenceListener, StoredEntry } from "@hotset/core";
+import type { Backend, Clock, Coherence, CoherenceListener, StoredAnswer } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { apart } from "./apart.ts";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
@@ -22,7 +22,7 @@ export function describeCoherence(subject: BackendSubject): void {
     readonly own: Backend;
     readonly other: Backend;
     /** Reads here, as a cache does before it depends on a key: changes are reported of what was read. */
-    readonly watch: (...keys: readonly string[]) => Promise<readonly (StoredEntry | undefined)[]>;
+    readonly watch: (...keys: readonly string[]) => Promise<readonly (StoredAnswer | undefined)[]>;
   }
 
   /** A listener in this process, and another process that makes changes; `undefined` if there cannot be both. */

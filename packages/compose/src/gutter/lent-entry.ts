@@ -1,4 +1,4 @@
-import type { StoredEntry } from "@hotset/core";
+import type { StoredAnswer, StoredEntry } from "@hotset/core";
 
 /** An entry as it was stored in the gutter. */
 export interface Lent {
@@ -26,7 +26,7 @@ export function lentEntry(entry: StoredEntry, ttlMs: number, sinceMs: number): S
 }
 
 /** `undefined` for an entry that another program has written, or that cannot be believed. */
-export function readLent(stored: StoredEntry): Lent | undefined {
+export function readLent(stored: StoredAnswer): Lent | undefined {
   const { data, expiresInMs, meta, version } = stored;
   const [head, longerMs, spanMs] = HEAD.exec(meta) ?? [];
   if (head === undefined || stored.error !== undefined) return undefined;

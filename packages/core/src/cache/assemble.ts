@@ -1,6 +1,6 @@
 import type { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { type CopyTrust, TRUST_ALWAYS } from "../coherence/trust.ts";
-import type { Backend } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";

@@ -1,4 +1,4 @@
-import type { Backend } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 
 /**
  * Several processes over one store can rely on these:

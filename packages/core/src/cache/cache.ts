@@ -1,4 +1,4 @@
-import type { Backend } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import { epochMs, systemClock } from "../contracts/clock.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";

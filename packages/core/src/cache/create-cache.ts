@@ -1,4 +1,4 @@
-import type { Backend } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { checkOptionNames } from "../entry/options.ts";

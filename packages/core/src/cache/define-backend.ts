@@ -1,7 +1,7 @@
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust, TRUST_ALWAYS } from "../coherence/trust.ts";
-import type { Backend, Coherence } from "../contracts/backend.ts";
+import type { Backend, Coherence } from "../contracts/capabilities.ts";
 import { FarFences } from "../engine/far-fences.ts";
 import { leasesAmong } from "../engine/lease.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";

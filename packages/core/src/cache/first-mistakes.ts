@@ -1,4 +1,4 @@
-import type { Backend } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import { systemClock } from "../contracts/clock.ts";
 import type { Reporting } from "../engine/context.ts";
 import { describe } from "../primitives/duration.ts";

@@ -1,4 +1,5 @@
-import type { Backend, Format } from "../contracts/backend.ts";
+import type { Format } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";

@@ -1,4 +1,4 @@
-import type { CoherenceListener } from "../contracts/backend.ts";
+import type { CoherenceListener } from "../contracts/capabilities.ts";
 
 /**
  * The parts of a cache that act on the changes of one backend: the public {@link CoherenceListener} without its

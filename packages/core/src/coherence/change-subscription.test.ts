@@ -1,6 +1,6 @@
 import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
+import type { Coherence, CoherenceListener } from "../contracts/capabilities.ts";
 import { ChangeSubscription } from "./change-subscription.ts";
 import { BackendParts } from "./parts.ts";
 import { lastEpoch, Trust } from "./trust.ts";

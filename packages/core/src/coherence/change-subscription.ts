@@ -1,4 +1,4 @@
-import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
+import type { Coherence, CoherenceListener } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { inNoCall } from "../primitives/async-context.ts";
 import { scheduleRunning } from "../primitives/deadlines.ts";

@@ -1,4 +1,4 @@
-import type { Parts } from "../contracts/backend.ts";
+import type { Parts } from "../contracts/capabilities.ts";
 import type { Breaker } from "../primitives/breaker.ts";
 import { ignore } from "../primitives/ignore.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Parts } from "../contracts/backend.ts";
+import type { Parts } from "../contracts/capabilities.ts";
 import { BackendParts } from "./parts.ts";
 import { Trust, TRUST_ALWAYS } from "./trust.ts";
 

@@ -1,5 +1,5 @@
 import type { Awaitable } from "./awaitable.ts";
-import type { Backend } from "./backend.ts";
+import type { Backend } from "./capabilities.ts";
 
 /**
  * Protects entries in a store that other programs can write to. Applied last on writing and first on reading: nothing

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { Guard } from "../coherence/guards.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust, TRUST_ALWAYS } from "../coherence/trust.ts";
-import type { Backend, TagVersions } from "../contracts/backend.ts";
+import type { Backend, TagVersions } from "../contracts/capabilities.ts";
 import { MetaParser } from "../entry/entry-meta.ts";
 import { newEntry } from "../entry/entry.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";

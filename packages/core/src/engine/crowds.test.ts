@@ -1,4 +1,4 @@
-import { defineBackend, type Cache, type StoredEntry } from "@hotset/core";
+import { defineBackend, type Cache, type StoredAnswer } from "@hotset/core";
 /** Loads after a tag call, of a key that others have a copy of too. */
 import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { expect, it } from "vitest";
@@ -60,8 +60,8 @@ it("a read that finds a version outdated drops the copy of it, and no newer one"
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
   const asked = gate<void>();
-  const outdated: StoredEntry = { data: new Uint8Array(), staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
-  const read = async (key: string, seen?: string): Promise<StoredEntry | undefined> => {
+  const outdated: StoredAnswer = { data: new Uint8Array(), staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
+  const read = async (key: string, seen?: string): Promise<StoredAnswer | undefined> => {
     if (seen === undefined) return backend.read(key);
     await asked.pass();
     return outdated;

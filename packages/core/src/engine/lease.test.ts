@@ -1,6 +1,6 @@
 import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/capabilities.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { LinkedSet } from "../primitives/linked-set.ts";

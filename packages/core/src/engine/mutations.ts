@@ -1,7 +1,7 @@
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/capabilities.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type {

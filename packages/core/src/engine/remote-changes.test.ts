@@ -4,7 +4,7 @@ import type { ChangeListener } from "../coherence/change-listener.ts";
 import { Guard } from "../coherence/guards.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
-import type { TagVersions } from "../contracts/backend.ts";
+import type { TagVersions } from "../contracts/capabilities.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { localKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { createEvents } from "../primitives/event-port.ts";

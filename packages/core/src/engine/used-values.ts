@@ -1,4 +1,4 @@
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { compareVersions } from "../tags/tag-versions.ts";

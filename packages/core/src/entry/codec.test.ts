@@ -3,7 +3,9 @@ import { gzip } from "@hotset/formats";
 import { v8 } from "@hotset/formats";
 import { scriptedBackend, type ScriptedBackendOptions, TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
-import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../contracts/backend.ts";
+import type { Compressor, Format } from "../contracts/backend.ts";
+import type { StoredAnswer } from "../contracts/capabilities.ts";
+import type { Backend, TagVersion } from "../contracts/capabilities.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { passthrough } from "../formats/passthrough.ts";
@@ -310,7 +312,7 @@ describe("times", () => {
   });
 });
 
-const stored = (changes: Partial<StoredEntry> = {}): StoredEntry => ({
+const stored = (changes: Partial<StoredAnswer> = {}): StoredAnswer => ({
   data: Buffer.from('"Ada"'),
   staleInMs: 40_000,
   expiresInMs: 40_000,
@@ -323,7 +325,7 @@ const readBy = (schema?: StandardSchema<unknown>, tagSequence = 0) => ({
   tagSequence,
 });
 const decode = (
-  given: StoredEntry,
+  given: StoredAnswer,
   options?: Parameters<typeof backend>[0],
   schema?: StandardSchema<unknown>,
 ): Entry | PromiseLike<Entry> => codec(options).decode(given, readBy(schema, 3), NOW);
@@ -496,7 +498,7 @@ describe("decode", () => {
     expect(inspect(thrown, { showHidden: true })).not.toContain("hunter2");
   });
 
-  it.for<readonly [string, Partial<StoredEntry>, Parameters<typeof backend>[0]]>([
+  it.for<readonly [string, Partial<StoredAnswer>, Parameters<typeof backend>[0]]>([
     ["bytes that do not decode", { data: Buffer.from("hunter2") }, {}],
     [
       "bytes that do not decompress",

@@ -1,12 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import {
-  DEFAULT_MAX_DECODED_BYTES,
-  type Backend,
-  type Compressor,
-  type Format,
-  type StoredEntry,
-  type TagVersion,
-} from "../contracts/backend.ts";
+import { DEFAULT_MAX_DECODED_BYTES, type Compressor, type Format, type StoredEntry } from "../contracts/backend.ts";
+import type { StoredAnswer } from "../contracts/capabilities.ts";
+import { type Backend, type TagVersion } from "../contracts/capabilities.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
@@ -121,7 +116,7 @@ export class Codec {
    * @throws {DecodeError} (or rejects with it) for every entry that cannot be read, for any reason.
    */
   decode(
-    stored: StoredEntry,
+    stored: StoredAnswer,
     { key: { space }, schema, tagSequence }: EntryOf,
     now: number,
     seen?: Entry,

@@ -1,4 +1,4 @@
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/capabilities.ts";
 import { byteLength } from "../primitives/platform.ts";
 import type { Encoding, Entry } from "./entry.ts";
 import { checkTags, NO_TAGS } from "./key.ts";

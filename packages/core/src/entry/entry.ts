@@ -1,4 +1,4 @@
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/capabilities.ts";
 import type { LocalEntry } from "../contracts/local-tier.ts";
 import type { Meter } from "../primitives/meters.ts";
 

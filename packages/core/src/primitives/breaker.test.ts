@@ -1,6 +1,6 @@
 import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
-import type { BreakerPolicy } from "../contracts/backend.ts";
+import type { BreakerPolicy } from "../contracts/capabilities.ts";
 import { Breaker } from "./breaker.ts";
 
 function breaker(policy?: BreakerPolicy): {

@@ -1,4 +1,4 @@
-import type { BreakerPolicy } from "../contracts/backend.ts";
+import type { BreakerPolicy } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 
 /**

@@ -2,7 +2,7 @@ import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
-import type { Parts, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Parts, TagVersion, TagVersions } from "../contracts/capabilities.ts";
 import { KnownVersions } from "./known-versions.ts";
 import type { Pinned } from "./tag-versions.ts";
 

@@ -1,7 +1,7 @@
 import type { Epoch } from "../coherence/parts.ts";
 import type { Trust } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion, TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { ignore } from "../primitives/ignore.ts";

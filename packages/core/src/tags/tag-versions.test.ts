@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion, TagVersions } from "../contracts/capabilities.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { compareVersions, tagKeys, underVersions, versionsFor } from "./tag-versions.ts";

@@ -1,5 +1,5 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion, TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";

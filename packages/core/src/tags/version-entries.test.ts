@@ -1,6 +1,6 @@
 import { flush, gate, outcome, scriptedBackend, type ScriptedBackend, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { TagVersion } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/capabilities.ts";
 import { compareVersions } from "./tag-versions.ts";
 import { versionEntries } from "./version-entries.ts";
 

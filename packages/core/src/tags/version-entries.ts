@@ -1,4 +1,5 @@
-import type { Backend, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { StoredEntry } from "../contracts/backend.ts";
+import type { Backend, TagVersion, TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { newId } from "../primitives/ids.ts";
 

@@ -1,7 +1,7 @@
 import { TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { BackendParts } from "../coherence/parts.ts";
-import type { BreakerPolicy } from "../contracts/backend.ts";
+import type { BreakerPolicy } from "../contracts/capabilities.ts";
 import { BackendUnavailableError, ConfigurationError } from "../contracts/errors.ts";
 import type { TierState } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";

@@ -1,5 +1,5 @@
 import { ONE_PART, type BackendParts } from "../coherence/parts.ts";
-import type { BreakerPolicy, TagVersions } from "../contracts/backend.ts";
+import type { BreakerPolicy, TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { TierState } from "../contracts/events.ts";

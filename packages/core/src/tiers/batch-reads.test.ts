@@ -2,7 +2,8 @@ import { createHook } from "node:async_hooks";
 import { createTestCache } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { defineBackend } from "../cache/define-backend.ts";
-import type { Backend, StoredEntry } from "../contracts/backend.ts";
+import type { StoredEntry } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import { json } from "../formats/json.ts";
 import { passthrough } from "../formats/passthrough.ts";
 

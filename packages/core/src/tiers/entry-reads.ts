@@ -1,5 +1,5 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Backend, Batch, StoredEntry, TagVersions } from "../contracts/backend.ts";
+import type { Backend, Batch, StoredAnswer, TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { DecodeError } from "../contracts/errors.ts";
 import type { Codec } from "../entry/codec.ts";
@@ -78,7 +78,7 @@ export class EntryReads {
     let entry: Awaitable<Entry | undefined>;
     let isOther = false;
     // A value that cannot be decoded is reported before the answer counts.
-    const receive = (stored: StoredEntry | undefined, versions?: Versions | Unread): void => {
+    const receive = (stored: StoredAnswer | undefined, versions?: Versions | Unread): void => {
       isOther = stored?.isSeen === false;
       if (isOther) return;
       request.saw?.(stored?.version ?? "");
@@ -115,14 +115,14 @@ export class EntryReads {
   }
 
   async #withVersions(
-    answer: PromiseLike<StoredEntry | undefined>,
+    answer: PromiseLike<StoredAnswer | undefined>,
     read: SentRead,
-  ): Promise<{ readonly stored: StoredEntry | undefined; readonly versions: Versions | Unread }> {
+  ): Promise<{ readonly stored: StoredAnswer | undefined; readonly versions: Versions | Unread }> {
     const unread = (error: unknown): Unread => new FailureOf(this.#of.calls.partOfVersionReads, error);
     const asked = new Promise<Versions>((resolve) =>
       resolve(this.#versionsOf(this.#of.tagVersions!, read.request, read.expected)),
     ).catch(unread);
-    const stored = await new Promise<StoredEntry | undefined>((resolve, reject) =>
+    const stored = await new Promise<StoredAnswer | undefined>((resolve, reject) =>
       whenAnswered(answer, resolve, reject),
     );
     const versions = await asked;
@@ -224,7 +224,7 @@ export class EntryReads {
    * @param asked the versions of `expected`; `undefined` if they were known when the read was sent. They may have been
    *   forgotten since.
    */
-  withCurrentVersions(read: SentRead, stored: StoredEntry, asked: Versions | undefined): Awaitable<Entry | undefined> {
+  withCurrentVersions(read: SentRead, stored: StoredAnswer, asked: Versions | undefined): Awaitable<Entry | undefined> {
     if (this.#of.tagVersions === undefined) return this.#decode(read, stored, asked);
     const versions = asked ?? this.#currentVersions(read.request, read.expected);
     if (!isThenable(versions)) return this.#decode(read, stored, versions);
@@ -238,7 +238,7 @@ export class EntryReads {
   }
 
   /** A copy, where the tag versions cannot be read. */
-  #unchecked(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined> {
+  #unchecked(read: SentRead, stored: StoredAnswer): Awaitable<Entry | undefined> {
     return whenReady(this.#decode(read, stored, undefined), (entry) => this.#uncheckedEntry(entry));
   }
 
@@ -253,7 +253,7 @@ export class EntryReads {
    * Decodes an entry and applies `versions`; `undefined` if it cannot be decoded, or not within the time that a call
    * may take. Synchronous where the decoder is: then it makes no closure, since every hit comes this way.
    */
-  #decode(read: SentRead, stored: StoredEntry, versions: Versions | undefined): Awaitable<Entry | undefined> {
+  #decode(read: SentRead, stored: StoredAnswer, versions: Versions | undefined): Awaitable<Entry | undefined> {
     if (stored.behind !== undefined && read.request.isCurrent === true) return this.#behind(read, stored.behind);
     if (stored.error !== undefined) return this.#undecoded(read, stored, ownError(stored.error));
     try {
@@ -267,13 +267,13 @@ export class EntryReads {
   }
 
   /** Reports it. In place of a copy that cannot be read, the entry behind it is. */
-  #undecoded(read: SentRead, { behind }: StoredEntry, error: unknown): Promise<Entry | undefined> | undefined {
+  #undecoded(read: SentRead, { behind }: StoredAnswer, error: unknown): Promise<Entry | undefined> | undefined {
     this.#of.unreadable.found(read.request, error as DecodeError);
     return behind && this.#behind(read, behind);
   }
 
   /** @param copy served where the entry behind it cannot be read. @default none: then the read fails */
-  async #behind(read: SentRead, behind: NonNullable<StoredEntry["behind"]>, copy?: Entry): Promise<Entry | undefined> {
+  async #behind(read: SentRead, behind: NonNullable<StoredAnswer["behind"]>, copy?: Entry): Promise<Entry | undefined> {
     try {
       const found = await this.#of.calls.run(
         "read",
@@ -289,7 +289,7 @@ export class EntryReads {
     }
   }
 
-  #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredEntry): Awaitable<Entry> {
+  #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredAnswer): Awaitable<Entry> {
     const known = stored.isSeen === true ? { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) } : seen;
     const entry = this.#of.codec.decode(stored, request, sentAt, known);
     return this.#of.backend.readsLag === true ? whenReady(entry, lagging) : entry;
@@ -298,7 +298,7 @@ export class EntryReads {
   /** @param entry as it is decoded. */
   #inTime(
     read: SentRead,
-    stored: StoredEntry,
+    stored: StoredAnswer,
     versions: Versions | undefined,
     entry: PromiseLike<Entry>,
   ): Promise<Entry | undefined> {
@@ -315,7 +315,7 @@ export class EntryReads {
   /** The entry, checked against the versions of `expected`; `undefined` where these are not checked. */
   #under(
     read: SentRead,
-    { behind, onValid }: StoredEntry,
+    { behind, onValid }: StoredAnswer,
     versions: Versions | undefined,
     entry: Entry,
   ): Awaitable<Entry | undefined> {

@@ -1,5 +1,5 @@
 import { ONE_PART } from "../coherence/parts.ts";
-import type { TagVersions } from "../contracts/backend.ts";
+import type { TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";

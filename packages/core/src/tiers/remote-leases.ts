@@ -1,5 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Leases, StoredEntry } from "../contracts/backend.ts";
+import type { StoredEntry } from "../contracts/backend.ts";
+import type { Leases } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";

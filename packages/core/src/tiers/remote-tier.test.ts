@@ -1,6 +1,7 @@
 import { TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import type { Backend, StoredEntry } from "../contracts/backend.ts";
+import type { StoredEntry } from "../contracts/backend.ts";
+import type { Backend } from "../contracts/capabilities.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { json } from "../formats/json.ts";

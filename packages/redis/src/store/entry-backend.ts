@@ -7,6 +7,7 @@ import type {
   Format,
   Leases,
   Parts,
+  StoredAnswer,
   StoredEntry,
   TagVersions,
 } from "@hotset/core";
@@ -169,7 +170,7 @@ export class EntryBackend extends Steps implements Backend {
     this.leases = new RedisLeases(commands, this.layout, settings);
   }
 
-  read(key: string, seen?: string): Promise<StoredEntry | undefined> {
+  read(key: string, seen?: string): Promise<StoredAnswer | undefined> {
     let entryKey: string;
     try {
       entryKey = this.keys.entry(key);
@@ -187,7 +188,7 @@ export class EntryBackend extends Steps implements Backend {
     const { client } = queue;
     if (client === undefined || queue.inFlight >= queue.maxInFlight)
       return this.#readBy(entryKey, read, (ends) => ends);
-    const command = queue.begin<StoredEntry | undefined>(this.origins.read);
+    const command = queue.begin<StoredAnswer | undefined>(this.origins.read);
     // From this frame: it is the hot path.
     sendAll(client, read.commands(entryKey), this.#receiver(entryKey, read, { client, queue }, command));
     command.sent(read.count);
@@ -438,7 +439,7 @@ export class EntryBackend extends Steps implements Backend {
 
 const asIs = (reply: unknown): unknown => reply;
 /** The answer for an entry that has another version or none, or is not there. */
-const NOT_SEEN: StoredEntry = { data: NOTHING, staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
+const NOT_SEEN: StoredAnswer = { data: NOTHING, staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
 
 function layoutOf({ layout }: BackendSettings): EntryLayout {
   return layout === "string" ? STRINGS : hashes(layout);

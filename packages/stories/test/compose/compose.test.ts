@@ -7,7 +7,7 @@ import {
   DecodeError,
   json,
   type Policy,
-  type StoredEntry,
+  type StoredAnswer,
 } from "@hotset/core";
 import { promisesOf } from "@hotset/core/internal";
 import { memory } from "@hotset/memory";
@@ -112,7 +112,7 @@ describe("a read of a composition", () => {
     const near = scriptedBackend({ clock, label: "near" });
     const unread = new RangeError("one shard is gone");
     const error = new DecodeError("sealed with another key");
-    const refused: StoredEntry = { data: new Uint8Array(0), meta: "", staleInMs: 0, expiresInMs: 1_000, error };
+    const refused: StoredAnswer = { data: new Uint8Array(0), meta: "", staleInMs: 0, expiresInMs: 1_000, error };
     const failures: string[] = [];
     const composed = compose(
       { ...near, read: async () => refused, batch: { read: async () => [refused, unread] } },

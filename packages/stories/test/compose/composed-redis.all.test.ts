@@ -3,8 +3,8 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { compose, createCache, gzip, json, memory, redis, type Cache, type ComposeOptions } from "hotset";
-import { packEntry, unpackEntry, type Backend, type StoredEntry } from "hotset/backend";
+import { type Backend, type Cache, compose, type ComposeOptions, createCache, gzip, json, memory, redis } from "hotset";
+import { packEntry, unpackEntry, type StoredEntry } from "hotset/backend";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { never } from "../support/stacks.ts";

@@ -1,5 +1,18 @@
-import { aesGcm, brotli, createCache, gzip, json, msgpack, passthrough, sealed, v8, zstd, type Cache } from "hotset";
-import type { Backend, Compressor, Format } from "hotset/backend";
+import {
+  aesGcm,
+  type Backend,
+  brotli,
+  type Cache,
+  createCache,
+  gzip,
+  json,
+  msgpack,
+  passthrough,
+  sealed,
+  v8,
+  zstd,
+} from "hotset";
+import type { Compressor, Format } from "hotset/backend";
 
 /** How a store is opened. @param format those of all that are read, the written ones first. */
 export type Open = (settings: {
