@@ -4,13 +4,12 @@ import { parseSync } from "oxc-parser";
 import { expect, it } from "vitest";
 
 const top = join(import.meta.dirname, "../..");
-const CONTRACTS = join(top, "packages/core/src/contracts/backend.ts");
+const CONTRACTS = ["backend", "capabilities"].map((name) => join(top, `packages/core/src/contracts/${name}.ts`));
 
 /** By interface, the names of its members. */
-function membersOf(path: string): ReadonlyMap<string, readonly string[]> {
-  const { program } = parseSync(path, readFileSync(path, "utf8"));
+function membersOf(paths: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, readonly string[]>();
-  for (const statement of program.body) {
+  for (const statement of paths.flatMap((path) => parseSync(path, readFileSync(path, "utf8")).program.body)) {
     if (statement.type !== "ExportNamedDeclaration" || statement.declaration?.type !== "TSInterfaceDeclaration")
       continue;
     const { id, body } = statement.declaration;
@@ -29,6 +28,7 @@ function sectionOf(page: string, heading: string): string {
 }
 
 it.each([
+  ["StableBackend", "StableBackend"],
   ["Backend", "Backend"],
   ["Leases", "Leases"],
   ["TagVersions", "Tag versions"],

@@ -291,11 +291,21 @@ export const PAGES: readonly PageSpec[] = [
       "The interfaces that the author of a store implements, and helpers for it. Step by step: [writing a " +
       "backend](../../guide/writing-a-backend.md).",
     names: [
-      ...["Backend", "BreakerPolicy", "StoredEntry", "DeleteStatus", "Batch", "Leases", "TagVersions"],
-      ...["TagVersion", "Coherence", "CoherenceListener", "Parts", "pollChanges", "Changes"],
-      ...["PollChangesOptions", "PolledChanges", "fromSwap"],
-      ...["FromSwapOptions", "SwapStore", "SwapRecord", "markedStale", "packEntry", "unpackEntry"],
-      ...["KeyWalk", "WalkedKeys", "WalkedKey", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
+      ...["StableBackend", "StoredEntry", "DeleteStatus", "fromSwap", "FromSwapOptions", "SwapStore", "SwapRecord"],
+      ...["packEntry", "unpackEntry", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
+    ],
+  },
+  {
+    file: "backend-capabilities",
+    title: "Capabilities of a backend",
+    intro:
+      "`hotset/backend/unstable`: what a store may do beyond [the stable contract](backends.md), so that a cache keeps more " +
+      "promises across processes. It may change with a minor version. Step by step: [writing a " +
+      "backend](../../guide/writing-a-backend.md#optional-capabilities).",
+    names: [
+      ...["Backend", "BreakerPolicy", "StoredAnswer", "Batch", "Leases", "LeaseRequest", "LeaseReply"],
+      ...["TagVersions", "TagVersion", "Coherence", "CoherenceListener", "Parts", "markedStale"],
+      ...["pollChanges", "Changes", "PollChangesOptions", "PolledChanges", "KeyWalk", "WalkedKeys", "WalkedKey"],
     ],
   },
   {

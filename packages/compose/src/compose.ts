@@ -105,9 +105,10 @@ function reading(
 function leasesOf(copies: NearCopies, far: Side, leases: Leases): Leases {
   return {
     ...(leases.leaseMs !== undefined && { leaseMs: leases.leaseMs }),
-    async acquire(key, ...request) {
+    async acquire(request) {
+      const { key } = request;
       const asked = copies.asking();
-      const answer = await far.call("lease", key, () => leases.acquire(key, ...request));
+      const answer = await far.call("lease", key, () => leases.acquire(request));
       return "entry" in answer ? { granted: false, entry: copies.copying(key, answer.entry, asked) } : answer;
     },
     renew: (key, ...request) => far.call("lease", key, () => leases.renew(key, ...request)),

@@ -22,15 +22,8 @@ export { DecodeError, EncodeError, InvalidArgumentError, InvalidValueError, Load
 export { MissingConnectionError, OverloadedError, ReentrantLoadError } from "./internal.ts";
 export type { CacheErrorCode, CacheErrorCodes } from "./internal.ts";
 
-export type {
-  Backend,
-  Batch,
-  BreakerPolicy,
-  DeleteStatus,
-  StableBackend,
-  StoredAnswer,
-  StoredEntry,
-} from "./internal.ts";
+export type { DeleteStatus, StableBackend, StoredEntry } from "./internal.ts";
+export type { Backend, Batch, BreakerPolicy, LeaseReply, LeaseRequest, StoredAnswer } from "./internal.ts";
 export type { Coherence, CoherenceListener, Leases, Parts, TagVersion, TagVersions } from "./internal.ts";
 export type { KeyWalk, WalkedKey, WalkedKeys } from "./internal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./internal.ts";

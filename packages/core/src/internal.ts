@@ -47,6 +47,8 @@ export type {
   KeyWalk,
   Leases,
   Parts,
+  LeaseReply,
+  LeaseRequest,
   StoredAnswer,
   TagVersion,
   TagVersions,

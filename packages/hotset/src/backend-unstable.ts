@@ -4,6 +4,14 @@
 
 export { markedStale, pollChanges } from "@hotset/core/stores";
 export type { Backend, Batch, BreakerPolicy, Parts, StoredAnswer } from "@hotset/core";
-export type { Coherence, CoherenceListener, Leases, TagVersion, TagVersions } from "@hotset/core";
+export type {
+  Coherence,
+  CoherenceListener,
+  LeaseReply,
+  LeaseRequest,
+  Leases,
+  TagVersion,
+  TagVersions,
+} from "@hotset/core";
 export type { KeyWalk, WalkedKey, WalkedKeys } from "@hotset/core";
 export type { Changes, PollChangesOptions, PolledChanges } from "@hotset/core/stores";

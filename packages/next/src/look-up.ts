@@ -32,10 +32,8 @@ export async function lookUp<T extends Kept>(
   const entry = await reading;
   const isMarked = served?.cause === "marked";
   const others = entry ? [...softTags, ...tags].filter((tag) => !entry.tags.includes(tag)) : softTags;
-  const [records, marks] = await Promise.all([
-    held.tags.changes(others),
-    entry && isMarked ? held.tags.marks(entry.tags) : [],
-  ]);
+  const records = await held.tags.changes(others);
+  const marks = entry && isMarked ? await held.tags.marks(entry.tags) : [];
   // The cache knows its own tags, but for what has not come there yet, and for when a marked value ends.
   const changes = entry ? [...records, ...marks, ...held.tags.coming(entry.tags)] : records;
   const isLost = entry !== undefined && isMarked && judge(marks, entry) === "fresh";

@@ -16,7 +16,7 @@ export function leasesOf(
     return (await database.call(statement, [name, ...values], hash))[0] as boolean;
   };
   return {
-    async acquire(key, token, leaseMs, seen, isOver) {
+    async acquire({ key, token, leaseMs, seen, isOver }) {
       const { name, hash } = keys.of(key);
       const values = [name, token, leaseMs, seen, isOver === true];
       const [state, heldForMs, data, meta, version, stale, expires] = await database.call(

@@ -93,7 +93,7 @@ it("C536 calls settle within the deadline while the server stands still for 2 s,
   const results = await Promise.allSettled([
     own.write("k", entry("given up")),
     own.read("k"),
-    own.leases!.acquire("j", "token", 1_000, ""),
+    own.leases!.acquire({ key: "j", token: "token", leaseMs: 1_000, seen: "" }),
     own.tagVersions!.pin(["t"]),
   ]);
   for (const result of results)
@@ -206,7 +206,7 @@ it.each([
 ])("C537 refuses a store and keeps no old entry when %s", async (_, state, trigger) => {
   const own = backend();
   await own.write("k", entry("old"));
-  await own.leases!.acquire("k", "token", 60_000, "old");
+  await own.leases!.acquire({ key: "k", token: "token", leaseMs: 60_000, seen: "old" });
   const raise = `raise exception 'refused' using errcode = '${state}'`;
   const original = await server.query(`select pg_get_functiondef('${schema}.report'::regproc) as text`);
   await server.query(

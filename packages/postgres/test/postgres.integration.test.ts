@@ -193,7 +193,10 @@ describe("the schema", () => {
     const own = backend({ url: url.href, createSchema: false });
     await own.write("k", { ...stored("1"), expiresInMs: 90_000 });
     expect(await own.markStale!("k")).toBe("stale");
-    expect(await own.leases!.acquire("j", "token", 1_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own.leases!.acquire({ key: "j", token: "token", leaseMs: 1_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await own.leases!.store("j", "token", "", stored("2"))).toBe(true);
     await own.tagVersions!.renew(["t"], "hard");
     expect((await own.tagVersions!.pin(["t", "u"])).versions.length).toBe(2);
@@ -305,10 +308,15 @@ describe("sessions that a program has changed", () => {
       data.map((each, i) => [each, entryOf(i).meta, entryOf(i).version]),
     );
     for (const each of found) expect(60_000 - each!.expiresInMs).toBeLessThan(30_000);
-    const seen = await own.leases!.acquire("k8", "token", 1_000, "");
+    const seen = await own.leases!.acquire({ key: "k8", token: "token", leaseMs: 1_000, seen: "" });
     expect(seen).toMatchObject({ granted: false, entry: { data: data[8], version: "v8" } });
-    expect(await own.leases!.acquire("j", "token", 5_000, "")).toEqual({ granted: true, version: "" });
-    expect(await own.leases!.acquire("j", "other", 5_000, "")).toMatchObject({ granted: false });
+    expect(await own.leases!.acquire({ key: "j", token: "token", leaseMs: 5_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
+    expect(await own.leases!.acquire({ key: "j", token: "other", leaseMs: 5_000, seen: "" })).toMatchObject({
+      granted: false,
+    });
   });
 
   it.each([
@@ -324,7 +332,7 @@ describe("sessions that a program has changed", () => {
     const own = backend({ pool });
     await own.write("k", stored("é"));
     await own.read("k");
-    await own.leases!.acquire("j", "token", 1_000, "");
+    await own.leases!.acquire({ key: "j", token: "token", leaseMs: 1_000, seen: "" });
     // The one that the pool gives next.
     const spoil = async (): Promise<void> => {
       const client = await pool.connect();
@@ -340,7 +348,10 @@ describe("sessions that a program has changed", () => {
     await spoil();
     await own.write("k", stored("€"));
     await spoil();
-    expect(await own.leases!.acquire("l", "token", 1_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own.leases!.acquire({ key: "l", token: "token", leaseMs: 1_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await server.query(count)).toEqual([{ n: 1 }]);
     expect((await own.read("k"))?.data.toString()).toBe("€");
   });
@@ -360,7 +371,7 @@ it.each([
   spoiled.release();
   await other.query("begin");
   await other.query(`select ${schema}.write('k', '\\x0031', '\\x0031', 60000, 60000, 'theirs')`);
-  const asked = own.leases!.acquire("k", "token", 1_000, "");
+  const asked = own.leases!.acquire({ key: "k", token: "token", leaseMs: 1_000, seen: "" });
   const waits = "select 1 from pg_stat_activity where wait_event = 'advisory' and query like '%acquire%'";
   await until("it to wait", async () => (await server.query(waits)).length === 1);
   await other.query("commit");
@@ -384,7 +395,12 @@ it("C536 a call over a pool without timeouts ends at its deadline while the serv
   const pool = poolOf();
   const own = backend({ pool: { connect: () => gate.promise, end: () => pool.end() }, deadline: 50 });
   const large = { ...stored(""), data: Buffer.alloc(30_000_000) };
-  const calls = [own.read("k"), own.remove("k"), own.leases!.acquire("k", "token", 1_000, ""), own.write("l", large)];
+  const calls = [
+    own.read("k"),
+    own.remove("k"),
+    own.leases!.acquire({ key: "k", token: "token", leaseMs: 1_000, seen: "" }),
+    own.write("l", large),
+  ];
   const answers = await Promise.allSettled(calls);
   expect(answers.map((each) => (each.status === "rejected" ? (each.reason as Error).message : ""))).toEqual([
     ...["read", "remove", "acquire"].map((call) => `postgres: ${call} was not answered within 50 ms`),
@@ -462,7 +478,7 @@ it.each([2, 3])("C538 works with %s connections, where the server gives no more"
       own.write("k", stored("1")),
       own.read("j"),
       own.tagVersions!.pin(["t"]),
-      own.leases!.acquire("l", "token", 60_000, ""),
+      own.leases!.acquire({ key: "l", token: "token", leaseMs: 60_000, seen: "" }),
       own.tagVersions!.read(["u"]),
     ]);
   await round();

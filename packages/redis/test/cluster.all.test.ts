@@ -149,10 +149,12 @@ describe("a cluster", () => {
           expect((await backend.read(key))!.data).toEqual(entry.data);
           await backend.markStale!(key);
           await backend.remove(key);
-          const { version } = (await leases.acquire(key, "token", 10_000, "")) as { readonly version: string };
+          const { version } = (await leases.acquire({ key, token: "token", leaseMs: 10_000, seen: "" })) as {
+            readonly version: string;
+          };
           await leases.renew(key, "token", 10_000);
           expect(await leases.store(key, "token", version, { ...entry, version: "token" })).toBe(true);
-          await leases.acquire(key, "next", 10_000, await leases.confirm(key));
+          await leases.acquire({ key, token: "next", leaseMs: 10_000, seen: await leases.confirm(key) });
           await leases.release(key, "next");
           await backend.peek(key);
         }
@@ -228,10 +230,18 @@ describe("a cluster", () => {
     const leases = backend.leases!;
     expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set([""]));
     expect(
-      new Set((await each((key) => leases.acquire(key, "mine", 10_000, ""))).map(({ granted }) => granted)),
+      new Set(
+        (await each((key) => leases.acquire({ key, token: "mine", leaseMs: 10_000, seen: "" }))).map(
+          ({ granted }) => granted,
+        ),
+      ),
     ).toEqual(new Set([true]));
     expect(
-      new Set((await each((key) => leases.acquire(key, "theirs", 10_000, ""))).map(({ granted }) => granted)),
+      new Set(
+        (await each((key) => leases.acquire({ key, token: "theirs", leaseMs: 10_000, seen: "" }))).map(
+          ({ granted }) => granted,
+        ),
+      ),
     ).toEqual(new Set([false]));
     expect(new Set(await each((key) => leases.renew(key, "mine", 10_000)))).toEqual(new Set([true]));
     expect(new Set(await each((key) => leases.store(key, "mine", "", { ...stored(key), version: "mine" })))).toEqual(
@@ -239,7 +249,7 @@ describe("a cluster", () => {
     );
     expect(new Set(await each((key) => leases.confirm(key)))).toEqual(new Set(["mine"]));
     expect((await backend.batch!.read(KEYS)).map((entry) => found(entry)?.data.toString())).toEqual(KEYS);
-    await each((key) => leases.acquire(key, "next", 10_000, "mine"));
+    await each((key) => leases.acquire({ key, token: "next", leaseMs: 10_000, seen: "mine" }));
     await each((key) => leases.release(key, "next"));
     for (const node of await servers.masters()) expect(await node.command("KEYS", `${prefix}~lease:*`)).toEqual([]);
   });
@@ -427,7 +437,7 @@ describe("replicas", () => {
     await Promise.all(KEYS.map((key) => other.remove(key)));
     await other.markStale!("shop::1");
     await other.write("shop::1", stored());
-    await other.leases!.acquire("shop::2", "mine", 10_000, "");
+    await other.leases!.acquire({ key: "shop::2", token: "mine", leaseMs: 10_000, seen: "" });
     await other.leases!.store("shop::2", "mine", "", stored());
     await other.leases!.confirm("shop::2");
     const tags = other.tagVersions!;

@@ -190,7 +190,10 @@ it("C743 an error reply is one of its command alone, and says what Redis said", 
   const entry = { data: Buffer.from("x"), staleInMs: 1, expiresInMs: 60_000, meta: "" };
   await other.write("shop::there", entry);
   await expect(
-    Promise.all([backend.read("shop::there"), backend.leases!.acquire("shop::there", "token", NaN, "")]),
+    Promise.all([
+      backend.read("shop::there"),
+      backend.leases!.acquire({ key: "shop::there", token: "token", leaseMs: NaN, seen: "" }),
+    ]),
   ).rejects.toThrow("leaseMs must be a number");
   expect((await backend.read("shop::there"))?.data).toEqual(Buffer.from("x"));
   await Promise.all([backend.close(), other.close()]);

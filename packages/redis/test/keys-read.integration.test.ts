@@ -80,7 +80,7 @@ describe("an entry", () => {
       onTestFinished(() => alone.close());
       const miss = async (): Promise<void> => {
         await other.remove(KEY);
-        await alone.leases!.acquire(KEY, TOKEN, 10_000, "");
+        await alone.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen: "" });
         expect(await alone.leases!.store(KEY, TOKEN, "", stored())).toBe(true);
       };
       const reportedAfter = async (change: () => Promise<void>): Promise<readonly string[]> => {
@@ -105,7 +105,7 @@ describe("an entry", () => {
   );
 
   it("C195: is reported after a store of this process, also where the table of the server was full meanwhile", async () => {
-    await backend.leases!.acquire(KEY, TOKEN, 10_000, "");
+    await backend.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen: "" });
     await server.command("CONFIG", "SET", "tracking-table-max-keys", 1);
     for (let i = 0; i < 20; i += 1) await backend.read(`shop::other${i}`);
     await expect.poll(reported).toContain(`changed ${KEY}`);
@@ -116,7 +116,8 @@ describe("an entry", () => {
 
   it("C195: is reported after a load began, also where that removed an entry which was over for its process", async () => {
     await backend.write(KEY, stored("version-1"));
-    const began = (): Promise<unknown> => backend.leases!.acquire(KEY, TOKEN, 10_000, "version-1", true);
+    const began = (): Promise<unknown> =>
+      backend.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen: "version-1", isOver: true });
     expect(await reportedOf(began)).toContain(`changed ${KEY}`);
     expect(await reportedOf(() => other.write(KEY, stored()))).toContain(`changed ${KEY}`);
   });
@@ -155,8 +156,10 @@ describe("an entry", () => {
       await waiting.coherence!.attach(waiter);
       for (const seen of ["", "version-1_______"]) {
         if (seen !== "") await other.write(KEY, stored(seen));
-        await other.leases!.acquire(KEY, "token-of-other__", 10_000, seen);
-        expect(await waiting.leases!.acquire(KEY, TOKEN, 10_000, seen)).toMatchObject({ granted: false });
+        await other.leases!.acquire({ key: KEY, token: "token-of-other__", leaseMs: 10_000, seen });
+        expect(await waiting.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen })).toMatchObject({
+          granted: false,
+        });
         await waiting.ping();
         waiter.take();
         await other.leases!.release(KEY, "token-of-other__");
@@ -175,7 +178,9 @@ describe("an entry", () => {
       await own.coherence!.attach(listener);
       const store = async (seen: string, size: number): Promise<void> => {
         await own.read(KEY);
-        expect(await own.leases!.acquire(KEY, TOKEN, 10_000, seen)).toMatchObject({ granted: true });
+        expect(await own.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen })).toMatchObject({
+          granted: true,
+        });
         await own.ping();
         listener.take();
         const version = `version-${size}`;

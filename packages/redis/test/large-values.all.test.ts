@@ -75,7 +75,7 @@ describe("a large value", () => {
       "store",
       async (): Promise<void> => {
         await server.command("DEL", KEY);
-        await backend.leases!.acquire("shop::user:1", "token", 10_000, "");
+        await backend.leases!.acquire({ key: "shop::user:1", token: "token", leaseMs: 10_000, seen: "" });
       },
       () => backend.leases!.store("shop::user:1", "token", "", large(MB, { version: "token" })),
     ],
@@ -176,7 +176,7 @@ describe("a large write that does not succeed", () => {
     const leases = backend.leases!;
     expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);
     expect(await server.command("KEYS", "*")).toEqual([]);
-    await leases.acquire("shop::user:1", "token", 10_000, "");
+    await leases.acquire({ key: "shop::user:1", token: "token", leaseMs: 10_000, seen: "" });
     await server.command("DEL", KEY);
     await server.command("HSET", KEY, "d", "theirs", "s", "0 theirs;");
     expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);

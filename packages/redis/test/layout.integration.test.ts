@@ -342,7 +342,9 @@ describe("the plain layout", () => {
     await expect(backend.remove("::foreign")).rejects.toThrow(/^WRONGTYPE /);
     expect(await backend.markStale!("::foreign")).toBe("missing");
     const leases = backend.leases!;
-    expect(await leases.acquire("::foreign", "token", 10_000, "")).toMatchObject({ granted: true });
+    expect(await leases.acquire({ key: "::foreign", token: "token", leaseMs: 10_000, seen: "" })).toMatchObject({
+      granted: true,
+    });
     await expect(leases.store("::foreign", "token", "!", { ...stored(), version: "token" })).rejects.toThrow(
       /^WRONGTYPE /,
     );

@@ -79,7 +79,7 @@ const UNREADABLE = [
 ] as const;
 
 describe("acquire", () => {
-  const acquire = (token = "mine", seen = "") => leases.acquire(KEY, token, 10_000, seen);
+  const acquire = (token = "mine", seen = "") => leases.acquire({ key: KEY, token, leaseMs: 10_000, seen });
 
   it("C52: takes a lease over nothing: the token in the place of the entry, which ends by itself", async () => {
     expect(await acquire()).toEqual({ granted: true, version: "" });
@@ -107,7 +107,9 @@ describe("acquire", () => {
   it("C52: grants one of a hundred at once", async () => {
     const others = Array.from({ length: 10 }, () => open(server.url));
     const answers = await Promise.all(
-      Array.from({ length: 100 }, (_, i) => others[i % 10]!.leases!.acquire(KEY, `token${i}`, 10_000, "")),
+      Array.from({ length: 100 }, (_, i) =>
+        others[i % 10]!.leases!.acquire({ key: KEY, token: `token${i}`, leaseMs: 10_000, seen: "" }),
+      ),
     );
     expect(answers.filter(({ granted }) => granted)).toEqual([{ granted: true, version: "" }]);
     expect(await server.command("GET", E)).toBe(placeholderOf(`token${answers.findIndex(({ granted }) => granted)}`));
@@ -115,7 +117,10 @@ describe("acquire", () => {
   });
 
   it("C53: is granted to another once the lease of a dead holder has ended", async () => {
-    expect(await leases.acquire(KEY, "dead", 100, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: KEY, token: "dead", leaseMs: 100, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     await expect.poll(() => acquire("next"), { interval: 10 }).toEqual({ granted: true, version: "" });
     expect(await server.command("GET", E)).toBe(placeholderOf("next"));
   });
@@ -186,7 +191,10 @@ describe("acquire", () => {
     await server.command(...command);
     const before = await everything();
     for (const seen of ["", "-", "!", "w1", "*"]) {
-      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: "!" });
+      expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen })).toEqual({
+        granted: true,
+        version: "!",
+      });
       await server.command("DEL", L);
     }
     expect(await everything()).toEqual(before);
@@ -195,7 +203,10 @@ describe("acquire", () => {
   it.each(UNREADABLE)("C98: is granted over %s, for any version seen", async (_, command, version) => {
     await server.command(...command);
     for (const seen of ["", version, "w0", "*"]) {
-      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version });
+      expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen })).toEqual({
+        granted: true,
+        version,
+      });
       await server.command("DEL", L);
     }
     expect(await server.command("EXISTS", E)).toBe(1);
@@ -203,7 +214,7 @@ describe("acquire", () => {
 
   it("C11: takes a lease over from any holder with *: the former holder can do nothing any more", async () => {
     await backend.write(KEY, stored("old", { version: "old" }));
-    await leases.acquire(KEY, "theirs", 60_000, "old");
+    await leases.acquire({ key: KEY, token: "theirs", leaseMs: 60_000, seen: "old" });
     expect(await acquire("mine", "*")).toEqual({ granted: true, version: "old" });
     const before = await everything();
     expect(await leases.renew(KEY, "theirs", 60_000)).toBe(false);
@@ -258,7 +269,7 @@ describe("renew", () => {
     for (const seen of ["", "old"]) {
       if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
       const key = seen === "" ? E : L;
-      await leases.acquire(KEY, "mine", 10_000, seen);
+      await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen });
       await tracker.received();
       expect(await leases.renew(KEY, "theirs", 60_000)).toBe(false);
       expect(await ttl(key)).toBeLessThanOrEqual(10_000);
@@ -284,7 +295,7 @@ describe("store", () => {
   const store = (token = "mine", seen = "", entry = stored()) => leases.store(KEY, token, seen, entry);
 
   it("stores under the lease, ends it, and is pushed", async () => {
-    await leases.acquire(KEY, "mine", 10_000, "");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" });
     expect(await tracker.received()).toEqual([E]);
     expect(await store("mine", "", stored("new", { version: "mine" }))).toBe(true);
     expect(await hash()).toEqual({ d: "new", s: "300000 mine;json none" });
@@ -298,7 +309,10 @@ describe("store", () => {
   it("leaves nothing of the older entry: no staleness, no TTL, no field of others", async () => {
     await server.command("HSET", E, "d", "old", "s", "5 old;old", "t", "tags of another program");
     await server.command("PEXPIRE", E, 50_000);
-    expect(await leases.acquire(KEY, "mine", 10_000, "old")).toEqual({ granted: true, version: "old" });
+    expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "old" })).toEqual({
+      granted: true,
+      version: "old",
+    });
     expect(await store("mine", "old", stored("new", { staleInMs: Infinity, expiresInMs: Infinity, meta: "" }))).toBe(
       true,
     );
@@ -311,7 +325,7 @@ describe("store", () => {
     const lasting = { staleInMs: Infinity, expiresInMs: Infinity };
     await backend.write(KEY, stored("old", { ...lasting, version: "old" }));
     await server.command("PEXPIRE", E, 60_000);
-    await leases.acquire(KEY, "mine", 10_000, "old");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "old" });
     expect(await store("mine", "old", stored("new", lasting))).toBe(true);
     expect(await ttl(E)).toBe(-1);
   });
@@ -338,7 +352,7 @@ describe("store", () => {
   });
 
   it("is refused after the lease has ended by itself", async () => {
-    await leases.acquire(KEY, "mine", 20, "");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 20, seen: "" });
     await expect.poll(() => server.command("EXISTS", E), { interval: 5 }).toBe(0);
     expect(await store()).toBe(false);
     expect(await everything()).toEqual({});
@@ -360,7 +374,10 @@ describe("store", () => {
     for (const seen of ["old", ""]) {
       await server.command("FLUSHALL");
       if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
-      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
+      expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen })).toEqual({
+        granted: true,
+        version: seen,
+      });
       await meanwhile(other, seen);
       const before = await everything();
       expect(await store("mine", seen)).toBe(false);
@@ -381,7 +398,10 @@ describe("store", () => {
     "C61: is refused over a change by a program without the library, %s: the lease ends, and that is pushed",
     async (_, command, seen) => {
       if (seen !== "") await backend.write(KEY, stored("old", { version: seen }));
-      expect(await leases.acquire(KEY, "mine", 10_000, seen)).toEqual({ granted: true, version: seen });
+      expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen })).toEqual({
+        granted: true,
+        version: seen,
+      });
       // Over a placeholder a program can write no hash.
       if (seen === "") await server.command("DEL", E);
       await server.command(...command);
@@ -403,15 +423,15 @@ describe("store", () => {
     ] as const) {
       await server.command("DEL", E);
       await server.command(...command);
-      await leases.acquire(KEY, "mine", 10_000, seen);
+      await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen });
       await tracker.received();
       for (const other of ["", "w1"]) {
-        await leases.acquire(KEY, "second", 10_000, "*");
+        await leases.acquire({ key: KEY, token: "second", leaseMs: 10_000, seen: "*" });
         const { [E]: before } = await everything();
         expect(await store("second", other)).toBe(false);
         expect(await everything()).toEqual({ [E]: before });
       }
-      await leases.acquire(KEY, "mine", 10_000, seen);
+      await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen });
       await tracker.received();
       expect(await store("mine", seen, stored("new", { version: "mine" }))).toBe(true);
       expect(await hash()).toEqual({ d: "new", s: "300000 mine;json none" });
@@ -423,7 +443,10 @@ describe("store", () => {
 
   it("stores, under the lease of a forced load, over the entry it was granted over, never over a newer one", async () => {
     await backend.write(KEY, stored("old", { version: "old" }));
-    expect(await leases.acquire(KEY, "mine", 10_000, "*")).toEqual({ granted: true, version: "old" });
+    expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "*" })).toEqual({
+      granted: true,
+      version: "old",
+    });
     await server.command("HSET", E, "d", "newer", "s", "0 newer;");
     await server.command("DEL", E);
     expect(await store("mine", "old")).toBe(false);
@@ -433,7 +456,7 @@ describe("store", () => {
   it("C9: removes entry and lease for a life that is over, and is pushed", async () => {
     for (const before of [undefined, "old"]) {
       if (before !== undefined) await backend.write(KEY, stored(before, { version: before }));
-      await leases.acquire(KEY, "mine", 10_000, before ?? "");
+      await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: before ?? "" });
       await tracker.received();
       expect(await store("mine", before ?? "", stored("new", { staleInMs: 0, expiresInMs: 0 }))).toBe(true);
       expect(await everything()).toEqual({});
@@ -442,7 +465,7 @@ describe("store", () => {
   });
 
   it("rounds a lifetime to whole milliseconds", async () => {
-    await leases.acquire(KEY, "mine", 10_500.5, "");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_500.5, seen: "" });
     expect(await store("mine", "", stored("new", { staleInMs: 10_000.7, expiresInMs: 20_000.9 }))).toBe(true);
     expect(await ttl(E)).toBeGreaterThan(15_000);
     expect(await ttl(E)).toBeLessThanOrEqual(20_000);
@@ -452,7 +475,7 @@ describe("store", () => {
 
 describe("release", () => {
   it("C54: ends the holder's lease, and no other", async () => {
-    await leases.acquire(KEY, "mine", 10_000, "");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" });
     const before = await everything();
     await tracker.received();
     await leases.release(KEY, "theirs");
@@ -463,7 +486,7 @@ describe("release", () => {
   });
 
   it("C56: is pushed to waiters where there is no entry", async () => {
-    await leases.acquire(KEY, "mine", 10_000, "");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" });
     await tracker.received();
     await leases.release(KEY, "mine");
     expect(await tracker.received()).toEqual([E]);
@@ -478,7 +501,7 @@ describe("release", () => {
         await server.command("DEL", E);
         await server.command(...command);
         if (lifeMs !== undefined) await server.command("PEXPIRE", E, lifeMs);
-        await leases.acquire(KEY, "mine", 10_000, "*");
+        await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "*" });
         const { [E]: before } = await everything();
         const endsAt = Number(await server.command("PEXPIRETIME", E));
         await tracker.received();
@@ -515,7 +538,7 @@ describe("a lease is ended by", () => {
     ] as const) {
       await server.command("DEL", E);
       if (command !== undefined) await server.command(...command);
-      await leases.acquire(KEY, "mine", 10_000, "*");
+      await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "*" });
       await tracker.received();
       await call();
       expect(await server.command("EXISTS", L)).toBe(0);
@@ -531,7 +554,7 @@ describe("a lease is ended by", () => {
     // A load may run whose lease has just ended, and a process may keep what Redis refused to store.
     expect(await backend.remove(KEY), "without any lease").toBe("missing");
     expect(await tracker.received()).toEqual([E]);
-    await leases.acquire(KEY, "mine", 10_000, "");
+    await leases.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" });
     expect(await backend.remove(KEY), "a placeholder").toBe("missing");
     expect(await everything()).toEqual({});
   });
@@ -545,11 +568,15 @@ describe("a lease is ended by", () => {
     await server.command(...begin);
     expect(await tracker.received(), "there was nothing").toEqual([E]);
     expect(await own.read(KEY)).toBeUndefined();
-    const { version } = (await own.leases!.acquire(KEY, "mine", 10_000, "")) as { version: string };
+    const { version } = (await own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" })) as {
+      version: string;
+    };
     await server.command("DEL", E, L);
     expect(await own.leases!.store(KEY, "mine", version, stored("old")), "behind the second one").toBe(false);
     await server.command(...begin);
-    const again = (await own.leases!.acquire(KEY, "mine", 10_000, "")) as { version: string };
+    const again = (await own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" })) as {
+      version: string;
+    };
     expect(await own.leases!.store(KEY, "mine", again.version, stored("new")), "that never came").toBe(true);
     await server.command(...begin);
     expect((await own.read(KEY))?.data.toString()).toBe(layout === "full" ? undefined : "new");
@@ -640,19 +667,20 @@ describe("memory full", () => {
 
   it("A94: refuses acquire, also with a take-over", async () => {
     await makeItFull();
-    for (const seen of ["", "*"]) await expect(own.leases!.acquire(KEY, "mine", 10_000, seen)).rejects.toThrow(/^OOM /);
+    for (const seen of ["", "*"])
+      await expect(own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen })).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
   });
 
   it("A94: answers acquire with the entry that is there, and for a held lease with the time left", async () => {
     await own.write(KEY, stored("v", { version: "w1" }));
-    await own.leases!.acquire("shop::held", "theirs", 60_000, "");
+    await own.leases!.acquire({ key: "shop::held", token: "theirs", leaseMs: 60_000, seen: "" });
     await makeItFull();
-    expect(await own.leases!.acquire(KEY, "mine", 10_000, "")).toMatchObject({
+    expect(await own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" })).toMatchObject({
       granted: false,
       entry: { version: "w1" },
     });
-    expect(await own.leases!.acquire("shop::held", "mine", 10_000, "")).toEqual({
+    expect(await own.leases!.acquire({ key: "shop::held", token: "mine", leaseMs: 10_000, seen: "" })).toEqual({
       granted: false,
       heldForMs: expect.any(Number),
     });
@@ -665,7 +693,10 @@ describe("memory full", () => {
     "A94: refuses a store %s in the server's words; entry and lease are gone, and that is pushed",
     async (_, command, seen) => {
       await full.command(...command);
-      expect(await own.leases!.acquire(KEY, "mine", 60_000, "*")).toEqual({ granted: true, version: seen });
+      expect(await own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "*" })).toEqual({
+        granted: true,
+        version: seen,
+      });
       await makeItFull();
       const refusal: unknown = await own.leases!.store(KEY, "mine", seen, stored("x".repeat(50_000))).then(
         () => "stored",
@@ -679,14 +710,14 @@ describe("memory full", () => {
   );
 
   it("A94: stores in the place of a placeholder, since that is what memory that is full refuses", async () => {
-    await own.leases!.acquire(KEY, "mine", 60_000, "");
+    await own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "" });
     await makeItFull();
     expect(await own.leases!.store(KEY, "mine", "", stored("value"))).toBe(true);
     expect(await full.command("HGET", E, "d")).toBe("value");
   });
 
   it("A94: refuses a write over nothing; it ends the lease of another, and is pushed", async () => {
-    await own.leases!.acquire(KEY, "theirs", 60_000, "");
+    await own.leases!.acquire({ key: KEY, token: "theirs", leaseMs: 60_000, seen: "" });
     await makeItFull();
     await expect(own.write(KEY, stored("x".repeat(50_000)))).rejects.toThrow(/^OOM /);
     expect(await full.command("EXISTS", E, L)).toBe(0);
@@ -695,8 +726,8 @@ describe("memory full", () => {
 
   it("A94: renews and releases leases, and goes on refusing a store without the lease", async () => {
     await full.command("SET", E, "x");
-    await own.leases!.acquire(KEY, "mine", 60_000, "");
-    await own.leases!.acquire("shop::none", "mine", 60_000, "");
+    await own.leases!.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "" });
+    await own.leases!.acquire({ key: "shop::none", token: "mine", leaseMs: 60_000, seen: "" });
     await makeItFull();
     expect(await own.leases!.renew(KEY, "mine", 90_000)).toBe(true);
     expect(await own.leases!.store(KEY, "theirs", "!", stored())).toBe(false);
@@ -717,15 +748,27 @@ describe("the plain layout", () => {
       .responseTimeout("10s")
       .build();
     const { leases: own } = plain;
-    expect(await own!.acquire(KEY, "mine", 10_000, "")).toEqual({ granted: true, version: "" });
-    expect(await own!.acquire(KEY, "theirs", 10_000, "")).toEqual({ granted: false, heldForMs: expect.any(Number) });
+    expect(await own!.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
+    expect(await own!.acquire({ key: KEY, token: "theirs", leaseMs: 10_000, seen: "" })).toEqual({
+      granted: false,
+      heldForMs: expect.any(Number),
+    });
     expect(await own!.store(KEY, "theirs", "", stored())).toBe(false);
     expect(await own!.store(KEY, "mine", "", stored())).toBe(true);
     expect(await hash()).toEqual({ d: "new", s: expect.any(String) });
     expect(await plain.read(KEY)).not.toHaveProperty("version");
-    expect(await own!.acquire(KEY, "mine", 10_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own!.acquire({ key: KEY, token: "mine", leaseMs: 10_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await own!.confirm(KEY)).toBe("");
-    expect(await own!.acquire(KEY, "theirs", 10_000, "*")).toEqual({ granted: true, version: "" });
+    expect(await own!.acquire({ key: KEY, token: "theirs", leaseMs: 10_000, seen: "*" })).toEqual({
+      granted: true,
+      version: "",
+    });
     await plain.write(KEY, stored());
     expect(await own!.store(KEY, "theirs", "", stored())).toBe(false);
     await plain.close();
@@ -735,24 +778,34 @@ describe("the plain layout", () => {
 describe("C424: an entry that a process takes as over", () => {
   it("is removed with the grant, so that its end during the load changes nothing", async () => {
     await backend.write(KEY, stored("old", { version: "V1" }));
-    expect(await leases.acquire(KEY, "mine", 60_000, "V1", true)).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "V1", isOver: true })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await backend.read(KEY)).toBe(undefined);
     expect(await leases.store(KEY, "mine", "", stored())).toBe(true);
   });
 
   it("stays where the lease is held, and for its holder", async () => {
     await backend.write(KEY, stored("old", { version: "V1" }));
-    await leases.acquire(KEY, "theirs", 60_000, "V1");
-    expect(await leases.acquire(KEY, "mine", 60_000, "V1", true)).toMatchObject({ granted: false });
+    await leases.acquire({ key: KEY, token: "theirs", leaseMs: 60_000, seen: "V1" });
+    expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "V1", isOver: true })).toMatchObject({
+      granted: false,
+    });
     expect(await leases.store(KEY, "theirs", "V1", stored())).toBe(true);
   });
 
   it("stays where it is another one by now, and where it has no version", async () => {
     await backend.write(KEY, stored("old", { version: "V2" }));
-    expect(await leases.acquire(KEY, "mine", 60_000, "V1", true)).toMatchObject({ entry: { version: "V2" } });
+    expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "V1", isOver: true })).toMatchObject({
+      entry: { version: "V2" },
+    });
     await backend.remove(KEY);
     await server.command("HSET", E, "d", "theirs");
-    expect(await leases.acquire(KEY, "mine", 60_000, "-", true)).toEqual({ granted: true, version: "-" });
+    expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "-", isOver: true })).toEqual({
+      granted: true,
+      version: "-",
+    });
     expect(await hash()).toEqual({ d: "theirs" });
   });
 });
@@ -766,7 +819,10 @@ it("C52: a load that begins in the last millisecond of an entry is stored", asyn
       for (let read = await backend.read(KEY); read !== undefined; read = await backend.read(KEY))
         version = read.version!;
     }
-    expect(await leases.acquire(KEY, `token-${i}`, 60_000, "")).toMatchObject({ granted: true, version: "" });
+    expect(await leases.acquire({ key: KEY, token: `token-${i}`, leaseMs: 60_000, seen: "" })).toMatchObject({
+      granted: true,
+      version: "",
+    });
     expect(await backend.read(KEY)).toBe(undefined);
     expect(await leases.store(KEY, `token-${i}`, "", stored())).toBe(true);
   }
@@ -781,9 +837,12 @@ describe("C431: the error statistics of the server", () => {
       const own = redis(server.url).valueFormat(json()).layout(layout).coherence("none").responseTimeout("10s").build();
       await server.command("CONFIG", "RESETSTAT");
       const seen = layout === "plain" ? "" : "first";
-      await own.leases!.acquire(KEY, "a", 1_000, "");
+      await own.leases!.acquire({ key: KEY, token: "a", leaseMs: 1_000, seen: "" });
       expect(await own.leases!.store(KEY, "a", "", stored("1", { version: "first" }))).toBe(true);
-      expect(await own.leases!.acquire(KEY, "b", 1_000, seen)).toEqual({ granted: true, version: seen });
+      expect(await own.leases!.acquire({ key: KEY, token: "b", leaseMs: 1_000, seen })).toEqual({
+        granted: true,
+        version: seen,
+      });
       expect(await own.leases!.store(KEY, "b", seen, stored("2"))).toBe(true);
       expect(await own.remove(KEY)).toBe("deleted");
       expect(await own.remove(KEY)).toBe("missing");

@@ -179,11 +179,17 @@ describe("credentials", () => {
     expect(await backend.markStale!("shop::1")).toBe("stale");
     expect(await backend.remove("shop::1")).toBe("deleted");
     const leases = backend.leases!;
-    expect(await leases.acquire("shop::1", "mine", 10_000, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: "shop::1", token: "mine", leaseMs: 10_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await leases.renew("shop::1", "mine", 10_000)).toBe(true);
     expect(await leases.store("shop::1", "mine", "", { ...stored, version: "mine" })).toBe(true);
     expect(await leases.confirm("shop::1")).toBe("mine");
-    expect(await leases.acquire("shop::1", "next", 10_000, "mine")).toEqual({ granted: true, version: "mine" });
+    expect(await leases.acquire({ key: "shop::1", token: "next", leaseMs: 10_000, seen: "mine" })).toEqual({
+      granted: true,
+      version: "mine",
+    });
     await leases.release("shop::1", "next");
     expect(await backend.remove("shop::1")).toBe("deleted");
     expect(await leases.confirm("shop::1")).toBe("");

@@ -124,9 +124,14 @@ describe("round trips", () => {
     await backend.tagVersions!.pin(tags);
     await other.tagVersions!.renew(tags, "hard");
     const seen = { granted: true, version };
-    expect(await other.leases!.acquire("shop::1", "theirs", 10_000, version!)).toEqual(seen);
+    expect(await other.leases!.acquire({ key: "shop::1", token: "theirs", leaseMs: 10_000, seen: version! })).toEqual(
+      seen,
+    );
     const waits = await count(async () => {
-      const asked = [backend.leases!.acquire("shop::1", "mine", 10_000, version!), backend.tagVersions!.pin(tags)];
+      const asked = [
+        backend.leases!.acquire({ key: "shop::1", token: "mine", leaseMs: 10_000, seen: version! }),
+        backend.tagVersions!.pin(tags),
+      ];
       const versions = await other.tagVersions!.read(tags);
       expect(await Promise.all(asked)).toMatchObject([{ granted: false, heldForMs: expect.any(Number) }, { versions }]);
     });
@@ -291,7 +296,7 @@ describe("what Redis runs", () => {
           () => leases!.release(key, "token"),
           () => leases!.store(key, "token", "", stored()),
         ]) {
-          await leases!.acquire(key, "token", 60_000, "");
+          await leases!.acquire({ key, token: "token", leaseMs: 60_000, seen: "" });
           await end();
         }
         await backend.read(key);
@@ -310,7 +315,7 @@ describe("what Redis runs", () => {
     await backend.coherence!.attach(Object.assign(new RecordingListener(), { keepsCopies }));
     const miss = async (key: string): Promise<void> => {
       await backend.read(key);
-      await backend.leases!.acquire(key, "token", 60_000, "");
+      await backend.leases!.acquire({ key, token: "token", leaseMs: 60_000, seen: "" });
       expect(await backend.leases!.store(key, "token", "", stored())).toBe(true);
     };
     await miss("shop::first");
@@ -333,7 +338,7 @@ describe("what Redis runs", () => {
     await strings.coherence!.attach(Object.assign(new RecordingListener(), { keepsCopies }));
     const miss = async (key: string): Promise<void> => {
       await strings.read(key);
-      await strings.leases!.acquire(key, "token", 60_000, "");
+      await strings.leases!.acquire({ key, token: "token", leaseMs: 60_000, seen: "" });
       expect(await strings.leases!.store(key, "token", "", stored())).toBe(true);
     };
     // The first read of an entry asks for the time of the server, and the first store whether it knows IFEQ.

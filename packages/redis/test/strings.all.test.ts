@@ -158,7 +158,7 @@ describe("an entry", () => {
     await server.command(...(command as [string, ...string[]]));
     expect(await backend.read(KEY)).toBe(undefined);
     expect(await backend.batch!.read([KEY])).toEqual([undefined]);
-    const answer = await leases.acquire(KEY, A, MINUTE, "");
+    const answer = await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
     expect(answer.granted).toBe(true);
     expect(await leases.store(KEY, A, "version" in answer ? answer.version : "?", stored({ version: A }))).toBe(true);
     expect((await backend.read(KEY))?.version).toBe(A);
@@ -265,7 +265,10 @@ describe("a read", () => {
     await backend.read("shop::clock");
     await until("the end", async () => (await serverMs()) > (await value())!.readUIntBE(25, 6));
     expect([await backend.read(KEY), await backend.batch!.read([KEY])]).toEqual([undefined, [undefined]]);
-    expect(await leases.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await leases.store(KEY, A, "", stored({ version: A }))).toBe(true);
     expect((await backend.read(KEY))?.version).toBe(A);
   });
@@ -305,15 +308,23 @@ describe("a read", () => {
 describe("the load of a missing entry", () => {
   it("C312: has its lease in the key: a placeholder, which ends by itself and reads as nothing", async () => {
     const startMs = await serverMs();
-    expect(await leases.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await value()).toEqual(PLACEHOLDER);
     expect(await offBy(await ttl(E), MINUTE, startMs)).toBe(0);
     expect(await keys()).toEqual([E]);
     expect(await other.read(KEY)).toBe(undefined);
     expect(await other.batch!.read([KEY])).toEqual([undefined]);
     expect(await other.leases!.confirm(KEY)).toBe("");
-    expect(await other.leases!.acquire(KEY, B, MINUTE, "")).toMatchObject({ granted: false });
-    expect(await other.leases!.acquire(KEY, B, MINUTE, V1), "with another version seen").toMatchObject({
+    expect(await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: false,
+    });
+    expect(
+      await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 }),
+      "with another version seen",
+    ).toMatchObject({
       granted: false,
     });
     expect(await other.remove(KEY), "not an entry").toBe("missing");
@@ -322,9 +333,12 @@ describe("the load of a missing entry", () => {
 
   it("C312: takes plain commands, and one trip more where another has the lease", async () => {
     const PLAIN = { SET: 1, GETEX: 1, MGET: 1 };
-    expect(await sent(() => leases.acquire(KEY, A, MINUTE, ""))).toEqual(PLAIN);
+    expect(await sent(() => leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" }))).toEqual(PLAIN);
     expect(proxy.counts.roundTrips).toBe(1);
-    expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ ...PLAIN, EVALSHA: 1 });
+    expect(await sent(() => other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" }))).toEqual({
+      ...PLAIN,
+      EVALSHA: 1,
+    });
   });
 
   it("C314: is stored by a plain command where the server knows IFEQ, else by a script", async () => {
@@ -333,7 +347,7 @@ describe("the load of a missing entry", () => {
     await backend.write("shop::clock", stored());
     await backend.read("shop::clock");
     const store = async (key: string): Promise<boolean> => {
-      await leases.acquire(key, A, MINUTE, "");
+      await leases.acquire({ key, token: A, leaseMs: MINUTE, seen: "" });
       return leases.store(key, A, "", stored({ version: A }));
     };
     const BY_IFEQ = { SET: 2, GETEX: 1, MGET: 1 };
@@ -362,11 +376,15 @@ describe("the load of a missing entry", () => {
     ["an HSET by another layout", "!", () => open("full").write(KEY, stored())],
     ["a flush", "", () => server.command("FLUSHALL")],
     ["the end of the lease", "", () => server.command("PEXPIRE", E, 0)],
-    ["the load of a process that came later", "", () => other.leases!.acquire(KEY, B, MINUTE, "*")],
+    [
+      "the load of a process that came later",
+      "",
+      () => other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "*" }),
+    ],
   ])("C313: stores nothing after %s", async (_, left, change) => {
     await backend.write("shop::clock", stored());
     await backend.read("shop::clock");
-    await leases.acquire(KEY, A, MINUTE, "");
+    await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
     await change();
     const after = await server.commandBytes("DUMP", E);
     expect(await leases.renew(KEY, A, MINUTE)).toBe(false);
@@ -377,12 +395,12 @@ describe("the load of a missing entry", () => {
 
   it("C322: wakes those who wait when it is stored, given up, renewed, or ends", async () => {
     const steps: readonly (() => Promise<unknown>)[] = [
-      () => leases.acquire(KEY, A, MINUTE, ""),
+      () => leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" }),
       () => leases.renew(KEY, A, MINUTE),
       () => leases.store(KEY, A, "", stored({ version: A })),
       async () => {
         await server.command("DEL", E);
-        await leases.acquire(KEY, A, MINUTE, "");
+        await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
         await tracker.received();
         await leases.release(KEY, A);
       },
@@ -418,13 +436,13 @@ describe("the load of a missing entry", () => {
   it("C320: is refused with full memory, which leaves neither placeholder nor entry", async () => {
     await backend.write("shop::clock", stored());
     await backend.read("shop::clock");
-    await leases.acquire(KEY, A, MINUTE, "");
+    await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
     await makeFull(server);
     try {
       await expect(leases.store(KEY, A, "", stored({ version: A }))).rejects.toThrow("OOM");
       expect(await server.command("EXISTS", E, L)).toBe(0);
       expect(await tracker.received()).toContain(E);
-      await expect(leases.acquire(KEY, A, MINUTE, "")).rejects.toThrow("OOM");
+      await expect(leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).rejects.toThrow("OOM");
     } finally {
       await makeRoom(server);
     }
@@ -437,46 +455,58 @@ describe("the refresh of an entry", () => {
   it("C315: has its lease beside the entry, which stays as it is", async () => {
     const before = await value();
     await tracker.received();
-    expect(await leases.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: V1 });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 })).toEqual({
+      granted: true,
+      version: V1,
+    });
     expect(await leases.renew(KEY, A, MINUTE)).toBe(true);
     expect([await value(), String(await value(L)), await tracker.received()]).toEqual([before, A, []]);
-    expect(await other.leases!.acquire(KEY, B, MINUTE, V1)).toMatchObject({ granted: false });
+    expect(await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 })).toMatchObject({
+      granted: false,
+    });
     expect(await leases.store(KEY, A, V1, stored({ version: A }))).toBe(true);
     expect([(await backend.read(KEY))?.version, await keys()]).toEqual([A, [E]]);
   });
 
   it("C315: keeps another load away, also when the entry ends meanwhile", async () => {
     const startMs = await serverMs();
-    await leases.acquire(KEY, A, MINUTE, V1);
+    await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await server.command("DEL", E);
     await tracker.received();
     for (const seen of ["", V1]) {
-      const answer = await other.leases!.acquire(KEY, B, MINUTE, seen);
+      const answer = await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen });
       expect(answer).toEqual({ granted: false, heldForMs: expect.any(Number) });
       expect(await offBy((answer as { heldForMs: number }).heldForMs, MINUTE, startMs)).toBe(0);
     }
     expect(await keys()).toEqual([L]);
     expect(await leases.store(KEY, A, V1, stored({ version: A })), "over the entry that was seen alone").toBe(false);
     expect([await keys(), (await tracker.received()).includes(E)]).toEqual([[], true]);
-    expect(await other.leases!.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+    expect(await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
   });
 
   it("C315: does not set those who wait for it in motion: after the first look they change nothing", async () => {
-    await leases.acquire(KEY, A, MINUTE, V1);
+    await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await server.command("DEL", E);
-    await other.leases!.acquire(KEY, B, MINUTE, "");
+    await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" });
     await tracker.received();
     for (let i = 0; i < 3; i += 1)
-      expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ EVALSHA: 1 });
+      expect(await sent(() => other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" }))).toEqual({
+        EVALSHA: 1,
+      });
     expect(await tracker.received()).toEqual([]);
     // Only they: other keys are loaded as ever.
-    expect(await sent(() => other.leases!.acquire("shop::user:2", B, MINUTE, ""))).toEqual({
+    expect(
+      await sent(() => other.leases!.acquire({ key: "shop::user:2", token: B, leaseMs: MINUTE, seen: "" })),
+    ).toEqual({
       ...{ SET: 1, GETEX: 1, MGET: 1 },
     });
   });
 
   it("C315: stores nothing over the placeholder of another load, and leaves it", async () => {
-    await leases.acquire(KEY, A, MINUTE, V1);
+    await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await server.command("SET", E, Buffer.from(`\xc1\x00${B}`, "latin1"), "PX", MINUTE);
     for (const seen of ["", V1]) expect(await leases.store(KEY, A, seen, stored({ version: A }))).toBe(false);
     expect(await keys()).toEqual([E]);
@@ -485,15 +515,21 @@ describe("the refresh of an entry", () => {
   });
 
   it("C315: is forced beside the entry, and in its place where there is none", async () => {
-    expect(await leases.acquire(KEY, A, MINUTE, "*")).toEqual({ granted: true, version: V1 });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "*" })).toEqual({
+      granted: true,
+      version: V1,
+    });
     expect(await keys()).toEqual([E, L]);
     await backend.remove(KEY);
-    expect(await leases.acquire(KEY, A, MINUTE, "*")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "*" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await value()).toEqual(PLACEHOLDER);
   });
 
   it("C320: is removed with its lease where the store is refused", async () => {
-    await leases.acquire(KEY, A, MINUTE, V1);
+    await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await makeFull(server);
     try {
       await expect(leases.store(KEY, A, V1, stored({ version: A }))).rejects.toThrow("OOM");
@@ -570,7 +606,7 @@ describe("two layouts below one prefix", () => {
       await one.write(KEY, stored());
       expect(await two.read(KEY)).toBe(undefined);
       expect(await two.batch!.read([KEY])).toEqual([undefined]);
-      const granted = await two.leases!.acquire(KEY, A, MINUTE, "");
+      const granted = await two.leases!.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       expect(granted).toEqual({ granted: true, version: "!" });
       expect(await two.leases!.store(KEY, A, "!", stored({ version: A }))).toBe(true);
       expect([(await two.read(KEY))?.version, await one.read(KEY)]).toEqual([A, undefined]);
@@ -597,7 +633,7 @@ describe("two layouts below one prefix", () => {
     both(async (one, two) => {
       for (const change of [() => two.write(KEY, stored({ version: V2 })), () => two.remove(KEY)]) {
         await one.remove(KEY);
-        await one.leases!.acquire(KEY, A, MINUTE, "");
+        await one.leases!.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
         await change();
         expect(await one.leases!.store(KEY, A, "", stored({ version: A }))).toBe(false);
       }
@@ -644,11 +680,19 @@ describe("at its edges", () => {
 
   it("C424: an entry that a process takes as over is removed with the grant, unless the lease is held", async () => {
     await backend.write(KEY, stored({ version: V1 }));
-    await leases.acquire(KEY, B, MINUTE, V1);
-    expect(await leases.acquire(KEY, A, MINUTE, V1, true)).toMatchObject({ granted: false });
+    await leases.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1, isOver: true })).toMatchObject({
+      granted: false,
+    });
     expect(await leases.store(KEY, B, V1, stored({ version: V2 }))).toBe(true);
-    expect(await leases.acquire(KEY, A, MINUTE, V1, true), "another one").toMatchObject({ entry: { version: V2 } });
-    expect(await leases.acquire(KEY, A, MINUTE, V2, true)).toEqual({ granted: true, version: "" });
+    expect(
+      await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1, isOver: true }),
+      "another one",
+    ).toMatchObject({ entry: { version: V2 } });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V2, isOver: true })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect((await value())?.[1]).toBe(0);
     expect(await leases.store(KEY, A, "", stored({ version: A }))).toBe(true);
   });
@@ -700,13 +744,16 @@ describe("at its edges", () => {
         "stale",
         "deleted",
       ]);
-      expect(await own.leases!.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await own.leases!.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
       expect(await own.leases!.renew(KEY, A, MINUTE)).toBe(true);
       expect(await own.leases!.store(KEY, A, "", stored({ version: A }))).toBe(true);
-      expect([await own.leases!.confirm(KEY), await own.leases!.acquire(KEY, B, MINUTE, A)]).toEqual([
-        A,
-        { granted: true, version: A },
-      ]);
+      expect([
+        await own.leases!.confirm(KEY),
+        await own.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: A }),
+      ]).toEqual([A, { granted: true, version: A }]);
       await own.leases!.release(KEY, B);
       // Redis 7.0 does not know the command, so the file cannot name it.
       const refused = ((await server.command("ACL", "LOG")) as unknown[][]).filter(
@@ -722,10 +769,10 @@ describe("at its edges", () => {
   it("C314: a store that is refused for want of memory says nothing about IFEQ", async () => {
     await backend.read("shop::clock");
     const load = async (key: string): Promise<void> => {
-      const { granted } = await leases.acquire(key, A, MINUTE, "");
+      const { granted } = await leases.acquire({ key, token: A, leaseMs: MINUTE, seen: "" });
       if (granted) await leases.store(key, A, "", stored({ version: A }));
     };
-    expect(await leases.acquire(KEY, A, MINUTE, "")).toMatchObject({ granted: true });
+    expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).toMatchObject({ granted: true });
     await makeFull(server);
     await leases.store(KEY, A, "", stored({ version: A })).catch(() => undefined);
     await makeRoom(server);
@@ -745,7 +792,10 @@ it("C310: in a cluster each command of strings goes to the node of its key", asy
     .build();
   for (let i = 0; i < 30; i += 1) {
     const key = `shop::${i}`;
-    expect(await shards.leases!.acquire(key, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+    expect(await shards.leases!.acquire({ key, token: A, leaseMs: MINUTE, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await shards.leases!.store(key, A, "", stored({ version: A }))).toBe(true);
     expect([await shards.leases!.confirm(key), (await shards.read(key))?.version]).toEqual([A, A]);
     expect([await shards.markStale!(key), await shards.remove(key)]).toEqual(["stale", "deleted"]);

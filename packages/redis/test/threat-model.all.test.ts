@@ -68,7 +68,7 @@ describe("C146: one user and one prefix for each tenant", () => {
       () => intruder.write("shop::k", entry),
       () => intruder.remove("shop::k"),
       () => intruder.markStale!("shop::k"),
-      () => intruder.leases!.acquire("shop::k", "token", 1_000, ""),
+      () => intruder.leases!.acquire({ key: "shop::k", token: "token", leaseMs: 1_000, seen: "" }),
       () => intruder.tagVersions!.renew(["{~shop}::"], "hard"),
       () => intruder.coherence!.attach(new RecordingListener()),
     ];

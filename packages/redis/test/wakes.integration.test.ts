@@ -47,7 +47,7 @@ class Process {
   async acquire(seen: string): Promise<boolean> {
     // Messages come over another connection: earlier ones are waited for. It reads, so not where a read counts.
     if (this.#mode === "pubsub") await this.#backend.leases!.confirm(KEY);
-    const { granted } = await this.#backend.leases!.acquire(KEY, this.#token, MINUTE, seen);
+    const { granted } = await this.#backend.leases!.acquire({ key: KEY, token: this.#token, leaseMs: MINUTE, seen });
     this.#listener.take();
     return granted;
   }

@@ -51,7 +51,7 @@ describe("a walk", () => {
     const backend = open(change);
     const keys = ["shop::a", "shop:n::100%", "shop:n:m::{b}", "shops::a", "shop@1::a", "other::*"];
     for (const key of keys) await backend.write(key, entry);
-    await backend.leases!.acquire("shop::loading", "token", 60_000, "");
+    await backend.leases!.acquire({ key: "shop::loading", token: "token", leaseMs: 60_000, seen: "" });
     const [first, ...others] = await walked(backend, { prefix: "shop:" });
     expect([first!.key, ...others.map(({ key }) => key)]).toEqual(["shop::a", "shop:n::100%", "shop:n:m::{b}"]);
     expect(first).toEqual({

@@ -341,9 +341,14 @@ describe("C152 the times of a sealed entry", () => {
     await safe.write(KEY, ENTRY);
     clock.advance(89_999);
     backend.store.set(KEY, { ...backend.store.get(KEY)!, staleInMs: 1e6, expiresInMs: 1e6 });
-    expect(await safe.leases!.acquire(KEY, "one", 1_000, "")).toMatchObject({ granted: false, entry: { meta: META } });
+    expect(await safe.leases!.acquire({ key: KEY, token: "one", leaseMs: 1_000, seen: "" })).toMatchObject({
+      granted: false,
+      entry: { meta: META },
+    });
     clock.advance(1);
-    expect(await safe.leases!.acquire(KEY, "two", 1_000, "")).toMatchObject({ granted: true });
+    expect(await safe.leases!.acquire({ key: KEY, token: "two", leaseMs: 1_000, seen: "" })).toMatchObject({
+      granted: true,
+    });
   });
 });
 
@@ -396,9 +401,9 @@ describe("sealed", () => {
     const safe = sealedBackend(backend, testSeal(), { clock });
     await safe.write(KEY, ENTRY);
     const refusal = { granted: false, entry: { data: ENTRY.data, meta: META } };
-    expect(await safe.leases!.acquire(KEY, "token", 1_000, "")).toMatchObject(refusal);
+    expect(await safe.leases!.acquire({ key: KEY, token: "token", leaseMs: 1_000, seen: "" })).toMatchObject(refusal);
     backend.store.set("other", backend.store.get(KEY)!);
-    expect(await safe.leases!.acquire("other", "token", 1_000, "")).toMatchObject({
+    expect(await safe.leases!.acquire({ key: "other", token: "token", leaseMs: 1_000, seen: "" })).toMatchObject({
       entry: { version: ENTRY.version, error: { message: NOT_OPENED } },
     });
   });

@@ -65,13 +65,13 @@ function settingsOf(backend: Backend): Pick<Backend, (typeof SETTINGS)[number]> 
 }
 
 function leasesOf(envelope: Envelope, leases: Leases): Leases {
-  const acquire: Leases["acquire"] = async (key, token, leaseMs, seen, isOver) => {
-    const answer = await leases.acquire(key, token, leaseMs, seen, isOver);
+  const acquire: Leases["acquire"] = async (request) => {
+    const answer = await leases.acquire(request);
     if (!("entry" in answer)) return answer;
-    const entry = await envelope.open(key, answer.entry);
+    const entry = await envelope.open(request.key, answer.entry);
     if (entry !== undefined) return { granted: false, entry };
     // Its sealed life has just ended, and the store does not know: there is nothing to wait for.
-    return acquire(key, token, leaseMs, answer.entry.version ?? "", IS_OVER);
+    return acquire({ ...request, seen: answer.entry.version ?? "", isOver: true });
   };
   return {
     ...(leases.leaseMs !== undefined && { leaseMs: leases.leaseMs }),
@@ -101,7 +101,6 @@ function check({ label, keepsMeta }: Backend, seal: Partial<Omit<Seal, "around">
     );
 }
 
-const IS_OVER = true;
 const SEAL_ID = /^[a-z0-9.-]{1,32}$/;
 const SETTINGS = [
   "label",

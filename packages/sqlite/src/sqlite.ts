@@ -84,7 +84,7 @@ function replaced(tables: Tables, key: string, entry: StoredEntry, nowMs: number
 
 function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>, file: Pick<Store, "isLogFull">): Leases {
   return {
-    acquire: (key, token, leaseMs, seen, isOver) =>
+    acquire: ({ key, token, leaseMs, seen, isOver }) =>
       step("acquire", (tables, nowMs) => {
         let version = tables.version(key, nowMs);
         if (seen !== "*") {

@@ -172,11 +172,13 @@ it("a lease that was given before the clock was set back is over; one of a clock
   const ahead = new TestClock();
   const [dead, backend] = [opened(file, { clock: ahead }), opened(file, { clock })];
   ahead.advance(1_000);
-  await dead.leases!.acquire("k", "dead", 2_000, "");
-  expect((await backend.leases!.acquire("k", "own", 2_000, "")).granted).toBe(false);
+  await dead.leases!.acquire({ key: "k", token: "dead", leaseMs: 2_000, seen: "" });
+  expect((await backend.leases!.acquire({ key: "k", token: "own", leaseMs: 2_000, seen: "" })).granted).toBe(false);
   ahead.advance("1h");
-  expect(await dead.leases!.acquire("k", "dead", 2_000, "*")).toMatchObject({ granted: true });
-  expect((await backend.leases!.acquire("k", "own", 2_000, "")).granted).toBe(true);
+  expect(await dead.leases!.acquire({ key: "k", token: "dead", leaseMs: 2_000, seen: "*" })).toMatchObject({
+    granted: true,
+  });
+  expect((await backend.leases!.acquire({ key: "k", token: "own", leaseMs: 2_000, seen: "" })).granted).toBe(true);
   expect(await dead.leases!.store("k", "dead", "", stored())).toBe(false);
 });
 
@@ -249,7 +251,10 @@ describe("space", () => {
     const before = walBytes();
     for (let i = 0; i < 100; i += 1) {
       const key = `miss${i}`;
-      expect(await backend.leases!.acquire(key, "token", 2_000, "")).toEqual({ granted: true, version: "" });
+      expect(await backend.leases!.acquire({ key, token: "token", leaseMs: 2_000, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
       await expect(backend.leases!.store(key, "token", "", stored())).rejects.toThrow("not stored");
     }
     expect(await backend.leases!.touch(kept, "-", stored())).toBe(false);
@@ -260,7 +265,10 @@ describe("space", () => {
     await backend.write("k", stored(2 ** 20));
     expect((await backend.read("k"))?.data.length).toBe(2 ** 20);
     expect(walBytes()).toBeLessThan(4 * 2 ** 20);
-    expect(await backend.leases!.acquire(kept, "token", 2_000, "")).toEqual({ granted: true, version: "" });
+    expect(await backend.leases!.acquire({ key: kept, token: "token", leaseMs: 2_000, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await backend.leases!.store(kept, "token", "", stored())).toBe(true);
   });
 
@@ -284,7 +292,7 @@ describe("space", () => {
     const clock = new TestClock();
     const backend = opened(file, { clock });
     await backend.tagVersions!.pin(["used", "unused"]);
-    await backend.leases!.acquire("k", "token", 2_000, "");
+    await backend.leases!.acquire({ key: "k", token: "token", leaseMs: 2_000, seen: "" });
     for (let day = 0; day < 31; day += 1) {
       clock.advance("1d");
       await backend.tagVersions!.pin(["used"]);
@@ -505,7 +513,7 @@ describe("a full disk", () => {
     for (let i = 0; i < 40; i += 1) await backend.write(`older${i}`, stored(10_000));
     await attached(peer, received);
     const storing = async (): Promise<boolean> => {
-      await leases!.acquire("k", "token", 60_000, "-");
+      await leases!.acquire({ key: "k", token: "token", leaseMs: 60_000, seen: "-" });
       return leases!.store("k", "token", "-", stored(2 ** 20));
     };
     for (const put of [() => backend.write("k", stored(2 ** 20)), storing]) {
@@ -515,7 +523,10 @@ describe("a full disk", () => {
       // The entry that the load began with may have given its space.
       expect(await put().catch((error: Error) => error.message)).toBeOneOf([REFUSED, false]);
       expect(await peer.leases!.confirm("k")).toBe("");
-      expect(await peer.leases!.acquire("k", "other", 1, "")).toEqual({ granted: true, version: "" });
+      expect(await peer.leases!.acquire({ key: "k", token: "other", leaseMs: 1, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
       await peer.leases!.release("k", "other");
       expect(received).toContain("k");
     }
@@ -533,7 +544,7 @@ describe("a full disk", () => {
     for (const call of [
       () => backend.write("k", stored(7)),
       () => backend.remove("k"),
-      () => backend.leases!.acquire("k", "t", 9, "-"),
+      () => backend.leases!.acquire({ key: "k", token: "t", leaseMs: 9, seen: "-" }),
     ]) {
       const error = await refusal(call());
       expect(error).toBeInstanceOf(BackendUnavailableError);

@@ -574,7 +574,7 @@ const CAPABILITY_CALLS: readonly (readonly [
 ])[] = [
   ["markStale", (backend) => backend.markStale?.(KEY)],
   ["batch.read", ({ batch }) => batch?.read([KEY, `${KEY}2`])],
-  ["leases.acquire", ({ leases }) => leases?.acquire(KEY, "token", 1_000, "")],
+  ["leases.acquire", ({ leases }) => leases?.acquire({ key: KEY, token: "token", leaseMs: 1_000, seen: "" })],
   ["leases.renew", ({ leases }) => leases?.renew(KEY, "token", 1_000)],
   ["leases.release", ({ leases }) => leases?.release(KEY, "token")],
   ["leases.store", ({ leases }) => leases?.store(KEY, "token", "", stored())],

@@ -74,7 +74,7 @@ export function describeCoherence(subject: BackendSubject): void {
       [
         "leases.store",
         async (backend) => {
-          await backend.leases?.acquire(KEY, TOKEN, MINUTE, V1);
+          await backend.leases?.acquire({ key: KEY, token: TOKEN, leaseMs: MINUTE, seen: V1 });
           await backend.leases?.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
         },
       ],
@@ -144,9 +144,9 @@ export function describeCoherence(subject: BackendSubject): void {
       const scene = await listen();
       const leases = scene?.other.leases;
       if (scene === undefined || leases === undefined) return;
-      await leases.acquire(KEY, TOKEN, MINUTE, there ?? "");
+      await leases.acquire({ key: KEY, token: TOKEN, leaseMs: MINUTE, seen: there ?? "" });
       // As a process that waits for the lease has done.
-      await scene.own.leases!.acquire(KEY, "another-token___", MINUTE, there ?? "");
+      await scene.own.leases!.acquire({ key: KEY, token: "another-token___", leaseMs: MINUTE, seen: there ?? "" });
       scene.listener.forget();
       await leases.release(KEY, TOKEN);
       await scene.listener.waitForReport(KEY, "leaseChanged");
@@ -157,7 +157,7 @@ export function describeCoherence(subject: BackendSubject): void {
       const scene = await listen();
       const leases = scene?.other.leases;
       if (scene === undefined || leases === undefined) return;
-      await leases.acquire(KEY, TOKEN, MINUTE, "");
+      await leases.acquire({ key: KEY, token: TOKEN, leaseMs: MINUTE, seen: "" });
       await scene.watch(KEY);
       scene.listener.forget();
       expect(await leases.store(KEY, TOKEN, V1, stored())).toBe(false);
@@ -170,7 +170,7 @@ export function describeCoherence(subject: BackendSubject): void {
       const leases = scene?.own.leases;
       if (scene === undefined || leases === undefined) return;
       await scene.watch(KEY);
-      await leases.acquire(KEY, TOKEN, MINUTE, V1);
+      await leases.acquire({ key: KEY, token: TOKEN, leaseMs: MINUTE, seen: V1 });
       scene.listener.forget();
       await leases.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
       await scene.other.remove(KEY);
@@ -188,7 +188,7 @@ export function describeCoherence(subject: BackendSubject): void {
       const leases = scene?.own.leases;
       if (scene === undefined || leases === undefined) return;
       await scene.watch(KEY);
-      await leases.acquire(KEY, TOKEN, MINUTE, "");
+      await leases.acquire({ key: KEY, token: TOKEN, leaseMs: MINUTE, seen: "" });
       // Behind the report of the lease that was taken.
       await leases.confirm(KEY);
       scene.listener.forget();
@@ -248,9 +248,9 @@ export function describeCoherence(subject: BackendSubject): void {
       await scene.other.remove(first);
       await scene.listener.waitForReport(first);
       scene.listener.forget();
-      await leases.acquire(key, TOKEN, MINUTE, seen);
+      await leases.acquire({ key, token: TOKEN, leaseMs: MINUTE, seen });
       await leases.renew(key, TOKEN, MINUTE);
-      await leases.acquire(key, "another-token___", MINUTE, seen);
+      await leases.acquire({ key, token: "another-token___", leaseMs: MINUTE, seen });
       await scene.other.remove(last);
       await scene.listener.waitForReport(last);
       const reports = scene.listener.reports.filter(({ keys }) => keys.includes(key));

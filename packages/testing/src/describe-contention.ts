@@ -30,7 +30,7 @@ export function describeContention(subject: BackendSubject): void {
         if (seen !== "") await subject.backend.write(key, stored({ version: seen }));
         const answers = await Promise.all(
           processes.map(({ leases }, place) =>
-            apart(place, round).then(() => leases.acquire(key, tokenOf(place), MINUTE, seen)),
+            apart(place, round).then(() => leases.acquire({ key, token: tokenOf(place), leaseMs: MINUTE, seen })),
           ),
         );
         expect(answers.filter(({ granted }) => granted).length, `round ${round}`).toBe(1);
@@ -38,7 +38,7 @@ export function describeContention(subject: BackendSubject): void {
     });
 
     it.each<[string, (process: { readonly leases: Leases } & Backend, key: string) => Promise<unknown> | undefined]>([
-      ["a lease that is taken", ({ leases }, key) => leases.acquire(key, TOKEN, MINUTE, V1)],
+      ["a lease that is taken", ({ leases }, key) => leases.acquire({ key, token: TOKEN, leaseMs: MINUTE, seen: V1 })],
       ["a lease that is given back", ({ leases }, key) => leases.release(key, HELD)],
       ["a lease that is renewed", ({ leases }, key) => leases.renew(key, HELD, MINUTE)],
       ["a life that is prolonged", ({ leases }, key) => leases.touch(key, V1, LIFE)],
@@ -48,7 +48,7 @@ export function describeContention(subject: BackendSubject): void {
       for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
         await own.write(key, stored({ data: Uint8Array.of(1), version: V1 }));
-        if (what !== "a lease that is taken") await own.leases.acquire(key, HELD, MINUTE, V1);
+        if (what !== "a lease that is taken") await own.leases.acquire({ key, token: HELD, leaseMs: MINUTE, seen: V1 });
         await Promise.all([
           apart(0, round).then(() => other.write(key, stored({ data: Uint8Array.of(2), version: V2 }))),
           apart(1, round).then(() => step(own, key)),
@@ -58,7 +58,7 @@ export function describeContention(subject: BackendSubject): void {
     });
 
     it.each<[string, (process: { readonly leases: Leases } & Backend, key: string) => Promise<unknown> | undefined]>([
-      ["a lease that is taken", ({ leases }, key) => leases.acquire(key, TOKEN, MINUTE, V1)],
+      ["a lease that is taken", ({ leases }, key) => leases.acquire({ key, token: TOKEN, leaseMs: MINUTE, seen: V1 })],
       ["a life that is prolonged", ({ leases }, key) => leases.touch(key, V1, LIFE)],
       ["a mark", (process, key) => process.markStale?.(key)],
       ["a store under a lease", ({ leases }, key) => leases.store(key, HELD, V1, stored({ version: HELD }))],
@@ -67,7 +67,7 @@ export function describeContention(subject: BackendSubject): void {
       for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
         await own.write(key, stored({ version: V1 }));
-        if (what !== "a lease that is taken") await own.leases.acquire(key, HELD, MINUTE, V1);
+        if (what !== "a lease that is taken") await own.leases.acquire({ key, token: HELD, leaseMs: MINUTE, seen: V1 });
         await Promise.all([apart(0, round).then(() => other.remove(key)), apart(1, round).then(() => step(own, key))]);
         expect(dataOf(await witness.read(key)), `round ${round}, ${what}`).toBe(undefined);
       }
@@ -77,7 +77,7 @@ export function describeContention(subject: BackendSubject): void {
       const [own, other, witness] = await open();
       for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
-        await own.leases.acquire(key, HELD, MINUTE, "");
+        await own.leases.acquire({ key, token: HELD, leaseMs: MINUTE, seen: "" });
         await Promise.all([
           apart(1, round).then(() => other.write(key, stored({ data: Uint8Array.of(2), version: V2 }))),
           apart(0, round).then(() => own.leases.release(key, HELD)),
@@ -90,9 +90,9 @@ export function describeContention(subject: BackendSubject): void {
       const [own, other, witness] = await open();
       for (let round = 0; round < ROUNDS && own && other && witness; round += 1) {
         const key = `${KEY}${round}`;
-        await own.leases.acquire(key, HELD, MINUTE, "");
+        await own.leases.acquire({ key, token: HELD, leaseMs: MINUTE, seen: "" });
         const [, isStored] = await Promise.all([
-          apart(0, round).then(() => other.leases.acquire(key, TOKEN, MINUTE, "*")),
+          apart(0, round).then(() => other.leases.acquire({ key, token: TOKEN, leaseMs: MINUTE, seen: "*" })),
           apart(1, round).then(() =>
             own.leases.store(key, HELD, "", stored({ data: Uint8Array.of(1), version: HELD })),
           ),

@@ -73,11 +73,16 @@ export function describeLeases(subject: BackendSubject): void {
         () => other.markStale?.(KEY),
         () => other.write(KEY, { ...mark, version: V2 }),
       ]) {
-        await backend.leases.acquire(KEY, A, MINUTE, "");
+        await backend.leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
         expect(await backend.leases.store(KEY, A, "", mark)).toBe(true);
-        expect(await other.leases!.acquire(KEY, B, MINUTE, A)).toEqual({ granted: true, version: A });
+        expect(await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: A })).toEqual({
+          granted: true,
+          version: A,
+        });
         await change();
-        expect(await backend.leases.acquire(KEY, V1, MINUTE, A)).not.toMatchObject({ version: A });
+        expect(await backend.leases.acquire({ key: KEY, token: V1, leaseMs: MINUTE, seen: A })).not.toMatchObject({
+          version: A,
+        });
         await backend.remove(KEY);
       }
     });
@@ -89,7 +94,10 @@ export function describeLeases(subject: BackendSubject): void {
       const version = (await subject.backend.read(KEY))?.version ?? "";
       expect(version).not.toBe("");
       expect(await leases.confirm(KEY)).toBe(version);
-      expect(await leases.acquire(KEY, A, MINUTE, version)).toEqual({ granted: true, version });
+      expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: version })).toEqual({
+        granted: true,
+        version,
+      });
       expect(await leases.store(KEY, A, version, stored({ version: A }))).toBe(true);
     });
   });
@@ -98,9 +106,15 @@ export function describeLeases(subject: BackendSubject): void {
     it("grants one holder per key, and reports for how long the lease is held", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      expect(await own.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
-      expectHeld(await other.acquire(KEY, B, MINUTE, ""), MINUTE);
-      expect(await other.acquire(`${KEY}2`, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
+      expectHeld(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" }), MINUTE);
+      expect(await other.acquire({ key: `${KEY}2`, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
       expect(await subject.backend.read(KEY), "a lease is not an entry").toBe(undefined);
     });
 
@@ -110,7 +124,12 @@ export function describeLeases(subject: BackendSubject): void {
       for (let round = 0; round < 5; round += 1) {
         const answers = await Promise.all(
           Array.from({ length: 20 }, (_, i) =>
-            processes[i % 2]!.acquire(`${KEY}${round}`, `token-of-caller${i}`, MINUTE, ""),
+            processes[i % 2]!.acquire({
+              key: `${KEY}${round}`,
+              token: `token-of-caller${i}`,
+              leaseMs: MINUTE,
+              seen: "",
+            }),
           ),
         );
         expect(answers.filter(({ granted }) => granted).length).toBe(1);
@@ -123,18 +142,24 @@ export function describeLeases(subject: BackendSubject): void {
       const written = stored({ data: Uint8Array.of(0, 255), meta: "etag", version: V1 });
       await subject.backend.write(KEY, written);
       for (const seen of ["", V2, "-"]) {
-        const answer = await other.acquire(KEY, B, MINUTE, seen);
+        const answer = await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen });
         expect(answer.granted).toBe(false);
         const entry = "entry" in answer ? answer.entry : undefined;
         subject.expectEntry(entry, written);
         expect(entry?.version).toBe(V1);
       }
-      expect(await own.acquire(KEY, A, MINUTE, V1), "no lease was taken").toEqual({ granted: true, version: V1 });
-      expect(await other.acquire(KEY, B, MINUTE, V2), "also while it is held").toMatchObject({
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 }), "no lease was taken").toEqual({
+        granted: true,
+        version: V1,
+      });
+      expect(
+        await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V2 }),
+        "also while it is held",
+      ).toMatchObject({
         granted: false,
         entry: { version: V1 },
       });
-      expectHeld(await other.acquire(KEY, B, MINUTE, V1), MINUTE);
+      expectHeld(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 }), MINUTE);
     });
 
     it("grants the lease of a seen entry that is gone, and returns no entry that has expired", async () => {
@@ -142,16 +167,22 @@ export function describeLeases(subject: BackendSubject): void {
       if (own === undefined || other === undefined) return;
       await subject.backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 150, version: V1 }));
       await subject.pass(150);
-      expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: "" });
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 })).toEqual({
+        granted: true,
+        version: "",
+      });
       expect(await own.store(KEY, A, V1, stored()), "store compares the version that acquire reported").toBe(false);
-      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
     });
 
     it("stores in place of an entry that its caller takes as over, whether it removes that one or not", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       await subject.backend.write(KEY, stored({ version: V1 }));
-      const answer = await own.acquire(KEY, A, MINUTE, V1, true);
+      const answer = await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1, isOver: true });
       expect(answer.granted).toBe(true);
       const version = "version" in answer ? answer.version : "none";
       expect(["", V1]).toContain(version);
@@ -162,11 +193,14 @@ export function describeLeases(subject: BackendSubject): void {
     it("ends on its own, and later calls of its holder have no effect", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      await own.acquire(KEY, A, 150, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: 150, seen: "" });
       await subject.pass(150);
       expect(await own.renew(KEY, A, MINUTE)).toBe(false);
       expect(await own.store(KEY, A, "", stored())).toBe(false);
-      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
       expect(await own.renew(KEY, A, 1)).toBe(false);
       expect(await own.store(KEY, A, "", stored())).toBe(false);
       await own.release(KEY, A);
@@ -177,12 +211,21 @@ export function describeLeases(subject: BackendSubject): void {
     it("is taken over by '*', from any holder and with any entry", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      expect(await own.acquire(KEY, A, MINUTE, "*"), "without a holder").toEqual({ granted: true, version: "" });
-      expect(await other.acquire(KEY, B, MINUTE, "*"), "from a holder").toEqual({ granted: true, version: "" });
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "*" }), "without a holder").toEqual({
+        granted: true,
+        version: "",
+      });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "*" }), "from a holder").toEqual({
+        granted: true,
+        version: "",
+      });
       expect([await own.renew(KEY, A, MINUTE), await own.store(KEY, A, "", stored())]).toEqual([false, false]);
       expect(await subject.backend.read(KEY)).toBe(undefined);
       expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
-      expect(await own.acquire(KEY, A, MINUTE, "*"), "beside an entry").toEqual({ granted: true, version: B });
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "*" }), "beside an entry").toEqual({
+        granted: true,
+        version: B,
+      });
       expect(await own.store(KEY, A, "*", stored({ version: A })), "which is not a version").toBe(false);
     });
 
@@ -190,32 +233,41 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       expect(await own.renew(KEY, A, MINUTE), "none was taken").toBe(false);
-      expect(await other.acquire(KEY, B, 1_000, ""), "renewing made none").toEqual({ granted: true, version: "" });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: 1_000, seen: "" }), "renewing made none").toEqual({
+        granted: true,
+        version: "",
+      });
       expect(await own.renew(KEY, A, MINUTE)).toBe(false);
       expect(await other.renew(KEY, B, MINUTE)).toBe(true);
       await subject.pass(1_000);
-      expectHeld(await own.acquire(KEY, A, MINUTE, ""), MINUTE);
+      expectHeld(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" }), MINUTE);
     });
 
     it("is renewed for the given time, also for a shorter one", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      await own.acquire(KEY, A, MINUTE, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       expect(await own.renew(KEY, A, 150)).toBe(true);
       await subject.pass(150);
-      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
     });
 
     it("is released by its holder alone, and more than once", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await own.release(KEY, A);
-      await own.acquire(KEY, A, MINUTE, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       await other.release(KEY, B);
-      expectHeld(await other.acquire(KEY, B, MINUTE, ""), MINUTE);
+      expectHeld(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" }), MINUTE);
       expect(await own.release(KEY, A)).toBe(undefined);
       expect(await own.release(KEY, A)).toBe(undefined);
-      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
     });
 
     it.each([
@@ -227,7 +279,7 @@ export function describeLeases(subject: BackendSubject): void {
       if (own === undefined) return;
       const written = stored({ ...times, data: Uint8Array.of(0, 255), meta: "etag", version: V1 });
       await subject.backend.write(KEY, written);
-      await own.acquire(KEY, A, MINUTE, V1);
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
       await own.renew(KEY, A, MINUTE);
       await own.release(KEY, A);
       const entry = await subject.backend.read(KEY);
@@ -239,14 +291,17 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       const written = stored({ data: Uint8Array.of(7), meta: "stored", version: A });
-      await own.acquire(KEY, A, MINUTE, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       expect(await own.store(KEY, A, "", written)).toBe(true);
       const entry = await (await subject.other()).read(KEY);
       subject.expectEntry(entry, written);
       expect(entry?.version).toBe(A);
       expect(await own.renew(KEY, A, MINUTE)).toBe(false);
       expect(await own.store(KEY, A, A, stored()), "once").toBe(false);
-      expect(await other.acquire(KEY, B, MINUTE, A)).toEqual({ granted: true, version: A });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: A })).toEqual({
+        granted: true,
+        version: A,
+      });
     });
 
     it("gives an entry another life and meta, and keeps its data, its version and the lease on it", async () => {
@@ -254,7 +309,7 @@ export function describeLeases(subject: BackendSubject): void {
       if (own === undefined || other === undefined) return;
       const written = stored({ data: Uint8Array.of(0, 255), meta: "before", version: V1 });
       await subject.backend.write(KEY, written);
-      await other.acquire(KEY, B, MINUTE, V1);
+      await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 });
       for (const life of [
         { staleInMs: 2 * MINUTE, expiresInMs: 3 * MINUTE, meta: "after, and longer" },
         { staleInMs: 20_000, expiresInMs: 50_000, meta: "shorter" },
@@ -269,7 +324,7 @@ export function describeLeases(subject: BackendSubject): void {
         subject.expectEntry(entry, { ...written, ...life });
         expect(entry?.version).toBe(V1);
       }
-      expectHeld(await own.acquire(KEY, A, MINUTE, V1), MINUTE);
+      expectHeld(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 }), MINUTE);
       expect(await other.store(KEY, B, V1, stored({ version: B }))).toBe(true);
     });
 
@@ -288,7 +343,7 @@ export function describeLeases(subject: BackendSubject): void {
       if (subject.backend.markStale !== undefined) expect(await own.touch(KEY, V1, life)).toBe(false);
       await subject.backend.remove(KEY);
       expect(await own.touch(KEY, V1, life)).toBe(false);
-      await own.acquire(KEY, A, MINUTE, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       expect(await own.touch(KEY, A, life), "a lease is not an entry").toBe(false);
       expect(await own.touch(KEY, "", life), "a lease is not an entry").toBe(false);
       expect(await own.store(KEY, A, "", stored({ version: A }))).toBe(true);
@@ -308,7 +363,7 @@ export function describeLeases(subject: BackendSubject): void {
         }),
       );
       const written = stored({ data: new Uint8Array(0), meta: "", staleInMs: 30_000, expiresInMs: 60_000, version: A });
-      await own.acquire(KEY, A, MINUTE, V1);
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
       expect(await own.store(KEY, A, V1, written)).toBe(true);
       subject.expectEntry(await subject.backend.read(KEY), written);
     });
@@ -324,7 +379,7 @@ export function describeLeases(subject: BackendSubject): void {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       await subject.backend.write(KEY, stored({ ...older, version: V1 }));
-      await own.acquire(KEY, A, MINUTE, V1);
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
       expect(await own.store(KEY, A, V1, stored({ ...newer, version: A }))).toBe(true);
       subject.expectEntry(await subject.backend.read(KEY), stored(newer));
     });
@@ -332,7 +387,7 @@ export function describeLeases(subject: BackendSubject): void {
     it("stores a life that ends", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
-      await own.acquire(KEY, A, MINUTE, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       expect(await own.store(KEY, A, "", stored({ staleInMs: 100, expiresInMs: 150, version: A }))).toBe(true);
       await subject.pass(150);
       expect(await subject.backend.read(KEY)).toBe(undefined);
@@ -343,7 +398,7 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       expect(await own.store(KEY, A, "", stored({ version: A })), "without a lease").toBe(false);
-      await other.acquire(KEY, B, MINUTE, "");
+      await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" });
       expect(await own.store(KEY, A, "", stored({ version: A }))).toBe(false);
       expect(await subject.backend.read(KEY)).toBe(undefined);
       expect(await other.store(KEY, B, "", stored({ version: B }))).toBe(true);
@@ -359,10 +414,13 @@ export function describeLeases(subject: BackendSubject): void {
         const [own, other] = (await open()) ?? [];
         if (own === undefined || other === undefined) return;
         if (there !== undefined) await subject.backend.write(KEY, stored({ version: there }));
-        await own.acquire(KEY, A, MINUTE, there ?? "");
+        await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: there ?? "" });
         expect(await own.store(KEY, A, seen, stored({ version: A }))).toBe(false);
         expect((await subject.backend.read(KEY))?.version).toBe(there);
-        expect(await other.acquire(KEY, B, MINUTE, there ?? "")).toEqual({ granted: true, version: there ?? "" });
+        expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: there ?? "" })).toEqual({
+          granted: true,
+          version: there ?? "",
+        });
       },
     );
 
@@ -370,11 +428,17 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await subject.backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 1_000, version: V1 }));
-      expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: V1 });
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 })).toEqual({
+        granted: true,
+        version: V1,
+      });
       await subject.pass(1_000);
       expect(await own.store(KEY, A, V1, stored({ version: A }))).toBe(false);
       expect(await subject.backend.read(KEY)).toBe(undefined);
-      expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" })).toEqual({
+        granted: true,
+        version: "",
+      });
     });
 
     it.each<[string, string | undefined, (subject: BackendSubject) => Promise<unknown> | undefined]>([
@@ -385,7 +449,7 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await subject.backend.write(KEY, stored({ version: V1 }));
-      await other.acquire(KEY, B, MINUTE, V1);
+      await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 });
       const changing = change(subject);
       if (changing === undefined) return;
       await changing;
@@ -394,7 +458,10 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await other.renew(KEY, B, MINUTE)).toBe(false);
       expect(await other.store(KEY, B, V1, stored({ version: B }))).toBe(false);
       expect((await subject.backend.read(KEY))?.version ?? "").toBe(after);
-      expect(await own.acquire(KEY, A, MINUTE, after)).toEqual({ granted: true, version: after });
+      expect(await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: after })).toEqual({
+        granted: true,
+        version: after,
+      });
     });
 
     it.each<[string, (subject: BackendSubject) => Promise<unknown> | undefined]>([
@@ -403,7 +470,7 @@ export function describeLeases(subject: BackendSubject): void {
     ])("does not survive %s without an entry", async (_, change) => {
       const [, other] = (await open()) ?? [];
       if (other === undefined) return;
-      await other.acquire(KEY, B, MINUTE, "");
+      await other.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" });
       const changing = change(subject);
       if (changing === undefined) return;
       await changing;
@@ -417,7 +484,7 @@ export function describeLeases(subject: BackendSubject): void {
       const tokens = Array.from({ length: 20 }, (_, i) => `token-of-caller${i}`);
       const stores = await Promise.all(
         tokens.map(async (token, i) => {
-          const { granted } = await processes[i % 2]!.acquire(KEY, token, MINUTE, "");
+          const { granted } = await processes[i % 2]!.acquire({ key: KEY, token, leaseMs: MINUTE, seen: "" });
           const isStored = await processes[i % 2]!.store(KEY, token, "", stored({ meta: token, version: token }));
           return [granted, isStored];
         }),
@@ -432,7 +499,7 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       expect(await own.confirm(KEY)).toBe("");
-      await own.acquire(KEY, A, MINUTE, "");
+      await own.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
       expect(await own.confirm(KEY), "a lease is not an entry").toBe("");
       await own.store(KEY, A, "", stored({ version: A }));
       expect([await own.confirm(KEY), await other.confirm(KEY)]).toEqual([A, A]);
@@ -446,7 +513,10 @@ export function describeLeases(subject: BackendSubject): void {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       for (const [what, key] of PECULIAR_KEYS)
-        expect(await own.acquire(key, A, MINUTE, ""), what).toEqual({ granted: true, version: "" });
+        expect(await own.acquire({ key, token: A, leaseMs: MINUTE, seen: "" }), what).toEqual({
+          granted: true,
+          version: "",
+        });
       for (const [i, [what, key]] of PECULIAR_KEYS.entries())
         expect(await own.store(key, A, "", stored({ version: `v${i}` })), what).toBe(true);
       for (const [i, [what, key]] of PECULIAR_KEYS.entries()) expect(await own.confirm(key), what).toBe(`v${i}`);

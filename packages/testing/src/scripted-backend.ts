@@ -221,10 +221,10 @@ function batchOf(parts: Parts): Batch {
 
 function leasesOf({ calls, store, link }: Parts): Leases {
   return {
-    acquire: (key, token, leaseMs, seen, isOver) =>
+    acquire: (request) =>
       calls.perform("leases.acquire", {
-        keys: [key],
-        run: () => store.acquire(key, token, leaseMs, { seen, isOver }, link),
+        keys: [request.key],
+        run: () => store.acquire(request, link),
       }),
     renew: (key, token, leaseMs) =>
       calls.perform("leases.renew", { keys: [key], run: () => store.renewLease(key, token, leaseMs) }),

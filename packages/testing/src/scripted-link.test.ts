@@ -78,11 +78,11 @@ describe("peers of a scripted backend", () => {
 describe("a scripted store", () => {
   it("shows the holder of a lease, and ends it without a report", async () => {
     const reports = await attach();
-    await other.leases!.acquire("k", "t", 100, "");
+    await other.leases!.acquire({ key: "k", token: "t", leaseMs: 100, seen: "" });
     expect(own.store.leaseHolder("k")).toBe("t");
     own.store.expireLease("k");
     expect(own.store.leaseHolder("k")).toBe(undefined);
-    await other.leases!.acquire("k", "t", 100, "");
+    await other.leases!.acquire({ key: "k", token: "t", leaseMs: 100, seen: "" });
     clock.advance(100);
     expect(own.store.leaseHolder("k")).toBe(undefined);
     expect(reports).toEqual([]);
@@ -90,7 +90,7 @@ describe("a scripted store", () => {
 
   it("lets a program without leases write, remove and flush, and reports it", async () => {
     const reports = await attach();
-    await own.leases!.acquire("k", "t", 100, "");
+    await own.leases!.acquire({ key: "k", token: "t", leaseMs: 100, seen: "" });
     own.store.set("k", entry());
     expect(own.store.leaseHolder("k")).toBe("t");
     expect(await own.leases!.store("k", "t", "", entry("t"))).toBe(false);
@@ -126,7 +126,7 @@ describe("a scripted store", () => {
     const tags = own.tagVersions!;
     const leases = own.leases!;
     await own.write("k", entry("w1"));
-    await leases.acquire("j", "token", 10_000, "");
+    await leases.acquire({ key: "j", token: "token", leaseMs: 10_000, seen: "" });
     const [before] = await tags.read(["{~a}::t"]);
     const { at } = await tags.pin(["{~a}::t"]);
     const restore = own.store.snapshot();
@@ -160,7 +160,7 @@ describe("scripted steps of the capabilities", () => {
   it("count calls, wait at gates, fail and lose answers", async () => {
     const acquiring = gate();
     own.script("leases.acquire", { after: acquiring });
-    const acquired = own.leases!.acquire("k", "t", 100, "");
+    const acquired = own.leases!.acquire({ key: "k", token: "t", leaseMs: 100, seen: "" });
     await acquiring.arrived();
     expect(other.store.leaseHolder("k")).toBe("t");
     expect(await outcome(acquired)).toEqual({ status: "pending" });
@@ -191,7 +191,7 @@ describe("scripted steps of the capabilities", () => {
     const reports = await attach(other);
     const full = new Error("out of memory");
     await own.write("k", entry("v1"));
-    await own.leases!.acquire("k", "t", 100, "v1");
+    await own.leases!.acquire({ key: "k", token: "t", leaseMs: 100, seen: "v1" });
     own.script("*", { refuse: full, times: 3 });
     await expect(own.leases!.store("k", "t", "v1", entry("t"))).rejects.toBe(full);
     expect([own.store.get("k"), own.store.leaseHolder("k")]).toEqual([undefined, undefined]);
@@ -205,7 +205,7 @@ describe("scripted steps of the capabilities", () => {
     const leases = own.leases!;
     const tags = own.tagVersions!;
     const calls = [
-      leases.acquire("k", "t", 1, ""),
+      leases.acquire({ key: "k", token: "t", leaseMs: 1, seen: "" }),
       leases.renew("k", "t", 1),
       leases.release("k", "t"),
       leases.store("k", "t", "", entry()),

@@ -1,4 +1,4 @@
-import type { Clock, DeleteStatus, Leases, StoredEntry, TagVersion, TagVersions } from "@hotset/core";
+import type { Clock, DeleteStatus, LeaseReply, LeaseRequest, StoredEntry, TagVersion, TagVersions } from "@hotset/core";
 
 /**
  * The store shared by a {@link scriptedBackend} and its peers. A test can inspect it, and change it like another
@@ -197,13 +197,7 @@ export class MemoryStore implements ScriptedStore {
   }
 
   /** @param seen `'*'` takes the lease over. An entry that has ended for the caller is removed, which is reported. */
-  acquire(
-    key: string,
-    token: string,
-    leaseMs: number,
-    { seen, isOver = false }: { readonly seen: string; readonly isOver?: boolean | undefined },
-    by: StoreListener,
-  ): Awaited<ReturnType<Leases["acquire"]>> {
+  acquire({ key, token, leaseMs, seen, isOver = false }: LeaseRequest, by: StoreListener): LeaseReply {
     const version = this.version(key);
     if (seen !== "*") {
       if (version !== "" && version !== seen) return { granted: false, entry: { ...this.get(key)!, version } };

@@ -54,10 +54,11 @@ export function watchBackend(
   if (leases !== undefined) {
     const acquire = leases.acquire.bind(leases);
     const release = leases.release.bind(leases);
-    leases.acquire = (key, token, leaseMs, seen, isOver) => {
+    leases.acquire = (request) => {
+      const { key, token, seen } = request;
       const lease = { askedAt: now() };
       const leasesOfCall = calls.getStore();
-      const answer = acquire(key, token, leaseMs, seen, isOver);
+      const answer = acquire(request);
       if (seen === TAKE_OVER) void note(answer, { key: nameOf(key), takesLease: true });
       answer.then((reply) => {
         if (!reply.granted) return;

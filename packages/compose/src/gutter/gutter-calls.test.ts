@@ -59,7 +59,7 @@ async function regain(afterMs = 1_000): Promise<void> {
 
 /** Another process loads `k`. */
 async function lend(): Promise<void> {
-  await other.leases!.acquire("k", "v1", MINUTE, "");
+  await other.leases!.acquire({ key: "k", token: "v1", leaseMs: MINUTE, seen: "" });
   expect(await other.leases!.store("k", "v1", "", entry("v1"))).toBe(true);
 }
 
@@ -71,49 +71,65 @@ const rejection = {
 describe("leases", () => {
   it("C691 none is granted in the gutter over a change that main did not get, and nothing is stored", async () => {
     await lose();
-    expect(await backend.leases!.acquire("k", "a", MINUTE, "")).toMatchObject({ granted: true });
+    expect(await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: true,
+    });
     main.down();
     await backend.remove("k").catch(() => undefined);
     expect(await outcome(backend.leases!.store("k", "a", "", entry("a")))).toMatchObject(rejection);
-    expect(await outcome(backend.leases!.acquire("k", "b", MINUTE, ""))).toMatchObject(rejection);
+    expect(await outcome(backend.leases!.acquire({ key: "k", token: "b", leaseMs: MINUTE, seen: "" }))).toMatchObject(
+      rejection,
+    );
     expect(small.store.get("k")).toBe(undefined);
     main.up();
     await backend.remove("k");
-    expect(await backend.leases!.acquire("k", "c", MINUTE, "")).toMatchObject({ granted: true });
+    expect(await backend.leases!.acquire({ key: "k", token: "c", leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: true,
+    });
   });
 
   it("C691 an entry that could not be encoded is not a change", async () => {
     main.script("write", { fail: new EncodeError("too deep") });
     await backend.write("k", entry("a")).catch(() => undefined);
     await lose();
-    expect(await backend.leases!.acquire("k", "a", MINUTE, "")).toMatchObject({ granted: true });
+    expect(await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: true,
+    });
   });
 
   it("C691 none is taken over in the gutter: a forced load replaces what main has", async () => {
     await lose();
-    expect(await outcome(backend.leases!.acquire("k", "a", MINUTE, "*"))).toMatchObject(rejection);
+    expect(await outcome(backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "*" }))).toMatchObject(
+      rejection,
+    );
   });
 
   it("C693 one that is granted too late is given back", async () => {
     const late = gate();
     main.script("leases.acquire", { after: late });
-    const asked = backend.leases!.acquire("k", "a", MINUTE, "");
+    const asked = backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" });
     await flush();
     await lose();
     late.open();
     expect(await asked).toMatchObject({ granted: true });
     await flush();
-    expect(await main.leases!.acquire("k", "b", MINUTE, "")).toMatchObject({ granted: true });
-    expect(await small.leases!.acquire("k", "b", MINUTE, "")).toMatchObject({ granted: false });
+    expect(await main.leases!.acquire({ key: "k", token: "b", leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: true,
+    });
+    expect(await small.leases!.acquire({ key: "k", token: "b", leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: false,
+    });
   });
 
   it("C693 one of an earlier phase is given back, and its value is stored nowhere", async () => {
-    await backend.leases!.acquire("k", "a", MINUTE, "");
+    await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" });
     await lose();
     expect(await outcome(backend.leases!.store("k", "a", "", entry("a")))).toMatchObject(rejection);
     await flush();
-    expect(await main.leases!.acquire("k", "b", MINUTE, "")).toMatchObject({ granted: true });
-    await backend.leases!.acquire("l", "c", MINUTE, "");
+    expect(await main.leases!.acquire({ key: "k", token: "b", leaseMs: MINUTE, seen: "" })).toMatchObject({
+      granted: true,
+    });
+    await backend.leases!.acquire({ key: "l", token: "c", leaseMs: MINUTE, seen: "" });
     await regain();
     expect(await backend.leases!.store("l", "c", "", entry("c"))).toBe(false);
     expect([main.store.get("k"), main.store.get("l"), small.store.get("l")]).toEqual([undefined, undefined, undefined]);
@@ -121,7 +137,7 @@ describe("leases", () => {
 
   it("C693 a store that ends in a phase of main does not count as one", async () => {
     await lose();
-    await backend.leases!.acquire("k", "a", MINUTE, "");
+    await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" });
     clock.advance(500);
     const late = gate();
     small.script("leases.store", { after: late });
@@ -137,7 +153,7 @@ describe("leases", () => {
     await lend();
     const life = { staleInMs: MINUTE, expiresInMs: MINUTE, meta: "renewed" };
     expect(await outcome(backend.leases!.touch("k", "v1", life))).toMatchObject(rejection);
-    await backend.leases!.acquire("k", "a", MINUTE, "v1");
+    await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "v1" });
     clock.advance(4_000);
     expect(await backend.leases!.touch("k", "v1", life)).toBe(true);
     expect(await backend.read("k")).toMatchObject({
@@ -151,7 +167,7 @@ describe("leases", () => {
 
 it("C690 where the gutter fails too, the error of a lease is that of main", async () => {
   await lose();
-  await backend.leases!.acquire("k", "a", MINUTE, "");
+  await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" });
   small.down();
   expect(await outcome(backend.leases!.renew("k", "a", MINUTE))).toMatchObject(rejection);
   expect(await outcome(backend.leases!.release("k", "a"))).toMatchObject(rejection);
@@ -188,7 +204,7 @@ describe("reads", () => {
   });
 
   it("C692 an entry whose store was long under way is as old as its load", async () => {
-    await other.leases!.acquire("k", "v1", MINUTE, "");
+    await other.leases!.acquire({ key: "k", token: "v1", leaseMs: MINUTE, seen: "" });
     otherSmall.script("leases.store", { before: 900 });
     const storing = other.leases!.store("k", "v1", "", entry("v1"));
     await flush();
@@ -219,7 +235,10 @@ describe("a slow gutter", () => {
     await backend.remove("k");
     await lose();
     small.script("*", { before: 600, times: Infinity });
-    const [reading, asking] = [backend.read("k"), backend.leases!.acquire("k", "a", MINUTE, "")];
+    const [reading, asking] = [
+      backend.read("k"),
+      backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" }),
+    ];
     await flush();
     clock.advance(600);
     await flush();

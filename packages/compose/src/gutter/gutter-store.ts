@@ -1,4 +1,4 @@
-import type { Clock, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import type { Clock, LeaseReply, LeaseRequest, Leases, StoredEntry, TagVersions } from "@hotset/core";
 import { within } from "@hotset/core/internal";
 import { ignore } from "../ignore.ts";
 import type { Found, Side } from "../side.ts";
@@ -14,7 +14,6 @@ interface GutterStoreOf {
   readonly ttlMs: number;
 }
 
-type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 type Life = Parameters<Leases["touch"]>[2];
 
 /**
@@ -51,21 +50,21 @@ export class GutterStore {
     return phases.now === phase && phase.of === "gutter" ? served : keys.map(() => phases.error);
   }
 
-  acquire(...request: Parameters<Leases["acquire"]>): Promise<Acquired> {
+  acquire(request: LeaseRequest): Promise<LeaseReply> {
     const { clock, small, phases } = this.#of;
-    const [key, token] = request;
-    const asking = this.#acquire(...request);
+    const { key, token } = request;
+    const asking = this.#acquire(request);
     return within(clock, small.deadlineMs, asking, () => {
       asking.then(({ granted }) => (granted ? this.release(key, token) : undefined)).catch(ignore);
       throw phases.error;
     });
   }
 
-  async #acquire(...request: Parameters<Leases["acquire"]>): Promise<Acquired> {
-    const [key] = request;
+  async #acquire(request: LeaseRequest): Promise<LeaseReply> {
+    const { key } = request;
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const asked = this.#of.changes.asking();
-      const answer = await this.#call("lease", key, (leases) => leases.acquire(...request));
+      const answer = await this.#call("lease", key, (leases) => leases.acquire(request));
       if (!("entry" in answer)) return answer;
       const entry = await this.#served(key, answer.entry, asked);
       if (entry !== undefined) return { granted: false, entry };

@@ -1,4 +1,4 @@
-import type { Clock, Leases, StoredEntry } from "@hotset/core";
+import type { Clock, LeaseReply, LeaseRequest, Leases, StoredEntry } from "@hotset/core";
 import { ignore } from "../ignore.ts";
 import type { Side } from "../side.ts";
 import type { GutterStore } from "./gutter-store.ts";
@@ -19,8 +19,6 @@ interface Held {
   readonly askedAt: number;
 }
 
-type Acquire = Leases["acquire"];
-
 /**
  * Leases of the backend that answers. A value that is loaded under one is stored in the phase in which it was granted,
  * or nowhere: in another one the versions of its tags mean nothing, and changes may have been missed.
@@ -39,15 +37,15 @@ export class PhasedLeases implements Leases {
     if (leases.leaseMs !== undefined) this.leaseMs = leases.leaseMs;
   }
 
-  async acquire(...request: Parameters<Acquire>): ReturnType<Acquire> {
+  async acquire(request: LeaseRequest): Promise<LeaseReply> {
     const { phases, changes, store, clock } = this.#of;
-    const [key, token, , seen] = request;
+    const { key, token, seen } = request;
     // One over an unknown entry is for a change; and a store would end the repetition of a change that is pending.
     const isRefused = (): boolean => seen === TAKE_OVER || changes.isPending(key);
     const askedAt = clock.now();
     const answer = await phases.ask(
-      () => this.#call("lease", key, () => this.#inMain.acquire(...request)),
-      () => (isRefused() ? Promise.reject(phases.error) : store.acquire(...request)),
+      () => this.#call("lease", key, () => this.#inMain.acquire(request)),
+      () => (isRefused() ? Promise.reject(phases.error) : store.acquire(request)),
       (unused, phase) => {
         if (unused.granted) this.#giveBack(phase, key, token);
       },

@@ -212,7 +212,7 @@ describe("what runs", () => {
     const backend = scriptedBackend({ clock, leases: true });
     const cache = createTestCache({ clock, backend });
     using inspection = inspect(cache);
-    await backend.leases!.acquire(`${cache.name}::theirs`, "other", 60_000, "");
+    await backend.leases!.acquire({ key: `${cache.name}::theirs`, token: "other", leaseMs: 60_000, seen: "" });
     const value = gate<number>();
     const calls = [cache.getOrSet("mine", () => value.pass()), cache.getOrSet("theirs", () => 0, { hardTimeout: 50 })];
     await flush();

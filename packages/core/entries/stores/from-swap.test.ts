@@ -77,16 +77,19 @@ it("C543 decides a step again that another one has overtaken between its read an
   const leases = a.leases!;
   const overtakenBy = (change: () => Promise<unknown>): void => store.once("swap", change);
 
-  overtakenBy(() => b.leases!.acquire("k", "theirs", 60_000, ""));
-  expect(await leases.acquire("k", "own", 60_000, "")).toEqual({ granted: false, heldForMs: 60_000 });
+  overtakenBy(() => b.leases!.acquire({ key: "k", token: "theirs", leaseMs: 60_000, seen: "" }));
+  expect(await leases.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "" })).toEqual({
+    granted: false,
+    heldForMs: 60_000,
+  });
 
-  await leases.acquire("k", "own", 60_000, "*");
+  await leases.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "*" });
   overtakenBy(() => b.remove("k"));
   expect(await leases.store("k", "own", "", entry("v1")), "a store by a removal").toBe(false);
   expect(await a.read("k")).toBe(undefined);
 
-  await leases.acquire("k", "own", 60_000, "");
-  overtakenBy(() => b.leases!.acquire("k", "theirs", 60_000, "*"));
+  await leases.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "" });
+  overtakenBy(() => b.leases!.acquire({ key: "k", token: "theirs", leaseMs: 60_000, seen: "*" }));
   expect(await leases.renew("k", "own", 60_000), "a renewal by another holder").toBe(false);
   expect(await b.leases!.store("k", "theirs", "", entry("v2"))).toBe(true);
 
@@ -106,13 +109,13 @@ it("C543 decides a step again that another one has overtaken between its read an
 it("C543 a lease that ends later than any that is given now is over: the clock was set back since", async () => {
   const { store, a } = opened();
   const ahead = new TestClock();
-  const key = (token: string) => a.leases!.acquire("k", token, 2_000, "");
+  const key = (token: string) => a.leases!.acquire({ key: "k", token, leaseMs: 2_000, seen: "" });
   for (const [by, isOver] of [
     [1_000, false],
     [3_600_000, true],
   ] as const) {
     ahead.advance(by);
-    await open(store, ahead).leases!.acquire("k", `dead${by}`, 2_000, "*");
+    await open(store, ahead).leases!.acquire({ key: "k", token: `dead${by}`, leaseMs: 2_000, seen: "*" });
     expect((await key("own")).granted, `a clock ahead by ${by} ms`).toBe(isOver);
   }
 });
@@ -201,7 +204,10 @@ it("C545 a store may answer that it refused what it has executed", async () => {
   const { store, a } = opened();
   const leases = a.leases!;
   store.lies = 1;
-  expect(await leases.acquire("k", "own", 60_000, "")).toEqual({ granted: true, version: "" });
+  expect(await leases.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "" })).toEqual({
+    granted: true,
+    version: "",
+  });
   store.lies = 1;
   expect(await leases.renew("k", "own", 60_000)).toBe(true);
   store.lies = 1;
@@ -229,7 +235,7 @@ it("C545 no two records are equal, so that a hash of them is a version", async (
   };
   for (let round = 0; round < 10; round += 1) {
     await a.write("k", entry("same"));
-    await a.leases!.acquire("k", "own", 60_000, "*");
+    await a.leases!.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "*" });
     await a.remove("k");
   }
   expect(sets).toBe(30);
@@ -311,10 +317,13 @@ it("C547 a write that the store refuses leaves neither the entry before it nor i
   await expect(a.write("k", entry("v2"))).rejects.toThrow("too large");
   expect(await b.read("k")).toBe(undefined);
 
-  await a.leases!.acquire("k", "own", 60_000, "");
+  await a.leases!.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "" });
   refuse();
   await expect(a.leases!.store("k", "own", "", entry("v3"))).rejects.toThrow("too large");
-  expect(await b.leases!.acquire("k", "theirs", 60_000, "")).toEqual({ granted: true, version: "" });
+  expect(await b.leases!.acquire({ key: "k", token: "theirs", leaseMs: 60_000, seen: "" })).toEqual({
+    granted: true,
+    version: "",
+  });
 });
 
 it("C547 a record that it did not write holds nothing, and is replaced", async () => {
@@ -324,7 +333,10 @@ it("C547 a record that it did not write holds nothing, and is replaced", async (
   for (const bytes of ["", "HS", "something else entirely, of another program", damaged]) {
     store.overwriteAll(Buffer.from(bytes));
     expect(await a.read("k"), bytes).toBe(undefined);
-    expect(await a.leases!.acquire("k", "own", 60_000, ""), bytes).toEqual({ granted: true, version: "" });
+    expect(await a.leases!.acquire({ key: "k", token: "own", leaseMs: 60_000, seen: "" }), bytes).toEqual({
+      granted: true,
+      version: "",
+    });
     store.overwriteAll(Buffer.from(bytes));
     expect(await a.remove("k")).toBe("missing");
     await a.write("k", entry("v2"));
@@ -351,10 +363,10 @@ it("C547 takes entries up to the longest record of the store, and says how long 
   expect(data.length).toBe(100_000 - 5 * 1_024);
   const token = "t".repeat(36);
   const version = "v".repeat(32);
-  await backend.leases!.acquire("k", token, 2_000, "");
+  await backend.leases!.acquire({ key: "k", token, leaseMs: 2_000, seen: "" });
   const written = { data, staleInMs: 10, expiresInMs: 5_000, meta: "\u{1f98a}".repeat(1_024), version };
   expect(await backend.leases!.store("k", token, "", written)).toBe(true);
-  await backend.leases!.acquire("k", token, 60_000, version);
+  await backend.leases!.acquire({ key: "k", token, leaseMs: 60_000, seen: version });
   expect(Buffer.from((await backend.read("k"))!.data).equals(data)).toBe(true);
   expect(lives, "of the lease, the entry, and the longer of both").toEqual([2_000, 5_000, 60_000]);
 });

@@ -5,6 +5,8 @@ import {
   type Compressor,
   type DeleteStatus,
   type Format,
+  type LeaseReply,
+  type LeaseRequest,
   type Leases,
   type StoredEntry,
   systemClock,
@@ -85,8 +87,6 @@ export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Back
   return defineBackend(new LoggedBackend(backend, records, maxRecordBytes, polling).backend());
 }
 
-type Granted = Awaited<ReturnType<Leases["acquire"]>>;
-
 /** The steps over entries and their leases. */
 class KeptEntries<V> {
   readonly records: Records<V>;
@@ -142,8 +142,7 @@ class KeptEntries<V> {
 
   leases(): Leases {
     return {
-      acquire: (key, token, leaseMs, seen, isOver) =>
-        this.#change<Granted>("acquire", key, (kept) => acquired(kept, token, leaseMs, { seen, isOver })),
+      acquire: (request) => this.#change<LeaseReply>("acquire", request.key, (kept) => acquired(kept, request)),
       renew: (key, token, leaseMs) =>
         this.#change("renew", key, ({ entry, lease }) =>
           lease?.token === token ? [true, { entry, lease: { token, endsInMs: leaseMs } }] : [false],
@@ -170,10 +169,8 @@ class KeptEntries<V> {
 
 function acquired(
   { entry, lease }: Kept,
-  token: string,
-  leaseMs: number,
-  { seen, isOver = false }: { readonly seen: string; readonly isOver?: boolean | undefined },
-): readonly [Granted, Kept?] {
+  { token, leaseMs, seen, isOver = false }: LeaseRequest,
+): readonly [LeaseReply, Kept?] {
   if (seen !== "*") {
     if (entry !== undefined && entry.version !== seen) return [{ granted: false, entry }];
     // The own one is of an earlier attempt. One that ends much later than a new one was given by a clock that is wrong.

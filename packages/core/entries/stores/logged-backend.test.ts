@@ -57,7 +57,7 @@ it("a store under a lease that fails is in the log as a change: it may have been
   const clock = new TestClock();
   const backend = fromSwap(store, { label: "swap", clock, log: true });
   const log = new SwapLog(new Records(store, { label: "swap", clock, deadlineMs: 1_000 }), Infinity);
-  await backend.leases!.acquire(KEY, "token", 2_000, "");
+  await backend.leases!.acquire({ key: KEY, token: "token", leaseMs: 2_000, seen: "" });
   const { position } = await log.changesSince(undefined);
   store.isFull = true;
   await expect(backend.leases!.store(KEY, "token", "", entry("v2"))).rejects.toThrow("the store is full");

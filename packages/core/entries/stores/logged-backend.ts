@@ -42,7 +42,7 @@ export class LoggedBackend<V> {
 
   #leases(leases: Leases): Leases {
     return {
-      acquire: (...given) => this.#used(() => leases.acquire(...given)),
+      acquire: (request) => this.#used(() => leases.acquire(request)),
       renew: (...given) => this.#used(() => leases.renew(...given)),
       release: (key, token) => this.#step(() => leases.release(key, token), { leases: [key] }),
       // Not stored, a lease that the token held is released even so.

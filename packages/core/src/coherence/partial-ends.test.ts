@@ -28,9 +28,9 @@ beforeEach(async () => {
     parts: { names: () => ["a"], of: () => "a" },
     leases: {
       ...stored.leases!,
-      acquire: async (...given) => {
+      acquire: async (request) => {
         await leases.pass();
-        return stored.leases!.acquire(...given);
+        return stored.leases!.acquire(request);
       },
     },
     read: (...given) => {

@@ -168,28 +168,9 @@ export interface Leases {
   readonly leaseMs?: number;
   /**
    * Grants the lease for `leaseMs`, then it ends. If the entry has another version than `seen`, another process has
-   * stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any holder.
-   *
-   * @param isOver the caller takes the entry of version `seen` as over: it counts a life from when it sent the read, so
-   *   some milliseconds may be left of it here. Where the lease is granted that entry may be removed, but none without
-   *   a version: another program may have written it since. The version is `''` then. If the entry ended during the
-   *   load, the store would be refused. @default false
+   * stored it since, and the entry is returned instead.
    */
-  acquire(
-    key: string,
-    token: string,
-    leaseMs: number,
-    seen: string,
-    isOver?: boolean,
-  ): Promise<
-    | {
-        readonly granted: true;
-        /** Version of the current entry, for {@link store}; `''` for none. */
-        readonly version: string;
-      }
-    | { readonly granted: false; readonly entry: StoredEntry }
-    | { readonly granted: false; readonly heldForMs: number }
-  >;
+  acquire(request: LeaseRequest): Promise<LeaseReply>;
   /** `false` when `token` no longer holds the lease. */
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
   /**
@@ -216,6 +197,33 @@ export interface Leases {
    */
   confirm(key: string): Promise<string>;
 }
+
+/** What {@link Leases.acquire} is asked for. */
+export interface LeaseRequest {
+  readonly key: string;
+  readonly token: string;
+  /** How long the lease is to last, in milliseconds. */
+  readonly leaseMs: number;
+  /** The version of the entry as last read; `''` for none. `'*'` takes the lease over from any holder. */
+  readonly seen: string;
+  /**
+   * The caller takes the entry of version `seen` as over: it counts a life from when it sent the read, so some
+   * milliseconds may be left of it here. Where the lease is granted that entry may be removed, but none without a
+   * version: another program may have written it since. The version is `''` then. If the entry ended during the load,
+   * the store would be refused. @default false
+   */
+  readonly isOver?: boolean | undefined;
+}
+
+/** The answer of {@link Leases.acquire}. */
+export type LeaseReply =
+  | {
+      readonly granted: true;
+      /** Version of the current entry, for {@link Leases.store}; `''` for none. */
+      readonly version: string;
+    }
+  | { readonly granted: false; readonly entry: StoredEntry }
+  | { readonly granted: false; readonly heldForMs: number };
 
 /** Opaque versions that are never issued twice. Methods reject as those of {@link Backend}. */
 export interface TagVersions {

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StoredEntry } from "../contracts/backend.ts";
-import type { Leases } from "../contracts/capabilities.ts";
+import type { LeaseReply, Leases } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
@@ -61,7 +61,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
       let asked: PromiseLike<LeaseReply> | undefined;
       const send = (): PromiseLike<LeaseReply> => {
         // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
-        asked = leases.acquire(key.backend, token, leaseMs, seen, isOver);
+        asked = leases.acquire({ key: key.backend, token, leaseMs, seen, isOver });
         return asked;
       };
       const target = calls.targetOf(key);
@@ -117,5 +117,3 @@ function malformedAnswer(answer: LeaseReply): TypeError | undefined {
   if (granted ? typeof version === "string" : hasReason) return undefined;
   return new TypeError(`leases.acquire must resolve to a version, heldForMs or an entry, got ${describe(answer)}`);
 }
-
-type LeaseReply = Awaited<ReturnType<Leases["acquire"]>>;

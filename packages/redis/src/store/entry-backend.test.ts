@@ -419,7 +419,7 @@ describe("C132 one deadline for all that a call sends:", () => {
   });
 
   it("acquire, over an entry that cannot be read and changes", async () => {
-    const call = handled(backend.leases.acquire("shop::1", "token", 10_000, "seen"));
+    const call = handled(backend.leases.acquire({ key: "shop::1", token: "token", leaseMs: 10_000, seen: "seen" }));
     for (const version of ["w1", "w2"]) {
       clock.advance(400);
       await wire.reply([2, 1_000, fields(null, `0 ${version};`)]);

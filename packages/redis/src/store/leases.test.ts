@@ -82,7 +82,8 @@ beforeEach(() => {
 const fields = (...texts: (string | null)[]) => texts.map((text) => (text === null ? null : Buffer.from(text)));
 
 describe("acquire", () => {
-  const acquire = (seen = "w1", isOver?: boolean) => leases.acquire("shop::1", "token", 10_000, seen, isOver);
+  const acquire = (seen = "w1", isOver?: boolean) =>
+    leases.acquire({ key: "shop::1", token: "token", leaseMs: 10_000, seen, isOver });
 
   it("asks the script to take it from its holder, and over an entry that has ended", async () => {
     replies = [
@@ -187,7 +188,7 @@ describe("acquire", () => {
   it("C315 keeps in mind 1,000 refreshes: each more costs the oldest alone, and one noted again is new", async () => {
     const noted = async (n: number): Promise<void> => {
       replies = [Buffer.from("OK"), Buffer.from("theirs"), [Buffer.from(mine, "latin1")], [0, 700]];
-      await leases.acquire(`key ${n}`, "token", 10_000, "");
+      await leases.acquire({ key: `key ${n}`, token: "token", leaseMs: 10_000, seen: "" });
     };
     for (let n = 0; n < 1_000; n += 1) await noted(n);
     now = 700;
@@ -197,7 +198,7 @@ describe("acquire", () => {
     const isKept = async (n: number): Promise<boolean> => {
       sent = [];
       replies = Array.from({ length: 4 }, () => [1, Buffer.from("")]);
-      await leases.acquire(`key ${n}`, "token", 10_000, "");
+      await leases.acquire({ key: `key ${n}`, token: "token", leaseMs: 10_000, seen: "" });
       return sent[0]!.startsWith("acquire ACQUIRE");
     };
     const kept: number[] = [];
@@ -230,7 +231,7 @@ describe("acquire", () => {
     [Infinity, "60000"],
   ])("lasts whole milliseconds: %d are %s", async (leaseMs, sentMs) => {
     replies = [[1, Buffer.from("")], 1];
-    await leases.acquire("shop::1", "token", leaseMs, "*");
+    await leases.acquire({ key: "shop::1", token: "token", leaseMs, seen: "*" });
     await leases.renew("shop::1", "token", leaseMs);
     expect(sent).toEqual([
       `acquire ACQUIRE shop::1+lease token ${sentMs} * 0 0`,
@@ -239,7 +240,9 @@ describe("acquire", () => {
   });
 
   it("refuses a time that is not a number", async () => {
-    await expect(leases.acquire("shop::1", "token", NaN, "")).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    await expect(leases.acquire({ key: "shop::1", token: "token", leaseMs: NaN, seen: "" })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+    });
     await expect(leases.renew("shop::1", "token", NaN)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(sent).toEqual([]);
   });
@@ -304,8 +307,14 @@ describe("keys that other programs know", () => {
   it("have no placeholder in the plain layout, which compares nothing, and confirms nothing", async () => {
     leases = open("plain");
     replies = [[1, Buffer.from("")], [1, Buffer.from("-")], 1];
-    expect(await leases.acquire("shop::1", "token", 1, "")).toEqual({ granted: true, version: "" });
-    expect(await leases.acquire("shop::1", "token", 1, "*")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: "shop::1", token: "token", leaseMs: 1, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
+    expect(await leases.acquire({ key: "shop::1", token: "token", leaseMs: 1, seen: "*" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await leases.store("shop::1", "token", "", stored)).toBe(true);
     expect(await leases.confirm("shop::1")).toBe("");
     expect(sent).toEqual([
@@ -318,7 +327,10 @@ describe("keys that other programs know", () => {
   it("have none without a prefix, where versions are compared", async () => {
     leases = open("full", true);
     replies = [[1, Buffer.from("")], 1];
-    expect(await leases.acquire("1", "token", 1, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire({ key: "1", token: "token", leaseMs: 1, seen: "" })).toEqual({
+      granted: true,
+      version: "",
+    });
     expect(await leases.store("1", "token", "", { ...stored, version: "token" })).toBe(true);
     expect(sent).toEqual([
       "acquire ACQUIRE 1+lease token 1  - 0",

@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Leases, type StoredEntry } from "@hotset/core";
+import { InvalidArgumentError, type LeaseReply, type LeaseRequest, type Leases, type StoredEntry } from "@hotset/core";
 import { Further, type Args } from "../connection/command-queue.ts";
 import { MAX_LEASE_MS } from "../lua/lease-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
@@ -36,8 +36,6 @@ export interface LeaseCommands {
   /** Epoch milliseconds of this process. */
   epochMs(): number;
 }
-
-type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
 /** The reply to the script that takes a lease; the last two are the entry, as the layout replies it. */
 type AcquireReply =
@@ -79,8 +77,8 @@ export class RedisLeases implements Leases {
     return this.#layout.hasVersions && this.#commands.mayPlace();
   }
 
-  acquire(key: string, token: string, leaseMs: number, seen: string, isOver = false): Promise<Acquired> {
-    return orRejected(() => this.#acquire(key, token, lifeOf(leaseMs), seen, isOver));
+  acquire(request: LeaseRequest): Promise<LeaseReply> {
+    return orRejected(() => this.#acquire(request, lifeOf(request.leaseMs)));
   }
 
   /**
@@ -89,7 +87,7 @@ export class RedisLeases implements Leases {
    * are pushed. GETEX counts as a write: GET would have Redis remember the lease of each entry. Where they settle
    * nothing, the script decides.
    */
-  #acquire(key: string, token: string, life: string, seen: string, isOver: boolean): Promise<Acquired> {
+  #acquire({ key, token, seen, isOver = false }: LeaseRequest, life: string): Promise<LeaseReply> {
     const commands = this.#commands;
     const { hasVersions, scripts } = this.#layout;
     const isMissing = seen === "" && this.#hasPlaceholders;
@@ -97,7 +95,7 @@ export class RedisLeases implements Leases {
     const put = this.#hasPlaceholders ? "0" : "-";
     const isThere = seen.length > 1 && put === "0" && !isOver && !commands.announces;
     let mayBackOff = !isPlain && isMissing;
-    const step: Step<Acquired> = {
+    const step: Step<LeaseReply> = {
       operation: "acquire",
       key,
       script: scripts.acquire,
@@ -153,7 +151,7 @@ export class RedisLeases implements Leases {
    * and a look at the lease, so that its end is pushed to those who wait. Where they settle nothing, the script gives
    * up the lease, and decides.
    */
-  #beside(seen: string, args: readonly string[]): Plain<Acquired> {
+  #beside(seen: string, args: readonly string[]): Plain<LeaseReply> {
     const { command, interpret } = this.#layout.version();
     return {
       commands: (entryKey, lease) => [
@@ -272,7 +270,7 @@ const MAX_REFRESHES = 1_000;
 /** After this time a command that was refused is tried again: another version may run by then. */
 const TRY_AGAIN_MS = 60_000;
 
-const GRANTED: Acquired = Object.freeze({ granted: true, version: "" });
+const GRANTED: LeaseReply = Object.freeze({ granted: true, version: "" });
 
 /**
  * The life of a lease as PEXPIRE wants it: in whole milliseconds, at most the longest that a lease is given.

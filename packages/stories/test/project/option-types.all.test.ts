@@ -11,6 +11,8 @@ const packages = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 /** Interfaces that the author of a part implements, and values that we give. Their optional members are absent. */
 const NOT_OPTIONS = new Set([
   "Backend",
+  "StableBackend",
+  "StoredAnswer",
   "Clock",
   "Coherence",
   "Compressor",

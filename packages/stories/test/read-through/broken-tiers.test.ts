@@ -180,14 +180,16 @@ describe("a backend whose answer to a request for a lease is none of the three",
   it("C367: a lease that such an answer granted is released", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
-    const acquire: Leases["acquire"] = async (...request) => {
-      await backend.leases!.acquire(...request);
+    const acquire: Leases["acquire"] = async (request) => {
+      await backend.leases!.acquire(request);
       return { granted: true } as never;
     };
     const cache = createTestCache({ clock, backend: { ...backend, leases: { ...backend.leases!, acquire } } });
     expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
     await flush();
-    const { granted } = await backend.peer().leases!.acquire("test::k", "other", 2_000, "");
+    const { granted } = await backend
+      .peer()
+      .leases!.acquire({ key: "test::k", token: "other", leaseMs: 2_000, seen: "" });
     expect(granted).toBe(true);
   });
 });
