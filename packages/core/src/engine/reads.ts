@@ -246,15 +246,16 @@ export function spareCopy(of: ReadContext, { remote }: NamespaceContext, key: En
   const spare = (): Entry | undefined =>
     recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, clock.now());
   const held = remote?.hasParts === true && remote.versions !== undefined ? local?.held(key.local) : undefined;
-  if (held?.versions === undefined || !remote!.seen.isReported(clock.now())) return spare();
-  const { dependsOn } = held.terms;
-  if (remote!.seen.knows(dependsOn)) return spare();
+  if (held === undefined) return spare();
+  const { versions, terms } = held;
+  // It was loaded while there were no versions to be had: nothing says that it is current.
+  if (remote!.seen.knows(terms.dependsOn)) return versions && spare();
   const under = (current: Versions): Entry | undefined => {
-    const verdict = compareVersions(held.versions, current);
+    const verdict = versions === undefined ? "gone" : compareVersions(versions, current);
     const copy = verdict === "gone" ? undefined : spare();
     return copy && verdict === "stale" ? staleByTag(copy, clock.now()) : copy;
   };
-  return remote!.seen.current(remote!.versions!, dependsOn).then(under, spare);
+  return remote!.seen.current(remote!.versions!, terms.dependsOn).then(under, spare);
 }
 
 /** The entry that a read found, unless this process invalidated it, or it has no value. */

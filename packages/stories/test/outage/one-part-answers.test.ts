@@ -117,6 +117,39 @@ describe("C741 a change that is done while the primary of an entry is away", () 
     },
   );
 
+  it.for(Object.entries(CHANGES))(
+    "is obeyed if the versions have no sign of life that is recent, since they are asked: %s",
+    async ([, change]) => {
+      const { clock, p1, p2, one, first } = await twoProcesses();
+      one.lose();
+      expect(await p1.get("k")).toBe("old");
+      first.link.hold();
+      await change(p2);
+      clock.advance("3s");
+      expect(await p1.get("k")).toBe(undefined);
+      expect(await load(p1, "new")).toBe("new");
+    },
+  );
+
+  it.for(Object.entries(CHANGES))("is obeyed by a value that was loaded without versions: %s", async ([, change]) => {
+    const { p1, p2, one, first } = await twoProcesses();
+    await p1.delete("k");
+    one.lose();
+    first.link.everything();
+    const stops = (["tags.pin", "tags.read"] as const).map((each) =>
+      first.script(each, { fail: true, times: Infinity }),
+    );
+    expect(await load(p1, "unversioned")).toBe("unversioned");
+    expect(await load(p1, "again")).toBe("unversioned");
+    for (const stop of stops) stop();
+    // No version of its tags was read, so none is reported.
+    first.link.hold();
+    await change(p2);
+    first.link.drop();
+    first.link.deliver();
+    expect(await load(p1, "new")).toBe("new");
+  });
+
   it("leaves a marked value to be served as stale", async () => {
     const { p1, p2, one, first } = await twoProcesses();
     one.lose();
