@@ -92,22 +92,21 @@ export class Tags {
   async changes(tags: readonly string[]): Promise<readonly Change[]> {
     const all = tags.flatMap((tag) => [keyOf(tag, 0), keyOf(tag, 1)]);
     // An end that is on its way replaces the one before: no page waits for its record.
-    const changes = await this.#read(all.filter((key) => this.#coming.get(key)?.end !== 0));
+    const changes = this.#noticed(await this.#read(all.filter((key) => this.#coming.get(key)?.end !== 0)));
     // The next change counts for what this process makes now, even if its clock is set back meanwhile.
     this.#latest = Math.max(this.#latest, Date.now());
     return [...changes, ...this.coming(tags)];
   }
 
-  /** The last mark of each, of a value that the cache serves as stale by one of them: they say when it ends. */
-  marks(tags: readonly string[]): Promise<readonly Change[]> {
-    return this.#read(tags.map((tag) => keyOf(tag, 1)));
+  /** The last mark of each, for a value that is stale by one of them: they say when it ends. */
+  async marks(tags: readonly string[]): Promise<readonly Change[]> {
+    return this.#noticed(await this.#read(tags.map((tag) => keyOf(tag, 1))));
   }
 
-  async #read(keys: readonly string[]): Promise<readonly Change[]> {
+  /** The records of these keys; one that is missing is made, so that a later loss can be told from it. */
+  #read(keys: readonly string[]): Promise<Map<string, Change>> {
     const never = (missing: readonly string[]) => missing.map((key) => [key, this.#changeOf(key)] as const);
-    const changes = [...(await this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, READ)).values()];
-    this.#notice(changes);
-    return changes;
+    return this.#cache.getOrSetMany<string, Change>(keys, (key) => key, never, READ);
   }
 
   /** Changes of these tags that are on their way. */
@@ -119,6 +118,12 @@ export class Tags {
   /** `at` of each change that is on its way: a value that is begun now has seen it, whatever its tags will be. */
   comingAt(): readonly number[] {
     return [...new Set([...this.#coming.values()].map(({ at }) => at))];
+  }
+
+  #noticed(records: ReadonlyMap<string, Change>): readonly Change[] {
+    const changes = [...records.values()];
+    this.#notice(changes);
+    return changes;
   }
 
   #notice(records: Iterable<Change>): void {

@@ -68,7 +68,7 @@ export class ShapeRecord {
   ): Promise<StoredEntry | undefined> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const token = newId();
-      const answer = await this.#bounded(this.#leases.acquire(this.#key, token, LEASE_MS, seen));
+      const answer = await this.#bounded(this.#leases.acquire({ key: this.#key, token, leaseMs: LEASE_MS, seen }));
       if (answer.granted) return void (await this.#bounded(act(token, answer.version)));
       if ("entry" in answer) return answer.entry;
       await new Promise<void>((resolve) => void this.#clock.schedule(resolve, Math.min(PAUSE_MS, answer.heldForMs)));
