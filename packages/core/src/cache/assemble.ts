@@ -143,7 +143,6 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
 
   const all = new Meters(options.keyGroups);
   const engine = engineOf(context, { leases, backoffs, meters: all }, far);
-  const meters = all.of([]);
   startVerifying({ context, engine }, options.verify);
   return {
     engine,
@@ -151,7 +150,8 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     leases,
     backoffs,
     namespace: {
-      ...{ keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meters },
+      ...{ keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote },
+      meters: all.of([]),
       newKeys: options.newKeys && newKeysBudget(options.newKeys),
     },
     backend,
