@@ -149,15 +149,19 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     context,
     leases,
     backoffs,
-    namespace: {
-      ...{ keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote },
-      meters: all.of([]),
-      newKeys: options.newKeys && newKeysBudget(options.newKeys),
-    },
+    namespace: rootNamespace(options, { keySpace: root, policy, remote: far?.remote, meters: all.of([]) }),
     backend,
     subscription: far?.subscription,
     warn: (text) => warn("OPEN_CACHES", text),
   };
+}
+
+/** The namespace that a cache itself is, above all others. */
+function rootNamespace(
+  { newKeys }: CacheOptions,
+  of: Pick<NamespaceContext, "keySpace" | "policy" | "remote" | "meters">,
+): NamespaceContext {
+  return { ...of, schema: undefined, checksLoads: false, newKeys: newKeys && newKeysBudget(newKeys) };
 }
 
 function limitsOf({ maxLoads, maxBackgroundLoads, maxWaiting }: CacheOptions): Limits {
