@@ -3,3 +3,13 @@ export { getCacheToken, InjectCache } from "./tokens.ts";
 export { HotsetInterceptor } from "./interceptor.ts";
 export { CacheKey, CacheTags, CacheTTL } from "./metadata.ts";
 export { HotsetHealthIndicator, type HotsetHealth } from "./health.ts";
+export {
+  getQueueToken,
+  HotsetQueueModule,
+  InjectQueue,
+  OnJob,
+  Processor,
+  type HotsetQueue,
+  type HotsetQueueFactory,
+  type HotsetQueueModuleOptions,
+} from "./queues.ts";
