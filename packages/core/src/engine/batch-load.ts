@@ -64,7 +64,7 @@ export async function loadMany<K>(
 export class BatchLoad implements FlightBatch {
   declare isAdmitted: FlightBatch["isAdmitted"];
   declare readonly used: FlightBatch["used"];
-  readonly context = contextOfNow();
+  readonly context: ReturnType<typeof contextOfNow> = contextOfNow();
   declare readonly loads: SharedSlot;
   declare readonly backgroundLoads: SharedSlot;
   readonly #load: BatchLoader<unknown, unknown>;

@@ -1,6 +1,6 @@
 import { ConfigurationError } from "../contracts/errors.ts";
 import { toMs, type Duration } from "../primitives/duration.ts";
-import { callback, duration, flag, option, optionsOf, wholeNumber, type OptionValues } from "../primitives/options.ts";
+import { callback, duration, flag, option, optionsOf, wholeNumber, type Option } from "../primitives/options.ts";
 
 /** Where a verified value is. */
 export interface VerifiedKey {
@@ -52,8 +52,21 @@ const names = option<readonly string[]>(
   [],
 );
 
+/** {@link VerifyOptions} with their defaults, durations in milliseconds. */
+export interface VerifySettings {
+  readonly share: number;
+  readonly maxPerMinute: number;
+  readonly maxConcurrent: number;
+  readonly settle: number;
+  readonly accepts: VerifyOptions["accepts"];
+  readonly ignore: readonly string[];
+  readonly equals: VerifyOptions["equals"];
+  readonly version: VerifyOptions["version"];
+  readonly inWorkers: boolean;
+}
+
 /** A test compares the reference page with it. */
-export const VERIFY_OPTIONS = {
+export const VERIFY_OPTIONS: { readonly [Name in keyof VerifySettings]: Option<VerifySettings[Name]> } = {
   share: option("a fraction in [0, 1]", (given: number) => given >= 0 && given <= 1, 0.001),
   maxPerMinute: wholeNumber(60, 1, Infinity),
   maxConcurrent: wholeNumber(2, 1, Infinity),
@@ -68,8 +81,6 @@ export const VERIFY_OPTIONS = {
   version: callback<NonNullable<VerifyOptions["version"]>>(),
   inWorkers: flag(),
 };
-
-export type VerifySettings = OptionValues<typeof VERIFY_OPTIONS>;
 
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
 export const verifySettings = (given: VerifyOptions): VerifySettings =>
