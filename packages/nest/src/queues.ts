@@ -43,10 +43,10 @@ export interface HotsetQueueModuleOptions extends Pick<ModuleMetadata, "imports"
   readonly work?: boolean | undefined;
 }
 
-/** The token of a queue of `HotsetQueueModule.forRoot`. */
+/** The token of a queue of `HotsetQueueModule.forRoot`. Never throws. */
 export const getQueueToken = (name: string): string => `hotset:queue:${name}`;
 
-/** Injects a queue: `constructor(@InjectQueue("emails") emails: Queue<Email>)`. */
+/** Injects a queue: `constructor(@InjectQueue("emails") emails: Queue<Email>)`. Nest throws where there is none. */
 export const InjectQueue = (name: string): ParameterDecorator & PropertyDecorator => Inject(getQueueToken(name));
 
 const PROCESSOR = "hotset:processor";
@@ -62,7 +62,7 @@ interface Processing {
  * shutdown.
  *
  * @param queue its name in `HotsetQueueModule.forRoot`
- * @param options those of its worker, such as `{ concurrency: 8 }`
+ * @param options those of its worker, such as `{ concurrency: 8 }`; an option that can never work throws at the start
  */
 export const Processor =
   (queue: string, options?: object): ClassDecorator =>
@@ -72,7 +72,7 @@ export const Processor =
   };
 
 /**
- * Runs jobs by a method, which gets `(job, { signal })` as a handler of a worker does.
+ * Runs jobs by a method, which gets `(job, { signal })` as a handler of a worker does, and fails its job where it throws.
  *
  * @param name the `name` of these jobs. @default all that no other method has
  */

@@ -3,6 +3,7 @@ import { errorPage } from "@hotset/core/internal";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {
+    /** A call costs more than its limit ever allows. */
     readonly COST_ABOVE_LIMIT: true;
   }
 }

@@ -56,9 +56,15 @@ export interface Job<T> {
    * @throws {JobLostError} where another worker may have it.
    */
   progress(value: unknown): Promise<void>;
-  /** Outcomes of the children that have ended, in their order, if the job is the parent of a flow; otherwise none. */
+  /**
+   * Outcomes of the children that have ended, in their order, if the job is the parent of a flow; otherwise none. Rejects
+   * as calls of the queue do.
+   */
   children(): Promise<readonly ChildOutcome[]>;
-  /** Adds a line of up to 2,000 characters to the log of the job, for `queue.logs(id)`: the last 16 KB are kept. */
+  /**
+   * Adds a line of up to 2,000 characters to the log of the job, for `queue.logs(id)`: the last 16 KB are kept. Rejects as
+   * calls of the queue do.
+   */
   log(text: string): Promise<void>;
 }
 

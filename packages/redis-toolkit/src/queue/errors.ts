@@ -3,10 +3,15 @@ import { errorPage } from "@hotset/core/internal";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {
+    /** A handler says that no further attempt can succeed. */
     readonly UNRECOVERABLE_JOB: true;
+    /** Another worker may have the job. */
     readonly JOB_LOST: true;
+    /** A handler, or a wait for the end of a job, took too long. */
     readonly JOB_TIMEOUT: true;
+    /** A handler has its job delivered again. */
     readonly JOB_PUT_BACK: true;
+    /** A handler has not ended long after its signal was aborted. */
     readonly JOB_ABANDONED: true;
   }
 }

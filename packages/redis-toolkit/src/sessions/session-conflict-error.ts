@@ -3,6 +3,7 @@ import { errorPage } from "@hotset/core/internal";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {
+    /** A session has another version than the one that a change expects. */
     readonly SESSION_CONFLICT: true;
   }
 }
