@@ -15,6 +15,7 @@ import { stats } from "./commands/stats.ts";
 import { tag } from "./commands/tag.ts";
 import { top } from "./commands/top.ts";
 import { ui } from "./commands/ui.ts";
+import { verify } from "./commands/verify.ts";
 import { watch } from "./commands/watch.ts";
 import { connect, CONNECTION_OPTIONS } from "./connect.ts";
 import { doctor } from "./doctor/doctor.ts";
@@ -42,6 +43,7 @@ const COMMANDS: readonly Command[] = [
   limits,
   sessions,
   watch,
+  verify,
   ui,
 ];
 

@@ -124,9 +124,8 @@ export type {
 } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";
 export type { VerifiedKey, VerifyOptions } from "./engine/verify-options.ts";
-export type { SampleBounds } from "./engine/hit-observer.ts";
+export type { HitObserver, SampleBounds } from "./engine/hit-observer.ts";
 export type { AgeShare, Outcome, Shape, VerifiedGroup, WriterShare } from "./engine/verify-figures.ts";
-export { startVerifying } from "./cache/assemble.ts";
 export type { Decision } from "./primitives/decision-log.ts";
 export type { StandardSchema } from "./contracts/standard-schema.ts";
 export { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./cache/wrap.ts";

@@ -8,6 +8,7 @@ export type { ClearOptions, SetOptions, TouchOptions } from "@hotset/core";
 // Results of calls: a program that emits declarations has to name it.
 export type { Backend, Compressor, Format, LocalTier, Seal } from "@hotset/core";
 export type { Decision, DeleteManyResult, DeleteResult, InvalidateResult, MarkStaleResult } from "@hotset/core";
+export type { Mismatch, VerifyOptions } from "@hotset/core";
 export type { NamespaceStats, TouchResult, WriteManyResult, WriteResult } from "@hotset/core";
 export type { BatchLoadContext, BatchLoader, LoadContext, Loader, NotModified } from "@hotset/core";
 export { BackendUnavailableError, CacheClosedError, CacheError, ConfigurationError, DecodeError } from "@hotset/core";

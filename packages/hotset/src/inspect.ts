@@ -28,4 +28,10 @@ export type {
   WaitingCaller,
   WalkedEntry,
   WalkOptions,
+  AgeShare,
+  SampleOptions,
+  Shape,
+  VerifiedGroup,
+  Verification,
+  WriterShare,
 } from "@hotset/core/inspect";

@@ -1,4 +1,13 @@
-export { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/testing";
+export {
+  createTestCache,
+  flush,
+  gate,
+  mapTier,
+  outcome,
+  scriptedBackend,
+  TestClock,
+  verifyHits,
+} from "@hotset/testing";
 export type {
   Gate,
   LoseOptions,
@@ -13,3 +22,4 @@ export type {
   ScriptedStore,
   TestCacheOptions,
 } from "@hotset/testing";
+export type { VerifiedHits, VerifyHitsOptions } from "@hotset/testing";

@@ -7,3 +7,4 @@ export type { LoseOptions, ScriptedCoherence, ScriptedReport } from "./scripted-
 export type { ScriptedStore } from "./scripted-store.ts";
 export { mapTier } from "./map-tier.ts";
 export { createTestCache, type TestCacheOptions } from "./test-cache.ts";
+export { verifyHits, type VerifiedHits, type VerifyHitsOptions } from "./verify-hits.ts";

@@ -255,6 +255,10 @@ class View implements Inspection {
 
   // ---- what is compared with its source
 
+  get verifies(): boolean {
+    return this.#parts.context.verifier !== undefined;
+  }
+
   verified(): readonly VerifiedGroup[] {
     return this.#parts.context.verifier?.groups() ?? [];
   }

@@ -92,6 +92,8 @@ export interface Inspection {
   lostProcesses(): readonly ProcessRecord[];
   /** Why the backend does not take the record of this process; `undefined` if it does, or if there is none. */
   recordFailure(): { readonly since: number; readonly error: string } | undefined;
+  /** Whether hits are compared with their source, by `createCache({ verify })` or by a sample that is being taken. */
+  readonly verifies: boolean;
   /**
    * What `createCache({ verify })` found in the last 15 minutes, by namespace and group, those with most mismatches
    * first; empty without it.

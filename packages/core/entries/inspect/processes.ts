@@ -231,7 +231,12 @@ const TIER = {
 };
 const VERIFIED = {
   ...{ namespace: [""], "group?": "", checked: 0, wrong: 0, drift: 0, unclear: 0, unsteady: 0, failed: 0 },
-  ...{ unsteadyFields: [""], shape: "", isInvalidated: false, curve: [{ upToMs: 0, checked: 0, different: 0 }] },
+  ...{
+    unsteadyFields: [""],
+    shape: "",
+    isInvalidated: false,
+    curve: [{ meanMs: 0, upToMs: 0, checked: 0, different: 0 }],
+  },
   ...{ writers: [{ writer: "", isOwn: false, checked: 0, different: 0 }] },
   ...{ reasons: [{ why: "", count: 0, "otherNamespace?": [""] }] },
   "last?": { key: "", at: 0, "ageMs?": 0, fields: [""], tags: [""] },

@@ -1,5 +1,5 @@
 import { ConfigurationError, type Mismatch } from "@hotset/core";
-import { checkNames, startVerifying, type Outcome } from "@hotset/core/internal";
+import { checkNames, type Outcome } from "@hotset/core/internal";
 import type { SampleOptions, Verification } from "./inspection.ts";
 import type { Place } from "./place.ts";
 import { durationOf } from "./processes.ts";
@@ -21,7 +21,7 @@ export async function verifySample(place: Place, options: SampleOptions): Promis
   const { context } = place.parts;
   if (busy.has(context)) throw new ConfigurationError("verify: another sample of this cache is being taken");
   const configured = context.verifier;
-  const verifier = configured ?? startVerifying(place.parts, { share: 0 });
+  const verifier = configured ?? place.parts.startVerifying(place.parts, { share: 0 });
   if (verifier === undefined) throw new ConfigurationError("verify: a worker verifies nothing without inWorkers");
   busy.add(context);
   const found = new Findings(sample, (text) => place.redacted(text));

@@ -143,7 +143,6 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
 
   const all = new Meters(options.keyGroups);
   const engine = engineOf(context, { leases, backoffs, meters: all }, far);
-  startVerifying({ context, engine }, options.verify);
   return {
     engine,
     context,
@@ -196,15 +195,21 @@ function engineOf(
   };
 }
 
-/** Attaches what compares hits with their source. @returns it, unless it is switched off, or runs in a worker. */
+/**
+ * Attaches what compares hits with their source.
+ *
+ * @param settles how long a difference is waited for, in place of the option `settle`.
+ * @returns it, unless it is switched off, or runs in a worker.
+ */
 export function startVerifying(
   { context, engine }: Pick<Assembly, "context" | "engine">,
   options: CacheOptions["verify"],
+  settles?: () => Promise<void>,
 ): Verifier | undefined {
   if (options === undefined || options === false) return undefined;
   const settings = verifySettings(options === true ? {} : options);
   if (IN_WORKER && !settings.inWorkers) return undefined;
-  const verifier = new Verifier(context, engine.reads, settings);
+  const verifier = new Verifier(context, engine.reads, settings, settles);
   context.verifier = verifier;
   return verifier;
 }

@@ -9,7 +9,7 @@ import { Deadlines } from "../primitives/deadlines.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { within } from "../primitives/within.ts";
 import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
-import type { Assembly } from "./assemble.ts";
+import { startVerifying, type Assembly } from "./assemble.ts";
 import { countOpen } from "./first-mistakes.ts";
 import { NamespaceView } from "./namespace-view.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
@@ -60,6 +60,7 @@ export interface Internals extends Assembly {
   readonly parseLocalKey: typeof parseLocalKey;
   readonly spaceBelow: typeof keySpaceBelow;
   readonly epochMs: typeof epochMs;
+  readonly startVerifying: typeof startVerifying;
 }
 
 /** The number of open caches that use a backend: the last one closes it. */
@@ -72,7 +73,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     // For the entry `inspect`, which may be of another copy of this package.
     Object.defineProperty(CacheView.prototype, Symbol.for("hotset.internals"), {
       value(this: CacheView): Internals {
-        return { ...this.#parts, localKey, localKeyOf, parseLocalKey, spaceBelow: keySpaceBelow, epochMs };
+        const keys = { localKey, localKeyOf, parseLocalKey, spaceBelow: keySpaceBelow };
+        return { ...this.#parts, ...keys, epochMs, startVerifying };
       },
     });
   }

@@ -6,7 +6,7 @@ import { checkDefaults, DEFAULT_POLICY, resolvePolicy, type Policy } from "../en
 import { describe, kindOf } from "../primitives/duration.ts";
 import { requireNode } from "../primitives/node-version.ts";
 import { refuseSurplus } from "../primitives/options.ts";
-import { assemble, type Plan } from "./assemble.ts";
+import { assemble, startVerifying, type Plan } from "./assemble.ts";
 import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
 import { CacheView, type Cache } from "./cache.ts";
 import type { Untyped } from "./namespace.ts";
@@ -113,7 +113,9 @@ class Builder {
       throw new ConfigurationError(
         `name must be "", and version absent, over ${backend.label}, which stores keys as they are; got name ${JSON.stringify(options.name)}, version ${describe(options.version)}; or give the backend a key prefix`,
       );
-    const view: Untyped<Cache> = new CacheView(assemble(this.#plan));
+    const parts = assemble(this.#plan);
+    startVerifying(parts, options.verify);
+    const view: Untyped<Cache> = new CacheView(parts);
     return view as Cache;
   }
 }

@@ -30,6 +30,8 @@ export interface VerifiedHitOf {
   readonly signal: AbortSignal;
   /** Resolves when the next load may begin. */
   readonly turn: () => Promise<void>;
+  /** In place of the option `settle`. */
+  readonly settles?: (() => Promise<void>) | undefined;
 }
 
 /** A difference that is confirmed. */
@@ -80,7 +82,7 @@ export class VerifiedHit {
     this.#cached = await this.#asRead(entry.value);
     const first = await this.#load(load);
     if (first === LEFT_OUT) return { kind: "left-out" };
-    if (!this.#stands()) return { kind: "changed" };
+    if (!this.stands) return { kind: "changed" };
     if (this.#fieldsOf(this.#cached, first) === undefined) return { kind: "same" };
     const inBackend = await this.#inBackend();
     await this.#settles();
@@ -88,7 +90,7 @@ export class VerifiedHit {
     if (second === LEFT_OUT) return { kind: "left-out" };
     const fields = this.#fieldsOf(this.#cached, second);
     const served = await this.#served();
-    if (fields === undefined || !this.#stands() || !this.#isSame(served)) return { kind: "changed" };
+    if (fields === undefined || !this.stands || !this.#isSame(served)) return { kind: "changed" };
     const unsteady = this.#unsteadyFields(first, second);
     const steady = fields.filter((field) => !unsteady.includes(field));
     // Named by the properties that don't differ from load to load. A whole value may do so, too.
@@ -160,7 +162,7 @@ export class VerifiedHit {
   // ---- the entry
 
   /** Whether nothing has happened to the entry, here or elsewhere, as far as this process was notified. */
-  #stands(): boolean {
+  get stands(): boolean {
     const { flights, tags } = this.#of.context;
     const since = this.#tagSequence;
     return (
@@ -195,7 +197,8 @@ export class VerifiedHit {
   }
 
   async #settles(): Promise<void> {
-    const { context, settings, signal } = this.#of;
+    const { context, settings, signal, settles } = this.#of;
+    if (settles !== undefined) return settles();
     const leftMs = Math.min(settings.settle, (this.#hit.entry.staleAt - context.clock.now()) / 2);
     await pause(context.clock, leftMs, signal);
   }

@@ -41,6 +41,7 @@ export class Verifier implements HitObserver {
   readonly #own: VerifySettings;
   /** Those of a sample, while one is taken. */
   #settings: VerifySettings;
+  readonly #settles: (() => Promise<void>) | undefined;
   readonly #changes = new OwnChanges();
   readonly #running = new Map<string, VerifiedHit>();
   readonly #work = new Set<Promise<void>>();
@@ -54,18 +55,21 @@ export class Verifier implements HitObserver {
   /** Called with each outcome, while a sample is taken. */
   #onOutcome: ((outcome: Outcome) => void) | undefined;
 
-  constructor(context: EngineContext, reads: Reads, settings: VerifySettings) {
+  constructor(context: EngineContext, reads: Reads, settings: VerifySettings, settles?: () => Promise<void>) {
     this.#context = context;
     this.#reads = reads;
     this.#own = settings;
+    this.#settles = settles;
     this.#settings = settings;
     this.#writer = writerOf(newId())!;
     this.#left = this.#gap();
     const { events, clock, lifecycle, redactKey } = context;
     const tellsKeysApart = redactKey === undefined || redactKey("a") !== redactKey("b");
     const stop = events.invalidate.add((event) => {
+      // What is reported from elsewhere need be no invalidation: entries expire, and are refreshed.
+      if (event.origin !== "here") return;
       this.figures.invalidated(event.namespace);
-      if (event.origin === "here" && tellsKeysApart) this.#changes.add(event, clock.now());
+      if (tellsKeysApart) this.#changes.add(event, clock.now());
     });
     const farewell = async (): Promise<void> => this.stop();
     lifecycle.farewells.add(farewell);
@@ -145,7 +149,9 @@ export class Verifier implements HitObserver {
     const { lifecycle, clock, waitUntil } = this.#context;
     this.#left = this.#onOutcome === undefined ? this.#gap() : 1;
     const key = entryKey(hit.namespace.keySpace, name);
-    const isBusy = this.#running.size >= this.#settings.maxConcurrent || this.#running.has(key.local);
+    // One whose entry has changed says nothing any more.
+    const isCompared = this.#running.get(key.local)?.stands === true;
+    const isBusy = this.#work.size >= this.#settings.maxConcurrent || isCompared;
     if (isBusy || !lifecycle.isOpen || clock.now() < this.#freeAt) return;
     const work = inNoCall(() => this.#verify({ ...hit, key }, loaderOfHit));
     this.#work.add(work);
@@ -205,6 +211,7 @@ export class Verifier implements HitObserver {
     const verified = new VerifiedHit(hit, {
       ...{ context: this.#context, reads: this.#reads, settings: this.#settings, signal: this.#end.signal },
       turn: () => this.#turn(),
+      settles: this.#settles,
     });
     this.#running.set(hit.key.local, verified);
     try {
@@ -213,7 +220,7 @@ export class Verifier implements HitObserver {
       return { kind: "different", mismatch: this.#mismatchOf(hit, found, compared) };
     } finally {
       verified.end();
-      this.#running.delete(hit.key.local);
+      if (this.#running.get(hit.key.local) === verified) this.#running.delete(hit.key.local);
     }
   }
 

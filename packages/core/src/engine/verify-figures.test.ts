@@ -40,11 +40,11 @@ describe("C742: the shape of mismatches by age", () => {
     ["evenly spread ages", EVEN],
     ["mostly young ones", YOUNG],
   ])("grows for a source that changes at some rate, and is level for what was wrong at once; %s", (_name, ages) => {
-    for (const perMs of [0.000_002, 0.000_01, 0.000_03]) {
+    for (const perMs of [0.000_002, 0.000_01, 0.000_03, 0.000_06]) {
       const grown = groupOf(ages, (ageMs, at) => chance(at) < 1 - Math.exp(-perMs * ageMs));
       expect(grown).toMatchObject({ shape: "grows", checked: 200 });
       const shares = grown.curve.map(({ different, checked }) => different / checked);
-      expect(shares[0]).toBeLessThan(0.5 * shares[3]!);
+      expect(shares[0]).toBeLessThan(0.6 * shares[3]!);
     }
     for (const share of [0.05, 0.2, 0.9])
       expect(groupOf(ages, (_age, at) => chance(at) < share)).toMatchObject({ shape: "from-start" });

@@ -59,7 +59,7 @@ export interface VerifiedGroup {
     readonly count: number;
     readonly otherNamespace?: readonly string[];
   }[];
-  /** Whether this process has seen any invalidation of the namespace, its keys or tags, since it verifies. */
+  /** Whether this process has itself changed or invalidated keys, tags or all of the namespace since it verifies. */
   readonly isInvalidated: boolean;
   /** The last value that differed, without drift. */
   readonly last?: Pick<Mismatch, "key" | "ageMs" | "fields" | "tags"> & { readonly at: number };
@@ -67,6 +67,7 @@ export interface VerifiedGroup {
 
 /** Some of the values, by age. */
 export interface AgeShare {
+  readonly meanMs: number;
   readonly upToMs: number;
   readonly checked: number;
   readonly different: number;
@@ -94,8 +95,13 @@ const KEPT = 256;
 const KEPT_MS = 900_000;
 const MOST_GROUPS = 200;
 const ENOUGH = { different: 3, checked: 8 };
-/** The share of the young ones that is as high as so much of that of the old ones does not grow with age. */
-const LEVEL = 0.5;
+/**
+ * Where between the two shapes a curve is taken for level: 0 at a rate of mismatches that is as much lower for young
+ * values as they are younger, 1 at one that is as high as that of old ones.
+ */
+const LEVEL = 0.6;
+/** Ages below it are the noise of clocks and loads. */
+const LEAST_AGE_MS = 50;
 /** Mismatches of others are so much more frequent than those of own entries, where they come from one of them. */
 const APART = 4;
 
@@ -115,7 +121,7 @@ export class VerifyFigures {
     record.add(of, outcome);
   }
 
-  /** A key, a tag or all of this namespace was invalidated. */
+  /** This process has changed or invalidated a key, a tag or all of this namespace. */
   invalidated(namespace: readonly string[]): void {
     if (this.#invalidated.size < MOST_GROUPS) this.#invalidated.add(JSON.stringify(namespace));
   }
@@ -192,6 +198,7 @@ function curveOf(samples: readonly Sample[]): readonly AgeShare[] {
   return quarters
     .filter((quarter) => quarter.length !== 0)
     .map((quarter) => ({
+      meanMs: Math.round(quarter.reduce((sum, { ageMs }) => sum + ageMs!, 0) / quarter.length),
       upToMs: Math.round(quarter.at(-1)!.ageMs!),
       checked: quarter.length,
       different: countOf(quarter),
@@ -210,8 +217,9 @@ function writersOf(samples: readonly Sample[]): readonly WriterShare[] {
 
 /**
  * Over many values the share of mismatches by age shows what one cannot. A source that changes at some rate makes old
- * values differ more often than young ones: with evenly spread ages the youngest quarter has a seventh of the
- * mismatches of the oldest. What was wrong from the start, by a shared key or another source, differs at any age alike.
+ * values differ more often than young ones: the share is `1 - exp(-rate * age)`, about linear while it is small. So
+ * `-log(1 - share)` of the young ones is to that of the old ones as their ages are. What was wrong from the start, by a
+ * shared key or another source, differs at any age alike: there it is the same for both.
  */
 function shapeOf(curve: readonly AgeShare[], samples: readonly Sample[]): Shape {
   const different = countOf(samples);
@@ -224,8 +232,13 @@ function shapeOf(curve: readonly AgeShare[], samples: readonly Sample[]): Shape 
   if (isApart && shareOf(others) > APART * shareOf(own)) return "other-writer";
   const [young, old] = [curve[0], curve.at(-1)];
   if (young === undefined || old === undefined || curve.length < 4) return "few";
-  return young.different / young.checked >= (LEVEL * old.different) / old.checked ? "from-start" : "grows";
+  if (old.different === 0) return "from-start";
+  const ofAges = Math.max(LEAST_AGE_MS, young.meanMs) / Math.max(LEAST_AGE_MS, old.meanMs);
+  return changesOf(young) / changesOf(old) > ofAges ** (1 - LEVEL) ? "from-start" : "grows";
 }
+
+/** How often the source has changed since the load, of values of one age, if it changes at some rate. */
+const changesOf = ({ different, checked }: AgeShare): number => -Math.log(1 - Math.min(0.98, different / checked));
 
 function reasonsOf(samples: readonly Sample[]): VerifiedGroup["reasons"] {
   const wrong = samples.filter(({ why }) => why !== undefined);

@@ -110,8 +110,8 @@ const verified = (more: Partial<Verified>): Verified => ({
   ...{ curve: [], shape: "none", writers: [], reasons: [], isInvalidated: false, ...more },
 });
 const GROWING: Verified["curve"] = [
-  { upToMs: 5_000, checked: 15, different: 0 },
-  { upToMs: 60_000, checked: 15, different: 3 },
+  { meanMs: 2_500, upToMs: 5_000, checked: 15, different: 0 },
+  { meanMs: 50_000, upToMs: 60_000, checked: 15, different: 3 },
 ];
 const BY_STAGING: Partial<Verified> = {
   shape: "other-writer",
@@ -329,7 +329,7 @@ describe("findings", () => {
     [
       on({ verified: [verified({ unclear: 6, shape: "grows", curve: GROWING })] }, ["web-3"]),
       [
-        "warning keys shop on web-3: 6 of 60 values of checkout differ from their source, more of the older ones (0 % up to 5 s old, 20 % up to 60 s): changes at the source don't reach the cache; nothing has invalidated any of them in this process",
+        "warning keys shop on web-3: 6 of 60 values of checkout differ from their source, more of the older ones (0 % up to 5 s old, 20 % up to 60 s): changes at the source don't reach the cache; this process has invalidated none of them itself",
       ],
     ],
     [

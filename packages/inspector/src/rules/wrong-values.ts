@@ -134,13 +134,13 @@ function shapeOf(group: Verified, names: Names): readonly Case[] {
         },
       ];
     case "grows": {
-      const never = isInvalidated ? "" : "; nothing has invalidated any of them in this process";
+      const never = isInvalidated ? "" : "; this process has invalidated none of them itself";
       return [
         {
           ...found,
           text: `${start}, more of the older ones${ages}: changes at the source don't reach the cache${never}${lastText(group)}`,
           remedy: isInvalidated
-            ? "invalidate in each place that changes the source; or say what age is accepted by verify.accepts"
+            ? "invalidate in each place that changes the source, and in each namespace; or say what age is accepted by verify.accepts"
             : "invalidate where the source is changed, in this namespace too; compare the Redis, database number and name of this process with those that do; or say what age is accepted by verify.accepts",
         },
       ];

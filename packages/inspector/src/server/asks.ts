@@ -90,6 +90,24 @@ export const ASKS: Readonly<Record<string, Ask>> = {
       return { tiers: cache.stats().tiers.map(({ label, state }) => ({ label, state })) };
     },
   },
+  verify: {
+    access: "read",
+    answer: async (question, { subjects, settings }) => {
+      const { inspection, name } = question.text("cache", "") === "" ? onlyOf(subjects) : subjectOf(question, subjects);
+      // Loaders run for it: the cache allows that by its option, or the inspector allows changes.
+      if (!inspection.verifies && !settings.write)
+        throw new AskError(
+          403,
+          "loaders may not run: pass createCache({ verify: true }), or inspector(caches, { write: true })",
+        );
+      const taken = await inspection.verify({
+        sample: question.count("sample", { fallback: 100, max: 10_000, min: 1 }),
+        for: question.count("forMs", { fallback: 60_000, max: 600_000, min: 1_000 }),
+        maxPerMinute: question.count("perMinute", { fallback: 600, max: 6_000, min: 1 }),
+      });
+      return { cache: name, ...taken };
+    },
+  },
   jobs: {
     access: "read",
     answer: async (question, { toolkit }) => ({
@@ -131,6 +149,12 @@ function subjectOf(question: Question, subjects: readonly Subject[]): Subject {
   const found = subjects.find((subject) => subject.name === name);
   if (found === undefined) throw new AskError(404, `no cache of this inspector has the name ${JSON.stringify(name)}`);
   return found;
+}
+
+function onlyOf(subjects: readonly Subject[]): Subject {
+  const [first] = subjects;
+  if (first !== undefined && subjects.length === 1) return first;
+  throw new AskError(400, `name a cache: ${subjects.map(({ name }) => JSON.stringify(name)).join(", ")}`);
 }
 
 const placeOf = (question: Question): ValuePlace => ({

@@ -57,10 +57,11 @@ export class Question {
     throw new AskError(400, `${name} must be one of ${accepted.join(", ")}`);
   }
 
-  count(name: string, bounds: { readonly fallback: number; readonly max: number }): number {
+  count(name: string, bounds: { readonly fallback: number; readonly max: number; readonly min?: number }): number {
     const given = this.#field(name) ?? bounds.fallback;
-    if (typeof given === "number" && Number.isInteger(given) && given >= 0 && given <= bounds.max) return given;
-    throw new AskError(400, `${name} must be a whole number from 0 to ${bounds.max}`);
+    const { max, min = 0 } = bounds;
+    if (typeof given === "number" && Number.isInteger(given) && given >= min && given <= max) return given;
+    throw new AskError(400, `${name} must be a whole number from ${min} to ${max}`);
   }
 
   #field(name: string): unknown {
