@@ -32,9 +32,14 @@ export interface TransactionOptions {
 }
 
 /** A test compares the README with it. */
-export const TRANSACTIONS_OPTIONS = {
+export const TRANSACTIONS_OPTIONS: {
+  readonly outbox: typeof anything;
+  readonly outboxTable: Option<string>;
+  readonly outboxEvery: Option<number>;
+  readonly holdFor: Option<number>;
+} = {
   outbox: anything,
   outboxTable: text("hotset_outbox"),
   outboxEvery: duration(1_000, 10, 3_600_000),
   holdFor: duration(10_000, 1_000, 300_000),
-} satisfies Record<keyof TransactionsOptions, Option>;
+};
