@@ -237,8 +237,11 @@ export interface TierRates {
   readonly label: string;
   /** At the end of that minute. */
   readonly state: TierState;
+  /** Reads that found an entry. */
   readonly hits: number;
+  /** Reads that found none. */
   readonly misses: number;
+  /** Calls that failed. */
   readonly errors: number;
   /** The last error since the cache was built. */
   readonly lastError?: {
@@ -249,8 +252,11 @@ export interface TierRates {
   };
   /** Absent, as the three below, where the tier counts none. */
   readonly entries?: number;
+  /** The option of the tier. */
   readonly maxEntries?: number;
+  /** The size of its entries, as the tier estimates it. */
   readonly bytes?: number;
+  /** The option of the tier. */
   readonly maxBytes?: number;
   /** Entries that made room for others. */
   readonly evicted?: number;

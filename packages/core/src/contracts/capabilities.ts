@@ -200,7 +200,9 @@ export interface Leases {
 
 /** What {@link Leases.acquire} is asked for. */
 export interface LeaseRequest {
+  /** The key of the entry, as the cache passes it to the backend. */
   readonly key: string;
+  /** Identifies the holder; nobody can guess it. */
   readonly token: string;
   /** How long the lease is to last, in milliseconds. */
   readonly leaseMs: number;

@@ -125,10 +125,13 @@ export class Deadlines {
     for (const timers of Object.values(Timer.of)) timers.get(clock)?.rest();
   }
 
+  /** How long each of its waits lasts. */
   declare readonly lengthMs: number;
   /** How long its timer may sleep: 25 ms, or a fortieth of a longer wait. */
   declare readonly partMs: number;
+  /** Whether its timer looks after it. */
   isServed = false;
+  /** The wait that ends next. */
   oldest: Deadline | undefined;
   readonly #timer: Timer;
   #youngest: Deadline | undefined;
