@@ -133,6 +133,8 @@ describe("an error", () => {
     "sessions.list": (by) => sessions(by).list("ada"),
     "sessions.read": (by) => sessions(by, { store: "json", key: (id) => `text:${id}` }).read(ID),
     "queue.add": (by) => queue(by, "q").add(1),
+    "queue.addFlow": (by) => queue(by, "q").addFlow({ data: 1 }, [{ data: 2 }]),
+    "queue.children": (by) => queue(by, "q").children("1-1"),
     "queue.pause": (by) => queue(by, "q").pause(),
     "queue.resume": (by) => queue(by, "q").resume(),
     "queue.counts": (by) => queue(by, "q").counts(),

@@ -159,7 +159,7 @@ export class QueueStore {
     const { name, answered } = producer.begin();
     const args: RedisArgument[] = [this.channel, name, String(answered.length), ...answered];
     for (const { job, payload } of jobs) args.push(...jobArguments(job, payload));
-    const reply = await this.#module.runScript(ADD_FLOW, this.keys.all, args, HOW_TO_ADD);
+    const reply = await this.#module.runScript(ADD_FLOW, this.keys.all, args, HOW_TO_ADD_A_FLOW);
     producer.answered(name);
     const [id, ...children] = inGroups(reply, 2).map(([one]) => String(one));
     return { id: id!, status: Number(reply[1]) === 1 ? "added" : "duplicate", children };
@@ -379,6 +379,8 @@ const HOW_TO_ADD = {
   decode: listOf,
   operation: "queue.add",
 } as const;
+
+const HOW_TO_ADD_A_FLOW = { ...HOW_TO_ADD, operation: "queue.addFlow" } as const;
 
 /** Jobs that are added without options share one record. */
 let lastRecord: NewJob["record"] | undefined;
