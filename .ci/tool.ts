@@ -19,6 +19,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
     toolkit: program("benchmarks/toolkit/run.ts"),
     hits: program("benchmarks/hits/run.ts"),
     floods: program("benchmarks/hits/floods.ts"),
+    warm: program("benchmarks/warm.ts"),
     fleet: program("benchmarks/fleet/run.ts"),
     http: program("benchmarks/http/run.ts"),
   },

@@ -79,6 +79,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/inspector",
     "guide/deploying",
     "guide/shapes",
+    "guide/warm",
     "guide/backup",
     "guide/command-line",
     "guide/testing",

@@ -1,4 +1,4 @@
-export { heartbeat, inspect } from "@hotset/core/inspect";
+export { heartbeat, inspect, warm } from "@hotset/core/inspect";
 export type {
   Backoff,
   Fallback,
@@ -34,4 +34,6 @@ export type {
   VerifiedGroup,
   Verification,
   WriterShare,
+  WarmOptions,
+  WarmResult,
 } from "@hotset/core/inspect";

@@ -1,5 +1,6 @@
 import { type Cache, CacheError, ConfigurationError } from "@hotset/core";
 import { checkNames, messageOf } from "@hotset/core/internal";
+import { HottestKeys, MOST_HOTTEST } from "./hottest-keys.ts";
 import type { Heartbeat, HeartbeatOptions, Invalidation, ProcessRecord } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import { coherenceOf, settingsOf } from "./own-settings.ts";
@@ -21,14 +22,16 @@ import { VERSION } from "./version.ts";
  */
 export function heartbeat(cache: Cache, options: HeartbeatOptions = {}): Heartbeat {
   const place = Place.of(cache, "heartbeat");
-  checkNames(options, ["name", "every", "window", "release"], { place: "heartbeat" });
-  const { name = defaultName(), every = "10s", window, release } = options;
+  checkNames(options, ["name", "every", "window", "release", "hottest"], { place: "heartbeat" });
+  const { name = defaultName(), every = "10s", window, release, hottest = 0 } = options;
   if (typeof name !== "string" || name === "" || name.length > 200)
     throw new ConfigurationError("heartbeat: name must be a text of 1 to 200 characters");
   if (release !== undefined && (typeof release !== "string" || release.length > 100))
     throw new ConfigurationError("heartbeat: release must be a text of 100 characters at most");
+  if (!Number.isInteger(hottest) || hottest < 0 || hottest > MOST_HOTTEST)
+    throw new ConfigurationError(`heartbeat: hottest must be a whole number from 0 to ${MOST_HOTTEST}`);
   const everyMs = durationOf(every, "heartbeat: every")!;
-  return new Beat(cache, place, { name, everyMs, windowMs: durationOf(window, "heartbeat: window"), release });
+  return new Beat(cache, place, { name, everyMs, windowMs: durationOf(window, "heartbeat: window"), release, hottest });
 }
 
 interface Settings {
@@ -36,6 +39,7 @@ interface Settings {
   readonly everyMs: number;
   readonly windowMs: number | undefined;
   readonly release: string | undefined;
+  readonly hottest: number;
 }
 
 class Beat implements Heartbeat {
@@ -50,6 +54,8 @@ class Beat implements Heartbeat {
   #invalidations: Omit<Invalidation, "origin" | "process">[] = [];
   readonly #lastMinute = new LastMinute();
   readonly #meter: RateMeter;
+  /** Absent where its record names no keys. */
+  readonly #hottest: HottestKeys | undefined;
   /** The place that it holds, as far as it knows. */
   #at: number | undefined;
   #cancel: () => void = () => undefined;
@@ -58,7 +64,7 @@ class Beat implements Heartbeat {
   #isStopped = false;
   #beating: Promise<void>;
 
-  constructor(cache: Cache, place: Place, { name, everyMs, windowMs, release }: Settings) {
+  constructor(cache: Cache, place: Place, { name, everyMs, windowMs, release, hottest }: Settings) {
     this.name = name;
     this.#cache = cache;
     this.#place = place;
@@ -68,6 +74,7 @@ class Beat implements Heartbeat {
     this.#settings = settingsOf(place, release);
     const [meter, endMeter] = RateMeter.of(cache, place, windowMs);
     this.#meter = meter;
+    this.#hottest = HottestKeys.of(place, hottest);
     const stop = cache.on("invalidate", ({ origin, namespace, scope, mode, key, tags }) => {
       if (origin !== "here") return;
       const of = { ...(key !== undefined && { key }), ...(tags !== undefined && { tags: tags.slice(0, MOST_TAGS) }) };
@@ -79,7 +86,7 @@ class Beat implements Heartbeat {
     const { farewells } = place.parts.context.lifecycle;
     const farewell = (): Promise<void> => this.stop();
     farewells.add(farewell);
-    this.#stopListening = () => (stop(), endMeter(), farewells.delete(farewell));
+    this.#stopListening = () => (stop(), endMeter(), this.#hottest?.end(), farewells.delete(farewell));
     this.#beating = this.#beat();
   }
 
@@ -88,7 +95,9 @@ class Beat implements Heartbeat {
     this.#end();
     await this.#beating;
     seenRecords(this.#place).failure = undefined;
-    if (this.#at !== undefined) await this.#records.remove(this.#at).catch(() => undefined);
+    if (this.#at === undefined) return;
+    await this.#hottest?.remove(this.#at).catch(() => undefined);
+    await this.#records.remove(this.#at).catch(() => undefined);
   }
 
   #end(): void {
@@ -124,7 +133,9 @@ class Beat implements Heartbeat {
       const at = found.findIndex((_, each) => isFree(each));
       this.#at = at < 0 ? undefined : at;
     }
-    if (this.#at !== undefined && !this.#isStopped) await this.#records.write(this.#at, this.#record());
+    if (this.#at === undefined || this.#isStopped) return;
+    await this.#records.write(this.#at, this.#record());
+    await this.#hottest?.write(this.#at, this.#everyMs);
   }
 
   #record(): WrittenRecord {

@@ -3,10 +3,11 @@ import { kindOf, messageOf } from "@hotset/core/internal";
 import type { Fallback, Inspection, Invalidation, ProcessRecord, TierFailure } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import type { Place } from "./place.ts";
-import { Sampler } from "./sampler.ts";
+import { Sampler, sampling } from "./sampler.ts";
 
 /** The samplers of caches that are looked into, and by how many. */
-const samplers = new WeakMap<object, { readonly sampler: Sampler; users: number }>();
+const samplers = new WeakMap<object, { readonly sampler: Sampler; users: number; end: () => void }>();
+const NONE = (): void => undefined;
 
 /** The remembered part of the events of a cache while it is looked into: bounded, the oldest is forgotten first. */
 export class Memories {
@@ -142,15 +143,15 @@ export class Memories {
   /** All who look share the samples. @returns a function that ends it for this one */
   #sample(): () => void {
     const { context, localKey } = this.#place.parts;
-    const shared = samplers.get(context) ?? { sampler: new Sampler(localKey, MAX_SAMPLED), users: 0 };
+    const shared = samplers.get(context) ?? { sampler: new Sampler(localKey, MAX_SAMPLED), users: 0, end: NONE };
     samplers.set(context, shared);
+    if (shared.users === 0) shared.end = sampling(this.#place, shared.sampler);
     shared.users += 1;
-    context.onHit = shared.sampler.onHit;
     this.#sampler = shared.sampler;
     return () => {
       shared.users -= 1;
       if (shared.users > 0) return;
-      context.onHit = undefined;
+      shared.end();
       samplers.delete(context);
     };
   }

@@ -15,7 +15,7 @@ import type { Place } from "./place.ts";
  * trip, and no list is kept that two processes could change together. A process takes the first place that is free, and
  * another one where it finds a record that is not its own: two that take one at a time differ at the next beat.
  */
-const PLACES = 64;
+export const PLACES = 64;
 
 /** One start of this process: all of its records have it. */
 export const processId = (): string => (ownId ??= newId());
@@ -25,7 +25,7 @@ let ownId: string | undefined;
 export type WrittenRecord = Omit<ProcessRecord, "isOwn" | "hitRatio" | "ageMs" | "clockAheadMs">;
 
 /** A record ends after so many of the times between two. */
-const LIVES = 3;
+export const LIVES = 3;
 /** A living process is late by less than so many of them. */
 const LATE = 1.5;
 /** So long a process that is lost is remembered. */
@@ -117,7 +117,7 @@ export function durationOf(given: Duration | undefined, option: string): number 
 
 type Stored = Pick<StoredEntry, "data" | "expiresInMs">;
 
-async function readAll(backend: Backend, keys: readonly string[]): Promise<readonly (Stored | undefined)[]> {
+export async function readAll(backend: Backend, keys: readonly string[]): Promise<readonly (Stored | undefined)[]> {
   if (backend.batch === undefined) return Promise.all(keys.map((key) => backend.read(key)));
   const found = await backend.batch.read(keys);
   return found.map((each) => (each instanceof Error ? undefined : each));

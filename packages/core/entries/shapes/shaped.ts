@@ -91,6 +91,15 @@ const RETRY_MS = 1_000;
  * that needs no names.
  */
 class ShapedNamespace implements Untyped<Namespace> {
+  static {
+    // Its entries are in the namespace of its shape.
+    Object.defineProperty(ShapedNamespace.prototype, PLACE, {
+      value(this: ShapedNamespace): NamespacePlace {
+        return (this.#own as unknown as { readonly [PLACE]: () => NamespacePlace })[PLACE]();
+      },
+    });
+  }
+
   readonly #all: Namespace;
   readonly #own: Namespace;
   readonly #shape: string;
