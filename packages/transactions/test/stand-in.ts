@@ -20,8 +20,15 @@ export class StandIn {
   }
 
   async execute(sql: string): Promise<unknown> {
-    this.statements.push(sql);
+    this.apply(sql);
     return { rows: sql.startsWith("select") ? [...this.outbox] : [] };
+  }
+
+  apply(sql: string): void {
+    this.statements.push(sql);
+    const [, id, changes] = /^insert into \w+ .*values \('(.*)', '.*', '(.*)'\)$/.exec(sql) ?? [];
+    if (id !== undefined) this.outbox.push({ id, changes: changes! });
+    if (sql.startsWith("delete")) this.outbox = this.outbox.filter((row) => !sql.includes(`'${row.id}'`));
   }
 }
 
@@ -52,7 +59,7 @@ export class StandInTransaction {
 
   apply(): void {
     this.#of.row = this.row;
-    this.#of.statements.push(...this.#statements);
+    for (const sql of this.#statements) this.#of.apply(sql);
   }
 }
 
