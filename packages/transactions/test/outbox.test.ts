@@ -101,6 +101,17 @@ describe("C745: rows of the outbox", () => {
     expect([await b.get("k"), db.outbox]).toEqual([undefined, []]);
   });
 
+  it("that are found once are left to the process that wrote them", async () => {
+    const { b, db, pass } = open();
+    await b.set("k", "old");
+    await pass(500);
+    db.outbox = [{ id: "1", changes: Buffer.from('[{"path":[],"keys":["k"]}]').toString("base64url") }];
+    await pass(1_000);
+    expect([await b.get("k"), db.outbox.length]).toEqual(["old", 1]);
+    await pass(1_500);
+    expect([await b.get("k"), db.outbox]).toEqual([undefined, []]);
+  });
+
   it("that this release does not know clear the cache", async () => {
     const { b, db, pass } = open();
     await b.set("k", "old");

@@ -47,6 +47,10 @@ function transaction(
   return { end, ended };
 }
 
+/** How often a process has sent a store of the key. */
+const storesOf = (backend: ReturnType<typeof open>["backend"]): number =>
+  backend.count("write", "test::k") + backend.count("leases.store", "test::k");
+
 const rolledBack = coded("40001");
 const CHANGES: readonly (readonly [string, (changes: Changes<StandInTransaction>) => void])[] = [
   ["delete", (changes) => changes.delete("k")],
@@ -61,10 +65,11 @@ describe.each(SHARED)("over %s", (stack) => {
       const shop = open(stack);
       const { end, ended } = transaction(shop, change);
       await flush();
-      const { a, b, load } = shop;
+      const { a, b, backend, peer, load } = shop;
       expect(await Promise.all([load(a), load(b)])).toEqual(["old", "old"]);
       await flush();
       expect(await Promise.all([a.get("k"), b.get("k")])).toEqual([undefined, undefined]);
+      expect([storesOf(backend), storesOf(peer)]).toEqual([0, 0]);
       end.open();
       await ended;
       await flush();
@@ -198,6 +203,121 @@ describe.each(SHARED)("over %s", (stack) => {
     await flush();
     expect([await load(b), await b.get("k")]).toEqual(["old", "old"]);
   });
+});
+
+describe("over memory alone", () => {
+  it("C745: neither a load nor a value behind a fence is stored while the transaction is open", async () => {
+    const shop = open("memory");
+    const { a, load } = shop;
+    const { end, ended } = transaction(shop, (changes) => changes.delete("k"));
+    await flush();
+    const since = await a.fence("k");
+    expect([await load(a), a.peek("k")]).toEqual(["old", undefined]);
+    expect([await a.set("k", "old", { since }), a.peek("k")]).toEqual([{ status: "refused" }, undefined]);
+    end.open();
+    await ended;
+    expect([await load(a), a.peek("k")]).toEqual(["new", "new"]);
+  });
+});
+
+it("C745: a value behind a fence is not sent while the record stands", async () => {
+  const shop = open();
+  const { b, peer, db } = shop;
+  const since = await b.fence("k");
+  const { end, ended } = transaction(shop, (changes) => changes.delete("k"));
+  await flush();
+  peer.forgetCalls();
+  expect(await b.set("k", db.row, { since })).toEqual({ status: "refused" });
+  expect(storesOf(peer)).toBe(0);
+  end.open();
+  await ended;
+});
+
+it("C745: after the commit the record stands until the changes are acknowledged", async () => {
+  const shop = open();
+  const { a, b, backend, db } = shop;
+  const [removing, loading] = [gate(), gate()];
+  const answer = b.getOrSet("k", async () => {
+    const { row } = db;
+    await loading.opened;
+    return row;
+  });
+  await flush();
+  const { end, ended } = transaction(shop, (changes) => changes.delete("k"));
+  await flush();
+  backend.script("remove", { before: removing });
+  end.open();
+  await flush();
+  expect([db.row, (await outcome(ended)).status]).toEqual(["new", "pending"]);
+  loading.open();
+  expect(await answer).toBe("old");
+  await flush();
+  expect(await b.get("k")).toBe(undefined);
+  removing.open();
+  await ended;
+  expect(await a.getOrSet("k", () => db.row)).toBe("new");
+});
+
+it("C745: a long tag is held by the name that it has in entries", async () => {
+  const shop = open();
+  const tag = "t".repeat(600);
+  const { end, ended } = transaction(shop, (changes) => changes.invalidateTags(tag));
+  await flush();
+  expect([await shop.b.getOrSet("k", () => 1, { tags: [tag] }), await shop.b.get("k")]).toEqual([1, undefined]);
+  end.open();
+  await ended;
+});
+
+it("C745: more than 1,000 keys and tags hold everything", async () => {
+  const shop = open();
+  const keys = Array.from({ length: 1_001 }, (_, i) => `key ${i}`);
+  const { end, ended } = transaction(shop, (changes) => changes.delete(...keys));
+  await flush();
+  for (const key of ["key 7", "another"])
+    expect([await shop.b.getOrSet(key, () => 1), await shop.b.get(key)]).toEqual([1, undefined]);
+  end.open();
+  await ended;
+});
+
+it("C745: a transaction of five minutes holds nothing any more; its changes are made", async () => {
+  const warned: string[] = [];
+  const listen = ({ message }: Error): void => void warned.push(message);
+  process.on("warning", listen);
+  const shop = open();
+  const { b, clock, load } = shop;
+  const { end, ended } = transaction(shop, (changes) => changes.delete("k"));
+  await flush();
+  for (let passed = 0; passed < 300; passed += 2) {
+    clock.advance("2s");
+    await flush();
+    if (passed % 50 === 0) expect([await load(b), await b.get("k")]).toEqual(["old", undefined]);
+  }
+  clock.advance("3s");
+  await flush();
+  expect([await load(b), await b.get("k")]).toEqual(["old", "old"]);
+  end.open();
+  await ended;
+  await flush();
+  expect(await load(b)).toBe("new");
+  process.off("warning", listen);
+  expect(warned.join()).toContain("transactions: a transaction has run for five minutes");
+});
+
+it("C745: a process that died is asked about no more", async () => {
+  const shop = open();
+  const { b, backend, clock, load } = shop;
+  const members = (): Promise<unknown> => b.namespace("~transactions").get("members");
+  void transaction(shop, (changes) => changes.delete("k"));
+  await flush();
+  expect(await members()).toHaveLength(1);
+  backend.down();
+  for (let passed = 0; passed < 12; passed += 1) {
+    clock.advance("1s");
+    await flush();
+  }
+  expect(await load(b)).toBe("old");
+  await flush();
+  expect(await members()).toEqual([]);
 });
 
 it("C745: a commit is sent only once every process knows what changes", async () => {
