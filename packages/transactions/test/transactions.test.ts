@@ -580,6 +580,25 @@ describe("while the backend is down", () => {
     expect([a.stats().pending, await load(b)]).toEqual([0, "new"]);
   });
 
+  it("C745: a backend that does not answer delays a commit by its deadline, and not longer", async () => {
+    const { backend, clock, db, withTransaction } = open();
+    backend.script("*", { before: gate(), times: Infinity });
+    const ended = withTransaction(db, async (tx, changes) => {
+      tx.row = "new";
+      changes.delete("k");
+    });
+    await flush();
+    expect(db.row).toBe("old");
+    clock.advance("1s");
+    await flush();
+    expect(db.row).toBe("new");
+    for (let passed = 0; passed < 5; passed += 1) {
+      clock.advance("1s");
+      await flush();
+    }
+    expect((await outcome(ended)).status).toBe("fulfilled");
+  });
+
   it("a process that can't ask stores what it loads, as in any outage", async () => {
     const { backend, a, load } = open("backend");
     backend.down();
