@@ -46,8 +46,14 @@ const run = promisify(execFile);
 const ALLOWED_FILES = /^(dist\/.*\.(c?js|d\.c?ts)|package\.json|README\.md|LICENSE(-[a-z]+)?)$/;
 const TEST_FILES = /\.test(-d)?\./;
 const REQUIRED_FILES = ["LICENSE", "README.md"];
-/** Whose README has no example that runs: a command, and three that need a PostgreSQL. */
-const WITHOUT_EXAMPLE = ["@hotset/cli", "@hotset/postgres", "@hotset/postgres-follow", "@hotset/transactions"];
+/** Whose README has no example that runs: a command, three that need a PostgreSQL, and one a Redis over HTTP. */
+const WITHOUT_EXAMPLE = [
+  "@hotset/cli",
+  "@hotset/postgres",
+  "@hotset/postgres-follow",
+  "@hotset/transactions",
+  "@hotset/redis-http",
+];
 
 /** A type of another package, which a program that names it has installed; and a member that is a class. */
 const NAMED_BY_HAND = /^.*: error TS(?:2883: .*from '\.pnpm\/|4094: ).*\n/gm;
