@@ -20,17 +20,15 @@ export class OwnChanges {
     return this.#byName.get(`key ${key}`)?.find((change) => isSame(change.namespace, namespace))?.at;
   }
 
-  /** The last change of the same key, or of one of the tags, in another namespace, and not in this one since. */
+  /** The last change of the same key, or of one of the tags, in another namespace. */
   elsewhere(namespace: readonly string[], key: string, tags: readonly string[]): OwnChange | undefined {
     const names = [
       ...(isTelling(key) ? [`key ${key}`] : []),
       ...tags.filter((tag) => isTelling(tag)).map((tag) => `tag ${tag}`),
     ];
-    const found = names.flatMap((name) => {
-      const changes = this.#byName.get(name) ?? [];
-      const here = changes.find((change) => isSame(change.namespace, namespace))?.at ?? -Infinity;
-      return changes.filter((change) => !isSame(change.namespace, namespace) && change.at > here);
-    });
+    const found = names
+      .flatMap((name) => this.#byName.get(name) ?? [])
+      .filter((each) => !isSame(each.namespace, namespace));
     return found.toSorted((one, other) => other.at - one.at)[0];
   }
 

@@ -51,7 +51,6 @@ export class VerifiedHit {
   readonly #hit: Hit;
   readonly #of: VerifiedHitOf;
   readonly #guard = new Guard();
-  readonly #tagSequence: number;
   readonly #at: VerifiedKey;
   /** The loader of another call of this key, made while this one is compared. */
   #otherLoad: (() => Loader<unknown>) | undefined;
@@ -61,7 +60,6 @@ export class VerifiedHit {
     this.#hit = hit;
     this.#of = of;
     this.#at = { namespace: hit.key.space.path, key: hit.key.name };
-    this.#tagSequence = of.context.tags.sequence;
     of.context.flights.add(hit.key.local, this.#guard);
   }
 
@@ -161,15 +159,12 @@ export class VerifiedHit {
 
   // ---- the entry
 
-  /** Whether nothing has happened to the entry, here or elsewhere, as far as this process was notified. */
+  /**
+   * Whether nothing has happened to the key, here or elsewhere, as far as this process was notified. After a call of a
+   * tag the entry is served no more.
+   */
   get stands(): boolean {
-    const { flights, tags } = this.#of.context;
-    const since = this.#tagSequence;
-    return (
-      this.#guard.fencedBy === undefined &&
-      flights.isUntainted(this.#guard) &&
-      !tags.hadEvents(this.#hit.entry.terms.dependsOn, since, since)
-    );
+    return this.#of.context.flights.isUntainted(this.#guard);
   }
 
   /** The entry that a call would get now. */

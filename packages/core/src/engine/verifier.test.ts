@@ -87,6 +87,7 @@ describe.each(STACKS)("C742: a hit over %s", (_name, stack) => {
   it.each<readonly [string, (cache: Cache) => Promise<unknown>]>([
     ["a delete", (cache) => cache.delete("k")],
     ["a set", (cache) => cache.set("k", "other")],
+    ["a set of the same value", (cache) => cache.set("k", "old", { tags: ["t"] })],
     ["a mark", (cache) => cache.markStale("k")],
     ["an invalidation of a tag", (cache) => cache.invalidateTags("t")],
     ["a clear", (cache) => cache.clear()],

@@ -27,7 +27,7 @@ const MINUTE_MS = 60_000;
 
 /**
  * Compares a share of fresh hits with their source. A caller has its answer by then: what is compared is decided by
- * counting hits down, so that all others cost one subtraction, and runs in the async context of no call, under its own
+ * counting hits down, so that all others cost a call and a subtraction, and runs in the async context of no call, under its own
  * slots, a bounded number a minute.
  *
  *     hit ──share──▶ load ──equal──▶ same
