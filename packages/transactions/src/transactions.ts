@@ -72,7 +72,7 @@ class AllTransactions {
   readonly #outbox: Outbox | undefined;
   readonly #holdMs: number;
   readonly #running = new Set<Promise<unknown>>();
-  /** CacheTransactions without an answer: their changes are made again when their hold ends. */
+  /** Transactions without an answer: their changes are made again when their hold ends. */
   readonly #unknown = new Set<() => Promise<void>>();
   readonly #leave: () => void;
   #closing: Promise<void> | undefined;
