@@ -21,6 +21,8 @@ import { TagEvents } from "../tags/tag-events.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import { Pauses } from "./backoffs.ts";
 import { Flights } from "./flights.ts";
+import { OwnChanges } from "./own-changes.ts";
+import { VerifyFigures } from "./verify-figures.ts";
 
 const root = rootKeySpace("shop");
 const names = (count: number, prefix = "k"): readonly string[] => Array.from({ length: count }, (_, i) => prefix + i);
@@ -216,6 +218,27 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     const log = new DecisionLog(new TestClock(), 3);
     for (const why of names(10)) log.note("k", "call", why);
     expect(log.about(["k"]).map(({ why }) => why)).toEqual(["k7", "k8", "k9"]);
+  },
+  "hits that are compared with their source": async () => {
+    const cache = createTestCache({ verify: { share: 1, maxPerMinute: Infinity } });
+    for (const key of names(10)) await cache.getOrSet(key, () => 1);
+    expect(await runningAtOnce((load) => names(10).forEach((key) => void cache.getOrSet(key, load)))).toBe(2);
+  },
+  "what was found by that": () => {
+    const figures = new VerifyFigures();
+    const of = { group: undefined, ageMs: 1, writer: undefined, isOwn: undefined, at: 0 };
+    for (const name of names(300)) figures.add({ ...of, namespace: [name] }, { kind: "same" });
+    for (let i = 0; i < 300; i += 1) figures.add({ ...of, namespace: ["k0"] }, { kind: "same" });
+    expect([figures.groups(0).length, figures.groups(0)[0]!.checked]).toEqual([200, 256]);
+    expect(figures.groups(900_000)).toEqual([]);
+  },
+  "keys and tags that this process changed, for that": () => {
+    const changes = new OwnChanges();
+    const change = { cache: "shop", scope: "key", mode: "remove", origin: "here" } as const;
+    for (const key of names(10_001)) changes.add({ ...change, namespace: [], key }, 1);
+    expect([changes.of([], "k0"), changes.of([], "k1")]).toEqual([undefined, 1]);
+    names(9, "n").forEach((name, at) => changes.add({ ...change, namespace: [name], key: "k1" }, at));
+    expect([changes.of(["n0"], "k1"), changes.of(["n1"], "k1")]).toEqual([undefined, 1]);
   },
   "failures in a row, the next probe": () => {
     const breaker = new Breaker(new TestClock());
