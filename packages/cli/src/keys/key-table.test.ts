@@ -48,7 +48,14 @@ describe("C276: a key that begins as one of hotset, and goes on for 100,000 char
     "queue:{a}:",
     "session:{a}:",
   ];
-  const begun = [...beginnings, "rate_limit:", "uniques:{a}:of:", "leaderboard:{a}:", "presence:{a", "active:{a}:"];
+  const begun = [
+    ...beginnings,
+    "rate_limit:",
+    "uniques:{a}:of:",
+    "leaderboard:{a}:",
+    "presence:{a}:of:",
+    "active:{a}:",
+  ];
 
   it.each(begun)("is judged at once: %s", (begins) => {
     const before = process.cpuUsage();

@@ -58,7 +58,7 @@ const ROWS: readonly Row[] = [
   row("sessions", "always", "\\{\\k<tenant>session:[^{}]+\\}:~moved"),
   row("leaderboard", "never", `leaderboard:${OWNER}:(?:scores|levels|stamps|reached)`),
   row("leaderboard", "always", `leaderboard:${OWNER}:${WINDOW}:.+`),
-  row("presence", "always", `presence:${OWNER}:until`),
+  row("presence", "always", `presence:${OWNER}:(?:until|of:.+)`),
   row("counters", "always", `active:${OWNER}:.+`),
   row("counters", "always", `uniques:${OWNER}:(?:of:.+:)?${WINDOW}:hll`),
   row("counters", "always", `uniques:${OWNER}:(?:of:.+:)?together:.+`),

@@ -20,6 +20,7 @@ const KEYS_OF_SCRIPTS: Readonly<Record<string, number | "those of the caller">> 
   "boards/counters.ts": MOST,
   "boards/leaderboard.ts": MOST,
   "boards/presence.ts": 1,
+  "boards/user-presence.ts": 2,
   "boards/windows.ts": MOST,
   "commands/command-builder.ts": MOST,
   "commands/view.ts": "those of the caller",

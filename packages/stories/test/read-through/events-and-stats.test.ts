@@ -67,6 +67,8 @@ async function story({
   await note(cache.get("many 6"));
   await note(cache.set("money", new (class Money {})()));
   answers.push(stored().toSorted());
+  const flooded = cache.namespace("flooded", { newKeys: { perSecond: 1, burst: 1 } });
+  for (const key of ["a", "b"]) await note(flooded.getOrSet(key, () => key));
   await cache.close();
   return { answers, emitted };
 }
