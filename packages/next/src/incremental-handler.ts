@@ -78,7 +78,7 @@ async function find(...[held, build, makings, key, context]: Question): Promise<
   });
   const built = entry === undefined && isFirst ? await findBuilt(held, build, making!, key, context) : null;
   // Also under the stale value of a page that is being made again.
-  if (making?.missed !== undefined && makings.size < MAX_KEYS) makings.set(name, making);
+  if (making !== undefined && makings.size < MAX_KEYS) makings.set(name, making);
   if (entry === undefined) return built;
   const { lastModified, value, cacheControl } = entry;
   const page: NextPage = { lastModified, value: copyOf(value), ...(cacheControl && { cacheControl }) };

@@ -16,7 +16,7 @@ export interface LookUp<T> extends Pick<NextReadContext, "tags" | "softTags"> {
 
 /**
  * The value, if it may be served; `isMarked` if a tag made it stale. If it must be computed, the fence of `making`
- * begins.
+ * begins; otherwise there is none.
  *
  * @param enter called in the turn of the call, unless memory has a fresh copy.
  */
@@ -41,6 +41,7 @@ export async function lookUp<T extends Kept>(
   const judged = isUnusable ? "gone" : judge(changes, entry);
   if (judged === "fresh" && served?.status !== "stale") {
     if (making !== undefined) held.outside.end(making);
+    making = undefined;
   } else {
     // The fence does not know the tags that readers name, and clocks do not know which changes a value has seen.
     const at = Date.now();

@@ -4,6 +4,8 @@ import { until } from "@hotset/test-servers";
 /** A cache that records its calls, and acknowledges them if `answers` says so. */
 export class Recorder implements Followed {
   readonly tags: string[] = [];
+  /** When each tag came, by `performance.now()`. */
+  readonly tagsAt: number[] = [];
   readonly keys: string[] = [];
   clears = 0;
   calls = 0;
@@ -16,6 +18,7 @@ export class Recorder implements Followed {
     this.calls += 1;
     const isDone = await this.answers();
     this.tags.push(...given.flat());
+    this.tagsAt.push(...given.flat().map(() => performance.now()));
     return { status: isDone ? "done" : "pending" };
   }
 

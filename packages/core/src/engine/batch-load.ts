@@ -3,11 +3,11 @@ import type { BatchLoader, Loader } from "../entry/loader.ts";
 import type { LoadOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { contextOfNow, inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import type { FlightBatch, GetOrSetCall } from "./call.ts";
+import type { FlightBatch, GetOrSetCall, ItemLoad, OfValue } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
 import type { EarlyRead } from "./flight.ts";
 import type { Ladder } from "./ladder.ts";
-import { judgeBy, judging, type Load, type OfValue, overdue } from "./load.ts";
+import { judgeBy, judging, type Load, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import { UsedValues } from "./used-values.ts";
 
@@ -167,13 +167,6 @@ export class BatchLoad implements FlightBatch {
     const judge = judgeBy(value === undefined ? { tags: ofValue.tags } : ofValue, (checked) => [item, checked]);
     load.runInContext(() => load.give(value, judge));
   }
-}
-
-/** One item of a batch, and what the values of its loader are stored by. */
-export interface ItemLoad {
-  readonly item: unknown;
-  readonly absent: null | undefined;
-  readonly ofValue: OfValue;
 }
 
 /** A loader of one item alone, by the loader of its batch. */

@@ -87,6 +87,20 @@ export interface FlightBatch {
   ended(read: { readonly call: GetOrSetCall }): void;
 }
 
+/** Functions of a loaded value, which say how it is stored. */
+export interface OfValue {
+  readonly ttl?: unknown;
+  readonly tags?: unknown;
+  readonly shouldStore?: unknown;
+}
+
+/** One item of a batch, and what the values of its loader are stored by. */
+export interface ItemLoad {
+  readonly item: unknown;
+  readonly absent: null | undefined;
+  readonly ofValue: OfValue;
+}
+
 /** @throws {ConfigurationError} where entries cannot carry what the call needs. */
 export function checkRoomForMeta({ remote }: NamespaceContext): void {
   if (remote?.keepsMeta === false) throw noRoomForMeta(remote.label);

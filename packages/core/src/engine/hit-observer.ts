@@ -1,8 +1,7 @@
 import type { Entry } from "../entry/entry.ts";
 import type { BatchLoader, Loader } from "../entry/loader.ts";
 import type { FixedOptions, GetOrSetOptions } from "../entry/policy.ts";
-import type { ItemLoad } from "./batch-load.ts";
-import type { GetOrSetCall, NamespaceContext } from "./call.ts";
+import type { GetOrSetCall, ItemLoad, NamespaceContext } from "./call.ts";
 import type { Outcome, VerifiedGroup } from "./verify-figures.ts";
 import type { VerifySettings } from "./verify-options.ts";
 

@@ -14,7 +14,7 @@ import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
-import type { GetOrSetCall } from "./call.ts";
+import type { GetOrSetCall, OfValue } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { Loading } from "./loading.ts";
@@ -241,13 +241,6 @@ export const judgeOf = (load: Loader<unknown>): Judge | undefined => (load as Ju
 /** A loader of ours may have the judge of its values. */
 type Judged = Loader<unknown> & { readonly [JUDGE]?: Judge };
 const JUDGE = Symbol("judge");
-
-/** Functions of a loaded value, which say how it is stored. */
-export interface OfValue {
-  readonly ttl?: unknown;
-  readonly tags?: unknown;
-  readonly shouldStore?: unknown;
-}
 
 /** The judge that asks them; `undefined` where none of the three is a function. */
 export function judgeBy(

@@ -15,9 +15,6 @@ import {
 } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 import { RecentReports } from "./recent-reports.ts";
-import { userPresence, type UserPresence, type UserPresenceOptions } from "./user-presence.ts";
-
-export { userPresence, type UserPresence, type UserPresenceOptions };
 
 /** Options of {@link presence}. */
 export interface PresenceOptions {
