@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import { TEXT_MARK } from "./bytes.ts";
 
 /** Raised with each change of what the tables and functions are or do. */
-export const LAYOUT = 4;
+export const LAYOUT = 3;
 
 /** Options of {@link schema}. */
 export interface SchemaOptions {
@@ -340,7 +340,8 @@ declare p text := $S.position(); next bigint; at float8 := $NOW;
 begin
   update $S.issuer set n = n + 1 returning id || '.' || n, n into p, next;
   insert into $S.tags as x select distinct sha256(a.name), p, p, next, at from unnest((select names)) as a(name) order by 1
-    on conflict (tag) do update set n = excluded.n, used_at = excluded.used_at, soft = excluded.soft,
+    on conflict (tag) do update set n = excluded.n, used_at = excluded.used_at, soft = excluded.soft ||
+        case when is_hard is null or (not is_hard and right(x.soft, 1) = '!') then '!' else '' end,
       hard = case when is_hard then excluded.hard else x.hard end;
   perform $S.report('t', a.name, t.hard || ' ' || t.soft)
     from unnest((select names)) as a(name) join $S.tags t on t.tag = sha256(a.name);

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { describe, type Duration } from "../primitives/duration.ts";
-import { keyedHash, randomSecret } from "../primitives/keyed-hash.ts";
+import { keyedHash, randomSecret, type HashSecret } from "../primitives/keyed-hash.ts";
 import { checkNames, duration, oneOf, option, readOptions, wholeNumber } from "../primitives/options.ts";
 
 /** How many new keys a namespace stores: a budget of this process, as a token bucket. */
@@ -63,10 +63,11 @@ interface Bucket {
  * 16,384 is taken for another, which stores it early. The counters of a frequency sketch would be saturated by the same
  * flood, and then let every key pass.
  *
- * Nobody can choose keys that meet in a slot, since the secret of the hash is made here.
+ * Nobody can choose keys that meet in a slot, since the secret of the hash is made here: with the first miss, as workers
+ * allow no random numbers before a request.
  */
 export class NewKeys {
-  readonly #secret = randomSecret();
+  #secret: HashSecret | undefined;
   readonly #buckets = new WeakMap<object, Bucket>();
   #marks: Uint32Array | undefined;
 
@@ -91,7 +92,7 @@ export class NewKeys {
   /** Whether the key was missed within `windowMs`; from now on it was. */
   #wasMissed(localKey: string, now: number, windowMs: number): boolean {
     const marks = (this.#marks ??= new Uint32Array(SLOTS));
-    const hash = keyedHash(this.#secret, localKey);
+    const hash = keyedHash((this.#secret ??= randomSecret()), localKey);
     const slot = hash & (SLOTS - 1);
     const tag = hash >>> (32 - TAG_BITS);
     const second = Math.floor(now / 1_000) + FIRST_SECOND;
