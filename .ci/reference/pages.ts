@@ -333,7 +333,7 @@ export const PAGES: readonly PageSpec[] = [
       ...["Inspection", "InspectOptions", "NamespaceFigures", "GroupFigures", "MemoryEntry", "MemoryState"],
       ...["WalkOptions", "StoredPage", "WalkedEntry", "RunningLoad", "WaitingCaller", "RunningLease", "Fallback"],
       ...["Backoff", "Invalidation", "ProcessRecord", "inspect", "heartbeat", "Heartbeat", "HeartbeatOptions"],
-      ...["warm", "WarmOptions", "WarmResult"],
+      ...["warm", "WarmOptions", "WarmedNamespace", "WarmResult"],
       "KeyGroup",
     ],
   },

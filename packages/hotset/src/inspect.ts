@@ -34,6 +34,7 @@ export type {
   VerifiedGroup,
   Verification,
   WriterShare,
+  WarmedNamespace,
   WarmOptions,
   WarmResult,
 } from "@hotset/core/inspect";

@@ -1,6 +1,6 @@
 export { heartbeat } from "./heartbeat.ts";
 export { inspect } from "./inspect.ts";
-export { warm, type WarmOptions, type WarmResult } from "./warm.ts";
+export { warm, type WarmedNamespace, type WarmOptions, type WarmResult } from "./warm.ts";
 export type {
   Backoff,
   Fallback,

@@ -4,7 +4,7 @@ import { type HotKey, readHottest } from "./hottest-keys.ts";
 import { Place } from "./place.ts";
 
 /** A namespace of any type. */
-interface Warmed {
+export interface WarmedNamespace {
   getMany(keys: readonly string[]): Promise<ReadonlyMap<string, unknown>>;
 }
 
@@ -16,7 +16,7 @@ export interface WarmOptions {
    * The namespaces whose keys are read, as the program made them, with their schema and `localTtl`. Keys of others
    * are left out, but for the root of the cache. @default none
    */
-  readonly namespaces?: readonly Warmed[] | undefined;
+  readonly namespaces?: readonly WarmedNamespace[] | undefined;
   /** How long it may take in all, the connection included. @default '5s' */
   readonly timeout?: Duration | undefined;
   /** How many bytes of values it may add to the memory tier, as that counts them. @default 32 MiB */
@@ -87,7 +87,7 @@ function checked(
   place: Place,
   options: WarmOptions,
 ): {
-  readonly namespaces: ReadonlyMap<string, Warmed>;
+  readonly namespaces: ReadonlyMap<string, WarmedNamespace>;
   readonly limits: { readonly timeoutMs: number; readonly maxBytes: number; readonly maxKeys: number };
 } {
   checkNames(options ?? null, ["from", "namespaces", "timeout", "maxBytes", "maxKeys"], { place: "warm" });
@@ -99,12 +99,12 @@ function checked(
   const timeoutMs = typeof timeout === "number" ? timeout : parseDuration(timeout);
   for (const [name, value] of Object.entries({ timeout: timeoutMs, maxBytes, maxKeys }))
     if (!(value > 0)) throw new ConfigurationError(`warm: ${name} must be above 0`);
-  const byPath = new Map<string, Warmed>([[idOf([]), cache]]);
+  const byPath = new Map<string, WarmedNamespace>([[idOf([]), cache]]);
   for (const each of namespaces as readonly unknown[]) {
     const its = (each as { readonly [PLACE]?: () => NamespacePlace } | null | undefined)?.[PLACE]?.();
     if (its === undefined || its.backend !== backend)
       throw new ConfigurationError("warm: namespaces must be a list of namespaces of the cache");
-    byPath.set(idOf(its.keySpace.path), each as Warmed);
+    byPath.set(idOf(its.keySpace.path), each as WarmedNamespace);
   }
   return { namespaces: byPath, limits: { timeoutMs, maxBytes, maxKeys } };
 }
