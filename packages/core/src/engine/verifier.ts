@@ -46,7 +46,8 @@ export class Verifier implements HitObserver {
   readonly #running = new Map<string, VerifiedHit>();
   readonly #work = new Set<Promise<void>>();
   readonly #end = new AbortController();
-  readonly #writer: string;
+  /** Of this process. Made with the first value that is compared: workers allow no random numbers before a request. */
+  #writer: string | undefined;
   readonly #stopListening: () => void;
   /** Hits until the next that is compared. */
   #left: number;
@@ -61,7 +62,6 @@ export class Verifier implements HitObserver {
     this.#own = settings;
     this.#settles = settles;
     this.#settings = settings;
-    this.#writer = writerOf(newId())!;
     this.#left = this.#gap();
     const { events, clock, lifecycle, redactKey } = context;
     const tellsKeysApart = redactKey === undefined || redactKey("a") !== redactKey("b");
@@ -179,7 +179,7 @@ export class Verifier implements HitObserver {
       group: namespace.meters.groupOf(key.name),
       ageMs: entry.ttlMs === Infinity ? undefined : Math.max(0, clock.now() - (entry.staleAt - entry.ttlMs)),
       writer,
-      isOwn: writer === undefined ? undefined : writer === this.#writer,
+      isOwn: writer === undefined ? undefined : writer === (this.#writer ??= writerOf(newId())),
       at: epochMs(clock),
     };
     let outcome: Outcome;
