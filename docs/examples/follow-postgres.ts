@@ -65,6 +65,9 @@ await show("a tag named");
 
 await follower.close();
 await cache.close();
+// PostgreSQL frees a slot a moment after its connection has ended.
+const active = "SELECT FROM pg_replication_slots WHERE slot_name ~ '^hotset_prices_' AND active";
+while ((await pool.query(active)).rowCount !== 0) await sleep(5);
 const { rows } = await pool.query<{ readonly dropped: string }>(
   "SELECT slot_name AS dropped, pg_drop_replication_slot(slot_name)::text FROM pg_replication_slots WHERE slot_name ~ '^hotset_prices_'",
 );
