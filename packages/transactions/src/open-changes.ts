@@ -23,7 +23,7 @@ export interface Hold {
 
 /**
  * Keys and tags that open transactions are about to change, in all processes of a cache. Each process with transactions
- * keeps one record of its own, an entry like any other, and a list of such processes is another one. A record has a
+ * keeps one record, an entry like any other, and a list of such processes is another one. A record has a
  * life: that of a process that died ends with it. Other processes have copies of the records, which the coherence of the
  * cache ends when they change, so a load asks no server unless a transaction has begun or ended since the last one.
  *

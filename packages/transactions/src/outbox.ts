@@ -59,7 +59,7 @@ export class RowOutbox implements Outbox {
     return encodeURIComponent(this.#options.cache).replaceAll("'", "%27");
   }
 
-  /** Nobody waits for it: a row that stays is made again, and deleted then. */
+  /** No caller waits for it: a row that stays is made again, and deleted then. */
   #delete(id: string): void {
     if (this.#done.push(id) > 1) return;
     const { database, table } = this.#options;

@@ -25,7 +25,7 @@ export interface AdapterDefaults extends AdapterOptions {
   readonly place: string;
   /** The namespace if `name` is left out. */
   readonly name: string;
-  /** Names of options that the adapter has beside `name` and `ttl`. @default none */
+  /** Names of options that the adapter has in addition to `name` and `ttl`. @default none */
   readonly further?: readonly string[] | undefined;
 }
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { FixedOptions, GetOrSetOptions, ResolvedPolicy } from "../entry/policy.ts";
 import { singleUse } from "../entry/single-use.ts";
-import { kindOf, type Duration } from "../primitives/duration.ts";
+import { describe, kindOf, type Duration } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -56,6 +56,16 @@ export function pairsOf(given: Iterable<readonly [string, unknown]>): readonly (
     checkValue(value);
     return [key, value] as const;
   });
+}
+
+/**
+ * Options that a mark once had are refused. An index is none: `keys.map(cache.markStale, cache)` passes one.
+ *
+ * @throws {InvalidArgumentError}
+ */
+export function checkKeyAlone(surplus: unknown): void {
+  if (typeof surplus === "object" && surplus !== null)
+    throw new InvalidArgumentError(`markStale takes a key alone, got ${describe(surplus)} after it: a mark has no end`);
 }
 
 /** Tags as arguments, or in one list. */

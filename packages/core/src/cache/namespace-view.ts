@@ -58,7 +58,15 @@ import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import type { Meters } from "../primitives/meters.ts";
-import { checkValue, isPlainHit, listOf, pairsOf, withoutFunctions, type GivenTags } from "./call-checks.ts";
+import {
+  checkKeyAlone,
+  checkValue,
+  isPlainHit,
+  listOf,
+  pairsOf,
+  withoutFunctions,
+  type GivenTags,
+} from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -189,14 +197,13 @@ export class NamespaceView implements Untyped<Namespace> {
     const names = new Map<K, string>();
     for (const item of items) if (!names.has(item)) names.set(item, key(item));
     const found = new Map<K, unknown>();
+    const all = { load: load as BatchLoader<unknown, unknown>, absent, ofValue: rest };
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
     if (context.local !== undefined && isPlainHit(this.#namespace.policy, ofCall))
       names.forEach((name, item) => {
         const held = this.#freshEntry(name, startedAt);
         if (held === undefined) return;
-        const at = { namespace: this.#namespace, key: name, entry: held };
-        const itemLoad = { load: load as BatchLoader<unknown, unknown>, item, absent, ofValue: rest };
-        context.verifier?.hitOfItem(at, itemLoad, ofCall);
+        context.verifier?.hitOfItem({ namespace: this.#namespace, key: name, entry: held }, { ...all, item }, ofCall);
         found.set(item, ladder.hit(this.#namespace, name, startedAt, held));
       });
     if (found.size === names.size) return found;
@@ -309,7 +316,8 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, targets));
   }
 
-  async markStale(key: string): Promise<MarkStaleResult> {
+  async markStale(key: string, surplus?: unknown): Promise<MarkStaleResult> {
+    checkKeyAlone(surplus);
     const target = this.#key(key);
     return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target));
   }

@@ -55,3 +55,12 @@ describe.each(STACKS)("C597: why get finds a stale value, over %s", (stack) => {
     expect(await served(a, "k")).toMatchObject({ status: "hit" });
   });
 });
+
+it("markStale refuses options, which it had, and takes the index of a map", async () => {
+  const { a } = open("memory");
+  await a.set("k", 1);
+  const untyped = a as unknown as { markStale(key: string, options: unknown): Promise<unknown> };
+  await expect(untyped.markStale("k", { expireIn: "1m" })).rejects.toThrow("markStale takes a key alone");
+  expect(await a.get("k")).toBe(1);
+  expect(await Promise.all(["k"].map(a.markStale, a))).toEqual([{ status: "stale" }]);
+});

@@ -98,11 +98,7 @@ export class Mutations {
       checkRoomForMeta(namespace);
     const labels = labelsOf(options);
     const standing = options?.since && this.#fences.use(options.since, key);
-    const dependsOn = dependencies(key.space, labels.tags);
-    if (
-      standing !== undefined &&
-      (!this.#fences.stands(standing, dependsOn) || this.#context.barrier?.holds(key, dependsOn) === true)
-    )
+    if (standing !== undefined && !this.#mayStore(standing, key, dependencies(key.space, labels.tags)))
       return ends.resolve("refused");
     const life = lifetimeOf(value, namespace.policy, options);
     if (life === undefined) {
@@ -126,6 +122,11 @@ export class Mutations {
     // Ends twice: once memory has it, and when the backend has answered.
     const first = promised<SetStatus>((each) => this.#queue(remote, { ...call, ends: each, encoding }, line));
     first.then(ends.resolve, ends.reject);
+  }
+
+  /** Whether nothing has changed since the fence of a value was taken, and no open transaction is to change it. */
+  #mayStore(standing: NonNullable<SetCall["standing"]>, key: EntryKey, dependsOn: readonly string[]): boolean {
+    return this.#fences.stands(standing, dependsOn) && this.#context.barrier?.holds(key, dependsOn) !== true;
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */

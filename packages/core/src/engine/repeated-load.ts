@@ -26,7 +26,7 @@ export interface RepeatedLoadOf {
 }
 
 /**
- * Runs a loader whose value nobody waits for and nothing stores: for at most `loadTimeout`, as the load of its key, so
+ * Runs a loader whose value no caller waits for and nothing stores: for at most `loadTimeout`, as the load of its key, so
  * that it may not ask for that. To be called in the async context of no call. Rejects with the error of the loader.
  */
 export async function repeatedLoad(load: Loader<unknown>, of: RepeatedLoadOf): Promise<Repeated> {

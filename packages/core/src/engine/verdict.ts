@@ -13,7 +13,7 @@ export interface Evidence {
   readonly writtenAt: number | undefined;
   /** When the source last changed, as it says itself. */
   readonly changedAt: number | undefined;
-  /** How old a value may be that no longer is what the source has; `undefined` where nobody says it. */
+  /** How old a value may be that no longer is what the source has; `undefined` where it is not known. */
   readonly acceptsMs: number | undefined;
   /** The last time this process changed the key. */
   readonly ownChangeAt: number | undefined;
@@ -38,7 +38,7 @@ export type Judgement = Pick<Mismatch, "verdict" | "why" | "otherNamespace" | "c
  * A copy that is behind the backend, or a key that two callers mean different things by, is wrong at any age. With the
  * instant of the last change the source says itself whether the entry was right when it was written, and for how long
  * it has not been. Without it, what this process invalidated explains some; all else may be drift that the `ttl`
- * permits, or a change that nobody reported, and shows only over many.
+ * permits, or a change without an invalidation, and shows only over many.
  */
 export function judgeMismatch(of: Evidence): Judgement {
   const { now, writtenAt, changedAt, acceptsMs, ownChangeAt, otherChange } = of;

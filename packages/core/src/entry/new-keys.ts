@@ -63,7 +63,7 @@ interface Bucket {
  * 16,384 is taken for another, which stores it early. The counters of a frequency sketch would be saturated by the same
  * flood, and then let every key pass.
  *
- * Nobody can choose keys that meet in a slot, since the secret of the hash is made here: with the first miss, as workers
+ * An attacker cannot choose keys that meet in a slot, since the secret of the hash is made here: with the first miss, as workers
  * allow no random numbers before a request.
  */
 export class NewKeys {

@@ -104,7 +104,7 @@ return 1`;
 
 /**
  * ARGV: the handle that the id leads to from now on, or ''. Replies with whether it was there, and the handle that it
- * has led to until now, or ''. One step: of two logins at once the later one finds the session of the former.
+ * has led to until now, or ''. One step: of two simultaneous logins the later one finds the session of the former.
  */
 const REMOVE = `
 local mark = redis.call('GET', KEYS[2])

@@ -173,8 +173,8 @@ redis.call('PEXPIRE', KEYS[1], ${MOVED_MS})
 return 1`;
 
 /**
- * Ends what a key holds, a session or where it has moved. In one step with the mark that takes its place: of two logins
- * at once the later one finds the session of the former.
+ * Ends what a key holds, a session or where it has moved. In one step with the mark that takes its place: of two simultaneous
+ * logins the later one finds the session of the former.
  *
  * KEYS: session. ARGV: the handle that the id leads to from now on, or ''. Returns whether something was there, its user,
  * the user's epoch in it, and the handle that the id has led to until now.
