@@ -451,6 +451,29 @@ it("a script that the server has forgotten goes by its text, within the same dea
   expect(await outcome(forgotten)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
 });
 
+it("a forgotten script goes ahead of the calls that wait for room, which may be of the same script", async () => {
+  const calls = callsWith();
+  const options = { script: "return 1" };
+  const all = ["a", "b", "c", "d"].map((arg) => watched(calls.call(["EVALSHA", "sha", "0", arg], options)));
+  expect(wire.sent).toEqual(["EVALSHA sha 0 a", "EVALSHA sha 0 b"]);
+  for (let i = 0; i < 2; i += 1) await wire.fail(reply("NOSCRIPT No matching script"));
+  expect(wire.sent.slice(2)).toEqual(["EVAL return 1 0 a", "EVAL return 1 0 b"]);
+  for (let i = 0; i < 4; i += 1) await wire.reply(i);
+  expect(await Promise.all(all)).toEqual([0, 1, 2, 3]);
+  expect(wire.sent.slice(4)).toEqual(["EVALSHA sha 0 c", "EVALSHA sha 0 d"]);
+  expect(queue.inFlight).toBe(0);
+});
+
+it("a script whose caller has given up is not sent by its text", async () => {
+  const leaving = new AbortController();
+  const call = watched(callsWith().call(["EVALSHA", "sha", "0"], { script: "return 1", signal: leaving.signal }));
+  leaving.abort(new Error("enough"));
+  await wire.fail(reply("NOSCRIPT No matching script"));
+  expect(wire.sent).toEqual(["EVALSHA sha 0"]);
+  expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { message: "enough" } });
+  expect(queue.inFlight).toBe(0);
+});
+
 it("a call ends at its deadline, its wait for room included", async () => {
   const sent = [watched(callsWith().call(["INCR", "a"])), watched(callsWith().call(["INCR", "b"]))];
   const waiting = watched(callsWith().call(["INCR", "c"]));

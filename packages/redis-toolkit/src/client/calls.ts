@@ -48,8 +48,6 @@ const REPEAT = { baseMs: 10, factor: 2, maxMs: 500 };
 interface FirstAttempt {
   readonly origin: Origin;
   readonly beganAt: number;
-  /** Whether the first connection was still being opened. */
-  readonly isFirst: boolean;
   /** How it failed. */
   readonly thrown: unknown;
 }
@@ -90,12 +88,10 @@ export class Calls {
       const origin = this.#originOf(options.operation ?? nameOf(args));
       const { queue } = this.#link;
       const beganAt = queue.clock.now();
-      // The time until the first connection is open does not count.
-      const isFirst = queue.isOpening && options.deadlineMs === undefined;
       try {
         return await this.#exchange(origin, args, options, { leftMs: options.deadlineMs, isAgain: false });
       } catch (thrown) {
-        return await this.#again(args, options, { origin, beganAt, isFirst, thrown });
+        return await this.#again(args, options, { origin, beganAt, thrown });
       }
     } finally {
       letGo?.();
@@ -111,44 +107,35 @@ export class Calls {
   }
 
   /** After a first attempt that failed: it is sent again where that is safe, and its bounds allow it. */
-  async #again(args: Args, options: CallOptions, first: FirstAttempt): Promise<unknown> {
-    const { origin, beganAt, isFirst } = first;
+  async #again(args: Args, options: CallOptions, { origin, beganAt, ...first }: FirstAttempt): Promise<unknown> {
     const { queue } = this.#link;
     const { readRetries, random } = this.#settings;
     let endAt = beganAt + (options.deadlineMs ?? queue.deadlineMs);
     let leftMs = options.deadlineMs;
     // An attempt that may have been carried out: what a later one was refused for does not take that back.
     let lost: Error | undefined;
-    let sent = args;
     let { thrown } = first;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
-      if (options.script !== undefined && sent === args && isUnknownScript(thrown)) {
-        // The server carried out nothing, so this repeats nothing; and it is no attempt more.
-        sent = ["EVAL", options.script, ...args.slice(2)];
-        leftMs = isFirst ? undefined : Math.max(endAt - queue.clock.now(), 1);
-        attempts -= 1;
+      const error = this.#fault(origin, thrown, options.signal);
+      if (options.signal?.aborted === true && error === options.signal.reason) throw error;
+      if (options.isRepeatable === true && isAway(error) && error.maybeExecuted) lost = error;
+      if (await this.#isPatient(error, options, { beganAt, attempts })) {
+        if (options.deadlineMs === undefined) endAt = queue.clock.now() + queue.deadlineMs;
+        leftMs = options.deadlineMs === undefined ? undefined : Math.max(endAt - queue.clock.now(), 1);
       } else {
-        const error = this.#fault(origin, thrown, options.signal);
-        if (options.signal?.aborted === true && error === options.signal.reason) throw error;
-        if (options.isRepeatable === true && isAway(error) && error.maybeExecuted) lost = error;
-        if (await this.#isPatient(error, options, { beganAt, attempts })) {
-          if (options.deadlineMs === undefined) endAt = queue.clock.now() + queue.deadlineMs;
-          leftMs = options.deadlineMs === undefined ? undefined : Math.max(endAt - queue.clock.now(), 1);
-        } else {
-          if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw lost ?? error;
-          // A command that was not sent is not repeated.
-          if (error.maybeExecuted) repeats += 1;
-          // Redis is known to be down: a read that was not sent is refused as a write is. One that was lost waits.
-          if (repeats === 0 && couldNotConnect(error)) throw lost ?? error;
-          const waitMs = backoffMs(REPEAT, attempts, random());
-          const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
-          if (isOver) throw lost ?? error;
-          await this.#pause(waitMs, options.signal);
-          leftMs = Math.max(endAt - queue.clock.now(), 1);
-        }
+        if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw lost ?? error;
+        // A command that was not sent is not repeated.
+        if (error.maybeExecuted) repeats += 1;
+        // Redis is known to be down: a read that was not sent is refused as a write is. One that was lost waits.
+        if (repeats === 0 && couldNotConnect(error)) throw lost ?? error;
+        const waitMs = backoffMs(REPEAT, attempts, random());
+        const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
+        if (isOver) throw lost ?? error;
+        await this.#pause(waitMs, options.signal);
+        leftMs = Math.max(endAt - queue.clock.now(), 1);
       }
       try {
-        return await this.#exchange(origin, sent, options, { leftMs, isAgain: attempts >= 0 });
+        return await this.#exchange(origin, args, options, { leftMs, isAgain: true });
       } catch (next) {
         thrown = next;
       }
@@ -224,7 +211,8 @@ export class Calls {
     const send = sendOptions(options, leftMs);
     return this.#start<unknown>(origin, { signal: options.signal, deadlineMs: leftMs }, (command, client) => {
       if (isAgain) this.#settings.onRetry();
-      command.exchange(client, args, send);
+      if (options.script === undefined) command.exchange(client, args, send);
+      else command.exchangeScript(client, args, options.script, send);
     });
   }
 
@@ -391,8 +379,6 @@ function sendOptions({ key, typeMapping }: CallOptions, deadlineMs: number | und
   if (typeMapping !== undefined) return { key, deadlineMs, typeMapping };
   return key === undefined && deadlineMs === undefined ? NONE : { key, deadlineMs };
 }
-
-const isUnknownScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 /** Redis may be back within the deadline. A call that was refused for good, or for lack of room, is not sent again. */
 const isAway = (error: unknown): error is BackendUnavailableError =>

@@ -1,6 +1,6 @@
 import type { Clock } from "@hotset/core";
 import { Deadlines, inThisContext, Reply, type Deadline } from "@hotset/core/internal";
-import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
+import { isNoScript, overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
 /** Next to the arguments of a command. Absent for commands of the cache. */
 export interface SendOptions {
@@ -256,6 +256,26 @@ export class Command<T> extends Reply<T> {
       (error: unknown) => {
         this.#queue.replied();
         this.fail(error);
+      },
+    );
+  }
+
+  /** As {@link exchange} for EVALSHA: the script goes by its text where the server does not know it. */
+  exchangeScript(client: RawClient, args: readonly (string | Buffer)[], text: string, options?: SendOptions): void {
+    const answer = client.sendCommand(args, options);
+    this.sent(1);
+    answer.then(
+      (reply) => {
+        this.#queue.replied();
+        this.done(reply as T);
+      },
+      (error: unknown) => {
+        // One that was given up is not sent again: it would come behind what was called since.
+        const isSentAgain = isNoScript(error) && !this.isOver;
+        // Ahead of what waits for room: that may be the same script, and would only learn the same.
+        if (isSentAgain) this.exchange(client, ["EVAL", text, ...args.slice(2)], options);
+        this.#queue.replied();
+        if (!isSentAgain) this.fail(error);
       },
     );
   }

@@ -226,6 +226,9 @@ export async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined
 }
 
 /** Whether the key is of another type than the command is for. */
+/** Whether the server has forgotten a script, as after a restart or SCRIPT FLUSH: it carried out nothing. */
+export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
+
 export const isWrongType = (error: unknown): boolean => error instanceof Error && error.message.startsWith("WRONGTYPE");
 
 /** Whether a node cannot answer now, and another one with the same keys may. */

@@ -2,7 +2,7 @@ import { Command, Further, type CommandQueue, type RawClient } from "../connecti
 import type { Link } from "../connection/link.ts";
 import { sendAll } from "../connection/trip.ts";
 import type { Script } from "../lua/script.ts";
-import { fault, isReply, isWrongType, type Origin } from "../primitives/faults.ts";
+import { fault, isNoScript, isReply, isWrongType, type Origin } from "../primitives/faults.ts";
 
 /** How a command is sent. */
 export interface Sending {
@@ -141,7 +141,5 @@ export abstract class Sender {
     return fault(origin, error);
   }
 }
-
-const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const NOTHING_MORE: Sending = Object.freeze({});
