@@ -343,6 +343,11 @@ const handlers = {
 
   set: (key: string, value: string | number | object, options?: EntryOptions, space?: readonly string[]) =>
     mine().space(space).set(key, value, options),
+  /** Both in one call, so that no busy machine comes between: a copy is trusted for a moment only. */
+  async setThenGet(key: string, value: string) {
+    const { status } = await mine().space().set(key, value);
+    return { status, read: await mine().space().get(key) };
+  },
   /** Sets all entries in one call. */
   setMany: (
     entries: readonly (readonly [string, string | number | object])[],
