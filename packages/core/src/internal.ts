@@ -124,6 +124,7 @@ export type {
 } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";
 export type { VerifiedKey, VerifyOptions } from "./engine/verify-options.ts";
+export type { AnsweredBy, CallObserver, SeenLoad } from "./engine/call-observer.ts";
 export type { HitObserver, SampleBounds } from "./engine/hit-observer.ts";
 export type { AgeShare, Outcome, Shape, VerifiedGroup, WriterShare } from "./engine/verify-figures.ts";
 export type { Decision } from "./primitives/decision-log.ts";

@@ -1,8 +1,10 @@
 /** Durations by buckets a twelfth of an octave wide. */
 export type Durations = Map<number, number>;
 
+export const bucketOf = (ms: number): number => Math.ceil(Math.log2(Math.max(1, ms * 1_000)) * 12);
+
 /** Adds to the sum of an owner. */
-export function addTo(sums: Map<string, Durations>, id: string, durations: Durations): void {
+export function addTo<Id extends string>(sums: Map<Id, Durations>, id: Id, durations: Durations): void {
   const sum = sums.get(id) ?? new Map<number, number>();
   sums.set(id, sum);
   for (const [bucket, count] of durations) sum.set(bucket, (sum.get(bucket) ?? 0) + count);

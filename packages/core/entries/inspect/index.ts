@@ -3,6 +3,9 @@ export { inspect } from "./inspect.ts";
 export { warm, type WarmedNamespace, type WarmOptions, type WarmResult } from "./warm.ts";
 export type {
   Backoff,
+  CallLatencies,
+  CallLatency,
+  EmptyLoads,
   Fallback,
   Figures,
   GroupFigures,
@@ -14,6 +17,7 @@ export type {
   Invalidation,
   InvalidationCount,
   LargeValue,
+  LoadSpikes,
   MemoryEntry,
   MemoryState,
   NamespaceFigures,

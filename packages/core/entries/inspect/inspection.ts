@@ -186,6 +186,8 @@ export interface Figures {
   readonly shared?: SharedLoad;
   /** Loads of the last minute that waited for a slot; absent where none did when it was looked. */
   readonly queued?: QueuedLoads;
+  /** Seconds of the last three hours in which far more loads began than in others; absent for none. */
+  readonly spikes?: LoadSpikes;
   /** What `createCache({ verify })` found, like {@link Inspection.verified}: at most 8. Absent without it. */
   readonly verified?: readonly VerifiedGroup[];
 }
@@ -209,6 +211,55 @@ export interface GroupRates {
   };
   /** The load of `recent` that took longest. */
   readonly slowest?: { readonly key: string; readonly ms: number };
+  /** How long calls of the last minute took that a fresh copy in memory did not answer; absent for none. */
+  readonly calls?: CallLatencies;
+  /** Loads of the last minute that gave `undefined` or `null`; absent for none. */
+  readonly empty?: EmptyLoads;
+  /**
+   * Names of the properties that the last 20 loaded values have, all of them the same. Absent where they differ, and
+   * with `redactKeys`.
+   */
+  readonly fields?: readonly string[];
+}
+
+/** How long calls took, by what answered them. */
+export interface CallLatencies {
+  /** A fresh value of the backend. */
+  readonly hit?: CallLatency;
+  /** A stale value. */
+  readonly stale?: CallLatency;
+  /** A load that another call had begun. */
+  readonly joined?: CallLatency;
+  /** A load of the call itself, with all that it waited for: a slot, a lease, the store. */
+  readonly loaded?: CallLatency;
+  /** An error. */
+  readonly failed?: CallLatency;
+}
+
+/** Percentiles of some calls. */
+export interface CallLatency {
+  /** How many calls. */
+  readonly count: number;
+  /** Half of them took at most so long. */
+  readonly p50Ms: number;
+  /** 99 % of them took at most so long. */
+  readonly p99Ms: number;
+}
+
+/** Loads that gave no value. */
+export interface EmptyLoads {
+  /** All loads of the last minute that succeeded. */
+  readonly loads: number;
+  /** How many of them gave `undefined`, which is not cached. */
+  readonly nothing: number;
+  /** How many of them gave `null`. */
+  readonly nulls: number;
+  /** How many of both were of keys that had a value. */
+  readonly emptied: number;
+  /** The time before. */
+  readonly before: { readonly loads: number; readonly nulls: number };
+  /** The key that was empty most often, if more than once. */
+  readonly most?: { readonly key: string; readonly count: number };
 }
 
 /** Some time of a {@link GroupRates}. */
@@ -298,10 +349,22 @@ export interface QueuedLoads {
   readonly looks: number;
   /** The most that waited at one time. */
   readonly loads: number;
+  /** The most callers that waited for them at one time; absent for an older version of hotset. */
+  readonly callers?: number;
   /** The longest that one had waited. */
   readonly forMs: number;
   /** The option of the cache; absent where it bounds nothing. */
   readonly maxLoads?: number;
+}
+
+/** Loads that began in one second, far more than in others. */
+export interface LoadSpikes extends Place {
+  /** When: the last ten, the oldest first. `namespace` and `key` are of the last one. */
+  readonly at: readonly number[];
+  /** The most that began in one second. */
+  readonly loads: number;
+  /** How many began in half of the seconds around it, at most. */
+  readonly usual: number;
 }
 
 /** Counts of the last five minutes, or of the time since the inspection began. */

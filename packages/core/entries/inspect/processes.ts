@@ -221,9 +221,16 @@ function hasForm(given: unknown, form: unknown): boolean {
 
 const KEY = { namespace: [""], key: "", at: 0 };
 const RATES = { ms: 0, calls: 0, "hitRatio?": 0, loads: 0, loadErrors: 0, "unadmitted?": 0, timed: 0, "p95Ms?": 0 };
+const LATENCY = { count: 0, p50Ms: 0, p99Ms: 0 };
+const CALLS = { "hit?": LATENCY, "stale?": LATENCY, "joined?": LATENCY, "loaded?": LATENCY, "failed?": LATENCY };
+const EMPTY = {
+  ...{ loads: 0, nothing: 0, nulls: 0, emptied: 0 },
+  ...{ before: { loads: 0, nulls: 0 }, "most?": { key: "", count: 0 } },
+};
 const GROUP = {
   ...{ namespace: [""], "group?": "", recent: RATES, before: RATES },
   ...{ "failed?": { count: 0, at: 0, error: "", "most?": { key: "", count: 0 } }, "slowest?": { key: "", ms: 0 } },
+  ...{ "calls?": CALLS, "empty?": EMPTY, "fields?": [""] },
 };
 const TIER = {
   ...{ label: "", state: "", hits: 0, misses: 0, errors: 0, "entries?": 0, "maxEntries?": 0, "bytes?": 0 },
@@ -244,6 +251,7 @@ const VERIFIED = {
 const FIGURES = {
   ...{ at: 0, windowMs: 0, groups: [GROUP], tiers: [TIER] },
   ...{ "largest?": { ...KEY, bytes: 0, before: 0 }, "shared?": { ...KEY, callers: 0, ms: 0 } },
-  "queued?": { seen: 0, looks: 0, loads: 0, forMs: 0, "maxLoads?": 0 },
+  "queued?": { seen: 0, looks: 0, loads: 0, "callers?": 0, forMs: 0, "maxLoads?": 0 },
+  "spikes?": { namespace: [""], key: "", at: [0], loads: 0, usual: 0 },
   "verified?": [VERIFIED],
 };

@@ -155,7 +155,14 @@ describe("figures", () => {
     const loads = ["a", "b", "c"].map((key) => cache.getOrSet(key, () => source.pass().then(() => 1)));
     await flush();
     await pass(2);
-    expect(inspection.figures()!.queued).toEqual({ seen: 2, looks: 3, loads: 2, forMs: 10_000, maxLoads: 1 });
+    expect(inspection.figures()!.queued).toEqual({
+      seen: 2,
+      looks: 3,
+      loads: 2,
+      callers: 2,
+      forMs: 10_000,
+      maxLoads: 1,
+    });
     source.open();
     await Promise.all(loads);
     await pass(1);

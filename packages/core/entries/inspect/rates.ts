@@ -1,8 +1,10 @@
 import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from "@hotset/core";
 import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
-import { addTo, merged, percentile, sizeOf, type Durations } from "./durations.ts";
+import { addTo, bucketOf, merged, percentile, sizeOf, type Durations } from "./durations.ts";
 import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
+import { idOf, Owners, type Owner } from "./owners.ts";
 import type { Place } from "./place.ts";
+import { SeenCalls, type SeenStep } from "./seen-calls.ts";
 import { countFailure, mostFailed, queuedIn, type FailedKeys, type Waits } from "./troubles.ts";
 import { callsOf, difference, UsualHits, type Counts } from "./usual-hits.ts";
 
@@ -18,12 +20,6 @@ const MOST_VERIFIED = 8;
 
 const zero = (): Counts => Object.fromEntries(COUNTS.map((name) => [name, 0])) as Counts;
 
-/** A namespace, or a group of keys. */
-interface Owner {
-  readonly namespace: readonly string[];
-  readonly group?: string;
-}
-
 interface Counted extends Owner {
   readonly counts: Counts;
 }
@@ -37,6 +33,7 @@ interface Step {
   readonly durations: Map<string, Durations>;
   readonly slowest: Map<string, { readonly key: string; readonly ms: number }>;
   readonly failedKeys: FailedKeys;
+  readonly seen: SeenStep;
   /** Loads that waited for a slot when it began. */
   readonly queued: Waits;
   evicted: number;
@@ -78,6 +75,8 @@ export class RateMeter {
   /** Durations before loads of an owner became slow, while they are: else slow ones would soon be usual. */
   readonly #usual = new Map<string, { readonly loads: Durations; readonly since: number }>();
   readonly #usualHits: UsualHits;
+  readonly #owners: Owners;
+  readonly #seen: SeenCalls;
   #largestBefore = 0;
   readonly #troubles = new Map<string, Trouble>();
   readonly #failures = new Map<string, { readonly at: number; readonly error: string }>();
@@ -92,6 +91,9 @@ export class RateMeter {
     this.#place = place;
     this.#windowMs = windowMs;
     this.#usualHits = new UsualHits(place.epochNow());
+    this.#owners = new Owners(place);
+    this.#seen = new SeenCalls(place, this.#owners);
+    place.parts.context.observer = this.#seen;
     const { events } = place.parts.context;
     this.#stops = [
       events["backend:error"].add(NONE, ({ tier, operation, error }) => this.#troubled(tier, operation, error)),
@@ -137,6 +139,7 @@ export class RateMeter {
 
   #end(): void {
     this.#cancel();
+    this.#place.parts.context.observer = undefined;
     for (const stop of this.#stops.splice(0)) stop();
   }
 
@@ -150,7 +153,7 @@ export class RateMeter {
     this.#steps.push({
       ...{ at: this.#place.epochNow(), before: this.#counts(), tiers, evicted: 0 },
       ...{ durations: new Map(), slowest: new Map(), failedKeys: new Map(), queued: this.#queued() },
-      ...{ largest: undefined, shared: undefined },
+      ...{ seen: this.#seen.nextStep(), largest: undefined, shared: undefined },
     });
     if (this.#steps.length > KEPT) {
       const { durations, largest } = this.#steps.shift()!;
@@ -194,6 +197,7 @@ export class RateMeter {
     const window = this.#steps.slice(-STEPS);
     const groups = [...now].map(([id, each]) => this.#ratesOf(id, each));
     const [root, ...others] = groups as [GroupRates, ...GroupRates[]];
+    const seen = window.map((step) => step.seen);
     const largest = most(window, ({ largest: each }) => each && [each, each.bytes]);
     const shared = most(window, ({ shared: each }) => each && [each, each.callers]);
     // A large value that is written again and again stays a departure for as long as the window.
@@ -209,6 +213,7 @@ export class RateMeter {
       ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
       ...(shared && { shared }),
       ...queuedIn(window, this.#place.parts.context.loads.limit),
+      ...this.#seen.spikes(seen, this.#place.epochNow()),
       ...this.#verified(),
     };
   }
@@ -220,10 +225,10 @@ export class RateMeter {
 
   #queued(): Step["queued"] {
     const { flights, clock } = this.#place.parts.context;
-    const waits = Array.from(flights.all()).flatMap(({ phase, call }) =>
-      phase === "queued" ? [clock.now() - call.startedAt] : [],
-    );
-    return { loads: waits.length, forMs: Math.round(Math.max(0, ...waits)) };
+    const queued = Array.from(flights.all()).filter(({ phase }) => phase === "queued");
+    const forMs = Math.max(0, ...queued.map(({ call }) => clock.now() - call.startedAt));
+    const callers = queued.reduce((sum, { waiters }) => sum + waiters.length, 0);
+    return { loads: queued.length, callers, forMs: Math.round(forMs) };
   }
 
   #ratesOf(id: string, { namespace, group, counts }: Counted): GroupRates {
@@ -261,6 +266,10 @@ export class RateMeter {
         failed: { count: failed, ...(last ?? { at: now, error: "unknown" }), ...mostFailed(window, id) },
       }),
       ...(slowest !== undefined && { slowest }),
+      ...this.#seen.of(
+        id,
+        window.map((step) => step.seen),
+      ),
     };
   }
 
@@ -304,7 +313,7 @@ export class RateMeter {
     const { name, message } = this.#place.describe(event.error);
     const last = { at: this.#place.epochNow(), error: `${name}: ${message}`.slice(0, MAX_TEXT) };
     const { failedKeys } = this.#steps.at(-1)!;
-    for (const id of this.#ownersOf(event)) {
+    for (const id of this.#owners.of(event.namespace, event.key)) {
       this.#failures.set(id, last);
       countFailure(failedKeys, id, event.key);
     }
@@ -314,21 +323,11 @@ export class RateMeter {
   #loaded(event: Pick<CacheEvents["load"], "namespace" | "key" | "durationMs">): void {
     const { durations, slowest } = this.#steps.at(-1)!;
     const { key, durationMs: ms } = event;
-    const bucket = Math.ceil(Math.log2(Math.max(1, ms * 1_000)) * 12);
-    for (const id of this.#ownersOf(event)) {
-      addTo(durations, id, new Map([[bucket, 1]]));
+    for (const id of this.#owners.of(event.namespace, key)) {
+      addTo(durations, id, new Map([[bucketOf(ms), 1]]));
       if (ms > (slowest.get(id)?.ms ?? -1)) slowest.set(id, { key, ms: Math.round(ms) });
     }
     this.#endJoin(JSON.stringify([event.namespace, key]), ms);
-  }
-
-  #ownersOf({ namespace, key }: { readonly namespace: readonly string[]; readonly key: string }): readonly string[] {
-    const { groups } = this.#place.parts.engine.meters;
-    const group = groups?.find(({ match }) =>
-      typeof match === "string" ? key.startsWith(match) : key.search(match) >= 0,
-    );
-    const paths = [...namespace, ""].map((_, length) => idOf({ namespace: namespace.slice(0, length) }));
-    return group === undefined ? paths : [...paths, idOf({ namespace: [], group: group.name })];
   }
 
   #join(id: string): void {
@@ -362,8 +361,6 @@ const MAX_TEXT = 300;
 const USUAL_MS = 3_600_000;
 /** For listeners that accept no failure: the cache warns of a failure that no other listener observes. */
 const NONE = (): undefined => undefined;
-
-const idOf = ({ namespace, group }: Owner): string => JSON.stringify(group === undefined ? namespace : { group });
 
 function statsOf(counts: Counts, durations: Durations): NamespaceStats {
   const of = (share: number): number => percentile(durations, share);

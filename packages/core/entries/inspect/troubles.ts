@@ -5,6 +5,7 @@ import type { Figures, GroupRates } from "./inspection.ts";
 /** Loads that waited for a slot at one look. */
 export interface Waits {
   readonly loads: number;
+  readonly callers: number;
   readonly forMs: number;
 }
 
@@ -14,6 +15,7 @@ export function queuedIn(steps: readonly { readonly queued: Waits }[], limit: nu
   const queued = {
     ...{ seen: seen.length, looks: steps.length },
     loads: Math.max(...seen.map(({ loads }) => loads)),
+    callers: Math.max(...seen.map(({ callers }) => callers)),
     forMs: Math.max(...seen.map(({ forMs }) => forMs)),
     ...(Number.isFinite(limit) && { maxLoads: limit }),
   };

@@ -121,6 +121,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
     onHit: undefined,
+    observer: undefined,
     verifier: undefined,
     notice: watches ? firstMistakes(backend, redactKey ?? String, warn) : undefined,
     local,

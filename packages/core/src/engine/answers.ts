@@ -6,6 +6,7 @@ import { keyEvent } from "../entry/key.ts";
 import type { LoadOptions, Served } from "../entry/policy.ts";
 import { toMs } from "../primitives/duration.ts";
 import { notify } from "../primitives/event-port.ts";
+import type { AnsweredBy } from "./call-observer.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
 import type { Flight, Role } from "./flight.ts";
@@ -56,6 +57,7 @@ export class Answers {
   serve(call: Counted & Partial<GetOrSetCall> & Pick<GetOrSetCall, "onServed">, role: Role, answer: Answer): unknown {
     this.count(call, answer);
     if (answer.status === "hit") this.#context.verifier?.answered(call, answer.entry!, answer.tier!);
+    this.#observe(call, answeredBy(call, role, answer));
     if (call.onServed !== undefined) notify(call.onServed, this.#served(answer, role));
     return this.#context.local === undefined ? answer.value : this.#context.local.values.handOut(answer.value);
   }
@@ -63,7 +65,14 @@ export class Answers {
   /** Counts a call that ends with `error`. */
   failed(call: GetOrSetCall, error: unknown): unknown {
     this.count(call, MISS);
+    this.#observe(call, "failed");
     return error;
+  }
+
+  #observe({ key, startedAt }: Counted, by: AnsweredBy | undefined): void {
+    const { observer, clock } = this.#context;
+    if (observer === undefined || by === undefined) return;
+    observer.answered({ space: key.space, key: key.name }, by, clock.now() - startedAt);
   }
 
   /**
@@ -139,6 +148,17 @@ export class Answers {
       ...(error !== undefined && { error }),
     };
   }
+}
+
+/** `undefined` for a call without a loader that found nothing. */
+function answeredBy(
+  { load, batch }: Partial<Pick<GetOrSetCall, "load" | "batch">>,
+  role: Role,
+  { status }: Answer,
+): AnsweredBy | undefined {
+  if (status !== "miss") return status;
+  if (load === undefined && batch === undefined) return undefined;
+  return role === "joined" ? "joined" : "loaded";
 }
 
 export const MISS: Answer = { status: "miss", value: undefined };

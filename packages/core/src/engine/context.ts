@@ -10,6 +10,7 @@ import type { Semaphore } from "../primitives/semaphore.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
+import type { CallObserver } from "./call-observer.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Flights } from "./flights.ts";
 import type { HitObserver } from "./hit-observer.ts";
@@ -28,6 +29,8 @@ export interface Reporting {
   readonly decisions: DecisionLog | undefined;
   /** Called at each hit of a local copy; set only while it is looked into. */
   onHit: ((space: KeySpace, key: string) => void) | undefined;
+  /** Sees calls that a fresh copy in memory does not answer, and loads; set only while it is looked into. */
+  observer: CallObserver | undefined;
   /** Sees each fresh hit that has a loader; set only with the option `verify`, or while something verifies. */
   verifier: HitObserver | undefined;
   /** Called with each value that is stored, and the `ttl` of its policy; absent in production. */

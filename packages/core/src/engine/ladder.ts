@@ -724,6 +724,11 @@ export class Ladder {
     const { clock, decisions, events } = this.#context;
     const now = clock.now();
     flight.call.namespace.meters.of(flight.key.name).load.record(now - startedAt);
+    this.#context.observer?.loaded({
+      ...{ space: flight.key.space, key: flight.key.name, startedAt },
+      ...{ kind: loaded.kind, value: loaded.value, isOfBatch: flight.call.batch !== undefined },
+      hadValue: (flight.fallback?.value ?? null) !== null,
+    });
     if (flight.isOver) return;
     const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;

@@ -1,3 +1,4 @@
+import { narrowest, ofOwner, ownerOf, type Owner } from "./owners.ts";
 import type { Figures, Picture, ProcessPicture } from "./picture.ts";
 import { eachProcess, ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
 import {
@@ -11,7 +12,6 @@ import {
   quoted,
   took,
   windowText,
-  within,
 } from "./texts.ts";
 
 // Rules over the rates of processes: the last minute, against the time before.
@@ -323,23 +323,6 @@ function mostText({ namespace }: Owner, most: NonNullable<GroupRates["failed"]>[
 }
 
 const missesOf = ({ recent }: GroupRates): number => recent.calls * (1 - (recent.hitRatio ?? 0));
-
-/** Without namespaces that contain another one of the list, and without groups of keys where a namespace says it. */
-function narrowest(list: readonly GroupRates[]): readonly GroupRates[] {
-  const named = list.filter(
-    (one) =>
-      one.group !== undefined ||
-      !list.some((other) => other.group === undefined && within(one.namespace, other.namespace)),
-  );
-  const places = named.filter(({ group, namespace }) => group === undefined && namespace.length > 0);
-  if (places.length > 0) return places;
-  const groups = named.filter(({ group }) => group !== undefined);
-  return groups.length > 0 ? groups : named;
-}
-
-type Owner = Pick<GroupRates, "namespace" | "group">;
-const ownerOf = ({ namespace, group }: Owner): string => (group === undefined ? nameOf(namespace) : `group ${group}`);
-const ofOwner = (owner: Owner): string => (ownerOf(owner) === "" ? "" : ` of ${ownerOf(owner)}`);
 
 function sizeText({ entries = 0, maxEntries, bytes, maxBytes }: Figures["tiers"][number]): string {
   const of = maxEntries === undefined ? "" : ` of ${maxEntries.toLocaleString("en")}`;

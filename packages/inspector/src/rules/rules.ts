@@ -1,5 +1,6 @@
 import type { Finding } from "../data/pages.ts";
 import { DEPARTURES } from "./departures.ts";
+import { LOADS } from "./loads.ts";
 import type { Picture } from "./picture.ts";
 import { STATES } from "./present.ts";
 import type { Found, Rule } from "./rule.ts";
@@ -10,7 +11,7 @@ import { WRONG_VALUES } from "./wrong-values.ts";
 // which the guide shows. Figures are rates of the last minute, against the time before.
 
 /** The table, errors and warnings mixed. */
-export const RULES: readonly Rule[] = [...DEPARTURES, ...WRONG_VALUES, ...STATES];
+export const RULES: readonly Rule[] = [...DEPARTURES, ...LOADS, ...WRONG_VALUES, ...STATES];
 
 const RANK = { error: 0, warning: 1 } as const;
 

@@ -1,0 +1,189 @@
+import { narrowest, ofOwner, ownerOf, type Owner } from "./owners.ts";
+import type { Figures, ProcessPicture } from "./picture.ts";
+import { eachProcess, type Found, type Rule } from "./rule.ts";
+import { count, duration, percent, quoted, sumOf, took, windowText } from "./texts.ts";
+
+// Rules over what loaders give, and over the time that calls take around them.
+
+type GroupRates = Figures["groups"][number];
+type Empty = NonNullable<GroupRates["empty"]>;
+
+const NOTHING = { loads: 20, share: 0.2 };
+const NULLS = { loads: 10, share: 0.05, times: 5, before: 50, emptied: 5 };
+const SPIKES = { times: 2, lateMs: 65 * 60_000 };
+const SLOW_HITS = { calls: 30, ms: 200 };
+const WAITS = { calls: 10, ms: 200, times: 3 };
+/** Values of several shapes are read for a while after a release. */
+const MOST_FIELDS = 4;
+
+export const LOADS: readonly Rule[] = [
+  {
+    name: "nothing-loaded",
+    what: "Loaders return `undefined`, which is not cached",
+    when: `${NOTHING.loads} loads in the last minute, a fifth of those of a namespace or key group`,
+    remedy:
+      "return null for what does not exist: it is cached for negativeTtl. A value that is not cached on purpose goes through ctx.noStore",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups, windowMs }) =>
+        narrowest(groups.filter(({ empty }) => empty !== undefined && isNothing(empty))).map(({ empty, ...group }) => ({
+          ...{ subject: ownerOf(group), weight: empty!.nothing },
+          text: `${empty!.nothing} of ${count(empty!.loads, "load")}${ofOwner(group)} returned undefined in the last ${windowText(windowMs)}, so nothing was cached${mostText(group, empty!)}`,
+        })),
+      ),
+  },
+  {
+    name: "null-loaded",
+    what: "Loaders return `null` more often than before",
+    when: `${NULLS.loads} loads in the last minute, ${NULLS.times} times the share of before; or ${NULLS.emptied} keys that had a value`,
+    remedy:
+      "look at the source of these keys: a tenant, a replica or a permission that finds nothing. Bots that ask for what does not exist are best refused before the cache",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups, windowMs }) =>
+        narrowest(groups.filter(({ empty }) => empty !== undefined && isNull(empty))).map(({ empty, ...group }) => {
+          const { nulls, loads, emptied, before } = empty!;
+          const had = emptied === 0 ? "" : `; ${emptied} replaced a value`;
+          const usual = before.loads === 0 ? "" : `, ${percent(before.nulls / before.loads)} before`;
+          return {
+            ...{ subject: ownerOf(group), weight: nulls },
+            text: `${nulls} of ${count(loads, "load")}${ofOwner(group)} returned null in the last ${windowText(windowMs)}${usual}${had}${mostText(group, empty!)}`,
+          };
+        }),
+      ),
+  },
+  {
+    name: "load-spikes",
+    what: "Many loads begin in the same second, again and again",
+    when: `50 loads in one second, ten times as many as in others, ${SPIKES.times} times; the last within 65 minutes`,
+    remedy:
+      "if entries end together, such as at the top of an hour, spread them by jitter, or serve them stale while they load (staleWhileRevalidate); a job that reads many keys is best served by getOrSetMany",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }, now) =>
+      eachProcess(processes, ({ spikes }) => {
+        const last = spikes?.at.at(-1) ?? 0;
+        if (spikes === undefined || spikes.at.length < SPIKES.times || now - last > SPIKES.lateMs) return [];
+        const { at, loads, usual, namespace, key } = spikes;
+        const text = `up to ${count(loads, "load")} began in the same second, ${count(at.length, "time")} in ${duration(last - at[0]!)}${everyText(at)}, where ${usual} are usual; the last: ${quoted(namespace, key)} and others`;
+        return [{ subject: "", weight: at.length, text }];
+      }),
+  },
+  {
+    name: "slow-hits",
+    what: "Values that are stored take long to arrive",
+    when: `1 % of ${SLOW_HITS.calls} hits of the backend take ${SLOW_HITS.ms} ms`,
+    remedy:
+      "look for slow commands and a full network (hotset doctor), for values that are large, and for work that holds the event loop of this process up",
+    level: "warning",
+    page: "overview",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups, windowMs }) => {
+        // A backend that is slow is so for all of its keys.
+        const { hit } = groups[0]!.calls ?? {};
+        if (hit === undefined || hit.count < SLOW_HITS.calls || hit.p99Ms < SLOW_HITS.ms) return [];
+        const text = `1 % of ${count(hit.count, "hit")} in the backend took ${took(hit.p99Ms)} or longer in the last ${windowText(windowMs)}, half of them at most ${took(hit.p50Ms)}`;
+        return [{ subject: "hits", weight: hit.p99Ms, text }];
+      }),
+  },
+  {
+    name: "waiting-calls",
+    what: "Calls wait far longer than their loads take",
+    when: `1 % of ${WAITS.calls} calls that load take ${WAITS.times} times as long as 95 % of the loads, and ${WAITS.ms} ms more`,
+    remedy:
+      "look at what they wait for: a slot of maxLoads, the lease of another process, or the backend that stores the value",
+    level: "warning",
+    page: "stampedes",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ groups }) => {
+        const waiting = groups.filter(isWaiting);
+        return narrowest(waiting).map(({ calls, recent, ...group }) => ({
+          ...{ subject: ownerOf(group), weight: calls!.loaded!.p99Ms },
+          text: `calls${ofOwner(group)} that load take up to ${took(calls!.loaded!.p99Ms)} (99 %), their loads ${took(recent.p95Ms!)} (95 %)`,
+        }));
+      }),
+  },
+  {
+    name: "other-fields",
+    what: "Processes load values of different shapes",
+    when: "in each the last 20 values of a namespace or key group have the same properties, which differ",
+    remedy:
+      "processes read what the others store: give the new release another version of the cache, or keys by shape (shaped), until it is everywhere",
+    level: "warning",
+    page: "fleet",
+    find: ({ processes }) => otherFields(processes),
+  },
+];
+
+const isNothing = ({ nothing, loads }: Empty): boolean => nothing >= NOTHING.loads && nothing >= NOTHING.share * loads;
+
+function isNull({ nulls, loads, emptied, before }: Empty): boolean {
+  if (nulls === 0) return false;
+  if (emptied >= NULLS.emptied) return true;
+  if (nulls < NULLS.loads || before.loads < NULLS.before) return false;
+  const usual = Math.max(0.01, before.nulls / before.loads);
+  return nulls / loads >= Math.max(NULLS.share, NULLS.times * usual);
+}
+
+function isWaiting({ calls: { loaded } = {}, recent }: GroupRates): boolean {
+  if (loaded === undefined || loaded.count < WAITS.calls || recent.p95Ms === undefined || recent.timed < WAITS.calls)
+    return false;
+  return loaded.p99Ms >= WAITS.times * recent.p95Ms && loaded.p99Ms >= recent.p95Ms + WAITS.ms;
+}
+
+function mostText({ namespace }: Owner, { most }: Empty): string {
+  return most === undefined ? "" : `; ${count(most.count, "time")} that of ${quoted(namespace, most.key)}`;
+}
+
+/** Where they come by a schedule. */
+function everyText(at: readonly number[]): string {
+  if (at.length < 3) return "";
+  const pauses = at.slice(1).map((each, i) => each - at[i]!);
+  const [least, most] = [Math.min(...pauses), Math.max(...pauses)];
+  return most - least <= 2_000 ? `, every ${duration((least + most) / 2)}` : "";
+}
+
+/** The process and the values that differ, by the first record that has other properties. */
+function otherFields(processes: readonly ProcessPicture[]): readonly Found[] {
+  const known = processes
+    .filter(({ silentMs, everyMs }) => silentMs <= 2.5 * everyMs)
+    .toSorted((one, other) => one.startedAt - other.startedAt)
+    .flatMap(({ cache, name = "this process", figures }) =>
+      (figures?.groups ?? []).flatMap(({ namespace, group, fields }) =>
+        fields === undefined ? [] : [{ cache, name, fields, of: { namespace, ...(group !== undefined && { group }) } }],
+      ),
+    );
+  const places = Map.groupBy(known, ({ cache, of }) => JSON.stringify([cache, of]));
+  const found = [...places.values()].flatMap((all) => {
+    const shapes = [...Map.groupBy(all, ({ fields }) => fields.join("\0")).values()].toSorted(
+      (some, others) => others.length - some.length,
+    );
+    const [usual, ...others] = shapes as [typeof all, ...(typeof all)[]];
+    return others.length === 0 ? [] : [{ usual, others: others.flat() }];
+  });
+  const narrow = found.filter(
+    ({ usual: [one] }) =>
+      one!.of.group !== undefined ||
+      !found.some(({ usual: [other] }) => other!.cache === one!.cache && isInside(other!.of, one!.of)),
+  );
+  return narrow.map(({ usual, others }): Found => {
+    const [{ cache, of, fields: theirs }] = usual as [(typeof usual)[number]];
+    const [{ fields }] = others as [(typeof others)[number]];
+    const added = fields.filter((name) => !theirs.includes(name));
+    const missing = theirs.filter((name) => !fields.includes(name));
+    const parts = [
+      added.length === 0 ? "" : `with ${sumOf(added.slice(0, MOST_FIELDS))}`,
+      missing.length === 0 ? "" : `without ${sumOf(missing.slice(0, MOST_FIELDS))}`,
+    ];
+    const by = [...new Set(others.map(({ name }) => name))];
+    const text = `${sumOf(by)} ${by.length === 1 ? "loads" : "load"} values${ofOwner(of)} ${parts.filter(Boolean).join(" and ")}; the others do not`;
+    return { cache, subject: ownerOf(of), by, weight: by.length, text };
+  });
+}
+
+/** A group says more than a namespace, a namespace more than one around it. */
+const isInside = (inner: Owner, outer: Owner): boolean =>
+  inner.group !== undefined ||
+  (inner.namespace.length > outer.namespace.length && outer.namespace.every((name, i) => inner.namespace[i] === name));
