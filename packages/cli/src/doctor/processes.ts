@@ -27,6 +27,7 @@ export async function processFindings(session: Session, keys: readonly SampledKe
     {
       ...EMPTY,
       processes: pictures.flatMap(({ processes }) => processes),
+      starts: pictures.flatMap(({ starts }) => starts),
       bursts: pictures.flatMap(({ bursts }) => bursts),
     },
     Date.now(),
@@ -38,7 +39,7 @@ async function pictureOf(
   session: Session,
   owner: string,
   isString: boolean,
-): Promise<Pick<Picture, "processes" | "bursts">> {
+): Promise<Pick<Picture, "processes" | "starts" | "bursts">> {
   const at = owner.indexOf(":");
   const [name = "", version] = owner
     .slice(at + 1)
@@ -53,6 +54,7 @@ async function pictureOf(
     await cache.connect();
     const inspection = inspect(cache, { remember: 0 });
     const records = await inspection.processes().finally(() => inspection.close());
+    const starts = inspection.processStarts().map((start) => ({ cache: cache.name, ...start }));
     const now = Date.now();
     // Of others to this program, even where it runs in one of them.
     const others = records.map((record) => ({ ...record, isOwn: false }));
@@ -65,6 +67,7 @@ async function pictureOf(
           isTrusted: trust !== "none",
         }),
       ),
+      starts,
       bursts: invalidationsPage([{ cache: cache.name, invalidations: [], counts }], now).bursts,
     };
   } catch {

@@ -556,6 +556,44 @@ describe("records of processes", () => {
     expect(lost()).not.toContain("killed");
   });
 
+  it("say when processes started in the last hour, whether they live, and what each does otherwise", async () => {
+    const { cache, own, write } = await beating();
+    using inspection = inspect(cache);
+    const begin = clock.now();
+    const instant = (): number => own.at + clock.now() - begin;
+    const starts = (): readonly unknown[] =>
+      inspection
+        .processStarts()
+        .filter(({ name }) => name !== "web-1")
+        .map(({ name, startedAt, isLiving, changed }) => [
+          ...[name, startedAt - own.at, isLiving],
+          changed.map(({ setting, was, is }) => `${setting}: ${was} > ${is}`).join(", "),
+        ]);
+    const start = (at: number, id: string, name: string, settings: Record<string, string>): Promise<void> =>
+      write(at, { id, name, startedAt: instant(), at: instant(), settings });
+    const pass = async (ms: number): Promise<void> => {
+      clock.advance(ms);
+      await flush();
+    };
+    await pass(1_000);
+    await start(1, "a", "web-2", { release: "v1", "default ttl": "60000" });
+    await pass(4_000);
+    expect(starts()).toEqual([["web-2", 1_000, true, ""]]);
+    await pass(1_000);
+    const second = 6_000;
+    await start(2, "b", "web-2", { release: "v2", "default ttl": "60000" });
+    await start(3, "c", "web-3", { release: "v2", "default ttl": "30000" });
+    await pass(4_000);
+    // Compared with the one of its name, or else with the last one before.
+    expect(starts()).toEqual([
+      ["web-2", second, true, "release: v1 > v2"],
+      ["web-3", second, true, "release: v1 > v2, default ttl: 60000 > 30000"],
+      ["web-2", 1_000, false, ""],
+    ]);
+    for (let i = 0; i < 720; i += 1) await pass(5_000);
+    expect(starts()).toEqual([]);
+  });
+
   it("move to another place where two processes took the same", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });

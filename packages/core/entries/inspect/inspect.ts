@@ -12,6 +12,7 @@ import type {
   MemoryState,
   NamespaceFigures,
   ProcessRecord,
+  ProcessStart,
   Recent,
   RunningLease,
   RunningLoad,
@@ -247,6 +248,10 @@ class View implements Inspection {
 
   lostProcesses(): readonly ProcessRecord[] {
     return [...seenRecords(this.#place).lost.values()];
+  }
+
+  processStarts(): readonly ProcessStart[] {
+    return seenRecords(this.#place).starts.list(this.#place.epochNow());
   }
 
   recordFailure(): ReturnType<Inspection["recordFailure"]> {

@@ -90,6 +90,11 @@ export interface Inspection {
    * {@link processes}.
    */
   lostProcesses(): readonly ProcessRecord[];
+  /**
+   * The processes that started in the last hour, the last one first, and what each does otherwise than the one before
+   * it. Known as {@link lostProcesses} are.
+   */
+  processStarts(): readonly ProcessStart[];
   /** Why the backend does not take the record of this process; `undefined` if it does, or if there is none. */
   recordFailure(): { readonly since: number; readonly error: string } | undefined;
   /** Whether hits are compared with their source, by `createCache({ verify })` or by a sample that is being taken. */
@@ -182,6 +187,8 @@ export interface Figures {
   readonly tiers: readonly TierRates[];
   /** The largest value written in the last minute, in bytes as encoded. */
   readonly largest?: LargeValue;
+  /** The largest value that was written in the last minute, and grows each time; absent for none. */
+  readonly growing?: GrowingValue;
   /** The load of the last minute that had most callers. */
   readonly shared?: SharedLoad;
   /** Loads of the last minute that waited for a slot; absent where none did when it was looked. */
@@ -329,6 +336,14 @@ export interface LargeValue extends Place {
   readonly at: number;
   /** The largest one before it, in bytes; 0 for none. */
   readonly before: number;
+}
+
+/** A value that nearly every write makes larger. */
+export interface GrowingValue extends LargeValue {
+  /** When it was written first, as far as this process knows: with the size `before`. */
+  readonly since: number;
+  /** How often it was written since then, the first time included. */
+  readonly stores: number;
 }
 
 /** A load with its callers, when it ended. */
@@ -617,6 +632,22 @@ export interface ProcessRecord {
   readonly figures?: Figures;
   /** What decides its answers, by name: release, format, compression, coherence, defaults and the like. */
   readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** A process that started, by its records. */
+export interface ProcessStart {
+  /** Unique to this start. */
+  readonly id: string;
+  /** The name in its record; the next process may have the same. */
+  readonly name: string;
+  /** By the clock of the process that reads it. */
+  readonly startedAt: number;
+  /** When its last record was written. */
+  readonly lastAt: number;
+  /** Whether that record is recent. */
+  readonly isLiving: boolean;
+  /** Its settings that differ from those of the last process that had started before it, of the same name if there is one. */
+  readonly changed: readonly { readonly setting: string; readonly was: string; readonly is: string }[];
 }
 
 /** Options of `heartbeat`. */

@@ -9,6 +9,7 @@ import {
 import { newId } from "@hotset/core/internal";
 import type { Figures, Inspection, Invalidation, InvalidationCount, ProcessRecord } from "./inspection.ts";
 import type { Place } from "./place.ts";
+import { LATE, ProcessStarts } from "./process-starts.ts";
 
 /**
  * Records of processes are entries of the backend, each in one of a fixed number of places: so all are read in one
@@ -26,8 +27,6 @@ export type WrittenRecord = Omit<ProcessRecord, "isOwn" | "hitRatio" | "ageMs" |
 
 /** A record ends after so many of the times between two. */
 export const LIVES = 3;
-/** A living process is late by less than so many of them. */
-const LATE = 1.5;
 /** So long a process that is lost is remembered. */
 const KEPT_MS = 600_000;
 /** For records of versions that do not say it. */
@@ -77,13 +76,14 @@ interface Seen {
   records: readonly ProcessRecord[];
   /** By id; see {@link Inspection.lostProcesses}. */
   readonly lost: Map<string, ProcessRecord>;
+  readonly starts: ProcessStarts;
   failure: ReturnType<Inspection["recordFailure"]>;
 }
 
 const seen = new WeakMap<object, Seen>();
 
 export function seenRecords({ parts: { context } }: Place): Seen {
-  const known = seen.get(context) ?? { records: [], lost: new Map(), failure: undefined };
+  const known = seen.get(context) ?? { records: [], lost: new Map(), starts: new ProcessStarts(), failure: undefined };
   seen.set(context, known);
   return known;
 }
@@ -100,6 +100,7 @@ function remember(seen: Seen, records: readonly ProcessRecord[], now: number): v
     if (isBack || now - at > KEPT_MS) seen.lost.delete(id);
   }
   seen.records = records;
+  seen.starts.add(records, now);
 }
 
 function byName(found: readonly (ProcessRecord | undefined)[]): readonly ProcessRecord[] {
@@ -252,6 +253,7 @@ const FIGURES = {
   ...{ at: 0, windowMs: 0, groups: [GROUP], tiers: [TIER] },
   ...{ "largest?": { ...KEY, bytes: 0, before: 0 }, "shared?": { ...KEY, callers: 0, ms: 0 } },
   "queued?": { seen: 0, looks: 0, loads: 0, "callers?": 0, forMs: 0, "maxLoads?": 0 },
+  "growing?": { ...KEY, bytes: 0, before: 0, since: 0, stores: 0 },
   "spikes?": { namespace: [""], key: "", at: [0], loads: 0, usual: 0 },
   "verified?": [VERIFIED],
 };

@@ -166,7 +166,14 @@ describe("figures", () => {
     source.open();
     await Promise.all(loads);
     await pass(1);
-    expect(inspection.figures()!.queued).toEqual({ seen: 2, looks: 4, loads: 2, forMs: 10_000, maxLoads: 1 });
+    expect(inspection.figures()!.queued).toEqual({
+      seen: 2,
+      looks: 4,
+      loads: 2,
+      callers: 2,
+      forMs: 10_000,
+      maxLoads: 1,
+    });
     await pass(12);
     expect(inspection.figures()).not.toHaveProperty("queued");
   });

@@ -1,6 +1,7 @@
 import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from "@hotset/core";
 import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
 import { addTo, bucketOf, merged, percentile, sizeOf, type Durations } from "./durations.ts";
+import { Growth } from "./growth.ts";
 import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
 import { idOf, Owners, type Owner } from "./owners.ts";
 import type { Place } from "./place.ts";
@@ -77,6 +78,7 @@ export class RateMeter {
   readonly #usualHits: UsualHits;
   readonly #owners: Owners;
   readonly #seen: SeenCalls;
+  readonly #growth = new Growth();
   #largestBefore = 0;
   readonly #troubles = new Map<string, Trouble>();
   readonly #failures = new Map<string, { readonly at: number; readonly error: string }>();
@@ -103,9 +105,10 @@ export class RateMeter {
       cache.on("coalesced", ({ namespace, key }) => this.#join(JSON.stringify([namespace, key]))),
       cache.on("evict", () => void (this.#steps.at(-1)!.evicted += 1)),
       cache.on("store", ({ namespace, key, bytes }) => {
-        const step = this.#steps.at(-1)!;
-        if (bytes !== undefined && bytes > (step.largest?.bytes ?? 0))
-          step.largest = { namespace, key, bytes, at: place.epochNow() };
+        if (bytes === undefined) return;
+        const [step, at] = [this.#steps.at(-1)!, place.epochNow()];
+        if (bytes > (step.largest?.bytes ?? 0)) step.largest = { namespace, key, bytes, at };
+        this.#growth.stored({ namespace, key }, bytes, at);
       }),
     ];
     this.#step();
@@ -213,6 +216,7 @@ export class RateMeter {
       ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
       ...(shared && { shared }),
       ...queuedIn(window, this.#place.parts.context.loads.limit),
+      ...this.#growth.growing(window[0]!.at),
       ...this.#seen.spikes(seen, this.#place.epochNow()),
       ...this.#verified(),
     };

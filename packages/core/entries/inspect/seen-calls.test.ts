@@ -156,3 +156,28 @@ describe("seconds in which many loads begin", () => {
     expect(figuresOf(inspection).spikes).toBeUndefined();
   });
 });
+
+describe("a value that grows", () => {
+  it("is known after five writes, and not while it shrinks, stays, or is small", async () => {
+    const cache = createTestCache({ name: "shop", clock, backend: scriptedBackend({ clock }), ttl: "1h" });
+    using inspection = inspect(cache);
+    const begin = inspection.figures()!.at;
+    const write = async (key: string, kilobytes: number): Promise<void> => {
+      await cache.set(key, "x".repeat(1_000 * kilobytes));
+    };
+    for (let i = 1; i <= 5; i += 1) {
+      await write("log", 120 * i);
+      await write("small", 19 * i);
+      await write("steady", 300);
+      await write("wavy", i % 2 === 0 ? 400 : 150);
+      if (i === 4) expect(inspection.figures()!.growing).toBeUndefined();
+      await pass(1_000);
+    }
+    await pass(5_000);
+    expect(inspection.figures()!.growing).toMatchObject({ key: "log", since: begin, stores: 5 });
+    const { bytes, before } = inspection.figures()!.growing!;
+    expect([Math.round(bytes / 1_000), Math.round(before / 1_000)]).toEqual([600, 120]);
+    await pass(70_000);
+    expect(inspection.figures()!.growing).toBeUndefined();
+  });
+});

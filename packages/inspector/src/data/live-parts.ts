@@ -230,6 +230,9 @@ export class LiveParts {
       hasRedisPage: this.has("redis"),
       bursts,
       processes: this.#subjects.flatMap((subject) => processesOf(subject, now)),
+      starts: this.#subjects.flatMap(({ name: cache, inspection }) =>
+        inspection.processStarts().map((start) => ({ cache, ...start })),
+      ),
       queues: this.#toolkit?.queues.last.value ?? [],
       servers: server?.value?.servers ?? [],
       silence: server?.silence ?? null,

@@ -4,6 +4,7 @@ import { eachProcess, ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } fr
 import {
   bytesText,
   causeOf,
+  changesText,
   count,
   duration,
   invalidatedText,
@@ -19,12 +20,14 @@ import {
 type GroupRates = Figures["groups"][number];
 
 const SLOW = { ms: 1_000, times: 3, loads: 3, before: 10 };
-const FALL = { points: 0.25, calls: 50, before: 100 };
+const FALL = { points: 0.25, calls: 50, before: 100, fewPoints: 0.1, times: 3, manyCalls: 200 };
 const NEVER = { hitRatio: 0.02, calls: 100 };
 const FLOOD = { loads: 100 };
 const QUEUED = { seen: 3 };
-/** Two calls of one tag, or of all, in a minute may be why hits are few. */
+/** Two calls of one tag in a minute may be why hits are few; of a whole namespace, one is enough. */
 const WIDE = 2;
+/** A release that is older has been compared. */
+const RELEASED_MS = 1_800_000;
 const LARGE = { bytes: 1_000_000, times: 4 };
 /** A shared load that is shorter is what a cache is for. */
 const SHARED_MS = 500;
@@ -55,8 +58,9 @@ const KINDS: readonly {
   },
   {
     is: (kind) => kind === "ENCODE_FAILED",
-    text: "values cannot be encoded",
-    remedy: "cache plain data, or choose a format that can: valueFormat(v8())",
+    text: "values cannot be stored",
+    remedy:
+      "as the text says: a value that is too large is split or kept elsewhere; one of a class is cached as plain data, or in a format that can: valueFormat(v8())",
   },
   {
     is: (kind) => kind === "BACKEND_UNAVAILABLE",
@@ -71,7 +75,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "tier-errors",
     what: "Errors of a tier that is up",
-    when: `${ENOUGH.errors} in the last minute, the last of them within 20 s`,
+    when: `${ENOUGH.errors} in the last minute, the last of them within 20 s; one of a value that cannot be stored`,
     remedy:
       "by the kind of the last error: another format in the fleet; a full memory; no rights; a value that cannot be encoded",
     level: "error",
@@ -79,9 +83,11 @@ export const DEPARTURES: readonly Rule[] = [
     find: ({ processes }) =>
       eachProcess(processes, ({ tiers, windowMs, at }) =>
         tiers.flatMap(({ label, state, errors, lastError }) => {
-          if (errors < ENOUGH.errors || TROUBLED.includes(state) || lastError === undefined) return [];
-          if (lastError.at < at - windowMs / 3) return [];
+          if (errors === 0 || TROUBLED.includes(state) || lastError === undefined) return [];
           const { kind, message } = lastError;
+          // A value that cannot be stored is loaded once by each process: one error may be all.
+          const isOfValue = kind === "ENCODE_FAILED";
+          if (!isOfValue && (errors < ENOUGH.errors || lastError.at < at - windowMs / 3)) return [];
           const of = KINDS.find(({ is }) => is(kind, message))!;
           const times = `${count(errors, "error")} in the last ${windowText(windowMs)}`;
           return [
@@ -165,19 +171,19 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "hit-ratio",
     what: "The hit ratio of a namespace or key group falls",
-    when: `by ${100 * FALL.points} points, over ${FALL.calls} calls`,
+    when: `by ${100 * FALL.points} points, over ${FALL.calls} calls; by ${100 * FALL.fewPoints}, if ${FALL.times} times as many of ${FALL.manyCalls} calls miss`,
     remedy:
       "look for a key that changes with each call (a time, an id of a request), a shorter ttl, invalidations, or a Redis that evicts",
     level: "warning",
     page: "keys",
-    find: ({ processes, bursts }) =>
+    find: ({ processes, bursts, starts }, now) =>
       eachProcess(processes, ({ groups }, { cache }) =>
-        narrowest(groups.filter((each) => fallOf(each) >= FALL.points))
+        narrowest(groups.filter(isFallen))
           .toSorted((one, other) => missesOf(other) - missesOf(one))
           .slice(0, 3)
           .map((group) => ({
             ...{ subject: ownerOf(group), weight: fallOf(group) },
-            text: `the hit ratio${ofOwner(group)} is ${percent(group.recent.hitRatio!)}, ${percent(group.before.hitRatio!)} before (${count(group.recent.calls, "call")} in ${duration(group.recent.ms)})${causeOfFall(group, cache, bursts)}`,
+            text: `the hit ratio${ofOwner(group)} is ${percent(group.recent.hitRatio!)}, ${percent(group.before.hitRatio!)} before (${count(group.recent.calls, "call")} in ${duration(group.recent.ms)})${causeOfFall(group, cache, bursts)}${changeText(cache, starts, now)}`,
           })),
       ),
   },
@@ -228,9 +234,10 @@ export const DEPARTURES: readonly Rule[] = [
     find: ({ processes }) =>
       eachProcess(processes, ({ queued }) => {
         if (queued === undefined || queued.seen < QUEUED.seen) return [];
-        const { seen, looks, loads, forMs, maxLoads } = queued;
+        const { seen, looks, loads, callers, forMs, maxLoads } = queued;
         const option = maxLoads === undefined ? "" : `; maxLoads is ${maxLoads}`;
-        const text = `up to ${count(loads, "load")} waited for a free slot, up to ${took(forMs)}, at ${seen} of ${looks} looks${option}`;
+        const those = callers === undefined ? "" : `, with ${count(callers, "caller")}`;
+        const text = `up to ${count(loads, "load")} waited for a free slot${those}, up to ${took(forMs)}, at ${seen} of ${looks} looks${option}`;
         return [{ subject: "slots", weight: seen, text }];
       }),
   },
@@ -301,6 +308,15 @@ const isSlower = ({ recent, before }: GroupRates): boolean =>
 const fallOf = ({ recent, before }: GroupRates): number =>
   recent.calls < FALL.calls || before.calls < FALL.before ? 0 : (before.hitRatio ?? 0) - (recent.hitRatio ?? 0);
 
+/** A few points of a high ratio are many loads: the source has three times the work. */
+function isFallen(group: GroupRates): boolean {
+  const fall = fallOf(group);
+  if (fall >= FALL.points) return true;
+  const { recent, before } = group;
+  const [misses, usual] = [1 - (recent.hitRatio ?? 1), 1 - (before.hitRatio ?? 1)];
+  return fall >= FALL.fewPoints && recent.calls >= FALL.manyCalls && misses >= FALL.times * usual;
+}
+
 const isNeverHit = ({ recent, before }: GroupRates): boolean =>
   [recent, before].every(({ calls, hitRatio = 0 }) => calls >= NEVER.calls && hitRatio <= NEVER.hitRatio);
 
@@ -310,12 +326,22 @@ function causeOfFall({ namespace, group }: GroupRates, cache: string, bursts: Pi
     (burst) =>
       burst.cache === cache &&
       burst.scope !== "key" &&
-      burst.count >= WIDE &&
+      burst.count >= (burst.scope === "namespace" ? 1 : WIDE) &&
       (group !== undefined || burst.namespace.every((name, i) => name === namespace[i])),
   );
   if (wide === undefined) return "";
   const by = wide.by.length === 0 ? "" : `, by ${wide.by.join(", ")}`;
   return `; ${invalidatedText(wide)} was invalidated ${count(wide.count, "time")} in the last minute${by}`;
+}
+
+/** The last release, if it changed what decides answers. */
+function changeText(cache: string, starts: Picture["starts"], now: number): string {
+  const last = starts.find(
+    (each) => each.cache === cache && each.changed.length > 0 && now - each.startedAt <= RELEASED_MS,
+  );
+  return last === undefined
+    ? ""
+    : `; ${last.name} started ${duration(now - last.startedAt)} ago with ${changesText(last)}`;
 }
 
 function mostText({ namespace }: Owner, most: NonNullable<GroupRates["failed"]>["most"]): string {

@@ -28,6 +28,12 @@ const loaded = (p99Ms: number, count = 10): Group =>
 const spikes = (...at: readonly number[]): Partial<Figures> => ({
   spikes: { namespace: ["rate"], key: "EUR", at, loads: 200, usual: 3 },
 });
+const growing = (bytes: number): Partial<Figures> => ({
+  growing: {
+    ...{ namespace: ["feed"], key: "home", bytes, at: NOW - 5_000 },
+    ...{ before: 300_000, since: NOW - 1_200_000, stores: 12 },
+  },
+});
 const shaped = (...fields: readonly string[]): Group => group({ group: "product", fields });
 
 const SPIKES =
@@ -61,6 +67,11 @@ it.for<[picture: Picture, found: readonly string[]]>([
       'shop on web-1: 5 of 100 loads of product returned null in the last minute; 5 replaced a value; 5 times that of "product › a"',
     ],
   ],
+  [
+    on(web("web-1", [], growing(1_000_000))),
+    ['shop on web-1: "feed › home" grows: 1 MB, 300 kB 20 min ago, 12 writes since'],
+  ],
+  [on(web("web-1", [], growing(999_999))), []],
   [on(web("web-1", [], spikes(NOW - 25_000, NOW - 5_000))), [`shop on web-1: ${SPIKES}`]],
   [on(web("web-1", [], spikes(NOW - 5_000))), []],
   [on(web("web-1", [], spikes(NOW - 3_920_000, NOW - 3_900_001))), []],

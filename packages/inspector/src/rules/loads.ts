@@ -1,7 +1,7 @@
 import { narrowest, ofOwner, ownerOf, type Owner } from "./owners.ts";
 import type { Figures, ProcessPicture } from "./picture.ts";
 import { eachProcess, type Found, type Rule } from "./rule.ts";
-import { count, duration, percent, quoted, sumOf, took, windowText } from "./texts.ts";
+import { bytesText, count, duration, nameOf, percent, quoted, sumOf, took, windowText } from "./texts.ts";
 
 // Rules over what loaders give, and over the time that calls take around them.
 
@@ -10,6 +10,7 @@ type Empty = NonNullable<GroupRates["empty"]>;
 
 const NOTHING = { loads: 20, share: 0.2 };
 const NULLS = { loads: 10, share: 0.05, times: 5, before: 50, emptied: 5 };
+const GROWN_BYTES = 1_000_000;
 const SPIKES = { times: 2, lateMs: 65 * 60_000 };
 const SLOW_HITS = { calls: 30, ms: 200 };
 const WAITS = { calls: 10, ms: 200, times: 3 };
@@ -53,6 +54,22 @@ export const LOADS: readonly Rule[] = [
           };
         }),
       ),
+  },
+  {
+    name: "growing-value",
+    what: "A value grows with each write",
+    when: `${bytesText(GROWN_BYTES)} or more, twice its first size, over five writes`,
+    remedy:
+      "look for a list to which its loader adds and removes nothing, or keep its parts under keys of their own: Redis and all processes wait while a large value is sent",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ growing, at: now }) => {
+        if (growing === undefined || growing.bytes < GROWN_BYTES) return [];
+        const { namespace, key, bytes, before, since, stores } = growing;
+        const text = `${quoted(namespace, key)} grows: ${bytesText(bytes)}, ${bytesText(before)} ${duration(now - since)} ago, ${count(stores, "write")} since`;
+        return [{ subject: nameOf(namespace, key), weight: bytes, text }];
+      }),
   },
   {
     name: "load-spikes",

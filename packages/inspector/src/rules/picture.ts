@@ -1,4 +1,4 @@
-import type { ProcessRecord, TierFailure } from "@hotset/core/inspect";
+import type { ProcessRecord, ProcessStart, TierFailure } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
 import type { QueueRow, RedisPage, Silence } from "../data/pages.ts";
 
@@ -53,6 +53,8 @@ export interface ProcessPicture {
 export interface Picture {
   readonly caches: readonly CachePicture[];
   readonly processes: readonly ProcessPicture[];
+  /** Processes that started in the last hour, the last one first. */
+  readonly starts: readonly (ProcessStart & { readonly cache: string })[];
   /** Whether a page has more about Redis. */
   readonly hasRedisPage: boolean;
   /** The most frequent first. */
@@ -72,6 +74,6 @@ export interface Picture {
 
 /** A picture of nothing, for those who know a part. */
 export const EMPTY: Picture = {
-  ...{ caches: [], processes: [], hasRedisPage: false, bursts: [], queues: [], servers: [], silence: null },
+  ...{ caches: [], processes: [], starts: [], hasRedisPage: false, bursts: [], queues: [], servers: [], silence: null },
   followers: [],
 };

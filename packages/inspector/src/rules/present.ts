@@ -9,6 +9,7 @@ const FULL = 0.9;
 const MUCH_LOG = 64 * 2 ** 20;
 /** More than a network and a host that keeps its time explain. */
 const CLOCKS_DIFFER_MS = 10_000;
+const CRASHES = { times: 3, lifeMs: 60_000, withinMs: 600_000 };
 /** A failure from before that is of something else. */
 const CAUSE_MS = 10_000;
 
@@ -131,6 +132,15 @@ export const STATES: readonly Rule[] = [
               },
             ],
       ),
+  },
+  {
+    name: "restarts",
+    what: "A process ends soon after each start",
+    when: `${CRASHES.times} starts under one name within ${duration(CRASHES.withinMs)}, each of the former ones over within ${duration(CRASHES.lifeMs)}`,
+    remedy: "look at the end of its log, and at what restarts it: its memory limit and its health check",
+    level: "error",
+    page: "fleet",
+    find: ({ starts }, now) => restarting(starts, now),
   },
   {
     name: "clock",
@@ -260,6 +270,23 @@ function ofServer(server: Picture["servers"][number]): readonly Found[] {
     );
   if (isPersistenceWell === false) add("error", "disk", "the last snapshot, or write of its log, failed");
   return found;
+}
+
+/** Of processes that share a name, such as all of a deployment, those that ended count. */
+function restarting(starts: Picture["starts"], now: number): readonly Found[] {
+  const named = Map.groupBy(
+    starts.filter(({ startedAt }) => now - startedAt <= CRASHES.withinMs),
+    ({ cache, name }) => JSON.stringify([cache, name]),
+  );
+  return [...named.values()].flatMap((all): readonly Found[] => {
+    const [{ cache, name, startedAt }] = all as [(typeof all)[number]];
+    const ended = all.filter(({ isLiving, ...each }) => !isLiving && each.lastAt - each.startedAt < CRASHES.lifeMs);
+    // The last one may have ended, too.
+    const times = ended.length + (all[0]!.isLiving ? 1 : 0);
+    if (times < CRASHES.times) return [];
+    const text = `${name} has started ${count(times, "time")} in ${duration(now - all.at(-1)!.startedAt)}, the last time ${duration(now - startedAt)} ago: it ends soon after each start`;
+    return [{ cache, subject: name, by: [name], weight: times, text }];
+  });
 }
 
 /** Those whose value is not that of most, or of the one that started first; a line for each setting and cache. */

@@ -20,9 +20,16 @@ export function findings(picture: Picture, now: number): readonly Finding[] {
   const all = RULES.flatMap((rule) => merged(rule.find(picture, now)).map((found) => findingOf(rule, found)));
   // A tier that is down says the same.
   const isSaid = all.some(({ rule, page }) => rule !== "redis" && page === "redis");
-  return all
-    .filter(({ id }) => !(isSaid && id === "redis silence"))
-    .toSorted((one, other) => RANK[one.level] - RANK[other.level]);
+  const restarting = new Set(
+    all.filter(({ rule }) => rule === "restarts").map(({ id }) => id.slice("restarts ".length)),
+  );
+  return (
+    all
+      .filter(({ id }) => !(isSaid && id === "redis silence"))
+      // One that ends soon after each start is silent in between.
+      .filter(({ rule, id }) => rule !== "silent" || !restarting.has(id.slice("silent ".length)))
+      .toSorted((one, other) => RANK[one.level] - RANK[other.level])
+  );
 }
 
 /** Merges the same finding of several processes into one, with the text of the worst. */

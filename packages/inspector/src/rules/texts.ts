@@ -1,3 +1,4 @@
+import type { ProcessStart } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
 import type { Silence } from "../data/pages.ts";
 
@@ -27,6 +28,10 @@ export const within = (outer: readonly string[], inner: readonly string[]): bool
 /** A few names, and how many more there are. */
 export const sumOf = (names: readonly string[]): string =>
   names.length <= 3 ? names.join(", ") : `${names.slice(0, 2).join(", ")} and ${names.length - 2} others`;
+
+/** What a release does otherwise. */
+export const changesText = ({ changed }: Pick<ProcessStart, "changed">): string =>
+  sumOf(changed.map(({ setting, was, is }) => `${setting} ${JSON.stringify(is)} (was ${JSON.stringify(was)})`));
 
 /** Without its advice, which the page has, and with its reason. */
 export function causeOf(message: string, label: string): string {

@@ -1,0 +1,113 @@
+import { expect, it } from "vitest";
+import { EMPTY, type Figures, type Picture } from "./picture.ts";
+import { findings } from "./rules.ts";
+
+const NOW = 10_000_000;
+type Group = Figures["groups"][number];
+type Start = Picture["starts"][number];
+
+const start = (name: string, agoMs: number, more: Partial<Start> = {}): Start => ({
+  ...{ cache: "shop", id: `${name} ${agoMs}`, name, startedAt: NOW - agoMs, lastAt: NOW - agoMs },
+  ...{ isLiving: false, changed: [], ...more },
+});
+const rates = (hitRatio: number, calls = 1_000): Group["recent"] => ({
+  ...{ ms: 15_000, calls, hitRatio, loads: 10, loadErrors: 0, timed: 0 },
+});
+const fallen = (recent: Group["recent"], before = rates(0.97), more: Partial<Picture> = {}): Picture => ({
+  ...EMPTY,
+  ...more,
+  processes: [
+    {
+      ...{ cache: "shop", name: "web-1", startedAt: 0, silentMs: 1, clockAheadMs: 0, everyMs: 10_000 },
+      ...{ isTrusted: true, settings: undefined },
+      figures: { at: NOW, windowMs: 60_000, groups: [{ namespace: [], recent, before }], tiers: [] },
+    },
+  ],
+});
+const cleared: Picture["bursts"][number] = {
+  ...{ cache: "shop", namespace: [], scope: "namespace", what: "everything", by: ["web-2"], count: 1 },
+  ...{ isAtLeast: false, lastAt: NOW },
+};
+const unstorable = (errors: number, kind: string): Picture => {
+  const picture = fallen(rates(0.97));
+  const message = 'redis: the value of "report:1" has 9,437,190 bytes, maxEntryBytes is 8388608';
+  const lastError = { at: NOW - 50_000, operation: "encode", kind, message };
+  const tiers = [{ label: "redis", state: "up", hits: 0, misses: 0, errors, lastError } as const];
+  return {
+    ...picture,
+    processes: [{ ...picture.processes[0]!, figures: { ...picture.processes[0]!.figures!, tiers } }],
+  };
+};
+const silent = (name: string): Picture["processes"][number] => ({
+  ...{ ...fallen(rates(0.97)).processes[0]!, name, silentMs: 40_000 },
+});
+
+const loop = [0, 7_000, 14_000, 21_000].map((agoMs) => start("web-3", 1_000 + agoMs));
+const LOOP = "shop: web-3 has started 4 times in 22 s, the last time 1 s ago: it ends soon after each start";
+const ttl = { setting: "default ttl", was: "600000", is: "300000" };
+
+it.for<[what: string, picture: Picture, found: readonly string[]]>([
+  ["a crash loop", { ...EMPTY, starts: loop }, [LOOP]],
+  ["one whose last start lives", { ...EMPTY, starts: [{ ...loop[0]!, isLiving: true }, ...loop.slice(1)] }, [LOOP]],
+  ["it alone, where it is silent in between", { ...EMPTY, starts: loop, processes: [silent("web-3")] }, [LOOP]],
+  [
+    "the silence of another process",
+    { ...EMPTY, starts: loop, processes: [silent("web-4")] },
+    ["shop: web-4 has been silent for 40 s", LOOP],
+  ],
+  ["two starts", { ...EMPTY, starts: loop.slice(2) }, []],
+  [
+    "starts of processes that all live under one name",
+    { ...EMPTY, starts: loop.map((each) => ({ ...each, isLiving: true })) },
+    [],
+  ],
+  [
+    "processes that ran for a minute",
+    { ...EMPTY, starts: loop.map((each) => ({ ...each, lastAt: each.startedAt + 60_000 })) },
+    [],
+  ],
+  ["starts of long ago", { ...EMPTY, starts: loop.map((each) => ({ ...each, startedAt: NOW - 600_001 })) }, []],
+  [
+    "a few points of a high ratio",
+    fallen(rates(0.86, 200)),
+    ["shop on web-1: the hit ratio is 86 %, 97 % before (200 calls in 15 s)"],
+  ],
+  ["a few points over few calls", fallen(rates(0.86, 199)), []],
+  ["fewer than three times the misses", fallen(rates(0.75), rates(0.9)), []],
+  [
+    "one clear as the cause",
+    fallen(rates(0.5), rates(0.97), { bursts: [cleared] }),
+    [
+      "shop on web-1: the hit ratio is 50 %, 97 % before (1,000 calls in 15 s); the cache was invalidated 1 time in the last minute, by web-2",
+    ],
+  ],
+  [
+    "a release as the cause, with what it changed",
+    fallen(rates(0.8), rates(0.97), { starts: [start("web-2", 90_000, { changed: [ttl], isLiving: true })] }),
+    [
+      'shop on web-1: the hit ratio is 80 %, 97 % before (1,000 calls in 15 s); web-2 started 90 s ago with default ttl "300000" (was "600000")',
+    ],
+  ],
+  [
+    "no release of another cache, of long ago, or that changed nothing",
+    fallen(rates(0.5), rates(0.97), {
+      starts: [
+        start("web-2", 90_000),
+        start("web-2", 1_800_001, { changed: [ttl] }),
+        start("web-2", 90_000, { cache: "blog", changed: [ttl] }),
+      ],
+    }),
+    ["shop on web-1: the hit ratio is 50 %, 97 % before (1,000 calls in 15 s)"],
+  ],
+  [
+    "one value that cannot be stored",
+    unstorable(1, "ENCODE_FAILED"),
+    [
+      'shop on web-1: redis is up, but values cannot be stored: 1 error in the last minute, the last: the value of "report:1" has 9,437,190 bytes, maxEntryBytes is 8388608',
+    ],
+  ],
+  ["no value any more", unstorable(0, "ENCODE_FAILED"), []],
+  ["few errors of other kinds", unstorable(2, "BACKEND_UNAVAILABLE"), []],
+])("finds %s", ([, given, found]) => {
+  expect(findings(given, NOW).map(({ text }) => text)).toEqual(found);
+});
