@@ -23,6 +23,8 @@ import type { Toolkit } from "./toolkit.ts";
 
 const LISTED = 100;
 const SHARED_MS = 200;
+/** Between two looks at the servers of the toolkit while no page shows them. */
+const UNSEEN_MS = 15_000;
 
 /** The state that pages show, made when a stream asks for it. */
 export class LiveParts {
@@ -30,6 +32,7 @@ export class LiveParts {
   readonly #subjects: readonly Subject[];
   readonly #toolkit: Toolkit | undefined;
   readonly #log = new FindingLog();
+  #lookedAt = 0;
   #made: { readonly at: number; readonly page: InvalidationsPage } | undefined;
 
   constructor(settings: Settings, subjects: readonly Subject[], toolkit: Toolkit | undefined) {
@@ -43,7 +46,7 @@ export class LiveParts {
     const now = Date.now();
     // Asked for again while someone looks; otherwise heartbeats are what is known of other processes.
     for (const { fleet } of this.#subjects) fleet.current();
-    this.#toolkit?.server.current();
+    this.#toolkit?.look();
     this.#toolkit?.queues.current();
     const found = this.#findings(now, this.#invalidations().bursts);
     this.#log.update(found, now);
@@ -54,6 +57,7 @@ export class LiveParts {
   /** Remembers what stands out now. @returns the findings that have begun, without those of other processes. */
   notice(): readonly Finding[] {
     const now = Date.now();
+    this.#lookAtServers(now);
     const caches = this.#subjects.map((subject) => ({
       ...{ cache: subject.name, counts: subject.invalidationCounts(now), invalidations: [] },
     }));
@@ -64,6 +68,12 @@ export class LiveParts {
       subject.processes().flatMap((each) => (each.isOwn ? each.name : [])),
     );
     return begun.filter(({ by }) => by.length === 0 || by.some((name) => own.includes(name) || name === THIS_PROCESS));
+  }
+
+  #lookAtServers(now: number): void {
+    if (this.#toolkit === undefined || Math.abs(now - this.#lookedAt) < UNSEEN_MS) return;
+    this.#lookedAt = now;
+    this.#toolkit.lookUnseen().catch(() => undefined);
   }
 
   status(): Status {
@@ -235,6 +245,7 @@ export class LiveParts {
       ),
       queues: this.#toolkit?.queues.last.value ?? [],
       servers: server?.value?.servers ?? [],
+      keyGroups: this.#toolkit?.walk.last.value?.groups ?? [],
       silence: server?.silence ?? null,
       followers: Object.entries(this.#settings.followers).map(([name, each]) => ({ name, ...each.stats() })),
     };

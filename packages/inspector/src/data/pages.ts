@@ -12,6 +12,7 @@ import type { Check, RedisStats, ServerInfo } from "@hotset/redis-toolkit/health
 import type { JobSnapshot, JobState } from "@hotset/redis-toolkit/queue";
 import type { Sample } from "./history.ts";
 import type { InvalidationsPage } from "./invalidations.ts";
+import type { ServerEvents } from "./server-watch.ts";
 
 // Everything that the server sends to the page. `Infinity` and `NaN` are `null` in JSON.
 
@@ -230,7 +231,11 @@ export interface LargeKey {
 export interface RedisPage {
   readonly server:
     | (Partial<Omit<RedisStats, "servers">> & {
-        readonly servers: readonly (Partial<ServerInfo> & { readonly address: string; readonly error?: string })[];
+        readonly servers: readonly (Partial<ServerInfo> & {
+          readonly address: string;
+          readonly error?: string;
+          readonly events?: ServerEvents;
+        })[];
         readonly checks: readonly (Check & { readonly name: string })[];
       })
     | undefined;

@@ -14,10 +14,12 @@ import {
   type RedisPage,
 } from "./pages.ts";
 import { Polled } from "./polled.ts";
+import { ServerWatch, type ServerEvents } from "./server-watch.ts";
 
 const WALK_MS = 10_000;
 const POLL_MS = 1_000;
 const SERVER_MS = 2_000;
+const SHORT = 0.9;
 const LARGEST_MS = 60_000;
 const MOST_QUEUES = 100;
 const MOST_LOCKS = 200;
@@ -37,6 +39,7 @@ export class Toolkit {
   #counts: ModuleCounts | undefined;
   #limits: ReadonlyMap<string, LimitCounts> | undefined;
   #keyWalk: KeyWalk | undefined;
+  readonly #watch = new ServerWatch(Date.now());
   readonly walk: Polled<Seen> = new Polled(WALK_MS, async () => (await this.#walk()).step());
   readonly queues: Polled<readonly QueueRow[]> = new Polled(POLL_MS, () => this.#queues());
   readonly locks: Polled<readonly HeldLock[]> = new Polled(POLL_MS, () => this.#locks());
@@ -47,6 +50,25 @@ export class Toolkit {
   constructor(view: RedisView, redactsKeys: boolean) {
     this.#view = view;
     this.#redactsKeys = redactsKeys;
+  }
+
+  /**
+   * Looks at the servers while no page shows them, so that what happened before is known, too. Where the toolkit is not
+   * connected nothing is asked: a connection would keep the process alive.
+   */
+  async lookUnseen(): Promise<void> {
+    const { module } = await this.#loaded();
+    if (module.connection.state === "up") this.look();
+  }
+
+  /** Asks the servers, and for the owners of the keys where memory is short. */
+  look(): void {
+    const { value } = this.server.current();
+    const isShort = value?.servers.some(
+      ({ usedMemory = 0, maxMemory = 0, events: { evicted = 0 } = {} }) =>
+        maxMemory > 0 && (usedMemory > SHORT * maxMemory || evicted > 0),
+    );
+    if (isShort === true) this.walk.current();
   }
 
   /** Counts of the toolkit's modules in this process; absent until they are loaded. */
@@ -187,18 +209,20 @@ export class Toolkit {
   }
 
   async #server(): Promise<RedisPage["server"]> {
-    const { health } = await this.#loaded();
+    const { health, module } = await this.#loaded();
     const { stats, readiness } = health(this.#view);
-    const [{ servers, ...sums }, { checks }]: readonly [RedisStats, Readiness] = await Promise.all([
-      stats(),
-      readiness(),
-    ]);
+    const [{ servers, ...sums }, { checks }, events]: readonly [
+      RedisStats,
+      Readiness,
+      ReadonlyMap<string, ServerEvents>,
+    ] = await Promise.all([stats(), readiness(), this.#watch.look(module.connection, Date.now())]);
     return {
       ...sums,
       checks: Object.entries(checks).map(([name, check]) => ({ name, ...check })),
       servers: [...servers].map(([address, info]) => ({
         address,
         ...(info as Partial<ServerInfo> & { error?: string }),
+        ...(events.has(address) && { events: events.get(address)! }),
       })),
     };
   }

@@ -1,6 +1,6 @@
 import type { ProcessRecord, ProcessStart, TierFailure } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
-import type { QueueRow, RedisPage, Silence } from "../data/pages.ts";
+import type { KeyGroup, QueueRow, RedisPage, Silence } from "../data/pages.ts";
 
 export type Figures = NonNullable<ProcessRecord["figures"]>;
 
@@ -61,6 +61,8 @@ export interface Picture {
   readonly bursts: readonly Burst[];
   readonly queues: readonly QueueRow[];
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
+  /** Its keys by what they are for, as far as they are known. */
+  readonly keyGroups: readonly KeyGroup[];
   /** The Redis of the toolkit. */
   readonly silence: Silence | null;
   /** Followers of a database's log in this process. */
@@ -74,6 +76,16 @@ export interface Picture {
 
 /** A picture of nothing, for those who know a part. */
 export const EMPTY: Picture = {
-  ...{ caches: [], processes: [], starts: [], hasRedisPage: false, bursts: [], queues: [], servers: [], silence: null },
+  ...{
+    caches: [],
+    processes: [],
+    starts: [],
+    hasRedisPage: false,
+    bursts: [],
+    queues: [],
+    servers: [],
+    keyGroups: [],
+    silence: null,
+  },
   followers: [],
 };

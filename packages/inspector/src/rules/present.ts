@@ -1,11 +1,10 @@
 import type { CachePicture, Picture, ProcessPicture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, count, duration, invalidatedText, nameOf, silenceText, sumOf } from "./texts.ts";
+import { causeOf, count, duration, invalidatedText, nameOf, sumOf } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 
 const UNTAKEN_MS = 30_000;
-const FULL = 0.9;
 const MUCH_LOG = 64 * 2 ** 20;
 /** More than a network and a host that keeps its time explain. */
 const CLOCKS_DIFFER_MS = 10_000;
@@ -236,40 +235,12 @@ export const STATES: readonly Rule[] = [
         return found;
       }),
   },
-  {
-    name: "redis",
-    what: "Redis does not answer, is nearly full, or cannot write to its disk",
-    when: `now, or at ${100 * FULL} % of maxmemory`,
-    remedy: "hotset doctor names the setting; raise maxmemory, or set allkeys-lfu on a server of caches",
-    level: "error",
-    page: "redis",
-    find: ({ servers, silence }, now) =>
-      silence === null
-        ? servers.flatMap(ofServer)
-        : [{ subject: "silence", weight: now - silence.since, text: silenceText(silence, now) }],
-  },
 ];
 
 function troubleOf({ label, state, since, failure }: CachePicture["tiers"][number], now: number): string {
   const text = `${label} has been ${state}${since === undefined ? "" : ` for ${duration(now - since)}`}`;
   if (state === "bypassed" || failure === undefined || failure.at < (since ?? 0) - CAUSE_MS) return text;
   return `${text}: ${failure.kind}, ${causeOf(failure.message, label)}`;
-}
-
-function ofServer(server: Picture["servers"][number]): readonly Found[] {
-  const { address, error, usedMemory = 0, maxMemory = 0, maxMemoryPolicy, isPersistenceWell } = server;
-  const found: Found[] = [];
-  const add = (level: "error" | "warning", what: string, text: string): void =>
-    void found.push({ level, subject: `${address} ${what}`, weight: usedMemory, text: `Redis ${address}: ${text}` });
-  if (error !== undefined) add("error", "silent", `does not answer: ${error}`);
-  if (maxMemory > 0 && usedMemory > FULL * maxMemory)
-    add(
-      maxMemoryPolicy === "noeviction" ? "error" : "warning",
-      "full",
-      `${Math.round((100 * usedMemory) / maxMemory)} % of maxmemory is used, with ${maxMemoryPolicy ?? "an unknown policy"}`,
-    );
-  if (isPersistenceWell === false) add("error", "disk", "the last snapshot, or write of its log, failed");
-  return found;
 }
 
 /** Of processes that share a name, such as all of a deployment, those that ended count. */

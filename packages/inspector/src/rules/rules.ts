@@ -4,6 +4,7 @@ import { LOADS } from "./loads.ts";
 import type { Picture } from "./picture.ts";
 import { STATES } from "./present.ts";
 import type { Found, Rule } from "./rule.ts";
+import { SERVERS } from "./servers.ts";
 import { sumOf } from "./texts.ts";
 import { WRONG_VALUES } from "./wrong-values.ts";
 
@@ -11,7 +12,7 @@ import { WRONG_VALUES } from "./wrong-values.ts";
 // which the guide shows. Figures are rates of the last minute, against the time before.
 
 /** The table, errors and warnings mixed. */
-export const RULES: readonly Rule[] = [...DEPARTURES, ...LOADS, ...WRONG_VALUES, ...STATES];
+export const RULES: readonly Rule[] = [...DEPARTURES, ...LOADS, ...WRONG_VALUES, ...STATES, ...SERVERS];
 
 const RANK = { error: 0, warning: 1 } as const;
 

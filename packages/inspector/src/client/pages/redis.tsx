@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import { CACHE_KINDS, type KeyGroup, type LargeKey, type RedisPage } from "../../data/pages.ts";
-import { bytes, count, percent, plural, rate } from "../format.ts";
+import { bytes, count, duration, percent, plural, rate } from "../format.ts";
 import { Empty, Figure, Panel, Quiet, State, Table } from "../parts/basics.tsx";
 import type { PageProps } from "../places.ts";
 
@@ -31,7 +31,10 @@ export function RedisServer({ live }: PageProps): JSX.Element {
             rows={others.slice(0, 50)}
             id={({ kind, owner }) => `${kind} ${owner}`}
             columns={[
-              { name: "What", cell: ({ kind }: KeyGroup) => kind },
+              {
+                name: "What",
+                cell: ({ kind }: KeyGroup) => (kind === "other" ? "keys of other programs" : kind),
+              },
               { name: "Of", isMain: true, cell: ({ owner }) => <span class="key">{owner === "" ? "–" : owner}</span> },
               { name: "Keys", isFigure: true, cell: (group) => count(group.keys) },
               { name: "Size, about", isFigure: true, cell: (group) => bytes(group.bytes) },
@@ -54,6 +57,13 @@ export function RedisServer({ live }: PageProps): JSX.Element {
               { name: "Limit", isFigure: true, cell: ({ maxMemory }) => (maxMemory === 0 ? "none" : bytes(maxMemory)) },
               { name: "When full", cell: ({ maxMemoryPolicy = "–" }) => maxMemoryPolicy },
               { name: "Fragmentation", isFigure: true, cell: ({ fragmentation }) => rate(fragmentation) },
+              {
+                name: "Held up, 10 min",
+                isFigure: true,
+                cell: ({ events: { slow } = {} }) =>
+                  slow === undefined ? "–" : `${duration(slow.longestMs)}, ${slow.command}`,
+              },
+              { name: "Evicted, last minute", isFigure: true, cell: ({ events }) => count(events?.evicted ?? 0) },
               { name: "Blocked clients", isFigure: true, cell: ({ blockedClients }) => count(blockedClients) },
             ]}
           />
