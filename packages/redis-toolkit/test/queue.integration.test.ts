@@ -772,19 +772,20 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   it("C419: a job that ends after its lease, before another worker has it, is not run again", async () => {
     const done = gate();
     const seen: number[] = [];
+    let lost: AbortSignal | undefined;
     const { id } = await use.jobs.add("x");
     const worker = use.working(
       async ({ attempt }, { signal }) => {
+        lost = signal;
         await done.pass();
         seen.push(attempt);
-        expect(signal.aborted).toBe(true);
       },
       { visibility: 150, heartbeat: "manual" },
     );
     await expect.poll(() => worker.active).toBe(1);
     const { dueAt } = (await use.jobs.get(id))!;
-    // Both clocks are this machine's.
-    await expect.poll(() => Date.now() > dueAt! + 10, { interval: 20 }).toBe(true);
+    // Its own timer may be late on a busy machine. Both clocks are this machine's.
+    await expect.poll(() => lost?.aborted === true && Date.now() > dueAt! + 10, { interval: 20 }).toBe(true);
     expect(await use.jobs.get(id)).toMatchObject({ state: "active", attempt: 1, dueAt });
     done.open();
     await expect.poll(() => worker.stats).toMatchObject({ delivered: 1, completed: 1, lost: 0 });
@@ -856,9 +857,9 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await use.jobs.add("y", { dedupId: "a" });
     await use.jobs.add("z", { attempts: 2, dedupId: "a", onDuplicate: "replace" });
     await next({ kind: "added", id });
-    // Hangs, and extends nothing.
+    // Hangs, and extends nothing. An attempt counts if its handler has begun before its lease ends.
     const lost = (): Worker =>
-      use.working(() => new Promise(() => undefined), { visibility: 200, heartbeat: "manual", grace: 0 });
+      use.working(() => new Promise(() => undefined), { visibility: "1s", heartbeat: "manual", grace: 0 });
     const workers = [lost(), lost(), lost()];
     await next(
       ...([1, 2] as const).flatMap((attempt) => [
@@ -895,7 +896,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
           seen.push(attempt);
           return new Promise(() => undefined);
         },
-        { visibility: 200, heartbeat: "manual", grace: 0 },
+        { visibility: "1s", heartbeat: "manual", grace: 0 },
       );
     lost();
     lost();
