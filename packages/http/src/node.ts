@@ -267,12 +267,8 @@ function write(response: Reply, { status, statusText, fields, body }: PlainRespo
   response.statusCode = status;
   if (statusText !== "") response.statusMessage = statusText;
   if (body instanceof ReadableStream) return pour(body, response);
-  // As text, since Node then writes it together with the head.
-  if (body !== null && isOfNode(response)) {
-    response.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("latin1"), "latin1");
-    return undefined;
-  }
-  response.end(body ?? undefined);
+  // Node writes it together with the head.
+  response.end(body === null ? undefined : Buffer.from(body.buffer, body.byteOffset, body.byteLength));
   return undefined;
 }
 
@@ -300,11 +296,6 @@ async function pour(body: ReadableStream<Uint8Array>, response: Reply): Promise<
     process.nextTick(() => response.destroy());
   }
 }
-
-/** Middleware in front that has put its own methods in their place takes headers in one form or another. */
-const isOfNode = (response: Reply): boolean =>
-  response.stream === undefined &&
-  !(Object.hasOwn(response, "writeHead") || Object.hasOwn(response, "write") || Object.hasOwn(response, "end"));
 
 const isClosed = (response: Reply): boolean => response.stream?.closed ?? response.destroyed;
 

@@ -1,4 +1,5 @@
 import type { Fence, Namespace } from "@hotset/core";
+import { firstOf } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
 import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
 import { canBeKey } from "../semantics/request-shape.ts";
@@ -42,12 +43,13 @@ export class UnsafeMethods {
     const { keys, families } = this.#places.namesOf(...urls);
     const tags = families.flatMap((family) => [pageTag(family), listTag(family)]).filter(isTag);
     tags.push(...invalidatedGroups(response.fields, new URL(request.url).origin));
-    await Promise.all([this.#shelf.removeAll(keys), this.#namespace.invalidateTags(tags)]);
+    await Promise.all([this.#shelf.removeAll(keys), tags.length > 0 && this.#namespace.invalidateTags(tags)]);
   }
 
   /** An answer to a POST that says that it is what a GET of its URL gives: stored once its body has come. */
   keep(request: PlainRequest, response: PlainResponse, exchange: Exchange): PlainResponse {
-    if (request.method !== "POST") return response;
+    // Few answers to a POST name the URL that they are what a GET of it gives.
+    if (request.method !== "POST" || firstOf(response.fields, "content-location") === undefined) return response;
     const fields = request.fields.filter(([name]) => !OF_BODY.has(name));
     const asked = { ...request, method: "GET", fields, hasBody: false, hasConnection: false };
     const visit = this.#places.visitOf(asked, refused, {});
