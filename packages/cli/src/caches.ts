@@ -93,9 +93,10 @@ export function backendOf(
   { settings, timeoutMs, arguments: given }: Session,
   layout: "full" | "string",
   prefix: string = given.text("prefix") ?? "hotset",
+  connection: Connection = redisAddress(settings).connection as Connection,
 ): RedisBackend {
-  const { connection, username, password } = redisAddress(settings);
-  let builder = backendOver(connection as Connection)
+  const { username, password } = redisAddress(settings);
+  let builder = backendOver(connection)
     .keyPrefix(prefix)
     .keyFormat(isHashed(given) ? "hashed" : "readable")
     .layout(layout)

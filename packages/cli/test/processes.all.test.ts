@@ -38,3 +38,29 @@ it("doctor and top show what the records of processes show, with the remedy", as
   await beat.stop();
   await cache.close();
 });
+
+it("doctor names a process that has another database number of the same Redis", async () => {
+  await using server = await startOwnRedis();
+  const url = server.url.replace(/\/$/, "");
+  const caches = ["", "", "/1"].map((database) =>
+    createCache({ name: "shop" })
+      .tier(memory())
+      .tier(redis(`${url}${database}`).build())
+      .build(),
+  );
+  await Promise.all(caches.map((cache) => cache.connect()));
+  await Promise.all(caches.map((cache, i) => cache.set(`product:${i}`, i)));
+  // One process here: its caches would share a record's place, so each has its own start.
+  const beats = caches.map((cache, i) => heartbeat(cache, { name: `web-${i + 1}`, every: "1s" }));
+  const found = async (own: string): Promise<readonly string[]> =>
+    (await json<{ readonly findings: readonly { readonly found: string }[] }>(["doctor"], { REDIS_URL: own })).findings
+      .map((finding) => finding.found)
+      .filter((text) => text.includes("database"));
+  const deadline = Date.now() + 20_000;
+  let seen: readonly string[] = [];
+  while (seen.length === 0 && Date.now() < deadline) seen = await found(url);
+  expect(seen).toEqual([expect.stringMatching(/^shop: web-\d differs in database: "1", the other "0"$/)]);
+  expect(await found(`${url}/1`)).toEqual(seen);
+  await Promise.all(beats.map((beat) => beat.stop()));
+  await Promise.all(caches.map((cache) => cache.close()));
+});

@@ -177,6 +177,8 @@ export interface RedisBackend extends Backend {
   readonly coherence?: Coherence;
   /** How changes by other processes are received. `undefined` for `coherence("none")`. */
   readonly coherenceMode: "tracking" | "pubsub" | undefined;
+  /** Number of the database that its address names; `undefined` for a cluster, for a client of yours and over HTTP. */
+  readonly database: number | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;
   /**
@@ -368,10 +370,11 @@ class Builder {
 
 /** With the seal around it; what tools ask of it passes by. */
 function sealed(backend: EntryBackend, seal: Seal): RedisBackend {
-  const { coherence, coherenceMode } = backend;
+  const { coherence, coherenceMode, database } = backend;
   const whole = {
     ...seal.around(backend),
     coherenceMode,
+    database,
     ...(coherence !== undefined && { coherence }),
     ping: () => backend.ping(),
     peek: (key: string) => backend.peek(key),

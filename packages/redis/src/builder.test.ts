@@ -11,7 +11,16 @@ import { brotli, gzip, v8 } from "@hotset/formats";
 import { createClient, createClientPool, createCluster, createSentinel } from "@redis/client";
 import { describe, expect, it, vi } from "vitest";
 import * as entryPoint from "./index.ts";
-import { cluster, fromClient, redis, RedisBackend, sentinel, single, type RedisBackendBuilder } from "./index.ts";
+import {
+  cluster,
+  type Connection,
+  fromClient,
+  redis,
+  RedisBackend,
+  sentinel,
+  single,
+  type RedisBackendBuilder,
+} from "./index.ts";
 
 const builder = (): RedisBackendBuilder => redis("redis://localhost").valueFormat(json());
 
@@ -505,4 +514,14 @@ it("a client of ioredis without subscribe is refused where changes would be rece
   );
   expect(duplicate).not.toHaveBeenCalled();
   expect(over.coherence("none").build().coherenceMode).toBe(undefined);
+});
+
+it.each<[database: number | undefined, connection: Connection]>([
+  [0, single("redis://localhost:6379")],
+  [3, single("redis://localhost:6379/3")],
+  [2, single({ host: "localhost", database: 2 })],
+  [1, sentinel(["redis://localhost:26379/1"], { primaryName: "main" })],
+  [undefined, cluster(["redis://localhost:6379"])],
+])("a backend knows the number of its database: %j", (database, connection) => {
+  expect(redis(connection).valueFormat(json()).build().database).toBe(database);
 });

@@ -63,6 +63,7 @@ export interface Hold {
   readonly link: ObservableLink;
   readonly servers: Servers;
   readonly traffic: Traffic;
+  readonly database: number | undefined;
   /** Closes the link if this was its last user. Idempotent. */
   release(): Promise<void>;
 }
@@ -71,6 +72,8 @@ export interface Hold {
 export interface Made {
   readonly link: ObservableLink;
   readonly servers: Servers;
+  /** Its number, where the connection says it; there is none in a cluster. */
+  readonly database?: number | undefined;
   /** Called when the last user has gone and the link is closed. */
   readonly onClosed?: () => void;
 }
@@ -111,6 +114,7 @@ class SharedConnection<Kind extends "own" | "client" | "http"> {
       link: mine.link,
       servers: mine.servers,
       traffic: mine.traffic,
+      database: mine.database,
       release: () => (released ??= this.#release(mine)),
     };
   }

@@ -60,7 +60,7 @@ export function single(given: string | URL | ServerAddress, options?: Connection
     const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
     const open: OpenSession = (aborted, prepare, reached) => openSession(address, session, aborted, prepare, reached);
     const { link } = subscribedLink(open, { ...settings, address: addressText(address) });
-    return { link, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
+    return { link, database, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
   });
 }
 
@@ -150,7 +150,7 @@ export function sentinel(
     const open: OpenSession = (aborted, prepare, reached) => openPrimary(group, watcher, aborted, prepare, reached);
     const { link } = subscribedLink(open, settings);
     const servers = oneServer(link, ({ aborted, prepare }) => open(aborted, prepare));
-    return { link, servers, onClosed: () => watcher.close() };
+    return { link, servers, database: first.database, onClosed: () => watcher.close() };
   });
 }
 

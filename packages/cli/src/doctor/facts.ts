@@ -111,7 +111,7 @@ async function gatherBy(known: Ask, session: Session, asked: Asked): Promise<Fac
       const reply = await connection.call(["CLUSTER", "INFO"], { isReadOnly: true, deadlineMs: timeoutMs });
       return lines(String(reply), ":");
     }),
-    known(() => processFindings(session, keys)),
+    known(() => processFindings(session, keys, facts.length === 1 ? databasesOf(facts[0]!) : [])),
   ]);
   const { isCluster } = connection;
   return {
@@ -154,6 +154,12 @@ async function factsOf(known: Ask, primary: PrimaryConnection, deadlineMs: numbe
   });
   return { address: primary.address, info, config, clients, roundTripMs, slow };
 }
+
+/** Those that have keys: `db1:keys=12,expires=3,avg_ttl=0`. */
+const databasesOf = ({ info }: PrimaryFacts): readonly number[] =>
+  ("value" in info ? [...info.value.keys()] : []).flatMap((name) =>
+    /^db\d+$/.test(name) ? [Number(name.slice(2))] : [],
+  );
 
 function slowCommands(reply: unknown): readonly SlowCommand[] {
   const entries = reply as readonly (readonly [unknown, unknown, unknown, readonly unknown[], unknown?, unknown?])[];

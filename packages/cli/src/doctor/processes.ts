@@ -1,5 +1,6 @@
 import { inspect } from "@hotset/core/inspect";
 import { countsOf, EMPTY, findings, invalidationsPage, type Finding, type Picture } from "@hotset/inspector/internal";
+import { redisAddress } from "@hotset/redis-toolkit";
 import { createCache } from "hotset";
 import { backendOf } from "../caches.ts";
 import type { Session } from "../command.ts";
@@ -7,6 +8,8 @@ import { SILENT } from "../connect.ts";
 import { decoded } from "../keys/readable.ts";
 import type { SampledKey } from "../keys/sample.ts";
 
+/** Databases of the server that are looked into. */
+const MOST_DATABASES = 16;
 /** Caches whose records are read: each takes a connection. */
 const MOST = 8;
 const EVERY_MS = 10_000;
@@ -15,13 +18,25 @@ const EVERY_MS = 10_000;
  * What the records of processes show: the rules of the inspector. Nothing of caches without `heartbeat`.
  *
  * @param keys those of their entries, and of records, name the caches.
+ * @param databases of the same server that have keys: a process with the number of another one is missing elsewhere.
  */
-export async function processFindings(session: Session, keys: readonly SampledKey[]): Promise<readonly Finding[]> {
+export async function processFindings(
+  session: Session,
+  keys: readonly SampledKey[],
+  databases: readonly number[] = [],
+): Promise<readonly Finding[]> {
   const owners = new Map<string, boolean>();
   for (const { known } of keys)
     if (known?.part === "entry") owners.set(known.owner, owners.get(known.owner) ?? known.isStringEntry === true);
+  const own = backendOf(session, "full").database;
+  const others = own === undefined ? [] : databases.filter((each) => each !== own).slice(0, MOST_DATABASES);
   const pictures = await Promise.all(
-    [...owners].slice(0, MOST).map(([owner, isString]) => pictureOf(session, owner, isString)),
+    [...owners]
+      .slice(0, MOST)
+      .flatMap(([owner, isString]) => [
+        pictureOf(session, owner, isString),
+        ...others.map((database) => pictureOf(session, owner, isString, database)),
+      ]),
   );
   return findings(
     {
@@ -39,6 +54,7 @@ async function pictureOf(
   session: Session,
   owner: string,
   isString: boolean,
+  database?: number,
 ): Promise<Pick<Picture, "processes" | "starts" | "bursts">> {
   const at = owner.indexOf(":");
   const [name = "", version] = owner
@@ -46,7 +62,9 @@ async function pictureOf(
     .split("@", 2)
     .map(decoded);
   if (name === "") return EMPTY;
-  const backend = backendOf(session, isString ? "string" : "full", owner.slice(0, at));
+  const connection = database === undefined ? undefined : redisAddress(session.settings).inDatabase(database);
+  if (database !== undefined && connection === undefined) return EMPTY;
+  const backend = backendOf(session, isString ? "string" : "full", owner.slice(0, at), connection);
   const cache = createCache({ name, logger: SILENT, ...(version !== undefined && { version }) })
     .tier(backend)
     .build();

@@ -25,6 +25,7 @@ export function settingsOf(place: Place, release = releaseOf()): Readonly<Record
     compression: backend?.compressor.id,
     seal: backend?.sealedBy ?? "none",
     "key prefix": backend?.sealScope,
+    database: (backend as { readonly database?: unknown } | undefined)?.database,
     maxLoads: context.loads.limit,
   };
   for (const [name, value] of policy) settings[`default ${name.replace(/Ms$/, "")}`] = value;

@@ -19,6 +19,8 @@ import type { RedisOptions, TlsFiles } from "./options.ts";
 /** Where Redis is, and who asks. The credentials are not part of the connection, so no URL holds them. */
 export interface Address {
   readonly connection: Connection | ClientConnection;
+  /** The same server, another database. `undefined` for a cluster, which has one, and where a connection was given. */
+  readonly inDatabase: (database: number) => Connection | undefined;
   readonly username: string | undefined;
   readonly password: string | (() => Awaitable<string>) | undefined;
 }
@@ -55,6 +57,7 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
     throw new ConfigurationError(`${password.name} is empty, as for a user with nopass; give the username too`);
   return {
     connection: naming(kind?.name ?? "host", () => connectionOf(options, parts)),
+    inDatabase: (database) => (parts.clusterUrls() === undefined ? connectionOf(options, parts, database) : undefined),
     username: username?.value ?? fromUrl?.username,
     password: password?.value ?? fromUrl?.password,
   };
@@ -108,28 +111,41 @@ function own(name: "client" | "connection", connection: Connection | ClientConne
   const login = (["username", "password"] as const).find((option) => parts.options[option] !== undefined);
   if (name === "client" && login !== undefined)
     throw new ConfigurationError(`${login} has no effect with client; set it in the client`);
-  return { connection, username: parts.options.username, password: parts.options.password };
+  return {
+    connection,
+    inDatabase: () => undefined,
+    username: parts.options.username,
+    password: parts.options.password,
+  };
 }
 
 const connectionOver = (client: NonNullable<RedisOptions["client"]>): ClientConnection =>
   // Each of its overloads takes one kind.
   fromClient(client as RedisClientLike);
 
-function connectionOf(options: RedisOptions, parts: Parts): Connection {
+/** @param database in place of the one that is given */
+function connectionOf(options: RedisOptions, parts: Parts, database?: number): Connection {
   const resolver = options.resolveAddress === undefined ? undefined : { resolveAddress: options.resolveAddress };
   const { usedUrl: url } = parts;
   const sentinels = parts.sentinels();
   const tls = parts.tls(sentinels?.urls ?? parts.clusterUrls() ?? (url === undefined ? [] : [url.value]));
   const withTls: ConnectionOptions = tls === undefined ? {} : { tls };
   if (sentinels !== undefined)
-    return sentinel(sentinels.urls, { primaryName: sentinels.name, ...withTls, ...resolver });
+    return sentinel(database === undefined ? sentinels.urls : sentinels.urls.map((url) => inDatabase(url, database)), {
+      primaryName: sentinels.name,
+      ...withTls,
+      ...resolver,
+    });
   const nodes = parts.clusterUrls();
   if (nodes !== undefined) return cluster(nodes, { ...withTls, ...resolver });
-  if (url !== undefined) return single(parts.completeUrl(url), withTls);
+  if (url !== undefined) {
+    const complete = parts.completeUrl(url);
+    return single(database === undefined ? complete : inDatabase(complete, database), withTls);
+  }
   return single({
     host: parts.host()?.value ?? "localhost",
     port: parts.port()?.value ?? 6_379,
-    database: parts.database()?.value ?? 0,
+    database: database ?? parts.database()?.value ?? 0,
     ...(tls === undefined ? undefined : { tls }),
   });
 }
@@ -348,6 +364,14 @@ function databaseOf(url: string): number | undefined {
 function withDatabase(url: string, database: number | undefined): string {
   if (database === undefined || database === 0 || databaseOf(url) !== undefined) return url;
   if (/^unix:/i.test(url)) return `${url}?db=${database}`;
+  const parts = new URL(url);
+  parts.pathname = `/${database}`;
+  return parts.href;
+}
+
+/** Whatever it names. */
+function inDatabase(url: string, database: number): string {
+  if (/^unix:/i.test(url)) return `${url.replace(/\?.*$/, "")}?db=${database}`;
   const parts = new URL(url);
   parts.pathname = `/${database}`;
   return parts.href;

@@ -60,6 +60,8 @@ export interface BackendHold {
   readonly link: Link;
   /** @default it cannot be walked */
   readonly servers?: WalkOf["servers"];
+  /** @default unknown */
+  readonly database?: number | undefined;
   release(): Promise<void>;
 }
 
@@ -88,6 +90,7 @@ export class EntryBackend extends Steps implements Backend {
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
   readonly sealScope: string;
+  readonly database: number | undefined;
   readonly deadlineMs: number;
   /** Each call is one {@link Command}, however many it sends. */
   readonly boundsCalls = true;
@@ -116,6 +119,7 @@ export class EntryBackend extends Steps implements Backend {
     this.compressor = settings.compressor;
     this.alsoReads = settings.alsoReads;
     this.sealScope = settings.sealScope ?? "";
+    this.database = hold.database;
     this.deadlineMs = settings.responseTimeoutMs;
     if (settings.breaker !== undefined) this.breaker = settings.breaker;
     this.maxEntryBytes = settings.maxEntryBytes;
