@@ -249,8 +249,12 @@ export interface CallLatency {
   readonly count: number;
   /** Half of them took at most so long. */
   readonly p50Ms: number;
+  /** 95 % of them took at most so long. */
+  readonly p95Ms: number;
   /** 99 % of them took at most so long. */
   readonly p99Ms: number;
+  /** How many took 200 ms or longer. */
+  readonly slow: number;
 }
 
 /** Loads that gave no value. */

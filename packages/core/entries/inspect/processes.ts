@@ -222,7 +222,7 @@ function hasForm(given: unknown, form: unknown): boolean {
 
 const KEY = { namespace: [""], key: "", at: 0 };
 const RATES = { ms: 0, calls: 0, "hitRatio?": 0, loads: 0, loadErrors: 0, "unadmitted?": 0, timed: 0, "p95Ms?": 0 };
-const LATENCY = { count: 0, p50Ms: 0, p99Ms: 0 };
+const LATENCY = { count: 0, p50Ms: 0, p95Ms: 0, p99Ms: 0, slow: 0 };
 const CALLS = { "hit?": LATENCY, "stale?": LATENCY, "joined?": LATENCY, "loaded?": LATENCY, "failed?": LATENCY };
 const EMPTY = {
   ...{ loads: 0, nothing: 0, nulls: 0, emptied: 0 },

@@ -42,6 +42,7 @@ describe("calls that memory does not answer", () => {
     expect(loaded!.p50Ms).toBeCloseTo(400, -2);
     expect(joined!.p50Ms).toBeCloseTo(100, -1);
     expect(joined!.p99Ms).toBeCloseTo(400, -2);
+    expect([loaded!.slow, joined!.slow, failed!.slow]).toEqual([1, 1, 0]);
     expect(of(inspection, "")!.calls).toEqual(of(inspection, "products")!.calls);
     clock.advance(60_000);
     await products.getOrSet("1", load);

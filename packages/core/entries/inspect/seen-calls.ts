@@ -157,6 +157,9 @@ export class SeenCalls implements CallObserver {
 }
 
 const MOST_LISTED = 10;
+const SLOW = bucketOf(200);
+const slowIn = (durations: Durations): number =>
+  [...durations].reduce((sum, [bucket, count]) => sum + (bucket >= SLOW ? count : 0), 0);
 
 function countsOf(all: Map<string, Given>, id: string): Given {
   const known = all.get(id) ?? { loads: 0, nothing: 0, nulls: 0, emptied: 0 };
@@ -175,7 +178,10 @@ function callsOf(id: string, steps: readonly SeenStep[]): { readonly calls?: Cal
   if (sums.size === 0) return {};
   const rows = Array.from(sums, ([by, durations]) => [
     by,
-    { count: sizeOf(durations), p50Ms: percentile(durations, 0.5), p99Ms: percentile(durations, 0.99) },
+    {
+      ...{ count: sizeOf(durations), p50Ms: percentile(durations, 0.5), p95Ms: percentile(durations, 0.95) },
+      ...{ p99Ms: percentile(durations, 0.99), slow: slowIn(durations) },
+    },
   ]);
   return { calls: Object.fromEntries(rows) as CallLatencies };
 }

@@ -269,7 +269,7 @@ function processesOf(subject: Subject, now: number): readonly ProcessPicture[] {
         cache,
         name: isAlone ? undefined : own?.name,
         id: own?.id,
-        startedAt: own?.startedAt ?? now,
+        startedAt: own?.startedAt ?? now - 1_000 * process.uptime(),
         silentMs: 0,
         clockAheadMs: 0,
       },

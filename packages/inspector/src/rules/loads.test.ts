@@ -21,10 +21,13 @@ const empty = (more: Partial<NonNullable<Group["empty"]>>): Partial<Group> => ({
   namespace: ["product"],
   empty: { loads: 100, nothing: 0, nulls: 0, emptied: 0, before: { loads: 1_000, nulls: 20 }, ...more },
 });
-const calls = (p99Ms: number, more: Partial<Group> = {}): Group =>
-  group({ calls: { hit: { count: 30, p50Ms: 2, p99Ms } }, ...more });
-const loaded = (p99Ms: number, count = 10): Group =>
-  group({ namespace: ["product"], calls: { loaded: { count, p50Ms: 25, p99Ms } } });
+const hits = (slow: number, count = 250): ProcessPicture => {
+  const process = web("web-1", []);
+  const calls = { hit: { count, p50Ms: 2, p95Ms: 180, p99Ms: 450, slow } };
+  return { ...process, figures: { ...process.figures!, groups: [group({ calls })] } };
+};
+const loaded = (p95Ms: number, count = 30): Group =>
+  group({ namespace: ["product"], calls: { loaded: { count, p50Ms: 25, p95Ms, p99Ms: 9_000, slow: 1 } } });
 const spikes = (...at: readonly number[]): Partial<Figures> => ({
   spikes: { namespace: ["rate"], key: "EUR", at, loads: 200, usual: 3 },
 });
@@ -82,18 +85,21 @@ it.for<[picture: Picture, found: readonly string[]]>([
     ],
   ],
   [
-    on({ ...web("web-1", []), figures: { ...web("web-1", []).figures!, groups: [calls(450)] } }),
+    on(hits(5)),
     [
-      "shop on web-1: 1 % of 30 hits in the backend took 450 ms or longer in the last minute, half of them at most 2 ms",
+      "shop on web-1: 5 of 250 hits in the backend took 200 ms or longer in the last minute, up to 450 ms (99 %); half of them at most 2 ms",
     ],
   ],
-  [on({ ...web("web-1", []), figures: { ...web("web-1", []).figures!, groups: [calls(199)] } }), []],
+  [on(hits(4, 5)), []],
+  [on(hits(5, 251)), []],
+  [on({ ...hits(5), startedAt: NOW - 59_999 }), []],
   [
     on(web("web-3", [loaded(220)])),
-    ["shop on web-3: calls of product that load take up to 220 ms (99 %), their loads 20 ms (95 %)"],
+    ["shop on web-3: calls of product that load take up to 220 ms (95 %), their loads up to 20 ms"],
   ],
+  [on({ ...web("web-3", [loaded(220)]), startedAt: NOW - 59_999 }), []],
   [on(web("web-3", [loaded(219)])), []],
-  [on(web("web-3", [loaded(5_000, 9)])), []],
+  [on(web("web-3", [loaded(5_000, 29)])), []],
   [
     on(
       web("web-1", [shaped("cents", "id")]),

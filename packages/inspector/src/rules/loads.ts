@@ -12,8 +12,10 @@ const NOTHING = { loads: 20, share: 0.2 };
 const NULLS = { loads: 10, share: 0.05, times: 5, before: 50, emptied: 5 };
 const GROWN_BYTES = 1_000_000;
 const SPIKES = { times: 2, lateMs: 65 * 60_000 };
-const SLOW_HITS = { calls: 30, ms: 200 };
-const WAITS = { calls: 10, ms: 200, times: 3 };
+const SLOW_HITS = { calls: 5, share: 0.02 };
+const WAITS = { calls: 30, ms: 200, times: 3 };
+/** A process that has just started connects, and compiles its code. */
+const BEGUN_MS = 60_000;
 /** Values of several shapes are read for a while after a release. */
 const MOST_FIELDS = 4;
 
@@ -91,36 +93,39 @@ export const LOADS: readonly Rule[] = [
   {
     name: "slow-hits",
     what: "Values that are stored take long to arrive",
-    when: `1 % of ${SLOW_HITS.calls} hits of the backend take ${SLOW_HITS.ms} ms`,
+    when: `${SLOW_HITS.calls} hits of the backend in the last minute, and ${100 * SLOW_HITS.share} % of them, took 200 ms or longer; not in the first ${duration(BEGUN_MS)} of a process`,
     remedy:
       "look for slow commands and a full network (hotset doctor), for values that are large, and for work that holds the event loop of this process up",
     level: "warning",
     page: "overview",
-    find: ({ processes }) =>
-      eachProcess(processes, ({ groups, windowMs }) => {
+    find: ({ processes }, now) =>
+      eachProcess(processes, ({ groups, windowMs }, { startedAt }) => {
         // A backend that is slow is so for all of its keys.
         const { hit } = groups[0]!.calls ?? {};
-        if (hit === undefined || hit.count < SLOW_HITS.calls || hit.p99Ms < SLOW_HITS.ms) return [];
-        const text = `1 % of ${count(hit.count, "hit")} in the backend took ${took(hit.p99Ms)} or longer in the last ${windowText(windowMs)}, half of them at most ${took(hit.p50Ms)}`;
-        return [{ subject: "hits", weight: hit.p99Ms, text }];
+        if (hit === undefined || now - startedAt < BEGUN_MS) return [];
+        const { count: all, slow, p50Ms, p99Ms } = hit;
+        if (slow < SLOW_HITS.calls || slow < SLOW_HITS.share * all) return [];
+        const text = `${slow} of ${count(all, "hit")} in the backend took 200 ms or longer in the last ${windowText(windowMs)}, up to ${took(p99Ms)} (99 %); half of them at most ${took(p50Ms)}`;
+        return [{ subject: "hits", weight: slow, text }];
       }),
   },
   {
     name: "waiting-calls",
     what: "Calls wait far longer than their loads take",
-    when: `1 % of ${WAITS.calls} calls that load take ${WAITS.times} times as long as 95 % of the loads, and ${WAITS.ms} ms more`,
+    when: `95 % of ${WAITS.calls} calls that load take up to ${WAITS.times} times as long as 95 % of the loads, and ${WAITS.ms} ms more; not in the first ${duration(BEGUN_MS)} of a process`,
     remedy:
       "look at what they wait for: a slot of maxLoads, the lease of another process, or the backend that stores the value",
     level: "warning",
     page: "stampedes",
-    find: ({ processes }) =>
-      eachProcess(processes, ({ groups }) => {
-        const waiting = groups.filter(isWaiting);
-        return narrowest(waiting).map(({ calls, recent, ...group }) => ({
-          ...{ subject: ownerOf(group), weight: calls!.loaded!.p99Ms },
-          text: `calls${ofOwner(group)} that load take up to ${took(calls!.loaded!.p99Ms)} (99 %), their loads ${took(recent.p95Ms!)} (95 %)`,
-        }));
-      }),
+    find: ({ processes }, now) =>
+      eachProcess(processes, ({ groups }, { startedAt }) =>
+        now - startedAt < BEGUN_MS
+          ? []
+          : narrowest(groups.filter(isWaiting)).map(({ calls, recent, ...group }) => ({
+              ...{ subject: ownerOf(group), weight: calls!.loaded!.p95Ms },
+              text: `calls${ofOwner(group)} that load take up to ${took(calls!.loaded!.p95Ms)} (95 %), their loads up to ${took(recent.p95Ms!)}`,
+            })),
+      ),
   },
   {
     name: "other-fields",
@@ -147,7 +152,7 @@ function isNull({ nulls, loads, emptied, before }: Empty): boolean {
 function isWaiting({ calls: { loaded } = {}, recent }: GroupRates): boolean {
   if (loaded === undefined || loaded.count < WAITS.calls || recent.p95Ms === undefined || recent.timed < WAITS.calls)
     return false;
-  return loaded.p99Ms >= WAITS.times * recent.p95Ms && loaded.p99Ms >= recent.p95Ms + WAITS.ms;
+  return loaded.p95Ms >= WAITS.times * recent.p95Ms && loaded.p95Ms >= recent.p95Ms + WAITS.ms;
 }
 
 function mostText({ namespace }: Owner, { most }: Empty): string {

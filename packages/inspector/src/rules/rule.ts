@@ -48,6 +48,7 @@ export const TROUBLED: readonly string[] = ["down", "detached", "degraded", "byp
 interface Of {
   readonly cache: string;
   readonly isOwn: boolean;
+  readonly startedAt: number;
 }
 
 /** A record that is old says nothing of now. */
@@ -55,9 +56,9 @@ export function eachProcess(
   processes: readonly ProcessPicture[],
   find: (figures: Figures, of: Of) => readonly Omit<Found, "cache" | "process">[],
 ): readonly Found[] {
-  return processes.flatMap(({ cache, name, figures, silentMs, everyMs }) =>
+  return processes.flatMap(({ cache, name, figures, silentMs, everyMs, startedAt }) =>
     figures === undefined || silentMs > 2.5 * everyMs
       ? []
-      : find(figures, { cache, isOwn: silentMs === 0 }).map((found) => ({ ...found, cache, process: name })),
+      : find(figures, { cache, isOwn: silentMs === 0, startedAt }).map((found) => ({ ...found, cache, process: name })),
   );
 }
