@@ -66,7 +66,7 @@ class Server {
     this.#parts = new LiveParts(settings, subjects, toolkit);
     this.#sampling = setInterval(() => {
       const now = Date.now();
-      for (const { history } of subjects) history.sample(now);
+      for (const subject of subjects) subject.look(now);
       for (const finding of this.#parts.notice()) notify(settings.onFinding, finding);
     }, SAMPLE_MS);
     this.#sampling.unref();

@@ -51,7 +51,7 @@ export class LiveParts {
     const found = this.#findings(now, this.#invalidations().bursts);
     this.#log.update(found, now);
     const since = found.map((finding) => ({ ...finding, since: this.#log.since(finding.id) ?? null }));
-    return { status: this.status(), findings: since, past: this.#log.past, ...this.#page(page) };
+    return { status: this.status(), findings: since, past: this.#log.past, ...this.#page(page, now) };
   }
 
   /** Remembers what stands out now. @returns the findings that have begun, without those of other processes. */
@@ -78,11 +78,17 @@ export class LiveParts {
 
   status(): Status {
     return {
-      process: `${hostname()}:${process.pid}`,
+      process: this.#ownName() ?? `${hostname()}:${process.pid}`,
       caches: this.#subjects.map((subject) => subject.status()),
       pages: PAGES.filter((page) => this.has(page)),
       canWrite: this.#settings.write,
     };
+  }
+
+  /** As its heartbeat names it. */
+  #ownName(): string | undefined {
+    const own = this.#subjects.flatMap((subject) => subject.processes()).find(({ isOwn }) => isOwn);
+    return own?.name;
   }
 
   has(page: PageName): boolean {
@@ -99,12 +105,13 @@ export class LiveParts {
     }
   }
 
-  #page(page: PageName): Live {
+  #page(page: PageName, now: number): Live {
     switch (page) {
       case "overview":
         return {
           overview: this.#subjects.map((subject) => subject.overview()),
           history: Object.fromEntries(this.#subjects.map(({ name, history }) => [name, history.samples])),
+          marks: Object.fromEntries(this.#subjects.map((subject) => [subject.name, subject.marks(now)])),
         };
       case "keys":
         return { keys: this.#keys() };
@@ -164,6 +171,13 @@ export class LiveParts {
     return {
       ...listed(({ inspection }) => ({ groups: inspection.groups(), namespaces: inspection.namespaces() })),
       recent: listed(({ inspection }) => inspection.recent()!),
+      calls: this.#subjects.flatMap(({ name: cache, inspection }) =>
+        inspection
+          .figures()!
+          .groups.flatMap(({ namespace, group, calls }) =>
+            calls === undefined ? [] : [{ cache, namespace, ...(group !== undefined && { group }), calls }],
+          ),
+      ),
     };
   }
 

@@ -2,6 +2,7 @@ import type {
   Backoff,
   Fallback,
   GroupFigures,
+  GroupRates,
   NamespaceFigures,
   ProcessRecord,
   RunningLease,
@@ -12,6 +13,7 @@ import type { Check, RedisStats, ServerInfo } from "@hotset/redis-toolkit/health
 import type { JobSnapshot, JobState } from "@hotset/redis-toolkit/queue";
 import type { Sample } from "./history.ts";
 import type { InvalidationsPage } from "./invalidations.ts";
+import type { Mark } from "./marks.ts";
 import type { ServerEvents } from "./server-watch.ts";
 
 // Everything that the server sends to the page. `Infinity` and `NaN` are `null` in JSON.
@@ -75,6 +77,8 @@ export interface CacheStatus {
   readonly name: string;
   readonly canListMemory: boolean;
   readonly canListBackend: boolean;
+  /** Whether hits are compared with their source. */
+  readonly verifies: boolean;
   readonly tiers: readonly string[];
 }
 
@@ -110,7 +114,21 @@ export interface RecentOverview extends Pick<
   readonly loadP95Ms: Figure;
   readonly tiers: readonly Pick<TierOverview, "label" | "hits" | "misses" | "errors">[];
   /** Failures in the last minute, so that past errors are not shown in red. */
-  readonly lastMinute: { readonly loadErrors: number; readonly errors: Readonly<Record<string, number>> };
+  readonly lastMinute: {
+    readonly loadErrors: number;
+    readonly errors: Readonly<Record<string, number>>;
+    /** How long calls took, by what answered them. */
+    readonly calls: readonly CallTimes[];
+  };
+}
+
+/** Calls of the last minute. */
+export interface CallTimes {
+  /** `memory`, which is not timed, or as `CallLatencies` names them. */
+  readonly by: string;
+  readonly count: number;
+  readonly p50Ms: Figure;
+  readonly p99Ms: Figure;
 }
 
 /** Rates of all processes of a cache, by their records. */
@@ -148,6 +166,8 @@ export interface KeyFigures {
 export interface KeysPage extends KeyFigures {
   /** Figures of the last five minutes. */
   readonly recent: KeyFigures;
+  /** How long calls of the last minute took, of those that differ most from before. */
+  readonly calls: readonly (Pick<GroupRates, "namespace" | "group" | "calls"> & { readonly cache: string })[];
 }
 
 export interface SeenLoad {
@@ -308,6 +328,7 @@ export interface Live {
   readonly past?: readonly PastFinding[];
   readonly overview?: readonly CacheOverview[];
   readonly history?: Readonly<Record<string, readonly Sample[]>>;
+  readonly marks?: Readonly<Record<string, readonly Mark[]>>;
   readonly keys?: KeysPage;
   readonly invalidations?: InvalidationsPage;
   readonly stampedes?: StampedesPage;

@@ -1,12 +1,21 @@
 import { ConfigurationError, type Cache, type CacheEvents, type Duration } from "@hotset/core";
-import { inspect, type Inspection, type Invalidation, type ProcessRecord } from "@hotset/core/inspect";
+import {
+  inspect,
+  type Figures,
+  type GroupRates,
+  type Inspection,
+  type Invalidation,
+  type ProcessRecord,
+} from "@hotset/core/inspect";
 import { fleetSums, seenProcesses, type SeenProcess } from "./fleet.ts";
 import { History } from "./history.ts";
 import { countsOf, REMEMBERED, type Counted } from "./invalidations.ts";
+import { marksOf, WideCalls, WideTags, type Mark } from "./marks.ts";
 import type { CacheOverview, CacheStatus, JoinedKey, RecentOverview, SeenLoad, TierOverview } from "./pages.ts";
 import { Polled } from "./polled.ts";
 
 const FLEET_MS = 5_000;
+const TAGS_MS = 10_000;
 const MOST_JOINED = 1_000;
 const MOST_PROCESSES = 1_000;
 
@@ -16,10 +25,13 @@ export class Subject {
   readonly inspection: Inspection;
   readonly history: History;
   readonly fleet: Polled<readonly ProcessRecord[]>;
+  readonly #wideTags = new WideTags();
+  readonly #wideCalls = new WideCalls();
   /** When the state of a tier changed last. */
   readonly #states = new Map<string, number>();
   readonly #joined = new Map<string, { -readonly [P in keyof JoinedKey]: JoinedKey[P] }>();
   readonly #stop: (() => void)[];
+  #lookedAt = 0;
   /** Invalidations of other processes, as their records say, the last one last. */
   readonly #elsewhere: Invalidation[] = [];
   /** The last of each process that was learnt, by its id. */
@@ -34,7 +46,10 @@ export class Subject {
       for (const record of records) if (!record.isOwn) this.#learn(record);
       return records;
     });
-    this.#stop = [cache.on("backend:state", ({ tier }) => void this.#states.set(tier, Date.now()))];
+    this.#stop = [
+      cache.on("backend:state", ({ tier }) => void this.#states.set(tier, Date.now())),
+      this.inspection.onInvalidation((made) => this.#wideCalls.add(made, this.#wideTags)),
+    ];
   }
 
   get name(): string {
@@ -51,12 +66,26 @@ export class Subject {
     this.inspection.close();
   }
 
+  /** Called now and then: which tags are wide is not known once they were invalidated. */
+  look(now: number): void {
+    this.history.sample(now);
+    if (now - this.#lookedAt < TAGS_MS) return;
+    this.#lookedAt = now;
+    this.#wideTags.look(this.inspection.entries());
+  }
+
+  /** What may be why a curve bends. */
+  marks(now: number): readonly Mark[] {
+    return marksOf(this.inspection.processStarts(), this.#wideCalls.list, now);
+  }
+
   status(): CacheStatus {
-    const { canListMemory, canListBackend } = this.inspection;
+    const { canListMemory, canListBackend, verifies } = this.inspection;
     return {
       name: this.name,
       canListMemory,
       canListBackend,
+      verifies,
       tiers: this.cache.stats().tiers.map(({ label }) => label),
     };
   }
@@ -109,10 +138,18 @@ export class Subject {
       loadP95Ms: p95Ms,
       tiers: tiers.map(({ label, hits, misses, errors }) => ({ label, hits, misses, errors })),
       lastMinute: {
+        calls: this.#callsOf(groups[0]!, lastMinute),
         loadErrors: groups[0]!.failed?.count ?? 0,
         errors: Object.fromEntries(lastMinute.map(({ label, errors }) => [label, errors])),
       },
     };
+  }
+
+  /** How long calls took in the last minute, by what answered them. Those of memory are not timed. */
+  #callsOf({ calls = {} }: GroupRates, tiers: Figures["tiers"]): RecentOverview["lastMinute"]["calls"] {
+    const timed = Object.entries(calls).map(([by, { count, p50Ms, p99Ms }]) => ({ by, count, p50Ms, p99Ms }));
+    const inMemory = this.cache.stats().tiers.length > 1 || calls.hit === undefined ? (tiers[0]?.hits ?? 0) : 0;
+    return inMemory === 0 ? timed : [{ by: "memory", count: inMemory, p50Ms: null, p99Ms: null }, ...timed];
   }
 
   processes(): readonly SeenProcess[] {
@@ -173,7 +210,12 @@ export class Subject {
     const since = this.#learnt.get(id) ?? -Infinity;
     const added = invalidations.filter(({ at }) => at > since).toReversed();
     if (added.length === 0) return;
-    for (const each of added) this.#elsewhere.push({ ...each, origin: "elsewhere", process });
+    for (const each of added) {
+      const made: Invalidation = { ...each, origin: "elsewhere", process };
+      this.#elsewhere.push(made);
+      // A cache is notified once of a tag that it does not use again.
+      if (each.scope === "tags") this.#wideCalls.add(made, this.#wideTags);
+    }
     this.#elsewhere.splice(0, this.#elsewhere.length - REMEMBERED);
     if (this.#learnt.size >= MOST_PROCESSES) this.#learnt.delete(this.#learnt.keys().next().value!);
     this.#learnt.set(id, added.at(-1)!.at);

@@ -20,6 +20,7 @@ export function Keys({ live, chosen }: PageProps): JSX.Element {
   return (
     <>
       {keys !== undefined && <Groups {...keys} />}
+      {keys !== undefined && <CallTimes calls={keys.calls} />}
       <List caches={status.caches} onOpen={setOpen} />
     </>
   );
@@ -70,6 +71,43 @@ function Groups(keys: KeysPage): JSX.Element {
       {groups.length === 0 && (
         <p class="fine">Groups by pattern: createCache({"{ keyGroups: [{ name, match }] }"}) counts keys that match.</p>
       )}
+    </Panel>
+  );
+}
+
+/** What callers waited, beyond the time of the loads. */
+function CallTimes({ calls }: Pick<KeysPage, "calls">): JSX.Element | null {
+  if (calls.length === 0) return null;
+  type Row = (typeof calls)[number];
+  const timed =
+    (by: keyof NonNullable<Row["calls"]>) =>
+    ({ calls: of }: Row): string => {
+      const found = of?.[by];
+      return found === undefined ? "–" : `${duration(found.p50Ms)} / ${duration(found.p99Ms)}`;
+    };
+  return (
+    <Panel title="How long calls take" note="last minute: half of them within, and 99 %">
+      <Table
+        label="How long calls take"
+        rows={calls}
+        id={({ cache, namespace, group }) => JSON.stringify([cache, namespace, group])}
+        columns={[
+          {
+            name: "Group",
+            isMain: true,
+            cell: ({ namespace, group }: Row) => (
+              <span class="key">{group ?? (namespace.length === 0 ? "all keys" : place(namespace))}</span>
+            ),
+          },
+          { name: "Cache", cell: ({ cache }) => cache },
+          { name: "Hit in the backend", isFigure: true, cell: timed("hit") },
+          { name: "Stale", isFigure: true, cell: timed("stale") },
+          { name: "Joined a load", isFigure: true, cell: timed("joined") },
+          { name: "Loaded", isFigure: true, cell: timed("loaded") },
+          { name: "Failed", isFigure: true, cell: timed("failed") },
+        ]}
+      />
+      <p class="fine after">Hits in memory are not timed: they take a tenth of a microsecond.</p>
     </Panel>
   );
 }

@@ -1,5 +1,6 @@
 import type { JSX } from "preact";
 import type { Sample } from "../../data/history.ts";
+import type { Mark } from "../../data/marks.ts";
 import type { CacheOverview, FleetOverview, PastFinding, TierOverview } from "../../data/pages.ts";
 import { ask } from "../ask.ts";
 import { ago, bytes, clock, count, duration, percent, plural, rate } from "../format.ts";
@@ -11,14 +12,22 @@ import { RangeChoice, useRange, type Range } from "../parts/range.tsx";
 import type { PageProps } from "../places.ts";
 
 export function Overview({ live, go }: PageProps): JSX.Element {
-  const { overview, findings = [], past = [], history = {}, status } = live;
+  const { overview, findings = [], past = [], history = {}, marks = {}, status } = live;
   const [range, setRange] = useRange();
   if (overview === undefined) return <Empty title="Waiting for the first update" />;
   return (
     <>
       <Panel title="What stands out">
         {findings.length === 0 ? (
-          <p class="fine">Nothing: tiers are up, loads succeed, and the last minute is like the time before.</p>
+          <>
+            <p class="fine">Nothing: tiers are up, loads succeed, and the last minute is like the time before.</p>
+            {status?.caches.some(({ verifies }) => !verifies) === true && (
+              <p class="fine">
+                Whether values are right is not looked at: createCache({"{ verify: { share: 0.01 } }"}) compares some
+                hits with their source.
+              </p>
+            )}
+          </>
         ) : (
           <FindingList findings={findings} go={go} isFull />
         )}
@@ -32,6 +41,7 @@ export function Overview({ live, go }: PageProps): JSX.Element {
           cache={cache}
           range={range}
           samples={history[cache.name] ?? []}
+          marks={marks[cache.name] ?? []}
           canWrite={status?.canWrite === true}
         />
       ))}
@@ -64,10 +74,13 @@ function One(props: {
   readonly cache: CacheOverview;
   readonly range: Range;
   readonly samples: readonly Sample[];
+  readonly marks: readonly Mark[];
   readonly canWrite: boolean;
 }): JSX.Element {
   const { cache, samples, range } = props;
   const at = samples.map((sample) => sample.at);
+  const marks = props.marks.filter((mark) => mark.at >= (at[0] ?? Infinity));
+  const marked = marks.map((mark) => mark.at);
   const calls = cache.hits + cache.staleHits + cache.misses;
   const shown = range === "all" ? cache : cache.recent;
   const isFailing = cache.recent.lastMinute.loadErrors > 0;
@@ -113,6 +126,7 @@ function One(props: {
           <Chart
             title="Hit ratio"
             at={at}
+            marks={marked}
             max={1}
             show={percent}
             series={[{ name: "hits", tone: "main", values: samples.map(({ hitRatio }) => hitRatio) }]}
@@ -120,6 +134,7 @@ function One(props: {
           <Chart
             title="Calls per second"
             at={at}
+            marks={marked}
             show={rate}
             series={[
               { name: "all", tone: "main", values: samples.map((sample) => sample.calls) },
@@ -129,6 +144,7 @@ function One(props: {
           <Chart
             title="Loads per second"
             at={at}
+            marks={marked}
             show={rate}
             series={[
               { name: "loads", tone: "main", values: samples.map((sample) => sample.loads) },
@@ -137,8 +153,61 @@ function One(props: {
           />
         </div>
       )}
+      {samples.length >= 2 && marks.length > 0 && <Marks marks={marks} />}
+      <Calls cache={cache} />
       <Tiers cache={cache} range={range} canWrite={props.canWrite} />
     </Panel>
+  );
+}
+
+/** The texts of the marks on the curves, the last one first. */
+const Marks = ({ marks }: { readonly marks: readonly Mark[] }): JSX.Element => (
+  <ul class="marks" aria-label="Marks on the curves">
+    {marks.toReversed().map(({ at, text }) => (
+      <li key={`${at} ${text}`}>
+        <time>{clock(at)}</time> {text}
+      </li>
+    ))}
+  </ul>
+);
+
+const ANSWERED: Readonly<Record<string, string>> = {
+  memory: "Fresh, from memory",
+  hit: "Fresh, from the backend",
+  stale: "Stale",
+  joined: "By the load of another call",
+  loaded: "By its own load",
+  failed: "With an error",
+};
+
+/** What callers waited, next to the time of the loads alone. */
+function Calls({ cache }: { readonly cache: CacheOverview }): JSX.Element | null {
+  const { calls } = cache.recent.lastMinute;
+  if (calls.length === 0) return null;
+  type Row = (typeof calls)[number];
+  return (
+    <>
+      <h3>How long calls took, last minute</h3>
+      <Table
+        label={`Calls of ${cache.name}`}
+        rows={calls}
+        id={({ by }) => by}
+        columns={[
+          { name: "Answered", isMain: true, cell: ({ by }: Row) => ANSWERED[by] ?? by },
+          { name: "Calls", isFigure: true, cell: (row) => count(row.count) },
+          {
+            name: "Half within",
+            isFigure: true,
+            cell: ({ p50Ms }) => (p50Ms === null ? "not timed" : duration(p50Ms)),
+          },
+          {
+            name: "99 % within",
+            isFigure: true,
+            cell: ({ p99Ms }) => (p99Ms === null ? "not timed" : duration(p99Ms)),
+          },
+        ]}
+      />
+    </>
   );
 }
 

@@ -20,8 +20,10 @@ export function Chart(props: {
   /** The top of the scale. @default the largest value */
   readonly max?: number;
   readonly show: (value: number | null | undefined) => string;
+  /** Instants to which a list next to the charts has the texts. */
+  readonly marks?: readonly number[];
 }): JSX.Element {
-  const { title, at, series, show } = props;
+  const { title, at, series, show, marks = [] } = props;
   const box = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(600);
   const [chosen, setChosen] = useState<number>();
@@ -63,6 +65,10 @@ export function Chart(props: {
           {[0, 0.5, 1].map((part) => (
             <line key={part} class="grid" x1={0} x2={width} y1={y(part * top)} y2={y(part * top)} />
           ))}
+          {marks.map((mark) => {
+            const left = ((mark - at[0]!) / Math.max(1, at[last]! - at[0]!)) * width;
+            return left < 0 ? null : <line key={mark} class="mark" x1={left} x2={left} y1={0} y2={HEIGHT} />;
+          })}
           {series.filter(isDrawn).map(({ name, tone, values }) => (
             <path key={name} class={`line ${tone}`} d={pathOf(values, x, y)} />
           ))}
