@@ -532,7 +532,8 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
               if (calling === undefined) return undefined;
               const ended = calling.then(
                 () => "answered",
-                (error: unknown) => (error instanceof BackendUnavailableError ? "unavailable" : `another error: ${String(error)}`),
+                (error: unknown) =>
+                  error instanceof BackendUnavailableError ? "unavailable" : `another error: ${String(error)}`,
               );
               return [operation, await Promise.race([ended, isOver])];
             });
