@@ -111,6 +111,7 @@ export const handlers = {
       }, 200),
     );
   },
+  clear: () => parts.cache.clear(),
   invalidate: (tag: string) => parts.cache.invalidateTags(tag),
   /** Invalidates a tag again and again. */
   loopTag(tag: string, everyMs: number): void {

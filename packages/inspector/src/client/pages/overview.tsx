@@ -183,7 +183,8 @@ const ANSWERED: Readonly<Record<string, string>> = {
 /** What callers waited, next to the time of the loads alone. */
 function Calls({ cache }: { readonly cache: CacheOverview }): JSX.Element | null {
   const { calls } = cache.recent.lastMinute;
-  if (calls.length === 0) return null;
+  // Those of memory alone say nothing.
+  if (calls.every(({ by }) => by === "memory")) return null;
   type Row = (typeof calls)[number];
   return (
     <>
@@ -289,11 +290,14 @@ function Tiers(props: {
     ),
   };
   return (
-    <Table
-      label={`Tiers of ${cache.name}`}
-      columns={canWrite ? [...columns, action] : columns}
-      rows={cache.tiers}
-      id={({ label }) => label}
-    />
+    <>
+      <h3>Tiers</h3>
+      <Table
+        label={`Tiers of ${cache.name}`}
+        columns={canWrite ? [...columns, action] : columns}
+        rows={cache.tiers}
+        id={({ label }) => label}
+      />
+    </>
   );
 }
