@@ -82,7 +82,8 @@ export interface RedisBackendSettings {
   layout(layout: "full" | "plain" | "string"): this;
   /**
    * How processes receive each other's changes. All that share a cache must set the same: over `tracking` no change is
-   * published, and over `pubsub` nothing else is received. Over HTTP only `none` can be had.
+   * published, and over `pubsub` nothing else is received. Over HTTP `tracking` is refused, and `pubsub` keeps a stream of
+   * server-sent events open: for processes that live long.
    *
    * @default 'tracking', and 'none' over HTTP
    */
@@ -266,7 +267,7 @@ class Builder {
 
   build(): RedisBackend {
     const settings = this.#settings;
-    // Over HTTP no changes are received, so this is the default there.
+    // Most programs over HTTP live too briefly to receive changes, so this is the default there.
     const coherence = isOverHttp(settings.connection) && !settings.choosesCoherence ? "none" : settings.coherence;
     const { format: valueFormat, compressor: writes, alsoReads } = codecs(settings.shipped, settings);
     if (settings.connection === undefined) hold(undefined, this.#connectSettings());

@@ -1,4 +1,5 @@
 import { ConfigurationError } from "@hotset/core";
+import { IN_WORKER } from "@hotset/core/internal";
 import type { Hold } from "./held-connection.ts";
 
 /** @throws {ConfigurationError} where entries would be read from primaries all the same. */
@@ -12,12 +13,10 @@ export function checkReaders({ link, release }: Hold, layout: "full" | "plain" |
 
 /** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
 export function checkCoherence({ link, release }: Hold, coherence: "tracking" | "pubsub" | "none"): void {
-  if (link.isHttp === true && coherence !== "none") {
+  const problem = link.isHttp === true && overHttp(coherence);
+  if (typeof problem === "string") {
     release().catch(() => undefined);
-    throw new ConfigurationError(
-      `redis: coherence("${coherence}") needs a connection on which changes are received, and HTTP has none; leave it ` +
-        'out, or set coherence("none"), with a localTtl of seconds',
-    );
+    throw new ConfigurationError(`redis: ${problem}`);
   }
   if (link.cannotSubscribe === true && coherence === "pubsub") {
     release().catch(() => undefined);
@@ -36,4 +35,19 @@ export function checkCoherence({ link, release }: Hold, coherence: "tracking" | 
       : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes ` +
           'that are received; set coherence("none") and a localTtl, or remove readFromReplicas',
   );
+}
+
+/** Why changes cannot be received so over HTTP. `undefined` where they can be. */
+function overHttp(coherence: "tracking" | "pubsub" | "none"): string | undefined {
+  if (coherence === "tracking")
+    return (
+      'coherence("tracking") needs a connection on which Redis pushes changes, and HTTP has none; set ' +
+      'coherence("pubsub") in all processes, or leave it out, with a localTtl of seconds'
+    );
+  if (coherence === "pubsub" && IN_WORKER)
+    return (
+      'coherence("pubsub") over HTTP keeps a stream open, which ends with the request that opened it in a worker; ' +
+      "leave it out, and set a localTtl of seconds"
+    );
+  return undefined;
 }

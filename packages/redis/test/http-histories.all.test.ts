@@ -5,26 +5,32 @@ import type { handlers, Round } from "./http-worker.ts";
 
 const FAULTS: readonly RestFault[] = ["cuts answer", "cuts body", "keeps", 503, 429];
 
-/** Each fault for a moment, again and again. Requests that were kept arrive late. */
+/** Each fault for a moment, again and again, and streams that are cut or frozen. Requests that were kept arrive late. */
 async function trouble(proxy: RestProxy, isOver: () => boolean): Promise<void> {
   for (let i = 0; !isOver(); i += 1) {
     proxy.fault = FAULTS[i % FAULTS.length]!;
+    if (i % 3 === 0) proxy.streams.cut();
+    if (i % 3 === 1) proxy.streams.freeze();
     await sleep(150);
     proxy.fault = "passes";
+    proxy.streams.thaw();
     await sleep(700);
     await proxy.release();
   }
 }
 
 it.for([
-  ["full", "quiet"],
-  ["string", "quiet"],
-  ["full", "faults"],
-  ["string", "faults"],
+  ["full", "none", "quiet"],
+  ["string", "none", "quiet"],
+  ["full", "none", "faults"],
+  ["string", "none", "faults"],
+  ["full", "pubsub", "quiet"],
+  ["string", "pubsub", "faults"],
+  ["full", "pubsub", "faults"],
 ] as const)(
-  "C743 four processes read nothing that a change had replaced before the read, or the one that it joins, began: %s, %s",
+  "C743 four processes read nothing that a change had replaced before the read, or the one that it joins, began: %s, coherence %s, %s",
   { timeout: 120_000 },
-  async ([layout, weather]) => {
+  async ([layout, coherence, weather]) => {
     const redisUrl = inject("redisUrl");
     await using proxy = await startRestProxy({ redisPort: Number(new URL(redisUrl).port) });
     const responseTimeout = weather === "quiet" ? "20s" : "1s";
@@ -33,7 +39,8 @@ it.for([
       redisUrl,
       prefix: randomPrefix(),
       layout,
-      calls: 15,
+      coherence,
+      calls: coherence === "none" ? 15 : 80,
       responseTimeout,
     };
     await using stack = new AsyncDisposableStack();

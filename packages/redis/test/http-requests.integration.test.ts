@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, expect, inject, it, vi } from "vitest"
 import { restCommand, scriptWords, together } from "../src/rest/rest-commands.ts";
 import { decoded } from "../src/rest/rest-reply.ts";
 import { RestScripts } from "../src/rest/rest-scripts.ts";
+import { RecordingListener } from "./recording-listener.ts";
 
 const redisPort = (): number => Number(new URL(inject("redisUrl")).port);
 
@@ -93,6 +94,62 @@ it.for(["full", "string"] as const)(
     });
   },
 );
+
+it("C743 with copies that follow, a hit in memory is free, a miss and what invalidates cost one message more, and idling two a second", async () => {
+  // No beats while calls are counted.
+  const quiet = backendOver(proxy).coherence("pubsub").maxStaleness("1h").build();
+  await using cache = createCache({ name: "shop" }).tier(memory()).tier(quiet).defaults({ ttl: "10m" }).build();
+  await cache.set("warm", 1, { tags: ["users"] });
+  await expect
+    .poll(async () => {
+      await cache.set("warm", 1, { tags: ["users"] });
+      await cache.get("warm");
+      const { hits } = cache.stats().tiers[0]!;
+      await cache.get("warm");
+      return cache.stats().tiers[0]!.hits - hits;
+    })
+    .toBe(1);
+  const other = cacheOver(proxy);
+  const keys = Array.from({ length: 20 }, (_, i) => `key ${i}`);
+  for (const key of keys) await other.set(key, key);
+  await other.close();
+  /** With what is done in the background. */
+  const whole = (call: () => Promise<unknown>): Promise<string> =>
+    cost(async () => {
+      await call();
+      for (let before = -1; before !== proxy.counts.requests; await new Promise((go) => setTimeout(go, 500)))
+        before = proxy.counts.requests;
+    });
+  await whole(() => Promise.resolve());
+  expect({
+    "hit in memory": await whole(() => cache.get("warm")),
+    hit: await whole(() => cache.get("key 1")),
+    miss: await whole(() => cache.getOrSet("new", () => 1)),
+    set: await whole(() => cache.set("warm", 2)),
+    delete: await whole(() => cache.delete("key 1")),
+    invalidateTags: await whole(() => cache.invalidateTags("users")),
+    "getMany of 20": await whole(() => cache.getMany(keys)),
+  }).toEqual({
+    "hit in memory": "0 / 0",
+    hit: "1 / 1",
+    // The last one confirms its copy, unless changes were confirmed a moment ago.
+    miss: expect.stringMatching(/^(?:3 \/ 3|4 \/ 4)$/) as unknown,
+    set: "1 / 2",
+    delete: "2 / 2",
+    invalidateTags: "2 / 2",
+    "getMany of 20": "1 / 1",
+  });
+  const beating = backendOver(proxy).coherence("pubsub").build();
+  const detach = await beating.coherence!.attach(new RecordingListener());
+  proxy.reset();
+  await expect.poll(() => proxy.counts.commands, { interval: 5 }).toBe(1);
+  const since = performance.now();
+  await expect.poll(() => proxy.counts.commands, { interval: 5 }).toBe(5);
+  expect(performance.now() - since).toBeGreaterThan(1_900);
+  expect(proxy.counts.names).toEqual({ PUBLISH: 5 });
+  await detach();
+  await beating.close();
+});
 
 it("C743 a service that reads from a replica which is behind gives no deleted value, to the deleter or to others", async () => {
   await using primary = await startOwnRedis();

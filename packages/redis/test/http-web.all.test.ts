@@ -17,15 +17,22 @@ afterAll(async () => {
 });
 
 const prefixes = new WeakMap<object, string>();
-const open = (layout: "full" | "string", prefix: string) => {
+type Way = readonly [layout: "full" | "string", coherence: "none" | "pubsub"];
+const open = ([layout, coherence]: Way, prefix: string) => {
   const connection = http({ url: proxy.url, token: proxy.token, maxRequestBytes: 3_000_000 });
-  const backend = redis(connection).keyPrefix(prefix).layout(layout).valueFormat(json()).responseTimeout("20s").build();
+  const backend = redis(connection)
+    .keyPrefix(prefix)
+    .layout(layout)
+    .coherence(coherence)
+    .valueFormat(json())
+    .responseTimeout("20s")
+    .build();
   prefixes.set(backend, prefix);
   return backend;
 };
 
 it("nothing of Node was had: bytes of entries are those of the web, and hashed keys are refused with a sentence", async () => {
-  const backend = open("full", randomPrefix());
+  const backend = open(["full", "none"], randomPrefix());
   await backend.write("shop::key", { data: Uint8Array.of(0xff), staleInMs: 9_000, expiresInMs: 9_000, meta: "é" });
   const found = await backend.read("shop::key");
   expect(found).toMatchObject({ meta: "é" });
@@ -36,11 +43,16 @@ it("nothing of Node was had: bytes of entries are those of the web, and hashed k
   expect(getBuiltinModule).toHaveBeenCalledWith("node:crypto");
 });
 
-describe.each(["full", "string"] as const)("C743 without modules of Node, layout %s", (layout) => {
+describe.each<Way>([
+  ["full", "none"],
+  ["string", "none"],
+  ["full", "pubsub"],
+])("C743 without modules of Node, layout %s, coherence %s", (...way) => {
   describeBackend("redis over HTTP", {
-    open: () => open(layout, randomPrefix()),
-    openPeer: (backend) => open(layout, prefixes.get(backend)!),
+    open: () => open(way, randomPrefix()),
+    openPeer: (backend) => open(way, prefixes.get(backend)!),
+    ...(way[1] === "pubsub" && { cut: () => proxy.streams.cut() }),
     expiry: "server",
-    promises: ["one load", "deletes hold", "tags hold"],
+    promises: ["one load", "deletes hold", "tags hold", ...(way[1] === "pubsub" ? (["copies follow"] as const) : [])],
   });
 });

@@ -17,6 +17,8 @@ export interface Round {
   readonly redisUrl: string;
   readonly prefix: string;
   readonly layout: "full" | "string";
+  /** With `pubsub` copies live as long as entries. */
+  readonly coherence: "none" | "pubsub";
   /** How often each of its lanes reads or changes. */
   readonly calls: number;
   readonly responseTimeout: "1s" | "20s";
@@ -24,6 +26,7 @@ export interface Round {
 }
 
 const KEYS = 6;
+const MAX_STALENESS_MS = 500;
 
 export const handlers = {
   /**
@@ -31,16 +34,18 @@ export const handlers = {
    * what a load reads, `known` what every read that begins now must at least give. A read that joins another of its
    * process gives what that one must: nothing tells it of a change elsewhere.
    */
-  async run({ url, redisUrl, prefix, layout, calls, responseTimeout, seed }: Round): Promise<History> {
+  async run({ url, redisUrl, prefix, layout, coherence, calls, responseTimeout, seed }: Round): Promise<History> {
     const truth = RespClient.fromUrl(redisUrl);
     const backend = redis(http({ url, token: "secret" }))
       .keyPrefix(prefix)
       .layout(layout)
+      .coherence(coherence)
+      .maxStaleness(MAX_STALENESS_MS)
       .valueFormat(json());
     const cache = createCache({ name: "shop" })
       .tier(memory())
       .tier(backend.breaker({ failures: 20, wait: "100ms" }).responseTimeout(responseTimeout).build())
-      .defaults({ ttl: "1m", localTtl: 0, loadTimeout: "60s" })
+      .defaults({ ttl: "1m", loadTimeout: "60s", ...(coherence === "none" && { localTtl: 0 }) })
       .build();
     cache.on("backend:error", () => undefined);
     let state = seed;
@@ -49,6 +54,7 @@ export const handlers = {
       return Math.floor((state / 2_147_483_648) * below);
     };
     const tooOld: string[] = [];
+    const later: Promise<void>[] = [];
     /** What the reads of a key that are under way must at least give. */
     const running = new Map<string, Map<symbol, number>>();
     let [reads, changes, loads] = [0, 0, 0];
@@ -80,14 +86,24 @@ export const handlers = {
       const { status } = random(2) === 0 ? await cache.delete(key) : await cache.invalidateTags(...tags);
       changes += 1;
       if (status === "pending") return;
-      const raise =
+      // A copy that follows changes may be older for this long.
+      if (coherence === "pubsub") return void later.push(sleep(MAX_STALENESS_MS + 100).then(() => raise(key, changed)));
+      await raise(key, changed);
+    };
+    const raise = async (key: string, changed: number): Promise<void> => {
+      const text =
         "if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end";
-      await truth.command("EVAL", raise, 1, `${prefix}-known-${key}`, changed);
+      await truth.command("EVAL", text, 1, `${prefix}-known-${key}`, changed);
     };
     const lane = async (): Promise<void> => {
-      for (let i = 0; i < calls; i += 1) await call();
+      for (let i = 0; i < calls; i += 1) {
+        await call();
+        // A hit in memory takes no time: changes would not have arrived before the end.
+        if (coherence === "pubsub") await sleep(random(100));
+      }
     };
     await Promise.all(Array.from({ length: 4 }, lane));
+    await Promise.all(later);
     await cache.close();
     truth.close();
     return { reads, changes, loads, tooOld };

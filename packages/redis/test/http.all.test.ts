@@ -12,13 +12,19 @@ beforeAll(async () => {
 });
 afterAll(() => proxy.close());
 
-describe.each(["full", "string"] as const)("C743 layout %s", (layout) => {
+describe.each([
+  ["full", "none"],
+  ["string", "none"],
+  ["full", "pubsub"],
+  ["string", "pubsub"],
+] as const)("C743 layout %s, coherence %s", (layout, coherence) => {
   const prefixes = new WeakMap<object, string>();
   const open = (prefix: string) => {
     const { url, token } = proxy;
     const backend = redis(http({ url, token, maxRequestBytes: 40_000_000 }))
       .keyPrefix(prefix)
       .layout(layout)
+      .coherence(coherence)
       .valueFormat(json())
       .responseTimeout("10s")
       .build();
@@ -39,11 +45,18 @@ describe.each(["full", "string"] as const)("C743 layout %s", (layout) => {
       const backend = redis(http({ url: slow.url, token: slow.token }))
         .keyPrefix(randomPrefix())
         .layout(layout)
+        .coherence(coherence)
         .valueFormat(json())
         .build();
       return { backend, delay: (ms: number) => void (ms === Infinity ? (slow.fault = "keeps") : (slow.delayMs = ms)) };
     },
+    ...(coherence === "pubsub" && { cut: () => proxy.streams.cut() }),
     expiry: "server",
-    promises: ["one load", "deletes hold", "tags hold"],
+    promises: [
+      "one load",
+      "deletes hold",
+      "tags hold",
+      ...(coherence === "pubsub" ? (["copies follow"] as const) : []),
+    ],
   });
 });

@@ -20,8 +20,10 @@ export {
   startRestProxy,
   type RestCounts,
   type RestFault,
+  type EventStreams,
   type RestProxy,
   type RestProxyOptions,
+  type StreamFault,
 } from "./rest-proxy.ts";
 export { startProxy, type FaultProxy, type ProxyTarget } from "./proxy.ts";
 export type { Direction, Hold } from "./proxied-connection.ts";

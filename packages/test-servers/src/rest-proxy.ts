@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { connect, type AddressInfo } from "node:net";
 import { RespClient } from "./resp-client.ts";
-import { ReplyError, type Frame } from "./resp.ts";
+import { encodeCommand, ReplyError, RespDecoder, type Frame } from "./resp.ts";
 
 /** Redis over HTTP, as hosted services offer it, in front of a real Redis: what tests of that see and break. */
 export interface RestProxy extends AsyncDisposable {
@@ -19,12 +19,39 @@ export interface RestProxy extends AsyncDisposable {
   fault: RestFault;
   /** Executes the requests that were kept. Resolves once they are. */
   release(): Promise<void>;
+  /** What becomes of the requests for events that come from now on: as {@link RestProxy.fault} says of the others. */
+  streamFault: StreamFault;
+  /** The event streams that are open now. */
+  readonly streams: EventStreams;
   /** How long each request waits before it is executed. */
   delayMs: number;
   close(): Promise<void>;
 }
 
 export type RestFault = "passes" | "keeps" | "cuts body" | "cuts answer" | 404 | 413 | 429 | 500 | 502 | 503;
+
+/** `keeps`: nothing is answered. `stays silent`: the answer begins, and no subscription is confirmed. */
+export type StreamFault = "passes" | "keeps" | "stays silent" | 200 | 301 | 401 | 404 | 429 | 500 | 503;
+
+/** The streams of events that clients have open. */
+export interface EventStreams {
+  readonly size: number;
+  /** How many were asked for, since the proxy was started. */
+  readonly asked: number;
+  /** Cuts their connections. */
+  cut(): void;
+  /** Ends them properly. */
+  end(): void;
+  /** Holds back what is written to them, until they are thawed. */
+  freeze(): void;
+  thaw(): void;
+  /** Loses the messages that come from now on, while comments show that the proxy lives. */
+  loseMessages(): void;
+  /** Writes text as it is. */
+  write(text: string): Promise<void>;
+  /** Takes each event apart into so many pieces, which arrive one after the other. @default 1 */
+  pieces: number;
+}
 
 export interface RestCounts {
   requests: number;
@@ -39,6 +66,9 @@ export interface RestCounts {
 export interface RestProxyOptions {
   /** The port of Redis on this machine. */
   readonly redisPort: number;
+  /** As whom it connects there. @default the default user */
+  readonly username?: string;
+  readonly password?: string;
   /** Answers reads, and gets each write `lagMs` later, as in a database of several regions. */
   readonly replica?: { readonly port: number; readonly lagMs: number };
   /** Ignores the wish for replies in base64. @default false */
@@ -70,10 +100,13 @@ class Proxy implements RestProxy {
   readonly #kept: PromiseWithResolvers<void>[] = [];
   readonly #serving = new Set<Promise<void>>();
   fault: RestFault = "passes";
+  streamFault: StreamFault = "passes";
+  readonly streams = new Streams();
 
   constructor(options: RestProxyOptions) {
     this.#options = options;
-    this.#primary = clientOf(options.redisPort);
+    const { redisPort: port, username, password } = options;
+    this.#primary = new RespClient({ connect: { host: "127.0.0.1", port }, username, password });
     this.#replica = options.replica && clientOf(options.replica.port);
   }
 
@@ -97,6 +130,7 @@ class Proxy implements RestProxy {
 
   async close(): Promise<void> {
     this.fault = "passes";
+    this.streams.cut();
     await this.release();
     this.#server.closeAllConnections();
     this.#server.close();
@@ -111,6 +145,7 @@ class Proxy implements RestProxy {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
+    if (request.url?.startsWith("/subscribe/") === true) return this.#subscribe(request, response);
     const body = Buffer.concat(chunks);
     this.counts.requests += 1;
     this.counts.largestBytes = Math.max(this.counts.largestBytes, body.length);
@@ -129,6 +164,24 @@ class Proxy implements RestProxy {
     response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
     if (fault !== "cuts body") return void response.end(text);
     response.write(text.slice(0, Math.floor(text.length / 2)), () => response.destroy());
+  }
+
+  /** As such services do: each channel of the path, and each message as an event. */
+  #subscribe(request: IncomingMessage, response: ServerResponse): void {
+    const { streamFault: fault } = this;
+    this.streams.asked += 1;
+    if (fault === "keeps") return;
+    if (typeof fault === "number")
+      return void response.writeHead(fault, { "content-type": "text/html" }).end("<html>secret words</html>");
+    if (request.headers.authorization !== `Bearer ${this.token}`)
+      return void response.writeHead(401).end(JSON.stringify({ error: "WRONGPASS invalid or missing auth token" }));
+    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+    response.flushHeaders();
+    const [, ...channels] = request.url!.slice(1).split("/").map(decodeURIComponent);
+    const port = (this.#replica && this.#options.replica?.port) ?? this.#options.redisPort;
+    const { username, password } = this.#options;
+    const login = password === undefined ? [] : [["AUTH", username ?? "default", password]];
+    if (fault === "passes") this.streams.add(response, port, [...login, ["SUBSCRIBE", ...channels]]);
   }
 
   async #answer(request: IncomingMessage, body: Buffer): Promise<readonly [status: number, answer: unknown]> {
@@ -167,6 +220,77 @@ class Proxy implements RestProxy {
     if (READS.test(name)) return replica;
     setTimeout(() => void replica.command(...command).catch(() => undefined), this.#options.replica!.lagMs).unref();
     return this.#primary;
+  }
+}
+
+class Streams implements EventStreams {
+  asked = 0;
+  pieces = 1;
+  readonly #open = new Map<ServerResponse, { readonly kept: string[]; written: Promise<unknown> }>();
+  #mode: "passes" | "frozen" | "loses messages" = "passes";
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  add(response: ServerResponse, port: number, commands: readonly (readonly string[])[]): void {
+    this.#open.set(response, { kept: [], written: Promise.resolve() });
+    const socket = connect({ host: "127.0.0.1", port });
+    const decoder = new RespDecoder();
+    for (const command of commands) socket.write(encodeCommand(command));
+    socket.on("data", (chunk: Buffer) => {
+      for (const { frame } of decoder.push(chunk)) {
+        if (Array.isArray(frame)) this.#send(response, (frame as readonly Frame[]).map(String));
+        else if (frame instanceof ReplyError) response.end();
+      }
+    });
+    const end = (): void => {
+      this.#open.delete(response);
+      socket.destroy();
+      response.destroy();
+    };
+    socket.on("error", end).on("close", end);
+    response.on("close", end);
+  }
+
+  cut(): void {
+    for (const response of [...this.#open.keys()]) response.destroy();
+  }
+
+  end(): void {
+    for (const response of [...this.#open.keys()]) response.end();
+  }
+
+  freeze(): void {
+    this.#mode = "frozen";
+  }
+
+  thaw(): void {
+    this.#mode = "passes";
+    for (const [response, { kept }] of this.#open) for (const text of kept.splice(0)) response.write(text);
+  }
+
+  loseMessages(): void {
+    this.#mode = "loses messages";
+  }
+
+  async write(text: string): Promise<void> {
+    await Promise.all(
+      Array.from(this.#open.keys(), (response) => new Promise((resolve) => response.write(text, resolve))),
+    );
+  }
+
+  #send(response: ServerResponse, [kind, channel, message]: readonly string[]): void {
+    const text = `data: ${kind},${channel},${message!.replaceAll(/\r\n|\r|\n/g, "\ndata: ")}\n\n`;
+    if (this.#mode === "frozen") return void this.#open.get(response)?.kept.push(text);
+    if (this.#mode === "loses messages") return void response.write(": still here\n\n");
+    const bytes = Buffer.from(text);
+    const size = Math.ceil(bytes.length / this.pieces);
+    const open = this.#open.get(response);
+    for (let at = 0; open !== undefined && at < bytes.length; at += size)
+      open.written = open.written.then(
+        () => new Promise((resolve) => response.write(bytes.subarray(at, at + size), () => setImmediate(resolve))),
+      );
   }
 }
 

@@ -39,6 +39,13 @@ const CALLS = {
   delete: (cache, key) => cache.delete(key),
   tag: (cache, key) => cache.invalidateTags("t" + key),
   errors: () => errors,
+  stream: () => {
+    try {
+      redis(http({ url: "${url}", token: "secret" })).valueFormat(json()).coherence("pubsub").build();
+    } catch (error) {
+      return String(error);
+    }
+  },
   set: (cache, key) => cache.set(key, "set"),
 };
 export default {
@@ -88,3 +95,10 @@ it.for(["full", "string"])(
     for (const url of [first, second, third]) expect(await ask(`${url}/errors`)).toEqual([]);
   },
 );
+
+it("copies that follow changes are refused in a worker, whose streams end with its request", async () => {
+  for (const url of workerd!.urls)
+    expect(await ask(`${url}/full/stream`)).toMatch(
+      /^ConfigurationError: redis: coherence\("pubsub"\) over HTTP keeps a stream open, which ends with the request/,
+    );
+});

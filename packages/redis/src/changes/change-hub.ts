@@ -1,5 +1,6 @@
 import type { Clock } from "@hotset/core";
 import { SubscriptionRefusedError, type ChangeListener, type ChangeNotifier } from "../connection/change-notifier.ts";
+import { afterThisTurn } from "../primitives/after-this-turn.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 /** One server as a source of changes. It is reconnected time and again. */
@@ -97,7 +98,7 @@ export class ChangeHub implements ChangeNotifier {
   settled(part?: string): Promise<boolean> {
     let settling = this.#settling.get(part);
     if (settling === undefined) {
-      if (this.#settling.size === 0) setImmediate(() => this.#settling.clear());
+      if (this.#settling.size === 0) afterThisTurn(() => this.#settling.clear());
       const sources = this.#sources().filter((source) => part === undefined || source.part === part);
       settling = sources.length === 0 ? Promise.resolve(false) : this.#heartbeat(sources).catch(() => false);
       this.#settling.set(part, settling);

@@ -18,7 +18,7 @@ export const channelMode = (): ListenMode => {
   return {
     handlePushes(_client, hub) {
       onMessage = (message) => {
-        const change = parse(message);
+        const change = parseChange(message);
         if (change !== undefined) hub.changed([change.key], change.sender);
       };
     },
@@ -41,7 +41,7 @@ export const channelMode = (): ListenMode => {
 };
 
 /** `1 <sender> <key>`: version 1 of this message. Any client may publish: other messages are not for us. */
-function parse(message: string): { readonly sender: string; readonly key: string } | undefined {
+export function parseChange(message: string): { readonly sender: string; readonly key: string } | undefined {
   const end = message.indexOf(" ", 2);
   return message.startsWith("1 ") && end > 2
     ? { sender: message.slice(2, end), key: message.slice(end + 1) }

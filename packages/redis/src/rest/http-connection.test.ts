@@ -50,10 +50,20 @@ describe("a backend over HTTP", () => {
     );
   });
 
-  it.each(["tracking", "pubsub"] as const)("refuses coherence(%j), which needs a connection", (mode) => {
-    const build = (): unknown => redis(http(GIVEN)).valueFormat(json()).coherence(mode).build();
+  it('refuses coherence("tracking"), which needs a connection', () => {
+    const build = (): unknown => redis(http(GIVEN)).valueFormat(json()).coherence("tracking").build();
     expect(build).toThrow(ConfigurationError);
-    expect(build).toThrow(`coherence("${mode}") needs a connection`);
+    expect(build).toThrow('coherence("tracking") needs a connection on which Redis pushes changes');
+  });
+
+  it('has coherence("pubsub") where it is set, and opens no stream for that', () => {
+    const fetch = vi.fn<() => never>();
+    const backend = redis(http({ ...GIVEN, fetch }))
+      .valueFormat(json())
+      .coherence("pubsub")
+      .build();
+    expect(backend.coherenceMode).toBe("pubsub");
+    expect(fetch).not.toHaveBeenCalled();
   });
 
   it('has coherence("none") by default, also for keyPrefix("")', () => {

@@ -18,7 +18,19 @@ export type RestCommand =
   | { readonly kind: "bare"; readonly words: readonly string[] };
 
 /** A script must not send these; they need no bytes. */
-const BARE = new Set(["ACL", "CLIENT", "CONFIG", "EVAL", "EVALSHA", "FCALL", "FUNCTION", "INFO", "PING", "SCRIPT"]);
+const BARE = new Set([
+  "ACL",
+  "CLIENT",
+  "CONFIG",
+  "EVAL",
+  "EVALSHA",
+  "FCALL",
+  "FUNCTION",
+  "INFO",
+  "PING",
+  "PUBLISH",
+  "SCRIPT",
+]);
 
 /** Each holds a connection until something happens, or changes what it is for: a request has none. */
 const NEEDS_CONNECTION =

@@ -12,6 +12,7 @@ import {
 import type { Servers } from "../connection/servers.ts";
 import { connectFault } from "../primitives/faults.ts";
 import { RestClient, type RestClientSettings } from "./rest-client.ts";
+import { RestChanges, type RestChangesSettings } from "./rest-feed.ts";
 import { bytesWithin } from "./text-arguments.ts";
 
 /** What a request has apart from an entry: the text of a script, keys and tags. */
@@ -19,7 +20,8 @@ const BYTES_OF_A_SCRIPT = 40_000;
 
 export interface RestLinkSettings
   extends
-    Pick<LinkSettings, "clock" | "responseTimeoutMs" | "maxInFlight">,
+    Pick<LinkSettings, "clock" | "random" | "backoff" | "responseTimeoutMs" | "maxInFlight">,
+    Pick<RestChangesSettings, "connectTimeoutMs">,
     Pick<RestClientSettings, "url" | "token" | "fetch" | "maxRequestBytes"> {}
 
 /** A link whose commands go over HTTP. There is no connection to open: it is `up` while requests are answered. */
@@ -27,6 +29,7 @@ export class RestLink implements ObservableLink {
   readonly isHttp = true;
   readonly maxEntryBytes: number;
   readonly queue: CommandQueue;
+  readonly channel: RestChanges;
   readonly #client: RestClient;
   readonly #settings: RestLinkSettings;
   readonly #listeners = new Set<() => void>();
@@ -38,6 +41,7 @@ export class RestLink implements ObservableLink {
     this.maxEntryBytes = bytesWithin(settings.maxRequestBytes - BYTES_OF_A_SCRIPT);
     const { clock, responseTimeoutMs: deadlineMs, maxInFlight } = settings;
     this.#client = new RestClient({ ...settings, deadlineMs, ended: (error) => this.#ended(error) });
+    this.channel = new RestChanges(settings);
     this.queue = new CommandQueue({ clock, deadlineMs, maxInFlight });
     this.queue.client = this.#client;
     this.queue.server = () => this.address;
@@ -84,6 +88,7 @@ export class RestLink implements ObservableLink {
 
   async #close(): Promise<void> {
     this.queue.failWaiting(closed);
+    this.channel.close();
     await whenDrained(this.queue, this.#settings);
     this.queue.client = undefined;
     this.#client.close();

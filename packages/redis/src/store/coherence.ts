@@ -152,10 +152,11 @@ export class RedisCoherence implements Coherence {
   #explained(error: unknown, topic: string): unknown {
     if (!(error instanceof SubscriptionRefusedError)) return error;
     const { label } = this.#settings;
+    const toReceive = this.#link.isHttp === true ? toStream : toSubscribeTo;
     const message =
       this.mode === "tracking"
         ? `${error.server} refuses tracking: ${error.message}; ${TO_TRACK}`
-        : `${error.server} refuses to report changes: ${error.message}; ${toSubscribeTo(topic)}`;
+        : `${error.server} refuses to report changes: ${error.message}; ${toReceive(topic)}`;
     return new ConfigurationError(`${label}: ${message}`, { tier: label, operation: "attach", cause: error });
   }
 
@@ -264,3 +265,6 @@ const TO_TRACK =
   'grant the user +client|tracking, over RESP3, or set coherence("pubsub") in all processes, or ("none")';
 const toSubscribeTo = (topic: string): string =>
   `grant the user +subscribe +unsubscribe +publish and the channel &${topic}, or set coherence("none")`;
+const toStream = (topic: string): string =>
+  `check that the service at url offers /subscribe/${topic} as server-sent events, and that the token may subscribe and ` +
+  'publish, or leave out coherence("pubsub") in all processes';
