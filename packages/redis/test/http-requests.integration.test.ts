@@ -95,7 +95,7 @@ it.for(["full", "string"] as const)(
   },
 );
 
-it("C743 with copies that follow, a hit in memory is free, a miss and what invalidates cost one message more, and idling two a second", async () => {
+it("C743 with copies that follow, a hit in memory is free, a miss and what invalidates cost at most one message more, and idling two a second", async () => {
   // No beats while calls are counted.
   const quiet = backendOver(proxy).coherence("pubsub").maxStaleness("1h").build();
   await using cache = createCache({ name: "shop" }).tier(memory()).tier(quiet).defaults({ ttl: "10m" }).build();
@@ -132,11 +132,11 @@ it("C743 with copies that follow, a hit in memory is free, a miss and what inval
   }).toEqual({
     "hit in memory": "0 / 0",
     hit: "1 / 1",
-    // The last one confirms its copy, unless changes were confirmed a moment ago.
+    // The last one confirms what is kept, unless that was confirmed a moment ago.
     miss: expect.stringMatching(/^(?:3 \/ 3|4 \/ 4)$/) as unknown,
     set: "1 / 2",
-    delete: "2 / 2",
-    invalidateTags: "2 / 2",
+    delete: expect.stringMatching(/^(?:1 \/ 1|2 \/ 2)$/) as unknown,
+    invalidateTags: expect.stringMatching(/^(?:1 \/ 1|2 \/ 2)$/) as unknown,
     "getMany of 20": "1 / 1",
   });
   const beating = backendOver(proxy).coherence("pubsub").build();
