@@ -12,6 +12,7 @@ export type {
   GroupRates,
   GrowingValue,
   Heartbeat,
+  HeldLoop,
   HeartbeatOptions,
   Inspection,
   InspectOptions,

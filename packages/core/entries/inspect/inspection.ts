@@ -193,6 +193,8 @@ export interface Figures {
   readonly shared?: SharedLoad;
   /** Loads of the last minute that waited for a slot; absent where none did when it was looked. */
   readonly queued?: QueuedLoads;
+  /** How the event loop of the process was held up in the last minute; absent where it was not, or is not known. */
+  readonly heldLoop?: HeldLoop;
   /** Seconds of the last three hours in which far more loads began than in others; absent for none. */
   readonly spikes?: LoadSpikes;
   /** What `createCache({ verify })` found, like {@link Inspection.verified}: at most 8. Absent without it. */
@@ -374,6 +376,16 @@ export interface QueuedLoads {
   readonly forMs: number;
   /** The option of the cache; absent where it bounds nothing. */
   readonly maxLoads?: number;
+}
+
+/** Delays of the event loop: meanwhile all calls of the process waited. It is looked at every five seconds. */
+export interface HeldLoop {
+  /** In how many of the looks it was held up for 200 ms or longer. */
+  readonly seen: number;
+  /** How often it was looked. */
+  readonly looks: number;
+  /** The longest delay. */
+  readonly longestMs: number;
 }
 
 /** Loads that began in one second, far more than in others. */

@@ -1,8 +1,10 @@
-import type { Cache, CacheError, CacheEvents, CacheStats, NamespaceStats } from "@hotset/core";
+import { systemClock, type Cache, type CacheError, type CacheEvents, type CacheStats } from "@hotset/core";
 import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
+import { finite, oddness, ratesOf, statsOf } from "./counted-rates.ts";
 import { addTo, bucketOf, merged, percentile, sizeOf, type Durations } from "./durations.ts";
 import { Growth } from "./growth.ts";
-import type { Figures, GroupRates, LargeValue, Rates, Recent, SharedLoad, TierRates } from "./inspection.ts";
+import { heldIn, LoopDelay } from "./held-loop.ts";
+import type { Figures, GroupRates, LargeValue, Recent, SharedLoad, TierRates } from "./inspection.ts";
 import { idOf, Owners, type Owner } from "./owners.ts";
 import type { Place } from "./place.ts";
 import { SeenCalls, type SeenStep } from "./seen-calls.ts";
@@ -35,6 +37,7 @@ interface Step {
   readonly slowest: Map<string, { readonly key: string; readonly ms: number }>;
   readonly failedKeys: FailedKeys;
   readonly seen: SeenStep;
+  heldMs: number;
   /** Loads that waited for a slot when it began. */
   readonly queued: Waits;
   evicted: number;
@@ -79,6 +82,7 @@ export class RateMeter {
   readonly #owners: Owners;
   readonly #seen: SeenCalls;
   readonly #growth = new Growth();
+  readonly #loop: LoopDelay | undefined;
   #largestBefore = 0;
   readonly #troubles = new Map<string, Trouble>();
   readonly #failures = new Map<string, { readonly at: number; readonly error: string }>();
@@ -96,6 +100,8 @@ export class RateMeter {
     this.#owners = new Owners(place);
     this.#seen = new SeenCalls(place, this.#owners);
     place.parts.context.observer = this.#seen;
+    // On another clock time does not pass.
+    this.#loop = place.parts.context.clock === systemClock ? LoopDelay.begin() : undefined;
     const { events } = place.parts.context;
     this.#stops = [
       events["backend:error"].add(NONE, ({ tier, operation, error }) => this.#troubled(tier, operation, error)),
@@ -143,6 +149,7 @@ export class RateMeter {
   #end(): void {
     this.#cancel();
     this.#place.parts.context.observer = undefined;
+    this.#loop?.end();
     for (const stop of this.#stops.splice(0)) stop();
   }
 
@@ -150,13 +157,15 @@ export class RateMeter {
     const { clock, lifecycle } = this.#place.parts.context;
     if (!lifecycle.isOpen) return;
     this.#endJoins();
+    const heldMs = this.#loop?.take() ?? 0;
+    if (this.#steps.length > 0) this.#steps.at(-1)!.heldMs = heldMs;
     // Learns what is usual even while no page is open.
     if (this.#steps.length > 0) this.figures();
     const { tiers } = this.#cache.stats();
     this.#steps.push({
       ...{ at: this.#place.epochNow(), before: this.#counts(), tiers, evicted: 0 },
       ...{ durations: new Map(), slowest: new Map(), failedKeys: new Map(), queued: this.#queued() },
-      ...{ seen: this.#seen.nextStep(), largest: undefined, shared: undefined },
+      ...{ seen: this.#seen.nextStep(), heldMs: 0, largest: undefined, shared: undefined },
     });
     if (this.#steps.length > KEPT) {
       const { durations, largest } = this.#steps.shift()!;
@@ -216,6 +225,7 @@ export class RateMeter {
       ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
       ...(shared && { shared }),
       ...queuedIn(window, this.#place.parts.context.loads.limit),
+      ...heldIn(window),
       ...this.#growth.growing(window[0]!.at),
       ...this.#seen.spikes(seen, this.#place.epochNow()),
       ...this.#verified(),
@@ -366,33 +376,5 @@ const USUAL_MS = 3_600_000;
 /** For listeners that accept no failure: the cache warns of a failure that no other listener observes. */
 const NONE = (): undefined => undefined;
 
-function statsOf(counts: Counts, durations: Durations): NamespaceStats {
-  const of = (share: number): number => percentile(durations, share);
-  return {
-    ...counts,
-    hitRatio: (counts.hits + counts.staleHits) / callsOf(counts),
-    loadLatency: { count: sizeOf(durations), p50Ms: of(0.5), p95Ms: of(0.95), p99Ms: of(0.99) },
-  };
-}
-
-function ratesOf(counts: Counts, durations: Durations, of: Pick<Rates, "calls" | "ms">): Rates {
-  const { hitRatio, loadLatency } = statsOf(counts, durations);
-  const { loads, loadErrors, unadmitted } = counts;
-  const { p95Ms, count: timed } = loadLatency;
-  return { ...of, loads, loadErrors, ...(unadmitted > 0 && { unadmitted }), timed, ...finite({ hitRatio, p95Ms }) };
-}
-
-/** Without what is not known: JSON has no `NaN`. */
-const finite = <T extends object>(given: T | undefined): Partial<T> =>
-  Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => Number.isFinite(value))) as Partial<T>;
-
 const most = <T>(steps: readonly Step[], of: (step: Step) => readonly [T, number] | undefined): T | undefined =>
   steps.map(of).reduce((best, each) => (each && each[1] > (best?.[1] ?? -1) ? each : best), undefined)?.[0];
-
-/** How much a rule could find in it: only a part of a thousand groups fits into a record. */
-function oddness({ recent, before, failed }: GroupRates): number {
-  const slower =
-    recent.p95Ms === undefined || before.p95Ms === undefined ? 0 : Math.min(10, recent.p95Ms / before.p95Ms);
-  const fallen = recent.calls * Math.max(0, (before.hitRatio ?? 0) - (recent.hitRatio ?? 1));
-  return 10 * (failed?.count ?? 0) + fallen + slower + (recent.unadmitted ?? 0);
-}

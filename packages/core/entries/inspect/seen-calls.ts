@@ -39,6 +39,7 @@ interface Spike extends Begun {
 
 /** Fewer loads in one second are no burden. */
 const SPIKE = { loads: 50, times: 10 };
+const STARTING_MS = 10_000;
 const MOST_SPIKES = 100;
 /** Spikes that are so near are one. */
 const SAME_SPIKE_MS = 3_000;
@@ -50,6 +51,7 @@ const MOST_NAMESPACES = 100;
 export class SeenCalls implements CallObserver {
   readonly #place: Place;
   readonly #owners: Owners;
+  readonly #begunAt: number;
   readonly #shapes = new Shapes();
   readonly #total = new Map<string, Given>();
   readonly #spikes: Spike[] = [];
@@ -58,6 +60,7 @@ export class SeenCalls implements CallObserver {
   constructor(place: Place, owners: Owners) {
     this.#place = place;
     this.#owners = owners;
+    this.#begunAt = place.parts.context.clock.now();
   }
 
   /** Ends the step, and begins the next one. */
@@ -66,6 +69,8 @@ export class SeenCalls implements CallObserver {
   }
 
   answered(...[{ space, key }, by, ms]: Parameters<CallObserver["answered"]>): void {
+    // The first calls of a process wait for a connection, and compile its code.
+    if (this.#place.parts.context.clock.now() - this.#begunAt < STARTING_MS) return;
     const durations = new Map([[bucketOf(ms), 1]]);
     for (const id of this.#owners.of(space.path, key)) {
       const { answers } = this.#step;

@@ -20,6 +20,8 @@ import {
 type GroupRates = Figures["groups"][number];
 
 const SLOW = { ms: 1_000, times: 3, loads: 3, before: 10 };
+/** Of loads that were fast. */
+const FAR_SLOWER = { ms: 250, times: 8, loads: 10 };
 const FALL = { points: 0.25, calls: 50, before: 100, fewPoints: 0.1, times: 3, manyCalls: 200 };
 const NEVER = { hitRatio: 0.02, calls: 100 };
 const FLOOD = { loads: 100 };
@@ -135,7 +137,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "slow-loads",
     what: "Slow loads of a namespace or key group",
-    when: `their 95th percentile is ${took(SLOW.ms)} or more, and ${SLOW.times} times what it was`,
+    when: `their 95th percentile is ${took(SLOW.ms)} or more, and ${SLOW.times} times what it was; ${took(FAR_SLOWER.ms)}, and ${FAR_SLOWER.times} times, of ${FAR_SLOWER.loads} loads`,
     remedy:
       "look at the source of the keys that it names; loadTimeout and staleWhileRevalidate bound what callers wait",
     level: "warning",
@@ -301,8 +303,10 @@ const ownName = (processes: readonly ProcessPicture[], of: string): string | und
 const isSlower = ({ recent, before }: GroupRates): boolean =>
   recent.timed >= SLOW.loads &&
   before.timed >= SLOW.before &&
-  (recent.p95Ms ?? 0) >= SLOW.ms &&
-  recent.p95Ms! >= SLOW.times * before.p95Ms!;
+  [SLOW, FAR_SLOWER].some(
+    ({ ms, times, loads }) =>
+      recent.timed >= loads && (recent.p95Ms ?? 0) >= ms && recent.p95Ms! >= times * before.p95Ms!,
+  );
 
 /** In points of the hit ratio. */
 const fallOf = ({ recent, before }: GroupRates): number =>

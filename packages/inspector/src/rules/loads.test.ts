@@ -37,6 +37,7 @@ const growing = (bytes: number): Partial<Figures> => ({
     ...{ before: 300_000, since: NOW - 1_200_000, stores: 12 },
   },
 });
+const held = (seen: number): Partial<Figures> => ({ heldLoop: { seen, looks: 12, longestMs: 1_400 } });
 const shaped = (...fields: readonly string[]): Group => group({ group: "product", fields });
 
 const SPIKES =
@@ -92,12 +93,15 @@ it.for<[picture: Picture, found: readonly string[]]>([
   ],
   [on(hits(4, 5)), []],
   [on(hits(5, 251)), []],
-  [on({ ...hits(5), startedAt: NOW - 59_999 }), []],
+  [on({ ...hits(5), startedAt: NOW - 29_999 }), []],
+  [on(web("web-3", [], held(3))), ["shop on web-3: the event loop was held up for up to 1.4 s, at 3 of 12 looks"]],
+  [on(web("web-3", [], held(2))), []],
+  [on({ ...web("web-3", [], held(3)), startedAt: NOW - 29_999 }), []],
   [
     on(web("web-3", [loaded(220)])),
     ["shop on web-3: calls of product that load take up to 220 ms (95 %), their loads up to 20 ms"],
   ],
-  [on({ ...web("web-3", [loaded(220)]), startedAt: NOW - 59_999 }), []],
+  [on({ ...web("web-3", [loaded(220)]), startedAt: NOW - 29_999 }), []],
   [on(web("web-3", [loaded(219)])), []],
   [on(web("web-3", [loaded(5_000, 29)])), []],
   [

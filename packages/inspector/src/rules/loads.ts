@@ -14,8 +14,9 @@ const GROWN_BYTES = 1_000_000;
 const SPIKES = { times: 2, lateMs: 65 * 60_000 };
 const SLOW_HITS = { calls: 5, share: 0.02 };
 const WAITS = { calls: 30, ms: 200, times: 3 };
+const HELD = { seen: 3 };
 /** A process that has just started connects, and compiles its code. */
-const BEGUN_MS = 60_000;
+const BEGUN_MS = 30_000;
 /** Values of several shapes are read for a while after a release. */
 const MOST_FIELDS = 4;
 
@@ -32,7 +33,7 @@ export const LOADS: readonly Rule[] = [
       eachProcess(processes, ({ groups, windowMs }) =>
         narrowest(groups.filter(({ empty }) => empty !== undefined && isNothing(empty))).map(({ empty, ...group }) => ({
           ...{ subject: ownerOf(group), weight: empty!.nothing },
-          text: `${empty!.nothing} of ${count(empty!.loads, "load")}${ofOwner(group)} returned undefined in the last ${windowText(windowMs)}, so nothing was cached${mostText(group, empty!)}`,
+          text: `${whole(empty!.nothing)} of ${count(empty!.loads, "load")}${ofOwner(group)} returned undefined in the last ${windowText(windowMs)}, so nothing was cached${mostText(group, empty!)}`,
         })),
       ),
   },
@@ -52,7 +53,7 @@ export const LOADS: readonly Rule[] = [
           const usual = before.loads === 0 ? "" : `, ${percent(before.nulls / before.loads)} before`;
           return {
             ...{ subject: ownerOf(group), weight: nulls },
-            text: `${nulls} of ${count(loads, "load")}${ofOwner(group)} returned null in the last ${windowText(windowMs)}${usual}${had}${mostText(group, empty!)}`,
+            text: `${whole(nulls)} of ${count(loads, "load")}${ofOwner(group)} returned null in the last ${windowText(windowMs)}${usual}${had}${mostText(group, empty!)}`,
           };
         }),
       ),
@@ -105,8 +106,24 @@ export const LOADS: readonly Rule[] = [
         if (hit === undefined || now - startedAt < BEGUN_MS) return [];
         const { count: all, slow, p50Ms, p99Ms } = hit;
         if (slow < SLOW_HITS.calls || slow < SLOW_HITS.share * all) return [];
-        const text = `${slow} of ${count(all, "hit")} in the backend took 200 ms or longer in the last ${windowText(windowMs)}, up to ${took(p99Ms)} (99 %); half of them at most ${took(p50Ms)}`;
+        const text = `${whole(slow)} of ${count(all, "hit")} in the backend took 200 ms or longer in the last ${windowText(windowMs)}, up to ${took(p99Ms)} (99 %); half of them at most ${took(p50Ms)}`;
         return [{ subject: "hits", weight: slow, text }];
+      }),
+  },
+  {
+    name: "held-loop",
+    what: "The event loop of a process is held up",
+    when: `for 200 ms or longer, at ${HELD.seen} of the 12 looks of a minute`,
+    remedy:
+      "all of its calls wait meanwhile: look for synchronous work, such as large values that are encoded, parsed or cloned, or give the process more CPU",
+    level: "warning",
+    page: "fleet",
+    find: ({ processes }, now) =>
+      eachProcess(processes, ({ heldLoop }, { startedAt }) => {
+        if (heldLoop === undefined || heldLoop.seen < HELD.seen || now - startedAt < BEGUN_MS) return [];
+        const { seen, looks, longestMs } = heldLoop;
+        const text = `the event loop was held up for up to ${took(longestMs)}, at ${seen} of ${looks} looks`;
+        return [{ subject: "", weight: longestMs, text }];
       }),
   },
   {
@@ -138,6 +155,8 @@ export const LOADS: readonly Rule[] = [
     find: ({ processes }) => otherFields(processes),
   },
 ];
+
+const whole = (value: number): string => value.toLocaleString("en");
 
 const isNothing = ({ nothing, loads }: Empty): boolean => nothing >= NOTHING.loads && nothing >= NOTHING.share * loads;
 

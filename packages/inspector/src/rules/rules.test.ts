@@ -240,6 +240,12 @@ describe("findings", () => {
       ['warning keys shop: loads of invoice take 5.1 s (95 %), 100 ms before; the slowest is "invoice › 9"'],
     ],
     [on({ groups: [group({ recent: { ...recent, p95Ms: 999 } })] }), []],
+    [
+      on({ groups: [group({ recent: { ...recent, timed: 10, p95Ms: 800 } })] }),
+      ["warning keys shop: loads take 800 ms (95 %), 100 ms before"],
+    ],
+    [on({ groups: [group({ recent: { ...recent, timed: 10, p95Ms: 799 } })] }), []],
+    [on({ groups: [group({ recent: { ...recent, timed: 10, p95Ms: 249 }, before: { ...before, p95Ms: 10 } })] }), []],
     [on({ groups: [group({ recent: { ...recent, p95Ms: 5_000 }, before: { ...before, p95Ms: 2_000 } })] }), []],
     [
       on({ groups: [group({ failed: { count: 95, at: NOW, error: "Error: db" } })] }),
