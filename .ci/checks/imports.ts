@@ -130,6 +130,8 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["held-response", "load-socket", "server"],
     ["load-pair"],
     ["load-http2"],
+    ["purgers"],
+    ["cdn"],
     ["fetch", "node", "undici"],
   ],
   "redis-toolkit": [

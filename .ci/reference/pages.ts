@@ -351,8 +351,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "http",
     title: "The HTTP cache",
     intro:
-      "Responses by RFC 9111, and adapters: `@hotset/http/fetch`, `@hotset/http/node` and `@hotset/http/undici`. In use: " +
-      "[cache HTTP responses](../../guide/http.md).",
+      "Responses by RFC 9111, and adapters: `@hotset/http/fetch`, `@hotset/http/node` and `@hotset/http/undici`; CDNs: " +
+      "`@hotset/http/cdn`. In use: [cache HTTP responses](../../guide/http.md), [purge a CDN](../../guide/cdn.md).",
     names: [
       ...["httpCache", "HttpCache", "HttpCacheOptions", "RuleOptions", "HttpRule", "readRules", "KeyRule"],
       ...["RequestMatch", "ResponseMatch", "TextMatch", "HttpWindows", "Normaliser", "PurgeOptions", "Explanation"],
@@ -360,7 +360,10 @@ export const PAGES: readonly PageSpec[] = [
       ...["purgeHandler", "PurgeHandlerOptions", "cachedListener", "Listener", "expressCache"],
       ...["fastifyCache", "FastifyLike", "isLoad", "HonoContextLike"],
       ...["httpInterceptor", "PlainRequest", "PlainResponse", "PlainOrigin", "OriginContext", "AnswerOptions", "Body"],
-      ...["FieldLines", "FieldLine", "Head"],
+      ...["FieldLines", "FieldLine", "Head", "SentAlong"],
+      ...["fastly", "FastlyOptions", "cloudflare", "CloudflareOptions", "akamai", "AkamaiOptions"],
+      ...["bunny", "BunnyOptions", "varnish", "VarnishOptions", "cdnOf", "CdnTable", "CdnOptions", "PurgeCall"],
+      ...["Cdn", "CdnField", "CdnError"],
     ],
   },
   {

@@ -51,6 +51,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/failure",
     "guide/cross-process-coherence",
     "guide/transactions",
+    "guide/cdn",
     "guide/what-is-promised",
     "guide/other-languages",
   ],

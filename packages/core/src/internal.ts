@@ -143,4 +143,5 @@ export type { KeySpace } from "./entry/key.ts";
 export type { Joined } from "./engine/flight.ts";
 export { getOrSetAndJoined } from "./cache/joined-loads.ts";
 export { NamespaceView, type NamespacePlace } from "./cache/namespace-view.ts";
+export type { FollowedInvalidation, InvalidationFollower } from "./cache/invalidation-followers.ts";
 export { MARKED } from "./entry/freshness.ts";

@@ -20,7 +20,7 @@ type Status = NonNullable<OriginContext["statusOf"]>;
  * Holds what a handler writes to the response of its client, from its head on, until the cache has done what it says.
  * The connection is held, as by a slow network: the response, and all that wraps its methods, is left to Node.
  *
- * @param statusOf the Cache-Status to send along with a head, if any.
+ * @param statusOf what to send along with a head.
  */
 export function hold(response: ServerResponse, statusOf: Status): HeldResponse {
   const { stream } = response as { readonly stream?: ServerHttp2Stream };
@@ -30,7 +30,7 @@ export function hold(response: ServerResponse, statusOf: Status): HeldResponse {
   return { head, fail, release };
 }
 
-/** Lets all through that a handler writes, and adds the Cache-Status that its head gives. */
+/** Lets all through that a handler writes, and adds to its head what is sent along. */
 export function stamp(response: ServerResponse, onHead: NonNullable<OriginContext["onHead"]>): void {
   const writeHead = response.writeHead as (...parameters: readonly unknown[]) => ServerResponse;
   let isStamped = false;
@@ -42,6 +42,11 @@ export function stamp(response: ServerResponse, onHead: NonNullable<OriginContex
       const names = new Set(given.map(([name]) => name.toLowerCase()));
       const before = pairsOf(response.getHeaders()).filter(([name]) => !names.has(name));
       const line = onHead({ status, fields: linesOf([...before, ...given]) });
+      if (typeof line === "object") {
+        for (const name of response.getHeaderNames()) response.removeHeader(name);
+        for (const [name, text] of line) response.appendHeader(name, text);
+        return writeHead.call(response, status, ...rest.filter((_, i) => i !== at));
+      }
       if (line !== undefined && at < 0) response.setHeader("cache-status", line);
       else if (line !== undefined)
         rest[at] = [...given.filter(([name]) => name.toLowerCase() !== "cache-status"), ["cache-status", line]].flat();
@@ -110,7 +115,12 @@ function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () =
       const { ":status": code = 200, ...named } = headers;
       const head = { status: Number(code), fields: linesOf(pairsOf(named)) };
       const line = statusOf(head);
-      const given = line === undefined ? headers : { ...headers, "cache-status": line };
+      const given =
+        typeof line === "object"
+          ? { ":status": code, ...headersOf(line) }
+          : line === undefined
+            ? headers
+            : { ...headers, "cache-status": line };
       held = new HeldWrites(stream, () => {
         if (!stream.destroyed && !stream.closed) respond.call(stream, given, options);
       });
@@ -214,6 +224,14 @@ function pairsOf(headers: OutgoingHttpHeaders | readonly unknown[] = {}): readon
 
 const linesOf = (pairs: readonly Pair[]): FieldLines =>
   pairs.flatMap(([name, each]) => [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]));
+
+const headersOf = (lines: FieldLines): OutgoingHttpHeaders =>
+  Object.fromEntries(
+    [...Map.groupBy(lines, ([name]) => name)].map(([name, each]) => {
+      const texts = each.map(([, text]) => text);
+      return [name, texts.length === 1 ? texts[0] : texts];
+    }),
+  );
 
 /** The body, where all of it was written with its head. */
 function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {

@@ -8,3 +8,6 @@ export type { RequestMatch, ResponseMatch, TextMatch } from "./cache/matching.ts
 export { readRules, type HttpRule, type KeyRule, type RuleOptions } from "./cache/rules.ts";
 export type { AnswerEvent, HttpCacheStats } from "./cache/stats.ts";
 export type { Body, AnswerOptions, OriginContext, PlainOrigin, PlainRequest, PlainResponse } from "./cache/messages.ts";
+export type { SentAlong } from "./cache/messages.ts";
+export type { Cdn } from "./cache/cdn.ts";
+export type { CdnField } from "./cache/cdn-keys.ts";

@@ -38,6 +38,7 @@ import type { Recovery } from "../tiers/recovery.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { CACHE_OPTIONS, type CacheOptions } from "./cache-options.ts";
 import { firstMistakes } from "./first-mistakes.ts";
+import { InvalidationFollowers } from "./invalidation-followers.ts";
 import type { Engine } from "./namespace-view.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 
@@ -191,6 +192,7 @@ function engineOf(
     mutations: new Mutations(context, backoffs, fences, far?.farFences),
     fences,
     tagCalls: new TagCalls(context, leases),
+    followers: new InvalidationFollowers(),
     reads,
     touch: new Touch(context, reads),
   };

@@ -14,7 +14,7 @@ import type {
 import { loadMany } from "../engine/batch-load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Callers } from "../engine/callers.ts";
-import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
+import type { Copies, Life, Limits, Reporting, Writing } from "../engine/context.ts";
 import type { Fences } from "../engine/fences.ts";
 import type { Joined } from "../engine/flight.ts";
 import type { Ladder } from "../engine/ladder.ts";
@@ -67,13 +67,14 @@ import {
   withoutFunctions,
   type GivenTags,
 } from "./call-checks.ts";
+import type { InvalidationFollower, InvalidationFollowers } from "./invalidation-followers.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Life, "lifecycle">;
+  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Writing, "recovery"> & Pick<Life, "lifecycle">;
   readonly meters: Meters;
   /** Whether all option names are checked on a hit too: it would cost a hit in production. */
   readonly checksHits: boolean;
@@ -82,6 +83,7 @@ export interface Engine {
   readonly reads: Reads;
   readonly mutations: Mutations;
   readonly tagCalls: TagCalls;
+  readonly followers: InvalidationFollowers;
   readonly fences: Fences;
   readonly touch: Touch;
 }
@@ -95,6 +97,8 @@ export interface NamespacePlace {
   readonly lifecycle: { readonly isOpen: boolean };
   /** Absent where values never leave the process. */
   readonly backend: Backend | undefined;
+  /** From now on `follower` is called for each invalidation in the whole cache, until it is stopped. */
+  readonly follow: (follower: InvalidationFollower) => ReturnType<InvalidationFollowers["add"]>;
 }
 
 /** A namespace over an engine. Each method checks its arguments and leaves the rest to the engine. */
@@ -112,8 +116,10 @@ export class NamespaceView implements Untyped<Namespace> {
     Object.defineProperty(NamespaceView.prototype, Symbol.for("hotset.place"), {
       value(this: NamespaceView): NamespacePlace {
         const { remote, keySpace } = this.#namespace;
-        const { name, clock, lifecycle } = this.#engine.context;
-        return { name, keySpace, clock, lifecycle, backend: remote?.backend };
+        const { context, followers } = this.#engine;
+        const { name, clock, lifecycle } = context;
+        const follow = (follower: InvalidationFollower) => followers.add(context, follower);
+        return { name, keySpace, clock, lifecycle, backend: remote?.backend, follow };
       },
     });
   }
@@ -333,7 +339,7 @@ export class NamespaceView implements Untyped<Namespace> {
   async clear(options?: ClearOptions): Promise<InvalidateResult> {
     this.#checkOpen();
     const mode = checked("clear", options)?.stale === true ? "soft" : "hard";
-    return this.#traced("clear", () => this.#engine.tagCalls.invalidate(this.#namespace, [], mode));
+    return this.#traced("clear", () => this.#invalidateNow([], mode));
   }
 
   stats(): NamespaceStats {
@@ -399,7 +405,13 @@ export class NamespaceView implements Untyped<Namespace> {
     this.#checkOpen();
     checkTags(tags, "call");
     if (tags.length === 0) return { status: "done" };
-    return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode));
+    return this.#traced("invalidateTags", () => this.#invalidateNow(tags, mode));
+  }
+
+  #invalidateNow(tags: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
+    const { tagCalls, followers } = this.#engine;
+    const { path } = this.#namespace.keySpace;
+    return followers.around(() => tagCalls.invalidate(this.#namespace, tags, mode), { path, tags, mode });
   }
 
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {

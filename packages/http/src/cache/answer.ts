@@ -77,16 +77,20 @@ export interface Addressee {
   readonly request: PlainRequest;
   readonly rule: { readonly settings: Settings };
   readonly key?: string | undefined;
+  /** Tags that a rule gives. */
+  readonly tags?: readonly string[] | undefined;
+  /** When its request came. */
+  readonly startedAt?: number | undefined;
 }
 
 /** The fields of an answer to a client: with Age and Cache-Status, without the tags and those of the connection. */
 export function outgoing(
-  { request, rule, key }: Addressee,
+  { request, rule, key, tags, startedAt }: Addressee,
   fields: FieldLines,
   ageMs: number | undefined,
   status: CacheStatus,
 ): FieldLines {
-  const { tagFields, clientCacheControl, name, showsStatus, showsKey } = rule.settings;
+  const { tagFields, clientCacheControl, name, showsStatus, showsKey, cdn } = rule.settings;
   const isStored = status.hit === true || status.stored === true || status.collapsed === true;
   const replaces = isStored && clientCacheControl !== undefined;
   const lines: FieldLine[] = [];
@@ -96,8 +100,21 @@ export function outgoing(
   }
   if (replaces && clientCacheControl !== null) lines.push(["cache-control", clientCacheControl]);
   if (ageMs !== undefined) lines.push(["age", `${Math.floor(ageMs / 1_000)}`]);
-  if (!showsStatus(request)) return lines;
-  return withMember(lines, memberOf(name, showsKey && key !== undefined ? { ...status, key } : status));
+  const sent =
+    cdn === undefined
+      ? lines
+      : cdn.labelled(lines, {
+          method: request.method,
+          url: request.url,
+          fields,
+          settings: rule.settings,
+          tags,
+          startedAt,
+          isStored,
+          isStale: status.hit === true && status.detail !== undefined,
+        });
+  if (!showsStatus(request)) return sent;
+  return withMember(sent, memberOf(name, showsKey && key !== undefined ? { ...status, key } : status));
 }
 
 const OF_FRESHNESS: ReadonlySet<string> = new Set(["cache-control", "expires"]);

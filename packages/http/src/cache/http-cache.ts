@@ -80,7 +80,7 @@ export class HttpCache {
 
   constructor(namespace: Namespace, options: HttpCacheOptions) {
     this.#namespace = namespace;
-    this.#plan = planOf(options);
+    this.#plan = planOf(options, namespace);
     this.#meter = new Meter(this.#plan.clock);
     this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan));
     this.#places = new Places(this.#plan);
@@ -97,7 +97,8 @@ export class HttpCache {
     if (typeof call.signal === "object") call.signal.throwIfAborted();
     const found = this.#places.visitOf(request, origin, call);
     if (typeof found === "string") {
-      if (isSafe(request.method)) return this.#pass({ request, origin, call, rule: this.#plan }, found);
+      if (isSafe(request.method))
+        return this.#pass({ request, origin, call, rule: this.#plan, startedAt: this.#plan.clock.now() }, found);
       return untilAborted(this.#change(request, origin, call), call);
     }
     let visit = found;
@@ -144,14 +145,18 @@ export class HttpCache {
    * @throws {ConfigurationError} for a URL that is not absolute, or on a server not one of its origins.
    */
   async purge(target: string | URL | PlainRequest, options: PurgeOptions = {}): Promise<InvalidateResult> {
-    const { keys, families } = this.#places.namesOf(...this.#places.purgeable(target));
+    const urls = this.#places.purgeable(target);
+    const { keys, families } = this.#places.namesOf(...urls);
+    const { cdn } = this.#plan;
+    cdn?.noteUrls(urls);
     const kinds = options.soft === true ? [pageTag] : [pageTag, listTag];
     const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
       this.purgeTags(tags, options),
       ...(options.soft === true ? keys.map((key) => this.#shelf.markStale(key)) : [this.#shelf.removeAll(keys)]),
     ]);
-    return { status: results.flat().some(({ status }) => status === "pending") ? "pending" : "done" };
+    const status = results.flat().some((each) => each.status === "pending") ? "pending" : "done";
+    return { status: (await cdn?.purgeUrls(urls, options.soft === true ? "soft" : "hard", status)) ?? status };
   }
 
   /**
@@ -187,6 +192,11 @@ export class HttpCache {
   /** Removes every response of this cache, in every process. Rejects as `clear` of the namespace does. */
   clear(options: PurgeOptions = {}): Promise<InvalidateResult> {
     return this.#namespace.clear({ stale: options.soft === true });
+  }
+
+  /** Resolves once each purge until now has reached the CDN, and again after its `settle`; immediately without a CDN. Rejects never. */
+  async settled(): Promise<void> {
+    await this.#plan.cdn?.settled();
   }
 
   /** Whether it knows which origins it is the cache of, as one of a server must. */

@@ -50,16 +50,19 @@ export interface OriginContext {
   /** Takes interim answers (1xx): they go to the caller whose load this is, and are never stored. */
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
   /**
-   * There if nothing has to wait for the cache: the answer may go to its client as it comes. With its head it gives the
-   * Cache-Status to send along, if any. An origin that calls it answers with {@link PASSED}.
+   * There if nothing has to wait for the cache: the answer may go to its client as it comes. With its head it gives what
+   * to send along. An origin that calls it answers with {@link PASSED}.
    */
-  readonly onHead?: ((head: Head) => string | undefined) | undefined;
+  readonly onHead?: ((head: Head) => SentAlong) | undefined;
   /**
-   * The Cache-Status of an answer with this head, if any, for an origin that sends it to its client once the cache has
-   * changed what is stored.
+   * What is sent along with this head, for an origin that sends it to its client once the cache has changed what is
+   * stored. Throws nothing.
    */
-  readonly statusOf?: ((head: Head) => string | undefined) | undefined;
+  readonly statusOf?: ((head: Head) => SentAlong) | undefined;
 }
+
+/** The Cache-Status of an answer, if any; or with a CDN all fields, in place of those of its head. */
+export type SentAlong = string | FieldLines | undefined;
 
 /** The answer of an origin that goes to its client by itself, known by its status: each bundle has its own copy. */
 export const PASSED: PlainResponse = { status: 0, statusText: "", fields: [], body: null };

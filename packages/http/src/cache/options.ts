@@ -1,7 +1,9 @@
-import { systemClock, type Clock, type Duration } from "@hotset/core";
+import { systemClock, type Clock, type Duration, type Namespace } from "@hotset/core";
 import { checkNames, IN_WORKER } from "@hotset/core/internal";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
+import { CdnFront } from "./cdn-front.ts";
+import type { Cdn } from "./cdn.ts";
 import { count, functionOf, lowered, ms, oneOf, originNamed, originsNamed, textsAt } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
@@ -108,6 +110,11 @@ export interface HttpCacheOptions extends RuleOptions {
    * @default every method that is not safe, unknown ones included
    */
   readonly invalidatedBy?: readonly string[] | ((request: PlainRequest) => boolean) | undefined;
+  /**
+   * The CDN in front, of `@hotset/http/cdn`: `fastly({ service, token })`. Answers have its field with the keys of their
+   * tags, and invalidations are told to it. @default none
+   */
+  readonly cdn?: Cdn | undefined;
   /** For tests. @default systemClock */
   readonly clock?: Clock | undefined;
 }
@@ -143,18 +150,20 @@ export interface Plan {
   readonly ofOneClient: HttpCacheOptions["ofOneClient"];
   /** Asked for methods that are not safe. */
   readonly mayInvalidate: (request: PlainRequest) => boolean;
+  readonly cdn: CdnFront | undefined;
   readonly clock: Clock;
   /** Since 1970, by that clock. */
   readonly epochMs: () => number;
 }
 
 /** @throws {ConfigurationError} for an option that is unknown or out of range. */
-export function planOf(options: HttpCacheOptions): Plan {
+export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
   checkNames(options ?? null, NAMES, { place: "httpCache" });
   oneOf("mode", options.mode, ["shared", "private"]);
   oneOf("setCookie", options.setCookie, ["refuse", "strip", "store"]);
   oneOf("onAbort", options.onAbort, ["finish", "abort"]);
-  const settings = settingsOf(options);
+  const cdn = options.cdn === undefined ? undefined : new CdnFront(options.cdn, namespace);
+  const settings = { ...settingsOf(options), cdn };
   const safe = safeNames(options);
   const { clock = systemClock } = options;
   const loadTimeoutMs = ms("loadTimeout", options.loadTimeout, "30s");
@@ -180,6 +189,7 @@ export function planOf(options: HttpCacheOptions): Plan {
     trustsProxy: options.trustProxy ?? false,
     ofOneClient: functionOf("ofOneClient", options.ofOneClient),
     mayInvalidate: methodTest(options.invalidatedBy),
+    cdn,
     clock,
     epochMs: () => clock.epochMs?.() ?? Date.now(),
   };
@@ -232,5 +242,5 @@ const NAMES: readonly string[] = [
   ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
   ...["maxVariants", "varyOn", "normalise", "noVarySearch", "tagFields", "pathTags", "onAbort"],
   ...["cacheStatus", "keyInStatus"],
-  ...["base", "hosts", "trustProxy", "safeHeaders", "ofOneClient", "invalidatedBy", "clock"],
+  ...["base", "hosts", "trustProxy", "safeHeaders", "ofOneClient", "invalidatedBy", "cdn", "clock"],
 ];

@@ -120,11 +120,13 @@ export const askAlone = (
 
 type Judge = (head: Head) => { readonly status: CacheStatus; readonly ageMs?: number };
 
-/** The Cache-Status of an answer, by its head. */
+/** What is sent along with an answer, by its head. */
 export const statusBy =
   (to: Addressee, judge: Judge): NonNullable<OriginContext["statusOf"]> =>
-  (head) =>
-    joinedOf(outgoing(to, head.fields, undefined, judge(head).status), "cache-status");
+  (head) => {
+    const fields = outgoing(to, head.fields, undefined, judge(head).status);
+    return to.rule.settings.cdn === undefined ? joinedOf(fields, "cache-status") : fields;
+  };
 
 /**
  * As {@link askAlone}, for an answer of which nothing is stored, however it may be: it need not wait for the cache.

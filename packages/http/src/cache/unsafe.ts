@@ -43,7 +43,13 @@ export class UnsafeMethods {
     const { keys, families } = this.#places.namesOf(...urls);
     const tags = families.flatMap((family) => [pageTag(family), listTag(family)]).filter(isTag);
     tags.push(...invalidatedGroups(response.fields, new URL(request.url).origin));
-    await Promise.all([this.#shelf.removeAll(keys), tags.length > 0 && this.#namespace.invalidateTags(tags)]);
+    const { cdn } = this.#plan;
+    cdn?.noteUrls(urls);
+    const [{ status }] = await Promise.all([
+      this.#shelf.removeAll(keys),
+      tags.length > 0 && this.#namespace.invalidateTags(tags),
+    ]);
+    await cdn?.purgeUrls(urls, "hard", status);
   }
 
   /** An answer to a POST that says that it is what a GET of its URL gives: stored once its body has come. */

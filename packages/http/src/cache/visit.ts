@@ -56,6 +56,7 @@ export const askedBy = (
 /** Tags of the responses of a family, and of the indexes of its URLs. No tag field can name either. */
 export const pageTag = (family: string): string => `page, ${family}`;
 export const listTag = (family: string): string => `list, ${family}`;
+export const isOfFamily = (tag: string): boolean => tag.startsWith("page, ") || tag.startsWith("list, ");
 
 /** Parts of one key are joined so that different parts never give the same key. */
 export const variantKey = (generation: string, selects: string): string =>

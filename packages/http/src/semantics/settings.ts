@@ -1,4 +1,4 @@
-import type { FieldLimits, Head } from "./fields.ts";
+import type { FieldLimits, FieldLines, Head } from "./fields.ts";
 import type { RequestShape } from "./request-shape.ts";
 
 /** Lifetimes that a rule gives, in milliseconds. */
@@ -6,6 +6,28 @@ export interface WindowsMs {
   readonly ttlMs?: number | undefined;
   readonly staleWhileRevalidateMs?: number | undefined;
   readonly staleIfErrorMs?: number | undefined;
+}
+
+/** An answer on its way to a client, or to the CDN in front. */
+export interface LabelledAnswer {
+  readonly method: string;
+  readonly url: string;
+  /** Fields of the response, with those of its tags. */
+  readonly fields: FieldLines;
+  readonly settings: Settings;
+  /** Tags beyond those that the response gives. */
+  readonly tags: readonly string[] | undefined;
+  /** When its request came, by the clock of the cache. */
+  readonly startedAt: number | undefined;
+  /** Whether others get it from the cache, too. */
+  readonly isStored: boolean;
+  readonly isStale: boolean;
+}
+
+/** Tells a CDN in front by which keys an answer is purged. */
+export interface CdnLabels {
+  /** @param lines the fields that the answer would have. */
+  labelled(lines: FieldLines, answer: LabelledAnswer): FieldLines;
 }
 
 /** The grounds of all decisions, resolved from the options of the cache and the rule that matched. */
@@ -43,6 +65,8 @@ export interface Settings extends FieldLimits {
   readonly namesStatus?: ((status: number) => boolean) | undefined;
   /** Cache-Control of stored responses as clients get it; `null` for none. */
   readonly clientCacheControl?: string | null | undefined;
+  /** Absent without a CDN that is told of purges. */
+  readonly cdn?: CdnLabels | undefined;
 }
 
 export const DEFAULT_SETTINGS: Settings = Object.freeze({
