@@ -1,4 +1,4 @@
-import { inspect } from "@hotset/core/inspect";
+import { inspect, type ProcessRecord } from "@hotset/core/inspect";
 import { countsOf, EMPTY, findings, invalidationsPage, type Finding, type Picture } from "@hotset/inspector/internal";
 import { redisAddress } from "@hotset/redis-toolkit";
 import { createCache } from "hotset";
@@ -43,6 +43,7 @@ export async function processFindings(
       ...EMPTY,
       processes: pictures.flatMap(({ processes }) => processes),
       starts: pictures.flatMap(({ starts }) => starts),
+      wide: pictures.flatMap(({ wide }) => wide),
       bursts: pictures.flatMap(({ bursts }) => bursts),
     },
     Date.now(),
@@ -55,7 +56,7 @@ async function pictureOf(
   owner: string,
   isString: boolean,
   database?: number,
-): Promise<Pick<Picture, "processes" | "starts" | "bursts">> {
+): Promise<Pick<Picture, "processes" | "starts" | "wide" | "bursts">> {
   const at = owner.indexOf(":");
   const [name = "", version] = owner
     .slice(at + 1)
@@ -86,6 +87,7 @@ async function pictureOf(
         }),
       ),
       starts,
+      wide: records.flatMap((record) => clearsOf(cache.name, record, now)),
       bursts: invalidationsPage([{ cache: cache.name, invalidations: [], counts }], now).bursts,
     };
   } catch {
@@ -95,3 +97,12 @@ async function pictureOf(
     await cache.close();
   }
 }
+
+/** Of the last ten minutes, by the clock of this program. */
+const clearsOf = (cache: string, { name, invalidations, clockAheadMs }: ProcessRecord, now: number): Picture["wide"] =>
+  invalidations
+    .filter(({ scope, at }) => scope === "namespace" && now - (at - clockAheadMs) <= 600_000)
+    .map(({ at, namespace }) => ({
+      ...{ cache, kind: "clear", at: at - clockAheadMs },
+      text: `${namespace.length === 0 ? "the cache" : namespace.join(" › ")} was cleared, by ${name}`,
+    }));

@@ -35,6 +35,7 @@ export type {
   StoredPage,
   TierFailure,
   TierRates,
+  UnstorableValue,
   Verification,
   WaitingCaller,
   WalkedEntry,

@@ -189,6 +189,8 @@ export interface Figures {
   readonly largest?: LargeValue;
   /** The largest value that was written in the last minute, and grows each time; absent for none. */
   readonly growing?: GrowingValue;
+  /** The last value of the last minute that could not be stored, such as one that is too large; absent for none. */
+  readonly unstorable?: UnstorableValue;
   /** The load of the last minute that had most callers. */
   readonly shared?: SharedLoad;
   /** Loads of the last minute that waited for a slot; absent where none did when it was looked. */
@@ -342,6 +344,17 @@ export interface LargeValue extends Place {
   readonly at: number;
   /** The largest one before it, in bytes; 0 for none. */
   readonly before: number;
+}
+
+/** A value that a tier cannot store: callers get it, and it is loaded again by each process. */
+export interface UnstorableValue extends Place {
+  /** Label of the tier. */
+  readonly tier: string;
+  readonly at: number;
+  /** For people. */
+  readonly error: string;
+  /** How many there were, of any key. */
+  readonly count: number;
 }
 
 /** A value that nearly every write makes larger. */

@@ -253,6 +253,7 @@ const FIGURES = {
   ...{ at: 0, windowMs: 0, groups: [GROUP], tiers: [TIER] },
   ...{ "largest?": { ...KEY, bytes: 0, before: 0 }, "shared?": { ...KEY, callers: 0, ms: 0 } },
   "queued?": { seen: 0, looks: 0, loads: 0, "callers?": 0, forMs: 0, "maxLoads?": 0 },
+  "unstorable?": { ...KEY, tier: "", error: "", count: 0 },
   "heldLoop?": { seen: 0, looks: 0, longestMs: 0 },
   "growing?": { ...KEY, bytes: 0, before: 0, since: 0, stores: 0 },
   "spikes?": { namespace: [""], key: "", at: [0], loads: 0, usual: 0 },

@@ -4,11 +4,11 @@ import { finite, oddness, ratesOf, statsOf } from "./counted-rates.ts";
 import { addTo, bucketOf, merged, percentile, sizeOf, type Durations } from "./durations.ts";
 import { Growth } from "./growth.ts";
 import { heldIn, LoopDelay } from "./held-loop.ts";
-import type { Figures, GroupRates, LargeValue, Recent, SharedLoad, TierRates } from "./inspection.ts";
+import type { Figures, GroupRates, LargeValue, Recent, SharedLoad, TierRates, UnstorableValue } from "./inspection.ts";
 import { idOf, Owners, type Owner } from "./owners.ts";
 import type { Place } from "./place.ts";
 import { SeenCalls, type SeenStep } from "./seen-calls.ts";
-import { countFailure, mostFailed, queuedIn, type FailedKeys, type Waits } from "./troubles.ts";
+import { countFailure, mostFailed, queuedIn, unstorableIn, type FailedKeys, type Waits } from "./troubles.ts";
 import { callsOf, difference, UsualHits, type Counts } from "./usual-hits.ts";
 
 /** A window has so many steps. A departure is judged by the last ones, as few as have enough calls. */
@@ -38,6 +38,7 @@ interface Step {
   readonly failedKeys: FailedKeys;
   readonly seen: SeenStep;
   heldMs: number;
+  unstorable: UnstorableValue | undefined;
   /** Loads that waited for a slot when it began. */
   readonly queued: Waits;
   evicted: number;
@@ -104,7 +105,10 @@ export class RateMeter {
     this.#loop = place.parts.context.clock === systemClock ? LoopDelay.begin() : undefined;
     const { events } = place.parts.context;
     this.#stops = [
-      events["backend:error"].add(NONE, ({ tier, operation, error }) => this.#troubled(tier, operation, error)),
+      events["backend:error"].add(NONE, ({ tier, operation, error, namespace, key }) => {
+        if (key !== undefined) this.#unstorable({ tier, namespace, key: place.redacted(key) }, error);
+        return this.#troubled(tier, operation, error);
+      }),
       events["decode:error"].add(NONE, ({ tier, error }) => this.#troubled(tier, "read", error)),
       cache.on("load:error", (event) => this.#failed(event)),
       cache.on("load", (event) => this.#loaded(event)),
@@ -165,7 +169,7 @@ export class RateMeter {
     this.#steps.push({
       ...{ at: this.#place.epochNow(), before: this.#counts(), tiers, evicted: 0 },
       ...{ durations: new Map(), slowest: new Map(), failedKeys: new Map(), queued: this.#queued() },
-      ...{ seen: this.#seen.nextStep(), heldMs: 0, largest: undefined, shared: undefined },
+      ...{ seen: this.#seen.nextStep(), heldMs: 0, unstorable: undefined, largest: undefined, shared: undefined },
     });
     if (this.#steps.length > KEPT) {
       const { durations, largest } = this.#steps.shift()!;
@@ -225,6 +229,7 @@ export class RateMeter {
       ...(largest && { largest: { ...largest, before: Math.max(this.#largestBefore, ...before, ...earlier) } }),
       ...(shared && { shared }),
       ...queuedIn(window, this.#place.parts.context.loads.limit),
+      ...unstorableIn(window),
       ...heldIn(window),
       ...this.#growth.growing(window[0]!.at),
       ...this.#seen.spikes(seen, this.#place.epochNow()),
@@ -321,6 +326,12 @@ export class RateMeter {
     const message = messageOf(error).slice(0, MAX_TEXT);
     this.#troubles.set(tier, { at: this.#place.epochNow(), operation, kind: kindOf(error), message });
     return false;
+  }
+
+  #unstorable(of: Pick<UnstorableValue, "tier" | "namespace" | "key">, error: CacheError): void {
+    const step = this.#steps.at(-1)!;
+    const message = messageOf(error).slice(0, MAX_TEXT);
+    step.unstorable = { ...of, at: this.#place.epochNow(), error: message, count: 1 + (step.unstorable?.count ?? 0) };
   }
 
   #failed(event: CacheEvents["load:error"]): void {

@@ -147,6 +147,16 @@ describe("seconds in which many loads begin", () => {
     expect(figuresOf(inspection).spikes!.at).toEqual(at);
   });
 
+  it("are none where more calls come from some second on", async () => {
+    const cache = createTestCache({ clock, ttl: "1h" });
+    using inspection = inspect(cache);
+    for (let i = 0; i < 30; i += 1) await second(cache);
+    for (let i = 0; i < 30; i += 1) {
+      await second(cache, 80);
+      expect(figuresOf(inspection).spikes).toBeUndefined();
+    }
+  });
+
   it("are none where loads are steady, or where one call loads them together", async () => {
     const cache = createTestCache({ clock, ttl: "1h" });
     using inspection = inspect(cache);
@@ -185,4 +195,19 @@ describe("a value that grows", () => {
     await pass(70_000);
     expect(inspection.figures()!.growing).toBeUndefined();
   });
+});
+
+it("a value that cannot be stored is named, with the number of them", async () => {
+  const backend = scriptedBackend({ clock });
+  const cache = createTestCache({ name: "shop", clock, backend, ttl: "1h" });
+  using inspection = inspect(cache);
+  const cyclic: { self?: unknown } = {};
+  cyclic.self = cyclic;
+  for (const key of ["a", "b"]) await cache.namespace("report").getOrSet(key, () => cyclic);
+  await pass(5_000);
+  const { unstorable } = inspection.figures()!;
+  expect(unstorable).toMatchObject({ tier: backend.label, namespace: ["report"], key: "b", count: 2 });
+  expect(unstorable!.error).toContain("a cycle");
+  await pass(60_000);
+  expect(inspection.figures()!.unstorable).toBeUndefined();
 });

@@ -40,6 +40,7 @@ interface Spike extends Begun {
 /** Fewer loads in one second are no burden. */
 const SPIKE = { loads: 50, times: 10 };
 const STARTING_MS = 10_000;
+const CALM_S = 4;
 const MOST_SPIKES = 100;
 /** Spikes that are so near are one. */
 const SAME_SPIKE_MS = 3_000;
@@ -137,7 +138,9 @@ export class SeenCalls implements CallObserver {
       for (const [second, places] of seconds) {
         const all = loads(second);
         const [most] = places.toSorted((one, other) => other.loads - one.loads) as [Begun];
-        if (all >= SPIKE.loads && all >= SPIKE.times * Math.max(1, usual))
+        // More traffic from now on is none: seconds after it are as before.
+        const isOver = second + CALM_S <= last && [3, CALM_S].every((s) => loads(second + s) < all / 4);
+        if (isOver && all >= SPIKE.loads && all >= SPIKE.times * Math.max(1, usual))
           this.#remember({ ...most, loads: all, at: 1_000 * second, usual }, now);
       }
     }

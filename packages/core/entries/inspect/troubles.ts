@@ -1,4 +1,4 @@
-import type { Figures, GroupRates } from "./inspection.ts";
+import type { Figures, GroupRates, UnstorableValue } from "./inspection.ts";
 
 // What went wrong in a step of the last minute, and the sum of several.
 
@@ -20,6 +20,15 @@ export function queuedIn(steps: readonly { readonly queued: Waits }[], limit: nu
     ...(Number.isFinite(limit) && { maxLoads: limit }),
   };
   return { queued };
+}
+
+/** The last value that could not be stored, and how many there were. */
+export function unstorableIn(
+  steps: readonly { readonly unstorable: UnstorableValue | undefined }[],
+): Pick<Figures, "unstorable"> {
+  const all = steps.flatMap(({ unstorable }) => unstorable ?? []);
+  const last = all.at(-1);
+  return last === undefined ? {} : { unstorable: { ...last, count: all.reduce((sum, { count }) => sum + count, 0) } };
 }
 
 /** Of a step and an owner: further ones are not counted. */

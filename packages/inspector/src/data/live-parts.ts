@@ -257,6 +257,9 @@ export class LiveParts {
       starts: this.#subjects.flatMap(({ name: cache, inspection }) =>
         inspection.processStarts().map((start) => ({ cache, ...start })),
       ),
+      wide: this.#subjects.flatMap((subject) =>
+        subject.wideCalls(now).map((mark) => ({ cache: subject.name, ...mark })),
+      ),
       queues: this.#toolkit?.queues.last.value ?? [],
       servers: server?.value?.servers ?? [],
       keyGroups: this.#toolkit?.walk.last.value?.groups ?? [],

@@ -79,6 +79,11 @@ export class Subject {
     return marksOf(this.inspection.processStarts(), this.#wideCalls.list, now);
   }
 
+  /** Clears, and calls of wide tags. */
+  wideCalls(now: number): readonly Mark[] {
+    return marksOf([], this.#wideCalls.list, now);
+  }
+
   status(): CacheStatus {
     const { canListMemory, canListBackend, verifies } = this.inspection;
     return {

@@ -60,9 +60,8 @@ const KINDS: readonly {
   },
   {
     is: (kind) => kind === "ENCODE_FAILED",
-    text: "values cannot be stored",
-    remedy:
-      "as the text says: a value that is too large is split or kept elsewhere; one of a class is cached as plain data, or in a format that can: valueFormat(v8())",
+    text: "values cannot be encoded",
+    remedy: "cache plain data, or choose a format that can: valueFormat(v8())",
   },
   {
     is: (kind) => kind === "BACKEND_UNAVAILABLE",
@@ -77,7 +76,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "tier-errors",
     what: "Errors of a tier that is up",
-    when: `${ENOUGH.errors} in the last minute, the last of them within 20 s; one of a value that cannot be stored`,
+    when: `${ENOUGH.errors} in the last minute, the last of them within 20 s`,
     remedy:
       "by the kind of the last error: another format in the fleet; a full memory; no rights; a value that cannot be encoded",
     level: "error",
@@ -85,11 +84,9 @@ export const DEPARTURES: readonly Rule[] = [
     find: ({ processes }) =>
       eachProcess(processes, ({ tiers, windowMs, at }) =>
         tiers.flatMap(({ label, state, errors, lastError }) => {
-          if (errors === 0 || TROUBLED.includes(state) || lastError === undefined) return [];
+          if (errors < ENOUGH.errors || TROUBLED.includes(state) || lastError === undefined) return [];
+          if (lastError.at < at - windowMs / 3) return [];
           const { kind, message } = lastError;
-          // A value that cannot be stored is loaded once by each process: one error may be all.
-          const isOfValue = kind === "ENCODE_FAILED";
-          if (!isOfValue && (errors < ENOUGH.errors || lastError.at < at - windowMs / 3)) return [];
           const of = KINDS.find(({ is }) => is(kind, message))!;
           const times = `${count(errors, "error")} in the last ${windowText(windowMs)}`;
           return [

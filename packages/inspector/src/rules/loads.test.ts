@@ -37,6 +37,12 @@ const growing = (bytes: number): Partial<Figures> => ({
     ...{ before: 300_000, since: NOW - 1_200_000, stores: 12 },
   },
 });
+const unstorable = (count: number): Partial<Figures> => ({
+  unstorable: {
+    ...{ tier: "redis", namespace: ["misc"], key: "report:1", at: NOW, count },
+    error: "redis: 9437189 bytes are more than maxDecodedBytes (8388608); raise it",
+  },
+});
 const held = (seen: number): Partial<Figures> => ({ heldLoop: { seen, looks: 12, longestMs: 1_400 } });
 const shaped = (...fields: readonly string[]): Group => group({ group: "product", fields });
 
@@ -69,6 +75,18 @@ it.for<[picture: Picture, found: readonly string[]]>([
     ),
     [
       'shop on web-1: 5 of 100 loads of product returned null in the last minute; 5 replaced a value; 5 times that of "product › a"',
+    ],
+  ],
+  [
+    on(web("web-1", [], unstorable(1))),
+    [
+      'shop on web-1: "misc › report:1" cannot be stored in redis: 9437189 bytes are more than maxDecodedBytes (8388608)',
+    ],
+  ],
+  [
+    on(web("web-1", [], unstorable(3))),
+    [
+      'shop on web-1: "misc › report:1" cannot be stored in redis: 9437189 bytes are more than maxDecodedBytes (8388608); 3 values in the last minute',
     ],
   ],
   [

@@ -1,7 +1,19 @@
 import { narrowest, ofOwner, ownerOf, type Owner } from "./owners.ts";
 import type { Figures, ProcessPicture } from "./picture.ts";
 import { eachProcess, type Found, type Rule } from "./rule.ts";
-import { bytesText, count, duration, nameOf, percent, quoted, sumOf, took, windowText } from "./texts.ts";
+import {
+  bytesText,
+  causeOf,
+  count,
+  duration,
+  everyText,
+  nameOf,
+  percent,
+  quoted,
+  sumOf,
+  took,
+  windowText,
+} from "./texts.ts";
 
 // Rules over what loaders give, and over the time that calls take around them.
 
@@ -57,6 +69,22 @@ export const LOADS: readonly Rule[] = [
           };
         }),
       ),
+  },
+  {
+    name: "unstorable-value",
+    what: "A value cannot be stored",
+    when: "one in the last minute",
+    remedy:
+      "each process loads it for itself: split a value that is too large, or keep it elsewhere; cache plain data, or choose a format that can: valueFormat(v8())",
+    level: "warning",
+    page: "keys",
+    find: ({ processes }) =>
+      eachProcess(processes, ({ unstorable, windowMs }) => {
+        if (unstorable === undefined) return [];
+        const { tier, namespace, key, error, count: times } = unstorable;
+        const text = `${quoted(namespace, key)} cannot be stored in ${tier}: ${causeOf(error, tier)}${times === 1 ? "" : `; ${count(times, "value")} in the last ${windowText(windowMs)}`}`;
+        return [{ subject: nameOf(namespace, key), weight: times, text }];
+      }),
   },
   {
     name: "growing-value",
@@ -176,14 +204,6 @@ function isWaiting({ calls: { loaded } = {}, recent }: GroupRates): boolean {
 
 function mostText({ namespace }: Owner, { most }: Empty): string {
   return most === undefined ? "" : `; ${count(most.count, "time")} that of ${quoted(namespace, most.key)}`;
-}
-
-/** Where they come by a schedule. */
-function everyText(at: readonly number[]): string {
-  if (at.length < 3) return "";
-  const pauses = at.slice(1).map((each, i) => each - at[i]!);
-  const [least, most] = [Math.min(...pauses), Math.max(...pauses)];
-  return most - least <= 2_000 ? `, every ${duration((least + most) / 2)}` : "";
 }
 
 /** The process and the values that differ, by the first record that has other properties. */

@@ -1,5 +1,6 @@
 import type { ProcessRecord, ProcessStart, TierFailure } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
+import type { Mark } from "../data/marks.ts";
 import type { KeyGroup, QueueRow, RedisPage, Silence } from "../data/pages.ts";
 
 export type Figures = NonNullable<ProcessRecord["figures"]>;
@@ -57,6 +58,8 @@ export interface Picture {
   readonly starts: readonly (ProcessStart & { readonly cache: string })[];
   /** Whether a page has more about Redis. */
   readonly hasRedisPage: boolean;
+  /** Clears, and calls of tags that many entries have, of the last ten minutes. */
+  readonly wide: readonly (Mark & { readonly cache: string })[];
   /** The most frequent first. */
   readonly bursts: readonly Burst[];
   readonly queues: readonly QueueRow[];
@@ -81,6 +84,7 @@ export const EMPTY: Picture = {
     processes: [],
     starts: [],
     hasRedisPage: false,
+    wide: [],
     bursts: [],
     queues: [],
     servers: [],

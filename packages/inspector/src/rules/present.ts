@@ -1,6 +1,6 @@
 import type { CachePicture, Picture, ProcessPicture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, count, duration, invalidatedText, nameOf, sumOf } from "./texts.ts";
+import { causeOf, count, duration, everyText, invalidatedText, nameOf, sumOf } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 
@@ -9,6 +9,7 @@ const MUCH_LOG = 64 * 2 ** 20;
 /** More than a network and a host that keeps its time explain. */
 const CLOCKS_DIFFER_MS = 10_000;
 const CRASHES = { times: 3, lifeMs: 60_000, withinMs: 600_000 };
+const WIDE = { clear: 2, tags: 3 };
 /** A failure from before that is of something else. */
 const CAUSE_MS = 10_000;
 
@@ -108,6 +109,16 @@ export const STATES: readonly Rule[] = [
             text: `${subject} was invalidated ${isAtLeast ? "at least " : ""}${count(times, "time")} in the last minute, by ${names}`,
           };
         }),
+  },
+  {
+    name: "wide-invalidations",
+    what: "A cache is cleared, or a tag of many of its entries invalidated, again and again",
+    when: `${WIDE.clear} clears in ten minutes, or ${WIDE.tags} calls of a tag that a tenth of the entries in memory have`,
+    remedy:
+      "each time all of it is loaded again: look for a schedule or an import that does it, and invalidate the keys or narrower tags that have changed",
+    level: "warning",
+    page: "invalidations",
+    find: ({ wide }) => repeated(wide),
   },
   {
     name: "silent",
@@ -241,6 +252,17 @@ function troubleOf({ label, state, since, failure }: CachePicture["tiers"][numbe
   const text = `${label} has been ${state}${since === undefined ? "" : ` for ${duration(now - since)}`}`;
   if (state === "bypassed" || failure === undefined || failure.at < (since ?? 0) - CAUSE_MS) return text;
   return `${text}: ${failure.kind}, ${causeOf(failure.message, label)}`;
+}
+
+function repeated(wide: Picture["wide"]): readonly Found[] {
+  const same = Map.groupBy(wide, ({ cache, text }) => JSON.stringify([cache, text]));
+  return [...same.values()].flatMap((all): readonly Found[] => {
+    const [{ cache, kind, text }] = all as [(typeof all)[number]];
+    if (kind === "start" || all.length < WIDE[kind]) return [];
+    const at = all.map((each) => each.at).toSorted((one, other) => one - other);
+    const times = `${count(all.length, "time")} in ${duration(at.at(-1)! - at[0]!)}${everyText(at)}`;
+    return [{ cache, subject: text, weight: all.length, text: text.replace(/(?=, by )/, ` ${times}`) }];
+  });
 }
 
 /** Of processes that share a name, such as all of a deployment, those that ended count. */

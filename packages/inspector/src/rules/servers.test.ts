@@ -11,14 +11,21 @@ const on = (server: Partial<Picture["servers"][number]>, keyGroups: Picture["key
 const mine = { kind: "entries of a cache", owner: "hotset:shop", keys: 20, bytes: 19_000 };
 const theirs = { kind: "other", owner: "other", keys: 540, bytes: 10_800_000 };
 
+const FULL = { maxMemory: 12_000_000 };
+
 it.for<[what: string, picture: Picture, found: readonly string[]]>([
   ["nothing of a server with room", on({ events: { evicted: 99 } }), []],
   [
     "whose keys fill the memory, and what they push out",
-    on({ usedMemory: 91, events: { evicted: 1_200 } }, [mine, theirs]),
+    on({ ...FULL, usedMemory: 10_920_000, events: { evicted: 1_200 } }, [mine, theirs]),
     [
       "Redis r:1: 91 % of maxmemory is used, with allkeys-lru; 1,200 keys evicted in the last minute; most of it is keys of other programs, other:…: 10.8 MB in 540 keys",
     ],
+  ],
+  [
+    "nobody, where the keys that were counted are few",
+    on({ ...FULL, usedMemory: 11_400_000 }, [mine]),
+    ["Redis r:1: 95 % of maxmemory is used, with allkeys-lru"],
   ],
   [
     "evictions below the limit, which is of the whole",
@@ -27,7 +34,7 @@ it.for<[what: string, picture: Picture, found: readonly string[]]>([
   ],
   [
     "a cache that fills it itself",
-    on({ usedMemory: 95, maxMemoryPolicy: "noeviction" }, [{ ...mine, bytes: 10_800_000 }]),
+    on({ ...FULL, usedMemory: 11_400_000, maxMemoryPolicy: "noeviction" }, [{ ...mine, bytes: 10_800_000 }]),
     [
       "Redis r:1: 95 % of maxmemory is used, with noeviction; most of it is entries of a cache hotset:shop: 10.8 MB in 20 keys",
     ],
@@ -36,6 +43,12 @@ it.for<[what: string, picture: Picture, found: readonly string[]]>([
     "commands that hold it up",
     on({ events: { slow: { times: 12, longestMs: 450, command: "EVAL", client: "report at 10.0.0.9:5000" } } }),
     ["Redis r:1: commands held it up 12 times in the last 10 min, for up to 450 ms: EVAL, by report at 10.0.0.9:5000"],
+  ],
+  ["nothing of two short ones", on({ events: { slow: { times: 2, longestMs: 999, command: "GET", client: "" } } }), []],
+  [
+    "one long one",
+    on({ events: { slow: { times: 1, longestMs: 1_000, command: "KEYS", client: "" } } }),
+    ["Redis r:1: commands held it up 1 time in the last 10 min, for up to 1 s: KEYS"],
   ],
   [
     "that it was emptied",

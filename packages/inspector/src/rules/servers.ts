@@ -8,8 +8,10 @@ import { bytesText, count, duration, silenceText, took } from "./texts.ts";
 const FULL = 0.9;
 const EVICTIONS = 100;
 const RECENT_MS = 600_000;
-/** A group of keys that has most of the memory is worth its name. */
+/** A group of keys that has so much of the memory is worth its name. */
 const MUCH = 0.3;
+/** One command may be that of a machine that is busy. */
+const HELD_UP = { times: 3, ms: 1_000 };
 
 type Server = Picture["servers"][number];
 
@@ -29,14 +31,14 @@ export const SERVERS: readonly Rule[] = [
   {
     name: "redis-held-up",
     what: "Commands hold Redis up",
-    when: "100 ms or more, in the last ten minutes",
+    when: `${HELD_UP.times} for 100 ms or more in the last ten minutes, or one for ${took(HELD_UP.ms)}`,
     remedy:
       "look at that program: SLOWLOG GET has the arguments; large values, KEYS and long scripts are slow for everyone",
     level: "warning",
     page: "redis",
     find: ({ servers }) =>
       servers.flatMap(({ address, events: { slow } = {} }) => {
-        if (slow === undefined) return [];
+        if (slow === undefined || (slow.times < HELD_UP.times && slow.longestMs < HELD_UP.ms)) return [];
         const { times, longestMs, command, client } = slow;
         const by = client === "" ? "" : `, by ${client}`;
         const text = `Redis ${address}: commands held it up ${count(times, "time")} in the last 10 min, for up to ${took(longestMs)}: ${command}${by}`;
@@ -67,7 +69,7 @@ function ofServer(server: Server, groups: Picture["keyGroups"]): readonly Found[
     add(
       maxMemoryPolicy === "noeviction" ? "error" : "warning",
       "full",
-      `${Math.round((100 * usedMemory) / maxMemory)} % of maxmemory is used, with ${maxMemoryPolicy ?? "an unknown policy"}${removed}${mostText(groups)}`,
+      `${Math.round((100 * usedMemory) / maxMemory)} % of maxmemory is used, with ${maxMemoryPolicy ?? "an unknown policy"}${removed}${mostText(groups, usedMemory)}`,
     );
   }
   if (isPersistenceWell === false) add("error", "disk", "the last snapshot, or write of its log, failed");
@@ -75,10 +77,10 @@ function ofServer(server: Server, groups: Picture["keyGroups"]): readonly Found[
 }
 
 /** Whose keys most of the memory is. */
-function mostText(groups: readonly KeyGroup[]): string {
-  const all = groups.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+function mostText(groups: readonly KeyGroup[], usedMemory: number): string {
   const [most] = groups.toSorted((one, other) => (other.bytes ?? 0) - (one.bytes ?? 0));
-  if (most === undefined || (most.bytes ?? 0) < MUCH * all || all === 0) return "";
+  // Keys that were counted a while ago may be few of those of now.
+  if (most === undefined || (most.bytes ?? 0) < MUCH * usedMemory) return "";
   const { kind, owner, bytes, keys } = most;
   const what =
     kind === "other" ? `keys of other programs${owner === "" ? "" : `, ${owner}:…`}` : `${kind} ${owner}`.trim();

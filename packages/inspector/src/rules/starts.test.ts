@@ -28,16 +28,9 @@ const cleared: Picture["bursts"][number] = {
   ...{ cache: "shop", namespace: [], scope: "namespace", what: "everything", by: ["web-2"], count: 1 },
   ...{ isAtLeast: false, lastAt: NOW },
 };
-const unstorable = (errors: number, kind: string): Picture => {
-  const picture = fallen(rates(0.97));
-  const message = 'redis: the value of "report:1" has 9,437,190 bytes, maxEntryBytes is 8388608';
-  const lastError = { at: NOW - 50_000, operation: "encode", kind, message };
-  const tiers = [{ label: "redis", state: "up", hits: 0, misses: 0, errors, lastError } as const];
-  return {
-    ...picture,
-    processes: [{ ...picture.processes[0]!, figures: { ...picture.processes[0]!.figures!, tiers } }],
-  };
-};
+const wide = (kind: "clear" | "tags", text: string, at: number): Picture["wide"][number] => ({
+  ...{ cache: "shop", kind, text, at },
+});
 const silent = (name: string): Picture["processes"][number] => ({
   ...{ ...fallen(rates(0.97)).processes[0]!, name, silentMs: 40_000 },
 });
@@ -100,14 +93,28 @@ it.for<[what: string, picture: Picture, found: readonly string[]]>([
     ["shop on web-1: the hit ratio is 50 %, 97 % before (1,000 calls in 15 s)"],
   ],
   [
-    "one value that cannot be stored",
-    unstorable(1, "ENCODE_FAILED"),
-    [
-      'shop on web-1: redis is up, but values cannot be stored: 1 error in the last minute, the last: the value of "report:1" has 9,437,190 bytes, maxEntryBytes is 8388608',
-    ],
+    "clears by a schedule",
+    { ...EMPTY, wide: [0, 30_000, 60_500].map((at) => wide("clear", "the cache was cleared, by web-2", at)) },
+    ["shop: the cache was cleared 3 times in 61 s, every 30 s, by web-2"],
   ],
-  ["no value any more", unstorable(0, "ENCODE_FAILED"), []],
-  ["few errors of other kinds", unstorable(2, "BACKEND_UNAVAILABLE"), []],
+  [
+    "calls of a wide tag",
+    { ...EMPTY, wide: [0, 5_000, 60_000].map((at) => wide("tags", "tag catalog was invalidated, by web-2", at)) },
+    ["shop: tag catalog was invalidated 3 times in 60 s, by web-2"],
+  ],
+  [
+    "no single clear, and no two calls of a wide tag",
+    {
+      ...EMPTY,
+      wide: [
+        wide("clear", "the cache was cleared, by web-1", 0),
+        wide("clear", "the cache was cleared, by web-2", 0),
+        wide("tags", "tag catalog was invalidated, by web-2", 0),
+        wide("tags", "tag catalog was invalidated, by web-2", 9_000),
+      ],
+    },
+    [],
+  ],
 ])("finds %s", ([, given, found]) => {
   expect(findings(given, NOW).map(({ text }) => text)).toEqual(found);
 });

@@ -69,3 +69,11 @@ export function duration(ms: number): string {
   const minutes = Math.round(seconds / 60);
   return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
 }
+
+/** Where they come by a schedule. */
+export function everyText(at: readonly number[]): string {
+  if (at.length < 3) return "";
+  const pauses = at.slice(1).map((each, i) => each - at[i]!);
+  const [least, most] = [Math.min(...pauses), Math.max(...pauses)];
+  return most - least <= 2_000 ? `, every ${duration((least + most) / 2)}` : "";
+}
