@@ -1,6 +1,7 @@
 import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { transactions } from "@hotset/transactions";
 import { describe, expect, it } from "vitest";
+import { placeOf } from "../src/changes.ts";
 import { coded, StandIn } from "./stand-in.ts";
 
 /** A process that changes, and one that has the outbox too. */
@@ -70,6 +71,27 @@ describe("C745: rows of the outbox", () => {
     expect([await b.get("k"), db.outbox.length]).toEqual(["old", 1]);
     await pass(2_000);
     expect([await b.get("k"), await b.namespace("users").get("1"), db.outbox]).toEqual([undefined, undefined, []]);
+  });
+
+  it("H108 stay while a CDN that follows the cache has not confirmed its purge, and another process tells it", async () => {
+    const { a, b, db, pass, withTransaction } = open();
+    let isConfirmed = false;
+    const told: string[] = [];
+    for (const [name, cache] of Object.entries({ a, b }))
+      placeOf(cache).follow({
+        called: () => undefined,
+        acknowledged: async ({ tags }) => {
+          told.push(`${name} ${tags.join(" ")}`);
+          return isConfirmed ? "done" : "pending";
+        },
+        replayed: () => undefined,
+        close: async () => undefined,
+      });
+    await withTransaction(db, async (_tx, changes) => changes.invalidateTags("books"));
+    expect([told, db.outbox.length]).toEqual([["a books"], 1]);
+    isConfirmed = true;
+    await pass(2_000);
+    expect([told.length > 1, new Set(told.slice(1)).has("b books"), db.outbox]).toEqual([true, true, []]);
   });
 
   it("stay while the backend does not acknowledge, and are made then", async () => {
