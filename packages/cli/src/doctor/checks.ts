@@ -1,4 +1,12 @@
-import { checkCompactness, checkEviction, checkMemory, checkPersistence, checkSizes, checkTtl } from "./data-checks.ts";
+import {
+  checkCompactness,
+  checkEvicted,
+  checkEviction,
+  checkMemory,
+  checkPersistence,
+  checkSizes,
+  checkTtl,
+} from "./data-checks.ts";
 import type { Facts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { checkAccess, checkRights, checkTracking } from "./rights-checks.ts";
@@ -9,6 +17,7 @@ export const ALL_CHECKS: readonly ((facts: Facts) => readonly Finding[])[] = [
   checkServer,
   checkProtocol,
   checkMemory,
+  checkEvicted,
   checkCompactness,
   checkEviction,
   checkPersistence,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { knownKey } from "../keys/key-table.ts";
-import { checkCompactness } from "./data-checks.ts";
+import { checkCompactness, checkEvicted } from "./data-checks.ts";
 import type { Facts, Known } from "./facts.ts";
 
 const hidden: Known<never> = { refused: "NOPERM" };
@@ -63,4 +63,35 @@ describe("C551: compact entries are recommended", () => {
       },
     ]);
   });
+});
+
+describe("keys that fill a server which evicts", () => {
+  const full = (info: Readonly<Record<string, string>>, others: readonly number[]): Facts => {
+    const { primaries, ...rest } = facts([""], [200, 200], others);
+    const of = { used_memory: "99", maxmemory: "100", maxmemory_policy: "allkeys-lru", evicted_keys: "1200", ...info };
+    return { ...rest, primaries: primaries.map((each) => ({ ...each, info: { value: new Map(Object.entries(of)) } })) };
+  };
+
+  it("are named by their prefix, and no error of theirs is reported", () => {
+    expect(checkEvicted(full({}, [1_600]))).toEqual([
+      {
+        ...{ check: "memory", severity: "warning" },
+        found:
+          "memory is full, and Redis has evicted 1200 keys since it started, by allkeys-lru; 80 % of it are keys of other programs, carts:..., by a sample",
+        evidence: {
+          ...{ server: "10.0.0.1:6379", usedBytes: 99, maxmemory: 100, evictedKeys: 1_200 },
+          ...{ most: "keys of other programs, carts:...", share: 80 },
+        },
+        fix: expect.stringMatching(/^move that program to a server of its own/),
+      },
+    ]);
+    expect(checkEvicted(full({}, []))[0]!.found).toMatch(/100 % of it are entries of hotset:shop, by a sample$/);
+  });
+
+  it.each([{ used_memory: "95" }, { evicted_keys: "0" }, { maxmemory_policy: "noeviction" }, { maxmemory: "0" }])(
+    "are no finding with %j",
+    (info) => {
+      expect(checkEvicted(full(info, [1_600]))).toEqual([]);
+    },
+  );
 });

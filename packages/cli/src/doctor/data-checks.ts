@@ -1,5 +1,5 @@
 import type { Module } from "../keys/key-table.ts";
-import type { Sample, SampledKey } from "../keys/sample.ts";
+import { groupsOf, type Group, type Sample, type SampledKey } from "../keys/sample.ts";
 import { bytesText, cut } from "../output/text.ts";
 import type { Facts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
@@ -45,6 +45,44 @@ export function checkMemory(facts: Facts): readonly Finding[] {
   }
   return findings;
 }
+
+/** Whose keys fill a server that makes room for others. */
+export function checkEvicted(facts: Facts): readonly Finding[] {
+  const sample = "value" in facts.sample ? facts.sample.value : undefined;
+  return infos(facts).flatMap((info): readonly Finding[] => {
+    const [used, limit] = [info.number("used_memory"), info.number("maxmemory")];
+    const [policy, evicted] = [info.text("maxmemory_policy"), info.number("evicted_keys")];
+    if (!(limit > 0 && used / limit > FULL && evicted > 0) || policy === "noeviction") return [];
+    const groups = sample?.hasSizes === true ? groupsOf(sample) : [];
+    const all = groups.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+    const [most] = groups.toSorted((one, other) => (other.bytes ?? 0) - (one.bytes ?? 0));
+    const owner = most === undefined || all === 0 ? "" : ownerText(most);
+    const share = most === undefined || all === 0 ? 0 : Math.round((100 * (most.bytes ?? 0)) / all);
+    const isForeign = most !== undefined && most.module === undefined;
+    return [
+      {
+        check: "memory",
+        severity: "warning",
+        found:
+          `memory is full, and Redis has evicted ${evicted} keys since it started, by ${policy}` +
+          `${owner === "" ? "" : `; ${share} % of it are ${owner}, by a sample`}`,
+        evidence: {
+          ...{ server: info.address, usedBytes: used, maxmemory: limit, evictedKeys: evicted },
+          ...(owner !== "" && { most: owner, share }),
+        },
+        fix: isForeign
+          ? "move that program to a server of its own, or give its keys an end; entries of caches are pushed out meanwhile"
+          : "raise maxmemory, or set shorter ttls; a hit ratio that is well needs nothing",
+      },
+    ];
+  });
+}
+
+/** `entries of hotset:shop`, or keys of another program by their prefix. */
+const ownerText = ({ module, part, owner }: Group): string =>
+  module === undefined
+    ? `keys of other programs${owner === "" ? "" : `, ${cut(owner, 60)}:...`}`
+    : `${part === "entry" ? "entries" : "keys"} of ${module === "cache" ? "" : `${module} `}${cut(owner, 60)}`.trimEnd();
 
 /** Fields of up to so many bytes are worth it. */
 const LISTPACK_BYTES = 512;
