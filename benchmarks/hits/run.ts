@@ -1,6 +1,6 @@
 /**
- * Replays traces through `memory()`, and compares the hit ratio of adaptive eviction with that of LRU and with the best
- * that is possible (Belady). Then the CPU time of a hit and of a new key, and the memory of an entry.
+ * Replays traces through `memory()`, and compares the hit ratio of adaptive eviction with that of LRU, of other policies
+ * as their papers give them, and with the best that is possible (Belady). Then the CPU time of a hit and of a new key, and the memory of an entry.
  *
  *     npm run bench -- hits                            synthetic traces: Zipf, scan, loop, shift
  *     npm run bench -- hits --traces <directory>       those in a directory; also HOTSET_TRACES=<directory>
@@ -19,6 +19,7 @@ import { TestClock } from "@hotset/testing";
 import { hitsOfBelady } from "./belady.ts";
 import { costs } from "./cost.ts";
 import { plot } from "./plot.ts";
+import { POLICIES } from "./policies.ts";
 import { syntheticTraces, tracesIn, type Trace } from "./traces.ts";
 
 interface Row {
@@ -29,6 +30,8 @@ interface Row {
   readonly lru: number;
   readonly adaptive: number;
   readonly belady: number;
+  /** Of other policies, by their names. */
+  readonly others: Readonly<Record<string, number>>;
 }
 
 const { values } = parseArgs({
@@ -50,7 +53,9 @@ for (const size of sizes)
 
 const traces = values.traces === "" ? syntheticTraces() : tracesIn(values.traces);
 console.log("hits in percent of the accesses; behind adaptive: points above LRU");
-console.log(line("trace", "accesses", "keys", "size", "entries", "LRU", "adaptive", "", "Belady"));
+console.log(
+  line("trace", "accesses", "keys", "size", "entries", "LRU", "adaptive", "", "Belady", ...Object.keys(POLICIES)),
+);
 const rows = traces.flatMap(replayed);
 printMeans();
 writeFileSync(values.svg, plot(traces.map(panelOf)));
@@ -85,12 +90,16 @@ function replayed(trace: Trace): readonly Row[] {
       lru: replay(trace, entries, "lru"),
       adaptive: replay(trace, entries, "adaptive"),
       belady: (hitsOfBelady(trace, entries) / trace.accesses.length) * 100,
+      others: Object.fromEntries(
+        Object.entries(POLICIES).map(([name, policy]) => [name, ratioOf(trace, policy(entries))]),
+      ),
     };
     const gained = row.adaptive - row.lru;
     console.log(
       line(
         ...[row.trace, trace.accesses.length, trace.keyCount, size, entries, row.lru.toFixed(1)],
         ...[row.adaptive.toFixed(1), signed(gained), row.belady.toFixed(1)],
+        ...Object.values(row.others).map((percent) => percent.toFixed(1)),
       ),
     );
     return row;
@@ -108,6 +117,12 @@ function replay({ accesses, keyCount }: Trace, entries: number, eviction: "lru" 
     if (tier.get(key) === undefined) tier.set(key, entry);
     else hits += 1;
   }
+  return (hits / accesses.length) * 100;
+}
+
+function ratioOf({ accesses }: Trace, access: (key: number) => boolean): number {
+  let hits = 0;
+  for (const key of accesses) if (access(key)) hits += 1;
   return (hits / accesses.length) * 100;
 }
 
