@@ -23,6 +23,8 @@ import type { Toolkit } from "./toolkit.ts";
 
 const LISTED = 100;
 const SHARED_MS = 200;
+/** Found by the processes that are left. */
+const OF_THE_DEAD: readonly string[] = ["silent", "restarts"];
 /** Between two looks at the servers of the toolkit while no page shows them. */
 const UNSEEN_MS = 15_000;
 
@@ -54,7 +56,7 @@ export class LiveParts {
     return { status: this.status(), findings: since, past: this.#log.past, ...this.#page(page, now) };
   }
 
-  /** Remembers what stands out now. @returns the findings that have begun, without those of other processes. */
+  /** Remembers what stands out now. @returns the findings that have begun, without those that other processes return. */
   notice(): readonly Finding[] {
     const now = Date.now();
     this.#lookAtServers(now);
@@ -67,7 +69,23 @@ export class LiveParts {
     const own = this.#subjects.flatMap((subject) =>
       subject.processes().flatMap((each) => (each.isOwn ? each.name : [])),
     );
-    return begun.filter(({ by }) => by.length === 0 || by.some((name) => own.includes(name) || name === THIS_PROCESS));
+    return begun.filter(
+      ({ by, rule }) =>
+        by.length === 0 ||
+        by.some((name) => own.includes(name) || name === THIS_PROCESS) ||
+        (OF_THE_DEAD.includes(rule) && this.#isFirst()),
+    );
+  }
+
+  /** Whether its name comes first among the living: so one of them says what a process that has ended cannot. */
+  #isFirst(): boolean {
+    return this.#subjects.some((subject) => {
+      const [first] = subject
+        .processes()
+        .filter(({ isOld, ageMs, everyMs }) => !isOld && ageMs < 2.5 * everyMs)
+        .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+      return first?.isOwn === true;
+    });
   }
 
   #lookAtServers(now: number): void {
