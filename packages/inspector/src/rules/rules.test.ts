@@ -109,6 +109,15 @@ const verified = (more: Partial<Verified>): Verified => ({
   },
   ...{ curve: [], shape: "none", writers: [], reasons: [], isInvalidated: false, ...more },
 });
+/** Each with so many of 60 values that differ, which say nothing by themselves. */
+const comparing = (...all: readonly (readonly [name: string, unclear: number])[]): Picture =>
+  picture({
+    processes: all.map(([name, unclear]) => ({
+      ...web2,
+      name,
+      figures: figures({ verified: [verified({ unclear, shape: "few" })] }),
+    })),
+  });
 const GROWING: Verified["curve"] = [
   { meanMs: 2_500, upToMs: 5_000, checked: 15, different: 0 },
   { meanMs: 50_000, upToMs: 60_000, checked: 15, different: 3 },
@@ -355,6 +364,15 @@ describe("findings", () => {
         "warning keys shop on web-1: 6 of 60 values of checkout differ from their source, where other processes wrote them, and not where this one did; 6 were written by staging-1",
       ],
     ],
+    [
+      comparing(["web-1", 3], ["staging-1", 30], ["web-2", 21]),
+      [
+        "error fleet shop: staging-1 has another source than the others: 50 % of the values of checkout that it compared differ, at most 35 % elsewhere",
+      ],
+    ],
+    [comparing(["web-1", 3], ["staging-1", 29], ["web-2", 21]), []],
+    [comparing(["web-1", 3], ["staging-1", 60], ["web-2", 22]), []],
+    [comparing(["web-1", 3], ["staging-1", 60]), []],
     [
       on({ verified: [verified({ unsteady: 61, unsteadyFields: ["servedAt"] })] }),
       [

@@ -9,6 +9,7 @@ type Reason = Verified["reasons"][number];
 type Case = Omit<Found, "cache" | "process">;
 
 const UNSTEADY = 3;
+const ODD = { share: 0.5, elsewhere: 0.35, checked: 8 };
 
 /** How each reason is known, and what to do. */
 const REASONS: Readonly<Record<Reason["why"], { readonly text: (of: Reason) => string; readonly remedy: string }>> = {
@@ -65,6 +66,16 @@ export const WRONG_VALUES: readonly Rule[] = [
       ),
   },
   {
+    name: "other-source",
+    what: "The values of one process differ from its source far more often than those of the others, as `verify` finds",
+    when: `${percent(ODD.share)} of ${ODD.checked} or more, and at most ${percent(ODD.elsewhere)} in each of two or more other processes`,
+    remedy:
+      "look at the database, the replica and the environment that this process loads from: a staging process over the Redis of production looks so; or it misses invalidations",
+    level: "error",
+    page: "fleet",
+    find: ({ processes }) => otherSources(processes),
+  },
+  {
     name: "unsteady-values",
     what: "Loaders give another value each time, so `verify` cannot compare them",
     when: `${UNSTEADY} values in 15 minutes, and more than could be compared`,
@@ -83,6 +94,27 @@ export const WRONG_VALUES: readonly Rule[] = [
       ),
   },
 ];
+
+/** One process among three or more, by namespace and group. */
+function otherSources(processes: readonly ProcessPicture[]): readonly Found[] {
+  const known = processes
+    .filter(({ silentMs, everyMs }) => silentMs <= 2.5 * everyMs)
+    .flatMap(({ cache, name = "this process", figures }) =>
+      (figures?.verified ?? []).flatMap((group) => {
+        const { checked, wrong, unclear } = group;
+        return checked < ODD.checked ? [] : [{ cache, name, group, share: (wrong + unclear) / checked }];
+      }),
+    );
+  const places = Map.groupBy(known, ({ cache, group }) => JSON.stringify([cache, group.namespace, group.group]));
+  return [...places.values()].flatMap((all): readonly Found[] => {
+    const [odd, ...others] = all.toSorted((one, other) => other.share - one.share) as [(typeof all)[number]];
+    const most = Math.max(...others.map(({ share }) => share));
+    if (others.length < 2 || odd.share < ODD.share || most > ODD.elsewhere) return [];
+    const { cache, name, group, share } = odd;
+    const text = `${name} has another source than the others: ${percent(share)} of the values${ofOwner(group)} that it compared differ, at most ${percent(most)} elsewhere`;
+    return [{ cache, subject: `${name} ${ownerOf(group)}`, by: [name], weight: share, text }];
+  });
+}
 
 /** Names of processes by the letters with which their ids begin. */
 type Names = (writer: string) => string | undefined;
