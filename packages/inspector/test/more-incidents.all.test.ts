@@ -14,6 +14,7 @@ const SCRIPT = new URL("support/watched-service.ts", import.meta.url);
 
 let redis: OwnRedis;
 let admin: RespClient;
+let stray: Service | undefined;
 const [web1, web2, web3] = Array.from({ length: 3 }, () => forkScript<typeof handlers>(SCRIPT)) as [
   Service,
   Service,
@@ -29,7 +30,7 @@ beforeAll(async () => {
   await Promise.all(all.map((service) => service.call("said")));
 });
 afterAll(async () => {
-  await Promise.all(all.map((service) => service.kill()));
+  await Promise.all([...all, ...(stray === undefined ? [] : [stray])].map((service) => service.kill()));
   admin?.close();
   await redis?.[Symbol.asyncDispose]();
 });
@@ -96,6 +97,14 @@ const INCIDENTS: readonly Incident[] = [
     name: "a FLUSHALL of another program",
     begin: () => admin.command("FLUSHALL"),
     seen: /Redis 127\.0\.0\.1:\d+: FLUSHALL or FLUSHDB removed all keys 1 time in the last 10 min/,
+  },
+  {
+    name: "a process with another database number",
+    begin: async () => {
+      stray = forkScript<typeof handlers>(SCRIPT);
+      await stray.call("start", `${redis.url.replace(/\/$/, "")}/1`, "web-5");
+    },
+    seen: /shop: 1 process uses database 1 of Redis, and this one database 0/,
   },
   {
     name: "a process that is restarted again and again",

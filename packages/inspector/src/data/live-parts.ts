@@ -280,6 +280,7 @@ export class LiveParts {
       ),
       queues: this.#toolkit?.queues.last.value ?? [],
       servers: server?.value?.servers ?? [],
+      elsewhere: this.#toolkit?.elsewhere.last.value ?? [],
       keyGroups: this.#toolkit?.walk.last.value?.groups ?? [],
       silence: server?.silence ?? null,
       followers: Object.entries(this.#settings.followers).map(([name, each]) => ({ name, ...each.stats() })),

@@ -3,6 +3,7 @@ import type { Readiness, RedisStats, ServerInfo } from "@hotset/redis-toolkit/he
 import type { LimitCounts, Module } from "@hotset/redis-toolkit/module";
 import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
 import { kindOf, KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
+import { lookElsewhere, type Elsewhere } from "./other-databases.ts";
 import {
   CACHE_KINDS,
   type CountedLimit,
@@ -19,6 +20,7 @@ import { ServerWatch, type ServerEvents } from "./server-watch.ts";
 const WALK_MS = 10_000;
 const POLL_MS = 1_000;
 const SERVER_MS = 2_000;
+const ELSEWHERE_MS = 10_000;
 const SHORT = 0.9;
 const LARGEST_MS = 60_000;
 const MOST_QUEUES = 100;
@@ -44,6 +46,7 @@ export class Toolkit {
   readonly queues: Polled<readonly QueueRow[]> = new Polled(POLL_MS, () => this.#queues());
   readonly locks: Polled<readonly HeldLock[]> = new Polled(POLL_MS, () => this.#locks());
   readonly largest: Polled<readonly LargeKey[]> = new Polled(LARGEST_MS, () => this.#largest());
+  readonly elsewhere: Polled<readonly Elsewhere[]> = new Polled(ELSEWHERE_MS, () => this.#elsewhere());
   readonly server: Polled<RedisPage["server"]> = new Polled(SERVER_MS, () => this.#server());
 
   /** @param redactsKeys whether keys of caches are shown to nobody. */
@@ -68,7 +71,10 @@ export class Toolkit {
       ({ usedMemory = 0, maxMemory = 0, events: { evicted = 0 } = {} }) =>
         maxMemory > 0 && (usedMemory > SHORT * maxMemory || evicted > 0),
     );
-    if (isShort === true) this.walk.current();
+    // The first step of a walk names the caches, unless there are very many keys.
+    const isNew = this.walk.last.value === undefined;
+    if (isShort === true || isNew) this.walk.current();
+    if (!isNew) this.elsewhere.current();
   }
 
   /** Counts of the toolkit's modules in this process; absent until they are loaded. */
@@ -206,6 +212,13 @@ export class Toolkit {
       const [kind, owner] = kindOf(key, module.space.prefix + key, module.space.prefix);
       return { kind, owner, key: this.#redactsKeys && OF_CACHES.includes(kind) ? undefined : key, type, bytes };
     });
+  }
+
+  async #elsewhere(): Promise<readonly Elsewhere[]> {
+    const { module } = await this.#loaded();
+    const groups = this.walk.last.value?.groups ?? [];
+    const owners = groups.filter(({ kind }) => kind === CACHE_KINDS.records).map(({ owner }) => owner);
+    return lookElsewhere(module.connection, owners);
   }
 
   async #server(): Promise<RedisPage["server"]> {

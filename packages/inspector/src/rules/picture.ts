@@ -1,6 +1,7 @@
 import type { ProcessRecord, ProcessStart, TierFailure } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
 import type { Mark } from "../data/marks.ts";
+import type { Elsewhere } from "../data/other-databases.ts";
 import type { KeyGroup, QueueRow, RedisPage, Silence } from "../data/pages.ts";
 
 export type Figures = NonNullable<ProcessRecord["figures"]>;
@@ -66,6 +67,8 @@ export interface Picture {
   readonly servers: NonNullable<RedisPage["server"]>["servers"];
   /** Its keys by what they are for, as far as they are known. */
   readonly keyGroups: readonly KeyGroup[];
+  /** Processes whose records are in another database of it. */
+  readonly elsewhere: readonly Elsewhere[];
   /** The Redis of the toolkit. */
   readonly silence: Silence | null;
   /** Followers of a database's log in this process. */
@@ -89,6 +92,7 @@ export const EMPTY: Picture = {
     queues: [],
     servers: [],
     keyGroups: [],
+    elsewhere: [],
     silence: null,
   },
   followers: [],

@@ -65,6 +65,20 @@ it.for<[what: string, picture: Picture, found: readonly string[]]>([
     on({ events: { tookOverAt: NOW - 42_000 } }),
     ["Redis r:1: it took over from another server 42 s ago: writes that had not reached it are lost"],
   ],
+  [
+    "processes with another database number",
+    {
+      ...EMPTY,
+      elsewhere: [
+        { owner: "hotset:shop@2", own: 0, database: 1, processes: 1 },
+        { owner: "hotset:blog", own: 0, database: 3, processes: 2 },
+      ],
+    },
+    [
+      "shop@2: 1 process uses database 1 of Redis, and this one database 0",
+      "blog: 2 processes use database 3 of Redis, and this one database 0",
+    ],
+  ],
   ["nothing of long ago", on({ events: { restartedAt: NOW - 600_000, tookOverAt: NOW - 600_000 } }), []],
 ])("the servers of Redis: finds %s", ([, given, found]) => {
   expect(findings(given, NOW).map(({ text }) => text)).toEqual(found);

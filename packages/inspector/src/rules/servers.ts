@@ -55,7 +55,24 @@ export const SERVERS: readonly Rule[] = [
     page: "redis",
     find: ({ servers }, now) => servers.flatMap((server) => emptied(server, now)),
   },
+  {
+    name: "other-database",
+    what: "Processes of a cache use another database number of the same Redis",
+    when: "records of them are there",
+    remedy:
+      "give all processes of a cache the same number in REDIS_URL: they share no entries, and miss each other's invalidations; hotset doctor names them",
+    level: "error",
+    page: "fleet",
+    find: ({ elsewhere }) =>
+      elsewhere.map(({ owner, own, database, processes }) => ({
+        ...{ subject: `${owner} ${database}`, weight: processes },
+        text: `${cacheOf(owner)}: ${processes === 1 ? "1 process uses" : `${processes} processes use`} database ${database} of Redis, and this one database ${own}`,
+      })),
+  },
 ];
+
+/** `hotset:shop@2` is the cache `shop`. */
+const cacheOf = (owner: string): string => owner.slice(owner.indexOf(":") + 1);
 
 function ofServer(server: Server, groups: Picture["keyGroups"]): readonly Found[] {
   const { address, error, usedMemory = 0, maxMemory = 0, maxMemoryPolicy, isPersistenceWell, events = {} } = server;
