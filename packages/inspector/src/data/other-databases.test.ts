@@ -5,16 +5,15 @@ type Connection = Parameters<typeof lookElsewhere>[0];
 
 const connectionOf = (answers: Readonly<Record<string, unknown>>, isCluster = false): Connection => ({
   isCluster,
-  each: (task) =>
-    Promise.all([
-      task({
-        call: ([command, , , ...keys]: readonly string[]) => {
-          if (command === "EVAL") return Promise.resolve(keys[0] === "hotset:shop:~processes::0" ? 2 : 0);
-          const answer = answers[command!];
-          return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
-        },
-      } as unknown as Parameters<typeof task>[0]),
-    ]),
+  each: async (task) => [
+    await task({
+      call: ([command, , , ...keys]: readonly string[]) => {
+        if (command === "EVAL") return Promise.resolve(keys[0] === "hotset:shop:~processes::0" ? 2 : 0);
+        const answer = answers[command!];
+        return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+      },
+    } as unknown as Parameters<typeof task>[0]),
+  ],
 });
 const WELL = { CLIENT: "id=3 addr=127.0.0.1:1 db=0 sub=0", INFO: "# Keyspace\r\ndb0:keys=9\r\ndb4:keys=2\r\n" };
 
