@@ -81,6 +81,14 @@ interface Connection {
   readonly queue: CommandQueue;
 }
 
+/** `undefined` where the servers cannot be reached one by one. */
+function walkOf(
+  { servers, link }: BackendHold,
+  { keys, label, responseTimeoutMs: deadlineMs }: BackendSettings,
+): Backend["walk"] {
+  return servers && ((walk) => walkPrimaries({ servers, keys, label, deadlineMs, clock: link.queue.clock }, walk));
+}
+
 const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /** Entries in Redis, in the layout of a codec: how a backend is described, connected and closed, and what it sends. */
@@ -124,10 +132,8 @@ export class EntryBackend extends Steps implements Backend {
     if (settings.breaker !== undefined) this.breaker = settings.breaker;
     this.maxEntryBytes = settings.maxEntryBytes;
     this.maxDecodedBytes = settings.maxDecodedBytes;
-    const { servers } = hold;
-    const { keys, label, responseTimeoutMs: deadlineMs } = settings;
-    if (servers !== undefined)
-      this.walk = (walk) => walkPrimaries({ servers, keys, label, deadlineMs, clock: hold.link.queue.clock }, walk);
+    const walk = walkOf(hold, settings);
+    if (walk !== undefined) this.walk = walk;
     this.#release = hold.release;
     this.#settings = settings;
     if (settings.coherence !== undefined)
