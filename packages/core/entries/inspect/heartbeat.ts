@@ -81,7 +81,7 @@ class Beat implements Heartbeat {
       const made = { at: place.epochNow(), namespace, scope, mode, ...of };
       this.#lastMinute.add(made);
       this.#invalidations.unshift(made);
-      if (this.#invalidations.length > MOST_INVALIDATIONS) this.#invalidations.pop();
+      if (this.#invalidations.length > MOST_INVALIDATIONS) this.#forget();
     });
     const { farewells } = place.parts.context.lifecycle;
     const farewell = (): Promise<void> => this.stop();
@@ -98,6 +98,12 @@ class Beat implements Heartbeat {
     if (this.#at === undefined) return;
     await this.#hottest?.remove(this.#at).catch(() => undefined);
     await this.#records.remove(this.#at).catch(() => undefined);
+  }
+
+  /** The oldest one of a key: many of them would leave no room for tags and clears. */
+  #forget(): void {
+    const at = this.#invalidations.findLastIndex(({ scope }) => scope === "key");
+    this.#invalidations.splice(at < 0 ? this.#invalidations.length - 1 : at, 1);
   }
 
   #end(): void {

@@ -594,6 +594,21 @@ describe("records of processes", () => {
     expect(starts()).toEqual([]);
   });
 
+  it("keep a clear while keys are deleted", async () => {
+    const { cache } = await beating();
+    await cache.clear();
+    for (let i = 0; i < 60; i += 1) await cache.delete(`k${i}`);
+    clock.advance(5_000);
+    await flush();
+    using inspection = inspect(cache);
+    const [{ invalidations }] = (await inspection.processes()) as [ProcessRecord];
+    expect([invalidations.length, invalidations[0]!.key, invalidations.at(-1)!.scope]).toEqual([
+      50,
+      "k59",
+      "namespace",
+    ]);
+  });
+
   it("move to another place where two processes took the same", async () => {
     const backend = scriptedBackend({ clock });
     const cache = createTestCache({ name: "shop", clock, backend });

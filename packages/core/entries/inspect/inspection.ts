@@ -648,7 +648,10 @@ export interface ProcessRecord {
   readonly pending: number;
   /** Entries in its memory; absent without a local tier. */
   readonly entries?: number;
-  /** The last invalidations of this process itself, at most 50, latest first; their `at` is by its own clock. */
+  /**
+   * The last invalidations of this process itself, at most 50, latest first; their `at` is by its own clock. Those of
+   * keys make room for those of tags and namespaces.
+   */
   readonly invalidations: readonly Omit<Invalidation, "origin" | "process">[];
   /**
    * How often it invalidated what, in the minute before `at`, the most frequent first: at most 20. By the clock of the

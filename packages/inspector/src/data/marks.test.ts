@@ -56,6 +56,19 @@ describe("marks", () => {
     ]);
   });
 
+  it("get the name of the process once its record says it", () => {
+    const calls = new WideCalls();
+    const clear = call({ scope: "namespace", origin: "elsewhere" });
+    calls.add(clear, wide);
+    calls.add({ ...clear, at: NOW + 30_000 }, wide);
+    calls.add({ ...clear, at: NOW + 300, process: "web-2" }, wide);
+    calls.add({ ...clear, at: NOW + 29_000, process: "web-2" }, wide);
+    expect(calls.list.map(({ at, text }) => [at - NOW, text])).toEqual([
+      [0, "the cache was cleared, by web-2"],
+      [30_000, "the cache was cleared, by web-2"],
+    ]);
+  });
+
   it("are starts too, those of one deployment together with what it changed, of ten minutes in their order", () => {
     const ttl = { setting: "default ttl", was: "600000", is: "300000" };
     const clear = { at: NOW - 100_000, kind: "clear", text: "the cache was cleared, by web-1" } as const;

@@ -9,6 +9,9 @@ export interface Mark {
   readonly text: string;
 }
 
+const UNNAMED = "another process";
+/** Clocks differ. */
+const NAMED_MS = 5_000;
 /** As long as curves are. */
 const KEPT_MS = 600_000;
 /** Starts of a deployment are one mark. */
@@ -51,12 +54,20 @@ export class WideCalls {
     const named = tags.filter((tag) => wide.has(tag));
     if (scope === "key" || (scope === "tags" && named.length === 0)) return;
     const place = namespace.join(" › ");
-    const by = process ?? (origin === "here" ? "this process" : "another process");
+    const by = process ?? (origin === "here" ? "this process" : UNNAMED);
     const text =
       scope === "namespace"
         ? `${place === "" ? "the cache" : place} was cleared, by ${by}`
         : `tag ${sumOf(named)}${place === "" ? "" : ` of ${place}`} was invalidated, by ${by}`;
     const last = this.#marks.at(-1);
+    // The record of that process says which it was.
+    const unnamed = this.#marks.findLastIndex(
+      (mark) => mark.text === text.replace(by, UNNAMED) && Math.abs(at - mark.at) < NAMED_MS,
+    );
+    if (unnamed >= 0 && by !== UNNAMED && origin === "elsewhere") {
+      this.#marks[unnamed] = { ...this.#marks[unnamed]!, text };
+      return;
+    }
     // A call of many tags, or of a process whose record says it again.
     if (last !== undefined && last.text === text && Math.abs(at - last.at) < 1_000) return;
     this.#marks.push({ at, kind: scope === "namespace" ? "clear" : "tags", text });

@@ -211,15 +211,15 @@ export class Subject {
     }
   }
 
-  #learn({ id, name: process, invalidations }: ProcessRecord): void {
+  #learn({ id, name: process, invalidations, clockAheadMs }: ProcessRecord): void {
     const since = this.#learnt.get(id) ?? -Infinity;
     const added = invalidations.filter(({ at }) => at > since).toReversed();
     if (added.length === 0) return;
     for (const each of added) {
       const made: Invalidation = { ...each, origin: "elsewhere", process };
       this.#elsewhere.push(made);
-      // A cache is notified once of a tag that it does not use again.
-      if (each.scope === "tags") this.#wideCalls.add(made, this.#wideTags);
+      // A cache is notified once of a tag that it does not use again, and of no name.
+      if (each.scope !== "key") this.#wideCalls.add({ ...made, at: each.at - clockAheadMs }, this.#wideTags);
     }
     this.#elsewhere.splice(0, this.#elsewhere.length - REMEMBERED);
     if (this.#learnt.size >= MOST_PROCESSES) this.#learnt.delete(this.#learnt.keys().next().value!);
