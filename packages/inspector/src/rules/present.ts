@@ -1,6 +1,6 @@
 import type { CachePicture, Picture, ProcessPicture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, count, duration, everyText, invalidatedText, nameOf, sumOf } from "./texts.ts";
+import { causeOf, changesText, count, duration, everyText, invalidatedText, nameOf, sumOf } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 
@@ -10,6 +10,9 @@ const MUCH_LOG = 64 * 2 ** 20;
 const CLOCKS_DIFFER_MS = 10_000;
 const CRASHES = { times: 3, lifeMs: 60_000, withinMs: 600_000 };
 const WIDE = { clear: 2, tags: 3 };
+const CHANGED_MS = 900_000;
+/** Each release has its own. */
+const RELEASES: readonly string[] = ["release", "hotset"];
 /** A failure from before that is of something else. */
 const CAUSE_MS = 10_000;
 
@@ -178,6 +181,16 @@ export const STATES: readonly Rule[] = [
     find: ({ processes }) => differing(processes),
   },
   {
+    name: "changed-settings",
+    what: "A release has changed what decides answers",
+    when: `in the last ${duration(CHANGED_MS)}, everywhere; not the release itself`,
+    remedy:
+      "compare hit ratio, loads and errors with the time before, which the curves mark; a shorter ttl means more loads",
+    level: "warning",
+    page: "fleet",
+    find: ({ starts, processes }, now) => changedSettings(starts, processes, now),
+  },
+  {
     name: "untrusted",
     what: "A process cannot trust its copies",
     when: "in its last record",
@@ -279,6 +292,30 @@ function restarting(starts: Picture["starts"], now: number): readonly Found[] {
     if (times < CRASHES.times) return [];
     const text = `${name} has started ${count(times, "time")} in ${duration(now - all.at(-1)!.startedAt)}, the last time ${duration(now - startedAt)} ago: it ends soon after each start`;
     return [{ cache, subject: name, by: [name], weight: times, text }];
+  });
+}
+
+/** Settings that differ among processes are another finding. */
+function changedSettings(
+  starts: Picture["starts"],
+  processes: readonly ProcessPicture[],
+  now: number,
+): readonly Found[] {
+  const isEverywhere = (of: string, setting: string): boolean =>
+    new Set(processes.flatMap(({ cache, settings }) => (cache === of ? (settings?.[setting] ?? []) : []))).size === 1;
+  const changes = starts
+    .filter(({ isLiving, startedAt }) => isLiving && now - startedAt <= CHANGED_MS)
+    .flatMap(({ cache, name, startedAt, changed }) =>
+      changed
+        .filter(({ setting }) => !RELEASES.includes(setting) && isEverywhere(cache, setting))
+        .map((change) => ({ cache, name, startedAt, change })),
+    );
+  const same = Map.groupBy(changes, ({ cache, change }) => JSON.stringify([cache, change]));
+  return [...same.values()].map((all): Found => {
+    const [{ cache, change, startedAt }] = all as [(typeof all)[number]];
+    const by = all.map(({ name }) => name).toSorted();
+    const text = `${sumOf(by)} started ${duration(now - startedAt)} ago with ${changesText({ changed: [change] })}`;
+    return { cache, subject: change.setting, by, weight: by.length, text };
   });
 }
 

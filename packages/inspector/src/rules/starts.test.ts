@@ -39,6 +39,16 @@ const loop = [0, 7_000, 14_000, 21_000].map((agoMs) => start("web-3", 1_000 + ag
 const LOOP = "shop: web-3 has started 4 times in 22 s, the last time 1 s ago: it ends soon after each start";
 const ttl = { setting: "default ttl", was: "600000", is: "300000" };
 
+/** Two processes that live, with these ttls. */
+const released = (ttls: readonly string[], agoMs = 60_000, change = ttl): Picture => ({
+  ...EMPTY,
+  starts: ttls.map((_, i) => start(`web-${i + 1}`, agoMs, { changed: [change], isLiving: true })),
+  processes: ttls.map((each, i) => ({
+    ...fallen(rates(0.97)).processes[0]!,
+    ...{ name: `web-${i + 1}`, startedAt: i, settings: { "default ttl": each } },
+  })),
+});
+
 it.for<[what: string, picture: Picture, found: readonly string[]]>([
   ["a crash loop", { ...EMPTY, starts: loop }, [LOOP]],
   ["one whose last start lives", { ...EMPTY, starts: [{ ...loop[0]!, isLiving: true }, ...loop.slice(1)] }, [LOOP]],
@@ -91,6 +101,22 @@ it.for<[what: string, picture: Picture, found: readonly string[]]>([
       ],
     }),
     ["shop on web-1: the hit ratio is 50 %, 97 % before (1,000 calls in 15 s)"],
+  ],
+  [
+    "a release that changed what decides answers, everywhere",
+    released(["300000", "300000"]),
+    ['shop: web-1, web-2 started 60 s ago with default ttl "300000" (was "600000")'],
+  ],
+  [
+    "another setting, and no change, while only some have it",
+    released(["600000", "300000"]),
+    ['shop: web-2 differs in default ttl: "300000", the other "600000"'],
+  ],
+  ["no release of long ago", released(["300000", "300000"], 900_001), []],
+  [
+    "no release that changed its name alone",
+    released(["300000", "300000"], 60_000, { ...ttl, setting: "release" }),
+    [],
   ],
   [
     "clears by a schedule",
