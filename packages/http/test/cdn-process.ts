@@ -17,8 +17,9 @@ export interface CdnProcess {
   start(redisUrl: string, database: string): Promise<number>;
   /** Where the CDN is, which begins after the processes. */
   front(url: string): void;
-  /** Purges a row; `settled`: and waits for the second purge, too. */
-  purge(row: number, settled: boolean): Promise<string>;
+  purge(row: number): Promise<string>;
+  /** Waits for the second purge, too. */
+  settled(): Promise<void>;
   /** The next purge ends the process once the store has acknowledged it. */
   dieInPurge(): void;
 }
@@ -57,11 +58,10 @@ const handlers: CdnProcess = {
   front(given) {
     url = given;
   },
-  async purge(row, settled) {
-    const { status } = await pages.purgeTags([`row:${row}`]);
-    if (settled) await pages.settled();
-    return status;
+  async purge(row) {
+    return (await pages.purgeTags([`row:${row}`])).status;
   },
+  settled: () => pages.settled(),
   dieInPurge() {
     dies = true;
   },
