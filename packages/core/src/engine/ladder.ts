@@ -103,7 +103,7 @@ export class Ladder {
     const read = this.#enter(call, held, ends, onJoined);
     // Sent here: few frames lie between the caller and its backend.
     if (read !== undefined && this.#readsNow(read))
-      call.namespace.remote!.reads.readTo(read, read.leftMs, (outcome) => this.#readEnded(read, outcome));
+      call.namespace.remote!.reads.readTo(read, read.leftMs, this.#readEnded);
     return ends.promise;
   }
 
@@ -113,9 +113,7 @@ export class Ladder {
     const begun = calls.flatMap((call) => this.#enter(call, local?.get(call.key.local, call.startedAt), ends) ?? []);
     const reading = begun.filter((each) => this.#readsNow(each));
     const [first] = reading;
-    first?.call.namespace.remote!.reads.readMany(reading, first.leftMs, (read, outcome) =>
-      this.#readEnded(read, outcome),
-    );
+    first?.call.namespace.remote!.reads.readMany(reading, first.leftMs, this.#readEnded);
     return begun.length;
   }
 
@@ -326,7 +324,7 @@ export class Ladder {
   }
 
   #read(flight: Flight, isHidden = false): void {
-    flight.call.namespace.remote!.reads.readTo(flight, flight.leftMs, (outcome) => {
+    flight.call.namespace.remote!.reads.readTo(flight, flight.leftMs, (_, outcome) => {
       const isFound = outcome !== undefined && !(outcome instanceof Error);
       this.#readEnded(flight, isFound && isHidden ? hidden(outcome) : outcome);
     });
@@ -340,7 +338,8 @@ export class Ladder {
     flight.restart(trust.epochOf(flight.key.local), tags.sequence, clock.now());
   }
 
-  #readEnded(read: EarlyRead, outcome: ReadOutcome): void {
+  /** Called by the tier: one function for the reads of all calls. */
+  readonly #readEnded = (read: EarlyRead, outcome: ReadOutcome): void => {
     const now = this.#context.clock.now();
     const isRead = !(outcome instanceof Error);
     try {
@@ -354,7 +353,7 @@ export class Ladder {
     } catch (error) {
       this.#broken(read.toFlight(), error);
     }
-  }
+  };
 
   /** Whether an early read has found a fresh entry, which is the answer: no flight is needed. */
   #answersEarly(read: EarlyRead, found: Entry, now: number): boolean {

@@ -260,7 +260,7 @@ export class Mutations {
     guard.resend(this.#context.trust.epochOf(key.local));
     const { tagSequence, terms } = entry;
     const request = { key, schema: undefined, expectedTags: terms.tags, tagSequence };
-    remote.reads.readTo(request, remote.deadlineMs, (outcome) => ended(!(outcome instanceof Error)));
+    remote.reads.readTo(request, remote.deadlineMs, (_, outcome) => ended(!(outcome instanceof Error)));
   }
 
   /** Sets a value in memory alone. It is one step, so the old copy is dropped only for a new one. */

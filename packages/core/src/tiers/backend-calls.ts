@@ -145,7 +145,7 @@ export class BackendCalls {
   }
 
   /** Whether the breaker admits a call that is to be {@link watch}ed. If not, the call is rejected later. */
-  opens(operation: Operation, target: Target, { reject }: Pick<Settlers<never>, "reject">): boolean {
+  opens(operation: Operation, target: Target, ends: Pick<Settlers<never>, "reject">): boolean {
     const { part, isRemoval = false } = target;
     const isSound = !this.#isTroubled && !this.#isBypassed;
     const isAdmitted = isSound || this.admits(operation, part, isRemoval);
@@ -153,7 +153,7 @@ export class BackendCalls {
       if (this.#used !== undefined) this.begin();
     } else {
       const refusal = this.refusal(operation, isRemoval ? BREAKER_OPEN : undefined);
-      queueMicrotask(() => reject(refusal));
+      queueMicrotask(() => ends.reject(refusal));
     }
     return isAdmitted;
   }
@@ -167,11 +167,15 @@ export class BackendCalls {
     ends: CallSettlers<T>,
   ): void {
     if (ends.isWithin !== true && isTraced("backend")) {
+      const receive = (answer: T): void => ends.receive?.(answer);
       const watched = (): Promise<T> =>
-        promised((own) => this.watch(operation, target, budgetMs, call, { ...ends, ...own, isWithin: true }));
+        promised((own) => this.watch(operation, target, budgetMs, call, { ...own, receive, isWithin: true }));
       const namespace = target.keySpace?.path ?? [];
       const context = { cache: this.#of.cache, namespace, tier: this.label, operation };
-      return void traced("backend", watched, () => context).then(ends.resolve, ends.reject);
+      return void traced("backend", watched, () => context).then(
+        (answer) => ends.resolve(answer),
+        (error: unknown) => ends.reject(error),
+      );
     }
     const { clock } = this.#of;
     const startedAt = clock.now();

@@ -114,7 +114,7 @@ export class RemoteTier {
       remoteLeases(backend.leases, {
         calls: this.#calls,
         clock,
-        decodeCurrent: (read, stored) => this.reads.withCurrentVersions(read, stored, undefined),
+        decodeCurrent: (read, stored) => this.reads.withCurrentVersions(read, stored),
         lifeOf: (entry) => this.#codec.lifeOf(entry, entry.encoding!, entry.versions, clock.now()),
         store: (key, write, sending, ends) => this.#store(key, write, sending, ends),
         refuse: (key) => this.#refuse(key),
