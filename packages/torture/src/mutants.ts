@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
     focus: "apart",
     topology: "cluster",
     file: `${CORE}/engine/reads.ts`,
-    rule: "if (remote!.seen.knows(terms.dependsOn)) return versions && spare();",
+    rule: "if (remote!.knownVersions.knows(terms.dependsOn)) return versions && spare();",
     broken: "if (terms.dependsOn.length > 0) return versions && spare();",
   },
 ];

@@ -257,7 +257,7 @@ export class Callers {
       clock.now() >= fallback.deadAt ||
       (flight.fencedBy !== undefined && flight.fencedBy !== "stale") ||
       tags.applyTo({ ...fallback, tagSequence }, clock.now()) === undefined ||
-      changedElsewhere(fallback, { tags, table: flight.call.namespace.remote?.seen }) === "gone";
+      changedElsewhere(fallback, { tags, table: flight.call.namespace.remote?.knownVersions }) === "gone";
     return { entry: isGone ? undefined : fallback, tier };
   }
 }

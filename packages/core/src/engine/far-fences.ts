@@ -90,7 +90,7 @@ export class FarFences {
 
   async #position(remote: RemoteTier, keys: readonly string[]): Promise<string | undefined> {
     try {
-      return remote.versions && (await remote.seen.pin(remote.versions, keys, false)).at;
+      return remote.versions && (await remote.knownVersions.pin(remote.versions, keys, false)).at;
     } catch {
       // The tier has reported it.
       return undefined;

@@ -264,8 +264,9 @@ export class Ladder {
     if (hasBackend && this.#isCovered(flight)) void this.#replay(flight);
     else {
       const reads = hasBackend && this.#reads(flight);
-      if (reads && !this.#guesses(flight)) return true;
-      void this.#climb(flight, reads);
+      const isGuess = reads && this.#guesses(flight);
+      if (reads && !isGuess) return true;
+      void this.#climb(flight, isGuess);
     }
     return false;
   }
@@ -622,7 +623,7 @@ export class Ladder {
     if (remote?.versions === undefined || flight.isUnreachable || flight.storesNothing) return undefined;
     const { fallback, tags } = flight;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
-    return remote.seen.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);
+    return remote.knownVersions.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);
   }
 
   /** Another process loads, or has stored since the backend was read. */

@@ -390,11 +390,11 @@ export class Mutations {
       send(dependsOn.map((each) => now.get(each)!));
     };
     const pin = (): void => {
-      const now = remote.seen.pin(versions, dependsOn, true);
+      const now = remote.knownVersions.pin(versions, dependsOn, true);
       if (isThenable(now)) void now.then(guarded(pinned, ends), reject);
       else pinned(now);
     };
-    const guesses = remote.seen.guessed(dependsOn);
+    const guesses = remote.knownVersions.guessed(dependsOn);
     if (guesses === undefined) return pin();
     let written: Written | undefined;
     let isCurrent: boolean | undefined;

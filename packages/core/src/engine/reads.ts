@@ -249,13 +249,13 @@ export function spareCopy(of: ReadContext, { remote }: NamespaceContext, key: En
   if (held === undefined) return spare();
   const { versions, terms } = held;
   // It was loaded while there were no versions to be had: nothing says that it is current.
-  if (remote!.seen.knows(terms.dependsOn)) return versions && spare();
+  if (remote!.knownVersions.knows(terms.dependsOn)) return versions && spare();
   const under = (current: Versions): Entry | undefined => {
     const verdict = versions === undefined ? "gone" : compareVersions(versions, current);
     const copy = verdict === "gone" ? undefined : spare();
     return copy && verdict === "stale" ? staleByTag(copy, clock.now()) : copy;
   };
-  return remote!.seen.current(remote!.versions!, terms.dependsOn).then(under, spare);
+  return remote!.knownVersions.current(remote!.versions!, terms.dependsOn).then(under, spare);
 }
 
 /** The entry that a read found, unless this process invalidated it, or it has no value. */

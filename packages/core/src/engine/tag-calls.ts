@@ -40,7 +40,7 @@ export class TagCalls {
       events.invalidate.emit({ ...of, mode: mode === "hard" ? "remove" : "stale", ...tagged });
     }
     if (remote?.versions === undefined) return { status: "done" };
-    remote.seen.forget(keys);
+    remote.knownVersions.forget(keys);
     const { versions } = remote;
     const steps = new Semaphore(STEPS_AT_ONCE);
     const renew = async (part: readonly string[]): Promise<boolean> => {

@@ -40,7 +40,7 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
   /** The remaining life of an entry counts from then on: a slow answer may shorten it, and never extends it (RFC 9111, 4.2.3). */
   declare readonly sentAt: number;
   /** The copy that the backend may confirm in place of the data. */
-  declare readonly seen: Entry | undefined;
+  declare readonly copy: Entry | undefined;
   readonly #of: EntryReadOf;
   readonly #budgetMs: number;
   readonly #settled: Settled<R>;
@@ -65,8 +65,8 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
     this.#isRepeated = order === "repeated";
     this.#begunAt = this.sentAt - of.time.lostMs;
     // A schema checks each value that is read.
-    const copy = this.#isRepeated || request.schema ? undefined : of.copies?.held(key.local);
-    this.seen = copy && this.sentAt < copy.deadAt && copy.encodedBytes! >= LARGE ? copy : undefined;
+    const held = this.#isRepeated || request.schema ? undefined : of.copies?.held(key.local);
+    this.copy = held && this.sentAt < held.deadAt && held.encodedBytes! >= LARGE ? held : undefined;
     this.#target = of.calls.targetOf(key);
     this.#needsVersions = of.received.needsVersions(this);
   }
@@ -129,7 +129,7 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
   #sendWithoutCopy(): void {
     const { calls, copies } = this.#of;
     const { local } = this.request.key;
-    if (copies?.held(local) === this.seen) copies?.drop(local);
+    if (copies?.held(local) === this.copy) copies?.drop(local);
     this.#of.repeat(this.request, calls.deadlineMs, this.#settled);
   }
 

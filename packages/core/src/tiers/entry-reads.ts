@@ -46,7 +46,7 @@ export class EntryReads {
     let answer: PromiseLike<StoredAnswer | undefined>;
     try {
       // Called here: few frames lie between a caller and its backend.
-      answer = this.#of.backend.read(request.key.backend, read.seen?.version);
+      answer = this.#of.backend.read(request.key.backend, read.copy?.version);
     } catch (error) {
       return read.threw(error);
     }

@@ -26,7 +26,7 @@ export interface EntryReadsOf {
   readonly unreadable: UnreadableEntries;
   readonly lapsed: LapsedReads | undefined;
   /** The tag versions that this process has seen. */
-  readonly seen: KnownVersions;
+  readonly knownVersions: KnownVersions;
   /**
    * The versions that entries are checked against, if they carry any. Not bounded: for calls within that of an entry.
    */
@@ -49,12 +49,14 @@ export class ReceivedEntries {
 
   /** Whether a read asks for tag versions in its own call. */
   needsVersions({ request, expected }: SentRead): boolean {
-    return this.#of.tagVersions !== undefined && (request.isCurrent === true || !this.#of.seen.knows(expected));
+    return (
+      this.#of.tagVersions !== undefined && (request.isCurrent === true || !this.#of.knownVersions.knows(expected))
+    );
   }
 
   /** Current versions of `tags`: known ones, else read in a separate call. */
   currentVersions(request: ReadRequest, tags: readonly string[]): Awaitable<Versions> {
-    const known = request.isCurrent === true ? undefined : this.#of.seen.known(tags);
+    const known = request.isCurrent === true ? undefined : this.#of.knownVersions.known(tags);
     return known ?? this.versionsOf(this.#of.versions!, request, tags);
   }
 
@@ -63,7 +65,7 @@ export class ReceivedEntries {
    * lack a change that was acknowledged.
    */
   versionsOf(source: TagVersions, { isCurrent }: ReadRequest, tags: readonly string[]): Promise<Versions> {
-    if (isCurrent !== true) return this.#of.seen.current(source, tags);
+    if (isCurrent !== true) return this.#of.knownVersions.current(source, tags);
     return source.pin(tags).then(({ versions }) => versions);
   }
 
@@ -93,9 +95,9 @@ export class ReceivedEntries {
 
   /** All tag calls that are remembered are applied to it, and all changes by others that were received. */
   #uncheckedEntry(entry: Entry | undefined): Entry | undefined {
-    const { tags, seen, clock } = this.#of;
+    const { tags, knownVersions: table, clock } = this.#of;
     const unchecked = entry && { ...entry, tagSequence: 0 };
-    return unchecked && tags ? underKnownChanges(unchecked, { tags, table: seen }, clock.now()) : unchecked;
+    return unchecked && tags ? underKnownChanges(unchecked, { tags, table }, clock.now()) : unchecked;
   }
 
   /**
@@ -138,8 +140,8 @@ export class ReceivedEntries {
     }
   }
 
-  #decodeNow({ request, sentAt, seen }: SentRead, stored: StoredAnswer): Awaitable<Entry> {
-    const known = stored.isSeen === true ? { ...seen!, value: this.#of.copies!.values.handOut(seen!.value) } : seen;
+  #decodeNow({ request, sentAt, copy }: SentRead, stored: StoredAnswer): Awaitable<Entry> {
+    const known = stored.isSeen === true ? { ...copy!, value: this.#of.copies!.values.handOut(copy!.value) } : copy;
     const entry = this.#of.codec.decode(stored, request, sentAt, known);
     return this.#of.backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }

@@ -19,7 +19,7 @@ export interface SentRead {
   /** `clock.now()` when it was sent. */
   readonly sentAt: number;
   /** A copy that the backend may confirm in place of the data. */
-  readonly seen?: Entry | undefined;
+  readonly copy?: Entry | undefined;
 }
 
 /** How a tier sends an entry. */

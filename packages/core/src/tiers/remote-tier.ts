@@ -53,7 +53,7 @@ export class RemoteTier {
   /** Bounded, and behind the breaker, like every other call. */
   declare readonly versions: TagVersions | undefined;
   /** The tag versions that this process has seen. */
-  declare readonly seen: KnownVersions;
+  declare readonly knownVersions: KnownVersions;
   /** Leases of entries; `undefined` where no other process can hold one. */
   readonly leases: EntryLeases | undefined;
   declare readonly reads: EntryReads;
@@ -79,7 +79,7 @@ export class RemoteTier {
     this.deadlineMs = deadlineMs;
     this.hasParts = backend.parts !== undefined;
     this.keepsMeta = backend.keepsMeta ?? true;
-    this.seen = table;
+    this.knownVersions = table;
     this.#backend = backend;
     this.#codec = new Codec(backend);
     this.#clock = clock;
@@ -103,7 +103,7 @@ export class RemoteTier {
       calls: this.#calls,
       unreadable: this.#unreadable,
       lapsed: connect && new LapsedReads({ ...of, clock, connect }),
-      seen: table,
+      knownVersions: table,
       tagVersions,
       versions: this.versions,
       tags: of.tags,
