@@ -86,6 +86,8 @@ class RestFeed implements ChangeSource {
   #openedAt = 0;
   #opening: Promise<void> | undefined;
   #failures = 0;
+  /** Redis refused a beat over the last stream, which ended by that. */
+  #refusal: SubscriptionRefusedError | undefined;
   /** Beats that could not be published, in a row. */
   #unpublished = 0;
   #history: string | undefined;
@@ -111,7 +113,8 @@ class RestFeed implements ChangeSource {
   async subscribe(): Promise<void> {
     // The hub asks again for as long as no beat can be published.
     await this.#pause(this.#unpublished);
-    if (this.#stream === undefined) throw new Error("not connected");
+    // The beat of a listener that is attached may have met the refusal meanwhile.
+    if (this.#stream === undefined) throw this.#refusal ?? new Error("not connected");
   }
 
   async heartbeat(deadlineMs: number): Promise<boolean> {
@@ -144,8 +147,10 @@ class RestFeed implements ChangeSource {
       if (!isReply(error)) throw error;
       if (isTemporary(error)) return false;
       // Listeners that are attached attach again, and are told of the refusal.
+      const { message } = error as Error;
+      this.#refusal = new SubscriptionRefusedError(message, { cause: error });
       stream.distrust(error as Error);
-      throw new SubscriptionRefusedError((error as Error).message, { cause: error });
+      throw this.#refusal;
     }
   }
 
@@ -172,6 +177,7 @@ class RestFeed implements ChangeSource {
         if (signal.aborted) throw closed(CONNECT);
         if (!stream.isOpen) throw new Error("it was lost");
         this.#stream = stream;
+        this.#refusal = undefined;
         this.#openedAt = this.#settings.clock.now();
         return;
       } catch (error) {
