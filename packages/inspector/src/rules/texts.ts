@@ -1,6 +1,5 @@
 import type { ProcessStart } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
-import type { Silence } from "../data/pages.ts";
 
 // Parts of sentences.
 
@@ -42,8 +41,10 @@ export function causeOf(message: string, label: string): string {
   return text.split("; ", 1)[0]! + (reason === undefined ? "" : `: ${reason}`);
 }
 
-export const silenceText = ({ since, error }: Silence, now: number): string =>
-  `Redis has not answered for ${duration(now - since)}: ${causeOf(error, "redis")}`;
+export const silenceText = (
+  { since, error }: { readonly since: number; readonly error: string },
+  now: number,
+): string => `Redis has not answered for ${duration(now - since)}: ${causeOf(error, "redis")}`;
 
 export const windowText = (ms: number): string => (ms === 60_000 ? "minute" : duration(ms));
 

@@ -41,7 +41,7 @@ class Service {
 it("a listener that attaches is told of a refusal that another beat has met", async () => {
   const clock = new TestClock();
   const service = new Service();
-  const losses: Error[] = [];
+  const losses: unknown[] = [];
   const listener: ChangeListener = {
     topic: CHANNEL,
     maxStalenessMs: MAX_STALENESS_MS,
@@ -50,7 +50,7 @@ it("a listener that attaches is told of a refusal that another beat has met", as
     everythingChanged: () => undefined,
     alive: () => undefined,
     replaced: () => undefined,
-    lost: (error) => losses.push(error),
+    lost: (error) => void losses.push(error),
   };
   const changes = new RestChanges({
     ...{ url: "https://redis.example", token: "t", fetch: service.fetch, maxRequestBytes: 1_000_000 },
