@@ -25,8 +25,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/flight.ts`,
-    rule: "return this.#isJoinable && !this.#isDoubted;",
-    broken: "return !this.isForOne;",
+    rule: "return this.#isJoinable && !this.climb.isDoubted;",
+    broken: "return !this.climb.isForOne;",
   },
   {
     name: "lease: every process gets it",
@@ -50,7 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["slept"],
     focus: "calm",
     file: `${CORE}/engine/ladder.ts`,
-    rule: "flight.lease?.release();\n        free();",
+    rule: "flight.climb.lease?.release();\n        free();",
     broken: "free();",
   },
   {
@@ -67,7 +67,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["shared"],
     focus: "calm",
     file: `${CORE}/engine/callers.ts`,
-    rule: 'if (entry === undefined && flight.isForOne && role !== "first") return false;',
+    rule: 'if (entry === undefined && isForOne && role !== "first") return false;',
     broken: "",
   },
   {
@@ -76,8 +76,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["abandoned"],
     focus: "calm",
     file: `${CORE}/engine/callers.ts`,
-    rule: "if (flight.isAbandoned && flight.loaded === undefined && !flights.isWaitedFor(flight))",
-    broken: "if ((reason !== undefined || flight.isAbandoned) && flight.loaded === undefined)",
+    rule: "if (flight.crowd.isAbandoned && flight.climb.loaded === undefined && !flights.isWaitedFor(flight))",
+    broken: "if ((reason !== undefined || flight.crowd.isAbandoned) && flight.climb.loaded === undefined)",
   },
   {
     name: "trust: a current read does not ask the backend",
@@ -110,7 +110,7 @@ export const MUTANTS: readonly Mutant[] = [
     focus: "calm",
     file: `${CORE}/engine/store.ts`,
     rule: "if (fence !== undefined) return this.#answers.fenced(flight, fence);\n    const life",
-    broken: 'if (!flight.isForOne) return "refused";\n    const life',
+    broken: 'if (!flight.climb.isForOne) return "refused";\n    const life',
   },
   {
     name: "storing: a value is fresh for ten times its ttl",

@@ -156,14 +156,14 @@ class View implements Inspection {
     const running = [...flights.all()].filter(({ phase }) => phase !== "over");
     return running
       .toSorted((one, other) => one.call.startedAt - other.call.startedAt)
-      .map(({ key, phase, reason, call, waiters, running: load, fencedBy }) => ({
+      .map(({ key, phase, reason, call, crowd, climb: { running: load }, fencedBy }) => ({
         ...this.#place.shown(key.local),
         phase: phase as RunningLoad["phase"],
         reason,
         startedAt: this.#place.epochOf(call.startedAt),
         forMs: now - call.startedAt,
         ...(load !== undefined && { loadingForMs: now - load.startedAt }),
-        callers: waiters
+        callers: crowd.waiters
           .map((each) => ({
             waitingMs: now - each.call.startedAt,
             isJoined: each.role === "joined",
@@ -177,8 +177,9 @@ class View implements Inspection {
   leases(): readonly RunningLease[] {
     const { clock, flights } = this.#parts.context;
     const now = clock.now();
-    return [...flights.all()].flatMap(({ key, phase, lease, call, waiters, running, waitsSince }): RunningLease[] => {
-      const shown = { ...this.#place.shown(key.local), callers: waiters.length };
+    return [...flights.all()].flatMap(({ key, phase, call, crowd, climb }): RunningLease[] => {
+      const { lease, running, waitsSince } = climb;
+      const shown = { ...this.#place.shown(key.local), callers: crowd.waiters.length };
       if (phase === "waiting") return [{ ...shown, state: "elsewhere", forMs: now - (waitsSince ?? now) }];
       if (lease === undefined) return [];
       if (phase === "leasing") return [{ ...shown, state: "asked", forMs: now - call.startedAt }];

@@ -246,7 +246,7 @@ export class RateMeter {
     const { flights, clock } = this.#place.parts.context;
     const queued = Array.from(flights.all()).filter(({ phase }) => phase === "queued");
     const forMs = Math.max(0, ...queued.map(({ call }) => clock.now() - call.startedAt));
-    const callers = queued.reduce((sum, { waiters }) => sum + waiters.length, 0);
+    const callers = queued.reduce((sum, { crowd }) => sum + crowd.waiters.length, 0);
     return { loads: queued.length, callers, forMs: Math.round(forMs) };
   }
 

@@ -163,7 +163,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     await this.#endsWithin(timeoutMs, Promise.all([settled, ...farewells]));
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
-    for (const flight of [...context.flights.all()]) if (!flight.isOfClosing) engine.callers.abort(flight, closed);
+    for (const flight of [...context.flights.all()])
+      if (!flight.climb.isOfClosing) engine.callers.abort(flight, closed);
     // In this very turn, before the backend is closed.
     for (const lease of [...leases]) lease.release();
     const { pending: count } = this.stats();

@@ -128,7 +128,7 @@ export class Answers {
   /** A tier broke its contract: while a loaded value was stored, or before it was there. */
   broken(flight: Flight, cause: unknown): "refused" {
     const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
-    const operation = flight.loaded === undefined ? "read" : "store";
+    const operation = flight.climb.loaded === undefined ? "read" : "store";
     const text = `${operation} failed, and no tier may fail like this; see the cause`;
     return this.unwritable(flight, new ConfigurationError(text, { tier, operation, cause }));
   }

@@ -92,9 +92,10 @@ export class Backoffs {
   }
 
   /** The failure that the callers of a flight get in place of a load. */
-  remembered({ call, key, isAwaited, isUnleased }: Flight, now: number): Failure | undefined {
+  remembered({ call, key, isAwaited, climb }: Flight, now: number): Failure | undefined {
     // The error of a load whose value is for one caller is for that one, too.
-    if (!call.policy.rememberErrors || call.isForced || call.isCurrent || !isAwaited || isUnleased) return undefined;
+    if (!call.policy.rememberErrors || call.isForced || call.isCurrent || !isAwaited || climb.isUnleased)
+      return undefined;
     return this.#failed.find(key.local, now)?.reason;
   }
 

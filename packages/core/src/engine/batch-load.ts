@@ -5,7 +5,7 @@ import { contextOfNow, inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import type { FlightBatch, GetOrSetCall, ItemLoad, OfValue } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
-import type { EarlyRead } from "./flight.ts";
+import type { Flight } from "./flight.ts";
 import type { Ladder } from "./ladder.ts";
 import { judgeBy, judging, type Load, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
@@ -72,10 +72,10 @@ export class BatchLoad implements FlightBatch {
   readonly #timeoutMs: number;
   #outstanding = 0;
   readonly #arrived: Load[] = [];
-  readonly #ended: EarlyRead[] = [];
+  readonly #ended: Flight[] = [];
   /** In the context of the call. A flight that came to its load was counted there, perhaps in this very turn. */
   readonly #goOn = inThisContext(() => {
-    for (const { flight } of this.#ended.splice(0)) if (flight?.running === undefined) this.#outstanding -= 1;
+    for (const { climb } of this.#ended.splice(0)) if (climb.running === undefined) this.#outstanding -= 1;
     this.#start();
   });
 
@@ -104,8 +104,8 @@ export class BatchLoad implements FlightBatch {
     return loaderOfItem(this.#load, { item, ...this.#of });
   }
 
-  ended(read: EarlyRead): void {
-    this.#ended.push(read);
+  ended(flight: Flight): void {
+    this.#ended.push(flight);
     if (this.#ended.length === 1) queueMicrotask(this.#goOn);
   }
 

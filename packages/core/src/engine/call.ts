@@ -84,7 +84,7 @@ export interface FlightBatch {
   /** A loader of one item alone. */
   loaderOf(item: unknown): Loader<unknown>;
   /** Lets the batch continue without a call that ended before its loader was called. */
-  ended(read: { readonly call: GetOrSetCall }): void;
+  ended(flight: { readonly call: GetOrSetCall }): void;
 }
 
 /** Functions of a loaded value, which say how it is stored. */

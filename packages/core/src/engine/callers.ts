@@ -6,7 +6,7 @@ import { changedElsewhere } from "../tags/known-changes.ts";
 import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
-import { type Ends, endWait, type Flight, type Role, type Waiter } from "./flight.ts";
+import { type Ends, type Flight, newWaiter, type Role, type Waiter } from "./flight.ts";
 import { isLoading } from "./loading.ts";
 
 type WaitingContext = Reporting &
@@ -27,10 +27,6 @@ export class Callers {
   readonly #answers: Answers;
   readonly #overloaded: OverloadedError;
   readonly #aborts = new AbortListeners();
-  readonly leaves = (): void => {
-    this.count -= 1;
-    if (this.count === 0) this.#release?.();
-  };
   /** How many wait. */
   count = 0;
   #release: (() => void) | undefined;
@@ -62,37 +58,68 @@ export class Callers {
     else ends.resolve(this.#answers.serve(call, "first", { ...answer, error }), call);
   }
 
-  comes(): void {
-    if (this.count === 0) this.#release = holdProcess(this.#context.clock);
-    this.count += 1;
+  /** The caller that begins a flight. */
+  wait(flight: Flight, call: GetOrSetCall, ends: Ends): void {
+    this.#comes();
+    const isNested = isLoading(this.#context);
+    if (isNested || isLimited(call, flight)) this.#joinCrowd(newWaiter(flight, inItsContext(call), ends, isNested));
+    else flight.awaitAlone(ends);
   }
 
-  /** @param again begins its wait again, for a caller that joins. */
-  wait(
-    flight: Flight,
-    given: GetOrSetCall,
-    { resolve, reject }: Ends,
-    again?: (waiter: Waiter) => void,
-    isLate = false,
-  ): void {
+  /** A caller that joins one. @param again begins its wait again. @param isLate whether a tag event came first. */
+  join(flight: Flight, call: GetOrSetCall, ends: Ends, again: (waiter: Waiter) => void, isLate: boolean): void {
+    this.#comes();
+    const joins = { again: inThisContext(again), isLate };
+    this.#joinCrowd(newWaiter(flight, inItsContext(call), ends, isLoading(this.#context), joins));
+  }
+
+  #joinCrowd(waiter: Waiter): void {
     const { clock } = this.#context;
-    // The work that answers it may be that of another call.
-    const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
-    const role: Role = again === undefined ? "first" : "joined";
-    const isNested = isLoading(this.#context);
-    const cancels = [this.leaves];
-    const bound = again && inThisContext(again);
-    const waiter = { call, role, flight, again: bound, isLate, isNested, hasTimer: false, cancels, resolve, reject };
-    if (this.count === 0) this.#release = holdProcess(clock);
-    this.count += 1;
-    flight.add(waiter);
-    if (IN_WORKER) cancels.push(keepRequest(clock, () => waiter.flight.running?.endOverdue(clock.now())));
+    const { flight, call, cancels } = waiter;
+    flight.crowd.add(waiter);
+    if (IN_WORKER) cancels.push(keepRequest(clock, () => waiter.flight.climb.running?.endOverdue(clock.now())));
     const { hardTimeoutMs } = call.policy;
     if (hardTimeoutMs !== Infinity) cancels.push(clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
     this.startSoftTimeout(waiter);
     const { signal } = call;
     if (signal !== undefined) cancels.push(this.#aborts.add(signal, () => this.#leave(waiter, signal.reason)));
-    if (isNested) flight.skipQueue();
+    if (waiter.isNested) flight.skipQueue();
+  }
+
+  #comes(): void {
+    if (this.count === 0) this.#release = holdProcess(this.#context.clock);
+    this.count += 1;
+  }
+
+  #goes(): void {
+    this.count -= 1;
+    if (this.count === 0) this.#release?.();
+  }
+
+  /** Ends the timers of a caller, and removes its listener of `signal`. Called once. */
+  #endWait({ cancels }: Waiter): void {
+    for (const cancel of cancels) cancel();
+    this.#goes();
+  }
+
+  /** Ends the wait of a caller that gets nothing; `false` if it had ended already. */
+  #leaves(waiter: Waiter, by: "signal" | "time"): boolean {
+    const { crowd, climb } = waiter.flight;
+    if (!crowd.leave(waiter, by, climb.running !== undefined)) return false;
+    this.#endWait(waiter);
+    return true;
+  }
+
+  /** Ends the wait of a caller that is answered; `false` if it had ended already. */
+  #takes(waiter: Waiter): boolean {
+    return this.#takeAll(waiter.flight, (each) => each === waiter).length !== 0;
+  }
+
+  /** Ends the wait of all callers of a flight, or of those that `takes` selects. */
+  #takeAll(flight: Flight, takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
+    const taken = flight.crowd.take(takes);
+    for (const waiter of taken) this.#endWait(waiter);
+    return taken;
   }
 
   /** The wait of this caller continues with another flight, which it joins or has begun. */
@@ -100,14 +127,14 @@ export class Callers {
     waiter.flight = flight;
     waiter.role = role;
     waiter.isLate = false;
-    flight.add(waiter);
+    flight.crowd.add(waiter);
     this.startSoftTimeout(waiter);
     if (waiter.isNested) flight.skipQueue();
   }
 
   /** The fallback is known only now. */
   startSoftTimeouts(flight: Flight): void {
-    for (const waiter of flight.waiters) this.startSoftTimeout(waiter);
+    for (const waiter of flight.crowd.waiters) this.startSoftTimeout(waiter);
   }
 
   /** The soft timeout counts from the call, and applies only if there is a fallback to serve. */
@@ -122,25 +149,26 @@ export class Callers {
 
   #outOfTime(waiter: Waiter, limit: "soft" | "hard"): void {
     const { call, flight, reject } = waiter;
+    const { loaded } = flight.climb;
     const found =
-      flight.loaded === undefined
+      loaded === undefined
         ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
-        : loadedAnswer(flight.loaded);
+        : loadedAnswer(loaded);
     const answer = found !== undefined && this.suits(waiter, found) ? found : undefined;
     if (answer === undefined && limit === "soft") {
       // This fallback is not for it. The flight that it moves to may have one that is.
       if (waiter.isLate) waiter.hasTimer = false;
       return;
     }
-    if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
-    if (answer !== undefined) this.answer(waiter, answer);
+    if (!(answer === undefined ? this.#leaves(waiter, "time") : this.#takes(waiter))) return;
+    if (answer !== undefined) this.#answer(waiter, answer);
     else reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)), call);
     this.#left(flight, undefined);
   }
 
   #leave(waiter: Waiter, reason: unknown): void {
     const { flight, call } = waiter;
-    if (!flight.leave(waiter, "signal")) return;
+    if (!this.#leaves(waiter, "signal")) return;
     waiter.reject(this.#answers.failed(call, reason), call);
     this.#left(flight, reason);
   }
@@ -148,19 +176,19 @@ export class Callers {
   /** Ends the load of a flight whose last caller left. A value that was loaded already is stored. */
   #left(flight: Flight, reason: unknown): void {
     const { flights } = this.#context;
-    if (flight.isAbandoned && flight.loaded === undefined && !flights.isWaitedFor(flight)) {
+    if (flight.crowd.isAbandoned && flight.climb.loaded === undefined && !flights.isWaitedFor(flight)) {
       this.abort(flight, reason);
       // Callers of another flight may have waited for its lease, or it was the last to wait for one.
       for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);
     }
     // A load that a caller waits for needs the slot more.
-    else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);
+    else if (flight.phase === "queued" && flight.crowd.isUnserved) this.end(flight);
     else this.#goesOn(flight);
   }
 
   /** Keeps the runtime alive for a flight whose callers were all answered: its load still stores its result. */
   #goesOn(flight: Flight): void {
-    if (!flight.isAwaited && !flight.isOver && flight.outlive()) this.#context.waitUntil?.(flight.whenSettled());
+    if (!flight.isAwaited && !flight.isOver && flight.crowd.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }
 
   // ---- their flight ends
@@ -168,8 +196,8 @@ export class Callers {
   /** Ends a flight immediately; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.end(flight);
-    for (const { call, reject } of flight.takeAll()) reject(this.#answers.failed(call, reason), call);
-    flight.running?.abort(reason);
+    for (const { call, reject } of this.#takeAll(flight)) reject(this.#answers.failed(call, reason), call);
+    flight.climb.running?.abort(reason);
   }
 
   end(flight: Flight): void {
@@ -178,7 +206,7 @@ export class Callers {
     flights.remove(flight);
     flight.end();
     // Other flights of this process may wait for its lease.
-    if (flight.lease !== undefined) flights.wake(flight.key.local);
+    if (flight.climb.lease !== undefined) flights.wake(flight.key.local);
   }
 
   // ---- they are answered
@@ -188,24 +216,27 @@ export class Callers {
    * joined after a tag event does not get what depends on a tag that had one.
    */
   suits({ flight, role, isLate }: Pick<Waiter, "flight" | "role" | "isLate">, { entry }: Answer): boolean {
-    if (entry === undefined && flight.isForOne && role !== "first") return false;
+    const { isForOne, running, isProven } = flight.climb;
+    if (entry === undefined && isForOne && role !== "first") return false;
     if (!isLate) return true;
     const { tags } = this.#context;
     const { tagSequence, changedSince } = flight;
     if (entry !== undefined) return !tags.hadEvents(entry.terms.dependsOn, tagSequence, changedSince);
-    if (flight.running?.isUntold === true || tags.wasCalled(flight.dependsOn, tagSequence)) return false;
-    return flight.isProven || !tags.hadChanges(flight.key.space, changedSince);
+    if (running?.isUntold === true || tags.wasCalled(flight.dependsOn, tagSequence)) return false;
+    return isProven || !tags.hadChanges(flight.key.space, changedSince);
   }
 
   /** Answers one caller that has left its flight. */
   answerMoved(waiter: Waiter, answer: Answer): void {
-    endWait(waiter);
-    this.answer(waiter, answer);
+    this.#endWait(waiter);
+    this.#answer(waiter, answer);
   }
 
   /** Answers all callers in the same way. The others begin again. */
   answerAll(flight: Flight, answer: Answer): void {
-    const waiters = flight.handOver();
+    const only = flight.takeOnlyCaller();
+    if (only !== undefined) return this.#answerOnly(flight, only, answer);
+    const waiters = flight.crowd.take();
     let others: Set<Waiter> | undefined;
     for (const waiter of waiters) if (!this.suits(waiter, answer)) (others ??= new Set()).add(waiter);
     // All are judged before the first is answered: its listener may come back.
@@ -214,15 +245,21 @@ export class Callers {
     this.#goesOn(flight);
   }
 
+  #answerOnly(flight: Flight, ends: Ends, answer: Answer): void {
+    this.#goes();
+    this.#settle(flight.call, "first", ends, answer);
+    this.#goesOn(flight);
+  }
+
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
   answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
     const answers = new Map<Waiter, Answer>();
-    for (const waiter of flight.waiters) {
+    for (const waiter of flight.crowd.waiters) {
       const answer = answerOf(waiter.call);
       if (answer !== undefined && this.suits(waiter, answer)) answers.set(waiter, answer);
     }
     // All are taken before the first is answered: its listener may come back.
-    for (const waiter of flight.takeAll((each) => answers.has(each))) this.answer(waiter, answers.get(waiter)!);
+    for (const waiter of this.#takeAll(flight, (each) => answers.has(each))) this.#answer(waiter, answers.get(waiter)!);
     this.#goesOn(flight);
   }
 
@@ -232,15 +269,24 @@ export class Callers {
     const fallback = this.fallbackOf(flight);
     const { error } = failure;
     const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
-    for (const waiter of flight.takeAll()) {
+    for (const waiter of this.#takeAll(flight)) {
       const found = answerFor(fallback, waiter.call.policy, now, situation, failure);
-      if (found !== undefined && this.suits(waiter, found)) this.answer(waiter, { ...found, error });
+      if (found !== undefined && this.suits(waiter, found)) this.#answer(waiter, { ...found, error });
       else waiter.reject(this.#answers.failed(waiter.call, error), waiter.call);
     }
   }
 
+  /** Each caller gets the error as it is, uncounted: a step of the engine threw it. */
+  rejectAll(flight: Flight, error: unknown): void {
+    for (const { call, reject } of this.#takeAll(flight)) reject(error, call);
+  }
+
   /** Answers one that does not wait any more. */
-  answer({ call, role, resolve, reject }: Pick<Waiter, "call" | "role" | keyof Ends>, answer: Answer): void {
+  #answer(waiter: Waiter, answer: Answer): void {
+    this.#settle(waiter.call, waiter.role, waiter, answer);
+  }
+
+  #settle(call: GetOrSetCall, role: Role, { resolve, reject }: Ends, answer: Answer): void {
     try {
       resolve(this.#answers.serve(call, role, answer), call);
     } catch (error) {
@@ -260,6 +306,16 @@ export class Callers {
       changedElsewhere(fallback, { tags, table: flight.call.namespace.remote?.knownVersions }) === "gone";
     return { entry: isGone ? undefined : fallback, tier };
   }
+}
+
+/** The work that answers a call may be that of another one. */
+const inItsContext = (call: GetOrSetCall): GetOrSetCall =>
+  call.onServed === undefined ? call : { ...call, onServed: inThisContext(call.onServed) };
+
+/** Whether something other than its flight may end the wait of a caller, or needs its async context. */
+function isLimited({ signal, onServed, policy }: GetOrSetCall, { fallback }: Flight): boolean {
+  if (IN_WORKER || signal !== undefined || onServed !== undefined || policy.hardTimeoutMs !== Infinity) return true;
+  return fallback !== undefined && policy.softTimeoutMs !== Infinity;
 }
 
 const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>

@@ -26,9 +26,10 @@ export const describeUnreachable = (copy: Entry | undefined): string =>
 export function describeLease(flight: Flight, refusal?: NotGranted): string {
   if (refusal?.kind === "held") return `held elsewhere, for ${Math.round(refusal.heldForMs)} ms at most`;
   if (refusal !== undefined) return `stored elsewhere since, version ${refusal.seen}`;
-  if (flight.lease !== undefined) return `granted, ${flight.lease.token}`;
-  if (flight.isUnleased) return "none: the last value was not shared, or not stored";
-  return flight.isUnreachable ? "none: the backend is unreachable" : "none";
+  const { lease, isUnleased, isUnreachable } = flight.climb;
+  if (lease !== undefined) return `granted, ${lease.token}`;
+  if (isUnleased) return "none: the last value was not shared, or not stored";
+  return isUnreachable ? "none: the backend is unreachable" : "none";
 }
 
 export const describeLoad = ({ reason, isAwaited }: Flight, durationMs: number): string =>
@@ -38,11 +39,11 @@ export const describeFailure = (error: unknown): string =>
   `failed: ${error instanceof Error ? error.name : typeof error}`;
 
 export function describeStore(flight: Flight, result: string, local: LocalCopies | undefined): string {
-  const { fencedBy, key, lease } = flight;
+  const { fencedBy, key, climb } = flight;
   if (result === "stored" && local?.holdsAlone(key.local) === true)
     return "stored in memory alone: the backend does not have the value";
   const fence = fencedBy === undefined ? "" : ` by ${fencedBy}`;
-  const version = result === "stored" && lease !== undefined ? `, version ${lease.token}` : "";
+  const version = result === "stored" && climb.lease !== undefined ? `, version ${climb.lease.token}` : "";
   return `${result}${fence}${version}`;
 }
 

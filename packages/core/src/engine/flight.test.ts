@@ -42,7 +42,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
   };
 }
 
-const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
+const flight = (): Flight => new Flight(call(), 0, "foreground");
 const spend = (one: Flight, ms: number): void => {
   one.send(1_000);
   one.spend(1_000 + ms);
@@ -141,14 +141,14 @@ describe("the phases of a flight", () => {
   });
 
   it("has a lease while it is granted or may be, and the load and its value from when they are known", () => {
-    expect([inPhase("queued").lease, inPhase("leasing").lease]).toEqual([undefined, LEASE]);
-    expect([inPhase("leasing").running, inPhase("loading").running]).toEqual([undefined, LOAD]);
-    expect([inPhase("loading").loaded, inPhase("storing").loaded]).toEqual([undefined, { value: "value" }]);
+    expect([inPhase("queued").climb.lease, inPhase("leasing").climb.lease]).toEqual([undefined, LEASE]);
+    expect([inPhase("leasing").climb.running, inPhase("loading").climb.running]).toEqual([undefined, LOAD]);
+    expect([inPhase("loading").climb.loaded, inPhase("storing").climb.loaded]).toEqual([undefined, { value: "value" }]);
     let ended = 0;
     const one = inPhase("queued");
     one.requestLease({ end: () => void (ended += 1) } as unknown as Lease);
     one.dropLease();
-    expect([one.lease, ended]).toEqual([undefined, 1]);
+    expect([one.climb.lease, ended]).toEqual([undefined, 1]);
   });
 });
 
@@ -162,7 +162,7 @@ describe("a report about its lease", () => {
   it("C445 wakes it, and leaves its callers and its result alone", () => {
     const one = inPhase("waiting");
     one.leaseChanged("loose");
-    expect([one.isWoken, one.isTainted, one.isJoinable]).toEqual([true, false, true]);
+    expect([one.climb.isWoken, one.isTainted, one.isJoinable]).toEqual([true, false, true]);
     one.taint();
     one.leaseChanged("exact");
     expect(one.isTainted).toBe(true);
@@ -366,56 +366,79 @@ describe("waking", () => {
   it("counts from the request for the lease", () => {
     const one = inPhase("queued");
     one.wake();
-    expect(one.isWoken).toBe(true);
+    expect(one.climb.isWoken).toBe(true);
     one.requestLease(LEASE);
-    expect(one.isWoken).toBe(false);
+    expect(one.climb.isWoken).toBe(false);
     one.wake();
-    expect(one.isWoken).toBe(true);
+    expect(one.climb.isWoken).toBe(true);
   });
 });
 
 describe("the callers of a flight", () => {
   it("end once each; it is abandoned when all of them were aborted", () => {
-    const one = flight();
+    const { crowd } = flight();
     const [first, second] = [waiter(), waiter()];
-    one.add(first);
-    one.add(second);
-    expect([one.leave(first, "signal"), one.leave(first, "signal"), one.isAbandoned]).toEqual([true, false, false]);
-    expect([one.leave(second, "signal"), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
+    crowd.add(first);
+    crowd.add(second);
+    const leave = (each: Waiter): boolean => crowd.leave(each, "signal", false);
+    expect([leave(first), leave(first), crowd.isAbandoned]).toEqual([true, false, false]);
+    expect([leave(second), crowd.isAbandoned, crowd.waiters]).toEqual([true, true, []]);
   });
 
-  it("one that ran out of time did not abort", () => {
-    const one = flight();
+  it("one that ran out of time, or was answered, did not abort", () => {
+    const { crowd } = flight();
     const [first, second] = [waiter(), waiter()];
-    one.add(first);
-    one.add(second);
-    expect([one.take(first), one.take(first), one.leave(second, "signal"), one.isAbandoned]).toEqual([
-      true,
-      false,
-      true,
-      false,
-    ]);
+    crowd.add(first);
+    crowd.add(second);
+    expect(crowd.take((each) => each === first)).toEqual([first]);
+    expect([crowd.leave(second, "signal", false), crowd.isAbandoned]).toEqual([true, false]);
   });
 
-  it("are taken one by one, or all at once; what limits their wait ends with it", () => {
+  it.each([
+    ["time", false, true],
+    ["time", true, false],
+    ["signal", true, true],
+  ] as const)("are unserved if the last one leaves by its %s; the load has begun: %s", (by, hasBegun, isUnserved) => {
+    const { crowd } = flight();
+    const only = waiter();
+    crowd.add(only);
+    expect([crowd.leave(only, by, hasBegun), crowd.isUnserved]).toEqual([true, isUnserved]);
+  });
+
+  it("are taken one by one, or all at once", () => {
     const one = flight();
     const [tagged, plain] = [waiter(["t"]), waiter()];
-    const ended: string[] = [];
-    tagged.cancels.push(() => ended.push("tagged"));
-    plain.cancels.push(() => ended.push("plain"));
-    one.add(tagged);
-    one.add(plain);
+    one.crowd.add(tagged);
+    one.crowd.add(plain);
     expect(one.isAwaited).toBe(true);
-    expect(one.take(tagged)).toBe(true);
-    expect([one.waiters, ended, one.isAwaited]).toEqual([[plain], ["tagged"], true]);
-    expect(one.takeAll()).toEqual([plain]);
-    expect([one.waiters, ended, one.isAwaited]).toEqual([[], ["tagged", "plain"], false]);
+    expect(one.crowd.take((each) => each === tagged)).toEqual([tagged]);
+    expect([one.crowd.waiters, one.isAwaited]).toEqual([[plain], true]);
+    expect(one.crowd.take()).toEqual([plain]);
+    expect([one.crowd.waiters, one.isAwaited]).toEqual([[], false]);
+  });
+
+  it("are one, without a crowd, until it is asked for; then it is the first in it", () => {
+    const ends = { resolve: () => undefined, reject: () => undefined };
+    const one = flight();
+    one.awaitAlone(ends);
+    expect([one.isAwaited, one.hasOnlyCaller]).toEqual([true, true]);
+    const second = waiter();
+    one.crowd.add(second);
+    expect([one.isAwaited, one.hasOnlyCaller, one.takeOnlyCaller()]).toEqual([true, false, undefined]);
+    expect(one.crowd.waiters).toEqual([{ ...second, ...ends, call: one.call, role: "first", flight: one }, second]);
+  });
+
+  it("end with it where there is one alone", () => {
+    const ends = { resolve: () => undefined, reject: () => undefined };
+    const one = flight();
+    one.awaitAlone(ends);
+    expect([one.takeOnlyCaller(), one.isAwaited, one.crowd.waiters]).toEqual([ends, false, []]);
   });
 
   it("add their tags, each once", () => {
-    const one = new Flight(call({ tags: ["a"] }), 0, "miss", "foreground");
-    one.addTags(["a", "b"]);
-    one.addTags(["b"]);
+    const one = new Flight(call({ tags: ["a"] }), 0, "foreground");
+    one.crowd.addTags(["a", "b"]);
+    one.crowd.addTags(["b"]);
     expect([one.tags, one.expectedTags]).toEqual([["a", "b"], ["a"]]);
   });
 
@@ -428,11 +451,11 @@ describe("the callers of a flight", () => {
         return Reflect.get(target, name, receiver) as unknown;
       },
     });
-    const one = new Flight(call({ tags: counted }), 0, "miss", "foreground");
-    one.addTags([...names]);
-    one.addTags(names.toReversed());
+    const one = new Flight(call({ tags: counted }), 0, "foreground");
+    one.crowd.addTags([...names]);
+    one.crowd.addTags(names.toReversed());
     expect(one.tags).toBe(counted);
-    one.addTags([...names, "another"]);
+    one.crowd.addTags([...names, "another"]);
     expect([one.tags.length, one.tags.at(-1)]).toEqual([1_001, "another"]);
     expect(looks).toBeLessThan(20_000);
   });

@@ -2,12 +2,11 @@ import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
-import type { CacheEvents, FencedBy, LoadReason } from "../contracts/events.ts";
+import type { FencedBy, LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
-import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { dependencies, type EntryKey } from "../entry/key.ts";
 import { contextOfNow } from "../primitives/async-context.ts";
-import { haveEqualItems } from "../primitives/equal-items.ts";
 import { isDevelopment } from "../primitives/platform.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import type { Settlers } from "../primitives/settlers.ts";
@@ -17,7 +16,8 @@ import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { FlightLease, FlightLoad, GetOrSetCall } from "./call.ts";
-import type { LoadedValue } from "./used-values.ts";
+import { Climb, type LoadReport, NOT_BEGUN } from "./climb.ts";
+import { Crowd } from "./crowd.ts";
 
 /** The step that a flight is at. */
 export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";
@@ -39,11 +39,6 @@ export interface Joined {
   readonly isLate: boolean;
 }
 
-/** The steps of the ladder that a flight takes itself. */
-interface OwnLadder {
-  takeOff(read: EarlyRead): Flight;
-}
-
 /** A caller that waits for a flight. */
 export interface Waiter extends Ends {
   readonly call: GetOrSetCall;
@@ -60,66 +55,6 @@ export interface Waiter extends Ends {
   hasTimer: boolean;
   /** Called when its wait ends, for any reason. */
   readonly cancels: (() => void)[];
-}
-
-// Most calls get what their read finds, and need no flight.
-/** The read of a call: a flight, as if from the beginning, once a caller joins or another read of its key begins. */
-class OneRead extends Guard implements ReadRequest {
-  declare readonly call: GetOrSetCall;
-  declare readonly key: EntryKey;
-  declare readonly expectedTags: readonly string[];
-  /** Absent for a flight: its callers have theirs. */
-  declare readonly ends: Ends | undefined;
-  /** The tag event before the read. */
-  declare tagSequence: number;
-  /** The version of the entry in the backend when it was read; `''` for none. */
-  declare seen: string;
-  /** How long it may wait for the backend, in all its steps together. */
-  declare leftMs: number;
-  /** When the backend was asked, by the time of calls, and how many it had answered by then. */
-  declare sentAt: number;
-  declare answeredBefore: number;
-  declare readonly context: ReturnType<typeof contextOfNow>;
-  declare protected readonly ladder: OwnLadder | undefined;
-  /** Absent while it is none. */
-  declare flight: Flight | undefined;
-
-  constructor(call: GetOrSetCall, tagSequence: number, ladder: OwnLadder | undefined, ends?: Ends) {
-    super();
-    const { remote } = call.namespace;
-    this.call = call;
-    this.key = call.key;
-    this.expectedTags = call.tags;
-    this.ends = ends;
-    this.flight = undefined;
-    this.seen = "";
-    this.tagSequence = tagSequence;
-    this.leftMs = remote?.deadlineMs ?? 0;
-    this.sentAt = call.startedAt - (remote?.reads.time.lostMs ?? 0);
-    this.answeredBefore = remote?.meter.answered ?? 0;
-    this.context = call.batch?.context ?? contextOfNow();
-    this.ladder = ladder;
-  }
-
-  get schema(): StandardSchema<unknown> | undefined {
-    return this.call.namespace.schema;
-  }
-
-  /** The flight that it is from now on, in the async context of its call. */
-  toFlight(): Flight {
-    return (this.flight ??= this.context.runInAsyncScope(this.ladder!.takeOff, this.ladder, this));
-  }
-
-  saw(version: string): void {
-    this.seen = version;
-  }
-
-  /** A call is sent. */
-  send(now: number): void {
-    const { meter, reads } = this.call.namespace.remote!;
-    this.sentAt = Math.min(now, reads.time.firesAt) - reads.time.lostMs;
-    this.answeredBefore = meter.answered;
-  }
 }
 
 /**
@@ -142,91 +77,98 @@ class OneRead extends Guard implements ReadRequest {
  *
  * A finished flight stays finished. Any other step out of order is a bug of the engine: it changes no phase, and throws
  * outside production. Its fields are read by all, and assigned by its own methods alone: see the type {@link Flight}.
+ *
+ * Most flights end with their read, for one caller. So the fields of a flight are those of a read; the rest is made when
+ * it is needed: its {@link Crowd}, and its {@link Climb}.
  */
-class OneFlight extends OneRead {
-  declare readonly isCurrent: boolean;
-  /** Whether it takes no lease, and its value is for its callers alone. */
-  storesNothing = false;
-  /** Whether that is because it began while the cache was closing: `close` doesn't abort it. */
-  isOfClosing = false;
+class OneFlight extends Guard implements ReadRequest {
+  declare readonly call: GetOrSetCall;
+  declare readonly key: EntryKey;
+  /** The async context of its first call. */
+  declare readonly context: ReturnType<typeof contextOfNow>;
+  declare phase: Phase;
+  /** The last tag event before it began, or began again. */
+  declare tagSequence: number;
   /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
   declare readonly changedSince: number;
-  phase: Phase = "reading";
-  isOver = false;
-  /** Why it loads, as the loader and events report it. */
-  declare reason: LoadReason;
-  /** When the backend was asked last. */
-  declare readAt: number;
-  /** Tag events of other processes up to this number do not concern this flight's tags. */
-  declare heardSequence: number;
-  /** Whether the backend did not answer: the rest of the flight does without it. */
-  isUnreachable = false;
-  /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
-  isUnleased = false;
-  /** Whether its value is for the caller that began it, and for no other. */
-  isForOne = false;
-  /** Whether none of the tags of its loaded value was renewed since versions were pinned, as the backend said. */
-  isProven = false;
-  /** Whether something happened to its key since it asked for the lease. */
-  isWoken = false;
+  /** The version of the entry in the backend when it was read; `''` for none. */
+  declare seen: string;
+  /** How long it may wait for the backend, in all its steps together. */
+  declare leftMs: number;
+  /** When the backend was asked, by the time of calls, and how many it had answered by then. */
+  declare sentAt: number;
+  declare answeredBefore: number;
   /** The best entry found so far, and the label of the tier that had it. */
-  fallback: Entry | undefined;
-  fallbackTier = "";
+  declare fallback: Entry | undefined;
+  declare fallbackTier: string;
   /** Whether the fallback is, or was, a copy of this process from before the flight began. */
-  hasCopy = false;
-  lease: FlightLease | undefined;
-  /** The tag versions from before its load. */
-  pinned: Pinned | undefined;
-  running: FlightLoad | undefined;
-  /** The loaded value, from the moment it is known. */
-  loaded: LoadedValue | undefined;
-  /** The report of its load, for listeners, and whether its value is one for all callers, that may be stored. */
-  report: { readonly event: Omit<CacheEvents["load"], "result"> | undefined; readonly isForAll: boolean } | undefined;
-  /** The tags of all callers that ever came. */
-  declare tags: readonly string[];
-  waiters: readonly Waiter[] = NO_WAITERS;
-  /** Whether a caller waits for it; otherwise it is in the background. */
-  isAwaited = false;
-  /** Whether a running load is one of its callers. */
-  isNested = false;
-  #isJoinable = true;
-  /** A change was reported during the load; it may be our own renewal of the lease. */
-  #isDoubted = false;
-  #awaitsOwnChange = false;
-  #dependsOn: readonly string[] | undefined;
-  #foundTags: readonly string[] = NO_TAGS;
-  /** How many callers came and did not leave by their signal; and how many did not leave with nothing. */
-  #faithful: number;
-  #served: number;
-  #isOutlived = false;
-  #turn: SharedSlot | undefined;
-  #wake: (() => void) | undefined;
-  /** Since when it has waited for loads of other processes. */
-  waitsSince: number | undefined;
-  #settled: PromiseWithResolvers<void> | undefined;
+  declare hasCopy: boolean;
+  #isJoinable: boolean;
+  /** How its only caller ends, if nothing limits the wait of that one; then it has no crowd. */
+  #onlyCaller: Ends | undefined;
+  #crowd: Crowd<Waiter> | undefined;
+  /** What it has beyond its read. */
+  declare climb: Readonly<Climb>;
 
-  /** @param ladder of which it takes the steps. */
-  constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side, ladder?: OwnLadder) {
-    super(call, tagSequence, ladder);
-    this.flight = this;
-    this.isCurrent = call.isCurrent;
-    this.tags = call.tags;
-    this.reason = reason;
-    this.readAt = call.startedAt;
+  constructor(call: GetOrSetCall, tagSequence: number, side: Side) {
+    super();
+    const { remote } = call.namespace;
+    this.call = call;
+    this.key = call.key;
+    this.context = call.batch?.context ?? contextOfNow();
+    this.phase = "reading";
+    this.tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
-    this.heardSequence = this.changedSince = call.namespace.remote === undefined ? Infinity : tagSequence;
-    // A caller that was served already did not abandon it.
-    this.#faithful = this.#served = side === "background" ? 1 : 0;
+    this.changedSince = remote === undefined ? Infinity : tagSequence;
+    this.seen = "";
+    this.leftMs = remote?.deadlineMs ?? 0;
+    this.sentAt = call.startedAt - (remote?.reads.time.lostMs ?? 0);
+    this.answeredBefore = remote?.meter.answered ?? 0;
+    this.fallback = undefined;
+    this.fallbackTier = "";
+    this.hasCopy = false;
+    this.#isJoinable = true;
+    this.#onlyCaller = undefined;
+    // The caller that has it refreshed was served already.
+    this.#crowd = side === "background" ? new Crowd(call.tags, 1) : undefined;
+    this.climb = NOT_BEGUN;
   }
 
-  /** Takes over the state of the early read that this flight replaces. */
-  follow({ serial, epoch, sentAt, answeredBefore, fencedBy, isTainted }: EarlyRead): void {
-    Object.assign(this, { serial, epoch, sentAt, answeredBefore });
-    if (isTainted) this.taint();
-    if (fencedBy !== undefined) this.fence(fencedBy);
+  // ---- its read
+
+  get schema(): StandardSchema<unknown> | undefined {
+    return this.call.namespace.schema;
+  }
+
+  get isCurrent(): boolean {
+    return this.call.isCurrent;
+  }
+
+  /** When the backend was asked last, by the clock. */
+  get readAt(): number {
+    return this.climb.askedAgainAt ?? this.call.startedAt;
+  }
+
+  get expectedTags(): readonly string[] {
+    return this.call.tags;
+  }
+
+  saw(version: string): void {
+    this.seen = version;
+  }
+
+  /** A call is sent. */
+  send(now: number): void {
+    const { meter, reads } = this.call.namespace.remote!;
+    this.sentAt = Math.min(now, reads.time.firesAt) - reads.time.lostMs;
+    this.answeredBefore = meter.answered;
   }
 
   // ---- phases
+
+  get isOver(): boolean {
+    return this.phase === "over";
+  }
 
   /** Whether its loader was called: its value may be older than what is stored from then on. */
   get hasBegunToLoad(): boolean {
@@ -239,57 +181,70 @@ class OneFlight extends OneRead {
       throw new Error(`a flight that is ${this.phase} cannot be ${phase}`);
   }
 
+  /** Its own from the first assignment on, and from `queued` on in any case: then it stays the same object. */
+  get #ownClimb(): Climb {
+    if (this.climb === NOT_BEGUN) this.climb = new Climb();
+    return this.climb;
+  }
+
   closes(): void {
-    this.storesNothing = true;
-    this.isOfClosing = true;
+    this.#ownClimb.storesNothing = true;
+    this.#ownClimb.isOfClosing = true;
   }
 
   keepsNothing(): void {
-    this.storesNothing = true;
+    this.#ownClimb.storesNothing = true;
   }
 
-  /** Why it loads is known only now. */
+  /** Why it loads, as the loader and events report it. */
+  get reason(): LoadReason {
+    return this.climb.reason ?? (this.call.isForced ? "forced" : "miss");
+  }
+
   loadsAs(reason: LoadReason): void {
-    this.reason = reason;
+    this.#ownClimb.reason = reason;
   }
 
   /** The read is done, or there is nothing to read: it waits for a slot. */
   queue(): void {
     this.#to("queued");
+    this.climb = this.#ownClimb;
   }
 
   /** Records that the flight waits for this slot. */
   queuesFor(turn: SharedSlot): void {
-    this.#turn = turn;
+    this.#ownClimb.turn = turn;
   }
 
   /** A running load waits for this one, and holds a slot: this one, and the batch it belongs to, take none. */
   skipQueue(): void {
-    (this.call.batch?.loads ?? this.#turn)?.exempt();
+    (this.call.batch?.loads ?? this.climb.turn)?.exempt();
   }
 
   /** Enters the phase that asks for the lease, or does without one. A wake counts from here. */
   requestLease(lease: FlightLease | undefined): void {
     this.#to("leasing");
-    this.lease = lease;
-    if (lease !== undefined) this.isWoken = false;
+    const climb = this.#ownClimb;
+    climb.lease = lease;
+    if (lease !== undefined) climb.isWoken = false;
   }
 
   /** Records a lease that is asked for after the load, together with the store of its value. */
   requestLate(lease: FlightLease): void {
-    this.lease = lease;
+    this.#ownClimb.lease = lease;
   }
 
   /** The lease was not granted. */
   dropLease(): void {
-    this.lease?.end();
-    this.lease = undefined;
+    this.climb.lease?.end();
+    this.#ownClimb.lease = undefined;
   }
 
   /** The tag versions under which its value will be stored. */
   pin(pinned: Pinned | undefined): void {
-    this.pinned = pinned;
-    if (pinned !== undefined) this.lease?.pinned(pinned);
+    const climb = this.#ownClimb;
+    climb.pinned = pinned;
+    if (pinned !== undefined) climb.lease?.pinned(pinned);
   }
 
   /** Another process loads. Returns when the flight began to wait for such loads. */
@@ -297,7 +252,7 @@ class OneFlight extends OneRead {
     this.#to("waiting");
     // The time of the backend is not spent by waiting for another process.
     this.leftMs = this.call.namespace.remote!.deadlineMs;
-    return (this.waitsSince ??= now);
+    return (this.#ownClimb.waitsSince ??= now);
   }
 
   /** Asks the backend again, as if it began now. Its callers keep waiting, and no caller joins. */
@@ -306,42 +261,42 @@ class OneFlight extends OneRead {
     this.beginAnew();
     this.resend(epoch);
     this.tagSequence = tagSequence;
-    this.readAt = now;
+    this.#ownClimb.askedAgainAt = now;
     this.send(now);
   }
 
   /** The loader is called. */
   runs(load: FlightLoad): void {
     this.#to("loading");
-    this.running = load;
+    this.#ownClimb.running = load;
   }
 
   /** The loader gave `value`, which is stored next. @param isForOne no other caller joins, or gets anything of it. */
-  store(value: unknown, report?: OneFlight["report"], isForOne = false): void {
+  store(value: unknown, report?: LoadReport, isForOne = false): void {
     this.#to("storing");
-    this.loaded = { value };
-    this.report = report;
-    this.isForOne = isForOne;
+    const climb = this.#ownClimb;
+    climb.loaded = { value };
+    climb.report = report;
+    climb.isForOne = isForOne;
     if (isForOne) this.#isJoinable = false;
   }
 
   /** Sets the entry that is stored; callers get its value. */
   makes(entry: Entry): void {
-    this.loaded = { value: entry.value, made: entry, tags: entry.terms.tags };
+    this.#ownClimb.loaded = { value: entry.value, made: entry, tags: entry.terms.tags };
   }
 
   /** Nothing of it is in progress any more. */
   end(): void {
     this.#to("over");
-    this.isOver = true;
-    this.#settled?.resolve();
+    this.climb.settled?.resolve();
     this.call.batch?.ended(this);
   }
 
   /** Resolves when nothing of this flight is in progress any more. Never rejects. */
   whenSettled(): Promise<void> {
     if (this.isOver) return Promise.resolve();
-    return (this.#settled ??= Promise.withResolvers<void>()).promise;
+    return (this.#ownClimb.settled ??= Promise.withResolvers<void>()).promise;
   }
 
   // ---- the backend
@@ -364,12 +319,12 @@ class OneFlight extends OneRead {
 
   /** The backend does not answer: the rest of the flight does without it. */
   giveUpBackend(): void {
-    this.isUnreachable = true;
+    this.#ownClimb.isUnreachable = true;
   }
 
   /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, continue. */
   unreached(error: Error): undefined {
-    this.isUnreachable ||= error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError);
+    if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) this.giveUpBackend();
   }
 
   /** A step in the async context of its first call: one that a timer, a failure, or the work of others, leads to. */
@@ -381,7 +336,7 @@ class OneFlight extends OneRead {
 
   /** Whether callers may join. A fence, a taint or a forced call ends that; so do tag events: `hasEvents`. */
   get isJoinable(): boolean {
-    return this.#isJoinable && !this.#isDoubted;
+    return this.#isJoinable && !this.climb.isDoubted;
   }
 
   /** A later flight takes the callers from here on. */
@@ -391,7 +346,7 @@ class OneFlight extends OneRead {
 
   /** Loads without a lease, next to others. @param isJoinable whether callers share it none the less. */
   skipLease(isJoinable: boolean): void {
-    this.isUnleased = true;
+    this.#ownClimb.isUnleased = true;
     this.#isJoinable &&= isJoinable;
   }
 
@@ -402,7 +357,7 @@ class OneFlight extends OneRead {
 
   override taint(): void {
     super.taint();
-    if (this.phase === "loading" && this.lease !== undefined) this.#isDoubted = true;
+    if (this.phase === "loading" && this.climb.lease !== undefined) this.#ownClimb.isDoubted = true;
     // A change reported before the load starts (our own placeholder, say) can't make the result stale.
     else if (this.phase !== "leasing" || this.fallback !== undefined) this.#isJoinable = false;
     this.wake();
@@ -411,7 +366,8 @@ class OneFlight extends OneRead {
   /** Records that the store is sent. The change that it makes is reported before the end of its lease. */
   sendStore(epoch: Epoch): void {
     this.resend(epoch);
-    this.#awaitsOwnChange = this.lease !== undefined;
+    const climb = this.#ownClimb;
+    climb.awaitsOwnChange = climb.lease !== undefined;
   }
 
   /**
@@ -419,10 +375,10 @@ class OneFlight extends OneRead {
    * our own, or older. A renewal that is known for one changed nothing: callers join again.
    */
   leaseChanged(order: "loose" | "exact" | "renewed"): void {
-    if (order === "renewed") this.#isDoubted = false;
-    if (order === "exact" && this.#awaitsOwnChange) {
+    if (order === "renewed" && this.climb.isDoubted) this.#ownClimb.isDoubted = false;
+    if (order === "exact" && this.climb.awaitsOwnChange) {
       super.resend(this.epoch!);
-      this.#awaitsOwnChange = false;
+      this.#ownClimb.awaitsOwnChange = false;
     }
     this.wake();
   }
@@ -435,44 +391,54 @@ class OneFlight extends OneRead {
 
   /** The tag versions that its result depends on, as far as its tags are known. */
   get dependsOn(): readonly string[] {
-    const tags = this.#foundTags;
-    return this.#dependsOn ?? dependencies(this.key.space, tags.length === 0 ? this.tags : [...this.tags, ...tags]);
+    const { dependsOn, droppedTags } = this.climb;
+    const found = this.fallback?.terms.tags ?? droppedTags;
+    return dependsOn ?? dependencies(this.key.space, found.length === 0 ? this.tags : [...this.tags, ...found]);
   }
 
   /** Sets the tags of the loaded value, which are known once its loader has ended. */
   dependOn(keys: readonly string[], tags: readonly string[]): void {
-    this.#dependsOn = keys;
-    this.loaded!.tags = tags;
-    this.prove(this.pinned?.versions);
+    const climb = this.#ownClimb;
+    climb.dependsOn = keys;
+    climb.loaded!.tags = tags;
+    this.prove(climb.pinned?.versions);
   }
 
   /** Notes versions that had not changed since they were pinned. */
   prove(known: { has(key: string): boolean } | undefined): void {
-    this.isProven = known !== undefined && this.dependsOn.every((each) => known.has(each));
+    this.#ownClimb.isProven = known !== undefined && this.dependsOn.every((each) => known.has(each));
+  }
+
+  /** Tag events of other processes up to this number do not concern its tags. */
+  get heardSequence(): number {
+    return Math.max(this.changedSince, this.climb.heardSequence);
   }
 
   /** Marks tag events of other processes as harmless, unless one hit a tag that was not `compared`. */
   hear(tags: TagEvents, compared: { has(key: string): boolean }): void {
     const others = this.dependsOn.filter((each) => !compared.has(each));
-    if (!tags.hadEvents(others, this.tagSequence, this.heardSequence)) this.heardSequence = tags.sequence;
+    if (!tags.hadEvents(others, this.tagSequence, this.heardSequence)) this.#ownClimb.heardSequence = tags.sequence;
   }
 
-  /** Something happened to its key: ends the wait for another process. */
+  /** Something happened to its key: ends the wait for another process. A read waits for none. */
   wake(): void {
-    this.isWoken = true;
-    this.#wake?.();
+    if (this.climb === NOT_BEGUN) return;
+    const climb = this.#ownClimb;
+    climb.isWoken = true;
+    climb.wake?.();
   }
 
   /** Resolves with the next wake, when the flight ends, or after `limitMs`. */
   nextWake(clock: Clock, limitMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
+    const climb = this.#ownClimb;
     const end = (): void => {
       cancel();
-      this.#wake = undefined;
+      climb.wake = undefined;
       resolve();
     };
     const cancel = clock.schedule(end, limitMs);
-    this.#wake = end;
+    climb.wake = end;
     void this.whenSettled().then(end);
     return promise;
   }
@@ -480,99 +446,83 @@ class OneFlight extends OneRead {
   // ---- what may be served instead of a load
 
   /** @param from whether `entry` is a copy of this process, or was read from the backend by this flight. */
-  fallBackOn(entry: Entry | undefined, tier: string, from: "copy" | "read"): void {
+  fallBackOn(entry: Entry, tier: string, from: "copy" | "read"): void {
     this.fallback = entry;
     this.fallbackTier = tier;
     this.hasCopy = from === "copy";
-    // Kept without the entry: their versions are pinned for the load.
-    if (entry !== undefined) this.#foundTags = entry.terms.tags;
   }
 
-  /** The entry was removed meanwhile. */
+  /** The entry was removed meanwhile. The versions of its tags are pinned for the load all the same. */
   dropFallback(): void {
+    if (this.fallback === undefined) return;
+    this.#ownClimb.droppedTags = this.fallback.terms.tags;
     this.fallback = undefined;
   }
 
   // ---- its callers
 
-  /** Whether every caller that ever waited was aborted by its signal. */
-  get isAbandoned(): boolean {
-    return this.#faithful <= 0;
+  /** The tags of all callers that ever came. */
+  get tags(): readonly string[] {
+    return this.#crowd?.tags ?? this.call.tags;
   }
 
-  /** Whether each of them left, by its signal or its time, before it got anything and before the load began. */
-  get isUnserved(): boolean {
-    return this.#served <= 0;
+  /** Whether a caller waits for it; otherwise it is in the background. */
+  get isAwaited(): boolean {
+    return this.#onlyCaller !== undefined || this.#crowd?.isAwaited === true;
   }
 
-  /** The flight continues without callers. `true` the first time. */
-  outlive(): boolean {
-    const isFirst = !this.#isOutlived;
-    this.#isOutlived = true;
-    return isFirst;
+  /** Its first caller waits, without a limit; no other one came, and none is judged by more than its call. */
+  awaitAlone(ends: Ends): void {
+    this.#onlyCaller = ends;
   }
 
-  addTags(more: readonly string[]): void {
-    // Nearly always they are the same. By a set, since a list may be long, and each caller that joins comes here.
-    if (more.length === 0 || haveEqualItems(this.tags, more)) return;
-    const known = new Set(this.tags);
-    if (more.some((tag) => !known.has(tag))) this.tags = [...new Set([...known, ...more])];
+  /** Ends that wait. `undefined` for a flight that has a crowd by now. */
+  takeOnlyCaller(): Ends | undefined {
+    const only = this.#onlyCaller;
+    this.#onlyCaller = undefined;
+    return only;
   }
 
-  add(waiter: Waiter): void {
-    // Nearly every flight has one: an array that grows would have room for 17.
-    if (this.waiters.length === 0) this.waiters = [waiter];
-    else (this.waiters as Waiter[]).push(waiter);
-    this.isAwaited = true;
-    this.isNested ||= waiter.isNested;
-    this.#faithful += 1;
-    this.#served += 1;
+  get hasOnlyCaller(): boolean {
+    return this.#onlyCaller !== undefined;
   }
 
-  /** Ends the wait of one caller; `false` when it had ended already. */
-  take(waiter: Waiter): boolean {
-    return this.takeAll((each) => each === waiter).length !== 0;
-  }
-
-  /** Removes a waiter like {@link take}; its caller leaves without an answer. */
-  leave(waiter: Waiter, by: "signal" | "time"): boolean {
-    if (!this.take(waiter)) return false;
-    if (by === "signal") this.#faithful -= 1;
-    if (by === "signal" || this.running === undefined) this.#served -= 1;
-    return true;
-  }
-
-  /** The callers that another flight takes over: they keep waiting. @param takes selects them. @default all */
-  handOver(takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
-    const all = this.waiters;
-    const taken = takes === undefined ? all : all.filter(takes);
-    this.waiters = taken.length === all.length ? NO_WAITERS : all.filter((each) => !takes!(each));
-    this.isAwaited = this.waiters.length !== 0;
-    this.isNested &&= this.waiters.some(({ isNested }) => isNested);
-    return taken;
-  }
-
-  /** Ends the wait of all callers, or of those that `takes` selects. */
-  takeAll(takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
-    const taken = this.handOver(takes);
-    for (const waiter of taken) endWait(waiter);
-    return taken;
+  /** Its callers, one by one. */
+  get crowd(): Crowd<Waiter> {
+    if (this.#crowd !== undefined) return this.#crowd;
+    this.#crowd = new Crowd(this.call.tags, 0);
+    const only = this.takeOnlyCaller();
+    if (only !== undefined) this.#crowd.add(newWaiter(this, this.call, only));
+    return this.#crowd;
   }
 }
 
-/** A read, and a flight, as the engine sees them: no other file assigns a field of them. */
-export type EarlyRead = Readonly<OneRead>;
-export const EarlyRead: new (...values: ConstructorParameters<typeof OneRead>) => EarlyRead = OneRead;
+/** A flight as the engine sees it: no other file assigns a field of it. */
 export type Flight = Readonly<OneFlight>;
 export const Flight: new (...values: ConstructorParameters<typeof OneFlight>) => Flight = OneFlight;
 
+/** The first caller of a flight, unless it is one that `joins`. */
+export const newWaiter = (
+  flight: Flight,
+  call: GetOrSetCall,
+  { resolve, reject }: Ends,
+  isNested = false,
+  joins?: Pick<Waiter, "again" | "isLate">,
+): Waiter => ({
+  call,
+  role: joins === undefined ? "first" : "joined",
+  flight,
+  again: joins?.again,
+  isLate: joins?.isLate === true,
+  isNested,
+  hasTimer: false,
+  cancels: [],
+  resolve,
+  reject,
+});
+
 /** How many loads may run. */
 export type Slot = Semaphore | SharedSlot;
-
-/** Ends the timers of a caller, and removes its listener of `signal`. Called once. */
-export function endWait({ cancels }: Waiter): void {
-  for (const cancel of cancels) cancel();
-}
 
 /** The call of this process that keeps the result of a flight from being stored, under these tag versions. */
 export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
@@ -580,9 +530,6 @@ export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly st
   if (flight.tagSequence === tags.sequence || !tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
   return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
 }
-
-/** Never changed: the first caller begins a new array. */
-const NO_WAITERS: never[] = [];
 
 /** So many calls take a few milliseconds, where there is time for them. */
 const MANY = 100;

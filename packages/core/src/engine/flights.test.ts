@@ -38,7 +38,7 @@ function flight(): Flight {
     item: undefined,
     usedBy: undefined,
   };
-  return new Flight(call, 0, "miss", "foreground");
+  return new Flight(call, 0, "foreground");
 }
 
 const loading = (one: Flight): void => {

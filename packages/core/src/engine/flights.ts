@@ -3,7 +3,7 @@ import type { Epoch } from "../coherence/parts.ts";
 import { lastEpoch, type CopyTrust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyTable } from "../primitives/key-table.ts";
-import { EarlyRead, Flight } from "./flight.ts";
+import { Flight } from "./flight.ts";
 
 /** Everything in flight, by local key. Nothing is kept for idle keys. */
 export class Flights {
@@ -23,16 +23,8 @@ export class Flights {
     return this.#guards.first(localKey) !== undefined;
   }
 
-  /** The last one that was added: an early read is a flight from now on. */
-  #first(localKey: string): Guard | undefined {
-    const first = this.#guards.first(localKey);
-    return first instanceof EarlyRead ? first.toFlight() : first;
-  }
-
   /** Registers a guard. Called before anything is sent, so that no change is missed in between. */
   add(localKey: string, guard: Guard): void {
-    // A flight begins after the others were asked for, and an early read alone.
-    if (!(guard instanceof EarlyRead)) this.#first(localKey);
     guard.begin(this.#trust.epochOf(localKey));
     this.#guards.add(localKey, guard);
   }
@@ -46,14 +38,12 @@ export class Flights {
    * of a flight that did not reach the backend does not count.
    */
   joinable(localKey: string, now: number): Flight | undefined {
-    let each = this.#guards.first(localKey);
-    if (each instanceof EarlyRead) each = each.toFlight();
-    for (; each !== undefined; each = this.#guards.after(each))
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
       if (
         each instanceof Flight &&
         each.isJoinable &&
         (each.call.namespace.remote === undefined ||
-          (each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity) ||
+          (each.climb.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity) ||
           (lastEpoch(each.epoch!, localKey) === this.#trust.epochOf(localKey) &&
             this.#trust.mayShare(localKey, each.hasCopy ? -Infinity : each.readAt, now)))
       )
@@ -81,7 +71,7 @@ export class Flights {
 
   /** Whether another flight of this process has callers that may get what this one stores: they wait for its lease. */
   isWaitedFor(flight: Flight): boolean {
-    if (flight.lease === undefined || flight.fencedBy !== undefined) return false;
+    if (flight.climb.lease === undefined || flight.fencedBy !== undefined) return false;
     for (const each of this.#of(flight.key.local))
       if (each !== flight && each.isAwaited && !each.hasBegunToLoad) return true;
     return false;
@@ -89,11 +79,11 @@ export class Flights {
 
   /** The flights of this key whose callers have all left by their signals. */
   abandoned(localKey: string): readonly Flight[] {
-    return [...this.#of(localKey)].filter((each) => each.isAbandoned && each.loaded === undefined);
+    return [...this.#of(localKey)].filter((each) => each.crowd.isAbandoned && each.climb.loaded === undefined);
   }
 
   *#of(localKey: string): Iterable<Flight> {
-    for (let each = this.#first(localKey); each !== undefined; each = this.#guards.after(each))
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
       if (each instanceof Flight) yield each;
   }
 
@@ -112,14 +102,14 @@ export class Flights {
   /** Whether a lease on this key is being asked for, or held and renewed. */
   isLeasing(localKey: string): boolean {
     for (const each of this.#of(localKey))
-      if (each.phase === "leasing" || (each.phase === "loading" && each.lease !== undefined)) return true;
+      if (each.phase === "leasing" || (each.phase === "loading" && each.climb.lease !== undefined)) return true;
     return false;
   }
 
   /** Fenced flights of this key let other processes load. */
   releaseFenced(localKey: string): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
-      if (each instanceof Flight && each.fencedBy !== undefined) each.lease?.release();
+      if (each instanceof Flight && each.fencedBy !== undefined) each.climb.lease?.release();
   }
 
   /** Fences everything in flight for this key: no caller joins it any more, and its results are not stored. */
@@ -154,11 +144,11 @@ export class Flights {
   }
 
   *all(): Iterable<Flight> {
-    for (const each of [...this.#guards]) if (each instanceof EarlyRead) yield each.toFlight();
+    for (const each of [...this.#guards]) if (each instanceof Flight) yield each;
   }
 }
 
 function outdate(each: Guard): void {
-  if (!(each instanceof EarlyRead)) each.fence("set");
-  else if ((each.flight?.phase ?? "reading") === "reading") each.taint();
+  if (!(each instanceof Flight)) each.fence("set");
+  else if (each.phase === "reading") each.taint();
 }

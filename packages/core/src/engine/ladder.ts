@@ -1,8 +1,8 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { LoadTimeoutError } from "../contracts/errors.ts";
-import type { CacheEvents, LoadReason } from "../contracts/events.ts";
+import type { CacheEvents } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isTooOld, judge, newer, newerThanRead } from "../entry/freshness.ts";
+import { isTooOld, judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
 import { dependencies, keyEvent, localKey } from "../entry/key.ts";
 import { redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -21,11 +21,11 @@ import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
-import { EarlyRead, type Ends, fencedBy, Flight, type Joined, type Side, type Slot, type Waiter } from "./flight.ts";
+import { type Ends, fencedBy, Flight, type Joined, type Side, type Slot, type Waiter } from "./flight.ts";
 import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import { hidden, promote, spareCopy, valid } from "./reads.ts";
+import { hidden, promote, spareCopy } from "./reads.ts";
 import { Draft, isStored, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
 
 /**
@@ -100,10 +100,10 @@ export class Ladder {
    */
   fetch(call: GetOrSetCall, held: Entry | undefined, onJoined?: (joined: Joined) => void): Promise<unknown> {
     const ends = Promise.withResolvers<unknown>();
-    const read = this.#enter(call, held, ends, onJoined);
+    const flight = this.#enter(call, held, ends, onJoined);
     // Sent here: few frames lie between the caller and its backend.
-    if (read !== undefined && this.#readsNow(read))
-      call.namespace.remote!.reads.readTo(read, read.leftMs, this.#readEnded);
+    if (flight !== undefined && this.#readsNow(flight))
+      call.namespace.remote!.reads.readTo(flight, flight.leftMs, this.#readEnded);
     return ends.promise;
   }
 
@@ -117,15 +117,15 @@ export class Ladder {
     return begun.length;
   }
 
-  /** The answer of a copy, or of another caller's flight, or else of what it returns. */
+  /** Answers a call by a copy, or lets it wait for a flight. @returns the flight that it has to begin, if any. */
   #enter(
     call: GetOrSetCall,
     held: Entry | undefined,
     ends: Ends,
     onJoined?: (joined: Joined) => void,
-  ): EarlyRead | undefined {
+  ): Flight | undefined {
     const { decisions, local } = this.#context;
-    const { key, startedAt, namespace } = call;
+    const { key, startedAt } = call;
     if (decisions !== undefined && local !== undefined)
       decisions.note(key.local, "copy", local.explain(key.local, startedAt));
     const isOwn = call.isForced || call.isCurrent;
@@ -147,12 +147,6 @@ export class Ladder {
     else if (joined !== undefined) {
       const isLate = this.#join(joined, call, ends);
       onJoined?.({ load: joined.call.load, isLate });
-    } else if (!isOwn && !held && namespace.remote && !namespace.meters.guesses.isLikely && this.#startsEarly(call)) {
-      const { flights, tags } = this.#context;
-      const read = new EarlyRead(call, tags.sequence, this, ends);
-      flights.add(key.local, read);
-      this.#callers.comes();
-      return read;
     } else {
       const flight = this.#launch(call, held, "foreground");
       this.#callers.wait(flight, call, ends);
@@ -161,38 +155,22 @@ export class Ladder {
     return undefined;
   }
 
-  /** Whether it needs no flight if its backend has a fresh entry: alone with its key, it only waits. */
-  #startsEarly(call: GetOrSetCall): boolean {
-    const { flights, lifecycle, decisions, recovery } = this.#context;
-    const { key, policy, signal, onServed } = call;
-    if (IN_WORKER || decisions !== undefined || !lifecycle.isOpen) return false;
-    if (signal !== undefined || onServed !== undefined) return false;
-    if (policy.hardTimeoutMs !== Infinity || flights.has(key.local)) return false;
-    return recovery?.coversTagged(key, call.tags) !== true;
-  }
-
-  /** The flight that an early read becomes. */
-  takeOff(read: EarlyRead): Flight {
-    this.#context.flights.remove(read);
-    const flight = this.#launch(read.call, undefined, "foreground", read);
-    this.#callers.wait(flight, read.call, read.ends!);
-    this.#callers.leaves();
-    return flight;
-  }
-
   /** Begins a flight, registered before anything is sent. @param held the local copy, if there is one. */
-  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side, read?: EarlyRead): Flight {
+  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
     const { flights, tags, local, clock, waitUntil, lifecycle } = this.#context;
     const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
-    const flight = new Flight(call, read?.tagSequence ?? tags.sequence, reasonOf(call, copy), side, this);
-    if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
-    if (!lifecycle.isOpen && read === undefined) flight.closes();
+    const flight = new Flight(call, tags.sequence, side);
+    if (copy !== undefined) {
+      flight.fallBackOn(copy, local!.label, "copy");
+      if (!call.isForced)
+        flight.loadsAs(judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale");
+    }
+    if (!lifecycle.isOpen) flight.closes();
     if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
     // One that is forced, or current, depends on the lease.
     else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.skipLease(false);
     flights.add(call.key.local, flight);
-    if (read !== undefined) flight.follow(read);
-    if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
+    if (side === "background" && flight.crowd.outlive()) waitUntil?.(flight.whenSettled());
     return flight;
   }
 
@@ -210,12 +188,12 @@ export class Ladder {
   #join(flight: Flight, call: GetOrSetCall, ends: Ends): boolean {
     const { events, clock, tags } = this.#context;
     call.namespace.meters.of(call.key.name).coalesced += 1;
-    flight.addTags(call.tags);
+    flight.crowd.addTags(call.tags);
     const late = isLate(tags, flight);
     const known = this.#known(flight, call, clock.now());
     if (known !== undefined && this.#callers.suits({ flight, role: "joined", isLate: late }, known))
       ends.resolve(this.#answers.serve(call, "joined", known), call);
-    else this.#callers.wait(flight, call, ends, (waiter) => this.#again(waiter), late);
+    else this.#callers.join(flight, call, ends, (waiter) => this.#again(waiter), late);
     // After it waits: a listener may end the flight.
     if (events.coalesced.isObserved) events.coalesced.emit(keyEvent(this.#context.name, call.key));
     return late;
@@ -234,7 +212,7 @@ export class Ladder {
     if (answer !== undefined) return this.#callers.answerMoved(waiter, answer);
     const joined = joinable(this.#context, call);
     if (joined !== undefined && !isLate(this.#context.tags, joined)) {
-      joined.addTags(call.tags);
+      joined.crowd.addTags(call.tags);
       return this.#callers.move(waiter, joined, "joined");
     }
     const flight = this.#launch(call, held, "foreground");
@@ -245,7 +223,8 @@ export class Ladder {
 
   /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
   #known(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
-    if (flight.loaded !== undefined) return loadedAnswer(flight.loaded);
+    const { loaded } = flight.climb;
+    if (loaded !== undefined) return loadedAnswer(loaded);
     if (flight.phase === "reading") return undefined;
     return this.#backoffs.answerOf(this.#callers.fallbackOf(flight), call, now);
   }
@@ -256,10 +235,8 @@ export class Ladder {
     if (this.#readsNow(flight)) this.#read(flight);
   }
 
-  /** Begins a flight, but for the read that is to be sent if it is `true`. */
-  #readsNow(read: EarlyRead): boolean {
-    const { flight } = read;
-    if (flight === undefined) return true;
+  /** Begins a flight. `true` for one whose read is to be sent now; any other has taken another way. */
+  #readsNow(flight: Flight): boolean {
     const hasBackend = flight.call.namespace.remote !== undefined;
     if (hasBackend && this.#isCovered(flight)) void this.#replay(flight);
     else {
@@ -286,14 +263,14 @@ export class Ladder {
    * where there is no entry, so it is the read, too. Where there is one, the answer has it.
    */
   #guesses(flight: Flight): boolean {
-    const { call, isUnleased, storesNothing, waitsSince } = flight;
+    const { call, climb } = flight;
     const remote = call.namespace.remote!;
     if (!call.namespace.meters.guesses.isLikely || call.isCurrent || call.batch !== undefined) return false;
     // Only a read shows that a key is new, and a new one may need no lease.
     if (call.namespace.newKeys !== undefined) return false;
     // Without versions a lease is granted over an entry, too; a composition has copies while the backend is down.
     if (remote.leases === undefined || !remote.keepsMeta || remote.retryInMs > 0) return false;
-    if (!flight.isAwaited || isUnleased || storesNothing || waitsSince !== undefined) return false;
+    if (!flight.isAwaited || climb.isUnleased || climb.storesNothing || climb.waitsSince !== undefined) return false;
     const { loads, local, trust, clock } = this.#context;
     const now = clock.now();
     if (flight.fallback !== undefined || local?.unconfirmed(call.key.local, now) !== undefined) return false;
@@ -340,34 +317,20 @@ export class Ladder {
   }
 
   /** Called by the tier: one function for the reads of all calls. */
-  readonly #readEnded = (read: EarlyRead, outcome: ReadOutcome): void => {
+  readonly #readEnded = (flight: Flight, outcome: ReadOutcome): void => {
     const now = this.#context.clock.now();
-    const isRead = !(outcome instanceof Error);
     try {
-      if (isRead) read.call.namespace.meters.guesses.read(read.seen === "");
-      if (isRead && outcome && !read.flight && this.#answersEarly(read, outcome, now)) return;
-      const flight = read.toFlight();
-      flight.saw(read.seen);
-      if (!isRead) return flight.runInContext(() => this.#unreachable(flight));
+      if (outcome instanceof Error) return this.#readFailed(flight);
+      flight.call.namespace.meters.guesses.read(flight.seen === "");
       flight.spend(now);
       this.#found(flight, outcome, now);
     } catch (error) {
-      this.#broken(read.toFlight(), error);
+      this.#broken(flight, error);
     }
   };
 
-  /** Whether an early read has found a fresh entry, which is the answer: no flight is needed. */
-  #answersEarly(read: EarlyRead, found: Entry, now: number): boolean {
-    const { call, key } = read;
-    const { resolve, reject } = read.ends!;
-    const entry = valid(this.#context, key, found, now);
-    if (entry === undefined || judge(entry, now, call.policy) !== "fresh") return false;
-    promote(this.#context, read, entry, call.policy.localTtlMs, now);
-    this.#context.flights.remove(read);
-    this.#callers.leaves();
-    call.batch?.ended(read);
-    this.#callers.answer({ call, role: "first", resolve, reject }, hit(entry, call.namespace.remote!.label));
-    return true;
+  #readFailed(flight: Flight): void {
+    flight.runInContext(() => this.#unreachable(flight));
   }
 
   /**
@@ -395,7 +358,7 @@ export class Ladder {
     const { local, clock, decisions } = this.#context;
     decisions?.note(flight.key.local, "backend", say.describeUnreachable(copy));
     if (copy === undefined) return void this.#climb(flight);
-    flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
+    flight.fallBackOn(newer(copy, flight.fallback) ?? copy, local!.label, "copy");
     this.#decide(flight, clock.now());
   }
 
@@ -419,7 +382,7 @@ export class Ladder {
     else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#backoffs.shared(key.local);
     const entry = read?.terms.placeholder === undefined ? read : undefined;
     const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
-    if (best === undefined || best !== entry) return;
+    if (entry === undefined || best !== entry) return;
     flight.fallBackOn(entry, namespace.remote!.label, "read");
     // A forced load replaces it.
     if (!isForced) promote(this.#context, flight, entry, policy.localTtlMs, now);
@@ -433,18 +396,27 @@ export class Ladder {
     if (isShared) return;
     this.#backoffs.unshared(flight, staleAt);
     // Those that joined begin again.
-    for (const waiter of flight.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
+    for (const waiter of flight.crowd.take(({ role }) => role === "joined")) waiter.again!(waiter);
   }
 
   /** The best entry is known: answers the callers that it is good for, and continues for the others. */
   #decide(flight: Flight, now: number): void {
-    const { fallback, fallbackTier: tier, call } = flight;
+    const { fallback, fallbackTier, call } = flight;
     const verdict = judge(fallback, now, call.policy);
-    // One that joined may accept no entry of this age: it waits for the load.
-    if (verdict === "fresh" && !flight.waiters.some((each) => isTooOld(fallback!, each.call.policy))) {
-      this.#callers.end(flight);
-      return this.#callers.answerAll(flight, hit(fallback!, tier));
-    }
+    if (verdict !== "fresh" || this.#isTooOldForSome(flight, fallback!)) return this.#decideEach(flight, verdict, now);
+    this.#callers.end(flight);
+    this.#callers.answerAll(flight, hit(fallback!, fallbackTier));
+  }
+
+  /** Whether a caller that joined accepts no entry of this age, though the first one does: it waits for the load. */
+  #isTooOldForSome(flight: Flight, fallback: Entry): boolean {
+    if (flight.hasOnlyCaller) return false;
+    return flight.crowd.waiters.some(({ call }) => isTooOld(fallback, call.policy));
+  }
+
+  /** Answers the callers that the best entry is good for all the same, and loads for the others, or in the background. */
+  #decideEach(flight: Flight, verdict: Verdict, now: number): void {
+    const { fallback, fallbackTier: tier, call } = flight;
     // Callers that come while these are answered find what is known.
     flight.queue();
     if (verdict !== "absent") flight.loadsAs(verdict === "ahead" ? "refresh-ahead" : "stale");
@@ -489,7 +461,7 @@ export class Ladder {
           }
           this.#loaded(flight, load, loaded);
           if (flight.isOver) return;
-          if (flight.isUnleased && flight.report!.isForAll) await this.#leaseLate(flight);
+          if (flight.climb.isUnleased && flight.climb.report!.isForAll) await this.#leaseLate(flight);
           const draft = new Draft(flight, loaded, this.#context, this.#answers);
           if (barrier === undefined)
             this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
@@ -497,7 +469,7 @@ export class Ladder {
         }
       } finally {
         // Other loads, of this process and of others, may begin.
-        flight.lease?.release();
+        flight.climb.lease?.release();
         free();
       }
       if (refusal !== undefined) await this.#notGranted(flight, refusal);
@@ -525,12 +497,13 @@ export class Ladder {
       background?.free();
     };
     const slots = batch?.loads ?? this.#context.loads;
-    if (flight.isNested) batch?.loads.exempt();
-    if (flight.isNested) return freeing();
+    const { isNested, isUnserved } = flight.crowd;
+    if (isNested) batch?.loads.exempt();
+    if (isNested) return freeing();
     if (slots.tryTake()) return freeing(slots);
     const turn = batch?.loads ?? new SharedSlot(this.#context.loads);
     flight.queuesFor(turn);
-    const taken = flight.isUnserved ? Promise.resolve(false) : turn.take(flight.whenSettled());
+    const taken = isUnserved ? Promise.resolve(false) : turn.take(flight.whenSettled());
     return taken.then((isTaken) => {
       if (isTaken) return freeing(turn);
       background?.free();
@@ -549,12 +522,13 @@ export class Ladder {
     // A `current` call has read nothing: its lease shows whether there is an entry.
     const isRead = !flight.call.isCurrent || flight.call.namespace.remote?.leases === undefined;
     if (isRead) this.#admit(flight, flight.seen);
-    const { storesNothing, isUnleased, fallback, seen, call, key } = flight;
+    const { fallback, seen, call, key, climb } = flight;
+    const { storesNothing, isUnleased, isUnreachable } = climb;
     const { remote, meters } = call.namespace;
     const hasLeases = !storesNothing && !isUnleased && remote?.leases !== undefined;
-    if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
+    if (hasLeases && isUnreachable) this.#unleased(flight, "unreachable");
     // Before versions are asked for: a change from then on counts.
-    const lease = hasLeases && !flight.isUnreachable ? this.#newLease!(flight) : undefined;
+    const lease = hasLeases && !isUnreachable ? this.#newLease!(flight) : undefined;
     // Where this process has a copy, so have others: most get no lease, and need no versions.
     const isOnly = lease === undefined || isGuess || fallback !== undefined || call.isForced || call.isCurrent;
     const isAlone = isOnly || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(key.local);
@@ -580,8 +554,10 @@ export class Ladder {
     flight.pin(pinned);
     // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
     // versions.
-    const isLost = flight.isOver || flight.storesNothing || (remote?.versions !== undefined && pinned === undefined);
-    if (isLost || fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined) flight.lease?.release();
+    const isLost =
+      flight.isOver || flight.climb.storesNothing || (remote?.versions !== undefined && pinned === undefined);
+    if (isLost || fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined)
+      flight.climb.lease?.release();
     decisions?.note(key.local, "lease", say.describeLease(flight));
     if (call.isForced && this.#replaces(flight)) await this.#readReplaced(flight);
     return undefined;
@@ -589,9 +565,9 @@ export class Ladder {
 
   /** A key that no tier knows is kept nowhere if the budget of its namespace is spent and it was not missed of late. */
   #admit(flight: Flight, seen: string): void {
-    const { call, key, fallback, storesNothing } = flight;
+    const { call, key, fallback, climb } = flight;
     const { newKeys: budget, meters } = call.namespace;
-    if (budget === undefined || storesNothing || call.isForced || fallback !== undefined || seen !== "") return;
+    if (budget === undefined || climb.storesNothing || call.isForced || fallback !== undefined || seen !== "") return;
     const { newKeys, clock, events, name, decisions } = this.#context;
     if (newKeys.admits(meters, budget, key.local, clock.now())) return;
     flight.keepsNothing();
@@ -620,8 +596,8 @@ export class Ladder {
   #pin(flight: Flight): Awaitable<Pinned | undefined> {
     const { isCurrent, namespace } = flight.call;
     const { remote } = namespace;
-    if (remote?.versions === undefined || flight.isUnreachable || flight.storesNothing) return undefined;
-    const { fallback, tags } = flight;
+    const { fallback, tags, climb } = flight;
+    if (remote?.versions === undefined || climb.isUnreachable || climb.storesNothing) return undefined;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
     return remote.knownVersions.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);
   }
@@ -659,7 +635,7 @@ export class Ladder {
     const leftMs = waitsSince + policy.loadTimeoutMs - now;
     const pollMs = trust.isReported(key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
     batch?.expect(-1);
-    if (!flight.isWoken) await flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
+    if (!flight.climb.isWoken) await flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
     batch?.expect(1);
     if (flight.isOver) return;
     if (clock.now() - waitsSince < policy.loadTimeoutMs) this.#readAgain(flight);
@@ -672,7 +648,8 @@ export class Ladder {
   }
 
   /** Whether a forced load, which has not read the backend, may replace an entry there that it does not know. */
-  #replaces({ call, lease, fallback, isOver, isUnreachable, storesNothing }: Flight): boolean {
+  #replaces({ call, fallback, isOver, climb }: Flight): boolean {
+    const { lease, isUnreachable, storesNothing } = climb;
     if (call.namespace.remote === undefined || isOver || isUnreachable || storesNothing) return false;
     return lease === undefined ? fallback === undefined : lease.seen !== "" && lease.seen !== fallback?.version;
   }
@@ -745,7 +722,8 @@ export class Ladder {
    * before it loaded, so that the value replaces no change since then.
    */
   async #leaseLate(flight: Flight): Promise<void> {
-    const { seen, pinned, isUnreachable, call } = flight;
+    const { seen, call } = flight;
+    const { pinned, isUnreachable } = flight.climb;
     if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined) return;
     const lease = this.#newLease!(flight);
     flight.requestLate(lease);
@@ -795,7 +773,7 @@ export class Ladder {
   #storesOn(flight: Flight): void {
     flight.runInContext(() => {
       try {
-        this.#callers.answerAll(flight, loadedAnswer(flight.loaded!));
+        this.#callers.answerAll(flight, loadedAnswer(flight.climb.loaded!));
       } catch (error) {
         this.#broken(flight, error);
       }
@@ -804,24 +782,28 @@ export class Ladder {
 
   #stored(flight: Flight, result: StoreResult): void {
     const { clock, decisions, local } = this.#context;
-    const { key, call, fallback, report } = flight;
+    const { key, call, fallback } = flight;
     decisions?.note(key.local, "store", say.describeStore(flight, result, local));
     const isWithheld = result === "no-store" || result === "not-shared";
     if (!isWithheld) this.#backoffs.shared(key.local);
     // The stale entry stays: without a pause each hit of it would load again. A value for all was made of stale ones,
     // which are being refreshed.
     else if (fallback !== undefined)
-      this.#backoffs.pause(key.local, clock.now() + (report!.isForAll ? POLL_MS : call.policy.errorBackoffMs));
+      this.#backoffs.pause(
+        key.local,
+        clock.now() + (flight.climb.report!.isForAll ? POLL_MS : call.policy.errorBackoffMs),
+      );
     this.#answer(flight, result);
   }
 
   // ---- the end
 
   #answer(flight: Flight, result: StoreResult): void {
-    const event = flight.report?.event;
+    const { report, loaded } = flight.climb;
+    const event = report?.event;
     if (event !== undefined) this.#context.events.load.emit({ ...event, result });
     this.#callers.end(flight);
-    this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored: isStored(result) });
+    this.#callers.answerAll(flight, { ...loadedAnswer(loaded!), isStored: isStored(result) });
   }
 
   /** An exception of a step: the callers settle. */
@@ -831,12 +813,12 @@ export class Ladder {
     if (flight.phase === "storing") return this.#answer(flight, "refused");
     if (!flight.isOver) return this.#failed(flight, error);
     // It was thrown between the end of the flight and the last answer.
-    for (const { call, reject } of flight.takeAll()) reject(error, call);
+    this.#callers.rejectAll(flight, error);
   }
 
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
-    const failure: Failure = { error, options: flight.running?.options };
+    const failure: Failure = { error, options: flight.climb.running?.options };
     this.#backoffs.failed(flight, failure, this.#callers.fallbackOf(flight).entry, this.#context.clock.now());
     this.#reject(flight, failure);
   }
@@ -854,7 +836,7 @@ export class Ladder {
  */
 function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undefined {
   const flight = flights.joinable(call.key.local, call.startedAt);
-  if (IN_WORKER && (flight?.running?.endOverdue(call.startedAt) === true || !SHARES_PROMISES)) return undefined;
+  if (IN_WORKER && (flight?.climb.running?.endOverdue(call.startedAt) === true || !SHARES_PROMISES)) return undefined;
   if (flight === undefined || !isLate(tags, flight)) return flight;
   const { tagSequence, heardSequence } = flight;
   if (tags.hadEvents(flight.dependsOn, tagSequence, heardSequence)) return undefined;
@@ -869,13 +851,6 @@ function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undef
  */
 const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
   tags.hasEvents(key.space, tagSequence, changedSince);
-
-/** @param copy the local copy, while it may be served. */
-function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
-  if (call.isForced) return "forced";
-  if (copy === undefined) return "miss";
-  return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
-}
 
 /** Given as the seen version to `acquire`, it takes the lease from any holder. */
 const TAKE_OVER = "*";

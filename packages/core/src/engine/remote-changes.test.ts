@@ -101,7 +101,7 @@ describe("a lease that changed", () => {
       tags: [],
       startedAt: 0,
     };
-    const one = new Flight(call as unknown as GetOrSetCall, 0, "miss", "foreground");
+    const one = new Flight(call as unknown as GetOrSetCall, 0, "foreground");
     for (const step of ["queue", "requestLease"] as const) one[step]({ end: () => undefined } as unknown as Lease);
     flights.add(localKey(space, key), one);
     one.sendStore({ until: Infinity });
@@ -118,7 +118,7 @@ describe("a lease that changed", () => {
     const [one, other] = [flightOf("k"), flightOf("j")];
     one.dropLease();
     leaseChanged(["shop:users::k", "another::k"]);
-    expect([local.get(at)?.value, guard.isTainted, one.isWoken, invalidated]).toEqual([1, false, true, []]);
+    expect([local.get(at)?.value, guard.isTainted, one.climb.isWoken, invalidated]).toEqual([1, false, true, []]);
     expect(other.isTainted).toBe(true);
   });
 

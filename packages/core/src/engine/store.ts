@@ -102,7 +102,7 @@ export class Draft {
     const { namespace, key, policy } = flight.call;
     const { kind, value, options, used } = this.#loaded;
     if (kind === "no-store" || kind === "not-shared") return this.#placeholderFor(kind, now);
-    if (flight.storesNothing) return "no-store";
+    if (flight.climb.storesNothing) return "no-store";
     const fence = this.#fence();
     if (fence !== undefined) return this.#answers.fenced(flight, fence);
     const life = kind === "nothing" ? undefined : lifetimeOf(value, policy, options);
@@ -126,7 +126,7 @@ export class Draft {
         terms: termsIn(key.space, limits, { tags, etag, lastModified }),
         now,
         tagSequence: flight.tagSequence,
-        version: flight.lease?.token,
+        version: flight.climb.lease?.token,
       }),
     );
     return this.#onlyHere();
@@ -134,8 +134,8 @@ export class Draft {
 
   /** A value that must not reach the backend is kept only here. */
   #onlyHere(): StoreResult | undefined {
-    const { pinned, lease, isUnreachable, call } = this.#flight;
-    const { remote } = call.namespace;
+    const { pinned, lease, isUnreachable } = this.#flight.climb;
+    const { remote } = this.#flight.call.namespace;
     if (remote === undefined) return this.#keep(EPOCH_ALWAYS);
     const isUnversioned = remote.versions !== undefined && pinned === undefined;
     if (!isUnreachable && !isUnversioned && (remote.leases === undefined || lease !== undefined)) return undefined;
@@ -151,7 +151,8 @@ export class Draft {
    * wait for such loads one after another. If it cannot be stored they do, as the tier has reported.
    */
   #placeholderFor(kind: "no-store" | "not-shared", now: number): StoreResult | undefined {
-    const { key, lease, fallback, call, storesNothing, pinned, tagSequence } = this.#flight;
+    const { key, fallback, call, tagSequence } = this.#flight;
+    const { lease, storesNothing, pinned } = this.#flight.climb;
     const { remote } = call.namespace;
     const isEmpty = lease?.seen === "" && fallback === undefined;
     if (!isEmpty || this.#loaded.value === undefined || storesNothing || !remote!.keepsMeta) return kind;
@@ -170,10 +171,10 @@ export class Draft {
   /** A load that found nothing, or whose result has no lifetime, removes the entry that was there. */
   #remove(): StoreResult | undefined {
     const { local, flights } = this.#context;
-    const { key, call, lease, fallback } = this.#flight;
+    const { key, call, fallback, climb } = this.#flight;
     const isNothing = this.#loaded.kind === "nothing";
     // Most loads that find nothing replace nothing.
-    const isSent = !isNothing || fallback !== undefined || (lease?.seen ?? "") !== "";
+    const isSent = !isNothing || fallback !== undefined || (climb.lease?.seen ?? "") !== "";
     this.#sends = "removal";
     this.#result = isNothing ? "no-store" : "refused";
     flights.fenceOlder(key.local, this.#flight);
@@ -184,10 +185,10 @@ export class Draft {
 
   /** The tag versions to store it under. */
   versions(): Awaitable<UsableVersions> {
-    const { call, pinned } = this.#flight;
+    const { call, climb } = this.#flight;
     const { versions } = call.namespace.remote!;
     if (versions === undefined || this.#sends === "removal") return "none";
-    return whenReady(versionsFor(versions, pinned!, this.#dependsOn), (found) =>
+    return whenReady(versionsFor(versions, climb.pinned!, this.#dependsOn), (found) =>
       found === undefined ? "fenced" : (this.#loaded.used?.forbids(this.#dependsOn, found) ?? found),
     );
   }
@@ -195,7 +196,7 @@ export class Draft {
   /** Encodes it. A value that the backend cannot take is kept in memory alone. */
   encode(versions: UsableVersions = "unreachable"): Awaitable<StoreResult | undefined> {
     const flight = this.#flight;
-    const { pinned } = flight;
+    const { pinned, isProven } = flight.climb;
     if (this.#sends === "removal") return undefined;
     if (versions === "fenced" || versions === "unreachable") {
       if (this.#sends === "placeholder") return this.#result;
@@ -204,8 +205,7 @@ export class Draft {
     }
     if (versions !== "none") this.#entry = { ...this.#entry, versions };
     if (this.#sends === "placeholder") return this.#takes(encodedPlaceholder(this.#placeholder!));
-    if (!flight.isProven && pinned !== undefined)
-      flight.prove(new Set([...pinned.versions.keys(), ...this.#dependsOn]));
+    if (!isProven && pinned !== undefined) flight.prove(new Set([...pinned.versions.keys(), ...this.#dependsOn]));
     const renewed = this.#result === "not-modified" ? renewable(flight, this.#entry) : undefined;
     if (renewed !== undefined) {
       this.#sends = "renewal";
@@ -243,7 +243,7 @@ export class Draft {
     const flight = this.#flight;
     this.#answers.unwritable(flight, error);
     flight.makes(this.#entry);
-    if (flight.lease?.seen !== "" || !flight.call.namespace.remote!.keepsMeta)
+    if (flight.climb.lease?.seen !== "" || !flight.call.namespace.remote!.keepsMeta)
       return this.#keepAlone(this.#epochOfRefused());
     this.#placeholder = "not-stored";
     return this.#takes(encodedPlaceholder(this.#placeholder));
@@ -252,7 +252,8 @@ export class Draft {
   /** Sends the store in its turn among the writes of the key. @returns `undefined` if nothing is sent. */
   send(): Promise<WriteAnswer> | undefined {
     const flight = this.#flight;
-    const { key, lease, call } = flight;
+    const { key, call } = flight;
+    const { lease } = flight.climb;
     const { trust, recovery } = this.#context;
     const remote = call.namespace.remote!;
     const entry = this.#entry;
@@ -282,12 +283,12 @@ export class Draft {
   }
 
   async #sendRemoval(): Promise<undefined> {
-    const { key, lease, call } = this.#flight;
+    const { key, call } = this.#flight;
     const { recovery } = this.#context;
     const status = await promised<DeleteStatus | "pending">((ends) =>
       orPending(recovery, key, (sent) => call.namespace.remote!.removeTo(key, sent), ends),
     );
-    if (status !== "pending") lease?.end();
+    if (status !== "pending") this.#flight.climb.lease?.end();
   }
 
   /** In that turn: keeps a copy. One that is renewed in place keeps its version, and the lease is not ended by that. */
@@ -302,9 +303,9 @@ export class Draft {
   #sent(answer: WriteAnswer): StoreResult {
     const { flights, recovery, trust } = this.#context;
     const flight = this.#flight;
-    const { key, lease, call } = flight;
+    const { key, call } = flight;
     if (answer === "stored" || answer === "refused" || answer === "overtaken")
-      if (this.#sends !== "renewal") lease?.end();
+      if (this.#sends !== "renewal") flight.climb.lease?.end();
     if (this.#sends === "placeholder" || this.#sends === "removal") return this.#result;
     if (answer === undefined) return "refused";
     if (answer instanceof Error) return this.#notSent(answer);
@@ -360,7 +361,8 @@ export class Draft {
    * backend has no entry. A forced load, and one after a token, does not read it: it depends on the lease.
    */
   #epochOfRefused(): Epoch {
-    const { lease, isUnreachable, call } = this.#flight;
+    const { call } = this.#flight;
+    const { lease, isUnreachable } = this.#flight.climb;
     const wasRead = lease !== undefined || !(call.isForced || call.isCurrent);
     return isUnreachable || !wasRead ? this.#epochUnconfirmed() : this.#context.flights.copyEpoch(this.#flight);
   }
@@ -421,7 +423,7 @@ export const NO_LABELS: Labels = { tags: NO_TAGS, etag: undefined, lastModified:
  * there, with the life and the terms of `made`. `undefined` if the backend has another one, or no leases; and if it has
  * other tags, since a process that confirms the version would keep a copy without them.
  */
-function renewable({ lease, fallback }: Flight, made: Entry): Entry | undefined {
+function renewable({ fallback, climb: { lease } }: Flight, made: Entry): Entry | undefined {
   if (lease === undefined || fallback?.encoding === undefined || fallback.version !== lease.seen) return undefined;
   if (!haveEqualItems(fallback.terms.dependsOn, made.terms.dependsOn)) return undefined;
   const { version, encoding, encodedBytes, uncompressedBytes } = fallback;
