@@ -192,7 +192,7 @@ function engineOf(
     mutations: new Mutations(context, backoffs, fences, far?.farFences),
     fences,
     tagCalls: new TagCalls(context, leases),
-    followers: new InvalidationFollowers(),
+    followers: new InvalidationFollowers(context),
     reads,
     touch: new Touch(context, reads),
   };

@@ -1,6 +1,6 @@
+import type { CacheError } from "../contracts/errors.ts";
 import type { InvalidateResult } from "../contracts/results.ts";
 import type { EngineContext } from "../engine/context.ts";
-import type { Events } from "../primitives/event-port.ts";
 
 /** What lies outside of the tiers and has to follow their invalidations, such as a CDN. Its methods reject never. */
 export interface InvalidationFollower {
@@ -30,15 +30,32 @@ export interface FollowedInvalidation {
   readonly status: InvalidateResult["status"];
 }
 
+/** Where a follower is: its name, in events, and the namespace that it follows. */
+export interface FollowedPlace {
+  readonly tier: string;
+  readonly namespace: readonly string[];
+}
+
+/** What a follower reports, as events of the cache, and how it ends. */
+export interface Following {
+  readonly failed: (at: FollowedPlace, error: CacheError) => void;
+  /** @param count invalidations that it never followed */
+  readonly lost: (at: FollowedPlace, count: number) => void;
+  readonly stop: () => void;
+}
+
 /** The followers of one cache. */
 export class InvalidationFollowers {
+  readonly #context: Pick<EngineContext, "name" | "events" | "lifecycle" | "recovery">;
   readonly #all = new Set<InvalidationFollower>();
 
-  /** @returns the events of the cache, and a function that ends it. */
-  add(
-    { events, lifecycle, recovery }: Pick<EngineContext, "events" | "lifecycle" | "recovery">,
-    follower: InvalidationFollower,
-  ): { readonly events: Events; readonly stop: () => void } {
+  constructor(context: Pick<EngineContext, "name" | "events" | "lifecycle" | "recovery">) {
+    this.#context = context;
+  }
+
+  /** From now on `follower` is called, until it is stopped. */
+  add(follower: InvalidationFollower): Following {
+    const { name, events, lifecycle, recovery } = this.#context;
     const farewell = (): Promise<void> => follower.close();
     lifecycle.farewells.add(farewell);
     this.#all.add(follower);
@@ -57,7 +74,11 @@ export class InvalidationFollowers {
       lifecycle.farewells.delete(farewell);
       this.#all.delete(follower);
     };
-    return { events, stop };
+    return {
+      failed: (at, error) => events["backend:error"].emit({ cache: name, ...at, operation: "purge", error }),
+      lost: (at, count) => events["pending:lost"].emit({ cache: name, ...at, count }),
+      stop,
+    };
   }
 
   /** Makes a call, whose result comes once all that follow it have heard of it. */

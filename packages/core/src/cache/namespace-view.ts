@@ -14,7 +14,7 @@ import type {
 import { loadMany } from "../engine/batch-load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Callers } from "../engine/callers.ts";
-import type { Copies, Life, Limits, Reporting, Writing } from "../engine/context.ts";
+import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Fences } from "../engine/fences.ts";
 import type { Joined } from "../engine/flight.ts";
 import type { Ladder } from "../engine/ladder.ts";
@@ -67,14 +67,14 @@ import {
   withoutFunctions,
   type GivenTags,
 } from "./call-checks.ts";
-import type { InvalidationFollower, InvalidationFollowers } from "./invalidation-followers.ts";
+import type { Following, InvalidationFollower, InvalidationFollowers } from "./invalidation-followers.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Writing, "recovery"> & Pick<Life, "lifecycle">;
+  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Life, "lifecycle">;
   readonly meters: Meters;
   /** Whether all option names are checked on a hit too: it would cost a hit in production. */
   readonly checksHits: boolean;
@@ -98,7 +98,7 @@ export interface NamespacePlace {
   /** Absent where values never leave the process. */
   readonly backend: Backend | undefined;
   /** From now on `follower` is called for each invalidation in the whole cache, until it is stopped. */
-  readonly follow: (follower: InvalidationFollower) => ReturnType<InvalidationFollowers["add"]>;
+  readonly follow: (follower: InvalidationFollower) => Following;
 }
 
 /** A namespace over an engine. Each method checks its arguments and leaves the rest to the engine. */
@@ -118,7 +118,7 @@ export class NamespaceView implements Untyped<Namespace> {
         const { remote, keySpace } = this.#namespace;
         const { context, followers } = this.#engine;
         const { name, clock, lifecycle } = context;
-        const follow = (follower: InvalidationFollower) => followers.add(context, follower);
+        const follow = (follower: InvalidationFollower) => followers.add(follower);
         return { name, keySpace, clock, lifecycle, backend: remote?.backend, follow };
       },
     });

@@ -10,7 +10,7 @@ export class Climb {
   /** When the backend was asked again, as if the flight began then. */
   askedAgainAt: number | undefined;
   /** Settles with the end of the flight; made for those that wait for it. */
-  settled: PromiseWithResolvers<void> | undefined;
+  settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   /** Why it loads, if that is known better than by its call alone. */
   reason: LoadReason | undefined;
   /** Whether it takes no lease, and its value is for its callers alone. */

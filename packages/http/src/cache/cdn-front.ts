@@ -1,4 +1,4 @@
-import type { InvalidateResult, Namespace } from "@hotset/core";
+import type { Clock, InvalidateResult, Namespace } from "@hotset/core";
 import {
   within,
   type FollowedInvalidation,
@@ -25,7 +25,7 @@ type Status = InvalidateResult["status"];
  */
 export class CdnFront implements CdnLabels, InvalidationFollower {
   readonly #cdn: Cdn;
-  readonly #place: NamespacePlace;
+  readonly #clock: Clock;
   readonly #path: readonly string[];
   readonly #all: string;
   readonly #purges: CdnPurges;
@@ -41,14 +41,14 @@ export class CdnFront implements CdnLabels, InvalidationFollower {
     const { name, clock, keySpace } = place;
     const { path } = keySpace;
     this.#cdn = checkedCdn(cdn);
-    this.#place = place;
+    this.#clock = clock;
     this.#path = path;
     this.#all = keyOfAll(name, path);
-    const { events } = place.follow(this);
-    const of = { cache: name, namespace: path, tier: cdn.name } as const;
+    const following = place.follow(this);
+    const at = { namespace: path, tier: cdn.name };
     this.#purges = new CdnPurges(cdn, this.#all, clock, {
-      failed: (error) => events["backend:error"].emit({ ...of, operation: "purge", error }),
-      lost: (count) => events["pending:lost"].emit({ ...of, count }),
+      failed: (error) => following.failed(at, error),
+      lost: (count) => following.lost(at, count),
     });
   }
 
@@ -97,7 +97,7 @@ export class CdnFront implements CdnLabels, InvalidationFollower {
   /** A replay may be one for another server that took over, whose older pages the CDN may have by now. */
   replayed(isAll: boolean): void {
     for (const [key, mode] of this.#unacknowledged) void this.#purges.add([key], mode);
-    const since = this.#place.clock.now() - NOTED_MS;
+    const since = this.#clock.now() - NOTED_MS;
     const recent = [...this.#invalidated].filter(([, at]) => at >= since).map(([key]) => key);
     if (recent.length > 0) void this.#purges.add(recent, "hard");
     if (isAll) this.#unacknowledged.clear();
@@ -121,7 +121,7 @@ export class CdnFront implements CdnLabels, InvalidationFollower {
     const { isFailing } = this.#purges;
     const tried = this.#purges.add(keys, mode);
     if (isFailing) return "pending";
-    return (await within(this.#place.clock, this.#cdn.timeoutMs, tried, () => false)) ? "done" : "pending";
+    return (await within(this.#clock, this.#cdn.timeoutMs, tried, () => false)) ? "done" : "pending";
   }
 
   /** Keys of the pages of this cache that depend on these tags of a namespace; of all, without tags. */
@@ -138,7 +138,7 @@ export class CdnFront implements CdnLabels, InvalidationFollower {
   }
 
   #note(keys: readonly string[]): void {
-    const now = this.#place.clock.now();
+    const now = this.#clock.now();
     for (const key of keys) {
       this.#invalidated.delete(key);
       this.#invalidated.set(key, now);

@@ -61,7 +61,11 @@ export class CdnError extends BackendUnavailableError {
   constructor(
     name: string,
     problem: string,
-    of: { readonly status?: number; readonly retryAfterMs?: number | undefined; readonly cause?: unknown } = {},
+    of: {
+      readonly status?: number | undefined;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(`${name}: ${problem}`, { tier: name, operation: "purge", cause: of.cause });
     if (of.status !== undefined) this.status = of.status;
