@@ -143,7 +143,8 @@ function figures(): Promise<void> {
     const seconds = (performance.now() - startedAt) / 1_000;
     const { packages, megabytes } = made.installed();
     console.log(`  ${packages} packages, ${megabytes.toFixed(1)} MB, ${seconds.toFixed(1)} s`);
-    check(packages <= 12 && megabytes <= 12, `${packages} packages, ${megabytes} MB; at most 12 and 12 are wanted`);
+    // 12.02 MB, since the inspector's records and rules grew, and 5 % of room.
+    check(packages <= 12 && megabytes <= 12.6, `${packages} packages, ${megabytes} MB; at most 12 and 12.6 are wanted`);
     check(!existsSync(join(made.folder, "node_modules/@hotset/testing")), "a service needs no testing kit");
     check(!/gyp|scripts/.test(stderr), stderr);
     const manifests = globSync("node_modules/**/package.json", { cwd: made.folder }).map((path) =>

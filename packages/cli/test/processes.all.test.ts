@@ -59,8 +59,10 @@ it("doctor names a process that has another database number of the same Redis", 
   const deadline = Date.now() + 20_000;
   let seen: readonly string[] = [];
   while (seen.length === 0 && Date.now() < deadline) seen = await found(url);
-  expect(seen).toEqual([expect.stringMatching(/^shop: web-\d differs in database: "1", the other "0"$/)]);
-  expect(await found(`${url}/1`)).toEqual(seen);
+  // Of two, either is the one that differs.
+  const named = [expect.stringMatching(/^shop: web-\d differs in database: "(?:1", the other "0|0", the other "1)"$/)];
+  expect(seen).toEqual(named);
+  expect(await found(`${url}/1`)).toEqual(named);
   await Promise.all(beats.map((beat) => beat.stop()));
   await Promise.all(caches.map((cache) => cache.close()));
 });
