@@ -68,10 +68,11 @@ it.for([1_200, 390])("tables are whole on a page of %i px, and nothing is cut", 
   expect(cut).toEqual([]);
 });
 
-/** What is wider than its place: tables, lists, figures, and the page itself. */
+/** What is wider than its place: tables, lists, figures, and the page itself; on a phone also tables that are longer. */
 const wide = (page: { evaluate(text: string): Promise<unknown> }): Promise<readonly unknown[]> =>
   page.evaluate(`[...document.querySelectorAll(".scroll, .panel, .chart, .findings li, .figure, main, html")]
-    .filter((each) => each.scrollWidth > each.clientWidth + 1)
-    .map((each) => [each.getAttribute("aria-label") ?? each.className ?? each.tagName, each.scrollWidth, each.clientWidth])`) as Promise<
+    .filter((each) => each.scrollWidth > each.clientWidth + 1 ||
+      (innerWidth <= 720 && each.matches(".scroll") && each.scrollHeight > each.clientHeight + 1))
+    .map((each) => [each.getAttribute("aria-label") ?? each.className ?? each.tagName, each.scrollWidth, each.clientWidth, each.scrollHeight, each.clientHeight])`) as Promise<
     readonly unknown[]
   >;
