@@ -20,7 +20,7 @@ export async function startVarnish(ports: readonly number[]): Promise<Varnish> {
   const folder = await mkdtemp(join(tmpdir(), "hotset-varnish-"));
   const port = await freePort();
   const page = await readFile(new URL("../../../docs/guide/cdn.md", import.meta.url), "utf8");
-  const [, vcl] = /```vcl\n(.*?)```/s.exec(page)!;
+  const [, vcl] = /```text\n(vcl .*?)```/s.exec(page)!;
   const backends = ports.map((each, i) => `backend app${i} { .host = "127.0.0.1"; .port = "${each}"; }`).join("\n");
   const add = ports.map((_, i) => `apps.add_backend(app${i});`).join(" ");
   const own = vcl!

@@ -49,7 +49,7 @@ it("ends rows by a flush of the other process, those that were found by a relati
 it("stores no rows that were read before a flush of the other process", async () => {
   for (const times of [1, 2]) {
     await a.call("rename", 2, `old ${times}`);
-    await expect.poll(() => b.call("beginFind", 2, times).then(() => true)).toBe(true);
+    await expect.poll(() => b.call("beginFind", 2, times)).toBe(true);
     await a.call("rename", 2, `new ${times}`);
     await b.call("release");
     for (const each of both) expect(await each.call("nameOf", 2)).toBe(`new ${times}`);

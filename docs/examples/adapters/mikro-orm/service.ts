@@ -111,16 +111,20 @@ export const handlers = {
     });
     await written.promise;
   },
-  /** Begins queries that store what they have read with `release`; resolves once they have read. */
-  async beginFind(id: number, times: number): Promise<void> {
+  /**
+   * Begins queries that store what they have read with `release`; resolves once they have read, or with `false` if the
+   * cache answered them.
+   */
+  async beginFind(id: number, times: number): Promise<boolean> {
     const read = Promise.withResolvers<void>();
     const until = Promise.withResolvers<void>();
     let left = times;
     held = { read: () => (left -= 1) === 0 && read.resolve(), until: until.promise };
     release = until.resolve;
     running = Promise.all(Array.from({ length: times }, () => nameOf(id)));
-    await read.promise;
+    const hasRead = await Promise.race([read.promise.then(() => true), running.then(() => false)]);
     held = undefined;
+    return hasRead;
   },
   async release(): Promise<unknown> {
     release?.();
