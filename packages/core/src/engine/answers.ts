@@ -57,7 +57,7 @@ export class Answers {
   serve(call: Counted & Partial<GetOrSetCall> & Pick<GetOrSetCall, "onServed">, role: Role, answer: Answer): unknown {
     this.count(call, answer);
     if (answer.status === "hit") this.#context.verifier?.answered(call, answer.entry!, answer.tier!);
-    this.#observe(call, answeredBy(call, role, answer));
+    if (this.#context.observer !== undefined) this.#observe(call, answeredBy(call, role, answer));
     if (call.onServed !== undefined) notify(call.onServed, this.#served(answer, role));
     return this.#context.local === undefined ? answer.value : this.#context.local.values.handOut(answer.value);
   }
@@ -65,14 +65,13 @@ export class Answers {
   /** Counts a call that ends with `error`. */
   failed(call: GetOrSetCall, error: unknown): unknown {
     this.count(call, MISS);
-    this.#observe(call, "failed");
+    if (this.#context.observer !== undefined) this.#observe(call, "failed");
     return error;
   }
 
   #observe({ key, startedAt }: Counted, by: AnsweredBy | undefined): void {
     const { observer, clock } = this.#context;
-    if (observer === undefined || by === undefined) return;
-    observer.answered({ space: key.space, key: key.name }, by, clock.now() - startedAt);
+    if (by !== undefined) observer!.answered({ space: key.space, key: key.name }, by, clock.now() - startedAt);
   }
 
   /**
