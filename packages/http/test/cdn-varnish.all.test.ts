@@ -166,7 +166,7 @@ describe("a real Varnish with xkey", () => {
     };
     const all = [...Array.from({ length: 6 }, reader), ...Array.from({ length: ROWS }, (_, row) => writer(row))];
     await sleep(2_500);
-    // Between the acknowledgement of the store and the purge: its writer hears nothing, and purges by another process.
+    // Between the acknowledgement of the store and the purge: its writer gets no answer, and purges by another process.
     await processes[0]!.call("dieInPurge");
     await sleep(3_500);
     isOver = true;
@@ -185,7 +185,7 @@ describe("a real Varnish with xkey", () => {
   });
 });
 
-it("H108 a real nginx that is told nothing keeps no page which a purge could not reach, and others for their lifetime", async () => {
+it("H108 a real nginx that gets no purges keeps no page which a purge could not reach, and others for their lifetime", async () => {
   let tags = 1;
   await using site = await shop(
     (_, response) => {

@@ -8,7 +8,7 @@ import { fedBody, Site } from "./site.ts";
 
 const FRESH = { "cache-control": "public, max-age=60" };
 
-/** A CDN that records what it is told. */
+/** A CDN that records what it gets. */
 class Edge implements Cdn {
   readonly name = "edge";
   readonly field = {
@@ -64,7 +64,7 @@ function overBackend(edge: Edge) {
   return { clock, backend, site, edge };
 }
 
-describe("what an answer tells the CDN", () => {
+describe("what an answer says to the CDN", () => {
   it("H108 its tags are keys, next to one of its path and one of all pages, on a miss and on a hit", async () => {
     const site = siteWith(new Edge(), { rules: [{ match: { path: "/books/{id}" }, tags: ["book:{id}"] }] });
     site.counts({ ...FRESH, "cache-tag": "books, shelf:7" });
@@ -143,7 +143,7 @@ describe("what an answer tells the CDN", () => {
       await site.cache.invalidateTags("books");
       loading.open();
       body.end();
-      // A head that has left cannot be taken back: the CDN has the page before it is purged, or is told again.
+      // A head that has left cannot be taken back: the CDN has the page before it is purged, or is purged again.
       expect((early ?? (await asked)).fields["cache-control"]).toBe(
         late === "body" ? FRESH["cache-control"] : "max-age=60, private",
       );
@@ -188,7 +188,7 @@ describe("what an answer tells the CDN", () => {
   });
 });
 
-describe("what the CDN is told of an invalidation", () => {
+describe("what the CDN gets of an invalidation", () => {
   it("H108 tags by any namespace above, soft or hard, and nothing by one next to it", async () => {
     const edge = new Edge();
     const site = siteWith(edge);
@@ -360,7 +360,7 @@ describe("when the CDN fails", () => {
 });
 
 describe("when the backend fails", () => {
-  it("H108 the CDN is told once the invalidation has been replayed, and not before", async () => {
+  it("H108 the CDN is purged once the invalidation has been replayed, and not before", async () => {
     const { site, backend, edge, clock } = overBackend(new Edge());
     backend.down();
     expect(await site.http.purgeTags(["books"])).toEqual({ status: "pending" });
@@ -379,7 +379,7 @@ describe("when the backend fails", () => {
     expect(site.cache.stats().pending).toBe(0);
   });
 
-  it("H108 a server that takes over may lack what was acknowledged: the CDN is told again with it", async () => {
+  it("H108 a server that takes over may lack what was acknowledged: the CDN is purged again with it", async () => {
     const { site, backend, edge, clock } = overBackend(new Edge());
     await site.cache.get("k");
     expect(await site.http.purgeTags(["books"])).toEqual({ status: "done" });

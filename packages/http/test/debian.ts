@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { access, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,4 +23,14 @@ export async function unpackedPackages(name: string, packages: readonly string[]
   await rename(join(work, "root"), folder).catch(() => undefined);
   await rm(work, { recursive: true, force: true });
   return folder;
+}
+
+/** Ends a server of a test, and then removes its folder. Made before it may end. */
+export function endOf(child: ChildProcess, folder: string): () => Promise<void> {
+  const ended = once(child, "exit");
+  return async () => {
+    child.kill();
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
 }

@@ -1,11 +1,10 @@
 import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePort, until } from "@hotset/test-servers";
-import { unpackedPackages } from "./debian.ts";
+import { endOf, unpackedPackages } from "./debian.ts";
 
 const run = promisify(execFile);
 
@@ -49,7 +48,7 @@ http {
 `,
   );
   const child = spawn(await nginxProgram(), ["-p", folder, "-c", join(folder, "nginx.conf")], { stdio: "ignore" });
-  const ended = once(child, "exit");
+  const end = endOf(child, folder);
   const url = `http://127.0.0.1:${port}`;
   await until("an answer of nginx", async () =>
     fetch(`${url}/up`).then(
@@ -57,12 +56,5 @@ http {
       () => false,
     ),
   );
-  return {
-    url,
-    [Symbol.asyncDispose]: async () => {
-      child.kill();
-      await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  return { url, [Symbol.asyncDispose]: end };
 }

@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, until } from "@hotset/test-servers";
-import { unpackedPackages } from "./debian.ts";
+import { endOf, unpackedPackages } from "./debian.ts";
 
 /** Debian's Varnish with vmod xkey. It compiles its configuration, so it needs a C compiler. */
 const PACKAGES = ["varnish", "varnish-modules", "libvarnishapi3", "libjemalloc2"];
@@ -37,7 +36,7 @@ export async function startVarnish(ports: readonly number[]): Promise<Varnish> {
   const child = spawn(join(root, "usr/sbin/varnishd"), args, { env, stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-  const ended = once(child, "exit");
+  const end = endOf(child, folder);
   const url = `http://127.0.0.1:${port}`;
   await until("an answer of Varnish", async () => {
     if (child.exitCode !== null) throw new Error(`Varnish did not start: ${said}`);
@@ -46,12 +45,5 @@ export async function startVarnish(ports: readonly number[]): Promise<Varnish> {
       () => false,
     );
   });
-  return {
-    url,
-    [Symbol.asyncDispose]: async () => {
-      child.kill();
-      await ended;
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  return { url, [Symbol.asyncDispose]: end };
 }
