@@ -1,4 +1,4 @@
-// Pages in a CDN: it keeps them for a day, and is told once their tags are invalidated here.
+// Pages in a CDN: it keeps them for a day, and is purged once their tags are invalidated here.
 
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";

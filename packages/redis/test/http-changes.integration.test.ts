@@ -173,7 +173,7 @@ describe("changes over server-sent events", () => {
     expect(proxy.streams.asked).toBe(1);
   });
 
-  it("C86: a frozen server gives no sign of life, and no loss, until it goes on", async () => {
+  it("C86: a frozen server gives no sign of life, and no loss, until it continues", async () => {
     server.pause();
     const before = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 600));
@@ -357,7 +357,7 @@ describe("a cache whose copies follow by a stream", () => {
     expect(errors).toEqual([]);
   });
 
-  it("C740 what was heard stays heard: in an outage no copy comes back that another process had deleted", async () => {
+  it("C740 what was received holds: in an outage no copy comes back that another process had deleted", async () => {
     const [cache, other] = [openCache(open()), openCache(openOther())];
     await untilTrusted(cache);
     await other.set("heard", "old", { tags: ["heard too"] });

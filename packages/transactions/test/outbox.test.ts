@@ -73,7 +73,7 @@ describe("C745: rows of the outbox", () => {
     expect([await b.get("k"), await b.namespace("users").get("1"), db.outbox]).toEqual([undefined, undefined, []]);
   });
 
-  it("H108 stay while a CDN that follows the cache has not confirmed its purge, and another process tells it", async () => {
+  it("H108 stay while a CDN that follows the cache has not confirmed its purge, and another process purges it", async () => {
     const { a, b, db, pass, withTransaction } = open();
     let isConfirmed = false;
     const told: string[] = [];

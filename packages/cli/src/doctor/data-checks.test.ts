@@ -82,7 +82,7 @@ describe("keys that fill a server which evicts", () => {
           ...{ server: "10.0.0.1:6379", usedBytes: 99, maxmemory: 100, evictedKeys: 1_200 },
           ...{ most: "keys of other programs, carts:...", share: 80 },
         },
-        fix: expect.stringMatching(/^move that program to a server of its own/),
+        fix: expect.stringMatching(/^move that program to a separate server/),
       },
     ]);
     expect(checkEvicted(full({}, []))[0]!.found).toMatch(/100 % of it are entries of hotset:shop, by a sample$/);

@@ -71,7 +71,7 @@ export function checkEvicted(facts: Facts): readonly Finding[] {
           ...(owner !== "" && { most: owner, share }),
         },
         fix: isForeign
-          ? "move that program to a server of its own, or give its keys an end; entries of caches are pushed out meanwhile"
+          ? "move that program to a separate server, or give its keys an end; entries of caches are pushed out meanwhile"
           : "raise maxmemory, or set shorter ttls; a hit ratio that is well needs nothing",
       },
     ];

@@ -154,7 +154,7 @@ export class SeenCalls implements CallObserver {
 
   #remember(spike: Spike, now: number): void {
     const known = this.#spikes.findIndex(({ at }) => Math.abs(at - spike.at) < SAME_SPIKE_MS);
-    // A second that goes on, and one whose namespaces are counted again.
+    // A second that continues, and one whose namespaces are counted again.
     if (known >= 0) {
       if (spike.loads > this.#spikes[known]!.loads) this.#spikes[known] = spike;
       return;

@@ -6,7 +6,7 @@ import type { NamespacePlace } from "./namespace-view.ts";
 const PLACE: unique symbol = Symbol.for("hotset.place");
 const placeOf = (cache: object): NamespacePlace => (cache as { readonly [PLACE]: () => NamespacePlace })[PLACE]();
 
-/** A follower that writes down what it hears. */
+/** A follower that writes down what it receives. */
 class Notes implements InvalidationFollower {
   readonly heard: unknown[] = [];
   status: FollowedInvalidation["status"] | undefined;
@@ -37,7 +37,7 @@ function open() {
   return { clock, backend, cache, notes, ...placeOf(cache).follow(notes) };
 }
 
-it("a follower hears of each invalidation when it is called, and again once the backend has acknowledged it", async () => {
+it("a follower receives each invalidation when it is called, and again once the backend has acknowledged it", async () => {
   const { backend, cache, notes } = open();
   const renewing = gate();
   backend.script("tags.renew", { before: renewing });
@@ -75,7 +75,7 @@ it("a call is pending while a follower is, or the backend", async () => {
   expect(notes.heard).toEqual([["replayed", true]]);
 });
 
-it("close of the cache waits for a follower; one that is stopped hears nothing more", async () => {
+it("close of the cache waits for a follower; one that is stopped receives nothing more", async () => {
   const { cache, notes, stop } = open();
   const other = new Notes();
   placeOf(cache).follow(other);

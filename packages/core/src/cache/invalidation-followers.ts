@@ -6,7 +6,7 @@ import type { EngineContext } from "../engine/context.ts";
 export interface InvalidationFollower {
   /**
    * Tags of this namespace, or without any the whole of it, are being invalidated; elsewhere too, as far as this process
-   * hears of it. Called before the tiers have acknowledged it.
+   * receives it. Called before the tiers have acknowledged it.
    */
   called(path: readonly string[], tags: readonly string[]): void;
   /**
@@ -81,7 +81,7 @@ export class InvalidationFollowers {
     };
   }
 
-  /** Makes a call, whose result comes once all that follow it have heard of it. */
+  /** Makes a call, whose result comes once all that follow it have received it. */
   around(
     call: () => Promise<InvalidateResult>,
     of: Pick<FollowedInvalidation, "path" | "tags" | "mode">,

@@ -59,7 +59,7 @@ export class Crowd<W extends { readonly isNested: boolean }> {
     this.#served += 1;
   }
 
-  /** Takes callers out; the wait of each of them goes on until it is ended. @param takes selects them. @default all */
+  /** Takes callers out; the wait of each of them continues until it is ended. @param takes selects them. @default all */
   take(takes?: (waiter: W) => boolean): readonly W[] {
     const all = this.waiters;
     const taken = takes === undefined ? all : all.filter(takes);

@@ -18,7 +18,7 @@ type Status = InvalidateResult["status"];
 
 /**
  * The CDN in front of an HTTP cache. Answers leave with the keys of their tags, and each invalidation that concerns them
- * is told to the CDN once the tiers have acknowledged it.
+ * is reported to the CDN once the tiers have acknowledged it.
  *
  * An answer may leave after its page was invalidated: its request came before, or what it gives is stale. The CDN could
  * get it after the purge, and would keep it. Such an answer says that no shared cache may keep it.

@@ -63,7 +63,7 @@ export function unshared(lines: FieldLines): FieldLines {
   ];
 }
 
-/** Fields by which CDNs are told how long they may keep a response, before what Cache-Control says. */
+/** Fields that say to CDNs how long they may keep a response, before what Cache-Control says. */
 const CONTROLS: ReadonlySet<string> = new Set([
   "cdn-cache-control",
   "cloudflare-cdn-cache-control",

@@ -112,7 +112,7 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly invalidatedBy?: readonly string[] | ((request: PlainRequest) => boolean) | undefined;
   /**
    * The CDN in front, of `@hotset/http/cdn`: `fastly({ service, token })`. Answers have its field with the keys of their
-   * tags, and invalidations are told to it. @default none
+   * tags, and it receives invalidations. @default none
    */
   readonly cdn?: Cdn | undefined;
   /** For tests. @default systemClock */

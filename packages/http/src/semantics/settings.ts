@@ -65,7 +65,7 @@ export interface Settings extends FieldLimits {
   readonly namesStatus?: ((status: number) => boolean) | undefined;
   /** Cache-Control of stored responses as clients get it; `null` for none. */
   readonly clientCacheControl?: string | null | undefined;
-  /** Absent without a CDN that is told of purges. */
+  /** Absent without a CDN that gets purges. */
   readonly cdn?: CdnLabels | undefined;
 }
 

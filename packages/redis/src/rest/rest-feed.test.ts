@@ -38,7 +38,7 @@ class Service {
   }
 }
 
-it("a listener that attaches is told of a refusal that another beat has met", async () => {
+it("a listener that attaches gets a refusal that another beat has met", async () => {
   const clock = new TestClock();
   const service = new Service();
   const losses: unknown[] = [];

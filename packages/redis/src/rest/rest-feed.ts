@@ -17,7 +17,7 @@ export interface RestChangesSettings
     Pick<EventStreamSettings, "connectTimeoutMs">,
     Omit<RestClientSettings, "deadlineMs" | "ended"> {}
 
-/** Reports the changes of each channel over a stream of its own. Streams are opened for listeners, and end with them. */
+/** Reports the changes of each channel over a separate stream. Streams are opened for listeners, and end with them. */
 export class RestChanges implements ChangeNotifier {
   readonly #settings: RestChangesSettings;
   /** Apart from the requests of the cache, behind which a sign of life would wait. */
@@ -146,7 +146,7 @@ class RestFeed implements ChangeSource {
       this.#unpublished += 1;
       if (!isReply(error)) throw error;
       if (isTemporary(error)) return false;
-      // Listeners that are attached attach again, and are told of the refusal.
+      // Listeners that are attached attach again, and get the refusal.
       const { message } = error as Error;
       this.#refusal = new SubscriptionRefusedError(message, { cause: error });
       stream.distrust(error as Error);
