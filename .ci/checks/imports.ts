@@ -144,6 +144,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["scripts"],
     ["pubsub", "streams", "locks", "limits", "sessions", "boards", "health"],
     ["queue"],
+    ["inspect"],
   ],
 };
 

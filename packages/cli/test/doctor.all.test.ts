@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createRedis } from "@hotset/redis-toolkit";
+import { RIGHTS } from "@hotset/redis-toolkit/inspect";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
@@ -18,7 +19,6 @@ import {
 import { createCache, redis as backend } from "hotset";
 import { describe, expect, it, vi } from "vitest";
 import type { Finding } from "../src/doctor/finding.ts";
-import { NEEDS } from "../src/doctor/rights.ts";
 import { run } from "../src/run.ts";
 import { inProcess, json, printed, type Ended } from "./hotset.ts";
 
@@ -160,7 +160,7 @@ describe("C277: hotset doctor", () => {
   });
 
   it("C333: asks for the rights of the layout whose entries it finds", async () => {
-    const rights = `~hotset:* ~hotset~* ${NEEDS.cache.commands.map((name) => `+${name}`).join(" ")}`;
+    const rights = `~hotset:* ~hotset~* ${RIGHTS.cache.commands.map((name) => `+${name}`).join(" ")}`;
     const looking = "+multi +discard +info +scan +type +memory|usage";
     await using server = await startAclRedis({ users: [`user shop on >hunter2 ${rights} ${looking}`] });
     const write = async (layout: "full" | "string"): Promise<void> => {

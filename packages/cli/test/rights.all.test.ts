@@ -1,5 +1,6 @@
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques } from "@hotset/redis-toolkit/counters";
+import { MODULES, RIGHTS, RIGHTS_OF_STRINGS, type ModuleName } from "@hotset/redis-toolkit/inspect";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { presence } from "@hotset/redis-toolkit/presence";
@@ -10,8 +11,6 @@ import { consumer, streams } from "@hotset/redis-toolkit/streams";
 import { startAclRedis, type AclRedis } from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { NEEDS, NEEDS_OF_STRINGS } from "../src/doctor/rights.ts";
-import { MODULES, type Module } from "../src/keys/key-table.ts";
 
 async function useCache(url: string, layout: "full" | "string"): Promise<void> {
   const cache = createCache({ name: "shop" })
@@ -28,7 +27,7 @@ async function useCache(url: string, layout: "full" | "string"): Promise<void> {
 }
 
 /** The daily work of each module. */
-const WORK: Readonly<Record<Module, (redis: Redis, url: string) => Promise<unknown>>> = {
+const WORK: Readonly<Record<ModuleName, (redis: Redis, url: string) => Promise<unknown>>> = {
   cache: (_, url) => useCache(url, "full"),
   async queue(redis) {
     const jobs = queue<number>(redis, "emails", { keep: { completed: 1 } });
@@ -115,11 +114,11 @@ describe("C279: the commands that hotset doctor asks about", () => {
   });
   afterAll(() => server.stop());
 
-  it.each<readonly [what: string, commands: readonly string[], work: (typeof WORK)[Module]]>([
-    ...MODULES.map((module) => [module, NEEDS[module].commands, WORK[module]] as const),
+  it.each<readonly [what: string, commands: readonly string[], work: (typeof WORK)[ModuleName]]>([
+    ...MODULES.map((module) => [module, RIGHTS[module].commands, WORK[module]] as const),
     [
       "cache, where entries as strings are found (C333)",
-      [...NEEDS.cache.commands, ...NEEDS_OF_STRINGS],
+      [...RIGHTS.cache.commands, ...RIGHTS_OF_STRINGS],
       (_, url) => useCache(url, "string"),
     ],
   ])("suffice for %s", async (_, needed, work) => {

@@ -37,7 +37,7 @@ export async function keysOfFile(
           type: "entry",
           lifeMs,
           bytes,
-          known: { module: "cache", owner: "", part: "entry", ends: "either" },
+          known: { module: "cache", tenant: "", owner: "", part: "entry", ends: "either" },
         });
       }
     }

@@ -1,7 +1,8 @@
+import { limitKey, usedUnits } from "@hotset/redis-toolkit/inspect";
 import { moduleOf } from "@hotset/redis-toolkit/module";
 import type { Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";
-import { decoded, NOT_READABLE, readable } from "../keys/readable.ts";
+import { NOT_READABLE, readable } from "../keys/readable.ts";
 import { sampleOf, type SampledKey } from "../keys/sample.ts";
 import { table } from "../output/table.ts";
 import { cut, durationText, sampleNote } from "../output/text.ts";
@@ -77,30 +78,13 @@ interface Used {
   readonly lifeMs: number | undefined;
 }
 
-const KEY =
-  /^(?<tenant>(?:[\w.%-]+:)?)rate_limit:(?<limit>[^{}]+):\{\k<tenant>(?<key>[^}]*)\}(?::(?<rule>[a-z-]+).*)?$/s;
-
 /** Windows and blocks of a moment ago are gone. */
 async function usedAt({ redis }: Session, { key: at, type, lifeMs }: SampledKey): Promise<readonly Used[]> {
-  const { limit = "", key = "", rule = "window" } = KEY.exec(at)?.groups ?? {};
-  const { commands } = redis;
-  const count = async (): Promise<number | undefined> => {
-    switch (rule) {
-      case "window":
-      case "fixed-window":
-        return Number((await commands.get(at)) ?? 0);
-      case "sliding-log":
-        return commands.lLen(at);
-      case "sliding-counter":
-        return Object.values(await commands.hGetAll(at)).reduce((sum, units) => sum + Number(units), 0);
-      case "concurrency":
-        return commands.zCard(at);
-      default:
-        return undefined;
-    }
-  };
-  const used = type === "" ? NOT_READABLE : await readable(count);
-  const shown = { limit, key: decoded(key), rule, lifeMs };
+  const of = limitKey(at);
+  if (of === undefined) return [];
+  const { limit, key, rule } = of;
+  const used = type === "" ? NOT_READABLE : await readable(() => usedUnits(redis, at));
+  const shown = { limit, key, rule, lifeMs };
   return [typeof used === "number" && Number.isFinite(used) ? { ...shown, used } : shown];
 }
 

@@ -1,3 +1,5 @@
+import type { RedisView } from "@hotset/redis-toolkit";
+import { serverNow } from "@hotset/redis-toolkit/inspect";
 import { moduleOf } from "@hotset/redis-toolkit/module";
 import { queue as queueOver, type JobSnapshot, type JobState, type Queue } from "@hotset/redis-toolkit/queue";
 import type { Answer, Command, Session } from "../command.ts";
@@ -8,7 +10,6 @@ import { sampleOf } from "../keys/sample.ts";
 import { fields, table } from "../output/table.ts";
 import { cut, durationText, safe, sampleNote } from "../output/text.ts";
 import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
-import { serverNow } from "../server-clock.ts";
 
 const ACTIONS = ["retry", "pause", "resume", "drain"];
 const STATES: readonly JobState[] = ["waiting", "delayed", "active", "completed", "dead"];
@@ -45,7 +46,8 @@ export const queue: Command = {
 
 /** A queue that a key is of. */
 interface Found {
-  readonly tenant: string | undefined;
+  /** From the outside in, as programs name them; empty outside of any. */
+  readonly tenants: readonly string[];
   readonly name: string;
   /** The beginning of its keys. */
   readonly before: string;
@@ -57,10 +59,10 @@ async function allQueues(session: Session): Promise<Answer> {
   const found = new Map<string, Found>();
   for (const { key, known } of sample.keys) {
     if (known?.module !== "queue") continue;
-    // Tenants and names are percent-encoded in keys.
-    const tenant = key.startsWith("queue:") ? undefined : decoded(key.slice(0, key.indexOf(":")));
+    // Tenants are percent-encoded in keys.
+    const tenants = known.tenant.split(":").slice(0, -1).map(decoded);
     const before = key.slice(0, key.lastIndexOf(":"));
-    if (wanted === undefined || tenant === wanted) found.set(before, { tenant, name: decoded(known.owner), before });
+    if (wanted === undefined || tenants.join(":") === wanted) found.set(before, { tenants, name: known.owner, before });
   }
   const listed = [...found.values()].slice(0, session.arguments.count("limit", LIMIT));
   const queues = await Promise.all(listed.map((one) => countsOf(session, one)));
@@ -86,9 +88,10 @@ async function allQueues(session: Session): Promise<Answer> {
 }
 
 /** For a key that no queue of this name would write, the counts would be those of another queue. */
-async function countsOf({ redis }: Session, { tenant, name, before }: Found) {
+async function countsOf({ redis }: Session, { tenants, name, before }: Found) {
+  const tenant = tenants.length === 0 ? undefined : tenants.join(":");
   const counts = await readable(async () => {
-    const view = tenant === undefined ? redis : redis.tenant(tenant);
+    const view = tenants.reduce<RedisView>((outer, id) => outer.tenant(id), redis);
     const { space } = moduleOf(view);
     const isOwn = space.inside(`queue:${space.hashTagged(name)}`) === before;
     return isOwn ? queueOver(view, name).counts() : NOT_READABLE;
@@ -103,7 +106,7 @@ async function oneQueue(session: Session, one: Queue<unknown>, name: string): Pr
   const [counts, isUsed, now, dead, repeats, ...first] = await Promise.all([
     one.counts(),
     readable(() => viewOf(session).commands.exists(key)),
-    serverNow(session),
+    serverNow(session.redis),
     one.list("dead", { count: limit }),
     one.repeats(),
     ...STATES.map((state) => one.list(state, { count: 1 })),

@@ -1,7 +1,7 @@
+import { sessionsOfUser, userOfSessions } from "@hotset/redis-toolkit/inspect";
 import { moduleOf } from "@hotset/redis-toolkit/module";
 import type { Command } from "../command.ts";
 import { EXIT } from "../io.ts";
-import { decoded } from "../keys/readable.ts";
 import { sampleOf, type SampledKey } from "../keys/sample.ts";
 import { fields, table } from "../output/table.ts";
 import { bytesText, durationText, sampleNote } from "../output/text.ts";
@@ -33,14 +33,12 @@ export const sessions: Command = {
     const match = isTenant ? moduleOf(viewOf(session)).space.pattern("session:*") : "*session:*";
     const { keys, isComplete } = await sampleOf(session, { keys: given.count("sample", SAMPLED), match });
     const own = keys.filter(({ known }) => known?.module === "sessions");
-    const found = own.filter(({ key }) => !USER.test(key));
+    const found = own.filter(({ key }) => userOfSessions(key) === undefined);
     const users = await Promise.all(
       own.flatMap(({ key, type }) => {
-        const user =
-          type === "zset" ? (USER.exec(key)?.groups?.["index"] ?? USER.exec(key)?.groups?.["json"]) : undefined;
-        return user === undefined
-          ? []
-          : [redis.commands.zCard(key).then((count) => ({ user: decoded(user), sessions: count }))];
+        const { user, isIndex } = userOfSessions(key) ?? { user: "", isIndex: false };
+        if (!isIndex || type !== "zset") return [];
+        return [sessionsOfUser(redis, key).then((count) => ({ user, sessions: count }))];
       }),
     );
     const sums = sumsOf(found);
@@ -70,10 +68,6 @@ export const sessions: Command = {
     };
   },
 };
-
-/** docs/reference/toolkit-keys.md: what stands beside sessions, by user. */
-const USER =
-  /^(?<tenant>(?:[\w.%-]+:)?)session:(?:~user:\{\k<tenant>(?<index>[^}]*)\}:index|~user:.*|~of:\{\k<tenant>(?<json>[^}]*)\})$/s;
 
 interface Sums {
   readonly sessions: number;

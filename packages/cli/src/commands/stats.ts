@@ -42,6 +42,7 @@ export const stats: Command = {
 
 const PARTS = {
   entry: "entries",
+  record: "records of processes",
   version: "versions of tags",
   lease: "leases",
   staged: "on their way",

@@ -1,10 +1,10 @@
 import { parseDuration } from "@hotset/core";
 import type { Finding } from "@hotset/inspector/internal";
+import { knownKey } from "@hotset/redis-toolkit/inspect";
 import { shown, type Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { processFindings } from "../doctor/processes.ts";
 import { UsageError } from "../errors.ts";
-import { knownKey } from "../keys/key-table.ts";
 import { monitored } from "../keys/monitored.ts";
 import { sampleOf } from "../keys/sample.ts";
 import { table } from "../output/table.ts";

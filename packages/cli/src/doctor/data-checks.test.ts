@@ -1,5 +1,5 @@
+import { knownKey } from "@hotset/redis-toolkit/inspect";
 import { describe, expect, it } from "vitest";
-import { knownKey } from "../keys/key-table.ts";
 import { checkCompactness, checkEvicted } from "./data-checks.ts";
 import type { Facts, Known } from "./facts.ts";
 

@@ -1,4 +1,4 @@
-import type { Module } from "../keys/key-table.ts";
+import type { ModuleName } from "@hotset/redis-toolkit/inspect";
 import { groupsOf, type Group, type Sample, type SampledKey } from "../keys/sample.ts";
 import { bytesText, cut } from "../output/text.ts";
 import type { Facts } from "./facts.ts";
@@ -6,13 +6,13 @@ import type { Finding } from "./finding.ts";
 import { configs, infos, onWhich } from "./primaries.ts";
 
 /** The keys of other modules are not a copy of anything: an eviction loses them. */
-const isCache = (module: Module): boolean => module === "cache";
+const isCache = (module: ModuleName): boolean => module === "cache";
 const isKept = (key: SampledKey): boolean => key.known !== undefined && !isCache(key.known.module);
 /** A restart must lose no key of these. Locks, limits and presence are short lives. */
-const SURVIVORS: readonly (Module | undefined)[] = ["queue", "streams", "sessions", "leaderboard", "counters"];
+const SURVIVORS: readonly (ModuleName | undefined)[] = ["queue", "streams", "sessions", "leaderboard", "counters"];
 
 const keysOf = ({ sample }: Facts): readonly SampledKey[] => ("value" in sample ? sample.value.keys : []);
-const modulesOf = (keys: readonly SampledKey[]): readonly Module[] => [
+const modulesOf = (keys: readonly SampledKey[]): readonly ModuleName[] => [
   ...new Set(keys.flatMap(({ known }) => known?.module ?? [])),
 ];
 

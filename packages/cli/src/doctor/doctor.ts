@@ -1,7 +1,7 @@
+import { MODULES, type ModuleName } from "@hotset/redis-toolkit/inspect";
 import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
-import { MODULES, type Module } from "../keys/key-table.ts";
 import { groupsOf } from "../keys/sample.ts";
 import { fields } from "../output/table.ts";
 import { VERSION } from "../version.ts";
@@ -55,7 +55,7 @@ export const doctor: Command = {
 
 interface Choices extends Judged {
   readonly sample: number;
-  readonly modules: readonly Module[];
+  readonly modules: readonly ModuleName[];
 }
 
 function choicesOf(given: Arguments): Choices {

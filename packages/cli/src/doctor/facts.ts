@@ -1,10 +1,10 @@
 import type { Finding as ProcessFinding } from "@hotset/inspector/internal";
 import type { PrimaryConnection, RedisConnection } from "@hotset/redis-toolkit/connection";
+import type { ModuleName } from "@hotset/redis-toolkit/inspect";
 import type { Session } from "../command.ts";
-import type { Module } from "../keys/key-table.ts";
 import { sampleOf, type Sample } from "../keys/sample.ts";
 import { processFindings } from "./processes.ts";
-import { probeRights, probeTracking, type ModuleRights } from "./rights.ts";
+import { probeRights, probeTracking, type GrantedRights } from "./rights.ts";
 
 /** An answer, or why there is none. */
 export type Known<T> = { readonly value: T } | { readonly refused: string };
@@ -40,11 +40,11 @@ export interface SlowCommand {
 /** All that the checks know. */
 export interface Facts {
   /** Modules that will be kept there, as its user says, next to those whose keys are found. */
-  readonly expected: readonly Module[];
+  readonly expected: readonly ModuleName[];
   readonly primaries: readonly PrimaryFacts[];
   readonly sample: Known<Sample>;
   readonly user: Known<string>;
-  readonly rights: Known<readonly ModuleRights[]>;
+  readonly rights: Known<readonly GrantedRights[]>;
   readonly tracking: Known<boolean>;
   readonly cluster: Known<ReadonlyMap<string, string>>;
   readonly isCluster: boolean;
@@ -57,7 +57,7 @@ export interface Asked {
   /** Keys to look at, over all primaries. */
   readonly keys: number;
   /** Modules that are judged, next to those whose keys are found. */
-  readonly modules: readonly Module[];
+  readonly modules: readonly ModuleName[];
 }
 
 const SETTINGS = [

@@ -27,7 +27,8 @@ export async function processFindings(
 ): Promise<readonly Finding[]> {
   const owners = new Map<string, boolean>();
   for (const { known } of keys)
-    if (known?.part === "entry") owners.set(known.owner, owners.get(known.owner) ?? known.isStringEntry === true);
+    if (known?.part === "entry" || known?.part === "record")
+      owners.set(known.owner, owners.get(known.owner) ?? known.isStringEntry === true);
   const own = backendOf(session, "full").database;
   const others = own === undefined ? [] : databases.filter((each) => each !== own).slice(0, MOST_DATABASES);
   const pictures = await Promise.all(

@@ -1,10 +1,10 @@
 import type { RedisConnection } from "@hotset/redis-toolkit/connection";
-import { MODULES, type Module } from "../keys/key-table.ts";
+import { MODULES, RIGHTS, RIGHTS_OF_STRINGS, type ModuleName } from "@hotset/redis-toolkit/inspect";
 import type { SampledKey } from "../keys/sample.ts";
 
 /** The rights of the user of this connection for one module. */
-export interface ModuleRights {
-  readonly module: Module;
+export interface GrantedRights {
+  readonly module: ModuleName;
   /** Whether keys of it were found, or it was asked about. */
   readonly reason: "found" | "asked";
   /** `none`: not one write of it is allowed, so the user is not meant to use it. */
@@ -47,88 +47,15 @@ const WRITES = new Set(
   ).split(" "),
 );
 
-interface Needs {
-  readonly commands: readonly string[];
-  /** A key of it, where none was found. */
-  readonly key: string;
-  /** The channel that goes with a key. */
-  readonly channel?: (key: string) => { readonly kind: "channel" | "shard"; readonly name: string };
-}
-
-const OBJECT = "{hotset-doctor}";
-
-/** The commands that the scripts and calls of each module run. A test runs each module with these rights alone. */
-export const NEEDS: Readonly<Record<Module, Needs>> = {
-  cache: {
-    key: "hotset:hotset-doctor::key",
-    commands: (
-      "ping pttl hmget hget mget script|exists script|load evalsha eval hset hdel hstrlen rename hlen hincrby del " +
-      "pexpire persist set get getex time"
-    ).split(" "),
-  },
-  queue: {
-    key: `queue:${OBJECT}:state`,
-    commands: (
-      "eval evalsha time hset hget hmget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange " +
-      "zrangebyscore zrangebylex zrandmember zscore zpopmin bzpopmin hrandfield"
-    ).split(" "),
-    channel: (key) => ({ kind: "shard", name: key.replace(/:[^:]*$/, ":events") }),
-  },
-  streams: {
-    key: "hotset-doctor",
-    commands: (
-      "eval evalsha xadd xack xautoclaim xclaim xgroup|create xgroup|delconsumer xinfo|consumers xpending xrange " +
-      "xreadgroup"
-    ).split(" "),
-  },
-  lock: {
-    key: `lock:${OBJECT}`,
-    commands:
-      "eval evalsha time get set del exists pexpire pexpireat pttl zadd zcount zrange zrem zremrangebyscore zscore".split(
-        " ",
-      ),
-    channel: (key) => ({ kind: "channel", name: key.replace(/fence:/, "") }),
-  },
-  "rate-limit": {
-    key: `rate_limit:hotset-doctor:${OBJECT}:block`,
-    commands: (
-      "eval evalsha time get set mget del decr decrby incr incrby unlink pexpire pttl pexpiretime rpush rpop llen lindex ltrim " +
-      "hgetall hincrby hdel zadd zcount zrevrange zremrangebyscore"
-    ).split(" "),
-  },
-  sessions: {
-    key: `session:${OBJECT}:0`,
-    commands: (
-      "eval evalsha time get set del exists unlink rename hset hdel hgetall hmget pexpire pttl zadd zrem zrange " +
-      "zremrangebyscore zremrangebyrank"
-    ).split(" "),
-  },
-  leaderboard: {
-    key: `leaderboard:${OBJECT}:scores`,
-    commands: "eval evalsha time exists unlink hget zadd zcard zcount zrange zscore".split(" "),
-  },
-  presence: {
-    key: `presence:${OBJECT}:until`,
-    commands: "eval evalsha time zadd zcount zrange zscore pexpire pttl".split(" "),
-  },
-  counters: {
-    key: `active:${OBJECT}:hotset-doctor`,
-    commands: "eval evalsha time setbit bitcount pfadd pfcount pexpireat".split(" "),
-  },
-};
-
-/** Needs of a cache besides, for `layout("string")`. */
-export const NEEDS_OF_STRINGS: readonly string[] = ["exists", "getrange", "setrange"];
-
 /** The longest life of a placeholder, which is a string in the other layouts too. */
 const MAX_LEASE_MS = 60_000;
 
 /** A cache is asked about the layout of the entries that were found. */
-function commandsOf(module: Module, keys: readonly SampledKey[]): readonly string[] {
-  const { commands } = NEEDS[module];
+function commandsOf(module: ModuleName, keys: readonly SampledKey[]): readonly string[] {
+  const { commands } = RIGHTS[module];
   const isOfStrings = ({ known, lifeMs = 0 }: SampledKey): boolean =>
     known?.isStringEntry === true && lifeMs > MAX_LEASE_MS;
-  return module === "cache" && keys.some(isOfStrings) ? [...commands, ...NEEDS_OF_STRINGS] : commands;
+  return module === "cache" && keys.some(isOfStrings) ? [...commands, ...RIGHTS_OF_STRINGS] : commands;
 }
 
 /**
@@ -141,21 +68,21 @@ function commandsOf(module: Module, keys: readonly SampledKey[]): readonly strin
 export async function probeRights(
   connection: RedisConnection,
   keys: readonly SampledKey[],
-  asked: readonly Module[],
-): Promise<readonly ModuleRights[]> {
-  const found = new Map<Module, string>();
+  asked: readonly ModuleName[],
+): Promise<readonly GrantedRights[]> {
+  const found = new Map<ModuleName, string>();
   // Readable ones first: another service has the others.
   const readable = keys.toSorted((one, other) => Number(one.type === "") - Number(other.type === ""));
   for (const { key, known } of readable)
     if (known !== undefined && !found.has(known.module)) found.set(known.module, key);
   const wanted = MODULES.filter((module) => found.has(module) || asked.includes(module));
-  const all: ModuleRights[] = [];
+  const all: GrantedRights[] = [];
   for (const module of wanted) {
-    const key = found.get(module) ?? NEEDS[module].key;
+    const key = found.get(module) ?? RIGHTS[module].key;
     const commands = commandsOf(module, keys);
     const refused = await refusedCommands(connection, key, commands);
     const isWriter = commands.some((name) => WRITES.has(name) && !refused.has(name));
-    const channel = isWriter ? await refusedChannel(connection, NEEDS[module].channel?.(key)) : [];
+    const channel = isWriter ? await refusedChannel(connection, RIGHTS[module].channel?.(key)) : [];
     const missing = [...missingOf(refused, key), ...channel];
     all.push({
       module,

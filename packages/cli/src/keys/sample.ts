@@ -1,7 +1,7 @@
 import type { PrimaryConnection } from "@hotset/redis-toolkit/connection";
+import { knownKey, type KnownKey, type ModuleName } from "@hotset/redis-toolkit/inspect";
 import type { Session } from "../command.ts";
 import { Progress } from "../output/progress.ts";
-import { knownKey, type KnownKey, type Module } from "./key-table.ts";
 
 /** One key that was looked at. */
 export interface SampledKey {
@@ -132,7 +132,7 @@ async function sizeOf(primaries: readonly PrimaryConnection[], deadlineMs: numbe
 
 /** Keys by what they belong to. */
 export interface Group {
-  readonly module: Module | undefined;
+  readonly module: ModuleName | undefined;
   readonly owner: string;
   /** For a cache: its entries, or what stands beside them. */
   readonly part: KnownKey["part"];

@@ -1,3 +1,4 @@
+import { knownKey, limitKey, lockPlace } from "@hotset/redis-toolkit/inspect";
 import type { Module } from "@hotset/redis-toolkit/module";
 import { expect, it } from "vitest";
 import { KeyWalk } from "./key-walk.ts";
@@ -24,21 +25,21 @@ function walkOver(primaries: readonly (readonly string[])[], prefix: string): Ke
       outside: (key: string) => (key.startsWith(prefix) ? key.slice(prefix.length) : key),
     },
   };
-  return new KeyWalk(module as unknown as Module);
+  return new KeyWalk(module as unknown as Module, { knownKey, limitKey, lockPlace });
 }
 
 it("finds queues, locks, limits and caches of a tenant by their keys", async () => {
   const walk = walkOver(
     [
       ["acme:queue:{acme:mails}:state", "acme:queue:{acme:mails}:jobs", "acme:queue:{acme:a%7Bb%25}:state"],
-      ["acme:session:7", "acme:{acme:session:7}:~moved"],
+      [`acme:session:${"7".repeat(20)}`, "acme:{acme:session:7}:~moved", "acme:session:7"],
       [
         "acme:lock:{acme:report}",
         "acme:lock:fence:{acme:report}",
         "acme:lock:readers:{acme:stock}",
         "acme:lock:{order:7}:stock",
-        "acme:rate_limit:login:{acme:ada}:w60",
-        "acme:rate_limit:login:{acme:bob}:w60",
+        "acme:rate_limit:login:{acme:ada}:fixed-window:60",
+        "acme:rate_limit:login:{acme:bob}:fixed-window:60",
         "acme:rate_limit:login:{acme:bob}:block",
         "hotset:shop::user:1",
         "hotset:shop:eu::user:2",
@@ -53,29 +54,35 @@ it("finds queues, locks, limits and caches of a tenant by their keys", async () 
   const seen = await walk.step();
   expect(seen.queues).toEqual(["a{b%", "mails"]);
   expect(seen.locks).toEqual([
-    { kind: "lock", name: "report", key: "lock:{acme:report}", fenceKey: "lock:fence:{acme:report}" },
+    { kind: "lock", name: "report", key: "acme:lock:{acme:report}", fenceKey: "acme:lock:fence:{acme:report}" },
     {
       kind: "readers",
       name: "stock",
-      key: "lock:readers:{acme:stock}",
-      fenceKey: "lock:read-write-fence:{acme:stock}",
+      key: "acme:lock:readers:{acme:stock}",
+      fenceKey: "acme:lock:read-write-fence:{acme:stock}",
     },
-    { kind: "lock", name: "{order:7}:stock", key: "lock:{order:7}:stock", fenceKey: "lock:fence:{order:7}:stock" },
+    {
+      kind: "lock",
+      name: "{order:7}:stock",
+      key: "acme:lock:{order:7}:stock",
+      fenceKey: "acme:lock:fence:{order:7}:stock",
+    },
   ]);
   expect(seen.limits).toEqual([{ name: "login", callers: 2, blocked: 1 }]);
   expect(seen.groups.map(({ kind, owner, keys }) => `${kind} ${owner} ${keys}`).toSorted()).toEqual([
     "entries of a cache hotset:shop 2",
     "leases of a cache hotset:shop 1",
-    "limit login 3",
     "lock  4",
     "other other 1",
+    "other session 1",
     "queue a{b% 1",
     "queue mails 2",
+    "rate-limit login 3",
     "records of processes hotset:shop 1",
-    "session  2",
+    "sessions  2",
     "tag versions of a cache hotset:shop 1",
   ]);
-  expect({ keys: seen.keys, isComplete: seen.isComplete }).toEqual({ keys: 18, isComplete: true });
+  expect({ keys: seen.keys, isComplete: seen.isComplete }).toEqual({ keys: 19, isComplete: true });
 });
 
 it("looks at 20,000 keys a step, and estimates sizes by a sample", async () => {

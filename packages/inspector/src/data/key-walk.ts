@@ -1,5 +1,9 @@
+import type { KnownKey, LockPlace } from "@hotset/redis-toolkit/inspect";
 import type { Module } from "@hotset/redis-toolkit/module";
 import { CACHE_KINDS, type KeyGroup, type LimitRow } from "./pages.ts";
+
+/** Of a package that is installed only where a toolkit is given. */
+export type KeyKnowledge = Pick<typeof import("@hotset/redis-toolkit/inspect"), "knownKey" | "lockPlace" | "limitKey">;
 
 /** Keys that one step looks at, on each primary. */
 const STEP_KEYS = 20_000;
@@ -8,16 +12,6 @@ const PAGE = 1_000;
 const SIZED = 10;
 const MOST_SIZED = 200;
 const DEADLINE_MS = 1_000;
-
-type LockKind = "lock" | "permits" | "writer" | "readers";
-
-export interface LockPlace {
-  readonly kind: LockKind;
-  readonly name: string;
-  /** Inside the view. */
-  readonly key: string;
-  readonly fenceKey: string;
-}
 
 /** The owners of the keys of a view, by the last pass through all of them, and the one that runs. */
 export interface Seen {
@@ -43,12 +37,14 @@ const newPass = (): Pass => ({ queues: new Set(), locks: new Map(), limits: new 
 /** Walks through the keys of a view, a step at a time, again and again: `SCAN`, and the sizes of a sample. */
 export class KeyWalk {
   readonly #module: Module;
+  readonly #known: KeyKnowledge;
   readonly #cursors = new Map<string, string>();
   #pass = newPass();
   #last: Pass | undefined;
 
-  constructor(module: Module) {
+  constructor(module: Module, known: KeyKnowledge) {
     this.#module = module;
+    this.#known = known;
   }
 
   /** @throws the error of `SCAN` */
@@ -116,17 +112,14 @@ export class KeyWalk {
     return sampled.slice(0, MOST_SIZED);
   }
 
-  #kindOf(name: string): { readonly key: string; readonly kind: string; readonly owner: string; readonly id: string } {
-    const { space } = this.#module;
-    const key = space.outside(name);
-    const [kind, owner] = kindOf(key, name, space.prefix);
-    return { key, kind, owner, id: JSON.stringify([kind, owner]) };
+  #kindOf(name: string): Kind & { readonly id: string } {
+    const kind = kindOf(this.#known.knownKey(name), name, this.#module.space.prefix);
+    return { ...kind, id: JSON.stringify([kind.kind, kind.owner]) };
   }
 
   #see(name: string, size: number): void {
-    const { space } = this.#module;
     const pass = this.#pass;
-    const { key, kind, owner, id } = this.#kindOf(name);
+    const { owner, module, id } = this.#kindOf(name);
     pass.keys += 1;
     const group = pass.groups.get(id) ?? { keys: 0, sized: 0, bytes: 0 };
     if (pass.groups.size < MOST_GROUPS || pass.groups.has(id)) pass.groups.set(id, group);
@@ -135,63 +128,43 @@ export class KeyWalk {
       group.sized += 1;
       group.bytes += size;
     }
-    if (kind === "queue") pass.queues.add(owner);
-    if (kind === "limit") this.#seeLimit(key, owner);
-    const lock = kind === "lock" ? lockOf(key, space.prefix) : undefined;
-    if (lock !== undefined && pass.locks.size < MOST_NAMES) pass.locks.set(key, lock);
+    if (module === "queue") pass.queues.add(owner);
+    if (module === "rate-limit") this.#seeLimit(name, owner);
+    const lock = module === "lock" ? this.#known.lockPlace(name) : undefined;
+    if (lock !== undefined && pass.locks.size < MOST_NAMES) pass.locks.set(name, lock);
   }
 
-  #seeLimit(key: string, owner: string): void {
+  #seeLimit(name: string, owner: string): void {
+    const { key = name, rule } = this.#known.limitKey(name) ?? {};
     const { limits } = this.#pass;
     const limit = limits.get(owner) ?? { callers: new Set<string>(), blocked: 0 };
     if (limits.size < MOST_NAMES) limits.set(owner, limit);
-    const end = key.lastIndexOf("}:");
-    if (limit.callers.size < MOST_NAMES) limit.callers.add(key.slice(0, end));
-    if (key.endsWith("}:block")) limit.blocked += 1;
+    if (limit.callers.size < MOST_NAMES) limit.callers.add(key);
+    if (rule === "block") limit.blocked += 1;
   }
 }
 
 const MOST_GROUPS = 1_000;
 const MOST_NAMES = 10_000;
 
-/** docs/reference/toolkit-keys.md and docs/reference/redis-layout.md, "Keys". */
-export function kindOf(key: string, whole: string, prefix: string): readonly [kind: string, owner: string] {
-  const queue = /^queue:\{([^}]*)\}:/.exec(key)?.[1];
-  if (queue !== undefined) return ["queue", nameIn(queue, prefix)];
-  if (/^lock:.*\{/.test(key)) return ["lock", ""];
-  const limit = /^rate_limit:([^{}]+):\{/.exec(key)?.[1];
-  if (limit !== undefined) return ["limit", limit];
-  if (key.startsWith("session:") || key.startsWith(`{${prefix}session:`)) return ["session", ""];
-  const beside = /^([^:~]*)~(?:lease|staged|issuer):\{?(?:~([^}:]*)|([^:]*):([^:}]*))/.exec(whole);
-  if (beside !== null) return [CACHE_KINDS.leases, `${beside[1]}:${beside[2] ?? beside[4]}`];
-  const version = /^([^:~]*):\{~([^}]*)\}(?::[^:]+)*::/.exec(whole);
-  if (version !== null) return [CACHE_KINDS.versions, `${version[1]}:${version[2]}`];
-  const record = /^([^:~]+):([^:{}]+):~processes::/.exec(whole);
-  if (record !== null) return [CACHE_KINDS.records, `${record[1]}:${record[2]}`];
-  const entry = /^([^:~]+)(?::([^:{}]+)(?::[^:]+)*)?::./.exec(whole);
-  if (entry !== null) return [CACHE_KINDS.entries, `${entry[1]}:${entry[2] ?? ""}`];
-  return ["other", key.includes(":") ? key.slice(0, key.indexOf(":")) : ""];
+interface Kind {
+  readonly kind: string;
+  readonly owner: string;
+  /** The part of hotset that has the key in this view; absent for keys of other programs and of other tenants. */
+  readonly module?: KnownKey["module"];
 }
 
-const FENCES: Readonly<Record<LockKind, string>> = {
-  lock: "fence:",
-  permits: "permits-fence:",
-  writer: "read-write-fence:",
-  readers: "read-write-fence:",
-};
-
-/** Nothing for a fence. */
-function lockOf(key: string, prefix: string): LockPlace | undefined {
-  const parts = /^lock:(?:(permits|writer|readers):)?(\{[^}]*\}.*)$/s.exec(key);
-  if (parts === null) return undefined;
-  const [, form, tag = ""] = parts;
-  const kind = (form ?? "lock") as LockKind;
-  const name = /^\{[^}]*\}$/.test(tag) ? nameIn(tag.slice(1, -1), prefix) : tag;
-  return { kind, name, key, fenceKey: `lock:${FENCES[kind]}${tag}` };
+/** @param prefix of the view. */
+export function kindOf(known: KnownKey | undefined, name: string, prefix: string): Kind {
+  if (known?.module === "cache") return { kind: OF_CACHE[known.part ?? "entry"], owner: known.owner };
+  if (known?.tenant === prefix) return { kind: known.module, owner: known.owner, module: known.module };
+  const key = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  return { kind: "other", owner: key.includes(":") ? key.slice(0, key.indexOf(":")) : "" };
 }
 
-/** Inside of braces: below the tenant, with braces and `%` encoded. */
-function nameIn(tag: string, prefix: string): string {
-  const text = tag.startsWith(prefix) ? tag.slice(prefix.length) : tag;
-  return text.replace(/%(25|7B|7D)/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
-}
+const OF_CACHE = {
+  entry: CACHE_KINDS.entries,
+  record: CACHE_KINDS.records,
+  version: CACHE_KINDS.versions,
+  ...{ lease: CACHE_KINDS.leases, staged: CACHE_KINDS.leases, issuer: CACHE_KINDS.leases },
+} as const;

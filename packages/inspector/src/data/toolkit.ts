@@ -1,8 +1,9 @@
 import type { ModuleCounts, RedisView } from "@hotset/redis-toolkit";
 import type { Readiness, RedisStats, ServerInfo } from "@hotset/redis-toolkit/health";
+import type { LockPlace } from "@hotset/redis-toolkit/inspect";
 import type { LimitCounts, Module } from "@hotset/redis-toolkit/module";
 import type { Counts, JobState, Queue } from "@hotset/redis-toolkit/queue";
-import { kindOf, KeyWalk, type LockPlace, type Seen } from "./key-walk.ts";
+import { kindOf, KeyWalk, type Seen } from "./key-walk.ts";
 import { lookElsewhere, type Elsewhere } from "./other-databases.ts";
 import {
   CACHE_KINDS,
@@ -29,6 +30,7 @@ const MOST_LOCKS = 200;
 /** Modules of a package that is installed only where a toolkit is given. */
 interface Parts {
   readonly module: Module;
+  readonly keys: typeof import("@hotset/redis-toolkit/inspect");
   readonly queue: typeof import("@hotset/redis-toolkit/queue").queue;
   readonly health: typeof import("@hotset/redis-toolkit/health").health;
 }
@@ -132,15 +134,16 @@ export class Toolkit {
   }
 
   async #load(): Promise<Parts> {
-    const [{ moduleOf }, { queue }, { health }] = await Promise.all([
+    const [{ moduleOf }, keys, { queue }, { health }] = await Promise.all([
       import("@hotset/redis-toolkit/module"),
+      import("@hotset/redis-toolkit/inspect"),
       import("@hotset/redis-toolkit/queue"),
       import("@hotset/redis-toolkit/health"),
     ]);
     const module = moduleOf(this.#view);
     this.#counts = module.counts;
     this.#limits = module.limits;
-    return { module, queue, health };
+    return { module, keys, queue, health };
   }
 
   #loaded(): Promise<Parts> {
@@ -148,7 +151,8 @@ export class Toolkit {
   }
 
   async #walk(): Promise<KeyWalk> {
-    return (this.#keyWalk ??= new KeyWalk((await this.#loaded()).module));
+    const { module, keys } = await this.#loaded();
+    return (this.#keyWalk ??= new KeyWalk(module, keys));
   }
 
   async #queue(name: string): Promise<Queue<unknown>> {
@@ -178,38 +182,25 @@ export class Toolkit {
     return found.flatMap(({ value }) => value ?? []);
   }
 
-  async #lock({ kind, name, key, fenceKey }: LockPlace): Promise<HeldLock | undefined> {
-    const { commands } = this.#view;
-    const isOne = kind === "lock" || kind === "writer";
-    const [holder, life, fence] = await Promise.all([
-      isOne ? commands.get(key) : this.#holders(key),
-      commands.ttlMs(key),
-      commands.get(fenceKey),
-    ]);
-    if (holder === undefined || holder === null || holder === 0 || life === "missing") return undefined;
+  async #lock(place: LockPlace): Promise<HeldLock | undefined> {
+    const found = await (await this.#loaded()).keys.heldLock(this.#view, place);
+    if (found === undefined) return undefined;
+    const { kind, name, holder, lifeMs, fence = null } = found;
     return {
       kind,
       name,
-      // The whole token would release it.
-      holder: typeof holder === "string" ? `${holder.slice(0, 6)}…` : `${String(holder)} holders`,
-      lifeMs: life === "none" ? null : Number(life),
-      fence: fence ?? null,
+      holder: typeof holder === "string" ? holder : `${holder} holders`,
+      lifeMs: lifeMs === Infinity ? null : lifeMs,
+      fence,
     };
   }
 
-  /** A member whose lease has ended by the clock of Redis holds no more; the next acquisition removes it. */
-  async #holders(key: string): Promise<number> {
-    const { commands } = this.#view;
-    const [seconds, micros] = (await commands.send(["TIME"])) as readonly [string, string];
-    const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
-    return Number(await commands.zCount(key, `(${now}`, "+inf"));
-  }
-
   async #largest(): Promise<readonly LargeKey[]> {
-    const { health, module } = await this.#loaded();
+    const { health, keys, module } = await this.#loaded();
     const found = await health(this.#view).bigKeys({ top: 10 });
     return found.map(({ key, type, bytes }) => {
-      const [kind, owner] = kindOf(key, module.space.prefix + key, module.space.prefix);
+      const name = module.space.inside(key);
+      const { kind, owner } = kindOf(keys.knownKey(name, type), name, module.space.prefix);
       return { kind, owner, key: this.#redactsKeys && OF_CACHES.includes(kind) ? undefined : key, type, bytes };
     });
   }

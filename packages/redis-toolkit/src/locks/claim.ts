@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { KeySpace } from "../keys/key-space.ts";
 import { checkName, keyBy, MOST_SCRIPT_KEYS } from "../module/module.ts";
+import { LOCK_FORMS } from "./forms.ts";
 import { EXCLUSIVE, EXCLUSIVE_ONE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
 
 /** The lock that a caller wants: its keys in Redis, and the scripts over them. */
@@ -64,16 +65,16 @@ function lockAndFence({ prefix, key, space }: LockPlace, name: string): readonly
     return [lock, space.beside(lock, "fence")];
   }
   const tag = space.tagged(name);
-  return [prefix + tag, `${prefix}fence:${tag}`];
+  return [prefix + tag, prefix + LOCK_FORMS.lock.fence + tag];
 }
 
 export function permit(place: LockPlace, name: string, permits: number): Claim {
   const { prefix } = place;
   const tag = place.space.tagged(name);
-  const holders = `${prefix}permits:${tag}`;
+  const holders = prefix + LOCK_FORMS.permits.key + tag;
   return {
     resources: [name],
-    keys: [holders, `${prefix}permits-fence:${tag}`],
+    keys: [holders, prefix + LOCK_FORMS.permits.fence + tag],
     wokenBy: [holders],
     scripts: PERMITS,
     argument: () => String(permits),
@@ -97,10 +98,10 @@ export function writing(place: LockPlace, name: string): Claim {
 function sides(place: LockPlace, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {
   const { prefix } = place;
   const tag = place.space.tagged(name);
-  const writer = `${prefix}writer:${tag}`;
+  const writer = prefix + LOCK_FORMS.writer.key + tag;
   return {
     resources: [name],
-    keys: [writer, `${prefix}readers:${tag}`, `${prefix}read-write-fence:${tag}`],
+    keys: [writer, prefix + LOCK_FORMS.readers.key + tag, prefix + LOCK_FORMS.readers.fence + tag],
     wokenBy: [writer],
   };
 }

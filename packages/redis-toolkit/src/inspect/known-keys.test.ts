@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { knownKey } from "./key-table.ts";
+import { knownKey } from "./known-keys.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../../../docs/reference/toolkit-keys.md"), "utf8");
 const STAND_INS: Readonly<Record<string, string>> = {
@@ -31,8 +31,11 @@ describe("C276: keys of the toolkit", () => {
     // A simple list lies under any name.
     const expected = key === "a-list" ? undefined : { module, ends };
     expect(knownKey(key, type)).toEqual(expected && expect.objectContaining(expected));
-    const ofTenant = `acme:${key.replace("{", "{acme:")}`;
-    if (type !== "stream") expect(knownKey(ofTenant, type)).toEqual(expected && expect.objectContaining(expected));
+    for (const tenant of ["acme:", "acme:eu%3A1:"]) {
+      const ofTenant = tenant + key.replace("{", `{${tenant}`);
+      const alike = expected && expect.objectContaining({ ...expected, tenant });
+      if (type !== "stream") expect(knownKey(ofTenant, type)).toEqual(alike);
+    }
   });
 });
 
@@ -72,6 +75,7 @@ describe("C276: keys of a cache", () => {
     ["hotset:shop::user:1", "hash", "hotset:shop", "entry", "either"],
     ["hotset:shop@2:reports::{a}:1", "hash", "hotset:shop@2", "entry", "either"],
     ["hotset::user:1", "hash", "hotset:", "entry", "either"],
+    ["hotset:shop:~processes::7", "hash", "hotset:shop", "record", "either"],
     ["hotset:{~shop}:reports::daily", "string", "hotset:shop", "version", "either"],
     ["hotset:{~shop}::", "string", "hotset:shop", "version", "either"],
     ["hotset~lease:{hotset:shop::user:1}", "string", "hotset:shop", "lease", "always"],
@@ -79,7 +83,7 @@ describe("C276: keys of a cache", () => {
     ["hotset~staged:{hotset:shop::user:1}:3", "hash", "hotset:shop", "staged", "always"],
     ["hotset~issuer:{~shop}", "hash", "hotset:shop", "issuer", "either"],
   ])("%s", (key, type, owner, part, ends) =>
-    expect(knownKey(key, type)).toEqual({ module: "cache", owner, part, ends }),
+    expect(knownKey(key, type)).toEqual({ module: "cache", tenant: "", owner, part, ends }),
   );
 
   it.each([
@@ -89,3 +93,14 @@ describe("C276: keys of a cache", () => {
     ["session:1", "hash"],
   ])("%s is none", (key, type) => expect(knownKey(key, type)).toBeUndefined());
 });
+
+it("a key is known by its name alone, but for a stream", () => {
+  expect(knownKey("hotset:{~shop}::tag")).toMatchObject({ part: "version", owner: "hotset:shop" });
+  expect(knownKey("hotset:shop::user:1")).toMatchObject({ part: "entry", owner: "hotset:shop" });
+  expect(knownKey("hotset:shop::user:1", "list")).toBeUndefined();
+  expect(knownKey("hotset:shop::user:1", "string")).toMatchObject({ isStringEntry: true });
+  expect(knownKey("events")).toBeUndefined();
+});
+
+it("an owner has the name that its program gave it", () =>
+  expect(knownKey("acme:queue:{acme:a%7Bb%25%41}:state")).toMatchObject({ tenant: "acme:", owner: "a{b%%41" }));
