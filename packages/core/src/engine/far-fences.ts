@@ -156,7 +156,7 @@ export class FarFences {
   }
 
   #acquire(leases: EntryLeases, key: EntryKey, token: string, seen: string): Promise<LeaseAnswer> {
-    return promised((ends) => leases.acquire(this.#request(key), token, seen, {}, ends));
+    return leases.acquire(this.#request(key), token, seen, {});
   }
 
   #request(key: EntryKey): ReadRequest {

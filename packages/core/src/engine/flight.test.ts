@@ -1,11 +1,11 @@
-import { flush, outcome, TestClock } from "@hotset/testing";
+import { outcome, TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import type { Clock } from "../contracts/clock.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
+import { runningTime } from "../primitives/deadlines.ts";
 import { NamespaceMeters } from "../primitives/meters.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
-import { answerIn } from "./ask.ts";
 import type { GetOrSetCall } from "./call.ts";
 import { Flight, type Phase, type Waiter } from "./flight.ts";
 import type { Lease } from "./lease.ts";
@@ -14,8 +14,13 @@ import type { Load } from "./load.ts";
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
-const TIME = { firesAt: Infinity, lostMs: 0 };
-const BACKEND = { label: "redis", deadlineMs: 500, meter: { answered: 1 }, reads: { time: TIME } } as RemoteTier;
+const CLOCK = new TestClock();
+const BACKEND = {
+  label: "redis",
+  deadlineMs: 500,
+  meter: { answered: 1 },
+  reads: { time: runningTime(CLOCK) },
+} as RemoteTier;
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -44,8 +49,8 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 
 const flight = (): Flight => new Flight(call(), 0, "foreground");
 const spend = (one: Flight, ms: number): void => {
-  one.send(1_000);
-  one.spend(1_000 + ms);
+  one.budget!.asks(1_000);
+  one.budget!.answered(1_000 + ms);
 };
 const EPOCH = { until: 1 };
 const LATER = { until: 2 };
@@ -239,10 +244,10 @@ describe("a flight that starts again", () => {
     const one = inPhase("waiting");
     spend(one, 400);
     one.fence("delete");
-    expect([one.fencedBy, one.isTainted, one.isJoinable, one.leftMs]).toEqual(["delete", true, false, 100]);
+    expect([one.fencedBy, one.isTainted, one.isJoinable, one.budget!.leftMs]).toEqual(["delete", true, false, 100]);
     one.restart(LATER, 7, 3_000);
     expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, LATER, 7]);
-    expect([one.readAt, one.leftMs, one.isJoinable]).toEqual([3_000, 100, false]);
+    expect([one.readAt, one.budget!.leftMs, one.isJoinable]).toEqual([3_000, 100, false]);
   });
 
   it("stays joinable within one epoch", () => {
@@ -262,75 +267,11 @@ describe("a flight that starts again", () => {
 });
 
 describe("the time for the backend", () => {
-  it("is what a read left of it, less what is spent afterwards", () => {
-    const one = flight();
-    one.spend(1_200);
-    expect(one.leftMs).toBe(300);
-    spend(one, 50);
-    expect(one.leftMs).toBe(250);
-  });
-
-  it("C617 is not spent while the loop stands still", () => {
-    const one = flight();
-    TIME.lostMs = 5_000;
-    one.spend(6_100);
-    expect(one.leftMs).toBe(400);
-    one.send(6_100);
-    // The timer that would count the pause has not fired yet.
-    TIME.firesAt = 6_125;
-    one.spend(9_000);
-    expect(one.leftMs).toBe(375);
-    Object.assign(TIME, { firesAt: Infinity, lostMs: 0 });
-  });
-
-  it("is not spent by waiting behind others: C392", () => {
-    const one = flight();
-    BACKEND.meter.answered += 100;
-    one.spend(1_100);
-    expect(one.leftMs).toBe(400);
-    const other = flight();
-    BACKEND.meter.answered += 101;
-    other.spend(9_000);
-    expect(other.leftMs).toBe(500);
-  });
-
-  it("C440 is not spent by calls from before the backend answered any: they connect", () => {
-    BACKEND.meter.answered = 0;
-    const one = flight();
-    BACKEND.meter.answered = 1;
-    one.spend(9_000);
-    expect(one.leftMs).toBe(500);
-    spend(one, 200);
-    expect(one.leftMs).toBe(300);
-  });
-
   it("is whole again once it has waited for another process", () => {
     const one = inPhase("leasing");
     spend(one, 400);
     one.waitElsewhere(1_000);
-    expect(one.leftMs).toBe(500);
-  });
-
-  it.each([
-    ["call", 100, "rejected"],
-    ["call", 101, "pending"],
-    ["calls", 101, "rejected"],
-  ] as const)("C392 work that takes all of it, %s of the backend, behind %d others: %s", async (of, others, status) => {
-    const clock = new TestClock();
-    const { promise, resolve } = Promise.withResolvers<string>();
-    const ends: string[] = [];
-    const asked = answerIn(flight(), clock, promise, of);
-    void asked.then((answer) => ends.push(answer instanceof Error ? answer.message : answer));
-    clock.advance(499);
-    await flush();
-    expect(ends).toEqual([]);
-    BACKEND.meter.answered += others;
-    clock.advance(1);
-    await flush();
-    expect(ends).toEqual(status === "pending" ? [] : ["redis: no time is left to wait for it"]);
-    resolve("answer");
-    await flush();
-    expect(ends).toEqual(status === "pending" ? ["answer"] : ["redis: no time is left to wait for it"]);
+    expect(one.budget!.leftMs).toBe(500);
   });
 });
 

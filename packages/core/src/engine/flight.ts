@@ -15,6 +15,7 @@ import type { TagEvents } from "../tags/tag-events.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
+import { Budget } from "./budget.ts";
 import type { FlightLease, FlightLoad, GetOrSetCall } from "./call.ts";
 import { Climb, type LoadReport, NOT_BEGUN } from "./climb.ts";
 import { Crowd } from "./crowd.ts";
@@ -93,11 +94,8 @@ class OneFlight extends Guard implements ReadRequest {
   declare readonly changedSince: number;
   /** The version of the entry in the backend when it was read; `''` for none. */
   declare seen: string;
-  /** How long it may wait for the backend, in all its steps together. */
-  declare leftMs: number;
-  /** When the backend was asked, by the time of calls, and how many it had answered by then. */
-  declare sentAt: number;
-  declare answeredBefore: number;
+  /** The time that it may wait for the backend; `undefined` where there is none. */
+  declare readonly budget: Budget | undefined;
   /** The best entry found so far, and the label of the tier that had it. */
   declare fallback: Entry | undefined;
   declare fallbackTier: string;
@@ -121,9 +119,7 @@ class OneFlight extends Guard implements ReadRequest {
     // Other processes cannot change a value that never leaves this one.
     this.changedSince = remote === undefined ? Infinity : tagSequence;
     this.seen = "";
-    this.leftMs = remote?.deadlineMs ?? 0;
-    this.sentAt = call.startedAt - (remote?.reads.time.lostMs ?? 0);
-    this.answeredBefore = remote?.meter.answered ?? 0;
+    this.budget = remote && new Budget(remote, call.startedAt);
     this.fallback = undefined;
     this.fallbackTier = "";
     this.hasCopy = false;
@@ -155,13 +151,6 @@ class OneFlight extends Guard implements ReadRequest {
 
   saw(version: string): void {
     this.seen = version;
-  }
-
-  /** A call is sent. */
-  send(now: number): void {
-    const { meter, reads } = this.call.namespace.remote!;
-    this.sentAt = Math.min(now, reads.time.firesAt) - reads.time.lostMs;
-    this.answeredBefore = meter.answered;
   }
 
   // ---- phases
@@ -251,7 +240,7 @@ class OneFlight extends Guard implements ReadRequest {
   waitElsewhere(now: number): number {
     this.#to("waiting");
     // The time of the backend is not spent by waiting for another process.
-    this.leftMs = this.call.namespace.remote!.deadlineMs;
+    this.budget!.renew();
     return (this.#ownClimb.waitsSince ??= now);
   }
 
@@ -262,7 +251,7 @@ class OneFlight extends Guard implements ReadRequest {
     this.resend(epoch);
     this.tagSequence = tagSequence;
     this.#ownClimb.askedAgainAt = now;
-    this.send(now);
+    this.budget!.asks(now);
   }
 
   /** The loader is called. */
@@ -300,22 +289,6 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   // ---- the backend
-
-  /** Takes the duration of an answered backend call off the budget, unless the call waited behind others. */
-  spend(now: number): void {
-    const { firesAt, lostMs } = this.call.namespace.remote!.reads.time;
-    if (!this.isBehind) this.leftMs -= Math.min(now, firesAt) - lostMs - this.sentAt;
-  }
-
-  /**
-   * Whether the time of a call says nothing about the backend. Each call still has its own deadline.
-   *
-   * - The backend has answered many calls since: it is not slow, but this process is behind with its answers.
-   * - It had answered none before: this process was still connecting.
-   */
-  get isBehind(): boolean {
-    return this.answeredBefore === 0 || this.call.namespace.remote!.meter.answered - this.answeredBefore > MANY;
-  }
 
   /** The backend does not answer: the rest of the flight does without it. */
   giveUpBackend(): void {
@@ -531,8 +504,6 @@ export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly st
   return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
 }
 
-/** So many calls take a few milliseconds, where there is time for them. */
-const MANY = 100;
 /** The phases that may follow each phase. */
 const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
   // Again: a pending invalidation was sent first.

@@ -15,7 +15,6 @@ import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { LeaseAnswer, NotGranted, ReadOutcome } from "../tiers/entry-tier.ts";
 import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./answers.ts";
-import { answerIn, inTime, NEARLY_ALL, startTime } from "./ask.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
@@ -49,7 +48,7 @@ import { Draft, isStored, MARKED_MS, type StoreResult, type WriteAnswer } from "
  * back-off after a failure.
  *
  * Each step of a flight is a method that ends with the next one, in the order of this file; from a slot on they are one
- * function, `#climb`. The backend is asked within the time of the flight: `ask`. An exception of a step fails the flight.
+ * function, `#climb`. The backend is asked within the time of the flight: `Budget`. An exception of a step fails the flight.
  *
  * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick of its
  * failure, so a retry cannot overlap it; each caller ends exactly once, within its own timeouts.
@@ -103,7 +102,7 @@ export class Ladder {
     const flight = this.#enter(call, held, ends, onJoined);
     // Sent here: few frames lie between the caller and its backend.
     if (flight !== undefined && this.#readsNow(flight))
-      call.namespace.remote!.reads.readTo(flight, flight.leftMs, this.#readEnded);
+      call.namespace.remote!.reads.readTo(flight, flight.budget!.leftMs, this.#readEnded);
     return ends.promise;
   }
 
@@ -113,7 +112,7 @@ export class Ladder {
     const begun = calls.flatMap((call) => this.#enter(call, local?.get(call.key.local, call.startedAt), ends) ?? []);
     const reading = begun.filter((each) => this.#readsNow(each));
     const [first] = reading;
-    first?.call.namespace.remote!.reads.readMany(reading, first.leftMs, this.#readEnded);
+    first?.call.namespace.remote!.reads.readMany(reading, first.budget!.leftMs, this.#readEnded);
     return begun.length;
   }
 
@@ -288,7 +287,7 @@ export class Ladder {
   /** The invalidation is sent first, and the flight begins after it: as do reads without a loader. */
   async #replay(flight: Flight): Promise<void> {
     const { clock, recovery, writes } = this.#context;
-    const failure = await answerIn(flight, clock, recovery!.replay(), "calls");
+    const failure = await flight.budget!.wait(recovery!.replay(), "calls");
     try {
       // A write of this process that is still under way has fenced the flight for good.
       if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
@@ -302,7 +301,7 @@ export class Ladder {
   }
 
   #read(flight: Flight, isHidden = false): void {
-    flight.call.namespace.remote!.reads.readTo(flight, flight.leftMs, (_, outcome) => {
+    flight.call.namespace.remote!.reads.readTo(flight, flight.budget!.leftMs, (_, outcome) => {
       const isFound = outcome !== undefined && !(outcome instanceof Error);
       this.#readEnded(flight, isFound && isHidden ? hidden(outcome) : outcome);
     });
@@ -322,7 +321,7 @@ export class Ladder {
     try {
       if (outcome instanceof Error) return this.#readFailed(flight);
       flight.call.namespace.meters.guesses.read(flight.seen === "");
-      flight.spend(now);
+      flight.budget!.answered(now);
       this.#found(flight, outcome, now);
     } catch (error) {
       this.#broken(flight, error);
@@ -531,7 +530,7 @@ export class Ladder {
     const lease = hasLeases && !isUnreachable ? this.#newLease!(flight) : undefined;
     // Where this process has a copy, so have others: most get no lease, and need no versions.
     const isOnly = lease === undefined || isGuess || fallback !== undefined || call.isForced || call.isCurrent;
-    const isAlone = isOnly || flight.leftMs < NEARLY_ALL * remote!.deadlineMs || !local?.hasLiving(key.local);
+    const isAlone = isOnly || !flight.budget!.isNearlyWhole || !local?.hasLiving(key.local);
     const pinning = isAlone ? this.#pin(flight) : undefined;
     flight.requestLease(lease);
     if (isThenable(pinning)) pinning.then(undefined, ignore);
@@ -550,7 +549,7 @@ export class Ladder {
     // Not in this turn: the flights of a batch begin one after another.
     else await DONE;
     const pins = isAlone ? pinning : this.#pin(flight);
-    const pinned = isThenable(pins) ? await inTime(flight, clock, pins) : pins;
+    const pinned = isThenable(pins) ? await this.#inTime(flight, pins) : pins;
     flight.pin(pinned);
     // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
     // versions.
@@ -600,6 +599,12 @@ export class Ladder {
     if (remote?.versions === undefined || climb.isUnreachable || climb.storesNothing) return undefined;
     const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
     return remote.knownVersions.pin(remote.versions, dependencies(flight.key.space, names), isCurrent);
+  }
+
+  /** Tag versions that are asked for; `undefined` if they cannot be had in time. */
+  async #inTime<T>(flight: Flight, asked: PromiseLike<T>): Promise<T | undefined> {
+    const answer = await flight.budget!.wait(asked);
+    return answer instanceof Error ? flight.unreached(answer) : answer;
   }
 
   /** Another process loads, or has stored since the backend was read. */
@@ -663,7 +668,7 @@ export class Ladder {
     const { clock, trust } = this.#context;
     const { reads } = flight.call.namespace.remote!;
     flight.resend(trust.epochOf(flight.key.local));
-    const found = await answerIn(flight, clock, reads.read(flight, flight.leftMs));
+    const found = await flight.budget!.wait(reads.read(flight, flight.budget!.leftMs));
     if (found instanceof Error || flight.isOver || flight.isTainted) return;
     this.#fallBackOn(flight, found, clock.now());
     this.#callers.startSoftTimeouts(flight);
@@ -747,14 +752,14 @@ export class Ladder {
    * flight keeps waiting.
    */
   async #store(flight: Flight, draft: Draft): Promise<StoreResult> {
-    const { clock, writes } = this.#context;
+    const { writes } = this.#context;
     const found = draft.versions();
-    const encoding = draft.encode(isThenable(found) ? await inTime(flight, clock, found) : found);
+    const encoding = draft.encode(isThenable(found) ? await this.#inTime(flight, found) : found);
     const refusal = isThenable(encoding) ? await encoding : encoding;
     if (refusal !== undefined) return refusal;
     const turns = writes.turn(flight.key.local);
     const isFirst = !isThenable(turns);
-    const answered = startTime(flight, clock, isFirst ? "call" : "calls", () => this.#storesOn(flight));
+    const answered = flight.budget!.limit(isFirst ? "call" : "calls", () => this.#storesOn(flight));
     const turn = isFirst ? turns : await turns;
     let answer: WriteAnswer;
     try {

@@ -4,7 +4,7 @@ import { ignore } from "../primitives/ignore.ts";
 import type { LinkedSet } from "../primitives/linked-set.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import type { AcquireAs, EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
-import { ask, OutOfTime } from "./ask.ts";
+import { OutOfTime } from "./budget.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
@@ -83,9 +83,7 @@ export class Lease extends Deadline {
    */
   request(seen: string, as: AcquireAs = {}): Promise<LeaseAnswer | Error> {
     const flight = this.#flight;
-    return ask<LeaseAnswer>(flight, this.#context.clock, (ends) =>
-      this.#leases.acquire(flight, this.token, seen, as, ends),
-    );
+    return flight.budget!.wait(this.#leases.acquire(flight, this.token, seen, as));
   }
 
   /** If it is granted after all, too late for the flight, other processes need it. */

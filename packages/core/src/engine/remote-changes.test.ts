@@ -96,7 +96,7 @@ describe("a lease that changed", () => {
     const call = {
       namespace: {
         keySpace: space,
-        remote: { deadlineMs: 1, meter: { answered: 0 }, reads: { time: { firesAt: Infinity, lostMs: 0 } } },
+        remote: { deadlineMs: 1, meter: { answered: 0 }, reads: { time: { timeAt: () => 0 } } },
       },
       tags: [],
       startedAt: 0,

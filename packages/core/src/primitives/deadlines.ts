@@ -182,7 +182,7 @@ export class Deadlines {
 }
 
 /** The time in which the event loop ran, by which deadlines pass. */
-export type RunningTime = Pick<Timer, "firesAt" | "lostMs" | "timeAt">;
+export type RunningTime = Pick<Timer, "clock" | "timeAt">;
 
 export const runningTime = (clock: Clock): RunningTime => Timer.of.running.get(clock) ?? new Timer(clock, "running");
 

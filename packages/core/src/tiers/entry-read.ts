@@ -63,7 +63,7 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
     this.#budgetMs = budgetMs;
     this.#settled = settled;
     this.#isRepeated = order === "repeated";
-    this.#begunAt = this.sentAt - of.time.lostMs;
+    this.#begunAt = of.time.timeAt(this.sentAt);
     // A schema checks each value that is read.
     const held = this.#isRepeated || request.schema ? undefined : of.copies?.held(key.local);
     this.copy = held && this.sentAt < held.deadAt && held.encodedBytes! >= LARGE ? held : undefined;

@@ -86,7 +86,7 @@ export class EntryReads {
     const { space } = request.key;
     const expected = dependencies(space, request.expectedTags);
     const sentAt = this.#of.clock.now();
-    const begunAt = sentAt - this.time.lostMs;
+    const begunAt = this.time.timeAt(sentAt);
     const needsVersions = received.needsVersions({ request, expected, sentAt });
     let stored: Awaited<ReturnType<Batch["read"]>> = [];
     let versions: Versions | undefined;

@@ -58,7 +58,7 @@ export interface AcquireAs {
 export interface EntryLeases {
   /** How long a lease lasts that is not renewed. */
   readonly leaseMs: number;
-  acquire(request: ReadRequest, token: string, seen: string, as: AcquireAs, ends: Settlers<LeaseAnswer>): void;
+  acquire(request: ReadRequest, token: string, seen: string, as: AcquireAs): Promise<LeaseAnswer>;
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
   store(key: EntryKey, write: EntryWrite, token: string, seen: string, ends: Settlers<StoreStatus>): void;

@@ -54,37 +54,31 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     calls.run("lease", calls.targetOf(key, isRemoval), calls.deadlineMs, run);
   return {
     leaseMs,
-    acquire: (request, token, seen, { isOver = false, isRead = false }, ends) => {
+    acquire: async (request, token, seen, { isOver = false, isRead = false }) => {
       const operation = isRead ? "read" : "lease";
       const { key } = request;
       const sentAt = clock.now();
-      let asked: PromiseLike<LeaseReply> | undefined;
-      const send = (): PromiseLike<LeaseReply> => {
-        // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
-        asked = leases.acquire({ key: key.backend, token, leaseMs, seen, isOver });
-        return asked;
-      };
       const target = calls.targetOf(key);
-      // Granted after the deadline, or by an answer that is refused: released, since no load will use it.
-      const failed = (error: unknown): void => {
+      let asked: PromiseLike<LeaseReply> | undefined;
+      try {
+        const given = await calls.run(operation, target, calls.deadlineMs, () => {
+          // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
+          asked = leases.acquire({ key: key.backend, token, leaseMs, seen, isOver });
+          return asked;
+        });
+        const malformed = malformedAnswer(given);
+        if (malformed !== undefined) throw calls.failed(operation, target, malformed);
+        if (given.granted) return { kind: "granted", seen: given.version };
+        if ("heldForMs" in given) return { kind: "held", heldForMs: given.heldForMs };
+        const expected = dependencies(key.space, request.expectedTags);
+        const entry = tier.decodeCurrent({ request, expected, sentAt }, given.entry);
+        const { version = "" } = given.entry;
+        return { kind: "entry", seen: version, entry: isThenable(entry) ? await entry : entry };
+      } catch (error) {
+        // Granted after the deadline, or by an answer that is refused: released, since no load will use it.
         asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).then(ignore, ignore);
-        ends.reject(error);
-      };
-      calls.send(operation, target, calls.deadlineMs, send, {
-        resolve: (given) => {
-          const malformed = malformedAnswer(given);
-          if (malformed !== undefined) return failed(calls.failed(operation, target, malformed));
-          if (given.granted) return ends.resolve({ kind: "granted", seen: given.version });
-          if ("heldForMs" in given) return ends.resolve({ kind: "held", heldForMs: given.heldForMs });
-          const expected = dependencies(key.space, request.expectedTags);
-          const { version = "" } = given.entry;
-          const answer = (entry: Entry | undefined): void => ends.resolve({ kind: "entry", seen: version, entry });
-          const entry = tier.decodeCurrent({ request, expected, sentAt }, given.entry);
-          if (isThenable(entry)) entry.then(answer, ends.reject);
-          else answer(entry);
-        },
-        reject: failed,
-      });
+        throw error;
+      }
     },
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token), REMOVES),
