@@ -1,3 +1,4 @@
+import { numberText } from "../output/text.ts";
 import { isUnanswered, type Facts, type PrimaryFacts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { configs, infos, onWhich, orNone } from "./primaries.ts";
@@ -240,7 +241,7 @@ export function checkCluster(facts: Facts): readonly Finding[] {
       findings.push({
         check: "cluster",
         severity: "error",
-        found: `${ok.toLocaleString("en-US")} of 16,384 slots are served, and the state of the cluster is ${state}`,
+        found: `${numberText(ok)} of 16,384 slots are served, and the state of the cluster is ${state}`,
         evidence: { slotsOk: ok, state },
         fix: "redis-cli --cluster check, and --cluster fix",
       });

@@ -1,4 +1,4 @@
-import { safe } from "./text.ts";
+import { numberText, safe } from "./text.ts";
 
 export type Cell = string | number | undefined;
 
@@ -20,4 +20,4 @@ export function fields(rows: readonly (readonly [name: string, value: Cell])[]):
 }
 
 const textOf = (cell: Cell): string =>
-  cell === undefined ? "-" : typeof cell === "number" ? cell.toLocaleString("en-US") : safe(cell);
+  cell === undefined ? "-" : typeof cell === "number" ? numberText(cell) : safe(cell);

@@ -1,19 +1,8 @@
+import { bytesText, durationText, numberText, percentText, plural, secondsText } from "../figures.ts";
 import { narrowest, ofOwner, ownerOf, type Owner } from "./owners.ts";
 import type { Figures, Picture, ProcessPicture } from "./picture.ts";
 import { eachProcess, ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import {
-  bytesText,
-  causeOf,
-  changesText,
-  count,
-  duration,
-  invalidatedText,
-  nameOf,
-  percent,
-  quoted,
-  took,
-  windowText,
-} from "./texts.ts";
+import { causeOf, changesText, invalidatedText, nameOf, quoted, windowText } from "./texts.ts";
 
 // Rules over the rates of processes: the last minute, against the time before.
 
@@ -88,7 +77,7 @@ export const DEPARTURES: readonly Rule[] = [
           if (lastError.at < at - windowMs / 3) return [];
           const { kind, message } = lastError;
           const of = KINDS.find(({ is }) => is(kind, message))!;
-          const times = `${count(errors, "error")} in the last ${windowText(windowMs)}`;
+          const times = `${plural(errors, "error")} in the last ${windowText(windowMs)}`;
           return [
             {
               ...{ subject: `${label} ${of.text}`, weight: errors, remedy: of.remedy },
@@ -101,7 +90,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "stampede",
     what: "Many callers of one load, or a load that hangs",
-    when: `${ENOUGH.callers} callers, of a load that runs or that took ${took(SHARED_MS)}; or a load that has run for ${duration(LONG_WAIT_MS)}`,
+    when: `${ENOUGH.callers} callers, of a load that runs or that took ${durationText(SHARED_MS)}; or a load that has run for ${secondsText(LONG_WAIT_MS)}`,
     remedy: "staleWhileRevalidate lets callers have the previous value while it loads; look at why the load is slow",
     level: "warning",
     page: "stampedes",
@@ -115,7 +104,7 @@ export const DEPARTURES: readonly Rule[] = [
           {
             ...{ cache: name, process: ownName(processes, name), subject: nameOf(namespace, key), weight: callers },
             level: forMs >= LONG_WAIT_MS ? ("error" as const) : ("warning" as const),
-            text: `${count(callers, "caller")} of ${quoted(namespace, key)} ${wait} for one load, for ${duration(forMs)}`,
+            text: `${plural(callers, "caller")} of ${quoted(namespace, key)} ${wait} for one load, for ${secondsText(forMs)}`,
           },
         ];
       }),
@@ -125,7 +114,7 @@ export const DEPARTURES: readonly Rule[] = [
           : [
               {
                 ...{ subject: nameOf(shared.namespace, shared.key), weight: shared.callers },
-                text: `${count(shared.callers, "caller")} of ${quoted(shared.namespace, shared.key)} waited for one load of ${took(shared.ms)}`,
+                text: `${plural(shared.callers, "caller")} of ${quoted(shared.namespace, shared.key)} waited for one load of ${durationText(shared.ms)}`,
               },
             ],
       ),
@@ -134,7 +123,7 @@ export const DEPARTURES: readonly Rule[] = [
   {
     name: "slow-loads",
     what: "Slow loads of a namespace or key group",
-    when: `their 95th percentile is ${took(SLOW.ms)} or more, and ${SLOW.times} times what it was; ${took(FAR_SLOWER.ms)}, and ${FAR_SLOWER.times} times, of ${FAR_SLOWER.loads} loads`,
+    when: `their 95th percentile is ${durationText(SLOW.ms)} or more, and ${SLOW.times} times what it was; ${durationText(FAR_SLOWER.ms)}, and ${FAR_SLOWER.times} times, of ${FAR_SLOWER.loads} loads`,
     remedy:
       "look at the source of the keys that it names; loadTimeout and staleWhileRevalidate bound what callers wait",
     level: "warning",
@@ -143,7 +132,7 @@ export const DEPARTURES: readonly Rule[] = [
       eachProcess(processes, ({ groups }) =>
         narrowest(groups.filter(isSlower)).map(({ recent, before, slowest, ...group }) => ({
           ...{ subject: ownerOf(group), weight: recent.p95Ms! },
-          text: `loads${ofOwner(group)} take ${took(recent.p95Ms!)} (95 %), ${took(before.p95Ms!)} before${slowest === undefined ? "" : `; the slowest is ${quoted(group.namespace, slowest.key)}`}`,
+          text: `loads${ofOwner(group)} take ${durationText(recent.p95Ms!)} (95 %), ${durationText(before.p95Ms!)} before${slowest === undefined ? "" : `; the slowest is ${quoted(group.namespace, slowest.key)}`}`,
         })),
       ),
   },
@@ -163,7 +152,7 @@ export const DEPARTURES: readonly Rule[] = [
         if (isOwn && caches.some(({ name, fallbacks }) => name === cache && fallbacks.keys > 0)) return [];
         return narrowest(failing).map(({ failed, ...group }) => ({
           ...{ subject: ownerOf(group), weight: failed!.count },
-          text: `${count(failed!.count, "load")}${ofOwner(group)} failed in the last ${windowText(windowMs)}${mostText(group, failed!.most)}: ${failed!.error}`,
+          text: `${plural(failed!.count, "load")}${ofOwner(group)} failed in the last ${windowText(windowMs)}${mostText(group, failed!.most)}: ${failed!.error}`,
         }));
       }),
   },
@@ -182,14 +171,14 @@ export const DEPARTURES: readonly Rule[] = [
           .slice(0, 3)
           .map((group) => ({
             ...{ subject: ownerOf(group), weight: fallOf(group) },
-            text: `the hit ratio${ofOwner(group)} is ${percent(group.recent.hitRatio!)}, ${percent(group.before.hitRatio!)} before (${count(group.recent.calls, "call")} in ${duration(group.recent.ms)})${causeOfFall(group, cache, bursts)}${changeText(cache, starts, now)}`,
+            text: `the hit ratio${ofOwner(group)} is ${percentText(group.recent.hitRatio!)}, ${percentText(group.before.hitRatio!)} before (${plural(group.recent.calls, "call")} in ${secondsText(group.recent.ms)})${causeOfFall(group, cache, bursts)}${changeText(cache, starts, now)}`,
           })),
       ),
   },
   {
     name: "never-hit",
     what: "A namespace or key group is never hit",
-    when: `${percent(NEVER.hitRatio)} of the calls at most, of ${NEVER.calls} in the last minute and as many before`,
+    when: `${percentText(NEVER.hitRatio)} of the calls at most, of ${NEVER.calls} in the last minute and as many before`,
     remedy:
       "look for a key that changes with each call (a time, an id of a request), or leave these calls uncached: notShared, or ttl: 0",
     level: "warning",
@@ -200,7 +189,7 @@ export const DEPARTURES: readonly Rule[] = [
           .slice(0, 3)
           .map((group) => ({
             ...{ subject: ownerOf(group), weight: group.recent.calls },
-            text: `calls${ofOwner(group)} never hit: ${count(group.recent.calls, "call")} in ${duration(group.recent.ms)}, ${count(group.recent.loads, "load")}`,
+            text: `calls${ofOwner(group)} never hit: ${plural(group.recent.calls, "call")} in ${secondsText(group.recent.ms)}, ${plural(group.recent.loads, "load")}`,
           })),
       ),
   },
@@ -218,7 +207,7 @@ export const DEPARTURES: readonly Rule[] = [
           .slice(0, 3)
           .map((group) => ({
             ...{ subject: ownerOf(group), weight: group.recent.unadmitted! },
-            text: `a flood of new keys${ofOwner(group)}: ${count(group.recent.unadmitted!, "load")} in ${duration(group.recent.ms)} were beyond newKeys and are kept nowhere, of ${count(group.recent.calls, "call")}`,
+            text: `a flood of new keys${ofOwner(group)}: ${plural(group.recent.unadmitted!, "load")} in ${secondsText(group.recent.ms)} were beyond newKeys and are kept nowhere, of ${plural(group.recent.calls, "call")}`,
           })),
       ),
   },
@@ -235,15 +224,15 @@ export const DEPARTURES: readonly Rule[] = [
         if (queued === undefined || queued.seen < QUEUED.seen) return [];
         const { seen, looks, loads, callers, forMs, maxLoads } = queued;
         const option = maxLoads === undefined ? "" : `; maxLoads is ${maxLoads}`;
-        const those = callers === undefined ? "" : `, with ${count(callers, "caller")}`;
-        const text = `up to ${count(loads, "load")} waited for a free slot${those}, up to ${took(forMs)}, at ${seen} of ${looks} looks${option}`;
+        const those = callers === undefined ? "" : `, with ${plural(callers, "caller")}`;
+        const text = `up to ${plural(loads, "load")} waited for a free slot${those}, up to ${durationText(forMs)}, at ${seen} of ${looks} looks${option}`;
         return [{ subject: "slots", weight: seen, text }];
       }),
   },
   {
     name: "odd-process",
     what: "One process hits far less often than the others",
-    when: `by ${100 * FALL.points} points, ${duration(WARM_MS)} after its start, among three or more`,
+    when: `by ${100 * FALL.points} points, ${secondsText(WARM_MS)} after its start, among three or more`,
     remedy: "compare its version, its format and its memory with the others",
     level: "warning",
     page: "fleet",
@@ -264,7 +253,7 @@ export const DEPARTURES: readonly Rule[] = [
           return [
             {
               ...{ subject: label, weight: evicted },
-              text: `${label} is full: ${count(evicted, "eviction")} in the last ${windowText(windowMs)}, with ${sizeText(tier)}`,
+              text: `${label} is full: ${plural(evicted, "eviction")} in the last ${windowText(windowMs)}, with ${sizeText(tier)}`,
             },
           ];
         }),
@@ -332,7 +321,7 @@ function causeOfFall({ namespace, group }: GroupRates, cache: string, bursts: Pi
   );
   if (wide === undefined) return "";
   const by = wide.by.length === 0 ? "" : `, by ${wide.by.join(", ")}`;
-  return `; ${invalidatedText(wide)} was invalidated ${count(wide.count, "time")} in the last minute${by}`;
+  return `; ${invalidatedText(wide)} was invalidated ${plural(wide.count, "time")} in the last minute${by}`;
 }
 
 /** The last release, if it changed what decides answers. */
@@ -342,19 +331,19 @@ function changeText(cache: string, starts: Picture["starts"], now: number): stri
   );
   return last === undefined
     ? ""
-    : `; ${last.name} started ${duration(now - last.startedAt)} ago with ${changesText(last)}`;
+    : `; ${last.name} started ${secondsText(now - last.startedAt)} ago with ${changesText(last)}`;
 }
 
 function mostText({ namespace }: Owner, most: NonNullable<GroupRates["failed"]>["most"]): string {
-  return most === undefined ? "" : `, ${count(most.count, "time")} that of ${quoted(namespace, most.key)}`;
+  return most === undefined ? "" : `, ${plural(most.count, "time")} that of ${quoted(namespace, most.key)}`;
 }
 
 const missesOf = ({ recent }: GroupRates): number => recent.calls * (1 - (recent.hitRatio ?? 0));
 
 function sizeText({ entries = 0, maxEntries, bytes, maxBytes }: Figures["tiers"][number]): string {
-  const of = maxEntries === undefined ? "" : ` of ${maxEntries.toLocaleString("en")}`;
+  const of = maxEntries === undefined ? "" : ` of ${numberText(maxEntries)}`;
   const size = maxBytes === undefined || bytes === undefined ? "" : `, ${bytesText(bytes)} of ${bytesText(maxBytes)}`;
-  return `${entries.toLocaleString("en")}${of} entries${size}`;
+  return `${numberText(entries)}${of} entries${size}`;
 }
 
 function oddProcesses(processes: readonly ProcessPicture[], now: number): readonly Found[] {
@@ -372,7 +361,7 @@ function oddProcesses(processes: readonly ProcessPicture[], now: number): readon
       : [
           {
             ...{ cache, subject: name, by: [name], weight: least - hitRatio },
-            text: `${name} has a hit ratio of ${percent(hitRatio)}, the other ${others.length} have ${percent(least)} or more`,
+            text: `${name} has a hit ratio of ${percentText(hitRatio)}, the other ${others.length} have ${percentText(least)} or more`,
           },
         ];
   });

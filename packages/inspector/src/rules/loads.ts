@@ -1,19 +1,8 @@
+import { bytesText, durationText, numberText, percentText, plural, secondsText } from "../figures.ts";
 import { narrowest, ofOwner, ownerOf, type Owner } from "./owners.ts";
 import type { Figures, ProcessPicture } from "./picture.ts";
 import { eachProcess, type Found, type Rule } from "./rule.ts";
-import {
-  bytesText,
-  causeOf,
-  count,
-  duration,
-  everyText,
-  nameOf,
-  percent,
-  quoted,
-  sumOf,
-  took,
-  windowText,
-} from "./texts.ts";
+import { causeOf, everyText, nameOf, quoted, sumOf, windowText } from "./texts.ts";
 
 // Rules over what loaders give, and over the time that calls take around them.
 
@@ -45,7 +34,7 @@ export const LOADS: readonly Rule[] = [
       eachProcess(processes, ({ groups, windowMs }) =>
         narrowest(groups.filter(({ empty }) => empty !== undefined && isNothing(empty))).map(({ empty, ...group }) => ({
           ...{ subject: ownerOf(group), weight: empty!.nothing },
-          text: `${whole(empty!.nothing)} of ${count(empty!.loads, "load")}${ofOwner(group)} returned undefined in the last ${windowText(windowMs)}, so nothing was cached${mostText(group, empty!)}`,
+          text: `${numberText(empty!.nothing)} of ${plural(empty!.loads, "load")}${ofOwner(group)} returned undefined in the last ${windowText(windowMs)}, so nothing was cached${mostText(group, empty!)}`,
         })),
       ),
   },
@@ -62,10 +51,10 @@ export const LOADS: readonly Rule[] = [
         narrowest(groups.filter(({ empty }) => empty !== undefined && isNull(empty))).map(({ empty, ...group }) => {
           const { nulls, loads, emptied, before } = empty!;
           const had = emptied === 0 ? "" : `; ${emptied} replaced a value`;
-          const usual = before.loads === 0 ? "" : `, ${percent(before.nulls / before.loads)} before`;
+          const usual = before.loads === 0 ? "" : `, ${percentText(before.nulls / before.loads)} before`;
           return {
             ...{ subject: ownerOf(group), weight: nulls },
-            text: `${whole(nulls)} of ${count(loads, "load")}${ofOwner(group)} returned null in the last ${windowText(windowMs)}${usual}${had}${mostText(group, empty!)}`,
+            text: `${numberText(nulls)} of ${plural(loads, "load")}${ofOwner(group)} returned null in the last ${windowText(windowMs)}${usual}${had}${mostText(group, empty!)}`,
           };
         }),
       ),
@@ -82,7 +71,7 @@ export const LOADS: readonly Rule[] = [
       eachProcess(processes, ({ unstorable, windowMs }) => {
         if (unstorable === undefined) return [];
         const { tier, namespace, key, error, count: times } = unstorable;
-        const text = `${quoted(namespace, key)} cannot be stored in ${tier}: ${causeOf(error, tier)}${times === 1 ? "" : `; ${count(times, "value")} in the last ${windowText(windowMs)}`}`;
+        const text = `${quoted(namespace, key)} cannot be stored in ${tier}: ${causeOf(error, tier)}${times === 1 ? "" : `; ${plural(times, "value")} in the last ${windowText(windowMs)}`}`;
         return [{ subject: nameOf(namespace, key), weight: times, text }];
       }),
   },
@@ -98,7 +87,7 @@ export const LOADS: readonly Rule[] = [
       eachProcess(processes, ({ growing, at: now }) => {
         if (growing === undefined || growing.bytes < GROWN_BYTES) return [];
         const { namespace, key, bytes, before, since, stores } = growing;
-        const text = `${quoted(namespace, key)} grows: ${bytesText(bytes)}, ${bytesText(before)} ${duration(now - since)} ago, ${count(stores, "write")} since`;
+        const text = `${quoted(namespace, key)} grows: ${bytesText(bytes)}, ${bytesText(before)} ${secondsText(now - since)} ago, ${plural(stores, "write")} since`;
         return [{ subject: nameOf(namespace, key), weight: bytes, text }];
       }),
   },
@@ -115,14 +104,14 @@ export const LOADS: readonly Rule[] = [
         const last = spikes?.at.at(-1) ?? 0;
         if (spikes === undefined || spikes.at.length < SPIKES.times || now - last > SPIKES.lateMs) return [];
         const { at, loads, usual, namespace, key } = spikes;
-        const text = `up to ${count(loads, "load")} began in the same second, ${count(at.length, "time")} in ${duration(last - at[0]!)}${everyText(at)}, where ${usual} are usual; the last: ${quoted(namespace, key)} and others`;
+        const text = `up to ${plural(loads, "load")} began in the same second, ${plural(at.length, "time")} in ${secondsText(last - at[0]!)}${everyText(at)}, where ${usual} are usual; the last: ${quoted(namespace, key)} and others`;
         return [{ subject: "", weight: at.length, text }];
       }),
   },
   {
     name: "slow-hits",
     what: "Values that are stored take long to arrive",
-    when: `${SLOW_HITS.calls} hits of the backend in the last minute, and ${100 * SLOW_HITS.share} % of them, took 200 ms or longer; not in the first ${duration(BEGUN_MS)} of a process`,
+    when: `${SLOW_HITS.calls} hits of the backend in the last minute, and ${100 * SLOW_HITS.share} % of them, took 200 ms or longer; not in the first ${secondsText(BEGUN_MS)} of a process`,
     remedy:
       "look for slow commands and a full network (hotset doctor), for values that are large, and for work that holds the event loop of this process up",
     level: "warning",
@@ -134,7 +123,7 @@ export const LOADS: readonly Rule[] = [
         if (hit === undefined || now - startedAt < BEGUN_MS) return [];
         const { count: all, slow, p50Ms, p99Ms } = hit;
         if (slow < SLOW_HITS.calls || slow < SLOW_HITS.share * all) return [];
-        const text = `${whole(slow)} of ${count(all, "hit")} in the backend took 200 ms or longer in the last ${windowText(windowMs)}, up to ${took(p99Ms)} (99 %); half of them at most ${took(p50Ms)}`;
+        const text = `${numberText(slow)} of ${plural(all, "hit")} in the backend took 200 ms or longer in the last ${windowText(windowMs)}, up to ${durationText(p99Ms)} (99 %); half of them at most ${durationText(p50Ms)}`;
         return [{ subject: "hits", weight: slow, text }];
       }),
   },
@@ -150,14 +139,14 @@ export const LOADS: readonly Rule[] = [
       eachProcess(processes, ({ heldLoop }, { startedAt }) => {
         if (heldLoop === undefined || heldLoop.seen < HELD.seen || now - startedAt < BEGUN_MS) return [];
         const { seen, looks, longestMs } = heldLoop;
-        const text = `the event loop was held up for up to ${took(longestMs)}, at ${seen} of ${looks} looks`;
+        const text = `the event loop was held up for up to ${durationText(longestMs)}, at ${seen} of ${looks} looks`;
         return [{ subject: "", weight: longestMs, text }];
       }),
   },
   {
     name: "waiting-calls",
     what: "Calls wait far longer than their loads take",
-    when: `95 % of ${WAITS.calls} calls that load take up to ${WAITS.times} times as long as 95 % of the loads, and ${WAITS.ms} ms more; not in the first ${duration(BEGUN_MS)} of a process`,
+    when: `95 % of ${WAITS.calls} calls that load take up to ${WAITS.times} times as long as 95 % of the loads, and ${WAITS.ms} ms more; not in the first ${secondsText(BEGUN_MS)} of a process`,
     remedy:
       "look at what they wait for: a slot of maxLoads, the lease of another process, or the backend that stores the value",
     level: "warning",
@@ -168,7 +157,7 @@ export const LOADS: readonly Rule[] = [
           ? []
           : narrowest(groups.filter(isWaiting)).map(({ calls, recent, ...group }) => ({
               ...{ subject: ownerOf(group), weight: calls!.loaded!.p95Ms },
-              text: `calls${ofOwner(group)} that load take up to ${took(calls!.loaded!.p95Ms)} (95 %), their loads up to ${took(recent.p95Ms!)}`,
+              text: `calls${ofOwner(group)} that load take up to ${durationText(calls!.loaded!.p95Ms)} (95 %), their loads up to ${durationText(recent.p95Ms!)}`,
             })),
       ),
   },
@@ -183,8 +172,6 @@ export const LOADS: readonly Rule[] = [
     find: ({ processes }) => otherFields(processes),
   },
 ];
-
-const whole = (value: number): string => value.toLocaleString("en");
 
 const isNothing = ({ nothing, loads }: Empty): boolean => nothing >= NOTHING.loads && nothing >= NOTHING.share * loads;
 
@@ -203,7 +190,7 @@ function isWaiting({ calls: { loaded } = {}, recent }: GroupRates): boolean {
 }
 
 function mostText({ namespace }: Owner, { most }: Empty): string {
-  return most === undefined ? "" : `; ${count(most.count, "time")} that of ${quoted(namespace, most.key)}`;
+  return most === undefined ? "" : `; ${plural(most.count, "time")} that of ${quoted(namespace, most.key)}`;
 }
 
 /** The process and the values that differ, by the first record that has other properties. */

@@ -1,6 +1,7 @@
+import { plural, secondsText } from "../figures.ts";
 import type { CachePicture, Picture, ProcessPicture } from "./picture.ts";
 import { ENOUGH, LONG_WAIT_MS, TROUBLED, type Found, type Rule } from "./rule.ts";
-import { causeOf, changesText, count, duration, everyText, invalidatedText, nameOf, sumOf } from "./texts.ts";
+import { causeOf, changesText, everyText, invalidatedText, nameOf, sumOf } from "./texts.ts";
 
 // Rules over the present: states, lists, and records.
 
@@ -51,7 +52,7 @@ export const STATES: readonly Rule[] = [
           : [
               {
                 ...{ cache: name, subject: "", weight: now - recordFailure.since },
-                text: `records of processes are refused for ${duration(now - recordFailure.since)}: ${causeOf(recordFailure.error, tiers.at(-1)?.label ?? "")}`,
+                text: `records of processes are refused for ${secondsText(now - recordFailure.since)}: ${causeOf(recordFailure.error, tiers.at(-1)?.label ?? "")}`,
               },
             ],
       ),
@@ -70,7 +71,7 @@ export const STATES: readonly Rule[] = [
           : [
               {
                 ...{ cache: name, subject: "", weight: pending },
-                text: `${count(pending, "invalidation")} pending until the backend answers`,
+                text: `${plural(pending, "invalidation")} pending until the backend answers`,
               },
             ],
       ),
@@ -86,7 +87,7 @@ export const STATES: readonly Rule[] = [
       caches.flatMap(({ name, fallbacks: { keys, namespace, error } }) => {
         const of = namespace.length === 0 ? "" : ` of ${nameOf(namespace)}`;
         const because = error === undefined ? "" : `: ${error}`;
-        const text = `${count(keys, "key")}${of} served stale because loads fail${because}`;
+        const text = `${plural(keys, "key")}${of} served stale because loads fail${because}`;
         return keys === 0 ? [] : [{ cache: name, subject: nameOf(namespace), weight: keys, text }];
       }),
   },
@@ -109,7 +110,7 @@ export const STATES: readonly Rule[] = [
           const names = by.length === 0 ? "another process" : by.join(", ");
           return {
             ...{ cache, subject, weight: times, by },
-            text: `${subject} was invalidated ${isAtLeast ? "at least " : ""}${count(times, "time")} in the last minute, by ${names}`,
+            text: `${subject} was invalidated ${isAtLeast ? "at least " : ""}${plural(times, "time")} in the last minute, by ${names}`,
           };
         }),
   },
@@ -141,7 +142,7 @@ export const STATES: readonly Rule[] = [
                 subject: name,
                 by: [name],
                 weight: silentMs,
-                text: `${name} has been silent for ${duration(silentMs)}`,
+                text: `${name} has been silent for ${secondsText(silentMs)}`,
               },
             ],
       ),
@@ -149,7 +150,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "restarts",
     what: "A process ends soon after each start",
-    when: `${CRASHES.times} starts under one name within ${duration(CRASHES.withinMs)}, each of the former ones over within ${duration(CRASHES.lifeMs)}`,
+    when: `${CRASHES.times} starts under one name within ${secondsText(CRASHES.withinMs)}, each of the former ones over within ${secondsText(CRASHES.lifeMs)}`,
     remedy: "look at the end of its log, and at what restarts it: its memory limit and its health check",
     level: "error",
     page: "fleet",
@@ -158,7 +159,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "clock",
     what: "The clock of a process differs from that of this one",
-    when: `by ${duration(CLOCKS_DIFFER_MS)} or more`,
+    when: `by ${secondsText(CLOCKS_DIFFER_MS)} or more`,
     remedy: "look at how that host keeps its time; no answer of hotset depends on it, logs and schedules do",
     level: "warning",
     page: "fleet",
@@ -166,7 +167,7 @@ export const STATES: readonly Rule[] = [
       processes.flatMap(({ cache, name = "", clockAheadMs }) => {
         const differs = Math.abs(clockAheadMs);
         if (differs < CLOCKS_DIFFER_MS) return [];
-        const text = `the clock of ${name} is ${duration(differs)} ${clockAheadMs > 0 ? "ahead" : "behind"}`;
+        const text = `the clock of ${name} is ${secondsText(differs)} ${clockAheadMs > 0 ? "ahead" : "behind"}`;
         return [{ cache, subject: name, by: [name], weight: differs, text }];
       }),
   },
@@ -183,7 +184,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "changed-settings",
     what: "A release has changed what decides answers",
-    when: `in the last ${duration(CHANGED_MS)}, everywhere; not the release itself`,
+    when: `in the last ${secondsText(CHANGED_MS)}, everywhere; not the release itself`,
     remedy:
       "compare hit ratio, loads and errors with the time before, which the curves mark; a shorter ttl means more loads",
     level: "warning",
@@ -212,7 +213,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "queues",
     what: "A queue has dead jobs, is paused, or no worker takes its jobs",
-    when: `now, or after ${duration(UNTAKEN_MS)} without a worker`,
+    when: `now, or after ${secondsText(UNTAKEN_MS)} without a worker`,
     remedy: "mend what the last error says, then retry; start workers",
     level: "error",
     page: "queues",
@@ -224,14 +225,14 @@ export const STATES: readonly Rule[] = [
           found.push({
             subject: `${name} dead`,
             weight: dead,
-            text: `queue ${name}: ${count(dead, "dead job")}${last}`,
+            text: `queue ${name}: ${plural(dead, "dead job")}${last}`,
           });
         if (isPaused)
           found.push({ level: "warning", subject: `${name} paused`, weight: 0, text: `queue ${name} is paused` });
         else if (waiting > 0 && active === 0 && (oldestWaitingMs ?? 0) > UNTAKEN_MS)
           found.push({
             ...{ subject: `${name} untaken`, weight: oldestWaitingMs! },
-            text: `queue ${name}: no worker takes jobs; the oldest has been waiting for ${duration(oldestWaitingMs!)}`,
+            text: `queue ${name}: no worker takes jobs; the oldest has been waiting for ${secondsText(oldestWaitingMs!)}`,
           });
         return found;
       }),
@@ -239,7 +240,7 @@ export const STATES: readonly Rule[] = [
   {
     name: "follower",
     what: "A follower lags behind its database, or has stopped",
-    when: `now, or ${duration(LONG_WAIT_MS)} or ${MUCH_LOG / 2 ** 20} MiB behind`,
+    when: `now, or ${secondsText(LONG_WAIT_MS)} or ${MUCH_LOG / 2 ** 20} MiB behind`,
     remedy: "look at its error, and at the slot of the database",
     level: "error",
     page: "overview",
@@ -254,7 +255,7 @@ export const STATES: readonly Rule[] = [
         if (lagBytes > MUCH_LOG || lagMs > LONG_WAIT_MS)
           found.push({
             ...{ level: "warning" as const, subject: `${name} lag`, weight: lagBytes },
-            text: `follower ${name}: ${duration(lagMs)} and ${Math.round(lagBytes / 2 ** 20)} MiB of the log behind the database`,
+            text: `follower ${name}: ${secondsText(lagMs)} and ${Math.round(lagBytes / 2 ** 20)} MiB of the log behind the database`,
           });
         return found;
       }),
@@ -262,7 +263,7 @@ export const STATES: readonly Rule[] = [
 ];
 
 function troubleOf({ label, state, since, failure }: CachePicture["tiers"][number], now: number): string {
-  const text = `${label} has been ${state}${since === undefined ? "" : ` for ${duration(now - since)}`}`;
+  const text = `${label} has been ${state}${since === undefined ? "" : ` for ${secondsText(now - since)}`}`;
   if (state === "bypassed" || failure === undefined || failure.at < (since ?? 0) - CAUSE_MS) return text;
   return `${text}: ${failure.kind}, ${causeOf(failure.message, label)}`;
 }
@@ -273,7 +274,7 @@ function repeated(wide: Picture["wide"]): readonly Found[] {
     const [{ cache, kind, text }] = all as [(typeof all)[number]];
     if (kind === "start" || all.length < WIDE[kind]) return [];
     const at = all.map((each) => each.at).toSorted((one, other) => one - other);
-    const times = `${count(all.length, "time")} in ${duration(at.at(-1)! - at[0]!)}${everyText(at)}`;
+    const times = `${plural(all.length, "time")} in ${secondsText(at.at(-1)! - at[0]!)}${everyText(at)}`;
     return [{ cache, subject: text, weight: all.length, text: text.replace(/(?=, by )/, ` ${times}`) }];
   });
 }
@@ -290,7 +291,7 @@ function restarting(starts: Picture["starts"], now: number): readonly Found[] {
     // The last one may have ended, too.
     const times = ended.length + (all[0]!.isLiving ? 1 : 0);
     if (times < CRASHES.times) return [];
-    const text = `${name} has started ${count(times, "time")} in ${duration(now - all.at(-1)!.startedAt)}, the last time ${duration(now - startedAt)} ago: it ends soon after each start`;
+    const text = `${name} has started ${plural(times, "time")} in ${secondsText(now - all.at(-1)!.startedAt)}, the last time ${secondsText(now - startedAt)} ago: it ends soon after each start`;
     return [{ cache, subject: name, by: [name], weight: times, text }];
   });
 }
@@ -314,7 +315,7 @@ function changedSettings(
   return [...same.values()].map((all): Found => {
     const [{ cache, change, startedAt }] = all as [(typeof all)[number]];
     const by = all.map(({ name }) => name).toSorted();
-    const text = `${sumOf(by)} started ${duration(now - startedAt)} ago with ${changesText({ changed: [change] })}`;
+    const text = `${sumOf(by)} started ${secondsText(now - startedAt)} ago with ${changesText({ changed: [change] })}`;
     return { cache, subject: change.setting, by, weight: by.length, text };
   });
 }

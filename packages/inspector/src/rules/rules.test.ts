@@ -389,7 +389,7 @@ describe("findings", () => {
     [on({ tiers: [{ ...well, label: "memory", entries: 10_000, evicted: 999 }] }), []],
     [
       on({ largest: { namespace: ["doc"], key: "1", bytes: 5_240_000, at: NOW, before: 640 } }),
-      ['warning keys shop: "doc › 1" has 5.2 MB, the largest before had 640 B'],
+      ['warning keys shop: "doc › 1" has 5.24 MB, the largest before had 640 B'],
     ],
     [on({ largest: { namespace: [], key: "1", bytes: 999_999, at: NOW, before: 640 } }), []],
     [on({ largest: { namespace: [], key: "1", bytes: 5_000_000, at: NOW, before: 1_300_000 } }), []],

@@ -1,7 +1,8 @@
 import type { KeyGroup } from "../data/pages.ts";
+import { bytesText, durationText, plural, secondsText } from "../figures.ts";
 import type { Picture } from "./picture.ts";
 import type { Found, Rule } from "./rule.ts";
-import { bytesText, count, duration, silenceText, took } from "./texts.ts";
+import { silenceText } from "./texts.ts";
 
 // Rules over the servers of Redis, for pages with a toolkit.
 
@@ -31,7 +32,7 @@ export const SERVERS: readonly Rule[] = [
   {
     name: "redis-held-up",
     what: "Commands hold Redis up",
-    when: `${HELD_UP.times} for 100 ms or more in the last ten minutes, or one for ${took(HELD_UP.ms)}`,
+    when: `${HELD_UP.times} for 100 ms or more in the last ten minutes, or one for ${durationText(HELD_UP.ms)}`,
     remedy:
       "look at that program: SLOWLOG GET has the arguments; large values, KEYS and long scripts are slow for everyone",
     level: "warning",
@@ -41,7 +42,7 @@ export const SERVERS: readonly Rule[] = [
         if (slow === undefined || (slow.times < HELD_UP.times && slow.longestMs < HELD_UP.ms)) return [];
         const { times, longestMs, command, client } = slow;
         const by = client === "" ? "" : `, by ${client}`;
-        const text = `Redis ${address}: commands held it up ${count(times, "time")} in the last 10 min, for up to ${took(longestMs)}: ${command}${by}`;
+        const text = `Redis ${address}: commands held it up ${plural(times, "time")} in the last 10 min, for up to ${durationText(longestMs)}: ${command}${by}`;
         return [{ subject: address, weight: longestMs, text }];
       }),
   },
@@ -82,7 +83,7 @@ function ofServer(server: Server, groups: Picture["keyGroups"]): readonly Found[
     void found.push({ level, subject: `${address} ${what}`, weight: usedMemory, text: `Redis ${address}: ${text}` });
   if (error !== undefined) add("error", "silent", `does not answer: ${error}`);
   if (maxMemory > 0 && (usedMemory > FULL * maxMemory || evicted >= EVICTIONS)) {
-    const removed = evicted === 0 ? "" : `; ${count(evicted, "key")} evicted in the last minute`;
+    const removed = evicted === 0 ? "" : `; ${plural(evicted, "key")} evicted in the last minute`;
     add(
       maxMemoryPolicy === "noeviction" ? "error" : "warning",
       "full",
@@ -101,7 +102,7 @@ function mostText(groups: readonly KeyGroup[], usedMemory: number): string {
   const { kind, owner, bytes, keys } = most;
   const what =
     kind === "other" ? `keys of other programs${owner === "" ? "" : `, ${owner}:…`}` : `${kind} ${owner}`.trim();
-  return `; most of it is ${what}: ${bytesText(bytes ?? 0)} in ${count(keys, "key")}`;
+  return `; most of it is ${what}: ${bytesText(bytes ?? 0)} in ${plural(keys, "key")}`;
 }
 
 function emptied({ address, events = {} }: Server, now: number): readonly Found[] {
@@ -113,15 +114,15 @@ function emptied({ address, events = {} }: Server, now: number): readonly Found[
   return [
     ...(flushes === 0
       ? []
-      : [found("flushed", `FLUSHALL or FLUSHDB removed all keys ${count(flushes, "time")} in the last 10 min`)]),
+      : [found("flushed", `FLUSHALL or FLUSHDB removed all keys ${plural(flushes, "time")} in the last 10 min`)]),
     ...(isRecent(restartedAt)
-      ? [found("restarted", `it started ${duration(now - restartedAt)} ago, while this process ran`)]
+      ? [found("restarted", `it started ${secondsText(now - restartedAt)} ago, while this process ran`)]
       : []),
     ...(isRecent(tookOverAt)
       ? [
           found(
             "took over",
-            `it took over from another server ${duration(now - tookOverAt)} ago: writes that had not reached it are lost`,
+            `it took over from another server ${secondsText(now - tookOverAt)} ago: writes that had not reached it are lost`,
           ),
         ]
       : []),

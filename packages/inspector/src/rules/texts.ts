@@ -1,9 +1,8 @@
 import type { ProcessStart } from "@hotset/core/inspect";
 import type { Burst } from "../data/invalidations.ts";
+import { secondsText } from "../figures.ts";
 
 // Parts of sentences.
-
-export const count = (of: number, what: string): string => `${of.toLocaleString("en")} ${what}${of === 1 ? "" : "s"}`;
 
 /** A namespace, or a key in it. */
 export const nameOf = (namespace: readonly string[], key?: string): string =>
@@ -44,37 +43,14 @@ export function causeOf(message: string, label: string): string {
 export const silenceText = (
   { since, error }: { readonly since: number; readonly error: string },
   now: number,
-): string => `Redis has not answered for ${duration(now - since)}: ${causeOf(error, "redis")}`;
+): string => `Redis has not answered for ${secondsText(now - since)}: ${causeOf(error, "redis")}`;
 
-export const windowText = (ms: number): string => (ms === 60_000 ? "minute" : duration(ms));
-
-export const percent = (ratio: number): string => `${Math.round(100 * ratio)} %`;
-
-export function bytesText(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  const size = bytes / 1_000 ** power;
-  return `${power === 0 || size >= 100 ? Math.round(size) : Number(size.toFixed(1))} ${units[power]}`;
-}
-
-/** The duration of a load. */
-export function took(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 10_000 && ms % 1_000 !== 0 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
-}
-
-/** In whole seconds: it is shown again and again while it grows. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1_000));
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.round(seconds / 60);
-  return minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
-}
+export const windowText = (ms: number): string => (ms === 60_000 ? "minute" : secondsText(ms));
 
 /** Where they come by a schedule. */
 export function everyText(at: readonly number[]): string {
   if (at.length < 3) return "";
   const pauses = at.slice(1).map((each, i) => each - at[i]!);
   const [least, most] = [Math.min(...pauses), Math.max(...pauses)];
-  return most - least <= 2_000 ? `, every ${duration((least + most) / 2)}` : "";
+  return most - least <= 2_000 ? `, every ${secondsText((least + most) / 2)}` : "";
 }

@@ -1,6 +1,7 @@
+import { percentText, plural, secondsText } from "../figures.ts";
 import type { Figures, ProcessPicture } from "./picture.ts";
 import { eachProcess, type Found, type Rule } from "./rule.ts";
-import { count, duration, nameOf, percent, quoted } from "./texts.ts";
+import { nameOf, quoted } from "./texts.ts";
 
 // Rules over what `createCache({ verify })` found: values that differ from their source.
 
@@ -68,7 +69,7 @@ export const WRONG_VALUES: readonly Rule[] = [
   {
     name: "other-source",
     what: "The values of one process differ from its source far more often than those of the others, as `verify` finds",
-    when: `${percent(ODD.share)} of ${ODD.checked} or more, and at most ${percent(ODD.elsewhere)} in each of two or more other processes`,
+    when: `${percentText(ODD.share)} of ${ODD.checked} or more, and at most ${percentText(ODD.elsewhere)} in each of two or more other processes`,
     remedy:
       "look at the database, the replica and the environment that this process loads from: a staging process over the Redis of production looks so; or it misses invalidations",
     level: "error",
@@ -88,7 +89,7 @@ export const WRONG_VALUES: readonly Rule[] = [
           const { unsteady, checked, unsteadyFields } = each;
           if (unsteady < UNSTEADY || unsteady <= checked) return [];
           const fields = unsteadyFields.length === 0 ? "" : ` in ${unsteadyFields.join(", ")}`;
-          const text = `${count(unsteady, "value")}${ofOwner(each)} differ from load to load${fields}: they cannot be compared with their source`;
+          const text = `${plural(unsteady, "value")}${ofOwner(each)} differ from load to load${fields}: they cannot be compared with their source`;
           return [{ subject: ownerOf(each), weight: unsteady, text }];
         }),
       ),
@@ -111,7 +112,7 @@ function otherSources(processes: readonly ProcessPicture[]): readonly Found[] {
     const most = Math.max(...others.map(({ share }) => share));
     if (others.length < 2 || odd.share < ODD.share || most > ODD.elsewhere) return [];
     const { cache, name, group, share } = odd;
-    const text = `${name} has another source than the others: ${percent(share)} of the values${ofOwner(group)} that it compared differ, at most ${percent(most)} elsewhere`;
+    const text = `${name} has another source than the others: ${percentText(share)} of the values${ofOwner(group)} that it compared differ, at most ${percentText(most)} elsewhere`;
     return [{ cache, subject: `${name} ${ownerOf(group)}`, by: [name], weight: share, text }];
   });
 }
@@ -130,7 +131,7 @@ function wrongOf(group: Verified, names: Names): Case {
   const others = group.reasons.length > 1 ? `; ${group.wrong - reason.count} others for another reason` : "";
   return {
     ...{ subject: `${ownerOf(group)} ${reason.why}`, weight: group.wrong, remedy },
-    text: `${group.wrong} of ${count(group.checked, "value")}${ofOwner(group)} that were compared with their source are wrong: ${text(reason)}${others}${lastText(group)}${writerText(group, names)}`,
+    text: `${group.wrong} of ${plural(group.checked, "value")}${ofOwner(group)} that were compared with their source are wrong: ${text(reason)}${others}${lastText(group)}${writerText(group, names)}`,
   };
 }
 
@@ -138,12 +139,12 @@ function shapeOf(group: Verified, names: Names): readonly Case[] {
   const { unclear, checked, shape, curve, isInvalidated, wrong } = group;
   if (unclear === 0 || wrong > unclear) return [];
   const found = { subject: `${ownerOf(group)} ${shape}`, weight: unclear };
-  const start = `${unclear} of ${count(checked, "value")}${ofOwner(group)} differ from their source`;
+  const start = `${unclear} of ${plural(checked, "value")}${ofOwner(group)} differ from their source`;
   const [young, old] = [curve[0], curve.at(-1)];
   const ages =
     young === undefined || old === undefined
       ? ""
-      : ` (${percent(young.different / young.checked)} up to ${duration(young.upToMs)} old, ${percent(old.different / old.checked)} up to ${duration(old.upToMs)})`;
+      : ` (${percentText(young.different / young.checked)} up to ${secondsText(young.upToMs)} old, ${percentText(old.different / old.checked)} up to ${secondsText(old.upToMs)})`;
   switch (shape) {
     case "none":
     case "few":
