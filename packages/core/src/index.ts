@@ -1,7 +1,7 @@
 // The names for users of a cache, and for writers of stores, tiers, formats and seals.
 
 export { createCache, defineBackend, json, keyOf, parseDuration, passthrough, systemClock } from "./internal.ts";
-export type { Awaitable, Clock, Duration, KeyPart, StandardSchema } from "./internal.ts";
+export type { Awaitable, Clock, Duration, KeyPart, SchemaChecks, StandardSchema } from "./internal.ts";
 export type { Cache, CacheLogger, CacheOptions, CacheStats, Namespace, NamespaceOptions, ValueOf } from "./internal.ts";
 export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "./internal.ts";
 export type { NewKeysOptions, WrapOptions, Wrapped } from "./internal.ts";

@@ -122,13 +122,14 @@ export type {
   SetOptions,
   TouchOptions,
 } from "./entry/policy.ts";
+export { schemaOf } from "./entry/schema.ts";
 export type { EntryInfo } from "./engine/reads.ts";
 export type { VerifiedKey, VerifyOptions } from "./engine/verify-options.ts";
 export type { AnsweredBy, CallObserver, SeenLoad } from "./engine/call-observer.ts";
 export type { HitObserver, SampleBounds } from "./engine/hit-observer.ts";
 export type { AgeShare, Outcome, Shape, VerifiedGroup, WriterShare } from "./engine/verify-figures.ts";
 export type { Decision } from "./primitives/decision-log.ts";
-export type { StandardSchema } from "./contracts/standard-schema.ts";
+export type { SchemaChecks, StandardSchema } from "./contracts/standard-schema.ts";
 export { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./cache/wrap.ts";
 export type { Untyped } from "./cache/namespace.ts";
 export { keyedHash } from "./primitives/keyed-hash.ts";

@@ -1,7 +1,15 @@
 export { createCache, json, keyOf, parseDuration, passthrough } from "@hotset/core";
 export type { Cache, CacheLogger, CacheOptions, CacheStats, Duration, Namespace, NamespaceOptions } from "@hotset/core";
 export type { CacheBuilder, EmptyCacheBuilder, LocalCacheBuilder } from "@hotset/core";
-export type { CacheEvents, EntryInfo, NewKeysOptions, StandardSchema, WrapOptions, Wrapped } from "@hotset/core";
+export type {
+  CacheEvents,
+  EntryInfo,
+  NewKeysOptions,
+  SchemaChecks,
+  StandardSchema,
+  WrapOptions,
+  Wrapped,
+} from "@hotset/core";
 export type { EntryOptions, Fence, Policy, Served } from "@hotset/core";
 export type { GetManyOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions } from "@hotset/core";
 export type { ClearOptions, SetOptions, TouchOptions } from "@hotset/core";

@@ -1,3 +1,4 @@
+// Experimental: what it gives may change with a minor version.
 export { heartbeat, inspect, warm } from "@hotset/core/inspect";
 export type {
   Backoff,

@@ -12,7 +12,6 @@ it("C645 finds where the entries of a cache and of its namespaces are", () => {
     keySpace: { path: ["shelves"] },
     backend: placeOf(cache)!.backend,
   });
-  expect(placeOf(cache.namespace("own", { localOnly: true }))).toMatchObject({ backend: undefined });
 });
 
 it("C645 knows of no backend where there is none, and nothing of objects that are not caches", () => {

@@ -209,8 +209,7 @@ same<typeof fromMap, Map<string, number>>(true);
 const withNull = await cache.getOrSetMany(
   ["a"],
   (k) => k,
-  () => new Map([["a", 1]]),
-  { absentAsNull: true },
+  (missing) => missing.map((k) => [k, k === "a" ? 1 : null] as const),
 );
 same<typeof withNull, Map<string, number | null>>(true);
 const tagged = await cache.getOrSetMany(
@@ -226,16 +225,8 @@ const tagged = await cache.getOrSetMany(
   },
 );
 same<typeof tagged, Map<number, User>>(true);
-await cache.getOrSetMany(["a"], String, () => new Map([["a", 1]]), {
-  absentAsNull: true,
-  tags: (_key, value) => {
-    same<typeof value, number | null>(true);
-    return [];
-  },
-});
-const count = (): ReadonlyMap<string, number> => new Map([["a", 1]]);
 // @ts-expect-error values of this namespace are never null
-cache.namespace<number>("n").getOrSetMany(["a"], String, count, { absentAsNull: true });
+cache.namespace<number>("n").getOrSetMany(["a"], String, () => [["a", null] as const]);
 // @ts-expect-error an array of values does not say which item each belongs to
 cache.getOrSetMany([1, 2], String, (missing) => Promise.all(missing.map((id) => findUser(id))));
 

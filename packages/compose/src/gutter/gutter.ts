@@ -18,6 +18,8 @@ import { versionsOf } from "./versions.ts";
  * go to `main`, and stay pending until it has them; those that it did not get are carried out in `small`, too. From
  * when a process is attached to `main` again, nothing in `small` is served; and nothing of it is ever stored in `main`.
  *
+ * Experimental: it may change with a minor version.
+ *
  * `main` is one server, or one with replicas. Both backends belong to the composition, and are closed with it.
  *
  * @throws {ConfigurationError} for an option out of range, and for backends without leases, tag versions or reports.

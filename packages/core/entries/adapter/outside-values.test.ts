@@ -21,7 +21,7 @@ function open(stack: "memory" | "backend" | "no leases" = "backend") {
   const backend = scriptedBackend({ clock, leases: stack === "backend", tagVersions: true, coherence: "reported" });
   const of = (each: ScriptedBackend) => createTestCache({ clock, ttl: "1h", backend: stack !== "memory" && each });
   const [a, b] = [of(backend), of(backend.peer())];
-  const values = new OutsideValues(a, clock);
+  const values = new OutsideValues(a);
   /** As a framework that awaits before it calls its store: what follows has no context. */
   const lost = {
     get: (key: string) => nowhere(() => values.get(key)),

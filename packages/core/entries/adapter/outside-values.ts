@@ -76,9 +76,9 @@ export class OutsideValues<Facts = undefined> {
   /** Under way. */
   readonly #sets = new Map<string, Promise<WriteResult>>();
 
-  constructor(namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">, clock: Clock = systemClock) {
+  constructor(namespace: Pick<Namespace, "delete" | "fence" | "get" | "getMany" | "set">) {
     this.#namespace = namespace;
-    this.#clock = clock;
+    this.#clock = NamespaceView.clockOf(namespace) ?? systemClock;
   }
 
   /**

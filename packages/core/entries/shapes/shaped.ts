@@ -16,13 +16,13 @@ import {
   type WriteManyResult,
   type WriteResult,
 } from "@hotset/core";
-import { epochMs, wrapFunction } from "@hotset/core/internal";
+import { epochMs, schemaOf, wrapFunction } from "@hotset/core/internal";
 import type { AnyFunction, NamespacePlace, Untyped, WrapKey, WrapOptions } from "@hotset/core/internal";
 import { fingerprint } from "./fingerprint.ts";
 import { ShapeRecord } from "./shape-record.ts";
 
 /** Options of {@link shaped}: those of a namespace, and the shape of its values. */
-export interface ShapedOptions<V> extends Omit<NamespaceOptions<V>, "localOnly"> {
+export interface ShapedOptions<V> extends NamespaceOptions<V> {
   /**
    * `"auto"`: a fingerprint of `schema`, of zod, valibot, arktype or a library with Standard JSON Schema. Else a text
    * that changes when the values change their shape: a number that you raise, or a hash that your build makes.
@@ -44,7 +44,7 @@ export function shaped<V = unknown>(within: Namespace, name: string, options: Sh
   const { shape: given, ...ofValues } = options ?? {};
   if (typeof given !== "string" || given === "" || given.length > 100)
     throw new ConfigurationError(`shaped: shape must be "auto" or a text of 1 to 100 characters, got ${typeof given}`);
-  const shape = given === "auto" ? fingerprint(ofValues.schema) : given;
+  const shape = given === "auto" ? fingerprint(schemaOf(ofValues.schema).schema) : given;
   if (typeof within?.namespace !== "function") throw noCache();
   const all = within.namespace(name);
   const own = all.namespace<unknown>(nameOf(shape), ofValues);

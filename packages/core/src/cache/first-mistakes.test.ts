@@ -70,7 +70,6 @@ describe("C670 outside production a cache warns, once, of a first mistake", () =
     await cache.set("long", 1, { ttl: 60_000 });
     const schema = { "~standard": { version: 1, vendor: "test", validate: (value: unknown) => ({ value }) } } as const;
     await cache.namespace("revived", { schema }).set("u", new User());
-    await cache.namespace("here", { localOnly: true }).set("u", new User());
     expect(lines).toEqual([]);
   });
 

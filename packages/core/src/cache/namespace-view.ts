@@ -53,6 +53,7 @@ import {
   type GetOrSetOptions,
   type TouchOptions,
 } from "../entry/policy.ts";
+import { schemaOf } from "../entry/schema.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { describe, kindOf, noFunction } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
@@ -142,6 +143,11 @@ export class NamespaceView implements Untyped<Namespace> {
     return NamespaceView.#isView(given) ? given.#namespace.remote?.format : undefined;
   }
 
+  /** The clock of its cache; `undefined` for a namespace of another copy of this package. */
+  static clockOf(given: object): Clock | undefined {
+    return NamespaceView.#isView(given) ? given.#engine.context.clock : undefined;
+  }
+
   /** The value of a fresh copy, which counts as a hit. None in a namespace of another copy of this package. */
   static freshCopy(given: object, key: string): unknown {
     return NamespaceView.#isView(given) ? given.#freshCopy(key, given.#engine.context.clock.now()) : undefined;
@@ -194,16 +200,14 @@ export class NamespaceView implements Untyped<Namespace> {
     if (typeof key !== "function") throw noFunction("key", key, " that makes a key of an item");
     if (typeof load !== "function") throw noFunction("load", load, ", after the items and key");
     checkOptionNames("getOrSetMany", options);
-    const { absentAsNull, ...rest } = options ?? {};
-    const ofCall = ownOptions(withoutFunctions(rest));
-    checked("getOrSetMany", { absentAsNull });
+    const ofValue = options ?? {};
+    const ofCall = ownOptions(withoutFunctions(ofValue));
     const { context, ladder } = this.#engine;
-    const absent = absentAsNull === true ? null : undefined;
     const startedAt = context.clock.now();
     const names = new Map<K, string>();
     for (const item of items) if (!names.has(item)) names.set(item, key(item));
     const found = new Map<K, unknown>();
-    const all = { load: load as BatchLoader<unknown, unknown>, absent, ofValue: rest };
+    const all = { load: load as BatchLoader<unknown, unknown>, ofValue };
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
     if (context.local !== undefined && isPlainHit(this.#namespace.policy, ofCall))
       names.forEach((name, item) => {
@@ -218,7 +222,7 @@ export class NamespaceView implements Untyped<Namespace> {
     for (const part of partsOf(missing)) {
       const shared = this.#options(ofCall, context.clock.now(), startedAt);
       const values = await this.#traced("getOrSetMany", () =>
-        loadMany({ context, ladder, absent, ofValue: rest }, part, load, shared),
+        loadMany({ context, ladder, ofValue }, part, load, shared),
       );
       if (part === missing && missing.length === names.size) return values;
       for (const [item, value] of values) found.set(item, value);
@@ -367,18 +371,13 @@ export class NamespaceView implements Untyped<Namespace> {
 
   namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {
     checked("namespace", options);
-    const { context, meters } = this.#engine;
-    if (options?.localOnly === true && context.local === undefined)
-      throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
-    if (options?.checkLoads === true && options.schema === undefined)
-      throw new InvalidArgumentError("checkLoads needs a schema; give one, or leave checkLoads out");
-    const keySpace = keySpaceBelow(this.#namespace.keySpace, name, { localOnly: options?.localOnly === true });
+    const { meters } = this.#engine;
+    const keySpace = keySpaceBelow(this.#namespace.keySpace, name);
     return new NamespaceView(this.#engine, {
       keySpace,
       policy: resolvePolicy(this.#namespace.policy, options),
-      schema: options?.schema,
-      checksLoads: options?.checkLoads === true,
-      remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
+      ...schemaOf(options?.schema),
+      remote: this.#namespace.remote,
       meters: meters.of(keySpace.path),
       newKeys: options?.newKeys === undefined ? this.#namespace.newKeys : newKeysBudget(options.newKeys),
     });

@@ -7,7 +7,7 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../contracts/results.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { SchemaChecks, StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryInfo } from "../engine/reads.ts";
 import type { TouchResult } from "../engine/touch.ts";
 import type { BatchLoader, Loader } from "../entry/loader.ts";
@@ -55,14 +55,8 @@ export interface Namespace<V = unknown> {
     items: readonly K[],
     key: (item: K) => string,
     load: BatchLoader<K, T>,
-    options: GetOrSetManyOptions<K, T | null> & { readonly absentAsNull: null extends V ? true : never },
-  ): Promise<Map<K, ValueOf<V, T> | null>>;
-  getOrSetMany<K, T extends V, A extends (null extends V ? boolean : false) = false>(
-    items: readonly K[],
-    key: (item: K) => string,
-    load: BatchLoader<K, T>,
-    options?: GetOrSetManyOptions<K, T | (A extends true ? null : never)> & { readonly absentAsNull?: A | undefined },
-  ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
+    options?: GetOrSetManyOptions<K, T>,
+  ): Promise<Map<K, ValueOf<V, T>>>;
   /** The fresh value; `undefined` when there is none. Never loads, never fails because of the backend. */
   get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
   /** Gets many keys like {@link get}. Keys without a value are absent from the result. */
@@ -181,19 +175,11 @@ export interface NamespaceOptions<V> extends Policy {
   /**
    * Checks values that come from a backend; one that fails is a miss, reported as `decode:error`. Values that you
    * load or set are not checked. @see https://standardschema.dev
+   *
+   * As `{ of: schema, checks: "all" }` it checks loaded values as well: callers and tiers get its output. One that it
+   * refuses is a failed load: {@link InvalidValueError}, or what `staleIfError` covers. Values of `set` are not checked.
    */
-  readonly schema?: StandardSchema<V> | undefined;
-  /**
-   * The schema checks loaded values as well, before they are used: callers and tiers get its output, so it must
-   * accept that too. One that it refuses is a failed load: {@link InvalidValueError}, or what `staleIfError` covers.
-   * Values of `set` are not checked. @default false
-   */
-  readonly checkLoads?: boolean | undefined;
-  /**
-   * Values never leave the process: for what no format can write. Its keys are apart from those of other views.
-   * @default false
-   */
-  readonly localOnly?: boolean | undefined;
+  readonly schema?: StandardSchema<V> | SchemaChecks<V> | undefined;
   /**
    * Bounds how many new keys are stored, by one process: beyond it, the first miss of a key that no tier knows is
    * answered and kept nowhere, and a second one within `window` is stored. @default that of the namespace above

@@ -121,7 +121,7 @@ export class LoadTimeoutError extends CacheError {
   override readonly url: string = errorPage(this.code);
 }
 
-/** The schema of a namespace with `checkLoads` refuses what a loader gave. */
+/** A schema that checks loads (`schema: { of, checks: "all" }`) refuses what a loader gave. */
 export class InvalidValueError extends CacheError {
   override readonly name = "InvalidValueError";
   override readonly code = "INVALID_VALUE";

@@ -15,6 +15,16 @@ export interface StandardSchema<Output> {
   };
 }
 
+/** A schema, and which values of a namespace it checks. */
+export interface SchemaChecks<Output> {
+  readonly of: StandardSchema<Output>;
+  /**
+   * `"reads"`: those that come from a backend. `"all"`: those that a loader gives as well, before they are used, so it
+   * has to accept its own output. @default 'reads'
+   */
+  readonly checks?: "reads" | "all" | undefined;
+}
+
 /** Why a schema refuses a value, and where. */
 export interface SchemaIssue {
   readonly message: string;

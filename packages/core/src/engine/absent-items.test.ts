@@ -1,70 +1,36 @@
-import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
+import { createTestCache, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 
 const keyOf = (id: number): string => `user:${id}`;
 
-describe("C191 items that a batch loader leaves out", () => {
-  it.for([true, false])("are null, and not asked for again within negativeTtl; local tier: %s", async (local) => {
-    const clock = new TestClock();
-    const backend = scriptedBackend({ clock });
-    const cache = createTestCache({ clock, backend, local, ttl: "1m", negativeTtl: "10s" });
-    const asked: (readonly number[])[] = [];
-    const read = (): Promise<Map<number, string | null>> =>
-      cache.getOrSetMany(
-        [1, 2],
-        keyOf,
-        (missing) => {
-          asked.push(missing);
-          return missing.includes(1) ? [[1, "Ada"] as const] : [];
-        },
-        { absentAsNull: true },
-      );
-    const expected = new Map([
-      [1, "Ada"],
-      [2, null],
-    ]);
-    expect(await read()).toEqual(expected);
-    expect(await read()).toEqual(expected);
-    expect(asked).toEqual([[1, 2]]);
-    expect(await cache.get(keyOf(2))).toBe(null);
-    clock.advance("10s");
-    expect(await read()).toEqual(expected);
-    expect(asked).toEqual([[1, 2], [2]]);
-  });
-
-  it("replace a value that was there, also in the background", async () => {
-    const clock = new TestClock();
-    const cache = createTestCache({ clock, ttl: 100, staleWhileRevalidate: 1_000 });
-    await cache.set(keyOf(1), "Ada");
-    clock.advance(100);
-    const read = (): Promise<Map<number, string | null>> =>
-      cache.getOrSetMany([1], keyOf, (): readonly (readonly [number, string])[] => [], { absentAsNull: true });
-    expect(await read()).toEqual(new Map([[1, "Ada"]]));
-    await cache.drain();
-    expect(await read()).toEqual(new Map([[1, null]]));
-  });
-
-  it("are absent and stored nowhere without the option, and with false", async () => {
+describe("items that a batch loader leaves out", () => {
+  it("are absent and stored nowhere", async () => {
     const cache = createTestCache();
     let loads = 0;
-    for (const options of [undefined, { absentAsNull: false }] as const) {
-      const read = cache.getOrSetMany(
-        [1],
-        keyOf,
-        (): readonly (readonly [number, string])[] => ((loads += 1), []),
-        options,
-      );
-      expect(await read).toEqual(new Map());
-    }
+    const read = (): Promise<Map<number, string>> =>
+      cache.getOrSetMany([1], keyOf, (): readonly (readonly [number, string])[] => ((loads += 1), []));
+    expect([await read(), await read()]).toEqual([new Map(), new Map()]);
     expect(loads).toBe(2);
     expect(await cache.inspect(keyOf(1))).toBe(undefined);
   });
 
-  it("a value of the option that is neither true nor false is refused, and nothing is loaded", async () => {
-    const cache = createTestCache();
-    const read = cache.getOrSetMany([1], keyOf, () => [[1, 1]] as const, { absentAsNull: "yes" as never });
-    await expect(read).rejects.toThrow('absentAsNull must be true or false, got "yes"');
-    expect(cache.stats().loads).toBe(0);
+  it("are remembered for negativeTtl where it gives null for them", async () => {
+    const clock = new TestClock();
+    const cache = createTestCache({ clock, ttl: "1m", negativeTtl: "10s" });
+    const asked: (readonly number[])[] = [];
+    const read = (): Promise<Map<number, string | null>> =>
+      cache.getOrSetMany([1, 2], keyOf, (missing) => {
+        asked.push(missing);
+        return missing.map((id) => [id, id === 1 ? "Ada" : null] as const);
+      });
+    const expected = new Map([
+      [1, "Ada"],
+      [2, null],
+    ]);
+    expect([await read(), await read()]).toEqual([expected, expected]);
+    clock.advance("10s");
+    expect(await read()).toEqual(expected);
+    expect(asked).toEqual([[1, 2], [2]]);
   });
 });
 
@@ -82,7 +48,7 @@ describe("a batch loader whose result is not a list of pairs", () => {
   ])("C349: has failed, and no item counts as left out: %s", async (_, result, shown) => {
     const cache = createTestCache({ ttl: "1m" });
     const load = (): never => result as never;
-    await expect(cache.getOrSetMany([1, 2], keyOf, load, { absentAsNull: true })).rejects.toMatchObject({
+    await expect(cache.getOrSetMany([1, 2], keyOf, load)).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
       message: `${PAIRS}, got ${shown}`,
     });
@@ -105,7 +71,7 @@ describe("C349: a batch loader that gives an item that it was not asked for", ()
     for (const backend of [false, true]) {
       const cache = createTestCache({ ttl: "1m", backend });
       const load = ([first]: readonly unknown[]) => [[first, "Ada"] as const, [given, "Bob"] as const];
-      await expect(cache.getOrSetMany(items, key, load, { absentAsNull: true })).rejects.toMatchObject({
+      await expect(cache.getOrSetMany(items, key, load)).rejects.toMatchObject({
         code: "INVALID_VALUE",
         message: expect.stringContaining(`was not asked for: ${shown}; return the very items`) as string,
       });

@@ -15,8 +15,6 @@ import { UsedValues } from "./used-values.ts";
 export interface BatchContext {
   readonly context: Limits & Pick<Reporting, "clock"> & Pick<Copies, "local">;
   readonly ladder: Ladder;
-  /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
-  readonly absent: null | undefined;
   /** Functions of each item and its value. */
   readonly ofValue: OfValue;
 }
@@ -119,7 +117,7 @@ export class BatchLoad implements FlightBatch {
 
   async #loadAll(arrived: Load[]): Promise<void> {
     if (arrived.length === 0) return;
-    const { context, absent } = this.#of;
+    const { context } = this.#of;
     const byItem = Map.groupBy(arrived, ({ call }) => call.item);
     const controller = new AbortController();
     const fail = (error: unknown): void => {
@@ -148,8 +146,7 @@ export class BatchLoad implements FlightBatch {
       });
       const values = valuesByItem(pairs, byItem);
       for (const [item, loads] of byItem) {
-        const value = values.get(item);
-        for (const load of loads) this.#give(load, item, value === undefined ? absent : value);
+        for (const load of loads) this.#give(load, item, values.get(item));
       }
     } catch (error) {
       fail(error);
@@ -170,14 +167,11 @@ export class BatchLoad implements FlightBatch {
 }
 
 /** A loader of one item alone, by the loader of its batch. */
-export function loaderOfItem(
-  load: BatchLoader<unknown, unknown>,
-  { item, absent, ofValue }: ItemLoad,
-): Loader<unknown> {
+export function loaderOfItem(load: BatchLoader<unknown, unknown>, { item, ofValue }: ItemLoad): Loader<unknown> {
   const asked = new Map([[item, undefined]]);
   const loadOne: Loader<unknown> = async ({ signal, setOptions }) => {
     const pairs = await load([item], { signal, setOptions: (_item, options) => setOptions(options) });
-    return valuesByItem(pairs, asked).get(item) ?? absent;
+    return valuesByItem(pairs, asked).get(item);
   };
   return judging(loadOne, ofValue, (checked) => [item, checked]);
 }

@@ -1,9 +1,9 @@
 import { ConfigurationError } from "../contracts/errors.ts";
-import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { Loader } from "../entry/loader.ts";
 import type { NewKeysBudget } from "../entry/new-keys.ts";
 import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { SchemaOfNamespace } from "../entry/schema.ts";
 import type { contextOfNow } from "../primitives/async-context.ts";
 import type { NamespaceMeters } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
@@ -12,15 +12,12 @@ import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { UsedValues } from "./used-values.ts";
 
 /** The part of a namespace that the engine needs. */
-export interface NamespaceContext {
+export interface NamespaceContext extends SchemaOfNamespace {
   readonly keySpace: KeySpace;
   readonly policy: ResolvedPolicy;
-  readonly schema: StandardSchema<unknown> | undefined;
-  /** Whether the schema checks loaded values too. */
-  readonly checksLoads: boolean;
   /** Bounds how many keys that no tier knows are stored; absent for no bound. */
   readonly newKeys?: NewKeysBudget | undefined;
-  /** Absent for a cache without a backend, and where values never leave the process. */
+  /** Absent for a cache without a backend. */
   readonly remote: RemoteTier | undefined;
   /** Count its calls, and those of namespaces below without counters. */
   readonly meters: NamespaceMeters;
@@ -97,7 +94,6 @@ export interface OfValue {
 /** One item of a batch, and what the values of its loader are stored by. */
 export interface ItemLoad {
   readonly item: unknown;
-  readonly absent: null | undefined;
   readonly ofValue: OfValue;
 }
 

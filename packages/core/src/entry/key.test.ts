@@ -15,8 +15,7 @@ import {
   type KeySpace,
 } from "./key.ts";
 
-const at = (root: KeySpace, path: readonly string[], localOnly = false): KeySpace =>
-  path.reduce((keySpace, name) => keySpaceBelow(keySpace, name, { localOnly }), root);
+const at = (root: KeySpace, path: readonly string[]): KeySpace => path.reduce(keySpaceBelow, root);
 
 describe("where keys live", () => {
   it.for<
@@ -72,16 +71,6 @@ describe("where keys live", () => {
       "{~shop}:users:eu::b",
     ]);
   });
-
-  it("namespaces below a local-only namespace are local-only", () => {
-    const local = keySpaceBelow(rootKeySpace("shop"), "a", { localOnly: true });
-    expect([
-      local.isLocalOnly,
-      keySpaceBelow(local, "b").isLocalOnly,
-      keySpaceBelow(rootKeySpace("shop"), "a").isLocalOnly,
-    ]).toEqual([true, true, false]);
-    expect(localKey(local, "k")).not.toBe(localKey(keySpaceBelow(rootKeySpace("shop"), "a"), "k"));
-  });
 });
 
 /** Names and keys of the characters that stand for something somewhere. */
@@ -105,7 +94,7 @@ const text = fc.oneof(
     "{a}",
   ),
 );
-const address = fc.record({ path: fc.array(text, { maxLength: 3 }), key: text, isLocalOnly: fc.boolean() });
+const address = fc.record({ path: fc.array(text, { maxLength: 3 }), key: text });
 
 const named = fc.oneof(fc.constant(""), text);
 /** A cache without a name has no namespaces. */
@@ -128,18 +117,10 @@ describe("C109 two addresses", () => {
 
   it("never collide in the local tier, and can be parsed from their local key", () => {
     const root = rootKeySpace("shop");
-    const local = ({
-      path,
-      key,
-      isLocalOnly,
-    }: {
-      path: readonly string[];
-      key: string;
-      isLocalOnly: boolean;
-    }): string => localKey(at(root, path, isLocalOnly), key);
+    const local = ({ path, key }: { path: readonly string[]; key: string }): string => localKey(at(root, path), key);
     fc.assert(
       fc.property(address, address, (a, b) => {
-        expect(local(a) !== local(b)).toBe(differ(a, b) || (a.path.length > 0 && a.isLocalOnly !== b.isLocalOnly));
+        expect(local(a) !== local(b)).toBe(differ(a, b));
         expect(parseLocalKey(local(a))).toEqual({ path: a.path, key: a.key });
       }),
       { numRuns: 2_000 },

@@ -77,8 +77,6 @@ export interface KeySpace {
   readonly localPrefix: string;
   /** Prefixes of tag keys, the root's first. Each prefix alone is also the key of its namespace's own version. */
   readonly tagPrefixes: readonly string[];
-  /** True: its values, and those of all namespaces below it, never leave the process. */
-  readonly isLocalOnly: boolean;
   /** Local keys of copies that are hit often, by name; `JoinedKeys` fills it. */
   joined: ReadonlyMap<string, string> | undefined;
   /** The terms of the last entry that was made here; `termsIn` replaces them. */
@@ -92,18 +90,13 @@ export function rootKeySpace(name: string, version?: string | number): KeySpace 
     backendPrefix: `${segment}::`,
     localPrefix: "",
     tagPrefixes: [`{~${segment}}::`],
-    isLocalOnly: false,
     joined: undefined,
     lastTerms: undefined,
   };
 }
 
 /** @throws {InvalidArgumentError} for an empty name, one with a lone surrogate, and below a cache without a name. */
-export function keySpaceBelow(
-  parent: KeySpace,
-  name: string,
-  { localOnly = false }: { readonly localOnly?: boolean } = {},
-): KeySpace {
+export function keySpaceBelow(parent: KeySpace, name: string): KeySpace {
   if (typeof name !== "string" || name === "" || !name.isWellFormed())
     throw new InvalidArgumentError(`namespace must be a non-empty, well-formed string, got ${kindOf(name)}`);
   if (isNameless(parent))
@@ -112,14 +105,12 @@ export function keySpaceBelow(
     );
   const segment = encodeSegment(name);
   const below = (prefix: string): string => `${prefix.slice(0, -1)}${segment}::`;
-  const isLocalOnly = parent.isLocalOnly || localOnly;
   const path = [...parent.path, name];
   return {
     path,
     backendPrefix: below(parent.backendPrefix),
-    localPrefix: `${isLocalOnly ? LOCAL_ONLY : BELOW_ROOT}${path.map(encodeSegment).join(":")}${BELOW_ROOT}`,
+    localPrefix: `${BELOW_ROOT}${path.map(encodeSegment).join(":")}${BELOW_ROOT}`,
     tagPrefixes: [...parent.tagPrefixes, below(parent.tagPrefixes.at(-1)!)],
-    isLocalOnly,
     joined: undefined,
     lastTerms: undefined,
   };
@@ -154,13 +145,13 @@ export const entryKey = (space: KeySpace, name: string): EntryKey => ({
 /** The key under which the local tier keeps `key`. */
 export function localKey(keySpace: KeySpace, key: string): string {
   if (keySpace.localPrefix !== "") return keySpace.localPrefix + key;
-  return key.charCodeAt(0) > 1 ? key : BELOW_ROOT + key;
+  return key.charCodeAt(0) > 0 ? key : BELOW_ROOT + key;
 }
 
 /** The inverse of {@link localKey}. */
 export function parseLocalKey(local: string): { readonly path: readonly string[]; readonly key: string } {
-  if (local.charCodeAt(0) > 1) return { path: [], key: local };
-  if (local.charCodeAt(0) === 0 && local.charCodeAt(1) <= 1) return { path: [], key: local.slice(1) };
+  if (local.charCodeAt(0) > 0) return { path: [], key: local };
+  if (local.charCodeAt(1) === 0) return { path: [], key: local.slice(1) };
   const end = local.indexOf(BELOW_ROOT, 1);
   return { path: local.slice(1, end).split(":").map(decodeURIComponent), key: local.slice(end + 1) };
 }
@@ -179,8 +170,8 @@ export function localKeyOf(root: KeySpace, key: string): string | undefined {
 
 /** The inverse of {@link localKeyOf}. */
 export function backendKeyOf(root: KeySpace, local: string): string {
-  if (local.charCodeAt(0) > 1) return root.backendPrefix + local;
-  if (local.charCodeAt(0) === 0 && local.charCodeAt(1) <= 1) return root.backendPrefix + local.slice(1);
+  if (local.charCodeAt(0) > 0) return root.backendPrefix + local;
+  if (local.charCodeAt(1) === 0) return root.backendPrefix + local.slice(1);
   const end = local.indexOf(BELOW_ROOT, 1);
   return `${root.backendPrefix.slice(0, -1)}${local.slice(1, end)}::${local.slice(end + 1)}`;
 }
@@ -213,9 +204,8 @@ export function dependencies(keySpace: KeySpace, tags: readonly string[]): reado
 /** One array for all entries, calls and policies without tags. */
 export const NO_TAGS: readonly string[] = Object.freeze([]);
 
-/** Local keys of namespaces begin with one of these. A root key that begins with one is escaped with `BELOW_ROOT`. */
+/** Local keys of namespaces begin with it, and a root key that does is escaped with a second one. */
 const BELOW_ROOT = "\u0000";
-const LOCAL_ONLY = "\u0001";
 
 // oxlint-disable-next-line no-control-regex -- control characters delimit local keys, so segments must not contain them
 const SPECIAL = /[\u0000-\u001f%:@#{}~]/g;

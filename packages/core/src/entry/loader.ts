@@ -71,8 +71,7 @@ export interface NotModified {
 
 /**
  * Loads the missing items. Items it leaves out are absent from the result, and from the cache:
- * return `null` to remember that the value is absent, or call with `absentAsNull`. A result that is not a list of
- * pairs, or has one of another item ({@link InvalidValueError}), is a failed load.
+ * give `null` for an item to remember that its value is absent. A result that is not a list of pairs, or has one of another item ({@link InvalidValueError}), is a failed load.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],

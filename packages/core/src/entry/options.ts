@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import type { SchemaChecks } from "../contracts/standard-schema.ts";
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { kindOf } from "../primitives/duration.ts";
 import {
@@ -19,6 +20,12 @@ const fraction = (range: string, byDefault: number, is: (given: number) => boole
   option(`a fraction in ${range}`, (given) => typeof given === "number" && is(given), byDefault);
 const condition = callback(" that returns a boolean");
 const header = option("the text of the header", (given) => typeof given === "string", undefined, kindOf);
+const schema = option(
+  'a Standard Schema (https://standardschema.dev), or { of: a Standard Schema, checks: "reads" or "all" }',
+  (given: SchemaChecks<unknown> | null) => isSchema(given as never) || isSchemaWithChecks(given),
+  undefined,
+  kindOf,
+);
 const tags = option("a list of tags", (given: readonly string[]) => (checkTags(given), true), undefined);
 
 const LIFETIME = {
@@ -33,7 +40,6 @@ const LIFETIME = {
 
 export const POLICY = {
   ...LIFETIME,
-  maxTtl: duration(Infinity, 1),
   refreshAhead: fraction("(0, 1)", 1, (given) => given > 0 && given < 1),
   softTimeout: duration(Infinity),
   hardTimeout: duration(Infinity),
@@ -63,16 +69,14 @@ export const OPTIONS = {
   policy: POLICY,
   namespace: {
     ...POLICY,
-    schema: option("a Standard Schema (https://standardschema.dev)", isSchema, undefined, kindOf),
-    checkLoads: flag(),
-    localOnly: flag(),
+    schema,
     newKeys: anything,
   },
   wrap: { ...POLICY, name: anything, ...VALUES, key: anything },
   entry: { ...ENTRY, since: anything, wait: oneOf("backend", "memory") },
   load: { ...ENTRY, coversError: condition },
   getOrSet: { ...POLICY, ...CALL },
-  getOrSetMany: { ...POLICY, ...VALUES, ...CALLS, absentAsNull: flag() },
+  getOrSetMany: { ...POLICY, ...VALUES, ...CALLS },
   touch: { ttl: duration(undefined, -Infinity) },
   get: { ...READS, onServed: CALL.onServed },
   getMany: READS,
@@ -107,6 +111,11 @@ export function checked<O extends object | undefined>(method: keyof typeof OPTIO
 
 const NONE = {};
 
-function isSchema(given: { readonly "~standard"?: { readonly validate?: unknown } } | null): boolean {
+function isSchema(given: { readonly "~standard"?: { readonly validate?: unknown } } | null | undefined): boolean {
   return typeof given?.["~standard"]?.validate === "function";
+}
+
+function isSchemaWithChecks(given: SchemaChecks<unknown> | null): boolean {
+  const { of, checks = "reads", ...others } = given ?? { of: undefined };
+  return isSchema(of) && ["reads", "all"].includes(checks) && Object.keys(others).length === 0;
 }

@@ -24,7 +24,6 @@ describe("resolvePolicy", () => {
       negativeTtlMs: undefined,
       localTtlMs: undefined,
       jitter: 0,
-      maxTtlMs: Infinity,
       loadedAfter: -Infinity,
       refreshAhead: 1,
       softTimeoutMs: Infinity,

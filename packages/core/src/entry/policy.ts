@@ -48,12 +48,6 @@ export interface Lifetime {
  * namespace, parent namespace, defaults. `undefined` means not set.
  */
 export interface Policy extends Lifetime {
-  /**
-   * Ceiling of every `ttl` and `negativeTtl`, wherever those are set: by a call, a loader, `set` or `touch`. The lowest
-   * one that is set counts, so no namespace and no call raises it. Stale windows begin at the shorter `ttl` and keep
-   * their length. At least 1 ms. @default Infinity
-   */
-  readonly maxTtl?: Duration | undefined;
   /** Refreshes behind a hit once this part of `ttl`, or of what `touch` gave, has passed. In (0, 1). @default never */
   readonly refreshAhead?: number | undefined;
   /** How long a caller waits for a load if a stale value can be served instead. @default Infinity */
@@ -199,11 +193,6 @@ export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<Fixe
    * has failed. It sees no value that another call loads: those have the tags of that call.
    */
   readonly tags?: readonly string[] | ((item: K, value: T) => readonly string[]) | undefined;
-  /**
-   * An item that the loader leaves out counts as one for which it gave `null`: `null` in the result, and remembered for
-   * `negativeTtl`. Only where values may be `null`. @default false, absent from the result and the cache
-   */
-  readonly absentAsNull?: boolean | undefined;
 }
 
 /** Options of `touch`. */
@@ -271,7 +260,6 @@ export interface ResolvedPolicy extends Windows {
   /** `undefined`: not given, counts as `Infinity`. */
   readonly localTtlMs: number | undefined;
   readonly jitter: number;
-  readonly maxTtlMs: number;
   readonly softTimeoutMs: number;
   readonly hardTimeoutMs: number;
   readonly loadTimeoutMs: number;
@@ -324,7 +312,6 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
   for (const [name, field, accepted] of FIELDS)
     if (options[name] !== undefined) policy[field] = readOption(options[name], name, accepted);
   if (options.ttl !== undefined) policy.givenTtl = options.ttl;
-  policy.maxTtlMs = Math.min(base.maxTtlMs, policy.maxTtlMs);
   if (options.inherit === true && !HAS_ASYNC_CONTEXT)
     throw new InvalidArgumentError("inherit needs AsyncLocalStorage, which this runtime does not have; name the tags");
   // An inherited soft timeout may exceed the hard one. Only options that set both can contradict themselves.
@@ -366,8 +353,8 @@ export function checkDefaults(policy: Policy | undefined): void {
 }
 
 /**
- * Lifetime of `value` under `policy`, overridden by the `options` of the write. `maxTtl` and jitter shorten only `ttl`,
- * never a stale window. `undefined`: store nothing and remove the existing entry.
+ * Lifetime of `value` under `policy`, overridden by the `options` of the write. Jitter shortens only `ttl`, never a
+ * stale window. `undefined`: store nothing and remove the existing entry.
  */
 export function lifetimeOf(
   value: unknown,
@@ -376,8 +363,7 @@ export function lifetimeOf(
   random: () => number = Math.random,
 ): ResolvedLifetime | undefined {
   const resolved = options === undefined ? policy : resolvePolicy(policy, options);
-  const givenMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
-  const wholeMs = Math.min(givenMs, resolved.maxTtlMs);
+  const wholeMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());
   const keepForMs = value !== null ? resolved.keepForMs : 0;
   if (ttlMs <= 0 && keepForMs === 0) return undefined;

@@ -1,5 +1,17 @@
-import type { SchemaIssue, StandardSchema } from "../contracts/standard-schema.ts";
+import type { SchemaChecks, SchemaIssue, StandardSchema } from "../contracts/standard-schema.ts";
 import { pathText, withoutValues } from "./place.ts";
+
+/** What a namespace checks by the schema that it was given. */
+export interface SchemaOfNamespace {
+  readonly schema: StandardSchema<unknown> | undefined;
+  /** Whether the schema checks loaded values too. */
+  readonly checksLoads: boolean;
+}
+
+export function schemaOf(given: StandardSchema<unknown> | SchemaChecks<unknown> | undefined): SchemaOfNamespace {
+  if (given === undefined || "~standard" in given) return { schema: given, checksLoads: false };
+  return { schema: given.of, checksLoads: given.checks === "all" };
+}
 
 /** The output of a schema, or why there is none: the end of a sentence about the schema, without values. */
 export type Checked =

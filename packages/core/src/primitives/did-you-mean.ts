@@ -84,6 +84,6 @@ const PLACES = {
   "createCache(...)": "name version maxLoads explain logger",
   ".tier(...)": "tier tiers stores memory redis",
   ".defaults(...), or by the call":
-    "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter maxTtl refreshAhead " +
+    "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter refreshAhead " +
     "softTimeout hardTimeout loadTimeout errorBackoff",
 };

@@ -83,13 +83,7 @@ export function remember<T>(key: string, compute: () => Promise<T>, seconds: num
 }
 type Find<T> = (ids: readonly string[]) => Promise<Map<string, T>>;
 export function rows<T>(ids: string[], find: Find<T | null>): Promise<Map<string, T | null>> {
-  return cache.getOrSetMany<string, T | null>(ids, (id) => id, find, { absentAsNull: true });
-}
-export function absent<T>(ids: string[], find: Find<T>): Promise<Map<string, T | null>> {
-  return cache.getOrSetMany(ids, (id) => id, find, { absentAsNull: true });
-}
-export function perhaps<T>(ids: string[], find: Find<T>, absentAsNull: boolean): Promise<Map<string, T | null>> {
-  return cache.getOrSetMany(ids, (id) => id, find, { absentAsNull });
+  return cache.getOrSetMany<string, T | null>(ids, (id) => id, find);
 }
 
 /** A cache or a part of it. */

@@ -57,16 +57,6 @@ const STORIES: readonly { title: string; policy: object; tell: Tell; ends: unkno
     ends: ["v", "down", { status: "missing" }],
   },
   {
-    title: "maxTtl bounds it, and the window comes behind it",
-    policy: { ttl: 100, maxTtl: 300, staleIfError: 50 },
-    async tell(cache) {
-      await cache.set("k", "v");
-      await cache.touch("k", { ttl: "1h" });
-      return cache.inspect("k");
-    },
-    ends: expect.objectContaining({ freshForMs: 300, expiresInMs: 350 }),
-  },
-  {
     title: "null is given negativeTtl, or the ttl of the call",
     policy: { ttl: 100, negativeTtl: 20 },
     async tell(cache, clock) {

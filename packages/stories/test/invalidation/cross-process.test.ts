@@ -369,30 +369,6 @@ it("C89 a burst of messages: for keys without a local copy causes no reads", asy
   expect([p2.backend.count(), p2.cache.peek("kept")]).toEqual([0, 1]);
 });
 
-it("C90 a localOnly namespace: ignores messages and sends none", async () => {
-  const { p1, p2 } = await inStep();
-  const [here, there] = [p1, p2].map(({ cache }) => cache.namespace("local", { localOnly: true })) as [
-    typeof p1.cache,
-    typeof p1.cache,
-  ];
-  await here.set("k", "here", { tags: ["t"] });
-  await there.set("k", "there", { tags: ["t"] });
-  expect(await here.getOrSet("j", () => "here")).toBe("here");
-  await here.delete("none");
-  await here.markStale("none");
-  await here.invalidateTags("other");
-  expect(
-    [p1, p2].map(({ backend }) =>
-      backend.calls.filter(({ operation }) => operation !== "attach" && operation !== "connect"),
-    ),
-  ).toEqual([[], []]);
-  await p2.cache.namespace("local").set("k", "backend");
-  await p2.cache.clear();
-  expect([here.peek("k"), there.peek("k")]).toEqual(["here", undefined]);
-  p1.link.lose();
-  expect([here.peek("k"), here.peek("j")]).toEqual(["here", "here"]);
-});
-
 it("C26 in all processes: delete removes the fallback for a failed load, and markStale keeps it", async () => {
   const { all } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 0 }, 3);
   const [p1] = all;

@@ -137,15 +137,6 @@ describe("C81 a current call after another process's write", () => {
   );
 });
 
-it("C90 a localOnly namespace asks no backend for a current call", async () => {
-  const { p1 } = await inStep();
-  const local = p1.cache.namespace("local", { localOnly: true });
-  await local.set("k", 1);
-  p1.backend.forgetCalls();
-  expect(await local.getOrSet("k", never, { current: true })).toBe(1);
-  expect(p1.backend.count()).toBe(0);
-});
-
 it.for(["set", "delete", "invalidateTags"] as const)(
   "C93 C94 a current call in a process with a pending change: %s: waits for the replay",
   async (name) => {

@@ -4,7 +4,6 @@
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
-import { never } from "../support/stacks.ts";
 
 const K = "test::k";
 
@@ -84,16 +83,3 @@ it.each(["refreshAhead", "staleWhileRevalidate"] as const)(
     expect(await second).toBe("new");
   },
 );
-
-it("C90 a namespace that is localOnly shares its loads, also after tag messages from elsewhere", async () => {
-  const { p1, p2 } = await inStep();
-  const here = p1.cache.namespace("n", { localOnly: true });
-  const loads = gatedLoads<string>();
-  const first = here.getOrSet("k", loads.load, { tags: ["t"] });
-  await loads.arrived(1);
-  await p2.cache.clear();
-  await p2.cache.namespace("n").invalidateTags("t");
-  const second = here.getOrSet("k", never);
-  loads.runs[0]!.open("v");
-  expect([await first, await second]).toEqual(["v", "v"]);
-});

@@ -196,7 +196,6 @@ const REFUSED: readonly (readonly [call: (cache: Cache) => unknown, expected: st
   [(cache) => cache.namespace(5 as never), `${SPACE}a number`],
   [(cache) => cache.namespace(SURROGATE), SPACE],
   [(cache) => cache.namespace("n", { schema: {} as never }), "schema must be a Standard Schema"],
-  [(cache) => cache.namespace("n", { localOnly: "true" as never }), `localOnly ${BOOLEAN}"true"`],
   [(cache) => wrapped(cache, {}), LABEL],
   [(cache) => wrapped(cache, undefined), LABEL],
   [(cache) => wrapped(cache, { name: "w", key: "id" }), "key must be a function that makes a key of the arguments"],
@@ -393,11 +392,6 @@ describe("invalid configuration", () => {
       () => built().tier(memory()).tier(scripted()).build(),
       "localTtl must be set with",
     ],
-    [
-      "localOnly without a local tier",
-      () => built().tier(scripted()).build().namespace("l", { localOnly: true }),
-      "localOnly needs a local tier",
-    ],
   ])("%s is refused with a message that says how to fix it", async ([, build, expected]) => {
     const error = await errorOf(build);
     expect(error).toMatchObject(MISBUILT);
@@ -525,7 +519,8 @@ it("C363: a schema of null, and a hole in a list of tiers, are refused by name",
   const { cache } = open("memory");
   expect(await errorOf(() => cache.namespace("n", { schema: null as never }))).toMatchObject({
     ...INVALID,
-    message: "schema must be a Standard Schema (https://standardschema.dev), got null",
+    message:
+      'schema must be a Standard Schema (https://standardschema.dev), or { of: a Standard Schema, checks: "reads" or "all" }, got null',
   });
   for (const tiers of [[,], [undefined], ["memory", ,]])
     expect(await errorOf(() => cache.bypass(tiers as never))).toMatchObject({

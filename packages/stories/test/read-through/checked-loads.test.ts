@@ -24,13 +24,13 @@ const never = (): never => {
   throw new Error("a second load");
 };
 
-function users({ checkLoads = true }: { readonly checkLoads?: boolean } = {}) {
+function users({ checks = "all" }: { readonly checks?: "reads" | "all" } = {}) {
   const clock = new TestClock();
   const cache = createTestCache({ clock, backend: scriptedBackend({ clock }), ttl: 100, staleIfError: 1_000 });
-  return { clock, cache, view: cache.namespace("users", { schema: userSchema, checkLoads }) };
+  return { clock, cache, view: cache.namespace("users", { schema: { of: userSchema, checks } }) };
 }
 
-describe("C192 with checkLoads a loaded value", () => {
+describe("C192 with a schema that checks all, a loaded value", () => {
   it("is what the schema made of it, for the caller as for all later ones", async () => {
     const { view } = users();
     const load = (): User => ({ name: "Ada", secret: 1 }) as unknown as User;
@@ -75,7 +75,7 @@ describe("C192 with checkLoads a loaded value", () => {
   });
 
   it("without it is not checked", async () => {
-    const { view } = users({ checkLoads: false });
+    const { view } = users({ checks: "reads" });
     expect(await view.getOrSet("1", () => ({}) as User)).toEqual({});
   });
 
@@ -120,10 +120,12 @@ describe("C192 with checkLoads a loaded value", () => {
     );
   });
 
-  it("needs a schema", () => {
-    expect(() => createTestCache().namespace("n", { checkLoads: true })).toThrow("checkLoads needs a schema");
-    expect(() => createTestCache().namespace("n", { schema: userSchema, checkLoads: 1 as never })).toThrow(
-      "checkLoads must be true or false, got 1",
-    );
-  });
+  it.each([{ checks: "all" }, { of: userSchema, checks: "loads" }, { of: userSchema, check: "all" }, null])(
+    "needs a schema, and one of two texts: %j",
+    (schema) => {
+      expect(() => createTestCache().namespace("n", { schema: schema as never })).toThrow(
+        'schema must be a Standard Schema (https://standardschema.dev), or { of: a Standard Schema, checks: "reads" or "all" }',
+      );
+    },
+  );
 });

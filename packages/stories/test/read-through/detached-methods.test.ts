@@ -119,16 +119,11 @@ it("C471: at run time undefined sets nothing, in every option of a cache", async
     .tier(memory(nothing("label", "maxEntries", "maxBytes", "maxEntryBytes", "sizeOf", "values", "eviction")))
     .defaults(nothing(...policy))
     .build();
-  const users = cache.namespace<number>("users", nothing(...policy, "schema", "checkLoads", "localOnly"));
+  const users = cache.namespace<number>("users", nothing(...policy, "schema"));
   const call = ["tags", "forceRefresh", "maxAge", "current", "signal"];
   expect(await users.getOrSet("a", () => 1, nothing(...policy, ...call, "onServed"))).toBe(1);
   expect(await users.get("a", nothing("allowStale"))).toBe(1);
-  const many = await users.getOrSetMany(
-    ["b"],
-    String,
-    () => new Map([["b", 2]]),
-    nothing(...policy, ...call, "absentAsNull"),
-  );
+  const many = await users.getOrSetMany(["b"], String, () => new Map([["b", 2]]), nothing(...policy, ...call));
   expect([...many]).toEqual([["b", 2]]);
   await users.set("c", 3, nothing(...policy.slice(0, 6), "tags", "etag", "lastModified"));
   expect((await users.touch("c", nothing("ttl"))).status).toBe("touched");

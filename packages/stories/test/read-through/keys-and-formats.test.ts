@@ -230,18 +230,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 });
 
 it.for(STACKS_WITH_MEMORY)(
-  "C110 a user's key never collides with a key of a localOnly namespace: %s",
-  async (stack) => {
-    const { cache, stored } = open(stack, { ttl: "1h" });
-    const local = cache.namespace("users", { localOnly: true });
-    await local.set("k", "local");
-    await cache.namespace("users").set("k", "shared");
-    expect([await local.get("k"), await cache.namespace("users").get("k")]).toEqual(["local", "shared"]);
-    expect(stored()).toEqual(stack === "memory" ? [] : ["test:users::k"]);
-  },
-);
-
-it.for(STACKS_WITH_MEMORY)(
   "C111 memory returns the original object where JSON would change its fields: %s",
   async (stack) => {
     const { cache, backend, clock } = open(stack, { ttl: "1h" });

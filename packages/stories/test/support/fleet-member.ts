@@ -141,10 +141,7 @@ class Member {
   }
 
   space(path: readonly string[] = []): Namespace {
-    return path.reduce<Namespace>(
-      (space, name) => (name === LOCAL_ONLY ? space.namespace(name, { localOnly: true }) : space.namespace(name)),
-      this.cache,
-    );
+    return path.reduce<Namespace>((space, name) => space.namespace(name), this.cache);
   }
 
   getOrSet(
@@ -234,8 +231,6 @@ const OBSERVED = ["load", "load:error", "fenced", "invalidate", "backend:error",
 const MAX_EVENTS = 20_000;
 /** The pause between two looks at a watched copy. */
 const LOOK_MS = 2;
-/** In a path, this name makes its namespace and those below it local to the process. */
-const LOCAL_ONLY = "local only";
 
 let member: Member | undefined;
 function mine(): Member {

@@ -299,16 +299,6 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-it("C78 clear reaches a localOnly namespace", async () => {
-  const { cache } = open("memory over backend", { ttl: "1h" });
-  const functions = cache.namespace("functions", { localOnly: true });
-  const greet = (): string => "hello";
-  await functions.set("greet", greet);
-  expect(functions.peek("greet")).toBe(greet);
-  await cache.clear();
-  expect(await waysToFind(functions, "greet")).toEqual([]);
-});
-
 it("C80 the memory for tags is bounded: in the backend, where an unused tag version expires", async () => {
   const { cache, clock, backend } = open("backend", { ttl: "1h" });
   for (let i = 0; i < 100; i += 1) {
