@@ -78,8 +78,8 @@ function holdResponse(response: ServerResponse, see: See, statusOf: Status): () 
   let held: HeldWrites | undefined;
   let isReleased = false;
   stamp(response, (head) => {
-    // The handler failed before it said anything.
-    if (isReleased) return undefined;
+    // The handler failed before it said anything: what answers for it is not held.
+    if (isReleased) return statusOf(head);
     const { socket } = response;
     if (socket !== null) held = new HeldWrites(socket);
     // A handler that ends its response together with the head has written all of it by then.
@@ -108,6 +108,7 @@ function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () =
   const { respond } = stream;
   let held: HeldWrites | undefined;
   let isHeadSent = false;
+  let isReleased = false;
   const restore = shadow(stream, {
     headersSent: { configurable: true, get: () => isHeadSent },
     respond: value((headers: OutgoingHttpHeaders, options: object) => {
@@ -121,15 +122,24 @@ function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () =
           : line === undefined
             ? headers
             : { ...headers, "cache-status": line };
-      held = new HeldWrites(stream, () => {
+      const send = (): void => {
         if (!stream.destroyed && !stream.closed) respond.call(stream, given, options);
-      });
+      };
+      // As in HTTP/1: what answers for a handler that failed is not held.
+      if (isReleased) {
+        restore();
+        send();
+        return;
+      }
+      held = new HeldWrites(stream, send);
       see({ ...head, statusText: "", body: ELSEWHERE });
     }),
   });
   return () => {
+    isReleased = true;
+    if (held === undefined) return;
     restore();
-    held?.release();
+    held.release();
   };
 }
 

@@ -165,11 +165,6 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
   // A pipelined request waits for its turn, or what it holds would wait for the client of another one.
   if (response.socket === null && !isClosed(response)) await assigned(response);
   const path = pathOf(request);
-  // `*` and whole URLs are for proxies: no key is made of them.
-  if (!path.startsWith("/")) {
-    run();
-    return;
-  }
   let leaving: AbortController | undefined;
   // Only a request that waits needs one.
   const signal = (): AbortSignal => {
@@ -233,8 +228,10 @@ function plainRequest(request: IncomingMessage, path: string, stream: ServerHttp
     fields.push([name, value]);
     hasBody ||= name === "transfer-encoding" || (name === "content-length" && Number(value) > 0);
   }
-  // The cache knows its origin. A Host is never part of a URL: it may have a path, or a query.
-  return { method, url: `${scheme}://localhost${path}`, fields, hasBody, hasConnection: true };
+  // The cache knows its origin. A Host is never part of a URL: it may have a path, or a query. `*` and whole URLs are for
+  // proxies: no key is made of them.
+  const url = path.startsWith("/") ? `${scheme}://localhost${path}` : `//${path}`;
+  return { method, url, fields, hasBody, hasConnection: true };
 }
 
 /** Interim answers of a load go to the client that began it. */

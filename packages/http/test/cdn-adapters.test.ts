@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, request, type IncomingMessage, type RequestListener } from "node:http";
 import { connect, createServer as createHttp2Server, type IncomingHttpHeaders } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { createCache } from "@hotset/core";
@@ -82,5 +82,22 @@ it("H108 a fetch handler's answers are labelled whether they are stored or not",
     expect(headers.get("surrogate-key")).toMatch(KEYS);
     expect(headers.get("cache-tag")).toBeNull();
   }
+  await cache.close();
+});
+
+it("H108 an answer to a request as for a proxy, which no purge could name, is left to no CDN", async () => {
+  const { cache, http } = pages();
+  const server = createServer(cachedListener(http, HEADS["in one call"]!)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const asked = request({ port, host: "127.0.0.1", path: "http://shop.example/a", agent: false }).end();
+  const [{ headers }] = (await once(asked, "response")) as [IncomingMessage];
+  expect([headers["cache-control"], headers["surrogate-key"], headers["cache-tag"]]).toEqual([
+    "max-age=60, private",
+    undefined,
+    undefined,
+  ]);
+  asked.destroy();
+  server.close();
   await cache.close();
 });

@@ -56,6 +56,8 @@ export class CdnFront implements CdnLabels, InvalidationFollower {
   labelled(lines: FieldLines, answer: LabelledAnswer): FieldLines {
     const { method, url, settings, tags, startedAt } = answer;
     if (method !== "GET" && method !== "HEAD") return lines;
+    // No purge could name it.
+    if (!URL.canParse(url)) return unshared(lines);
     const { ttlMs, controls, field } = this.#cdn;
     const named = tagsOf(answer.fields, url, settings, tags);
     const keys = new Set([

@@ -61,7 +61,7 @@ export interface OriginContext {
   readonly statusOf?: ((head: Head) => SentAlong) | undefined;
 }
 
-/** The Cache-Status of an answer, if any; or with a CDN all fields, in place of those of its head. */
+/** The Cache-Status of an answer, if any; or all fields, in place of those of its head: with tags, or with a CDN. */
 export type SentAlong = string | FieldLines | undefined;
 
 /** The answer of an origin that goes to its client by itself, known by its status: each bundle has its own copy. */

@@ -120,12 +120,14 @@ export const askAlone = (
 
 type Judge = (head: Head) => { readonly status: CacheStatus; readonly ageMs?: number };
 
-/** What is sent along with an answer, by its head. */
+/** What is sent along with an answer, by its head. Most heads stay as they are, but for their Cache-Status. */
 export const statusBy =
   (to: Addressee, judge: Judge): NonNullable<OriginContext["statusOf"]> =>
   (head) => {
     const fields = outgoing(to, head.fields, undefined, judge(head).status);
-    return to.rule.settings.cdn === undefined ? joinedOf(fields, "cache-status") : fields;
+    const { cdn, tagFields } = to.rule.settings;
+    const isKept = cdn === undefined && !head.fields.some(([name]) => tagFields.has(name));
+    return isKept ? joinedOf(fields, "cache-status") : fields;
   };
 
 /**

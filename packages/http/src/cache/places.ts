@@ -81,11 +81,13 @@ export class Places {
     return demandsOf([...(obeysRequests ? fields : []), ["cache-control", DIRECTIVES[cache]]]);
   }
 
-  /** With the authority under which this server caches; `undefined` for a Host that is not listed. */
+  /** With the authority under which this server caches; `undefined` for a Host that is not listed, and for no URL. */
   urlOf({ url, fields }: PlainRequest): string | undefined {
     const { base, hosts, trustsProxy } = this.#plan;
     if (base === undefined && hosts.size === 0) return url;
-    const [, scheme = "", rest = ""] = /^(https?):\/\/[^/?#]*(.*)/is.exec(url) ?? [];
+    const parts = /^(https?):\/\/[^/?#]*(.*)/is.exec(url);
+    if (parts === null) return undefined;
+    const [, scheme = "", rest = ""] = parts;
     if (base !== undefined) return `${base}${rest}`;
     const found = originOf(fields, scheme.toLowerCase() === "https" ? "https" : "http", {
       origins: hosts,
