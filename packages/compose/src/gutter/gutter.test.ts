@@ -1,5 +1,5 @@
 /** Several processes, each with its links to one main backend and one gutter. Each link is cut alone, time is moved. */
-import { type Cache, type CacheEvents, json, type GetOrSetOptions } from "@hotset/core";
+import { type Cache, type CacheEvents, type Fence, json, type GetOrSetOptions } from "@hotset/core";
 import {
   createTestCache,
   flush,
@@ -282,11 +282,26 @@ describe("with only some processes without main", () => {
     expect(await p2.get()).toBe("v2");
   });
 
-  it.each<[string, (cache: Cache) => Promise<unknown>]>([
+  it("C692 one that keeps a copy of its own change serves that; the others get the change after ttl at most", async () => {
+    const { all, down, source, elapse } = await fleet(2);
+    const [p1, p2] = all as [Process, Process];
+    down(p2);
+    await p2.get();
+    source.value = "v2";
+    await p1.cache.set("k", "v2");
+    // Its copy is confirmed.
+    await flush();
+    down(p1);
+    expect([await p1.get(), await p2.get(), source.loads]).toEqual(["v2", "v1", 1]);
+    await elapse(10_000, 100);
+    expect([await p2.get(), await p1.get()]).toEqual(["v2", "v2"]);
+  });
+
+  it.each<[string, (cache: Cache, since: Fence) => Promise<unknown>]>([
     ["a delete", (cache) => cache.delete("k")],
     ["a set", (cache) => cache.set("k", "v2")],
     ["a tag call", (cache) => cache.invalidateTags("t")],
-    ["a set behind a fence", async (cache) => cache.set("k", "v2", { since: await cache.fence("k") })],
+    ["a set behind a fence", (cache, since) => cache.set("k", "v2", { since })],
     ["a forced load", (cache) => cache.getOrSet("k", () => "v2", { forceRefresh: true })],
   ])("C692 one that changes a key, and loses main then, serves nothing older: %s", async (_, change) => {
     const { all, down, source, elapse } = await fleet(2);
@@ -295,8 +310,13 @@ describe("with only some processes without main", () => {
     await p2.get("k", { tags: ["t"] });
     await elapse(2_000, 200);
     source.value = "v2";
-    await change(p1.cache);
+    const since = await p1.cache.fence("k");
+    // It loses main before a copy of its own is confirmed.
+    const confirmed = gate();
+    p1.main.script("leases.confirm", { after: confirmed });
+    await change(p1.cache, since);
     down(p1);
+    confirmed.open();
     const found = p1.get("k", { tags: ["t"] });
     await elapse(200);
     expect(await found).toBe("v2");

@@ -4,9 +4,8 @@ import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
-import { inNoCall, inThisContext } from "../primitives/async-context.ts";
+import { inNoCall } from "../primitives/async-context.ts";
 import type { Events } from "../primitives/event-port.ts";
-import type { Settlers } from "../primitives/settlers.ts";
 import { SizedMap } from "../primitives/sized-map.ts";
 import { within } from "../primitives/within.ts";
 import { tagKeys } from "../tags/tag-versions.ts";
@@ -383,25 +382,28 @@ let lastUnasked: BackendUnavailableError | undefined;
 /**
  * Sends a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if
  * the outcome is unknown, a removal of the key is pending. A value that cannot be encoded was never sent.
+ *
+ * @param isWritten whether this answer acknowledges a write; one that was overtaken leaves what is pending. @default yes
  */
-export function orPending<T>(
+export async function orPending<T>(
   recovery: Recovery | undefined,
   key: EntryKey,
-  send: (ends: Settlers<T>) => void,
-  ends: Settlers<T | "pending">,
-): void {
-  const failed = inThisContext((error: unknown) => {
-    if (error instanceof EncodeError) return ends.reject(error);
-    recovery?.addKey(key);
-    ends.resolve("pending");
-  });
+  send: () => Promise<T>,
+  isWritten?: (answer: T) => boolean,
+): Promise<T | "pending"> {
   const takeovers = recovery?.takeovers;
-  const acknowledged = (result: T): void => {
-    if (recovery?.takeovers !== takeovers) return failed(undefined);
-    recovery?.acknowledgedKey(key);
-    ends.resolve(result);
-  };
-  send({ resolve: acknowledged, reject: failed });
+  try {
+    const answer = await send();
+    if (isWritten?.(answer) === false) return answer;
+    if (recovery?.takeovers === takeovers) {
+      recovery?.acknowledgedKey(key);
+      return answer;
+    }
+  } catch (error) {
+    if (error instanceof EncodeError) throw error;
+  }
+  recovery?.addKey(key);
+  return "pending";
 }
 
 /** Bound on what is pending, and on what was acknowledged within the window, as all of it may be pending next. */
