@@ -115,7 +115,7 @@ export class Mutations {
   }
 
   /** Whether nothing has changed since the fence of a value was taken, and no open transaction is to change it. */
-  #mayStore(standing: NonNullable<SetCall["standing"]>, key: EntryKey, dependsOn: readonly string[]): boolean {
+  #mayStore(standing: Standing, key: EntryKey, dependsOn: readonly string[]): boolean {
     return this.#fences.stands(standing, dependsOn) && this.#context.barrier?.holds(key, dependsOn) !== true;
   }
 

@@ -19,10 +19,7 @@ it.each(["when it listened before the answer", "when it listened after it"])(
     const answer = new Answer();
     if (when === "when it listened after it") answer.give("a");
     void answer.then((value) => seen.push(`wrapper: ${value}`));
-    answer.settle(
-      (value) => seen.push(`cache: ${value}`),
-      () => seen.push("failed"),
-    );
+    answer.settle({ resolve: (value) => seen.push(`cache: ${value}`), reject: () => seen.push("failed") });
     if (when !== "when it listened after it") answer.give("a");
     await flush();
     expect(seen).toEqual(["wrapper: a", "cache: a"]);
@@ -34,10 +31,7 @@ it.each([true, false])(
   async (isAnswered) => {
     const seen: string[] = [];
     const answer = new Answer();
-    answer.settle(
-      (value) => seen.push(`cache: ${value}`),
-      () => seen.push("failed"),
-    );
+    answer.settle({ resolve: (value) => seen.push(`cache: ${value}`), reject: () => seen.push("failed") });
     if (isAnswered) answer.give("a");
     void answer.then((value) => seen.push(`wrapper: ${value}`));
     if (!isAnswered) answer.give("a");
@@ -50,10 +44,7 @@ it("rejects for both", async () => {
   const seen: string[] = [];
   const answer = new Answer();
   answer.catch(() => seen.push("wrapper"));
-  answer.settle(
-    () => seen.push("answered"),
-    () => seen.push("cache"),
-  );
+  answer.settle({ resolve: () => seen.push("answered"), reject: () => seen.push("cache") });
   answer.pass();
   await flush();
   expect(seen).toEqual(["wrapper", "cache"]);

@@ -180,46 +180,22 @@ export class BackendCalls {
       );
     }
     const { clock } = this.#of;
-    const startedAt = clock.now();
-    let timeout: Timeout | undefined;
-    let isOver = false;
-    const succeeded = (): void => {
-      this.meter.answered += 1;
-      this.meter[METERS[operation]].record(clock.now() - startedAt);
-      if (this.#isTroubled || this.#state !== "up") this.answered(target.part);
-    };
-    const done = (answer: T): void => {
-      if (isOver) return;
-      isOver = true;
-      timeout?.end();
-      ends.receive?.(answer);
-      succeeded();
-      if (timeout === undefined) return ends.resolve(answer);
-      // Answers of the same turn are counted first: the caller may have waited behind them.
-      queueMicrotask(ends.resolve.bind(ends, answer));
-    };
-    const fail = (given: unknown): void => {
-      if (isOver) return;
-      isOver = true;
-      timeout?.end();
-      const error = given instanceof FailureOf ? given : ownError(given);
-      // A backend that unpacks its own blobs: that is an answer, not a failure.
-      if (operation === "read" && error instanceof DecodeError) {
-        ends.reject(error);
-        return succeeded();
-      }
-      const reported = this.failed(operation, target, error);
-      if (timeout === undefined) ends.reject(reported);
-      else queueMicrotask(ends.reject.bind(ends, reported));
-    };
+    const sent = new SentCall(this, operation, target, clock.now(), ends);
     // One that the backend bounds needs no timer, unless by less than its own deadline.
     if (!this.boundsCalls || budgetMs < this.deadlineMs)
-      timeout = new Timeout(clock, budgetMs, () => fail(this.#overdue(operation, budgetMs)));
+      sent.timeout = new Timeout(clock, budgetMs, () => sent.reject(this.#overdue(operation, budgetMs)));
     try {
-      whenAnswered(call(), done, fail);
+      whenAnswered(call(), sent);
     } catch (error) {
-      queueMicrotask(() => fail(error));
+      queueMicrotask(() => sent.reject(error));
     }
+  }
+
+  /** Counts a call that was answered. */
+  succeeded(operation: Operation, { part }: Target, sentAt: number): void {
+    this.meter.answered += 1;
+    this.meter[METERS[operation]].record(this.#of.clock.now() - sentAt);
+    if (this.#isTroubled || this.#state !== "up") this.answered(part);
   }
 
   /** Calls `used` once, before the first call. */
@@ -417,6 +393,67 @@ export class BackendCalls {
   #report(): void {
     const { cache, events } = this.#of;
     events["backend:state"].emit({ cache, namespace: [], tier: this.label, state: this.state });
+  }
+}
+
+/**
+ * One call that was sent. It is ended once: by its answer, its failure or its deadline, whichever comes first.
+ *
+ *     sent ─ resolve ─▶ receive, then counted ─▶ ends.resolve
+ *       ├── reject, or a deadline of ours ─▶ reported, breaker ─▶ ends.reject
+ *       └── reject, with a value of a read that cannot be decoded ─▶ ends.reject, then counted
+ *
+ * An object with two methods, and no closures: each hit has one.
+ */
+class SentCall<T> implements Settlers<T> {
+  timeout: Timeout | undefined;
+  readonly #calls: BackendCalls;
+  readonly #operation: Operation;
+  readonly #target: Target;
+  readonly #sentAt: number;
+  readonly #ends: CallSettlers<T>;
+  #isOver = false;
+
+  constructor(calls: BackendCalls, operation: Operation, target: Target, sentAt: number, ends: CallSettlers<T>) {
+    this.#calls = calls;
+    this.#operation = operation;
+    this.#target = target;
+    this.#sentAt = sentAt;
+    this.#ends = ends;
+  }
+
+  resolve(answer: T): void {
+    if (!this.#end()) return;
+    const ends = this.#ends;
+    ends.receive?.(answer);
+    this.#succeeded();
+    if (this.timeout === undefined) return ends.resolve(answer);
+    // Answers of the same turn are counted first: the caller may have waited behind them.
+    queueMicrotask(() => ends.resolve(answer));
+  }
+
+  reject(given: unknown): void {
+    if (!this.#end()) return;
+    const ends = this.#ends;
+    const error = given instanceof FailureOf ? given : ownError(given);
+    // A backend that unpacks its own blobs: that is an answer, not a failure.
+    if (this.#operation === "read" && error instanceof DecodeError) {
+      ends.reject(error);
+      return this.#succeeded();
+    }
+    const reported = this.#calls.failed(this.#operation, this.#target, error);
+    if (this.timeout === undefined) ends.reject(reported);
+    else queueMicrotask(() => ends.reject(reported));
+  }
+
+  #end(): boolean {
+    if (this.#isOver) return false;
+    this.timeout?.end();
+    return (this.#isOver = true);
+  }
+
+  #succeeded(): void {
+    this.#calls.succeeded(this.#operation, this.#target, this.#sentAt);
   }
 }
 

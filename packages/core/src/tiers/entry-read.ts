@@ -96,7 +96,7 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
       resolve(received.versionsOf(tagVersions!, this.request, this.expected)),
     ).catch((error: unknown) => new FailureOf(calls.partOfVersionReads, error));
     const stored = await new Promise<StoredAnswer | undefined>((resolve, reject) =>
-      whenAnswered(answer, resolve, reject),
+      whenAnswered(answer, { resolve, reject }),
     );
     const versions = await asking;
     if (versions instanceof FailureOf && stored?.behind === undefined) throw versions;
