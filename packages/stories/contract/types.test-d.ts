@@ -209,7 +209,7 @@ same<typeof fromMap, Map<string, number>>(true);
 const withNull = await cache.getOrSetMany(
   ["a"],
   (k) => k,
-  (missing) => missing.map((k) => [k, k === "a" ? 1 : null] as const),
+  (missing) => missing.map((k) => [k, k === "a" ? k.length : null] as const),
 );
 same<typeof withNull, Map<string, number | null>>(true);
 const tagged = await cache.getOrSetMany(
