@@ -38,7 +38,10 @@ describe("invalidate, then commit: a reader in between puts the old row back", (
     await client.query("begin");
     await client.query(newPrice);
     await here.cache.delete("product:1");
-    expect(await there.cents(1)).toBe(100);
+    await until("the old row is back for all", async () => {
+      expect(await there.cents(1)).toBe(100);
+      return (await here.cache.get("product:1")) === 100;
+    });
     await client.query("commit");
     client.release();
     expect([await here.cents(1), await there.cents(1)]).toEqual([100, 100]);

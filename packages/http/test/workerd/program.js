@@ -12,7 +12,9 @@ const cache = open();
 const ofAnySize = createCache({ name: "any" }).tier(memory()).build();
 const narrow = open({ maxLoads: 1 });
 const patient = open({ waitUntil });
-const pages = httpCache(cache.namespace("pages"), { base: "https://shop.example", loadTimeout: "1s" });
+const pages = httpCache(cache.namespace("pages"), { base: "https://shop.example" });
+/** Of loads that a client has left: the next one waits that long. */
+const left = httpCache(cache.namespace("left"), { base: "https://shop.example", loadTimeout: "1s" });
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const runs = {};
 const run = (of) => (runs[of] = (runs[of] ?? 0) + 1);
@@ -65,11 +67,13 @@ const HANDLERS = {
   "/broken": parts,
 };
 
-const handler = cachedHandler(pages, (request) => {
+const render = (request) => {
   const { pathname } = new URL(request.url);
   run(pathname);
   return HANDLERS[pathname](pathname);
-});
+};
+const handler = cachedHandler(pages, render);
+const handlerThatIsLeft = cachedHandler(left, render);
 
 const load = (of, ms, options, from = cache) =>
   from.getOrSet(
@@ -117,7 +121,7 @@ export const worker = {
     const { pathname } = new URL(request.url);
     const call = CALLS[pathname];
     if (call !== undefined) return new Response(await call());
-    const answer = () => handler(request, env, ctx);
+    const answer = () => (pathname === "/broken" ? handlerThatIsLeft : handler)(request, env, ctx);
     return users === undefined ? answer() : users.run("alice", answer);
   },
 };
