@@ -122,12 +122,14 @@ it("a column of sentences keeps a width in which they can be read; a table is a 
   );
 });
 
-it("numbers of promises lead to their rows, pictures to their files, on a phone shown narrow; text that is code or a message is no drawing", async () => {
+it("numbers of promises lead to their rows, rows of faults have addresses, pictures to their files, on a phone shown narrow; text that is code or a message is no drawing", async () => {
   const md = await createMarkdownRenderer(".", SETTINGS);
   const shown = (page: string, relativePath: string): string => md.render(page, { relativePath });
   const row = (cell: string): string => `| x | y |\n|---|---|\n| ${cell} | z |\n`;
   expect(shown(row("yes: C29"), "migrating/comparison.md")).toMatch(/<a href="\/reference\/promises[^"]*#c29">C29</);
   expect(shown(row("C29"), "reference/promises.md")).toContain('id="c29"');
+  expect(shown(row("**`single` of a cluster**, or so"), "guide/failure.md")).toContain('id="single-of-a-cluster"');
+  expect(shown(row("**Redis dies**"), "guide/redis.md")).not.toContain(' id="');
   const file = "https://github.com/hotset/hotset/blob/main/docs/pictures/demo.svg";
   expect(shown("![Demo](docs/pictures/demo.svg)", "overview.md")).toMatch(
     new RegExp(`<a href="${file}"[^>]*><picture>`),

@@ -11,7 +11,10 @@ const withoutCode = (text: string): string => text.replaceAll(/^( *)(`{3,}).*\n[
 
 /** The anchors of all headings, as GitHub makes them. */
 function anchorsOf(path: string): ReadonlySet<string> {
-  const headings = [...withoutCode(read(path)).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!);
+  const text = withoutCode(read(path));
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!);
+  // Of the site alone: on GitHub such a link leads to the top of the page.
+  if (path === FAULTS_PAGE) headings.push(...[...text.matchAll(/^\| \*\*(.+?)\*\*/gm)].map(([, row]) => row!));
   return new Set(
     headings.map((heading) =>
       heading
@@ -21,6 +24,26 @@ function anchorsOf(path: string): ReadonlySet<string> {
     ),
   );
 }
+
+const FAULTS_PAGE = "docs/guide/failure.md";
+
+it("what happens when Redis dies is one table: other pages link to its rows, and have none of their own", () => {
+  const tables = pages.filter((page) => /^\| (?:fault|what fails|when it fails) \|/m.test(withoutCode(read(page))));
+  expect(tables).toEqual([FAULTS_PAGE, ...OF_OTHER_SERVERS].toSorted());
+  const sections = pages
+    .filter((page) => page.startsWith("docs/guide/") && page !== FAULTS_PAGE)
+    .flatMap((page) =>
+      [...withoutCode(read(page)).matchAll(/^## Without Redis\n(?<section>(?:(?!^## )[^])*)/gm)].map(({ groups }) => ({
+        page,
+        section: groups!["section"]!,
+      })),
+    );
+  expect(sections.length).toBeGreaterThan(7);
+  expect(sections.filter(({ section }) => !section.includes("](failure.md#redis-dies)"))).toEqual([]);
+});
+
+/** Faults of a database. */
+const OF_OTHER_SERVERS = ["docs/guide/postgres-follow.md", "docs/guide/postgres.md", "docs/guide/sqlite.md"];
 
 /** The README of a package is read on npm too, where a relative link leads nowhere. */
 const HERE = "https://github.com/hotset/hotset/blob/main/";

@@ -38,6 +38,7 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("promises", ({ tokens, env, Token: Kind }) =>
     linkPromises(tokens, env.relativePath, (...given) => new Kind(...given)),
   );
+  md.core.ruler.push("faults", ({ tokens, env }) => addressFaults(tokens, env.relativePath));
   md.core.ruler.push("release", ({ src, tokens, env }) => {
     if (!src.includes(NOT_RELEASED)) noteRelease(tokens, md.parse(RELEASE_NOTE, { relativePath: env.relativePath }));
   });
@@ -144,6 +145,17 @@ function linkPromises(tokens: readonly Token[], page: string, make: Make): void 
       if (nth > 0) children!.push(textToken(make, ", "));
       children!.push(...linked(`${addressOf(PROMISES_PAGE)}#${number.toLowerCase()}`, [textToken(make, number)], make));
     }
+  }
+}
+
+const FAULTS_PAGE = "guide/failure.md";
+
+/** Other pages link to a row of the table of faults: its address is the bold beginning, as that of a heading would be. */
+function addressFaults(tokens: readonly Token[], page: string): void {
+  if (page !== FAULTS_PAGE) return;
+  for (const [at, cell] of tokens.entries()) {
+    const [, name] = /^\*\*(.+?)\*\*/.exec(tokens[at + 1]?.content ?? "") ?? [];
+    if (cell.type === "td_open" && name !== undefined) cell.attrSet("id", slugify(name));
   }
 }
 

@@ -166,7 +166,7 @@ export const BAR: readonly (Item | Pick<Group, "text" | "items">)[] = [
   {
     text: "More",
     items: [
-      { text: "Failure", link: "/guide/failure" },
+      { text: "When Redis dies", link: "/guide/failure" },
       { text: "Comparison", link: "/migrating/comparison" },
       { text: "Questions", link: "/guide/faq" },
       { text: "Examples", link: "/examples/" },
