@@ -12,9 +12,9 @@ const MOST_HERE = 32;
 /** The methods of a fence, which may be of another copy of the package. */
 interface Standing {
   /** Whether the fence stands, and this process knows of no change since it was taken. */
-  readonly isCurrent: boolean;
+  readonly isUnchanged: boolean;
   /** Whether the fence is older than stores keep one. */
-  readonly isOver: boolean;
+  readonly hasExpired: boolean;
   /** More `set`s may follow the next one. */
   keep(): void;
   /** None follows. */
@@ -126,10 +126,10 @@ export class OutsideValues<Facts = undefined> {
     const making = computation as Making<Facts>;
     const { key } = making;
     const all = this.#missed.get(key) ?? [];
-    const open = all.filter(({ isRefused, fence }) => !isRefused && fence?.isOver !== true);
+    const open = all.filter(({ isRefused, fence }) => !isRefused && fence?.hasExpired !== true);
     let missed = open.at(-1);
     // By one from before a change the value would be refused.
-    if (missed === undefined || missed.fence?.isCurrent === false) {
+    if (missed === undefined || missed.fence?.isUnchanged === false) {
       missed = { facts, callers: 0, isRefused: false };
       missed.busy = this.#take(key, missed);
       open.splice(MOST_OF_KEY - 1);
@@ -153,8 +153,8 @@ export class OutsideValues<Facts = undefined> {
    */
   of(key: string, known?: Computation<Facts>): Computation<Facts> {
     const making = this.#made(key, known as Making<Facts> | undefined);
-    if (making?.missed !== undefined && making.missed.fence?.isOver !== true) return making;
-    const missed = this.#missed.get(key)?.find(({ fence }) => fence?.isOver !== true);
+    if (making?.missed !== undefined && making.missed.fence?.hasExpired !== true) return making;
+    const missed = this.#missed.get(key)?.find(({ fence }) => fence?.hasExpired !== true);
     const oldest: Making<Facts> = {
       key,
       owner: undefined,

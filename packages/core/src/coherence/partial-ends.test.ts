@@ -49,7 +49,7 @@ it("a value that was made before a change that was missed is not served, and its
   const fence = await here.fence("moved");
   const other = await here.fence("stays");
   listener.everythingChanged("a", moves);
-  expect([fence, other]).toMatchObject([{ isCurrent: false }, { isCurrent: true }]);
+  expect([fence, other]).toMatchObject([{ isUnchanged: false }, { isUnchanged: true }]);
   leases = gate();
   const setting = here.set("moved", "made before", { since: fence, wait: "memory" });
   await flush();

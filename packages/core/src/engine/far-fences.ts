@@ -40,8 +40,8 @@ export interface BehindFence {
 
 /**
  * The fences in a backend: the version of the entry, and the position of the issuer of tag versions. A missing entry
- * has no version, so a mark is put in its place: a placeholder that no call is served, and that no load takes notice
- * of, since it is stale from its beginning. Each change of the key, by any process and any release, ends the mark or
+ * has no version, so a placeholder is put in its place: one that no call is served, and that no load takes notice
+ * of, since it is stale from its beginning. Each change of the key, by any process and any release, ends the placeholder or
  * gives it another version. No call waits for it.
  */
 export class FarFences {
@@ -95,7 +95,7 @@ export class FarFences {
     }
   }
 
-  /** The version of the entry, or of the mark in its place. */
+  /** The version of the entry, or of the placeholder in its place. */
   async #versionOf(remote: RemoteTier, key: EntryKey): Promise<string | undefined> {
     const { leases } = remote;
     if (leases === undefined) return undefined;
@@ -138,7 +138,7 @@ export class FarFences {
     return (await leases.touch(key, { ...ended, expiresAt, deadAt: expiresAt, terms })) ? version : "";
   }
 
-  /** Another process may hold the lease for a moment, since it puts the same mark there; or for a load. */
+  /** Another process may hold the lease for a moment, since it puts the same placeholder there; or for a load. */
   async #putPlaceholder(leases: EntryLeases, key: EntryKey, over: string): Promise<string> {
     const { clock, tags } = this.#context;
     const version = newId();

@@ -96,14 +96,14 @@ export class Fences {
   }
 
   /** Whether nothing has happened since that this process knows of. */
-  isCurrent(standing: Standing): boolean {
+  isUnchanged(standing: Standing): boolean {
     const { guard, tagSequence } = standing;
     const { flights, tags } = this.#context;
     const isChanged = guard.fencedBy !== undefined || tags.sequence !== tagSequence || !flights.isUntainted(guard);
     return !isChanged && this.#standing.has(standing);
   }
 
-  isOver({ takenAt }: Standing, now: number = this.#context.clock.now()): boolean {
+  hasExpired({ takenAt }: Standing, now: number = this.#context.clock.now()): boolean {
     return now - takenAt >= FENCE_MS;
   }
 
@@ -114,7 +114,7 @@ export class Fences {
 
   #dropOld(now: number): void {
     for (const each of this.#standing) {
-      if (this.#standing.size <= MOST_FENCES && !this.isOver(each, now)) return;
+      if (this.#standing.size <= MOST_FENCES && !this.hasExpired(each, now)) return;
       this.drop(each);
     }
   }
@@ -149,12 +149,12 @@ class Taken extends Map<string, Standing> {
     this.of = of;
   }
 
-  get isCurrent(): boolean {
-    return [...this.values()].every((each) => this.of.isCurrent(each));
+  get isUnchanged(): boolean {
+    return [...this.values()].every((each) => this.of.isUnchanged(each));
   }
 
-  get isOver(): boolean {
-    return [...this.values()].some((each) => this.of.isOver(each));
+  get hasExpired(): boolean {
+    return [...this.values()].some((each) => this.of.hasExpired(each));
   }
 
   /** Keeps the fences of these keys after a `set`. */

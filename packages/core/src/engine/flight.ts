@@ -219,7 +219,7 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** Records a lease that is asked for after the load, together with the store of its value. */
-  requestLate(lease: FlightLease): void {
+  requestAfterLoad(lease: FlightLease): void {
     this.#ownClimb.lease = lease;
   }
 

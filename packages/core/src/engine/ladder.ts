@@ -24,7 +24,7 @@ import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote, spareCopy } from "./reads.ts";
-import { Draft, isStored, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
+import { Draft, isStored, PLACEHOLDER_MS, type StoreResult, type WriteAnswer } from "./store.ts";
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -188,9 +188,9 @@ export class Ladder {
     call.namespace.meters.of(call.key.name).coalesced += 1;
     flight.crowd.addTags(call.tags);
     const late = isLate(tags, flight);
-    const known = this.#known(flight, call, clock.now());
-    if (known !== undefined && this.#callers.suits({ flight, role: "joined", isLate: late }, known))
-      ends.resolve(this.#answers.serve(call, "joined", known), call);
+    const answer = this.#answerOf(flight, call, clock.now());
+    if (answer !== undefined && this.#callers.suits({ flight, role: "joined", isLate: late }, answer))
+      ends.resolve(this.#answers.serve(call, "joined", answer), call);
     else this.#callers.join(flight, call, ends, (waiter) => this.#again(waiter), late);
     // After it waits: a listener may end the flight.
     if (events.coalesced.isObserved) events.coalesced.emit(keyEvent(this.#context.name, call.key));
@@ -220,7 +220,7 @@ export class Ladder {
   }
 
   /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
-  #known(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
+  #answerOf(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
     const { loaded } = flight.climb;
     if (loaded !== undefined) return loadedAnswer(loaded);
     if (flight.phase === "reading") return undefined;
@@ -376,7 +376,7 @@ export class Ladder {
     // This process invalidated it, and the backend does not know yet, or did not when it answered.
     const isHidden = read !== undefined && recovery?.hides(key, read) === true;
     decisions?.note(key.local, "backend", say.describeRead(flight, read, isHidden, now));
-    if (read?.terms.placeholder !== undefined && !isHidden) this.#marked(flight, read, now);
+    if (read?.terms.placeholder !== undefined && !isHidden) this.#foundPlaceholder(flight, read, now);
     else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#backoffs.shared(key.local);
     const entry = read?.terms.placeholder === undefined ? read : undefined;
     const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
@@ -387,7 +387,7 @@ export class Ladder {
   }
 
   /** The last value of this key was stored nowhere: no caller waits for another such load. */
-  #marked(flight: Flight, { staleAt, terms }: Entry, now: number): void {
+  #foundPlaceholder(flight: Flight, { staleAt, terms }: Entry, now: number): void {
     if (now >= staleAt || flight.call.isForced) return;
     const isShared = terms.placeholder !== "not-shared";
     flight.skipLease(isShared);
@@ -459,7 +459,7 @@ export class Ladder {
           }
           this.#loaded(flight, load, loaded);
           if (flight.isOver) return;
-          if (flight.climb.isUnleased && flight.climb.report!.isForAll) await this.#leaseLate(flight);
+          if (flight.climb.isUnleased && flight.climb.report!.isForAll) await this.#leaseAfterLoad(flight);
           const draft = new Draft(flight, loaded, this.#context, this.#answers);
           if (barrier === undefined)
             this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
@@ -714,7 +714,7 @@ export class Ladder {
     const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;
     flight.store(loaded.value, { event, isForAll }, loaded.kind === "not-shared");
-    if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + MARKED_MS);
+    if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + PLACEHOLDER_MS);
     this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
   }
@@ -725,12 +725,12 @@ export class Ladder {
    * The lease for a value that was loaded without one, in parallel with others. Granted only over what the flight saw
    * before it loaded, so that the value replaces no change since then.
    */
-  async #leaseLate(flight: Flight): Promise<void> {
+  async #leaseAfterLoad(flight: Flight): Promise<void> {
     const { seen, call } = flight;
     const { pinned, isUnreachable } = flight.climb;
     if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined) return;
     const lease = this.#newLease!(flight);
-    flight.requestLate(lease);
+    flight.requestAfterLoad(lease);
     const answer = lease.answered(await lease.request(seen));
     if (answer instanceof Error) return;
     if (answer.kind === "granted") lease.pinned(pinned);

@@ -89,14 +89,14 @@ export class Lease extends Deadline {
   /** If it is granted after all, too late for the flight, other processes need it. */
   answered(answer: LeaseAnswer | Error): LeaseAnswer | Error {
     const flight = this.#flight;
-    if (answer instanceof OutOfTime) void this.#context.writes.include(this.#releaseLate(answer));
+    if (answer instanceof OutOfTime) void this.#context.writes.include(this.#releaseUnused(answer));
     if (answer instanceof Error) flight.unreached(answer);
     if (!(answer instanceof Error) && answer.kind === "granted") this.granted(answer.seen);
     else flight.dropLease();
     return answer;
   }
 
-  async #releaseLate({ late }: OutOfTime<LeaseAnswer>): Promise<void> {
+  async #releaseUnused({ late }: OutOfTime<LeaseAnswer>): Promise<void> {
     const answer = await late;
     if (!(answer instanceof Error) && answer.kind === "granted")
       await this.#leases.release(this.#flight.key, this.token).then(ignore, ignore);

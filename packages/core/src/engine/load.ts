@@ -53,7 +53,7 @@ export class Load extends Deadline {
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
   #named: readonly string[] = NO_TAGS;
-  #marked: Map<unknown, "no-store" | "not-shared"> | undefined;
+  #withheld: Map<unknown, "no-store" | "not-shared"> | undefined;
   #notModified: NotModified | undefined;
 
   /** @param stale the entry that is replaced, if it is still usable. */
@@ -188,7 +188,7 @@ export class Load extends Deadline {
   withhold<V>(value: V, as: "no-store" | "not-shared"): V {
     const each = <W>(given: W): W => {
       // A value for one caller stays so.
-      if (this.#marked?.get(given) !== "not-shared") (this.#marked ??= new Map()).set(given, as);
+      if (this.#withheld?.get(given) !== "not-shared") (this.#withheld ??= new Map()).set(given, as);
       return given;
     };
     return isThenable(value) ? (value.then(each) as typeof value) : each(value);
@@ -199,8 +199,8 @@ export class Load extends Deadline {
     if (this.#stale !== undefined && value !== undefined && value === this.#notModified)
       return this.#loadedOf(this.#stale.value, "not-modified");
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
-    const marked = this.#marked?.get(value);
-    const once = marked === "not-shared" ? undefined : singleUse(value);
+    const withheld = this.#withheld?.get(value);
+    const once = withheld === "not-shared" ? undefined : singleUse(value);
     if (once !== undefined)
       throw new InvalidValueError(
         `the loader gave ${once}, which can be read once, and its value is shared; ` +
@@ -209,14 +209,14 @@ export class Load extends Deadline {
       );
     const { checksLoads, schema } = this.#flight.call.namespace;
     if (checksLoads && schema !== undefined && value !== undefined)
-      return this.#within(() => checkedBy(schema, value).then((checked) => this.#loadedOf(checked, marked, judge)));
-    if (judge === undefined) return this.#loadedOf(value, marked);
-    return this.#within(() => this.#loadedOf(value, marked, judge));
+      return this.#within(() => checkedBy(schema, value).then((checked) => this.#loadedOf(checked, withheld, judge)));
+    if (judge === undefined) return this.#loadedOf(value, withheld);
+    return this.#within(() => this.#loadedOf(value, withheld, judge));
   }
 
   #loadedOf(value: unknown, as: Loaded["kind"] | undefined, judge?: Judge): Loaded {
     judge?.(value, this);
-    const kind = as ?? this.#marked?.get(value) ?? (value === undefined ? "nothing" : "value");
+    const kind = as ?? this.#withheld?.get(value) ?? (value === undefined ? "nothing" : "value");
     const used = this.#used?.isEmpty === false ? this.#used : undefined;
     if (used !== undefined && used.tags.length !== 0)
       this.setOptions({ ...this.options, tags: [...(this.options?.tags ?? []), ...used.tags] });

@@ -340,10 +340,10 @@ export class Mutations {
       return { status, versions: under };
     };
     if (versions === undefined) return send(undefined);
-    const guesses = knownVersions.guessed(dependsOn);
-    if (guesses !== undefined) {
-      const [written, current] = await Promise.all([send(guesses), versions.read(dependsOn)]);
-      if (compareVersions(guesses, current) === "current") return written;
+    const seen = knownVersions.allLastSeen(dependsOn);
+    if (seen !== undefined) {
+      const [written, current] = await Promise.all([send(seen), versions.read(dependsOn)]);
+      if (compareVersions(seen, current) === "unchanged") return written;
     }
     const pinning = knownVersions.pin(versions, dependsOn, true);
     const { versions: pinned } = isThenable(pinning) ? await pinning : pinning;

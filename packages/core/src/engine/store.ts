@@ -162,7 +162,7 @@ export class Draft {
       ...termsIn(key.space, NO_LIMITS, { ...NO_LABELS, tags: this.#tags }),
       placeholder: this.#placeholder,
     };
-    this.#entry = newEntry({ value: null, ttlMs: MARKED_MS, terms, now, tagSequence, version: lease.token });
+    this.#entry = newEntry({ value: null, ttlMs: PLACEHOLDER_MS, terms, now, tagSequence, version: lease.token });
     return undefined;
   }
 
@@ -405,8 +405,8 @@ export function confirmStored(
 }
 
 /** How long a key counts as one whose value is not stored, or not shared: then callers wait for one load again. */
-export const MARKED_MS = 10_000;
-/** How long a fence stands, and its mark in a backend. */
+export const PLACEHOLDER_MS = 10_000;
+/** How long a fence stands, and its placeholder in a backend. */
 export const FENCE_MS = 300_000;
 export const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
 export const NO_LABELS: Labels = { tags: NO_TAGS, etag: undefined, lastModified: undefined };

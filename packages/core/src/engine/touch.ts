@@ -1,7 +1,7 @@
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
-import { lateLifeMs, wholeInstant, type Entry } from "../entry/entry.ts";
+import { staleLifeMs, wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
@@ -125,7 +125,7 @@ export class Touch {
     const touched = termsIn(keySpace, { ...entry.terms, touchedMs }, entry.terms);
     const terms = mayLag === true ? { ...touched, mayLag } : touched;
     const staleAt = now + touchedMs;
-    const expiresAt = staleAt + lateLifeMs(terms);
+    const expiresAt = staleAt + staleLifeMs(terms);
     return { ...entry, ttlMs: touchedMs + ageMs, staleAt, expiresAt, deadAt: expiresAt, terms };
   }
 }

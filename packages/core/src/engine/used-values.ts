@@ -67,7 +67,7 @@ export class UsedValues {
     made.versions?.forEach((version, i) => {
       const key = made.terms.dependsOn[i]!;
       const known = this.#versions.get(key) ?? version;
-      this.#versions.set(key, compareVersions([known], [version]) === "current" ? version : NO_VERSION);
+      this.#versions.set(key, compareVersions([known], [version]) === "unchanged" ? version : NO_VERSION);
     });
   }
 
@@ -78,7 +78,7 @@ export class UsedValues {
   forbids(keys: readonly string[], versions: readonly TagVersion[]): "fenced" | "unreachable" | undefined {
     const isOther = keys.some((key, i) => {
       const used = this.#versions.get(key);
-      return used !== undefined && compareVersions([used], [versions[i]]) !== "current";
+      return used !== undefined && compareVersions([used], [versions[i]]) !== "unchanged";
     });
     return isOther ? "fenced" : this.#hasUnversioned ? "unreachable" : undefined;
   }

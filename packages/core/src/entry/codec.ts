@@ -19,7 +19,7 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { lateLifeMs, wholeInstant, type Encoding, type Entry, type Placeholder, type StoredForm } from "./entry.ts";
+import { staleLifeMs, wholeInstant, type Encoding, type Entry, type Placeholder, type StoredForm } from "./entry.ts";
 import type { EntryKey, KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
 import { checkBySchema } from "./schema.ts";
@@ -246,11 +246,11 @@ const NO_BYTES = new Uint8Array();
 function withWindowsAlone(entry: Entry): Entry {
   if (entry.terms.keepForMs === undefined) return entry;
   const terms = { ...entry.terms, keepForMs: undefined };
-  return { ...entry, terms, expiresAt: Math.min(entry.expiresAt, entry.staleAt + lateLifeMs(terms)) };
+  return { ...entry, terms, expiresAt: Math.min(entry.expiresAt, entry.staleAt + staleLifeMs(terms)) };
 }
 
 function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "expiresInMs"> {
-  const windowMs = lateLifeMs(entry.terms);
+  const windowMs = staleLifeMs(entry.terms);
   // A backend computes the stale window from the two times, so an endless life with a window is written as a long one.
   if (entry.staleAt === Infinity && windowMs > 0)
     return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };

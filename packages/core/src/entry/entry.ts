@@ -83,7 +83,7 @@ export interface Labels {
 export const wholeInstant = (now: number): number => Math.floor(now);
 
 /** How long an entry lives after its freshness. */
-export const lateLifeMs = ({ staleWhileRevalidateMs, staleIfErrorMs, keepForMs = 0 }: LifeLimits): number =>
+export const staleLifeMs = ({ staleWhileRevalidateMs, staleIfErrorMs, keepForMs = 0 }: LifeLimits): number =>
   Math.max(staleWhileRevalidateMs, staleIfErrorMs, keepForMs);
 
 /** The parts of a new entry. */
@@ -99,7 +99,7 @@ export interface NewEntry {
 /** An entry whose life begins now, not stored yet. */
 export function newEntry({ value, ttlMs, terms, now, tagSequence, version }: NewEntry): Entry {
   const staleAt = wholeInstant(now) + ttlMs;
-  const expiresAt = staleAt + lateLifeMs(terms);
+  const expiresAt = staleAt + staleLifeMs(terms);
   return {
     value,
     ttlMs,

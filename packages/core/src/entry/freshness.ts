@@ -1,4 +1,4 @@
-import { lateLifeMs, wholeInstant, type Entry } from "./entry.ts";
+import { staleLifeMs, wholeInstant, type Entry } from "./entry.ts";
 
 /** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
 export interface Windows {
@@ -118,7 +118,7 @@ export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: 
 export function staleFrom(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;
   const staleAt = wholeInstant(now);
-  const expiresAt = Math.min(entry.expiresAt, staleAt + lateLifeMs(entry.terms));
+  const expiresAt = Math.min(entry.expiresAt, staleAt + staleLifeMs(entry.terms));
   return {
     ...entry,
     ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,

@@ -31,8 +31,8 @@ export function underKnownChanges(entry: Entry, known: KnownChanges, now: number
 export function changedElsewhere(
   { versions, terms, tagSequence }: Entry,
   { tags, table }: KnownChanges,
-): "current" | "stale" | "gone" {
-  let verdict: "current" | "stale" = "current";
+): "unchanged" | "stale" | "gone" {
+  let verdict: "unchanged" | "stale" = "unchanged";
   for (const [i, key] of terms.dependsOn.entries()) {
     const seen = table?.lastSeen(key);
     const stored = versions?.[i];

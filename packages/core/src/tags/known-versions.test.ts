@@ -318,14 +318,14 @@ describe("a recorded version", () => {
   it("is seen until it changes; one that is missing is not seen", async () => {
     await source.read(["a", "b"]);
     clock.advance(10_000);
-    expect([table.known(["a"]), table.guessed(["a", "b"]), table.guessed(["a", "c"])]).toEqual([
+    expect([table.known(["a"]), table.allLastSeen(["a", "b"]), table.allLastSeen(["a", "c"])]).toEqual([
       undefined,
       [version(1), version(1)],
       undefined,
     ]);
     versions.delete("b");
     await source.read(["a", "b"]);
-    expect([table.guessed(["a"]), table.guessed(["b"])]).toEqual([[version(1)], undefined]);
+    expect([table.allLastSeen(["a"]), table.allLastSeen(["b"])]).toEqual([[version(1)], undefined]);
   });
 
   it("is all forgotten when anything may have changed", async () => {
@@ -333,7 +333,7 @@ describe("a recorded version", () => {
     table.clear();
     expect([table.knows(["a"]), table.known(["a"]), table.has("b")]).toEqual([false, undefined, false]);
     expect([pinned(table, ["a"]), table.forget(["a"])]).toEqual([undefined, []]);
-    expect([table.guessed(["b"]), table.guessed(["a"])]).toEqual([[version(1)], undefined]);
+    expect([table.allLastSeen(["b"]), table.allLastSeen(["a"])]).toEqual([[version(1)], undefined]);
   });
 
   it("fails as its source does, and records nothing from that", async () => {

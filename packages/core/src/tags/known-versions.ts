@@ -99,8 +99,8 @@ export class KnownVersions {
     return versions;
   }
 
-  /** The versions that were seen last, perhaps long ago; `undefined` if one was not seen. */
-  guessed(tags: readonly string[]): readonly TagVersion[] | undefined {
+  /** The versions that were seen last, perhaps long ago, for a write that checks them; `undefined` if one was not seen. */
+  allLastSeen(tags: readonly string[]): readonly TagVersion[] | undefined {
     const versions = tags.map((tag) => this.#versions.get(tag)?.version);
     return versions.every((version) => version !== undefined) ? versions : undefined;
   }

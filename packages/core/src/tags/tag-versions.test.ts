@@ -39,9 +39,9 @@ describe("compareVersions", () => {
       ReturnType<typeof compareVersions>,
     ]
   >([
-    ["equal", [version("a"), version("b")], [version("a"), version("b")], "current"],
-    ["an entry without versions", undefined, [version("a")], "current"],
-    ["none", [], [], "current"],
+    ["equal", [version("a"), version("b")], [version("a"), version("b")], "unchanged"],
+    ["an entry without versions", undefined, [version("a")], "unchanged"],
+    ["none", [], [], "unchanged"],
     ["one hard version differs", [version("a"), version("b")], [version("a"), version("c")], "gone"],
     ["a soft version differs", [version("a"), version("b")], [version("a", "c"), version("b")], "stale"],
     ["both differ in one", [version("a", "a")], [version("b", "b")], "gone"],

@@ -22,10 +22,10 @@ export interface Applying {
 export function compareVersions(
   stored: readonly TagVersion[] | undefined,
   current: Versions,
-): "current" | "stale" | "gone" {
-  if (stored === undefined) return "current";
+): "unchanged" | "stale" | "gone" {
+  if (stored === undefined) return "unchanged";
   if (stored.length !== current.length) return "gone";
-  let verdict: "current" | "stale" = "current";
+  let verdict: "unchanged" | "stale" = "unchanged";
   for (let i = 0; i < stored.length; i += 1) {
     const now = current[i];
     if (now === undefined || now.hard !== stored[i]!.hard) return "gone";
@@ -74,7 +74,7 @@ function underMoreVersions(
 function applied(entry: Entry, current: Versions, by: () => Applying): Entry | undefined {
   const verdict = compareVersions(entry.versions, current);
   if (verdict === "stale") return staleByTag(entry, by().clock.now());
-  return verdict === "current" ? entry : undefined;
+  return verdict === "unchanged" ? entry : undefined;
 }
 
 const versionsByKey = (keys: readonly string[], versions: Versions): Map<string, TagVersion | undefined> =>

@@ -84,7 +84,7 @@ describe("pin and read", () => {
     expect(await outcome(pinned([NS]))).toMatchObject({ status: "fulfilled" });
     hung.open();
     await Promise.all([first, second]);
-    expect(compareVersions(await first, await here.read([NS]))).toBe("current");
+    expect(compareVersions(await first, await here.read([NS]))).toBe("unchanged");
   });
 
   it("of no tags read nothing", async () => {
@@ -125,14 +125,14 @@ describe("renew", () => {
       await there.renew([key], mode);
       expect(compareVersions(before, await here.read([NS, T, U]))).toBe(verdict);
       const after = await pinned([NS, T, U]);
-      expect(compareVersions(after, await there.read([NS, T, U]))).toBe("current");
+      expect(compareVersions(after, await there.read([NS, T, U]))).toBe("unchanged");
       const unchanged = [NS, T, U].filter((each) => each !== key);
       expect(
         compareVersions(
           await pinned(unchanged),
           unchanged.map((each) => before[[NS, T, U].indexOf(each as typeof NS)]),
         ),
-      ).toBe("current");
+      ).toBe("unchanged");
     },
   );
 
@@ -193,7 +193,7 @@ describe("unchangedSince", () => {
   it("gives versions of tags that a loader adds late, while none was renewed", async () => {
     const { at } = await here.pin([NS]);
     const late = await here.unchangedSince(at, [T, U]);
-    expect(compareVersions(late as TagVersion[], await there.read([T, U]))).toBe("current");
+    expect(compareVersions(late as TagVersion[], await there.read([T, U]))).toBe("unchanged");
     expect(await here.unchangedSince(at, [T])).toEqual([late[0]]);
   });
 
@@ -242,12 +242,12 @@ describe("lost versions", () => {
   ] as const)("that were %s hide what was stored under them, for good", async ([, lose]) => {
     const before = await pinned([NS, T]);
     clock.advance(30 * DAY_MS - 1);
-    expect(compareVersions(before, await here.read([NS, T]))).toBe("current");
+    expect(compareVersions(before, await here.read([NS, T]))).toBe("unchanged");
     lose();
     expect(compareVersions(before, await here.read([NS, T]))).toBe("gone");
     const after = await pinned([NS, T]);
     expect(compareVersions(before, after)).toBe("gone");
-    expect(compareVersions(after, await there.read([NS, T]))).toBe("current");
+    expect(compareVersions(after, await there.read([NS, T]))).toBe("unchanged");
   });
 
   it("have no extended life: that could write an old version over a new one", async () => {

@@ -130,12 +130,12 @@ export class LocalCopies {
     const current = table?.known(entry.terms.dependsOn);
     // To be confirmed: a version it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
-    const verdict = current === undefined ? "current" : compareVersions(entry.versions, current);
+    const verdict = current === undefined ? "unchanged" : compareVersions(entry.versions, current);
     const checked = verdict === "gone" ? undefined : this.#tags.applyTo(entry, now);
     if (checked === undefined) this.tier.delete(localKey);
     // Only after both checks, the calls of this process and the current versions; and not by versions that are believed
     // for a while, the end of which no event reports.
-    else if (checked === entry && verdict === "current" && table?.isReported(now) !== false)
+    else if (checked === entry && verdict === "unchanged" && table?.isReported(now) !== false)
       entry.tagSequence = this.#tags.sequence;
     return checked !== undefined && verdict === "stale" ? staleByTag(checked, now) : checked;
   }

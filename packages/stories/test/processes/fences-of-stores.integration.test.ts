@@ -98,7 +98,7 @@ it.each(STORES)("a fence knows of changes by others as they are reported, and of
   // Before changes are reported one may be missed: a fence from then is not current any more once they are.
   await Promise.all([a.connect(), b.set("other", 1)]);
   await expect.poll(async () => a.get("other")).toBe(1);
-  let fence!: { readonly isCurrent: boolean };
+  let fence!: { readonly isUnchanged: boolean };
   let n = 1;
   // Where the link has no processor for a while, changes may be missed: then one is not current either.
   await expect
@@ -109,10 +109,10 @@ it.each(STORES)("a fence knows of changes by others as they are reported, and of
         await b.set("other", n);
         await expect.poll(async () => a.get("other")).toBe(n);
       }
-      return fence.isCurrent;
+      return fence.isUnchanged;
     })
     .toBe(true);
   await b.delete("k");
-  await expect.poll(() => fence.isCurrent).toBe(false);
+  await expect.poll(() => fence.isUnchanged).toBe(false);
   await Promise.all([a.close(), b.close()]);
 });
