@@ -46,3 +46,50 @@ it("architecture.md says of each package what the import rules let it import", (
       imports: imports.map((each) => each.replace("@hotset/", "")).join(", "),
     });
 });
+
+/** The sources of these packages, without their tests. */
+const sourcesOf = (...names: readonly string[]): readonly string[] =>
+  names.flatMap((name) => {
+    const cwd = join(top, "packages", name, "src");
+    const files = globSync("**/*.ts", { cwd }).filter((file) => !/\.test(?:-d)?\.ts$/.test(file));
+    return files.map((file) => readFileSync(join(cwd, file), "utf8"));
+  });
+
+const inCode = (cell: string): readonly string[] =>
+  [...cell.matchAll(/`(?<name>[^`]+)`/g)].map(({ groups }) => groups!["name"]!);
+
+it("architecture.md lists words that are identifiers of the sources", () => {
+  const names = new Set(sourcesOf("core").flatMap((text) => withoutComments(text).match(/[A-Za-z_$][\w$]*/g) ?? []));
+  const listed = rowsOf(section("Words")).flatMap(([, , identifiers = ""]) => inCode(identifiers));
+  expect(listed.length).toBeGreaterThan(40);
+  expect(listed.filter((name) => !names.has(name))).toEqual([]);
+});
+
+it("architecture.md follows calls through functions that exist", () => {
+  const texts = sourcesOf("core", "redis");
+  const functions = rowsOf(section("Five calls, function by function"))
+    .flatMap(([name = "", keeps = ""]) => [
+      ...inCode(name),
+      ...inCode(keeps).filter((each) => /^[A-Z]\w+\.#?\w+$/.test(each)),
+    ])
+    .filter((name) => name !== "function");
+  expect(functions.length).toBeGreaterThan(60);
+  expect(functions.filter((name) => !texts.some((text) => defines(text, name)))).toEqual([]);
+});
+
+it("architecture.md draws the steps of a miss by methods of Ladder", () => {
+  const ladder = readFileSync(join(top, "packages/core/src/engine/ladder.ts"), "utf8");
+  const steps = new Set(section("One miss, step by step").match(/#[a-z]\w+/g));
+  expect(steps.size).toBeGreaterThan(15);
+  expect([...steps].filter((name) => !defines(ladder, `Ladder.${name}`))).toEqual([]);
+});
+
+const withoutComments = (text: string): string => text.replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "");
+
+/** Whether it has this function, or this method of a class. The public type of a class may have its name. */
+function defines(text: string, name: string): boolean {
+  const [owner, method] = name.split(".");
+  if (method === undefined) return new RegExp(`(?:function\\*? |const )${owner}\\b`).test(text);
+  if (!new RegExp(`class (?:One)?${owner}\\b`).test(text)) return false;
+  return new RegExp(`^  (?:(?:async|override|readonly|get|static) |\\*)*${method}\\b *(?:[(<=:])`, "m").test(text);
+}
