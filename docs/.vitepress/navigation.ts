@@ -81,7 +81,6 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/deploying",
     "guide/shapes",
     "guide/warm",
-    "guide/backup",
     "guide/command-line",
     "guide/testing",
     "guide/serverless",

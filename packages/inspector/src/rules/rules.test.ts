@@ -523,6 +523,6 @@ it("each rule has its row for the guide, and names of their own", () => {
 });
 
 it("the guide lists the rules", () => {
-  const guide = readFileSync(new URL("../../../../docs/guide/metrics.md", import.meta.url), "utf8");
+  const guide = readFileSync(new URL("../../../../docs/guide/inspector.md", import.meta.url), "utf8");
   expect(guide).toContain(`\n${rulesList()}\n`);
 });
