@@ -12,7 +12,7 @@ import { deadLinks, foreignRequests } from "./.vitepress/site.ts";
 
 const docs = dirname(fileURLToPath(import.meta.url));
 
-it("C300: each page of docs is in the navigation once: add a new one to docs/.vitepress/navigation.ts", () => {
+it("C300: each page of docs is in the navigation once: add a new one to docs/guide/README.md", () => {
   const listed = sidebar().flatMap(({ items }) => items.map(({ link }) => link));
   const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules"] });
   expect(listed.toSorted()).toEqual(pages.map(addressOf).toSorted());
@@ -112,7 +112,7 @@ it("a column of sentences keeps a width in which they can be read; a table is a 
 </thead>
 <tbody>
 <tr>
-<td data-column="name"><code>ttl</code></td>
+<td data-column="name"><code title="how long the value is fresh">ttl</code></td>
 <td class="long" data-column="meaning">${meaning}</td>
 <td data-column="default">1</td>
 </tr>
@@ -145,6 +145,22 @@ it("numbers of promises lead to their rows, rows of faults have addresses, pictu
     ["a ─▶ b", "text"],
   ] as const)
     expect(shown(`\`\`\`text\n${text}\n\`\`\`\n`, "overview.md")).toContain(`language-${language}`);
+});
+
+it("a name of an option and a link to a term show what they mean; the link leads to the row of the term", async () => {
+  const md = await createMarkdownRenderer(".", SETTINGS);
+  const shown = (page: string, relativePath: string): string => md.render(page, { relativePath });
+  const option = 'title="how long after ttl it may be served when a load fails or is too slow"';
+  expect(shown("Set `staleIfError`.", "guide/failure.md")).toContain(`<code ${option}`);
+  expect(shown('`staleIfError: "1h"`', "guide/failure.md")).toContain(`<code ${option}`);
+  expect(shown("`version` and `staleIfError`", "guide/toolkit-locks.md")).not.toContain("title");
+  expect(shown("its [leases](terms.md)", "guide/redis.md")).toMatch(
+    /<a href="\/guide\/terms(?:\.html)?#lease" title="a short permission, kept in the backend, to load one key: [^"]+">leases<\/a>/,
+  );
+  expect(shown("[Terms](terms.md)", "guide/redis.md")).not.toContain("title");
+  expect(shown("| term | meaning |\n|---|---|\n| fence, fenced | a |\n", "guide/terms.md")).toMatch(
+    /<td [^>]*id="fence"/,
+  );
 });
 
 it("each page that installs a package of ours, or runs one, says after it that it must be packed", async () => {

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import type { MarkdownOptions, MarkdownRenderer } from "vitepress";
+import { optionOf, TERMS_PAGE, termOf } from "./meanings.ts";
 import { addressOf } from "./navigation.ts";
 
 type ShikiTransformer = NonNullable<MarkdownOptions["codeTransformers"]>[number];
@@ -38,7 +39,10 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("promises", ({ tokens, env, Token: Kind }) =>
     linkPromises(tokens, env.relativePath, (...given) => new Kind(...given)),
   );
-  md.core.ruler.push("faults", ({ tokens, env }) => addressFaults(tokens, env.relativePath));
+  md.core.ruler.push("rows", ({ tokens, env }) => addressRows(tokens, env.relativePath));
+  md.core.ruler.push("meanings", ({ tokens, env }) => {
+    for (const { children } of tokens) nameMeanings(children ?? [], env.relativePath);
+  });
   md.core.ruler.push("release", ({ src, tokens, env }) => {
     if (!src.includes(NOT_RELEASED)) noteRelease(tokens, md.parse(RELEASE_NOTE, { relativePath: env.relativePath }));
   });
@@ -148,14 +152,33 @@ function linkPromises(tokens: readonly Token[], page: string, make: Make): void 
   }
 }
 
-const FAULTS_PAGE = "guide/failure.md";
+/** Tables to whose rows other pages link, by page: what an address is made of, as that of a heading would be. */
+const ADDRESSED_ROWS: Readonly<Record<string, RegExp>> = {
+  "guide/failure.md": /^\*\*(.+?)\*\*/,
+  [TERMS_PAGE]: /^([\w ]+)/,
+};
 
-/** Other pages link to a row of the table of faults: its address is the bold beginning, as that of a heading would be. */
-function addressFaults(tokens: readonly Token[], page: string): void {
-  if (page !== FAULTS_PAGE) return;
-  for (const [at, cell] of tokens.entries()) {
-    const [, name] = /^\*\*(.+?)\*\*/.exec(tokens[at + 1]?.content ?? "") ?? [];
-    if (cell.type === "td_open" && name !== undefined) cell.attrSet("id", slugify(name));
+function addressRows(tokens: readonly Token[], page: string): void {
+  const name = ADDRESSED_ROWS[page];
+  if (name === undefined) return;
+  for (const [at, row] of tokens.entries()) {
+    const [, found] = (row.type === "tr_open" && name.exec(tokens[at + 2]?.content ?? "")) || [];
+    if (found !== undefined && tokens[at + 1]!.type === "td_open") tokens[at + 1]!.attrSet("id", slugify(found));
+  }
+}
+
+/** A link to the page of terms leads to the row of its word. It and names of options show what they mean. */
+function nameMeanings(tokens: readonly Token[], page: string): void {
+  for (const [at, token] of tokens.entries()) {
+    if (token.type === "code_inline") {
+      const meaning = optionOf(token.content, page);
+      if (meaning !== undefined) token.attrSet("title", meaning);
+    }
+    if (token.type !== "link_open" || token.attrGet("href") !== addressOf(TERMS_PAGE)) continue;
+    const term = termOf(tokens[at + 1]?.content ?? "");
+    if (term === undefined) continue;
+    token.attrSet("href", `${addressOf(TERMS_PAGE)}#${slugify(term.row)}`);
+    token.attrSet("title", term.meaning);
   }
 }
 

@@ -1,8 +1,8 @@
 // The order in which a newcomer needs the pages: first the calls, then the failures, then the servers; the names one
-// looks up last. A page that stands in no group is an error (docs/site.test.ts).
+// looks up last. A page that stands in no group is an error (docs/site.test.ts): groups are those of docs/guide/README.md.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export interface Group {
@@ -18,134 +18,41 @@ export interface Item {
 
 const docs = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/**
- * Pages without `.md`, from `docs/`. A folder stands for its README and all of its pages, in the order of names; for
- * none before they are generated.
- */
-const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  Start: [
-    "index",
-    "overview",
-    "guide/getting-started",
-    "guide/freshness",
-    "guide/loaders",
-    "guide/keys-and-namespaces",
-    "guide/recipes",
-    "guide/http",
-    "guide/faq",
-    "guide/terms",
-    "examples/README",
-  ],
-  "In your framework": [
-    "guide/express-and-fastify",
-    "guide/next",
-    "guide/nest",
-    "guide/graphql",
-    "guide/drizzle",
-    "guide/astro",
-    "guide/nitro",
-    "guide/use-it-with",
-    "guide/frameworks",
-  ],
-  "Multiple processes and failures": [
-    "guide/failure",
-    "guide/cross-process-coherence",
-    "guide/transactions",
-    "guide/cdn",
-    "guide/what-is-promised",
-    "guide/other-languages",
-  ],
-  Redis: [
-    "guide/which-server",
-    "guide/redis",
-    "guide/redis-over-http",
-    "guide/running-redis",
-    "reference/redis-on-the-wire",
-  ],
-  "Other stores": [
-    "guide/which-store",
-    "guide/sqlite",
-    "guide/postgres",
-    "guide/postgres-follow",
-    "guide/keyv",
-    "guide/bring-your-store",
-  ],
-  Production: [
-    "guide/production",
-    "guide/at-scale",
-    "guide/floods",
-    "performance",
-    "guide/metrics",
-    "guide/verify",
-    "guide/inspector",
-    "guide/deploying",
-    "guide/shapes",
-    "guide/warm",
-    "guide/command-line",
-    "guide/testing",
-    "guide/serverless",
-    "guide/threat-model",
-    "guide/sealing",
-  ],
-  "The Redis toolkit": [
-    "guide/toolkit",
-    "guide/toolkit-streams",
-    "guide/toolkit-queue",
-    "guide/toolkit-locks",
-    "guide/toolkit-limits",
-    "guide/toolkit-sessions",
-    "guide/toolkit-boards",
-    "guide/toolkit-health",
-  ],
-  Migrate: [
-    "migrating/comparison",
-    "guide/migrating",
-    "migrating/by-hand",
-    "migrating/moved-programs",
-    "migrating/bentocache",
-    "migrating/cacheable",
-    "migrating/cache-manager",
-    "migrating/cachified",
-    "migrating/hitbox",
-    "migrating/ioredis",
-    "migrating/node-redis",
-    "migrating/redlock",
-    "migrating/rate-limiter-flexible",
-    "migrating/bullmq",
-    "migrating/connect-redis",
-    "migrating/http-caches",
-    "migrating/hyperswitch",
-    "migrating/routemq",
-    "migrating/redis-services",
-    "migrating/beside-old-processes",
-  ],
-  Extend: ["guide/formats", "guide/composing-backends", "guide/writing-a-backend", "guide/writing-an-adapter"],
-  Reference: [
-    "guide/README",
-    "reference/options",
-    "reference/events",
-    "reference/errors",
-    "reference/promises",
-    "reference/stats",
-    "reference/metrics",
-    "reference/connection",
-    "reference/command-line",
-    "reference/http-conformance",
-    "reference/backends",
-    "reference/redis-layout",
-    "reference/toolkit",
-    "reference/toolkit-keys",
-    "reference/toolkit-streams",
-    "reference/toolkit-queue",
-    "reference/toolkit-locks",
-    "reference/toolkit-limits",
-    "reference/toolkit-sessions",
-    "reference/toolkit-boards",
-  ],
-  API: ["reference/api/"],
-  "How it works": ["architecture", "protocol/README", "reference/counter-examples"],
-  Decisions: ["decisions/"],
-};
+/** The page of all pages is the list: each row is a group, with its pages in their order. */
+const LIST = "guide/README";
+
+type Row = readonly [group: string, pages: readonly string[]];
+
+/** Pages without `.md`, from `docs/`, by group. A folder stands for its README and all of its pages, in the order of names. */
+function readGroups(): Readonly<Record<string, readonly string[]>> {
+  const rows = [
+    ...readFileSync(join(docs, `${LIST}.md`), "utf8").matchAll(/^\| (?<group>[^|]+) \| (?<pages>.*\]\(.*) \|$/gm),
+  ];
+  const groups = rows.map(({ groups: row }): Row => [row!["group"]!, pagesOf(row!["pages"]!)]);
+  return Object.fromEntries(groups.flatMap(withOwnPages));
+}
+
+const pagesOf = (links: string): readonly string[] =>
+  [...links.matchAll(/\]\((?<link>[^)]+)\.md\)/g)]
+    .map(({ groups }) => posix.join(posix.dirname(LIST), groups!["link"]!))
+    // Those of the repository are not on the site.
+    .filter((page) => !page.startsWith("../"))
+    .map((page) => (page === "decisions/README" ? "decisions/" : page));
+
+/** The site has pages that the files have not: the first two, the list itself, and the API, once it is generated. */
+function withOwnPages([group, pages]: Row): readonly Row[] {
+  switch (group) {
+    case "Start":
+      return [[group, ["index", "overview", ...pages]]];
+    case "Reference":
+      return [
+        [group, [LIST, ...pages]],
+        ["API", ["reference/api/"]],
+      ];
+    default:
+      return [[group, pages]];
+  }
+}
 
 /** Groups that are open at first. */
 const OPEN = ["Start", "Multiple processes and failures", "API", "Decisions"];
@@ -175,7 +82,7 @@ export const BAR: readonly (Item | Pick<Group, "text" | "items">)[] = [
 ];
 
 export function sidebar(): readonly Group[] {
-  return Object.entries(GROUPS).map(([text, pages]) => ({
+  return Object.entries(readGroups()).map(([text, pages]) => ({
     text,
     collapsed: !OPEN.includes(text),
     items: pages.flatMap(expanded).map(itemOf),

@@ -153,7 +153,7 @@ async function main(): Promise<void> {
   const site = readSite(folder);
   const problems = [
     ...deadLinks(site).map((link) => `dead link: ${link}`),
-    ...missingFromNavigation(site).map((address) => `not in docs/.vitepress/navigation.ts: ${address}`),
+    ...missingFromNavigation(site).map((address) => `not in docs/guide/README.md: ${address}`),
     ...loadedFiles(folder)
       .flatMap((file) => foreignRequests(file, readFileSync(join(folder, file), "utf8")))
       .map((request) => `asks another host: ${request}`),
