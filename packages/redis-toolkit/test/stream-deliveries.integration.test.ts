@@ -135,6 +135,27 @@ it("A101: a reply ends with the entry that fills it, and says that there may be 
   }
 });
 
+it("A101: entries that are larger than those before stay with their reader, which takes them next", async () => {
+  const texts = ["a", ..."bcdef".split("").map((n) => n.repeat(1_000))];
+  const ids = await append(...texts);
+  const member = memberOf("me", 2_500);
+  const { deliveries, isMore, hasUnseen } = await member.readMany(5);
+  expect(deliveries.map(({ entry }) => ids.indexOf(entry.id))).toEqual([0, 1, 2, 3]);
+  expect([isMore, hasUnseen, await counted()]).toEqual([true, true, [0, 0, 0, 0, 0]]);
+  const unseen = await member.take("lost", ids[3]!, 5);
+  expect(unseen.deliveries).toMatchObject([{ entry: { id: ids[4] }, deliveries: 1, isCounted: false }]);
+
+  await jobs.group("all").ensure("0");
+  const seen: (readonly [string, number])[] = [];
+  const own = consumer(jobs, "all", { count: 5, maxReplyBytes: 2_500, block: 50 }, ({ fields }, context) => {
+    seen.push([fields.n, context.deliveries]);
+  });
+  consumers.push(own);
+  await expect.poll(() => own.counts.handled).toBe(6);
+  expect(seen).toEqual(texts.map((text) => [text, 1]));
+  expect(own.counts.redelivered).toBe(0);
+});
+
 it("A102: handlers fill free slots: a slow one holds up no other, and concurrency alone is enough", async () => {
   await append(...Array.from({ length: 12 }, (_, n) => `${n}`));
   const held = gate();

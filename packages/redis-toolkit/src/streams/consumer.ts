@@ -63,7 +63,7 @@ export const consumer = <T>(
 /**
  *   join ─▶ own ─▶ new ─▶ ...      what is read next
  *    ▲       ▲      │
- *    │       └──────┤ a read failed: its entries may be with this consumer already
+ *    │       └──────┤ a read failed, or its reply was full: entries may be with this consumer already
  *    └──────────────┘ the group is lost
  *
  * One step at a time, as soon as a slot is free: what a step gives begins, and is acknowledged when it has ended.
@@ -272,9 +272,10 @@ export class Consumer<T> implements AsyncDisposable {
     if (free === 0) return;
     const most = count === undefined ? free : Math.min(count, Math.max(count, concurrency) - held);
     if (most > 1 && this.#mayHaveMore) {
-      const { deliveries, isMore } = await this.#member.readMany(most);
+      const { deliveries, isMore, hasUnseen } = await this.#member.readMany(most);
       this.#mayHaveMore = isMore;
       this.#addNew(deliveries);
+      if (hasUnseen) this.#phase = "own";
       if (deliveries.length > 0) return;
     }
     const leftMs = Math.ceil(this.#lookForIdleAt - this.#place.module.clock.now());

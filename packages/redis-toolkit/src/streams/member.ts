@@ -16,6 +16,15 @@ export interface Delivery<T> {
   readonly isCounted?: false | undefined;
 }
 
+/** Entries that a step has read. */
+export interface Read<T> {
+  readonly deliveries: readonly Delivery<T>[];
+  /** Whether there may be more. */
+  readonly isMore: boolean;
+  /** Whether this consumer got others too, which did not fit into the reply. */
+  readonly hasUnseen: boolean;
+}
+
 /** Pending entries that a step has taken, buried or acknowledged. */
 export interface Taken<T> {
   /** After which id to look next. */
@@ -81,12 +90,16 @@ export class GroupMember<T> {
   }
 
   /** Entries that no consumer has got yet, without waiting for one. None is counted as delivered. */
-  async readMany(count: number): Promise<{ readonly deliveries: readonly Delivery<T>[]; readonly isMore: boolean }> {
+  async readMany(count: number): Promise<Read<T>> {
     const args = [...this.#whoami, count, this.#settings.maxReplyBytes];
     return this.#place.script("consumer", READ, args, (reply) => {
-      const [entries, isMore] = reply as readonly [readonly (readonly [unknown, readonly unknown[]])[], number];
+      const [entries, isMore, hasUnseen] = reply as readonly [
+        readonly (readonly [id: unknown, flat: readonly unknown[]])[],
+        number,
+        number,
+      ];
       const deliveries = entries.map(([id, flat]) => deliveryOf<T>(id, flat, 1, 0));
-      return { deliveries, isMore: isMore === 1 };
+      return { deliveries, isMore: isMore === 1, hasUnseen: hasUnseen === 1 };
     });
   }
 

@@ -111,28 +111,39 @@ end
 return {after, more, taken, buried, deleted, stuck}`;
 
 /**
- * Reads entries that no consumer has got. None is counted as delivered yet. ARGV: ..., how many, most bytes of entries,
- * unless there is one. Returns the entries, and 1 where there may be more.
+ * Reads entries that no consumer has got. None is counted as delivered yet. As many are read at once as fit if they are
+ * no larger than those before; of larger ones, those that do not fit stay with the consumer, which takes them next.
+ *
+ * ARGV: ..., how many, most bytes of entries, unless there is one. Returns the entries, 1 where there may be more, and
+ * 1 where some stayed.
  */
 export const READ: string = `
 local stream, group, me, count = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
-local maxBytes, entries, bytes = tonumber(ARGV[4]), {}, 0
+local maxBytes, entries, bytes, largest, most = tonumber(ARGV[4]), {}, 0, 1, 1
+local claim = {'XCLAIM', stream, group, me, 0}
 ${SIZE_OF}
 while #entries < count and bytes < maxBytes do
-  local found = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', 1, 'STREAMS', stream, '>')
+  local asked = math.min(count - #entries, most)
+  local found = redis.pcall('XREADGROUP', 'GROUP', group, me, 'COUNT', asked, 'STREAMS', stream, '>')
   if not found then break end
   if found.err then return found end
-  local entry = found[1][2][1]
-  entries[#entries + 1] = entry
-  bytes = bytes + sizeOf(entry)
+  local read = found[1][2]
+  for _, entry in ipairs(read) do
+    claim[#claim + 1] = entry[1]
+    if bytes < maxBytes then
+      local size = sizeOf(entry)
+      entries[#entries + 1], bytes, largest = entry, bytes + size, math.max(largest, size)
+    end
+  end
+  if #read < asked then break end
+  most = math.max(1, math.floor((maxBytes - bytes) / largest))
 end
-if #entries > 0 then
-  local claim = {'XCLAIM', stream, group, me, 0}
-  for _, entry in ipairs(entries) do claim[#claim + 1] = entry[1] end
+local read = #claim - 5
+if read > 0 then
   claim[#claim + 1], claim[#claim + 2], claim[#claim + 3] = 'RETRYCOUNT', 0, 'JUSTID'
   redis.call(unpack(claim))
 end
-return {entries, (#entries == count or bytes >= maxBytes) and 1 or 0}`;
+return {entries, (read == count or bytes >= maxBytes) and 1 or 0, read > #entries and 1 or 0}`;
 
 /**
  * Sets how often entries were delivered. ARGV: ..., pairs of an id and that. Returns those that this consumer does not

@@ -51,8 +51,8 @@ export class Slots<T> {
   #isAbandoned = false;
   #cancelRenewal: (() => void) | undefined;
   #cancelCounting: (() => void) | undefined;
-  /** Resolved at each change. */
-  #changed = Promise.withResolvers<void>();
+  /** Resolved at the next change. Made when something waits for it. */
+  #changed: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: SlotsSettings<T>) {
     this.#settings = settings;
@@ -116,13 +116,13 @@ export class Slots<T> {
     if (isOver()) return;
     const tell = (): void => this.#tell();
     signal?.addEventListener("abort", tell);
-    while (!isOver()) await this.#changed.promise;
+    while (!isOver()) await (this.#changed ??= Promise.withResolvers()).promise;
     signal?.removeEventListener("abort", tell);
   }
 
   #tell(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
+    this.#changed?.resolve();
+    this.#changed = undefined;
   }
 
   #fill(): void {
