@@ -219,6 +219,21 @@ it.each(["README.md", "docs/guide/getting-started.md"])(
   },
 );
 
+it.each(["astro", "drizzle", "graphql", "nest", "next", "nitro"])(
+  "the page of %s has the headings of all frameworks, in their order",
+  (name) => {
+    const headings = readFileSync(join(docs, `guide/${name}.md`), "utf8").matchAll(/^## (.+)$/gm);
+    expect([...headings].map(([, heading]) => heading).slice(0, 6)).toEqual([
+      "Install",
+      "Set it up",
+      "What is cached",
+      "Invalidate",
+      "Several processes",
+      "Without Redis",
+    ]);
+  },
+);
+
 it("each page has a description: the sentences of its first paragraph that fit", () => {
   expect(descriptionOf("guide/getting-started.md")).toBe("From an empty folder to a cache in front of a slow call.");
   const pages = globSync("{guide,reference,migrating}/*.md", { cwd: docs });
