@@ -100,6 +100,61 @@ it.each([
   expect(pages.slice(0, 4)).toContain(page);
 });
 
+/** What people ask in their first days, in their words, and the page that answers it. */
+const QUESTIONS = [
+  ["do I need localTtl", "/guide/freshness"],
+  ["null is served stale after negativeTtl", "/guide/freshness"],
+  ["cache a missing row", "/guide/recipes"],
+  ["stop the heartbeat", "/guide/metrics"],
+  ["batch read with one query", "/guide/recipes"],
+  ["tags from the loaded value", "/guide/freshness"],
+  ["key groups in metrics", "/guide/metrics"],
+  ["install before the release", "/guide/getting-started"],
+  ["type of a function that takes a cache or a namespace", "/guide/getting-started"],
+  ["test clock in vitest", "/guide/testing"],
+  ["slow query in express", "/guide/express-and-fastify"],
+  ["next.js use cache", "/guide/next"],
+  ["cacheComponents", "/guide/next"],
+  ["graceful shutdown SIGTERM", "/guide/getting-started"],
+  ["list all keys", "/guide/faq"],
+  ["keyOf undefined", "/guide/keys-and-namespaces"],
+  ["what happens when redis dies", "/guide/failure"],
+  ["redis is frozen", "/guide/failure"],
+  ["hit ratio dropped after a deploy", "/guide/inspector"],
+  ["the clock of a process differs", "/guide/inspector"],
+  ["logged out by a slow request", "/guide/toolkit-sessions"],
+  ["log out everywhere", "/guide/toolkit-sessions"],
+  ["two cookies of one name", "/guide/toolkit-sessions"],
+  ["rate limit does not count failed requests", "/guide/toolkit-limits"],
+  ["concurrent requests of a client that disconnects", "/guide/toolkit-limits"],
+  ["job runs twice", "/guide/toolkit-queue"],
+  ["retry with backoff", "/guide/toolkit-queue"],
+  ["daily job and daylight saving", "/guide/toolkit-queue"],
+  ["lock lost while the task runs", "/guide/toolkit-locks"],
+  ["poison message dead letter", "/guide/toolkit-streams"],
+  ["who is online with two tabs", "/guide/toolkit-boards"],
+  ["trimmed before it was read", "/guide/toolkit-streams"],
+  ["Set-Cookie in a cached response", "/guide/http"],
+  ["liveness probe restarts when redis is down", "/guide/toolkit-health"],
+  ["elasticache serverless", "/guide/which-server"],
+  ["delete by prefix", "/guide/faq"],
+  ["why is nothing cached", "/guide/faq"],
+  ["old price after an update", "/guide/freshness"],
+  ["can two services share entries", "/guide/faq"],
+  ["memory grows", "/guide/running-redis"],
+  ["stampede", "/guide/faq"],
+  ["the clock of redis is wrong", "/guide/failure"],
+] as const;
+
+it("the search of the site finds the page that answers a question among its first three", async () => {
+  const search = await openSearch(folder);
+  const found = QUESTIONS.map(([question]) => {
+    const pages = [...new Set(search(question).map((address) => address.replace(/#.*/, "")))];
+    return { question, pages: pages.slice(0, 3) };
+  });
+  expect(found.filter(({ pages }, at) => !pages.includes(QUESTIONS[at]![1]))).toEqual([]);
+});
+
 interface Table {
   readonly names: readonly string[];
   /** Cells of the last column. */

@@ -11,9 +11,15 @@ const boostDocument = (address: string): number => {
 /** With five letters and fewer, another letter makes another word: stale, state. */
 const fuzzy = (word: string): number | false => word.length > 5 && 0.2;
 
-/** Forms of a word are one term: encrypt, encrypted, encryption. */
-const processTerm = (word: string): string => {
+/** Forms of a word are one term: encrypt, encrypted, encryption. Words that each question has are none. */
+const processTerm = (word: string): string | false => {
   const term = word.toLowerCase();
+  if (
+    /^(?:all|an?|and|are|be|by|can|do(?:es)?|for|have|how|i|in|is|it|its|my|of|one|or|that|the|there|this|to|what|when|which|why|with)$/.test(
+      term,
+    )
+  )
+    return false;
   return term.length > 5 ? term.replace(/(?:ions?|ing|e[ds]?|(?<!s)s)$/, "") : term;
 };
 
