@@ -47,11 +47,12 @@ type Callback<T> = (error: unknown, value?: T) => void;
 /** The state of a session object when it was read or stored last. */
 interface Known {
   readonly sid: string;
-  readonly fields: Fields;
-  readonly userId: string | undefined;
-  readonly idleMs: number;
+  readonly place: Place;
+  fields: Fields;
+  userId: string | undefined;
+  idleMs: number;
   /** Until then touching it would write nothing, by the clock of this process. */
-  readonly quietUntil: number;
+  quietUntil: number;
 }
 
 /**
@@ -69,7 +70,7 @@ export class SessionStore extends Store {
   readonly #ttl: Ttl | ((session: SessionData) => Ttl);
   readonly #isTouchDisabled: boolean;
   readonly #userOf: (session: SessionData) => string | undefined;
-  /** By session object. */
+  /** By session object. That of express-session has the one of what `get` gave. */
   readonly #known = new WeakMap<object, Known>();
 
   /** @throws {InvalidArgumentError} for options that can never work. */
@@ -150,10 +151,12 @@ export class SessionStore extends Store {
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    const stored = sessionIn(await this.#records.read(this.#records.places.ofId(checkId(sid))));
-    if (stored === undefined) return null;
+    const place = this.#records.places.ofId(checkId(sid));
+    const stored = sessionIn(await this.#records.read(place));
+    if (place === undefined || stored === undefined) return null;
     const data = sessionDataOf(stored);
-    this.#remember(data, { sid, fields: stored.fields, userId: stored.userId }, stored);
+    const { fields, userId } = stored;
+    this.#known.set(data, { sid, place, fields, userId, ...this.#lifeOf(stored) });
     return data;
   }
 
@@ -164,16 +167,18 @@ export class SessionStore extends Store {
     const userId = this.#userOf(data);
     if (userId !== undefined) checkName("userOf(session)", userId);
     const known = this.#known.get(data);
-    const isKnown = known?.sid === sid;
-    const stored = isKnown
-      ? await this.#change(this.#placeOf(sid), known, { fields, idleMs, userId })
-      : await this.#records.create(this.#placeOf(sid), fields, { idleMs, userId });
     // Even where it has ended: it is not to be created by the next call.
-    this.#remember(data, { sid, fields, userId }, stored);
+    if (known?.sid === sid) {
+      const stored = await this.#change(known, { fields, idleMs, userId });
+      Object.assign(known, { fields, userId, ...this.#lifeOf(stored) });
+    } else {
+      const place = this.#placeOf(sid);
+      const stored = await this.#records.create(place, fields, { idleMs, userId });
+      this.#known.set(data, { sid, place, fields, userId, ...this.#lifeOf(stored) });
+    }
   }
 
   async #change(
-    place: Place,
     known: Known,
     { fields, idleMs, userId }: { fields: Fields; idleMs: number; userId: string | undefined },
   ): Promise<StoredSession | undefined> {
@@ -181,8 +186,8 @@ export class SessionStore extends Store {
     const removed = [...known.fields.keys()].filter((name) => !fields.has(name));
     const newUser = userId === known.userId ? undefined : userId;
     if (set.size === 0 && removed.length === 0 && newUser === undefined)
-      return sessionIn(await this.#records.touch(place, idleMs));
-    return sessionIn(await this.#records.update(place, { set, removed, idleMs, userId: newUser }));
+      return sessionIn(await this.#records.touch(known.place, idleMs));
+    return sessionIn(await this.#records.update(known.place, { set, removed, idleMs, userId: newUser }));
   }
 
   async #touch(sid: string, data: SessionData): Promise<void> {
@@ -193,7 +198,7 @@ export class SessionStore extends Store {
     const isSame = known !== undefined && Math.abs(idleMs - known.idleMs) < slackMs(known.idleMs);
     if (isSame && this.#module.clock.now() < known.quietUntil) return;
     const stored = sessionIn(await this.#records.touch(this.#placeOf(sid), idleMs));
-    if (known !== undefined) this.#remember(data, known, stored);
+    if (known !== undefined) Object.assign(known, this.#lifeOf(stored));
   }
 
   async #destroy(sid: string): Promise<void> {
@@ -206,9 +211,8 @@ export class SessionStore extends Store {
     return all;
   }
 
-  #remember(data: object, { sid, fields, userId }: Omit<Known, "idleMs" | "quietUntil">, stored?: StoredSession): void {
-    const idleMs = stored?.idleMs ?? 0;
-    this.#known.set(data, { sid, fields, userId, idleMs, quietUntil: this.#module.clock.now() + quietMs(stored) });
+  #lifeOf(stored: StoredSession | undefined): Pick<Known, "idleMs" | "quietUntil"> {
+    return { idleMs: stored?.idleMs ?? 0, quietUntil: this.#module.clock.now() + quietMs(stored) };
   }
 
   #placeOf(sid: string): Place {
