@@ -7,11 +7,11 @@ import { drawDemo, drawNarrowDemo, PICTURES } from "./pictures/write.ts";
 const pictures = Object.entries(PICTURES);
 const folder = join(import.meta.dirname, "pictures");
 
-it.each(pictures)("C303: the picture %s is as its source draws it: npm run write -- pictures", (name, picture) => {
+it.each(pictures)("the picture %s is as its source draws it: npm run write -- pictures", (name, picture) => {
   expect(readFileSync(join(folder, `${name}.svg`), "utf8")).toBe(svgOf(name, picture));
 });
 
-it.each(pictures)("C303: the picture %s has a title and a description, and loads nothing", (name, picture) => {
+it.each(pictures)("the picture %s has a title and a description, and loads nothing", (name, picture) => {
   const svg = svgOf(name, picture);
   expect(svg).toContain(`role="img" aria-labelledby="${name}-title ${name}-desc"`);
   expect(/<title id="[^"]+">(.+)<\/title>/.exec(svg)?.[1]).toBe(picture.title);
@@ -20,20 +20,20 @@ it.each(pictures)("C303: the picture %s has a title and a description, and loads
 });
 
 it.each(pictures)(
-  "C303: at 360 px every line of %s is of 12 px at least, and inside of its box",
+  "at 360 px every line of %s is of 12 px at least, and inside of its box",
   (name, { parts, height }) => {
     expect(Math.min(...Object.values(SIZES))).toBeGreaterThanOrEqual(12);
     for (const part of parts) expect(sticksOut(part, height), `${name}: ${JSON.stringify(part)}`).toBe(false);
   },
 );
 
-it.each(["light", "dark"] as const)("C303: text has a contrast of 4.5 at least on every fill of a %s page", (mode) => {
+it.each(["light", "dark"] as const)("text has a contrast of 4.5 at least on every fill of a %s page", (mode) => {
   const { text, soft, line: _, page, ...fills } = COLOURS[mode];
   for (const fill of [page, ...Object.values(fills)]) expect(contrast(text, fill)).toBeGreaterThanOrEqual(4.5);
   expect(contrast(soft, page)).toBeGreaterThanOrEqual(4.5);
 });
 
-it("C303: the picture of the demo shows its recorded output, and loads nothing: npm run write -- pictures", () => {
+it("the picture of the demo shows its recorded output, and loads nothing: npm run write -- pictures", () => {
   const svg = readFileSync(join(folder, "demo.svg"), "utf8");
   expect(svg).toBe(drawDemo());
   const shown = [...svg.matchAll(/<text [^>]*>(.*)<\/text>/g)].map(([, line]) => line!.replaceAll(/<[^>]*>/g, ""));
@@ -42,7 +42,7 @@ it("C303: the picture of the demo shows its recorded output, and loads nothing: 
   expect(svg.replace('xmlns="http://www.w3.org/2000/svg"', "")).not.toMatch(/https?:|<script|@import|href=|<image/);
 });
 
-it("C303: the picture for a phone has its checks, and lines that can be read: npm run write -- pictures", () => {
+it("the picture for a phone has its checks, and lines that can be read: npm run write -- pictures", () => {
   const svg = readFileSync(join(folder, "demo-narrow.svg"), "utf8");
   expect(svg).toBe(drawNarrowDemo());
   const shown = [...svg.matchAll(/<text [^>]*>(.*)<\/text>/g)].map(([, line]) => line!.replaceAll(/<[^>]*>/g, ""));

@@ -18,14 +18,14 @@ const folder = mkdtempSync(join(tmpdir(), "hotset-site-"));
 beforeAll(() => buildSite(folder));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-it("C300: the site is built without a network; each page is in its navigation, and no link or anchor is dead", () => {
+it("the site is built without a network; each page is in its navigation, and no link or anchor is dead", () => {
   const site = readSite(folder);
   expect(site.size).toBeGreaterThan(110);
   expect(missingFromNavigation(site)).toEqual([]);
   expect(deadLinks(site)).toEqual([]);
 });
 
-it("C301: pages, styles and scripts of the site ask no other host for anything", () => {
+it("pages, styles and scripts of the site ask no other host for anything", () => {
   const files = loadedFiles(folder);
   expect(files.filter((file) => file.endsWith(".js")).length).toBeGreaterThan(3);
   const requests = files.flatMap((file) => foreignRequests(file, readFileSync(join(folder, file), "utf8")));
@@ -94,7 +94,7 @@ it.each([
   ["migrate", "/guide/migrating"],
   ["encryption", "/guide/sealing"],
   ["security", "/guide/threat-model"],
-])("C301: the search of the site finds %s in its own index, on %s among the first pages", async (words, page) => {
+])("the search of the site finds %s in its own index, on %s among the first pages", async (words, page) => {
   const search = await openSearch(folder);
   const pages = [...new Set(search(words).map((address) => address.replace(/#.*/, "")))];
   expect(pages.slice(0, 4)).toContain(page);

@@ -12,13 +12,13 @@ import { deadLinks, foreignRequests } from "./.vitepress/site.ts";
 
 const docs = dirname(fileURLToPath(import.meta.url));
 
-it("C300: each page of docs is in the navigation once: add a new one to docs/guide/README.md", () => {
+it("each page of docs is in the navigation once: add a new one to docs/guide/README.md", () => {
   const listed = sidebar().flatMap(({ items }) => items.map(({ link }) => link));
   const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules"] });
   expect(listed.toSorted()).toEqual(pages.map(addressOf).toSorted());
 });
 
-it("C300: each page of docs is linked from an index, and each index from the page of all pages", () => {
+it("each page of docs is linked from an index, and each index from the page of all pages", () => {
   const indexes = ["guide/migrating.md", "reference/toolkit.md", "decisions/README.md", "examples/README.md"];
   const linkedFrom = (page: string): readonly string[] =>
     [...readFileSync(join(docs, page), "utf8").matchAll(/\]\(([^)\s#]+)/g)].map(([, link]) =>
@@ -68,7 +68,7 @@ it.each([
   expect(linkFrom(page, link)).toBe(onSite);
 });
 
-it("C300: a link to a page that is missing is dead, and one to a heading that is missing", () => {
+it("a link to a page that is missing is dead, and one to a heading that is missing", () => {
   const site = new Map([
     ["/", '<a href="/guide/a#there">a</a><a href="/guide/a#gone">a</a><a href="/guide/b">b</a><a href="#x">x</a>'],
     ["/guide/a", '<h2 id="there">There</h2><a href="/">first</a><a href="https://example.org/">out</a>'],
@@ -85,7 +85,7 @@ it.each([
   ["a.css", "a { background: url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'\") }", []],
   ["a.js", 'fetch("https://stats.example/hit")', ["a.js: https://stats.example/hit"]],
   ["a.js", 'ns = "http://www.w3.org/2000/svg"', []],
-])("C301: requests of %s to other hosts are found: %s", (name, text, found) => {
+])("requests of %s to other hosts are found: %s", (name, text, found) => {
   expect(foreignRequests(name, text)).toEqual(found);
 });
 
@@ -205,7 +205,7 @@ it("the first page has the first program of the README, how to install it, and f
 });
 
 it.each(["README.md", "docs/guide/getting-started.md"])(
-  "C383: the programs of %s are JavaScript and TypeScript, and a Node is named for files of TypeScript",
+  "the programs of %s are JavaScript and TypeScript, and a Node is named for files of TypeScript",
   (page) => {
     const text = readFileSync(join(docs, "..", page), "utf8");
     const programs = [...text.matchAll(/^```(?:js|ts) run\n(.*?)^```\n(\n```text output)?/gms)];

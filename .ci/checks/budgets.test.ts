@@ -15,7 +15,7 @@ it("there are at most twenty budgets", () => {
   expect(rows.length).toBeLessThanOrEqual(20);
 });
 
-describe("C470: a call costs at most a tenth more than its budget says", async () => {
+describe("a call costs at most a tenth more than its budget says", async () => {
   const runs = [await measured()];
   const above = (name: string): readonly (readonly [string, number])[] =>
     Object.entries(CALLS[name]!).flatMap(([what, reached]) => {

@@ -10,7 +10,7 @@ const TOP = join(import.meta.dirname, "../..");
 const problems = (markdown: string): readonly string[] => judgeBlocks(extractBlocks("README.md", markdown), COMMANDS);
 const fenced = (info: string, code: string): string => `\`\`\`${info}\n${code}\n\`\`\``;
 
-describe("C382: programs of the guide", () => {
+describe("programs of the guide", () => {
   /** Where there is no Node, nothing of hotset itself can be in the bundle. */
   const ONLY_THERE = [
     "docs/guide/serverless.md @hotset/core",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { numbersInTitles, readPromises } from "./promises.ts";
+import { numbersInTitles, problemsOf, readPromises } from "./promises.ts";
 
 // Numbers are put together here: in a title of this file they would claim the promise.
 const C1 = "C" + "1";
@@ -44,4 +44,24 @@ it("numbers are read from titles of tests and of suites, and from nothing else",
     `describe("(${C1}) zero", () => { it.each([1])(\`${R101}: %s of \${all}\`, () => { call("${C12}"); }); });`,
   ].join("\n");
   expect(numbersInTitles("x.test.ts", text)).toEqual([C1, R101]);
+});
+
+describe("the check", () => {
+  const promises = new Set([C1, C12]);
+  const titles = (numbers: readonly string[], isNightly = false) => [{ file: "x.test.ts", numbers, isNightly }];
+
+  it("accepts promises that tests name, and numbers of older programs", () =>
+    expect(problemsOf(promises, titles([C1, C12, R101]))).toEqual([]));
+
+  it("refuses a promise that only a nightly test names", () =>
+    expect(problemsOf(promises, [...titles([C1]), ...titles([C12], true)])).toEqual([
+      `${C12} is claimed, and no test that CI runs names it in its title`,
+    ]));
+
+  it("refuses a number that is no promise, in nightly tests too", () => {
+    const number = "C" + "99";
+    expect(problemsOf(promises, [...titles([C1, C12]), ...titles([number, number], true)])).toEqual([
+      `x.test.ts: ${number} is in a title, and no row of docs/reference/promises.md: give it one, or leave it out`,
+    ]);
+  });
 });

@@ -12,7 +12,7 @@ describe("contenders", () => {
 
   for (const product of PRODUCTS)
     for (const shape of product.shapes)
-      it(`C305: ${product.name} over ${shape} loads once, keeps what is set and forgets what is deleted`, async () => {
+      it(`${product.name} over ${shape} loads once, keeps what is set and forgets what is deleted`, async () => {
         const loads: string[] = [];
         const contender = await product.open({
           url: server.url,

@@ -10,18 +10,18 @@ const TOP = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(TOP, path), "utf8");
 
 describe("figures in the pages", () => {
-  it.each(PAGES)("C307: %s shows the committed results (npm run write -- performance writes it)", (page) => {
+  it.each(PAGES)("%s shows the committed results (npm run write -- performance writes it)", (page) => {
     const text = read(page);
     expect(text).toContain("<!-- figures: ");
     expect(withFigures(text, readResults("peers"))).toBe(text);
   });
 
-  it("C307: the plots are those of the committed results", () => {
+  it("the plots are those of the committed results", () => {
     for (const [name, svg] of Object.entries(plotsOf(readResults("peers"))))
       expect(readFileSync(join(RESULTS, name), "utf8")).toBe(svg);
   });
 
-  it("C307: the committed results were measured with the versions that are pinned", () => {
+  it("the committed results were measured with the versions that are pinned", () => {
     const { dependencies } = JSON.parse(read("benchmarks/package.json")) as { dependencies: Record<string, string> };
     const { versions } = readResults("peers").machine;
     const own = Object.entries(versions).filter(([name]) => !dependencies[name]!.startsWith("workspace:"));
@@ -42,7 +42,7 @@ describe("targets", () => {
   const verdicts = (...rows: readonly Row[]) =>
     Object.fromEntries(judge({ rows }).map(({ what, value, isMet }) => [what, [value, isMet]]));
 
-  it("C308: a target is met at its bound, not met beyond it, and neither where nothing was measured", () => {
+  it("a target is met at its bound, not met beyond it, and neither where nothing was measured", () => {
     const hits = (ours: number) => [
       row("memory hit, small", "hotset", { ns: ours }),
       row("memory hit, small", "lru-cache", { ns: 100 }),
@@ -58,7 +58,7 @@ describe("targets", () => {
     expect(verdicts()["memory hit, async"]).toEqual(["not measured", undefined]);
   });
 
-  it("C308: rates are compared with the best of the other caches, and not with the limits", () => {
+  it("rates are compared with the best of the other caches, and not with the limits", () => {
     const scenario = "backend hit, 200 B, 64 in flight";
     const rates = (ours: number) => [
       row(scenario, "hotset, string layout", { perSecond: ours }),
@@ -71,7 +71,7 @@ describe("targets", () => {
     expect(verdicts(...rates(23_000))[what]).toEqual(["1.15 times cachified", false]);
   });
 
-  it("C308: a fault is passed by no failed request, no wrong value and no wait beyond the response timeout", () => {
+  it("a fault is passed by no failed request, no wrong value and no wait beyond the response timeout", () => {
     const suffered = { failed: 0, wrong: 0, longestMs: 1_050 };
     const isMet = (metrics: Readonly<Record<string, number>>) =>
       verdicts(row("fault: frozen", "hotset", metrics))["fault: frozen"]![1];

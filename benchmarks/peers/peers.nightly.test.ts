@@ -30,7 +30,7 @@ describe("scenarios of the comparison", () => {
   });
 
   it.each(KINDS.map((scenario) => [scenario.name, scenario] as const))(
-    "C306: %s gives figures of hotset",
+    "%s gives figures of hotset",
     async (_, scenario) => {
       const hotset = PRODUCTS.filter(({ name }) => name === "hotset");
       await runScenario(scenario, hotset, journal, { server, roundMs: 5, scale: 0.05, isUndisturbed: () => true });
@@ -45,7 +45,7 @@ describe("scenarios of the comparison", () => {
     ["none", () => false, 2],
     ["the first", (taken: number) => taken === 1, 3],
     ["all", () => true, 6],
-  ] as const)("C306: of two rounds, those that are disturbed are taken again: %s", async (_, isDisturbed, expected) => {
+  ] as const)("of two rounds, those that are disturbed are taken again: %s", async (_, isDisturbed, expected) => {
     let taken = 0;
     const scenario = {
       ...{ name: "a", what: "", shows: SCENARIOS[0]!.shows, takesPart: () => true },
@@ -59,7 +59,7 @@ describe("scenarios of the comparison", () => {
     );
   });
 
-  it("C306: what failed while it was timed is not counted", async () => {
+  it("what failed while it was timed is not counted", async () => {
     const scenario = {
       ...{ name: "a", what: "", shows: SCENARIOS[0]!.shows, takesPart: () => true },
       open: async () => Promise.reject(new Error("no connection")),
@@ -73,7 +73,7 @@ describe("scenarios of the comparison", () => {
     expect(failing.rows()).toEqual([{ scenario: "a", product, metrics: {}, error: "no connection" }]);
   });
 
-  it("C306: figures of a later run replace theirs alone, and say so", () => {
+  it("figures of a later run replace theirs alone, and say so", () => {
     const spreadOf = (value: number) => ({ median: value, least: value, most: value });
     const rowOf = (product: string, ns: number) => ({ scenario: "a", product, metrics: { ns: spreadOf(ns) } });
     const machine = { ...journal.machine, commit: "before" };
@@ -96,7 +96,7 @@ describe("scenarios of the comparison", () => {
     expect(() => merged(results, "bytes", { machine: { ...machine, versions }, rows: [] })).toThrow("other versions");
   });
 
-  it("C306: a run that goes on takes nothing twice", async () => {
+  it("a run that goes on takes nothing twice", async () => {
     const samples = [
       { scenario: "a", product: "hotset", round: 0, metrics: { ns: 3 } },
       { scenario: "a", product: "hotset", round: 1, metrics: { ns: 5 } },

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 
-it("C309: every figure of the toolkit is measured beside other clients, locks and limiters", async () => {
+it("every figure of the toolkit is measured beside other clients, locks and limiters", async () => {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ["--no-warnings", "--conditions=@hotset/source", join(import.meta.dirname, "run.ts"), "--short"],

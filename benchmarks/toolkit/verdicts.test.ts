@@ -17,7 +17,7 @@ const FIGURES: ToolkitFigures = {
 const verdict = (id: string, changed: Partial<ToolkitFigures>): boolean | undefined =>
   judgeRows({ ...FIGURES, ...changed }).find((row) => row.id === id)?.isMet;
 
-describe("C309: the figures of the toolkit decide their rows", () => {
+describe("the figures of the toolkit decide their rows", () => {
   it("R3-31: 100,000 calls a second, by both counts", () => {
     expect(verdict("R3-31", {})).toBe(true);
     expect(verdict("R3-31", { gets: { byCaller: 99_999, byInfo: 100_000 } })).toBe(false);

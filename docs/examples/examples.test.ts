@@ -26,7 +26,7 @@ const published = globSync("../../packages/*/package.json", { cwd: here })
 const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 
 describe("examples", () => {
-  it("C295: every example has its output in the list", async () => {
+  it("every example has its output in the list", async () => {
     const files = await readdir(here);
     expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()).toEqual(
       Object.keys(OUTPUT),
@@ -34,7 +34,7 @@ describe("examples", () => {
   });
 
   it.concurrent.each(Object.entries(OUTPUT))(
-    "C295: %s runs to its end, prints exactly its lines, and lets the process exit",
+    "%s runs to its end, prints exactly its lines, and lets the process exit",
     async (file, lines) => {
       const { stdout, stderr } = await run(process.execPath, [...ofWorkspace(), join(here, file)], {
         env: { ...process.env, REDIS_URL: inject("redisUrl"), POSTGRES_URL: postgres.url, KEY_PREFIX: randomPrefix() },
@@ -45,7 +45,7 @@ describe("examples", () => {
     },
   );
 
-  it.each(Object.keys(OUTPUT))("C296: %s imports nothing but Node and packages of the registry", (file) => {
+  it.each(Object.keys(OUTPUT))("%s imports nothing but Node and packages of the registry", (file) => {
     const imported = importsOf(join(here, file));
     expect(imported).not.toEqual([]);
     expect(imported.filter((name) => !name.startsWith("node:") && !published.includes(packageOf(name)))).toEqual([]);

@@ -6,7 +6,7 @@ import { freePort, isNightly, startOwnRedis, until } from "@hotset/test-servers"
 import { describe, expect, it, vi } from "vitest";
 import { arrived, PROGRAMS, send, start } from "./service-process.ts";
 
-/** The build of Next takes as long as all others together. The others are started without Redis each time (C298). */
+/** The build of Next takes as long as all others together. The others are started without Redis each time. */
 const STARTED = Object.entries(PROGRAMS).filter(([name]) => isNightly || name === "express");
 
 describe("frameworks", () => {

@@ -35,56 +35,53 @@ class Visitor {
 }
 
 describe("services", () => {
-  it.each(SHOPS)(
-    "C297: %s caches products, keeps a cart over a login, limits guesses, and says how it is",
-    async (name) => {
-      await PROGRAMS[name]!.prepare?.();
-      await using redis = await startOwnRedis();
-      const port = await freePort();
-      await using _service = await start(PROGRAMS[name]!, port, redis.url);
-      const visitor = new Visitor(port);
+  it.each(SHOPS)("%s caches products, keeps a cart over a login, limits guesses, and says how it is", async (name) => {
+    await PROGRAMS[name]!.prepare?.();
+    await using redis = await startOwnRedis();
+    const port = await freePort();
+    await using _service = await start(PROGRAMS[name]!, port, redis.url);
+    const visitor = new Visitor(port);
 
-      const [first, second] = [await visitor.send("GET", "/products/p1"), await visitor.send("GET", "/products/p1")];
-      expect([first, second].map(({ headers }) => headers["cache-status"])).toEqual(["shop; fwd=miss", "shop; hit"]);
-      expect(JSON.parse(second.body)).toEqual({ sku: "p1", name: "Product 1", cents: 100 });
-      expect(visitor.cookie).toBe("");
+    const [first, second] = [await visitor.send("GET", "/products/p1"), await visitor.send("GET", "/products/p1")];
+    expect([first, second].map(({ headers }) => headers["cache-status"])).toEqual(["shop; fwd=miss", "shop; hit"]);
+    expect(JSON.parse(second.body)).toEqual({ sku: "p1", name: "Product 1", cents: 100 });
+    expect(visitor.cookie).toBe("");
 
-      expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: [] });
-      expect(await visitor.json("PUT", "/cart/p1")).toEqual({ cart: ["p1"] });
-      const before = visitor.cookie;
-      expect(before).not.toBe("");
-      expect((await visitor.login({ ...ADA, password: "wrong" })).status).toBe(401);
-      expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: ["p1"] });
-      expect((await visitor.login(ADA)).status).toBe(204);
-      expect(visitor.cookie).not.toBe(before);
-      expect(await visitor.json("PUT", "/cart/p2")).toEqual({ cart: ["p1", "p2"] });
-      expect(await visitor.json("GET", CART)).toEqual({ user: "ada", cart: ["p1", "p2"] });
-      // The id from before the login is worth nothing.
-      const thief = new Visitor(port);
-      thief.cookie = before;
-      expect(await thief.json("GET", CART)).toEqual({ user: null, cart: [] });
+    expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: [] });
+    expect(await visitor.json("PUT", "/cart/p1")).toEqual({ cart: ["p1"] });
+    const before = visitor.cookie;
+    expect(before).not.toBe("");
+    expect((await visitor.login({ ...ADA, password: "wrong" })).status).toBe(401);
+    expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: ["p1"] });
+    expect((await visitor.login(ADA)).status).toBe(204);
+    expect(visitor.cookie).not.toBe(before);
+    expect(await visitor.json("PUT", "/cart/p2")).toEqual({ cart: ["p1", "p2"] });
+    expect(await visitor.json("GET", CART)).toEqual({ user: "ada", cart: ["p1", "p2"] });
+    // The id from before the login is worth nothing.
+    const thief = new Visitor(port);
+    thief.cookie = before;
+    expect(await thief.json("GET", CART)).toEqual({ user: null, cart: [] });
 
-      // Two attempts were made above, of five in a minute.
-      const guesses = await Promise.all(Array.from({ length: 6 }, () => thief.login({ ...ADA, password: "guess" })));
-      expect(guesses.map(({ status }) => status).sort()).toEqual([401, 401, 401, 429, 429, 429]);
-      const refused = guesses.find(({ status }) => status === 429)!;
-      expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
-      expect(refused.headers["ratelimit"]).toContain('"logins";r=0');
-      expect((await thief.login({ name: "bob", password: "guess" })).status).toBe(401);
+    // Two attempts were made above, of five in a minute.
+    const guesses = await Promise.all(Array.from({ length: 6 }, () => thief.login({ ...ADA, password: "guess" })));
+    expect(guesses.map(({ status }) => status).sort()).toEqual([401, 401, 401, 429, 429, 429]);
+    const refused = guesses.find(({ status }) => status === 429)!;
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+    expect(refused.headers["ratelimit"]).toContain('"logins";r=0');
+    expect((await thief.login({ name: "bob", password: "guess" })).status).toBe(401);
 
-      expect([400, 401]).toContain((await thief.send("POST", "/login")).status); // without a body
+    expect([400, 401]).toContain((await thief.send("POST", "/login")).status); // without a body
 
-      const probe = async (path: string): Promise<readonly unknown[]> => {
-        const { status, body } = await visitor.send("GET", path);
-        return [status, (JSON.parse(body) as { status: string }).status];
-      };
-      expect(await probe("/live")).toEqual([200, "alive"]);
-      await expect.poll(() => probe("/ready")).toEqual([200, "ready"]);
-    },
-  );
+    const probe = async (path: string): Promise<readonly unknown[]> => {
+      const { status, body } = await visitor.send("GET", path);
+      return [status, (JSON.parse(body) as { status: string }).status];
+    };
+    expect(await probe("/live")).toEqual([200, "alive"]);
+    await expect.poll(() => probe("/ready")).toEqual([200, "ready"]);
+  });
 
   it.each(SHOPS)(
-    "C298: %s serves products without Redis, answers 503 where it needs a session, and recovers by itself",
+    "%s serves products without Redis, answers 503 where it needs a session, and recovers by itself",
     async (name) => {
       await PROGRAMS[name]!.prepare?.();
       await using redis = await startOwnRedis();

@@ -15,7 +15,7 @@ function open(url: string, layout: "full" | "string" = "full"): Cache {
 
 const HOUR = { ttl: "1h", staleWhileRevalidate: "1h" } as const;
 
-describe.each(["full", "string"] as const)("C723: entries of layout(%s) are changed in every process", (layout) => {
+describe.each(["full", "string"] as const)("entries of layout(%s) are changed in every process", (layout) => {
   it("by delete, stale and clear", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -57,12 +57,12 @@ it.each([
   [["delete", "shop", "--write"], "the key is missing"],
   [["stale", "--write"], "the name of the cache is missing"],
   [["clear", "shop", "a", "--write"], "name one cache, and its namespaces with --namespace"],
-])("C723: %j is refused before Redis is asked", async (words, sentence) => {
+])("%j is refused before Redis is asked", async (words, sentence) => {
   const { exitCode, stderr } = await inProcess(words, { REDIS_URL: "redis://127.0.0.1:1" });
   expect([exitCode, stderr]).toEqual([2, expect.stringContaining(sentence)]);
 });
 
-describe("C724: the namespaces of a cache", () => {
+describe("the namespaces of a cache", () => {
   it("are listed with their entries, and named where a key is in another", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };

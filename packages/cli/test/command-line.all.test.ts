@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import manifest from "../package.json" with { type: "json" };
 import { BIN, hotset, inProcess, printed } from "./hotset.ts";
 
-describe("C275: arguments", () => {
+describe("arguments", () => {
   it.each([
     ["no command", [], /^hotset: caches, queues and locks/],
     ["an unknown command", ["docter"], /^hotset: unknown command "docter"; did you mean doctor\?; known: .*; see/],
@@ -107,7 +107,7 @@ describe("C275: arguments", () => {
   });
 });
 
-describe("C378: a password that is missing", () => {
+describe("a password that is missing", () => {
   it.each([["doctor"], ["stats"], ["get", "shop", "p:1"], ["queue"], ["watch", "keys"]])(
     "ends with 3 and one sentence that says where to set it: %s %s",
     async (...words) => {
@@ -121,7 +121,7 @@ describe("C378: a password that is missing", () => {
   );
 });
 
-describe("C378: the help", () => {
+describe("the help", () => {
   it("fits into a terminal of 80 columns", async () => {
     for (const words of [
       [],
@@ -158,7 +158,7 @@ describe("C378: the help", () => {
   });
 });
 
-describe("C275: Ctrl-C", () => {
+describe("Ctrl-C", () => {
   it("before the end gives 130, and prints nothing", async () => {
     await using server = await startOwnRedis();
     for (const words of [["doctor"], ["keys"]])
@@ -170,7 +170,7 @@ describe("C275: Ctrl-C", () => {
   });
 });
 
-describe("C275: Ctrl-C while Redis does not answer", () => {
+describe("Ctrl-C while Redis does not answer", () => {
   it("ends the wait for a connection", async () => {
     const silent = createServer(() => undefined);
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
@@ -183,7 +183,7 @@ describe("C275: Ctrl-C while Redis does not answer", () => {
   });
 });
 
-describe("C282: a reader that has had enough", () => {
+describe("a reader that has had enough", () => {
   it("ends the program quietly", async () => {
     await using server = await startOwnRedis();
     const script = `"${process.execPath}" --conditions=@hotset/source "${BIN}" doctor --json; echo "exit $?" >&2`;
@@ -197,7 +197,7 @@ describe("C282: a reader that has had enough", () => {
   });
 });
 
-describe("C283: secrets", () => {
+describe("secrets", () => {
   it("are in no output of wrong arguments and wrong passwords", () => {
     expect(printed.length).toBeGreaterThan(20);
     expect(printed.join("\n")).not.toMatch(/hunter/);

@@ -12,7 +12,7 @@ import { BIN, inProcess, json, printed, table } from "./hotset.ts";
 const cacheOver = (url: string, name = "shop", prefix = "hotset"): Cache =>
   createCache({ name }).tier(backend(url).keyPrefix(prefix).coherence("none").responseTimeout("15s").build()).build();
 
-describe("C280: hotset get", () => {
+describe("hotset get", () => {
   it("shows an entry as its cache sees it, and its value on request", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -48,7 +48,7 @@ describe("C280: hotset get", () => {
     await cache.close();
   });
 
-  it("C280: shows bytes as base64 in JSON, as a Buffer too", async () => {
+  it("shows bytes as base64 in JSON, as a Buffer too", async () => {
     await using server = await startOwnRedis();
     const cache = cacheOver(server.url);
     const at = new Date(0);
@@ -58,7 +58,7 @@ describe("C280: hotset get", () => {
     await cache.close();
   });
 
-  it("C280: shows text that would steer a terminal as text, in names of properties too", async () => {
+  it("shows text that would steer a terminal as text, in names of properties too", async () => {
     await using server = await startOwnRedis();
     const cache = cacheOver(server.url);
     await cache.set("p:1", { "a\u2066": "\u001B[2J\u202Egnp.exe", list: ["x".repeat(80), "\u2028"] }, { ttl: "1h" });
@@ -88,7 +88,7 @@ describe("C280: hotset get", () => {
   });
 });
 
-describe("C346: the layout of an entry is found, and not asked for", () => {
+describe("the layout of an entry is found, and not asked for", () => {
   const stringCacheOver = (url: string, layout: "full" | "string" = "string"): Cache =>
     createCache({ name: "shop" })
       .tier(backend(url).layout(layout).coherence("none").responseTimeout("15s").build())
@@ -181,7 +181,7 @@ describe("C346: the layout of an entry is found, and not asked for", () => {
   });
 });
 
-describe("C378: what is not there", () => {
+describe("what is not there", () => {
   it("an entry is named by the key that Redis was asked for", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -220,7 +220,7 @@ describe("C378: what is not there", () => {
   });
 });
 
-describe("C281: changes need --write", () => {
+describe("changes need --write", () => {
   it("of a tag", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -335,7 +335,7 @@ describe("C281: changes need --write", () => {
   });
 });
 
-describe("C280: stats and keys", () => {
+describe("stats and keys", () => {
   it("count the keys of each cache and module", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -435,7 +435,7 @@ describe("C280: stats and keys", () => {
     expect(stdout).not.toContain("\u001B");
   });
 
-  it("C280: show such names in JSON as text, too, and the same after it is read", async () => {
+  it("show such names in JSON as text, too, and the same after it is read", async () => {
     await using server = await startOwnRedis({ config: ["notify-keyspace-events KEA"] });
     const variables = { REDIS_URL: server.url };
     const key = "foo:\u007F\u009B31m\u202E\u2066\u001B\n\u2028";
@@ -450,7 +450,7 @@ describe("C280: stats and keys", () => {
     expect(run.events()).toMatchObject([{ event: "del", name: key }]);
   });
 
-  it("C280: count keys apart whose bytes are no text", async () => {
+  it("count keys apart whose bytes are no text", async () => {
     await using server = await startOwnRedis();
     await server.command("EVAL", "for i = 128, 255 do redis.call('SET', 'k' .. string.char(i), 'v') end", 0);
     const variables = { REDIS_URL: server.url };
@@ -462,7 +462,7 @@ describe("C280: stats and keys", () => {
     expect([bounded.isComplete, bounded.keys.length]).toEqual([false, 20]);
   });
 
-  it("C391: never call a key absent that they had no time to look for", async () => {
+  it("never call a key absent that they had no time to look for", async () => {
     await using server = await startOwnRedis();
     await server.command("EVAL", "for i = 1, 20000 do redis.call('SET', 'k:' .. i, i) end", 0);
     await using proxy = await startProxy({ host: "127.0.0.1", port: server.port });
@@ -528,7 +528,7 @@ async function watching(words: readonly string[], variables: NodeJS.ProcessEnv) 
   };
 }
 
-describe("C284: hotset watch", () => {
+describe("hotset watch", () => {
   it("prints what happens to keys, until Ctrl-C", async () => {
     await using server = await startOwnRedis({ config: ["notify-keyspace-events KEA"] });
     const run = await watching(["keys", "report:*"], { REDIS_URL: server.url });
@@ -545,7 +545,7 @@ describe("C284: hotset watch", () => {
     expect(await run.ended()).toBe(0);
   });
 
-  it("C280: shows an event of any name as text: everyone who may publish names events", async () => {
+  it("shows an event of any name as text: everyone who may publish names events", async () => {
     await using server = await startOwnRedis({ config: ["notify-keyspace-events KEA"] });
     const run = inProcess(["watch", "keys", "--limit", "1"], { REDIS_URL: server.url });
     await expect
@@ -555,7 +555,7 @@ describe("C284: hotset watch", () => {
     expect(stdout).toMatch(/^\S+ {2}\\u001b\[2J\\u202e\\u000ax{18}… {2}report:1\n$/);
   });
 
-  it("C378: says that a server sends no notices of keys, and which setting makes it", async () => {
+  it("says that a server sends no notices of keys, and which setting makes it", async () => {
     await using server = await startOwnRedis();
     const words = ["watch", "keys", "--for", "10ms"];
     const warned =
@@ -616,7 +616,7 @@ describe("C284: hotset watch", () => {
   });
 });
 
-describe("C346: in a cluster", () => {
+describe("in a cluster", () => {
   it("entries of either layout are found on any primary", async () => {
     await using cluster = await startCluster({ replicas: 0 });
     const variables = { REDIS_CLUSTER_URLS: cluster.urls.join(",") };
@@ -633,7 +633,7 @@ describe("C346: in a cluster", () => {
   });
 });
 
-describe("C280: in a cluster, and over TLS", () => {
+describe("in a cluster, and over TLS", () => {
   it("the commands find what lies on any primary", async () => {
     await using cluster = await startCluster({ replicas: 0 });
     const variables = { REDIS_CLUSTER_URLS: cluster.urls.join(",") };
@@ -675,7 +675,7 @@ describe("C280: in a cluster, and over TLS", () => {
   });
 });
 
-describe("C283: secrets", () => {
+describe("secrets", () => {
   it("are in no output of the commands", () => {
     expect(printed.length).toBeGreaterThan(20);
     expect(printed.join("\n")).not.toMatch(/hunter2|of-a-job|of-a-session|of-a-report|of-a-result/);

@@ -59,7 +59,7 @@ async function fill(url: string): Promise<void> {
   await sessions(redis).create({ userId: "1", data: { secret: "of-a-session" } });
 }
 
-describe("C277: hotset doctor", () => {
+describe("hotset doctor", () => {
   it("finds nothing on a durable server that is set as its configuration says", async () => {
     await using server = await startOwnRedis({ config: DURABLE, password: "hunter2" });
     await fill(server.url);
@@ -99,7 +99,7 @@ describe("C277: hotset doctor", () => {
     ]);
   });
 
-  it("C551: recommends compact entries with what they save, and nothing once they are", async () => {
+  it("recommends compact entries with what they save, and nothing once they are", async () => {
     const config = DURABLE.filter((line) => !line.startsWith("maxmemory-policy"));
     await using server = await startOwnRedis({ config: [...config, "maxmemory-policy allkeys-lfu"] });
     await using cache = createCache({ name: "shop" }).tier(backend(server.url).build()).defaults({ ttl: "1h" }).build();
@@ -159,7 +159,7 @@ describe("C277: hotset doctor", () => {
     expect(await server.command("DBSIZE")).toBe(before);
   });
 
-  it("C333: asks for the rights of the layout whose entries it finds", async () => {
+  it("asks for the rights of the layout whose entries it finds", async () => {
     const rights = `~hotset:* ~hotset~* ${RIGHTS.cache.commands.map((name) => `+${name}`).join(" ")}`;
     const looking = "+multi +discard +info +scan +type +memory|usage";
     await using server = await startAclRedis({ users: [`user shop on >hunter2 ${rights} ${looking}`] });
@@ -270,7 +270,7 @@ describe("C277: hotset doctor", () => {
   });
 });
 
-describe("C278: a server that shows little", () => {
+describe("a server that shows little", () => {
   it("is findings about that, each with the right that is missing, and no crash", async () => {
     await using server = await startAclRedis({ users: ["user blind on >hunter2 +ping"] });
     const report = await doctor({ REDIS_URL: server.urlOf("blind", "hunter2") });
@@ -328,7 +328,7 @@ describe("C278: a server that shows little", () => {
   }, 60_000);
 });
 
-describe("C277: hotset doctor, wherever Redis is", () => {
+describe("hotset doctor, wherever Redis is", () => {
   it("in a cluster: every primary, its slots and its replicas", async () => {
     await using cluster = await startCluster({ replicas: 0, config: DURABLE });
     const REDIS_CLUSTER_URLS = cluster.urls.join(",");
@@ -343,7 +343,7 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     expect([alone.exitCode, listed(alone)]).toEqual([1, ["error cluster"]]);
   });
 
-  it("C384: a primary of a cluster that does not answer is an error, and no question of rights", async () => {
+  it("a primary of a cluster that does not answer is an error, and no question of rights", async () => {
     await using cluster = await startCluster({ replicas: 0, nodeTimeoutMs: 60_000, config: DURABLE });
     const [first, silent] = cluster.nodes as unknown as readonly [ClusterNode, ClusterNode];
     const variables = { REDIS_CLUSTER_URLS: first.url };
@@ -392,7 +392,7 @@ describe("C277: hotset doctor, wherever Redis is", () => {
   });
 });
 
-describe("C283: secrets", () => {
+describe("secrets", () => {
   it("are in no output: passwords, values of keys, data of jobs and sessions", () => {
     const all = printed.join("\n");
     expect(all.length).toBeGreaterThan(1_000);

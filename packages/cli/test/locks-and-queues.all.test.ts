@@ -8,7 +8,7 @@ import { inProcess, json, table } from "./hotset.ts";
 /** More keys of locks than are looked at. */
 const FENCES = "for i = 1, 3000 do redis.call('SET', 'lock:fence:{' .. i .. '}', i, 'EX', 600) end";
 
-describe("C280: one lock, and samples of many", () => {
+describe("one lock, and samples of many", () => {
   it("a lock is found by its name among any number of keys, in all its forms", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -87,7 +87,7 @@ describe("C280: one lock, and samples of many", () => {
   });
 });
 
-describe("C280: a key that is not what its name says", () => {
+describe("a key that is not what its name says", () => {
   it("is a row among those of the locks that are held", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -156,7 +156,7 @@ describe("C280: a key that is not what its name says", () => {
   });
 });
 
-describe("C385: a change without an answer in time", () => {
+describe("a change without an answer in time", () => {
   it.each([
     ["queue", "emails", "drain"],
     ["queue", "emails", "pause"],

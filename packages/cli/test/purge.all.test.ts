@@ -42,7 +42,7 @@ async function ask(http: HttpCache, path: string, accept = "text/html"): Promise
   return new Response(body as Uint8Array<ArrayBuffer>).text();
 }
 
-describe("C505 H75: hotset purge, in Redis", () => {
+describe("H75: hotset purge, in Redis", () => {
   const IN_REDIS = ["purge", "shop", "--namespace", "pages"];
 
   it.each<[string, readonly string[]]>([
@@ -89,7 +89,7 @@ describe("C505 H75: hotset purge, in Redis", () => {
   });
 });
 
-describe("C505 H76: hotset purge, through the service", () => {
+describe("H76: hotset purge, through the service", () => {
   async function listen(http: HttpCache): Promise<string> {
     const authorize = (request: Request): boolean => request.headers.get("authorization") === "Bearer of-a-purge";
     const handler = purgeHandler(http, { authorize });
@@ -155,7 +155,7 @@ it.each<[readonly string[], string]>([
   [["https://shop.example/", "--send", "--prefix", "app"], "--prefix is for a purge in Redis"],
   [["https://shop.example/", "--send", "--endpoint", "http://a/"], "--send or --endpoint, not both"],
   [["shop", "--tag", "a", "--rules", "/nowhere.json"], "--rules cannot be used: ENOENT"],
-])("C505 C275: wrong words are refused before anything is sent: %j", async (words, sentence) => {
+])("wrong words are refused before anything is sent: %j", async (words, sentence) => {
   const { exitCode, stdout, stderr } = await inProcess(["purge", ...words, "--write"], {
     REDIS_URL: "redis://127.0.0.1:1",
   });

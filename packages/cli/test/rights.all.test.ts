@@ -107,7 +107,7 @@ const WORK: Readonly<Record<ModuleName, (redis: Redis, url: string) => Promise<u
 const CONNECTING =
   "+ping +client|setname +client|id +info +subscribe +unsubscribe +ssubscribe +sunsubscribe +publish +spublish";
 
-describe("C279: the commands that hotset doctor asks about", () => {
+describe("the commands that hotset doctor asks about", () => {
   let server: AclRedis;
   beforeAll(async () => {
     server = await startAclRedis();
@@ -117,7 +117,7 @@ describe("C279: the commands that hotset doctor asks about", () => {
   it.each<readonly [what: string, commands: readonly string[], work: (typeof WORK)[ModuleName]]>([
     ...MODULES.map((module) => [module, RIGHTS[module].commands, WORK[module]] as const),
     [
-      "cache, where entries as strings are found (C333)",
+      "cache, where entries as strings are found",
       [...RIGHTS.cache.commands, ...RIGHTS_OF_STRINGS],
       (_, url) => useCache(url, "string"),
     ],

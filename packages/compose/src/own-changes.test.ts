@@ -13,7 +13,7 @@ beforeEach(() => {
 const change = (key: string, id?: string): void => changes.end(key, changes.begin(key, id));
 const served = (key = "k"): readonly boolean[] => ["mine", "other"].map((id) => changes.mayServe(key, id));
 
-it("C124 after a change only the copy that this process wrote is served, until none from before is left", () => {
+it("after a change only the copy that this process wrote is served, until none from before is left", () => {
   expect(served()).toEqual([true, true]);
   change("k", "mine");
   expect(served()).toEqual([true, false]);
@@ -25,7 +25,7 @@ it("C124 after a change only the copy that this process wrote is served, until n
   expect(served()).toEqual([true, true]);
 });
 
-it("C124 a change hides copies for as long as it runs, and then as long again", () => {
+it("a change hides copies for as long as it runs, and then as long again", () => {
   const running = changes.begin("k", undefined);
   clock.advance(5_000);
   expect(served()).toEqual([false, false]);
@@ -34,7 +34,7 @@ it("C124 a change hides copies for as long as it runs, and then as long again", 
   expect(served()).toEqual([false, false]);
 });
 
-it("C124 what was read before a change has ended is not copied; what was read later is, and is served", () => {
+it("what was read before a change has ended is not copied; what was read later is, and is served", () => {
   const mayCopy = (since: number): boolean => changes.mayCopy("k", "later", since, false);
   const before = changes.sequence;
   const running = changes.begin("k", undefined);
@@ -50,7 +50,7 @@ it("C124 what was read before a change has ended is not copied; what was read la
   expect([changes.mayServe("k", "later"), changes.mayServe("k", "old")]).toEqual([true, false]);
 });
 
-it("C422 where reads may lag, nothing but what this process wrote is copied for as long", () => {
+it("where reads may lag, nothing but what this process wrote is copied for as long", () => {
   change("k", "mine");
   const mayCopy = (): readonly boolean[] =>
     ["mine", "old"].map((id) => changes.mayCopy("k", id, changes.sequence, true));
@@ -59,7 +59,7 @@ it("C422 where reads may lag, nothing but what this process wrote is copied for 
   expect(mayCopy()).toEqual([true, true]);
 });
 
-it("C80 C124 of 10,000 changes the last are remembered; nothing read before a forgotten one is copied", () => {
+it("C80 of 10,000 changes the last are remembered; nothing read before a forgotten one is copied", () => {
   const before = changes.sequence;
   for (let i = 0; i <= 10_000; i += 1) change(`k${i}`, "mine");
   expect(["k0", "k1", "k10000"].map((key) => changes.mayServe(key, "old"))).toEqual([true, false, false]);

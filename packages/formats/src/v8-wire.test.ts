@@ -8,7 +8,7 @@ const PLENTY = Infinity;
 /** The estimate is kept for any bytes, and no value is small enough. */
 const NONE = -16 * 1024;
 
-it("C403: any bytes are judged alike with and without an estimate of memory", () => {
+it("any bytes are judged alike with and without an estimate of memory", () => {
   fc.assert(
     fc.property(fc.constantFrom(...SEEDS), edits, (seed, changes) => {
       const bytes = Uint8Array.from(

@@ -212,7 +212,7 @@ describe("v8", () => {
     );
   });
 
-  it("C400: refuses bytes whose positions are not integers of 32 bits", () => {
+  it("refuses bytes whose positions are not integers of 32 bits", () => {
     const bytes = new Uint8Array(2 ** 31 + 64);
     bytes.set(clone(...text("B"), 0xb6, 0x80, 0x80, 0x80, 0x08));
     expect(() => format.decode(bytes)).toThrow("it is longer than 2 GB");

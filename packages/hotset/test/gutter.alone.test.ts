@@ -89,7 +89,7 @@ it("C693 main is back: its entries are served, and a change is seen by all", asy
   await expect.poll(() => each(all, (one) => one.call("read", "key 0")), PATIENCE).toEqual([9, 9, 9]);
 });
 
-it("C691 C692 C693 main and the gutter die and freeze at random: nothing is older than promised", async () => {
+it("C693 main and the gutter die and freeze at random: nothing is older than promised", async () => {
   const ttlMs = 2_000;
   const all = await start(5, { ttl: "2s" });
   const keys = KEYS.slice(0, 8);

@@ -104,7 +104,7 @@ it("a store with a name never meets one with a namespace, whatever characters th
   }
 });
 
-it("C562: a delete and a clear through Keyv in one process reach the copies of another", async () => {
+it("a delete and a clear through Keyv in one process reach the copies of another", async () => {
   const file = newFile();
   const [here, there] = [newCache(file), newCache(file)].map((cache) => new Keyv({ store: keyvStore(cache) }));
   await here!.set("a", { n: 1 });
@@ -117,7 +117,7 @@ it("C562: a delete and a clear through Keyv in one process reach the copies of a
   await expect.poll(() => there!.get("b")).toBe(undefined);
 });
 
-it("C562: so do those of cache-manager and of cacheable", async () => {
+it("so do those of cache-manager and of cacheable", async () => {
   const file = newFile();
   const manager = createManager({ stores: [new Keyv({ store: keyvStore(newCache(file)) })] });
   const cacheable = new Cacheable({ primary: new Keyv({ store: keyvStore(newCache(file)) }) });

@@ -32,7 +32,7 @@ class Flaky extends EventEmitter {
   }
 }
 
-it("C560: a fault that a store reports as an event is no miss: the call fails, and nothing is loaded over it", async () => {
+it("a fault that a store reports as an event is no miss: the call fails, and nothing is loaded over it", async () => {
   const store = new Flaky();
   const backend = keyv(store, { isOnlyWriter: true });
   await backend.write("a", ENTRY);
@@ -134,7 +134,7 @@ it("refuses a Keyv of either version, what is not a store, and unknown options",
   expect(() => keyv(new Map(), { isOnlyWritter: true } as never)).toThrow("did you mean isOnlyWriter");
 });
 
-it("C561: a cache over a store of Keyv warns of what it cannot promise, unless there is one writer", async () => {
+it("a cache over a store of Keyv warns of what it cannot promise, unless there is one writer", async () => {
   const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
   onTestFinished(() => warn.mockRestore());
   // It is given once for each label.

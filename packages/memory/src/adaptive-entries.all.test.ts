@@ -17,7 +17,7 @@ function open(bounds: { readonly maxEntries?: number; readonly maxBytes?: number
   return { entries, gone };
 }
 
-describe("C179 adaptive eviction keeps nothing of what is gone", () => {
+describe("adaptive eviction keeps nothing of what is gone", () => {
   it.each([
     ["evicted", 20_000, () => {}],
     ["deleted", 100, (entries: AdaptiveEntries) => deleteAll(entries)],

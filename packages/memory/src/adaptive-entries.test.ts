@@ -16,7 +16,7 @@ function open(bounds: { readonly maxEntries?: number; readonly maxBytes?: number
   return { entries, gone };
 }
 
-describe("C176 both bounds of adaptive eviction hold at all times", () => {
+describe("both bounds of adaptive eviction hold at all times", () => {
   it("under random operations, and every entry is there until it is reported as gone", () => {
     const key = fc.nat(30).map((n) => `k${n}`);
     const step = fc.oneof(
@@ -104,7 +104,7 @@ describe("C176 both bounds of adaptive eviction hold at all times", () => {
   });
 });
 
-describe("C177 under adaptive eviction", () => {
+describe("under adaptive eviction", () => {
   it("an entry that was just stored is there, however often the others were used", () => {
     const { entries } = open({ maxEntries: 100 });
     for (let i = 0; i < 100; i += 1) entries.set(`old${i}`, lasting(), 1);

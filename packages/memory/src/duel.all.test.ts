@@ -67,7 +67,7 @@ describe("the sample", () => {
   });
 });
 
-describe("C178 the hit ratio of adaptive eviction", () => {
+describe("the hit ratio of adaptive eviction", () => {
   const KEYS = 20_000;
   const ACCESSES = 100_000;
   const SIZES = [20, 200, 1_000, 4_000];

@@ -119,7 +119,7 @@ describe("C102 neither bound is ever exceeded", () => {
     [{ maxBytes: "1kb" }, 1_024],
     [{ maxBytes: "0.5mb" }, 524_288],
     [{ maxBytes: 100 }, 100],
-  ])("C212: takes a size as text, %j", (options, bytes) => {
+  ])("takes a size as text, %j", (options, bytes) => {
     const { tier, evicted } = open({ ...options, maxEntryBytes: bytes, sizeOf });
     tier.set("a", lasting(bytes));
     expect([tier.usedBytes, evicted]).toEqual([bytes, []]);
@@ -127,7 +127,7 @@ describe("C102 neither bound is ever exceeded", () => {
     expect([tier.usedBytes, evicted]).toEqual([1, [["a", "bytes"]]]);
   });
 
-  it("C212: holds an eighth of the heap limit by default, and of one value a tenth of that", () => {
+  it("holds an eighth of the heap limit by default, and of one value a tenth of that", () => {
     const most = Math.floor(getHeapStatistics().heap_size_limit / 8);
     const { tier, evicted } = open({ sizeOf });
     for (let i = 0; i < 9; i += 1) tier.set(`${i}`, lasting(Math.floor(most / 10)));
@@ -619,7 +619,7 @@ describe("memory", () => {
   });
 });
 
-describe("C413: a cache that is dropped without close", () => {
+describe("a cache that is dropped without close", () => {
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc") as () => void;
 

@@ -74,7 +74,7 @@ const grid = (rows: number, columns: number): readonly (readonly object[])[] =>
 /** A record with one number: 32 and its slot, its name, the number. */
 const RECORD = 40 + 4 + 8;
 
-describe("C390: a value of more than 2,000 objects", () => {
+describe("a value of more than 2,000 objects", () => {
   it.each([
     [300, 300],
     [256, 20],

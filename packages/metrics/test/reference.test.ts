@@ -19,7 +19,7 @@ const row = (instrument: Instrument): string => {
   return `| \`${prometheusName(instrument)}\` | \`${name}\` | \`${unit}\` | ${kind} | ${names} | ${help} |\n`;
 };
 
-it("C285: the reference lists every instrument; `vitest run -u` writes it", async () => {
+it("the reference lists every instrument; `vitest run -u` writes it", async () => {
   const instruments: Instrument[] = [];
   const cache = createTestCache();
   const redis = createRedis({ env: false });

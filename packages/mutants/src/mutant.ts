@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from "node:fs";
-import { join, sep } from "node:path";
+import { join } from "node:path";
 
 /** A rule of the code, and the code without it. */
 export interface BrokenRule {
@@ -30,12 +30,12 @@ export function withoutRule(text: string, { name, file, rule, broken }: BrokenRu
   return text.replace(rule, () => broken);
 }
 
-/** Every mutant of the tables, one for each room of a package. A new table needs no line anywhere. */
+/** Every mutant of the tables, one for each package. A new table needs no line anywhere. */
 export function allMutants(): readonly Mutant[] {
   const folder = join(import.meta.dirname, "../table");
-  return globSync("**/*.txt", { cwd: folder })
+  return globSync("*.txt", { cwd: folder })
     .toSorted()
-    .flatMap((path) => mutantsOf(path.replaceAll(sep, "/"), readFileSync(join(folder, path), "utf8")));
+    .flatMap((path) => mutantsOf(path, readFileSync(join(folder, path), "utf8")));
 }
 
 const SOURCE = /^[\w./-]+\.ts$/;
@@ -56,11 +56,11 @@ const NAMED_BY = 80;
  *
  * A mutant is named by its promises, its file and the first line of its rule. Lines that begin with `#` are comments.
  *
- * @param path `core/engine.txt`, `memory.txt`: the first part is the package.
+ * @param path `core.txt`: the name of the package.
  * @throws {Error} with the place of a line that is none of these.
  */
 export function mutantsOf(path: string, text: string): readonly Mutant[] {
-  const folder = path.split("/")[0]!.replace(/\.txt$/, "");
+  const folder = path.replace(/\.txt$/, "");
   const drafts: { source: string; promises: readonly string[]; rule: string[]; broken: string[] }[] = [];
   let source = "";
   for (const [index, line] of text.split("\n").entries()) {

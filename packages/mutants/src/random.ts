@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { appendFileSync, globSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { Random } from "@hotset/test-servers";
 import { EQUIVALENT } from "./equivalent.ts";
@@ -14,11 +14,16 @@ export interface RandomOptions {
   readonly packages: readonly ChangedPackage[];
   /** Only files whose path contains it. */
   readonly part: string;
+  /** No change is begun later than this after the first. */
+  readonly minutes: number;
+  /** A file to which the survivors are added, as Markdown. */
+  readonly report: string | undefined;
 }
 
-type Changed = ReturnType<typeof ruleAt>;
+export type Changed = ReturnType<typeof ruleAt>;
 
-interface Verdict {
+/** A change, and whether a test noticed. */
+export interface Verdict {
   readonly rule: Changed;
   readonly fate: "killed" | "SURVIVED" | "equivalent";
 }
@@ -33,8 +38,11 @@ export async function runRandom(options: RandomOptions): Promise<boolean> {
   console.log(`seed ${options.seed}`);
   const judge = new Judge();
   const verdicts: Verdict[] = [];
-  await forEachOf(chosen(options), async (rule) => {
+  const until = performance.now() + 60_000 * options.minutes;
+  const changes = chosen(options);
+  await forEachOf(changes, async (rule) => {
     const startedAt = performance.now();
+    if (startedAt >= until) return;
     const known = EQUIVALENT.find(
       ({ file, before, after }) => file === rule.file && before === rule.before && after === rule.after,
     );
@@ -45,6 +53,9 @@ export async function runRandom(options: RandomOptions): Promise<boolean> {
     console.log(`${fate.padEnd(10)}  ${rule.name}  (${took} s)\n            ${by ?? rule.after}`);
   });
   judge.end();
+  const late = changes.length - verdicts.length;
+  if (late > 0) console.log(`\n${late} changes were not begun within ${options.minutes} minutes`);
+  if (options.report !== undefined) appendFileSync(options.report, asMarkdown(options, verdicts, late));
   return report(verdicts);
 }
 
@@ -79,6 +90,22 @@ function report(verdicts: readonly Verdict[]): boolean {
   const rate = judged === 0 ? "" : ` (${((100 * killed) / judged).toFixed(1)} %)`;
   console.log(`${killed} killed, ${survivors.length} survived${rate}, ${verdicts.length - judged} equivalent`);
   return survivors.length === 0;
+}
+
+/** A table of the survivors, for the summary of a nightly run. */
+export function asMarkdown(
+  { seed, packages }: Pick<RandomOptions, "seed" | "packages">,
+  verdicts: readonly Verdict[],
+  late: number,
+): string {
+  const cell = (text: string): string => `\`\` ${text.replaceAll("|", "\\|")} \`\``;
+  const survivors = verdicts.filter(({ fate }) => fate === "SURVIVED");
+  const head =
+    `### Random mutants of ${packages.join(", ")}, seed ${seed}\n\n` +
+    `${count(verdicts, "killed")} killed, ${survivors.length} survived, ${late} not begun in time.\n\n`;
+  if (survivors.length === 0) return head;
+  const rows = survivors.map(({ rule }) => `| ${cell(rule.name)} | ${cell(rule.before)} | ${cell(rule.after)} |\n`);
+  return `${head}| survivor | before | after |\n|---|---|---|\n${rows.join("")}\n`;
 }
 
 const count = (verdicts: readonly Verdict[], fate: Verdict["fate"]): number =>

@@ -5,7 +5,8 @@
  *     npm run mutants -- C438 core/engine/flight       those of a promise, those of a file or room
  *     npm run mutants -- --random 60                   small random changes instead: any test may fail
  *     npm run mutants -- --random 60 --seed 7          the same changes again, of the same sources
- *     npm run mutants -- --random 60 --package redis   of one package: core, redis, redis-toolkit or http
+ *     npm run mutants -- --random 60 --package redis   of one package
+ *     npm run mutants -- --random 60 --minutes 120 --report survivors.md   within a time, with a table of survivors
  *     npm run mutants -- --random 60 --in core/src/tiers   of the files whose path contains this
  */
 import { parseArgs } from "node:util";
@@ -19,6 +20,8 @@ const { values, positionals } = parseArgs({
     seed: { type: "string" },
     package: { type: "string" },
     in: { type: "string", default: "" },
+    minutes: { type: "string" },
+    report: { type: "string" },
   },
   allowPositionals: true,
 });
@@ -30,6 +33,8 @@ const allCaught =
         seed: values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : whole("--seed", values.seed),
         packages: packagesOf(values.package),
         part: values.in,
+        minutes: values.minutes === undefined ? Infinity : whole("--minutes", values.minutes),
+        report: values.report,
       });
 process.exit(allCaught ? 0 : 1);
 

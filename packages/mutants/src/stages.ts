@@ -14,11 +14,19 @@ const LONG = /\/random-histories[^/]*\.test|\/read-through\/memory\.test/;
 const GROWTH = /^packages\/core\/src\/.*\.(?:all|alone)\.test/;
 
 /** The packages whose sources are changed. */
-export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;
+export const CHANGED_PACKAGES = [
+  "core",
+  "redis",
+  "redis-toolkit",
+  "http",
+  ...["memory", "formats", "seal", "sqlite", "postgres", "postgres-follow", "metrics", "cli", "inspector"],
+] as const;
 export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
 
-const TESTED = "{stories,compose,core,formats,hotset,http,keyv,memory,postgres,redis,redis-toolkit,seal,sqlite}";
-const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
+/** Of the others no story says anything that their own tests do not. */
+const IN_STORIES: ReadonlySet<string> = new Set(["core", "redis", "memory", "formats", "seal"]);
+
+const all = globSync("packages/*/{src,test}/**/*.test.ts", { cwd: TOP })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))
   .toSorted();
@@ -26,8 +34,9 @@ const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
 /** The stages for a change in a source file, from the quick ones to the slow ones. */
 export function stagesOf(file: string): readonly Stage[] {
   const own = file.replace(/\.ts$/, ".test.ts");
-  const home = `${file.split("/", 2).join("/")}/`;
-  const stories = `packages/stories/test/${file.split("/")[1]!}/`;
+  const folder = file.split("/")[1]!;
+  const home = `packages/${folder}/`;
+  const stories = `packages/stories/test/${folder}/`;
   const unit = all.filter((test) => !REAL.test(test));
   const quick = unit.filter((test) => !LONG.test(`/${test}`) && test !== own);
   const isStory = (test: string): boolean => test.startsWith("packages/stories/");
@@ -40,14 +49,8 @@ export function stagesOf(file: string): readonly Stage[] {
       "tests of the package",
       quick.filter((test) => test.startsWith(home) || test.startsWith(stories)),
     ),
-    ...(home !== "packages/core/"
+    ...(folder === "core"
       ? [
-          stage(
-            "real Redis",
-            all.filter((test) => REAL.test(test) && test.startsWith(home)),
-          ),
-        ]
-      : [
           stage("stories", quick.filter(isStory)),
           stage("long tests", [
             ...unit.filter((test) => LONG.test(`/${test}`) && test !== own),
@@ -57,13 +60,16 @@ export function stagesOf(file: string): readonly Stage[] {
             "other packages",
             quick.filter((test) => /^packages\/(?:memory|formats\/src\/(?:msgpack|zstd))\//.test(test)),
           ),
+        ]
+      : [
+          stage(
+            "real servers",
+            all.filter((test) => REAL.test(test) && test.startsWith(home)),
+          ),
         ]),
     stage(
       "stories over a real Redis",
-      // No story uses the toolkit or HTTP.
-      home === "packages/redis-toolkit/" || home === "packages/http/"
-        ? []
-        : all.filter((test) => REAL.test(test) && isStory(test)),
+      IN_STORIES.has(folder) ? all.filter((test) => REAL.test(test) && isStory(test)) : [],
     ),
   ].filter(({ files }) => files.length > 0);
 }

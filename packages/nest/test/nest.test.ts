@@ -221,7 +221,7 @@ it("a subclass says what a key is, and which methods are cached", async () => {
   expect([await by("ada", "/search/1", "POST"), await by("ada", "/search/1", "POST")]).toEqual(["1", "1"]);
 });
 
-it("C626: a request with Authorization gets the answer of its own run, unless a key is given for it", async () => {
+it("a request with Authorization gets the answer of its own run, unless a key is given for it", async () => {
   const cache = newCache();
   class ByUser extends HotsetInterceptor {
     protected override trackBy(context: ExecutionContext): string {

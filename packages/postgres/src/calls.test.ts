@@ -27,7 +27,7 @@ function open(connections = 4) {
   return { clock, calls, sent, make, seen };
 }
 
-it("C538 calls that are made while a statement of their kind is on its way are the next one", async () => {
+it("calls that are made while a statement of their kind is on its way are the next one", async () => {
   const { sent, make, seen } = open();
   await make(read, 5);
   await make(read, 1);
@@ -42,7 +42,7 @@ it("C538 calls that are made while a statement of their kind is on its way are t
   expect(seen().slice(2)).toEqual([["read", 3]]);
 });
 
-it("C538 they wait for it for 2 ms, and as many as fill a statement not at all", async () => {
+it("they wait for it for 2 ms, and as many as fill a statement not at all", async () => {
   const { clock, make, seen } = open();
   await make(read, 1);
   await make(read, 1);
@@ -58,7 +58,7 @@ it("C538 they wait for it for 2 ms, and as many as fill a statement not at all",
   expect(seen().slice(2)).toEqual([["read", 100]]);
 });
 
-it("C538 runs as many statements as it has connections, and changes wait for no other statement", async () => {
+it("runs as many statements as it has connections, and changes wait for no other statement", async () => {
   const { sent, make, seen } = open(2);
   await make(write, 150);
   await make(write, 1);

@@ -37,7 +37,7 @@ const entry = (text: string, version = text): StoredEntry => ({
 });
 const END_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'hotset'";
 
-it("C536 serves no older value once a delete is acknowledged, though all connections are cut again and again", async () => {
+it("serves no older value once a delete is acknowledged, though all connections are cut again and again", async () => {
   const [own, other] = [process(), process()];
   for (let round = 0; round < 8; round += 1) {
     await other.getOrSet("k", () => round);
@@ -58,7 +58,7 @@ it("C536 serves no older value once a delete is acknowledged, though all connect
   }
 });
 
-it("C536 finds no entry and nothing old after kill -9, and stores again", async () => {
+it("finds no entry and nothing old after kill -9, and stores again", async () => {
   const [own, other] = [process(), process()];
   await own.set("k", "before");
   expect(await other.get("k")).toBe("before");
@@ -74,7 +74,7 @@ it("C536 finds no entry and nothing old after kill -9, and stores again", async 
   });
 });
 
-it("C536 works again after a restart, and calls in between settle", async () => {
+it("works again after a restart, and calls in between settle", async () => {
   const own = backend();
   await own.write("k", entry("1"));
   const restarting = server.restart();
@@ -85,7 +85,7 @@ it("C536 works again after a restart, and calls in between settle", async () => 
   expect(found[0]?.version).toBe("1");
 });
 
-it("C536 calls settle within the deadline while the server stands still for 2 s, and nothing of them comes later", async () => {
+it("calls settle within the deadline while the server stands still for 2 s, and nothing of them comes later", async () => {
   const own = backend({ deadline: 800 });
   await own.connect!();
   await own.write("k", entry("first"));
@@ -112,33 +112,30 @@ it.each([
   ["ISO, MDY", "UTC"],
   // PostgreSQL writes its zone as IST, and reads that as Israel's.
   ["SQL, DMY", "Asia/Kolkata"],
-])(
-  "C535 a write given up in a process that stood still comes after no later removal: dates as %s",
-  async (...style) => {
-    const [dates, zone] = style;
-    await server.query(`alter database postgres set datestyle = '${dates}'`);
-    await server.query(`alter database postgres set timezone = '${zone}'`);
-    onTestFinished(async () => {
-      await server.query("alter database postgres reset datestyle");
-      await server.query("alter database postgres reset timezone");
-    });
-    const own = backend({ deadline: 800 });
-    await own.connect!();
-    await own.write("k", entry("first"));
-    const rows = await server.query("select pid from pg_stat_activity where application_name = 'hotset'");
-    const pids = rows.map(({ pid }) => pid as number);
-    for (const pid of pids) kill(pid, "SIGSTOP");
-    await expect(own.write("k", entry("given up"))).rejects.toBeInstanceOf(BackendUnavailableError);
-    // New connections work. A removal that was acknowledged now would be undone.
-    await expect(own.remove("k")).rejects.toBeInstanceOf(BackendUnavailableError);
-    for (const pid of pids) kill(pid, "SIGCONT");
-    await until("the removal", async () => (await own.remove("k")) !== undefined);
-    await scheduler.wait(300);
-    expect(await own.read("k")).toBe(undefined);
-  },
-);
+])("a write given up in a process that stood still comes after no later removal: dates as %s", async (...style) => {
+  const [dates, zone] = style;
+  await server.query(`alter database postgres set datestyle = '${dates}'`);
+  await server.query(`alter database postgres set timezone = '${zone}'`);
+  onTestFinished(async () => {
+    await server.query("alter database postgres reset datestyle");
+    await server.query("alter database postgres reset timezone");
+  });
+  const own = backend({ deadline: 800 });
+  await own.connect!();
+  await own.write("k", entry("first"));
+  const rows = await server.query("select pid from pg_stat_activity where application_name = 'hotset'");
+  const pids = rows.map(({ pid }) => pid as number);
+  for (const pid of pids) kill(pid, "SIGSTOP");
+  await expect(own.write("k", entry("given up"))).rejects.toBeInstanceOf(BackendUnavailableError);
+  // New connections work. A removal that was acknowledged now would be undone.
+  await expect(own.remove("k")).rejects.toBeInstanceOf(BackendUnavailableError);
+  for (const pid of pids) kill(pid, "SIGCONT");
+  await until("the removal", async () => (await own.remove("k")) !== undefined);
+  await scheduler.wait(300);
+  expect(await own.read("k")).toBe(undefined);
+});
 
-it("C535 ends no other session that has the number of the process of a write that was given up", async () => {
+it("ends no other session that has the number of the process of a write that was given up", async () => {
   const [pool, stranger] = [new pg.Pool({ connectionString: server.url }), new pg.Client(server.url)];
   onTestFinished(() => stranger.end());
   onTestFinished(() => pool.end());
@@ -158,7 +155,7 @@ it("C535 ends no other session that has the number of the process of a write tha
   expect((await stranger.query("select 7 as n")).rows).toEqual([{ n: 7 }]);
 });
 
-it("C536 a server that is silent at the first call is given up, and found once it answers", async () => {
+it("a server that is silent at the first call is given up, and found once it answers", async () => {
   await using proxy = await startProxy(server.port);
   proxy.swallow();
   const own = backend({ url: `postgres://hotset@127.0.0.1:${proxy.port}/postgres`, deadline: 500 });
@@ -168,7 +165,7 @@ it("C536 a server that is silent at the first call is given up, and found once i
   await until("an answer", async () => (await own.read("k")) === undefined);
 });
 
-it("C537 a server that is switched to read-only refuses changes and answers reads", async () => {
+it("a server that is switched to read-only refuses changes and answers reads", async () => {
   const own = backend();
   await own.write("k", entry("1"));
   await server.query(`alter database postgres set default_transaction_read_only = on`);
@@ -188,7 +185,7 @@ it("C537 a server that is switched to read-only refuses changes and answers read
   await until("the removal", async () => (await own.remove("k")) === "deleted");
 });
 
-it("C537 refuses a write and keeps no old entry when the disk is full", async () => {
+it("refuses a write and keeps no old entry when the disk is full", async () => {
   const own = backend();
   await own.write("k", entry("old"));
   await server.query(
@@ -203,7 +200,7 @@ it("C537 refuses a write and keeps no old entry when the disk is full", async ()
 it.each([
   ["the disk is full", "53100", (at: string) => `create trigger full_disk before insert or update on ${at}.entries`],
   ["the queue of notifications is full", "54000", undefined],
-])("C537 refuses a store and keeps no old entry when %s", async (_, state, trigger) => {
+])("refuses a store and keeps no old entry when %s", async (_, state, trigger) => {
   const own = backend();
   await own.write("k", entry("old"));
   await own.leases!.acquire({ key: "k", token: "token", leaseMs: 60_000, seen: "old" });

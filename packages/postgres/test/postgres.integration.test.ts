@@ -37,7 +37,7 @@ const stored = (text: string): StoredEntry => ({
   version: "v1",
 });
 
-it("C203 a warning has the reason of PostgreSQL: a database that is not there", async () => {
+it("a warning has the reason of PostgreSQL: a database that is not there", async () => {
   const lines: string[] = [];
   const warn = (text: string): void => void lines.push(text);
   const url = new URL(server.url);
@@ -77,7 +77,7 @@ describe("statements", () => {
     };
   };
 
-  it("C538 a batch of 100 is one statement, and so are 64 misses of one turn at each of their steps", async () => {
+  it("a batch of 100 is one statement, and so are 64 misses of one turn at each of their steps", async () => {
     const sent: string[] = [];
     const own = backend({ pool: recorded(sent) });
     const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
@@ -103,7 +103,7 @@ describe("statements", () => {
     await cache.close();
   });
 
-  it("C538 4,000 confirmations of one turn are one statement, and no connection has two at a time", async () => {
+  it("4,000 confirmations of one turn are one statement, and no connection has two at a time", async () => {
     const [sent, overlaps]: [string[], string[]] = [[], []];
     const own = backend({ pool: recorded(sent, overlaps) });
     const seen: string[] = [];
@@ -130,7 +130,7 @@ describe("statements", () => {
     await detach();
   });
 
-  it("C538 processes that change the same keys in different orders do not wait for each other", async () => {
+  it("processes that change the same keys in different orders do not wait for each other", async () => {
     const [own, other] = [backend(), backend()];
     const keys = Array.from({ length: 60 }, (_, i) => `k${i}`);
     for (let round = 0; round < 10; round += 1)
@@ -144,7 +144,7 @@ describe("statements", () => {
 
 describe("reports of changes", () => {
   it.each(["listen", "poll"] as const)(
-    "C483 cost a process no copy of what it stored, touched or tagged itself, and no event: %s",
+    "cost a process no copy of what it stored, touched or tagged itself, and no event: %s",
     async (changes) => {
       const [here, there] = [1, 2].map(() => backend({ url: server.url, changes }));
       const open = (own: Backend) =>
@@ -184,7 +184,7 @@ describe("reports of changes", () => {
 });
 
 describe("the schema", () => {
-  it("C539 a role with the rights that schema() grants makes every call, and can neither read nor make anything else", async () => {
+  it("a role with the rights that schema() grants makes every call, and can neither read nor make anything else", async () => {
     const role = `${schema}_app`;
     await server.query(`create role ${role} login password 'secret'; create table ${schema}_private (n int)`);
     await server.query(schemaSql({ schema, role }));
@@ -378,7 +378,7 @@ it.each([
   expect(await asked).toMatchObject({ granted: false, entry: { version: "theirs" } });
 });
 
-it("C536 a process that stands still while it opens connections fails no call for that", async () => {
+it("a process that stands still while it opens connections fails no call for that", async () => {
   const own = backend({ url: server.url, deadline: 500 });
   await own.connect!();
   const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -390,7 +390,7 @@ it("C536 a process that stands still while it opens connections fails no call fo
   expect(await Promise.all(calls)).toEqual([undefined, undefined, "missing", "missing"]);
 });
 
-it("C536 a call over a pool without timeouts ends at its deadline while the server is silent at the first one", async () => {
+it("a call over a pool without timeouts ends at its deadline while the server is silent at the first one", async () => {
   const gate = Promise.withResolvers<pg.PoolClient>();
   const pool = poolOf();
   const own = backend({ pool: { connect: () => gate.promise, end: () => pool.end() }, deadline: 50 });
@@ -428,7 +428,7 @@ function pooler(): PostgresPool {
 }
 
 describe("behind a pooler", () => {
-  it("C540 changes are polled, with one warning, and a delete reaches the copies of a process that listens, and back", async () => {
+  it("changes are polled, with one warning, and a delete reaches the copies of a process that listens, and back", async () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
     try {
       const make = (tier: Backend) => {
@@ -456,14 +456,14 @@ describe("behind a pooler", () => {
     }
   });
 
-  it("C540 a connection that is said to listen, and on which nothing arrives, is an error and no silent cache", async () => {
+  it("a connection that is said to listen, and on which nothing arrives, is an error and no silent cache", async () => {
     const own = backend({ pool: pooler(), changes: "listen" });
     const listener = { now: () => performance.now() };
     await expect(attach(own, listener)).rejects.toThrow(/a notification did not arrive.*set changes: "poll"/);
   });
 });
 
-it.each([2, 3])("C538 works with %s connections, where the server gives no more", async (limit) => {
+it.each([2, 3])("works with %s connections, where the server gives no more", async (limit) => {
   const role = `${schema}_few`;
   await server.query(`create role ${role} login password 'secret' connection limit ${limit}`);
   await server.query(schemaSql({ schema, role }));
@@ -489,7 +489,7 @@ it.each([2, 3])("C538 works with %s connections, where the server gives no more"
   await detach();
 });
 
-it("C541 reclaims ended rows while it writes, also if several do so at the same time", async () => {
+it("reclaims ended rows while it writes, also if several do so at the same time", async () => {
   const all = [backend(), backend(), backend()];
   const ended = Array.from({ length: 300 }, (_, i) =>
     all[i % 3]!.write(`ended${i}`, { ...stored(""), expiresInMs: 1 }),
@@ -504,7 +504,7 @@ it("C541 reclaims ended rows while it writes, also if several do so at the same 
 });
 
 it.each([200, 1_500, 3_500])(
-  "C541 entries of %s bytes that are written again and again take the room that they had",
+  "entries of %s bytes that are written again and again take the room that they had",
   async (bytes) => {
     const own = backend();
     const size = async (): Promise<number> =>

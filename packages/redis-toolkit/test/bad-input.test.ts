@@ -56,7 +56,7 @@ const FLAG = "must be true or false, got";
 const SIGNAL = "must be an AbortSignal, got";
 const SCHEMA = "must be a Standard Schema (https://standardschema.dev), got";
 
-describe("C363: null is not the default", () => {
+describe("null is not the default", () => {
   const none = bad(null);
   const counting = "must be a whole number from";
 
@@ -152,7 +152,7 @@ describe("C363: null is not the default", () => {
   });
 });
 
-describe("C363: an option is of its type, and has a name that exists", () => {
+describe("an option is of its type, and has a name that exists", () => {
   it.each<Row>([
     [`obliterate: force ${FLAG} "yes"`, () => jobs.obliterate({ force: bad("yes") })],
     [`drain: delayed ${FLAG} "false"`, () => jobs.drain({ delayed: bad("false") })],
@@ -282,7 +282,7 @@ describe("C363: an option is of its type, and has a name that exists", () => {
   });
 });
 
-describe("C364: an argument that cannot work is refused before anything is sent", () => {
+describe("an argument that cannot work is refused before anything is sent", () => {
   const VIEW = "give createRedis(...), or a tenant of it, got";
   const away = bad(undefined);
   const sessionsOf =

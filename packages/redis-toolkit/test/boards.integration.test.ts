@@ -220,7 +220,7 @@ describe.each(EVERYWHERE)("leaderboards over %s", (where) => {
     }
   });
 
-  it("C246: an index that was lost, or never made, is made again from the scores", async () => {
+  it("an index that was lost, or never made, is made again from the scores", async () => {
     const full = board({ ties: "first-reached", ranks: "dense" });
     const base = `leaderboard:{${name}}`;
     await board().setMany([
@@ -328,7 +328,7 @@ describe("leaderboards", () => {
     expect(await redis.commands.zCard(`${base}:reached`)).toBe(7);
   });
 
-  it("C246: an index is made in steps, between which the board changes and the index is lost again", async () => {
+  it("an index is made in steps, between which the board changes and the index is lost again", async () => {
     const redis = await servers.open("a cluster");
     const name = randomPrefix();
     const [plain, full] = [
@@ -366,7 +366,7 @@ describe("leaderboards", () => {
     }
   });
 
-  it("C246: an index that is lost between two steps is made from the beginning", async () => {
+  it("an index that is lost between two steps is made from the beginning", async () => {
     const redis = await servers.open("one server");
     const name = randomPrefix();
     for (let i = 0; i < 5_000; i += 1_000)

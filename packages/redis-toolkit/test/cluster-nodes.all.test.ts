@@ -5,7 +5,7 @@ import { openConnection } from "@hotset/redis-toolkit/connection";
 import { randomPrefix, startCluster } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 
-it("C410 a redirection to a node whose host name is not known leads to the host of the node that says so", async () => {
+it("a redirection to a node whose host name is not known leads to the host of the node that says so", async () => {
   await using nodes = await startCluster({ replicas: 0, config: ["cluster-preferred-endpoint-type hostname"] });
   await using redis = openConnection(cluster(nodes.urls), { responseTimeoutMs: 5_000 });
   const [from, to] = await nodes.masters();
@@ -21,7 +21,7 @@ it("C410 a redirection to a node whose host name is not known leads to the host 
   expect(await redis.call(["GET", moved], { key: moved })).toEqual(Buffer.from("v"));
 });
 
-it("C411 a command that waits for a node outside the map of slots, where its slot is moving, outlasts a look at that map", async () => {
+it("a command that waits for a node outside the map of slots, where its slot is moving, outlasts a look at that map", async () => {
   await using nodes = await startCluster({ proxied: true });
   // A node of the cluster that serves no slot yet.
   const empty = (await nodes.replicas())[0]!;
@@ -53,7 +53,7 @@ it("C411 a command that waits for a node outside the map of slots, where its slo
   await migration.abort();
 });
 
-it("C168 a primary that became a replica without losing its connection answers for the versions of tags, too", async () => {
+it("a primary that became a replica without losing its connection answers for the versions of tags, too", async () => {
   await using nodes = await startCluster({ proxied: true });
   const backend = redisBackend(cluster(nodes.urls))
     .valueFormat(json())

@@ -128,7 +128,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect([await own.ttlMs(p), await own.get(p)]).toEqual(["none", "2"]);
   });
 
-  it("A25: counters; C398: many of them grow all, or none", async () => {
+  it("A25: counters; many of them grow all, or none", async () => {
     expect(await commands.incr(p, { ttl: "1m" })).toBe(1);
     expect(await commands.incr(p, { by: -5, ttl: "1h" })).toBe(-4);
     expect(await commands.ttlMs(p)).toSatisfy((ms: number) => ms <= 60_000);
@@ -208,7 +208,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await failureOf(commands.hset(p, {}))).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
-  it("A27 A28 C481: ten thousand fields are one step with their life; 64 keys are set, or none", async () => {
+  it("A27 A28: ten thousand fields are one step with their life; 64 keys are set, or none", async () => {
     const fields = new Map(Array.from({ length: 10_000 }, (_, i) => [`field ${i}`, i] as const));
     expect(await commands.hset(p, fields, { ttl: "1m" })).toBe(10_000);
     expect([await commands.hLen(p), await commands.hget(p, "field 9999")]).toEqual([10_000, "9999"]);
@@ -220,7 +220,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     await commands.delete(keys.map(([key]) => key));
   });
 
-  it("A30: many fields grow in one step, also by negative numbers, exactly as bigint; bytes come back unchanged; C398: all or none", async () => {
+  it("A30: many fields grow in one step, also by negative numbers, exactly as bigint; bytes come back unchanged; all or none", async () => {
     expect(await commands.hincrMany(p, { a: 5, b: -7 }, { ttl: "1m" })).toEqual(
       new Map([
         ["a", 5],
@@ -354,7 +354,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect([before, await commands.exists(`{${p}}new`)]).toEqual([false, false]);
   });
 
-  it("C399: a pipeline is carried out in its order, also by a server that has forgotten the scripts", async () => {
+  it("a pipeline is carried out in its order, also by a server that has forgotten the scripts", async () => {
     const [n, h] = [`{${p}}n`, `{${p}}h`];
     const ttl = { ttl: "1m" } as const;
     await commands.scriptFlush();

@@ -27,7 +27,7 @@ const transfer = (a: string, b: string): readonly (readonly string[])[] => [
   ["EXEC"],
 ];
 
-describe("C220 a burst", () => {
+describe("a burst", () => {
   it("goes to the node of its key, and nothing of it elsewhere", async () => {
     await using redis = open();
     await redis.connect();
@@ -106,7 +106,7 @@ describe("C220 a burst", () => {
   });
 });
 
-it("C221 a command over a socket to one node, whose slot has moved, is refused as not executed, and the next socket leads there", async () => {
+it("a command over a socket to one node, whose slot has moved, is refused as not executed, and the next socket leads there", async () => {
   await using redis = open();
   const from = (await nodes.masters())[2]!;
   const { tag, slot, to } = await tagOn(from);
@@ -130,7 +130,7 @@ it("C221 a command over a socket to one node, whose slot has moved, is refused a
     .toBe(new URL(to.proxy!.url).host);
 });
 
-it.for([3, 2] as const)("C222 a subscription to a sharded channel follows its slot, over RESP%i", async (protocol) => {
+it.for([3, 2] as const)("a subscription to a sharded channel follows its slot, over RESP%i", async (protocol) => {
   await using redis = open(protocol);
   const from = (await nodes.masters())[0]!;
   const { tag: channel, slot, to } = await tagOn(from);
@@ -148,7 +148,7 @@ it.for([3, 2] as const)("C222 a subscription to a sharded channel follows its sl
   expect(gaps).toBe(1);
 });
 
-it("C219 in a cluster it is up while some primary can be reached", async () => {
+it("in a cluster it is up while some primary can be reached", async () => {
   await using redis = open();
   const events: string[] = [];
   redis.on("up", () => void events.push("up"));

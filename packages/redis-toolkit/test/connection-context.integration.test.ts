@@ -7,7 +7,7 @@ import { openConnection } from "@hotset/redis-toolkit/connection";
 import { startOwnRedis, startSentinel } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 
-it("C394 a socket of the pool does not keep the request in memory that opened it", async () => {
+it("a socket of the pool does not keep the request in memory that opened it", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   await using server = await startOwnRedis();
@@ -29,7 +29,7 @@ it("C394 a socket of the pool does not keep the request in memory that opened it
   expect(redis.pool.status.size).toBe(1);
 });
 
-it("C394 behind sentinels, what they announce to all is looked at in the async context of no call", async () => {
+it("behind sentinels, what they announce to all is looked at in the async context of no call", async () => {
   await using group = await startSentinel({ downAfterMs: 30_000 });
   const request = new AsyncLocalStorage<string>();
   const namedIn: unknown[] = [];

@@ -7,7 +7,7 @@ import { afterAll, expect, it } from "vitest";
 const nodes = await startCluster({ replicas: 1, nodeTimeoutMs: 15_000 });
 afterAll(() => nodes.stop());
 
-it("C217 C221 C222 a failover in a cluster: reads wait for it, sockets end, subscriptions come back, and the next socket leads to the new primary", async () => {
+it("a failover in a cluster: reads wait for it, sockets end, subscriptions come back, and the next socket leads to the new primary", async () => {
   await using redis = openConnection(cluster(nodes.urls), {
     responseTimeoutMs: 10_000,
     heartbeatMs: 200,

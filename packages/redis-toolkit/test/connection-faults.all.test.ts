@@ -29,7 +29,7 @@ const failure = (call: Promise<unknown>): Promise<unknown> =>
   );
 
 describe("a connection whose server dies", () => {
-  it("C221 C222 reports it once, and each of its sockets ends or comes back as promised", async () => {
+  it("reports it once, and each of its sockets ends or comes back as promised", async () => {
     await using redis = open();
     const events: string[] = [];
     redis.on("up", () => void events.push("up"));
@@ -65,7 +65,7 @@ describe("a connection whose server dies", () => {
     expect(await redis.pool.use((connection) => connection.call(["PING"]))).toBe("PONG");
   });
 
-  it("C357 listeners that throw keep it from no other listener, and from coming back", async () => {
+  it("listeners that throw keep it from no other listener, and from coming back", async () => {
     await using redis = open();
     const events: string[] = [];
     const thrown: string[] = [];
@@ -103,7 +103,7 @@ describe("a connection whose server dies", () => {
     }
   });
 
-  it("C217 a read that was lost waits for it within its deadline; one that begins when connecting fails does not", async () => {
+  it("a read that was lost waits for it within its deadline; one that begins when connecting fails does not", async () => {
     await using redis = open({ readRetries: 1 });
     await redis.connect();
     server.pause();
@@ -120,7 +120,7 @@ describe("a connection whose server dies", () => {
     expect(await read).toBe(null);
   });
 
-  it("C222 a subscriber notices a silent server by its heartbeat, and closes no connection that is only quiet", async () => {
+  it("a subscriber notices a silent server by its heartbeat, and closes no connection that is only quiet", async () => {
     await using redis = open({ responseTimeoutMs: 2_000 });
     await using subscriber = await redis.open({ role: "subscriber" });
     const events: string[] = [];
@@ -137,7 +137,7 @@ describe("a connection whose server dies", () => {
   });
 
   it.for(["channel", "pattern", "shard"] as const)(
-    "C408 a subscription of kind %s that begins while the former one ends is one at the server",
+    "a subscription of kind %s that begins while the former one ends is one at the server",
     async (kind) => {
       await using redis = open();
       await redis.connect();
@@ -153,7 +153,7 @@ describe("a connection whose server dies", () => {
   );
 });
 
-describe("C221 a socket of its own", () => {
+describe("a socket of its own", () => {
   it("has the time of the block, and slack: an answer in the last moment counts", async () => {
     await using redis = open({ responseTimeoutMs: 1_500 });
     await using blocking = await redis.open({ role: "blocking" });
@@ -207,7 +207,7 @@ describe("C221 a socket of its own", () => {
   });
 });
 
-describe("C223 a call", () => {
+describe("a call", () => {
   it("has a deadline of its own, its wait for room included", async () => {
     await using redis = open({ maxInFlight: 1 });
     await redis.connect();

@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => redis.close());
 
-describe("C224 a pool", () => {
+describe("a pool", () => {
   it("lends its sockets in the order in which callers came, and never more than its maximum", async () => {
     const doors = Array.from({ length: 6 }, () => gate());
     const order: number[] = [];

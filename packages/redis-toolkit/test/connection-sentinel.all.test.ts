@@ -32,7 +32,7 @@ async function watchers(name: string, urls = group.sentinels.map(({ url }) => ur
 }
 
 it.each([3, 2] as const)(
-  "C225 one watcher of the sentinels serves all sockets, and a failover ends each of them: RESP%i",
+  "one watcher of the sentinels serves all sockets, and a failover ends each of them: RESP%i",
   async (protocol) => {
     await using redis = open(protocol);
     await redis.call(["SET", "k", "before"]);
@@ -73,7 +73,7 @@ it("a blocking call that a failover ends is refused as retryable", async () => {
   expect(error.retryable === true || error.message.startsWith("UNBLOCKED ")).toBe(true);
 });
 
-it("C325: a socket that is opened later asks no sentinel over a connection of its own", async () => {
+it("a socket that is opened later asks no sentinel over a connection of its own", async () => {
   const paths = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
   const opened = (): number => paths.reduce((sum, { counts }) => sum + counts.connections, 0);
   {
@@ -91,7 +91,7 @@ it("C325: a socket that is opened later asks no sentinel over a connection of it
   await Promise.all(paths.map((path) => path[Symbol.asyncDispose]()));
 });
 
-it("C326: a sentinel that contradicts the others ends a connection at most once, and is left for the next one", async () => {
+it("a sentinel that contradicts the others ends a connection at most once, and is left for the next one", async () => {
   // In a group of its own: the others of one group would correct it.
   await using misled = await startSentinel({ replicas: 0, downAfterMs: 30_000 });
   const [decoy] = misled.servers;

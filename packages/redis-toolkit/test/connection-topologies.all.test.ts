@@ -79,7 +79,7 @@ const TOPOLOGIES: readonly Topology[] = [
   { name: "fromClient, RESP2", primaries: 1, open: (options) => overClient(2, options) },
 ];
 
-describe.for(TOPOLOGIES)("C219 a connection to Redis: $name", ({ open, primaries }) => {
+describe.for(TOPOLOGIES)("a connection to Redis: $name", ({ open, primaries }) => {
   it("calls, with bytes in and out", async () => {
     await using redis = await open();
     const key = randomPrefix();
@@ -187,7 +187,7 @@ describe.for(TOPOLOGIES)("C219 a connection to Redis: $name", ({ open, primaries
   });
 });
 
-it("C219 a wrong password is refused for good, by every kind of socket, and no error shows it", async () => {
+it("a wrong password is refused for good, by every kind of socket, and no error shows it", async () => {
   const { ca } = secure.certificates;
   const address = new URL(secure.url);
   address.password = "";

@@ -123,7 +123,7 @@ it("C216: nothing is redirected in a cluster where no slot moves", async () => {
   expect(hashSlot(Buffer.from("{x}a"))).toBe(hashSlot("x"));
 });
 
-it("C217: a read is sent again when its connection is lost, within its deadline; a write is not", async () => {
+it("a read is sent again when its connection is lost, within its deadline; a write is not", async () => {
   await using proxy = await startProxy(Number(new URL(redis.url).port));
   const connection = open(openConnection(single(proxy.url), QUICK));
   await connection.call(["SET", "counter", "0"]);
@@ -141,7 +141,7 @@ it("C217: a read is sent again when its connection is lost, within its deadline;
   expect(String(await connection.call(["GET", "counter"], { isReadOnly: true }))).toBe("1");
 });
 
-it("C217: while connecting fails, reads and writes are refused and not sent, until Redis is back", async () => {
+it("while connecting fails, reads and writes are refused and not sent, until Redis is back", async () => {
   await using own = await startOwnRedis();
   const connection = open(openConnection(single(own.url), QUICK));
   await connection.call(["SET", "k", "v"]);
@@ -174,7 +174,7 @@ it("each call has its own deadline, and a stall of 1.6 s loses no connection", a
   expect(await connection.call(["CLIENT", "ID"])).toBe(id);
 });
 
-it("C218: a call without room waits, or is refused, by option", async () => {
+it("a call without room waits, or is refused, by option", async () => {
   const waiting = open(openConnection(single(redis.url), { ...QUICK, maxInFlight: 2 }));
   const refusing = open(openConnection(single(redis.url), { ...QUICK, maxInFlight: 2, onOverload: "reject" }));
   for (const connection of [waiting, refusing]) await connection.connect();
@@ -205,7 +205,7 @@ it("a failover of the sentinels is followed", async () => {
     .toBe("OK");
 });
 
-it("C364: bad input of one caller ends no socket, its own neither", async () => {
+it("bad input of one caller ends no socket, its own neither", async () => {
   const connection = open(openConnection(single(redis.url), QUICK));
   await using socket = await connection.open({ role: "exclusive" });
   await using subscriber = await connection.open({ role: "subscriber" });

@@ -229,7 +229,7 @@ it("C261: bounds of a view hold while its calls wait for a connection: of a full
   await expect.poll(() => redis.commands.get("n").catch(() => "away")).not.toBe("away");
 });
 
-it("C482: a cache, the toolkit and a worker of a queue are three connections of a process", async () => {
+it("a cache, the toolkit and a worker of a queue are three connections of a process", async () => {
   await using own = await startOwnRedis();
   const connections = async (): Promise<number> => {
     const clients = String(await own.command("CLIENT", "LIST"))

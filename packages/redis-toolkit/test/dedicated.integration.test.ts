@@ -13,7 +13,7 @@ const failure = (call: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-describe("C409 a call that was never sent leaves the socket, and the blocking call on it, as they are", () => {
+describe("a call that was never sent leaves the socket, and the blocking call on it, as they are", () => {
   it.for<[string, { readonly maxInFlight: number; readonly isAborted: boolean }]>([
     ["its signal was aborted before", { maxInFlight: 10, isAborted: true }],
     ["its signal is aborted while it waits for room", { maxInFlight: 1, isAborted: false }],
@@ -38,19 +38,16 @@ describe("C409 a call that was never sent leaves the socket, and the blocking ca
 it.for<[string, unknown]>([
   ["an error", new Error("no longer needed")],
   ["null", null],
-])(
-  "C409 a call that was sent closes the socket when its signal is aborted, with %s as the reason",
-  async ([, reason]) => {
-    await using redis = openConnection(single(server.url));
-    await using blocking = await redis.open({ role: "blocking" });
-    const stop = new AbortController();
-    const popped = failure(blocking.call(["BLPOP", "none", "30"], { blockMs: 30_000, signal: stop.signal }));
-    stop.abort(reason);
-    expect([await popped, blocking.isOpen]).toEqual([reason, false]);
-  },
-);
+])("a call that was sent closes the socket when its signal is aborted, with %s as the reason", async ([, reason]) => {
+  await using redis = openConnection(single(server.url));
+  await using blocking = await redis.open({ role: "blocking" });
+  const stop = new AbortController();
+  const popped = failure(blocking.call(["BLPOP", "none", "30"], { blockMs: 30_000, signal: stop.signal }));
+  stop.abort(reason);
+  expect([await popped, blocking.isOpen]).toEqual([reason, false]);
+});
 
-it("C221 the wait for the confirmation of MONITOR has a deadline, and closes the socket then", async () => {
+it("the wait for the confirmation of MONITOR has a deadline, and closes the socket then", async () => {
   await using redis = openConnection(single(server.url), { responseTimeoutMs: 200 });
   await using exclusive = await redis.open({ role: "exclusive" });
   const losses: string[] = [];
@@ -68,7 +65,7 @@ it("C221 the wait for the confirmation of MONITOR has a deadline, and closes the
   }
 });
 
-it("C471 an option that is undefined sets nothing: the deadline of a blocking call counts from the end of its block", async () => {
+it("an option that is undefined sets nothing: the deadline of a blocking call counts from the end of its block", async () => {
   const backoff = { baseMs: undefined, factor: undefined, maxMs: undefined };
   const pool = { max: undefined, waitMs: undefined, idleMs: undefined };
   await using redis = openConnection(single(server.url), {

@@ -119,7 +119,7 @@ describe.each(EVERYWHERE)("the store of express-session over %s", (where) => {
     }
   });
 
-  it("C244: sessions of connect-redis are taken over under their ids", async () => {
+  it("sessions of connect-redis are taken over under their ids", async () => {
     const store = storeOf({ hashIds: false });
     const text = JSON.stringify({ cookie: { originalMaxAge: 60_000, expires: inSeconds(60) }, foo: "bar", left: 1 });
     await redis.commands.set(`${prefix}theirs`, text, { ttl: "60s" });
@@ -217,7 +217,7 @@ async function startApp(
   };
 }
 
-it("C501: a session whose cookie has a life takes less than 350 bytes, and is read as it was written", async () => {
+it("a session whose cookie has a life takes less than 350 bytes, and is read as it was written", async () => {
   const redis = await servers.open("one server");
   const prefix = newPrefix();
   const store = new SessionStore(redis, { prefix });
@@ -332,7 +332,7 @@ describe("an application with express-session", () => {
     expect(Number(await redis.commands.hget(stored!, "a"))).toBeGreaterThan(1);
   });
 
-  it("C245: where Redis is away a request is an error, and never an empty session", async () => {
+  it("where Redis is away a request is an error, and never an empty session", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
     const app = await startApp(redis);
@@ -348,7 +348,7 @@ describe("an application with express-session", () => {
     await expect.poll(async () => (await app.get("/", cookie)).status).toBe(200);
   });
 
-  it("C288: sessions of the store are counted as others are", async () => {
+  it("sessions of the store are counted as others are", async () => {
     const redis = await servers.open("one server");
     const store = new SessionStore(redis, { prefix: newPrefix(), userOf: ({ user }) => user });
     const data = plain({ cookie: { originalMaxAge: null }, user: "ada", left: 1 });
@@ -365,7 +365,7 @@ describe("an application with express-session", () => {
     expect(redis.stats().modules).toMatchObject(counts);
   });
 
-  it("C369: a session that cannot be stored is refused by name; one that cannot be read is CORRUPT_VALUE", async () => {
+  it("a session that cannot be stored is refused by name; one that cannot be read is CORRUPT_VALUE", async () => {
     const redis = await servers.open("one server");
     const prefix = newPrefix();
     const store = new SessionStore(redis, { prefix, hashIds: false });

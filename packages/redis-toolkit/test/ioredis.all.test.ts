@@ -9,7 +9,7 @@ import { startServers, type Where } from "./servers.ts";
 
 const servers = startServers();
 
-describe.each(["one server", "ioredis 5", "ioredis 6"] satisfies Where[])("C241 over a client of %s", (where) => {
+describe.each(["one server", "ioredis 5", "ioredis 6"] satisfies Where[])("over a client of %s", (where) => {
   it("every module works", async () => {
     const tried = subjectsOver(await servers.open(where));
     expect(await ofEach(tried, (one) => outcomeOf(one.write()))).toEqual(named(tried, () => "done"));

@@ -298,7 +298,7 @@ describe("keys", () => {
     },
   );
 
-  it("C488: tenants lie in different slots of a cluster, and all keys of one object in one", async () => {
+  it("tenants lie in different slots of a cluster, and all keys of one object in one", async () => {
     const redis = await servers.open("one server");
     for (let i = 0; i < TENANTS; i += 1) await ofOneName(redis.tenant(`tenant-${i}`));
     const slotsOf = new Map<string, Map<string, number>>();

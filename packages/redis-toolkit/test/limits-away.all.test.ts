@@ -304,7 +304,7 @@ it("A75: keys that are always allowed or refused are compared as a whole, and Re
     expect(await limit.consume(key)).toMatchObject({ allowed: false, reason: "away", degraded: true });
 });
 
-describe("C256: Redis that is away when a request ends is a line of the logger", () => {
+describe("Redis that is away when a request ends is a line of the logger", () => {
   /** Kills Redis during one request. @returns its status, what was logged, and unhandled rejections */
   async function killedDuring(
     limiter: (redis: Redis) => unknown,

@@ -177,7 +177,7 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     expect((await long!.peek("u")).remaining).toBe(3);
   });
 
-  it("C417: a slot that has ended is not held any more, also while Redis still has it", async () => {
+  it("a slot that has ended is not held any more, also while Redis still has it", async () => {
     const [long, brief] = (["1h", 150] as const).map((hold) =>
       limitOf({ rules: [concurrency({ limit: 4, hold })] }),
     ) as [RateLimit, RateLimit];

@@ -483,7 +483,7 @@ describe("A67: lost servers", () => {
     expect(await lost.extend()).toBe("lost");
   });
 
-  it("C236: with `replicas` a lock counts once so many have it, else it is released and refused", async () => {
+  it("with `replicas` a lock counts once so many have it, else it is released and refused", async () => {
     await using primary = await startOwnRedis();
     await using replica = await startOwnRedis();
     await replica.command("REPLICAOF", "127.0.0.1", primary.port);
@@ -572,7 +572,7 @@ it("where Redis is disabled, or may evict locks, none is taken", async () => {
   expect(lines[0]).toContain("maxmemory-policy is volatile-lru");
 });
 
-describe("C500: `wait` bounds a call while Redis does not answer", () => {
+describe("`wait` bounds a call while Redis does not answer", () => {
   const CALLS: readonly (readonly [name: string, call: (redis: Redis) => Promise<unknown>])[] = [
     ["tryAcquire", (redis) => locks(redis).tryAcquire(name)],
     ["acquire", (redis) => locks(redis, { wait: 300 }).acquire(name)],

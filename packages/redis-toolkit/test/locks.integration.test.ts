@@ -62,6 +62,13 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     expect(await redis.commands.exists(`lock:{${name}}`)).toBe(false);
   });
 
+  it("A67: where Redis has lost it, its next extension says so, and its signal is aborted", async () => {
+    const lease = await locks(redis).acquire(name);
+    await redis.commands.delete(`lock:{${name}}`, `lock:fence:{${name}}`);
+    expect([lease.signal.aborted, await lease.extend(), lease.signal.aborted]).toEqual([false, "lost", true]);
+    expect(lease.signal.reason).toBeInstanceOf(LockLostError);
+  });
+
   it("A63: fences rise when it was released, has expired, was deleted, and when the fence itself is lost", async () => {
     const fences: number[] = [];
     const take = async (): Promise<Lease> => {

@@ -52,7 +52,7 @@ const lostAt = (operation: string, { port }: FaultProxy): unknown =>
     ),
   );
 
-describe("C373: the error of a command in flight names the server whose connection was lost", () => {
+describe("the error of a command in flight names the server whose connection was lost", () => {
   let server: AclRedis;
   let proxy: FaultProxy;
   beforeAll(async () => {

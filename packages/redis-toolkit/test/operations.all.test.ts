@@ -160,7 +160,7 @@ describe("A98: users.acl", () => {
     await expect(redis.commands.send(["FLUSHALL"])).rejects.toMatchObject(refused);
   });
 
-  it("C294: each module's own tests run as its user", () => {
+  it("each module's own tests run as its user", () => {
     const tests = globSync("*.test.ts", { cwd: import.meta.dirname }).map((path) =>
       readFileSync(join(import.meta.dirname, path), "utf8"),
     );

@@ -99,7 +99,7 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
     for await (const key of redis.commands.scan({ match: `active:{${name}}*` })) expect(key).not.toContain("together");
   });
 
-  it("C481: 999 past windows, and many counters, are counted in steps, and nothing of it stays", async () => {
+  it("999 past windows, and many counters, are counted in steps, and nothing of it stays", async () => {
     const users = activeUsers(redis, name, { keep: 999 });
     await users.mark(1);
     for (const [back, id] of [
@@ -138,7 +138,7 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
       for await (const key of redis.commands.scan({ match })) expect(key).not.toContain("together");
   });
 
-  it("C248: different members are counted within 1 % standard error, once in a union of windows", async () => {
+  it("different members are counted within 1 % standard error, once in a union of windows", async () => {
     const [home, shop] = ["home", "shop"].map((page) =>
       uniques(redis, page, { window: "daily", keep: 6, group: `${name} pages` }),
     ) as [ReturnType<typeof uniques>, ReturnType<typeof uniques>];

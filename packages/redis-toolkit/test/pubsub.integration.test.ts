@@ -53,7 +53,7 @@ describe.each(EVERYWHERE)("pub/sub over %s", (where) => {
     expect(await channel(names[0]!).publish(3)).toBe(0);
   });
 
-  it("C408: a channel that is subscribed to again while its subscription ends receives what is published", async () => {
+  it("a channel that is subscribed to again while its subscription ends receives what is published", async () => {
     // The socket stays open, as in an application that has other subscriptions.
     await using _other = await pubsub(redis).channel(`${name}other`).subscribe();
     for (const kind of ["channel", "pattern", "shard"] as const) {
@@ -199,7 +199,7 @@ it("A47: a slow reader loses messages, as many as are counted, by the policy", a
   expect(outcomes).toEqual({ "drop-oldest": [2, 3, 4], "drop-newest": [0, 1, 2], close: [0, 1, 2] });
 });
 
-it("C257: a subscription ends when its connection is closed, one that is begun meanwhile too", async () => {
+it("a subscription ends when its connection is closed, one that is begun meanwhile too", async () => {
   const redis = await servers.open("one server");
   const channel = pubsub(redis).channel<string>(randomPrefix());
   const lasting = new AbortController();
@@ -217,7 +217,7 @@ it("C257: a subscription ends when its connection is closed, one that is begun m
   expect(removed).toHaveBeenCalledTimes(2);
 });
 
-it("C372: disconnect waits 10 seconds for the handler of a listener, and no longer", async () => {
+it("disconnect waits 10 seconds for the handler of a listener, and no longer", async () => {
   const clock = new TestClock();
   const redis = await servers.open("one server", { clock });
   const channel = pubsub(redis).channel<string>(randomPrefix());

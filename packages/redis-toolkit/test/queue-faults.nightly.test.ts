@@ -155,7 +155,7 @@ describe("a queue on a server of its own", () => {
     expect(await jobs.counts()).toMatchObject({ waiting: 0, active: 0 });
   });
 
-  it("C231: listeners and finished outlive a restart of Redis, and a gap is reported", async () => {
+  it("listeners and finished outlive a restart of Redis, and a gap is reported", async () => {
     const jobs = queue<string>(redis, "jobs");
     const { id } = await jobs.add("x");
     const events: QueueEvent[] = [];
@@ -178,7 +178,7 @@ describe("a queue on a server of its own", () => {
       ]);
   });
 
-  it("C231: finished ends by its signal, and by the removal of its job", async () => {
+  it("finished ends by its signal, and by the removal of its job", async () => {
     const jobs = queue<string>(redis, "jobs");
     const { id } = await jobs.add("x", { delay: "1h" });
     const controller = new AbortController();
@@ -206,7 +206,7 @@ describe("a queue on a server of its own", () => {
     expect(lines.join("\n")).toContain("queue: repeats");
   });
 
-  it("C233: workers without jobs send few commands, and an added job wakes one at once", async () => {
+  it("workers without jobs send few commands, and an added job wakes one at once", async () => {
     const jobs = queue<string>(redis, "jobs");
     const seen: number[] = [];
     for (let i = 0; i < 5; i += 1) started(jobs.worker(({ addedAt }) => seen.push(Date.now() - addedAt)));
@@ -223,7 +223,7 @@ describe("a queue on a server of its own", () => {
     expect((await counted(server))["evalsha"]).toBeLessThanOrEqual(60);
   });
 
-  it("C233: a worker that is woken without room passes the wake on", async () => {
+  it("a worker that is woken without room passes the wake on", async () => {
     const jobs = queue<string>(redis, "jobs");
     const held = gate();
     const seen: string[] = [];
@@ -264,7 +264,7 @@ describe("a queue on a server of its own", () => {
     expect((await counted(server))["bzpopmin"] ?? 0).toBeLessThan(40);
   });
 
-  it("C233: disconnect lets handlers end, reports them, and gives back what does not end", async () => {
+  it("disconnect lets handlers end, reports them, and gives back what does not end", async () => {
     const jobs = queue<string>(redis, "jobs");
     await jobs.addMany([{ data: "quick" }, { data: "slow" }, { data: "waits" }]);
     const worker = jobs.worker(
@@ -318,7 +318,7 @@ describe("a queue on a server of its own", () => {
     expect(await redis.commands.hLen("queue:{jobs}:jobs")).toBe(3);
   });
 
-  it("C489: onError gets each error with its job; one that throws is reported, and changes nothing", async () => {
+  it("onError gets each error with its job; one that throws is reported, and changes nothing", async () => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
     await using own = createRedis({ ...ALONE, url: server.url, logger });
@@ -348,7 +348,7 @@ describe("a queue on a server of its own", () => {
     expect(seen).toHaveLength(4);
   });
 
-  it("C491: results, progress and errors are apart from the record, and end with their job", async () => {
+  it("results, progress and errors are apart from the record, and end with their job", async () => {
     const jobs = queue<string>(redis, "jobs", { keep: { completed: 3 }, attempts: 1 });
     const large = "x".repeat(100_000);
     started(
@@ -388,7 +388,7 @@ describe("a queue on a server of its own", () => {
     '{"attempt":0,"attempts":1e999,"priority":0}',
     '{"attempt":0,"attempts":3,"priority":0,"unknown":1e999}',
     '{"attempt":0,"attempts":3,"priority":0,"trace":{"a":1e999}}',
-  ])("C324: a job whose record is %s is removed and reported, and keeps no other from being handled", async (text) => {
+  ])("a job whose record is %s is removed and reported, and keeps no other from being handled", async (text) => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
     await using own = createRedis({ ...ALONE, url: server.url, logger });
@@ -418,7 +418,7 @@ describe("a queue on a server of its own", () => {
     ["beyond all others", "+inf", "1-1"],
     ["so far away that no double is next to it", "1e300", "1-1"],
     ["before all others", "-inf", "x"],
-  ])("C324: a queue to which another program wrote a member %s is counted", async (_, score, member) => {
+  ])("a queue to which another program wrote a member %s is counted", async (_, score, member) => {
     const jobs = queue<string>(redis, "jobs");
     await jobs.addMany([{ data: "1" }, { data: "2", options: { priority: 7 } }]);
     await server.command("ZADD", "queue:{jobs}:waiting", score, member);
@@ -428,7 +428,7 @@ describe("a queue on a server of its own", () => {
     if (member === "x") expect(oldestAgeMs).toBeLessThan(60_000);
   });
 
-  it("C233: a key of another type is reported, and the worker goes on once it is gone", async () => {
+  it("a key of another type is reported, and the worker goes on once it is gone", async () => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
     await using own = createRedis({ ...ALONE, url: server.url, logger });
@@ -497,7 +497,7 @@ it("A59: where Redis is disabled or away, adding rejects, and a worker is refuse
   expect(worker.stats.delivered).toBe(0);
 });
 
-it("C233: a server that may evict a queue is refused where that is required", async () => {
+it("a server that may evict a queue is refused where that is required", async () => {
   await using server = await startOwnRedis({ config: ["maxmemory 100mb", "maxmemory-policy allkeys-lru"] });
   await using redis = createRedis({ ...ALONE, url: server.url, logger: { error() {}, warn() {}, info() {} } });
   const strict = queue(redis, "jobs", { requireNoEviction: true });

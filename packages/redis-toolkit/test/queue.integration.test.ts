@@ -278,7 +278,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await expect.poll(() => seen).toEqual(["1", "3", "4", "7", "8", "9"]);
   });
 
-  it("C386: a dead letter that is replayed holds its dedup id again, unless another job has it", async () => {
+  it("a dead letter that is replayed holds its dedup id again, unless another job has it", async () => {
     const fails = { attempts: 1 };
     const [one, other] = await use.jobs.addMany([
       { data: "1", options: { ...fails, dedupId: "a" } },
@@ -300,7 +300,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.add("7", { dedupId: "b" })).toEqual({ id: next.id, status: "duplicate" });
   });
 
-  it("C484: a job that is removed or drained gives its dedup id back, with a time too; a call frees one", async () => {
+  it("a job that is removed or drained gives its dedup id back, with a time too; a call frees one", async () => {
     const week = { dedupFor: "7d" } as const;
     const removed = await use.jobs.add("1", { dedupId: "a", ...week });
     await use.jobs.add("2", { dedupId: "b", ...week });
@@ -327,7 +327,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await expect.poll(() => seen).toEqual(["5", "5", "6", "9"]);
   });
 
-  it("C493 A103: a newer job replaces one that waits with its dedup id; where that has begun it is the last to run", async () => {
+  it("A103: a newer job replaces one that waits with its dedup id; where that has begun it is the last to run", async () => {
     const { jobs } = use;
     const options = { dedupId: "a", delay: "1h", onDuplicate: "replace" } as const;
     const [first, other] = await jobs.addMany([{ data: "1", options }, { data: "other" }]);
@@ -373,7 +373,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await jobs.get(other!.id)).toBeUndefined();
   });
 
-  it("C493: a job between two attempts is replaced whole, and a report of its lost worker is refused", async () => {
+  it("a job between two attempts is replaced whole, and a report of its lost worker is refused", async () => {
     const { jobs } = use;
     const options = { dedupId: "a", onDuplicate: "replace" } as const;
     const { id } = await jobs.add("old", { ...options, attempts: 2, backoff: { type: "fixed", base: "1h" } });
@@ -397,7 +397,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect([job, progress]).toMatchObject([{ state: "waiting", attempt: 0, attempts: 3, data: "new" }, undefined]);
   });
 
-  it("C494: a duplicate extends the time of its dedup id, if it says so", async () => {
+  it("a duplicate extends the time of its dedup id, if it says so", async () => {
     const { jobs } = use;
     const brief = { dedupId: "a", dedupFor: "1m" } as const;
     const extending = { dedupId: "a", dedupFor: "1h", onDuplicate: "extend" } as const;
@@ -421,7 +421,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect((await jobs.add("7", { ...extending, dedupId: "b" })).status).toBe("added");
   });
 
-  it("C492: data, priority and delay of a job that waits can be changed; not of one that has begun", async () => {
+  it("data, priority and delay of a job that waits can be changed; not of one that has begun", async () => {
     const { jobs } = use;
     await jobs.pause();
     const added = await jobs.addMany([
@@ -480,7 +480,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
-  it("C485: jobs that are due, or have ended, in one millisecond are in the order in which they were added", async () => {
+  it("jobs that are due, or have ended, in one millisecond are in the order in which they were added", async () => {
     const numbers = Array.from({ length: 120 }, (_, i) => String(i));
     use.opened({ keep: { completed: 100, failed: 10 }, backoff: { type: "fixed", base: 50 }, attempts: 2 });
     await use.jobs.addMany(numbers.map((data) => ({ data, options: { delay: 50 } })));
@@ -508,7 +508,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       .toEqual(numbers.slice(2, 12).toReversed());
   });
 
-  it("C486: what the queue of a producer leaves out counts as that of the worker gives it, and the other way round", async () => {
+  it("what the queue of a producer leaves out counts as that of the worker gives it, and the other way round", async () => {
     const producer = use.jobs;
     const waits: number[] = [];
     const backoff = (attempt: number): number => {
@@ -557,7 +557,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect((await producer.list("dead")).map(({ data }) => data)).toEqual(["failed", "c", "b"]);
   });
 
-  it("C230: the newest finished jobs are kept, by number and age", async () => {
+  it("the newest finished jobs are kept, by number and age", async () => {
     use.opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
     use.working(({ data }) => {
       if (data.startsWith("dead")) throw new Error("no");
@@ -574,7 +574,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     ).toBe(4);
   });
 
-  it("C231 C490: events of all processes, with progress and results; finished has the end of a job", async () => {
+  it("events of all processes, with progress and results; finished has the end of a job", async () => {
     const events: QueueEvent[] = [];
     await using listening = await use.jobs.listen((event) => events.push(event));
     const [one, two] = await use.jobs.addMany([{ data: "good" }, { data: "bad", options: { attempts: 1 } }]);
@@ -630,7 +630,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
   });
 });
 
-it("C257: disconnect rejects what waits for a job, and a worker that begins later stops", async () => {
+it("disconnect rejects what waits for a job, and a worker that begins later stops", async () => {
   let held = 0;
   const hold = () => {
     held += 1;
@@ -653,7 +653,7 @@ it("C257: disconnect rejects what waits for a job, and a worker that begins late
   await worker.stop();
 });
 
-it("C371: a handler may begin to wait for a job, or for messages, while disconnect waits for it", async () => {
+it("a handler may begin to wait for a job, or for messages, while disconnect waits for it", async () => {
   const redis = await servers.open("one server");
   const elsewhere = await servers.open("one server");
   const [name, otherName] = [randomPrefix(), randomPrefix()];
@@ -689,7 +689,7 @@ it("C371: a handler may begin to wait for a job, or for messages, while disconne
   await worker.stop();
 });
 
-it("C372: disconnect waits for the handler of a listener, which may send, and wait for a job meanwhile", async () => {
+it("disconnect waits for the handler of a listener, which may send, and wait for a job meanwhile", async () => {
   const redis = await servers.open("one server");
   const elsewhere = await servers.open("one server");
   const channel = pubsub(redis).channel<string>(`queue:${randomPrefix()}`);
@@ -769,7 +769,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
-  it("C419: a job that ends after its lease, before another worker has it, is not run again", async () => {
+  it("a job that ends after its lease, before another worker has it, is not run again", async () => {
     const done = gate();
     const seen: number[] = [];
     let lost: AbortSignal | undefined;
@@ -793,7 +793,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(seen).toEqual([1]);
   });
 
-  it("C419: a job that ends after its lease is not run again where it only waits for another worker", async () => {
+  it("a job that ends after its lease is not run again where it only waits for another worker", async () => {
     const gates = [gate(), gate()] as const;
     const { id } = await use.jobs.add("x");
     const seen: number[] = [];
@@ -820,7 +820,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(seen).toEqual([1]);
   });
 
-  it("C419: the report on a job that waits for another worker ends it", async () => {
+  it("the report on a job that waits for another worker ends it", async () => {
     const done = gate();
     const { id } = await use.jobs.add("x");
     const worker = use.working(() => done.pass(), { visibility: "2s", heartbeat: "manual", concurrency: 2 });
@@ -846,7 +846,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(seen).toEqual([1]);
   });
 
-  it("C497: jobs that are added, delivered or lost by their workers are published, and when none waits", async () => {
+  it("jobs that are added, delivered or lost by their workers are published, and when none waits", async () => {
     const events: QueueEvent[] = [];
     await using listening = await use.jobs.listen((event) => events.push(event));
     const next = async (...expected: readonly QueueEvent[]): Promise<void> => {
@@ -933,7 +933,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     ]);
   });
 
-  it("C487: other data or options keep the beat of a repeat; another schedule starts its own", async () => {
+  it("other data or options keep the beat of a repeat; another schedule starts its own", async () => {
     await use.jobs.repeat("tick", { every: "1h" }, "old");
     const before = await use.jobs.repeats();
     const store = new QueueStore(moduleOf(use.redis), use.name);
@@ -947,7 +947,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(after!.nextAt).toBeGreaterThan(before[0]!.nextAt! + 3_600_000);
   });
 
-  it("C487: at most one job of a repeat waits, unless all are wanted", async () => {
+  it("at most one job of a repeat waits, unless all are wanted", async () => {
     const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const fire = async (): Promise<void> => {
@@ -978,7 +978,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect([await use.jobs.removeRepeat("one"), await use.redis.commands.hLen(store.keys.all[0]!)]).toEqual([true, 1]);
   });
 
-  it("C495: a repeat ends at its end, or with its last job, and stays set", async () => {
+  it("a repeat ends at its end, or with its last job, and stays set", async () => {
     const { jobs } = use;
     const seen: (JobRepeat | undefined)[] = [];
     const thrice = { every: 100, limit: 3, immediately: true } as const;
@@ -1017,7 +1017,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.redis.commands.hLen(all[0]!)).toBe(1);
   });
 
-  it("C495: jobs are counted from 0 for another limit, and none is counted that was not added", async () => {
+  it("jobs are counted from 0 for another limit, and none is counted that was not added", async () => {
     const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const fire = async (): Promise<number | undefined> => {
@@ -1039,7 +1039,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect((await use.jobs.list("waiting")).length).toBe(1);
   });
 
-  it("C495: an instant at which another job has the dedup id adds no job, and is not counted", async () => {
+  it("an instant at which another job has the dedup id adds no job, and is not counted", async () => {
     const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const fire = async (): Promise<number | undefined> => {
@@ -1055,7 +1055,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect((await use.jobs.list("waiting")).map(({ data }) => data)).toEqual(["x"]);
   });
 
-  it("C496: a job of a repeat has the instant that it is for, also once another one is due", async () => {
+  it("a job of a repeat has the instant that it is for, also once another one is due", async () => {
     const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     await use.jobs.repeat("hourly", { every: "1h" }, "x", { attempts: 1 });
@@ -1076,7 +1076,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.get((await use.jobs.add("plain", { delay: "1h" })).id)).not.toHaveProperty("repeat");
   });
 
-  it("C387: repeats that are due together add their jobs at once, also where no new job wakes a worker", async () => {
+  it("repeats that are due together add their jobs at once, also where no new job wakes a worker", async () => {
     const held = await use.jobs.add("x", { dedupId: "d" });
     const keys = Array.from({ length: 25 }, (_, i) => `key ${i}`);
     await Promise.all(keys.map((key) => use.jobs.repeat(key, { every: "1h" }, key, { dedupId: "d" })));
@@ -1099,7 +1099,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     done.open();
   });
 
-  it("C377: a repeat that is replaced while a worker has it in hand adds the new job alone", async () => {
+  it("a repeat that is replaced while a worker has it in hand adds the new job alone", async () => {
     const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const settings = resolveQueueOptions<never>({});
@@ -1129,7 +1129,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   });
 });
 
-it("C486: an option that both queues give differently is reported by the worker, once; one that a job gives is not", async () => {
+it("an option that both queues give differently is reported by the worker, once; one that a job gives is not", async () => {
   const lines: string[] = [];
   const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
   await using own = await startOwnRedis();

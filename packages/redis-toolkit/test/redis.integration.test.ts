@@ -154,7 +154,7 @@ describe("away, disabled and closed", () => {
     expect(() => redis.on("up", undefined as never)).toThrow("the listener must be a function");
   });
 
-  it("C258: a logger that throws, or whose promise rejects, changes nothing", async () => {
+  it("a logger that throws, or whose promise rejects, changes nothing", async () => {
     const fails: readonly ((line: string) => unknown)[] = [
       () => Promise.reject(new Error("of the logger")),
       () => {
@@ -177,7 +177,7 @@ describe("away, disabled and closed", () => {
     }
   });
 
-  it("C258: a listener that throws, or whose promise rejects, changes nothing", async () => {
+  it("a listener that throws, or whose promise rejects, changes nothing", async () => {
     await using redis = createRedis({ ...ALONE, url: servers.single.url });
     const seen: unknown[] = [];
     const unhandled = (error: unknown): unknown => seen.push(error);
@@ -193,7 +193,7 @@ describe("away, disabled and closed", () => {
     expect([seen, redis.state]).toEqual([["up"], "up"]);
   });
 
-  it("C262: every command is on a diagnostics channel, with its error code, without keys and values", async () => {
+  it("every command is on a diagnostics channel, with its error code, without keys and values", async () => {
     await using redis = createRedis({ ...ALONE, url: servers.single.url, clientName: "traced" });
     const seen: CommandEvent[] = [];
     const note = (event: unknown): void => {
@@ -218,7 +218,7 @@ describe("away, disabled and closed", () => {
     for (const { durationMs } of seen) expect(durationMs).toSatisfy((ms: number) => ms > 0 && ms < 5_000);
   });
 
-  it("C342: commands begun together have one beginning, and those whose replies are read together one end", async () => {
+  it("commands begun together have one beginning, and those whose replies are read together one end", async () => {
     await using redis = createRedis({ ...ALONE, url: servers.single.url, clientName: "timed" });
     await redis.initialize();
     const seen: (readonly [operation: string, durationMs: number])[] = [];
@@ -246,7 +246,7 @@ describe("away, disabled and closed", () => {
     ]);
   });
 
-  it("C262: its own numbers are there at once: what is in flight, the pool, and how often Redis was lost", async () => {
+  it("its own numbers are there at once: what is in flight, the pool, and how often Redis was lost", async () => {
     await using own = await startOwnRedis();
     const clock = new TestClock();
     await using redis = createRedis({ ...ALONE, url: own.url, clock, readRetries: 0 });
@@ -268,7 +268,7 @@ describe("away, disabled and closed", () => {
       .toMatchObject({ state: "up", inFlight: 0, losses: 1 });
   });
 
-  it("C257: disconnect stops what works in the background before the connection closes", async () => {
+  it("disconnect stops what works in the background before the connection closes", async () => {
     const redis = await servers.open("one server");
     const { onDisconnect } = moduleOf(redis.tenant("t"));
     const seen: unknown[] = [];
@@ -277,7 +277,7 @@ describe("away, disabled and closed", () => {
     expect(seen).toEqual(["PONG"]);
   });
 
-  it("C259: a server that may evict the keys of a module is reported, or refused", async () => {
+  it("a server that may evict the keys of a module is reported, or refused", async () => {
     await using own = await startOwnRedis({ config: ["maxmemory 100mb", "maxmemory-policy allkeys-lru"] });
     const lines: string[] = [];
     const logger = { error: () => 0, warn: (line: string) => lines.push(line), info: () => 0 };

@@ -30,7 +30,7 @@ async function watchers(name: string): Promise<number> {
 }
 
 it.each([3, 2] as const)(
-  "C325: sockets of all kinds and a failover share one watcher, and what it knows: RESP%i",
+  "sockets of all kinds and a failover share one watcher, and what it knows: RESP%i",
   async (protocol) => {
     // It listens to the first sentinel, which begins the failover, so learns of it first.
     using _first = vi.spyOn(Math, "random").mockReturnValue(0);

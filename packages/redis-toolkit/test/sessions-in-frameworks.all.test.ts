@@ -159,7 +159,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
       expect((await send("/", again)).text).toBe('{"data":{}}');
     });
 
-    it("C504: fields are read and set one by one, and a new id keeps those that it names", async () => {
+    it("fields are read and set one by one, and a new id keeps those that it names", async () => {
       const before = cookieOf(await send("/login", cookieOf(await send("/left"))));
       const kept = cookieOf(await send("/keep", before));
       expect(kept).not.toBe(before);
@@ -173,7 +173,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
       expect((await send("/drop")).text).toBe("true,,9,false");
     });
 
-    it("C504: where a new id cannot be had, no field of the session is lost", async () => {
+    it("where a new id cannot be had, no field of the session is lost", async () => {
       const cookie = cookieOf(await send("/left"));
       await send("/right", cookie);
       const failing = {
@@ -185,7 +185,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
       expect((await send("/", cookie)).text).toBe('{"data":{"left":1,"right":1}}');
     });
 
-    it("C504: a field that is set is one of the data that the handler has", async () => {
+    it("a field that is set is one of the data that the handler has", async () => {
       expect((await send("/set", cookieOf(await send("/left")))).text).toBe('{"left":2,"right":5}');
     });
 
@@ -224,7 +224,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
     });
   });
 
-  it("C245: where Redis is away a request is an error, and never an empty session", async () => {
+  it("where Redis is away a request is an error, and never an empty session", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
     let stop = false;
@@ -253,7 +253,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
   });
 });
 
-describe("C503: the session of a request of Fastify", () => {
+describe("the session of a request of Fastify", () => {
   const propertyOf = (request: object, name = "session"): unknown => (request as Record<string, unknown>)[name];
   const open = async (): Promise<Sessions<Shop>> =>
     sessions(await servers.open("one server"), { prefix: `${randomPrefix().replaceAll(/[^A-Za-z0-9]/g, "")}:` });

@@ -257,7 +257,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect(await auth.update(lost.id, { theme: "back" })).toBeUndefined();
   });
 
-  it("C418: a session that ended with all of its user was not there for destroy, though Redis still has it", async () => {
+  it("a session that ended with all of its user was not there for destroy, though Redis still has it", async () => {
     const [lost, anonymous] = [await auth.create({ userId: "1" }), await auth.create()];
     await redis.commands.zRem(`${prefix}~user:{1}:index`, lost.handle);
     expect(await auth.destroyAll("1")).toBe(0);
@@ -291,7 +291,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect(survivors).toEqual([]);
   });
 
-  it("C243: a lost epoch of a user ends its sessions, and does not bring back those that were ended", async () => {
+  it("a lost epoch of a user ends its sessions, and does not bring back those that were ended", async () => {
     const ended = await auth.create({ userId: "1" });
     await redis.commands.zRem(`${prefix}~user:{1}:index`, ended.handle);
     await auth.destroyAll("1");
@@ -303,7 +303,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect(await auth.read(ended.id)).toBeUndefined();
   });
 
-  it("C244: a session of connect-redis is read, keeps its life, and becomes one of these", async () => {
+  it("a session of connect-redis is read, keeps its life, and becomes one of these", async () => {
     const foreign = sessions<{ cookie: object; views: number }>(redis, { prefix: `${prefix}sess:`, hashIds: false });
     const text = JSON.stringify({ cookie: { originalMaxAge: null }, views: 3 });
     await redis.commands.set(`${prefix}sess:old-sid`, text, { ttl: "1h" });
@@ -323,7 +323,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     await expect(foreign.update("hash", {})).rejects.toMatchObject({ code: expect.stringMatching(/CORRUPT|SCRIPT/) });
   });
 
-  it("C369: data that cannot be written is refused by an error that names the field; nothing was written", async () => {
+  it("data that cannot be written is refused by an error that names the field; nothing was written", async () => {
     const { id } = await auth.create({ data: { left: 1 } });
     const cycle: Record<string, unknown> = {};
     cycle["self"] = cycle;
@@ -343,7 +343,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect((await auth.read(id))?.data).toEqual({ left: 1 });
   });
 
-  it("C369: a field that is not JSON is CORRUPT_VALUE, by an error that does not quote it", async () => {
+  it("a field that is not JSON is CORRUPT_VALUE, by an error that does not quote it", async () => {
     const { id } = await auth.create({ userId: "ada" });
     await redis.commands.hSet(await keyOf(), ".cart", "4111111111111111");
     await redis.commands.hSet(await keyOf(), ".note", "card 4111");
@@ -394,7 +394,7 @@ it.each(["one server", "a cluster"] as const)(
   },
 );
 
-it("C245: where Redis is away, or is stopped, every call is an error, and never 'no session'", async () => {
+it("where Redis is away, or is stopped, every call is an error, and never 'no session'", async () => {
   await using own = await startOwnRedis();
   await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
   await untilUp(redis);
@@ -422,14 +422,14 @@ it("C245: where Redis is away, or is stopped, every call is an error, and never 
   expect(await outcomes()).toEqual(Array(10).fill(BackendUnavailableError));
 });
 
-it("C245: where Redis is disabled every call is refused", async () => {
+it("where Redis is disabled every call is refused", async () => {
   await using redis = createRedis({ ...ALONE, enabled: false });
   const auth = sessions(redis);
   const calls = [auth.create(), auth.read("x"), auth.destroy("x"), auth.destroyAll("1"), auth.list("1")];
   expect(await codesOf(calls)).toEqual(calls.map(() => "REDIS_DISABLED"));
 });
 
-it("C245: full memory refuses what writes, and sessions are still read and destroyed", async () => {
+it("full memory refuses what writes, and sessions are still read and destroyed", async () => {
   await using own = await startOwnRedis();
   await using redis = createRedis({ ...ALONE, url: own.url });
   const auth = sessions<Shop>(redis);
@@ -443,7 +443,7 @@ it("C245: full memory refuses what writes, and sessions are still read and destr
   expect(await auth.read(id)).toBeUndefined();
 });
 
-it("C245: a replica refuses what writes", async () => {
+it("a replica refuses what writes", async () => {
   await using own = await startOwnRedis();
   await using redis = createRedis({ ...ALONE, url: own.url });
   const auth = sessions<Shop>(redis);
@@ -453,7 +453,7 @@ it("C245: a replica refuses what writes", async () => {
   expect(await codesOf(calls)).toEqual(calls.map(() => "READ_ONLY"));
 });
 
-it("C259: a Redis that may evict sessions is refused where that is required", async () => {
+it("a Redis that may evict sessions is refused where that is required", async () => {
   await using own = await startOwnRedis();
   await own.command("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
   await using redis = createRedis({ ...ALONE, url: own.url });
@@ -491,7 +491,7 @@ it("options and arguments that can never work are refused, and named", async () 
   await expect(auth.update("x", {}, { ifversion: 1 } as never)).rejects.toThrow('unknown option "ifversion"');
 });
 
-it("C245: a logout succeeds where only the index of the user cannot be changed", async () => {
+it("a logout succeeds where only the index of the user cannot be changed", async () => {
   await using own = await startOwnRedis();
   const warnings: string[] = [];
   const warn = (line: string): void => void warnings.push(line);

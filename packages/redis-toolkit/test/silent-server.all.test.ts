@@ -43,7 +43,7 @@ const answered = (call: () => Promise<unknown>): Promise<void> => expect.poll(()
 
 const LISTENS = "check that Redis listens there, with TLS or without as the URL says, and that it is not";
 
-describe("C420: the error of a command that was not answered, or not sent, names the silent server", () => {
+describe("the error of a command that was not answered, or not sent, names the silent server", () => {
   it("which is the only one", async () => {
     await using server = await startAclRedis({ users: [`user secret on >${PASSWORD} ~* +@all`] });
     await using proxy = await startProxy(server.port);

@@ -131,7 +131,7 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
     expect([await jobs.dead.len(), await jobs.len()]).toEqual([1, 3]);
   });
 
-  it("C368: an entry whose handler throws an error without a text is a dead letter all the same", async () => {
+  it("an entry whose handler throws an error without a text is a dead letter all the same", async () => {
     await using _own = consumer(jobs, "processors", { ...QUICK, maxDeliveries: 1 }, () => {
       throw Object.defineProperty(new Error("x"), "message", { value: { code: 7 } });
     });
@@ -204,7 +204,7 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
     await expect.poll(() => seen.entries).toMatchObject([{ n: "0", deliveries: 2 }]);
   });
 
-  it("C226: bytes and fields of one name reach the handler and the dead letters as they were appended", async () => {
+  it("bytes and fields of one name reach the handler and the dead letters as they were appended", async () => {
     const bytes = streams(redis).stream(`${jobs.key}:bytes`, { values: "bytes" });
     const pairs = [
       ["a", Buffer.from([0, 255])],
@@ -351,7 +351,7 @@ it('A53: with onLostGroup "$" a new group leaves out what is there', () =>
     await expect.poll(() => seen.numbers).toEqual(["1", "2"]);
   }));
 
-it("C227: Redis away, stopped or full: a consumer waits, says so, and goes on; nothing lost or doubled", () => {
+it("Redis away, stopped or full: a consumer waits, says so, and goes on; nothing lost or doubled", () => {
   const lines: string[] = [];
   const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
   return withServer(
@@ -384,7 +384,7 @@ it("C227: Redis away, stopped or full: a consumer waits, says so, and goes on; n
   );
 });
 
-it("C227: an entry that was handled while Redis was away is acknowledged later, and not handled again", () =>
+it("an entry that was handled while Redis was away is acknowledged later, and not handled again", () =>
   withServer(
     async (own, _redis, jobs) => {
       const gate = Promise.withResolvers<void>();
@@ -406,7 +406,7 @@ it("C227: an entry that was handled while Redis was away is acknowledged later, 
     { config: ["appendonly yes", "appendfsync always"] },
   ));
 
-it("C227: poison becomes a dead letter while memory is short; else it stays pending, and is reported", () => {
+it("poison becomes a dead letter while memory is short; else it stays pending, and is reported", () => {
   const lines: string[] = [];
   const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
   return withServer(
@@ -439,7 +439,7 @@ it("C227: poison becomes a dead letter while memory is short; else it stays pend
   );
 });
 
-it("C227: a dead letter that cannot be written keeps no other entry of the same step from its delivery", () =>
+it("a dead letter that cannot be written keeps no other entry of the same step from its delivery", () =>
   withServer(async (_own, redis, jobs) => {
     const group = jobs.group("processors");
     await group.ensure("0");
@@ -463,7 +463,7 @@ it("C227: a dead letter that cannot be written keeps no other entry of the same 
     ]);
   }));
 
-it("C227: after a failover the consumer reads from the new primary", async () => {
+it("after a failover the consumer reads from the new primary", async () => {
   const redis = await servers.open("sentinels", { logger: SILENT });
   const jobs = streams(redis).stream<Job>(randomPrefix());
   const seen = new Seen();
@@ -573,7 +573,7 @@ it("a consumer keeps its process alive, also while Redis is away; a stopped one 
   expect(await Promise.all(ends)).toEqual([expect.stringContaining("did not end"), { code: 0, signal: null }]);
 });
 
-it("C227 A100: entries of a reply that was lost are handled at once, uncounted; failed ones wait for minIdle", async () => {
+it("A100: entries of a reply that was lost are handled at once, uncounted; failed ones wait for minIdle", async () => {
   await using own = await startOwnRedis();
   await using proxy = await startProxy(own.port);
   await using redis = createRedis({ ...ALONE, url: proxy.url, logger: SILENT });
@@ -597,7 +597,7 @@ it("C227 A100: entries of a reply that was lost are handled at once, uncounted; 
   expect([seen.numbers, worker.counts.redelivered]).toEqual([["fails", "0", "1"], 0]);
 });
 
-it("C227: attempts become rarer while Redis accepts no other connection", () =>
+it("attempts become rarer while Redis accepts no other connection", () =>
   withServer(async (own, _redis, jobs) => {
     await jobs.append({ n: "0" });
     const clients = Number((await own.info("clients"))["connected_clients"]);
@@ -612,7 +612,7 @@ it("C227: attempts become rarer while Redis accepts no other connection", () =>
     await expect.poll(() => seen.numbers).toEqual(["0"]);
   }));
 
-it("C227: a consumer follows its stream to another node of a cluster", async () => {
+it("a consumer follows its stream to another node of a cluster", async () => {
   const redis = await servers.open("a cluster", { logger: SILENT });
   const cluster = await servers.cluster();
   const jobs = streams(redis).stream<Job>(randomPrefix());

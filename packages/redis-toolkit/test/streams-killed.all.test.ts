@@ -12,7 +12,7 @@ const KILLS = 12;
 const POISON_EVERY = 50;
 const isPoison = (number: number): boolean => number % POISON_EVERY === 0;
 
-it("C228: no entry is lost while workers and Redis are killed, and poison becomes a dead letter", async () => {
+it("no entry is lost while workers and Redis are killed, and poison becomes a dead letter", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hotset-streams-"));
   const file = join(folder, "handled.txt");
   await using server = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });

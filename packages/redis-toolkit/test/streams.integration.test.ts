@@ -104,7 +104,7 @@ describe.each(EVERYWHERE)("streams over %s", (where) => {
     expect(await read({ [none!.key]: "$" }, { block: 10 })).toEqual({});
   });
 
-  it("C226: fields of one name, a field __proto__ and bytes survive", async () => {
+  it("fields of one name, a field __proto__ and bytes survive", async () => {
     const pairs = [
       ["type", "a"],
       ["type", "b"],
@@ -379,7 +379,7 @@ it("errors of Redis are typed: another type, a lower id, no memory, no group, di
   await expect(events.append({ type: "d" })).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
 });
 
-it("C229: a server that may evict streams is reported once, or refused by append and consumers", async () => {
+it("a server that may evict streams is reported once, or refused by append and consumers", async () => {
   await using own = await startOwnRedis({ config: ["maxmemory 100mb", "maxmemory-policy allkeys-lru"] });
   const lines: string[] = [];
   const logger = { error: () => 0, warn: (line: string) => lines.push(line), info: () => 0 };

@@ -15,7 +15,7 @@ const KINDS = { channel: "news", pattern: "new?", shard: "news" } as const;
 
 describe.for([3, 2] as const)("over RESP%i", (protocol) => {
   it.for(["channel", "pattern", "shard"] as const)(
-    "C408 a name that is subscribed again while its end is under way receives messages: %s",
+    "a name that is subscribed again while its end is under way receives messages: %s",
     async (kind) => {
       await using redis = openConnection(single(proxy.url), { protocol, responseTimeoutMs: 5_000 });
       await using subscriber = await redis.open({ role: "subscriber" });

@@ -210,7 +210,7 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     expect(lives.filter((life) => life === "none")).toEqual([]);
   });
 
-  it("C370: a tenant of a tenant falls back to that one, and no further", async () => {
+  it("a tenant of a tenant falls back to that one, and no further", async () => {
     const outer = redis.tenant(p);
     await redis.commands.set(`${p}key`, "of all");
     await outer.commands.set("own", "of the outer one");

@@ -25,7 +25,7 @@ async function run(
 }
 
 it.each(["refused", "frozen", "killed"])(
-  "C443 C116 every call settles, with Redis %s, and nothing is left",
+  "C116 every call settles, with Redis %s, and nothing is left",
   async (fault) => {
     await using server = await startOwnRedis();
     const url = fault === "refused" ? "redis://127.0.0.1:1" : server.url;

@@ -86,7 +86,7 @@ describe.each(EVERYWHERE)("windows over %s", (where) => {
     expect(() => board.union({ windows: 8 })).toThrow("windows must be a whole number from 1 to 7, got 8");
   });
 
-  it("C481: 999 past windows are joined in steps, and nothing of it stays", async () => {
+  it("999 past windows are joined in steps, and nothing of it stays", async () => {
     const board = leaderboard(redis, name, { window: "hourly", keep: 999, ranks: "dense" });
     await board.set("ada", 5);
     for (const [back, value, score] of [
@@ -131,7 +131,7 @@ describe.each(EVERYWHERE)("windows over %s", (where) => {
     expect(life).toBeLessThanOrEqual(3_000);
   });
 
-  it("C247: the window is the server's, however the clock of the process moves", async () => {
+  it("the window is the server's, however the clock of the process moves", async () => {
     const clock = new TestClock();
     const moved = await servers.open(where, { clock });
     const [board, active, seen] = [

@@ -90,7 +90,7 @@ it.each<[ServerAddress, object]>([
     { host: "cache", tls: false },
     { address: { host: "cache", port: 6379 }, database: 0, tls: undefined },
   ],
-])("C210: an address in parts, %j", (given, expected) => {
+])("an address in parts, %j", (given, expected) => {
   expect(parseAddress("redis", given)).toEqual(expected);
 });
 
@@ -105,7 +105,7 @@ it.each([
   [{ host: "c", password: ["hunter2"] }, "redis: password must be a string, or a function that returns one"],
   [{ host: "c", tls: "yes" }, "redis: tls must be true, false, an object of TLS options, or a function"],
   [{ host: "c", tls: { caFile: "x" } }, 'tls: unknown option "caFile"'],
-])("C210: refuses %j and does not show a secret", (given, message) => {
+])("refuses %j and does not show a secret", (given, message) => {
   const parse = (): unknown => parseAddress("redis", given as never);
   expect(parse).toThrow(message.includes("unknown option") ? ConfigurationError : InvalidArgumentError);
   expect(parse).toThrow(message);

@@ -20,7 +20,7 @@ function open(settings: (builder: RedisBackendBuilder) => RedisBackendBuilder, u
 
 const MODES = ["tracking", "pubsub"] as const;
 
-it.for(MODES)("C394 a change elsewhere is reported in the async context of no call: %s", async (mode) => {
+it.for(MODES)("a change elsewhere is reported in the async context of no call: %s", async (mode) => {
   const [here, elsewhere] = [open((one) => one.coherence(mode)), open((one) => one.coherence(mode))];
   const changedIn: unknown[] = [];
   here.on("invalidate", ({ origin }) => changedIn.push([origin, request.getStore()]));
@@ -32,7 +32,7 @@ it.for(MODES)("C394 a change elsewhere is reported in the async context of no ca
   await expect.poll(() => changedIn).toEqual([["elsewhere", undefined]]);
 });
 
-it.for(MODES)("C394 a connection that is back is reported in the async context of no call: %s", async (mode) => {
+it.for(MODES)("a connection that is back is reported in the async context of no call: %s", async (mode) => {
   const here = open((one) => one.coherence(mode));
   const states: unknown[] = [];
   await request.run("first", () => here.getOrSet("k", () => 1));
@@ -45,7 +45,7 @@ it.for(MODES)("C394 a connection that is back is reported in the async context o
   expect(states.filter((each) => (each as unknown[])[1] !== undefined)).toEqual([]);
 });
 
-it("C394 a server that is there at last is reported in the async context of no call", async () => {
+it("a server that is there at last is reported in the async context of no call", async () => {
   const proxy = await startProxy(server);
   await proxy.refuse();
   // Without a subscription the first call opens the connection.

@@ -53,7 +53,7 @@ describe("a client of the user", () => {
     expect(proxy.counts.connections).toBe(0);
   });
 
-  it("C459: however many backends share it, it has one listener more for each event, none after the last close, and each backend notices a lost connection", async () => {
+  it("however many backends share it, it has one listener more for each event, none after the last close, and each backend notices a lost connection", async () => {
     const counts = (): readonly number[] =>
       ["error", "reconnecting", "end", "ready"].map((event) => client.listeners(event as "error").length);
     await backend.close();

@@ -129,7 +129,7 @@ describe("a cluster", () => {
   });
 
   it.each(["full", "string"] as const)(
-    "C362: each command of layout(%o) goes to the node of its key, and a large value does not pass through Lua there",
+    "each command of layout(%o) goes to the node of its key, and a large value does not pass through Lua there",
     async (layout) => {
       await backend.close();
       backend = redis(cluster(servers.urls))
@@ -449,7 +449,7 @@ describe("replicas", () => {
     await other.close();
   });
 
-  it("C170: are passed over while they cannot answer: the primary does", async () => {
+  it("are passed over while they cannot answer: the primary does", async () => {
     const other = open({ readFromReplicas: true });
     await Promise.all(KEYS.map((key) => other.write(key, stored(key))));
     const replicas = await servers.replicas();
@@ -495,7 +495,7 @@ describe("replicas", () => {
   });
 });
 
-it("C168: replicas answer for the versions of tags once the connection to their primary is lost, and not while it is slow", async () => {
+it("replicas answer for the versions of tags once the connection to their primary is lost, and not while it is slow", async () => {
   const other = redis(cluster(servers.urls))
     .valueFormat(json())
     .keyPrefix(prefix)
@@ -544,7 +544,7 @@ it("C168: replicas answer for the versions of tags once the connection to their 
   }
 });
 
-it("C167: a frozen node takes no room for calls from the others", async () => {
+it("a frozen node takes no room for calls from the others", async () => {
   const narrow = redis(cluster(servers.urls))
     .valueFormat(json())
     .keyPrefix(prefix)

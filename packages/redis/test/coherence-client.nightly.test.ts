@@ -65,7 +65,7 @@ describe("a client of the user", () => {
     ["that its owner selected", {}],
     ["that its owner selected, over the URL's", { database: 2 }],
     ["of RESP2", { RESP: 2 }],
-  ] as const)("C331: confirms writes in the database %s", async ([, options]) => {
+  ] as const)("confirms writes in the database %s", async ([, options]) => {
     const client = await connected({ url: server.url, ...options });
     await client.select(3);
     const mode = "RESP" in options ? "pubsub" : "tracking";

@@ -77,7 +77,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     expect(backend.coherenceMode).toBe(mode);
   });
 
-  it("C86 C91 C165: reports the loss of a primary as that of its keys, then changes from its successor, and a replacement", async () => {
+  it("C86 C91: reports the loss of a primary as that of its keys, then changes from its successor, and a replacement", async () => {
     await failOverSoon();
     const backend = await attached();
     const [victim, ...others] = await servers.masters();
@@ -99,7 +99,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await victim!.start();
   });
 
-  it("A96 C366: takes no signs of life from a primary that was replaced while it lives, although it answers, and calls that no refusal", async () => {
+  it("A96: takes no signs of life from a primary that was replaced while it lives, although it answers, and calls that no refusal", async () => {
     await failOverSoon();
     const backend = await attached();
     const [demoted] = await servers.masters();
@@ -123,7 +123,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await expect.poll(() => listener.received).toContain(`changed ${key}`);
   });
 
-  it("C376: notices without a command that a primary that refuses to report its changes was replaced", async () => {
+  it("notices without a command that a primary that refuses to report its changes was replaced", async () => {
     await failOverSoon();
     await attached();
     const [successor] = await servers.masters();
@@ -195,7 +195,7 @@ describe("a cluster", () => {
     },
   );
 
-  it("C172: a primary that is away for long is awaited once, not with each attempt to reach it", async () => {
+  it("a primary that is away for long is awaited once, not with each attempt to reach it", async () => {
     await open().coherence!.attach(listener);
     const [victim] = await servers.masters();
     // No replica takes over, and the others stay up: this is about the wait.
@@ -264,7 +264,7 @@ describe("a cluster", () => {
     await link.close();
   });
 
-  it("C197: publishes no change where all track: each message would go to all nodes", async () => {
+  it("publishes no change where all track: each message would go to all nodes", async () => {
     const published = async (): Promise<number> => {
       const counts = await Promise.all(
         (await servers.masters()).map(async (master) =>

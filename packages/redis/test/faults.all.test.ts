@@ -167,7 +167,7 @@ describe("a server that is silent", () => {
     expect(proxy.counts.connections).toBe(1);
   });
 
-  it("C327: the error of a call that is cut off by our own reset says why the connection was given up", async () => {
+  it("the error of a call that is cut off by our own reset says why the connection was given up", async () => {
     proxy.swallow();
     expect((await settled(backend.read("shop::1"))).error).toMatchObject(unavailable);
     // The connection is given up a deadline from now. A call of this instant would be overdue in the same turn.
@@ -183,7 +183,7 @@ describe("a server that is silent", () => {
     await recovered();
   });
 
-  it("C327: so does that of a call that is cut off since a write has shown that the server is a replica", async () => {
+  it("so does that of a call that is cut off since a write has shown that the server is a replica", async () => {
     const other = await startOwnRedis();
     await server.command("REPLICAOF", "127.0.0.1", String(other.port));
     const hold = proxy.hold("HMGET", "reply");
@@ -200,7 +200,7 @@ describe("a server that is silent", () => {
     );
   });
 
-  it("C329: each new connection in place of a lost one is reported to the breaker", async () => {
+  it("each new connection in place of a lost one is reported to the breaker", async () => {
     const parts: string[] = [];
     const end = backend.breaker!.onReconnect!((part) => parts.push(part));
     for (const count of [1, 2]) {

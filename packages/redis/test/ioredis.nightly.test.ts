@@ -32,7 +32,7 @@ afterEach(() => {
 
 const over = (client: Redis) => redis(fromClient(client)).valueFormat(json()).coherence("none");
 
-describe.each([5, 6] as const)("C241 a client of ioredis %d", (version) => {
+describe.each([5, 6] as const)("a client of ioredis %d", (version) => {
   const heard = async (at: string): Promise<RedisBackend> =>
     over(await ready(inject("redisUrl"), {}, version))
       .coherence("pubsub")
@@ -136,7 +136,7 @@ describe.each([5, 6] as const)("C241 a client of ioredis %d", (version) => {
     );
   });
 
-  it("C459 is left as it was: its own listeners, and open; backends over it share theirs", async () => {
+  it("is left as it was: its own listeners, and open; backends over it share theirs", async () => {
     const own = await ready(server.url, {}, version);
     const counts = (): readonly number[] => ["error", "close", "end", "ready"].map((event) => own.listenerCount(event));
     const before = counts();
@@ -158,11 +158,11 @@ it.for<[string, RedisOptions, string]>([
     { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main" },
     "use cluster(urls) or sentinel(urls",
   ],
-])("C241: a client of ioredis that %s is refused", ([, options, message]) => {
+])("a client of ioredis that %s is refused", ([, options, message]) => {
   expect(() => fromClient(open("redis://127.0.0.1:1", { lazyConnect: true, ...options }))).toThrow(message);
 });
 
-it("C241: tracking is refused, and replies that ioredis 6 gives other shapes", () => {
+it("tracking is refused, and replies that ioredis 6 gives other shapes", () => {
   const connection = fromClient(open("redis://127.0.0.1:1"));
   expect(() => redis(connection).valueFormat(json()).build()).toThrow(
     'tracking does not work over a client of ioredis, which drops what the server pushes; set coherence("pubsub")',

@@ -58,7 +58,7 @@ const reportsOf = (listener: RecordingListener): readonly string[] =>
     .filter((line, i, all) => line !== all[i - 1]);
 
 describe("an entry", () => {
-  it("C194: is reported to processes that have read it, once for each read, and to no others", async () => {
+  it("is reported to processes that have read it, once for each read, and to no others", async () => {
     expect(await reportedOf(() => other.write(KEY, stored()))).toEqual([]);
     await backend.read(KEY);
     expect(await reportedOf(() => other.write("shop::2", stored()))).toEqual([]);
@@ -68,13 +68,13 @@ describe("an entry", () => {
     expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
   });
 
-  it("C195: is reported after a write of this process that no read preceded", async () => {
+  it("is reported after a write of this process that no read preceded", async () => {
     await backend.write(KEY, stored());
     expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
   });
 
   it.each(["full", "string"] as const)(
-    "C195: is not reported after a store, or a write of a string, where no cache keeps copies: layout %s",
+    "is not reported after a store, or a write of a string, where no cache keeps copies: layout %s",
     async (layout) => {
       const alone = open((builder) => builder.layout(layout));
       onTestFinished(() => alone.close());
@@ -104,7 +104,7 @@ describe("an entry", () => {
     },
   );
 
-  it("C195: is reported after a store of this process, also where the table of the server was full meanwhile", async () => {
+  it("is reported after a store of this process, also where the table of the server was full meanwhile", async () => {
     await backend.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen: "" });
     await server.command("CONFIG", "SET", "tracking-table-max-keys", 1);
     for (let i = 0; i < 20; i += 1) await backend.read(`shop::other${i}`);
@@ -114,7 +114,7 @@ describe("an entry", () => {
     expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
   });
 
-  it("C195: is reported after a load began, also where that removed an entry which was over for its process", async () => {
+  it("is reported after a load began, also where that removed an entry which was over for its process", async () => {
     await backend.write(KEY, stored("version-1"));
     const began = (): Promise<unknown> =>
       backend.leases!.acquire({ key: KEY, token: TOKEN, leaseMs: 10_000, seen: "version-1", isOver: true });
@@ -122,7 +122,7 @@ describe("an entry", () => {
     expect(await reportedOf(() => other.write(KEY, stored()))).toContain(`changed ${KEY}`);
   });
 
-  it("C195: that is large is reported to its own writer, which then reads it, and leaves nothing in the table", async () => {
+  it("that is large is reported to its own writer, which then reads it, and leaves nothing in the table", async () => {
     const tracked = async (): Promise<number> => Number((await server.info("stats"))["tracking_total_keys"]);
     await backend.read("shop::other");
     const before = await tracked();
@@ -134,7 +134,7 @@ describe("an entry", () => {
     expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
   });
 
-  it("C195: is reported after a write that was refused, since its process keeps the value", async () => {
+  it("is reported after a write that was refused, since its process keeps the value", async () => {
     await using full = await startOwnRedis();
     await using mine = { backend: open(undefined, full.url), [Symbol.asyncDispose]: () => mine.backend.close() };
     const listener = new RecordingListener();
@@ -149,7 +149,7 @@ describe("an entry", () => {
   });
 
   it.each(["full", "plain"] as const)(
-    "C194 C445: is reported to a process whose lease was refused, and leaves a copy where there is one, in the layout %s",
+    "is reported to a process whose lease was refused, and leaves a copy where there is one, in the layout %s",
     async (layout) => {
       const waiting = open((builder) => builder.layout(layout));
       const waiter = new RecordingListener();
@@ -171,7 +171,7 @@ describe("an entry", () => {
   );
 
   it.each(["full", "string"] as const)(
-    "C450: in the layout %s an own store is reported, then its lease, and behind them a later change",
+    "in the layout %s an own store is reported, then its lease, and behind them a later change",
     async (layout) => {
       const own = open((builder) => builder.layout(layout));
       const listener = new RecordingListener();
@@ -204,7 +204,7 @@ describe("an entry", () => {
     },
   );
 
-  it("C199: that falls out of the server's table is reported as changed", async () => {
+  it("that falls out of the server's table is reported as changed", async () => {
     await server.command("CONFIG", "SET", "tracking-table-max-keys", 1);
     try {
       await reported();
@@ -216,7 +216,7 @@ describe("an entry", () => {
   });
 });
 
-it("C197: nothing is published where all track", async () => {
+it("nothing is published where all track", async () => {
   const calls = async (): Promise<string> =>
     /cmdstat_publish:calls=\d+/.exec(String(await server.command("INFO", "commandstats")))?.[0] ?? "none";
   await server.command("CONFIG", "RESETSTAT");
@@ -231,7 +231,7 @@ it("C197: nothing is published where all track", async () => {
 });
 
 describe("a tag", () => {
-  it("C194: is reported to processes that have read or pinned its version", async () => {
+  it("is reported to processes that have read or pinned its version", async () => {
     await other.tagVersions!.pin([TAG]);
     expect(await reportedOf(() => other.tagVersions!.renew([TAG], "hard"))).toEqual([]);
     await backend.tagVersions!.read([TAG]);
@@ -240,7 +240,7 @@ describe("a tag", () => {
     expect(await reportedOf(() => other.tagVersions!.renew([TAG], "soft"))).toContain(`tag ${TAG}`);
   });
 
-  it("C196: that was never read here is reported as some tag once versions were pinned: a loader may add it", async () => {
+  it("that was never read here is reported as some tag once versions were pinned: a loader may add it", async () => {
     await other.tagVersions!.pin([TAG]);
     await backend.tagVersions!.pin(["{~shop}::"]);
     await backend.tagVersions!.pin(["{~shop}::"]);
@@ -248,7 +248,7 @@ describe("a tag", () => {
     expect(await reportedOf(() => other.tagVersions!.renew([TAG], "hard"))).toEqual([]);
   });
 
-  it("C196: the same for a user who may run no script, and so pins nothing", async () => {
+  it("the same for a user who may run no script, and so pins nothing", async () => {
     await server.command(
       ...["ACL", "SETUSER", "reader", "on", ">secret", "~*", "+@read", "+@connection", "+client|tracking", "+info"],
     );

@@ -80,7 +80,7 @@ describe("a large value", () => {
       () => backend.leases!.store("shop::user:1", "token", "", large(MB, { version: "token" })),
     ],
   ] as const)(
-    "C184: does not travel through Lua: %s takes one trip, and Redis at most three times as long as its HSET",
+    "does not travel through Lua: %s takes one trip, and Redis at most three times as long as its HSET",
     async (_, before, step) => {
       await using proxy = await startProxy(server.port);
       await backend.close();
@@ -100,7 +100,7 @@ describe("a large value", () => {
   );
 
   it.each(["full", "string"] as const)(
-    "C358: stays where it is while its freshness ends, in layout(%o): Redis is not stopped for a copy",
+    "stays where it is while its freshness ends, in layout(%o): Redis is not stopped for a copy",
     async (layout) => {
       await backend.close();
       backend = redis(server.url).valueFormat(json()).coherence("none").layout(layout).responseTimeout("10s").build();
@@ -121,13 +121,13 @@ describe("a large value", () => {
     },
   );
 
-  it("C358: an empty one is an entry, too", async () => {
+  it("an empty one is an entry, too", async () => {
     await backend.write("shop::user:1", large(0));
     expect(await backend.markStale!("shop::user:1")).toBe("stale");
     expect((await backend.read("shop::user:1"))!.staleInMs).toBeLessThanOrEqual(0);
   });
 
-  it("C184: replaces what was there, of any type, ends the lease, and may have no end", async () => {
+  it("replaces what was there, of any type, ends the lease, and may have no end", async () => {
     await server.command("SET", LEASE, "token");
     for (const before of [
       ["SET", KEY, "text"],
@@ -142,7 +142,7 @@ describe("a large value", () => {
     }
   });
 
-  it("C184: small ones stay one command", async () => {
+  it("small ones stay one command", async () => {
     await using proxy = await startProxy(server.port);
     await backend.close();
     backend = redis(proxy.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
@@ -151,7 +151,7 @@ describe("a large value", () => {
     expect(proxy.counts.commandsByName["HSET"] ?? 0).toBe(0);
   });
 
-  it("C184: is pushed as one change of the entry", async () => {
+  it("is pushed as one change of the entry", async () => {
     const tracker = await Tracker.open(server.url, "hotset");
     await backend.write("shop::user:1", large());
     expect((await tracker.received()).filter((key) => key!.startsWith("hotset:"))).toEqual([KEY]);
@@ -160,7 +160,7 @@ describe("a large value", () => {
 });
 
 describe("a large write that does not succeed", () => {
-  it("C185: with memory full is refused as a whole: no entry, no lease, nothing beside it", async () => {
+  it("with memory full is refused as a whole: no entry, no lease, nothing beside it", async () => {
     await backend.write("shop::user:1", large(100));
     await server.command("SET", LEASE, "token");
     await makeFull(server);
@@ -172,7 +172,7 @@ describe("a large write that does not succeed", () => {
     }
   });
 
-  it("C185: a store without its lease, or over another version, changes nothing and leaves nothing beside", async () => {
+  it("a store without its lease, or over another version, changes nothing and leaves nothing beside", async () => {
     const leases = backend.leases!;
     expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);
     expect(await server.command("KEYS", "*")).toEqual([]);
@@ -184,7 +184,7 @@ describe("a large write that does not succeed", () => {
     expect(await server.command("HGET", KEY, "d")).toBe("theirs");
   });
 
-  it("C185: one whose staged value is gone changes nothing, and says so", async () => {
+  it("one whose staged value is gone changes nothing, and says so", async () => {
     await backend.write("shop::user:1", large(100));
     await server.command("SET", LEASE, "token");
     const staged = new RedisKeys({ prefix: "hotset", format: "readable" }).staged(KEY, "write");
@@ -203,7 +203,7 @@ describe("a large write that does not succeed", () => {
     }
   });
 
-  it("C185: of a process that dies before its script leaves nothing that stays", async () => {
+  it("of a process that dies before its script leaves nothing that stays", async () => {
     const staged = new RedisKeys({ prefix: "hotset", format: "readable" }).staged(KEY, "write");
     await backend.connect!();
     await server.command("ACL", "SETUSER", "default", "-evalsha", "-eval");
@@ -217,7 +217,7 @@ describe("a large write that does not succeed", () => {
     expect(life).toBeLessThanOrEqual(10_000);
   });
 
-  it("C185: the staged key lies in the slot of its entry, and outside what is tracked", () => {
+  it("the staged key lies in the slot of its entry, and outside what is tracked", () => {
     const keys = new RedisKeys({ prefix: "hotset", format: "readable" });
     for (const user of ["user:1", "{user}:1", "a}b", "{}x", ""]) {
       const entry = keys.entry(`shop::${user}`);
@@ -244,7 +244,7 @@ describe("the channel", () => {
     ["RESP2", () => redis(server.url).protocol(2)],
     ["a client of the user", () => own(3)],
     ["a client of the user over RESP2", () => own(2)],
-  ] as const)("C402: over %s large values are read beside it, and it is not lost", async (_, make) => {
+  ] as const)("over %s large values are read beside it, and it is not lost", async (_, make) => {
     const subscribed = (await make()).valueFormat(json()).coherence("pubsub").responseTimeout("10s").build();
     const listener = new RecordingListener();
     await subscribed.coherence!.attach(listener);

@@ -238,7 +238,7 @@ describe("acquire", () => {
     ["of another type", ["RPUSH", L, "x"], undefined],
     ["with more time left than any is given", ["SET", L, "x"], 70_000],
     ["whose end the server's clock, set back, has moved an hour away", ["SET", L, "x"], 3_602_000],
-  ] as const)("C187: takes over a lease %s", async (_, command, leftMs) => {
+  ] as const)("takes over a lease %s", async (_, command, leftMs) => {
     await server.command(...command);
     if (leftMs !== undefined) await server.command("PEXPIRE", L, leftMs);
     expect(await acquire()).toEqual({ granted: true, version: "" });
@@ -248,7 +248,7 @@ describe("acquire", () => {
     expect(await acquire("next")).toEqual({ granted: false, heldForMs: expect.any(Number) });
   });
 
-  it("C187: leaves the longest lease that is given to its holder", async () => {
+  it("leaves the longest lease that is given to its holder", async () => {
     await server.command("SET", L, "x", "PX", 60_000);
     expect(await acquire()).toEqual({ granted: false, heldForMs: expect.any(Number) });
     expect(await server.command("GET", L)).toBe("x");
@@ -775,7 +775,7 @@ describe("the plain layout", () => {
   });
 });
 
-describe("C424: an entry that a process takes as over", () => {
+describe("an entry that a process takes as over", () => {
   it("is removed with the grant, so that its end during the load changes nothing", async () => {
     await backend.write(KEY, stored("old", { version: "V1" }));
     expect(await leases.acquire({ key: KEY, token: "mine", leaseMs: 60_000, seen: "V1", isOver: true })).toEqual({
@@ -828,7 +828,7 @@ it("C52: a load that begins in the last millisecond of an entry is stored", asyn
   }
 });
 
-describe("C431: the error statistics of the server", () => {
+describe("the error statistics of the server", () => {
   const errors = async (): Promise<unknown> => (await server.info("errorstats"))["errorstat_WRONGTYPE"];
 
   it.each<["full" | "plain" | "string"]>([["full"], ["plain"], ["string"]])(

@@ -22,7 +22,7 @@ describe("the process", () => {
     expect(await script.end(SOON_MS)).toEqual({ code: 0, signal: null });
   });
 
-  it("C442: loading node-redis is begun by `build`, not by the import, and waits for no connection", async () => {
+  it("loading node-redis is begun by `build`, not by the import, and waits for no connection", async () => {
     await using script = worker();
     expect(await script.call("hasNodeRedis")).toBe(false);
     await script.call("build", "redis://127.0.0.1:1");

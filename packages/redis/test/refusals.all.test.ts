@@ -150,7 +150,7 @@ describe("credentials", () => {
     expect(error.message).not.toContain("hunter2");
   });
 
-  it("C363: an empty password of a function is an error, and no login as the default user", async () => {
+  it("an empty password of a function is an error, and no login as the default user", async () => {
     const { error } = await refusal(
       on(`redis://127.0.0.1:${server.port}`)
         .password(() => "")
@@ -218,7 +218,7 @@ describe("credentials", () => {
       }
     };
 
-    it("C360: without the right to read a lease its load is not said to have lost it", () =>
+    it("without the right to read a lease its load is not said to have lost it", () =>
       lacking("get", async ({ leases }) => {
         const lease = "hotset~lease:{hotset:shop::1}";
         await server.command("SET", lease, "mine", "PX", "10000");
@@ -230,7 +230,7 @@ describe("credentials", () => {
         expect(await server.command("GET", lease)).toBe("mine");
       }));
 
-    it("C360: without the right to read a version it is not replaced by a new one", () =>
+    it("without the right to read a version it is not replaced by a new one", () =>
       lacking("mget", async ({ tagVersions }) => {
         const [tag, version] = ["{~shop}::a", "id.1|id.1"];
         await server.command("SET", `hotset:${tag}`, version);
@@ -239,7 +239,7 @@ describe("credentials", () => {
         expect(await server.command("GET", `hotset:${tag}`)).toBe(version);
       }));
 
-    it("C360: without the right to read the issuer of versions it is not made anew", () =>
+    it("without the right to read the issuer of versions it is not made anew", () =>
       lacking("hmget", async ({ tagVersions }) => {
         await server.command("HSET", "hotset~issuer:{~shop}", "id", "id", "n", "7");
         await expect(tagVersions!.pin(["{~shop}::a"])).rejects.toThrow(NOT_PERMITTED);
@@ -247,7 +247,7 @@ describe("credentials", () => {
         expect(await server.command("HGET", "hotset~issuer:{~shop}", "n")).toBe("7");
       }));
 
-    it("C360: without the right to read an entry it is not said to be missing when it is marked stale", async () => {
+    it("without the right to read an entry it is not said to be missing when it is marked stale", async () => {
       await lacking(layout === "full" ? "hget" : "getrange", async (backend) => {
         await backend.write("shop::1", stored).catch(() => undefined);
         const lease = "hotset~lease:{hotset:shop::1}";
@@ -405,7 +405,7 @@ describe("TLS", () => {
     await backend.close();
   });
 
-  it("C210 C211: an address in parts; with the dangerous option any certificate will do, by default none does", async () => {
+  it("an address in parts; with the dangerous option any certificate will do, by default none does", async () => {
     const { cert, key } = server.certificates.client;
     const { port } = new URL(server.url);
     const over = (tls: TlsOptions) =>

@@ -311,7 +311,7 @@ describe("what Redis runs", () => {
   it.each([
     ["ten commands, five of them in a script", true, 2],
     ["nine, where no cache keeps copies", false, 1],
-  ])("C339: a miss with its store is %s", async (_, keepsCopies, pttl) => {
+  ])("a miss with its store is %s", async (_, keepsCopies, pttl) => {
     await backend.coherence!.attach(Object.assign(new RecordingListener(), { keepsCopies }));
     const miss = async (key: string): Promise<void> => {
       await backend.read(key);
@@ -328,7 +328,7 @@ describe("what Redis runs", () => {
   it.each([
     ["seven, or six by IFEQ", true, { pttl: 1 }, { getrange: 2 }],
     ["six, or four by IFEQ, where no cache keeps copies", false, {}, {}],
-  ])("C466: over strings it is %s: the server is asked for its time", async (_, keepsCopies, watch, reads) => {
+  ])("over strings it is %s: the server is asked for its time", async (_, keepsCopies, watch, reads) => {
     const strings = redis(server.url)
       .keyPrefix(randomPrefix())
       .layout("string")
@@ -352,7 +352,7 @@ describe("what Redis runs", () => {
     await strings.close();
   });
 
-  it("C340: a removal is two commands, of an entry and of nothing", async () => {
+  it("a removal is two commands, of an entry and of nothing", async () => {
     await backend.write("shop::1", stored());
     await backend.remove("shop::first");
     expect(await ran(() => backend.remove("shop::1"))).toEqual({ hset: 1, del: 1 });

@@ -36,7 +36,7 @@ async function slowLink(bytesEach10Ms: number): Promise<{ readonly url: string; 
   return { url: `redis://127.0.0.1:${(link.address() as AddressInfo).port}`, connections: () => connections };
 }
 
-it("C209 a large value arrives over a slow link, and the small reads beside it", async () => {
+it("a large value arrives over a slow link, and the small reads beside it", async () => {
   const direct = createCache({ name: "shop" })
     .tier(redis(server.url).valueFormat(json()).responseTimeout("30s").build())
     .defaults({ ttl: "10m" })
@@ -63,7 +63,7 @@ it("C209 a large value arrives over a slow link, and the small reads beside it",
   expect([link.connections() - before, errors]).toEqual([0, []]);
 });
 
-it("C209 a value that takes longer than two deadlines fails by itself, and the connection stays", async () => {
+it("a value that takes longer than two deadlines fails by itself, and the connection stays", async () => {
   const large = "x".repeat(6_000_000);
   const direct = redis(server.url).valueFormat(json()).responseTimeout("30s").build();
   const entry = { data: Buffer.from(JSON.stringify(large)), staleInMs: 600_000, expiresInMs: 600_000, meta: "" };
@@ -79,7 +79,7 @@ it("C209 a value that takes longer than two deadlines fails by itself, and the c
   expect(link.connections()).toBe(1);
 });
 
-it("C209 a server that stands still for less than two deadlines keeps its connections", async () => {
+it("a server that stands still for less than two deadlines keeps its connections", async () => {
   await using path = await startProxy(server.port);
   const cache = createCache({ name: "shop" })
     .tier(memory())

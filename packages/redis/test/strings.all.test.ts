@@ -106,7 +106,7 @@ describe("an entry", () => {
     ["without an end", stored({ staleInMs: Infinity, expiresInMs: Infinity }), Infinity, Infinity],
     ["that becomes stale and does not end", stored({ expiresInMs: Infinity }), 60_000, Infinity],
     ["that is stale", stored({ staleInMs: -5_000 }), -5_000, 360_000],
-  ])("C310: is one string, byte by byte as the reference says: %s", async (_, entry, freshMs, lifeMs) => {
+  ])("is one string, byte by byte as the reference says: %s", async (_, entry, freshMs, lifeMs) => {
     const before = Math.floor(await serverMs());
     await backend.write(KEY, entry);
     const after = await serverMs();
@@ -135,7 +135,7 @@ describe("an entry", () => {
     [82, 0.63, 400],
     [200, 0.79, 520],
     [1_000, 1.04, 1_400],
-  ])("C323: a value of %i bytes takes %d times the memory of the same entry as a hash", async (size, times, most) => {
+  ])("a value of %i bytes takes %d times the memory of the same entry as a hash", async (size, times, most) => {
     const hash = open("full");
     const entry = stored({ data: Buffer.alloc(size, "x"), meta: '["json",60000,300000]' });
     await backend.write("shop::1", entry);
@@ -154,7 +154,7 @@ describe("an entry", () => {
     ["an empty text", ["SET", E, ""]],
     ["a hash", ["HSET", E, "d", "x"]],
     ["a list", ["RPUSH", E, "x"]],
-  ])("C318 A33: is a miss, and is replaced under a lease: %s", async (_, command) => {
+  ])("A33: is a miss, and is replaced under a lease: %s", async (_, command) => {
     await server.command(...(command as [string, ...string[]]));
     expect(await backend.read(KEY)).toBe(undefined);
     expect(await backend.batch!.read([KEY])).toEqual([undefined]);
@@ -168,7 +168,7 @@ describe("an entry", () => {
   it.each([
     ["is staged while the time of Redis is not known", 10_001, { EVALSHA: 2, SET: 1 }],
     ["is a SET", 0, { DEL: 1, SET: 1 }],
-  ])("C321: of 4 KB and more does not travel through Lua: %s", async (_, laterMs, commands) => {
+  ])("of 4 KB and more does not travel through Lua: %s", async (_, laterMs, commands) => {
     freeze();
     const data = Buffer.alloc(1_048_576, "x");
     await backend.write(KEY, stored({ data }));
@@ -183,7 +183,7 @@ describe("an entry", () => {
 });
 
 describe("a write", () => {
-  it("C320: that full memory refuses leaves no entry", async () => {
+  it("that full memory refuses leaves no entry", async () => {
     await backend.write(KEY, stored());
     await backend.read(KEY);
     await makeFull(server);
@@ -219,7 +219,7 @@ async function encoded(version: string): Promise<Buffer> {
 }
 
 describe("a read", () => {
-  it("C311: is one GET, many are one MGET; TIME is sent at most once a second, in the same trip", async () => {
+  it("is one GET, many are one MGET; TIME is sent at most once a second, in the same trip", async () => {
     freeze();
     expect(await sent(() => backend.read(KEY)), "the first one").toEqual({ GET: 1, EVALSHA: 1 });
     expect(proxy.counts.roundTrips).toBe(1);
@@ -234,7 +234,7 @@ describe("a read", () => {
     expect(await sent(() => backend.read(KEY)), "a second later").toEqual({ GET: 1, EVALSHA: 1 });
   });
 
-  it("C316: counts by the clock of Redis: the wall clock of this machine makes no entry younger", async () => {
+  it("counts by the clock of Redis: the wall clock of this machine makes no entry younger", async () => {
     const startMs = await serverMs();
     await backend.write(KEY, stored());
     const wall = Date.now.bind(Date);
@@ -244,7 +244,7 @@ describe("a read", () => {
     expect(await offBy(entry.expiresInMs, 360_000, startMs)).toBe(0);
   });
 
-  it("C316: never lengthens a life, however slow the link is on which the clock was read", async () => {
+  it("never lengthens a life, however slow the link is on which the clock was read", async () => {
     proxy.delay({ toClient: 30 });
     await backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 20_000 }));
     for (let i = 0; i < 10; i += 1) {
@@ -258,7 +258,7 @@ describe("a read", () => {
     }
   });
 
-  it("C316: misses an entry whose end has come, also where its TTL was prolonged by hand", async () => {
+  it("misses an entry whose end has come, also where its TTL was prolonged by hand", async () => {
     // It may end before it is prolonged.
     do await backend.write(KEY, stored({ staleInMs: 50, expiresInMs: 50 }));
     while ((await server.command("PERSIST", E)) !== 1);
@@ -273,7 +273,7 @@ describe("a read", () => {
     expect((await backend.read(KEY))?.version).toBe(A);
   });
 
-  it("C316: takes a machine that was suspended for later, not for younger", async () => {
+  it("takes a machine that was suspended for later, not for younger", async () => {
     freeze();
     const startMs = await serverMs();
     await backend.write(KEY, stored());
@@ -284,7 +284,7 @@ describe("a read", () => {
     expect(await offBy(staleInMs, 10_000, startMs)).toBe(0);
   });
 
-  it("C317: fails where the clock cannot be read, unless its last answer counts", async () => {
+  it("fails where the clock cannot be read, unless its last answer counts", async () => {
     await server.command("ACL", "SETUSER", "default", "-evalsha", "-eval");
     try {
       await server.command(
@@ -306,7 +306,7 @@ describe("a read", () => {
 });
 
 describe("the load of a missing entry", () => {
-  it("C312: has its lease in the key: a placeholder, which ends by itself and reads as nothing", async () => {
+  it("has its lease in the key: a placeholder, which ends by itself and reads as nothing", async () => {
     const startMs = await serverMs();
     expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" })).toEqual({
       granted: true,
@@ -331,7 +331,7 @@ describe("the load of a missing entry", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("C312: takes plain commands, and one trip more where another has the lease", async () => {
+  it("takes plain commands, and one trip more where another has the lease", async () => {
     const PLAIN = { SET: 1, GETEX: 1, MGET: 1 };
     expect(await sent(() => leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" }))).toEqual(PLAIN);
     expect(proxy.counts.roundTrips).toBe(1);
@@ -341,7 +341,7 @@ describe("the load of a missing entry", () => {
     });
   });
 
-  it("C314: is stored by a plain command where the server knows IFEQ, else by a script", async () => {
+  it("is stored by a plain command where the server knows IFEQ, else by a script", async () => {
     // The reads below count by the time that the first of them asked for.
     const startMs = await serverMs();
     await backend.write("shop::clock", stored());
@@ -381,7 +381,7 @@ describe("the load of a missing entry", () => {
       "",
       () => other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "*" }),
     ],
-  ])("C313: stores nothing after %s", async (_, left, change) => {
+  ])("stores nothing after %s", async (_, left, change) => {
     await backend.write("shop::clock", stored());
     await backend.read("shop::clock");
     await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
@@ -393,7 +393,7 @@ describe("the load of a missing entry", () => {
     expect(await leases.confirm(KEY)).toBe(left);
   });
 
-  it("C322: wakes those who wait when it is stored, given up, renewed, or ends", async () => {
+  it("wakes those who wait when it is stored, given up, renewed, or ends", async () => {
     const steps: readonly (() => Promise<unknown>)[] = [
       () => leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" }),
       () => leases.renew(KEY, A, MINUTE),
@@ -412,7 +412,7 @@ describe("the load of a missing entry", () => {
     expect(await keys()).toEqual([]);
   });
 
-  it("C322: runs once in all processes, and the others get its value as soon as it is stored", async () => {
+  it("runs once in all processes, and the others get its value as soon as it is stored", async () => {
     const caches = await Promise.all(
       [1, 2, 3].map(async () =>
         createCache({ name: "herd", clock: new TestClock() })
@@ -433,7 +433,7 @@ describe("the load of a missing entry", () => {
     await Promise.all(caches.map((cache) => cache.close()));
   });
 
-  it("C320: is refused with full memory, which leaves neither placeholder nor entry", async () => {
+  it("is refused with full memory, which leaves neither placeholder nor entry", async () => {
     await backend.write("shop::clock", stored());
     await backend.read("shop::clock");
     await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "" });
@@ -452,7 +452,7 @@ describe("the load of a missing entry", () => {
 describe("the refresh of an entry", () => {
   beforeEach(() => backend.write(KEY, stored({ staleInMs: -1 })));
 
-  it("C315: has its lease beside the entry, which stays as it is", async () => {
+  it("has its lease beside the entry, which stays as it is", async () => {
     const before = await value();
     await tracker.received();
     expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 })).toEqual({
@@ -468,7 +468,7 @@ describe("the refresh of an entry", () => {
     expect([(await backend.read(KEY))?.version, await keys()]).toEqual([A, [E]]);
   });
 
-  it("C315: keeps another load away, also when the entry ends meanwhile", async () => {
+  it("keeps another load away, also when the entry ends meanwhile", async () => {
     const startMs = await serverMs();
     await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await server.command("DEL", E);
@@ -487,7 +487,7 @@ describe("the refresh of an entry", () => {
     });
   });
 
-  it("C315: does not set those who wait for it in motion: after the first look they change nothing", async () => {
+  it("does not set those who wait for it in motion: after the first look they change nothing", async () => {
     await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await server.command("DEL", E);
     await other.leases!.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: "" });
@@ -505,7 +505,7 @@ describe("the refresh of an entry", () => {
     });
   });
 
-  it("C315: stores nothing over the placeholder of another load, and leaves it", async () => {
+  it("stores nothing over the placeholder of another load, and leaves it", async () => {
     await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await server.command("SET", E, Buffer.from(`\xc1\x00${B}`, "latin1"), "PX", MINUTE);
     for (const seen of ["", V1]) expect(await leases.store(KEY, A, seen, stored({ version: A }))).toBe(false);
@@ -514,7 +514,7 @@ describe("the refresh of an entry", () => {
     expect((await backend.read(KEY))?.version).toBe(B);
   });
 
-  it("C315: is forced beside the entry, and in its place where there is none", async () => {
+  it("is forced beside the entry, and in its place where there is none", async () => {
     expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: "*" })).toEqual({
       granted: true,
       version: V1,
@@ -528,7 +528,7 @@ describe("the refresh of an entry", () => {
     expect(await value()).toEqual(PLACEHOLDER);
   });
 
-  it("C320: is removed with its lease where the store is refused", async () => {
+  it("is removed with its lease where the store is refused", async () => {
     await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1 });
     await makeFull(server);
     try {
@@ -545,7 +545,7 @@ describe("markStale", () => {
     ["cuts the life to the window", stored(), 0, 300_000],
     ["leaves an entry without an end", stored({ expiresInMs: Infinity }), 0, Infinity],
     ["leaves what is stale already", stored({ staleInMs: -1_000, expiresInMs: 10_000 }), -1_000, 10_000],
-  ])("C310: %s, and gives it another version", async (_, entry, freshMs, lifeMs) => {
+  ])("%s, and gives it another version", async (_, entry, freshMs, lifeMs) => {
     const startMs = await serverMs();
     await backend.write(KEY, entry);
     expect(await backend.markStale!(KEY)).toBe("stale");
@@ -560,7 +560,7 @@ describe("markStale", () => {
   /** Gives the entry another end in Redis: by hand, or as where the clock of its server was not known well. */
   const heldOn = (): Promise<unknown> => server.command("PEXPIRE", E, 600_000);
 
-  it("C332: is missing for an entry that has ended by its own instant, and removes it", async () => {
+  it("is missing for an entry that has ended by its own instant, and removes it", async () => {
     // It may end before it is prolonged.
     do await backend.write(KEY, stored({ staleInMs: 10, expiresInMs: 50 }));
     while ((await heldOn()) !== 1);
@@ -573,7 +573,7 @@ describe("markStale", () => {
     expect([await backend.read(KEY), await keys()]).toEqual([undefined, []]);
   });
 
-  it("C332: never lengthens a life, also where the TTL in Redis is longer", async () => {
+  it("never lengthens a life, also where the TTL in Redis is longer", async () => {
     for (const hold of [heldOn, () => server.command("PERSIST", E)]) {
       await backend.write(KEY, stored({ staleInMs: -50_000, expiresInMs: 10_000 }));
       const endAt = (await value())!.readUIntBE(25, 6);
@@ -585,7 +585,7 @@ describe("markStale", () => {
     }
   });
 
-  it("C310: removes an entry without a window", async () => {
+  it("removes an entry without a window", async () => {
     await backend.write(KEY, stored({ staleInMs: 60_000, expiresInMs: 60_000 }));
     expect(await backend.markStale!(KEY)).toBe("stale");
     expect(await keys()).toEqual([]);
@@ -601,7 +601,7 @@ describe("two layouts below one prefix", () => {
   };
 
   it(
-    "C318: miss each other's entries, and overwrite them",
+    "miss each other's entries, and overwrite them",
     both(async (one, two) => {
       await one.write(KEY, stored());
       expect(await two.read(KEY)).toBe(undefined);
@@ -614,7 +614,7 @@ describe("two layouts below one prefix", () => {
   );
 
   it(
-    "C318: remove and mark each other's entries, so neither serves what the other has ended",
+    "remove and mark each other's entries, so neither serves what the other has ended",
     both(async (one, two) => {
       await one.write(KEY, stored());
       // Another type counts as missing to one of hashes: it may be a placeholder.
@@ -629,7 +629,7 @@ describe("two layouts below one prefix", () => {
   );
 
   it(
-    "C318: refuse the store of a load that the other has overtaken",
+    "refuse the store of a load that the other has overtaken",
     both(async (one, two) => {
       for (const change of [() => two.write(KEY, stored({ version: V2 })), () => two.remove(KEY)]) {
         await one.remove(KEY);
@@ -643,7 +643,7 @@ describe("two layouts below one prefix", () => {
 });
 
 describe("the builder", () => {
-  it("C319: refuses strings in keys of other programs", () => {
+  it("refuses strings in keys of other programs", () => {
     expect(() =>
       redis(server.url).valueFormat(json()).coherence("none").keyPrefix("").layout("string").build(),
     ).toThrow(
@@ -653,7 +653,7 @@ describe("the builder", () => {
   });
 });
 
-it("C314: a value that was stored is kept in the local tier, and another process's change is pushed", async () => {
+it("a value that was stored is kept in the local tier, and another process's change is pushed", async () => {
   const { memory } = await import("@hotset/memory");
   const link = redis(proxy.url).valueFormat(json()).responseTimeout("10s").layout("string").build();
   const cache = createCache({ name: "kept" }).tier(memory()).tier(link).defaults({ ttl: "1m" }).build();
@@ -667,7 +667,7 @@ it("C314: a value that was stored is kept in the local tier, and another process
 });
 
 describe("at its edges", () => {
-  it("C310: a write that a missing right stops half-way leaves nothing without an end", async () => {
+  it("a write that a missing right stops half-way leaves nothing without an end", async () => {
     await server.command("ACL", "SETUSER", "default", "-setrange");
     try {
       await expect(backend.write(KEY, stored({ expiresInMs: 60_000 }))).rejects.toThrow();
@@ -678,7 +678,7 @@ describe("at its edges", () => {
     }
   });
 
-  it("C424: an entry that a process takes as over is removed with the grant, unless the lease is held", async () => {
+  it("an entry that a process takes as over is removed with the grant, unless the lease is held", async () => {
     await backend.write(KEY, stored({ version: V1 }));
     await leases.acquire({ key: KEY, token: B, leaseMs: MINUTE, seen: V1 });
     expect(await leases.acquire({ key: KEY, token: A, leaseMs: MINUTE, seen: V1, isOver: true })).toMatchObject({
@@ -698,7 +698,7 @@ describe("at its edges", () => {
   });
 
   it.each(["full", "string"] as const)(
-    "C421: over 60 ms of way the end of a value costs one load, and it is stored, in layout %s",
+    "over 60 ms of way the end of a value costs one load, and it is stored, in layout %s",
     async (layout) => {
       const link = open(layout);
       const cache = createCache({ name: "far" }).tier(link).defaults({ ttl: 2_500 }).build();
@@ -718,13 +718,13 @@ describe("at its edges", () => {
     },
   );
 
-  it("C318: an entry that is cut within its times is removed when it is marked stale", async () => {
+  it("an entry that is cut within its times is removed when it is marked stale", async () => {
     await server.command("SET", E, Buffer.from("c1010141", "hex"));
     expect(await backend.markStale!(KEY)).toBe("missing");
     expect(await keys()).toEqual([]);
   });
 
-  it("C310: the user cache of docs/operations/users.acl may do all that strings need", async () => {
+  it("the user cache of docs/operations/users.acl may do all that strings need", async () => {
     const file = readFileSync(new URL("../../../docs/operations/users.acl", import.meta.url), "utf8");
     const [, name, ...rights] = file
       .split("\n")
@@ -766,7 +766,7 @@ describe("at its edges", () => {
     }
   });
 
-  it("C314: a store that is refused for want of memory says nothing about IFEQ", async () => {
+  it("a store that is refused for want of memory says nothing about IFEQ", async () => {
     await backend.read("shop::clock");
     const load = async (key: string): Promise<void> => {
       const { granted } = await leases.acquire({ key, token: A, leaseMs: MINUTE, seen: "" });
@@ -782,7 +782,7 @@ describe("at its edges", () => {
   });
 });
 
-it("C310: in a cluster each command of strings goes to the node of its key", async () => {
+it("in a cluster each command of strings goes to the node of its key", async () => {
   const nodes = await startCluster({ replicas: 0 });
   const shards = redis(cluster(nodes.nodes.map(({ url }) => url)))
     .valueFormat(json())

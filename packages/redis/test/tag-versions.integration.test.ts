@@ -157,7 +157,7 @@ it.each([
   ["with an empty half", "SET", "x.1|"],
   ["that is empty", "SET", ""],
   ["that is longer than any", "SET", `${"x".repeat(50)}.1|${"x".repeat(50)}.1`],
-])("C181: a version %s counts as missing", async (_, command, value) => {
+])("a version %s counts as missing", async (_, command, value) => {
   const key = `${prefix}:${A}`;
   const spoil = async (): Promise<void> => {
     await server.command("DEL", key);
@@ -184,7 +184,7 @@ it.each([
   ["with a counter that is not exact", ["HSET", "id", "x", "n", "9007199254740993"]],
   ["with an id that is longer than any", ["HSET", "id", "x".repeat(5_000), "n", "0"]],
   ["with an id that is none", ["HSET", "id", "x|y", "n", "0"]],
-])("C181: an issuer %s is replaced by a new one", async (_, [command, ...values]) => {
+])("an issuer %s is replaced by a new one", async (_, [command, ...values]) => {
   const issuer = `${prefix}~issuer:{~shop}`;
   const { at } = await tags.pin([A]);
   const before = await tags.read([A]);

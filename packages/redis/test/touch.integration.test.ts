@@ -26,19 +26,16 @@ async function written(layout: "full" | "string" | "plain"): Promise<RedisBacken
   return backend;
 }
 
-it.each(["full", "string"] as const)(
-  "C174: a touch in the %s layout leaves an entry of another version",
-  async (layout) => {
-    const backend = await written(layout);
-    expect(await backend.leases!.touch(KEY, "V2", LIFE)).toBe(false);
-    const found = (await backend.read(KEY))!;
-    expect(found).toMatchObject({ meta: "before", version: "V1" });
-    expect([found.staleInMs <= 60_000, found.expiresInMs <= 90_000]).toEqual([true, true]);
-  },
-);
+it.each(["full", "string"] as const)("a touch in the %s layout leaves an entry of another version", async (layout) => {
+  const backend = await written(layout);
+  expect(await backend.leases!.touch(KEY, "V2", LIFE)).toBe(false);
+  const found = (await backend.read(KEY))!;
+  expect(found).toMatchObject({ meta: "before", version: "V1" });
+  expect([found.staleInMs <= 60_000, found.expiresInMs <= 90_000]).toEqual([true, true]);
+});
 
 it.each(["full", "string", "plain"] as const)(
-  "C355: a touch in the %s layout leaves nothing of the former life and meta, and the value as it is",
+  "a touch in the %s layout leaves nothing of the former life and meta, and the value as it is",
   async (layout) => {
     const backend = await written(layout);
     const endless = { staleInMs: Infinity, expiresInMs: Infinity, meta: "" };
@@ -57,7 +54,7 @@ it.each(["full", "string", "plain"] as const)(
 );
 
 it.each(["full", "string"] as const)(
-  "C174: a read in the %s layout of a version that is known has its life and meta, and no value",
+  "a read in the %s layout of a version that is known has its life and meta, and no value",
   async (layout) => {
     const backend = await written(layout);
     await backend.leases!.touch(KEY, "V1", LIFE);

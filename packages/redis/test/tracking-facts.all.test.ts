@@ -97,7 +97,7 @@ describe("NOLOOP, for keys that were read", () => {
     return [evicted, evicted.filter((key) => pushed.has(key))];
   }
 
-  it("C194 evictions that own writes cause are pushed without it alone, so it is not set", async () => {
+  it("evictions that own writes cause are pushed without it alone, so it is not set", async () => {
     const [evicted, pushed] = await evictByOwnWrites();
     expect(evicted.length).toBeGreaterThan(10);
     expect(pushed).toEqual(evicted);

@@ -115,7 +115,7 @@ const ENTRY: StoredEntry = {
   version: "before",
 };
 
-describe.each(LAYOUTS)("C375 layout %s", (layout) => {
+describe.each(LAYOUTS)("layout %s", (layout) => {
   describe.each(["tracking", "pubsub"] as const)(
     "%s: a release wakes each waiter once, in every order of steps",
     (mode) => {
@@ -155,7 +155,7 @@ describe.each(LAYOUTS)("C375 layout %s", (layout) => {
   );
 });
 
-it("C375: over strings a lease that is released between a waiter's two commands is granted to it", async () => {
+it("over strings a lease that is released between a waiter's two commands is granted to it", async () => {
   await using proxy = await startProxy(server.port);
   const holder = new Process("holder", { layout: "string", mode: "tracking", url: server.url });
   const waiter = new Process("waiter", { layout: "string", mode: "tracking", url: proxy.url });

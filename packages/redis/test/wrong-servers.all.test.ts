@@ -6,7 +6,7 @@ import { startCluster, startOwnRedis, type OwnRedis } from "@hotset/test-servers
 import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
-describe("C251 a server that is older than Redis 7", () => {
+describe("a server that is older than Redis 7", () => {
   let server: OwnRedis;
   /** In front of it: its INFO states another version. */
   let old: Server;
@@ -63,7 +63,7 @@ describe("C251 a server that is older than Redis 7", () => {
   });
 });
 
-it("C252 single(url) at a node of a cluster: the error says cluster(), and loads go on", async () => {
+it("single(url) at a node of a cluster: the error says cluster(), and loads go on", async () => {
   await using servers = await startCluster();
   const cache = createCache({ name: "shop" })
     .tier(redis(servers.urls[0]!).valueFormat(json()).build())

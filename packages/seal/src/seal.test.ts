@@ -58,7 +58,7 @@ describe.each(SEALS)("C150 %s", (_, make) => {
   });
 });
 
-describe.each(SEALS)("C153 %s", (_, make) => {
+describe.each(SEALS)("%s", (_, make) => {
   const old = { id: "2025", key: key(1) };
   const next = { id: "2026", key: key(2) };
 

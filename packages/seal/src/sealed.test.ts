@@ -213,7 +213,7 @@ describe("C150 a sealed entry", () => {
   });
 });
 
-describe("C151 a seal", () => {
+describe("a seal", () => {
   it("refuses an entry without one, and one by another", async () => {
     const only = 'and this backend reads only entries that are sealed by "test"';
     expect(await reasonFor(ENTRY)).toBe(`a stored entry cannot be read: it is not sealed, ${only}`);
@@ -279,7 +279,7 @@ describe("C151 a seal", () => {
 const LONG_ENDED =
   "its sealed life ended more than 10 s ago: an old entry was put back, or the clocks of two processes differ";
 
-describe("C152 the times of a sealed entry", () => {
+describe("the times of a sealed entry", () => {
   /** Remaining times after `passedMs`, where the store states `times`. */
   const opened = async (
     passedMs: number,

@@ -43,7 +43,7 @@ function fill(folder: string): string {
   return filler;
 }
 
-it("C527: a cache that fills its disk goes on: old entries give their space, and deletes hold", async () => {
+it("a cache that fills its disk goes on: old entries give their space, and deletes hold", async () => {
   const file = join(smallDisk(), "cache.db");
   const [backend, peer] = [opened(file), opened(file)];
   for (let i = 0; i < 2_000; i += 1) await backend.write(`k${i}`, stored());
@@ -54,7 +54,7 @@ it("C527: a cache that fills its disk goes on: old entries give their space, and
   expect(statSync(file).size).toBeGreaterThan(2 ** 20);
 });
 
-it("C527: a disk that others have filled ends no write for good: a new file begins, without what was deleted", async () => {
+it("a disk that others have filled ends no write for good: a new file begins, without what was deleted", async () => {
   const folder = smallDisk();
   const file = join(folder, "cache.db");
   const [backend, peer] = [opened(file), opened(file)];

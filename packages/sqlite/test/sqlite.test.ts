@@ -85,7 +85,7 @@ describe("a cache over a file", () => {
     expect([await cache.get("deleted"), await cache.get("tagged")]).toEqual([undefined, undefined]);
   });
 
-  it("C483: keeps its own stores, touches and tags in memory; only changes elsewhere drop copies", async () => {
+  it("keeps its own stores, touches and tags in memory; only changes elsewhere drop copies", async () => {
     const file = newFile();
     const clock = new TestClock();
     const open = () => createCache({ name: "shop", clock }).tier(memory()).tier(sqlite(file, { clock })).build();
@@ -129,7 +129,7 @@ describe("a cache over a file", () => {
     expect(await Promise.all(keys.map(tierOf))).toEqual([undefined, "sqlite", "memory", "sqlite"]);
   });
 
-  it("C483: serves a hot copy while another process holds its file", async () => {
+  it("serves a hot copy while another process holds its file", async () => {
     const file = newFile();
     await using cache = createCache({ name: "shop" }).tier(memory()).tier(sqlite(file)).build();
     await cache.getOrSet("k", () => "loaded");
@@ -183,7 +183,7 @@ it("a lease that was given before the clock was set back is over; one of a clock
 });
 
 describe("space", () => {
-  it("C523: keeps the file within maxBytes, and deletes the entries that were written longest ago", async () => {
+  it("keeps the file within maxBytes, and deletes the entries that were written longest ago", async () => {
     const file = newFile();
     const maxBytes = 2 * 2 ** 20;
     const backend = opened(file, { maxBytes });
@@ -198,7 +198,7 @@ describe("space", () => {
     expect(entriesIn(file)).toBeGreaterThan(100);
   });
 
-  it("C523: neither the log nor tag versions take the room of entries, and a warning says that tags are too many", async () => {
+  it("neither the log nor tag versions take the room of entries, and a warning says that tags are too many", async () => {
     const { codes } = warnings();
     const backend = opened(newFile(), { maxBytes: 2 ** 20 });
     const key = (i: number): string => `user-profile:${"x".repeat(500)}:${i}`;
@@ -216,7 +216,7 @@ describe("space", () => {
     expect(codes).toEqual(["HOTSET_SQLITE_TAGS"]);
   });
 
-  it("C523: says if the log of SQLite grows behind a long reader", async () => {
+  it("says if the log of SQLite grows behind a long reader", async () => {
     const { codes } = warnings();
     const file = newFile();
     const backend = opened(file, { maxBytes: 2 * 2 ** 20 });
@@ -229,7 +229,7 @@ describe("space", () => {
     expect(codes).toEqual(["HOTSET_SQLITE_WAL"]);
   });
 
-  it("C523: behind a reader the log of SQLite is bounded: no entry is stored, removals go on, until the reader ends", async () => {
+  it("behind a reader the log of SQLite is bounded: no entry is stored, removals go on, until the reader ends", async () => {
     warnings();
     const file = newFile();
     const backend = opened(file, { maxBytes: 8 * 2 ** 20 });
@@ -272,7 +272,7 @@ describe("space", () => {
     expect(await backend.leases!.store(kept, "token", "", stored())).toBe(true);
   });
 
-  it("C523: keeps no more than 10,000 changes, and a process that missed more treats everything as changed", async () => {
+  it("keeps no more than 10,000 changes, and a process that missed more treats everything as changed", async () => {
     const file = newFile();
     const clock = new TestClock();
     const [backend, writer] = [opened(file, { clock }), opened(file, { clock })];
@@ -287,7 +287,7 @@ describe("space", () => {
     expect(n).toBeLessThanOrEqual(10_200);
   });
 
-  it("C523: forgets tag versions that nothing used for 30 days, and ended leases", async () => {
+  it("forgets tag versions that nothing used for 30 days, and ended leases", async () => {
     const file = newFile();
     const clock = new TestClock();
     const backend = opened(file, { clock });
@@ -324,7 +324,7 @@ describe("a file that cannot be used", () => {
   it.each([
     ["damaged", damaged, "the file is damaged; stop its processes and delete it, or pass unusableFile"],
     ["of a newer version", newer, "has layout 2, of a newer @hotset/sqlite; update this process"],
-  ])("C524: is refused with a sentence: %s", async (_, make, sentence) => {
+  ])("is refused with a sentence: %s", async (_, make, sentence) => {
     const file = make();
     const before = readFileSync(file);
     const backend = opened(file);
@@ -340,7 +340,7 @@ describe("a file that cannot be used", () => {
   it.each([
     ["damaged", damaged],
     ["of a newer version", newer],
-  ])("C524: is moved aside if the option says so: %s", async (_, make) => {
+  ])("is moved aside if the option says so: %s", async (_, make) => {
     const file = make();
     const before = readFileSync(file);
     const backends = [1, 2].map(() => opened(file, { unusableFile: "moveAside" }));
@@ -351,7 +351,7 @@ describe("a file that cannot be used", () => {
     expect(readFileSync(`${dirname(file)}/${aside[0]}`).equals(before)).toBe(true);
   });
 
-  it("C524: damage that is found later moves the file aside, too, and the call is answered", async () => {
+  it("damage that is found later moves the file aside, too, and the call is answered", async () => {
     const file = newFile();
     let damages = 0;
     const backend = opened(file, {
@@ -366,7 +366,7 @@ describe("a file that cannot be used", () => {
     expect(readdirSync(dirname(file)).filter((name) => name.startsWith(`${basename(file)}.damaged-`))).not.toEqual([]);
   });
 
-  it("C524: a database of another program is refused, and never moved", async () => {
+  it("a database of another program is refused, and never moved", async () => {
     const file = newFile();
     other(file).exec("CREATE TABLE invoices (id)");
     const backend = opened(file, { unusableFile: "moveAside" });
@@ -377,7 +377,7 @@ describe("a file that cannot be used", () => {
   it.each([
     ["removed", (file: string) => rmSync(file)],
     ["replaced", (file: string) => renameSync(`${file}.other`, file)],
-  ])("C525: a change is acknowledged once it is in the file that is there: %s", async (_, replace) => {
+  ])("a change is acknowledged once it is in the file that is there: %s", async (_, replace) => {
     const file = newFile();
     const [backend, another] = [opened(file), sqlite(`${file}.other`)];
     await another.write("k", stored());
@@ -396,7 +396,7 @@ describe("a file that cannot be used", () => {
     expect(received.at(-1)).toContain("was replaced or removed");
   });
 
-  it("C525: a file that was removed while it was open is made again, and listeners are notified", async () => {
+  it("a file that was removed while it was open is made again, and listeners are notified", async () => {
     const file = newFile();
     const backend = opened(file);
     const received: string[] = [];
@@ -412,7 +412,7 @@ describe("a file that cannot be used", () => {
 });
 
 describe("a file that another process has locked", () => {
-  it("C526: is waited for without blocking the event loop, and reads do not wait", async () => {
+  it("is waited for without blocking the event loop, and reads do not wait", async () => {
     const file = newFile();
     const backend = opened(file);
     await backend.write("k", stored());
@@ -432,7 +432,7 @@ describe("a file that another process has locked", () => {
     expect((await backend.read("k"))?.data.length).toBe(7);
   });
 
-  it("C526: fails writes after 900 ms, and nothing of them happens later", async () => {
+  it("fails writes after 900 ms, and nothing of them happens later", async () => {
     const file = newFile();
     const backend = opened(file);
     await backend.write("k", stored());
@@ -497,14 +497,14 @@ describe("a full disk", () => {
     return database;
   };
 
-  it("C527: the oldest entries give their space to new ones", async () => {
+  it("the oldest entries give their space to new ones", async () => {
     const backend = opened(newFile(), { open: small });
     for (let i = 0; i < 300; i += 1) await backend.write(`k${i}`, stored(5_000));
     expect(await backend.read("k0")).toBe(undefined);
     expect(await backend.read("k299")).toBeDefined();
   });
 
-  it("C527: refuses an entry that has no space, removes the one before it and its lease, and reports that", async () => {
+  it("refuses an entry that has no space, removes the one before it and its lease, and reports that", async () => {
     const file = newFile();
     const [backend, peer] = [opened(file, { open: small }), opened(file)];
     const received: string[] = [];
@@ -535,7 +535,7 @@ describe("a full disk", () => {
     expect(await backend.read("small")).toBeDefined();
   });
 
-  it("C527: a disk on which nothing can be written is unreachable for writes, and is read", async () => {
+  it("a disk on which nothing can be written is unreachable for writes, and is read", async () => {
     const file = newFile();
     let isFull = false;
     const backend = opened(file, { open: failing(() => isFull, { code: "SQLITE_FULL" }) });
@@ -557,7 +557,7 @@ describe("a full disk", () => {
 });
 
 describe("another driver", () => {
-  it("C528: is used in place of node:sqlite, and its errors are understood", async () => {
+  it("is used in place of node:sqlite, and its errors are understood", async () => {
     const file = newFile();
     let isBusy = true;
     let prepared = 0;
@@ -573,7 +573,7 @@ describe("another driver", () => {
 });
 
 describe("calls at the same time", () => {
-  it("C529: share a transaction; one that fails takes no other with it, and all keep their order", async () => {
+  it("share a transaction; one that fails takes no other with it, and all keep their order", async () => {
     const file = newFile();
     const backend = opened(file, { open: counting });
     await backend.connect!();
@@ -589,7 +589,7 @@ describe("calls at the same time", () => {
     expect(entriesIn(file)).toBe(60);
   });
 
-  it("C529: 60 writes of one turn are one transaction", async () => {
+  it("60 writes of one turn are one transaction", async () => {
     const backend = opened(newFile(), { open: counting });
     await backend.connect!();
     // The turn of that step has ended.

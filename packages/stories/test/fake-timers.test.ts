@@ -7,7 +7,7 @@ const made = (): Cache =>
 
 afterEach(() => vi.useRealTimers());
 
-describe("C380: fake timers", () => {
+describe("fake timers", () => {
   it("move the lifetimes of a cache", async () => {
     vi.useFakeTimers();
     const cache = made();
@@ -48,7 +48,7 @@ describe("C380: fake timers", () => {
   });
 });
 
-it("C412: under fake timers: flush and outcome end, and move no timer", async () => {
+it("under fake timers: flush and outcome end, and move no timer", async () => {
   vi.useFakeTimers();
   let isOver = false;
   setTimeout(() => (isOver = true), 1);

@@ -87,7 +87,7 @@ describe("a plan", () => {
     );
   });
 
-  it("C388: of the clocks has jumps of a server's clock, ahead and back, from half a second to an hour", () => {
+  it("of the clocks has jumps of a server's clock, ahead and back, from half a second to an hour", () => {
     const plans = Array.from({ length: 80 }, (_, seed) => planOf(seed, { topology: "single", focus: "clocks" }));
     const jumps = plans.flatMap(({ faults }) => faults.flatMap(({ byMs }) => byMs ?? []));
     const sizes = [500, 1_500, 5_000, 30_000, 3_600_000];

@@ -78,7 +78,7 @@ async function valueOf(key: string): Promise<Uint8Array | string> {
   return fields.toSorted().join("\n");
 }
 
-describe("R3-13 R3-18 C292: a backup", () => {
+describe("R3-13 R3-18: a backup", () => {
   it("is restored to a new server with every key, value and end, and its modules go on", async () => {
     let sessionId: string;
     let jobId: string;
@@ -175,7 +175,7 @@ describe("R3-13 R3-18 C292: a backup", () => {
   });
 });
 
-describe("R3-13 C293: the job of Kubernetes", () => {
+describe("R3-13: the job of Kubernetes", () => {
   const cronJob = manifestsIn(readFileSync(join(here, "kubernetes/backup.yaml"), "utf8")).find(
     ({ kind }) => kind === "CronJob",
   ) as unknown as ICronJob;

@@ -78,7 +78,7 @@ async function startServer(service: ComposeService): Promise<{
   return { port, check, stop: () => server[Symbol.asyncDispose]() };
 }
 
-describe("R4-05 C293: compose.yaml", () => {
+describe("R4-05: compose.yaml", () => {
   it("follows the schema of Compose", () => {
     // Ajv refuses two names of older drafts, which change nothing here.
     const known = JSON.parse(JSON.stringify(composeSchema), (name, value: unknown) =>

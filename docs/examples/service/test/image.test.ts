@@ -25,7 +25,7 @@ function only(keyword: string): string {
 const wordsOf = (instruction: Instruction): readonly string[] =>
   (instruction as JSONInstruction).getJSONStrings().map((word) => JSON.parse(word.getValue()) as string);
 
-describe("R3-12 C293: Dockerfile", () => {
+describe("R3-12: Dockerfile", () => {
   it("has no fault that its linter knows", () => {
     expect(validate(text)).toEqual([]);
   });
@@ -75,7 +75,7 @@ describe("R3-12 C293: Dockerfile", () => {
   });
 });
 
-describe("C293: .env.example", () => {
+describe(".env.example", () => {
   const example = variablesOf("docs/examples/service/.env.example");
 
   it("lists the variables that are read, and no other", () => {

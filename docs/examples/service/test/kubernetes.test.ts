@@ -27,7 +27,7 @@ const variables = only<IConfigMap>("ConfigMap").data!;
 const pod = deployment.spec!.template.spec!;
 const container: IContainer = pod.containers[0]!;
 
-describe("R3-12 C293: Kubernetes", () => {
+describe("R3-12: Kubernetes", () => {
   it("every manifest follows the schema of its kind, and has no field that its kind lacks", async () => {
     const all = globSync("kubernetes/*.yaml", { cwd: here }).flatMap((file) => manifestsIn(textOf(file)));
     expect(all.length).toBeGreaterThan(manifests.length);
@@ -99,7 +99,7 @@ describe("R3-12 C293: Kubernetes", () => {
   });
 });
 
-describe("R3-12 C293: Helm", () => {
+describe("R3-12: Helm", () => {
   const values = parse(textOf("helm/shop/values.yaml")) as Readonly<Record<string, object>>;
   const validate = new Ajv().compile(JSON.parse(textOf("helm/shop/values.schema.json")) as object);
 

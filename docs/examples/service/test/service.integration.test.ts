@@ -55,7 +55,7 @@ describe("the service", () => {
     expect(new Set(burst)).toEqual(new Set([200, 429]));
   });
 
-  it("R3-12 C290: is not ready within its bound while Redis does not answer, and lives on", async () => {
+  it("R3-12: is not ready within its bound while Redis does not answer, and lives on", async () => {
     await using service = await startService(variables);
     await untilReady(service);
     durable.pause();
@@ -68,7 +68,7 @@ describe("the service", () => {
     expect(await run("probe.ts", probe).ended).toBe(0);
   });
 
-  it("C290: is ready without the cache, and serves", async () => {
+  it("is ready without the cache, and serves", async () => {
     await using service = await startService(variables);
     cache.pause();
     try {
@@ -79,7 +79,7 @@ describe("the service", () => {
     }
   });
 
-  it("R3-12 C291: SIGTERM finishes what is under way, takes nothing new, and ends with 0", async () => {
+  it("R3-12: SIGTERM finishes what is under way, takes nothing new, and ends with 0", async () => {
     await using service = await startService({ ...variables, DRAIN_DELAY_MS: "3000", DRAIN_TIMEOUT_MS: "20000" });
     await untilReady(service);
     const order = await openOrder(service.url, "order-number-2");
@@ -92,7 +92,7 @@ describe("the service", () => {
     expect(await service.output).toMatch(/^listening.*\nSIGTERM: draining.*\n$/);
   });
 
-  it("C291: a second SIGTERM ends it at once", async () => {
+  it("a second SIGTERM ends it at once", async () => {
     await using service = await startService(variables);
     const order = await openOrder(service.url, "order-number-3");
     const isCut = once(order, "error");
@@ -103,7 +103,7 @@ describe("the service", () => {
     await isCut;
   });
 
-  it("C291: what does not end within the bound is cut off, and it says so", async () => {
+  it("what does not end within the bound is cut off, and it says so", async () => {
     await using service = await startService({ ...variables, DRAIN_TIMEOUT_MS: "700" });
     const order = await openOrder(service.url, "order-number-4");
     const isCut = once(order, "error");

@@ -35,7 +35,7 @@ const facts = (limits: readonly string[], entries: readonly number[], others: re
 });
 const times = (count: number, bytes: number): readonly number[] => Array<number>(count).fill(bytes);
 
-describe("C551: compact entries are recommended", () => {
+describe("compact entries are recommended", () => {
   it.each<[what: string, limits: readonly string[], entries: readonly number[], isFound: boolean]>([
     ["where all entries gain", ["64"], times(100, 560), true],
     ["where half of them gain", ["64"], [...times(100, 560), ...times(100, 4_000)], true],

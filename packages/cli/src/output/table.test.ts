@@ -47,7 +47,7 @@ describe("amounts", () => {
   it("are cut to a line", () => expect(cut("abcdef", 4)).toBe("abc…"));
 });
 
-describe("C275: colours", () => {
+describe("colours", () => {
   const io = { print: () => undefined, complain: () => undefined, signal: new AbortController().signal };
   it.each([
     ["a terminal", true, {}, "\u001B[31merror\u001B[39m"],

@@ -69,7 +69,7 @@ const rejection = {
 };
 
 describe("leases", () => {
-  it("C691 none is granted in the gutter over a change that main did not get, and nothing is stored", async () => {
+  it("none is granted in the gutter over a change that main did not get, and nothing is stored", async () => {
     await lose();
     expect(await backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "" })).toMatchObject({
       granted: true,
@@ -88,7 +88,7 @@ describe("leases", () => {
     });
   });
 
-  it("C691 an entry that could not be encoded is not a change", async () => {
+  it("an entry that could not be encoded is not a change", async () => {
     main.script("write", { fail: new EncodeError("too deep") });
     await backend.write("k", entry("a")).catch(() => undefined);
     await lose();
@@ -97,7 +97,7 @@ describe("leases", () => {
     });
   });
 
-  it("C691 none is taken over in the gutter: a forced load replaces what main has", async () => {
+  it("none is taken over in the gutter: a forced load replaces what main has", async () => {
     await lose();
     expect(await outcome(backend.leases!.acquire({ key: "k", token: "a", leaseMs: MINUTE, seen: "*" }))).toMatchObject(
       rejection,
@@ -148,7 +148,7 @@ describe("leases", () => {
     expect(await storing).toBe(false);
   });
 
-  it("C692 an entry is renewed under a lease alone, for its time in the gutter", async () => {
+  it("an entry is renewed under a lease alone, for its time in the gutter", async () => {
     await lose();
     await lend();
     const life = { staleInMs: MINUTE, expiresInMs: MINUTE, meta: "renewed" };
@@ -190,7 +190,7 @@ describe("reads", () => {
   it.each<[string, (backend: Backend) => Promise<unknown>, "remove" | "tags.renew"]>([
     ["of the key", (each) => each.remove("k"), "remove"],
     ["of tags", (each) => each.tagVersions!.renew(["{~test}:t"], "hard"), "tags.renew"],
-  ])("C692 nothing is served while a change is under way: %s", async (_, change, operation) => {
+  ])("nothing is served while a change is under way: %s", async (_, change, operation) => {
     await lend();
     const under = gate();
     main.script(operation, { before: under });
@@ -203,7 +203,7 @@ describe("reads", () => {
     expect(await backend.read("k"), "it is older").toBe(undefined);
   });
 
-  it("C692 an entry whose store was long under way is as old as its load", async () => {
+  it("an entry whose store was long under way is as old as its load", async () => {
     await other.leases!.acquire({ key: "k", token: "v1", leaseMs: MINUTE, seen: "" });
     otherSmall.script("leases.store", { before: 900 });
     const storing = other.leases!.store("k", "v1", "", entry("v1"));
@@ -216,7 +216,7 @@ describe("reads", () => {
     expect(await backend.read("k")).toBe(undefined);
   });
 
-  it("C692 a tag call that neither got hides what was loaded before it", async () => {
+  it("a tag call that neither got hides what was loaded before it", async () => {
     await lose();
     await lend();
     clock.advance(2_000);

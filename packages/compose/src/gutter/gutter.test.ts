@@ -175,7 +175,7 @@ describe("changes while main is unreachable", () => {
     ["invalidateTags", (cache) => cache.invalidateTags("t")],
     ["markTagsStale", (cache) => cache.markTagsStale("t")],
     ["clear", (cache) => cache.clear()],
-  ])("C691 are pending for main, and effective in the gutter: %s", async (_, change) => {
+  ])("are pending for main, and effective in the gutter: %s", async (_, change) => {
     const { all, down, source, elapse } = await fleet(3);
     const [p1, p2, p3] = all as [Process, Process, Process];
     down(...all);
@@ -192,7 +192,7 @@ describe("changes while main is unreachable", () => {
   it.each<[string, (cache: Cache) => Promise<unknown>, most: number]>([
     ["a key", (cache) => cache.delete("k"), 2],
     ["a tag", (cache) => cache.invalidateTags("t"), 3],
-  ])("C691 their repetitions end nothing that was loaded since: %s", async (_, change, most) => {
+  ])("their repetitions end nothing that was loaded since: %s", async (_, change, most) => {
     const { all, down, source, elapse } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(...all);
@@ -208,7 +208,7 @@ describe("changes while main is unreachable", () => {
     expect(source.loads).toBeLessThanOrEqual(most);
   });
 
-  it("C691 a change that main did not get is not forgotten for what is stored in the gutter", async () => {
+  it("a change that main did not get is not forgotten for what is stored in the gutter", async () => {
     const { all, down, up, source, elapse } = await fleet(1);
     const [{ cache, get, main }] = all as [Process];
     await get();
@@ -245,7 +245,7 @@ describe("changes that main takes while the gutter answers", () => {
     expect(await p2.cache.get("k")).toBe("again");
   });
 
-  it("C691 one that comes again in a later outage is carried out again", async () => {
+  it("one that comes again in a later outage is carried out again", async () => {
     const { all, down, elapse, main, small } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(...all);
@@ -267,7 +267,7 @@ describe("changes that main takes while the gutter answers", () => {
 });
 
 describe("with only some processes without main", () => {
-  it("C692 a change by one that reaches it is hidden from the others for ttl at most", async () => {
+  it("a change by one that reaches it is hidden from the others for ttl at most", async () => {
     const { all, down, source, elapse } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(p2);
@@ -282,7 +282,7 @@ describe("with only some processes without main", () => {
     expect(await p2.get()).toBe("v2");
   });
 
-  it("C692 one that keeps a copy of its own change serves that; the others get the change after ttl at most", async () => {
+  it("one that keeps a copy of its own change serves that; the others get the change after ttl at most", async () => {
     const { all, down, source, elapse } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(p2);
@@ -303,7 +303,7 @@ describe("with only some processes without main", () => {
     ["a tag call", (cache) => cache.invalidateTags("t")],
     ["a set behind a fence", (cache, since) => cache.set("k", "v2", { since })],
     ["a forced load", (cache) => cache.getOrSet("k", () => "v2", { forceRefresh: true })],
-  ])("C692 one that changes a key, and loses main then, serves nothing older: %s", async (_, change) => {
+  ])("one that changes a key, and loses main then, serves nothing older: %s", async (_, change) => {
     const { all, down, source, elapse } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(p2);
@@ -325,7 +325,7 @@ describe("with only some processes without main", () => {
     expect(source.loads).toBe(2);
   });
 
-  it("C692 nor what a load from before its change stores later", async () => {
+  it("nor what a load from before its change stores later", async () => {
     const { all, down, source, elapse } = await fleet(2);
     const [p1, p2] = all as [Process, Process];
     down(p2);

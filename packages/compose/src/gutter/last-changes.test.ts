@@ -13,7 +13,7 @@ beforeEach(() => {
 const change = (key: string): void => changes.begin(key)("unknown");
 const judged = (ageMs: number, key = "k"): string => changes.judge(key, clock.now() - ageMs, changes.asking());
 
-it("C692 an entry whose load began after a change of its key, and after each tag call, is newer", () => {
+it("an entry whose load began after a change of its key, and after each tag call, is newer", () => {
   expect(judged(1_000)).toBe("newer");
   change("k");
   clock.advance(100);
@@ -23,7 +23,7 @@ it("C692 an entry whose load began after a change of its key, and after each tag
   expect([judged(9), judged(10), judged(10, "l")]).toEqual(["newer", "older", "older"]);
 });
 
-it("C692 while a change is under way, nothing says whether an entry is", () => {
+it("while a change is under way, nothing says whether an entry is", () => {
   const end = changes.begin("k");
   clock.advance(100);
   expect([judged(0), judged(0, "l")]).toEqual(["changing", "newer"]);
@@ -31,7 +31,7 @@ it("C692 while a change is under way, nothing says whether an entry is", () => {
   expect(judged(200)).toBe("newer");
 });
 
-it("C692 after a removal only what is asked for later is newer, whenever its load began", () => {
+it("after a removal only what is asked for later is newer, whenever its load began", () => {
   const before = changes.removing("k");
   change("k");
   clock.advance(100);
@@ -47,7 +47,7 @@ it("C692 after a removal only what is asked for later is newer, whenever its loa
   expect(judged(0)).toBe("older");
 });
 
-it("C692 of 10,000 changes the last are remembered; each forgotten key counts as changed when the last of them was", () => {
+it("of 10,000 changes the last are remembered; each forgotten key counts as changed when the last of them was", () => {
   change("first");
   clock.advance(100);
   for (let i = 0; i < 10_000; i += 1) change(`k${i}`);

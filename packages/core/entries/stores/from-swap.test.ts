@@ -72,7 +72,7 @@ const textOf = async (backend: Backend): Promise<string | undefined> => {
   return found && Buffer.from(found.data).toString();
 };
 
-it("C543 decides a step again that another one has overtaken between its read and its swap", async () => {
+it("decides a step again that another one has overtaken between its read and its swap", async () => {
   const { store, a, b } = opened();
   const leases = a.leases!;
   const overtakenBy = (change: () => Promise<unknown>): void => store.once("swap", change);
@@ -106,7 +106,7 @@ it("C543 decides a step again that another one has overtaken between its read an
   expect(await a.read("k")).toBe(undefined);
 });
 
-it("C543 a lease that ends later than any that is given now is over: the clock was set back since", async () => {
+it("a lease that ends later than any that is given now is over: the clock was set back since", async () => {
   const { store, a } = opened();
   const ahead = new TestClock();
   const key = (token: string) => a.leases!.acquire({ key: "k", token, leaseMs: 2_000, seen: "" });
@@ -120,7 +120,7 @@ it("C543 a lease that ends later than any that is given now is over: the clock w
   }
 });
 
-it("C543 loads once for two processes, and stores nothing that a delete has overtaken", async () => {
+it("loads once for two processes, and stores nothing that a delete has overtaken", async () => {
   const { clock, a, b } = opened();
   await using here = createTestCache({ clock, backend: a, ttl: "1h", localTtl: "1m" });
   await using there = createTestCache({ clock, backend: b, ttl: "1h", localTtl: "1m" });
@@ -150,7 +150,7 @@ it("C543 loads once for two processes, and stores nothing that a delete has over
   expect(await there.get("user")).toBe(undefined);
 });
 
-it("C544 refuses a write that comes late, also when what has changed since is gone again", async () => {
+it("refuses a write that comes late, also when what has changed since is gone again", async () => {
   const { store, a, b } = opened();
   const write = store.hold("swap", 2);
   const late = a.write("k", entry("late"));
@@ -177,7 +177,7 @@ it("C544 refuses a write that comes late, also when what has changed since is go
   expect(await textOf(b)).toBe("newer");
 });
 
-it("C544 sets nothing any more once its caller has given it up", async () => {
+it("sets nothing any more once its caller has given it up", async () => {
   const { clock, store, a, b } = opened();
   const read = store.hold("get", 1);
   const late = a.write("k", entry("late"));
@@ -200,7 +200,7 @@ it("C544 sets nothing any more once its caller has given it up", async () => {
   await expect(a.write("k", entry("late"))).rejects.toThrow(BackendUnavailableError);
 });
 
-it("C545 a store may answer that it refused what it has executed", async () => {
+it("a store may answer that it refused what it has executed", async () => {
   const { store, a } = opened();
   const leases = a.leases!;
   store.lies = 1;
@@ -224,7 +224,7 @@ it("C545 a store may answer that it refused what it has executed", async () => {
   expect(await a.read("k")).toBe(undefined);
 });
 
-it("C545 no two records are equal, so that a hash of them is a version", async () => {
+it("no two records are equal, so that a hash of them is a version", async () => {
   const { store, a } = opened();
   const seen = new Set<string>();
   let sets = 0;
@@ -242,7 +242,7 @@ it("C545 no two records are equal, so that a hash of them is a version", async (
   expect(seen.size).toBe(30);
 });
 
-it("C546 a tag that a loader adds late is unknown if it was renewed meanwhile, in any order of the steps", async () => {
+it("a tag that a loader adds late is unknown if it was renewed meanwhile, in any order of the steps", async () => {
   const tag = "{~shop}:users::ada";
   for (const mode of ["hard", "soft"] as const)
     for (const held of [1, 2]) {
@@ -264,7 +264,7 @@ it("C546 a tag that a loader adds late is unknown if it was renewed meanwhile, i
     }
 });
 
-it("C546 a late tag is read before the issuer, so that a renewal between both is seen", async () => {
+it("a late tag is read before the issuer, so that a renewal between both is seen", async () => {
   const tag = "{~shop}:users::ada";
   const { store, a, b } = opened();
   const { at } = await a.tagVersions!.pin(["{~shop}:users::", tag]);
@@ -276,7 +276,7 @@ it("C546 a late tag is read before the issuer, so that a renewal between both is
   expect(await late).toEqual([undefined]);
 });
 
-it("C546 a renewal of one half loses no renewal of the other one", async () => {
+it("a renewal of one half loses no renewal of the other one", async () => {
   const tag = "{~shop}:users::ada";
   const { store, a, b } = opened();
   const [before] = (await a.tagVersions!.pin([tag])).versions;
@@ -293,7 +293,7 @@ it("C546 a renewal of one half loses no renewal of the other one", async () => {
   expect(after!.soft).not.toBe(hard!.soft);
 });
 
-it("C546 prolongs the life of a version that is used, and issues a lost one again", async () => {
+it("prolongs the life of a version that is used, and issues a lost one again", async () => {
   const tag = "{~shop}:users::ada";
   const { clock, store, a } = opened();
   const { at, versions } = await a.tagVersions!.pin([tag]);
@@ -309,7 +309,7 @@ it("C546 prolongs the life of a version that is used, and issues a lost one agai
   expect(store.size).toBe(2);
 });
 
-it("C547 a write that the store refuses leaves neither the entry before it nor its lease", async () => {
+it("a write that the store refuses leaves neither the entry before it nor its lease", async () => {
   const { store, a, b } = opened();
   const refuse = (): void => store.once("swap", () => Promise.reject(new Error("too large")));
   await a.write("k", entry("v1"));
@@ -326,7 +326,7 @@ it("C547 a write that the store refuses leaves neither the entry before it nor i
   });
 });
 
-it("C547 a record that it did not write holds nothing, and is replaced", async () => {
+it("a record that it did not write holds nothing, and is replaced", async () => {
   const { store, a } = opened();
   await a.write("k", entry("v1"));
   const damaged = `HS\u0003${"x".repeat(16)}${"\0".repeat(9)}no packed entry`;
@@ -350,7 +350,7 @@ it("C547 a record that it did not write holds nothing, and is replaced", async (
   expect(await a.tagVersions!.read([tag])).toEqual(versions);
 });
 
-it("C547 takes entries up to the longest record of the store, and says how long a record lives", async () => {
+it("takes entries up to the longest record of the store, and says how long a record lives", async () => {
   const clock = new TestClock();
   const store = new MemorySwapStore(clock);
   const lives: number[] = [];

@@ -9,6 +9,6 @@ it.each([
   ["without a window", [60_000, 60_000], undefined],
   ["without an end, and always fresh", [Infinity, Infinity], undefined],
   ["read from a copy, which ends before it is stale", [60_000, 40_000], undefined],
-] as const)("C549 ends the freshness of a life: %s", (_, [staleInMs, expiresInMs], left) => {
+] as const)("ends the freshness of a life: %s", (_, [staleInMs, expiresInMs], left) => {
   expect(markedStale({ staleInMs, expiresInMs })).toEqual(left && { staleInMs: left[0], expiresInMs: left[1] });
 });

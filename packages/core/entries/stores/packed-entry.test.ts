@@ -33,7 +33,7 @@ it("pins the layout", () => {
   ).toBe("485301" + "3ff0000000000000" + "4000000000000000" + "0001" + "6d" + "07");
 });
 
-it("C548 keeps the version, which a backend with leases has to return, and adds none", () => {
+it("keeps the version, which a backend with leases has to return, and adds none", () => {
   const versioned = { ...entry, version: "-_09AZaz" };
   expect(unpackEntry(packEntry(versioned, 0), 0)).toEqual(versioned);
   expect(unpackEntry(packEntry(entry, 0), 0)).not.toHaveProperty("version");
@@ -70,7 +70,7 @@ it("works on a view into a larger buffer", () => {
   expect(unpackEntry(larger.subarray(5, 5 + packed.length), 0)).toEqual(entry);
 });
 
-it("C563: copies the data of a Buffer, which may be a part of a whole reply and be used again", () => {
+it("copies the data of a Buffer, which may be a part of a whole reply and be used again", () => {
   const reply = Buffer.concat([Buffer.alloc(1_000), packEntry(entry, 0)]);
   const { data } = unpackEntry(reply.subarray(1_000), 0)!;
   reply.fill(0);

@@ -111,7 +111,7 @@ describe("the changes of a log", () => {
     expect(askedAt()).toEqual([100, 120]);
   });
 
-  it("C566 are not asked for after a stop that comes before the first answer, and no attachment stays", async () => {
+  it("are not asked for after a stop that comes before the first answer, and no attachment stays", async () => {
     const first = gate<Changes<number>>();
     answer = () => first.pass();
     const attaching = changes.coherence.attach(listener());
@@ -133,7 +133,7 @@ describe("the changes of a log", () => {
 });
 
 describe("the questions", () => {
-  it("C520 are asked every 20 ms for 2 s after a use, then each second, and immediately after the next use", async () => {
+  it("are asked every 20 ms for 2 s after a use, then each second, and immediately after the next use", async () => {
     await changes.coherence.attach(listener());
     await pass(1_000);
     changes.wake();
@@ -148,7 +148,7 @@ describe("the questions", () => {
     expect(askedAt()).toEqual([6_500, 6_520, 6_540]);
   });
 
-  it("C520 say that copies are trusted for 100 ms, so that a use of the backend follows a pause", () => {
+  it("say that copies are trusted for 100 ms, so that a use of the backend follows a pause", () => {
     expect(changes.coherence.maxStalenessMs).toBe(100);
     const slow = pollChanges<number>(() => ({ position: 0 }), { busyMs: 200 });
     expect(slow.coherence.maxStalenessMs).toBe(1_000);
@@ -172,7 +172,7 @@ describe("the questions", () => {
 });
 
 describe("catching up", () => {
-  it("C521 asks again where a question is on its way: it may be older", async () => {
+  it("asks again where a question is on its way: it may be older", async () => {
     await changes.coherence.attach(listener());
     const first = gate<Changes<number>>();
     answer = () => first.pass();

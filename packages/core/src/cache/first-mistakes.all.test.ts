@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 
-it("C671 with NODE_DEBUG=hotset an open cache says that it keeps its program alive, until it is closed", async () => {
+it("with NODE_DEBUG=hotset an open cache says that it keeps its program alive, until it is closed", async () => {
   const program = `
     import { createCache } from "@hotset/core";
     import { scriptedBackend, TestClock } from "@hotset/testing";

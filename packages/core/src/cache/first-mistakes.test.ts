@@ -23,7 +23,7 @@ function open(options: Partial<CacheOptions> = {}, ttl: number | `${number}m` = 
   return { cache, lines };
 }
 
-describe("C670 outside production a cache warns, once, of a first mistake", () => {
+describe("outside production a cache warns, once, of a first mistake", () => {
   it.each([
     ["the defaults", 60, undefined],
     ["a call", "1m", 60],

@@ -15,7 +15,7 @@ it.for([
   ["file: read failed: see cause", "disk I/O error", ""],
   ["pg: connect failed", "", ""],
   ["Redis cannot be used: WRONGPASS no such user; check it", "WRONGPASS no such user.", ""],
-] as const)("C203 says the innermost reason, once: %s", async ([text, reason, joined]) => {
+] as const)("says the innermost reason, once: %s", async ([text, reason, joined]) => {
   const { cache, backend, lines } = opened();
   const innermost = new AggregateError([new Error(reason)], "");
   backend.script("read", {
@@ -29,7 +29,7 @@ it.for([
   else expect(said).toBe(reason === "" ? `${text}; cause: outer` : text);
 });
 
-it("C203 says no reason that may quote a value", async () => {
+it("says no reason that may quote a value", async () => {
   const { cache, lines } = opened();
   const value = {
     toJSON: () => {

@@ -260,7 +260,7 @@ describe("once stopped", () => {
   });
 });
 
-it("C165: stays attached when a part is lost, and says when its changes are reported again", async () => {
+it("stays attached when a part is lost, and says when its changes are reported again", async () => {
   trust = reportingTrust(600);
   const one = subscription();
   await attached(one);

@@ -60,7 +60,7 @@ describe("trust", () => {
     expect([trust.epochOf("k").until, copy.until]).toEqual([7_000, -Infinity]);
   });
 
-  it("C250: a suspension ends it, and copies of the time before are not trusted by the signs of life after it", () => {
+  it("a suspension ends it, and copies of the time before are not trusted by the signs of life after it", () => {
     const trust = reportingTrust(2_000);
     trust.attached();
     trust.alive(1_000);
@@ -75,7 +75,7 @@ describe("trust", () => {
     expect([copy.until, trust.epochOf("k").until]).toEqual([-Infinity, 3_500]);
   });
 
-  it("C250: where the clock stood still, a sign of life of that instant is from before the suspension", () => {
+  it("where the clock stood still, a sign of life of that instant is from before the suspension", () => {
     const trust = reportingTrust(2_000);
     trust.attached();
     trust.alive(1_500);
@@ -130,7 +130,7 @@ describe("trust", () => {
 describe("trust in a backend of several parts", () => {
   const keys = { names: () => ["a", "b"], of: (key: string): string => key.slice(0, 1) };
 
-  it("C165: ends for the keys of the part that is lost, and for no others", () => {
+  it("ends for the keys of the part that is lost, and for no others", () => {
     const trust = reportingTrust(2_000, keys);
     for (const part of ["a", "b"]) trust.alive(1_000, part);
     trust.attached();
@@ -142,7 +142,7 @@ describe("trust in a backend of several parts", () => {
     expect([trust.isReportedInPart(2_999), trust.isReportedInPart(3_000)]).toEqual([true, false]);
   });
 
-  it("C165: begins anew with the first sign of life: older copies, and answers on their way, are not trusted", () => {
+  it("begins anew with the first sign of life: older copies, and answers on their way, are not trusted", () => {
     const trust = reportingTrust(2_000, keys);
     trust.alive(1_000, "a");
     trust.attached();
@@ -154,7 +154,7 @@ describe("trust in a backend of several parts", () => {
     expect(trust.alive(5_500, "a")).toBe(false);
   });
 
-  it("C173: is complete while each part that the backend has now is reachable", () => {
+  it("is complete while each part that the backend has now is reachable", () => {
     let names: readonly string[] = [];
     const trust = reportingTrust(2_000, { ...keys, names: () => names });
     trust.attached();

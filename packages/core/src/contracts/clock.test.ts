@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { expect, it } from "vitest";
 import { systemClock } from "./clock.ts";
 
-it("C130 a late timer runs after the sockets were read", async () => {
+it("a late timer runs after the sockets were read", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const connected = once(server, "connection");

@@ -45,7 +45,7 @@ describe("a batch loader whose result is not a list of pairs", () => {
     ["values alone", [{ name: "Ada" }], "a list with a value of type object"],
     ["texts alone", ["Ada"], "a list with a value of type string"],
     ["rows", [[1, "Ada", 36]], "a list with an array of 3"],
-  ])("C349: has failed, and no item counts as left out: %s", async (_, result, shown) => {
+  ])("has failed, and no item counts as left out: %s", async (_, result, shown) => {
     const cache = createTestCache({ ttl: "1m" });
     const load = (): never => result as never;
     await expect(cache.getOrSetMany([1, 2], keyOf, load)).rejects.toMatchObject({
@@ -56,7 +56,7 @@ describe("a batch loader whose result is not a list of pairs", () => {
   });
 });
 
-describe("C349: a batch loader that gives an item that it was not asked for", () => {
+describe("a batch loader that gives an item that it was not asked for", () => {
   it.each<[string, unknown[], unknown, string]>([
     ["text for a number", [1, 2], "2", "a value of type string, and it was asked for a value of type number"],
     ["a bigint for text", ["1", "2"], 2n, "a value of type bigint, and it was asked for a value of type string"],

@@ -62,7 +62,7 @@ describe("the time for the backend", () => {
     expect(one!.leftMs).toBe(480);
   });
 
-  it("is not spent by waiting behind others: C392", () => {
+  it("is not spent by waiting behind others", () => {
     const { one, remote } = budget();
     remote.meter.answered += 100;
     one.answered(1_100);
@@ -73,7 +73,7 @@ describe("the time for the backend", () => {
     expect(other.leftMs).toBe(500);
   });
 
-  it("C440 is not spent by calls from before the backend answered any: they connect", () => {
+  it("is not spent by calls from before the backend answered any: they connect", () => {
     const { one, remote } = budget(0);
     remote.meter.answered = 1;
     one.answered(9_000);
@@ -87,7 +87,7 @@ describe("the time for the backend", () => {
     ["call", 100, "rejected"],
     ["call", 101, "pending"],
     ["calls", 101, "rejected"],
-  ] as const)("C392 work that takes all of it, %s of the backend, behind %d others: %s", async (of, others, status) => {
+  ] as const)("work that takes all of it, %s of the backend, behind %d others: %s", async (of, others, status) => {
     const { clock, one, remote } = budget();
     const { promise, resolve } = Promise.withResolvers<string>();
     const ends: string[] = [];

@@ -164,7 +164,7 @@ describe("a report about its lease", () => {
     return one;
   };
 
-  it("C445 wakes it, and leaves its callers and its result alone", () => {
+  it("wakes it, and leaves its callers and its result alone", () => {
     const one = inPhase("waiting");
     one.leaseChanged("loose");
     expect([one.climb.isWoken, one.isTainted, one.isJoinable]).toEqual([true, false, true]);
@@ -173,7 +173,7 @@ describe("a report about its lease", () => {
     expect(one.isTainted).toBe(true);
   });
 
-  it("C450 behind its own store: what was reported of the entry until then is the store, or older", () => {
+  it("behind its own store: what was reported of the entry until then is the store, or older", () => {
     const one = storing();
     one.taint();
     one.leaseChanged("exact");
@@ -182,7 +182,7 @@ describe("a report about its lease", () => {
     expect(one.isTainted).toBe(true);
   });
 
-  it("C450 counts once: a further one may be that of another process, behind its change", () => {
+  it("counts once: a further one may be that of another process, behind its change", () => {
     const one = storing();
     one.leaseChanged("exact");
     one.taint();
@@ -190,7 +190,7 @@ describe("a report about its lease", () => {
     expect(one.isTainted).toBe(true);
   });
 
-  it("C450 that keeps to no order, or comes before the store is sent, says nothing about the entry", () => {
+  it("that keeps to no order, or comes before the store is sent, says nothing about the entry", () => {
     const loose = storing();
     loose.taint();
     loose.leaseChanged("loose");
@@ -200,7 +200,7 @@ describe("a report about its lease", () => {
     expect([loose.isTainted, early.isTainted]).toEqual([true, true]);
   });
 
-  it("C467 that it was renewed, and that nothing else was: callers join again", () => {
+  it("that it was renewed, and that nothing else was: callers join again", () => {
     const one = inPhase("loading");
     one.taint();
     expect(one.isJoinable).toBe(false);
@@ -210,7 +210,7 @@ describe("a report about its lease", () => {
     expect([one.isJoinable, one.isTainted]).toEqual([true, true]);
   });
 
-  it("C467 undoes neither an own call, nor a change before it loads or while it stores", () => {
+  it("undoes neither an own call, nor a change before it loads or while it stores", () => {
     const fenced = inPhase("loading");
     fenced.fence("delete");
     const early = inPhase("reading");
@@ -223,7 +223,7 @@ describe("a report about its lease", () => {
     }
   });
 
-  it("C467 that comes while the lease is asked for is of a change before its load: callers go on joining", () => {
+  it("that comes while the lease is asked for is of a change before its load: callers go on joining", () => {
     const one = inPhase("leasing");
     one.taint();
     expect([one.isJoinable, one.isTainted]).toEqual([true, true]);
@@ -231,7 +231,7 @@ describe("a report about its lease", () => {
     expect(one.isJoinable).toBe(false);
   });
 
-  it("C450 does not undo a fence, nor the loss of the link", () => {
+  it("does not undo a fence, nor the loss of the link", () => {
     const one = storing();
     one.fence("delete");
     one.leaseChanged("exact");
@@ -383,7 +383,7 @@ describe("the callers of a flight", () => {
     expect([one.tags, one.expectedTags]).toEqual([["a", "b"], ["a"]]);
   });
 
-  it("C407: a caller that joins with a long list of tags costs one look at each of them", () => {
+  it("a caller that joins with a long list of tags costs one look at each of them", () => {
     const names = Array.from({ length: 1_000 }, (_, i) => `tag ${i}`);
     let looks = 0;
     const counted = new Proxy(names, {

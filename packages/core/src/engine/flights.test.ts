@@ -143,7 +143,7 @@ function freeSlots(slots: Semaphore): number {
 }
 
 describe("C51 nothing is left", () => {
-  it("C137 after many sets of one key, and those that wait share one place until then", async () => {
+  it("after many sets of one key, and those that wait share one place until then", async () => {
     const { context, view } = engine({ hasBackend: true });
     const sets = Array.from({ length: 100 }, (_, i) => view.set("k", i));
     expect([context.flights.size, context.writes.size]).toEqual([2, 2]);

@@ -1,7 +1,7 @@
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 
-it.each(["delete", "tag"] as const)("C180 a load that a %s fences is stored nowhere, and counted", async (by) => {
+it.each(["delete", "tag"] as const)("a load that a %s fences is stored nowhere, and counted", async (by) => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock });
   const cache = createTestCache({ clock, backend });

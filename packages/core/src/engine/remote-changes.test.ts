@@ -108,7 +108,7 @@ describe("a lease that changed", () => {
     return one;
   };
 
-  it("C445 drops no copy, taints no flight and emits nothing; flights of the key look again", () => {
+  it("drops no copy, taints no flight and emits nothing; flights of the key look again", () => {
     const { leaseChanged } = listener();
     const at = localKey(users, "k");
     const guard = new Guard();
@@ -121,7 +121,7 @@ describe("a lease that changed", () => {
     expect(other.isTainted).toBe(true);
   });
 
-  it("C450 is that of an own store where its order is exact", () => {
+  it("is that of an own store where its order is exact", () => {
     for (const order of ["exact", "loose"] as const) {
       const { leaseChanged } = listener();
       const one = flightOf("k");
@@ -154,7 +154,7 @@ describe("a key that changed", () => {
     ]);
   });
 
-  it("C483 leaves a copy that has the version it has now, and still taints flights", () => {
+  it("leaves a copy that has the version it has now, and still taints flights", () => {
     const { changed } = listener();
     const at = localKey(users, "k");
     const guard = new Guard();
@@ -166,7 +166,7 @@ describe("a key that changed", () => {
     expect([local.get(at), invalidated.length]).toEqual([undefined, 1]);
   });
 
-  it("C483 emits nothing while a change of this process is under way, and for a copy that has expired", async () => {
+  it("emits nothing while a change of this process is under way, and for a copy that has expired", async () => {
     const { changed } = listener();
     const at = localKey(users, "k");
     const end = gate();
@@ -201,7 +201,7 @@ describe("a tag that changed", () => {
     expect(tags.wasCalled([T], since)).toBe(false);
   });
 
-  it("C483 emits one event for each namespace, of those that were known", async () => {
+  it("emits one event for each namespace, of those that were known", async () => {
     const { tagsChanged } = listener();
     const of = (namespace: string, tag: string): string => `{~shop}${namespace}::${tag}`;
     const below = of(":users:a%3Ab", "x::y");
@@ -216,7 +216,7 @@ describe("a tag that changed", () => {
     ]);
   });
 
-  it("C483 stays known if it is known as it is now; an answer on its way is asked for again", async () => {
+  it("stays known if it is known as it is now; an answer on its way is asked for again", async () => {
     const { tagsChanged } = listener();
     await learn(T);
     let reads = 0;
@@ -279,7 +279,7 @@ describe("a backend", () => {
     expect(calls).toEqual(["attached", "back", "replay", "detached", "lost since 7", "reissue"]);
   });
 
-  it("C173: of which a part is lost: the window of re-issue stands still until all of it is back", () => {
+  it("of which a part is lost: the window of re-issue stands still until all of it is back", () => {
     const { partLost, alive, partRegained, allBack } = listener();
     partLost("a", new Error("link lost"), 7);
     alive("b", 0);

@@ -45,7 +45,7 @@ it.each([
   ["as they are", undefined, MIB],
   ["compressed", half, MIB / 2],
 ])(
-  "C159: values that are loaded together are encoded 5 MiB in a turn at most, in their order, and stored: %s",
+  "values that are loaded together are encoded 5 MiB in a turn at most, in their order, and stored: %s",
   async (_, by, size) => {
     const { cache, encoded, most } = opened(by);
     await loadAll(cache);
@@ -57,7 +57,7 @@ it.each([
   },
 );
 
-it("C159: a value of a later turn that cannot be encoded is for its callers, and reported", async () => {
+it("a value of a later turn that cannot be encoded is for its callers, and reported", async () => {
   const { cache, encoded } = opened();
   const errors: unknown[] = [];
   cache.on("backend:error", ({ key, error }) => errors.push([key, error instanceof EncodeError]));
@@ -70,7 +70,7 @@ it("C159: a value of a later turn that cannot be encoded is for its callers, and
   await cache.close();
 });
 
-it("C159: set encodes what it was given, in the turn of its caller", async () => {
+it("set encodes what it was given, in the turn of its caller", async () => {
   const { cache, encoded } = opened();
   const values = KEYS.map(big);
   const sets = values.map((value) => cache.set(value.id, value));

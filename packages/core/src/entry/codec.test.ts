@@ -205,7 +205,7 @@ describe("meta, byte for byte", () => {
     expect(stored.meta).toBe(meta);
   });
 
-  it("C189: of the usual policies leaves an entry in Redis in the form for short fields, of up to 64 bytes", () => {
+  it("of the usual policies leaves an entry in Redis in the form for short fields, of up to 64 bytes", () => {
     const usual = entry({ ttlMs: 3_600_000, staleWhileRevalidateMs: 300_000, staleIfErrorMs: 86_400_000 });
     const { meta } = codec().toStored(
       { ...PLAIN, encoding: { format: "msgpack", compressor: "none" } },
@@ -292,7 +292,7 @@ describe("times", () => {
       60_009,
     ],
     ["stale already", { staleAt: NOW - 100, expiresAt: NOW + 50 }, -100, 50],
-    ["C144 whole milliseconds, never more than are left", { staleAt: NOW + 99.6, expiresAt: NOW + 100.9 }, 99, 100],
+    ["whole milliseconds, never more than are left", { staleAt: NOW + 99.6, expiresAt: NOW + 100.9 }, 99, 100],
     [
       "all of them where a sum of floats is a little short",
       { staleAt: NOW + 99.999_999, expiresAt: NOW + 100 },
@@ -382,7 +382,7 @@ describe("decode", () => {
     });
   });
 
-  it("C187: an entry with more freshness left than it ever had is stale: its store's clock was set back", () => {
+  it("an entry with more freshness left than it ever had is stale: its store's clock was set back", () => {
     const meta = '["json",60000,0,100]';
     for (const back of [1_001, 3_600_000])
       expect(decode(stored({ staleInMs: 60_000 + back, expiresInMs: 60_100 + back, meta }))).toMatchObject({
@@ -556,7 +556,7 @@ describe("decode", () => {
     expect(asked).toEqual([99]);
   });
 
-  it("C141 lets data become 200 times as large, or 1 MiB, and at most 8 MiB", () => {
+  it("lets data become 200 times as large, or 1 MiB, and at most 8 MiB", () => {
     const asked: number[] = [];
     const compressor: Compressor = { ...halving(), decompress: (_, max) => (asked.push(max), Buffer.from("1")) };
     const ofSize = (bytes: number) => stored({ data: new Uint8Array(bytes), meta: '["json",null,0,0,0,{"c":"half"}]' });
@@ -570,13 +570,13 @@ describe("decode", () => {
     ["maxDecodedBytes", 11, { maxDecodedBytes: 10 }, "it is larger than maxDecodedBytes"],
     ["8 MiB", 8 * 2 ** 20 + 1, {}, "it is larger than maxDecodedBytes"],
     ["maxEntryBytes", 11, { maxEntryBytes: 10 }, "it is larger than maxEntryBytes"],
-  ])("C141 refuses uncompressed bytes beyond %s, and reads as many", ([, bytes, options, reason]) => {
+  ])("refuses uncompressed bytes beyond %s, and reads as many", ([, bytes, options, reason]) => {
     const of = (length: number) => stored({ data: Buffer.from(`"${"x".repeat(length - 2)}"`) });
     expect(() => decode(of(bytes), options)).toThrow(`a stored entry cannot be read: ${reason}`);
     expect((decode(of(bytes - 1), options) as Entry).value).toHaveLength(bytes - 3);
   });
 
-  it("C141 refuses compressed bytes beyond maxEntryBytes", async () => {
+  it("refuses compressed bytes beyond maxEntryBytes", async () => {
     const data = await gzip().compress(Buffer.from(`"${"x".repeat(500)}"`));
     const given = stored({ data, meta: '["json",null,0,0,0,{"c":"gzip"}]' });
     expect(() => decode(given, { compressor: gzip(), maxEntryBytes: data.length - 1 })).toThrow("maxEntryBytes");
@@ -586,7 +586,7 @@ describe("decode", () => {
   });
 });
 
-describe("C142 what is written can be read", () => {
+describe("what is written can be read", () => {
   it("a value of more bytes than maxDecodedBytes is refused", () => {
     expect(codec({ maxDecodedBytes: 6 }).encode("Grac")).toMatchObject({ data: Buffer.from('"Grac"') });
     expect(() => codec({ maxDecodedBytes: 5 }).encode("Grac")).toThrow("6 bytes are more than maxDecodedBytes (5)");
@@ -618,7 +618,7 @@ describe("C142 what is written can be read", () => {
   });
 });
 
-describe("C143 a meta is checked before it is used", () => {
+describe("a meta is checked before it is used", () => {
   const withTags = (tags: readonly unknown[], versions?: readonly unknown[]): Entry | PromiseLike<Entry> =>
     decode(stored({ meta: JSON.stringify(["json", null, 0, 0, versions ?? 0, { g: tags }]) }));
   it.for<readonly [string, readonly unknown[], (readonly unknown[])?]>([

@@ -22,7 +22,7 @@ const instants = ({ ttlMs, staleAt, expiresAt, deadAt }: Entry): readonly number
   deadAt,
 ];
 
-describe("C335 the instants of an entry are whole milliseconds, and never later than they would be", () => {
+describe("the instants of an entry are whole milliseconds, and never later than they would be", () => {
   it.each([
     [1_000, 1_000],
     [1_000.001, 1_000],
@@ -54,7 +54,7 @@ describe("C335 the instants of an entry are whole milliseconds, and never later 
   });
 });
 
-describe("C334 the entries of a namespace share what they have in common", () => {
+describe("the entries of a namespace share what they have in common", () => {
   const users = keySpaceBelow(rootKeySpace("shop"), "users");
 
   it("as long as it is the same", () => {

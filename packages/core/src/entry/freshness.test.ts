@@ -95,7 +95,7 @@ describe("canServeOnError", () => {
     ["nothing", undefined, 1_000, windows(), false],
     ["while fresh, with any stored window", entry({ staleIfErrorMs: 0 }), 1_099, windows({ staleIfErrorMs: 1 }), true],
     ["while fresh, and the reader sets none", entry(), 1_099, windows({ staleIfErrorMs: undefined }), true],
-    ["C448 while fresh, and the reader wants the error", entry(), 1_099, windows({ staleIfErrorMs: 0 }), false],
+    ["while fresh, and the reader wants the error", entry(), 1_099, windows({ staleIfErrorMs: 0 }), false],
     ["in the last instant of staleIfError", entry(), 1_299, windows(), true],
     ["at its end", entry(), 1_300, windows(), false],
     ["the reader shortens it", entry(), 1_119, windows({ staleIfErrorMs: 20 }), true],

@@ -29,7 +29,7 @@ const strict: Format = {
     ),
 };
 
-describe("C205 an error of encoding", () => {
+describe("an error of encoding", () => {
   it.each<[what: string, format: Format, value: unknown, place: string]>([
     ["a function in an array, v8", v8(), items({ onClick: () => 1 }), "items[37].onClick is a function"],
     ["a symbol, v8", v8(), { a: { b: Symbol("hunter2") } }, "a.b is a symbol"],
@@ -96,7 +96,7 @@ it.each<[message: string, value: unknown, shown: string]>([
   ["too small: 42 of 420", [42], "too small: … of 420"],
   ["must have 3 parts", { a: true, b: null, c: undefined, d: "" }, "must have 3 parts"],
   ["bad: a.b", { x: "a.b" }, "bad: …"],
-])("C205 the message of a schema is shown without what it quotes of the value: %s", (message, value, shown) => {
+])("the message of a schema is shown without what it quotes of the value: %s", (message, value, shown) => {
   expect(withoutValues(message, value)).toBe(shown);
 });
 

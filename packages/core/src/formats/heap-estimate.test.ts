@@ -79,7 +79,7 @@ describe("HeapEstimate", () => {
 const MAX_BYTES = 12_000;
 const TOO_MUCH = `it would take more than 4 times maxDecodedBytes (${MAX_BYTES} bytes) of memory`;
 
-describe("C141 json refuses values of too much memory", () => {
+describe("json refuses values of too much memory", () => {
   const numbered = (node: (i: number) => string) => (count: number) =>
     `[${Array.from({ length: count }, (_, i) => node(i)).join(",")}]`;
   it.each<[what: string, of: (count: number) => string, count: number]>([
@@ -110,7 +110,7 @@ describe("C141 json refuses values of too much memory", () => {
   });
 });
 
-describe("C141 v8 refuses values of too much memory", () => {
+describe("v8 refuses values of too much memory", () => {
   /** Nodes in a Set. */
   const cloned = (node: string, count: number): Uint8Array =>
     Buffer.from(

@@ -15,7 +15,7 @@ const WALKED = {
 /** Values that bring brackets of their own, in text or as a neighbour. */
 const NEIGHBOURS: readonly unknown[] = [[], {}, [[]], "},{", "],[", "[{", { "},{": [] }, [{}, {}], [[], []]];
 
-describe("C337: JSON of many brackets", () => {
+describe("JSON of many brackets", () => {
   it.each([
     ["objects", { rows: Array.from({ length: 2_000 }, (_, id) => ({ id, name: "},{" })) }],
     ["arrays", Array.from({ length: 2_000 }, (_, id) => [id, "],["])],

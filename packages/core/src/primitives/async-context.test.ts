@@ -27,7 +27,7 @@ it("an import leaves no async resource open, which test runners report as an ope
   expect(inNoCall(() => "still runs")).toBe("still runs");
 });
 
-it("H99: runs where `emitDestroy` of an async resource returns nothing, as in Bun and workerd", async () => {
+it("runs where `emitDestroy` of an async resource returns nothing, as in Bun and workerd", async () => {
   const destroyed = vi.spyOn(AsyncResource.prototype, "emitDestroy").mockReturnValue(undefined as never);
   vi.resetModules();
   const { inNoCall } = await import("./async-context.ts");

@@ -27,7 +27,7 @@ it("opens at the fifth failure in a row", () => {
   expect([one.isOpen, one.admits("entries"), one.probeInMs]).toEqual([true, false, 1_000]);
 });
 
-it("C266: opens, waits and waits longer as its backend says", () => {
+it("opens, waits and waits longer as its backend says", () => {
   const { breaker: one, clock, fail } = breaker({ failures: 2, waitMs: 100, longestWaitMs: 300 });
   fail(1);
   expect(one.isOpen).toBe(false);
@@ -57,7 +57,7 @@ it("admits one call after a second, and no other until it has ended", () => {
   expect(one.admits("entries")).toBe(false);
 });
 
-it("C131 admits beside the probe one call of the other kind, in the same tick", async () => {
+it("admits beside the probe one call of the other kind, in the same tick", async () => {
   const { breaker: one, clock, fail } = breaker();
   fail(5);
   clock.advance(1_000);

@@ -77,7 +77,7 @@ it("has one timer, also when callbacks start more deadlines", () => {
   expect(schedule.mock.calls.length).toBeLessThanOrEqual(44);
 });
 
-describe("C130 C617 the event loop stands still", () => {
+describe("C617 the event loop stands still", () => {
   it("for longer than the deadline: it does not count, but for the part in which it began", () => {
     const { clock, passed, begin } = setUp();
     begin("a");

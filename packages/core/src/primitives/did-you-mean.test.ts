@@ -32,7 +32,7 @@ it.each<[given: string, accepted: Iterable<string>, hint: string]>([
   ["colour", call, ""],
   ["x".repeat(10_000), call, ""],
   ["constructor", call, ""],
-])("C206 %s: %s", (given, accepted, hint) => {
+])("%s: %s", (given, accepted, hint) => {
   expect(didYouMeanInCache(given, accepted)).toBe(hint);
   expect(didYouMean(given, accepted)).toBe(hint.startsWith("; that is set by") ? "" : hint);
 });

@@ -3,7 +3,7 @@ import { partsOf, WINDOW } from "./in-windows.ts";
 
 const items = Array.from({ length: 2 * WINDOW + 1 }, (_, i) => i);
 
-it("C158: parts have a thousand at most", () => {
+it("parts have a thousand at most", () => {
   expect(Array.from(partsOf(items), (part) => part.length)).toEqual([WINDOW, WINDOW, 1]);
   expect(Array.from(partsOf([1, 2]))).toEqual([[1, 2]]);
   expect(Array.from(partsOf([]))).toEqual([[]]);

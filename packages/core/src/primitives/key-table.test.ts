@@ -66,12 +66,12 @@ it.for([
         .join("")
         .padStart(14, "\0"),
   ],
-] as const)("C136 spreads 16,000 keys that differ only %s", ([, key]) => {
+] as const)("spreads 16,000 keys that differ only %s", ([, key]) => {
   // A random spread puts at most 7 or 8 into one place; 16 happens once in a billion tables.
   expect(fullest(Array.from({ length: 16_000 }, (_, i) => key(i)))).toBeLessThan(16);
 });
 
-it("C136 hashes equal keys differently in each process, and alike in all tables of one", async () => {
+it("hashes equal keys differently in each process, and alike in all tables of one", async () => {
   const hashOf = (Table: typeof KeyTable): number => {
     const node = new Named("n");
     new Table<Named>().add("other", new Named("o"));
@@ -88,7 +88,7 @@ it("C136 hashes equal keys differently in each process, and alike in all tables 
   expect(new Set(hashes).size).toBe(20);
 });
 
-it("C136 removes the oldest node of a key without visiting the younger ones", () => {
+it("removes the oldest node of a key without visiting the younger ones", () => {
   const table = new KeyTable<Named>();
   const nodes = Array.from({ length: 200 }, (_, i) => new Named(String(i)));
   let visits = 0;

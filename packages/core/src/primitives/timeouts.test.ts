@@ -46,7 +46,7 @@ describe("timeouts", () => {
     expect([passed, late.end()]).toEqual([["soon", "late"], false]);
   });
 
-  it("C130 C617: count only time in which the event loop ran", () => {
+  it("C617: count only time in which the event loop ran", () => {
     const clock = new TestClock();
     let passed = 0;
     new Timeout(clock, 1_000, () => (passed += 1));

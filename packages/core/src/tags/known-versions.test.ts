@@ -140,7 +140,7 @@ describe("a recorded version", () => {
     });
   });
 
-  it("C133 counts as pinned for an hour after it was, and not if it was only read", async () => {
+  it("counts as pinned for an hour after it was, and not if it was only read", async () => {
     await source.pin(["a"]);
     await source.read(["b"]);
     expect(pinned(table, ["a"])).toEqual({ at: "i.1", versions: new Map([["a", version(1)]]) });
@@ -157,7 +157,7 @@ describe("a recorded version", () => {
     expect(pinned(table, ["a"])).toBe(undefined);
   });
 
-  it("C133 is pinned again after any change: a position from before it would accept late tags that changed", async () => {
+  it("is pinned again after any change: a position from before it would accept late tags that changed", async () => {
     await source.pin(["a"]);
     table.forget(["late"]);
     expect([pinned(table, ["a"]), table.known(["a"])]).toEqual([undefined, [version(1)]]);
@@ -175,7 +175,7 @@ describe("a recorded version", () => {
     expect(pinned(table, ["a"])).toBe(undefined);
   });
 
-  it("C425 is pinned again after a late tag was refused: the issuer may be lost, which nobody reports", async () => {
+  it("is pinned again after a late tag was refused: the issuer may be lost, which nobody reports", async () => {
     await source.pin(["a"]);
     await source.unchangedSince("i.1", ["b"]);
     expect(pinned(table, ["a"])?.at).toBe("i.1");
@@ -265,7 +265,7 @@ describe("a recorded version", () => {
     expect(table.has("b")).toBe(false);
   });
 
-  it("C625 is not asked for again because another tag is new, by a read or by a load", async () => {
+  it("is not asked for again because another tag is new, by a read or by a load", async () => {
     versions.set("new", version(1));
     await source.pin(["a"]);
     asked = [];
@@ -280,7 +280,7 @@ describe("a recorded version", () => {
     expect(asked.at(-1)).toBe("pin a,newer");
   });
 
-  it("C625 is read with the others if it changed while they were on their way", async () => {
+  it("is read with the others if it changed while they were on their way", async () => {
     await source.read(["a"]);
     answer = gate();
     const reading = table.current(source, ["a", "b"]);
@@ -292,7 +292,7 @@ describe("a recorded version", () => {
     expect(asked).toEqual(["read a", "read b", "read a,b"]);
   });
 
-  it("C625 that is pinned brings a new position after a change of another tag: one is asked for", async () => {
+  it("that is pinned brings a new position after a change of another tag: one is asked for", async () => {
     await source.pin(["a", "b"]);
     table.forget(["other"]);
     asked = [];
@@ -366,7 +366,7 @@ describe("versions in a part that is lost while others are not", () => {
     return { table, source, clock, link };
   }
 
-  it("C168: are not believed from before; each that is read is believed for maxStaleness", async () => {
+  it("are not believed from before; each that is read is believed for maxStaleness", async () => {
     const { table, source, clock, link } = await lost();
     expect([table.isReported(clock.now()), table.knows(["a"])]).toEqual([false, false]);
     await source.read(["a"]);
@@ -377,14 +377,14 @@ describe("versions in a part that is lost while others are not", () => {
     expect([table.knows(["a"]), table.known(["a"])]).toEqual([false, undefined]);
   });
 
-  it("C168: are not believed once no part is reachable", async () => {
+  it("are not believed once no part is reachable", async () => {
     const { table, source, link } = await lost();
     await source.read(["a"]);
     link.lost("entries");
     expect(table.knows(["a"])).toBe(false);
   });
 
-  it("C168: are those that loads are stored under, since nothing can be pinned", async () => {
+  it("are those that loads are stored under, since nothing can be pinned", async () => {
     const { table, source, clock, link } = await lost();
     expect(pinned(table, ["a"])).toEqual({ at: "i.1", versions: new Map([["a", { hard: "i.1", soft: "i.1" }]]) });
     expect(pinned(table, ["b"])).toBe(undefined);

@@ -22,7 +22,7 @@ const TAGS = { tags: ["t"] } as const;
 let loads = 0;
 const load = async ({ cache }: Process, key: string): Promise<unknown> => cache.getOrSet(key, () => (loads += 1), TAGS);
 
-it("C469 a load without reported changes pins the versions of its tags once a second, and each load is kept", async () => {
+it("a load without reported changes pins the versions of its tags once a second, and each load is kept", async () => {
   const { clock, here, there } = unreported();
   loads = 0;
   for (const [key, pins] of [
@@ -43,7 +43,7 @@ it("C469 a load without reported changes pins the versions of its tags once a se
   expect(kept).toEqual([1, 2, 3, 4, 5]);
 });
 
-it("C469 a tag that was invalidated elsewhere is pinned again by the next load, which is kept", async () => {
+it("a tag that was invalidated elsewhere is pinned again by the next load, which is kept", async () => {
   const { here, there } = unreported();
   loads = 0;
   await load(here, "a");
@@ -55,7 +55,7 @@ it("C469 a tag that was invalidated elsewhere is pinned again by the next load, 
   expect([await load(here, "a"), await load(there, "a")]).toEqual([3, 3]);
 });
 
-it("C469 a tag that was invalidated here is pinned again, also where a pin was on its way", async () => {
+it("a tag that was invalidated here is pinned again, also where a pin was on its way", async () => {
   const { here, there } = unreported();
   loads = 0;
   const pinned = gate();
@@ -73,7 +73,7 @@ it("C469 a tag that was invalidated here is pinned again, also where a pin was o
   expect(await there.cache.get("b")).toBe(3);
 });
 
-it("C469 late tags are refused once, and not for a second, after a renewal elsewhere", async () => {
+it("late tags are refused once, and not for a second, after a renewal elsewhere", async () => {
   const { here, there } = unreported();
   const late = (key: string): Promise<unknown> =>
     here.cache.getOrSet(key, (ctx) => {

@@ -35,7 +35,7 @@ describe("pin and read", () => {
     }
   });
 
-  it("C143 an entry too long for a version counts as missing, and is replaced", async () => {
+  it("an entry too long for a version counts as missing, and is replaced", async () => {
     const [ours] = await pinned([T]);
     const entry = backend.store.get(T)!;
     backend.store.set(T, { ...entry, data: new Uint8Array(65) });

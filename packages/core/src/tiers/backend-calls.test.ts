@@ -47,7 +47,7 @@ function callsOf(
   };
 }
 
-it("C167: a part that fails keeps no call from the others; each is probed by itself", () => {
+it("a part that fails keeps no call from the others; each is probed by itself", () => {
   const { calls, clock, fail } = callsOf(["a", "b"]);
   fail("a", 5);
   const admits = (): readonly boolean[] => ["a", "b"].map((part) => calls.admits("read", part));
@@ -60,7 +60,7 @@ it("C167: a part that fails keeps no call from the others; each is probed by its
   expect(admits()).toEqual([false, true]);
 });
 
-it("C167: failures of several parts do not add up", () => {
+it("failures of several parts do not add up", () => {
   const { calls, fail, states } = callsOf(["a", "b", "c"]);
   calls.answered("a");
   for (const part of ["a", "b", "c"]) fail(part, 4);
@@ -68,7 +68,7 @@ it("C167: failures of several parts do not add up", () => {
   expect(states).toEqual(["up"]);
 });
 
-it("C169: the state changes once with a part, however many calls of others are answered meanwhile", () => {
+it("the state changes once with a part, however many calls of others are answered meanwhile", () => {
   const { calls, fail, states } = callsOf(["a", "b"]);
   calls.answered("b");
   for (let i = 0; i < 20; i++) {
@@ -82,7 +82,7 @@ it("C169: the state changes once with a part, however many calls of others are a
   expect(states).toEqual(["up", "degraded", "down", "degraded", "up"]);
 });
 
-it("C169: a part whose changes are lost, and then its calls, is one change; it answers as soon as it is back", () => {
+it("a part whose changes are lost, and then its calls, is one change; it answers as soon as it is back", () => {
   const { calls, clock, fail, states } = callsOf(["a", "b"]);
   calls.answered("b");
   calls.partLost("a", undefined);
@@ -93,7 +93,7 @@ it("C169: a part whose changes are lost, and then its calls, is one change; it a
   expect([states.at(-1), calls.admits("read", "a")]).toEqual(["up", true]);
 });
 
-it("C366: a part that refuses to report its changes is reported, and one that cannot be reached is not", () => {
+it("a part that refuses to report its changes is reported, and one that cannot be reached is not", () => {
   const { calls, errors, states } = callsOf(["a", "b"]);
   calls.answered("b");
   calls.partLost("b", new BackendUnavailableError("the connection was lost"));
@@ -103,7 +103,7 @@ it("C366: a part that refuses to report its changes is reported, and one that ca
   expect(states).toEqual(["up", "degraded"]);
 });
 
-it("C169: forgets a part that the backend has no more", () => {
+it("forgets a part that the backend has no more", () => {
   const names = ["a", "b"];
   const { calls, fail, states } = callsOf(names);
   calls.answered("b");
@@ -113,7 +113,7 @@ it("C169: forgets a part that the backend has no more", () => {
   expect(states).toEqual(["up", "degraded", "up"]);
 });
 
-it("C167: reads of versions open no breaker where there are parts, and close none", () => {
+it("reads of versions open no breaker where there are parts, and close none", () => {
   const { calls, fail } = callsOf(["a", "b"]);
   fail("a", 5);
   fail(calls.partOfVersionReads, 5);
@@ -128,7 +128,7 @@ it("has one breaker where there are no parts", () => {
   expect([calls.admits("read", calls.partOf("other")), states]).toEqual([false, ["down"]]);
 });
 
-it("C328: an answered heartbeat closes the breaker of its part, and no call has to probe", () => {
+it("an answered heartbeat closes the breaker of its part, and no call has to probe", () => {
   const { calls, clock, fail, states } = callsOf(["a", "b"]);
   calls.answered("a");
   fail("a", 5);
@@ -139,7 +139,7 @@ it("C328: an answered heartbeat closes the breaker of its part, and no call has 
   expect(states).toEqual(["up", "degraded", "down", "degraded"]);
 });
 
-it("C328: answered heartbeats between failures leave their count, since calls may fail all the same", () => {
+it("answered heartbeats between failures leave their count, since calls may fail all the same", () => {
   const { calls, clock, fail, states } = callsOf(undefined);
   for (let i = 0; i < 5; i += 1) {
     fail("", 1);
@@ -150,7 +150,7 @@ it("C328: answered heartbeats between failures leave their count, since calls ma
   expect(states).toEqual(["down", "up"]);
 });
 
-it("C328: a heartbeat that was sent before the last failure closes no breaker", () => {
+it("a heartbeat that was sent before the last failure closes no breaker", () => {
   const { calls, clock, fail, states } = callsOf(undefined);
   const sentAt = clock.now();
   clock.advance(1);
@@ -159,7 +159,7 @@ it("C328: a heartbeat that was sent before the last failure closes no breaker", 
   expect([calls.admits("read", ""), states]).toEqual([false, ["down"]]);
 });
 
-it("C328: a heartbeat that took as long as a call may take closes no breaker", () => {
+it("a heartbeat that took as long as a call may take closes no breaker", () => {
   const { calls, clock, fail, states } = callsOf(undefined);
   fail("", 5);
   const sentAt = clock.now();
@@ -170,7 +170,7 @@ it("C328: a heartbeat that took as long as a call may take closes no breaker", (
   expect(states).toEqual(["down", "up"]);
 });
 
-it("C328: a failed probe doubles the wait, also after heartbeats that closed no breaker", () => {
+it("a failed probe doubles the wait, also after heartbeats that closed no breaker", () => {
   const { calls, clock, fail } = callsOf(undefined);
   const sentAt = clock.now();
   clock.advance(1);
@@ -183,7 +183,7 @@ it("C328: a failed probe doubles the wait, also after heartbeats that closed no 
   expect(calls.retryInMs).toBe(2_000);
 });
 
-it("C329: a new connection closes the breaker of its part; connections are watched from the first failure to the end", () => {
+it("a new connection closes the breaker of its part; connections are watched from the first failure to the end", () => {
   const listeners = new Set<(part: string) => void>();
   const { calls, fail, states } = callsOf(["a", "b"], (listener) => {
     listeners.add(listener);

@@ -38,7 +38,7 @@ async function promisesOf(run: () => Promise<unknown>): Promise<number> {
   return promises;
 }
 
-it("C336: a batch of hits makes no promise for each key: as many for a hundred as for two", async () => {
+it("a batch of hits makes no promise for each key: as many for a hundred as for two", async () => {
   const cache = createTestCache({ local: false, backend: fullBackend() });
   const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
   const found = await cache.getMany(keys);

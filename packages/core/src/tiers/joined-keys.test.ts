@@ -24,7 +24,7 @@ function open(entryCount: number): {
 }
 const numbered = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);
 
-describe("C552: joined keys", () => {
+describe("joined keys", () => {
   it("are remembered for copies that are hit often", () => {
     const space = users();
     const { hits } = open(0);

@@ -77,7 +77,7 @@ beforeEach(() => {
   retryInMs = 0;
 });
 
-it("C131 nothing is sent while the breaker is open, for any caller; the replay comes when it lets a call through", async () => {
+it("nothing is sent while the breaker is open, for any caller; the replay comes when it lets a call through", async () => {
   const one = recovery();
   retryInMs = 3_000;
   one.addKey(entryKey(root, "k"));
@@ -275,7 +275,7 @@ describe("replay", () => {
   });
 });
 
-it("C438 is refused from the refusal of a replay to the next one that is not, or is not answered", async () => {
+it("is refused from the refusal of a replay to the next one that is not, or is not answered", async () => {
   const one = recovery();
   one.addKey(entryKey(root, "k"));
   isRefusing = true;
@@ -298,7 +298,7 @@ it.for([
   ["of tags", (one: Recovery) => one.acknowledgedTags(root, ["{~shop}::other"], "hard", 1)],
   ["of any other kind", (one: Recovery) => one.tookWrite()],
 ] as const)(
-  "C438 a write %s that the backend took starts a replay, 200 ms after the last one at the soonest",
+  "a write %s that the backend took starts a replay, 200 ms after the last one at the soonest",
   async ([, took]) => {
     const one = recovery();
     isRefusing = true;
@@ -405,7 +405,7 @@ describe("an acknowledged invalidation", () => {
     expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
   });
 
-  it("C427 hides what a read found that was sent before, in each part that was replaced", async () => {
+  it("hides what a read found that was sent before, in each part that was replaced", async () => {
     const one = recovery({ reissueWindowMs: 30_000, partOf: (key) => key.slice(-1) });
     const keys = ["in-a", "in-b", "not-changed-in-a"].map((name) => entryKey(users, name));
     for (const key of keys.slice(0, 2)) one.acknowledgedKey(key);
@@ -421,7 +421,7 @@ describe("an acknowledged invalidation", () => {
     expect(keys.map((key) => [4, 5, 6, 7].filter((at) => one.hides(key, found(at))))).toEqual([[4], [4, 5, 6], []]);
   });
 
-  it("C164 is within the window however long the link was lost, and for the rest of the window after that", async () => {
+  it("is within the window however long the link was lost, and for the rest of the window after that", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
     one.acknowledgedKey(entryKey(users, "old"));
     clock.advance(10_001);
@@ -443,7 +443,7 @@ describe("an acknowledged invalidation", () => {
     expect(sent).toEqual([]);
   });
 
-  it("C164 counts toward the window only while the link is up", async () => {
+  it("counts toward the window only while the link is up", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
     one.acknowledgedKey(entryKey(users, "old"));
     clock.advance(10_001);

@@ -91,7 +91,7 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 
 const valuesOf = (...names: readonly string[]): readonly string[] => names.map((name) => `value of shop::${name}`);
 
-describe("C374: a call of many keys", () => {
+describe("a call of many keys", () => {
   it("asks each part once, and gives each key its own answer", async () => {
     const { batches, reads, readMany } = tierOf();
     const names = ["b1", "a1", "a2", "b2", "a3"];

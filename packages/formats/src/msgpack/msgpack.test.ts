@@ -248,7 +248,7 @@ describe("values refused on writing", () => {
   });
 });
 
-describe("C141 values of too much memory are refused", () => {
+describe("values of too much memory are refused", () => {
   /** The limit is the smallest under which ten times as few are read. */
   it.each<[what: string, node: string, count: number, maxBytes: number]>([
     ["empty objects", "80", 5_000, 12_000],
@@ -285,7 +285,7 @@ describe("C141 values of too much memory are refused", () => {
   it.each([
     ["that may be an index", "81 db 07ffffff 39"],
     ["in a large value", `dc ffff ${"01".repeat(300_000)}`.replace("01", "81 db 07ffffff 61")],
-  ])("C400: a name %s, and claims 128 MiB, is refused at once", (_, bytes) => {
+  ])("a name %s, and claims 128 MiB, is refused at once", (_, bytes) => {
     const startedAt = process.cpuUsage();
     expect(() => format.decode(fromHex(bytes))).toThrow("they are cut short");
     const { user, system } = process.cpuUsage(startedAt);
@@ -293,7 +293,7 @@ describe("C141 values of too much memory are refused", () => {
     expect(user + system).toBeLessThan(1_000_000);
   });
 
-  it("C400: bytes whose positions are not integers of 32 bits are refused", () => {
+  it("bytes whose positions are not integers of 32 bits are refused", () => {
     const bytes = new Uint8Array(2 ** 31 + 64);
     bytes.set(fromHex("93 db 80000000"));
     bytes.set(fromHex("c7 03 77"), 2 ** 31 + 6);

@@ -9,7 +9,7 @@ const PLENTY = 8 * 1024 * 1024;
 /** The estimate is kept for any bytes, and no value is small enough. */
 const NONE = -16 * 1024;
 
-it("C403: any bytes are judged alike with and without an estimate of memory, built or not", () => {
+it("any bytes are judged alike with and without an estimate of memory, built or not", () => {
   fc.assert(
     fc.property(fc.constantFrom(...SEEDS), edits, (seed, changes) => {
       const bytes = edited(seed, changes);
@@ -25,7 +25,7 @@ it.each([
   ["an array", "dc 03e8", ""],
   ["a Set", "d47300 dc 03e8", ""],
   ["an object", "de 03e8", "a161"],
-])("C141: no more of %s is built once it would take too much memory", (_, head, name) => {
+])("no more of %s is built once it would take too much memory", (_, head, name) => {
   const slice = vi.spyOn(Uint8Array.prototype, "slice");
   const bytes = Buffer.from(`${head}${`${name}c400`.repeat(1_000)}`.replaceAll(" ", ""), "hex");
 
@@ -39,7 +39,7 @@ it.each([
   slice.mockRestore();
 });
 
-describe("C550: msgpack reads the values that msgpackr reads", () => {
+describe("msgpack reads the values that msgpackr reads", () => {
   // As the format has it.
   const packr = new Packr({ useRecords: false, mapsAsObjects: true, moreTypes: true, copyBuffers: true });
 

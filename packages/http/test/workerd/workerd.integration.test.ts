@@ -37,7 +37,7 @@ const ask = async (url: string): Promise<string> => {
 };
 
 it.concurrent.for(NAMED)(
-  "H99: requests at one time are all answered, by one load: workerd, $name",
+  "requests at one time are all answered, by one load: workerd, $name",
   async ({ i, shares, hasNode }, { expect }) => {
     const url = workerd.urls[i]!;
     const together = async (path: string): Promise<readonly string[]> =>
@@ -74,27 +74,24 @@ it.concurrent.for(NAMED)(
   },
 );
 
-it.concurrent.for(NAMED)(
-  "H99: what ended with its request is loaded again: workerd, $name",
-  async ({ i }, { expect }) => {
-    const url = workerd.urls[i]!;
-    expect(await ask(`${url}/refreshed`)).toBe("200 refreshed 1");
-    await sleep(100);
-    expect(await ask(`${url}/refreshed`)).toMatch(/^200 refreshed \d$/);
-    // A client that leaves in the middle of the body. The worker goes on with it for half a minute at most.
-    const leaves = new AbortController();
-    const response = await fetch(`${url}/broken`, { signal: leaves.signal });
-    await response.body!.getReader().read();
-    leaves.abort();
-    await sleep(2_500);
-    const answers = await Promise.all([ask(`${url}/refreshed`), ask(`${url}/refreshed`), ask(`${url}/broken`)]);
-    for (const each of answers.slice(0, 2)) expect(each).toMatch(/^200 refreshed \d$/);
-    expect(answers[2]).toBe("200 one two three");
-  },
-);
+it.concurrent.for(NAMED)("what ended with its request is loaded again: workerd, $name", async ({ i }, { expect }) => {
+  const url = workerd.urls[i]!;
+  expect(await ask(`${url}/refreshed`)).toBe("200 refreshed 1");
+  await sleep(100);
+  expect(await ask(`${url}/refreshed`)).toMatch(/^200 refreshed \d$/);
+  // A client that leaves in the middle of the body. The worker goes on with it for half a minute at most.
+  const leaves = new AbortController();
+  const response = await fetch(`${url}/broken`, { signal: leaves.signal });
+  await response.body!.getReader().read();
+  leaves.abort();
+  await sleep(2_500);
+  const answers = await Promise.all([ask(`${url}/refreshed`), ask(`${url}/refreshed`), ask(`${url}/broken`)]);
+  for (const each of answers.slice(0, 2)) expect(each).toMatch(/^200 refreshed \d$/);
+  expect(answers[2]).toBe("200 one two three");
+});
 
 it.concurrent.for(NAMED)(
-  "H99: `waitUntil` keeps loads in the background alive: workerd, $name",
+  "`waitUntil` keeps loads in the background alive: workerd, $name",
   async ({ i }, { expect }) => {
     const url = workerd.urls[i]!;
     // The load of a place with variants may run the handler twice.

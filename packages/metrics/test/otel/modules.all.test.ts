@@ -20,7 +20,7 @@ const valueOf = (all: readonly string[], series: string): number => {
   return Number(line!.split(" ").at(-1));
 };
 
-it("C288: locks, limits, sessions, subscriptions, queues and streams are counted, in both alike", async () => {
+it("locks, limits, sessions, subscriptions, queues and streams are counted, in both alike", async () => {
   await using server = await startOwnRedis();
   await using client = createRedis({ env: false, url: server.url, clientName: "shop" });
   const name = randomPrefix();
@@ -94,7 +94,7 @@ it("C288: locks, limits, sessions, subscriptions, queues and streams are counted
   await worker.stop();
 });
 
-it("C288: bytes, retries and reconnects are those of the connection", async () => {
+it("bytes, retries and reconnects are those of the connection", async () => {
   await using server = await startOwnRedis();
   await using client = createRedis({ env: false, url: server.url, clientName: "shop" });
   const register = new Registry();
@@ -129,7 +129,7 @@ it("C288: bytes, retries and reconnects are those of the connection", async () =
   expect(valueOf(all, 'redis_received_bytes_total{client="shop"}')).toBeGreaterThan(400_000);
 });
 
-it("C288: with process: true garbage collection, the event loop and memory are measured", async () => {
+it("with process: true garbage collection, the event loop and memory are measured", async () => {
   const register = new Registry();
   const { meterProvider, text } = sdk();
   const ends = [observeForPrometheus({ register, process: true }), observe({ meterProvider, process: true })];

@@ -23,7 +23,7 @@ const overRedis = (name: string): Cache =>
 describe.each([
   ["by the meter", () => undefined],
   ["by a producer", () => new Durations()],
-])("C285: durations %s", (_how, makeDurations) => {
+])("durations %s", (_how, makeDurations) => {
   it("have the names, labels and values that Prometheus gets of the same traffic", async () => {
     const durations = makeDurations();
     const { meterProvider, text } = sdk(durations);
@@ -77,7 +77,7 @@ describe.each([
   });
 });
 
-it("C285: two observations with one producer share its metrics, until each is closed", async () => {
+it("two observations with one producer share its metrics, until each is closed", async () => {
   const durations = new Durations();
   const { meterProvider } = sdk(durations);
   const caches = ["one", "two"].map(overRedis);
@@ -101,7 +101,7 @@ it("C285: two observations with one producer share its metrics, until each is cl
   for (const cache of caches) await cache.close();
 });
 
-it("C285: histograms that begin again after the last observation was closed have a later start", async () => {
+it("histograms that begin again after the last observation was closed have a later start", async () => {
   vi.useFakeTimers({ toFake: ["Date"], now: 1_000 });
   const durations = new Durations();
   const { meterProvider } = sdk(durations);
@@ -128,7 +128,7 @@ it("C285: histograms that begin again after the last observation was closed have
   }
 });
 
-it("C381: C363: a wrong observation is refused by name, and leaves no callback", async () => {
+it("a wrong observation is refused by name, and leaves no callback", async () => {
   const durations = new Durations();
   const { meterProvider, text } = sdk(durations);
   const cache = overRedis("good");
@@ -159,7 +159,7 @@ it("C381: C363: a wrong observation is refused by name, and leaves no callback",
   await cache.close();
 });
 
-it("C285: an unknown option is refused, and two caches of one name", async () => {
+it("an unknown option is refused, and two caches of one name", async () => {
   const one = overRedis("one");
   expect(() => observe({ cache: one } as unknown as ObserveOptions)).toThrow(
     'observe: unknown option "cache"; did you mean caches?; accepted: meterProvider',

@@ -57,7 +57,7 @@ afterEach(async () => {
 
 const names = (): readonly string[] => exporter.getFinishedSpans().map(({ name }) => name);
 
-describe("C287: what comes with a job", () => {
+describe("what comes with a job", () => {
   it.each([
     ["a text", TRACEPARENT, TRACE_ID],
     ["bytes", Buffer.from(TRACEPARENT), TRACE_ID],
@@ -73,7 +73,7 @@ describe("C287: what comes with a job", () => {
   });
 });
 
-describe("C286: what throws in a provider or a propagator costs its span, never the call nor the process", () => {
+describe("what throws in a provider or a propagator costs its span, never the call nor the process", () => {
   it("a propagator", async () => {
     tracing = startTracing({ tracerProvider });
     propagation.disable();
@@ -106,7 +106,7 @@ describe("C286: what throws in a provider or a propagator costs its span, never 
   });
 });
 
-describe("C286: each span that began ends", () => {
+describe("each span that began ends", () => {
   it("after close, with its work and its error; then nothing listens", async () => {
     tracing = startTracing({ tracerProvider });
     const releases: (() => void)[] = [];

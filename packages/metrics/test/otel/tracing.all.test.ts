@@ -61,7 +61,7 @@ const builderOf = (name: string) =>
     .tier(memory())
     .tier(redis(single(server.url)).keyPrefix(randomPrefix()).valueFormat(json()).build());
 
-describe("C286: spans", () => {
+describe("spans", () => {
   it("are of calls, loads, calls of backends and commands, each below the one that caused it", async () => {
     const cache = overRedis("traced");
     await cache.connect();
@@ -134,7 +134,7 @@ describe("C286: spans", () => {
   });
 });
 
-describe("C287: the context of a producer travels", () => {
+describe("the context of a producer travels", () => {
   it("with a job, through its attempts, to the spans of its handler", async () => {
     const jobs = queue<string>(client, randomPrefix(), { backoff: { type: "fixed", base: 0 } });
     await within("request", () => jobs.add("secret"));

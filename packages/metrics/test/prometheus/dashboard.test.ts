@@ -43,7 +43,7 @@ beforeAll(async () => {
 });
 
 it.each(["operations/grafana-dashboard.json", "operations/prometheus-alerts.yml"])(
-  "C265: %s names metrics that exist",
+  "%s names metrics that exist",
   (path) => {
     const names = named(read(path));
     expect(names.size).toBeGreaterThan(5);
@@ -51,7 +51,7 @@ it.each(["operations/grafana-dashboard.json", "operations/prometheus-alerts.yml"
   },
 );
 
-it("C265: the pages list every metric, every alert, and no other", () => {
+it("the pages list every metric, every alert, and no other", () => {
   const page = read("guide/metrics.md") + read("reference/metrics.md");
   const listed = new Set(
     Array.from(page.matchAll(/`((?:cache|http_cache|redis|nodejs|v8js|process)_[a-z_]+)`/g), ([, name]) => name!),

@@ -25,7 +25,7 @@ const overRedis = (name: string): Cache =>
     .tier(redis(single(server.url)).valueFormat(json()).responseTimeout("15s").build())
     .build();
 
-describe("C263: the metrics of a cache", () => {
+describe("the metrics of a cache", () => {
   it("are those of its statistics, and of its events", async () => {
     const register = new Registry();
     const cache = overRedis("observed");
@@ -92,7 +92,7 @@ describe("C263: the metrics of a cache", () => {
   });
 });
 
-describe("C381: a wrong observation", () => {
+describe("a wrong observation", () => {
   const cache = createCache({ name: "wrong" }).tier(memory()).build();
   const client = createRedis({ env: false, url: "redis://localhost:1" });
   const register = new Registry();
@@ -127,27 +127,23 @@ describe("C381: a wrong observation", () => {
     ["a bucket twice", { register, buckets: [0.1, 0.1] }, "got [0.1,0.1]"],
     ["a hole among buckets", { register, buckets: [0.1, ,] }, "got [0.1,undefined]"],
     ["a bucket without text", { register, buckets: [Object.create(null) as object] }, "got [an object]"],
-    ["C363: null", null, "observe: options must be an object, got null"],
+    ["null", null, "observe: options must be an object, got null"],
+    ["a hole among caches", { register, caches: [, cache] }, "observe: caches must be a list of what createCache()"],
+    ["a hole among clients", { register, redis: [,] }, "observe: redis must be a list of what createRedis()"],
+    ["queues of null", { register, queues: null }, "observe: queues must be an object, got null"],
+    ["a list of queues", { register, queues: [] }, "observe: queues must be an object, got a list"],
     [
-      "C363: a hole among caches",
-      { register, caches: [, cache] },
-      "observe: caches must be a list of what createCache()",
-    ],
-    ["C363: a hole among clients", { register, redis: [,] }, "observe: redis must be a list of what createRedis()"],
-    ["C363: queues of null", { register, queues: null }, "observe: queues must be an object, got null"],
-    ["C363: a list of queues", { register, queues: [] }, "observe: queues must be an object, got a list"],
-    [
-      "C363: a queue that is none",
+      "a queue that is none",
       { register, queues: { jobs: {} } },
       'observe: queues must be an object of queues by their labels, got a value of type object for "jobs"',
     ],
     [
-      "C363: a consumer that is none",
+      "a consumer that is none",
       { register, consumers: { jobs: null } },
       'observe: consumers must be an object of consumers by their labels, got null for "jobs"',
     ],
-    ["C363: text as a flag", { register, process: "false" }, "observe: process must be true or false"],
-    ["C363: null as a flag", { register, backendCalls: null }, "observe: backendCalls must be true or false"],
+    ["text as a flag", { register, process: "false" }, "observe: process must be true or false"],
+    ["null as a flag", { register, backendCalls: null }, "observe: backendCalls must be true or false"],
   ])("%s is refused by name", async (_, options, sentence) => {
     expect(() => observe(options as never)).toThrow(
       expect.objectContaining({
@@ -198,7 +194,7 @@ describe("C381: a wrong observation", () => {
   });
 });
 
-describe("C264: the metrics of the toolkit", () => {
+describe("the metrics of the toolkit", () => {
   it("are commands by name with durations and codes, connections, queues and consumers", async () => {
     const register = new Registry();
     await using client = createRedis({ env: false, url: server.url, clientName: "shop" });

@@ -553,7 +553,7 @@ describe("bad input is refused, and nothing is sent", () => {
     [{ deadlineMs: "5s" }, 'deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got "5s"'],
     [{ deadlineMs: 2 ** 31 }, "deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got 2147483648"],
     [{ typeMapping: "text" }, 'typeMapping must be an object, as node-redis has it, got "text"'],
-  ])("C364: options %o of a call and of a burst", async (options, message) => {
+  ])("options %o of a call and of a burst", async (options, message) => {
     const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT", message } };
     expect(await outcome(callsWith().call(["PING"], options as CallOptions))).toMatchObject(refused);
     expect(await outcome(callsWith().burst("k", [["PING"]], options as CallOptions))).toMatchObject(refused);
@@ -568,7 +568,7 @@ describe("bad input is refused, and nothing is sent", () => {
     ],
     [{ key: 5 }, "key must be a string or a Buffer, got 5"],
     [{ isReadOnly: "yes" }, 'isReadOnly must be true or false, got "yes"'],
-  ])("C364: options %o of a call", async (options, message) => {
+  ])("options %o of a call", async (options, message) => {
     const given = await outcome(callsWith().call(["PING"], options as CallOptions));
     expect(given).toMatchObject({
       status: "rejected",
@@ -581,7 +581,7 @@ describe("bad input is refused, and nothing is sent", () => {
     [() => callsWith().burst("k", "PING" as never), 'burst(commands): commands must be a list of commands, got "PING"'],
     [() => callsWith().burst("k", [["PING"], ,] as never), BEGINS],
     [() => callsWith().burst(5 as never, [["PING"]]), "burst(key): key must be a string or a Buffer, got 5"],
-  ])("C364: %s", async (burst, message) => {
+  ])("%s", async (burst, message) => {
     expect(await outcome(burst())).toMatchObject({
       status: "rejected",
       reason: { code: "INVALID_ARGUMENT", message },

@@ -76,7 +76,7 @@ describe("an option that is refused", () => {
   });
 });
 
-describe("C363: null is not the default, and nothing else stands for an option", () => {
+describe("null is not the default, and nothing else stands for an option", () => {
   const OBJECT = "must be an object, got";
   const OPTIONS =
     "username, password, clientName, protocol, connectTimeoutMs, responseTimeoutMs, maxInFlight, onOverload, retries, backoff, readRetries, patienceMs, heartbeatMs, pool, clock";
@@ -109,7 +109,7 @@ describe("C363: null is not the default, and nothing else stands for an option",
   });
 });
 
-describe("C364: an argument that cannot work is refused before anything is opened or sent", () => {
+describe("an argument that cannot work is refused before anything is opened or sent", () => {
   type Connection = ReturnType<typeof openConnection>;
   const FUNCTION = "must be a function, got";
   const nothing = async (): Promise<void> => undefined;

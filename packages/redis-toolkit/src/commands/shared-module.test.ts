@@ -5,7 +5,7 @@ import { SharedModule } from "./shared-module.ts";
 
 const invalid = new InvalidArgumentError("of hotset");
 
-it("C256: trouble of each kind is a line a second, with the number of those between, without their text", () => {
+it("trouble of each kind is a line a second, with the number of those between, without their text", () => {
   const clock = new TestClock();
   const lines: string[] = [];
   const write = (line: string): unknown => lines.push(line);
@@ -22,7 +22,7 @@ it("C256: trouble of each kind is a line a second, with the number of those betw
   ]);
 });
 
-it("C256: what cannot be looked at is reported all the same", () => {
+it("what cannot be looked at is reported all the same", () => {
   const lines: string[] = [];
   const write = (line: string): unknown => lines.push(line);
   const modules = new SharedModule({ clock: new TestClock(), logger: { error: write, warn: write, info: write } });
@@ -32,7 +32,7 @@ it("C256: what cannot be looked at is reported all the same", () => {
   expect(lines).toEqual(["hotset: redis: stream handler: an error that cannot be read"]);
 });
 
-it("C256: without a logger each kind is one warning", () => {
+it("without a logger each kind is one warning", () => {
   const warned = vi.spyOn(process, "emitWarning").mockReturnValue();
   const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
   for (const kind of ["queue", "queue", "lost group"]) modules.report(kind, invalid);
@@ -43,7 +43,7 @@ it("C256: without a logger each kind is one warning", () => {
   warned.mockRestore();
 });
 
-it("C257: all that run are stopped, once each, also where one fails; one that withdrew its stop is not", async () => {
+it("all that run are stopped, once each, also where one fails; one that withdrew its stop is not", async () => {
   const reported: string[] = [];
   const logger = { error: () => 0, warn: (line: string) => reported.push(line), info: () => 0 };
   const modules = new SharedModule({ clock: new TestClock(), logger });
@@ -56,7 +56,7 @@ it("C257: all that run are stopped, once each, also where one fails; one that wi
   expect([stopped, reported]).toEqual([["one"], ["hotset: redis: stop: of hotset"]]);
 });
 
-it("C371: one stage follows the other, and what begins meanwhile belongs to its stage", async () => {
+it("one stage follows the other, and what begins meanwhile belongs to its stage", async () => {
   const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
   const order: string[] = [];
   modules.onDisconnect(async () => void order.push("wait"), "waits");
@@ -72,7 +72,7 @@ it("C371: one stage follows the other, and what begins meanwhile belongs to its 
   expect(order).toEqual(["late worker", "worker", "listener", "wait", "late wait"]);
 });
 
-it("C257: what begins after the stop is stopped at once, when its constructor is done", async () => {
+it("what begins after the stop is stopped at once, when its constructor is done", async () => {
   const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
   await modules.stop();
   const order: string[] = [];

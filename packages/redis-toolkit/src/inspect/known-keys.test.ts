@@ -24,7 +24,7 @@ const rows = page.split("\n").flatMap((line) => {
   }));
 });
 
-describe("C276: keys of the toolkit", () => {
+describe("keys of the toolkit", () => {
   it("are more than thirty on their page", () => expect(rows.length).toBeGreaterThan(30));
 
   it.each(rows)("$key belongs to $module", ({ key, type, module, ends }) => {
@@ -39,7 +39,7 @@ describe("C276: keys of the toolkit", () => {
   });
 });
 
-describe("C276: a key that begins as one of hotset, and goes on for 100,000 characters", () => {
+describe("a key that begins as one of hotset, and goes on for 100,000 characters", () => {
   const parts = [":{", ":", "{", "}", ":{}", "{}:x", ":a", ":2024-01", "~", "::", "%", "x"];
   const beginnings = [
     "",
@@ -70,7 +70,7 @@ describe("C276: a key that begins as one of hotset, and goes on for 100,000 char
   });
 });
 
-describe("C276: keys of a cache", () => {
+describe("keys of a cache", () => {
   it.each([
     ["hotset:shop::user:1", "hash", "hotset:shop", "entry", "either"],
     ["hotset:shop@2:reports::{a}:1", "hash", "hotset:shop@2", "entry", "either"],

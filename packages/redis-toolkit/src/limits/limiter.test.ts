@@ -105,7 +105,7 @@ it("A69: a slot can be renewed, and is while a response is under way", async () 
   await expect.poll(async () => (await limit.peek("u")).allowed).toBe(true);
 });
 
-it("C417: in memory too a slot that has ended is not held any more", async () => {
+it("in memory too a slot that has ended is not held any more", async () => {
   const limit = limitOf({ rules: [concurrency({ limit: 2, hold: "10s" })] });
   const lease = (await limit.consume("u", 2)).lease!;
   clock.advance(9_999);

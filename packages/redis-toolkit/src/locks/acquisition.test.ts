@@ -50,7 +50,7 @@ function start(servers = 1) {
 
 const lost = new BackendUnavailableError("no reply", { operation: "acquire", maybeExecuted: true });
 
-it("A64: the attempts of one call share a token, so that one whose reply was lost is recognised by the next", async () => {
+it("A64 A66: the attempts of one call share a token, so that one whose reply was lost is recognised by the next", async () => {
   const { clock, attempts, released, acquire } = start();
   const call = acquire(10_000);
   attempts[0]!.vote.reject(lost);

@@ -100,12 +100,12 @@ describe("a delivery", () => {
     ["a bigint", 7n as never, "retry", "7"],
     ["an error of another realm", runInNewContext('new Error("no stock")') as Error, "retry", "no stock"],
     ["an object with a message", { message: "no stock", code: 7 } as never, "retry", "no stock"],
-  ])("C368: an attempt ends, with a reason, although the handler threw %s", async (_what, thrown, kind, reason) => {
+  ])("an attempt ends, with a reason, although the handler threw %s", async (_what, thrown, kind, reason) => {
     const outcome = await deliveryOf(() => Promise.reject(thrown)).delivery.run();
     expect(outcome).toMatchObject({ kind, detail: reason });
   });
 
-  it("C489: a dead letter has the name and the stack of the error, bounded, where they can be read", async () => {
+  it("a dead letter has the name and the stack of the error, bounded, where they can be read", async () => {
     const dead = async (thrown: unknown): Promise<unknown> => {
       const { error } = await deliveryOf(() => Promise.reject(thrown), { attempt: 3 }).delivery.run();
       return JSON.parse(error);
@@ -117,7 +117,7 @@ describe("a delivery", () => {
     expect((await deliveryOf(() => Promise.reject(error)).delivery.run()).error).toBe("");
   });
 
-  it("C489: a failure is reported with the error and the job, unless the worker stops", async () => {
+  it("a failure is reported with the error and the job, unless the worker stops", async () => {
     const seen: unknown[] = [];
     const onFailed: DeliverySettings<string, unknown>["onFailed"] = (thrown, job) => seen.push([thrown, job]);
     const error = new Error("no");
@@ -247,7 +247,7 @@ describe("a delivery", () => {
   });
 });
 
-describe("C287: what came with a job", () => {
+describe("what came with a job", () => {
   it.each<[what: string, trace: unknown, carrier: Record<string, string>]>([
     ["texts", { traceparent: "00-1", tracestate: "a=b" }, { traceparent: "00-1", tracestate: "a=b" }],
     ["no text", { traceparent: { toString: 1, valueOf: 1 }, tracestate: 1, baggage: "a=b" }, { baggage: "a=b" }],

@@ -47,11 +47,11 @@ it.each([
     { state: "dead", reason: "bad" },
     { status: "dead", reason: "bad" },
   ],
-] as const)("C231: finished of a job that is %j resolves with %j", async (job, end) => {
+] as const)("finished of a job that is %j resolves with %j", async (job, end) => {
   expect(await start(job).finished("1")).toEqual(end);
 });
 
-it("C231: finished resolves with the end that is published, and with no event before it or of another job", async () => {
+it("finished resolves with the end that is published, and with no event before it or of another job", async () => {
   for (const [last, end] of [
     [
       { kind: "completed", id: "1", result: 7 },
@@ -83,7 +83,7 @@ it("C231: finished resolves with the end that is published, and with no event be
   }
 });
 
-it("C231: finished of a job that has completed and was not kept is completed: its event may come after the look", async () => {
+it("finished of a job that has completed and was not kept is completed: its event may come after the look", async () => {
   const { clock, finished, publish } = start();
   const call = finished("1");
   await flush();
@@ -93,7 +93,7 @@ it("C231: finished of a job that has completed and was not kept is completed: it
   expect(await call).toEqual({ status: "completed", result: 7 });
 });
 
-it("C231: finished of a job that is not there is gone, after the 20 ms in which its event could still come", async () => {
+it("finished of a job that is not there is gone, after the 20 ms in which its event could still come", async () => {
   const { clock, finished } = start();
   const call = finished("1");
   await flush();
@@ -101,7 +101,7 @@ it("C231: finished of a job that is not there is gone, after the 20 ms in which 
   expect(await call).toEqual({ status: "gone" });
 });
 
-it("C490: calls of finished share a connection, which is closed 30 s after the last", async () => {
+it("calls of finished share a connection, which is closed 30 s after the last", async () => {
   const { clock, finished, sockets } = start({ state: "completed" });
   for (let i = 0; i < 3; i += 1) {
     expect(await finished("1")).toEqual({ status: "completed" });

@@ -28,7 +28,7 @@ it("C232: a schedule that cannot be read, or never comes true, is refused", asyn
   await expect(nextAt({ cron: "0 0 31 2 *", timeZone: "UTC" }, 0, 0)).rejects.toThrow("never comes true");
 });
 
-it("C495: a schedule starts immediately, at its start, or after one interval", async () => {
+it("a schedule starts immediately, at its start, or after one interval", async () => {
   const hourly = await resolveSchedule({ every: "1h" });
   expect(await firstAt(hourly, 5_000)).toBe(3_605_000);
   expect(await firstAt(hourly, 5_000, { immediately: true })).toBe(5_000);
@@ -43,7 +43,7 @@ it("C495: a schedule starts immediately, at its start, or after one interval", a
   expect(await firstAt(nightly, at("2026-11-21T03:00:01Z"))).toBe(at("2026-11-22T03:00:00Z"));
 });
 
-it("C495: a schedule has no instant after its end, which may be one", async () => {
+it("a schedule has no instant after its end, which may be one", async () => {
   const end = new Date("2026-11-22T03:00:00Z");
   const nightly = await resolveSchedule({ cron: "0 3 * * *", end });
   expect(await nextAt(nightly, 0, at("2026-11-21T12:00:00Z"))).toBe(end.getTime());
@@ -56,7 +56,7 @@ it("C495: a schedule has no instant after its end, which may be one", async () =
   expect(await firstAt(once, at("2026-11-21T00:00:00Z"))).toBe(end.getTime());
 });
 
-it("C495: bad bounds of a schedule are refused, by their names", async () => {
+it("bad bounds of a schedule are refused, by their names", async () => {
   const start = new Date(1);
   for (const [schedule, message] of [
     [{ every: "1h", immediately: true, start }, "repeat: give immediately or start, not both"],

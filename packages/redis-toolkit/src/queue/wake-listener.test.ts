@@ -29,7 +29,7 @@ function start() {
   return { listener: new WakeListener(module, "wake"), opens, calls, reports, clock, connection };
 }
 
-it("C233: closing it ends a wait for a wake, for a connection and after a failure, without a report", async () => {
+it("closing it ends a wait for a wake, for a connection and after a failure, without a report", async () => {
   const waiting = start();
   const wake = waiting.listener.wait();
   waiting.opens[0]!.resolve(waiting.connection);
@@ -53,13 +53,13 @@ it("C233: closing it ends a wait for a wake, for a connection and after a failur
   expect(await outcome(pause)).toEqual({ status: "fulfilled", value: false });
 });
 
-it("C233: after it was closed a wait opens nothing", async () => {
+it("after it was closed a wait opens nothing", async () => {
   const { listener, opens } = start();
   await listener.close();
   expect([await listener.wait(), opens.length]).toEqual([false, 0]);
 });
 
-it("C233: a taken wake differs from the end of the time; a failure pauses, twice as long after the next", async () => {
+it("a taken wake differs from the end of the time; a failure pauses, twice as long after the next", async () => {
   const { listener, opens, calls, clock, connection } = start();
   const first = listener.wait();
   opens[0]!.resolve(connection);

@@ -81,7 +81,7 @@ function scripted(concurrency: number): {
   return { worker, exchanges, reports, wakes, ends, clock };
 }
 
-it("C233: a wake that comes before the reply of an older exchange is not forgotten", async () => {
+it("a wake that comes before the reply of an older exchange is not forgotten", async () => {
   const { worker, exchanges, wakes, ends } = scripted(2);
   await expect.poll(() => exchanges.length).toBe(1);
   exchanges[0]!.answer({ delivered: [job("1-1")] });
@@ -98,7 +98,7 @@ it("C233: a wake that comes before the reply of an older exchange is not forgott
   await worker.stop();
 });
 
-it("C233: a wake that comes during the exchange that fills the worker is passed on", async () => {
+it("a wake that comes during the exchange that fills the worker is passed on", async () => {
   const { worker, exchanges, wakes, ends, clock } = scripted(1);
   await expect.poll(() => exchanges.length).toBe(1);
   exchanges[0]!.answer({ nextInMs: 50 });
@@ -118,7 +118,7 @@ it("C233: a wake that comes during the exchange that fills the worker is passed 
   await worker.stop();
 });
 
-it("C233: one exchange at a time; handlers that end meanwhile are reported together; a failure, again", async () => {
+it("one exchange at a time; handlers that end meanwhile are reported together; a failure, again", async () => {
   const { worker, exchanges, ends } = scripted(3);
   await expect.poll(() => exchanges.length).toBe(1);
   exchanges[0]!.answer({ delivered: [job("1-1"), job("1-2"), job("1-3")] });
@@ -138,7 +138,7 @@ it("C233: one exchange at a time; handlers that end meanwhile are reported toget
   await worker.stop();
 });
 
-it("C233: while Redis is away a stopping worker tries to report, for a while, and is quiet from then on", async () => {
+it("while Redis is away a stopping worker tries to report, for a while, and is quiet from then on", async () => {
   const { worker, exchanges, reports, ends, clock } = scripted(1);
   await expect.poll(() => exchanges.length).toBe(1);
   exchanges[0]!.answer({ delivered: [job("1-1")] });
@@ -168,7 +168,7 @@ it("C233: while Redis is away a stopping worker tries to report, for a while, an
   expect(exchanges).toHaveLength(length);
 });
 
-it("C233: a handler that ends after its worker has stopped reports nothing", async () => {
+it("a handler that ends after its worker has stopped reports nothing", async () => {
   const { worker, exchanges, ends, clock } = scripted(1);
   await expect.poll(() => exchanges.length).toBe(1);
   exchanges[0]!.answer({ delivered: [job("1-1")] });

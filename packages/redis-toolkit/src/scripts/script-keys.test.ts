@@ -35,7 +35,7 @@ const KEYS_OF_SCRIPTS: Readonly<Record<string, number | "those of the caller">> 
   "streams/stream-place.ts": 3,
 };
 
-it("C481: each file that sends a script is known by how many keys it has", () => {
+it("each file that sends a script is known by how many keys it has", () => {
   const senders = globSync("**/*.ts", { cwd: sources })
     .filter((file) => !file.endsWith(".test.ts"))
     .filter((file) =>
@@ -62,7 +62,7 @@ function recording(): { readonly view: RedisView; readonly counts: number[] } {
 
 const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `name ${i}`);
 
-it("C481: windows beyond what one script takes go in steps of 64 keys at most", async () => {
+it("windows beyond what one script takes go in steps of 64 keys at most", async () => {
   const { view, counts } = recording();
   const users = activeUsers(view, "u", { keep: 999 });
   const board = leaderboard(view, "b", { window: "hourly", keep: 999 });
@@ -94,7 +94,7 @@ it("C481: windows beyond what one script takes go in steps of 64 keys at most", 
 
 const LOCKS = { prefix: "lock:", space: KeySpace.root };
 
-it("C481: what is all or none takes 64 keys at most, and refuses more before anything is sent", () => {
+it("what is all or none takes 64 keys at most, and refuses more before anything is sent", () => {
   const make = new CommandBuilder({ space: KeySpace.root, defaultTtlMs: undefined, defaultHashTtlMs: undefined });
   const keys = names(64).map((name) => `{k}${name}`);
   expect(make.incrMany(keys).keys?.length).toBe(MOST);

@@ -331,11 +331,11 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ env: "REDIS_HOST=a" }, 'env must be an object of variables, or false, got "REDIS_HOST=a"'],
     [{ envFile: null }, "envFile must be the path of a file, true or false, got null"],
     [{ clock: {} }, "clock must have now() and schedule(), got a value of type object"],
-  ])("C363: %o: %s", (options, message) => {
+  ])("%o: %s", (options, message) => {
     expect(refusal({}, options as unknown as RedisOptions)).toContain(message);
   });
 
-  it("C363: an error of an option that is read is passed on as it is", () => {
+  it("an error of an option that is read is passed on as it is", () => {
     const tls = {
       get servername(): string {
         throw new Error("not ready");

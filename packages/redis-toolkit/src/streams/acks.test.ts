@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { Acks } from "./acks.ts";
 import type { EntryId } from "./entry-id.ts";
 
-it("C227: one command is under way at a time, with all ids that came meanwhile", async () => {
+it("one command is under way at a time, with all ids that came meanwhile", async () => {
   const sent: (readonly EntryId[])[] = [];
   const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
   const acks = new Acks((ids) => {
@@ -22,7 +22,7 @@ it("C227: one command is under way at a time, with all ids that came meanwhile",
   expect(sent).toEqual([["1-1"], ["2-1", "3-1"], ["4-1"]]);
 });
 
-it("C227: an id that was not confirmed is sent again", async () => {
+it("an id that was not confirmed is sent again", async () => {
   const sent: (readonly EntryId[])[] = [];
   let isAway = true;
   const acks = new Acks(async (ids) => {

@@ -109,7 +109,7 @@ it("A52: entries that wait or are handled are renewed; one that was taken is abo
   expect(scene.renewed).toHaveLength(3);
 });
 
-it("A52 C256: a renewal that fails is reported, and tried again", async () => {
+it("A52: a renewal that fails is reported, and tried again", async () => {
   const scene = new Scene();
   let attempts = 0;
   const renew = async (): Promise<never> => {

@@ -140,7 +140,7 @@ describe("attaching", () => {
     expect(listener.received).toEqual(["hotset:shop::1", expect.stringMatching(/^alive/)]);
   });
 
-  it("C359: listeners that attach together cost one subscription and one sign of life", async () => {
+  it("listeners that attach together cost one subscription and one sign of life", async () => {
     const others = Array.from({ length: 200 }, () => new RecordingListener());
     const attaching = Promise.all(others.map((other) => hub.attach(other)));
     reachable.resolve();
@@ -154,7 +154,7 @@ describe("attaching", () => {
     for (const { received } of others) expect(received).toEqual([`alive ${acknowledgedAt}`]);
   });
 
-  it("C359: one that comes later is subscribed by itself: what was asked for before may not be for it", async () => {
+  it("one that comes later is subscribed by itself: what was asked for before may not be for it", async () => {
     const first = hub.attach(listener);
     reachable.resolve();
     await flush();
@@ -320,7 +320,7 @@ it("a part that has keys of another one brings that into doubt where it is lost,
   expect(listener.received).toEqual(["everything of two", "everything of one", "lost: cut", "everything of one"]);
 });
 
-describe("C366: a part that refuses", () => {
+describe("a part that refuses", () => {
   /** Each part is asked once more; `refuses` by name, and the others are subscribed to. */
   async function beat(...refuses: readonly string[]): Promise<readonly string[]> {
     clock.advance(500);

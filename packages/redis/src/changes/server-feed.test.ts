@@ -108,7 +108,7 @@ it.each([
 it.each([
   ["it is a replica now", () => Promise.resolve(false)],
   ["its connection is lost meanwhile", () => Promise.reject(new Error("not connected"))],
-])("C376 a server that refuses to report its changes is asked for its role with each attempt: %s", async (_, role) => {
+])("a server that refuses to report its changes is asked for its role with each attempt: %s", async (_, role) => {
   const refusing: ListenMode = {
     handlePushes: ignore,
     subscribe: () => Promise.reject(new ErrorReply("NOPERM this user has no permissions")),
@@ -182,7 +182,7 @@ it("a command to a server that was never connected fails, and leaves no rejectio
   }
 });
 
-it("C347 a server that was emptied is asked whose data it has, and given up where that is another one's", async () => {
+it("a server that was emptied is asked whose data it has, and given up where that is another one's", async () => {
   let push: Parameters<ListenMode["handlePushes"]>[1] | undefined;
   const mode: ListenMode = {
     handlePushes: (_client, hub) => void (push = hub),

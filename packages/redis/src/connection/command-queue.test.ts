@@ -46,7 +46,7 @@ describe("deadlines", () => {
     expect(await second).toBe("two");
   });
 
-  it("C223 one of its own bounds the wait for room, too, although others are answered meanwhile", async () => {
+  it("one of its own bounds the wait for room, too, although others are answered meanwhile", async () => {
     const calls = [ask("1"), ask("2"), ask("3"), ask("4")];
     const bound = queue.begin<unknown>(READ, 500);
     queue.enqueue(bound, (client) => bound.exchange(client, ["5"]));
@@ -101,7 +101,7 @@ describe("deadlines", () => {
   });
 });
 
-describe("C130 C617 the event loop stands still", () => {
+describe("C617 the event loop stands still", () => {
   it("a command has as much time to be answered afterwards, and nothing counts as silence", async () => {
     const reported: number[] = [];
     queue.onSilence = (since) => reported.push(since);
@@ -150,7 +150,7 @@ describe("the limit of commands in flight", () => {
     expect(await next).toBe("four");
   });
 
-  it("C160: what waits for room is not late while others are answered, and has its whole deadline once it is sent", async () => {
+  it("what waits for room is not late while others are answered, and has its whole deadline once it is sent", async () => {
     const calls = ["1", "2", "3", "4", "5"].map(ask);
     clock.advance(900);
     await wire.reply("one"); // "4" is sent
@@ -170,7 +170,7 @@ describe("the limit of commands in flight", () => {
     expect(await outcome(calls[4]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
   });
 
-  it("C160: the wait for room ends when nothing is answered, and after ten deadlines", async () => {
+  it("the wait for room ends when nothing is answered, and after ten deadlines", async () => {
     const silent = ["1", "2", "3", "4"].map(ask);
     for (const call of silent) call.catch(() => undefined);
     clock.advance(1_000);

@@ -120,7 +120,7 @@ describe("the first connection", () => {
     expect(attempts).toHaveLength(1);
   });
 
-  it("C440: a call waits for as long as its attempt takes, and has its deadline from when it is sent", async () => {
+  it("a call waits for as long as its attempt takes, and has its deadline from when it is sent", async () => {
     const calls = [request("GET 1"), request("GET 2")];
     for (let i = 0; i < 10; i += 1) clock.advance(1_000);
     clock.advance(500);
@@ -135,7 +135,7 @@ describe("the first connection", () => {
     expect(await outcome(calls[1]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
   });
 
-  it("C440: a call that finds no room once it is open has its deadline from then on", async () => {
+  it("a call that finds no room once it is open has its deadline from then on", async () => {
     start({ maxInFlight: 1 });
     const calls = [request("GET 1"), request("GET 2")];
     clock.advance(5_000);
@@ -145,7 +145,7 @@ describe("the first connection", () => {
     for (const call of calls) expect(await outcome(call)).toMatchObject({ status: "rejected" });
   });
 
-  it("C440: once there is a socket the deadline of a call counts, as the server is silent", async () => {
+  it("once there is a socket the deadline of a call counts, as the server is silent", async () => {
     const call = request("GET 1");
     for (let i = 0; i < 3; i += 1) clock.advance(1_000);
     attempts[0]!.reached();
@@ -155,7 +155,7 @@ describe("the first connection", () => {
     expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
   });
 
-  it("C440: a call with a deadline of its own waits no longer than that", async () => {
+  it("a call with a deadline of its own waits no longer than that", async () => {
     const call = send(link, READ, ["GET 1"], { deadlineMs: 500 });
     call.catch(() => undefined);
     clock.advance(499);
@@ -164,7 +164,7 @@ describe("the first connection", () => {
     expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
   });
 
-  it("A13 C440: after it has failed, no call waits for the next one longer than its deadline", async () => {
+  it("A13: after it has failed, no call waits for the next one longer than its deadline", async () => {
     start({ retries: 1 });
     const first = request("GET 0");
     await attempts.shift()!.fail();
@@ -342,7 +342,7 @@ describe("a lost connection", () => {
     expect(attempts).toHaveLength(2);
   });
 
-  it("C183: a connection that leads to a replica again is kept for ten seconds", async () => {
+  it("a connection that leads to a replica again is kept for ten seconds", async () => {
     link.leaveReplica(READONLY);
     clock.advance(50);
     await attempts[1]!.succeed();
@@ -367,7 +367,7 @@ describe("a connection that is replaced when it is used", () => {
   };
   beforeEach(open);
 
-  it("C330: and was closed while it was not in use, is replaced by the next call, which waits for it", async () => {
+  it("and was closed while it was not in use, is replaced by the next call, which waits for it", async () => {
     clock.advance(1_000);
     attempts[0]!.lose();
     expect([link.state, attempts[0]!.isDestroyed]).toEqual(["idle", true]);
@@ -380,7 +380,7 @@ describe("a connection that is replaced when it is used", () => {
     expect([await call, link.state]).toEqual(["two", "up"]);
   });
 
-  it("C330: a call that finds no server then fails at once, and from then on calls are refused until there is one", async () => {
+  it("a call that finds no server then fails at once, and from then on calls are refused until there is one", async () => {
     clock.advance(1_000);
     attempts[0]!.lose();
     const call = request("GET 2");
@@ -395,7 +395,7 @@ describe("a connection that is replaced when it is used", () => {
     ["a call is in flight", () => void request("GET 2"), 1_000],
     ["the last call was less than a second ago", () => undefined, 999],
     ["changes are received over it", () => void (hasListeners = true), 1_000],
-  ])("C330 A15: but without a call while %s", ([, use, idleMs]) => {
+  ])("A15: but without a call while %s", ([, use, idleMs]) => {
     use();
     clock.advance(idleMs);
     attempts[0]!.lose();

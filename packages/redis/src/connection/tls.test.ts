@@ -19,7 +19,7 @@ it("C148: an IP address is not a server name; the given options are passed on", 
   });
 });
 
-it("C211: any certificate is accepted only on request, with a warning, once, and never beside what verifies one", () => {
+it("any certificate is accepted only on request, with a warning, once, and never beside what verifies one", () => {
   const emitWarning = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
   const check = (tls: TlsOptions): TlsOptions => checkTls("single", tls);
   for (const tls of [{}, { dangerouslyAcceptAnyCertificate: false }, { ca: "ca" }])

@@ -163,7 +163,7 @@ describe("over a channel", () => {
     expect(received).toHaveLength(999);
   });
 
-  it("C359 the versions of tags in use are read once for all caches over one backend, not once for each", async () => {
+  it("the versions of tags in use are read once for all caches over one backend, not once for each", async () => {
     const clock = new TestClock();
     const hub = hubOf(clock);
     const reads: string[][] = [];
@@ -241,8 +241,8 @@ describe("reports of own changes", () => {
   };
 
   it.each<[string, number, "stored" | "renewed" | undefined, readonly string[]]>([
-    ["C450: one report until a store is answered is that of the store", 1, "stored", ["exact shop::k"]],
-    ["C467: and that of a renewal", 1, "renewed", ["renewed shop::k"]],
+    ["one report until a store is answered is that of the store", 1, "stored", ["exact shop::k"]],
+    ["and that of a renewal", 1, "renewed", ["renewed shop::k"]],
     ["more may be those of others", 2, "stored", []],
     ["none says nothing", 0, "stored", []],
     ["one says nothing of a store that was refused", 1, undefined, []],
@@ -259,7 +259,7 @@ describe("reports of own changes", () => {
     expect(received).toEqual(expected);
   });
 
-  it("C450: each of several changes counts from when it was sent", async () => {
+  it("each of several changes counts from when it was sent", async () => {
     const { coherence, received, report } = await receive("tracking");
     const first = coherence.countReports("shop::k")!;
     report();

@@ -98,7 +98,7 @@ describe("a large write", () => {
   const large: StoredEntry = { ...stored, data: Buffer.alloc(4_096, "v"), version: "w1" };
   const STAGED = "hotset~staged:{hotset:shop::1}:id1";
 
-  it("C184: stages the value, and renames it with its script, in one trip and within one deadline", async () => {
+  it("stages the value, and renames it with its script, in one trip and within one deadline", async () => {
     const write = backend.write("shop::1", large);
     const sent = wire.sent.map((command) => command.replace(/v{4096}/, "<4096>").replace(/[0-9a-f]{40}/, "<sha>"));
     expect(sent).toEqual([
@@ -114,7 +114,7 @@ describe("a large write", () => {
     expect(queue.inFlight).toBe(0);
   });
 
-  it("C185: sends the value to the script where nothing was staged, and reports the error of that", async () => {
+  it("sends the value to the script where nothing was staged, and reports the error of that", async () => {
     const write = handled(backend.write("shop::1", large));
     wire.take().reject(refusal("OOM command not allowed"));
     wire.take().resolve(0);
@@ -242,7 +242,7 @@ describe("a batch of reads", () => {
     expect([queue.inFlight, queue.replies]).toEqual([0, 10]);
   });
 
-  it("C420: names no server where that of a key is not known", async () => {
+  it("names no server where that of a key is not known", async () => {
     for (const answered of [0, 2]) {
       wire = Object.assign(new Wire(), { lastRoute: { server: "10.0.0.1:6379" } });
       queue.client = wire;
@@ -406,7 +406,7 @@ describe("what the server answers", () => {
   });
 });
 
-describe("C132 one deadline for all that a call sends:", () => {
+describe("one deadline for all that a call sends:", () => {
   it("confirm, whose second command is not answered", async () => {
     const call = handled(backend.leases.confirm("shop::1"));
     clock.advance(700);

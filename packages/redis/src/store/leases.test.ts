@@ -185,7 +185,7 @@ describe("acquire", () => {
     }
   });
 
-  it("C315 keeps in mind 1,000 refreshes: each more costs the oldest alone, and one noted again is new", async () => {
+  it("keeps in mind 1,000 refreshes: each more costs the oldest alone, and one noted again is new", async () => {
     const noted = async (n: number): Promise<void> => {
       replies = [Buffer.from("OK"), Buffer.from("theirs"), [Buffer.from(mine, "latin1")], [0, 700]];
       await leases.acquire({ key: `key ${n}`, token: "token", leaseMs: 10_000, seen: "" });

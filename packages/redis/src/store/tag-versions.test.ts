@@ -48,7 +48,7 @@ it.each([
 });
 
 it.for(["pin", "renew", "unchangedSince"] as const)(
-  "C439 %s of 1,200 tags is a script, and when it was answered 16 at a time, none with more than 64 keys",
+  "%s of 1,200 tags is a script, and when it was answered 16 at a time, none with more than 64 keys",
   async (operation) => {
     const sent: (readonly string[])[] = [];
     let [underWay, most] = [0, 0];

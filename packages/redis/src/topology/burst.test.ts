@@ -25,7 +25,7 @@ it.for<[string, string[], unknown[], boolean]>([
   ["the connection was lost behind a redirection", ["SET", "SET"], [moved, lost], false],
   ["the connection was lost before EXEC was answered", ["MULTI", "SET", "EXEC"], ["OK", moved, lost], false],
   ["a transaction was discarded", ["MULTI", "SET", "DISCARD", "GET"], ["OK", moved, "OK", moved], true],
-])("C220 a burst is sent to another node only if nothing of it was executed: %s", ([, names, results, expected]) => {
+])("a burst is sent to another node only if nothing of it was executed: %s", ([, names, results, expected]) => {
   expect(
     isUnexecuted(
       names.map((name) => [name]),

@@ -79,7 +79,7 @@ describe("a read of a composition", () => {
     expect([reads(near), reads(far)]).toEqual([1, 0]);
   });
 
-  it.each(READS)("%s: finds what only one of both has (C122)", async (read) => {
+  it.each(READS)("%s: finds what only one of both has", async (read) => {
     const { cache, near, far } = await seeded({ read, refill: "never" });
     near.store.delete(K);
     expect(await cache.get("k")).toBe("seed");
@@ -90,14 +90,14 @@ describe("a read of a composition", () => {
     expect(await cache.get("k")).toBeUndefined();
   });
 
-  it.each(READS)("%s: is answered by far where near fails, and onNearError gets the error (C122)", async (read) => {
+  it.each(READS)("%s: is answered by far where near fails, and onNearError gets the error", async (read) => {
     const { cache, near, failures } = await seeded({ read, refill: "never" });
     near.script("read", { fail: new RangeError("near is full"), key: K });
     expect(await cache.get("k")).toBe("seed");
     expect(failures).toEqual(["near is full"]);
   });
 
-  it("C122: a copy that cannot be decoded is reported, and far answers", async () => {
+  it("a copy that cannot be decoded is reported, and far answers", async () => {
     const { cache, near } = await seeded({ refill: "never" });
     near.store.set(K, { ...near.store.get(K)!, data: Buffer.from("{") });
     const seen = watch(cache, "decode:error");
@@ -106,7 +106,7 @@ describe("a read of a composition", () => {
     expect(seen).toHaveLength(1);
   });
 
-  it("C122: onNearError gets each error that near has in place of an entry, and far answers", async () => {
+  it("onNearError gets each error that near has in place of an entry, and far answers", async () => {
     const clock = new TestClock();
     const far = scriptedBackend({ clock, label: "far" });
     const near = scriptedBackend({ clock, label: "near" });
@@ -131,7 +131,7 @@ describe("a read of a composition", () => {
     expect(failures).toEqual([error.message, unread.message]);
   });
 
-  it.each(READS)("%s: fails where far fails and near has nothing; then the value is loaded (C122)", async (read) => {
+  it.each(READS)("%s: fails where far fails and near has nothing; then the value is loaded", async (read) => {
     const { cache, near, far } = await seeded({ read });
     near.store.delete(K);
     far.script("read", { fail: new BackendUnavailableError("far is down"), key: K });
@@ -142,22 +142,19 @@ describe("a read of a composition", () => {
     ]);
   });
 
-  it.each(READS)(
-    "%s: prefers a fresh entry in far to a stale copy, and a stale copy to a failure (C122)",
-    async (read) => {
-      const { cache, clock, near, far } = open({ read, refill: "never", policy: { ttl: "1m", staleIfError: "1h" } });
-      await cache.set("k", "old");
-      clock.advance("1m");
-      put(far, "new");
-      far.store.set(K, { ...far.store.get(K)!, staleInMs: 60_000, expiresInMs: 60_000 });
-      expect(await cache.get("k", { allowStale: true })).toBe("new");
-      far.script("read", { fail: true, key: K });
-      expect(await cache.get("k", { allowStale: true })).toBe("old");
-      expect(valueIn(near)).toBe("old");
-    },
-  );
+  it.each(READS)("%s: prefers a fresh entry in far to a stale copy, and a stale copy to a failure", async (read) => {
+    const { cache, clock, near, far } = open({ read, refill: "never", policy: { ttl: "1m", staleIfError: "1h" } });
+    await cache.set("k", "old");
+    clock.advance("1m");
+    put(far, "new");
+    far.store.set(K, { ...far.store.get(K)!, staleInMs: 60_000, expiresInMs: 60_000 });
+    expect(await cache.get("k", { allowStale: true })).toBe("new");
+    far.script("read", { fail: true, key: K });
+    expect(await cache.get("k", { allowStale: true })).toBe("old");
+    expect(valueIn(near)).toBe("old");
+  });
 
-  it("race: the first fresh entry is the answer, from either side (C122)", async () => {
+  it("race: the first fresh entry is the answer, from either side", async () => {
     for (const slow of ["near", "far"] as const) {
       const opened = await seeded({ read: "race" });
       put(opened.far, "far");
@@ -168,7 +165,7 @@ describe("a read of a composition", () => {
     }
   });
 
-  it("waits for near's deadline, and then for far's own (C122)", async () => {
+  it("waits for near's deadline, and then for far's own", async () => {
     const { cache, clock, near, far } = await seeded({ near: { deadlineMs: 200 }, far: { deadlineMs: 500 } });
     near.script("read", { before: gate(), key: K });
     const answer = cache.get("k");
@@ -211,7 +208,7 @@ describe("a read of a composition", () => {
 });
 
 describe("nearTtl", () => {
-  it("bounds copies in near that were written and that were found, and nothing in far (C121)", async () => {
+  it("bounds copies in near that were written and that were found, and nothing in far", async () => {
     const { cache, clock, near, far } = await seeded({ nearTtl: "10s" });
     expect([near.store.get(K)?.expiresInMs, far.store.get(K)?.expiresInMs]).toEqual([10_000, 3_600_000]);
     clock.advance("10s");
@@ -225,7 +222,7 @@ describe("nearTtl", () => {
     expect(near.store.get(K)?.expiresInMs).toBe(4_000);
   });
 
-  it("bounds the local copy that was made of a copy (C121)", async () => {
+  it("bounds the local copy that was made of a copy", async () => {
     const { cache, clock, near, far } = open({ nearTtl: "10s", local: true });
     const options = { nearTtl: "10s", clock } as const;
     const writer = createCache({ name: "shop", clock })
@@ -254,7 +251,7 @@ describe("nearTtl", () => {
     ["an unknown refill", { nearTtl: 1, refill: "some" }, 'refill must be "always" or "never", got "some"'],
     ["an empty label", { nearTtl: 1, label: "" }, 'label must be a non-empty string, got ""'],
     ["no function", { nearTtl: 1, onNearError: 1 }, "onNearError must be a function, got a number"],
-  ])("is checked with the other options: %s (C121)", (_, options, message) => {
+  ])("is checked with the other options: %s", (_, options, message) => {
     const [near, far] = [scriptedBackend({ clock: new TestClock() }), scriptedBackend({ clock: new TestClock() })];
     const act = () => compose(near, far, options as ComposeOptions);
     expect(act).toThrow(ConfigurationError);
@@ -264,7 +261,7 @@ describe("nearTtl", () => {
 });
 
 describe("a change", () => {
-  it("reaches far, and then near (C123)", async () => {
+  it("reaches far, and then near", async () => {
     const { cache, near, far } = await seeded();
     const farWrites = gate();
     far.script("write", { before: farWrites, key: K });
@@ -281,7 +278,7 @@ describe("a change", () => {
     expect([near.store.get(K), far.store.get(K)]).toEqual([undefined, undefined]);
   });
 
-  it("that near misses succeeds, and near brings back nothing older when it answers again (C123, C124)", async () => {
+  it("that near misses succeeds, and near brings back nothing older when it answers again", async () => {
     for (const change of ["set", "delete", "markStale", "load"] as const) {
       const { cache, near, failures } = await seeded({ policy: { staleIfError: "2h" } });
       near.down();
@@ -296,7 +293,7 @@ describe("a change", () => {
     }
   });
 
-  it("that far misses is pending, and no copy of the key is served (C123, C124)", async () => {
+  it("that far misses is pending, and no copy of the key is served", async () => {
     for (const change of ["set", "delete", "markStale"] as const) {
       const { cache, clock, near, far } = await seeded({ policy: { staleIfError: "2h" } });
       far.down();
@@ -340,7 +337,7 @@ describe("a refill of near", () => {
     expect(race.near.count("write", K)).toBe(0);
   });
 
-  it.each(READS)("%s: copies nothing that was read before a change of the key has ended (C124)", async (read) => {
+  it.each(READS)("%s: copies nothing that was read before a change of the key has ended", async (read) => {
     for (const change of ["set", "delete", "markStale"] as const) {
       const { cache, near, far } = await seeded({ read });
       near.store.delete(K);
@@ -357,7 +354,7 @@ describe("a refill of near", () => {
   });
 
   it.each(READS)(
-    "C422 %s: of a far whose reads lag, nothing that this process has changed lately is copied",
+    "%s: of a far whose reads lag, nothing that this process has changed lately is copied",
     async (read) => {
       const clock = new TestClock();
       const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, leases: true })];
@@ -384,7 +381,7 @@ describe("a refill of near", () => {
 });
 
 describe("a silent side", () => {
-  it("near: after five calls it is not waited for, until a probe is answered (C122)", async () => {
+  it("near: after five calls it is not waited for, until a probe is answered", async () => {
     const { cache, clock, near, failures } = await seeded({ refill: "never" });
     const restore = near.script("read", { before: gate(), times: Infinity });
     for (let i = 0; i < 5; i += 1) {
@@ -402,7 +399,7 @@ describe("a silent side", () => {
     expect(reads(near)).toBe(3);
   });
 
-  it("far: copies in near are served without a wait, until it gives signs of life (C125)", async () => {
+  it("far: copies in near are served without a wait, until it gives signs of life", async () => {
     const { cache, clock, near, far } = await seeded({ far: { coherence: "reported" }, nearTtl: "1h" });
     await cache.connect();
     // Then misses are expected, and the lease is asked for without a read.
@@ -420,7 +417,7 @@ describe("a silent side", () => {
   });
 });
 
-it("C565: a composition and a sealed backend promise what the backend in them does", () => {
+it("a composition and a sealed backend promise what the backend in them does", () => {
   const clock = new TestClock();
   const seal = aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] });
   for (const coherence of ["none", "reported"] as const) {

@@ -81,7 +81,7 @@ describe("composed Redis and files", () => {
     expect([await isThere(), await readdir(folder)]).toEqual([0, []]);
   });
 
-  it("while Redis hangs, files answer, and afterwards nothing older than a change (C123, C124, C125)", async () => {
+  it("while Redis hangs, files answer, and afterwards nothing older than a change", async () => {
     await using cache = open();
     await cache.connect();
     await cache.set("k", "old");
@@ -126,7 +126,7 @@ describe("two processes, each with its own Redis before a shared one", () => {
   const isIn = (server: OwnRedis): Promise<unknown> => server.command("EXISTS", "hotset:shop::k");
 
   it.each(["memory", "none"] as const)(
-    "with local tier %s: an entry that one removes, replaces or marks stale is served by the other for nearTtl at most (C121)",
+    "with local tier %s: an entry that one removes, replaces or marks stale is served by the other for nearTtl at most",
     async (tiers) => {
       const [first, second] = await open({ nearTtl: "1s" }, tiers);
       /** Waits until the second process has the value, also in its own Redis when no local tier answers. */

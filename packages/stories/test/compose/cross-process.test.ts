@@ -76,7 +76,7 @@ async function elapse(clock: TestClock, seconds: number): Promise<void> {
 
 describe("a copy in near", () => {
   it.each([true, false])(
-    "hides a change by another process until nearTtl has passed, local tier: %s (C121)",
+    "hides a change by another process until nearTtl has passed, local tier: %s",
     async (local) => {
       for (const change of ["set", "delete", "markStale"] as const) {
         const { p1, p2, clock } = await twoProcesses({ nearTtl: "10s", local });
@@ -94,7 +94,7 @@ describe("a copy in near", () => {
     },
   );
 
-  it.each(READS)("%s: does not outlive nearTtl, counted from when far was asked (C121)", async (read) => {
+  it.each(READS)("%s: does not outlive nearTtl, counted from when far was asked", async (read) => {
     const { p1, p2, clock } = await twoProcesses({ nearTtl: "10s", read });
     await p1.cache.set("k", 1);
     p2.far.script("read", { after: 400, key: K });
@@ -109,7 +109,7 @@ describe("a copy in near", () => {
     expect(await p2.cache.get("k")).toBe(2);
   });
 
-  it("does not answer a call for what is current: far does (C125)", async () => {
+  it("does not answer a call for what is current: far does", async () => {
     for (const far of [{}, { leases: false }]) {
       const { p1, p2 } = await twoProcesses({ far });
       await p1.cache.set("k", "old");
@@ -144,7 +144,7 @@ describe("near never brings back", () => {
   }
 
   it.each([true, false])(
-    "what this process removed and another one copied there late, with own changes reported: %s (C124)",
+    "what this process removed and another one copied there late, with own changes reported: %s",
     async (echoes) => {
       const { cache, far } = await lateCopy((each) => each.delete("k"), { echoes });
       for (let i = 0; i < 2; i += 1) expect(await cache.get("k")).toBeUndefined();
@@ -154,7 +154,7 @@ describe("near never brings back", () => {
     },
   );
 
-  it("what this process replaced and another one copied there late (C124)", async () => {
+  it("what this process replaced and another one copied there late", async () => {
     const { cache, far } = await lateCopy((each) => each.set("k", "w"));
     expect(await cache.get("k")).toBe("w");
     far.down();
@@ -164,7 +164,7 @@ describe("near never brings back", () => {
 });
 
 describe("leases are those of far", () => {
-  it("one of two processes loads a cold key (C52, C125)", async () => {
+  it("one of two processes loads a cold key (C52)", async () => {
     const { p1, p2 } = await twoProcesses();
     const loads = gatedLoads<string>();
     const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
@@ -176,7 +176,7 @@ describe("leases are those of far", () => {
     expect([valueIn(p1.near), valueIn(p2.near), valueIn(p1.far)]).toEqual(["v", "v", "v"]);
   });
 
-  it("an overtaken load is stored nowhere (C61, C125)", async () => {
+  it("an overtaken load is stored nowhere (C61)", async () => {
     const { p1, p2 } = await twoProcesses({ local: true });
     for (const overtake of [() => p2.cache.delete("k"), async () => p2.far.store.delete(K)] as const) {
       await p1.cache.set("k", "old", { ttl: 1_000, staleIfError: "1h" });
@@ -194,7 +194,7 @@ describe("leases are those of far", () => {
     }
   });
 
-  it("a refresh of what near alone answered gets its lease immediately (C125)", async () => {
+  it("a refresh of what near alone answered gets its lease immediately", async () => {
     const { p1, clock } = await twoProcesses({ far: { echoes: false }, policy: { ttl: "10s", refreshAhead: 0.5 } });
     await p1.cache.set("k", 1);
     clock.advance("6s");
@@ -204,7 +204,7 @@ describe("leases are those of far", () => {
     expect([p1.far.count("leases.acquire"), reads(p1.far), valueIn(p1.near), valueIn(p1.far)]).toEqual([1, 0, 2, 2]);
   });
 
-  it("a load without a lease is refused by the store of a far that is back, and stored nowhere (C125)", async () => {
+  it("a load without a lease is refused by the store of a far that is back, and stored nowhere", async () => {
     const { p1, p2 } = await twoProcesses();
     p1.far.script("leases.acquire", { fail: new BackendUnavailableError("away") });
     const loads = gatedLoads<string>();
@@ -220,7 +220,7 @@ describe("leases are those of far", () => {
 
 describe("tag versions are those of far", () => {
   it.each([{}, { tagVersions: false }, { tagVersions: false, leases: false }])(
-    "also as entries: a call by one process is seen by the other immediately, far with %j (C125)",
+    "also as entries: a call by one process is seen by the other immediately, far with %j",
     async (far) => {
       const { p1, p2 } = await twoProcesses({ local: true, far });
       for (const [caller, other] of [
@@ -241,7 +241,7 @@ describe("tag versions are those of far", () => {
   );
 
   it.each(READS)(
-    "C423 %s: an entry of far that was invalidated before the call is not served, in either order of the answers",
+    "%s: an entry of far that was invalidated before the call is not served, in either order of the answers",
     async (read) => {
       for (const first of ["entry", "versions"] as const) {
         const { p1, p2 } = await twoProcesses({ read, far: { coherence: "none" }, nearTtl: "1h" });
@@ -266,7 +266,7 @@ describe("tag versions are those of far", () => {
 });
 
 describe("while the tag versions cannot be read", () => {
-  it.each(READS)("%s: copies in near are served, one and many (C125)", async (read) => {
+  it.each(READS)("%s: copies in near are served, one and many", async (read) => {
     const { p1 } = await twoProcesses({ read, far: { coherence: "none" } });
     await p1.cache.set("k", "v", { tags: ["t"] });
     await p1.cache.set("l", "w");
@@ -283,7 +283,7 @@ describe("while the tag versions cannot be read", () => {
     expect(await p1.cache.get("k")).toBeUndefined();
   });
 
-  it("entries of far are not, and are not copied (C125)", async () => {
+  it("entries of far are not, and are not copied", async () => {
     const { p1, p2 } = await twoProcesses({ far: { coherence: "none" } });
     await p1.cache.setMany([
       ["k", "v"],
@@ -299,7 +299,7 @@ describe("while the tag versions cannot be read", () => {
     expect(p1.near.store.get(K)).toBeUndefined();
   });
 
-  it("copies that this process invalidated are not, whether or not the call succeeded (C124, C125)", async () => {
+  it("copies that this process invalidated are not, whether or not the call succeeded", async () => {
     for (const call of ["invalidateTags", "clear"] as const)
       for (const isReached of [true, false]) {
         const { p1 } = await twoProcesses({ far: { coherence: "none" } });

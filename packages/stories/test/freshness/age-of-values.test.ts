@@ -5,7 +5,7 @@ import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 const tierOf = { memory: "memory", backend: "scripted", "memory over backend": "memory" } as const;
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C512 get says to onServed whether and how its value was found: status, tier, age and remaining life", async () => {
+  it("get says to onServed whether and how its value was found: status, tier, age and remaining life", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 50 });
     const served: Served[] = [];
     const options: GetOptions = { allowStale: true, onServed: (each) => void served.push(each) };
@@ -29,7 +29,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(served.length).toBe(3);
   });
 
-  it("C512 and an onServed that throws or is no function changes no value", async () => {
+  it("and an onServed that throws or is no function changes no value", async () => {
     const { cache } = open(stack);
     await cache.set("k", "Ada");
     const onServed = (): never => {
@@ -40,7 +40,7 @@ describe.each(STACKS)("over %s", (stack) => {
     await expect(cache.getMany(["k"], { onServed: () => undefined } as never)).rejects.toThrow("unknown option");
   });
 
-  it("C513 a loader sees the age and the remaining freshness of the value that it replaces", async () => {
+  it("a loader sees the age and the remaining freshness of the value that it replaces", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleIfError: 1_000 });
     const lives: unknown[] = [];
     const load = async (forced: boolean): Promise<unknown> =>
@@ -60,7 +60,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-it.each(STACKS_WITH_BACKEND)("C512 C513 over %s: the age counts from the load of another process", async (stack) => {
+it.each(STACKS_WITH_BACKEND)("over %s: the age counts from the load of another process", async (stack) => {
   const { cache: writer, clock, backend } = open(stack, { ttl: 100, staleIfError: 1_000 });
   await writer.getOrSet("k", () => "Ada");
   clock.advance(130);

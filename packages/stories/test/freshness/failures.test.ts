@@ -29,7 +29,7 @@ describe.each(STACKS)("over %s", (stack) => {
   };
 
   describe.each(["fresh", "stale"] as const)("and a value that is %s", (state) => {
-    it("C446 a forced load that fails gives it, each time, and its loader knows it", async () => {
+    it("a forced load that fails gives it, each time, and its loader knows it", async () => {
       const { cache } = await opened(state);
       const known: unknown[] = [];
       const fails = ({ stale }: LoadContext): never => {
@@ -46,7 +46,7 @@ describe.each(STACKS)("over %s", (stack) => {
       );
     });
 
-    it("C448 a forced call with staleIfError 0 gets the error, also where it is that of the namespace", async () => {
+    it("a forced call with staleIfError 0 gets the error, also where it is that of the namespace", async () => {
       const { cache } = await opened(state);
       await expect(cache.getOrSet("k", down, { forceRefresh: true, staleIfError: 0 })).rejects.toThrow("status 503");
       const { cache: strict } = await opened(state, { staleIfError: 0, staleWhileRevalidate: "1h" });
@@ -54,7 +54,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.get("k", { allowStale: true })).toBe("old");
     });
 
-    it("C449 coversError decides for which errors the value is served", async () => {
+    it("coversError decides for which errors the value is served", async () => {
       const { cache } = await opened(state, { coversError });
       for (const status of [403, 404])
         await expect(cache.getOrSet("k", failsWith(status), { forceRefresh: true })).rejects.toThrow(`${status}`);
@@ -63,7 +63,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", failsWith(403), { forceRefresh: true, coversError: () => true })).toBe("old");
     });
 
-    it("C449 a loader narrows what is covered, and does not widen it", async () => {
+    it("a loader narrows what is covered, and does not widen it", async () => {
       const { cache } = await opened(state, { coversError });
       const fails =
         (status: number, covers: (error: unknown) => boolean) =>
@@ -88,7 +88,7 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  it("C449 during the backoff each call is asked about the error: it is served, or loads", async () => {
+  it("during the backoff each call is asked about the error: it is served, or loads", async () => {
     const { cache, clock } = await opened("stale", { coversError });
     await expect(cache.getOrSet("k", failsWith(404))).rejects.toThrow("404");
     // Not held back: the next caller sees the error of a load of its own.
@@ -153,7 +153,7 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 
-  it("C447 without rememberErrors each call of a source that fails loads", async () => {
+  it("without rememberErrors each call of a source that fails loads", async () => {
     const { cache } = open(stack, {});
     let loads = 0;
     for (let i = 0; i < 3; i += 1)
@@ -161,7 +161,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(loads).toBe(3);
   });
 
-  it("C447 with rememberErrors callers get the same error for errorBackoff, without a load", async () => {
+  it("with rememberErrors callers get the same error for errorBackoff, without a load", async () => {
     const { cache, clock } = open(stack, { rememberErrors: true, errorBackoff: 1_000 });
     let loads = 0;
     const load = (): never => {
@@ -178,7 +178,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(loads).toBe(2);
   });
 
-  it("C447 a forced call, a call that wants none of it, and a write end it", async () => {
+  it("a forced call, a call that wants none of it, and a write end it", async () => {
     const { cache } = open(stack, { rememberErrors: true });
     const fail = (): Promise<void> => expect(cache.getOrSet("k", down)).rejects.toThrow("503");
     await fail();

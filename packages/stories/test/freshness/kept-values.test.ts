@@ -5,7 +5,7 @@ import { failing } from "../support/sources.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C514 after its windows a value is kept for its loader alone: no call gets it, and a 304 makes it fresh again", async () => {
+  it("after its windows a value is kept for its loader alone: no call gets it, and a 304 makes it fresh again", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 20, staleIfError: 50, keepFor: 1_000 });
     await cache.set("k", "Ada", { etag: '"1"', tags: ["t"] });
     clock.advance(150);
@@ -32,7 +32,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("k")).toMatchObject({ etag: '"1"', tags: ["t"], freshForMs: 100, expiresInMs: 1_100 });
   });
 
-  it("C514 markStale, tags marked stale and touch leave a value to its loader for keepFor", async () => {
+  it("markStale, tags marked stale and touch leave a value to its loader for keepFor", async () => {
     const { cache, clock } = open(stack, { ttl: 100, keepFor: 1_000 });
     for (const [key, ttl] of [
       ["finite", 100],
@@ -54,7 +54,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C514 delete and invalidateTags remove a value that is kept, and null is not kept", async () => {
+  it("delete and invalidateTags remove a value that is kept, and null is not kept", async () => {
     const { cache, clock } = open(stack, { ttl: 100, keepFor: 1_000 });
     const stale = (key: string): Promise<unknown> => cache.getOrSet(key, (ctx) => ctx.noStore([ctx.stale?.value]));
     for (const key of ["deleted", "tagged", "null", "kept"])
@@ -70,7 +70,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ]);
   });
 
-  it("C515 a ttl of 0 with keepFor stores a value that is stale from the beginning, and loads for each call", async () => {
+  it("a ttl of 0 with keepFor stores a value that is stale from the beginning, and loads for each call", async () => {
     const { cache, clock } = open(stack, { staleIfError: 50 });
     let loads = 0;
     const load = ({ setOptions, stale }: LoadContext): unknown => {
@@ -95,7 +95,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-it.each(STACKS_WITH_BACKEND)("C514 C515 over %s: another process has the value for its loader", async (stack) => {
+it.each(STACKS_WITH_BACKEND)("over %s: another process has the value for its loader", async (stack) => {
   const { cache: writer, clock, backend } = open(stack);
   await writer.set("late", "Ada", { ttl: 100, keepFor: 1_000, etag: '"1"' });
   await writer.set("never", "Bob", { ttl: 0, keepFor: 1_000, etag: '"2"' });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { failing } from "../support/sources.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
-describe.each(STACKS)("C474 over %s: onServed says how long the value will live", (stack) => {
+describe.each(STACKS)("over %s: onServed says how long the value will live", (stack) => {
   it("from a tier and after a load that stored it, stale windows included, as inspect does", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 30, staleIfError: 50 });
     const lives: unknown[] = [];
@@ -26,7 +26,7 @@ describe.each(STACKS)("C474 over %s: onServed says how long the value will live"
 });
 
 it.each(STACKS_WITH_BACKEND)(
-  "C474 over %s: a caller of a value that another process stored gets what is left of its life",
+  "over %s: a caller of a value that another process stored gets what is left of its life",
   async (stack) => {
     const { cache: writer, clock, backend } = open(stack, { ttl: 100 });
     await writer.set("k", "Ada", { staleIfError: 1_000 });

@@ -122,7 +122,7 @@ const STORIES: readonly { title: string; policy: object; tell: Tell; ends: unkno
 ];
 
 it.each(Object.keys(WAYS).flatMap((way) => STORIES.map((story) => ({ ...story, way: way as keyof typeof WAYS }))))(
-  "C174 over $way, touched: $title",
+  "over $way, touched: $title",
   async ({ way, policy, tell, ends }) => {
     const clock = new TestClock();
     for (const local of way === "memory" ? [memory()] : [memory(), false as const]) {

@@ -52,7 +52,7 @@ describe("C81 a current call after another process's write", () => {
   });
 
   it.for(["invalidateTags", "clear"] as const)(
-    "C426: %s: has tag versions from where they are issued, even of tags that the call does not name",
+    "%s: has tag versions from where they are issued, even of tags that the call does not name",
     async (name) => {
       const { p1, p2 } = await inStep();
       await p2.cache.set("k", "old", { tags: ["t"] });

@@ -21,7 +21,7 @@ function open(options: { readonly boundsCalls: boolean; readonly tagVersions?: b
   return { clock, backend, cache, timers: () => schedule.mock.calls.length };
 }
 
-it("C132 the cache sets no timer beside the deadline of the backend", async () => {
+it("the cache sets no timer beside the deadline of the backend", async () => {
   for (const [boundsCalls, timers] of [
     [true, 0],
     [false, 1],
@@ -34,7 +34,7 @@ it("C132 the cache sets no timer beside the deadline of the backend", async () =
   }
 });
 
-it("C132 the error is that of the backend, and counts for the breaker", async () => {
+it("the error is that of the backend, and counts for the breaker", async () => {
   const { clock, backend, cache } = open({ boundsCalls: true });
   const errors = watch(cache, "backend:error");
   const late = new BackendUnavailableError("nothing came within the deadline");
@@ -46,7 +46,7 @@ it("C132 the error is that of the backend, and counts for the breaker", async ()
   expect(cache.stats().tiers.at(-1)!.state).toBe("down");
 });
 
-it("C132 tag versions that the cache keeps as entries take several calls: the cache bounds those", async () => {
+it("tag versions that the cache keeps as entries take several calls: the cache bounds those", async () => {
   const { clock, backend, cache } = open({ boundsCalls: true, tagVersions: false });
   backend.script("read", { times: Infinity, before: "10m" });
   const tags = cache.invalidateTags("t");

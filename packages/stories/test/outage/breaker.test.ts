@@ -26,7 +26,7 @@ async function halfOpen(): Promise<{
   return { cache, clock, backend };
 }
 
-it("C266: the breaker of a backend opens after as many failures as the backend says", async () => {
+it("the breaker of a backend opens after as many failures as the backend says", async () => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, breaker: { failures: 2, waitMs: 10_000, longestWaitMs: 30_000 } });
   const cache = createCache({ name: "test", clock }).tier(memory()).tier(backend).defaults({ ttl: "1h" }).build();
@@ -45,7 +45,7 @@ it("C266: the breaker of a backend opens after as many failures as the backend s
   expect([await isAsked("d"), await isAsked("e")]).toEqual([true, false]);
 });
 
-describe("C131 a half-open breaker admits one public call, with all that it sends at once:", () => {
+describe("a half-open breaker admits one public call, with all that it sends at once:", () => {
   it("set under versions seen before is stored, and is not removed afterwards", async () => {
     const { cache, clock, backend } = await halfOpen();
     expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
@@ -77,7 +77,7 @@ describe("C131 a half-open breaker admits one public call, with all that it send
   });
 });
 
-it("C131 while the breaker is open a read of a key with a pending removal does not try to replay it", async () => {
+it("while the breaker is open a read of a key with a pending removal does not try to replay it", async () => {
   const { cache, clock, backend } = await halfOpen();
   backend.down();
   await cache.get("the probe fails");

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { counted, never, open, STACKS_WITH_MEMORY } from "../support/stacks.ts";
 
-describe("C175 a bypassed backend", () => {
+describe("a bypassed backend", () => {
   it("is not asked: memory and the loader answer, one load for all callers, and nothing is stored there", async () => {
     const { all } = await inStep();
     const [{ cache, backend }] = all;
@@ -92,7 +92,7 @@ describe("C175 a bypassed backend", () => {
   });
 });
 
-describe.each(STACKS_WITH_MEMORY)("C175 a bypassed local tier, over %s", (stack) => {
+describe.each(STACKS_WITH_MEMORY)("a bypassed local tier, over %s", (stack) => {
   it("is emptied and keeps nothing, so no older copy comes back", async () => {
     const { cache } = open(stack);
     await cache.set("k", "old");
@@ -121,7 +121,7 @@ describe.each(STACKS_WITH_MEMORY)("C175 a bypassed local tier, over %s", (stack)
   });
 });
 
-it("C175 a bypassed cache loads each time, once for callers at one time, and stores nothing", async () => {
+it("a bypassed cache loads each time, once for callers at one time, and stores nothing", async () => {
   const { cache, stored } = open("memory over backend");
   await cache.set("other", 1);
   cache.bypass("all");
@@ -140,7 +140,7 @@ it("C175 a bypassed cache loads each time, once for callers at one time, and sto
   expect(await cache.getOrSet("other", never)).toBe(1);
 });
 
-it("C175 the switch is reported once for each tier, and a bad argument changes nothing", async () => {
+it("the switch is reported once for each tier, and a bad argument changes nothing", async () => {
   const { cache } = open("memory over backend");
   const seen: string[] = [];
   cache.on("backend:state", ({ tier, state }) => seen.push(`${tier} ${state}`));

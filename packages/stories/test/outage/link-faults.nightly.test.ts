@@ -199,7 +199,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
   );
 
   it(
-    "C165: when a server is frozen (SIGSTOP): in a cluster trust ends in copies of its keys, and of no others",
+    "when a server is frozen (SIGSTOP): in a cluster trust ends in copies of its keys, and of no others",
     overEach(pool, TOPOLOGIES, async (servers, topology) => {
       await using fleet = await pool.open(servers, 2, SETTINGS);
       const primaries = await servers.primaries();

@@ -107,7 +107,7 @@ describe.each([
   ["busy", 15, 10],
 ] as const)("one of three primaries dead, %s traffic", (traffic, atOnce, everyMs) => {
   it.each(isNightly ? [[0], [1], [2]] : [[0], [1]])(
-    "C166: primary %i: keys of the others are found from two seconds on, from memory, and the state changes once",
+    "primary %i: keys of the others are found from two seconds on, from memory, and the state changes once",
     async (which) => {
       const victim = servers.nodes[which]!;
       const { asked, found, foundAtFirst, commandsPerSecond, states } = await measured(victim, atOnce, everyMs);

@@ -201,7 +201,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       },
     );
 
-    it("C392: but it waits on where that time ends while others are answered", async () => {
+    it("but it waits on where that time ends while others are answered", async () => {
       const { cache, clock, backend } = open(stack, { ttl: "1h" });
       backend.script("read", { key: "test::k", before: 600 });
       const answer = cache.getOrSet("k", () => "loaded");
@@ -712,7 +712,7 @@ it.for(STACKS_WITH_BACKEND)(
   },
 );
 
-describe("C134 a store that the backend refuses", () => {
+describe("a store that the backend refuses", () => {
   const FULL = new Error("OOM command not allowed");
   const refused = async (): Promise<{ readonly p1: SimulatedProcess; readonly p2: SimulatedProcess }> => {
     const { p1, p2 } = await inStep();
@@ -755,7 +755,7 @@ describe("C134 a store that the backend refuses", () => {
   it.each([
     ["forced", { forceRefresh: true }],
     ["current", { current: true }],
-  ])("C198: leaves none that is trusted where the key was not read before the load: %s", async (_, options) => {
+  ])("leaves none that is trusted where the key was not read before the load: %s", async (_, options) => {
     const { p1 } = await refused();
     expect([await p1.cache.getOrSet("k", () => "one", options), p1.cache.peek("k")]).toEqual(["one", undefined]);
   });

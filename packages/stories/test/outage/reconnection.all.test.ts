@@ -43,7 +43,7 @@ const KEYS = Array.from({ length: 6 }, (_, i) => `k${i}`);
 const impatient = (builder: RedisBackendBuilder): RedisBackendBuilder =>
   builder.valueFormat(json()).coherence("none").backoff({ base: 20, max: 50 });
 
-it("C329: without invalidations the breaker closes with the next connection, and no call is a probe", async () => {
+it("without invalidations the breaker closes with the next connection, and no call is a probe", async () => {
   const { cache, states } = open(impatient(redis(proxy.url)).build());
   await cache.connect();
   for (const key of KEYS) await cache.set(key, key);
@@ -53,7 +53,7 @@ it("C329: without invalidations the breaker closes with the next connection, and
   expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
 });
 
-it("C328: a server that stood still is used as soon as it answers a heartbeat, and no call is a probe", async () => {
+it("a server that stood still is used as soon as it answers a heartbeat, and no call is a probe", async () => {
   const own = await startOwnRedis();
   ends.push(() => own.stop());
   const backend = redis(own.url).valueFormat(json()).responseTimeout("3s").breaker({ wait: "30s" }).build();
@@ -70,7 +70,7 @@ it("C328: a server that stood still is used as soon as it answers a heartbeat, a
   expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
 });
 
-it("C330: a server that closes idle connections costs neither connections, nor events, nor a call", async () => {
+it("a server that closes idle connections costs neither connections, nor events, nor a call", async () => {
   const own = await startOwnRedis({ config: ["timeout 5"] });
   ends.push(() => own.stop());
   // Each connection begins with one.

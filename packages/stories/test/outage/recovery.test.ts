@@ -253,7 +253,7 @@ describe("C93 after another server answers", () => {
       ),
     ),
   )(
-    "C427 what it had answered before is not served here: %s, after %s, answered only after %s",
+    "what it had answered before is not served here: %s, after %s, answered only after %s",
     async ([name, before, then]) => {
       const { p1, p2, store } = await inStep();
       await p2.cache.set("k", "old", { tags: ["t"] });
@@ -319,7 +319,7 @@ it("C93 keys are replayed also where versions of tags may not be renewed", async
   expect(p1.backend.store.keys()).toEqual([K]);
 });
 
-it("C138 a backend that refuses invalidations is asked once in a while, and not with each read that they cover", async () => {
+it("a backend that refuses invalidations is asked once in a while, and not with each read that they cover", async () => {
   const { p1, clock } = await inStep();
   const refusal = new Error("NOREPLICAS Not enough good replicas to write.");
   const takeBack = p1.backend.script("remove", { fail: refusal, times: Infinity });
@@ -342,7 +342,7 @@ it("C138 a backend that refuses invalidations is asked once in a while, and not 
   expect(p1.cache.stats().pending).toBe(0);
 });
 
-describe.each(names)("C438 while the backend refuses %s of this process and answers its reads", (own) => {
+describe.each(names)("while the backend refuses %s of this process and answers its reads", (own) => {
   const refusal = new Error("NOPERM this user has no permissions to run the command");
   const refusing = async () => {
     const { p1, p2, clock } = await inStep();
@@ -395,7 +395,7 @@ describe.each(names)("C438 while the backend refuses %s of this process and answ
   });
 });
 
-it("C438 a copy of a refused set is not trusted where its key changed before it was watched", async () => {
+it("a copy of a refused set is not trusted where its key changed before it was watched", async () => {
   const { p1, p2 } = await inStep();
   p1.backend.script("write", { fail: new Error("NOPERM"), times: Infinity });
   p1.backend.script("remove", { fail: new Error("NOPERM"), times: Infinity });
@@ -433,7 +433,7 @@ it.for(["delete", "clear", "invalidateTags"] as const)(
   },
 );
 
-describe.each(["delete", "clear", "invalidateTags"] as const)("C438 %s that ends one that is pending", (name) => {
+describe.each(["delete", "clear", "invalidateTags"] as const)("%s that ends one that is pending", (name) => {
   it.for(Array.from({ length: 12 }, (_, turns) => turns))(
     "shows no older value to a read that was sent before: %i turns later",
     async (turns) => {

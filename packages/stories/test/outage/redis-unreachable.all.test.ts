@@ -62,7 +62,7 @@ it("A11 CLIENT PAUSE: makes reads misses or stale answers within the deadline, a
   expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
 });
 
-it("A95 C347: the primary becomes a replica and a primary again, with the data of another one, before a heartbeat: recent removals are issued again", async () => {
+it("A95: the primary becomes a replica and a primary again, with the data of another one, before a heartbeat: recent removals are issued again", async () => {
   await using own = await startOwnRedis();
   await using copied = await startOwnRedis();
   await copied.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);

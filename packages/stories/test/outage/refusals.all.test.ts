@@ -49,7 +49,7 @@ async function loadsOf(cache: Cache, key: string, times: number, tags?: readonly
   return source.runs;
 }
 
-describe.each(refusals)("C134 while Redis answers $code to writes", ({ code, config = [], begin, end }) => {
+describe.each(refusals)("while Redis answers $code to writes", ({ code, config = [], begin, end }) => {
   it("a value is loaded once in a process, and again after an invalidation elsewhere", async () => {
     await using server = await startOwnRedis({ config });
     const [one, other] = [over(impatient(server.url).build(), WITH_MEMORY), over(impatient(server.url).build())];
@@ -76,7 +76,7 @@ describe.each(refusals)("C134 while Redis answers $code to writes", ({ code, con
   });
 });
 
-it("C134 a user that may only read loads a value once", async () => {
+it("a user that may only read loads a value once", async () => {
   await using users = await startAclRedis({
     users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
   });
@@ -96,7 +96,7 @@ it.each([
   ["string", "+mget"],
   ["string", "+evalsha"],
 ] as const)(
-  "C134 a user who may not read (%s, without %s) is detached, and up once that is granted",
+  "a user who may not read (%s, without %s) is detached, and up once that is granted",
   async (layout, right) => {
     const rights = `${readRights(layout)} +client|tracking`.replace(`${right} `, "");
     await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ~hotset~* ${rights}`] });
@@ -117,7 +117,7 @@ it.each([
   },
 );
 
-it("C198: a forced load whose lease is refused is not served again without asking Redis", async () => {
+it("a forced load whose lease is refused is not served again without asking Redis", async () => {
   await using users = await startAclRedis({
     users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
   });

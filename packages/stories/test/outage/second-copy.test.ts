@@ -22,7 +22,7 @@ function over(error: Error) {
 const details = { tier: "theirs", operation: "read", retryable: false, maybeExecuted: false };
 
 describe("the errors of a backend that is built on a second copy of the package", () => {
-  it("C350: open the breaker, as those of the same copy do", async () => {
+  it("open the breaker, as those of the same copy do", async () => {
     const copy = await secondCopy();
     const [same, other] = [BackendUnavailableError, copy.BackendUnavailableError].map((Unavailable) =>
       over(new Unavailable("gone")),
@@ -33,7 +33,7 @@ describe("the errors of a backend that is built on a second copy of the package"
     expect(other!.cache.stats().tiers.at(-1)!.state).toBe("down");
   });
 
-  it("C350: are reported as errors of this copy, with all that they say", async () => {
+  it("are reported as errors of this copy, with all that they say", async () => {
     const copy = await secondCopy();
     const cause = new copy.BackendUnavailableError("gone", details);
     const { cache } = over(cause);
@@ -44,7 +44,7 @@ describe("the errors of a backend that is built on a second copy of the package"
     expect(errors[0]).toBeInstanceOf(BackendUnavailableError);
   });
 
-  it("C350: of undecodable bytes are a miss, which the next load overwrites", async () => {
+  it("of undecodable bytes are a miss, which the next load overwrites", async () => {
     const copy = await secondCopy();
     const { cache, backend } = over(new Error("not thrown"));
     backend.up();

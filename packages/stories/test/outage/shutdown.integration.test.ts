@@ -2,7 +2,7 @@ import { forkScript, randomPrefix } from "@hotset/test-servers";
 import { expect, inject, it } from "vitest";
 import type { HttpService } from "../support/http-service.ts";
 
-it("C200 an HTTP service under load that closes its cache on SIGTERM fails no request until close has resolved", async () => {
+it("an HTTP service under load that closes its cache on SIGTERM fails no request until close has resolved", async () => {
   await using service = forkScript<HttpService>(new URL("../support/http-service.ts", import.meta.url), {
     env: { REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
   });

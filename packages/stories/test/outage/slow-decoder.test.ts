@@ -28,7 +28,7 @@ async function stored(): Promise<{
 
 const keys = Array.from({ length: 6 }, (_, i) => `k${i}`);
 
-describe("C132 a decoder that is slower than the deadline of the backend", () => {
+describe("a decoder that is slower than the deadline of the backend", () => {
   it.each([
     ["get", (cache: Cache) => Promise.all(keys.map((key) => cache.namespace("users", { schema: hangs }).get(key)))],
     [

@@ -35,7 +35,7 @@ async function useOf(
   return { texts: warnings.map(({ message }) => message), codes: warnings.map(({ code }) => code), state };
 }
 
-describe("C203 is visible without a listener, and the state is down, not idle:", () => {
+describe("is visible without a listener, and the state is down, not idle:", () => {
   it("a wrong password", async () => {
     await using server = await startOwnRedis({ password: "right" });
     const { texts, codes, state } = await useOf(`redis://:wrong@${server.host}:${server.port}`);

@@ -21,7 +21,7 @@ function block(ms: number): void {
 
 const connections = async (): Promise<number> => Number((await server.info("stats"))["total_connections_received"]);
 
-describe("C130 the event loop stands still", () => {
+describe("the event loop stands still", () => {
   const cases: readonly (readonly [when: string, stallMs: number, begin: () => Promise<void>])[] = [
     ["before the commands are written", DEADLINE_MS * 1.2, () => Promise.resolve()],
     ["before the commands are written", DEADLINE_MS * 5, () => Promise.resolve()],

@@ -34,7 +34,7 @@ function expectBounded(decoded: readonly Decoded[]): void {
 /** Bombs that may be decoded: they take less than is allowed. */
 const HARMLESS = ["numbers", "fractions", "one text", "objects with an index, within 800 KiB"];
 
-describe("C141 decoding takes at most eight times maxDecodedBytes of heap", () => {
+describe("decoding takes at most eight times maxDecodedBytes of heap", () => {
   it.each(PAIRS)("bombs of %s under %s are refused", async (format, compressor) => {
     const decoded = await decodeBombs(format, compressor);
     expectBounded(decoded);

@@ -1,7 +1,7 @@
 /**
  * Changes by another process over a backend that keeps tag versions as entries, and during a refresh.
  */
-import { flush, gate, outcome } from "@hotset/testing";
+import { createTestCache, flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 
@@ -83,3 +83,14 @@ it.each(["refreshAhead", "staleWhileRevalidate"] as const)(
     expect(await second).toBe("new");
   },
 );
+
+it("C90 a cache without a backend: its changes reach no other of its name", async () => {
+  const [here, there] = [createTestCache(), createTestCache()];
+  for (const cache of [here, there]) await cache.set("k", "v", { tags: ["t"] });
+  await here.invalidateTags("t");
+  await here.delete("j");
+  await here.clear();
+  await flush();
+  expect([here.peek("k"), there.peek("k"), here.name === there.name]).toEqual([undefined, "v", true]);
+  expect(await there.getOrSet("k", () => "loaded", { current: true })).toBe("v");
+});

@@ -63,7 +63,7 @@ const holds = (cache: Cache, key: string): Promise<unknown> =>
   until(`a copy of ${key}`, async () => cache.peek(key) !== undefined || (await cache.get(key), false));
 
 describe.each(LAYOUTS)("layout %s", (layout) => {
-  it.each(MODES)("C445 loads that fail drop no copy, of their process or another: %s", async (mode) => {
+  it.each(MODES)("loads that fail drop no copy, of their process or another: %s", async (mode) => {
     const [first, second] = [await open(layout, mode), await open(layout, mode)];
     for (const key of KEYS) await first.set(key, 1);
     for (const cache of [first, second]) for (const key of KEYS) await holds(cache, key);
@@ -81,7 +81,7 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
     expect(await second.get("k0")).toBe(2);
   });
 
-  it.each(MODES)("C445 a process that waits for a load elsewhere is woken when it fails: %s", async (mode) => {
+  it.each(MODES)("a process that waits for a load elsewhere is woken when it fails: %s", async (mode) => {
     // Unwoken it looks again after up to a second: of a clock that stands still, where something reports the end.
     const clock = mode === "none" ? systemClock : new TestClock();
     const [first, second] = [await open(layout, mode), await open(layout, mode, {}, clock)];
@@ -98,7 +98,7 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
     expect(await waiting).toBe(2);
   });
 
-  it("C446 a forced load that fails gives the value in a process with a copy and in one without", async () => {
+  it("a forced load that fails gives the value in a process with a copy and in one without", async () => {
     const [first, second] = [await open(layout), await open(layout)];
     await first.set("k", 1, { etag: '"1"' });
     const etags: unknown[] = [];
@@ -112,7 +112,7 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
     expect(etags).toEqual(['"1"', '"1"', '"1"']);
   });
 
-  it("C450 a call right after getOrSet is answered by the value in memory, which Redis is not asked about", async () => {
+  it("a call right after getOrSet is answered by the value in memory, which Redis is not asked about", async () => {
     const cache = await open(layout);
     await cache.getOrSet("first", () => 0);
     const tiers: unknown[] = [];

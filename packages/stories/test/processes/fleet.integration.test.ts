@@ -79,7 +79,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       }
     });
 
-    it("C215: a refresh that three processes ask for by maxAge is one load, and all get its value", async () => {
+    it("a refresh that three processes ask for by maxAge is one load, and all get its value", async () => {
       // Strings know the age of a value as well as the clock of its server: decision 0149.
       await using fleet = await pool.open(servers, 3, { layout: "full" });
       const [first, ...others] = fleet.members as [Member, ...Member[]];
@@ -569,7 +569,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     });
 
     it.for(["tracking", "pubsub"] as const)(
-      "C425: over %s, after the issuer of tag versions alone was lost, one load with a late tag is not stored at most",
+      "over %s, after the issuer of tag versions alone was lost, one load with a late tag is not stored at most",
       async (coherence) => {
         await using fleet = await pool.open(servers, 2, { coherence });
         const [one, other] = fleet.members as [Member, Member];

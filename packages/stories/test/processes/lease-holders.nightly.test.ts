@@ -29,7 +29,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
   );
 
   it.each(["SIGKILL", "SIGTERM"] as const)(
-    "C186: a process that ends by %s while it loads delays others by two seconds at most",
+    "a process that ends by %s while it loads delays others by two seconds at most",
     async (signal) => {
       await using fleet = await pool.open(await pool.servers("single"), 2);
       const { call, lost } = await endWhileLoading(fleet, signal);

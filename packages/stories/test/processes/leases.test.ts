@@ -57,7 +57,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(loads.runs).toBe(1);
   });
 
-  it("C424 when an entry, which the loading process took as over early, ends during the load", async () => {
+  it("when an entry, which the loading process took as over early, ends during the load", async () => {
     const { p1, p2, clock, store } = await inStep({ ttl: 100 });
     await p1.cache.set("k", "old");
     clock.advance(90);
@@ -75,7 +75,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect([await call, await p1.cache.getOrSet("k", never)]).toEqual(["new", "new"]);
   });
 
-  it("C424 where a load failed over an entry whose life goes on: the entry stays", async () => {
+  it("where a load failed over an entry whose life goes on: the entry stays", async () => {
     const { p1, p2, clock, store } = await inStep({ ttl: 100, staleIfError: 100 });
     await p1.cache.set("k", "old");
     clock.advance(100);
@@ -83,7 +83,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(store.get(K)).toMatchObject({ staleInMs: 0, expiresInMs: 100 });
   });
 
-  it("C424 where a load failed over an entry that a tag made stale: it can be read until its end", async () => {
+  it("where a load failed over an entry that a tag made stale: it can be read until its end", async () => {
     const { p1, p2, clock } = await inStep({ ttl: 1_000 });
     await p1.cache.set("k", "old", { tags: ["t"] });
     await p1.cache.markTagsStale("t");
@@ -508,7 +508,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 });
 
-describe("C465 a wait for the load of another process", () => {
+describe("a wait for the load of another process", () => {
   const NONE = { localTtl: "1m", backend: { leases: true, tagVersions: true, coherence: "none" } } as const;
 
   it("without messages looks again after 20 ms, then after as long as it has waited, up to a second", async () => {
@@ -1030,7 +1030,7 @@ it("C58 hits of a stale key that another process refreshes cost a few commands a
   expect(await p2.cache.getOrSet("k", never)).toBe("new");
 });
 
-it("C133 a miss asks for tag versions only while they are not known, and after a change of one of them", async () => {
+it("a miss asks for tag versions only while they are not known, and after a change of one of them", async () => {
   const { p1, p2 } = await inStep();
   const asked = async (key: string): Promise<readonly string[]> => {
     p1.backend.forgetCalls();

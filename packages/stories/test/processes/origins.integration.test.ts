@@ -25,7 +25,7 @@ describe.each(["full", "string"] as const)("in layout(%o)", (layout) => {
   }
 
   it.each(["tracking", "pubsub"] as const)(
-    "C483: one process alone is told of no change elsewhere, over %s",
+    "one process alone is told of no change elsewhere, over %s",
     async (mode) => {
       const { cache, seen } = await open(mode);
       const users = cache.namespace("users");
@@ -48,7 +48,7 @@ describe.each(["full", "string"] as const)("in layout(%o)", (layout) => {
   );
 
   it.each(["tracking", "pubsub"] as const)(
-    "C483: a change by another process is one event from elsewhere, a tag call with its tag, over %s",
+    "a change by another process is one event from elsewhere, a tag call with its tag, over %s",
     async (mode) => {
       const [here, there] = [await open(mode), await open(mode)];
       const users = here.cache.namespace("users");

@@ -36,7 +36,7 @@ const TRUSTED_MS = 110;
 /** Not used. */
 const NOWHERE = { topology: "single", url: "" } as const;
 
-it("C530 C52: 1,000 callers in two processes on a cold key cause one load, and all get its value", async () => {
+it("C52: 1,000 callers in two processes on a cold key cause one load, and all get its value", async () => {
   await using fleet = await open(2);
   for (const tags of [[], ["t"]]) {
     const herds = await Promise.all(
@@ -50,7 +50,7 @@ it("C530 C52: 1,000 callers in two processes on a cold key cause one load, and a
   }
 });
 
-it("C530: a change in one process is seen in another within the time that copies are trusted", async () => {
+it("a change in one process is seen in another within the time that copies are trusted", async () => {
   await using fleet = await open(2);
   const [here, there] = fleet.members;
   for (const change of [
@@ -67,7 +67,7 @@ it("C530: a change in one process is seen in another within the time that copies
   }
 });
 
-it("C530 C53: when the holder of a lease is killed, a waiter goes on once the lease has ended", async () => {
+it("C53: when the holder of a lease is killed, a waiter goes on once the lease has ended", async () => {
   await using fleet = await open(2);
   const [holder, other] = fleet.members;
   const lost = holder.getOrSet("k", { gate: "never" }).catch((error: Error) => error.message);
@@ -79,7 +79,7 @@ it("C530 C53: when the holder of a lease is killed, a waiter goes on once the le
   expect(await lost).toContain("SIGKILL");
 });
 
-it("C530 C53: a holder that was stopped stores nothing over a newer load, and serves no former copy", async () => {
+it("C53: a holder that was stopped stores nothing over a newer load, and serves no former copy", async () => {
   await using fleet = await open(2);
   const [frozen, other] = fleet.members;
   await other.set("copy", "old");
@@ -97,7 +97,7 @@ it("C530 C53: a holder that was stopped stores nothing over a newer load, and se
   expect(await other.get("k")).toBe("newer");
 });
 
-it("C530: what was acknowledged before kill -9 is there afterwards, and what was deleted is not", async () => {
+it("what was acknowledged before kill -9 is there afterwards, and what was deleted is not", async () => {
   const fleet = await open(1);
   const [killed] = fleet.members;
   for (let i = 0; i < 50; i += 1) await killed.set(`k${i}`, i);
@@ -109,7 +109,7 @@ it("C530: what was acknowledged before kill -9 is there afterwards, and what was
   expect(values).toEqual(Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? undefined : i)));
 });
 
-it("C530: processes that write and read the same keys end with one value of each, and load once", async () => {
+it("processes that write and read the same keys end with one value of each, and load once", async () => {
   // Eight take most of a minute to start on a busy machine.
   await using fleet = await open(isNightly ? 8 : 4);
   const settled = await Promise.all(
@@ -133,7 +133,7 @@ it("C530: processes that write and read the same keys end with one value of each
   expect(runs.flat()).toHaveLength(1);
 });
 
-it("C530: while a process that is stopped has the lock, others read; they write again once it has gone on", async () => {
+it("while a process that is stopped has the lock, others read; they write again once it has gone on", async () => {
   await using fleet = await open(2);
   const [here, there] = fleet.members;
   await here.set("k", "before");

@@ -85,7 +85,7 @@ describe("C86 a copy is served on trust", () => {
     expect(await read).toBe("new");
   });
 
-  it("C250 no longer from the first read after the machine was suspended, until a later sign of life", async () => {
+  it("no longer from the first read after the machine was suspended, until a later sign of life", async () => {
     const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "v");
     await p1.cache.getOrSet("loaded", () => "v");
@@ -103,7 +103,7 @@ describe("C86 a copy is served on trust", () => {
     expect(await got(p1, "loaded")).toEqual({ value: "v", reads: 1 });
   });
 
-  it("C250 as ever where the wall clock was corrected by less, and never longer where it was set back", async () => {
+  it("as ever where the wall clock was corrected by less, and never longer where it was set back", async () => {
     const { p1, clock } = await inStep();
     await p1.cache.set("k", "v");
     await flush();

@@ -28,7 +28,7 @@ const open = (url: string, options?: OverRedisOptions): ReturnType<typeof over> 
     options,
   );
 
-it("C465 a wait for the load of another process looks again long before a second is over", async () => {
+it("a wait for the load of another process looks again long before a second is over", async () => {
   const clock = new TestClock();
   const [here, there] = [open(server.url), open(proxy.url, { clock, explain: 100 })];
   await Promise.all([here.connect(), there.connect()]);
@@ -51,7 +51,7 @@ it("C465 a wait for the load of another process looks again long before a second
   expect(await second).toBe("loaded");
 });
 
-it("C469 a load pins its tags with the first load of a second", async () => {
+it("a load pins its tags with the first load of a second", async () => {
   const cache = open(proxy.url);
   await cache.connect();
   const scripts = async (key: string): Promise<number> => {

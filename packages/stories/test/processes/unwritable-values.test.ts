@@ -19,7 +19,7 @@ async function open(): Promise<{ readonly caches: readonly [Cache, Cache]; reado
   return { caches, backend };
 }
 
-it("C430 each process loads it once, and both keep it until it ends", async () => {
+it("each process loads it once, and both keep it until it ends", async () => {
   const { caches, backend } = await open();
   const loads = [0, 0];
   const round = async (): Promise<void> => {
@@ -38,7 +38,7 @@ it("C430 each process loads it once, and both keep it until it ends", async () =
   expect(loads).toEqual([2, 2]);
 });
 
-it.each(["delete", "set", "invalidateTags", "clear"] as const)("C430 %s, called elsewhere, ends it", async (how) => {
+it.each(["delete", "set", "invalidateTags", "clear"] as const)("%s, called elsewhere, ends it", async (how) => {
   const { caches } = await open();
   const [first, second] = caches;
   for (const cache of caches) await cache.getOrSet("k", () => 1n, { tags: ["t"] });
@@ -51,7 +51,7 @@ it.each(["delete", "set", "invalidateTags", "clear"] as const)("C430 %s, called 
   expect(await first.getOrSet("k", () => 3)).toBe(how === "set" ? 2 : 3);
 });
 
-it("C430 an entry that is there stays, and so does the copy of the refused value", async () => {
+it("an entry that is there stays, and so does the copy of the refused value", async () => {
   const {
     caches: [first, second],
   } = await open();
@@ -61,7 +61,7 @@ it("C430 an entry that is there stays, and so does the copy of the refused value
   expect([first.peek("k"), await second.get("k")]).toEqual([1n, "old"]);
 });
 
-it("C430 without a local tier it is kept nowhere, and its load is reported as refused", async () => {
+it("without a local tier it is kept nowhere, and its load is reported as refused", async () => {
   const backend = scriptedBackend({ clock, format: json(), leases: true });
   const cache = createCache({ name: "shop", clock }).tier(backend).build();
   cache.on("backend:error", () => undefined);

@@ -25,7 +25,7 @@ function run(...args: readonly string[]): Program {
   return { started: once(child.stdout, "data"), ended };
 }
 
-it("C443 C52 a program that waits for the load of another process gets its value", async () => {
+it("C52 a program that waits for the load of another process gets its value", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hotset-held-"));
   const file = join(folder, "cache.db");
   const first = run("load", file, sqlite);
@@ -44,11 +44,11 @@ it.for([
   ["set of a backend that hangs", "pending"],
   ["drain of a load that hangs", "drained"],
   ["close of a load that hangs", "closed"],
-] as const)("C443 %s ends at its limit, and not with the process", async ([how, output]) => {
+] as const)("%s ends at its limit, and not with the process", async ([how, output]) => {
   expect(await run(how).ended).toEqual([0, `${output}\n`]);
 });
 
-describe("C443 C116 the process is held while a caller waits, and no longer:", () => {
+describe("C116 the process is held while a caller waits, and no longer:", () => {
   const opened = () => {
     let held = 0;
     const clock = Object.assign(new TestClock(), {

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), "../../..");
 
-it("C457: a bundle of createCache and memory() holds no format and no compressor; one with redis() holds both", async () => {
+it("a bundle of createCache and memory() holds no format and no compressor; one with redis() holds both", async () => {
   expect(await foldersIn('export { createCache, memory } from "hotset"')).toEqual(["core", "memory"]);
   expect(await foldersIn('export { createCache, memory, redis } from "hotset"')).toEqual([
     "core",

@@ -126,7 +126,7 @@ const options = [
   ),
 ].filter((option) => !NOT_OPTIONS.has(interfaceOf(option)));
 
-it("each option of each public function accepts undefined (C471)", () => {
+it("each option of each public function accepts undefined", () => {
   expect(options.length).toBeGreaterThan(400);
   const refusing = options.filter(
     (option) => ts.isMethodSignature(option) || !acceptsUndefined(checker.getTypeFromTypeNode(option.type!)),

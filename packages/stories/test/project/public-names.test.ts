@@ -37,7 +37,7 @@ it.for(entryPoints)("$specifier exports what it did", async ({ source }) => {
   expect(names).toMatchSnapshot();
 });
 
-it("C571: each error has the address of its code on the page of errors, and shows it where it is printed", async () => {
+it("each error has the address of its code on the page of errors, and shows it where it is printed", async () => {
   const page = readFileSync(join(packages, "../docs/reference/errors.md"), "utf8");
   const isErrorClass = (value: unknown): value is new (message: string, details?: unknown) => CacheError =>
     typeof value === "function" && value.prototype instanceof CacheError;

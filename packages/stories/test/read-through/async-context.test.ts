@@ -12,7 +12,7 @@ class NodeClock extends TestClock {
   }
 }
 
-it.for(STACKS)("C393 onServed runs in the async context of its own call, also for a shared load: %s", async (stack) => {
+it.for(STACKS)("onServed runs in the async context of its own call, also for a shared load: %s", async (stack) => {
   const { cache } = open(stack);
   const loading = gate<number>();
   const servedIn: unknown[] = [];
@@ -51,7 +51,7 @@ it("C44 waitUntil receives a store that takes too long in the async context of i
   expect(givenIn).toEqual(["slow"]);
 });
 
-it("C393 a lease that was granted too late is released in the async context of the call that asked for it", async () => {
+it("a lease that was granted too late is released in the async context of the call that asked for it", async () => {
   const clock = new NodeClock();
   const backend = scriptedBackend({ clock, leases: true, deadlineMs: 1_000 });
   const cache = createTestCache({ clock, backend });
@@ -81,7 +81,7 @@ it("C393 a lease that was granted too late is released in the async context of t
   expect(releasedIn).toEqual(["slow"]);
 });
 
-it("C394 what calls share runs in the async context of none of them: timers of deadlines", async () => {
+it("what calls share runs in the async context of none of them: timers of deadlines", async () => {
   const clock = new NodeClock();
   const backend = scriptedBackend({ clock, deadlineMs: 1_000 });
   const cache = createTestCache({ clock, backend });
@@ -96,7 +96,7 @@ it("C394 what calls share runs in the async context of none of them: timers of d
   expect(reportedIn).toEqual([undefined]);
 });
 
-it("C394 what calls share runs in the async context of none of them: the replay of invalidations", async () => {
+it("what calls share runs in the async context of none of them: the replay of invalidations", async () => {
   const clock = new NodeClock();
   const backend = scriptedBackend({ clock });
   const cache = createTestCache({ clock, backend });
@@ -117,7 +117,7 @@ it("C394 what calls share runs in the async context of none of them: the replay 
   expect(replayedIn).toEqual([undefined, undefined]);
 });
 
-it("C394 what calls share runs in the async context of none of them: the subscription to changes", async () => {
+it("what calls share runs in the async context of none of them: the subscription to changes", async () => {
   const clock = new NodeClock();
   const backend = scriptedBackend({ clock, coherence: "reported" });
   const cache = createTestCache({ clock, backend });

@@ -101,7 +101,7 @@ it.for<readonly [option: string, given: unknown, expected: string]>([
   }
 });
 
-it.for([0, -1, "0s"] as const)("C213 defaults refuse the ttl %s, which a call and a namespace may set", async (ttl) => {
+it.for([0, -1, "0s"] as const)("defaults refuse the ttl %s, which a call and a namespace may set", async (ttl) => {
   const error = await errorOf(() => createCache({ name: "test" }).tier(memory()).defaults({ ttl }));
   expect(error).toMatchObject(MISBUILT);
   expect(error.message).toContain("defaults: ttl must be above 0 ms");
@@ -449,7 +449,7 @@ describe.each(STACKS_WITH_BACKEND)("values, over %s", (stack) => {
     expect([await cache.has("new"), stored()]).toEqual([false, ["test::k"]]);
   });
 
-  it.for(unwritable)("C205 %s from a loader is returned, reported, and kept in memory alone", async ([, value]) => {
+  it.for(unwritable)("%s from a loader is returned, reported, and kept in memory alone", async ([, value]) => {
     const { cache, stored } = open(stack);
     const seen = watch(cache, "backend:error", "load");
     expect(await cache.getOrSet("k", () => value)).toBe(value);
@@ -515,7 +515,7 @@ it("set refuses a value that the local tier cannot clone, and the old value stay
   expect(await cache.get("k")).toBe("old");
 });
 
-it("C363: a schema of null, and a hole in a list of tiers, are refused by name", async () => {
+it("a schema of null, and a hole in a list of tiers, are refused by name", async () => {
   const { cache } = open("memory");
   expect(await errorOf(() => cache.namespace("n", { schema: null as never }))).toMatchObject({
     ...INVALID,
@@ -531,14 +531,14 @@ it("C363: a schema of null, and a hole in a list of tiers, are refused by name",
   expect(cache.peek("k")).toBe(1);
 });
 
-it("C364: an event that cannot be written as text is refused like any other", async () => {
+it("an event that cannot be written as text is refused like any other", async () => {
   const { cache } = open("memory");
   for (const event of [Object.create(null) as object, Symbol("evict"), ["evict"]])
     expect((await errorOf(() => cache.on(event as never, never))).message).toMatch(/^event must be one of /);
 });
 
 it.for([[undefined], [null], [5], [{ id: 5 }], [["a"]], [Symbol("a")]] as const)(
-  "C365: a wrapped function whose key gives %o is not called, and two users get no value in common",
+  "a wrapped function whose key gives %o is not called, and two users get no value in common",
   async ([part]) => {
     const { cache } = open("memory");
     const loaded: unknown[] = [];
@@ -556,13 +556,13 @@ it.for([[undefined], [null], [5], [{ id: 5 }], [["a"]], [Symbol("a")]] as const)
   },
 );
 
-it("C363: the name of a wrapped function is well-formed when it is given, and not only when it is called", async () => {
+it("the name of a wrapped function is well-formed when it is given, and not only when it is called", async () => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" }));
   expect(error.message).toMatch(/^wrap: name must be a non-empty, well-formed string, unique per wrapped function/);
 });
 
-describe("C464 the error of a call quotes nothing that may be a key, a tag or a value", () => {
+describe("the error of a call quotes nothing that may be a key, a tag or a value", () => {
   const SECRET = "ada@example.org\ud800";
   const { cache } = open("memory", { redactKeys: true });
   const untyped = cache as unknown as Readonly<Record<string, (...given: unknown[]) => unknown>>;

@@ -54,7 +54,7 @@ describe.each(["get", "set", "delete", "clear"] as const)("a local tier whose %s
   it.each([
     ["alone", false],
     ["over a backend", true],
-  ])("C348: leaves no call unsettled, %s", async (_, withBackend) => {
+  ])("leaves no call unsettled, %s", async (_, withBackend) => {
     const { cache, breaks } = overLocalTier(method, withBackend);
     await cache.set("stale", "old");
     await cache.markStale("stale");
@@ -68,7 +68,7 @@ describe.each(["get", "set", "delete", "clear"] as const)("a local tier whose %s
   });
 });
 
-describe("C352: a value that the local tier refuses is reported, and the call is answered all the same", () => {
+describe("a value that the local tier refuses is reported, and the call is answered all the same", () => {
   it.each<readonly [string, (cache: Cache) => Promise<unknown>, unknown]>([
     ["a load", (cache) => cache.getOrSet("k", () => "loaded", { forceRefresh: true }), "loaded"],
     ["a read with a loader", (cache) => cache.getOrSet("k", broken), "stored"],
@@ -86,7 +86,7 @@ describe("C352: a value that the local tier refuses is reported, and the call is
   });
 });
 
-describe("C353: a local tier that throws where it must not is reported where no caller waits", () => {
+describe("a local tier that throws where it must not is reported where no caller waits", () => {
   it("while a load in the background reads, once", async () => {
     const { cache, clock, backend, breaks } = overLocalTier("get", true, { ttl: 100, staleWhileRevalidate: "1h" });
     await cache.connect();
@@ -129,7 +129,7 @@ it.each([
   ["an object", {}, "an object"],
   ["too few items", [undefined], "1 of them"],
 ])(
-  "a backend whose batch answers with something else than a list of entries: C348: has failed these reads: %s",
+  "a backend whose batch answers with something else than a list of entries: has failed these reads: %s",
   async (_, answer, shown) => {
     const cache = overAnswers(answer);
     const errors: string[] = [];
@@ -158,7 +158,7 @@ describe("a backend whose answer to a request for a lease is none of the three",
     ["not granted, without a reason", { granted: false }, "an object"],
     ["held for a time that is not a number", { granted: false, heldForMs: NaN }, "an object"],
     ["an entry that is none", { granted: false, entry: null }, "an object"],
-  ])("C367: the load runs without a lease, keeps its value only here, and reports it: %s", async (_, answer, shown) => {
+  ])("the load runs without a lease, keeps its value only here, and reports it: %s", async (_, answer, shown) => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
     const leases = { ...backend.leases!, acquire: async (): Promise<never> => answer as never };
@@ -177,7 +177,7 @@ describe("a backend whose answer to a request for a lease is none of the three",
     expect(cache.stats().tiers[1]).toMatchObject({ state: "up", errors: 1 });
   });
 
-  it("C367: a lease that such an answer granted is released", async () => {
+  it("a lease that such an answer granted is released", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
     const acquire: Leases["acquire"] = async (request) => {
@@ -208,41 +208,38 @@ describe("a backend whose functions throw", () => {
       (breaks) => ({ breaker: { ...BREAKER, onReconnect: () => (breaks(), identity) } as never }),
       "breaker",
     ],
-  ])(
-    "C348: %s: every call settles, no rejection is unhandled, and it is reported",
-    async (what, changes, operation) => {
-      const clock = new TestClock();
-      const backend = scripted(clock);
-      let isBroken = false;
-      const breaks = (): void => {
-        if (isBroken) broken();
-      };
-      const cache = createTestCache({ clock, backend: { ...backend, ...changes(breaks) }, ttl: "1m" });
-      await cache.connect();
-      await cache.set("k", "stored");
-      const operations = new Set<string>();
-      cache.on("backend:error", ({ operation: failed, error }) => {
-        if ((error.cause as Error | undefined)?.message === "the tier is broken") operations.add(failed);
-      });
-      isBroken = true;
-      if (what === "onReconnect" || what === "parts.names") backend.down();
-      const unhandled = await rejectionsDuring(async () => {
-        const calls = [
-          ...loads(cache),
-          cache.get("x"),
-          cache.getMany(["x", "y"]),
-          cache.set("x", 1),
-          cache.setMany([["y", 1]]),
-          cache.touch("k"),
-          cache.markStale("k"),
-          cache.delete("x"),
-          cache.invalidateTags("t"),
-        ];
-        const outcomes = await Promise.all(calls.map(outcome));
-        expect(outcomes.flatMap(({ status }, i) => (status === "fulfilled" ? [] : [i]))).toEqual([]);
-        expect(await outcome(cache.drain())).toMatchObject({ status: "fulfilled" });
-      });
-      expect([unhandled, cache.stats().waiting, operations.has(operation)]).toEqual([[], 0, true]);
-    },
-  );
+  ])("%s: every call settles, no rejection is unhandled, and it is reported", async (what, changes, operation) => {
+    const clock = new TestClock();
+    const backend = scripted(clock);
+    let isBroken = false;
+    const breaks = (): void => {
+      if (isBroken) broken();
+    };
+    const cache = createTestCache({ clock, backend: { ...backend, ...changes(breaks) }, ttl: "1m" });
+    await cache.connect();
+    await cache.set("k", "stored");
+    const operations = new Set<string>();
+    cache.on("backend:error", ({ operation: failed, error }) => {
+      if ((error.cause as Error | undefined)?.message === "the tier is broken") operations.add(failed);
+    });
+    isBroken = true;
+    if (what === "onReconnect" || what === "parts.names") backend.down();
+    const unhandled = await rejectionsDuring(async () => {
+      const calls = [
+        ...loads(cache),
+        cache.get("x"),
+        cache.getMany(["x", "y"]),
+        cache.set("x", 1),
+        cache.setMany([["y", 1]]),
+        cache.touch("k"),
+        cache.markStale("k"),
+        cache.delete("x"),
+        cache.invalidateTags("t"),
+      ];
+      const outcomes = await Promise.all(calls.map(outcome));
+      expect(outcomes.flatMap(({ status }, i) => (status === "fulfilled" ? [] : [i]))).toEqual([]);
+      expect(await outcome(cache.drain())).toMatchObject({ status: "fulfilled" });
+    });
+    expect([unhandled, cache.stats().waiting, operations.has(operation)]).toEqual([[], 0, true]);
+  });
 });

@@ -23,7 +23,7 @@ async function heldSetMany(options?: EntryOptions) {
 }
 
 describe("calls of many keys", () => {
-  it("C159: the keys beyond 1,000 are written when those before them are answered, and are not served meanwhile", async () => {
+  it("the keys beyond 1,000 are written when those before them are answered, and are not served meanwhile", async () => {
     const { cache, backend, first, all } = await heldSetMany();
     expect(backend.count("write", `test::${LAST}`)).toBe(1);
     expect(cache.peek(LAST)).toBe(undefined);
@@ -39,7 +39,7 @@ describe("calls of many keys", () => {
     ["setMany", "later"],
     ["markStale", undefined],
     ["clear", undefined],
-  ] as const)("C162: a later %s of a key whose turn has not come wins", async (how, expected) => {
+  ] as const)("a later %s of a key whose turn has not come wins", async (how, expected) => {
     const { cache, first, all } = await heldSetMany();
     const calls = {
       set: () => cache.set(LAST, "later"),
@@ -57,7 +57,7 @@ describe("calls of many keys", () => {
     expect(await cache.get(LAST)).toBe(expected);
   });
 
-  it("C162: a load until its turn is for its callers alone, as one next to a set", async () => {
+  it("a load until its turn is for its callers alone, as one next to a set", async () => {
     const { cache, first, all } = await heldSetMany();
     expect(await cache.getOrSet(LAST, () => "loaded", { forceRefresh: true })).toBe("loaded");
     first.open();
@@ -65,7 +65,7 @@ describe("calls of many keys", () => {
     expect(await cache.get(LAST)).toBe("bulk");
   });
 
-  it("C345: once it ended it has replaced what was there, by the value of a later call that its turn has stored", async () => {
+  it("once it ended it has replaced what was there, by the value of a later call that its turn has stored", async () => {
     const { cache, backend, first, all } = await heldSetMany();
     const second = gate();
     backend.script("write", { times: 1_000, before: second });
@@ -80,7 +80,7 @@ describe("calls of many keys", () => {
     expect([await cache.get(LAST), backend.count("write", `test::${LAST}`)]).toEqual(["later", 2]);
   });
 
-  it("C345: a call of many keys ends after the later write that won a key of it", async () => {
+  it("a call of many keys ends after the later write that won a key of it", async () => {
     const { cache, backend, first, all } = await heldSetMany();
     const won = gate();
     backend.script("write", { times: 1, before: won });
@@ -96,7 +96,7 @@ describe("calls of many keys", () => {
   });
 
   it.each(["invalidateTags", "markTagsStale"] as const)(
-    "C345: where %s of a tag of the call comes before the turn of a key, what was there without the tag is not served",
+    "where %s of a tag of the call comes before the turn of a key, what was there without the tag is not served",
     async (how) => {
       const { cache, first, all } = await heldSetMany({ tags: ["t"] });
       const call = cache[how]("t");
@@ -107,7 +107,7 @@ describe("calls of many keys", () => {
     },
   );
 
-  it("C345: a load from before the call, which is stored before the turn of its key, takes no turn", async () => {
+  it("a load from before the call, which is stored before the turn of its key, takes no turn", async () => {
     const { cache, backend } = open("memory over backend", { backend: { leases: true } });
     const [stored, first] = [gate(), gate()];
     backend.script("leases.store", { times: 1, after: stored });
@@ -123,14 +123,14 @@ describe("calls of many keys", () => {
     expect([cache.peek(LAST), await cache.get(LAST)]).toEqual([undefined, undefined]);
   });
 
-  it("C162: of a key that is named twice in a call, the last value counts", async () => {
+  it("of a key that is named twice in a call, the last value counts", async () => {
     const { cache } = open("memory over backend");
     const twice = [...KEYS, "k0", "k0"].map((key, i) => [key, i] as const);
     expect(await cache.setMany(twice)).toEqual({ stored: 1_003, pending: 0, refused: 0 });
     expect([await cache.get("k0"), await cache.get("k1")]).toEqual([1_002, 1]);
   });
 
-  it("C159: getOrSetMany runs its loader once for each 1,000 missing items, one part after the other", async () => {
+  it("getOrSetMany runs its loader once for each 1,000 missing items, one part after the other", async () => {
     const { cache } = open("memory over backend");
     const asked: number[] = [];
     const load = (missing: readonly string[]): [string, string][] => {
@@ -169,7 +169,7 @@ describe("changes made in one turn", () => {
     ],
     [2_000, 6_000, "deleteMany", "remove", inParts(async (cache, keys) => (await cache.deleteMany(keys)).missing)],
   ] as const)(
-    "C160: are sent %i at a time, and have their whole deadlines from then on: %i keys by %s",
+    "are sent %i at a time, and have their whole deadlines from then on: %i keys by %s",
     async (atOnce, count, _, operation, change) => {
       const { cache, backend, clock } = open("memory over backend", {
         backend: { deadlineMs: DEADLINE_MS },
@@ -195,7 +195,7 @@ describe("changes made in one turn", () => {
     },
   );
 
-  it("C160: do not wait for calls of many keys that the backend does not answer", async () => {
+  it("do not wait for calls of many keys that the backend does not answer", async () => {
     const { cache, backend } = open("memory over backend", { ttl: "1h" });
     await cache.set("first", 1);
     const held = gate();

@@ -9,7 +9,7 @@ const KB = 1_024;
 /** 28 KB, of which gzip makes some hundred bytes. */
 const value = (i: number): string => `${i}${"x".repeat(28 * KB)}`;
 
-describe("C188 maxBytes of memory counts values as they are before compression", () => {
+describe("maxBytes of memory counts values as they are before compression", () => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, format: json(), compressor: gzip() });
   const opened: { close(): Promise<void> }[] = [];

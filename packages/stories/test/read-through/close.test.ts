@@ -103,7 +103,7 @@ describe.each(STACKS)("close over %s", (stack) => {
     expect(() => cache.peek("k")).toThrow(expect.objectContaining(CLOSED) as Error);
   });
 
-  it("C200 a cache that closes goes on answering until close has resolved, and stores nothing that it loads", async () => {
+  it("a cache that closes goes on answering until close has resolved, and stores nothing that it loads", async () => {
     const { cache, backend, stored } = open(stack, { ttl: 1_000 });
     await cache.set("kept", "kept");
     const loading = gate<number>();
@@ -358,7 +358,7 @@ describe.each(STACKS_WITH_BACKEND)("close of a shared backend, over %s", (stack)
   });
 });
 
-describe("C356 a backend that fails to close", () => {
+describe("a backend that fails to close", () => {
   const openFailing = () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock, label: "far", deadlineMs: 100 });

@@ -49,7 +49,7 @@ const failure = async (call: () => unknown): Promise<unknown> => {
   );
 };
 
-it("C472: a method called without its cache says how to call it, and every method does", async () => {
+it("a method called without its cache says how to call it, and every method does", async () => {
   const { cache } = open("memory");
   const methods = new Set<string>();
   for (let each: object = cache; each !== Object.prototype; each = Object.getPrototypeOf(each) as object)
@@ -72,7 +72,7 @@ it("C472: a method called without its cache says how to call it, and every metho
   await cache.close();
 });
 
-it("C472: a method taken off a namespace, or given to map, says the same", async () => {
+it("a method taken off a namespace, or given to map, says the same", async () => {
   const { cache } = open("memory");
   const { get } = cache.namespace("users");
   const rejected = {
@@ -82,7 +82,7 @@ it("C472: a method taken off a namespace, or given to map, says the same", async
   expect(await failure(() => Promise.all(["1", "2"].map(cache.get as never)))).toMatchObject(rejected);
 });
 
-it("C473: a wrapped function that is called as a method gets its this, in a background load too", async () => {
+it("a wrapped function that is called as a method gets its this, in a background load too", async () => {
   const { cache, clock } = open("memory", { ttl: 100, staleWhileRevalidate: 1_000 });
   class Prices {
     rate = 2;
@@ -105,7 +105,7 @@ it("C473: a wrapped function that is called as a method gets its this, in a back
   expect(await prices.of(10)).toBe(40);
 });
 
-it("C471: at run time undefined sets nothing, in every option of a cache", async () => {
+it("at run time undefined sets nothing, in every option of a cache", async () => {
   const nothing = (...names: string[]): never => Object.fromEntries(names.map((name) => [name, undefined])) as never;
   const policy = [
     ...["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "jitter", "refreshAhead"],

@@ -1,7 +1,7 @@
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 
-it("C207 a listener of a namespace gets the events of that namespace and below it, and no others", async () => {
+it("a listener of a namespace gets the events of that namespace and below it, and no others", async () => {
   const cache = createTestCache();
   const users = cache.namespace("users");
   const seen: string[] = [];
@@ -17,7 +17,7 @@ it("C207 a listener of a namespace gets the events of that namespace and below i
   expect(seen.length).toBe(2);
 });
 
-it("C207 an event of the whole cache reaches the listeners of the cache alone", async () => {
+it("an event of the whole cache reaches the listeners of the cache alone", async () => {
   const cache = createTestCache();
   const seen: string[] = [];
   cache.on("invalidate", ({ namespace }) => seen.push(`cache: ${namespace.join("/")}`));
@@ -27,7 +27,7 @@ it("C207 an event of the whole cache reaches the listeners of the cache alone", 
   expect(seen).toEqual(["cache: ", "cache: users", "users: users"]);
 });
 
-it("C207 a listener that throws or rejects changes nothing, and a bad argument is refused", async () => {
+it("a listener that throws or rejects changes nothing, and a bad argument is refused", async () => {
   const users = createTestCache().namespace("users");
   users.on("miss", () => {
     throw new Error("listener");
@@ -38,7 +38,7 @@ it("C207 a listener that throws or rejects changes nothing, and a bad argument i
   expect(() => users.on("miss", 1 as never)).toThrow("listener must be a function, got a number");
 });
 
-it("C207 trouble of other namespaces is still a warning", async () => {
+it("trouble of other namespaces is still a warning", async () => {
   const warnings: string[] = [];
   const remember = ({ message }: Error): void => void warnings.push(message);
   process.on("warning", remember);

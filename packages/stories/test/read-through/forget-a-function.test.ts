@@ -19,7 +19,7 @@ const WAYS = {
 const KINDS = ["a namespace", "a tag"] as const;
 
 describe.each(STACKS)("over %s", (stack) => {
-  it.each(KINDS)("C476: all values of a wrapped function are forgotten by %s, and no others", async (kind) => {
+  it.each(KINDS)("all values of a wrapped function are forgotten by %s, and no others", async (kind) => {
     const { cache } = open(stack, { ttl: "1h" });
     let version = "old";
     const { price, entries, forget } = WAYS[kind](cache, async (sku) => `${version} ${sku}`);
@@ -31,7 +31,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await entries.get(price.key("b"))).toBe("new b");
   });
 
-  it.each(KINDS)("C476: a load that runs when the function is forgotten, by %s, stores nothing", async (kind) => {
+  it.each(KINDS)("a load that runs when the function is forgotten, by %s, stores nothing", async (kind) => {
     const { cache } = open(stack, { ttl: "1h" });
     const loads = gate<string>();
     const { price, entries, forget } = WAYS[kind](cache, async () => loads.pass());
@@ -45,24 +45,21 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-it.each(KINDS)(
-  "C476: a function that is forgotten by %s is so in every process, during an outage later",
-  async (kind) => {
-    const { all, clock } = await inStep();
-    let version = "old";
-    const [here, there] = all.map(({ cache }) => WAYS[kind](cache, async (sku) => `${version} ${sku}`));
-    expect([await here!.price("a"), await there!.price("a")]).toEqual(["old a", "old a"]);
-    version = "new";
-    expect(await here!.forget()).toMatchObject({ status: "done" });
-    expect(there!.entries.peek(there!.price.key("a"))).toBeUndefined();
-    expect([await there!.price("a"), await here!.price("a")]).toEqual(["new a", "new a"]);
+it.each(KINDS)("a function that is forgotten by %s is so in every process, during an outage later", async (kind) => {
+  const { all, clock } = await inStep();
+  let version = "old";
+  const [here, there] = all.map(({ cache }) => WAYS[kind](cache, async (sku) => `${version} ${sku}`));
+  expect([await here!.price("a"), await there!.price("a")]).toEqual(["old a", "old a"]);
+  version = "new";
+  expect(await here!.forget()).toMatchObject({ status: "done" });
+  expect(there!.entries.peek(there!.price.key("a"))).toBeUndefined();
+  expect([await there!.price("a"), await here!.price("a")]).toEqual(["new a", "new a"]);
 
-    all[0].backend.down();
-    expect(await here!.forget()).toEqual({ status: "pending" });
-    expect(here!.entries.peek(here!.price.key("a"))).toBeUndefined();
-    all[0].backend.up();
-    clock.advance(1_000);
-    await flush();
-    expect(there!.entries.peek(there!.price.key("a"))).toBeUndefined();
-  },
-);
+  all[0].backend.down();
+  expect(await here!.forget()).toEqual({ status: "pending" });
+  expect(here!.entries.peek(here!.price.key("a"))).toBeUndefined();
+  all[0].backend.up();
+  clock.advance(1_000);
+  await flush();
+  expect(there!.entries.peek(there!.price.key("a"))).toBeUndefined();
+});

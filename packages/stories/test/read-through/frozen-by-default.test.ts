@@ -27,7 +27,7 @@ describe.for([
   ["memory", () => memory()],
   ["memory, shared", () => memory({ values: "shared" })],
   ["a tier of tests", () => mapTier()],
-] as const)("C193 outside production, in %s, a change of a shared value", ([, local]) => {
+] as const)("outside production, in %s, a change of a shared value", ([, local]) => {
   it("throws in plain objects and arrays, for the loader, its callers and later ones", async () => {
     const cache = createTestCache({ local: local() });
     const loaded = order();
@@ -55,7 +55,7 @@ describe.for([
   });
 });
 
-describe("C193 shared values", () => {
+describe("shared values", () => {
   it("from a backend are frozen too", async () => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });

@@ -73,7 +73,7 @@ describe("C107 the heap does not grow", () => {
   });
 });
 
-it("C334 an entry takes at most 175 bytes beside its key and its value", async () => {
+it("an entry takes at most 175 bytes beside its key and its value", async () => {
   const count = 32_000;
   const caches = Array.from({ length: 4 }, () => open("memory", { ttl: "1h", memory: { maxEntries: count } }));
   const keys = Array.from({ length: count }, (_, i) => `user:${i}`);
@@ -119,7 +119,7 @@ it.for(STACKS)(
   },
 );
 
-it("C201 a source that hangs under 150,000 calls does not fill the memory", async () => {
+it("a source that hangs under 150,000 calls does not fill the memory", async () => {
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc") as () => void;
   const { cache } = open("memory");

@@ -266,7 +266,7 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
   });
 });
 
-it("C161 a key that a batch cannot read is not absent: memory answers for it, and nothing is loaded", async () => {
+it("a key that a batch cannot read is not absent: memory answers for it, and nothing is loaded", async () => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, coherence: "reported" });
   const { read } = backend.batch!;

@@ -35,7 +35,7 @@ function pages(): {
   return { load, begun, gates };
 }
 
-describe.each(STACKS)("C452 over %s an answer that is not shared", (stack) => {
+describe.each(STACKS)("over %s an answer that is not shared", (stack) => {
   it("reaches the caller whose load it was; each that joined loads for itself, side by side", async () => {
     const { cache, stored } = open(stack);
     const { load, begun, gates } = pages();
@@ -176,7 +176,7 @@ describe.each(STACKS)("C452 over %s an answer that is not shared", (stack) => {
   });
 });
 
-describe("C453 between processes", () => {
+describe("between processes", () => {
   it("an answer that is not shared leaves a marker: callers elsewhere load side by side, without the lease", async () => {
     const { all, store } = await inStep({}, 8);
     const { load, begun, gates } = pages();
@@ -273,7 +273,7 @@ describe("C453 between processes", () => {
   });
 });
 
-it("C453 explain names what is not shared", async () => {
+it("explain names what is not shared", async () => {
   const cache = createTestCache({ explain: 100 });
   await cache.getOrSet("k", ({ notShared }) => notShared("ada"));
   await cache.getOrSet("k", ({ notShared }) => notShared("bob"));

@@ -7,7 +7,7 @@ const OVERLOADED = { name: "OverloadedError", code: "OVERLOADED" } as const;
 const same = <T>(value: T): T => value;
 
 describe.each(STACKS)("maxWaiting over %s", (stack) => {
-  it("C201 refuses the calls beyond it at once, of the same and of other keys, and takes calls again afterwards", async () => {
+  it("refuses the calls beyond it at once, of the same and of other keys, and takes calls again afterwards", async () => {
     const { cache } = open(stack, { maxWaiting: 3 });
     const loading = gate<number>();
     const waiting = [cache.getOrSet("a", loading.pass), cache.getOrSet("a", never), cache.getOrSet("b", loading.pass)];
@@ -25,7 +25,7 @@ describe.each(STACKS)("maxWaiting over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ waiting: 0, overloaded: 2 });
   });
 
-  it("C201 callers that leave, by their signal or their time, make room", async () => {
+  it("callers that leave, by their signal or their time, make room", async () => {
     const { cache, clock } = open(stack, { maxWaiting: 2 });
     const leaving = new AbortController();
     const hung = gate<number>();
@@ -39,7 +39,7 @@ describe.each(STACKS)("maxWaiting over %s", (stack) => {
     expect(await cache.getOrSet("c", () => 1)).toBe(1);
   });
 
-  it("C201 a batch is accepted or refused as a whole, and each of its items counts", async () => {
+  it("a batch is accepted or refused as a whole, and each of its items counts", async () => {
     const { cache } = open(stack, { maxWaiting: 2 });
     const loading = gate<[string, number][]>();
     const batch = cache.getOrSetMany(["a", "b", "c", "d"], same, loading.pass);
@@ -54,7 +54,7 @@ describe.each(STACKS)("maxWaiting over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_MEMORY)("maxWaiting over %s", (stack) => {
-  it("C201 the copy that staleIfError covers is served instead", async () => {
+  it("the copy that staleIfError covers is served instead", async () => {
     const { cache, clock } = open(stack, { maxWaiting: 1, ttl: 100, staleIfError: 1_000 });
     await cache.set("kept", "old");
     clock.advance(100);

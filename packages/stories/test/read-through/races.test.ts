@@ -365,7 +365,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
     expect(stored()).toEqual([]);
   });
 
-  describe("C137 of many sets of one key", () => {
+  describe("of many sets of one key", () => {
     const sent = (backend: ScriptedBackend): readonly string[] =>
       backend.calls.flatMap(({ operation, keys }) => (keys.includes("test::k") ? [operation] : []));
 

@@ -21,7 +21,7 @@ describe.each(MAKES)("over %s", (_, make) => {
   const open = (backend: ScriptedBackend) =>
     createTestCache({ clock, backend: make(backend), local: memory(), ttl: 100, staleIfError: 10_000 });
 
-  it("C516 a load that is not modified renews the entry in place, and its value is not sent", async () => {
+  it("a load that is not modified renews the entry in place, and its value is not sent", async () => {
     const backend = far();
     const cache = open(backend);
     await cache.set("k", { a: 1 }, { etag: '"1"', tags: ["t"] });
@@ -48,7 +48,7 @@ describe.each(MAKES)("over %s", (_, make) => {
     expect(await cache.get("k", { allowStale: true })).toBe(undefined);
   });
 
-  it("C516 and undoes no change that was made meanwhile", async () => {
+  it("and undoes no change that was made meanwhile", async () => {
     const backend = far();
     const [cache, other] = [open(backend), open(backend)];
     for (const change of ["set", "delete", "markStale"] as const) {
@@ -67,7 +67,7 @@ describe.each(MAKES)("over %s", (_, make) => {
   });
 });
 
-it("C516 an entry that the backend does not have under the version of the copy is stored whole", async () => {
+it("an entry that the backend does not have under the version of the copy is stored whole", async () => {
   const backend = scriptedBackend({ clock, leases: true });
   const cache = createTestCache({ clock, backend, local: memory(), localTtl: "1h", ttl: 100, staleIfError: 10_000 });
   await cache.set("k", "Ada");

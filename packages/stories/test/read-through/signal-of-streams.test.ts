@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C518 the signal of a load whose stream is being read aborts neither by loadTimeout, nor by its caller, nor by close", async () => {
+  it("the signal of a load whose stream is being read aborts neither by loadTimeout, nor by its caller, nor by close", async () => {
     const { cache, clock } = open(stack, { loadTimeout: 100 });
     const signals: AbortSignal[] = [];
     const caller = new AbortController();
@@ -21,7 +21,7 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  it("C518 nor while the backend takes what the loader gave", async () => {
+  it("nor while the backend takes what the loader gave", async () => {
     const { cache, clock, backend } = open(stack, { loadTimeout: 100 });
     const storing = gate();
     backend.script("write", { key: "test::k", before: storing });

@@ -183,7 +183,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ["invalidated", (cache) => cache.invalidateTags("t")],
     ["marked stale", (cache) => cache.markTagsStale("t")],
   ])(
-    "C433 a caller after a tag was %s joins a load, and gets no value that turns out to have that tag",
+    "a caller after a tag was %s joins a load, and gets no value that turns out to have that tag",
     async ([, change]) => {
       const { cache } = open(stack);
       const [before, after] = [gate<string>(), gate<string>()];
@@ -208,7 +208,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ["no tag", {}, []],
     ["another tag of the call", { tags: ["mine"] }, []],
     ["another tag of the loader", {}, ["mine"]],
-  ])("C432 a caller after a tag call joins a load of a value with %s, and gets it", async ([, options, late]) => {
+  ])("a caller after a tag call joins a load of a value with %s, and gets it", async ([, options, late]) => {
     const { cache } = open(stack);
     const loading = gate<string>();
     const load = (ctx: LoadContext): Promise<string> => {
@@ -234,7 +234,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(late.length === 0 || stack === "memory" ? "v" : undefined);
   });
 
-  it("C432 a batch joins loads after a tag was invalidated, and loads once more what turns out to have that tag", async () => {
+  it("a batch joins loads after a tag was invalidated, and loads once more what turns out to have that tag", async () => {
     const { cache } = open(stack);
     const loading = gate();
     const tagged = (ctx: LoadContext): Promise<string> =>
@@ -265,7 +265,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([...(await cache.getMany(["a", "b", "c"])).values()]).toEqual(["new", "new", "old"]);
   });
 
-  it("C433 a caller after a call of a known tag joins no load", async () => {
+  it("a caller after a call of a known tag joins no load", async () => {
     const { cache } = open(stack);
     const before = gate<string>();
     const first = cache.getOrSet("k", before.pass, { tags: ["t"] });
@@ -541,7 +541,7 @@ describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack
     await cache.drain();
   });
 
-  it("C519 the event coalesced comes within the call that joins, before it returns", async () => {
+  it("the event coalesced comes within the call that joins, before it returns", async () => {
     const { cache } = open(stack);
     const joined: string[] = [];
     cache.on("coalesced", ({ key }) => void joined.push(key));

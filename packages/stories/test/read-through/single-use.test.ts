@@ -35,7 +35,7 @@ const KINDS: readonly (readonly [kind: string, make: () => object])[] = [
   ["a Response or a Request", () => new Request("http://localhost")],
 ];
 
-describe.each(STACKS)("C463 over %s", (stack) => {
+describe.each(STACKS)("over %s", (stack) => {
   it.each(KINDS)("%s that a loader gives is a failed load for each caller, and is not stored", async (kind, make) => {
     const { cache, stored } = open(stack);
     let runs = 0;
@@ -84,13 +84,13 @@ describe.each(STACKS)("C463 over %s", (stack) => {
   });
 });
 
-it("C463 a loader gives a response to its own caller alone by notShared", async () => {
+it("a loader gives a response to its own caller alone by notShared", async () => {
   const { cache } = open("memory");
   const answer = await cache.getOrSet<Response>("k", (ctx) => ctx.notShared(new Response("a")));
   expect(await answer.text()).toBe("a");
 });
 
-it("C463 values that can be read again are kept in memory: a Blob, headers, a list, an object with a property next", async () => {
+it("values that can be read again are kept in memory: a Blob, headers, a list, an object with a property next", async () => {
   const { cache } = open("memory");
   const again = [new Blob(["a"]), new Headers(), [1], { next: "page" }, new Map([[1, 2]]), Buffer.from("a")];
   for (const [i, value] of again.entries()) expect(await cache.getOrSet<unknown>(`k${i}`, () => value)).toBe(value);

@@ -25,7 +25,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all([...pages, direct, other])).toEqual(["settings", "settings", "settings", "other"]);
   });
 
-  it("C135 a queued load whose callers ran out of time does not run; a new key is loaded at once", async () => {
+  it("a queued load whose callers ran out of time does not run; a new key is loaded at once", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1, hardTimeout: 500 });
     const hanging = gate<string>();
     const first = cache.getOrSet("first", hanging.pass, { hardTimeout: Infinity });
@@ -42,7 +42,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loads).toBe(2);
   });
 
-  it("C135 a caller that got a stale value at its softTimeout has it refreshed all the same", async () => {
+  it("a caller that got a stale value at its softTimeout has it refreshed all the same", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1, ttl: 100, staleIfError: 10_000, softTimeout: 10 });
     await cache.set("k", "old");
     clock.advance(100);

@@ -59,7 +59,7 @@ const REFUSING_SCHEMA = {
 /** A test cache is silent by itself. */
 const WITHOUT_LOGGER = { logger: undefined as never };
 
-describe("C202 events of trouble", () => {
+describe("events of trouble", () => {
   const EVENTS = ["backend:error", "load:error", "decode:error"] as const;
 
   it.each(EVENTS)(
@@ -115,7 +115,7 @@ describe("C202 events of trouble", () => {
   });
 });
 
-describe("C203 without a logger", () => {
+describe("without a logger", () => {
   it("the first trouble of each kind is a warning of Node's, once for each cache", async () => {
     const backend = scriptedBackend({ clock: new TestClock() });
     const caches = ["one", "two"].map((name) => createTestCache({ name, backend, local: false, ...WITHOUT_LOGGER }));
@@ -143,7 +143,7 @@ describe("C203 without a logger", () => {
     expect(warnings[1]!.message).toContain('(key "fn")');
   });
 
-  it("C430 each cause for which a value cannot be written is one warning, whatever key and size it has", async () => {
+  it("each cause for which a value cannot be written is one warning, whatever key and size it has", async () => {
     const backend = scriptedBackend({ clock: new TestClock(), maxDecodedBytes: 100 });
     const cache = createTestCache({ name: "one", backend, ...WITHOUT_LOGGER });
     const values: (() => unknown)[] = [
@@ -201,7 +201,7 @@ it.each(["a warning", "a line of the logger"] as const)("C615 what close gives u
   expect([lost, lines.at(-1)]).toEqual(how === "a warning" ? [[text], undefined] : [[], `error ${text}`]);
 });
 
-describe("C441 a load without a lease", () => {
+describe("a load without a lease", () => {
   const TAGS = { tags: ["t"] };
   const DEADLINE_MS = 1_000;
   const causes: readonly (readonly [
@@ -283,7 +283,7 @@ describe("C441 a load without a lease", () => {
   });
 });
 
-describe("C203 a logger", () => {
+describe("a logger", () => {
   it("receives one text for each trouble, with the level that it deserves, and how many were left out", async () => {
     const { logger, lines } = recording();
     const { cache, clock, backend } = open("memory over backend", { logger, ttl: 100, staleWhileRevalidate: 1_000 });
@@ -412,7 +412,7 @@ describe("C204 redactKeys", () => {
   );
 });
 
-describe("C460 many open caches of one name over a backend", () => {
+describe("many open caches of one name over a backend", () => {
   const build = (name: string, options: object = {}) =>
     createCache({ name, ...options })
       .tier(scriptedBackend({ clock: new TestClock() }))
@@ -442,7 +442,7 @@ describe("C460 many open caches of one name over a backend", () => {
   });
 });
 
-describe("C564 a backend without leases, over which a load may undo a delete of another process", () => {
+describe("a backend without leases, over which a load may undo a delete of another process", () => {
   const build = (label: string, options: object = {}, capabilities: object = { coherence: "none" }) =>
     createCache({ name: "shop", ...options })
       .tier(scriptedBackend({ clock: new TestClock(), label, ...capabilities }))

@@ -5,7 +5,7 @@ const failing = (): never => {
   throw new Error("down");
 };
 
-it("C180 stats of a namespace count its calls and those below it; of the cache, all", async () => {
+it("stats of a namespace count its calls and those below it; of the cache, all", async () => {
   const clock = new TestClock();
   const cache = createTestCache({ clock, ttl: "1m", staleWhileRevalidate: "1m", backend: true });
   const users = cache.namespace("users");
@@ -50,7 +50,7 @@ it("C180 stats of a namespace count its calls and those below it; of the cache, 
   expect(Object.keys(cache.stats())).toEqual([...Object.keys(users.stats()), "waiting", "pending", "tiers"]);
 });
 
-it("C180 calls beyond the first 1,000 namespaces count in the one above, whose number is whole", async () => {
+it("calls beyond the first 1,000 namespaces count in the one above, whose number is whole", async () => {
   const cache = createTestCache();
   const tenants = cache.namespace("tenants");
   for (let i = 0; i < 1_200; i += 1) await tenants.namespace(`t${i}`).get("k");

@@ -292,7 +292,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loads).toBe(3);
   });
 
-  it("C396 calls that share a signal add one listener, end alone or together, and leave none behind", async () => {
+  it("calls that share a signal add one listener, end alone or together, and leave none behind", async () => {
     const { cache } = open(stack);
     const [loading, first] = [gate<string>(), gate<string>()];
     const controller = new AbortController();

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";
 
-describe.each(STACKS)("C174 touch, over %s", (stack) => {
+describe.each(STACKS)("touch, over %s", (stack) => {
   it("begins the ttl of the namespace, or its own, anew", async () => {
     const { cache, clock } = open(stack, { ttl: 100 });
     await cache.set("k", "v");
@@ -23,29 +23,26 @@ describe.each(STACKS)("C174 touch, over %s", (stack) => {
     expect([await cache.get("k"), await cache.touch("k")]).toEqual([undefined, { status: "missing" }]);
   });
 
-  it.for([0, 1_000])(
-    "C406: after a life without an end its age stays unknown, with a window of %d ms",
-    async (window) => {
-      const { cache, clock } = open(stack, { staleWhileRevalidate: window });
-      const write = async (): Promise<void> => {
-        await cache.set("k", "old", { ttl: Infinity, tags: ["t"] });
-        clock.advance(10_000);
-        expect(await cache.touch("k", { ttl: 100 })).toEqual({ status: "touched" });
-      };
-      await write();
-      expect(await cache.inspect("k")).toMatchObject({ ageMs: 0, freshForMs: 100, expiresInMs: 100 + window });
-      expect(await cache.getOrSet("k", never)).toBe("old");
-      expect(await cache.getOrSet("k", () => "loaded", { maxAge: 5_000 })).toBe("loaded");
-      await write();
-      await cache.markTagsStale("t");
-      expect(await cache.getOrSet("k", () => "loaded", { maxAge: 5_000, staleWhileRevalidate: 1_000 })).toBe("loaded");
-      await write();
-      clock.advance(100);
-      expect(await cache.get("k")).toBe(undefined);
-    },
-  );
+  it.for([0, 1_000])("after a life without an end its age stays unknown, with a window of %d ms", async (window) => {
+    const { cache, clock } = open(stack, { staleWhileRevalidate: window });
+    const write = async (): Promise<void> => {
+      await cache.set("k", "old", { ttl: Infinity, tags: ["t"] });
+      clock.advance(10_000);
+      expect(await cache.touch("k", { ttl: 100 })).toEqual({ status: "touched" });
+    };
+    await write();
+    expect(await cache.inspect("k")).toMatchObject({ ageMs: 0, freshForMs: 100, expiresInMs: 100 + window });
+    expect(await cache.getOrSet("k", never)).toBe("old");
+    expect(await cache.getOrSet("k", () => "loaded", { maxAge: 5_000 })).toBe("loaded");
+    await write();
+    await cache.markTagsStale("t");
+    expect(await cache.getOrSet("k", () => "loaded", { maxAge: 5_000, staleWhileRevalidate: 1_000 })).toBe("loaded");
+    await write();
+    clock.advance(100);
+    expect(await cache.get("k")).toBe(undefined);
+  });
 
-  it.each([undefined, 500])("C174 refreshAhead is measured over what touch gave, with a ttl of %s", async (ttl) => {
+  it.each([undefined, 500])("refreshAhead is measured over what touch gave, with a ttl of %s", async (ttl) => {
     const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.8 });
     let loads = 0;
     const get = async (): Promise<number> => {
@@ -104,7 +101,7 @@ describe.each([
   ["with leases, before it is sent", {}, "leases.touch", "before"],
   ["with leases, before its answer", {}, "leases.touch", "after"],
   ["without, after its read", { leases: false }, "read", "after"],
-] as const)("C174 touch, between processes, %s", (_what, backend, step, when) => {
+] as const)("touch, between processes, %s", (_what, backend, step, when) => {
   it("holds in all of them", async () => {
     const { all, clock } = await inStep({ ttl: 100, backend });
     const [one, other] = all;
@@ -190,7 +187,7 @@ const CHANGES = {
   markStale: (cache: Cache) => cache.markStale("k"),
 };
 
-describe.each(inPlace)("C174 after %s", (first) => {
+describe.each(inPlace)("after %s", (first) => {
   describe.each(inPlace)("and %s", (second) => {
     it.each(["delete", "set", "markStale"] as const)(
       "a %s elsewhere is seen, whatever is confirmed late (counter-example 27)",
@@ -221,7 +218,7 @@ describe.each(inPlace)("C174 after %s", (first) => {
   });
 });
 
-it("C174 a load elsewhere that adds a tag is a change, also for a process that confirms its copy meanwhile", async () => {
+it("a load elsewhere that adds a tag is a change, also for a process that confirms its copy meanwhile", async () => {
   const {
     all: [{ cache, backend, link }, other],
   } = await inStep();
@@ -243,7 +240,7 @@ it("C174 a load elsewhere that adds a tag is a change, also for a process that c
   expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
 });
 
-it("C174 touch is refused while the backend does not answer, and leaves nothing pending", async () => {
+it("touch is refused while the backend does not answer, and leaves nothing pending", async () => {
   const {
     all: [{ cache, backend }],
   } = await inStep();
@@ -260,7 +257,7 @@ it("C174 touch is refused while the backend does not answer, and leaves nothing 
   ]);
 });
 
-it("C355 touch is one call of the backend, without the value, and works in a namespace of this process alone", async () => {
+it("touch is one call of the backend, without the value, and works in a namespace of this process alone", async () => {
   const {
     all: [{ cache, backend }],
   } = await inStep({ ttl: 100 });
@@ -278,29 +275,26 @@ it("C355 touch is one call of the backend, without the value, and works in a nam
   expect(backend.store.leaseHolder("test::k")).toBe(undefined);
 });
 
-it.each(["near and far", "a seal", "a seal around near and far"])(
-  "C355 touch is one call by way of %s",
-  async (way) => {
-    const clock = new TestClock();
-    const far = scriptedBackend({ clock, leases: true, tagVersions: true });
-    const near = scriptedBackend({ clock, label: "near" });
-    const inner = way.includes("far") ? compose(near, far, { nearTtl: "1h", clock }) : far;
-    const seal = aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] });
-    const backend = way.includes("seal") ? sealed(inner, seal, { clock }) : inner;
-    const start = (local: boolean) => createTestCache({ clock, backend, local: local && memory(), ttl: 100 });
-    const cache = start(true);
-    await cache.set("k", "v", { tags: ["t"] });
-    const { data } = far.store.get("test::k")!;
-    for (let round = 0; round < 3; round += 1) {
-      clock.advance(90);
-      far.forgetCalls();
-      expect(await cache.touch("k")).toEqual({ status: "touched" });
-      expect(far.calls.map(({ operation }) => operation)).toEqual(["leases.touch"]);
-      expect(far.store.get("test::k")).toMatchObject({ data, staleInMs: 100 });
-    }
-    const other = start(false);
-    expect(await other.inspect("k")).toMatchObject({ freshForMs: 100, ageMs: 270, tags: ["t"] });
-    clock.advance(100);
-    expect(await other.get("k")).toBe(undefined);
-  },
-);
+it.each(["near and far", "a seal", "a seal around near and far"])("touch is one call by way of %s", async (way) => {
+  const clock = new TestClock();
+  const far = scriptedBackend({ clock, leases: true, tagVersions: true });
+  const near = scriptedBackend({ clock, label: "near" });
+  const inner = way.includes("far") ? compose(near, far, { nearTtl: "1h", clock }) : far;
+  const seal = aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] });
+  const backend = way.includes("seal") ? sealed(inner, seal, { clock }) : inner;
+  const start = (local: boolean) => createTestCache({ clock, backend, local: local && memory(), ttl: 100 });
+  const cache = start(true);
+  await cache.set("k", "v", { tags: ["t"] });
+  const { data } = far.store.get("test::k")!;
+  for (let round = 0; round < 3; round += 1) {
+    clock.advance(90);
+    far.forgetCalls();
+    expect(await cache.touch("k")).toEqual({ status: "touched" });
+    expect(far.calls.map(({ operation }) => operation)).toEqual(["leases.touch"]);
+    expect(far.store.get("test::k")).toMatchObject({ data, staleInMs: 100 });
+  }
+  const other = start(false);
+  expect(await other.inspect("k")).toMatchObject({ freshForMs: 100, ageMs: 270, tags: ["t"] });
+  clock.advance(100);
+  expect(await other.get("k")).toBe(undefined);
+});

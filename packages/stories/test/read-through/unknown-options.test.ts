@@ -10,7 +10,7 @@ import { expect, it, vi } from "vitest";
 it.each([
   ["development", "refused"],
   ["production", 1],
-] as const)("C206 in %s a hit with an unknown option is %s", async (env, answer) => {
+] as const)("in %s a hit with an unknown option is %s", async (env, answer) => {
   vi.stubEnv("NODE_ENV", env);
   await using cache = createCache({ name: "shop" }).tier(memory()).build();
   vi.unstubAllEnvs();
@@ -25,7 +25,7 @@ it.each([
   expect(await cache.getOrSet("k", () => 2, { ttl: "1m" })).toBe(1);
 });
 
-it("C206 an unknown option of a call, a cache, a policy and a tier is refused with what was probably meant", async () => {
+it("an unknown option of a call, a cache, a policy and a tier is refused with what was probably meant", async () => {
   await using cache = createCache({ name: "shop" }).tier(memory()).build();
   await expect(cache.getOrSet("k", () => 1, { grace: "1m" } as never)).rejects.toThrow(/did you mean staleIfError\?; /);
   await expect(cache.set("k", 1, { tags: [], etagg: "" } as never)).rejects.toThrow(/did you mean etag\?; /);
@@ -53,13 +53,13 @@ it.each<[string, () => unknown, string]>([
   ["msgpack", () => untyped(msgpack)({ useRecords: true }), "it has no options"],
   ["json", () => untyped(json)({ space: 2 }), "it has no options"],
   ["v8", () => untyped(v8)({ version: 1 }), "it has no options"],
-])("C458 %s refuses a further argument, and says where it belongs", (_, call, advice) => {
+])("%s refuses a further argument, and says where it belongs", (_, call, advice) => {
   expect(call).toThrow(
     expect.objectContaining({ name: "ConfigurationError", message: expect.stringContaining(advice) as string }),
   );
 });
 
-it("C458 undefined sets nothing as a further argument either", () => {
+it("undefined sets nothing as a further argument either", () => {
   expect(() => untyped(memory)(undefined, undefined)).not.toThrow();
   expect(() => untyped(shop.tier.bind(shop))(memory(), undefined)).not.toThrow();
 });

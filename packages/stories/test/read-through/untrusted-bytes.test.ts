@@ -11,7 +11,7 @@ import { open } from "../support/stacks.ts";
 const MB = 2 ** 20;
 const FORMATS: readonly Format[] = [json(), msgpack(), v8()];
 
-describe("C141 decoding tampered bytes", () => {
+describe("decoding tampered bytes", () => {
   const VALUES: readonly unknown[] = [
     [],
     { id: 1, name: "Ada Lovelace", roles: ["admin", { nested: [true, null, -0.5] }], 12: "twelve" },
@@ -60,7 +60,7 @@ describe("C141 decoding tampered bytes", () => {
   });
 });
 
-describe("C142 what is written can be read: nesting of 500 levels", () => {
+describe("what is written can be read: nesting of 500 levels", () => {
   const nested = (levels: number, around: (inner: unknown) => unknown): unknown =>
     Array.from({ length: levels }).reduce<unknown>(around, 1);
   const AROUND: readonly (readonly [string, (inner: unknown) => unknown])[] = [

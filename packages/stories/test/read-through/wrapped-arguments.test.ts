@@ -17,7 +17,7 @@ function turn(given: Query, page: number): void {
 }
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C404: a call of a wrapped function loads for the arguments that it had, and not for those of the next call", async () => {
+  it("a call of a wrapped function loads for the arguments that it had, and not for those of the next call", async () => {
     const { cache } = open(stack);
     const list = cache.wrap((given: Query): string => JSON.stringify(given), {
       name: "list",
@@ -37,7 +37,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C404: a refresh in the background loads for the arguments of its call, though the caller has its answer", async () => {
+  it("a refresh in the background loads for the arguments of its call, though the caller has its answer", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     const list = cache.wrap((given: Query): string => JSON.stringify(given), { name: "list" });
     const given = query(1);
@@ -50,7 +50,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-it("C404: a wrapped function gets plain arguments as they were, odd names and prototypes included", async () => {
+it("a wrapped function gets plain arguments as they were, odd names and prototypes included", async () => {
   const { cache } = open("memory");
   const seen: unknown[] = [];
   const wrapped = cache.wrap(
@@ -69,7 +69,7 @@ it("C404: a wrapped function gets plain arguments as they were, odd names and pr
   expect(seen[0]).not.toBe(odd);
 });
 
-it("C404: a wrapped function with a key of its own gets the very arguments of the call", async () => {
+it("a wrapped function with a key of its own gets the very arguments of the call", async () => {
   const { cache } = open("memory");
   const given = { id: 1, connection: new WeakMap() };
   const wrapped = cache.wrap((each: typeof given) => cache.namespace("seen").set("same", each === given), {

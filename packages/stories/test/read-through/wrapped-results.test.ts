@@ -12,7 +12,7 @@ const reader = (runs: { count: number }) => async (id: number, text: string) => 
 };
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C475: ttl of a wrapped function may depend on the value and the arguments", async () => {
+  it("ttl of a wrapped function may depend on the value and the arguments", async () => {
     const { cache, clock } = open(stack, { ttl: 50 });
     const runs = { count: 0 };
     const seen: unknown[] = [];
@@ -51,7 +51,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([await user.refresh(1), await user(1)]).toEqual([undefined, undefined]);
   });
 
-  it("C475: shouldStore says which values are stored; a value that is not leaves the one that was there", async () => {
+  it("shouldStore says which values are stored; a value that is not leaves the one that was there", async () => {
     const { cache } = open(stack);
     const runs = { count: 0 };
     const page = cache.wrap(reader(runs), { name: "page", shouldStore: (value, id) => value.text !== "" && id !== 7 });
@@ -73,7 +73,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ["shouldStore", { shouldStore: () => "yes" }],
     ["shouldStore", { shouldStore: () => undefined }],
     ["tags", { tags: () => "t" }],
-  ])("C475: %s that gives anything else fails the load, and nothing is stored", async (option, options) => {
+  ])("%s that gives anything else fails the load, and nothing is stored", async (option, options) => {
     const { cache } = open(stack);
     const wrapped = cache.wrap((id: number) => id, { name: "f", ...(options as object) });
     await expect(wrapped(1)).rejects.toSatisfy(
@@ -83,7 +83,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-it.each(["ttl", "shouldStore"])("C475: %s of a wrapped function is checked where it is given", (option) => {
+it.each(["ttl", "shouldStore"])("%s of a wrapped function is checked where it is given", (option) => {
   const { cache } = open("memory");
   for (const given of [null, {}, true])
     expect(() => cache.wrap((id: number) => id, { name: "f", [option]: given as never })).toThrow(

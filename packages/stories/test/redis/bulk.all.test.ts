@@ -39,7 +39,7 @@ const STARVED = isNightly ? 30_000 : 6_000;
 const keys = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `k${i}`);
 
 describe("calls of many keys", () => {
-  it.each(COUNTS)("C158: %i keys are stored, found and deleted, and nothing else is", async (count) => {
+  it.each(COUNTS)("%i keys are stored, found and deleted, and nothing else is", async (count) => {
     const cache = await open();
     await cache.setMany(keys(1_000).map((key) => [`other:${key}`, "kept"] as const));
 
@@ -61,7 +61,7 @@ describe("calls of many keys", () => {
     });
   });
 
-  it("C159: take memory for the keys that are under way, not for all", async () => {
+  it("take memory for the keys that are under way, not for all", async () => {
     const cache = await open();
     const value = "x".repeat(8_000);
     const heapBefore = process.memoryUsage().rss;
@@ -85,7 +85,7 @@ describe("calls of one turn", () => {
     return deadlineMs;
   }
 
-  it(`C160: ${IN_ONE_TURN} sets are stored, and nothing is cleared`, async () => {
+  it(`${IN_ONE_TURN} sets are stored, and nothing is cleared`, async () => {
     const cache = await open(await deadline("memory over backend", (near, key) => near.set(key, key)));
     await cache.set("other", "kept");
     const results = await Promise.all(keys(IN_ONE_TURN).map((key) => cache.set(key, key)));
@@ -94,7 +94,7 @@ describe("calls of one turn", () => {
     expect({ errors, recoveries }).toEqual({ errors: [], recoveries: 0 });
   });
 
-  it(`C160: ${STARVED} sets of a process with little CPU are stored, and nothing is cleared`, async () => {
+  it(`${STARVED} sets of a process with little CPU are stored, and nothing is cleared`, async () => {
     const starving = setInterval(() => {
       const until = performance.now() + 8;
       while (performance.now() < until);

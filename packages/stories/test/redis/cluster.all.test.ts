@@ -106,7 +106,7 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
   ];
 
   it.for(victims)(
-    "one %s: reads go on, no wrong value is read, and pending calls are replayed (C93 C94)",
+    "one %s: reads go on, no wrong value is read, and pending calls are replayed (C93, C94)",
     async ([, find]) => {
       const cache = open({ stack });
       const other = open();
@@ -177,7 +177,7 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
 describe.each([
   ["tracking", "client|tracking", /refuses tracking: NOPERM .*grant the user \+client\|tracking/],
   ["pubsub", "subscribe", /refuses to report changes: NOPERM .*grant the user \+subscribe/],
-] as const)("C366: a primary that takes over later and refuses %s", (coherence, right, message) => {
+] as const)("a primary that takes over later and refuses %s", (coherence, right, message) => {
   // A replica that was asked to take over may be asked again after four times this.
   beforeEach(() => configure("cluster-node-timeout", 2_000));
   afterEach(() => configure("cluster-node-timeout", NODE_TIMEOUT_MS));

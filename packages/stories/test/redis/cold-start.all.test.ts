@@ -5,7 +5,7 @@ import { DEADLINE_MS, impatient, over } from "../support/over-redis.ts";
 import { watch } from "../support/watch.ts";
 
 it.for([{}, { forceRefresh: true }])(
-  "C440 %j: a connection that takes longer than responseTimeout costs no load its lease",
+  "%j: a connection that takes longer than responseTimeout costs no load its lease",
   async (options) => {
     await using server = await startOwnRedis();
     const proxy = await startProxy(server.port);

@@ -18,7 +18,7 @@ it("A44: a value read from lagging copies of a backend is not kept in a local ti
   expect(cache.peek("j")).toBe("loaded");
 });
 
-it("C361: a touch of a value that was read from a lagging copy leaves its localTtl as it was", async () => {
+it("a touch of a value that was read from a lagging copy leaves its localTtl as it was", async () => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, coherence: "none" });
   const lagging = Object.assign(backend.peer(), { readsLag: true });

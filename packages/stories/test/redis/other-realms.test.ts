@@ -24,24 +24,24 @@ const KEPT: readonly (readonly [code: string, own: unknown])[] = [
   ["{ a: [{ at: new Date(0), of: new Set([1]) }] }", { a: [{ at: new Date(0), of: new Set([1]) }] }],
 ];
 
-it.each(KEPT)("C462: msgpack and v8 keep %s of another realm as its type", (code, own) => {
+it.each(KEPT)("msgpack and v8 keep %s of another realm as its type", (code, own) => {
   for (const format of [msgpack(), v8()])
     expect(roundTrip(format, foreign(code))).toStrictEqual(roundTrip(format, own));
   expect(roundTrip(msgpack(), foreign(code))).toStrictEqual(own);
 });
 
-it("C462: json writes a date of another realm as text, and refuses bytes and collections as the whole value", () => {
+it("json writes a date of another realm as text, and refuses bytes and collections as the whole value", () => {
   expect(roundTrip(json(), foreign("{ at: new Date(0) }"))).toEqual({ at: "1970-01-01T00:00:00.000Z" });
   for (const code of ["new Uint8Array(1)", "new Map()", "new Set()", "new Error('a')", "new Date(NaN)"])
     expect(() => json().encode(foreign(code))).toThrow(/^json: /);
 });
 
-it("C462: msgpack refuses an error, a pattern and a promise of another realm", () => {
+it("msgpack refuses an error, a pattern and a promise of another realm", () => {
   for (const code of ["new Error('a')", "/a/", "Promise.resolve(1)"])
     expect(() => msgpack().encode(foreign(code))).toThrow("cannot be written");
 });
 
-it("C462: keyOf writes a date of another realm as one of its own, and so does a wrapped function", async () => {
+it("keyOf writes a date of another realm as one of its own, and so does a wrapped function", async () => {
   expect(keyOf("at", foreign("new Date(0)"))).toBe(keyOf("at", new Date(0)));
   expect(keyOf("at", foreign("{ a: [new Date(0)] }"))).toBe(keyOf("at", { a: [new Date(0)] }));
   expect(() => keyOf("at", foreign("new Date(NaN)"))).toThrow("an invalid date");

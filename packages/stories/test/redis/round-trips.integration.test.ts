@@ -336,7 +336,7 @@ it("R1-10: a delete reports whether there was an entry to remove", async () => {
 });
 
 describe.each(["full", "string"] as const)("callers of a load, in the layout %s", (layout) => {
-  it("C467: join it however long it takes, and ask Redis nothing", async () => {
+  it("join it however long it takes, and ask Redis nothing", async () => {
     const leases = redis(proxy.url).layout(layout).valueFormat(json()).leaseTime("1s").responseTimeout("20s");
     const cache = over(leases.maxStaleness("1h").build(), { stack: "memory" });
     await cache.connect();

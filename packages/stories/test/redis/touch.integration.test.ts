@@ -37,7 +37,7 @@ it.for<[string, unknown, Make, boolean]>([
   ["hashed keys", "v", (builder) => builder.keyFormat("hashed"), true],
   ["channels", "v", (builder) => builder.coherence("pubsub"), true],
   ["the plain layout", "v", (builder) => builder.layout("plain"), false],
-])("C174 touch of %s: the new life holds in Redis and in other processes", async ([, value, make, hasTags]) => {
+])("touch of %s: the new life holds in Redis and in other processes", async ([, value, make, hasTags]) => {
   const prefix = randomPrefix();
   const [one, other] = [open(prefix, make), open(prefix, make)];
   await Promise.all([one.connect(), other.connect()]);
@@ -71,7 +71,7 @@ async function figures(): Promise<(name: RegExp) => number> {
   return (name) => Number(name.exec(all)?.[1] ?? 0);
 }
 
-it.each(WAYS)("C355 touch is one script, and the value stays in Redis, %s", async (_, make) => {
+it.each(WAYS)("touch is one script, and the value stays in Redis, %s", async (_, make) => {
   const cache = open(randomPrefix(), make);
   const value = "x".repeat(100_000);
   await cache.connect();
@@ -88,7 +88,7 @@ it.each(WAYS)("C355 touch is one script, and the value stays in Redis, %s", asyn
   expect(await cache.get("k")).toBe(value);
 });
 
-it.each(WAYS)("C516 a load that is not modified moves no value to or from Redis, %s", async (_, make) => {
+it.each(WAYS)("a load that is not modified moves no value to or from Redis, %s", async (_, make) => {
   const cache = open(randomPrefix(), make);
   const value = "x".repeat(100_000);
   await cache.connect();

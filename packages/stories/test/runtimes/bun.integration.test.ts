@@ -12,7 +12,7 @@ const BUN = createRequire(import.meta.url).resolve(
 );
 const PROGRAM = join(import.meta.dirname, "program.ts");
 
-it("H99: Bun caches in memory and over Redis, and one process of it notifies another of what it deletes", async () => {
+it("Bun caches in memory and over Redis, and one process of it notifies another of what it deletes", async () => {
   await using redis = await startRedis();
   const place = [redis.url, randomPrefix()];
   const deleted: Said[] = [];

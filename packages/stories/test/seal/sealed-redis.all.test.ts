@@ -188,7 +188,7 @@ describe.each(SEALS)("with %s", (_, seal) => {
 it.each([
   ["aesGcm", aesGcm],
   ["hmac", hmac],
-])("C153 keys of %s are replaced while everything runs", async (_, make) => {
+])("keys of %s are replaced while everything runs", async (_, make) => {
   const before = open({ seal: make({ keys: [key(1)] }) });
   const during = open({ seal: make({ keys: [key(1), key(2)] }) });
   const after = open({ seal: make({ keys: [key(2), key(1)] }) });

@@ -25,7 +25,7 @@ function open({ clock, ...policy }: Policy & { readonly clock?: TestClock } = {}
   return cache;
 }
 
-it("C182 a version that is put back makes an older value current again, until its sealed end", async () => {
+it("a version that is put back makes an older value current again, until its sealed end", async () => {
   const clock = new TestClock();
   const cache = open({ clock, ttl: "1m", staleIfError: "1m" });
   await cache.set("k", "of before", { tags: ["t"] });
@@ -49,7 +49,7 @@ it.each([
   ],
   ["with a counter at its end", () => server.command("HSET", ISSUER, "n", "9223372036854775807")],
   ["with an issuer of a long id", () => server.command("HSET", ISSUER, "id", "x".repeat(5_000))],
-])("C181 versions %s: keys stay cacheable, and invalidations work", async (_, spoil) => {
+])("versions %s: keys stay cacheable, and invalidations work", async (_, spoil) => {
   const writer = open();
   await writer.set("k", "of before", { tags: ["t"] });
   await spoil();
@@ -68,7 +68,7 @@ it.each([
   expect(await open().get("k")).toBe(undefined);
 });
 
-it("C182 a token that is read from Redis stores nothing that is believed", async () => {
+it("a token that is read from Redis stores nothing that is believed", async () => {
   const cache = open();
   await cache.set("alice", { role: "root" });
   let finish!: (value: string) => void;

@@ -214,7 +214,7 @@ describe("C454 what an entry inherits from elsewhere", () => {
   });
 });
 
-describe("C455 an inherited tag that changes elsewhere", () => {
+describe("an inherited tag that changes elsewhere", () => {
   it("after the loader got the value: the entry is stored nowhere", async () => {
     const { p1: here, p2: there } = await inStep();
     const loading = gate();

@@ -35,7 +35,7 @@ describe("a tag that the loader adds, and another process", () => {
   it.for<readonly [string, (there: Cache) => Promise<unknown>]>([
     ["invalidated", (there) => there.invalidateTags("t")],
     ["marked stale", (there) => there.markTagsStale("t")],
-  ])("C433 a caller after the tag was %s there gets no value that was loaded before", async ([, change]) => {
+  ])("a caller after the tag was %s there gets no value that was loaded before", async ([, change]) => {
     const {
       all: [{ cache }, there],
     } = await inStep();
@@ -54,7 +54,7 @@ describe("a tag that the loader adds, and another process", () => {
     expect([await cache.get("k"), await there.cache.get("k")]).toEqual(["new", "new"]);
   });
 
-  it("C432 C434 other tags are called there, and the tag is used for the first time: one load, whose value is stored", async () => {
+  it("other tags are called there, and the tag is used for the first time: one load, whose value is stored", async () => {
     const {
       all: [{ cache }, there],
     } = await inStep();
@@ -80,7 +80,7 @@ describe("a tag that the loader adds, and another process", () => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C433 the tag is invalidated there while the value is stored: a caller after that gets a newer one", async () => {
+  it("the tag is invalidated there while the value is stored: a caller after that gets a newer one", async () => {
     const {
       all: [{ cache, backend }, there],
     } = await inStep();
@@ -104,7 +104,7 @@ it.for<readonly [string, object]>([
   ["is fresh", {}],
   ["is a fallback", { staleIfError: "1h", ttl: "10s" }],
 ])(
-  "C433 an entry that a load finds on its way, whose tag was invalidated elsewhere since: %s: answers no caller after that",
+  "an entry that a load finds on its way, whose tag was invalidated elsewhere since: %s: answers no caller after that",
   async ([, policy]) => {
     const { p1: here, p2: there, clock } = await inStep({ ttl: "1h", ...policy });
     await there.cache.set("k", "old", { tags: ["t"] });
@@ -131,7 +131,7 @@ it.for<readonly [string, object]>([
   },
 );
 
-describe("C433 a caller that begins again", () => {
+describe("a caller that begins again", () => {
   it("keeps its async context, waits in its own trace, and counts as one that loaded", async () => {
     const { cache } = open("memory");
     const request = new AsyncLocalStorage<string>();
@@ -214,7 +214,7 @@ describe("C433 a caller that begins again", () => {
   });
 });
 
-describe.each(STACKS)("C436 over %s", (stack) => {
+describe.each(STACKS)("over %s", (stack) => {
   it("an entry has the tags of callers until its value is loaded; one that comes later, or finds it, adds none", async () => {
     const { cache, backend } = open(stack);
     const [loading, storing] = [gate<string>(), gate()];
@@ -236,7 +236,7 @@ describe.each(STACKS)("C436 over %s", (stack) => {
   });
 });
 
-describe("C435 a load that other callers of its process wait for is not aborted when the first one leaves", () => {
+describe("a load that other callers of its process wait for is not aborted when the first one leaves", () => {
   it("but joined after a tag call, by a caller whose own tag was not called", async () => {
     const {
       all: [{ cache }],

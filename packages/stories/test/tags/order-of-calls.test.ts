@@ -23,7 +23,7 @@ function opened(stack: Stack, options: OpenOptions = {}) {
 }
 
 describe.each(STACKS)("over %s", (stack) => {
-  it.each(CALLS)("C351: a set does not outlive a %s that was called after it", async (_, call) => {
+  it.each(CALLS)("a set does not outlive a %s that was called after it", async (_, call) => {
     for (const tagVersions of [true, false]) {
       const { users, root, elsewhere } = opened(stack, { backend: { tagVersions, leases: tagVersions } });
       // Without versions that were seen before, and with them.
@@ -34,7 +34,7 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C351: a set stands that was called after a clear, and so do all keys of a setMany", async () => {
+  it("a set stands that was called after a clear, and so do all keys of a setMany", async () => {
     const { users } = opened(stack, { memory: { maxEntries: 2_000 } });
     const keys = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
     const [, set, many] = await Promise.all([
@@ -51,7 +51,7 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  it("C351: a setMany leaves no older value, also where too many tags are invalidated", async () => {
+  it("a setMany leaves no older value, also where too many tags are invalidated", async () => {
     const { users, root, elsewhere } = opened(stack, { memory: { maxEntries: 2_000 } });
     const keys = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
     await users.set("k1000", "older");
@@ -61,7 +61,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     for (const read of [users, elsewhere]) expect(await read.get("k1000")).not.toBe("older");
   });
 
-  it.each(CALLS)("C351: nor if it waited for an earlier write until after the %s", async (_, call) => {
+  it.each(CALLS)("nor if it waited for an earlier write until after the %s", async (_, call) => {
     const { users, root, elsewhere, backend } = opened(stack);
     const first = gate();
     backend.script("write", { before: first });
@@ -75,7 +75,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect([await users.get("k"), await elsewhere.get("k")]).toEqual([undefined, undefined]);
   });
 
-  it.each(CALLS)("C351: nor if the %s comes while it asks for versions", async (_, call) => {
+  it.each(CALLS)("nor if the %s comes while it asks for versions", async (_, call) => {
     const { users, root, elsewhere, backend } = opened(stack, { backend: { tagVersions: true } });
     const pinning = gate();
     backend.script("tags.pin", { before: pinning });

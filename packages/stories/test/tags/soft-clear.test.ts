@@ -5,7 +5,7 @@ import { never, open, STACKS } from "../support/stacks.ts";
 
 const WINDOWS = { ttl: 1_000, staleWhileRevalidate: 500, staleIfError: 500 } as const;
 
-describe.each(STACKS)("C478 over %s: clear({ stale: true })", (stack) => {
+describe.each(STACKS)("over %s: clear({ stale: true })", (stack) => {
   const opened = (windows: Parameters<typeof open>[1] = WINDOWS) =>
     open(stack, { ...windows, backend: { tagVersions: true } });
 
@@ -48,7 +48,7 @@ describe.each(STACKS)("C478 over %s: clear({ stale: true })", (stack) => {
   });
 });
 
-describe("C478 in every process", () => {
+describe("in every process", () => {
   it("the old value is served while one process loads", async () => {
     const {
       all: [p1, p2, p3],

@@ -11,7 +11,7 @@ const keyOf = (id: number): string => `user:${id}`;
 const findUsers = (ids: readonly number[]): (readonly [number, User])[] =>
   ids.map((id) => [id, { id, org: id < 3 ? "acme" : "bolt" }] as const);
 
-describe.each(STACKS)("C451 over %s", (stack) => {
+describe.each(STACKS)("over %s", (stack) => {
   it("an entry of a batch has the tags of the function, and a tag call ends it for single calls too", async () => {
     const { cache } = open(stack);
     await cache.getOrSetMany([1, 2, 3], keyOf, findUsers, { tags: (id, { org }) => [`user:${id}`, `org:${org}`] });

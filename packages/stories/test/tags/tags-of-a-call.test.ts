@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { open, STACKS } from "../support/stacks.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
-  it("C405: a loaded value has the tags that its call had, and not those of the next call", async () => {
+  it("a loaded value has the tags that its call had, and not those of the next call", async () => {
     const { cache } = open(stack);
     const tags = ["user:1"];
     const first = cache.getOrSet("1", () => "Ada", { tags });
@@ -25,7 +25,7 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([...(await cache.getMany(keys)).keys()]).toEqual(["2"]);
   });
 
-  it("C405: two loads that name their tags in one list have each its own", async () => {
+  it("two loads that name their tags in one list have each its own", async () => {
     const { cache } = open(stack);
     const tags: string[] = [];
     const load = (key: string): Promise<string> =>
@@ -42,7 +42,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ]);
   });
 
-  it("C405: in a call of many keys the last one has the options of the call, too", async () => {
+  it("in a call of many keys the last one has the options of the call, too", async () => {
     const { cache } = open(stack, { ttl: 100 });
     const keys = Array.from({ length: 1_001 }, (_, i) => String(i));
     const options = { tags: ["old"], ttl: 1_000 };

@@ -389,7 +389,7 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
   });
 });
 
-describe.each(STACKS)("C439 a list of tags, over %s", (stack) => {
+describe.each(STACKS)("a list of tags, over %s", (stack) => {
   it.for(["invalidateTags", "markTagsStale"] as const)("%s takes 200,000 of them", async (method) => {
     const { cache } = open(stack, { backend: { tagVersions: true } });
     await cache.set("first", 1, { tags: ["0"] });
@@ -415,7 +415,7 @@ describe.each(STACKS)("C439 a list of tags, over %s", (stack) => {
   });
 });
 
-it("C439 a long list goes in steps of at most 63 tags, 16 at a time; only those that failed are pending", async () => {
+it("a long list goes in steps of at most 63 tags, 16 at a time; only those that failed are pending", async () => {
   const { cache, backend } = open("memory over backend", { backend: { tagVersions: true } });
   const tags = Array.from({ length: 63 * 20 }, (_, i) => String(i));
   const held = gate();
