@@ -106,7 +106,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["internal"],
     ["index"],
-    ["adapter", "inspect", "shapes", "stores"],
+    ["adapter", "decorators", "inspect", "shapes", "stores"],
   ],
   redis: [
     ["primitives"],

@@ -320,6 +320,12 @@ export const PAGES: readonly PageSpec[] = [
     ],
   },
   {
+    file: "decorators",
+    title: "Decorators",
+    intro: "`hotset/decorators`: methods that are cached. In use: [decorators](../../guide/decorators.md).",
+    names: ["cached", "cachedMethod", "CachedOptions"],
+  },
+  {
     file: "shapes",
     title: "Shapes of values",
     intro: "`hotset/shapes`: a namespace that is versioned by its values. In use: [shapes](../../guide/shapes.md).",

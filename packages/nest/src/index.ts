@@ -1,5 +1,6 @@
 export { HotsetModule, type HotsetModuleAsyncOptions, type HotsetModuleOptions } from "./module.ts";
 export { getCacheToken, InjectCache } from "./tokens.ts";
+export { Cached } from "./cached.ts";
 export { HotsetInterceptor } from "./interceptor.ts";
 export { CacheKey, CacheTags, CacheTTL } from "./metadata.ts";
 export { HotsetHealthIndicator, type HotsetHealth } from "./health.ts";

@@ -25,9 +25,11 @@ export function decorate<C extends Type>(target: C, { onClass = [], onMethods = 
     for (const [index, decorator] of decorators.entries())
       if (method === "constructor") decorator(target, undefined, index);
       else decorator(prototype, method, index);
-  for (const [method, decorators] of Object.entries(onMethods))
-    for (const decorator of decorators.toReversed())
-      decorator(prototype, method, Object.getOwnPropertyDescriptor(prototype, method)!);
+  for (const [method, decorators] of Object.entries(onMethods)) {
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, method)!;
+    for (const decorator of decorators.toReversed()) decorator(prototype, method, descriptor);
+    Object.defineProperty(prototype, method, descriptor);
+  }
   for (const decorator of onClass.toReversed()) decorator(target);
   return target;
 }

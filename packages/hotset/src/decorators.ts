@@ -1,0 +1,1 @@
+export { cached, cachedMethod, type CachedOptions } from "@hotset/core/decorators";
