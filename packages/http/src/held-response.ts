@@ -82,14 +82,33 @@ function holdResponse(response: ServerResponse, see: See, statusOf: Status): () 
     if (isReleased) return statusOf(head);
     const { socket } = response;
     if (socket !== null) held = new HeldWrites(socket);
+    const tell = (): void => see(headOf(response, head, held));
     // A handler that ends its response together with the head has written all of it by then.
-    process.nextTick(() => see(headOf(response, head, held)));
+    if (held === undefined || !isWholeSoon(head, held)) process.nextTick(tell);
+    else tellOnceWritten(response, held, tell);
     return statusOf(head);
   });
   return () => {
     isReleased = true;
     held?.release();
   };
+}
+
+/**
+ * Whether the head waits for its body, which may be stored: the answer of a proxy, say, whose body comes after it. A
+ * client gets both together.
+ */
+function isWholeSoon({ fields }: Head, { room }: HeldWrites): boolean {
+  const length = Number(fields.find(([name]) => name === "content-length")?.[1]);
+  return length < room && fields.some(([name]) => name === "content-location");
+}
+
+/** Once the handler has written all, or cannot write more before what is held has gone. */
+function tellOnceWritten(response: ServerResponse, held: HeldWrites, tell: () => void): void {
+  held.onWrite = () => {
+    if (response.writableEnded || held.isFull || held.isEnded) tell();
+  };
+  response.once("close", tell);
 }
 
 /** The bytes count where the body may be stored: middleware in front of the cache may have changed both. */
@@ -152,8 +171,12 @@ class HeldWrites {
   readonly #methods: Pick<Duplex, "write" | "end" | "destroy">;
   readonly #writes: (readonly [chunk: Buffer | string, ...rest: unknown[]])[] = [];
   readonly #calls: (() => unknown)[];
+  /** Called after each write. */
+  onWrite: () => void = nothing;
   #waitingBytes = 0;
   #isFull = false;
+  /** Whether the connection ends with what is held. */
+  isEnded = false;
 
   /** @param first called before all that is held. */
   constructor(target: Duplex, first?: () => void) {
@@ -174,12 +197,26 @@ class HeldWrites {
     this.#writes.push(parameters);
     this.#calls.push(() => Reflect.apply(this.#methods.write, this.#target, parameters));
     this.#waitingBytes += parameters[0].length;
-    this.#isFull ||= this.#waitingBytes >= this.#target.writableHighWaterMark;
+    this.#isFull ||= this.room <= 0;
+    // A response has ended once its last write returns.
+    process.nextTick(this.onWrite);
     return !this.#isFull;
+  }
+
+  /** Whether the writer has to wait. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** Bytes until then. */
+  get room(): number {
+    return this.#target.writableHighWaterMark - this.#waitingBytes;
   }
 
   #later(method: (...parameters: never) => Duplex): (...parameters: never) => Duplex {
     return (...parameters) => {
+      this.isEnded = true;
+      process.nextTick(this.onWrite);
       this.#calls.push(() => {
         this.#target.uncork();
         Reflect.apply(method, this.#target, parameters);
@@ -208,6 +245,8 @@ class HeldWrites {
     if (this.#isFull && !target.destroyed && !target.writableNeedDrain) target.emit("drain");
   }
 }
+
+const nothing = (): void => undefined;
 
 /** Puts properties in front of those of `object`; returns a function that removes them. */
 function shadow(object: object, properties: PropertyDescriptorMap): () => void {

@@ -239,6 +239,49 @@ describe("H88: what handlers of node:http write", () => {
     expect(runs).toBe(1);
   });
 
+  it("H20 so is one whose body comes after its head, as through a proxy, if it has a length", async () => {
+    let runs = 0;
+    const ask = await listen(
+      cachedListener(open(), ({ url }, response) => {
+        runs++;
+        const named = { "cache-control": "max-age=60", "content-location": url! };
+        response.writeHead(200, url === "/length" ? { ...named, "content-length": "7" } : named);
+        setImmediate(() => {
+          response.write("two ");
+          setImmediate(() => response.end(Buffer.from("one")));
+        });
+      }),
+    );
+    const statuses: string[] = [];
+    for (const path of ["/length", "/chunked"]) {
+      expect((await ask(path, "POST")).body.toString()).toBe("two one");
+      await expect.poll(async () => (await ask(path)).fields["cache-status"]).toMatch(/^hotset; hit/);
+      statuses.push(`${path} ${runs}`);
+    }
+    expect(statuses).toEqual(["/length 1", "/chunked 3"]);
+  });
+
+  it.each<[string, (response: ServerResponse) => void, number | "cut"]>([
+    ["is longer than a connection holds", (response) => void response.end(Buffer.alloc(100_000)), 100_000],
+    ["fills the connection, with its head", (response) => fillThenEnd(response), 65_500],
+    ["never comes", (response) => void response.destroy(), "cut"],
+    ["breaks off", ({ socket }) => void socket!.destroy(), "cut"],
+  ])("H20 the answer to a POST whose body %s has left all the same", async (_, write, bytes) => {
+    const ask = await listen(
+      cachedListener(open(), ({ url }, response) => {
+        const length = bytes === "cut" ? 10 : bytes;
+        response.writeHead(200, { "content-location": url!, "content-length": `${length}` });
+        response.flushHeaders();
+        setImmediate(() => write(response));
+      }),
+    );
+    const answer = await ask("/", "POST").then(
+      ({ body }) => body.byteLength,
+      () => "cut",
+    );
+    expect(answer).toBe(bytes);
+  });
+
   it("HEAD, 204 and 304 end without a body, and the connection is kept", async () => {
     const ask = await listen(
       cachedListener(open(), ({ url }, response) => {
@@ -398,3 +441,16 @@ describe("H88: Express", () => {
     }
   });
 });
+
+/** At the pace of the connection. */
+function fillThenEnd(response: ServerResponse): void {
+  let left = 100;
+  const more = (): void => {
+    while (left > 0) {
+      left -= 1;
+      if (!response.write(Buffer.alloc(655)) && left > 0) return void response.once("drain", more);
+    }
+    response.end();
+  };
+  more();
+}
