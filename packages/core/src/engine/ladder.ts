@@ -20,7 +20,7 @@ import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
 import { type Ends, fencedBy, Flight, type Joined, type Side, type Slot, type Waiter } from "./flight.ts";
-import { type NewLease, POLL_MS, pollAfter } from "./lease.ts";
+import { type Lease, type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote, spareCopy } from "./reads.ts";
@@ -511,34 +511,32 @@ export class Ladder {
 
   /**
    * The permission to load, and tag versions, before the loader runs: versions taken later would hide an invalidation.
-   * In one trip, unless few get a lease. Where the backend does not answer, or refuses, the result is kept only here.
+   *
+   *     versions are asked for ─┬─ lease, in the same trip ── granted, or none ───────────────────▶ pinned ─▶ the load
+   *     or not yet ─────────────┘    │                           └─ now versions are asked for ──▲
+   *                                  └─ held by another process, or stored since ─▶ why there is no lease, and no load
+   *
+   * Where the backend does not answer, or refuses, the flight loads without a lease, and the result is kept only here.
    *
    * @returns why another process loads, or has stored.
    */
   async #lease(flight: Flight, isGuess: boolean): Promise<NotGranted | undefined> {
-    const { clock, local, decisions, tags } = this.#context;
-    // A `current` call has read nothing: its lease shows whether there is an entry.
-    const isRead = !flight.call.isCurrent || flight.call.namespace.remote?.leases === undefined;
-    if (isRead) this.#admit(flight, flight.seen);
-    const { fallback, seen, call, key, climb } = flight;
-    const { storesNothing, isUnleased, isUnreachable } = climb;
+    const { call } = flight;
     const { remote, meters } = call.namespace;
-    const hasLeases = !storesNothing && !isUnleased && remote?.leases !== undefined;
-    if (hasLeases && isUnreachable) this.#unleased(flight, "unreachable");
-    // Before versions are asked for: a change from then on counts.
-    const lease = hasLeases && !isUnreachable ? this.#newLease!(flight) : undefined;
-    // Where this process has a copy, so have others: most get no lease, and need no versions.
-    const isOnly = lease === undefined || isGuess || fallback !== undefined || call.isForced || call.isCurrent;
-    const isAlone = isOnly || !flight.budget!.isNearlyWhole || !local?.hasLiving(key.local);
-    const pinning = isAlone ? this.#pin(flight) : undefined;
+    // A `current` call has read nothing: its lease shows whether there is an entry.
+    const isRead = !call.isCurrent || remote?.leases === undefined;
+    if (isRead) this.#admit(flight, flight.seen);
+    // Made before versions are asked for: a change from then on counts.
+    const lease = this.#leaseOf(flight);
+    const pinsFirst = lease === undefined || isGuess || this.#pinsWithLease(flight);
+    const pinning = pinsFirst ? this.#pin(flight) : undefined;
     flight.requestLease(lease);
     if (isThenable(pinning)) pinning.then(undefined, ignore);
     if (lease !== undefined) {
-      // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
-      const isOver = fallback !== undefined && fallback.version === seen && clock.now() >= fallback.expiresAt;
       if (isGuess) meters.guesses.begins();
-      const over = call.isForced ? TAKE_OVER : seen;
-      const answer = lease.answered(await lease.request(over, { isOver, isRead: isGuess }));
+      const over = call.isForced ? TAKE_OVER : flight.seen;
+      const as = { isOver: this.#hasExpired(flight), isRead: isGuess };
+      const answer = lease.answered(await lease.request(over, as));
       if (isGuess) this.#guessed(flight, answer);
       if (answer instanceof Error)
         this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
@@ -547,18 +545,45 @@ export class Ladder {
     }
     // Not in this turn: the flights of a batch begin one after another.
     else await DONE;
-    const pins = isAlone ? pinning : this.#pin(flight);
-    const pinned = isThenable(pins) ? await this.#inTime(flight, pins) : pins;
-    flight.pin(pinned);
-    // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
-    // versions.
-    const isLost =
-      flight.isOver || flight.climb.storesNothing || (remote?.versions !== undefined && pinned === undefined);
-    if (isLost || fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined)
-      flight.climb.lease?.release();
-    decisions?.note(key.local, "lease", say.describeLease(flight));
+    const pins = pinsFirst ? pinning : this.#pin(flight);
+    flight.pin(isThenable(pins) ? await this.#inTime(flight, pins) : pins);
+    // No process may wait for a result that cannot be stored.
+    if (!this.#canStore(flight)) flight.climb.lease?.release();
+    this.#context.decisions?.note(flight.key.local, "lease", say.describeLease(flight));
     if (call.isForced && this.#replaces(flight)) await this.#readReplaced(flight);
     return undefined;
+  }
+
+  /** The lease to ask for. None where there are no leases, where nothing is stored, or where it loads next to others. */
+  #leaseOf(flight: Flight): Lease | undefined {
+    const { storesNothing, isUnleased, isUnreachable } = flight.climb;
+    if (storesNothing || isUnleased || flight.call.namespace.remote?.leases === undefined) return undefined;
+    if (!isUnreachable) return this.#newLease!(flight);
+    this.#unleased(flight, "unreachable");
+    return undefined;
+  }
+
+  /**
+   * Whether versions are asked for in the trip of the lease. Not where this process has a copy that it cannot use: so
+   * have others then, all of them ask, most get no lease, and need no versions. One that has an entry to fall back on,
+   * or takes the lease from others, is alone; one that has waited for the backend has no time for a second trip.
+   */
+  #pinsWithLease({ call, fallback, budget }: Flight): boolean {
+    if (fallback !== undefined || call.isForced || call.isCurrent || !budget!.isNearlyWhole) return true;
+    return this.#context.local?.hasLiving(call.key.local) !== true;
+  }
+
+  /** Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later. */
+  #hasExpired({ fallback, seen }: Flight): boolean {
+    return fallback !== undefined && fallback.version === seen && this.#context.clock.now() >= fallback.expiresAt;
+  }
+
+  /** Whether its result may still be stored: it has not ended, is not fenced, and has the tag versions that it needs. */
+  #canStore(flight: Flight): boolean {
+    const { climb, key, tags, isOver, call } = flight;
+    if (isOver || climb.storesNothing) return false;
+    if (call.namespace.remote?.versions !== undefined && climb.pinned === undefined) return false;
+    return fencedBy(this.#context.tags, flight, dependencies(key.space, tags)) === undefined;
   }
 
   /** A key that no tier knows is kept nowhere if the budget of its namespace is spent and it was not missed of late. */
