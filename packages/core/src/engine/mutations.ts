@@ -110,8 +110,8 @@ export class Mutations {
     });
     const call = { namespace, key, entry, standing };
     if (remote === undefined) return this.#setHere(call);
-    if (options?.wait !== "memory") return this.#queue(remote, call, line);
-    return this.#queue(remote, { ...call, encoding: remote.encode(entry.value) }, line);
+    const encoding = options?.wait === "memory" ? { encoding: remote.encode(entry.value) } : undefined;
+    return await this.#queue(remote, { ...call, ...encoding }, line);
   }
 
   /** Whether nothing has changed since the fence of a value was taken, and no open transaction is to change it. */
@@ -339,7 +339,7 @@ export class Mutations {
       const status = await remote.write(key, { entry, encoded, versions: under });
       return { status, versions: under };
     };
-    if (versions === undefined) return send(undefined);
+    if (versions === undefined) return await send(undefined);
     const seen = knownVersions.allLastSeen(dependsOn);
     if (seen !== undefined) {
       const [written, current] = await Promise.all([send(seen), versions.read(dependsOn)]);
@@ -348,7 +348,7 @@ export class Mutations {
     const pinning = knownVersions.pin(versions, dependsOn, true);
     const { versions: pinned } = isThenable(pinning) ? await pinning : pinning;
     if (this.#isHidden(entry)) return this.#removeInstead(remote, key);
-    return send(dependsOn.map((each) => pinned.get(each)!));
+    return await send(dependsOn.map((each) => pinned.get(each)!));
   }
 
   /**
