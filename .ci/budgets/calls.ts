@@ -70,7 +70,8 @@ async function callsOver(address: string): Promise<Readonly<Record<string, Call>
   await shared.setMany(HITS.flat().map((key) => [key, value] as const));
   return {
     "hit in memory": () => both.getOrSet("hit", load),
-    "hit in Redis": () => shared.getOrSet("hit", load),
+    // Calls next to each other have different keys, as those of users have.
+    "hit in Redis": () => shared.getOrSet(HITS[0]![(serial += 1) % LANES]!, load),
     miss: () => both.getOrSet(nextKey(), load),
     set: () => both.set(nextKey(), value),
     delete: () => both.delete(`copy${(serial += 1)}`),
