@@ -107,6 +107,9 @@ function types(extension: "ts" | "cts"): RolldownOptions {
   };
 }
 
+/** Tables of names and scripts: each file that uses them may have its own copy. */
+const COPIED = ["src/limits/rule-scripts.ts", "src/locks/forms.ts", "src/queue/keys.ts"].map((path) => resolve(path));
+
 /**
  * One entry imports another from that one's file, so that a class is the same through both. Any other shared module
  * would be in both files.
@@ -121,7 +124,7 @@ function otherEntries(entry: Entry, extension: string): Plugin {
       const other = entries.find(({ source }) => source === target && source !== entry.source);
       if (other !== undefined)
         return { id: specifierOf(relative(dirname(entry.file), `${other.file}.${extension}`)), external: true };
-      if (!target.startsWith(folder))
+      if (!target.startsWith(folder) && !COPIED.includes(target))
         this.error(
           `${relative(".", importer)} imports ${specifier}, which another entry holds; import it from that entry`,
         );

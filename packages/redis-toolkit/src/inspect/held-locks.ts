@@ -1,9 +1,9 @@
 import type { RedisView } from "../commands/view.ts";
-import { nameInTag } from "../keys/key-space.ts";
 import { LOCK_FORMS } from "../locks/forms.ts";
 import { moduleOf } from "../module/module.ts";
 import { defineScript } from "../scripts/define-script.ts";
 import { TENANT } from "./known-keys.ts";
+import { nameInTag } from "./name-in-tag.ts";
 import { serverNow } from "./server-now.ts";
 
 /** A lock, the permits of a semaphore, and the two sides of a lock for readers and writers. */

@@ -1,5 +1,5 @@
-import { nameInTag } from "../keys/key-space.ts";
 import { KEY_NAMES } from "../queue/keys.ts";
+import { nameInTag } from "./name-in-tag.ts";
 
 /** The parts of hotset that keep keys in Redis. */
 export const MODULES = [

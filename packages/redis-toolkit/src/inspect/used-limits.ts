@@ -1,9 +1,9 @@
 import type { RedisView } from "../commands/view.ts";
-import { nameInTag } from "../keys/key-space.ts";
 import { NOW, LUA_OF_KIND } from "../limits/rule-scripts.ts";
 import type { RuleKind } from "../limits/rules.ts";
 import { moduleOf } from "../module/module.ts";
 import { TENANT } from "./known-keys.ts";
+import { nameInTag } from "./name-in-tag.ts";
 
 /** What is counted for one key of a limit, by one of its rules. */
 export interface LimitKey {

@@ -1,7 +1,7 @@
 import type { RedisView } from "../commands/view.ts";
-import { nameInTag } from "../keys/key-space.ts";
 import { moduleOf } from "../module/module.ts";
 import { TENANT } from "./known-keys.ts";
+import { nameInTag } from "./name-in-tag.ts";
 import { serverNow } from "./server-now.ts";
 
 /** docs/reference/toolkit-keys.md: what stands beside sessions, by user. */

@@ -98,10 +98,6 @@ function hasTag(key: string): boolean {
   return open !== -1 && key.indexOf("}", open) > open + 1;
 }
 
-/** The name of which {@link KeySpace.hashTagged} made this text in braces, without the prefix of its tenant. */
-export const nameInTag = (text: string): string =>
-  text.replace(/%(25|7B|7D)/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
-
 /** What a name may not have inside the braces of a hash tag. */
 const RESERVED = /[%{}]/;
 
