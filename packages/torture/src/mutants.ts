@@ -42,8 +42,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["forced"],
     focus: "calm",
     file: `${CORE}/engine/ladder.ts`,
-    rule: "const over = call.isForced ? TAKE_OVER : seen;",
-    broken: "const over = seen;",
+    rule: "const over = call.isForced ? TAKE_OVER : flight.seen;",
+    broken: "const over = flight.seen;",
   },
   {
     name: "lease: a failed load keeps the lease",
