@@ -5,6 +5,7 @@ import { dependencies, NO_TAGS, type EntryKey, type KeySpace } from "../entry/ke
 import { termsIn } from "../entry/terms.ts";
 import { newId } from "../primitives/ids.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import type { EntryLeases, LeaseAnswer, ReadRequest, StoreStatus } from "../tiers/entry-tier.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
@@ -68,7 +69,8 @@ export class FarFences {
     // One that was taken while the backend was away: if it still is, the lease says so.
     if (!isCurrent && (at !== undefined || leases === undefined)) return OVERTAKEN;
     const write = { entry, encoded, versions };
-    if (leases === undefined) return { status: await remote.write(key, write), versions };
+    if (leases === undefined)
+      return { status: await promised((ends: Settlers<StoreStatus>) => remote.writeTo(key, write, ends)), versions };
     const token = entry.version!;
     // A load that runs has read its source later.
     const answer = await this.#acquire(leases, key, token, version);
@@ -77,7 +79,7 @@ export class FarFences {
     let isHeld = true;
     try {
       if (!isCurrent || seen === "" || seen !== version) return OVERTAKEN;
-      const status = await leases.store(key, write, token, seen);
+      const status = await promised((ends: Settlers<StoreStatus>) => leases.store(key, write, token, seen, ends));
       isHeld = false;
       return { status, versions };
     } finally {
@@ -149,7 +151,7 @@ export class FarFences {
     const entry = newEntry({ value: null, ttlMs: 0, terms, now: clock.now(), tagSequence: tags.sequence, version });
     const write = { entry, encoded: encodedPlaceholder(PLACEHOLDER), versions: undefined };
     const { seen } = answer;
-    const status = await leases.store(key, write, version, seen);
+    const status = await promised((ends: Settlers<StoreStatus>) => leases.store(key, write, version, seen, ends));
     return status === "stored" ? version : "";
   }
 

@@ -7,6 +7,7 @@ import { dependencies, keyEvent, localKey } from "../entry/key.ts";
 import { redacted, traced } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { IN_WORKER, SHARES_PROMISES } from "../primitives/platform.ts";
+import { promised } from "../primitives/settlers.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
@@ -704,7 +705,7 @@ export class Ladder {
     flight.runs(load);
     const loading = traced(
       "load",
-      () => load.begin(),
+      () => promised<Loaded>((ends) => load.begin(ends)),
       () => (redactKey === undefined ? this.#event(flight) : redacted(this.#event(flight), redactKey)),
     );
     flight.call.namespace.meters.of(flight.key.name).loads += 1;

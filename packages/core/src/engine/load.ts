@@ -12,6 +12,7 @@ import { checkBySchema } from "../entry/schema.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { kindOf, type Duration } from "../primitives/duration.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { GetOrSetCall, OfValue } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
@@ -49,7 +50,7 @@ export class Load extends Deadline {
   readonly #stale: Entry | undefined;
   readonly #used: UsedValues | undefined;
   #loading: Loading | undefined;
-  readonly #ended = Promise.withResolvers<Loaded>();
+  #ends!: Settlers<Loaded>;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
   #named: readonly string[] = NO_TAGS;
@@ -68,19 +69,15 @@ export class Load extends Deadline {
     this.#used = policy.inherit ? (batch?.used ?? new UsedValues(context)) : undefined;
   }
 
-  /** Calls the loader. */
-  begin(): Promise<Loaded> {
-    this.#call();
-    return this.#ended.promise;
-  }
-
-  #call(): void {
+  /** Calls the loader. @param ends called after it has returned, unless it aborts itself. */
+  begin(ends: Settlers<Loaded>): void {
+    this.#ends = ends;
     const { load, policy, batch } = this.#flight.call;
     // The loads of a batch have one time, from when its loader is called: until it ends none gives its lease back.
     if (batch !== undefined) return batch.arrives(this);
     if (policy.loadTimeoutMs !== Infinity) Deadlines.of(this.#context.clock, policy.loadTimeoutMs, "whole").start(this);
     // The steps that follow are not within the load: a timer of the local tier, say, would keep its context.
-    this.#within(() => this.#called(load!)).then(
+    this.#within(() => this.#call(load!)).then(
       (value) => this.give(value, judgeOf(load!)),
       (error: unknown) => this.fail(error),
     );
@@ -101,11 +98,11 @@ export class Load extends Deadline {
   }
 
   fail(error: unknown): void {
-    if (this.#settle()) this.#ended.reject(error);
+    if (this.#settle()) this.#ends.reject(error);
   }
 
   #end(loaded: Loaded): void {
-    if (this.#settle()) this.#ended.resolve(loaded);
+    if (this.#settle()) this.#ends.resolve(loaded);
   }
 
   /** Runs `body`, and all that it calls, as this load. */
@@ -114,7 +111,7 @@ export class Load extends Deadline {
     return this.#loading.run(body);
   }
 
-  #called(load: Loader<unknown>): Promise<unknown> {
+  #call(load: Loader<unknown>): Promise<unknown> {
     try {
       return Promise.resolve(load(new Context(this, this.#flight, this.#stale && this.#staleValue(this.#stale))));
     } catch (error) {
@@ -142,7 +139,7 @@ export class Load extends Deadline {
     this.#settle();
     this.#controller?.abort(reason);
     onAbort?.(reason);
-    this.#ended.reject(reason);
+    this.#ends.reject(reason);
   }
 
   /** `false` if it was before. */

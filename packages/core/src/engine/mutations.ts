@@ -19,8 +19,9 @@ import { checked } from "../entry/options.ts";
 import { lifetimeOf, type SetOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { newId } from "../primitives/ids.ts";
+import { type Settlers, guarded, promised } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
-import { compareVersions } from "../tags/tag-versions.ts";
+import { compareVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
@@ -32,7 +33,7 @@ import type { Fences, Standing } from "./fences.ts";
 import { HELD, storeUnlessHeld } from "./held.ts";
 import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 import { confirmStored } from "./store.ts";
-import { type Line, WriteLines } from "./write-lines.ts";
+import { type Line, ofOne, WriteLines } from "./write-lines.ts";
 
 /**
  * The calls that change entries by their keys: `set`, `delete` and `markStale`. As those of tags, each follows the same
@@ -66,8 +67,8 @@ export class Mutations {
     if (options?.since !== undefined) this.#fences.check(options.since, entries);
   }
 
-  async set(namespace: NamespaceContext, key: EntryKey, value: unknown, options?: SetOptions): Promise<WriteResult> {
-    return { status: await this.#set(namespace, { key, value }, options, this.#lines.single) };
+  set(namespace: NamespaceContext, key: EntryKey, value: unknown, options?: SetOptions): Promise<WriteResult> {
+    return ofOne((ends) => this.#set(namespace, { key, value }, options, this.#lines.single, ends));
   }
 
   /** Sets many entries like {@link set}. With a fence only the last value of a key that is there twice is sent. */
@@ -78,16 +79,19 @@ export class Mutations {
   ): Promise<WriteManyResult> {
     const byKey = options?.since && new Map(entries.map((entry) => [entry.key.local, entry]));
     const sent = byKey === undefined ? entries : [...byKey.values()];
-    const counts = await this.#lines.many(sent, (entry, line) => this.#set(namespace, entry, options, line));
+    const counts = await this.#lines.many<KeyAndValue, SetStatus>(sent, (entry, line, ends) =>
+      this.#set(namespace, entry, options, line, ends),
+    );
     return { stored: 0, pending: 0, refused: 0, ...counts };
   }
 
-  async #set(
+  #set(
     namespace: NamespaceContext,
     { key, value }: KeyAndValue,
     options: SetOptions | undefined,
     line: Line,
-  ): Promise<SetStatus> {
+    ends: Settlers<SetStatus>,
+  ): void {
     const { local, clock, tags, notice } = this.#context;
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
@@ -95,9 +99,12 @@ export class Mutations {
     const labels = labelsOf(options);
     const standing = options?.since && this.#fences.use(options.since, key);
     if (standing !== undefined && !this.#mayStore(standing, key, dependencies(key.space, labels.tags)))
-      return "refused";
+      return ends.resolve("refused");
     const life = lifetimeOf(value, namespace.policy, options);
-    if (life === undefined) return (await this.#delete(namespace, key, line)) === "pending" ? "pending" : "refused";
+    if (life === undefined) {
+      const removed = (status: string): void => ends.resolve(status === "pending" ? "pending" : "refused");
+      return this.#delete(namespace, key, line, { resolve: removed, reject: ends.reject });
+    }
     notice?.(namespace, key.name, value, namespace.policy.givenTtl);
     const entry = newEntry({
       // It may be written late, and until then the caller may change its value.
@@ -109,9 +116,12 @@ export class Mutations {
       version: remote?.leases && newId(),
     });
     const call = { namespace, key, entry, standing };
-    if (remote === undefined) return this.#setHere(call);
-    const encoding = options?.wait === "memory" ? { encoding: remote.encode(entry.value) } : undefined;
-    return await this.#queue(remote, { ...call, ...encoding }, line);
+    if (remote === undefined) return ends.resolve(this.#setHere(call));
+    if (options?.wait !== "memory") return this.#queue(remote, { ...call, ends }, line);
+    const encoding = remote.encode(entry.value);
+    // Ends twice: once memory has it, and when the backend has answered.
+    const first = promised<SetStatus>((each) => this.#queue(remote, { ...call, ends: each, encoding }, line));
+    first.then(ends.resolve, ends.reject);
   }
 
   /** Whether nothing has changed since the fence of a value was taken, and no open transaction is to change it. */
@@ -120,130 +130,137 @@ export class Mutations {
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
-  #queue(remote: RemoteTier, sent: Omit<SetCall, "ends">, line: Line): Promise<SetStatus> {
+  #queue(remote: RemoteTier, call: SetCall, line: Line): void {
     const { flights, writes } = this.#context;
-    const { key, standing } = sent;
-    const { promise, resolve, reject } = Promise.withResolvers<SetStatus>();
-    const call: SetCall = { ...sent, ends: { resolve, reject } };
+    const { key } = call;
     // One behind a fence may be refused, and ends nothing then.
-    if (standing === undefined) this.#fence(key, "set");
+    if (call.standing === undefined) this.#fence(key, "set");
     const guard = new Guard("write");
     flights.add(key.local, guard);
     if (call.encoding !== undefined) keepFirst(this.#context, call, guard, call.encoding);
     const waiting = writes.waiting(key.local);
-    if (waiting instanceof SetBatch && standing === undefined) {
+    if (waiting instanceof SetBatch && call.standing === undefined) {
       flights.remove(waiting.guard);
       waiting.guard = guard;
       waiting.calls.push(call);
       if (line === this.#lines.single) writes.hurry(key.local);
-    } else void this.#sendInTurn(remote, new SetBatch(call, guard), line);
-    return promise;
-  }
-
-  async #sendInTurn(remote: RemoteTier, batch: SetBatch, line: Line): Promise<void> {
-    const { key, standing } = batch.calls[0]!;
-    const waiting = standing === undefined ? batch : undefined;
-    await this.#lines.inTurn(key.local, line, () => this.#sendLast(remote, batch), waiting);
-    // No later write waits for this one any more.
-    for (const { ends, refusal } of batch.calls) {
-      if (refusal === undefined) this.#reportKey(key, "remove");
-      if (refusal === undefined) ends.resolve(batch.status!);
-      else ends.reject(refusal.error);
+      return;
     }
+    const batch = new SetBatch(call, guard);
+    const begin = (over: () => void): void => this.#sendNext(remote, batch, batch.calls.length - 1, over);
+    this.#lines.inTurn(key.local, line, begin, call.standing === undefined ? batch : undefined);
   }
 
   /**
    * Sends the last call that can be encoded. The value of each call is encoded: one that cannot be rejects its call,
-   * sent or not.
+   * sent or not. Then they are answered.
    */
-  async #sendLast(remote: RemoteTier, batch: SetBatch): Promise<void> {
+  #sendNext(remote: RemoteTier, batch: SetBatch, at: number, over: () => void): void {
+    const call = batch.calls[at];
+    if (call === undefined) return this.#sent(batch, over);
+    const goOn = (): void => this.#sendNext(remote, batch, at - 1, over);
+    const resolve = (status: SetStatus): void => {
+      batch.status = status;
+      goOn();
+    };
+    const reject = (error: unknown): void => {
+      call.refusal = { error };
+      goOn();
+    };
+    const encoded = (value: Encoded): void =>
+      batch.status === undefined ? this.#send(remote, call, value, batch.guard, { resolve, reject }) : goOn();
+    try {
+      const encoding = call.encoding ?? remote.encode(call.entry.value);
+      if (isThenable(encoding)) void encoding.then(encoded, reject);
+      else encoded(encoding);
+    } catch (error) {
+      // Later: many that end in one turn would call one another.
+      queueMicrotask(() => reject(error));
+    }
+  }
+
+  #sent({ guard, calls, status }: SetBatch, over: () => void): void {
     const { flights } = this.#context;
-    const { guard, calls } = batch;
-    for (const call of calls.toReversed())
-      try {
-        const encoding = call.encoding ?? remote.encode(call.entry.value);
-        const encoded = isThenable(encoding) ? await encoding : encoding;
-        if (batch.status === undefined) batch.status = await this.#send(remote, call, encoded, guard);
-      } catch (error) {
-        call.refusal = { error };
-      }
     flights.remove(guard);
     // Also if no value could be encoded: a fenced flight stores nothing.
     flights.releaseFenced(guard.tableKey);
     for (const { answered } of calls) answered?.();
-  }
-
-  /** Sends one call, and fences again when it is acknowledged. */
-  async #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard): Promise<SetStatus> {
-    const { trust, recovery, flights, local } = this.#context;
-    const { key, entry, standing } = call;
-    const wasTainted = guard.isTainted;
-    let isWatched = true;
-    guard.resend(trust.epochOf(key.local));
-    const write = async (): Promise<Written> => {
-      try {
-        if (standing === undefined || remote.isBypassed) return await this.#write(remote, call, encoded);
-        return await this.#writeBehind(remote, call, standing, encoded);
-      } catch (error) {
-        isWatched = await this.#watch(remote, call, guard, error);
-        throw error;
-      }
-    };
-    // What has overtaken it, and a removal that is pending, stay.
-    const written = await orPending(recovery, key, write, ({ status }) => status !== "overtaken");
-    const { status, versions } = written === "pending" ? PENDING : written;
-    if (status === "overtaken") return this.#overtaken(call, written === HELD ? "transaction" : "lease");
-    this.#acknowledged(key, "set");
-    const isOvertaken = (): boolean =>
-      wasTainted || guard.isTainted || this.#fences.isOvertaken(standing!, entry.terms.dependsOn);
-    if (standing && status === "pending" && isOvertaken()) {
-      local?.tier.delete(key.local);
-      return "refused";
+    // No later write waits for this one any more.
+    over();
+    for (const { key, ends, refusal } of calls) {
+      if (refusal === undefined) this.#reportKey(key, "remove");
+      if (refusal === undefined) ends.resolve(status!);
+      else ends.reject(refusal.error);
     }
-    const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
-    if (stands) this.#fences.renew(standing, key, entry.version);
-    // What was reported meanwhile was at the same time as this call.
-    const isSound = isWatched && status !== "refused" && flights.isUntainted(guard);
-    const epoch = isSound ? guard.epoch! : trust.unconfirmed;
-    this.#keep(call, storedEntry(entry, versions, encoded), guard, { status, epoch });
-    return status;
   }
 
-  /** Writes a value that was made outside a load: unless something has changed since its fence was taken. */
-  #writeBehind(
-    remote: RemoteTier,
-    { key, entry }: SetCall,
-    standing: Standing,
-    encoded: Encoded,
-  ): Promise<BehindFence> {
-    const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
-    const write = { key, entry, fence: standing.far!, encoded, stands };
-    return storeUnlessHeld(this.#context, remote, entry, key, () => this.#far!.store(remote, write));
-  }
-
-  #overtaken({ key, answered }: SetCall, by: FencedBy): "refused" {
-    const { local, events, name } = this.#context;
-    local?.tier.delete(key.local);
-    if (answered !== undefined) events.fenced.emit({ ...keyEvent(name, key), by });
-    return "refused";
+  #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Settlers<SetStatus>): void {
+    const { trust, recovery, flights } = this.#context;
+    const { key, entry, standing } = call;
+    let isWatched = true;
+    const write = ({ resolve, reject }: Settlers<Written>): void => {
+      const failed = (error: unknown): void =>
+        this.#watch(remote, call, guard, error, (isNow) => {
+          isWatched = isNow;
+          reject(error);
+        });
+      if (standing === undefined || remote.isBypassed)
+        return this.#write(remote, call, encoded, { resolve, reject: failed });
+      // What has overtaken it, and a removal that is pending, stay.
+      const answered = ({ status, versions }: BehindFence, by: FencedBy = "lease"): void => {
+        if (status !== "overtaken") return resolve({ status, versions });
+        const { local, events, name: cache } = this.#context;
+        local?.tier.delete(key.local);
+        const of = keyEvent(cache, key);
+        if (call.answered !== undefined) events.fenced.emit({ ...of, by });
+        ends.resolve("refused");
+      };
+      const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
+      const { far: fence } = standing;
+      const far = this.#far!.store.bind(this.#far!, remote, { key, entry, fence: fence!, encoded, stands });
+      storeUnlessHeld(this.#context, remote, entry, key, far).then(
+        guarded((written) => (written === undefined ? answered(HELD, "transaction") : answered(written)), ends),
+        failed,
+      );
+    };
+    const settled = (written: Written | "pending"): void => {
+      const { status, versions } = written === "pending" ? PENDING : written;
+      this.#acknowledged(key, "set");
+      const isOvertaken = (): boolean =>
+        wasTainted || guard.isTainted || this.#fences.isOvertaken(standing!, entry.terms.dependsOn);
+      if (standing && status === "pending" && isOvertaken()) {
+        this.#context.local?.tier.delete(key.local);
+        return ends.resolve("refused");
+      }
+      const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
+      if (stands) this.#fences.renew(standing, key, entry.version);
+      // What was reported meanwhile was at the same time as this call.
+      const isSound = isWatched && status !== "refused" && flights.isUntainted(guard);
+      const epoch = isSound ? guard.epoch! : trust.unconfirmed;
+      this.#keep(call, storedEntry(entry, versions, encoded), guard, { status, epoch });
+      ends.resolve(status);
+    };
+    const wasTainted = guard.isTainted;
+    guard.resend(trust.epochOf(key.local));
+    orPending(recovery, key, write, { resolve: guarded(settled, ends), reject: ends.reject });
   }
 
   /**
    * After a refused `set`, reads the key once, so the backend tracks it for this process: each later change by others
    * ends the copy. One from before that counts as older than this call.
    */
-  async #watch(remote: RemoteTier, { key, entry }: SetCall, guard: Guard, error: unknown): Promise<boolean> {
-    if (!(error instanceof BackendRefusedError)) return false;
+  #watch(
+    remote: RemoteTier,
+    { key, entry }: SetCall,
+    guard: Guard,
+    error: unknown,
+    ended: (isWatched: boolean) => void,
+  ): void {
+    if (!(error instanceof BackendRefusedError)) return ended(false);
     guard.resend(this.#context.trust.epochOf(key.local));
     const { tagSequence, terms } = entry;
     const request = { key, schema: undefined, expectedTags: terms.tags, tagSequence };
-    try {
-      await remote.reads.read(request, remote.deadlineMs);
-      return true;
-    } catch {
-      // The tier has reported it.
-      return false;
-    }
+    remote.reads.readTo(request, remote.deadlineMs, (_, outcome) => ended(!(outcome instanceof Error)));
   }
 
   /** Sets a value in memory alone. It is one step, so the old copy is dropped only for a new one. */
@@ -277,45 +294,66 @@ export class Mutations {
     if (status === "stored") confirmStored(this.#context, remote?.leases, guard, key, entry.version);
   }
 
-  async delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
-    return { status: await this.#delete(namespace, key, this.#lines.single) };
+  delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
+    return ofOne((ends) => this.#delete(namespace, key, this.#lines.single, ends));
   }
 
   /** Deletes many keys like {@link delete}. */
   async deleteMany(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<DeleteManyResult> {
-    const counts = await this.#lines.many(keys, (key, line) => this.#delete(namespace, key, line));
+    const counts = await this.#lines.many<EntryKey, DeleteResult["status"]>(keys, (key, line, ends) =>
+      this.#delete(namespace, key, line, ends),
+    );
     return { deleted: 0, missing: 0, pending: 0, ...counts };
   }
 
-  async #delete({ remote }: NamespaceContext, key: EntryKey, line: Line): Promise<DeleteResult["status"]> {
+  #delete({ remote }: NamespaceContext, key: EntryKey, line: Line, ends: Settlers<DeleteResult["status"]>): void {
     const { local, clock } = this.#context;
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
+    const done = (status: DeleteResult["status"]): void =>
+      ends.resolve(wasHere && status === "missing" ? "deleted" : status);
     this.#fence(key, "delete");
     this.#reportKey(key, "remove");
-    const status = remote === undefined ? "missing" : await this.#change(key, "delete", line, () => remote.remove(key));
-    return wasHere && status === "missing" ? "deleted" : status;
+    if (remote === undefined) return done("missing");
+    this.#change(key, "delete", line, (sent) => remote.removeTo(key, sent), { resolve: done, reject: ends.reject });
   }
 
   /** Sends a change in the turn of the key, and fences again when it is acknowledged. */
-  #change<S>(key: EntryKey, by: FencedBy, line: Line, send: () => Promise<S>): Promise<S | "pending"> {
-    return this.#lines.inTurn(key.local, line, async () => {
-      const status = await orPending(this.#context.recovery, key, send);
-      this.#acknowledged(key, by);
-      return status;
+  #change<S>(
+    key: EntryKey,
+    by: FencedBy,
+    line: Line,
+    send: (ends: Settlers<S>) => void,
+    ends: Settlers<S | "pending">,
+  ): void {
+    this.#lines.inTurn(key.local, line, (over) => {
+      const reject = (error: unknown): void => {
+        over();
+        ends.reject(error);
+      };
+      const settled = (status: S | "pending"): void => {
+        this.#acknowledged(key, by);
+        over();
+        ends.resolve(status);
+      };
+      orPending(this.#context.recovery, key, send, { resolve: guarded(settled, { reject }), reject });
     });
   }
 
-  async markStale({ remote }: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
+  markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
+    return ofOne((ends) => this.#markStale(namespace, key, ends));
+  }
+
+  #markStale({ remote }: NamespaceContext, key: EntryKey, ends: Settlers<MarkStaleResult["status"]>): void {
     const { local, clock, recovery } = this.#context;
     const now = clock.now();
     const held = local?.get(key.local, now);
     this.#fence(key, "stale");
     this.#reportKey(key, "stale");
     if (remote === undefined) {
-      if (held === undefined) return { status: "missing" };
+      if (held === undefined) return ends.resolve("missing");
       const staleNow = staleFrom(held, now);
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.replace(key.local, staleNow);
-      return { status: "stale" };
+      return ends.resolve("stale");
     }
     const mark = async (): Promise<"stale" | "missing"> => {
       const status = await remote.markStale(key);
@@ -324,31 +362,54 @@ export class Mutations {
       await remote.remove(key);
       return "missing";
     };
-    return { status: await this.#change(key, "stale", this.#lines.single, mark) };
+    this.#change(key, "stale", this.#lines.single, ({ resolve, reject }) => void mark().then(resolve, reject), ends);
   }
 
   /**
    * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are
    * pinned, and the entry is written under them.
    */
-  async #write(remote: RemoteTier, { key, entry }: SetCall, encoded: Encoded): Promise<Written> {
-    if (remote.isBypassed || this.#isHidden(entry)) return this.#removeInstead(remote, key);
-    const { versions, knownVersions } = remote;
+  #write(remote: RemoteTier, { key, entry }: SetCall, encoded: Encoded, ends: Settlers<Written>): void {
+    if (remote.isBypassed || this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
+    const { versions } = remote;
     const { dependsOn } = entry.terms;
-    const send = async (under: Written["versions"]): Promise<Written> => {
-      const status = await remote.write(key, { entry, encoded, versions: under });
-      return { status, versions: under };
+    let hasFailed = false;
+    const reject = (error: unknown): void => {
+      if (!hasFailed) ends.reject(error);
+      hasFailed = true;
     };
-    if (versions === undefined) return await send(undefined);
-    const seen = knownVersions.allLastSeen(dependsOn);
-    if (seen !== undefined) {
-      const [written, current] = await Promise.all([send(seen), versions.read(dependsOn)]);
-      if (compareVersions(seen, current) === "unchanged") return written;
-    }
-    const pinning = knownVersions.pin(versions, dependsOn, true);
-    const { versions: pinned } = isThenable(pinning) ? await pinning : pinning;
-    if (this.#isHidden(entry)) return this.#removeInstead(remote, key);
-    return await send(dependsOn.map((each) => pinned.get(each)!));
+    const send = (under: Written["versions"], sent = ends.resolve): void =>
+      remote.writeTo(
+        key,
+        { entry, encoded, versions: under },
+        { resolve: (status) => sent({ status, versions: under }), reject },
+      );
+    if (versions === undefined) return send(undefined);
+    const pinned = ({ versions: now }: Pinned): void => {
+      if (this.#isHidden(entry)) return this.#removeInstead(remote, key, ends);
+      send(dependsOn.map((each) => now.get(each)!));
+    };
+    const pin = (): void => {
+      const now = remote.knownVersions.pin(versions, dependsOn, true);
+      if (isThenable(now)) void now.then(guarded(pinned, ends), reject);
+      else pinned(now);
+    };
+    const seen = remote.knownVersions.allLastSeen(dependsOn);
+    if (seen === undefined) return pin();
+    let written: Written | undefined;
+    let isUnchanged: boolean | undefined;
+    const goOn = (): void => {
+      if (written !== undefined && isUnchanged !== undefined) return isUnchanged ? ends.resolve(written) : pin();
+    };
+    send(seen, (now) => {
+      written = now;
+      goOn();
+    });
+    const compare = (current: Versions): void => {
+      isUnchanged = compareVersions(seen, current) === "unchanged";
+      goOn();
+    };
+    versions.read(dependsOn).then(guarded(compare, ends), reject);
   }
 
   /**
@@ -360,10 +421,9 @@ export class Mutations {
   }
 
   /** A bypassed backend keeps nothing new, and nothing older for when it is used again. */
-  async #removeInstead(remote: RemoteTier, key: EntryKey): Promise<Written> {
+  #removeInstead(remote: RemoteTier, key: EntryKey, { resolve, reject }: Settlers<Written>): void {
     const status = remote.isBypassed ? "refused" : "stored";
-    await remote.remove(key);
-    return { status, versions: undefined };
+    remote.removeTo(key, { resolve: () => resolve({ status, versions: undefined }), reject });
   }
 
   #fence(key: EntryKey, by: FencedBy): void {
@@ -396,7 +456,7 @@ interface KeyAndValue {
 }
 
 interface Written {
-  readonly status: SetStatus | "overtaken";
+  readonly status: SetStatus;
   readonly versions: readonly TagVersion[] | undefined;
 }
 

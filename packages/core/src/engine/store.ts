@@ -2,6 +2,7 @@ import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
+import type { DeleteStatus } from "../contracts/backend.ts";
 import type { TagVersion } from "../contracts/capabilities.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
@@ -12,6 +13,7 @@ import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { promised } from "../primitives/settlers.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { versionsFor } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
@@ -274,13 +276,18 @@ export class Draft {
     const placeholder = this.#placeholder;
     const sent = placeholder === undefined ? entry : { ...entry, terms: { ...entry.terms, placeholder } };
     const write = { entry: sent, encoded: this.#encoded, versions: entry.versions };
-    return lease === undefined ? remote.write(key, write) : remote.leases!.store(key, write, lease.token, lease.seen);
+    return promised<StoreStatus>((ends) => {
+      if (lease === undefined) remote.writeTo(key, write, ends);
+      else remote.leases!.store(key, write, lease.token, lease.seen, ends);
+    });
   }
 
   async #sendRemoval(): Promise<undefined> {
     const { key, call } = this.#flight;
     const { recovery } = this.#context;
-    const status = await orPending(recovery, key, () => call.namespace.remote!.remove(key));
+    const status = await promised<DeleteStatus | "pending">((ends) =>
+      orPending(recovery, key, (sent) => call.namespace.remote!.removeTo(key, sent), ends),
+    );
     if (status !== "pending") this.#flight.climb.lease?.end();
   }
 

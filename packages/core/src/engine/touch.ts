@@ -6,6 +6,7 @@ import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
+import { promised } from "../primitives/settlers.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
@@ -102,7 +103,7 @@ export class Touch {
 
   async #rewrite(remote: RemoteTier, key: EntryKey, entry: Entry): Promise<boolean> {
     const write = { entry, encoded: await remote.encode(entry.value), versions: entry.versions };
-    return (await remote.write(key, write)) === "stored";
+    return (await promised((ends) => remote.writeTo(key, write, ends))) === "stored";
   }
 
   /** The entry with its new life; `undefined` if none is fresh. */

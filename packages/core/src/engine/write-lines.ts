@@ -1,6 +1,7 @@
 import { WINDOW } from "../primitives/in-windows.ts";
 import type { KeyedQueue, Turn } from "../primitives/keyed-queue.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 
 /** Where changes wait until there is room to send them. */
 export type Line = Pick<Semaphore, "enter" | "free">;
@@ -18,33 +19,26 @@ export class WriteLines {
   }
 
   /**
-   * Calls `write` in the turn of a key, when there is room in the line, or in that of single calls once one of those
-   * waits for it. The next change of the key begins when it has ended, in the tick in which its result is known.
+   * Calls `begin` in the turn of a key, when there is room in the line, or in that of single calls once one of those
+   * waits for it. The next change of the key begins when `over` is called.
    *
    * @param waiting as in {@link KeyedQueue.take}.
    */
-  inTurn<T>(localKey: string, line: Line, write: () => Promise<T>, waiting?: object): Promise<T> {
+  inTurn(localKey: string, line: Line, begin: (over: () => void) => void, waiting?: object): void {
     const isOfMany = line !== this.single;
-    return new Promise((resolve, reject) => {
-      const begin = async (turn: Turn, by: Line): Promise<void> => {
-        // It had entered another line, too.
-        if (!turn.begin()) return by.free();
-        try {
-          resolve(await write());
-        } catch (error) {
-          reject(error);
-        } finally {
-          by.free();
-          this.#writes.end(turn);
-        }
-      };
-      const take = (turn: Turn): void => {
-        const enter = (by: Line): void => by.enter(() => void begin(turn, by));
-        if (isOfMany) turn.onUrgent = () => enter(this.single);
-        enter(turn.isUrgent ? this.single : line);
-      };
-      this.#writes.take(localKey, take, waiting, isOfMany);
-    });
+    const take = (turn: Turn): void => {
+      const enter = (by: Line): void =>
+        by.enter(() => {
+          if (!turn.begin()) return by.free();
+          begin(() => {
+            by.free();
+            this.#writes.end(turn);
+          });
+        });
+      if (isOfMany) turn.onUrgent = () => enter(this.single);
+      enter(turn.isUrgent ? this.single : line);
+    };
+    this.#writes.take(localKey, take, waiting, isOfMany);
   }
 
   /**
@@ -53,9 +47,9 @@ export class WriteLines {
    * @returns how many ended in each status.
    * @throws the first error, in their order, after all have ended.
    */
-  async many<T, S extends string>(
+  many<T, S extends string>(
     items: readonly T[],
-    change: (item: T, line: Line) => Promise<S>,
+    change: (item: T, line: Line, ends: Settlers<S>) => void,
   ): Promise<{ readonly [status in S]?: number }> {
     const own = new Semaphore(WINDOW);
     const all = this.#ofMany;
@@ -66,11 +60,35 @@ export class WriteLines {
         own.free();
       },
     };
-    const counts: { [status in S]?: number } = {};
-    for (const each of await Promise.allSettled(items.map((item) => change(item, line)))) {
-      if (each.status === "rejected") throw each.reason;
-      counts[each.value] = (counts[each.value] ?? 0) + 1;
-    }
-    return counts;
+    return new Promise((resolve, reject) => {
+      const counts: { [status in S]?: number } = {};
+      let failure: { readonly at: number; readonly error: unknown } | undefined;
+      let left = items.length;
+      const end = (): void => {
+        if ((left -= 1) > 0) return;
+        if (failure === undefined) resolve(counts);
+        else reject(failure.error);
+      };
+      items.forEach((item, at) => {
+        const failed = (error: unknown): void => {
+          if (failure === undefined || at < failure.at) failure = { at, error };
+          end();
+        };
+        const ended = (status: S): void => {
+          counts[status] = (counts[status] ?? 0) + 1;
+          end();
+        };
+        try {
+          change(item, line, { resolve: ended, reject: failed });
+        } catch (error) {
+          failed(error);
+        }
+      });
+      if (items.length === 0) resolve(counts);
+    });
   }
 }
+
+/** The call of one key. */
+export const ofOne = <S>(change: (ends: Settlers<S>) => void): Promise<{ readonly status: S }> =>
+  new Promise((resolve, reject) => change({ resolve: (status) => resolve({ status }), reject }));

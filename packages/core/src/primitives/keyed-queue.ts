@@ -1,6 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { inThisContext } from "./async-context.ts";
 import { KeyNode, KeyTable } from "./key-table.ts";
+import { promised } from "./settlers.ts";
 
 /**
  * The writes of one key, one after another in the order of their calls: the next is sent when the previous one was
@@ -58,7 +59,7 @@ export class KeyedQueue {
 
   /** Runs `write` in its turn. The next one begins once the caller has continued: what it fences is not written. */
   run<T>(key: string, write: () => Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) =>
+    return promised(({ resolve, reject }) =>
       this.take(key, (turn) => {
         const done = write();
         done.then(resolve, reject);

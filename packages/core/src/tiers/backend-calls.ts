@@ -8,7 +8,7 @@ import { Breaker } from "../primitives/breaker.ts";
 import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
-import type { Settlers } from "../primitives/settlers.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 import { Timeout } from "../primitives/timeouts.ts";
 
 interface BackendCallsOf {
@@ -141,7 +141,7 @@ export class BackendCalls {
 
   /** Does what {@link send} does, and returns a promise. */
   run<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>): Promise<T> {
-    return new Promise((resolve, reject) => this.send(operation, target, budgetMs, call, { resolve, reject }));
+    return promised((ends) => this.send(operation, target, budgetMs, call, ends));
   }
 
   /** Whether the breaker admits a call that is to be {@link watch}ed. If not, the call is rejected later. */
@@ -169,9 +169,7 @@ export class BackendCalls {
     if (ends.isWithin !== true && isTraced("backend")) {
       const receive = (answer: T): void => ends.receive?.(answer);
       const watched = (): Promise<T> =>
-        new Promise((resolve, reject) =>
-          this.watch(operation, target, budgetMs, call, { resolve, reject, receive, isWithin: true }),
-        );
+        promised((own) => this.watch(operation, target, budgetMs, call, { ...own, receive, isWithin: true }));
       const namespace = target.keySpace?.path ?? [];
       const context = { cache: this.#of.cache, namespace, tier: this.label, operation };
       return void traced("backend", watched, () => context).then(

@@ -2,6 +2,7 @@ import type { TagVersion } from "../contracts/capabilities.ts";
 import type { Encoded, EntryOf } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 
 /** One entry to read. */
 export interface ReadRequest extends EntryOf {
@@ -60,7 +61,7 @@ export interface EntryLeases {
   acquire(request: ReadRequest, token: string, seen: string, as: AcquireAs): Promise<LeaseAnswer>;
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
-  store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus>;
+  store(key: EntryKey, write: EntryWrite, token: string, seen: string, ends: Settlers<StoreStatus>): void;
   /** Gives an entry that was read, or stored, a new life and terms; `false` if it is another one by now. */
   touch(key: EntryKey, entry: Entry): Promise<boolean>;
   /** The current version of the entry; `''` for none. */

@@ -4,8 +4,9 @@ import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
-import { inNoCall } from "../primitives/async-context.ts";
+import { inNoCall, inThisContext } from "../primitives/async-context.ts";
 import type { Events } from "../primitives/event-port.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { SizedMap } from "../primitives/sized-map.ts";
 import { within } from "../primitives/within.ts";
 import { tagKeys } from "../tags/tag-versions.ts";
@@ -382,28 +383,25 @@ let lastUnasked: BackendUnavailableError | undefined;
 /**
  * Sends a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if
  * the outcome is unknown, a removal of the key is pending. A value that cannot be encoded was never sent.
- *
- * @param isWritten whether this answer acknowledges a write; one that was overtaken leaves what is pending. @default yes
  */
-export async function orPending<T>(
+export function orPending<T>(
   recovery: Recovery | undefined,
   key: EntryKey,
-  send: () => Promise<T>,
-  isWritten?: (answer: T) => boolean,
-): Promise<T | "pending"> {
+  send: (ends: Settlers<T>) => void,
+  ends: Settlers<T | "pending">,
+): void {
+  const failed = inThisContext((error: unknown) => {
+    if (error instanceof EncodeError) return ends.reject(error);
+    recovery?.addKey(key);
+    ends.resolve("pending");
+  });
   const takeovers = recovery?.takeovers;
-  try {
-    const answer = await send();
-    if (isWritten?.(answer) === false) return answer;
-    if (recovery?.takeovers === takeovers) {
-      recovery?.acknowledgedKey(key);
-      return answer;
-    }
-  } catch (error) {
-    if (error instanceof EncodeError) throw error;
-  }
-  recovery?.addKey(key);
-  return "pending";
+  const acknowledged = (result: T): void => {
+    if (recovery?.takeovers !== takeovers) return failed(undefined);
+    recovery?.acknowledgedKey(key);
+    ends.resolve(result);
+  };
+  send({ resolve: acknowledged, reject: failed });
 }
 
 /** Bound on what is pending, and on what was acknowledged within the window, as all of it may be pending next. */

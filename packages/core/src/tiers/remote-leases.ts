@@ -6,6 +6,7 @@ import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
 import { ignore } from "../primitives/ignore.ts";
+import type { Settlers } from "../primitives/settlers.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { REMOVES, type BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, ReadRequest, StoreStatus } from "./entry-tier.ts";
@@ -37,7 +38,7 @@ export interface LeasingTier {
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   lifeOf(entry: Entry): Parameters<Leases["touch"]>[2];
-  store(key: EntryKey, write: EntryWrite, sending: Sending): Promise<StoreStatus>;
+  store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Settlers<StoreStatus>): void;
   /** Removes the entry that a refused one was to replace. */
   refuse(key: EntryKey): Promise<"refused">;
 }
@@ -81,16 +82,21 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     },
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token), REMOVES),
-    store: (key, write, token, seen) =>
-      tier.store(key, write, {
-        isLeased: true,
-        send: (stored) => leases.store(key.backend, token, seen, stored),
-        // Only the lease holder may remove the entry; the lease is extended just long enough for that.
-        refuse: async () => {
-          const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
-          return isHolder ? tier.refuse(key) : "overtaken";
+    store: (key, write, token, seen, ends) =>
+      tier.store(
+        key,
+        write,
+        {
+          isLeased: true,
+          send: (stored) => leases.store(key.backend, token, seen, stored),
+          // Only the lease holder may remove the entry; the lease is extended just long enough for that.
+          refuse: async () => {
+            const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
+            return isHolder ? tier.refuse(key) : "overtaken";
+          },
         },
-      }),
+        ends,
+      ),
     touch: (key, entry) => call(key, () => leases.touch(key.backend, entry.version ?? "", tier.lifeOf(entry))),
     confirm: (key) => call(key, () => leases.confirm(key.backend)),
   };

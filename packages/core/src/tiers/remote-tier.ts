@@ -10,6 +10,7 @@ import { keyEvent, type EntryKey } from "../entry/key.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { TierMeter } from "../primitives/meters.ts";
+import { promised, type Settlers } from "../primitives/settlers.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { versionEntries } from "../tags/version-entries.ts";
@@ -115,7 +116,7 @@ export class RemoteTier {
         clock,
         decodeCurrent: (read, stored) => this.reads.withCurrentVersions(read, stored),
         lifeOf: (entry) => this.#codec.lifeOf(entry, entry.encoding!, entry.versions, clock.now()),
-        store: (key, write, sending) => this.#store(key, write, sending),
+        store: (key, write, sending, ends) => this.#store(key, write, sending, ends),
         refuse: (key) => this.#refuse(key),
       });
   }
@@ -159,29 +160,38 @@ export class RemoteTier {
     return this.#codec.encode(value, from);
   }
 
-  /** Sends the entry under `entry.version`, in this turn. */
-  write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
+  /** Sends the entry under `entry.version`. */
+  writeTo(key: EntryKey, write: EntryWrite, ends: Settlers<"stored" | "refused">): void {
     const send = (stored: StoredEntry): Promise<void> => this.#backend.write(key.backend, stored);
     // Without a lease it is not overtaken.
-    const sending = { isLeased: false, send, refuse: () => this.#refuse(key) };
-    return this.#store(key, write, sending) as Promise<"stored" | "refused">;
+    this.#store(key, write, { isLeased: false, send, refuse: () => this.#refuse(key) }, ends as Settlers<StoreStatus>);
   }
 
-  async #store(key: EntryKey, write: EntryWrite, sending: Sending): Promise<StoreStatus> {
+  #store(key: EntryKey, write: EntryWrite, sending: Sending, ends: Settlers<StoreStatus>): void {
     const { entry, encoded, versions } = write;
-    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
+    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity))
+      return void sending.refuse().then(ends.resolve, ends.reject);
     const startedAt = this.#clock.now();
-    const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const target = this.#calls.targetOf(key);
-    const answer = await this.#calls.run("write", target, this.deadlineMs, () => sending.send(stored));
-    this.#unreadable.written(key.backend);
-    if (sending.isLeased && answer === false) return "overtaken";
-    const { store } = this.#events;
-    if (entry.terms.placeholder === undefined && store.isObserved) {
-      const durationMs = this.#clock.now() - startedAt;
-      store.emit({ ...keyEvent(this.#cache, key), tier: this.label, durationMs, bytes: encoded.data.length });
+    let stored: StoredEntry;
+    try {
+      stored = this.#codec.toStored(encoded, entry, versions, startedAt);
+    } catch (error) {
+      return void Promise.reject(error).then(undefined, ends.reject);
     }
-    return "stored";
+    this.#calls.send("write", this.#calls.targetOf(key), this.deadlineMs, () => sending.send(stored), {
+      resolve: (answer) => {
+        const status = sending.isLeased && answer === false ? "overtaken" : "stored";
+        this.#unreadable.written(key.backend);
+        const { store } = this.#events;
+        if (status === "stored" && entry.terms.placeholder === undefined && store.isObserved) {
+          const durationMs = this.#clock.now() - startedAt;
+          const of = { ...keyEvent(this.#cache, key), tier: this.label, durationMs };
+          store.emit({ ...of, bytes: encoded.data.length });
+        }
+        ends.resolve(status);
+      },
+      reject: ends.reject,
+    });
   }
 
   /** The entry in the backend is older than the refused one. */
@@ -191,8 +201,12 @@ export class RemoteTier {
   }
 
   remove(key: EntryKey): Promise<DeleteStatus> {
+    return promised((ends) => this.removeTo(key, ends));
+  }
+
+  removeTo(key: EntryKey, ends: Settlers<DeleteStatus>): void {
     const target = this.#calls.targetOf(key, REMOVES);
-    return this.#calls.run("remove", target, this.deadlineMs, () => this.#backend.remove(key.backend));
+    this.#calls.send("remove", target, this.deadlineMs, () => this.#backend.remove(key.backend), ends);
   }
 
   /** Removes the entry where the backend cannot mark it stale: it must not be served. */
