@@ -322,7 +322,7 @@ describe("keys", () => {
     const { exports } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")) as {
       readonly exports: Readonly<Record<string, unknown>>;
     };
-    const WITHOUT_KEYS = [".", "/connection", "/health", "/module", "/scripts"];
+    const WITHOUT_KEYS = [".", "/connection", "/health", "/inspect", "/module", "/scripts"];
     const entries = Object.keys(exports).map((entry) => (entry === "." ? entry : entry.slice(1)));
     const known = [...modules, ...WITHOUT_KEYS];
     expect(entries.filter((entry) => !known.some((one) => entry === one || entry.startsWith(`${one}/`)))).toEqual([]);

@@ -24,6 +24,7 @@ const KEYS_OF_SCRIPTS: Readonly<Record<string, number | "those of the caller">> 
   "boards/windows.ts": MOST,
   "commands/command-builder.ts": MOST,
   "commands/view.ts": "those of the caller",
+  "inspect/used-limits.ts": 1,
   "limits/express-store.ts": 1,
   // The block, and eight rules.
   "limits/limiter.ts": 9,
