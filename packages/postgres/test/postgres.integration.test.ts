@@ -393,7 +393,7 @@ it("a process that stands still while it opens connections fails no call for tha
 it("a call over a pool without timeouts ends at its deadline while the server is silent at the first one", async () => {
   const gate = Promise.withResolvers<pg.PoolClient>();
   const pool = poolOf();
-  const own = backend({ pool: { connect: () => gate.promise, end: () => pool.end() }, deadline: 50 });
+  const own = backend({ pool: { connect: () => gate.promise, end: () => pool.end() }, deadline: 1_000 });
   const large = { ...stored(""), data: Buffer.alloc(30_000_000) };
   const calls = [
     own.read("k"),
@@ -403,8 +403,8 @@ it("a call over a pool without timeouts ends at its deadline while the server is
   ];
   const answers = await Promise.allSettled(calls);
   expect(answers.map((each) => (each.status === "rejected" ? (each.reason as Error).message : ""))).toEqual([
-    ...["read", "remove", "acquire"].map((call) => `postgres: ${call} was not answered within 50 ms`),
-    "postgres: write was not answered within 50 ms; it has 30.0 MB: raise deadline",
+    ...["read", "remove", "acquire"].map((call) => `postgres: ${call} was not answered within 1000 ms`),
+    "postgres: write was not answered within 1000 ms; it has 30.0 MB: raise deadline",
   ]);
   gate.resolve(await pool.connect());
 });

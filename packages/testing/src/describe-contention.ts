@@ -109,19 +109,26 @@ export function describeContention(subject: BackendSubject): void {
   });
 }
 
-/** Checks shortly before the end; on a machine that comes too late, with a new entry. */
+/**
+ * Checks shortly before the end; on a machine that comes too late, with a new entry. A store that estimates the clock of
+ * its server ends a life sooner by the time of the call that asked for it: the first read makes such a store ask again,
+ * and the time of that read counts.
+ */
 async function livesFor(backend: Backend, key: string, lifeMs: number): Promise<void> {
   for (let attempt = 0; attempt < 20; attempt += 1) {
-    const sentAt = performance.now();
+    await scheduler.wait(ESTIMATES_LAST_MS);
+    const askedAt = performance.now();
+    await backend.read(key);
     await backend.write(key, stored({ staleInMs: lifeMs, expiresInMs: lifeMs }));
     await scheduler.wait(lifeMs - 150);
     const found = await backend.read(key);
-    if (performance.now() - sentAt >= lifeMs) continue;
+    if (performance.now() - askedAt >= lifeMs) continue;
     return expect(found, `an entry that lives for ${lifeMs} ms`).toBeDefined();
   }
   throw new Error(`20 entries of ${lifeMs} ms were each read too late: the machine is too busy to say`);
 }
 
+const ESTIMATES_LAST_MS = 1_050;
 const tokenOf = (place: number): string => `token-${place}`.padEnd(16, "_");
 
 const ROUNDS = 12;
