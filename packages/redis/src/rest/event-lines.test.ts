@@ -50,7 +50,8 @@ describe("server-sent events", () => {
     ["in one line", [`data: ${"x".repeat(MAX_EVENT_CHARS)}`]],
     ["in many chunks", Array.from({ length: 1_025 }, () => "x".repeat(MAX_EVENT_CHARS / 1_024))],
     ["in many lines", Array.from({ length: 1_025 }, () => `data: ${"x".repeat(MAX_EVENT_CHARS / 1_024)}\n`)],
-  ])("an event without an end is refused: %s", (_, chunks) => {
+    ["whose end comes with it", [`data: ${"x".repeat(MAX_EVENT_CHARS)}\n\n`]],
+  ])("an event that is too large is refused: %s", (_, chunks) => {
     expect(() => received(...chunks)).toThrow(`an event of more than ${MAX_EVENT_CHARS} characters`);
   });
 });

@@ -48,11 +48,16 @@ export class EventLines {
       begin = index + end.length;
     }
     this.#rest += text.slice(begin, text.length - this.#return.length);
-    if (this.#dataChars + this.#rest.length > MAX_EVENT_CHARS)
+    this.#checkSize(this.#rest);
+  }
+
+  #checkSize(line: string): void {
+    if (this.#dataChars + line.length > MAX_EVENT_CHARS)
       throw new Error(`an event of more than ${MAX_EVENT_CHARS} characters`);
   }
 
   #line(line: string, end: string): void {
+    this.#checkSize(line);
     this.#lineEnd ??= end;
     if (end !== this.#lineEnd) this.#receiver.unclear();
     if (line === "") return this.#dispatch();
