@@ -365,6 +365,25 @@ describe("findings", () => {
       ],
     ],
     [
+      picture({
+        processes: [
+          {
+            ...web2,
+            name: "web-1",
+            figures: figures({
+              verified: [
+                verified({ wrong: 4, unclear: 2, reasons: [{ why: "early-delete", count: 4 }], ...BY_STAGING }),
+              ],
+            }),
+          },
+          { ...web2, name: "staging-1", id: "AAAAbbbb" },
+        ],
+      }),
+      [
+        "warning keys shop on web-1: 6 of 60 values of checkout differ from their source, where other processes wrote them, and not where this one did; 6 were written by staging-1",
+      ],
+    ],
+    [
       comparing(["web-1", 3], ["staging-1", 30], ["web-2", 21]),
       [
         "error fleet shop: staging-1 has another source than the others: 50 % of the values of checkout that it compared differ, at most 35 % elsewhere",

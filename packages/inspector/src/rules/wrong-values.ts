@@ -51,7 +51,9 @@ export const WRONG_VALUES: readonly Rule[] = [
     page: "keys",
     find: ({ processes }) =>
       eachProcess(processes, ({ verified = [] }, { cache }) =>
-        verified.flatMap((each) => (each.wrong === 0 ? [] : [wrongOf(each, namesOf(processes, cache))])),
+        verified.flatMap((each) =>
+          each.wrong === 0 || isOfAnotherSource(each) ? [] : [wrongOf(each, namesOf(processes, cache))],
+        ),
       ),
   },
   {
@@ -135,11 +137,19 @@ function wrongOf(group: Verified, names: Names): Case {
   };
 }
 
+/**
+ * A process with another source loads right after the deletes of others too. If only what others wrote differs, that is
+ * the mistake, and the time of the deletes is chance.
+ */
+const isOfAnotherSource = ({ shape, reasons }: Verified): boolean =>
+  shape === "other-writer" && reasons.every(({ why }) => why === "early-delete");
+
 function shapeOf(group: Verified, names: Names): readonly Case[] {
   const { unclear, checked, shape, curve, isInvalidated, wrong } = group;
-  if (unclear === 0 || wrong > unclear) return [];
-  const found = { subject: `${ownerOf(group)} ${shape}`, weight: unclear };
-  const start = `${unclear} of ${plural(checked, "value")}${ofOwner(group)} differ from their source`;
+  const different = isOfAnotherSource(group) ? wrong + unclear : unclear;
+  if (different === 0 || wrong > different) return [];
+  const found = { subject: `${ownerOf(group)} ${shape}`, weight: different };
+  const start = `${different} of ${plural(checked, "value")}${ofOwner(group)} differ from their source`;
   const [young, old] = [curve[0], curve.at(-1)];
   const ages =
     young === undefined || old === undefined
