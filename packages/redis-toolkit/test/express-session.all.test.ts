@@ -400,6 +400,19 @@ describe("an application with express-session", () => {
     expect(await store.get("sid")).toBeNull();
   });
 
+  it("A81: requests whose sessions were made of the same read keep the changes of both", async () => {
+    const store = new SessionStore(await servers.open("one server"), { prefix: newPrefix() });
+    await store.set("sid", plain({ cookie: { originalMaxAge: null }, left: 0 }));
+    const read = (await store.get("sid"))!;
+    const request = { sessionID: "sid", sessionStore: store } as unknown as Request;
+    const [one, other] = [store.createSession(request, read), store.createSession(request, read)];
+    Object.assign(one, { left: 1, foo: "new" });
+    await store.set("sid", one);
+    Object.assign(other, { right: 2 });
+    await store.set("sid", other);
+    expect(await store.get("sid")).toMatchObject({ left: 1, foo: "new", right: 2 });
+  });
+
   it("options that can never work are refused, and named", async () => {
     const redis = await servers.open("one server");
     const refused: readonly [Record<string, unknown>, string][] = [

@@ -146,7 +146,8 @@ export class SessionStore extends Store {
   ): ReturnType<session.Store["createSession"]> {
     const known = this.#known.get(data);
     const made = super.createSession(request, data);
-    if (known !== undefined) this.#known.set(made, known);
+    // A copy: a store that coalesces reads makes several sessions of the same data, and each has its own changes.
+    if (known !== undefined) this.#known.set(made, { ...known });
     return made;
   }
 
