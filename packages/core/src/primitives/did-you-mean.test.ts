@@ -36,3 +36,16 @@ it.each<[given: string, accepted: Iterable<string>, hint: string]>([
   expect(didYouMeanInCache(given, accepted)).toBe(hint);
   expect(didYouMean(given, accepted)).toBe(hint.startsWith("; that is set by") ? "" : hint);
 });
+
+const namespace = Object.keys(OPTIONS.namespace);
+
+// The nearest name would be localTtl, which sends to Redis what was never to leave the process.
+it.each<[removed: string, accepted: readonly string[], advice: string]>([
+  ["localOnly", namespace, "keep values that must not leave the process in a second cache, over memory() alone"],
+  ["checkLoads", namespace, 'pass schema: { of: schema, checks: "all" }'],
+  ["maxTtl", Object.keys(OPTIONS.policy), "there is no ceiling; the closest place that sets ttl wins"],
+  ["maxTtl", ["name", "version"], "there is no ceiling; the closest place that sets ttl wins"],
+  ["absentAsNull", Object.keys(OPTIONS.getOrSetMany), "the loader gives null for each item that it does not find"],
+])("%s was removed: its error says what to do in its place", (removed, accepted, advice) => {
+  expect(didYouMeanInCache(removed, accepted)).toBe(`; it was removed: ${advice}`);
+});

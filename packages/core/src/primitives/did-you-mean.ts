@@ -9,8 +9,13 @@ export function didYouMean(given: string, accepted: Iterable<string>): string {
   return meant === undefined ? "" : `; did you mean ${meant}?`;
 }
 
-/** {@link didYouMean} for a call of a cache: if another call takes the option, the text names that call. */
+/**
+ * {@link didYouMean} for a call of a cache: for an option that was removed, the text says what to do in its place; if
+ * another call takes the option, it names that call.
+ */
 export function didYouMeanInCache(given: string, accepted: Iterable<string>): string {
+  const replacement = REMOVED.get(given);
+  if (replacement !== undefined) return `; it was removed: ${replacement}`;
   const meant = didYouMean(given, accepted);
   if (meant !== "") return meant;
   const place = [given, ...keysWith(ELSEWHERE, given.toLowerCase())].flatMap((name) => keysWith(PLACES, name))[0];
@@ -51,6 +56,14 @@ const MAX_LENGTH = 64;
 /** The keys of a table whose words have this one. */
 const keysWith = (table: Readonly<Record<string, string>>, word: string): readonly string[] =>
   Object.keys(table).filter((key) => table[key]!.split(" ").includes(word));
+
+/** Options that were removed, and what to do in their place. Users read the same in docs/reference/options.md */
+const REMOVED = new Map([
+  ["localOnly", "keep values that must not leave the process in a second cache, over memory() alone"],
+  ["absentAsNull", "the loader gives null for each item that it does not find"],
+  ["maxTtl", "there is no ceiling; the closest place that sets ttl wins"],
+  ["checkLoads", 'pass schema: { of: schema, checks: "all" }'],
+]);
 
 /** Options, and the words that other caches and clients have for them, in small letters. */
 const ELSEWHERE = {
