@@ -136,24 +136,36 @@ it("A101: a reply ends with the entry that fills it, and says that there may be 
 });
 
 it("A101: entries that are larger than those before stay with their reader, which takes them next", async () => {
-  const texts = ["a", ..."bcdef".split("").map((n) => n.repeat(1_000))];
+  const texts = ["a", "b", "c", ..."defgh".split("").map((n) => n.repeat(1_000))];
   const ids = await append(...texts);
   const member = memberOf("me", 2_500);
-  const { deliveries, isMore, hasUnseen } = await member.readMany(5);
-  expect(deliveries.map(({ entry }) => ids.indexOf(entry.id))).toEqual([0, 1, 2, 3]);
-  expect([isMore, hasUnseen, await counted()]).toEqual([true, true, [0, 0, 0, 0, 0]]);
-  const unseen = await member.take("lost", ids[3]!, 5);
-  expect(unseen.deliveries).toMatchObject([{ entry: { id: ids[4] }, deliveries: 1, isCounted: false }]);
+  const { deliveries, isMore, hasUnseen } = await member.readMany(7);
+  expect(deliveries.map(({ entry }) => ids.indexOf(entry.id))).toEqual([0, 1, 2, 3, 4, 5]);
+  expect([isMore, hasUnseen, await counted()]).toEqual([true, true, [0, 0, 0, 0, 0, 0, 0]]);
+  const unseen = await member.take("lost", ids[5]!, 7);
+  expect(unseen.deliveries).toMatchObject([{ entry: { id: ids[6] }, deliveries: 1, isCounted: false }]);
 
   await jobs.group("all").ensure("0");
   const seen: (readonly [string, number])[] = [];
-  const own = consumer(jobs, "all", { count: 5, maxReplyBytes: 2_500, block: 50 }, ({ fields }, context) => {
+  const own = consumer(jobs, "all", { count: 7, maxReplyBytes: 2_500, block: 50 }, ({ fields }, context) => {
     seen.push([fields.n, context.deliveries]);
   });
   consumers.push(own);
-  await expect.poll(() => own.counts.handled).toBe(6);
+  await expect.poll(() => own.counts.handled).toBe(8);
   expect(seen).toEqual(texts.map((text) => [text, 1]));
   expect(own.counts.redelivered).toBe(0);
+});
+
+it.each([
+  { small: 1, returned: 4, held: 4 },
+  { small: 31, returned: 34, held: 47 },
+])("A101: however large entries become, one read of Redis reaches for 16: $small small ones", async (row) => {
+  const large = "x".repeat(100_000);
+  await append(...Array.from({ length: row.small }, () => "a"), ...Array.from({ length: 300 }, () => large));
+  const { deliveries, hasUnseen } = await memberOf("me").readMany(row.small + 300);
+  const { count } = await jobs.group("g").pending();
+  expect({ returned: deliveries.length, held: count }).toEqual({ returned: row.returned, held: row.held });
+  expect(hasUnseen).toBe(row.held > row.returned);
 });
 
 it("A102: handlers fill free slots: a slow one holds up no other, and concurrency alone is enough", async () => {

@@ -13,7 +13,7 @@ export interface ConsumerOptions<T = unknown> {
    * consumers cannot have them. @default as many as slots are free
    */
   readonly count?: number | undefined;
-  /** Most bytes of entries in one reply, unless it brings one: 1 KiB to 64 MiB. @default 262,144 */
+  /** A reply ends with the entry that reaches this many bytes: 1 KiB to 64 MiB. @default 262,144 */
   readonly maxReplyBytes?: number | undefined;
   /** How many handlers run in parallel, 1 to 1,000. With 1 entries are handled in their order. @default 1 */
   readonly concurrency?: number | undefined;

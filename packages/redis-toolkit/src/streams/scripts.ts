@@ -110,9 +110,14 @@ else
 end
 return {after, more, taken, buried, deleted, stuck}`;
 
+/** The most entries of one step: of 100 kB each, 16 block Redis for some 60 ms, and 300 for more than a second. */
+const MOST_OF_A_STEP = 16;
+
 /**
- * Reads entries that no consumer has got. None is counted as delivered yet. As many are read at once as fit if they are
- * no larger than those before; of larger ones, those that do not fit stay with the consumer, which takes them next.
+ * Reads entries that no consumer has got. None is counted as delivered yet. How large the next entries are is unknown
+ * until Redis has read them, and nothing else runs meanwhile: so each step reads at most twice as many as the one
+ * before, as many as fit if they are no larger than those before, and {@link MOST_OF_A_STEP}. Entries that turn out not
+ * to fit stay with the consumer, which takes them next.
  *
  * ARGV: ..., how many, most bytes of entries, unless there is one. Returns the entries, 1 where there may be more, and
  * 1 where some stayed.
@@ -136,7 +141,8 @@ while #entries < count and bytes < maxBytes do
     end
   end
   if #read < asked then break end
-  most = math.max(1, math.floor((maxBytes - bytes) / largest))
+  local fitting = math.max(1, math.floor((maxBytes - bytes) / largest))
+  most = math.min(2 * most, fitting, ${MOST_OF_A_STEP})
 end
 local read = #claim - 5
 if read > 0 then
