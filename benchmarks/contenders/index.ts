@@ -7,6 +7,7 @@ import { hotsets } from "./hotset.ts";
 import { cacheable, cacheManager } from "./keyv.ts";
 import { layeredLoader } from "./layered-loader.ts";
 import { limits } from "./limits.ts";
+import { ocache } from "./ocache.ts";
 import { unstorage } from "./unstorage.ts";
 
 /** All of them, in the order of tables. */
@@ -20,6 +21,7 @@ export const PRODUCTS: readonly Product[] = [
   cacheManager,
   unstorage,
   catbox,
+  ocache,
   ...limits,
 ];
 

@@ -1,11 +1,12 @@
-import type { Redis as IoRedis } from "ioredis";
+import type { Redis as IoRedis } from "ioredis-6";
 import type { Contender, Product, Setup, Value } from "./contender.ts";
 
 /** @see https://github.com/kibertoad/layered-loader "Update notifications", "Usage in high-performance systems" */
 export const layeredLoader: Product = {
   name: "layered-loader",
   kind: "peer",
-  packages: ["layered-loader", "ioredis"],
+  // It asks for ioredis 6, others for 5.
+  packages: ["layered-loader", "ioredis-6"],
   page: "https://github.com/kibertoad/layered-loader#update-notifications",
   shapes: ["memory", "redis", "both"],
   can: ["stale"],
@@ -14,7 +15,7 @@ export const layeredLoader: Product = {
 
 async function open({ url, shape, prefix, ttlMs, staleMs, maxItems, load }: Setup): Promise<Contender> {
   const { createNotificationPair, Loader, RedisCache } = await import("layered-loader");
-  const { Redis } = await import("ioredis");
+  const { Redis } = await import("ioredis-6");
   const clients: IoRedis[] = [];
   const connect = (): IoRedis => {
     const client = new Redis(url);

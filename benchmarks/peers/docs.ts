@@ -10,7 +10,7 @@ import { QUIET } from "../measure.ts";
 import type { ToolkitResults } from "../toolkit/table.ts";
 import { PATIENCE_MS } from "./faults.ts";
 import { plot, type Panel } from "./plots.ts";
-import { readResults, RESULTS, type Results } from "./results.ts";
+import { packagesWithoutFigures, readResults, RESULTS, type Results } from "./results.ts";
 import { shown } from "./shown.ts";
 import { FOREVER, line, measured } from "./tables.ts";
 import { printTargets } from "./targets.ts";
@@ -56,6 +56,8 @@ export function withFigures(page: string, results: Results): string {
 
 function figures(name: string, results: Results): string {
   switch (name) {
+    case "peers":
+      return measuredPeers(results);
     case "machine":
       return machine(results);
     case "front":
@@ -69,11 +71,19 @@ function figures(name: string, results: Results): string {
   }
 }
 
-function machine({
-  machine: { commit, startedAt, node, redis, cpu, cores, loadBefore, rounds, roundMs, versions },
-  othersOfACore,
-  later = [],
-}: Results): string {
+const PEERS = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => name);
+
+function measuredPeers({ rows }: Results): string {
+  const names = PEERS.filter((name) => rows.some(({ product }) => product === name));
+  return (
+    `The cost of a call, next to the best of ${names.length} other caches in the same run: ` +
+    `${names.slice(0, -1).join(", ")} and ${names.at(-1)}. \`benchmarks/results\` has its figures as JSON.`
+  );
+}
+
+function machine(results: Results): string {
+  const { othersOfACore, later = [] } = results;
+  const { commit, startedAt, node, redis, cpu, cores, loadBefore, rounds, roundMs, versions } = results.machine;
   const quiet =
     othersOfACore <= QUIET
       ? "The machine was quiet: other processes used at most 5 % of a core."
@@ -91,7 +101,17 @@ function machine({
       "",
     ]),
     `Versions: ${packages.join(", ")}.`,
+    ...unmeasured(results),
   ].join("\n");
+}
+
+/** Names each contender whose set-up the results do not know, until everything is run again. */
+function unmeasured(results: Results): readonly string[] {
+  const missing = packagesWithoutFigures(results);
+  const of = PRODUCTS.filter(({ packages }) => packages.some((name) => missing.includes(name)));
+  if (of.length === 0) return [];
+  const setUps = of.map(({ name, packages }) => `${name} (${packages.join(", ")})`);
+  return ["", `In the benchmarks, and not in these figures yet: ${setUps.join("; ")}.`];
 }
 
 const FRONT = ["hotset", "bentocache", "cacheable"] as const;
@@ -181,24 +201,35 @@ function written(results: Results, figure: Measured, product: string): string {
 
 /** The table of the page about costs: hotset, the best of the others by name, and strings. */
 function costs(results: Results): string {
-  const peers = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => name);
-  const rows = COSTS.map((figure) => {
-    const [best] = peers
-      .map((name) => ({ name, value: valueOf(results, figure, name) ?? Number.NaN }))
-      .filter(({ value }) => !Number.isNaN(value))
-      .toSorted((one, other) => one.value - other.value);
-    const all = peers.map((name) => written(results, figure, name)).filter(Boolean);
-    const others =
-      best === undefined
-        ? ""
-        : `${written(results, figure, best.name)}, ${all.length > 1 && new Set(all).size === 1 ? "all" : best.name}`;
-    return [figure.what, written(results, figure, "hotset"), others, written(results, figure, "hotset, string layout")];
-  });
+  const rows = COSTS.map((figure) => [
+    figure.what,
+    written(results, figure, "hotset"),
+    bestOther(results, figure),
+    written(results, figure, "hotset, string layout"),
+  ]);
   return [
     line(["", "hotset", "the best other", 'with `layout("string")`']),
     "|---|---:|---:|---:|",
     ...rows.map(line),
   ].join("\n");
+}
+
+/** The least figure of the others, and whose it is: that of one, of all, or of all but a few. */
+function bestOther(results: Results, figure: Measured): string {
+  const others = PEERS.flatMap((name) => {
+    const value = valueOf(results, figure, name);
+    return value === undefined ? [] : [{ name, value, text: written(results, figure, name) }];
+  }).toSorted((one, other) => one.value - other.value);
+  const [best] = others;
+  if (best === undefined) return "";
+  const equals = others.filter(({ text }) => text === best.text).map(({ name }) => name);
+  const worse = others.map(({ name }) => name).filter((name) => !equals.includes(name));
+  return `${best.text}, ${whose(equals, worse)}`;
+}
+
+function whose(equals: readonly string[], worse: readonly string[]): string {
+  if (equals.length <= worse.length || equals.length === 1) return equals.join(" and ");
+  return worse.length === 0 ? "all" : `all but ${worse.join(" and ")}`;
 }
 
 /** The table of the README: rows that it wins, and rows that it loses. */

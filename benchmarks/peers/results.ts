@@ -131,6 +131,12 @@ export class Journal {
   }
 }
 
+/** Packages of contenders that joined after these results were taken, or whose set-up has changed since. */
+export function packagesWithoutFigures({ machine: { versions } }: Pick<Results, "machine">): readonly string[] {
+  const used = PRODUCTS.flatMap(({ packages }) => packages);
+  return [...new Set(used)].filter((name) => versions[name] === undefined).toSorted();
+}
+
 export function writeResults(name: string, results: Results): void {
   mkdirSync(RESULTS, { recursive: true });
   const rows = results.rows.map((row) => JSON.stringify(row)).join(",\n    ");
