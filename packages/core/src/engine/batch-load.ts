@@ -132,11 +132,11 @@ export class BatchLoad implements FlightBatch {
       this.#timeoutMs,
     );
     let live = arrived.length;
-    for (const load of arrived)
-      load.onAbort = (reason) => {
-        live -= 1;
-        if (live === 0) controller.abort(reason);
-      };
+    const aborted = (reason: unknown): void => {
+      live -= 1;
+      if (live === 0) controller.abort(reason);
+    };
+    for (const load of arrived) load.onAbort = aborted;
     try {
       const pairs = await this.#load([...byItem.keys()], {
         signal: controller.signal,

@@ -76,23 +76,34 @@ export class Reads {
   ): Promise<readonly unknown[]> {
     const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
-    const base = { namespace, startedAt, allowStale, usedBy: usedByCaller(), onServed: undefined };
-    const callOf = (key: EntryKey): ReadCall => ({ ...base, key });
+    const usedBy = usedByCaller();
+    // Literals, here and below: a spread with more members takes 500 bytes.
+    const callOf = (key: EntryKey): ReadCall => ({
+      namespace,
+      key,
+      startedAt,
+      allowStale,
+      usedBy,
+      onServed: undefined,
+    });
     const asked: Asked[] = [];
     const answers = keys.map((key, index) => {
       const held = local?.get(key.local, startedAt);
       if (namespace.remote === undefined || isFresh(held, startedAt)) return this.#answer(callOf(key), held, undefined);
       const guard = new Guard();
       flights.add(key.local, guard);
-      asked.push({ ...this.#request(namespace, key), index, held, guard, outcome: undefined });
+      const { schema } = namespace;
+      const { sequence: tagSequence } = this.#context.tags;
+      asked.push({ key, schema, expectedTags: NO_TAGS, tagSequence, index, held, guard, outcome: undefined });
       return undefined;
     });
     if (asked.length === 0) return answers;
     await this.#readMany(namespace, asked);
     const isFailed = asked.some(({ outcome }) => outcome instanceof Error);
     const copies = isFailed ? await Promise.all(asked.map(async (each) => this.#copyFor(namespace, each))) : undefined;
-    for (const [i, { index, key, held, guard, outcome }] of asked.entries())
+    asked.forEach(({ index, key, held, guard, outcome }, i) => {
       answers[index] = this.#ended(callOf(key), copies === undefined ? held : copies[i], guard, outcome);
+    });
     return answers;
   }
 

@@ -35,7 +35,8 @@ export class WriteLines {
             this.#writes.end(turn);
           });
         });
-      if (isOfMany) turn.onUrgent = () => enter(this.single);
+      const hurry = (): void => enter(this.single);
+      if (isOfMany) turn.onUrgent = hurry;
       enter(turn.isUrgent ? this.single : line);
     };
     this.#writes.take(localKey, take, waiting, isOfMany);

@@ -41,17 +41,12 @@ export function readTogether(
       routes.push(client.lastRoute);
     });
   else {
-    let next = 0;
-    const receive = (replies: readonly unknown[]): void => {
-      for (; next < all && replies[next + count - 1] !== undefined; next += count)
-        command.set(next / count, answer(replies, next));
-    };
-    const taken = (replies: readonly unknown[]): void => {
+    const received = (): void => {
       queue.replied(all);
-      receive(replies);
+      command.takeJoined();
     };
-    const come = sendAll(client, entryKeys.map(text), taken, all);
-    command.onDue = () => receive(come);
+    const replies = sendAll(client, entryKeys.map(text), received, all);
+    command.joined = { replies, count, answer };
   }
   command.sent(all);
   return command.promise;
@@ -91,6 +86,13 @@ export interface BatchCall {
   readonly serverOf: (index: number) => string | undefined;
 }
 
+/** Replies to many keys, `count` to each; `undefined` where they have not come. */
+interface Joined {
+  readonly replies: readonly unknown[];
+  readonly count: number;
+  readonly answer: NonNullable<Receiving["answer"]>;
+}
+
 /** In place of an answer. */
 const OPEN = Symbol("open");
 
@@ -102,8 +104,8 @@ class BatchCommand extends Command<BatchAnswer> {
   readonly #answers: (StoredEntry | Error | undefined | typeof OPEN)[];
   readonly #serverOf: BatchCall["serverOf"];
   readonly #queue: CommandQueue;
-  /** Takes the replies that have come by the deadline, if those are not taken one by one. */
-  onDue: (() => void) | undefined;
+  /** The replies to all keys in one list, if they are not taken key by key. */
+  joined: Joined | undefined;
   #isSettled = false;
   #pending: number;
   #failed = 0;
@@ -125,11 +127,21 @@ class BatchCommand extends Command<BatchAnswer> {
   }
 
   override pass(): void {
-    this.onDue?.();
+    this.takeJoined();
     if (this.#isSettled) return;
     if (this.#pending < this.#answers.length) return this.#settle();
     this.#isSettled = true;
     super.pass();
+  }
+
+  /** Reads the joined replies that have come, in their order: at the end, or by the deadline. */
+  takeJoined(): void {
+    if (this.joined === undefined || this.#isSettled) return;
+    const { replies, count, answer } = this.joined;
+    for (let i = this.#answers.length - this.#pending; i < this.#answers.length; i += 1) {
+      if (replies[(i + 1) * count - 1] === undefined) return;
+      this.set(i, answer(replies, i * count));
+    }
   }
 
   set(i: number, answer: StoredEntry | Error | undefined): void {
