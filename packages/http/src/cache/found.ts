@@ -15,8 +15,6 @@ export interface Found {
   readonly key: string;
   readonly stored: StoredResponse;
   readonly held: Held;
-  /** Whether the response was found although a new one was asked for. */
-  readonly isForced?: boolean | undefined;
 }
 
 /** The entry that was found, if it is a response to this request or to one with `selects`. */

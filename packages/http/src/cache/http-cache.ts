@@ -2,10 +2,11 @@ import { OverloadedError, type InvalidateResult, type Namespace, type Served } f
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import { firstOf, type FieldLines, type Head } from "../semantics/fields.ts";
 import { isSafe } from "../semantics/invalidation.ts";
-import { answersOthers, decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
+import { decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { isTag, prefixTag } from "../semantics/tags.ts";
 import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts";
+import { afterIgnoring, afterRefusing, judge, serve, type Ask, type Verdict } from "./ask.ts";
 import { checkedNamespace, refusal } from "./checks.ts";
 import { heldFrom, isFor, responseIn, type Found, type Looked } from "./found.ts";
 import { applyHead } from "./head-updates.ts";
@@ -105,19 +106,19 @@ export class HttpCache {
     if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
     const alone = this.#loads.ownRuns.reasonFor(visit);
     if (alone !== undefined) return this.#fit(visit, await this.#loads.ownRun(visit, alone));
-    const { noCache } = visit.demands;
-    let begun = noCache ? undefined : this.#loads.fetch(visit, "any");
+    let begun = visit.demands.noCache ? undefined : this.#loads.fetch(visit, "any");
     // The usual case, without a step that something else needs.
     while (begun instanceof Hit) {
       const stored = readStored(await begun.value);
       const answer = stored?.kind === "response" ? this.#answerAtOnce(visit, stored, begun.served) : undefined;
       if (answer !== undefined) return answer;
       if (stored?.kind !== "index" || visit.index !== undefined) break;
-      visit = select(visit, stored, this.#plan.normalisers);
-      if (likedSelects(visit, this.#plan.normalisers) !== undefined) break;
+      const selected = select(visit, stored, this.#plan.normalisers);
+      if (likedSelects(selected, this.#plan.normalisers) !== undefined) break;
+      visit = selected;
       begun = this.#loads.fetch(visit, "any");
     }
-    return untilAborted(this.#read(visit, noCache, begun), call);
+    return untilAborted(this.#read(visit, begun), call);
   }
 
   /** How this request would be answered, and why. Loads and changes nothing. */
@@ -219,53 +220,30 @@ export class HttpCache {
    *
    * @param first the one that has begun.
    */
-  async #read(asked: Visit, isForced: boolean, first?: Hit | Promise<Outcome>): Promise<PlainResponse> {
-    // A load of the URL would put a new index in place of the one that leads to its other variants.
-    let visit = isForced && asked.index === undefined ? await this.#selected(asked) : asked;
-    let forced = isForced;
-    let refused: Found | undefined;
+  async #read(asked: Visit, first?: Hit | Promise<Outcome>): Promise<PlainResponse> {
+    let ask: Ask = asked.demands.noCache ? await this.#askForNewer(asked) : { visit: asked, accepts: "any" };
     let begun = first;
-    // A mode of fetch asks for an answer from now on; the directive takes one that is under way (RFC 9111, 5.2.1.4).
-    const newest = isForced && asked.request.cache !== undefined ? "later" : "new";
-    for (let hop = 0; hop < MOST_HOPS; hop++) {
-      const accepts = forced ? (refused?.isForced === true ? "later" : newest) : "any";
-      const outcome = await this.#fetch(visit, () => begun ?? this.#loads.fetch(visit, accepts), refused);
+    for (;;) {
+      const outcome = await this.#fetch(ask, begun);
       begun = undefined;
-      if (outcome.kind === "answer") return this.#fit(visit, outcome.response);
-      if (outcome.kind === "validated") {
-        const answer = await this.#serve(visit, outcome.stored, outcome.ageMs, "validated");
-        if (answer !== undefined) return answer;
-        [forced, visit] = [true, { ...visit, ignoresStored: true }];
-        continue;
-      }
-      const stored = readStored(outcome.value);
-      if (stored?.kind === "index") {
-        visit = select(visit, stored, this.#plan.normalisers);
-        const liked = await this.#liked(visit);
-        const answer = liked && (await this.#serve(visit, liked.stored, liked.held.ageMs, "fresh", liked.held));
-        if (answer !== undefined) return answer;
-        continue;
-      }
-      if (stored === undefined || !isFor(stored, visit.target, visit.index && visit.selects)) {
-        if (visit.ignoresStored) break;
-        [forced, visit] = [true, { ...visit, ignoresStored: true }];
-        continue;
-      }
-      const answer = await this.#judge(visit, stored, outcome.served, forced);
-      if (answer === "gone") [forced, visit] = [true, { ...visit, ignoresStored: true }];
-      else if (answer === "again") {
-        refused = { key: visit.key, stored, held: heldFrom(stored, outcome.served), isForced: forced };
-        forced = true;
-      } else if (answer === "pass") break;
-      else return answer;
+      if (outcome.kind === "answer") return this.#fit(ask.visit, outcome.response);
+      const next = await this.#follow(ask, this.#judge(ask, outcome));
+      if (next === undefined) return this.#pass(ask.visit, "fenced");
+      if ("status" in next) return next;
+      ask = next;
     }
-    return this.#pass(visit, "fenced");
   }
 
-  /** @param refused a stored response that this request does not accept unless the origin fails. */
-  async #fetch(visit: Visit, begin: () => Hit | Promise<Outcome>, refused: Found | undefined): Promise<Outcome> {
+  async #askForNewer(asked: Visit): Promise<Ask> {
+    // A load of the URL would put a new index in place of the one that leads to its other variants.
+    const visit = asked.index === undefined ? await this.#selected(asked) : asked;
+    // A mode of fetch asks for an answer from now on; the directive takes one that is under way (RFC 9111, 5.2.1.4).
+    return { visit, accepts: visit.request.cache === undefined ? "new" : "later" };
+  }
+
+  async #fetch({ visit, accepts, refused }: Ask, first: Hit | Promise<Outcome> | undefined): Promise<Outcome> {
     try {
-      const begun = begin();
+      const begun = first ?? this.#loads.fetch(visit, accepts);
       return begun instanceof Hit ? { kind: "found", value: await begun.value, served: begun.served } : await begun;
     } catch (error) {
       if (error instanceof OverloadedError)
@@ -281,45 +259,49 @@ export class HttpCache {
     }
   }
 
-  /** Decides how a stored response may be used, by its age in its tier. */
-  async #judge(
-    visit: Visit,
-    stored: StoredResponse,
-    served: Served | undefined,
-    isForced: boolean,
-  ): Promise<PlainResponse | "again" | "pass" | "gone"> {
-    const isLoaded = served?.status === "miss";
-    const held = heldFrom(stored, isLoaded ? undefined : served);
-    // Loaded after this request arrived, so it may be used even if it is stale by now.
-    const received = this.#shelf.isReceivedHere(stored, visit.startedAt);
-    // A forced call may join a load whose response came before this request, and which is still being stored.
-    if ((isLoaded && received === "since") || (isForced && served?.status !== "stale" && received !== "before"))
-      if (!answersOthers(stored.freshness)) return "pass";
-      else return (await this.#serve(visit, stored, held.ageMs, "collapsed")) ?? "gone";
-    const reuse = decideReuse(visit.demands, held);
-    if (reuse !== "revalidate") {
-      if (reuse === "serve-and-revalidate" && served?.status !== "stale") void this.#refresh(visit);
-      return (await this.#serve(visit, stored, held.ageMs, isLoaded ? "collapsed" : reuse, held)) ?? "gone";
+  #judge(ask: Ask, outcome: Exclude<Outcome, { readonly kind: "answer" }>): Verdict {
+    const { key, startedAt } = ask.visit;
+    if (outcome.kind === "validated") {
+      const { stored } = outcome;
+      return serve({ key, stored, held: heldFrom(stored, undefined) }, "validated");
     }
-    if (served?.cause !== "error" && served?.cause !== "timeout")
-      return isForced && received !== "before" ? "pass" : "again";
-    const { error } = served;
-    const fallback = await this.#fallBack(visit, { stored, held }, error);
-    if (fallback !== undefined || error === undefined || error instanceof OriginAnsweredError)
-      return fallback ?? "pass";
-    return Promise.reject(error);
+    const stored = readStored(outcome.value);
+    return judge(ask, stored, outcome.served, (each) => this.#shelf.isReceivedHere(each, startedAt));
+  }
+
+  /** The answer, or what to ask next; `undefined` when nothing is left to ask the cache. */
+  async #follow(ask: Ask, verdict: Verdict): Promise<PlainResponse | Ask | undefined> {
+    const { visit } = ask;
+    switch (verdict.step) {
+      case "serve":
+        if (verdict.isRefreshed) void this.#refresh(visit);
+        return (await this.#serve(visit, verdict.found, verdict.as)) ?? afterIgnoring(ask);
+      case "fall back": {
+        const { found, error } = verdict;
+        const answer = await this.#fallBack(visit, found, error);
+        if (answer !== undefined || error === undefined || error instanceof OriginAnsweredError) return answer;
+        return Promise.reject(error);
+      }
+      case "select": {
+        const selected = select(visit, verdict.index, this.#plan.normalisers);
+        const liked = await this.#liked(selected);
+        return (liked && (await this.#serve(selected, liked, "fresh"))) ?? { ...ask, visit: selected };
+      }
+      case "refuse":
+        return afterRefusing(ask, verdict.found);
+      case "ignore":
+        return afterIgnoring(ask);
+      case "pass":
+        return undefined;
+    }
   }
 
   /** The stored response in place of a failed load, where that may be, and its body is there. */
-  async #fallBack(
-    visit: Visit,
-    { stored, held }: Pick<Found, "stored" | "held">,
-    error: unknown,
-  ): Promise<PlainResponse | undefined> {
+  async #fallBack(visit: Visit, found: Found, error: unknown): Promise<PlainResponse | undefined> {
     const { whenDisconnectedMs } = visit.rule.settings;
     const failure = error instanceof OriginAnsweredError ? error.failure : "unreachable";
-    if (!mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) return undefined;
-    const answer = await this.#serve(visit, stored, held.ageMs, "error", held);
+    if (!mayFallBack(visit.demands, found.held, failure, whenDisconnectedMs)) return undefined;
+    const answer = await this.#serve(visit, found, "error");
     if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take(visit.request)?.body);
     return answer;
   }
@@ -342,25 +324,19 @@ export class HttpCache {
   }
 
   /** `undefined` when its body has gone. */
-  async #serve(
-    visit: Visit,
-    stored: StoredResponse,
-    ageMs: number,
-    as: ServedAs,
-    held: Held = heldFrom(stored, undefined),
-  ): Promise<PlainResponse | undefined> {
+  async #serve(visit: Visit, { stored, held }: Found, as: ServedAs): Promise<PlainResponse | undefined> {
     const part = partFor(visit.request, stored, this.#plan.epochMs());
     const needsBytes = part.kind === "whole" || part.kind === "range";
     const bytes = needsBytes ? await this.#shelf.bytesOf(stored) : undefined;
     if (needsBytes && bytes === undefined) return undefined;
-    return this.#answer(visit, stored, { part, bytes, as, held }, ageMs);
+    return this.#answer(visit, stored, { part, bytes, as, held });
   }
 
-  #answer(visit: Visit, stored: StoredResponse, { part, bytes, as, held }: Chosen, ageMs = held.ageMs): PlainResponse {
+  #answer(visit: Visit, stored: StoredResponse, { part, bytes, as, held }: Chosen): PlainResponse {
     const { status, statusText, fields, body } = responseOf(part, stored, bytes);
     this.#meter.bytesFromCache += body instanceof Uint8Array ? body.byteLength : 0;
     this.#meter.answered(SERVED_AS[as], visit, status);
-    return { status, statusText, fields: outgoing(visit, fields, ageMs, statusOf(as, held)), body };
+    return { status, statusText, fields: outgoing(visit, fields, held.ageMs, statusOf(as, held)), body };
   }
 
   /** A response of the origin for a client that may have it already. */
@@ -382,10 +358,9 @@ export class HttpCache {
     if (isRanged && has("if-match", "if-unmodified-since")) return this.#pass(asked, "method");
     const { visit, found } = await this.#look(asked);
     if (found !== undefined) {
-      const { stored, held } = found;
-      const reuse = decideReuse(demands, held);
+      const reuse = decideReuse(demands, found.held);
       if (reuse === "serve-and-revalidate") void this.#refresh(visit);
-      const answer = reuse === "revalidate" ? undefined : await this.#serve(visit, stored, held.ageMs, reuse, held);
+      const answer = reuse === "revalidate" ? undefined : await this.#serve(visit, found, reuse);
       if (answer !== undefined) return answer;
     }
     if (demands.onlyIfCached) return this.#refuse(visit, 504, { forward: "request", detail: "only-if-cached" });
@@ -395,7 +370,7 @@ export class HttpCache {
       if (demands.noStore || (isRanged && (await this.#namespace.inspect(visit.key)) === undefined))
         return this.#pass(visit, demands.noStore ? "request-no-store" : "method");
     }
-    return this.#read(visit, demands.noCache);
+    return this.#read(visit);
   }
 
   /** With the variant that it selects, where the index of its URL is stored. */
@@ -501,6 +476,3 @@ function isPlain({ demands, request: { method, fields } }: Visit): boolean {
 }
 
 const noOrigin: PlainOrigin = () => Promise.reject(new Error("explain asks no origin"));
-
-/** Index, variant, a body that has gone, and once more. */
-const MOST_HOPS = 6;

@@ -10,6 +10,7 @@ import { freshen, isAboutStored, replaces } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
+import type { Accepts } from "./ask.ts";
 import { Crew, type Running } from "./followers.ts";
 import { LateLoads } from "./late-loads.ts";
 import { LentFields, lentInVain } from "./lent-fields.ts";
@@ -75,11 +76,7 @@ export class Loads {
     this.#sharing = new Sharing(plan, places);
   }
 
-  /**
-   * @param accepts `new`: only a response that is loaded or validated from now on, and none that is stored. `later`:
-   *   not that of a load which runs, either.
-   */
-  fetch(visit: Visit, accepts: "any" | "new" | "later"): Hit | Promise<Outcome> {
+  fetch(visit: Visit, accepts: Accepts): Hit | Promise<Outcome> {
     const { errorBackoffMs, finishesAlone, lendsOwn, longestLoadMs } = this.#plan;
     const { key, call } = visit;
     let served: Served | undefined;
@@ -358,7 +355,7 @@ export class Loads {
     }
     const fields = decision.store ? decision.fields : head.fields;
     const next = await this.#shelf.renew(visit, stale, decision.freshness, fields);
-    takers.deliver()?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
+    takers.deliver()?.({ kind: "validated", stored: next });
     if (!decision.store) {
       await this.#shelf.remove(visit);
       return ctx.notShared(NOT_SHARED);

@@ -7,7 +7,7 @@ import type { StoredResponse } from "./stored.ts";
 export type Outcome =
   | { readonly kind: "answer"; readonly response: PlainResponse }
   /** Validated by this call just now. */
-  | { readonly kind: "validated"; readonly stored: StoredResponse; readonly ageMs: number }
+  | { readonly kind: "validated"; readonly stored: StoredResponse }
   /** A stored value, or one that another call loaded. */
   | { readonly kind: "found"; readonly value: unknown; readonly served: Served | undefined };
 
