@@ -20,6 +20,7 @@ import {
   type PlainResponse,
 } from "./messages.ts";
 import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
+import { OriginLoads } from "./origin-loads.ts";
 import { askAlone, OriginAnsweredError, passOn, statusBy, type Passing } from "./origin.ts";
 import { Places } from "./places.ts";
 import type { HttpRule } from "./rules.ts";
@@ -76,6 +77,7 @@ export class HttpCache {
   readonly #meter: Meter;
   readonly #shelf: Shelf;
   readonly #places: Places;
+  readonly #origin: OriginLoads;
   readonly #loads: Loads;
   readonly #unsafe: UnsafeMethods;
 
@@ -85,7 +87,8 @@ export class HttpCache {
     this.#meter = new Meter(this.#plan.clock);
     this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan));
     this.#places = new Places(this.#plan);
-    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#places, this.#meter);
+    this.#origin = new OriginLoads(this.#plan, this.#shelf, this.#places, this.#meter);
+    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#origin, this.#meter);
     this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, this.#places);
   }
 
@@ -104,8 +107,8 @@ export class HttpCache {
     }
     let visit = found;
     if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
-    const alone = this.#loads.ownRuns.reasonFor(visit);
-    if (alone !== undefined) return this.#fit(visit, await this.#loads.ownRun(visit, alone));
+    const alone = this.#origin.ownRuns.reasonFor(visit);
+    if (alone !== undefined) return this.#fit(visit, await this.#origin.ownRun(visit, alone));
     let begun = visit.demands.noCache ? undefined : this.#loads.fetch(visit, "any");
     // The usual case, without a step that something else needs.
     while (begun instanceof Hit) {

@@ -49,12 +49,17 @@ export const NOT_SHARED = Object.freeze({ kind: "not shared" });
 /** A load took longer than `loadTimeout`: it has ended for the cache, and continues for the callers that wait. */
 export class LateLoadError extends LoadTimeoutError {}
 
-/** A call that waits for its answer. */
+/**
+ * A call that waits for its answer. That may come from its own load, if it has one, or from one that it follows:
+ *
+ *   its load    none ─lead─▶ runs ─continueLate─▶ late: it has ended for the cache, and continues for those that wait
+ *   its answer  none ─that of a load it follows: answered; its failure: reject─▶ hasAnswer: a load of it is for others
+ */
 export class Wait {
   readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
-  isLed = false;
-  /** Whether its load has ended for the cache, and continues. */
-  isLate = false;
+  #phase: "none" | "runs" | "late" = "none";
+  /** Its load, as the cache sees it. */
+  loading: Promise<unknown> | undefined;
   #hasAnswer = false;
   #onAnswer: () => void = ignore;
   /** Each leaves one load that it follows. */
@@ -62,6 +67,16 @@ export class Wait {
 
   get hasAnswer(): boolean {
     return this.#hasAnswer;
+  }
+
+  /** Whether it has a load of its own. */
+  get isLed(): boolean {
+    return this.#phase !== "none";
+  }
+
+  /** Whether its load has ended for the cache, and continues. */
+  get isLate(): boolean {
+    return this.#phase === "late";
   }
 
   follows(leave: () => void): void {
@@ -81,11 +96,22 @@ export class Wait {
     this.#onAnswer();
   }
 
+  /** Ends the wait with what the cache gave. */
+  resolve(outcome: Outcome): void {
+    this.outcome.resolve(outcome);
+    this.leave();
+  }
+
+  reject(error: unknown): void {
+    this.answered();
+    this.outcome.reject(error);
+  }
+
   /** Runs the load as that of this call. For all others it may end while this call still waits. */
   lead(ctx: LoadContext, crew: Crew, load: (takers: Takers) => Promise<unknown>): unknown {
     // It read along with another load, whose value is for no other.
     if (this.#hasAnswer) return ctx.notShared(NOT_SHARED);
-    this.isLed = true;
+    if (this.#phase === "none") this.#phase = "runs";
     const ended = Promise.withResolvers<unknown>();
     let unwanted: AbortController | undefined;
     const takers: Takers = {
@@ -113,7 +139,8 @@ export class Wait {
         };
         signal?.addEventListener("abort", look, { once: true });
         this.#onAnswer = crew.onLeave = look;
-        this.isLate = takers.isLate = true;
+        this.#phase = "late";
+        takers.isLate = true;
         loading.catch((failure: unknown) => {
           this.leave();
           this.outcome.reject(failure);
@@ -124,6 +151,7 @@ export class Wait {
     };
     const loading = load(takers);
     loading.then(ended.resolve, ended.reject);
+    this.loading = ended.promise;
     return ended.promise;
   }
 }
