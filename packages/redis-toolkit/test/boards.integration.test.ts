@@ -4,7 +4,7 @@ import { leaderboard, type Leaderboard, type LeaderboardOptions } from "@hotset/
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { hostModules, moduleOf, type Module } from "../src/module/module.ts";
-import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+import { ALONE, ALSO_OVER_HTTP, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "boards" });
 
@@ -12,7 +12,7 @@ const membersOf = (rows: readonly { readonly member: string }[]): string => rows
 const ranksOf = (rows: readonly { readonly member: string; readonly rank: number }[]): string =>
   rows.map(({ member, rank }) => `${member}${rank}`).join(" ");
 
-describe.each(EVERYWHERE)("leaderboards over %s", (where) => {
+describe.each(ALSO_OVER_HTTP)("leaderboards over %s", (where) => {
   let redis: Redis;
   let name: string;
   const board = (options?: LeaderboardOptions): Leaderboard => leaderboard(redis, name, options);

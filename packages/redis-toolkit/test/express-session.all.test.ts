@@ -8,7 +8,7 @@ import { TestClock } from "@hotset/testing";
 import express, { type NextFunction, type Request, type Response } from "express";
 import session, { Cookie, type SessionData } from "express-session";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+import { ALONE, ALSO_OVER_HTTP, startServers } from "./servers.ts";
 
 declare module "express-session" {
   interface SessionData {
@@ -29,7 +29,7 @@ const inSeconds = (seconds: number): Date => new Date(Date.now() + seconds * 1_0
 
 const newPrefix = (): string => `${randomPrefix().replaceAll(/[^A-Za-z0-9]/g, "")}:`;
 
-describe.each(EVERYWHERE)("the store of express-session over %s", (where) => {
+describe.each(ALSO_OVER_HTTP)("the store of express-session over %s", (where) => {
   let redis: Redis;
   let prefix: string;
   beforeAll(async () => {

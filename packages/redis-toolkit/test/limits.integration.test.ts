@@ -16,7 +16,7 @@ import {
 } from "@hotset/redis-toolkit/rate-limit";
 import { randomPrefix } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { EVERYWHERE, secondsLeft, startServers } from "./servers.ts";
+import { ALSO_OVER_HTTP, secondsLeft, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "limits", keys: "any" });
 
@@ -29,7 +29,7 @@ const KINDS: readonly (readonly [string, Rule])[] = [
   ["concurrency", concurrency({ limit: 100, hold: "1h" })],
 ];
 
-describe.each(EVERYWHERE)("limits over %s", (where) => {
+describe.each(ALSO_OVER_HTTP)("limits over %s", (where) => {
   let redis: Redis;
   let name: string;
   beforeAll(async () => {

@@ -5,14 +5,14 @@ import { presence, userPresence, type Presence, type PresenceOptions } from "@ho
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+import { ALONE, ALSO_OVER_HTTP, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "boards" });
 const DAY = 86_400_000;
 
 const today = (back = 0): string => windowBefore("daily", windowAt("daily", Date.now()), back).name;
 
-describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
+describe.each(ALSO_OVER_HTTP)("presence and counters over %s", (where) => {
   let redis: Redis;
   let name: string;
   const online = (options?: PresenceOptions): Presence => presence(redis, name, options);

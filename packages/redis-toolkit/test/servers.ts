@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
+import { http } from "@hotset/redis/http";
 import {
   isNightly,
   startAclRedis,
   startCluster,
   startOwnRedis,
+  startRestProxy,
   startSentinel,
   type AclRedis,
   type OwnRedis,
@@ -27,6 +29,7 @@ export type Where =
   | "a cluster"
   | "sentinels"
   | "a client of the user"
+  | "HTTP"
   | "ioredis 5"
   | "ioredis 6";
 
@@ -55,6 +58,9 @@ export interface ServersOptions {
   /** `any` for tests whose keys do not begin as the user's: its commands are those of the file all the same. */
   readonly keys?: "own" | "any";
 }
+
+/** Also where no connection is needed: modules that only run scripts and commands. */
+export const ALSO_OVER_HTTP: readonly Where[] = [...EVERYWHERE, "HTTP"];
 
 /** One server for the tests of one file; a cluster of three and a group with sentinels where a test asks for one. */
 export function startServers({ user, keys = "own" }: ServersOptions = {}): Servers {
@@ -90,7 +96,7 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
         return { client };
       }
       default:
-        return { connection: await connectionTo(where), protocol: 3 };
+        return { connection: await connectionTo(where), ...(where === "HTTP" ? {} : { protocol: 3 }) };
     }
   };
   const connectionTo = async (
@@ -100,6 +106,12 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
       case "one server":
       case "one server over RESP2":
         return single(user === undefined ? single_.url : single_.urlOf!(user, PASSWORD));
+      case "HTTP": {
+        const login = user === undefined ? {} : { username: user, password: PASSWORD };
+        const proxy = await startRestProxy({ redisPort: single_.port, ...login });
+        closing.push(() => proxy.close());
+        return http({ url: proxy.url, token: proxy.token });
+      }
       case "a cluster":
         return cluster((await startedCluster()).urls);
       case "sentinels": {

@@ -6,7 +6,7 @@ import { SessionConflictError, sessions, type Sessions } from "@hotset/redis-too
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { hostModules, moduleOf } from "../src/module/module.ts";
-import { ALONE, EVERYWHERE, startServers, untilUp } from "./servers.ts";
+import { ALONE, ALSO_OVER_HTTP, startServers, untilUp } from "./servers.ts";
 
 interface Shop {
   readonly cart: readonly string[];
@@ -40,7 +40,7 @@ function beforeStep(redis: Redis, step: number, act: () => Promise<unknown>): Re
   return view as unknown as Redis & { steps(): number };
 }
 
-describe.each(EVERYWHERE)("sessions over %s", (where) => {
+describe.each(ALSO_OVER_HTTP)("sessions over %s", (where) => {
   let redis: Redis;
   let prefix: string;
   let auth: Sessions<Shop>;

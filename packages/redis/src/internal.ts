@@ -51,6 +51,7 @@ export {
   type BreakerOptions,
 } from "./primitives/option-checks.ts";
 export { ignore } from "./primitives/ignore.ts";
+export { needsTcp } from "./primitives/needs-tcp.ts";
 export { conceal } from "./primitives/secrets.ts";
 export type { RedisClientLike } from "./topology/client-link.ts";
 export type { IoRedisClientLike } from "./topology/ioredis-commands.ts";

@@ -27,13 +27,13 @@ export interface Workerd extends Disposable {
   printed(): string;
 }
 
-/** A bundle as for a worker, in one file. */
-export async function bundleForWorker(source: string, folder: string): Promise<string> {
+/** A bundle as for a worker, in one file. @param unused packages that are imported on first use, which never comes */
+export async function bundleForWorker(source: string, folder: string, unused: readonly string[] = []): Promise<string> {
   await using bundle = await rolldown({
     input: "program",
     cwd: folder,
     platform: "browser",
-    external: /^(?:node|cloudflare):/,
+    external: [/^(?:node|cloudflare):/, ...unused],
     resolve: { conditionNames: ["@hotset/source", "import", "default"] },
     onLog: (_, { message }) => {
       throw new Error(message);
@@ -46,7 +46,7 @@ export async function bundleForWorker(source: string, folder: string): Promise<s
       },
     ],
   });
-  const { output } = await bundle.generate({ format: "esm", minify: true });
+  const { output } = await bundle.generate({ format: "esm", minify: true, codeSplitting: false });
   return output[0].code;
 }
 

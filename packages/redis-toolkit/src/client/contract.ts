@@ -273,8 +273,13 @@ export interface ConnectionCounts {
 export interface RedisConnection extends Caller, AsyncDisposable {
   /** Version of RESP, as it was asked for. */
   readonly protocol: 2 | 3;
-  /** Whether a type mapping can ask for whole numbers as text, exact beyond 2^53. Not over a client of ioredis. */
+  /**
+   * Whether a type mapping can ask for whole numbers as text, exact beyond 2^53. Not over a client of ioredis, nor over
+   * HTTP.
+   */
   readonly hasExactNumbers: boolean;
+  /** Whether commands are requests over HTTP: then there is no connection to wait, subscribe or watch on. */
+  readonly isHttp: boolean;
   /** Whether keys lie on several servers: then the keys of one command must be of one slot. */
   readonly isCluster: boolean;
   /** Whether `state` is `up`: a command could be sent now. */
@@ -320,6 +325,7 @@ export interface RedisConnection extends Caller, AsyncDisposable {
    * Opens a separate socket. No script of the cache is loaded there.
    *
    * @throws {BackendUnavailableError}
+   * @throws {ConfigurationError} over HTTP, which has none.
    */
   open(options: OpenOptions & { readonly role: "blocking" | "exclusive" }): Promise<DedicatedConnection>;
   open(options: OpenOptions & { readonly role: "subscriber" }): Promise<Subscriber>;

@@ -1,6 +1,6 @@
 import type { Clock } from "@hotset/core";
 import { inNoCall, keepAlive } from "@hotset/core/internal";
-import { type ConnectSettings, type Hold, closed, CONNECT, oneOf } from "@hotset/redis/internal";
+import { type ConnectSettings, type Hold, closed, CONNECT, needsTcp, oneOf } from "@hotset/redis/internal";
 import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import type {
@@ -81,7 +81,11 @@ export class LinkConnection implements RedisConnection {
   }
 
   get hasExactNumbers(): boolean {
-    return this.#hold.link.isIoRedis !== true;
+    return this.#hold.link.isIoRedis !== true && !this.isHttp;
+  }
+
+  get isHttp(): boolean {
+    return this.#hold.link.isHttp === true;
   }
 
   get isCluster(): boolean {
@@ -174,6 +178,7 @@ export class LinkConnection implements RedisConnection {
   }
 
   async #openSession(options: OpenOptions): Promise<SessionConnection> {
+    if (this.isHttp) throw needsTcp("redis: a command that waits, or changes a connection,");
     const { servers } = this.#hold;
     const session = await openInTime(
       options,
@@ -188,6 +193,7 @@ export class LinkConnection implements RedisConnection {
   }
 
   async #openSubscriber(options: OpenOptions): Promise<Subscriber> {
+    if (this.isHttp) throw needsTcp("redis: a subscription");
     const subscriber = new LinkSubscriber(this.#hold.servers, options, this.#settings, (ended) =>
       this.#opened.delete(ended),
     );

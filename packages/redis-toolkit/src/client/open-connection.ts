@@ -10,6 +10,7 @@ import {
   hold,
   type ClientConnection,
   type Connection,
+  type HttpConnection,
 } from "@hotset/redis/internal";
 import { checkKey, clockOf } from "./call-checks.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./contract.ts";
@@ -41,12 +42,12 @@ export type {
  * Commands to Redis, for programs that need more than a cache. Opens nothing until it is used. It shares no socket with
  * a backend, and loads no scripts; two over the same object share theirs where their settings are equal.
  *
- * @param connection what `single`, `cluster`, `sentinel` or `fromClient` returned. With `fromClient` commands go over
+ * @param connection what `single`, `cluster`, `sentinel`, `fromClient` or `http` returned. With `fromClient` commands go over
  *   that client, sockets of their own are duplicates of it, and its own options of connecting apply, not these.
  * @throws {InvalidArgumentError} for any other connection, and for an option that is unknown or out of its range.
  */
 export function openConnection(
-  connection: Connection | ClientConnection,
+  connection: Connection | ClientConnection | HttpConnection,
   options: RedisConnectionOptions = {},
 ): RedisConnection {
   const settings = resolve(options);

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { needsTcp } from "@hotset/redis/internal";
 import type { BurstOptions, ExclusiveConnection, RedisConnection } from "../client/contract.ts";
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
@@ -83,6 +84,7 @@ export async function runTransaction<Queued extends readonly [] | readonly Invoc
   const watched = listOf("transaction: watch", watch).map((key) => space.inside(checkKey("transaction: watch", key)));
   const queue = await recorderOf(parts.builder, parts.place);
   runner.check("MULTI", watched);
+  if (connection.isHttp) throw needsTcp("transaction(options, describe)");
   if (watched.length === 0) {
     const queued = checked(await describe({ ...parts.shared, queue, discard }));
     if (isDiscard(queued)) return queued;

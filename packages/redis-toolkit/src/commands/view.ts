@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { needsTcp } from "@hotset/redis/internal";
 import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "../client/contract.ts";
 import { replyError } from "../errors/reply-error.ts";
 import { checkKey, KeySpace, type RedisArgument } from "../keys/key-space.ts";
@@ -180,6 +181,7 @@ export class RedisView implements ModuleHost {
       status: connection.pool.status,
       use: (task, options) => {
         this.#runner.check("pool.use", []);
+        if (connection.isHttp) throw needsTcp("pool.use(task)");
         return this.#use(task, options);
       },
     };
@@ -244,6 +246,7 @@ export class RedisView implements ModuleHost {
         runner.check("open", []);
         return connection;
       },
+      isHttp: connection.isHttp,
       space,
       onDisconnect: (stop, stage) => modules.onDisconnect(stop, stage),
       report: (kind, error) => modules.report(kind, error),

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { CacheError, type Duration } from "@hotset/core";
 import { within } from "@hotset/core/internal";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, checkView, durationMs, type Module, moduleOf } from "../module/module.ts";
+import { checkOptions, checkTcpView, durationMs, type Module, moduleOf } from "../module/module.ts";
 import { bigKeys, ttlAudit, type BigKey, type BigKeysOptions, type TtlAudit, type TtlAuditOptions } from "./audits.ts";
 import { readInfo, together, type RedisStats, type ServerInfo } from "./info.ts";
 import { monitor, type MonitorOptions } from "./monitor.ts";
@@ -71,7 +71,7 @@ export interface Health {
 /** @throws {InvalidArgumentError} for a deadline that is not above 0, and unknown options. */
 export function health(redis: RedisView, options: HealthOptions = {}): Health {
   checkOptions("health(redis, options)", options, ["deadline"]);
-  checkView("health(redis, options)", redis);
+  checkTcpView("health(redis, options)", redis);
   const { deadline = 500 } = options;
   const deadlineMs = durationMs("health: deadline", deadline);
   const module = moduleOf(redis);

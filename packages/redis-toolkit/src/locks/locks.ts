@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { needsTcp } from "@hotset/redis/internal";
 import type { RedisView } from "../index.ts";
 import {
   checkFlag,
@@ -109,6 +110,7 @@ export interface Locks {
  * Locks across processes. Opens nothing, and reads nothing until a lock is wanted.
  *
  * @throws {InvalidArgumentError} for options that can never work.
+ * @throws {ConfigurationError} for `replicas` over HTTP.
  */
 export function locks(redis: RedisView, options: LocksOptions = {}): Locks {
   return new RedisLocks(redis, options);
@@ -130,7 +132,9 @@ class RedisLocks implements Locks {
     const { key } = options;
     if (key !== undefined) checkFunction("locks(): key", key);
     this.#place = { prefix, key, space: moduleOf(redis).space };
-    this.#ground = { module: moduleOf(redis), servers: new LockServers(views, replicasOf(options)) };
+    const replicas = replicasOf(options);
+    if (replicas !== undefined && views.some((view) => moduleOf(view).isHttp)) throw needsTcp("locks({ replicas })");
+    this.#ground = { module: moduleOf(redis), servers: new LockServers(views, replicas) };
     const { requireNoEviction = false } = options;
     checkFlag("locks(): requireNoEviction", requireNoEviction);
     this.#eviction = evictionCheck(views, requireNoEviction);

@@ -65,7 +65,8 @@ interface Line {
 
 /**
  * Callers of one connection that wait for locks, and the messages that wake them: one for each release. It wakes one
- * caller of each process: the first in line that may try. Messages may be lost, so waiters also try on their own.
+ * caller of each process: the first in line that may try. Messages may be lost, and over HTTP there are none, so waiters
+ * also try on their own.
  */
 export class Wakes {
   readonly #module: Module;
@@ -112,7 +113,7 @@ export class Wakes {
     let line = this.#lines.get(channel);
     if (line === undefined) {
       this.#lines.set(channel, (line = { waiters: new Set(), unsubscribe: nothing }));
-      void this.#subscribe(channel, line);
+      if (!this.#module.isHttp) void this.#subscribe(channel, line);
     }
     return line;
   }

@@ -7,6 +7,7 @@ import {
   type OptionTable,
   type OptionValues,
 } from "@hotset/core/internal";
+import { needsTcp } from "@hotset/redis/internal";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */
@@ -190,6 +191,17 @@ export const MOST_SCRIPT_KEYS = 64;
 export function checkView<View extends ModuleHost>(place: string, given: View): View {
   if (moduleIn(given) !== undefined) return given;
   throw new InvalidArgumentError(`${place}: give createRedis(...), or a tenant of it, got ${shown(given)}`);
+}
+
+/**
+ * As {@link checkView}, for what waits inside Redis or subscribes.
+ *
+ * @throws {ConfigurationError} for a view over HTTP.
+ */
+export function checkTcpView<View extends ModuleHost>(place: string, given: View): View {
+  checkView(place, given);
+  if (moduleIn(given)!.isHttp) throw needsTcp(place);
+  return given;
 }
 
 /**

@@ -80,6 +80,8 @@ export interface Module {
   readonly random: () => number;
   /** Every access throws a `CommandError` `REDIS_DISABLED` where Redis is disabled. */
   readonly connection: RedisConnection;
+  /** Whether commands are requests over HTTP: then nothing waits inside Redis, and there are no subscriptions. */
+  readonly isHttp: boolean;
   /** Add to these what happens: `redis.stats().modules`, of all views. */
   readonly counts: { -readonly [name in keyof ModuleCounts]: number };
   /** By the name of the limit: as `limitsAllowed` and `limitsRefused`, for people. */

@@ -14,6 +14,7 @@ export {
   checkOptions,
   checkSchema,
   checkSignal,
+  checkTcpView,
   checkView,
   durationMs,
   lifeMs,

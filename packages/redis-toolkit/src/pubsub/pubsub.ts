@@ -1,7 +1,15 @@
 import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "../client/contract.ts";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, checkSchema, checkSignal, checkView, moduleOf, shown, wholeNumber } from "../module/module.ts";
+import {
+  checkOptions,
+  checkSchema,
+  checkSignal,
+  checkTcpView,
+  moduleOf,
+  shown,
+  wholeNumber,
+} from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
 
 export type { ChannelEvent, Overflow, Subscription };
@@ -85,7 +93,7 @@ export interface PubSub {
  * @throws {InvalidArgumentError} for what is not a view.
  */
 export function pubsub(redis: RedisView): PubSub {
-  checkView("pubsub(redis)", redis);
+  checkTcpView("pubsub(redis)", redis);
   const channel = <T>(name: string, options: ChannelOptions<T> = {}): Channel<T> => {
     check(name, options);
     return new RedisChannel<T>(redis, name, options);

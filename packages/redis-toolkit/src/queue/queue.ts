@@ -5,7 +5,7 @@ import {
   checkFlag,
   checkName,
   checkOptions,
-  checkView,
+  checkTcpView,
   durationMs,
   expectNoEviction,
   moduleOf,
@@ -239,7 +239,7 @@ export function queue<T = unknown, Result = unknown>(
   options?: QueueOptions<T>,
 ): Queue<T, Result>;
 export function queue<T, Result>(redis: RedisView, name: string, options: QueueOptions<T> = {}): Queue<T, Result> {
-  checkView("queue(redis, name)", redis);
+  checkTcpView("queue(redis, name)", redis);
   checkName("queue(redis, name): the name", name);
   return new RedisQueue<T, Result>(redis, name, options);
 }

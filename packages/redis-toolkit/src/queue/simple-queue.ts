@@ -4,7 +4,7 @@ import {
   checkName,
   checkOptions,
   checkSignal,
-  checkView,
+  checkTcpView,
   durationMs,
   moduleOf,
   type Module,
@@ -42,7 +42,7 @@ const HOUR_MS = 3_600_000;
  * @throws {InvalidArgumentError} for a key that is not text of 1 to 512 characters.
  */
 export function simpleQueue<T = unknown>(redis: RedisView, key: string): SimpleQueue<T> {
-  checkView("simpleQueue(redis, key)", redis);
+  checkTcpView("simpleQueue(redis, key)", redis);
   checkName("simpleQueue(redis, key): the key", key);
   return {
     push: async (message) => redis.commands.lPush(key, encodeJson(message)),

@@ -9,6 +9,7 @@ import {
   type ClientConnection,
   type Connection,
   type ConnectionOptions,
+  type HttpConnection,
   type RedisClientLike,
   type TlsOptions,
   type TlsSource,
@@ -18,7 +19,7 @@ import type { RedisOptions, TlsFiles } from "./options.ts";
 
 /** Where Redis is, and who asks. The credentials are not part of the connection, so no URL holds them. */
 export interface Address {
-  readonly connection: Connection | ClientConnection;
+  readonly connection: Connection | ClientConnection | HttpConnection;
   /** The same server, another database. `undefined` for a cluster, which has one, and where a connection was given. */
   readonly inDatabase: (database: number) => Connection | undefined;
   readonly username: string | undefined;
@@ -105,7 +106,11 @@ function checkShapes(options: RedisOptions): void {
 const kindOf = (given: unknown): string =>
   given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
 
-function own(name: "client" | "connection", connection: Connection | ClientConnection, parts: Parts): Address {
+function own(
+  name: "client" | "connection",
+  connection: Connection | ClientConnection | HttpConnection,
+  parts: Parts,
+): Address {
   const beside = parts.optionsBeside(name);
   if (beside !== undefined) throw twoPlaces(beside, name);
   const login = (["username", "password"] as const).find((option) => parts.options[option] !== undefined);

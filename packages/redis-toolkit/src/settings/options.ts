@@ -2,6 +2,7 @@ import type { Awaitable, CacheLogger, Clock, Duration } from "@hotset/core";
 import type {
   ClientConnection,
   Connection,
+  HttpConnection,
   IoRedisClientLike,
   RedisClientLike,
   ResolveAddress,
@@ -59,8 +60,11 @@ export interface RedisOptions {
   readonly sentinelName?: string | undefined;
   /** Maps the addresses that a cluster or the sentinels name. */
   readonly resolveAddress?: ResolveAddress | undefined;
-  /** `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, instead of all that names an address. */
-  readonly connection?: Connection | ClientConnection | undefined;
+  /**
+   * `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, or `http` of `@hotset/redis/http`, instead of all
+   * that names an address.
+   */
+  readonly connection?: Connection | ClientConnection | HttpConnection | undefined;
   /**
    * A client of node-redis 6, or of ioredis 5 or 6, that you open and close: `connection: fromClient(client)`.
    * Subscriptions, commands that wait and watching transactions get a `duplicate()` of it, which is closed here.

@@ -1,10 +1,10 @@
-import type { ClientConnection, Connection } from "@hotset/redis";
+import type { ClientConnection, Connection, HttpConnection } from "@hotset/redis";
 import type { Address } from "./address.ts";
 import type { RedisOptions } from "./options.ts";
 import { resolveSettings } from "./settings.ts";
 
 /** Where Redis is, and who asks. Never print it: it may hold a password. */
-export interface RedisAddress<C extends Connection | ClientConnection = Connection> extends Address {
+export interface RedisAddress<C extends Connection | ClientConnection | HttpConnection = Connection> extends Address {
   /** For `redis(connection)`. */
   readonly connection: C;
 }
@@ -19,7 +19,7 @@ type Reached = RedisOptions & { readonly client?: undefined; readonly connection
  * @throws {ConfigurationError} as `createRedis`.
  */
 export function redisAddress(options?: Reached): RedisAddress;
-export function redisAddress(options: RedisOptions): RedisAddress<Connection | ClientConnection>;
-export function redisAddress(options?: RedisOptions): RedisAddress<Connection | ClientConnection> {
+export function redisAddress(options: RedisOptions): RedisAddress<Connection | ClientConnection | HttpConnection>;
+export function redisAddress(options?: RedisOptions): RedisAddress<Connection | ClientConnection | HttpConnection> {
   return resolveSettings(options).address;
 }

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkFlag, checkName, checkOptions, checkView, moduleOf, shown } from "../module/module.ts";
+import { checkFlag, checkName, checkOptions, checkTcpView, moduleOf, shown } from "../module/module.ts";
 import { startId, type EntryId, type StartId } from "./entry-id.ts";
 import { readHeld, readStreams, type Entry, type FieldsOf } from "./entry.ts";
 import { groupPosition, type GroupReadOptions } from "./group.ts";
@@ -81,7 +81,7 @@ export type EntriesByStream = Readonly<Record<string, readonly Entry<Record<stri
  * @throws {InvalidArgumentError} for what is not a view.
  */
 export function streams(redis: RedisView): Streams {
-  checkView("streams(redis)", redis);
+  checkTcpView("streams(redis)", redis);
   return {
     stream: <T extends FieldsOf<T>>(name: string, options?: StreamOptions): Stream<T> => {
       checkName("stream(name)", name);

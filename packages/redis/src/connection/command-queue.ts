@@ -6,7 +6,7 @@ import { isNoScript, overdue, overloaded, type Origin } from "../primitives/faul
 export interface SendOptions {
   /** Decides the node in a cluster. */
   readonly key?: string | Buffer | undefined;
-  /** Bound on the exchange with the node. */
+  /** Bound on the exchange with the node. Over HTTP, a request that arrives later does nothing. */
   readonly deadlineMs?: number | undefined;
   /** How replies are decoded, in place of blobs as Buffers. */
   readonly typeMapping?: object;
@@ -21,6 +21,11 @@ export interface Route {
 /** The part of a node-redis client that commands use. Blob replies come as Buffers. */
 export interface RawClient {
   sendCommand(args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown>;
+  /**
+   * Sends EVALSHA, and sees to it that the server knows the script. Absent where the server says that it does not, and
+   * the caller sends the text.
+   */
+  sendScript?(args: readonly (string | Buffer)[], text: string, options?: SendOptions): Promise<unknown>;
   /**
    * Sends commands one right after another to the node of one key. Settles with a reply or an error for each. Absent
    * where all commands go to one server.
@@ -262,7 +267,7 @@ export class Command<T> extends Reply<T> {
 
   /** As {@link exchange} for EVALSHA: the script goes by its text where the server does not know it. */
   exchangeScript(client: RawClient, args: readonly (string | Buffer)[], text: string, options?: SendOptions): void {
-    const answer = client.sendCommand(args, options);
+    const answer = client.sendScript?.(args, text, options) ?? client.sendCommand(args, options);
     this.sent(1);
     answer.then(
       (reply) => {

@@ -42,7 +42,7 @@ export interface Link {
 
 /** A link whose state can be observed. */
 export interface ObservableLink extends Link {
-  /** RESP version of a client of the user, which decides it. */
+  /** RESP version of a client of the user, which decides it, and of HTTP. */
   readonly protocol?: 2 | 3;
   /**
    * `idle` before the first use, and after a connection was lost that was not in use. `down` after a failed attempt or

@@ -1,13 +1,14 @@
 import { BackendUnavailableError, ConfigurationError, type Clock } from "@hotset/core";
 import { IN_WORKER, scheduleRunning } from "@hotset/core/internal";
-import type { Args, RawClient } from "../connection/command-queue.ts";
+import type { Args, RawClient, SendOptions } from "../connection/command-queue.ts";
 import { afterThisTurn } from "../primitives/after-this-turn.ts";
 import { lost } from "../primitives/faults.ts";
 import { conceal } from "../primitives/secrets.ts";
+import { textReply } from "../primitives/text-reply.ts";
 import { serverMsOf } from "../store/server-clock.ts";
 import { restCommand, scriptWords, together, type RestCommand } from "./rest-commands.ts";
 import { decoded, repliesOf, type RestReply } from "./rest-reply.ts";
-import { MARK, RestScripts, type RestScript } from "./rest-scripts.ts";
+import { MARK, RestScripts, TOO_LATE, type RestScript } from "./rest-scripts.ts";
 
 export interface RestClientSettings {
   /** Without a slash at its end. */
@@ -28,6 +29,8 @@ interface Pending {
   readonly command: RestCommand;
   /** When it was called, by the clock. */
   readonly at: number;
+  /** When its caller gives it up, by the clock: Redis must not run it later. `undefined` for a command of the cache. */
+  readonly expiresAt?: number | undefined;
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -63,8 +66,11 @@ const MAX_PARTS = 200;
  * calls of each turn are a request of their own.
  *
  * Nothing is sent twice. The service answers that it does not know a script, and has executed nothing then: it gets the
- * text. A request that was given up may still arrive: a write that compares nothing carries the instant up to which it
- * may run, by the clock of the server.
+ * text; or that it came too late, of a command whose caller still waits: it gets a new bound.
+ *
+ * A request that was given up may still arrive. So a command of the toolkit, and a write of the cache that compares
+ * nothing, carries the instant up to which it may run, by the clock of the server: its caller has not given it up by
+ * then.
  */
 export class RestClient implements RawClient {
   readonly #settings: RestClientSettings;
@@ -81,10 +87,22 @@ export class RestClient implements RawClient {
     this.#settings = settings;
   }
 
-  sendCommand(args: Args): Promise<unknown> {
+  sendCommand(args: Args, options?: SendOptions): Promise<unknown> {
+    return this.#begin(() => restCommand(args, this.#scripts), options);
+  }
+
+  sendScript(args: Args, text: string, options?: SendOptions): Promise<unknown> {
+    return this.#begin(() => restCommand(args, this.#scripts, text), options);
+  }
+
+  /** @param options see {@link SendOptions}: absent for commands of the cache */
+  #begin(make: () => RestCommand, options: SendOptions | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const command = restCommand(args, this.#scripts);
-      this.#waiting.push({ command, at: this.#settings.clock.now(), resolve, reject });
+      const { clock, deadlineMs } = this.#settings;
+      const at = clock.now();
+      const expiresAt = options && at + Math.min(options.deadlineMs ?? deadlineMs, deadlineMs);
+      const settle = (reply: unknown): void => resolve(textReply(reply, options?.typeMapping));
+      this.#waiting.push({ command: make(), at, expiresAt, resolve: settle, reject });
       if (this.#isScheduled || (this.#isBusy && !IN_WORKER)) return;
       this.#isScheduled = true;
       afterThisTurn(() => this.#send());
@@ -107,16 +125,37 @@ export class RestClient implements RawClient {
     });
   }
 
-  /** Settles each of them. */
-  async #sendAll(all: readonly Pending[]): Promise<void> {
+  /** Settles each of them. @param attempt in which those that Redis was reached too late by are sent once more */
+  async #sendAll(given: readonly Pending[], attempt: "first" | "second" = "first"): Promise<void> {
+    const all = given.filter((one) => !this.#isGivenUp(one));
     try {
       await this.#nameScripts(all);
-      if (all.some(({ command }) => isTimed(command)) && this.#serverMsAt(this.#settings.clock.now()) === undefined)
-        await this.#askForTime();
-      for (const parts of this.#requestsOf(all)) await this.#exchange(parts);
+      if (all.some(isTimed) && this.#serverMsAt(this.#settings.clock.now()) === undefined) await this.#askForTime();
+      const late: Pending[] = [];
+      for (const parts of this.#requestsOf(all)) late.push(...(await this.#exchange(parts)));
+      if (late.length === 0) return;
+      // By a clock that has stood still, as while this process was frozen: the callers wait all the same.
+      this.#time = undefined;
+      if (attempt === "first") return await this.#sendAll(late, "second");
+      for (const { reject } of late) reject(new Error(TOO_LATE));
     } catch (error) {
       for (const { reject } of all) reject(error);
     }
+  }
+
+  /** Whether its caller has given it up while it waited here. It is rejected then, and not sent. */
+  #isGivenUp({ expiresAt = Infinity, reject }: Pending): boolean {
+    if (this.#settings.clock.now() < expiresAt) return false;
+    reject(
+      new BackendUnavailableError(
+        `Redis over HTTP at ${this.address} was not asked in time: requests before it took as long`,
+        {
+          operation: "request",
+          maybeExecuted: false,
+        },
+      ),
+    );
+    return true;
   }
 
   async #nameScripts(all: readonly Pending[]): Promise<void> {
@@ -166,7 +205,7 @@ export class RestClient implements RawClient {
   }
 
   #partOf(of: readonly Pending[], by: "hash" | "text" = "hash"): Part {
-    const [{ command, at }] = of as readonly [Pending];
+    const [{ command }] = of as readonly [Pending];
     if (command.kind === "bare") return { of, json: JSON.stringify(command.words), script: undefined };
     const script =
       command.kind === "script"
@@ -178,15 +217,26 @@ export class RestClient implements RawClient {
               this.#scripts.plain,
             ),
           } as const);
-    // Nothing else is sent before this request has ended. In workerd that is not so, and the caller may have given up.
-    const from = IN_WORKER ? at : this.#settings.clock.now();
-    const earliest = script.script.isTimed ? this.#serverMsAt(from) : undefined;
-    const limit = earliest === undefined ? "" : String(Math.floor(earliest + this.#settings.deadlineMs));
-    return { of, json: JSON.stringify(scriptWords(script, limit, by)), script };
+    const limit = of.some(isTimed) ? this.#serverMsAt(this.#lastInstantOf(of)) : undefined;
+    const words = scriptWords(script, limit === undefined ? "" : String(Math.floor(limit)), by);
+    return { of, json: JSON.stringify(words), script };
   }
 
-  /** Settles the commands of one request. @param by how it names scripts. */
-  async #exchange(parts: readonly Part[], by: "hash" | "text" = "hash"): Promise<void> {
+  /** Up to when a part that is sent now may run, by the clock: the first of its callers gives up then. */
+  #lastInstantOf(of: readonly Pending[]): number {
+    const { clock, deadlineMs } = this.#settings;
+    // A command of the cache counts from its request, as nothing else is sent before that has ended. In workerd it is.
+    const endOf = ({ at, expiresAt }: Pending): number => expiresAt ?? (IN_WORKER ? at + deadlineMs : Infinity);
+    return Math.min(clock.now() + deadlineMs, ...of.map(endOf));
+  }
+
+  /**
+   * Settles the commands of one request, but for those that Redis was reached too late by.
+   *
+   * @param by how it names scripts.
+   * @returns these
+   */
+  async #exchange(parts: readonly Part[], by: "hash" | "text" = "hash"): Promise<readonly Pending[]> {
     let replies: readonly RestReply[];
     try {
       replies = await this.#request(parts);
@@ -194,18 +244,21 @@ export class RestClient implements RawClient {
       const failure = this.#failure(error);
       this.#settings.ended(failure);
       for (const { of } of parts) for (const { reject } of of) reject(failure);
-      return;
+      return [];
     }
     this.#settings.ended(undefined);
-    const unknown: Part[] = [];
+    const unknown: (readonly Pending[])[] = [];
+    const late: Pending[] = [];
     parts.forEach((part, i) => {
       const reply = replies[i]!;
-      const isUnknown = part.script !== undefined && "error" in reply && reply.error.message.startsWith("NOSCRIPT");
-      if (by === "hash" && isUnknown) unknown.push(this.#partOf(part.of, "text"));
+      const refusal = part.script !== undefined && "error" in reply ? reply.error.message : "";
+      if (by === "hash" && refusal.startsWith("NOSCRIPT")) unknown.push(part.of);
+      else if (refusal.startsWith(TOO_LATE)) late.push(...part.of);
       else this.#settle(part, reply);
     });
     // Each alone: their texts are long.
-    for (const part of unknown) await this.#exchange([part], "text");
+    for (const of of unknown) late.push(...(await this.#exchange([this.#partOf(of, "text")], "text")));
+    return late;
   }
 
   async #request(parts: readonly Part[]): Promise<readonly RestReply[]> {
@@ -259,11 +312,7 @@ export class RestClient implements RawClient {
     const rejectAll = (error: unknown): void => {
       for (const { reject } of of) reject(error);
     };
-    if ("error" in reply) {
-      // It came too late by a clock that has stood still, as while this machine was suspended.
-      if (reply.error.message.startsWith("TRYAGAIN")) this.#time = undefined;
-      return rejectAll(reply.error);
-    }
+    if ("error" in reply) return rejectAll(reply.error);
     if (script === undefined) return of[0]!.resolve(decoded(reply.result));
     const whole = reply.result;
     if (!Array.isArray(whole) || whole.length !== 4) return rejectAll(new BackendUnavailableError(UNREADABLE));
@@ -278,7 +327,9 @@ export class RestClient implements RawClient {
   }
 }
 
-const isTimed = (command: RestCommand): boolean => command.kind === "script" && command.script.isTimed;
+/** Whether it must not run late. A command that goes as it is has no room for a bound. */
+const isTimed = ({ command, expiresAt }: Pending): boolean =>
+  command.kind !== "bare" && (expiresAt !== undefined || (command.kind === "script" && command.script.isTimed));
 
 /** Neighbours that go into one script, and every other command alone. */
 function groupsOf(all: readonly Pending[]): readonly (readonly Pending[])[] {

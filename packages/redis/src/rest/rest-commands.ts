@@ -1,5 +1,5 @@
-import { ConfigurationError } from "@hotset/core";
 import type { Args } from "../connection/command-queue.ts";
+import { needsTcp } from "../primitives/needs-tcp.ts";
 import type { RestScript, RestScripts } from "./rest-scripts.ts";
 import { textArguments, type TextArguments } from "./text-arguments.ts";
 
@@ -37,18 +37,16 @@ const NEEDS_CONNECTION =
   /^(?:B(?:LPOP|RPOP|LMOVE|RPOPLPUSH|ZPOPMIN|ZPOPMAX|LMPOP|ZMPOP)|[PS]?SUBSCRIBE|[PS]?UNSUBSCRIBE|MONITOR|MULTI|EXEC|DISCARD|WATCH|UNWATCH|WAIT|WAITAOF|HELLO|AUTH|SELECT|RESET|QUIT|SYNC|PSYNC)$/;
 
 /**
+ * @param text of the script that EVALSHA names, where that is not one of backends.
  * @throws {ConfigurationError} for a command that needs a connection.
  * @throws {TypeError} for an argument that cannot be sent.
  */
-export function restCommand(args: Args, scripts: RestScripts): RestCommand {
+export function restCommand(args: Args, scripts: RestScripts, text?: string): RestCommand {
   const name = String(args[0]).toUpperCase();
   const isBlocking =
     (name === "XREAD" || name === "XREADGROUP") && args.some((arg) => String(arg).toUpperCase() === "BLOCK");
-  if (isBlocking || NEEDS_CONNECTION.test(name))
-    throw new ConfigurationError(
-      `redis: ${name} needs a connection of its own, and a request over HTTP has none; use redis(url)`,
-    );
-  const script = name === "EVALSHA" || name === "EVAL" ? scripts.find(String(args[1])) : undefined;
+  if (isBlocking || NEEDS_CONNECTION.test(name)) throw needsTcp(`redis: ${name}`);
+  const script = scriptOf(name, args, scripts, text);
   if (script !== undefined) {
     const end = 3 + Number(args[2]);
     return { kind: "script", script, keys: args.slice(3, end).map(String), rest: textArguments(args.slice(end)) };
@@ -57,6 +55,12 @@ export function restCommand(args: Args, scripts: RestScripts): RestCommand {
   if (!BARE.has(name)) return { kind: "plain", ...given };
   if (given.coded.length > 0) throw new TypeError(`an argument of ${name} must be text over HTTP, got bytes`);
   return { kind: "bare", words: given.words };
+}
+
+function scriptOf(name: string, args: Args, scripts: RestScripts, text?: string): RestScript | undefined {
+  if (text !== undefined) return scripts.ofText(text);
+  if (name === "EVAL") return scripts.ofText(String(args[1]));
+  return name === "EVALSHA" ? scripts.find(String(args[1])) : undefined;
 }
 
 /** The words of a script. @param limit see `rest-scripts.ts`. @param by names it by its hash, or has its text. */

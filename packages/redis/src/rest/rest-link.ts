@@ -27,6 +27,8 @@ export interface RestLinkSettings
 /** A link whose commands go over HTTP. There is no connection to open: it is `up` while requests are answered. */
 export class RestLink implements ObservableLink {
   readonly isHttp = true;
+  /** Replies have the shapes of RESP2. */
+  readonly protocol = 2;
   readonly maxEntryBytes: number;
   readonly queue: CommandQueue;
   readonly channel: RestChanges;

@@ -17,7 +17,9 @@ export async function repliesOf(response: Response, count: number, address: stri
   const kind = headers.get("content-type")?.split(";")[0] ?? "no content type";
   const text = await textOf(response);
   const failed = (reason: string, details: { maybeExecuted: boolean; retryable?: boolean }): never => {
-    throw new BackendUnavailableError(`Redis over HTTP at ${address} ${reason}`, { operation: "request", ...details });
+    // Not executed, it was not reached: as an attempt to connect that failed.
+    const operation = details.maybeExecuted ? "request" : "connect";
+    throw new BackendUnavailableError(`Redis over HTTP at ${address} ${reason}`, { operation, ...details });
   };
   const answered = `answered with ${status} and ${kind}`;
   if (status === 401 || status === 403)

@@ -1,3 +1,4 @@
+import { ConfigurationError } from "@hotset/core";
 import { SCRIPTS } from "../lua/all-scripts.ts";
 import { WRITE } from "../lua/entry-scripts.ts";
 import type { Script } from "../lua/script.ts";
@@ -6,6 +7,9 @@ import { DECODE_ARGUMENTS } from "./text-arguments.ts";
 
 /** In each reply: in base64, unless the service gives replies as they are. */
 export const MARK = "~";
+
+/** The reply to what came after its last instant: nothing was executed. */
+export const TOO_LATE = "TRYAGAIN this command came too late";
 
 /**
  * A script with what HTTP needs around it. ARGV, before its own: the positions of the arguments that are bytes, as
@@ -18,7 +22,7 @@ table.remove(ARGV, 1)
 table.remove(ARGV, 1)
 local time = redis.call('TIME')
 if limit ~= '' and time[1] * 1000 + time[2] / 1000 > tonumber(limit) then
-  return redis.error_reply('TRYAGAIN this command came too late')
+  return redis.error_reply('${TOO_LATE}')
 end
 ${DECODE_ARGUMENTS}
 local function run()
@@ -65,12 +69,15 @@ return {replies, errors}`;
 /** A script over HTTP, by what the rest of this package calls it. */
 export interface RestScript {
   readonly text: string;
-  /** Whether it must not run late: it would write over what was changed since. Others compare first, or only remove. */
+  /**
+   * Whether it must not run late, where the cache sends it: it would write over what was changed since. Others compare
+   * first, or only remove. What other users send never runs late.
+   */
   readonly isTimed: boolean;
   sha: string | undefined;
 }
 
-/** The scripts of backends over HTTP. Their hashes take a promise. */
+/** Scripts over HTTP: those of backends, and those that other users send by their text. Their hashes take a promise. */
 export class RestScripts {
   readonly plain: RestScript = restScript(PLAIN_COMMANDS, false);
   readonly #byName = new Map<string, RestScript>();
@@ -83,9 +90,21 @@ export class RestScripts {
     }
   }
 
-  /** @param name the hash of a script, or its text. `undefined` for one of another program. */
+  /** @param name the hash of a script of backends, or its text. `undefined` for one of another program. */
   find(name: string): RestScript | undefined {
     return this.#byName.get(name);
+  }
+
+  /** @throws {ConfigurationError} for a script with a shebang: what stands before it would end its effect. */
+  ofText(text: string): RestScript {
+    let made = this.#byName.get(text);
+    if (made !== undefined) return made;
+    if (text.startsWith("#!"))
+      throw new ConfigurationError(
+        "redis: a script with a shebang (#!lua) cannot be sent over HTTP; leave that line out",
+      );
+    this.#byName.set(text, (made = restScript(text, false)));
+    return made;
   }
 
   /** Computes the hash of a script, once. */

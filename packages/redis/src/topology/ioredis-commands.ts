@@ -1,4 +1,5 @@
 import type { SendOptions } from "../connection/command-queue.ts";
+import { textReply } from "../primitives/text-reply.ts";
 
 /**
  * The part of ioredis' `new Redis()` that is used. `subscribe` and `unsubscribe` are called on a `duplicate`, where
@@ -31,7 +32,6 @@ export class IoRedisCommands {
    * with its arguments.
    */
   send([command = "", ...args]: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
-    const isText = (options?.typeMapping as Readonly<Record<number, unknown>> | undefined)?.[BLOB_STRING] === String;
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
         this.#inFlight.delete(fail);
@@ -40,7 +40,7 @@ export class IoRedisCommands {
       this.#inFlight.add(fail);
       this.#client.callBuffer(nameOf(String(command)), ...args).then((reply) => {
         this.#inFlight.delete(fail);
-        resolve(isText ? asText(reply) : reply);
+        resolve(textReply(reply, options?.typeMapping));
       }, fail);
     });
   }
@@ -60,11 +60,5 @@ function nameOf(command: string): string {
   return name === "hgetall" ? "HGETALL" : name;
 }
 
-function asText(reply: unknown): unknown {
-  if (Buffer.isBuffer(reply)) return reply.toString();
-  return Array.isArray(reply) ? reply.map(asText) : reply;
-}
-
 /** The text with which a server of RESP2 refuses commands of a subscriber. */
 const SUBSCRIBED = "Connection in subscriber mode, only subscriber commands may be used";
-const BLOB_STRING = 36;
