@@ -323,7 +323,10 @@ export const PAGES: readonly PageSpec[] = [
     file: "decorators",
     title: "Decorators",
     intro: "`hotset/decorators`: methods that are cached. In use: [decorators](../../guide/decorators.md).",
-    names: ["cached", "cachedMethod", "CachedOptions"],
+    names: [
+      ...["cached", "cachedMethod", "CachedOptions", "WithKey", "CachedDecorator", "PlainCachedDecorator"],
+      ...["AnyCache", "PlainArguments"],
+    ],
   },
   {
     file: "shapes",

@@ -17,7 +17,7 @@ export interface CachedOptions<A extends readonly unknown[] = unknown[], V = unk
   readonly tags?: readonly string[] | ((value: V, ...args: A) => readonly string[]) | undefined;
 }
 
-/** Asks for `key` where arguments are no plain data. */
+/** A type error that asks for `key`, unless all arguments are plain data. */
 export type PlainArguments<M extends readonly unknown[]> =
   M extends KeyPart<M> ? unknown : { readonly error: "an argument is not plain data: pass `key`" };
 
@@ -46,7 +46,7 @@ export function cacheMethod(method: Method, cache: Made<AnyCache>, options: Made
   return call;
 }
 
-/** By the method that was made. */
+/** What `wrap` returns for an object, by decorated method. */
 const made = new WeakMap<object, (self: unknown) => OfMethod>();
 
 function wrappedBy(
@@ -60,7 +60,7 @@ function wrappedBy(
     const wrapped = wrap(cache, options);
     return () => wrapped;
   }
-  const bySelf = new WeakMap<object, { readonly by: AnyCache; readonly wrapped: OfMethod }>();
+  const bySelf = new WeakMap<object, MethodOfObject>();
   return (self) => {
     if ((typeof self !== "object" && typeof self !== "function") || self === null)
       throw new InvalidArgumentError(
@@ -71,15 +71,22 @@ function wrappedBy(
     if (known !== undefined && known.by === by) return known.wrapped;
     if (typeof (by as Partial<AnyCache> | undefined)?.wrap !== "function")
       throw new InvalidArgumentError(`${method.name}: its object has no cache; assign one before the first call`);
-    const wrapped = wrap(by, typeof options === "function" ? options(self as never) : options);
-    bySelf.set(self, { by, wrapped });
+    const own = known?.own ?? (typeof options === "function" ? options(self as never) : options);
+    const wrapped = wrap(by, own);
+    bySelf.set(self, { by, own, wrapped });
     return wrapped;
   };
 }
 
+interface MethodOfObject {
+  /** The cache of the last call: the next one may find another. */
+  readonly by: AnyCache;
+  readonly own: CachedOptions<never[]>;
+  readonly wrapped: OfMethod;
+}
+
 /**
- * What `wrap` would have given for a method with a decorator of a cache: the key of a call, and how to delete or refresh
- * its value.
+ * The rest of what `wrap` returns, for a decorated method: the key of a call, and how to delete or refresh its value.
  *
  * @throws {InvalidArgumentError} for a method without one.
  */

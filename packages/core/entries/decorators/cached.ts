@@ -36,9 +36,10 @@ export type PlainCachedDecorator<T, A extends readonly unknown[], V> = <
  *   async price(sku: string): Promise<number> { ... }
  * }
  * ```
- * @param cache a cache or namespace, or a function that finds it in the object of a call.
+ * @param cache a cache or namespace, or a function that finds it in the object, at each call.
  * @param options those of `wrap`, or a function that makes them for an object, once.
- * @throws {InvalidArgumentError} for anything but a method; for bad options, or with a function at the first call.
+ * @throws {InvalidArgumentError} for anything but a method, and if compiled with `experimentalDecorators`; for bad
+ *   options, or with a function at the first call.
  */
 export function cached<T extends object, A extends unknown[], V>(
   cache: AnyCache | ((self: T) => AnyCache),
@@ -49,7 +50,13 @@ export function cached<T extends object, A extends unknown[], V>(
   options: CachedOptions<A, V> | ((self: T) => CachedOptions<A, V>),
 ): PlainCachedDecorator<T, A, V>;
 export function cached(...[cache, options]: Given): PlainCachedDecorator<object, unknown[], unknown> {
-  return ((method: never, { kind, name }: DecoratorContext) => {
+  return ((method: never, context: DecoratorContext | string | symbol) => {
+    // With experimentalDecorators the arguments are a prototype, the name and a descriptor.
+    if (typeof context !== "object")
+      throw new InvalidArgumentError(
+        `cached: ${String(context)} is compiled with experimentalDecorators; compile without, or use @Cached of @hotset/nest`,
+      );
+    const { kind, name } = context;
     if (kind !== "method") throw new InvalidArgumentError(`cached: ${String(name)} must be a method, got a ${kind}`);
     return cacheMethod(method, cache, options);
   }) as never;
@@ -57,5 +64,5 @@ export function cached(...[cache, options]: Given): PlainCachedDecorator<object,
 
 type Given = readonly [Parameters<typeof cacheMethod>[1], Parameters<typeof cacheMethod>[2]];
 
-/** Then arguments need not be plain data. */
+/** Options with a `key`, for methods whose arguments are not plain data. */
 export type WithKey<A extends readonly unknown[], V> = CachedOptions<A, V> & { readonly key: (...args: A) => string };

@@ -64,6 +64,32 @@ it("C748 an object has the cache and the options of its class, and `this` in its
   expect(cachedMethod(all[1], "of").key("a")).toBe("price:USD a");
 });
 
+it("C748 options are made once for an object, even if its cache is a new view of a namespace at each call", async () => {
+  const cache = shop();
+  class Prices {
+    tenant = "acme";
+    async of(sku: string): Promise<string> {
+      return `${sku} of ${this.tenant}`;
+    }
+  }
+  let made = 0;
+  const options = (): object => {
+    made += 1;
+    return { name: "price" };
+  };
+  decorate(
+    Prices.prototype,
+    "of",
+    cached(({ tenant }: Prices) => cache.namespace(tenant), options as never),
+  );
+  const prices = new Prices();
+  for (let i = 0; i < 3; i += 1) expect(await prices.of("a")).toBe("a of acme");
+  // The cache is asked for at each call: the value of one tenant must not answer another.
+  prices.tenant = "globex";
+  expect(await prices.of("a")).toBe("a of globex");
+  expect([made, cache.stats().loads]).toEqual([1, 2]);
+});
+
 it("C748 tags, a condition and refresh are those of wrap", async () => {
   const cache = shop();
   class Stock {
@@ -106,6 +132,19 @@ it("C748 a class that extends another shares the values of what it does not over
     "page of Extended",
     "more than the page of Extended",
   ]);
+});
+
+it("names the setting if it is applied as experimentalDecorators would", () => {
+  class Thing {
+    async one(): Promise<number> {
+      return 1;
+    }
+  }
+  const { prototype } = Thing;
+  const decorator = cached(shop(), { name: "one" }) as unknown as (...given: readonly unknown[]) => unknown;
+  expect(() => decorator(prototype, "one", Object.getOwnPropertyDescriptor(prototype, "one"))).toThrow(
+    "cached: one is compiled with experimentalDecorators; compile without, or use @Cached of @hotset/nest",
+  );
 });
 
 it("refuses what is no method, bad options, and an object without a cache", async () => {
