@@ -316,7 +316,7 @@ export const PAGES: readonly PageSpec[] = [
       "[writing an adapter](../../guide/writing-an-adapter.md).",
     names: [
       ...["OutsideValues", "Computation", "namespaceFor", "AdapterOptions", "AdapterDefaults", "checkCache"],
-      ...["checkNames", "NamesCheck", "checkBuild", "tagOf", "hasCode", "warnOnce"],
+      ...["checkNames", "NamesCheck", "checkBuild", "tagOf", "getOrRun", "GetOrRunOptions", "hasCode", "warnOnce"],
     ],
   },
   {

@@ -4,10 +4,11 @@ export {
   checkBuild,
   checkCache,
   checkNames,
+  getOrRun,
   hasCode,
   namespaceFor,
   OutsideValues,
   tagOf,
   warnOnce,
 } from "@hotset/core/adapter";
-export type { AdapterDefaults, AdapterOptions, Computation, NamesCheck } from "@hotset/core/adapter";
+export type { AdapterDefaults, AdapterOptions, Computation, GetOrRunOptions, NamesCheck } from "@hotset/core/adapter";

@@ -1,5 +1,5 @@
 import type { Cache, LoadContext, Namespace } from "@hotset/core";
-import { hasCode } from "@hotset/core/adapter";
+import { getOrRun } from "@hotset/core/adapter";
 import {
   Inject,
   Injectable,
@@ -88,10 +88,8 @@ export class HotsetInterceptor implements NestInterceptor {
     const { httpAdapter } = this.#adapters;
     const handler = context.getHandler();
     const run = (): Promise<unknown> => lastValueFrom(next.handle(), { defaultValue: undefined });
-    let hasBegun = false;
     let made: Answer | undefined;
     const load = async (call: LoadContext): Promise<Answer> => {
-      hasBegun = true;
       const before = headOf(reply);
       const body = await run().catch((error: unknown) => {
         // A stale answer has gone out over this response. The next request waits for another run.
@@ -111,22 +109,16 @@ export class HotsetInterceptor implements NestInterceptor {
     const onServed = ({ status }: { readonly status: string }): void => {
       if (reply !== undefined) httpAdapter.setHeader(reply, "X-Cache", status.toUpperCase());
     };
-    try {
-      const waits = this.#writers.has(handler) ? { staleWhileRevalidate: 0 } : undefined;
-      const answer = await this.#answers.getOrSet(visit.key, load, {
-        ...(await this.#policy(context)),
-        ...waits,
-        // A handler belongs to its request, and may do more than read.
-        verify: false,
-        onServed,
-      });
-      if (reply !== undefined && answer !== made) this.#apply(answer, reply);
-      return answer.body;
-    } catch (error) {
-      // The cache refused, so the handler answers without it.
-      if (hasBegun || !hasCode(error, "OVERLOADED", "CACHE_CLOSED")) throw error;
-      return run();
-    }
+    const waits = this.#writers.has(handler) ? { staleWhileRevalidate: 0 } : undefined;
+    const answer = await getOrRun(this.#answers, visit.key, load, {
+      ...(await this.#policy(context)),
+      ...waits,
+      // A handler belongs to its request, and may do more than read.
+      verify: false,
+      onServed,
+    });
+    if (reply !== undefined && answer !== made) this.#apply(answer, reply);
+    return answer.body;
   }
 
   #apply({ status, headers = {} }: Answer, reply: Reply): void {

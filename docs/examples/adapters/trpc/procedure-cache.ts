@@ -2,7 +2,7 @@
 
 import type { TRPCMiddlewareFunction } from "@trpc/server";
 import { keyOf, type Cache, type Duration } from "hotset";
-import { checkCache, hasCode } from "hotset/adapter";
+import { checkCache, getOrRun } from "hotset/adapter";
 
 type Middleware<Context, Input> = TRPCMiddlewareFunction<Context, object, object, object, Input>;
 type Result = Awaited<ReturnType<Middleware<object, unknown>>>;
@@ -34,14 +34,8 @@ export function procedureCache(cache: Cache, name = "trpc") {
         if (!own.ok) throw own.error;
         return { data: own.data };
       };
-      try {
-        const found = await results.getOrSet(key, load, { ...options, tags: [path, ...(tags?.(input) ?? [])] });
-        return own?.ok === true && own.data === found.data ? own : resultOf(found.data);
-      } catch (error) {
-        // The cache refused, so the procedure answers without it.
-        if (own !== undefined || !hasCode(error, "OVERLOADED", "CACHE_CLOSED")) throw error;
-        return next();
-      }
+      const found = await getOrRun(results, key, load, { ...options, tags: [path, ...(tags?.(input) ?? [])] });
+      return own?.ok === true && own.data === found.data ? own : resultOf(found.data);
     };
   return { cached, results };
 }

@@ -10,4 +10,5 @@ export {
   type AdapterDefaults,
   type AdapterOptions,
 } from "./adapter.ts";
+export { getOrRun, type GetOrRunOptions } from "./get-or-run.ts";
 export { OutsideValues, type Computation } from "./outside-values.ts";
