@@ -291,7 +291,8 @@ export const PAGES: readonly PageSpec[] = [
       "The interfaces that the author of a store implements, and helpers for it. Step by step: [writing a " +
       "backend](../../guide/writing-a-backend.md).",
     names: [
-      ...["StableBackend", "StoredEntry", "DeleteStatus", "fromSwap", "FromSwapOptions", "SwapStore", "SwapRecord"],
+      ...["StableBackend", "StoredEntry", "DeleteStatus", "fromSwap", "FromSwapOptions", "SwapLogOptions"],
+      ...["SwapStore", "SwapRecord"],
       ...["packEntry", "unpackEntry", "LocalTier", "LocalTierHost", "LocalEntry", "Awaitable"],
     ],
   },
@@ -351,6 +352,7 @@ export const PAGES: readonly PageSpec[] = [
     title: "The testing kit",
     intro: "Time that a test moves, failures that it scripts. In use: [testing](../../guide/testing.md).",
     names: [
+      ...["forkSwapStore", "ForkSwapStoreOptions", "answerForSwapStore"],
       ...["createTestCache", "TestCacheOptions", "TestClock", "gate", "Gate", "flush", "outcome", "Outcome"],
       ...["mapTier", "scriptedBackend", "ScriptedBackendOptions", "ScriptedBackend", "ScriptedOperation"],
       ...["ScriptedStep", "ScriptedCall", "ScriptedStore", "ScriptedCoherence", "ScriptedReport", "LoseOptions"],

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describeBackend } from "hotset/contract-suites";
-import { createTestCache, flush, gate, TestClock } from "hotset/testing";
+import { describeBackend, describeSwapStore } from "hotset/contract-suites";
+import { createTestCache, flush, forkSwapStore, gate, TestClock } from "hotset/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { sqliteBackend } from "./sqlite-backend.ts";
+import { sqliteBackend, sqliteStore } from "./sqlite-backend.ts";
 
 let folder: string;
 let opened = 0;
@@ -31,6 +31,20 @@ describe("the contract", () => {
       database.close();
       return n;
     },
+  });
+});
+
+describe("the store", () => {
+  let file: string;
+  describeSwapStore("sqlite", {
+    open: () => sqliteStore((file = newFile()), "store"),
+    openPeer: () => sqliteStore(file, "peer"),
+    openElsewhere: () =>
+      forkSwapStore<number>(new URL("elsewhere.ts", import.meta.url), {
+        args: [file],
+        execArgv: ["--conditions=@hotset/source"],
+      }),
+    maxRecordBytes: 1_000_000,
   });
 });
 

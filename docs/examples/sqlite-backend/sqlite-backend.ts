@@ -15,7 +15,7 @@ export function sqliteBackend({ file, label = "sqlite", ...options }: SqliteBack
   return fromSwap(sqliteStore(file, label, nowMs), { ...options, label });
 }
 
-function sqliteStore(file: string, label: string, nowMs: () => number): SwapStore<number> {
+export function sqliteStore(file: string, label: string, nowMs: () => number = Date.now): SwapStore<number> {
   let database: DatabaseSync | undefined;
   let isClosed = false;
   let writes = 0;

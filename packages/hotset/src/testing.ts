@@ -1,6 +1,8 @@
 export {
+  answerForSwapStore,
   createTestCache,
   flush,
+  forkSwapStore,
   gate,
   mapTier,
   outcome,
@@ -9,6 +11,7 @@ export {
   verifyHits,
 } from "@hotset/testing";
 export type {
+  ForkSwapStoreOptions,
   Gate,
   LoseOptions,
   Outcome,

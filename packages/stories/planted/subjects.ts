@@ -1,13 +1,18 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Backend, Coherence, CoherenceListener, Format } from "@hotset/core";
 import { fromSwap, type SwapRecord, type SwapStore } from "@hotset/core/stores";
 import { msgpack } from "@hotset/formats/msgpack";
-import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/testing";
+import { forkSwapStore, scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/testing";
 import {
   describeBackend,
   describeFormat,
   describeSwapStore,
   type DescribeBackendOptions,
 } from "@hotset/testing/contract-suites";
+import { afterAll } from "vitest";
+import { unlockedStore } from "./unlocked-store.ts";
 
 /** A contract suite over a scripted backend that `plant` gave one mistake, and `plantPeer` those of other processes. */
 function describePlanted(
@@ -157,6 +162,7 @@ type SwapFault =
   | "answersRefusals"
   | "reusesVersions"
   | "roundsLivesDown"
+  | "mixesUpMany"
   | "lags";
 
 /** A store over a way to a server and back: each call takes a turn there, and one to return. */
@@ -180,6 +186,11 @@ class PlantedStore implements SwapStore<string> {
     this.#seen.set(name, found);
     await trip();
     return shown && { bytes: shown.bytes.slice(), version: shown.version };
+  }
+
+  async getMany(names: readonly string[]): Promise<readonly (SwapRecord<string> | undefined)[]> {
+    const found = await Promise.all(names.map((name) => this.get(name)));
+    return this.#fault === "mixesUpMany" ? found.filter((record) => record !== undefined) : found;
   }
 
   async swap(
@@ -255,3 +266,17 @@ describePlantedStore("a refused swap that answers with a version", "answersRefus
 describePlantedStore("versions that come back", "reusesVersions");
 describePlantedStore("a life rounded down", "roundsLivesDown");
 describePlantedStore("a read from a replica that is behind", "lags");
+describePlantedStore("a getMany that leaves out what is not there", "mixesUpMany");
+
+const folder = mkdtempSync(join(tmpdir(), "hotset-planted-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+describeSwapStore("a swap in two statements of a synchronous driver", {
+  open: () => unlockedStore(join(folder, `${(files += 1)}.db`)),
+  openPeer: () => unlockedStore(join(folder, `${files}.db`)),
+  openElsewhere: () =>
+    forkSwapStore<string>(new URL("unlocked-store.ts", import.meta.url), {
+      args: [join(folder, `${files}.db`)],
+      execArgv: ["--conditions=@hotset/source"],
+    }),
+});

@@ -5,6 +5,7 @@ export { scriptedBackend, type ScriptedBackend, type ScriptedBackendOptions } fr
 export type { ScriptedCall, ScriptedOperation, ScriptedStep } from "./scripted-calls.ts";
 export type { LoseOptions, ScriptedCoherence, ScriptedReport } from "./scripted-link.ts";
 export type { ScriptedStore } from "./scripted-store.ts";
+export { answerForSwapStore, forkSwapStore, type ForkSwapStoreOptions } from "./forked-swap-store.ts";
 export { mapTier } from "./map-tier.ts";
 export { createTestCache, type TestCacheOptions } from "./test-cache.ts";
 export { verifyHits, type VerifiedHits, type VerifyHitsOptions } from "./verify-hits.ts";

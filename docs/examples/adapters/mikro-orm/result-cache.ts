@@ -19,7 +19,12 @@ export function resultCache(cache: Cache, options: AdapterOptions = {}) {
   class ResultCache implements CacheAdapter {
     get<T>(key: string): Promise<T | undefined> {
       // In the turn of the caller, so that its set is known by the async context. MikroORM changes what it gets.
-      return outside.get<T>(key).then((found) => structuredClone(found));
+      return outside.get<T>(key).then(
+        (found) => structuredClone(found),
+        (error: unknown): undefined => {
+          warn("rows are not read", error);
+        },
+      );
     }
 
     async set(key: string, data: {} | null, _origin: string, ttl?: number): Promise<void> {

@@ -3,7 +3,7 @@
 //   const { cached } = loaderCache(cache);
 //   export const loader = cached({ name: "user", ttl: "1m" }, ({ params }) => db.user(params.id));
 
-import { keyOf, type Cache, type Duration } from "hotset";
+import { keyOf, type Cache, type Duration, type LoadContext } from "hotset";
 import { checkCache, getOrRun } from "hotset/adapter";
 import type { LoaderFunctionArgs } from "react-router";
 
@@ -25,8 +25,11 @@ export function loaderCache(cache: Cache, namespace = "loaders") {
       const query = new URLSearchParams(args.url.search);
       query.sort();
       const key = keyOf(name, args.params, query.toString(), by?.(args));
-      const all = [name, ...(tags?.(args) ?? [])];
-      return (await getOrRun(results, key, () => loader(args), { ...options, tags: all, isForOne })) as T;
+      const all = { ...options, tags: [name, ...(tags?.(args) ?? [])], signal: args.request.signal, isForOne };
+      // The load goes on for others if this request is aborted.
+      const load = ({ signal }: LoadContext): Promise<T> =>
+        loader({ ...args, request: new Request(args.request, { signal }) });
+      return (await getOrRun(results, key, load, all)) as T;
     };
   return { cached, results };
 }

@@ -47,6 +47,15 @@ it("stores no data that was read before a change by the other process", async ()
   for (const each of both) expect(await each.call("ask", "/users/5")).toMatchObject({ name: "new" });
 });
 
+it("goes on with a load for others when the visitor that began it leaves", async () => {
+  await a.call("begin", "/users/6");
+  const others = [a, b].map((each) => each.call("ask", "/users/6"));
+  await a.call("leave");
+  await expect(a.call("release")).rejects.toThrow();
+  for (const other of others) expect(await other).toMatchObject({ id: "6" });
+  expect(await runs()).toBe(1);
+});
+
 it("gives a redirect, an error page and a cookie to the caller that ran the loader, and stores none", async () => {
   for (const each of both) {
     expect(await each.call("ask", "/old")).toMatchObject({ status: 302, location: "/users/1" });

@@ -28,12 +28,16 @@ const { queryRoute } = createStaticHandler([
   {
     id: "user",
     path: "/users/:id",
-    loader: cached({ name: "user", tags: ({ params }) => [`user:${params["id"]}`] }, async ({ params, url }) => {
-      const found = counted({ id: params["id"], page: url.searchParams.get("page"), name });
-      begun?.();
-      await hold;
-      return found;
-    }),
+    loader: cached(
+      { name: "user", tags: ({ params }) => [`user:${params["id"]}`] },
+      async ({ params, url, request }) => {
+        const found = counted({ id: params["id"], page: url.searchParams.get("page"), name });
+        begun?.();
+        await hold;
+        request.signal.throwIfAborted();
+        return found;
+      },
+    ),
   },
   {
     id: "mine",
@@ -44,14 +48,14 @@ const { queryRoute } = createStaticHandler([
     id: "old",
     path: "/old",
     loader: cached({ name: "old" }, async () => {
-      throw counted(redirect("/users/1"));
+      throw counted<unknown>(redirect("/users/1"));
     }),
   },
   {
     id: "none",
     path: "/none",
     loader: cached({ name: "none" }, async () => {
-      throw counted(new Response("no such user", { status: 404 }));
+      throw counted<unknown>(new Response("no such user", { status: 404 }));
     }),
   },
   {
@@ -68,19 +72,20 @@ const { queryRoute } = createStaticHandler([
   },
 ]);
 
-async function ask(path: string, cookie?: string): Promise<unknown> {
-  const request = new Request(`http://site.example${path}`, { headers: cookie === undefined ? {} : { cookie } });
+async function ask(path: string, cookie?: string, signal?: AbortSignal): Promise<unknown> {
+  const headers = cookie === undefined ? {} : { cookie };
+  const request = new Request(`http://site.example${path}`, { headers, ...(signal && { signal }) });
   const answer: unknown = await queryRoute(request).catch((error: unknown) => {
     if (error instanceof Response) return error;
     throw error;
   });
   if (!(answer instanceof Response)) return answer;
-  const { status, headers } = answer;
-  const fields = { location: headers.get("location"), cookie: headers.get("set-cookie") };
-  return { status, ...fields, text: await answer.text() };
+  const fields = { location: answer.headers.get("location"), cookie: answer.headers.get("set-cookie") };
+  return { status: answer.status, ...fields, text: await answer.text() };
 }
 
 let slow: Promise<unknown> | undefined;
+let visit: AbortController | undefined;
 let release: (() => void) | undefined;
 
 export const handlers = {
@@ -99,11 +104,15 @@ export const handlers = {
     const reading = new Promise<void>((resolve) => (begun = resolve));
     const { promise, resolve } = Promise.withResolvers<void>();
     hold = promise;
-    slow = ask(path);
+    visit = new AbortController();
+    slow = ask(path, undefined, visit.signal);
+    slow.catch(() => undefined);
     release = resolve;
     await reading;
     hold = undefined;
   },
+  /** The visitor of `begin` leaves. */
+  leave: () => visit?.abort(),
   async release(): Promise<unknown> {
     release?.();
     return slow;

@@ -50,7 +50,16 @@ export interface FromSwapOptions {
    * front needs no `localTtl`. Each change costs a further step, and each process one read every `busyMs` while it is
    * used, otherwise every `idleMs`. All processes of a store must agree. @default false
    */
-  readonly log?: boolean | Omit<PollChangesOptions, "clock"> | undefined;
+  readonly log?: boolean | SwapLogOptions | undefined;
+}
+
+/** How the log of {@link fromSwap} is read. */
+export interface SwapLogOptions extends Omit<PollChangesOptions, "clock"> {
+  /**
+   * Milliseconds until a local copy is compared with its record even if no change was reported: a process that dies
+   * between a change and its place in the log reports nothing. Costs one read for each copy that is used. @default 30_000
+   */
+  readonly recheckMs?: number | undefined;
 }
 
 /**
@@ -83,8 +92,8 @@ export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Back
   };
   const { log = false } = options;
   if (log === false) return defineBackend(backend);
-  const polling = { ...(log !== true && log), clock };
-  return defineBackend(new LoggedBackend(backend, records, maxRecordBytes, polling).backend());
+  const reading = { ...(log !== true && log), clock };
+  return defineBackend(new LoggedBackend(backend, records, maxRecordBytes, reading).backend());
 }
 
 /** The steps over entries and their leases. */

@@ -8,7 +8,7 @@ export {
   type CompressorLevels,
   type DecodeLimits,
 } from "@hotset/core/internal";
-export { fromSwap, type FromSwapOptions } from "./from-swap.ts";
+export { fromSwap, type FromSwapOptions, type SwapLogOptions } from "./from-swap.ts";
 export { markedStale } from "./marked-stale.ts";
 export { packEntry, unpackEntry } from "./packed-entry.ts";
 export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./poll-changes.ts";

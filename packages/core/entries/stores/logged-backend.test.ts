@@ -1,5 +1,5 @@
 import type { Backend, StoredEntry } from "@hotset/core";
-import { TestClock } from "@hotset/testing";
+import { createTestCache, flush, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { fromSwap } from "./from-swap.ts";
 import { Records } from "./records.ts";
@@ -62,6 +62,40 @@ it("a store under a lease that fails is in the log as a change: it may have been
   store.isFull = true;
   await expect(backend.leases!.store(KEY, "token", "", entry("v2"))).rejects.toThrow("the store is full");
   expect(await log.changesSince(position)).toMatchObject({ keys: [KEY] });
+});
+
+it("a copy is compared with its record after 30 s, as the process that changed it may have died before it was in the log", async () => {
+  const store = new FullStore();
+  const clock = new TestClock();
+  const log = { busyMs: 1_000, idleMs: 1_000 };
+  await using here = createTestCache({
+    clock,
+    ttl: "1h",
+    backend: fromSwap(store, { label: "swap", clock, log }),
+  });
+  await using unlogged = createTestCache({
+    clock,
+    ttl: "1h",
+    local: false,
+    backend: fromSwap(store, { label: "swap", clock }),
+  });
+  const asked: (readonly [value: string | undefined, inStore: number])[] = [];
+  const askAfterASecond = async (): Promise<void> => {
+    clock.advance(1_000);
+    await flush();
+    asked.push([await here.get("k"), here.stats().tiers[1]!.hits]);
+  };
+  await here.set("k", "old");
+  await askAfterASecond();
+  await unlogged.set("k", "new");
+  for (let i = 0; i < 30; i += 1) await askAfterASecond();
+  const [value, inStore] = asked[0]!;
+  expect(value).toBe("old");
+  expect(asked.slice(1, 29)).toEqual(Array.from({ length: 28 }, () => ["old", inStore]));
+  expect(asked.slice(29)).toEqual([
+    ["new", inStore + 1],
+    ["new", inStore + 1],
+  ]);
 });
 
 /** A store that refuses swaps of the log, or of everything else. */

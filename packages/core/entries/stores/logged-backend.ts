@@ -1,25 +1,40 @@
-import type { Backend, Leases, StoredEntry, TagVersions } from "@hotset/core";
-import { pollChanges, type PollChangesOptions, type PolledChanges } from "./poll-changes.ts";
+import type { Backend, Clock, Leases, StoredEntry, TagVersions } from "@hotset/core";
+import { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./poll-changes.ts";
 import type { Records } from "./records.ts";
 import { SwapLog, type LoggedChange, type LogPosition } from "./swap-log.ts";
 import { tagRecords } from "./tag-records.ts";
 
+/** How the log is read. */
+export interface LogReading extends PollChangesOptions {
+  readonly clock: Clock;
+  readonly recheckMs?: number | undefined;
+}
+
 /**
  * The steps of a backend, each appended to a log before it is acknowledged, and reported to other processes by reading
  * that log.
+ *
+ * A process that dies after its change and before its place in the log leaves copies of which nothing is reported, so
+ * from time to time all of them count as changed: each is compared with its record before it is served again.
  */
 export class LoggedBackend<V> {
   readonly #inner: Backend;
   readonly #records: Records<V>;
   readonly #log: SwapLog<V>;
   readonly #changes: PolledChanges;
+  readonly #clock: Clock;
+  readonly #recheckMs: number;
+  #recheckedAt: number;
 
-  constructor(inner: Backend, records: Records<V>, maxRecordBytes: number, polling: PollChangesOptions) {
-    const log = new SwapLog(records, maxRecordBytes);
+  constructor(inner: Backend, records: Records<V>, maxRecordBytes: number, reading: LogReading) {
+    const { recheckMs = 30_000, ...polling } = reading;
     this.#inner = inner;
     this.#records = records;
-    this.#log = log;
-    this.#changes = pollChanges((position: LogPosition | undefined) => log.changesSince(position), polling);
+    this.#log = new SwapLog(records, maxRecordBytes);
+    this.#clock = reading.clock;
+    this.#recheckMs = recheckMs;
+    this.#recheckedAt = this.#clock.now();
+    this.#changes = pollChanges((position: LogPosition | undefined) => this.#changesSince(position), polling);
   }
 
   backend(): Backend {
@@ -38,6 +53,14 @@ export class LoggedBackend<V> {
         await inner.close();
       },
     };
+  }
+
+  async #changesSince(position: LogPosition | undefined): Promise<Changes<LogPosition>> {
+    const changes = await this.#log.changesSince(position);
+    const now = this.#clock.now();
+    if (now - this.#recheckedAt < this.#recheckMs) return changes;
+    this.#recheckedAt = now;
+    return { ...changes, isCut: true };
   }
 
   #leases(leases: Leases): Leases {

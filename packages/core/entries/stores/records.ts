@@ -26,7 +26,8 @@ export interface RecordsOptions {
 }
 
 interface Batch<V> {
-  readonly names: string[];
+  /** Places in the answers. */
+  readonly places: Map<string, number>;
   readonly answers: Promise<readonly (SwapRecord<V> | undefined)[]>;
 }
 
@@ -57,20 +58,21 @@ export class Records<V> {
   #read(name: string): Promise<SwapRecord<V> | undefined> {
     if (this.#store.getMany === undefined) return this.#store.get(name);
     this.#batch ??= this.#readBatch(this.#store);
-    const { names, answers } = this.#batch;
-    const place = names.push(name) - 1;
+    const { places, answers } = this.#batch;
+    const place = places.get(name) ?? places.size;
+    places.set(name, place);
     return answers.then((found) => found[place]);
   }
 
   #readBatch(store: SwapStore<V>): Batch<V> {
-    const names: string[] = [];
+    const places = new Map<string, number>();
     const answers = Promise.resolve().then(() => {
       this.#batch = undefined;
-      const [only] = names;
-      if (names.length === 1) return store.get(only!).then((found) => [found]);
-      return store.getMany!(names);
+      const [only, ...others] = places.keys();
+      if (others.length === 0) return store.get(only!).then((found) => [found]);
+      return store.getMany!([only!, ...others]);
     });
-    return { names, answers };
+    return { places, answers };
   }
 
   /**

@@ -110,8 +110,9 @@ it("reads of one turn are one call of a store that takes many names", async () =
     deadlineMs: 99,
   });
   await store.swap("b", Buffer.from("2"), undefined);
-  const found = await Promise.all(["a", "b", "c"].map((name) => records.get(name)));
-  expect(found.map((bytes) => bytes && Buffer.from(bytes).toString())).toEqual([undefined, "2", undefined]);
+  // A name that is asked for twice is sent once: some stores refuse it.
+  const found = await Promise.all(["a", "b", "c", "b"].map((name) => records.get(name)));
+  expect(found.map((bytes) => bytes && Buffer.from(bytes).toString())).toEqual([undefined, "2", undefined, "2"]);
   expect(getMany.mock.calls).toEqual([[["a", "b", "c"]]]);
 });
 

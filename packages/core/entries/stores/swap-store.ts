@@ -12,8 +12,9 @@ export interface SwapStore<V> {
   /** The newest state, never one from before a change that was acknowledged to any client. */
   get(name: string): Promise<SwapRecord<V> | undefined>;
   /**
-   * As `get`, for several names in their order. The reads of one turn of the event loop come together, such as those of
-   * all tags of an entry. @default one `get` each: calls of one turn may still be sent together by the client
+   * As `get`, for several names in their order, none of them twice. The reads of one turn of the event loop come
+   * together, such as those of all tags of an entry: up to some thousand, which a store with a limit divides.
+   * @default one `get` each: calls of one turn may still be sent together by the client
    */
   getMany?(names: readonly string[]): Promise<readonly (SwapRecord<V> | undefined)[]>;
   /**

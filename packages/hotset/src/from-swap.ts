@@ -1,0 +1,21 @@
+import { json, type Backend } from "@hotset/core";
+import { fromSwap as fromSwapOf, type FromSwapOptions, type SwapStore } from "@hotset/core/stores";
+import { brotli, gzip } from "@hotset/formats";
+import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
+
+/**
+ * A backend with leases and tag versions, over a store that can compare one record and set it. Each step is a read and
+ * a swap: entry and lease of a key are one record, so a step that anything has overtaken is refused, and decided again.
+ * It writes `msgpack()`, and reads `json()`, `gzip()`, `brotli()` and `zstd()` too, unless the options say otherwise.
+ *
+ * Without {@link FromSwapOptions.log} it reports no changes, so `memory()` in front of it needs `localTtl`.
+ * Throws nothing; its calls reject as those of {@link Backend}.
+ */
+export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
+  return fromSwapOf(store, {
+    ...options,
+    format: options.format ?? msgpack(),
+    alsoReads: options.alsoReads ?? [msgpack(), json(), gzip(), brotli(), zstd()],
+  });
+}
