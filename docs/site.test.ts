@@ -129,6 +129,8 @@ it("numbers of promises lead to their rows, rows of faults have addresses, pictu
   expect(shown(row("yes: C29"), "migrating/comparison.md")).toMatch(/<a href="\/reference\/promises[^"]*#c29">C29</);
   expect(shown(row("C29"), "reference/promises.md")).toContain('id="c29"');
   expect(shown(row("**`single` of a cluster**, or so"), "guide/failure.md")).toContain('id="single-of-a-cluster"');
+  const anchored = shown(row('<a id="redis-dies"></a>**Redis dies**'), "guide/failure.md");
+  expect(anchored).toMatch(/<td[^>]* id="redis-dies"[^>]*><strong>Redis dies<\/strong>/);
   expect(shown(row("**Redis dies**"), "guide/redis.md")).not.toContain(' id="');
   const file = "https://github.com/hotset/hotset/blob/main/docs/pictures/demo.svg";
   expect(shown("![Demo](docs/pictures/demo.svg)", "overview.md")).toMatch(

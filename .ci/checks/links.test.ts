@@ -9,20 +9,20 @@ const pages = trackedFiles(top).filter((path) => path.endsWith(".md"));
 const read = (path: string): string => readFileSync(join(top, path), "utf8");
 const withoutCode = (text: string): string => text.replaceAll(/^( *)(`{3,}).*\n[^]*?^ *\2 *$/gm, "");
 
-/** The anchors of all headings, as GitHub makes them. */
+/** As GitHub makes it of a heading. */
+const slugOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\- _]/gu, "")
+    .replaceAll(" ", "-");
+
+const ANCHOR = /<a id="([^"]+)"><\/a>/g;
+
+/** The places of a page to which a link may lead: its headings, and anchors in front of rows. */
 function anchorsOf(path: string): ReadonlySet<string> {
   const text = withoutCode(read(path));
-  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!);
-  // Of the site alone: on GitHub such a link leads to the top of the page.
-  if (path === FAULTS_PAGE) headings.push(...[...text.matchAll(/^\| \*\*(.+?)\*\*/gm)].map(([, row]) => row!));
-  return new Set(
-    headings.map((heading) =>
-      heading
-        .toLowerCase()
-        .replaceAll(/[^\p{L}\p{N}\- _]/gu, "")
-        .replaceAll(" ", "-"),
-    ),
-  );
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => slugOf(heading!));
+  return new Set([...headings, ...[...text.matchAll(ANCHOR)].map(([, id]) => id!)]);
 }
 
 const FAULTS_PAGE = "docs/guide/failure.md";
@@ -40,6 +40,13 @@ it("what happens when Redis dies is one table: other pages link to its rows, and
     );
   expect(sections.length).toBeGreaterThan(7);
   expect(sections.filter(({ section }) => !section.includes("](failure.md#redis-dies)"))).toEqual([]);
+});
+
+it("a row of that table to which pages link has an anchor, which is the one that the site makes of its name", () => {
+  const rows = [...read(FAULTS_PAGE).matchAll(/^\| <a id="([^"]+)"><\/a>\*\*(.+?)\*\*/gm)];
+  expect(rows.length).toBeGreaterThan(5);
+  expect(rows.map(([, id]) => id)).toEqual(rows.map(([, , name]) => slugOf(name!)));
+  expect(rows.length).toBe([...read(FAULTS_PAGE).matchAll(ANCHOR)].length);
 });
 
 /** Faults of a database. */

@@ -18,10 +18,12 @@ const README_PAGES = ["overview.md", "index.md"];
 const DOCS = join(import.meta.dirname, "..");
 
 export function adaptMarkdown(md: MarkdownRenderer): void {
-  // Html is disabled, so that `<name>` is text and no tag of Vue; then a comment and a picture would be text, too.
+  // Html is disabled, so that `<name>` is text and no tag of Vue; then a comment, a picture and an anchor would be text,
+  // too. Rows get the same anchors below.
   md.core.ruler.before("normalize", "comments", (state) => {
     state.src = state.src
       .replaceAll(/^<!--.*-->$/gm, "")
+      .replaceAll(/^\| <a id="[^"]*"><\/a>/gm, "| ")
       .replaceAll(/^<picture>.*<img alt="([^"]*)" src="([^"]*)"><\/picture>$/gm, "![$1]($2)");
   });
   md.core.ruler.push("addresses", ({ tokens, env }) => {
