@@ -122,6 +122,18 @@ describe("units of a limit", () => {
   });
 });
 
+it("a key of another tenant is refused: what holds it would look free, and what is used like none", async () => {
+  const acme = redis.tenant("acme");
+  await locks(acme).acquire("deploy", { ttl: "1m" });
+  const [place] = lockPlaces(acme, "deploy");
+  const other = redis.tenant("other");
+  const refusal = "is not in this view; pass the view of its tenant, or one without a tenant";
+  await expect(heldLock(other, place!)).rejects.toThrow(`heldLock: the key ${refusal}`);
+  await expect(usedUnits(other, "acme:rate_limit:api:{acme:ada}:fixed-window:1000")).rejects.toThrow(refusal);
+  await expect(sessionsOfUser(other, "acme:session:~of:{acme:ada}")).rejects.toThrow(refusal);
+  expect(await heldLock(redis, place!)).toMatchObject({ kind: "lock", name: "deploy" });
+});
+
 describe("sessions of a user", () => {
   it.each([
     ["hash", "session:~user:{ada}:index"],

@@ -2,6 +2,7 @@ import type { RedisView } from "../commands/view.ts";
 import { LOCK_FORMS } from "../locks/forms.ts";
 import { moduleOf } from "../module/module.ts";
 import { defineScript } from "../scripts/define-script.ts";
+import { keyInView } from "./key-in-view.ts";
 import { TENANT } from "./known-keys.ts";
 import { nameInTag } from "./name-in-tag.ts";
 import { serverNow } from "./server-now.ts";
@@ -55,23 +56,23 @@ const keyOf = (redis: RedisView, form: string, name: string): string =>
   `lock:${form}${moduleOf(redis).space.tagged(name)}`;
 
 /**
- * Who holds a lock now. A holder of a semaphore, or a reader, whose lease has ended holds no more: its member is there
- * until the next acquisition, and is not counted.
+ * The holder of a lock, or how many there are. A holder of a semaphore, or a reader, whose lease has ended is not
+ * counted, though its member stays until the next acquisition.
  *
  * @param redis a view that has the key.
- * @returns `undefined` where it is free.
+ * @returns `undefined` if it is free.
+ * @throws {InvalidArgumentError} for a key outside of the view.
  * @throws {CommandError} for a key of another type, and where its user may not read it.
  * @throws {BackendUnavailableError} where Redis is not reached.
  */
 export async function heldLock(redis: RedisView, { fenceKey, ...place }: LockPlace): Promise<HeldLock | undefined> {
   const { commands } = redis;
-  const { space } = moduleOf(redis);
-  const key = space.outside(place.key);
+  const key = keyInView(redis, place.key, "heldLock");
   const isOne = place.kind === "lock" || place.kind === "writer";
   const [holder, life, fence] = await Promise.all([
     isOne ? commands.get(key) : holdersOf(redis, key),
     commands.ttlMs(key),
-    commands.get(space.outside(fenceKey)),
+    commands.get(keyInView(redis, fenceKey, "heldLock")),
   ]);
   // It is free, or has ended meanwhile.
   if (holder === undefined || holder === 0 || life === "missing") return undefined;
@@ -87,7 +88,7 @@ async function holdersOf(redis: RedisView, key: string): Promise<number> {
   return Number(await redis.commands.zCount(key, `(${await serverNow(redis)}`, "+inf"));
 }
 
-/** Releases a lock as its holder would: the channel has the name of the key. */
+/** The release of a lock as its holder does it: the channel has the name of the key. */
 const RELEASE = defineScript({
   lua: `
 local gone = redis.call('DEL', KEYS[1])
@@ -98,8 +99,8 @@ return gone`,
 });
 
 /**
- * Frees an exclusive lock, whoever holds it, and wakes the callers that wait. The holder notices at its next extension:
- * until then both may work, and fences keep them apart.
+ * Takes an exclusive lock away from its holder, and wakes the callers that wait. The holder notices at its next
+ * extension: until then it and the next holder may both work, and fences keep them apart.
  *
  * @returns whether it was held.
  * @throws {CommandError} where its user may not change it.

@@ -2,6 +2,7 @@ import type { RedisView } from "../commands/view.ts";
 import { NOW, LUA_OF_KIND } from "../limits/rule-scripts.ts";
 import type { RuleKind } from "../limits/rules.ts";
 import { moduleOf } from "../module/module.ts";
+import { keyInView } from "./key-in-view.ts";
 import { TENANT } from "./known-keys.ts";
 import { nameInTag } from "./name-in-tag.ts";
 
@@ -46,16 +47,17 @@ const COUNTING: readonly string[] = ["fixed-window", "sliding-log", "sliding-cou
  * @param redis a view that has the key.
  * @param key as Redis has it.
  * @returns `undefined` for a bucket, for a block and for a key of anything else.
+ * @throws {InvalidArgumentError} for a key outside of the view.
  * @throws {CommandError} for a key of another type, and where its user may not run scripts over it.
  * @throws {BackendUnavailableError} where Redis is not reached.
  */
 export async function usedUnits(redis: RedisView, key: string): Promise<number | undefined> {
   const { rule, times } = limitKey(key) ?? { rule: "block", times: [] };
-  const { space, runScript } = moduleOf(redis);
-  if (rule === "window") return Number((await redis.commands.get(space.outside(key))) ?? 0);
+  const own = keyInView(redis, key, "usedUnits");
+  if (rule === "window") return Number((await redis.commands.get(own)) ?? 0);
   if (!COUNTING.includes(rule)) return undefined;
   const draft = { isReadOnly: true, operation: "usedUnits", decode: Number };
-  return runScript(lookOf(rule as RuleKind), [space.outside(key)], times.map(String), draft);
+  return moduleOf(redis).runScript(lookOf(rule as RuleKind), [own], times.map(String), draft);
 }
 
 /** The rule looks at its key: with a limit of 0, the room that it finds is what is used. */

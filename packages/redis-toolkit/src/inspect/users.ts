@@ -1,5 +1,5 @@
 import type { RedisView } from "../commands/view.ts";
-import { moduleOf } from "../module/module.ts";
+import { keyInView } from "./key-in-view.ts";
 import { TENANT } from "./known-keys.ts";
 import { nameInTag } from "./name-in-tag.ts";
 import { serverNow } from "./server-now.ts";
@@ -28,10 +28,11 @@ export function userOfSessions(key: string): { readonly user: string; readonly i
  *
  * @param redis a view that has the key.
  * @param key of the index, as Redis has it.
+ * @throws {InvalidArgumentError} for a key outside of the view.
  * @throws {CommandError} for a key of another type, and where its user may not read it.
  * @throws {BackendUnavailableError} where Redis is not reached.
  */
 export async function sessionsOfUser(redis: RedisView, key: string): Promise<number> {
-  const now = await serverNow(redis);
-  return Number(await redis.commands.zCount(moduleOf(redis).space.outside(key), `(${now}`, "+inf"));
+  const own = keyInView(redis, key, "sessionsOfUser");
+  return Number(await redis.commands.zCount(own, `(${await serverNow(redis)}`, "+inf"));
 }
