@@ -48,6 +48,25 @@ describe("a slot of several holders", () => {
     expect(await third).toBe(true);
   });
 
+  it("is granted to those that wait when another one takes it before their place in the line is reached", async () => {
+    slots = new Semaphore(2);
+    expect([slots.tryTake(), slots.tryTake()]).toEqual([true, true]);
+    const shared = new SharedSlot(slots);
+    const waiting = shared.take(NEVER);
+    await flush();
+    // One slot is passed on to the place in the line, the other one is free.
+    slots.free();
+    slots.free();
+    expect(shared.tryTake()).toBe(true);
+    expect(await outcome(waiting)).toEqual({ status: "fulfilled", value: true });
+    // The one that was passed on is given back, and the other one is held by both.
+    expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
+    shared.free();
+    expect(slots.tryTake()).toBe(false);
+    shared.free();
+    expect(slots.tryTake()).toBe(true);
+  });
+
   it("is not waited for by a holder that was cancelled; its place goes to the next in line once none waits", async () => {
     const [first, second] = [new SharedSlot(slots), new SharedSlot(slots)];
     first.tryTake();

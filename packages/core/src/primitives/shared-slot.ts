@@ -1,6 +1,6 @@
 import type { Semaphore } from "./semaphore.ts";
 
-/** One slot of a semaphore for several holders: the first takes it, the last frees it. */
+/** One slot of a semaphore for several holders: the first takes it, the last frees it. While it is held, none waits for it. */
 export class SharedSlot {
   readonly #slots: Semaphore;
   readonly #waiting = new Set<() => void>();
@@ -16,6 +16,11 @@ export class SharedSlot {
   tryTake(): boolean {
     if (!this.#isExempt && this.#holders === 0 && !this.#slots.tryTake()) return false;
     this.#holders += 1;
+    // They wait for a place in the line of the semaphore, which is not theirs any more.
+    if (this.#waiting.size > 0) {
+      this.#abandon?.();
+      this.#grant();
+    }
     return true;
   }
 
@@ -49,13 +54,14 @@ export class SharedSlot {
 
   #queue(): void {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#abandon = () => {
+    const abandon = (): void => {
       this.#abandon = undefined;
       resolve();
     };
+    this.#abandon = abandon;
     void this.#slots.take(promise).then((isTaken) => {
       if (!isTaken) return;
-      this.#abandon = undefined;
+      if (this.#abandon === abandon) this.#abandon = undefined;
       // Cancelled, exempted, or taken by another way meanwhile.
       if (this.#isExempt || this.#holders !== 0 || this.#waiting.size === 0) this.#slots.free();
       else this.#grant();

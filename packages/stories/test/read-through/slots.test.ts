@@ -59,6 +59,35 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
+  it.each(["b x y", "x y b", "x b y"])(
+    "a batch loads, whichever of the loads before it end first: %s",
+    async (order) => {
+      const { cache } = open(stack, { maxLoads: 3 });
+      const source = gate();
+      for (const key of order.split(" "))
+        void cache.getOrSet(key, async ({ notShared }) => {
+          await source.pass();
+          return key === "b" ? notShared("for one") : key;
+        });
+      await flush();
+      const batch = cache.getOrSetMany(
+        ["a", "b"],
+        (item) => item,
+        async (items) => items.map((item) => [item, `${item} of the batch`] as const),
+      );
+      await flush();
+      source.open();
+      await flush();
+      expect(await outcome(batch)).toEqual({
+        status: "fulfilled",
+        value: new Map([
+          ["a", "a of the batch"],
+          ["b", "b of the batch"],
+        ]),
+      });
+    },
+  );
+
   it("C115 a batch takes one slot for loads in the background, however many stale items it has", async () => {
     const keys = Array.from({ length: 50 }, (_, i) => `k${i}`);
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
