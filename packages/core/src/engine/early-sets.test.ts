@@ -67,6 +67,21 @@ describe("C600: a set that waits for memory", () => {
     },
   );
 
+  it("is not overwritten by a load that had waited for another process", async () => {
+    const { a, b, go } = open();
+    const source = gate<string>();
+    void b.getOrSet("k", source.pass);
+    await source.arrived();
+    const waiting = a.getOrSet("k", () => "loaded");
+    await flush();
+    expect(await a.set("k", "set", EARLY)).toEqual(PENDING);
+    expect(await waiting).toBe("loaded");
+    await flush();
+    expect([a.peek("k"), await a.get("k")]).toEqual(["set", "set"]);
+    await go();
+    expect([a.peek("k"), await a.get("k"), await b.get("k")]).toEqual(["set", "set", "set"]);
+  });
+
   type Change = readonly [name: string, change: (cache: Cache) => Promise<unknown>];
   type Row = readonly [...Change, meanwhile: string | undefined, left: string | undefined];
   it.each<Row>([

@@ -72,7 +72,7 @@ const EVENTS = {
   queue: (one) => one.queue(),
   requestLease: (one) => one.requestLease(LEASE),
   waitElsewhere: (one) => one.waitElsewhere(1_000),
-  restart: (one) => one.restart(EPOCH, 0, 1_000),
+  asksAgain: (one) => one.asksAgain(1_000),
   runs: (one) => one.runs(LOAD),
   store: (one) => one.store("value"),
   end: (one) => one.end(),
@@ -102,7 +102,7 @@ describe("the phases of a flight", () => {
     ["queue", { reading: "queued", leasing: "queued" }],
     ["requestLease", { queued: "leasing" }],
     ["waitElsewhere", { leasing: "waiting" }],
-    ["restart", { reading: "reading", waiting: "reading" }],
+    ["asksAgain", { reading: "reading", waiting: "reading" }],
     ["runs", { leasing: "loading" }],
     ["store", { loading: "storing" }],
     [
@@ -240,12 +240,14 @@ describe("a report about its lease", () => {
 });
 
 describe("a flight that starts again", () => {
-  it("begins as if now: no fence, no taint; and no caller joins", () => {
+  it("keeps its fence until it starts over; then none, no taint, and no caller joins", () => {
     const one = inPhase("waiting");
     spend(one, 400);
     one.fence("delete");
     expect([one.fencedBy, one.isTainted, one.isJoinable, one.budget!.leftMs]).toEqual(["delete", true, false, 100]);
-    one.restart(LATER, 7, 3_000);
+    one.asksAgain(3_000);
+    expect([one.fencedBy, one.isTainted, one.isJoinable]).toEqual(["delete", true, false]);
+    one.startOver(LATER, 7);
     expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, LATER, 7]);
     expect([one.readAt, one.budget!.leftMs, one.isJoinable]).toEqual([3_000, 100, false]);
   });
@@ -253,13 +255,14 @@ describe("a flight that starts again", () => {
   it("stays joinable within one epoch", () => {
     const one = inPhase("waiting");
     one.begin(EPOCH);
-    one.restart(EPOCH, 0, 3_000);
+    one.asksAgain(3_000);
+    one.startOver(EPOCH, 0);
     expect(one.isJoinable).toBe(true);
   });
 
   it("waits since the first time it had to", () => {
     const one = inPhase("waiting");
-    one.restart(EPOCH, 0, 3_000);
+    one.asksAgain(3_000);
     one.queue();
     one.requestLease(LEASE);
     expect([one.waitElsewhere(4_000), one.phase]).toEqual([1_000, "waiting"]);

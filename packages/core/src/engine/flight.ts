@@ -244,14 +244,18 @@ class OneFlight extends Guard implements ReadRequest {
     return (this.#ownClimb.waitsSince ??= now);
   }
 
-  /** Asks the backend again, as if it began now. Its callers keep waiting, and no caller joins. */
-  restart(epoch: Epoch, tagSequence: number, now: number): void {
+  /** The backend is asked again. Its callers keep waiting, and no caller joins. */
+  asksAgain(now: number): void {
     this.#to("reading");
+    this.#ownClimb.askedAgainAt = now;
+    this.budget!.asks(now);
+  }
+
+  /** What happened until now does not concern it, as if it began now: it is neither fenced nor tainted. */
+  startOver(epoch: Epoch, tagSequence: number): void {
     this.beginAnew();
     this.resend(epoch);
     this.tagSequence = tagSequence;
-    this.#ownClimb.askedAgainAt = now;
-    this.budget!.asks(now);
   }
 
   /** The loader is called. */

@@ -148,7 +148,9 @@ export class Flights {
   }
 }
 
+/** A write stays: those of one key are sent in turn. */
 function outdate(each: Guard): void {
+  if (each.isWrite) return;
   if (!(each instanceof Flight)) each.fence("set");
   else if (each.phase === "reading") each.taint();
 }

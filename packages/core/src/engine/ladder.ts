@@ -286,11 +286,10 @@ export class Ladder {
 
   /** The invalidation is sent first, and the flight begins after it: as do reads without a loader. */
   async #replay(flight: Flight): Promise<void> {
-    const { clock, recovery, writes } = this.#context;
+    const { clock, recovery } = this.#context;
     const failure = await flight.budget!.wait(recovery!.replay(), "calls");
     try {
-      // A write of this process that is still under way has fenced the flight for good.
-      if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
+      if (!(failure instanceof Error)) this.#restart(flight);
       const isHidden = this.#isCovered(flight);
       if (failure instanceof Error || (isHidden && !recovery!.isRefused)) this.#unreachable(flight);
       else if (this.#reads(flight)) this.#read(flight, isHidden);
@@ -307,12 +306,15 @@ export class Ladder {
     });
   }
 
-  /** The flight begins again: changes until now do not concern what it finds from now on. */
+  /** The flight begins again: changes until now do not concern what it finds from now on, unless one is under way. */
   #restart(flight: Flight): void {
-    const { clock, trust, tags } = this.#context;
+    const { clock, trust, tags, writes } = this.#context;
+    const { local } = flight.key;
     // An entry that was removed meanwhile is not served as fallback.
     if (this.#callers.fallbackOf(flight).entry === undefined) flight.dropFallback();
-    flight.restart(trust.epochOf(flight.key.local), tags.sequence, clock.now());
+    flight.asksAgain(clock.now());
+    // What it finds is older than a write of this process that is still under way: the fence of that stays.
+    if (!writes.has(local)) flight.startOver(trust.epochOf(local), tags.sequence);
   }
 
   /** Called by the tier: one function for the reads of all calls. */
