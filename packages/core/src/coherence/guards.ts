@@ -5,9 +5,12 @@ import type { Epoch } from "./parts.ts";
 /**
  * Something in flight for one key. Two things can happen to it:
  *
- * - fenced: this process called something newer. Its result is stored nowhere.
+ * - fenced: this process called something newer. Its result is stored nowhere. A fence taints, too, and a taint wakes a
+ *   flight that waits for another process.
  * - tainted: something may have changed elsewhere. Its result must not become a trusted copy; the backend decides
  *   whether it may be stored.
+ *
+ * Both end when a flight starts over; not while a write of this process is under way.
  */
 export class Guard extends KeyNode {
   /** Whether it is a write on its way to the backend. Writes of one key are sent in turn, so a later one stays. */

@@ -70,7 +70,7 @@ const waiter = (tags: readonly string[] = []): Waiter => ({
 
 const EVENTS = {
   queue: (one) => one.queue(),
-  requestLease: (one) => one.requestLease(LEASE),
+  beginLeasing: (one) => one.beginLeasing(LEASE),
   waitElsewhere: (one) => one.waitElsewhere(1_000),
   asksAgain: (one) => one.asksAgain(1_000),
   runs: (one) => one.runs(LOAD),
@@ -83,10 +83,10 @@ type Event = keyof typeof EVENTS;
 const PATHS: Readonly<Record<Phase, readonly Event[]>> = {
   reading: [],
   queued: ["queue"],
-  leasing: ["queue", "requestLease"],
-  waiting: ["queue", "requestLease", "waitElsewhere"],
-  loading: ["queue", "requestLease", "runs"],
-  storing: ["queue", "requestLease", "runs", "store"],
+  leasing: ["queue", "beginLeasing"],
+  waiting: ["queue", "beginLeasing", "waitElsewhere"],
+  loading: ["queue", "beginLeasing", "runs"],
+  storing: ["queue", "beginLeasing", "runs", "store"],
   over: ["end"],
 };
 const PHASES = Object.keys(PATHS) as readonly Phase[];
@@ -100,7 +100,7 @@ function inPhase(phase: Phase): Flight {
 describe("the phases of a flight", () => {
   it.each<[Event, Readonly<Partial<Record<Phase, Phase>>>]>([
     ["queue", { reading: "queued", leasing: "queued" }],
-    ["requestLease", { queued: "leasing" }],
+    ["beginLeasing", { queued: "leasing" }],
     ["waitElsewhere", { leasing: "waiting" }],
     ["asksAgain", { reading: "reading", waiting: "reading" }],
     ["runs", { leasing: "loading" }],
@@ -151,7 +151,7 @@ describe("the phases of a flight", () => {
     expect([inPhase("loading").climb.loaded, inPhase("storing").climb.loaded]).toEqual([undefined, { value: "value" }]);
     let ended = 0;
     const one = inPhase("queued");
-    one.requestLease({ end: () => void (ended += 1) } as unknown as Lease);
+    one.beginLeasing({ end: () => void (ended += 1) } as unknown as Lease);
     one.dropLease();
     expect([one.climb.lease, ended]).toEqual([undefined, 1]);
   });
@@ -264,7 +264,7 @@ describe("a flight that starts again", () => {
     const one = inPhase("waiting");
     one.asksAgain(3_000);
     one.queue();
-    one.requestLease(LEASE);
+    one.beginLeasing(LEASE);
     expect([one.waitElsewhere(4_000), one.phase]).toEqual([1_000, "waiting"]);
   });
 });
@@ -311,7 +311,7 @@ describe("waking", () => {
     const one = inPhase("queued");
     one.wake();
     expect(one.climb.isWoken).toBe(true);
-    one.requestLease(LEASE);
+    one.beginLeasing(LEASE);
     expect(one.climb.isWoken).toBe(false);
     one.wake();
     expect(one.climb.isWoken).toBe(true);

@@ -211,7 +211,7 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** Enters the phase that asks for the lease, or does without one. A wake counts from here. */
-  requestLease(lease: FlightLease | undefined): void {
+  beginLeasing(lease: FlightLease | undefined): void {
     this.#to("leasing");
     const climb = this.#ownClimb;
     climb.lease = lease;
@@ -219,7 +219,7 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** Records a lease that is asked for after the load, together with the store of its value. */
-  requestAfterLoad(lease: FlightLease): void {
+  leasesAfterLoad(lease: FlightLease): void {
     this.#ownClimb.lease = lease;
   }
 

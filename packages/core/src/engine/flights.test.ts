@@ -43,7 +43,7 @@ function flight(): Flight {
 
 const loading = (one: Flight): void => {
   one.queue();
-  one.requestLease(undefined);
+  one.beginLeasing(undefined);
   one.runs({} as unknown as Load);
 };
 

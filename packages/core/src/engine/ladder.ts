@@ -101,7 +101,7 @@ export class Ladder {
     const ends = Promise.withResolvers<unknown>();
     const flight = this.#enter(call, held, ends, onJoined);
     // Sent here: few frames lie between the caller and its backend.
-    if (flight !== undefined && this.#readsNow(flight))
+    if (flight !== undefined && this.#beginUnlessRead(flight))
       call.namespace.remote!.reads.readTo(flight, flight.budget!.leftMs, this.#readEnded);
     return ends.promise;
   }
@@ -110,7 +110,7 @@ export class Ladder {
   fetchMany(calls: readonly GetOrSetCall[], ends: Ends): number {
     const { local } = this.#context;
     const begun = calls.flatMap((call) => this.#enter(call, local?.get(call.key.local, call.startedAt), ends) ?? []);
-    const reading = begun.filter((each) => this.#readsNow(each));
+    const reading = begun.filter((each) => this.#beginUnlessRead(each));
     const [first] = reading;
     first?.call.namespace.remote!.reads.readMany(reading, first.budget!.leftMs, this.#readEnded);
     return begun.length;
@@ -231,11 +231,11 @@ export class Ladder {
   // ---- read
 
   #begin(flight: Flight): void {
-    if (this.#readsNow(flight)) this.#read(flight);
+    if (this.#beginUnlessRead(flight)) this.#read(flight);
   }
 
-  /** Begins a flight. `true` for one whose read is to be sent now; any other has taken another way. */
-  #readsNow(flight: Flight): boolean {
+  /** Begins a flight, unless it begins with its read. @returns whether it does: then its caller sends the read. */
+  #beginUnlessRead(flight: Flight): boolean {
     const hasBackend = flight.call.namespace.remote !== undefined;
     if (hasBackend && this.#isCovered(flight)) void this.#replay(flight);
     else {
@@ -521,19 +521,24 @@ export class Ladder {
    *
    * Where the backend does not answer, or refuses, the flight loads without a lease, and the result is kept only here.
    *
+   * After the answer `climb.lease` is the lease that was granted, or absent: `Lease.answered` drops any other. It may be over
+   * by the time of the load, since a tag changed: then the result is not stored. Versions that are on their way are not
+   * known to the lease: a change of their tags meanwhile is found by `#canStore`.
+   *
    * @returns why another process loads, or has stored.
    */
   async #lease(flight: Flight, isGuess: boolean): Promise<NotGranted | undefined> {
     const { call } = flight;
     const { remote, meters } = call.namespace;
     // A `current` call has read nothing: its lease shows whether there is an entry.
-    const isRead = !call.isCurrent || remote?.leases === undefined;
-    if (isRead) this.#admit(flight, flight.seen);
+    const hasRead = !call.isCurrent || remote?.leases === undefined;
+    if (hasRead) this.#admit(flight, flight.seen);
     // Made before versions are asked for: a change from then on counts.
     const lease = this.#leaseOf(flight);
     const pinsFirst = lease === undefined || isGuess || this.#pinsWithLease(flight);
     const pinning = pinsFirst ? this.#pin(flight) : undefined;
-    flight.requestLease(lease);
+    // Before the request: a wake counts from here.
+    flight.beginLeasing(lease);
     if (isThenable(pinning)) pinning.then(undefined, ignore);
     if (lease !== undefined) {
       if (isGuess) meters.guesses.begins();
@@ -542,18 +547,18 @@ export class Ladder {
       const answer = lease.answered(await lease.request(over, as));
       if (isGuess) this.#guessed(flight, answer);
       if (answer instanceof Error)
-        this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
+        this.#reportNoLease(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
       else if (answer.kind !== "granted") return answer;
-      else if (!isRead) this.#admit(flight, answer.seen);
+      else if (!hasRead) this.#admit(flight, answer.seen);
     }
-    // Not in this turn: the flights of a batch begin one after another.
+    // Not in this turn: a batch knows how many of its flights to expect once all have begun, and none may arrive before.
     else await DONE;
     const pins = pinsFirst ? pinning : this.#pin(flight);
     flight.pin(isThenable(pins) ? await this.#inTime(flight, pins) : pins);
     // No process may wait for a result that cannot be stored.
     if (!this.#canStore(flight)) flight.climb.lease?.release();
     this.#context.decisions?.note(flight.key.local, "lease", say.describeLease(flight));
-    if (call.isForced && this.#replaces(flight)) await this.#readReplaced(flight);
+    if (call.isForced && this.#replaces(flight)) await this.#readToReplace(flight);
     return undefined;
   }
 
@@ -562,7 +567,7 @@ export class Ladder {
     const { storesNothing, isUnleased, isUnreachable } = flight.climb;
     if (storesNothing || isUnleased || flight.call.namespace.remote?.leases === undefined) return undefined;
     if (!isUnreachable) return this.#newLease!(flight);
-    this.#unleased(flight, "unreachable");
+    this.#reportNoLease(flight, "unreachable");
     return undefined;
   }
 
@@ -613,7 +618,7 @@ export class Ladder {
     if (kind === "entry") meters.of(flight.call.key.name).mispredicted += 1;
   }
 
-  #unleased({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
+  #reportNoLease({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
     const { label: tier, isBypassed } = call.namespace.remote!;
     if (!isBypassed) this.#context.events["load:unleased"].emit({ ...keyEvent(this.#context.name, key), tier, cause });
   }
@@ -691,7 +696,7 @@ export class Ladder {
    * with an older one, too: it is read under the lease, which says whether there is one. If that fails, the tier has
    * reported it; it, or a change of the key meanwhile, lets the load do without.
    */
-  async #readReplaced(flight: Flight): Promise<void> {
+  async #readToReplace(flight: Flight): Promise<void> {
     const { clock, trust } = this.#context;
     const { reads } = flight.call.namespace.remote!;
     flight.resend(trust.epochOf(flight.key.local));
@@ -758,7 +763,7 @@ export class Ladder {
     const { pinned, isUnreachable } = flight.climb;
     if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined) return;
     const lease = this.#newLease!(flight);
-    flight.requestAfterLoad(lease);
+    flight.leasesAfterLoad(lease);
     const answer = lease.answered(await lease.request(seen));
     if (answer instanceof Error) return;
     if (answer.kind === "granted") lease.pinned(pinned);

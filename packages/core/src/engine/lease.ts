@@ -45,15 +45,19 @@ type LeasingContext = Pick<Reporting, "clock"> & Pick<Copies, "flights" | "tags"
  * It is released as soon as the flight can store nothing valid, since other processes would wait for no result.
  */
 export class Lease extends Deadline {
+  /** Identifies the holder, and becomes the version of the entry that it stores. */
   readonly token: string = newId();
-  /** The version in the backend when it was granted: the store is refused if it changed since. */
+  /**
+   * The version in the backend when it was granted: the store is refused if it changed since. It may be another one than
+   * the flight saw: a lease over an entry that was removed since is granted over nothing, `''`.
+   */
   seen = "";
-  /** The neighbours of this lease in the list of the cache's leases. */
+  /** The neighbours of this lease in the registry of the cache; those of the deadline are in another list. */
   before: this | undefined;
   after: this | undefined;
   readonly #flight: Flight;
   readonly #leases: EntryLeases;
-  readonly #among: LinkedSet<Lease>;
+  readonly #registry: LinkedSet<Lease>;
   readonly #context: LeasingContext;
   #state: "asked" | "held" | "over" = "asked";
   #isUnwanted = false;
@@ -71,7 +75,7 @@ export class Lease extends Deadline {
     super();
     this.#flight = flight;
     this.#leases = flight.call.namespace.remote!.leases!;
-    this.#among = among;
+    this.#registry = among;
     this.#context = context;
     among.add(this);
   }
@@ -119,7 +123,7 @@ export class Lease extends Deadline {
   end(): void {
     this.among?.end(this);
     this.#state = "over";
-    this.#among.delete(this);
+    this.#registry.delete(this);
   }
 
   /** Lets other processes load at once. By token, so a lease of another holder stays. */
@@ -153,12 +157,12 @@ export class Lease extends Deadline {
     this.#isComparing = true;
     const { versions } = this.#pinned;
     try {
-      while (changed.size !== 0 && !this.#isOver()) {
+      while (changed.size !== 0 && !this.#hasEnded()) {
         const tags = [...changed].filter((tag) => versions.has(tag));
         changed.clear();
         if (tags.length === 0) break;
         const now = await this.#flight.call.namespace.remote!.versions!.read(tags);
-        if (this.#isOver()) break;
+        if (this.#hasEnded()) break;
         if (tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard)) {
           this.#flight.fence("tags");
           this.release();
@@ -173,7 +177,7 @@ export class Lease extends Deadline {
     }
   }
 
-  #isOver(): boolean {
+  #hasEnded(): boolean {
     return this.#state === "over";
   }
 
@@ -184,7 +188,7 @@ export class Lease extends Deadline {
   /** Renews the lease when its time has come. */
   override pass(): void {
     const goOn = (isHeld: boolean): void => {
-      if (this.#isOver()) return;
+      if (this.#hasEnded()) return;
       if (isHeld) return this.#renewLater();
       this.end();
       this.#flight.fence("lease");

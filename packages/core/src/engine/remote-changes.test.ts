@@ -101,7 +101,7 @@ describe("a lease that changed", () => {
       startedAt: 0,
     };
     const one = new Flight(call as unknown as GetOrSetCall, 0, "foreground");
-    for (const step of ["queue", "requestLease"] as const) one[step]({ end: () => undefined } as unknown as Lease);
+    for (const step of ["queue", "beginLeasing"] as const) one[step]({ end: () => undefined } as unknown as Lease);
     flights.add(localKey(space, key), one);
     one.sendStore({ until: Infinity });
     one.taint();
