@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import type { Body, FieldLine, FieldLines, Head, OriginContext, PlainResponse } from "./index.ts";
+import type { Body, FieldLine, FieldLines, Head, OriginContext, PlainResponse, SentAlong } from "./index.ts";
 import { headAt, type RawHead } from "./raw-head.ts";
 
 /** A response of which nothing goes to its client yet. */
@@ -23,7 +23,7 @@ type Status = NonNullable<OriginContext["statusOf"]>;
  * @param statusOf what to send along with a head.
  */
 export function hold(response: ServerResponse, statusOf: Status): HeldResponse {
-  const { stream } = response as { readonly stream?: ServerHttp2Stream };
+  const { stream } = response as MaybeHttp2;
   const { promise: head, resolve: see, reject: fail } = Promise.withResolvers<PlainResponse>();
   response.once("close", () => seeEnd(response, see));
   const release = stream === undefined ? holdResponse(response, see, statusOf) : holdStream(stream, see, statusOf);
@@ -31,7 +31,15 @@ export function hold(response: ServerResponse, statusOf: Status): HeldResponse {
 }
 
 /** Lets all through that a handler writes, and adds to its head what is sent along. */
-export function stamp(response: ServerResponse, onHead: NonNullable<OriginContext["onHead"]>): void {
+export function stamp(response: ServerResponse, onHead: Status): void {
+  const { stream } = response as MaybeHttp2;
+  if (stream === undefined) stampResponse(response, onHead);
+  else onRespond(stream, (head, send) => send(onHead(head)));
+}
+
+type MaybeHttp2 = ServerResponse & { readonly stream?: ServerHttp2Stream };
+
+function stampResponse(response: ServerResponse, onHead: Status): void {
   const writeHead = response.writeHead as (...parameters: readonly unknown[]) => ServerResponse;
   let isStamped = false;
   const stamped = (status: number, ...rest: unknown[]): ServerResponse => {
@@ -77,7 +85,7 @@ function seeEnd(response: ServerResponse, see: See): void {
 function holdResponse(response: ServerResponse, see: See, statusOf: Status): () => void {
   let held: HeldWrites | undefined;
   let isReleased = false;
-  stamp(response, (head) => {
+  stampResponse(response, (head) => {
     // The handler failed before it said anything: what answers for it is not held.
     if (isReleased) return statusOf(head);
     const { socket } = response;
@@ -122,44 +130,68 @@ function headOf(response: ServerResponse, head: Head, held: HeldWrites | undefin
   return { status: raw.status, statusText: raw.statusText, fields, body: bodyOf(raw, bytes!) };
 }
 
-/** In HTTP/2 the head is an object. A handler may give it to the stream itself. */
+/** From its head on, what goes into a stream of HTTP/2 waits there, and the head itself. */
 function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () => void {
-  const { respond } = stream;
   let held: HeldWrites | undefined;
   let isHeadSent = false;
   let isReleased = false;
-  const restore = shadow(stream, {
-    headersSent: { configurable: true, get: () => isHeadSent },
-    respond: value((headers: OutgoingHttpHeaders, options: object) => {
-      isHeadSent = true;
-      const { ":status": code = 200, ...named } = headers;
-      const head = { status: Number(code), fields: linesOf(pairsOf(named)) };
-      const line = statusOf(head);
-      const given =
-        typeof line === "object"
-          ? { ":status": code, ...headersOf(line) }
-          : line === undefined
-            ? headers
-            : { ...headers, "cache-status": line };
-      const send = (): void => {
-        if (!stream.destroyed && !stream.closed) respond.call(stream, given, options);
-      };
-      // As in HTTP/1: what answers for a handler that failed is not held.
-      if (isReleased) {
-        restore();
-        send();
-        return;
-      }
-      held = new HeldWrites(stream, send);
-      see({ ...head, statusText: "", body: ELSEWHERE });
-    }),
+  const restore = shadow(stream, { headersSent: { configurable: true, get: () => isHeadSent } });
+  const restoreHead = onRespond(stream, (head, send) => {
+    isHeadSent = true;
+    const line = statusOf(head);
+    const sendHead = (): void => {
+      if (!stream.destroyed && !stream.closed) send(line);
+    };
+    // As in HTTP/1: what answers for a handler that failed is not held.
+    if (isReleased) {
+      restore();
+      sendHead();
+      return;
+    }
+    held = new HeldWrites(stream, sendHead);
+    see({ ...head, statusText: "", body: ELSEWHERE });
   });
   return () => {
     isReleased = true;
     if (held === undefined) return;
     restore();
+    restoreHead();
     held.release();
   };
+}
+
+/**
+ * Calls `take` with each head that is given to `stream`: by its response, or by a handler, which may send a file. In
+ * HTTP/2 a head is an object.
+ *
+ * @returns a function that ends this.
+ */
+function onRespond(stream: ServerHttp2Stream, take: (head: Head, send: (sent: SentAlong) => void) => void): () => void {
+  const taking = (name: keyof typeof RESPONDS): PropertyDescriptor => {
+    const respond = stream[name] as (...parameters: readonly unknown[]) => void;
+    const at = RESPONDS[name];
+    return value((...parameters: readonly unknown[]) => {
+      const headers = (parameters[at] ?? {}) as OutgoingHttpHeaders;
+      const { ":status": code = 200, ...named } = headers;
+      take({ status: Number(code), fields: linesOf(pairsOf(named)) }, (sent) => {
+        respond.apply(stream, Object.assign([...parameters], { [at]: headersWith(headers, code, sent) }));
+      });
+    });
+  };
+  return shadow(stream, {
+    respond: taking("respond"),
+    respondWithFD: taking("respondWithFD"),
+    respondWithFile: taking("respondWithFile"),
+  });
+}
+
+/** The ways to give a head to a stream, each with the place of the head among its parameters. */
+const RESPONDS = { respond: 0, respondWithFD: 1, respondWithFile: 1 } as const;
+
+function headersWith(headers: OutgoingHttpHeaders, status: unknown, sent: SentAlong): OutgoingHttpHeaders {
+  if (sent === undefined) return headers;
+  if (typeof sent === "string") return { ...headers, "cache-status": sent };
+  return { ":status": status as number, ...headersOf(sent) };
 }
 
 /**

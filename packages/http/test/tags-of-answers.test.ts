@@ -1,7 +1,9 @@
 import { once } from "node:events";
-import { createServer, request as ask1, type IncomingMessage } from "node:http";
-import { connect, createServer as createHttp2Server } from "node:http2";
+import { closeSync, openSync } from "node:fs";
+import { createServer, request as ask1, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import { connect, createServer as createHttp2Server, type ServerHttp2Stream } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
+import { join } from "node:path";
 import type { HttpCacheOptions } from "@hotset/http";
 import { cachedListener, expressCache, type Listener } from "@hotset/http/node";
 import express from "express";
@@ -95,9 +97,9 @@ async function overHttp1(port: number, method: string, path: string): Promise<He
   return { ...headers, ":status": statusCode };
 }
 
-async function overHttp2(port: number, method: string, path: string): Promise<Head> {
+async function overHttp2(port: number, method: string, path: string, fields: OutgoingHttpHeaders = {}): Promise<Head> {
   const session = connect(`http://127.0.0.1:${port}`);
-  const asked = session.request({ ":method": method, ":path": path });
+  const asked = session.request({ ...fields, ":method": method, ":path": path });
   const [headers] = (await once(asked, "response")) as [Head];
   session.destroy();
   return headers;
@@ -124,6 +126,39 @@ describe.each(Object.keys(HEADS))("H74 a head that is written %s", (way) => {
     const port = await portOf(createServer(cachedListener(open(OPTIONS), HEADS[way]!)));
     expect(shown(await overHttp1(port, "GET", `${BASE}/a`))).toEqual([201, "yes", []]);
     expect(shown(await overHttp1(port, "OPTIONS", "*"))).toEqual([201, "yes", []]);
+  });
+});
+
+/** The ways in which a handler of HTTP/2 gives a head to its stream, past the response. */
+const STREAMS: Readonly<Record<string, (stream: ServerHttp2Stream, head: OutgoingHttpHeaders) => void>> = {
+  respond: (stream, head) => {
+    stream.respond(head);
+    stream.end("body");
+  },
+  respondWithFile: (stream, head) => stream.respondWithFile(BODY, head),
+  respondWithFD: (stream, head) => {
+    const fd = openSync(BODY, "r");
+    stream.respondWithFD(fd, head);
+    stream.once("close", () => closeSync(fd));
+  },
+};
+const BODY = join(import.meta.dirname, "public-api.test.ts");
+
+describe.each(Object.keys(STREAMS))("H74 a head that is given to a stream by %s", (way) => {
+  it.each([
+    ["GET", "/pass/a", "fwd=bypass; detail=rule"],
+    ["GET", "/a", "fwd=bypass; detail=authorization"],
+    ["POST", "/a", "fwd=method"],
+  ])("has no tags for a client, and a Cache-Status: %s %s", async (method, path, status) => {
+    const listener: Listener = (_, response) => {
+      const { stream } = response as unknown as { readonly stream: ServerHttp2Stream };
+      const head = { ":status": 201, ...TAGS, "x-kept": "yes", "x-b": ["1", "2"], "cache-control": "private" };
+      STREAMS[way]!(stream, head);
+    };
+    const port = await portOf(createHttp2Server(cachedListener(open(OPTIONS), listener) as never));
+    const head = await overHttp2(port, method, path, { authorization: "x" });
+    expect([...shown(head), head["x-b"]]).toEqual([201, "yes", [], "1, 2"]);
+    expect(head["cache-status"]).toBe(`hotset; ${status.replace(/(?=;|$)/, "; fwd-status=201")}`);
   });
 });
 
