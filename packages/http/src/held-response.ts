@@ -1,8 +1,10 @@
 import type { OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { ignore } from "./cache/messages.ts";
 import type { Body, FieldLine, FieldLines, Head, OriginContext, PlainResponse, SentAlong } from "./index.ts";
-import { headAt, type RawHead } from "./raw-head.ts";
+import { headAt } from "./raw-head.ts";
+import { announcedBytes } from "./semantics/directives.ts";
 
 /** A response of which nothing goes to its client yet. */
 export interface HeldResponse {
@@ -89,11 +91,11 @@ function holdResponse(response: ServerResponse, see: See, statusOf: Status): () 
     // The handler failed before it said anything: what answers for it is not held.
     if (isReleased) return statusOf(head);
     const { socket } = response;
-    if (socket !== null) held = new HeldWrites(socket);
-    const tell = (): void => see(headOf(response, head, held));
-    // A handler that ends its response together with the head has written all of it by then.
-    if (held === undefined || !isWholeSoon(head, held)) process.nextTick(tell);
-    else tellOnceWritten(response, held, tell);
+    const forwarded: PlainResponse = { ...head, statusText: "", body: ELSEWHERE };
+    const copy = socket !== null && mayBeStored(response, head) ? new Copy(response, forwarded, see) : undefined;
+    if (socket !== null) held = new HeldWrites(socket, { copy });
+    // A copy sees the head that is written, which Node may do together with the first bytes of the body.
+    if (copy === undefined) process.nextTick(see, forwarded);
     return statusOf(head);
   });
   return () => {
@@ -102,32 +104,79 @@ function holdResponse(response: ServerResponse, see: See, statusOf: Status): () 
   };
 }
 
+/** An answer to a POST that says that it is what a GET gives. */
+const mayBeStored = ({ req }: ServerResponse, { fields }: Head): boolean =>
+  req.method === "POST" && fields.some(([name]) => name === "content-location");
+
 /**
- * Whether the head waits for its body, which may be stored: the answer of a proxy, say, whose body comes after it. A
- * client gets both together.
+ * A response as it goes to its client, read from the bytes: middleware in front of the cache may have changed both head
+ * and body. Its body is a stream for one reader; nothing is copied once it is cancelled.
  */
-function isWholeSoon({ fields }: Head, { room }: HeldWrites): boolean {
-  const length = Number(fields.find(([name]) => name === "content-length")?.[1]);
-  return length < room && fields.some(([name]) => name === "content-location");
-}
+class Copy {
+  readonly #forwarded: PlainResponse;
+  readonly #see: See;
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** Bytes of the body that have not come. */
+  #left = 0;
+  isOver = false;
+  /** Called when nothing more is copied. */
+  onOver: () => void = ignore;
 
-/** Once the handler has written all, or cannot write more before what is held has gone. */
-function tellOnceWritten(response: ServerResponse, held: HeldWrites, tell: () => void): void {
-  held.onWrite = () => {
-    if (response.writableEnded || held.isFull || held.isEnded) tell();
-  };
-  response.once("close", tell);
-}
+  /** @param forwarded what is seen of a response that is not copied. */
+  constructor(response: ServerResponse, forwarded: PlainResponse, see: See) {
+    this.#forwarded = forwarded;
+    this.#see = see;
+    const end = (): void => this.#break("ended before its Content-Length");
+    // Before the listener of Node, which gives the connection to another response.
+    response.prependOnceListener("finish", end).once("close", end);
+  }
 
-/** The bytes count where the body may be stored: middleware in front of the cache may have changed both. */
-function headOf(response: ServerResponse, head: Head, held: HeldWrites | undefined): PlainResponse {
-  const isNamed = head.fields.some(([name]) => name === "content-location");
-  const bytes = isNamed && response.writableEnded ? held?.bytes() : undefined;
-  const raw = bytes === undefined ? undefined : headAt(bytes, 0);
-  if (raw === undefined) return { ...head, statusText: "", body: ELSEWHERE };
-  // Our own member is there already.
-  const fields = raw.fields.filter(([name]) => name !== "cache-status");
-  return { status: raw.status, statusText: raw.statusText, fields, body: bodyOf(raw, bytes!) };
+  take([chunk, encoding]: Written): void {
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk;
+    this.#takeBody(this.#body === undefined ? this.#takeHead(bytes) : bytes);
+  }
+
+  /** Returns the bytes behind it. */
+  #takeHead(bytes: Buffer): Buffer {
+    const head = headAt(bytes, 0);
+    const length = head && announcedBytes(head.fields);
+    if (head === undefined || length === undefined) {
+      this.#stop();
+      return NO_BYTES;
+    }
+    this.#left = length;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => void (this.#body = controller),
+      cancel: () => this.#stop(),
+    });
+    // Our own member is there already.
+    const fields = head.fields.filter(([name]) => name !== "cache-status");
+    this.#see({ status: head.status, statusText: head.statusText, fields, body });
+    return bytes.subarray(head.end);
+  }
+
+  #takeBody(bytes: Buffer): void {
+    if (this.isOver) return;
+    this.#left -= bytes.byteLength;
+    if (this.#left < 0) return this.#break("is longer than its Content-Length");
+    // Its writer may use the buffer again.
+    if (bytes.byteLength > 0) this.#body!.enqueue(new Uint8Array(bytes));
+    if (this.#left > 0) return;
+    this.#body!.close();
+    this.#stop();
+  }
+
+  #break(how: string): void {
+    if (this.isOver) return;
+    this.#body?.error(new Error(`the response ${how}`));
+    this.#stop();
+  }
+
+  #stop(): void {
+    if (this.#body === undefined) this.#see(this.#forwarded);
+    this.isOver = true;
+    this.onOver();
+  }
 }
 
 /** From its head on, what goes into a stream of HTTP/2 waits there, and the head itself. */
@@ -148,7 +197,7 @@ function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () =
       sendHead();
       return;
     }
-    held = new HeldWrites(stream, sendHead);
+    held = new HeldWrites(stream, { first: sendHead });
     see({ ...head, statusText: "", body: ELSEWHERE });
   });
   return () => {
@@ -194,61 +243,56 @@ function headersWith(headers: OutgoingHttpHeaders, status: unknown, sent: SentAl
   return { ":status": status as number, ...headersOf(sent) };
 }
 
+/** The parameters of a write. */
+type Written = readonly [chunk: Buffer | string, ...rest: unknown[]];
+
 /**
  * A stream whose `write`, `end` and `destroy` wait, each with its parameters: calls of the public methods, as any program
  * may make them.
+ *
+ *   held ─release: the calls are made─▶ copied ─the copy is over─▶ as it was
+ *
+ * Without a copy it is as it was from its release on.
  */
 class HeldWrites {
   readonly #target: Duplex;
   readonly #methods: Pick<Duplex, "write" | "end" | "destroy">;
-  readonly #writes: (readonly [chunk: Buffer | string, ...rest: unknown[]])[] = [];
+  readonly #copy: Copy | undefined;
   readonly #calls: (() => unknown)[];
-  /** Called after each write. */
-  onWrite: () => void = nothing;
+  readonly #released = Promise.withResolvers<void>();
   #waitingBytes = 0;
   #isFull = false;
-  /** Whether the connection ends with what is held. */
-  isEnded = false;
 
-  /** @param first called before all that is held. */
-  constructor(target: Duplex, first?: () => void) {
+  /**
+   * @param on.first called before all that is held.
+   * @param on.copy gets what is written, while it is held and after.
+   */
+  constructor(target: Duplex, { first, copy }: { readonly first?: () => void; readonly copy?: Copy | undefined }) {
     const { write, end, destroy } = target;
     this.#target = target;
     this.#methods = { write, end, destroy };
+    this.#copy = copy;
     this.#calls = first === undefined ? [] : [first];
     const held = {
-      write: (...parameters: readonly [Buffer | string, ...unknown[]]): boolean => this.#hold(parameters),
+      write: (...written: Written): boolean => this.#hold(written),
       // By now the system would have had what waits here.
       end: this.#later(end),
       destroy: this.#later(destroy),
     };
     Object.assign(target, held);
+    RELEASES.set(target, this.#released.promise);
   }
 
-  #hold(parameters: readonly [Buffer | string, ...unknown[]]): boolean {
-    this.#writes.push(parameters);
-    this.#calls.push(() => Reflect.apply(this.#methods.write, this.#target, parameters));
-    this.#waitingBytes += parameters[0].length;
-    this.#isFull ||= this.room <= 0;
-    // A response has ended once its last write returns.
-    process.nextTick(this.onWrite);
+  #hold(written: Written): boolean {
+    this.#calls.push(() => Reflect.apply(this.#methods.write, this.#target, written));
+    this.#waitingBytes += written[0].length;
+    this.#isFull ||= this.#waitingBytes >= this.#target.writableHighWaterMark;
+    if (this.#copy?.isOver === false) this.#copy.take(written);
     return !this.#isFull;
-  }
-
-  /** Whether the writer has to wait. */
-  get isFull(): boolean {
-    return this.#isFull;
-  }
-
-  /** Bytes until then. */
-  get room(): number {
-    return this.#target.writableHighWaterMark - this.#waitingBytes;
   }
 
   #later(method: (...parameters: never) => Duplex): (...parameters: never) => Duplex {
     return (...parameters) => {
-      this.isEnded = true;
-      process.nextTick(this.onWrite);
       this.#calls.push(() => {
         this.#target.uncork();
         Reflect.apply(method, this.#target, parameters);
@@ -257,28 +301,40 @@ class HeldWrites {
     };
   }
 
-  /** All that was written so far. */
-  bytes(): Buffer {
-    return Buffer.concat(
-      this.#writes.map(([chunk, encoding]) =>
-        typeof chunk === "string" ? Buffer.from(chunk, encoding as BufferEncoding) : chunk,
-      ),
-    );
-  }
-
   release(): void {
     const target = this.#target;
     // Not deleted: a socket that lost a property is slow from then on.
     Object.assign(target, this.#methods);
+    RELEASES.delete(target);
+    if (this.#copy?.isOver === false) this.#copyOn(this.#copy);
     // Head and body go out in one write.
     target.cork();
     for (const call of this.#calls) call();
     target.uncork();
     if (this.#isFull && !target.destroyed && !target.writableNeedDrain) target.emit("drain");
+    this.#released.resolve();
+  }
+
+  #copyOn(copy: Copy): void {
+    const { write } = this.#methods;
+    const copied = (...written: Written): boolean => {
+      copy.take(written);
+      return Reflect.apply(write, this.#target, written);
+    };
+    copy.onOver = () => Object.assign(this.#target, { write });
+    Object.assign(this.#target, { write: copied });
   }
 }
 
-const nothing = (): void => undefined;
+/** Connections that are held. */
+const RELEASES = new WeakMap<Duplex, Promise<void>>();
+
+/**
+ * Resolves once nothing of an earlier response is held on this connection; `undefined` if nothing is. Node gives it to
+ * the next response when all is written, which is before it is sent.
+ */
+export const released = ({ socket, stream }: MaybeHttp2): Promise<void> | undefined =>
+  stream === undefined && socket !== null ? RELEASES.get(socket) : undefined;
 
 /** Puts properties in front of those of `object`; returns a function that removes them. */
 function shadow(object: object, properties: PropertyDescriptorMap): () => void {
@@ -314,15 +370,10 @@ const headersOf = (lines: FieldLines): OutgoingHttpHeaders =>
     }),
   );
 
-/** The body, where all of it was written with its head. */
-function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {
-  const length = fields.find(([name]) => name === "content-length");
-  return length?.[1] === `${bytes.length - end}` ? new Uint8Array(bytes.subarray(end)) : ELSEWHERE;
-}
-
 /**
  * Marks a body that goes to its client alone: such a response is passed on, and not stored. One object for all, since
  * it is never read.
  */
 const ELSEWHERE: Body = new ReadableStream<Uint8Array>();
 ELSEWHERE.getReader();
+const NO_BYTES = Buffer.alloc(0);

@@ -1,7 +1,7 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import { ignore, PASSED } from "./cache/messages.ts";
-import { hold, stamp, type HeldResponse } from "./held-response.ts";
+import { discard, ignore, PASSED } from "./cache/messages.ts";
+import { hold, released, stamp, type HeldResponse } from "./held-response.ts";
 import type {
   AnswerOptions,
   FieldLine,
@@ -164,6 +164,8 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
   const { request, response, run, load: listener } = parties;
   // A pipelined request waits for its turn, or what it holds would wait for the client of another one.
   if (response.socket === null && !isClosed(response)) await assigned(response);
+  const earlier = released(response);
+  if (earlier !== undefined) await earlier;
   const path = pathOf(request);
   let leaving: AbortController | undefined;
   // Only a request that waits needs one.
@@ -203,7 +205,11 @@ async function serve(cache: HttpCache, parties: Parties, takeOver?: () => void):
     if (isPassed) return void (await run());
     const answer = await answering;
     if (answer.status === PASSED.status) return void (await likeServer(run));
-    if (held !== undefined) return held.release();
+    if (held !== undefined) {
+      // Its client gets it by the response itself.
+      discard(answer.body);
+      return held.release();
+    }
     takeOver?.();
     const pouring = write(response, answer);
     if (pouring !== undefined) await pouring;

@@ -855,6 +855,64 @@ describe("invalidation", () => {
     expect([(await here.ask())[0], (await there.ask())[0]]).toEqual(["new", "new"]);
   });
 
+  const POSTED = { ...FRESH, "content-location": "/" };
+
+  it.each<[string, (here: Site, there: Site) => Promise<unknown>]>([
+    ["a later POST", async (here) => here.counts(POSTED, { body: "new" }).get({ method: "POST" })],
+    ["a PUT that is not stored", async (here) => here.counts({}, { status: 204 }).get({ method: "PUT" })],
+    ["a PUT to another query", async (here) => here.counts({}).get({ method: "PUT", path: "/?utm_a=1" })],
+    ["a purge", async ({ http }) => http.purge("https://shop.example/")],
+    ["a soft purge", async ({ http }) => http.purge("https://shop.example/", { soft: true })],
+    ["a purge by tag", async ({ http }) => http.purgeTags(["books"])],
+    ["a clear", async ({ http }) => http.clear()],
+    ["a load", async (here) => here.counts(FRESH, { body: "new" }).get()],
+    ["a load of another process", async (_, there) => there.counts(FRESH, { body: "new" }).get()],
+    [
+      "a later POST to another process",
+      async (_, there) => there.counts(POSTED, { body: "new" }).get({ method: "POST" }),
+    ],
+  ])("H20 H59 an answer to a POST is not stored if it crosses %s", async (_, change) => {
+    const [here, there] = twoSites({ rules: [{ key: { query: { except: ["utm_*"] } } }] });
+    const answering = gate();
+    here.page = async () => {
+      await answering.pass();
+      return { fields: { ...POSTED, "cache-tag": "books" }, body: "old" };
+    };
+    const first = here.get({ method: "POST" });
+    await answering.arrived();
+    await change(here, there);
+    answering.open();
+    expect(await (await first).text()).toBe("old");
+    await flush();
+    for (const site of [here, there]) site.counts(FRESH, { body: "new" });
+    expect([(await here.ask())[0], (await there.ask())[0]]).toEqual(["new", "new"]);
+  });
+
+  it("H20 H59 what its client does next is newer, at another process too", async () => {
+    const [here, there] = twoSites();
+    const page = fedBody();
+    here.page = () => ({ fields: POSTED, body: page.body });
+    await here.get({ method: "POST" });
+    await there.counts({}, { status: 204 }).get({ method: "PUT" });
+    page.feed("old");
+    page.end();
+    await flush();
+    expect((await there.counts(FRESH, { body: "new" }).ask())[0]).toBe("new");
+    expect((await here.ask())[0]).toBe("new");
+  });
+
+  it("H20 the time of its body counts in its age", async () => {
+    const site = new Site();
+    const page = fedBody();
+    site.page = () => ({ fields: POSTED, body: page.body });
+    await site.get({ method: "POST" });
+    site.clock.advance(20_000);
+    page.feed("page");
+    page.end();
+    await flush();
+    expect((await site.get()).fields["cache-status"]).toBe("hotset; hit; ttl=40");
+  });
+
   it.each([
     ["purge", async ({ http }: Site) => http.purge("https://shop.example/")],
     ["soft purge", async ({ http }: Site) => http.purge("https://shop.example/", { soft: true })],

@@ -89,7 +89,7 @@ export class HttpCache {
     this.#places = new Places(this.#plan);
     this.#origin = new OriginLoads(this.#plan, this.#shelf, this.#places, this.#meter);
     this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#origin, this.#meter);
-    this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, this.#places);
+    this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, this.#places, this.#meter);
   }
 
   /**
@@ -103,7 +103,7 @@ export class HttpCache {
     if (typeof found === "string") {
       if (isSafe(request.method))
         return this.#pass({ request, origin, call, rule: this.#plan, startedAt: this.#plan.clock.now() }, found);
-      return untilAborted(this.#change(request, origin, call), call);
+      return untilAborted(this.#unsafe.answer(request, origin, call), call);
     }
     let visit = found;
     if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
@@ -169,6 +169,7 @@ export class HttpCache {
    * @throws {InvalidArgumentError} for a bad tag.
    */
   purgeTags(tags: readonly string[], options: PurgeOptions = {}): Promise<InvalidateResult> {
+    this.#unsafe.overtaking.byPurge();
     return options.soft === true ? this.#namespace.markTagsStale(tags) : this.#namespace.invalidateTags(tags);
   }
 
@@ -195,6 +196,7 @@ export class HttpCache {
 
   /** Removes every response of this cache, in every process. Rejects as `clear` of the namespace does. */
   clear(options: PurgeOptions = {}): Promise<InvalidateResult> {
+    this.#unsafe.overtaking.byPurge();
     return this.#namespace.clear({ stale: options.soft === true });
   }
 
@@ -445,24 +447,6 @@ export class HttpCache {
       const forward = reason === "method" ? "method" : "bypass";
       return { status: { forward, forwardStatus: status, ...(reason !== "method" && { detail: reason }) } };
     });
-  }
-
-  /** An unsafe method: what it changes is invalidated before its answer, which may say what a GET would give. */
-  async #change(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Promise<PlainResponse> {
-    const startedAt = this.#plan.clock.now();
-    const sentAt = this.#plan.epochMs();
-    const to = { request, rule: this.#plan };
-    const judge = ({ status }: Head): { readonly status: CacheStatus } => ({
-      status: { forward: "method", forwardStatus: status },
-    });
-    const response = await askAlone({ request, origin, call }, { statusOf: statusBy(to, judge) });
-    const url = this.#places.urlOf(request);
-    const asked = url !== undefined && URL.canParse(url) ? { ...request, url } : undefined;
-    const named = asked !== undefined && this.#unsafe.concerns(asked) ? asked : undefined;
-    if (named !== undefined) await this.#unsafe.invalidate(named, response);
-    const kept = named && this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#plan.epochMs() });
-    this.#meter.answered("pass", { rule: {}, startedAt }, response.status, "method");
-    return forwarded(to, kept ?? response, 0, judge(response).status);
   }
 }
 

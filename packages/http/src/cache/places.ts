@@ -82,7 +82,7 @@ export class Places {
   }
 
   /** With the authority under which this server caches; `undefined` for a Host that is not listed, and for no URL. */
-  urlOf({ url, fields }: PlainRequest): string | undefined {
+  urlOf({ url, fields }: Pick<PlainRequest, "url" | "fields">): string | undefined {
     const { base, hosts, trustsProxy } = this.#plan;
     if (base === undefined && hosts.size === 0) return url;
     const parts = /^(https?):\/\/[^/?#]*(.*)/is.exec(url);
@@ -94,6 +94,18 @@ export class Places {
       trustProxy: trustsProxy,
     });
     return found === undefined ? undefined : `${found}${rest}`;
+  }
+
+  /**
+   * The URL that an unsafe request changes. A server must take a whole URL in its place, too, whose authority counts, and
+   * not Host (RFC 9112, section 3.2.2).
+   */
+  urlChangedBy(request: PlainRequest): string | undefined {
+    const [, whole, authority = ""] = /^\/\/(https?:\/\/([^/?#]*).*)/is.exec(request.url) ?? [];
+    const fields = request.fields.filter(([name]) => name !== "host");
+    const named = whole === undefined ? request : { url: whole, fields: [...fields, ["host", authority] as const] };
+    const url = this.urlOf(named);
+    return url !== undefined && URL.canParse(url) ? url : undefined;
   }
 
   /**

@@ -169,11 +169,11 @@ export class Shelf {
   }
 
   /** Removes what is stored under these keys of URLs, with variants and bodies, in every process. */
-  async removeAll(keys: readonly string[]): Promise<InvalidateResult> {
+  async removeAll(keys: readonly string[]): Promise<InvalidateResult & { readonly removed: Iterable<unknown> }> {
     const found = await this.#namespace.getMany(keys, { allowStale: true });
     const heads = [...keys, ...[...found.values()].flatMap((value) => readIndex(value)?.variants ?? [])];
     const { pending } = await this.#namespace.deleteMany(heads.flatMap((key) => [key, bodyKey(key)]));
-    return { status: pending > 0 ? "pending" : "done" };
+    return { status: pending > 0 ? "pending" : "done", removed: found.values() };
   }
 
   /** Makes a URL stale, with its variants; without a tag on them also those under way, whose loads are not stored. */
