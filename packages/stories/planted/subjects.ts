@@ -266,7 +266,12 @@ describePlantedStore("a refused swap that answers with a version", "answersRefus
 describePlantedStore("versions that come back", "reusesVersions");
 describePlantedStore("a life rounded down", "roundsLivesDown");
 describePlantedStore("a read from a replica that is behind", "lags");
-describePlantedStore("a getMany that leaves out what is not there", "mixesUpMany");
+
+let mixed: PlantedStore;
+describeSwapStore("a getMany that leaves out what is not there", {
+  open: () => (mixed = new PlantedStore("mixesUpMany")),
+  openPeer: () => new PlantedStore("mixesUpMany", mixed),
+});
 
 const folder = mkdtempSync(join(tmpdir(), "hotset-planted-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
