@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { createCache, json } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { http, redis } from "@hotset/redis/http";
@@ -9,6 +9,8 @@ export interface History {
   readonly reads: number;
   readonly changes: number;
   readonly loads: number;
+  /** Reads that asked Redis and got no answer, or did not ask since it had not answered. */
+  readonly unanswered: number;
   readonly tooOld: readonly string[];
 }
 
@@ -36,7 +38,8 @@ export const handlers = {
    */
   async run({ url, redisUrl, prefix, layout, coherence, calls, responseTimeout, seed }: Round): Promise<History> {
     const truth = RespClient.fromUrl(redisUrl);
-    const backend = redis(http({ url, token: "secret" }))
+    const requests = new CountedRequests();
+    const backend = redis(http({ url, token: "secret", fetch: requests.fetch }))
       .keyPrefix(prefix)
       .layout(layout)
       .coherence(coherence)
@@ -48,6 +51,8 @@ export const handlers = {
       .defaults({ ttl: "1m", loadTimeout: "60s", ...(coherence === "none" && { localTtl: 0 }) })
       .build();
     cache.on("backend:error", () => undefined);
+    let isDown = false;
+    cache.on("backend:state", ({ state }) => void (isDown = state === "down"));
     let state = seed;
     const random = (below: number): number => {
       state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
@@ -55,9 +60,11 @@ export const handlers = {
     };
     const tooOld: string[] = [];
     const later: Promise<void>[] = [];
-    /** What the reads of a key that are under way must at least give. */
-    const running = new Map<string, Map<symbol, number>>();
-    let [reads, changes, loads] = [0, 0, 0];
+    /** The reads of a key that are under way. */
+    const running = new Map<string, Set<Read>>();
+    /** The last change of each key by this process. */
+    const changedHere = new Map<string, number>();
+    let [reads, changes, loads, unanswered] = [0, 0, 0, 0];
     const version = async (name: string, key: string): Promise<number> =>
       Number((await truth.command("GET", `${prefix}-${name}-${key}`)) ?? 0);
     const load = async (key: string): Promise<number> => {
@@ -71,20 +78,34 @@ export const handlers = {
       const tags = [`tag of ${key}`];
       if (random(8) > 0) {
         const known = await version("known", key);
-        const others = running.get(key) ?? new Map<symbol, number>();
+        const others = running.get(key) ?? new Set<Read>();
         running.set(key, others);
-        const atLeast = Math.min(known, ...others.values());
-        const own = Symbol(key);
-        others.set(own, atLeast);
+        // It may join any of them, and is as old, and as little answered, as that one.
+        const joined = [{ atLeast: known, lost: requests.lost, isDown }, ...others];
+        const read = {
+          atLeast: Math.min(...joined.map(({ atLeast }) => atLeast)),
+          lost: Math.min(...joined.map(({ lost }) => lost)),
+          isDown: joined.some((one) => one.isDown),
+        };
+        others.add(read);
+        const ofOwn = changedHere.get(key) ?? 0;
         const value = await cache.getOrSet(key, () => load(key), { tags });
-        others.delete(own);
+        others.delete(read);
         reads += 1;
-        if (value < atLeast) tooOld.push(`${key}: ${value} after ${atLeast}`);
+        // The read may have been given up before its request is counted as lost.
+        await turn();
+        const isAnswered = !read.isDown && !isDown && requests.lost === read.lost;
+        if (!isAnswered) unanswered += 1;
+        // An older copy may stand in for an answer (C92), but for none that this process has replaced.
+        const mayBeOlder = !isAnswered && coherence === "pubsub";
+        if (value < read.atLeast && !mayBeOlder) tooOld.push(`${key}: ${value} after ${read.atLeast}`);
+        if (value < ofOwn) tooOld.push(`${key}: ${value} after ${ofOwn}, which this process has changed it to`);
         return;
       }
       const changed = Number(await truth.command("INCR", `${prefix}-source-${key}`));
       const { status } = random(2) === 0 ? await cache.delete(key) : await cache.invalidateTags(...tags);
       changes += 1;
+      changedHere.set(key, Math.max(changed, changedHere.get(key) ?? 0));
       if (status === "pending") return;
       // A copy that follows changes may be older for this long.
       if (coherence === "pubsub") return void later.push(sleep(MAX_STALENESS_MS + 100).then(() => raise(key, changed)));
@@ -106,8 +127,33 @@ export const handlers = {
     await Promise.all(later);
     await cache.close();
     truth.close();
-    return { reads, changes, loads, tooOld };
+    return { reads, changes, loads, unanswered, tooOld };
   },
 };
+
+/** A read that is under way: what it must at least give, and the trouble that there was when it began. */
+interface Read {
+  readonly atLeast: number;
+  readonly lost: number;
+  readonly isDown: boolean;
+}
+
+/** Sends requests, and counts those that were not answered. Streams are not of them. */
+class CountedRequests {
+  lost = 0;
+
+  readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    if (url.includes("/subscribe/")) return fetch(url, init);
+    try {
+      const response = await fetch(url, init);
+      const text = await response.text();
+      if (response.status !== 200) this.lost += 1;
+      return new Response(text, response);
+    } catch (error) {
+      this.lost += 1;
+      throw error;
+    }
+  };
+}
 
 answerCalls(handlers);
