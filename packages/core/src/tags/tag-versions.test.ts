@@ -87,12 +87,12 @@ describe("underVersions", () => {
   ) => ({
     result: await underVersions(
       found,
-      expected,
+      { request: undefined, expected },
       expected.map((key) => ({ ...current, ...over })[key]),
-      () => ({
-        readMore: (tags) => stored.read(tags),
+      {
+        readMore: (_, tags) => stored.read(tags),
         clock: { now: () => 1_040, schedule: () => () => undefined },
-      }),
+      },
     ),
     asked: stored.asked,
   });

@@ -9,10 +9,10 @@ import { whenReady } from "../primitives/thenable.ts";
 
 /** The current versions of some tags; `undefined` for one that is missing. */
 export type Versions = readonly (TagVersion | undefined)[];
-/** How the versions that were read are applied to an entry. */
-export interface Applying {
+/** How the versions that were read are applied to the entries of reads. Made once: every hit comes this way. */
+export interface Applying<R> {
   readonly clock: Clock;
-  readonly readMore: (tags: readonly string[]) => Awaitable<Versions>;
+  readonly readMore: (request: R, tags: readonly string[]) => Awaitable<Versions>;
 }
 
 /**
@@ -40,23 +40,24 @@ export function compareVersions(
  *
  * @param found the versions of the `expected` keys.
  */
-export function underVersions(
+export function underVersions<R>(
   entry: Entry,
-  expected: readonly string[],
+  { request, expected }: { readonly request: R; readonly expected: readonly string[] },
   found: Versions,
-  by: () => Applying,
+  by: Applying<R>,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   if (entry.versions === undefined) return entry;
   return dependsOn === expected || haveEqualItems(dependsOn, expected)
-    ? applied(entry, found, by)
-    : underMoreVersions(entry, versionsByKey(expected, found), by);
+    ? applied(entry, found, by.clock)
+    : underMoreVersions(entry, versionsByKey(expected, found), request, by);
 }
 
-function underMoreVersions(
+function underMoreVersions<R>(
   entry: Entry,
   byKey: Map<string, TagVersion | undefined>,
-  by: () => Applying,
+  request: R,
+  { clock, readMore }: Applying<R>,
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   const unexpected = dependsOn.filter((key) => !byKey.has(key));
@@ -65,15 +66,15 @@ function underMoreVersions(
     return applied(
       entry,
       dependsOn.map((key) => byKey.get(key)),
-      by,
+      clock,
     );
   };
-  return unexpected.length === 0 ? withMore([]) : whenReady(by().readMore(unexpected), withMore);
+  return unexpected.length === 0 ? withMore([]) : whenReady(readMore(request, unexpected), withMore);
 }
 
-function applied(entry: Entry, current: Versions, by: () => Applying): Entry | undefined {
+function applied(entry: Entry, current: Versions, clock: Clock): Entry | undefined {
   const verdict = compareVersions(entry.versions, current);
-  if (verdict === "stale") return staleByTag(entry, by().clock.now());
+  if (verdict === "stale") return staleByTag(entry, clock.now());
   return verdict === "unchanged" ? entry : undefined;
 }
 

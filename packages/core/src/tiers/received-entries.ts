@@ -42,9 +42,11 @@ export interface EntryReadsOf {
 /** What a backend answered to reads: decoded, and checked against the tag versions that are current. */
 export class ReceivedEntries {
   readonly #of: EntryReadsOf;
+  readonly #applying: Applying<ReadRequest>;
 
   constructor(of: EntryReadsOf) {
     this.#of = of;
+    this.#applying = { clock: of.clock, readMore: (request, tags) => this.currentVersions(request, tags) };
   }
 
   /** Whether a read asks for tag versions in its own call. */
@@ -172,11 +174,7 @@ export class ReceivedEntries {
   ): Awaitable<Entry | undefined> {
     if (versions === undefined && this.#of.tagVersions === undefined) onValid?.();
     if (versions === undefined) return entry;
-    const by = (): Applying => ({
-      clock: this.#of.clock,
-      readMore: (tags) => this.currentVersions(read.request, tags),
-    });
-    const checked = underVersions(entry, read.expected, versions, by);
+    const checked = underVersions(entry, read, versions, this.#applying);
     if (behind === undefined && onValid === undefined) return checked;
     const mayFail = behind !== undefined && isThenable(checked);
     return whenReady(mayFail ? checked.then(undefined, () => this.#uncheckedEntry(entry)) : checked, (found) => {
