@@ -2,6 +2,21 @@ import { PAGES, type PageSpec } from "./pages.ts";
 
 /** The page of a name that is missing in pages.ts, by the beginning of its specifier. */
 const PAGE_OF_OTHERS: Readonly<Record<string, string>> = {
+  "@hotset/redis-toolkit/connection": "toolkit-connection",
+  "@hotset/redis-toolkit/lock": "toolkit-locks",
+  "@hotset/redis-toolkit/rate-limit": "toolkit-limits",
+  "@hotset/redis-toolkit/queue": "toolkit-queue",
+  "@hotset/redis-toolkit/streams": "toolkit-streams",
+  "@hotset/redis-toolkit/sessions": "toolkit-sessions",
+  "@hotset/redis-toolkit/leaderboard": "toolkit-boards",
+  "@hotset/redis-toolkit/presence": "toolkit-boards",
+  "@hotset/redis-toolkit/counters": "toolkit-boards",
+  "@hotset/redis-toolkit/health": "toolkit-health",
+  "@hotset/redis-toolkit/pubsub": "toolkit-pubsub",
+  "@hotset/redis-toolkit/scripts": "toolkit-scripts",
+  "@hotset/redis-toolkit/module": "toolkit-modules",
+  "@hotset/redis-toolkit/inspect": "toolkit-inspect",
+  "@hotset/redis-toolkit": "toolkit",
   "@hotset/redis": "redis",
   "@hotset/http": "http",
   "@hotset/formats": "formats",

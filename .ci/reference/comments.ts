@@ -6,6 +6,7 @@ export interface Comment {
   readonly default: string | undefined;
   /** By name, only those that are described. */
   readonly params: ReadonlyMap<string, string>;
+  readonly returns: string | undefined;
   readonly throws: readonly string[];
   readonly see: readonly string[];
 }
@@ -22,6 +23,7 @@ export function commentOf(node: ts.Node): Comment {
     params: new Map(
       tags.filter(ts.isJSDocParameterTag).map((tag) => [tag.name.getText(), textOf(tag.comment)] as const),
     ),
+    returns: texts("returns").find((text) => text !== ""),
     throws: tags.filter(ts.isJSDocThrowsTag).map((tag) => {
       const type = tag.typeExpression?.type.getText();
       return `${type === undefined ? "" : `{@link ${type}} `}${textOf(tag.comment)}`.trim();
@@ -41,8 +43,15 @@ const textOf = (comment: string | ts.NodeArray<ts.JSDocComment> | undefined): st
 const valueOf = (text: string): string =>
   /^(?:['"\d]\S*|true|false|Infinity|\{.*\})$/.test(text) ? `\`${text.replaceAll("'", '"')}\`` : text;
 
-/** The first sentence, in one line. */
-export function sentenceOf(text: string): string {
+/** What it is, in one line: its first sentence, else what it returns, else when it throws. */
+export function summaryOf({ text, returns, throws }: Comment): string {
+  if (text !== "") return sentenceOf(text);
+  return returns === undefined
+    ? throws.map((each) => `Throws ${inOneLine(each)}`).join(" ")
+    : `Returns ${inOneLine(returns)}`;
+}
+
+function sentenceOf(text: string): string {
   const [paragraph = ""] = text.split(/\n\s*\n/);
   return /^.*?\.(?=\s|$)/s.exec(inOneLine(paragraph))?.[0] ?? inOneLine(paragraph);
 }

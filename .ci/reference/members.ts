@@ -44,7 +44,8 @@ export function membersOf(declarations: readonly ts.Declaration[]): Members {
 export function commentOfAll(declarations: readonly ts.Node[]): Comment {
   const comments = declarations.map(commentOf).toSorted((a, b) => b.throws.length - a.throws.length);
   const texts = new Set(comments.map(({ text }) => text).filter((text) => text !== ""));
-  return { ...(comments.find(({ text }) => text !== "") ?? comments[0]!), text: [...texts].join("\n\n") };
+  const returns = comments.map((comment) => comment.returns).find((each) => each !== undefined);
+  return { ...(comments.find(({ text }) => text !== "") ?? comments[0]!), returns, text: [...texts].join("\n\n") };
 }
 
 /** An implementation that stands below its overloads is none itself. */
@@ -93,6 +94,7 @@ export const isProperty = (
 
 /** The `name` of an error is that of its class. */
 export function isPublic(node: ts.Node): boolean {
+  if (ts.isClassStaticBlockDeclaration(node)) return false;
   const name = (node as Partial<ts.NamedDeclaration>).name;
   if (name !== undefined && ts.isPrivateIdentifier(name)) return false;
   const modifiers = ts.canHaveModifiers(node) ? (ts.getModifiers(node) ?? []) : [];

@@ -22,8 +22,8 @@ export interface Model {
   readonly names: readonly PublicName[];
 }
 
-/** The toolkit and the command line have pages that were written by hand. */
-const BY_HAND = ["redis-toolkit", "cli"];
+/** Users of the command line call no function of it: its page is made from its tables of options. */
+const WITHOUT_PAGES = ["cli"];
 
 interface Manifest {
   readonly private?: boolean;
@@ -32,7 +32,7 @@ interface Manifest {
 }
 
 /** Reads the types of all entries. Takes some seconds. @param without folders of packages */
-export function readModel(without: readonly string[] = BY_HAND): Model {
+export function readModel(without: readonly string[] = WITHOUT_PAGES): Model {
   const others = globSync("packages/*", { cwd: top }).map((path) => path.slice("packages/".length));
   // The first specifier of a name is the one that users import.
   const folders = new Set(["hotset", "core", ...others.toSorted()]);

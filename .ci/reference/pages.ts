@@ -138,7 +138,7 @@ export const PAGES: readonly PageSpec[] = [
       "Instrument",
       "Labels",
       "Sample",
-      "Recorder",
+      "Recorder@@hotset/metrics",
       "HistogramSeries",
       "prometheusName",
       "DURATION_BUCKETS",
@@ -252,8 +252,8 @@ export const PAGES: readonly PageSpec[] = [
     title: "Changes in transactions",
     intro: "Changes that belong to a database transaction. In use: [transactions](../../guide/transactions.md).",
     names: [
-      ...["transactions", "TransactionsOptions", "CacheTransactions", "TransactionOptions"],
-      ...["Changes", "ChangesOf", "TransactionOf"],
+      ...["transactions", "TransactionsOptions", "CacheTransactions", "TransactionOptions@@hotset/transactions"],
+      ...["Changes@@hotset/transactions", "ChangesOf", "TransactionOf"],
     ],
   },
   {
@@ -306,7 +306,15 @@ export const PAGES: readonly PageSpec[] = [
     names: [
       ...["Backend", "BreakerPolicy", "StoredAnswer", "Batch", "Leases", "LeaseRequest", "LeaseReply"],
       ...["TagVersions", "TagVersion", "Coherence", "CoherenceListener", "Parts", "markedStale"],
-      ...["pollChanges", "Changes", "PollChangesOptions", "PolledChanges", "KeyWalk", "WalkedKeys", "WalkedKey"],
+      ...[
+        "pollChanges",
+        "Changes@hotset/backend/unstable",
+        "PollChangesOptions",
+        "PolledChanges",
+        "KeyWalk",
+        "WalkedKeys",
+        "WalkedKey",
+      ],
     ],
   },
   {
@@ -342,7 +350,15 @@ export const PAGES: readonly PageSpec[] = [
     names: [
       ...["Inspection", "InspectOptions", "NamespaceFigures", "GroupFigures", "MemoryEntry", "MemoryState"],
       ...["WalkOptions", "StoredPage", "WalkedEntry", "RunningLoad", "WaitingCaller", "RunningLease", "Fallback"],
-      ...["Backoff", "Invalidation", "ProcessRecord", "inspect", "heartbeat", "Heartbeat", "HeartbeatOptions"],
+      ...[
+        "Backoff@hotset/inspect",
+        "Invalidation",
+        "ProcessRecord",
+        "inspect",
+        "heartbeat",
+        "Heartbeat",
+        "HeartbeatOptions",
+      ],
       ...["warm", "WarmOptions", "WarmedNamespace", "WarmResult"],
       "KeyGroup",
     ],
@@ -369,7 +385,7 @@ export const PAGES: readonly PageSpec[] = [
       ...["RequestMatch", "ResponseMatch", "TextMatch", "HttpWindows", "Normaliser", "PurgeOptions", "Explanation"],
       ...["NotStored", "AnswerEvent", "HttpCacheStats", "cachedHandler", "FetchHandler", "honoCache", "cachedFetch"],
       ...["purgeHandler", "PurgeHandlerOptions", "cachedListener", "Listener", "expressCache"],
-      ...["fastifyCache", "FastifyLike", "isLoad", "HonoContextLike"],
+      ...["fastifyCache", "FastifyLike", "isLoad", "HonoContextLike@@hotset/http/fetch"],
       ...["httpInterceptor", "PlainRequest", "PlainResponse", "PlainOrigin", "OriginContext", "AnswerOptions", "Body"],
       ...["FieldLines", "FieldLine", "Head", "SentAlong"],
       ...["fastly", "FastlyOptions", "cloudflare", "CloudflareOptions", "akamai", "AkamaiOptions"],
@@ -387,5 +403,144 @@ export const PAGES: readonly PageSpec[] = [
       ...["describeBackend", "DescribeBackendOptions", "describeFormat", "DescribeFormatOptions"],
       ...["KeptKind", "describeCompressor", "describeLocalTier", "describeSeal"],
     ],
+  },
+  {
+    file: "toolkit",
+    title: "The Redis toolkit",
+    intro:
+      "`@hotset/redis-toolkit`: one client for a service, and commands with types. Each module is an entry with " +
+      "[a page](README.md). In use: [the toolkit](../../guide/toolkit.md); variables of the environment and what " +
+      "commands answer: [in full](../toolkit.md).",
+    names: [
+      ...["createRedis", "defaultRedis", "resetDefaultRedis", "RedisOptions", "TlsFiles", "Redis", "RedisView"],
+      ...["CallBounds", "FallbackOptions", "Commands", "OwnCommands", "BytesCommands", "OwnBytesCommands"],
+      ...["LenientCommands", "SetOptions@@hotset/redis-toolkit", "JsonOptions", "IncrOptions", "ExpireOptions"],
+      ...["ScanOptions", "ScanHashOptions", "Life", "DurationText", "Fields", "Writable", "Transaction"],
+      ...["TransactionOptions@@hotset/redis-toolkit", "TransactionResult", "Discard", "ViewPool", "RedisEvents"],
+      ...["RedisState", "CommandEvent", "RedisClientStats", "ModuleCounts", "redisAddress", "RedisAddress"],
+      ...["CommandError", "CommandErrorCode", "CommandErrorDetails"],
+    ],
+  },
+  {
+    file: "toolkit-connection",
+    title: "Toolkit: connections",
+    intro:
+      "`@hotset/redis-toolkit/connection`: any command, over links like those of a cache. In full: " +
+      "[connections](../connection.md).",
+    names: ["openConnection", "OpenOptions", "RedisConnection", "RedisConnectionOptions", "CallOptions", "Pool"],
+  },
+  {
+    file: "toolkit-locks",
+    title: "Toolkit: locks",
+    intro: "`@hotset/redis-toolkit/lock`. In use: [locks](../../guide/toolkit-locks.md).",
+    names: [
+      ...["locks", "LocksOptions", "LeaseOptions", "AcquireOptions", "TryOptions", "Locks", "Lockable", "Lease"],
+      ...["Hold", "Task", "LockUnavailableError", "LockLostError"],
+    ],
+  },
+  {
+    file: "toolkit-limits",
+    title: "Toolkit: rate limits",
+    intro: "`@hotset/redis-toolkit/rate-limit`. In use: [rate limits](../../guide/toolkit-limits.md).",
+    names: [
+      ...["rateLimit", "RateLimitOptions", "RateLimit", "RateLimitResult", "fixedWindow", "slidingLog"],
+      ...["slidingCounter", "tokenBucket", "gcra", "concurrency"],
+      ...["WindowOptions@@hotset/redis-toolkit/rate-limit", "SlidingCounterOptions", "TokenBucketOptions"],
+      ...["GcraOptions", "ConcurrencyOptions", "expressRateLimit", "fastifyRateLimit", "honoRateLimit"],
+      ...["RequestLimitOptions", "ipKey", "IpKeyOptions", "expressRateLimitStore", "ExpressStoreOptions"],
+      "CostAboveLimitError",
+    ],
+  },
+  {
+    file: "toolkit-queue",
+    title: "Toolkit: queues",
+    intro: "`@hotset/redis-toolkit/queue`. In use: [queues](../../guide/toolkit-queue.md).",
+    names: [
+      ...[
+        "queue",
+        "QueueOptions",
+        "Queue",
+        "AddOptions",
+        "JobOptions",
+        "RepeatOptions",
+        "Backoff@@hotset/redis-toolkit/queue",
+      ],
+      ...["BackoffFunction", "Keep", "FlowOptions", "FlowChild", "Worker", "WorkerOptions", "Handler", "Job"],
+      ...["JobContext", "JobSnapshot", "JobState", "DeadLetters@@hotset/redis-toolkit/queue", "QueueEvent"],
+      ...["QueueListening", "simpleQueue", "SimpleQueue"],
+    ],
+  },
+  {
+    file: "toolkit-streams",
+    title: "Toolkit: streams",
+    intro: "`@hotset/redis-toolkit/streams`. In use: [streams](../../guide/toolkit-streams.md).",
+    names: [
+      ...[
+        "streams",
+        "StreamOptions",
+        "Streams",
+        "Stream",
+        "AppendOptions",
+        "TrimOptions",
+        "RangeOptions",
+        "ReadOptions",
+      ],
+      ...["ReaderOptions", "StreamReader", "ConsumerGroup", "GroupReadOptions", "consumer", "ConsumerOptions"],
+      ...["Consumer", "ConsumerHandler", "ConsumerContext", "Delivery"],
+    ],
+  },
+  {
+    file: "toolkit-sessions",
+    title: "Toolkit: sessions",
+    intro:
+      "`@hotset/redis-toolkit/sessions`, with `/fastify`, `/hono` and `/express-session`. In use: " +
+      "[sessions](../../guide/toolkit-sessions.md).",
+    names: [
+      ...["sessions", "SessionOptions", "JsonSessionOptions", "Sessions", "Session", "SessionInfo"],
+      ...["CreateSessionOptions", "RegenerateOptions", "SessionChanges", "SessionConflictError", "SessionStore"],
+      ...["SessionStoreOptions", "fastifySessions", "honoSessions"],
+    ],
+  },
+  {
+    file: "toolkit-boards",
+    title: "Toolkit: leaderboards, presence, counters",
+    intro:
+      "`@hotset/redis-toolkit/leaderboard`, `/presence` and `/counters`. In use: " +
+      "[boards](../../guide/toolkit-boards.md).",
+    names: [
+      ...["leaderboard", "LeaderboardOptions", "Leaderboard", "presence", "PresenceOptions", "Presence"],
+      ...["userPresence", "UserPresenceOptions", "UserPresence", "activeUsers", "ActiveUsersOptions", "ActiveUsers"],
+      ...["uniques", "UniquesOptions", "Uniques"],
+    ],
+  },
+  {
+    file: "toolkit-health",
+    title: "Toolkit: health",
+    intro: "`@hotset/redis-toolkit/health`. In use: [health](../../guide/toolkit-health.md).",
+    names: ["health", "HealthOptions", "Health", "HealthStatus", "Readiness", "RedisStats"],
+  },
+  {
+    file: "toolkit-pubsub",
+    title: "Toolkit: pub/sub",
+    intro: "`@hotset/redis-toolkit/pubsub`. In use: [the toolkit](../../guide/toolkit.md).",
+    names: ["pubsub", "PubSub", "ChannelOptions", "Channel", "Subscription", "Listening"],
+  },
+  {
+    file: "toolkit-scripts",
+    title: "Toolkit: scripts",
+    intro: "`@hotset/redis-toolkit/scripts`. In use: [the toolkit](../../guide/toolkit.md).",
+    names: ["defineScript", "ScriptDefinition", "Script", "ScriptArgument", "ScriptReply"],
+  },
+  {
+    file: "toolkit-inspect",
+    title: "Toolkit: what its keys mean",
+    intro: "`@hotset/redis-toolkit/inspect`, for tools that look at Redis. Keys: [every key](../toolkit-keys.md).",
+    names: ["knownKey", "KnownKey", "MODULES", "ModuleName"],
+  },
+  {
+    file: "toolkit-modules",
+    title: "Toolkit: writing a module",
+    intro: "`@hotset/redis-toolkit/module`: what the modules of the toolkit are made with.",
+    names: ["moduleOf", "Module", "KeySpace"],
   },
 ];

@@ -6,6 +6,8 @@ import type { PageSpec } from "./pages.ts";
 export class Places {
   readonly #titles = new Map<string, string>();
   readonly #places = new Map<string, string>();
+  /** Names with their specifiers, by the name that they share. */
+  readonly #equal = new Map<string, string[]>();
 
   constructor(pages: readonly PageSpec[], names: ReadonlyMap<string, PublicName>) {
     for (const page of pages) this.#add(page, names);
@@ -18,10 +20,15 @@ export class Places {
 
   /**
    * A link from `file` to a name as the compiler has it, or to a method, of `owner` where it is not qualified;
-   * `undefined` if it is not public.
+   * `undefined` if it is not public. Of two names that are equal it is the one of the package of `specifier`.
    */
-  from(file: string, name: string, owner: string = ""): string | undefined {
-    const place = [`${owner}.${name}`, name, name.split(".")[0]!].map((each) => this.#places.get(each)).find(isThere);
+  from(file: string, name: string, owner: string = "", specifier: string = ""): string | undefined {
+    const [first = ""] = name.split(".");
+    const near = this.#equal
+      .get(first)
+      ?.find((each) => packageOf(each.slice(first.length + 1)) === packageOf(specifier));
+    const places = [`${owner}.${name}`, `${first}@${specifier}`, near ?? "", name, first];
+    const place = places.map((each) => this.#places.get(each)).find(isThere);
     return place?.startsWith(`${file}#`) === true ? place.slice(file.length) : place;
   }
 
@@ -34,15 +41,26 @@ export class Places {
       this.#places.set(name, `${file}.md#${anchorOf(title)}`);
     };
     for (const name of own) add(name, titleOf(name, own));
+    for (const name of own.filter((each) => each.includes("@"))) {
+      const [shared = ""] = name.split("@");
+      this.#equal.set(shared, [...(this.#equal.get(shared) ?? []), name]);
+    }
     for (const { owner, method } of methods) {
       const isAlone =
         method !== "constructor" &&
         methods.filter((each) => each.method === method).length === 1 &&
         !own.some((name) => name.toLowerCase() === method.toLowerCase());
-      add(`${owner}.${method}`, isAlone ? `\`${method}\`` : `\`${owner.split("@")[0]}.${method}\``);
+      const shown = owner.split("@")[0]!;
+      // `Stream.info` next to `StreamInfo`.
+      const isTaken = own.some((name) => name.toLowerCase() === `${shown}${method}`.toLowerCase());
+      const title = isTaken ? `\`${method}\` of \`${shown}\`` : `\`${shown}.${method}\``;
+      add(`${owner}.${method}`, isAlone ? `\`${method}\`` : title);
     }
   }
 }
+
+/** `@hotset/redis-toolkit` of `@hotset/redis-toolkit/queue`. */
+const packageOf = (specifier: string): string => specifier.split("/", 2).join("/");
 
 const isThere = (place: string | undefined): boolean => place !== undefined;
 

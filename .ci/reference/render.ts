@@ -2,7 +2,7 @@
 
 import ts from "typescript-5";
 import { arrange } from "./arrange.ts";
-import { commentOf, inOneLine, sentenceOf, type Comment } from "./comments.ts";
+import { commentOf, inOneLine, summaryOf, type Comment } from "./comments.ts";
 import { commentOfAll, membersOf, overloadsOf, signatureOf, type Method, type Property } from "./members.ts";
 import type { Model, PublicName } from "./model.ts";
 import type { PageSpec } from "./pages.ts";
@@ -51,7 +51,7 @@ class Reference {
       "# API reference",
       GENERATED,
       "Every public name of `hotset` and the packages that it is made of: signature, meaning, defaults, errors. " +
-        "Names without a remark are exported by `hotset`. The Redis toolkit has [pages of its own](../toolkit.md).",
+        "Names without a remark are exported by `hotset`.",
       ["| page | names |", "|---|---|", ...rows].join("\n"),
       "Units, bounds and everything that is not a type: [options](../options.md), [events](../events.md), " +
         "[statistics](../stats.md), [errors](../errors.md), [keys and fields in Redis](../redis-layout.md).",
@@ -63,8 +63,7 @@ class Reference {
     const rows = spec.names.map((name) => {
       const title = this.#places.titleOf(name);
       return (
-        `| [${title}](#${anchorOf(title)}) | ${this.#cell(sentenceOf(this.#commentOf(this.#names.get(name)!).text))} ` +
-        "|"
+        `| [${title}](#${anchorOf(title)}) | ${this.#cell(summaryOf(this.#commentOf(this.#names.get(name)!)))} ` + "|"
       );
     });
     const sections = spec.names.flatMap((name) => this.#section(name, this.#names.get(name)!));
@@ -148,6 +147,7 @@ class Reference {
     return [
       ...(types.length === 0 ? [] : [`- Types: ${types.join(", ")}`]),
       ...(comment.default === undefined ? [] : [`- Default: ${this.#links(inOneLine(comment.default))}`]),
+      ...(comment.returns === undefined ? [] : [`- Returns ${this.#links(inOneLine(comment.returns))}`]),
       ...comment.throws.map((text) => `- ${fails} ${this.#links(inOneLine(text))}`),
       ...comment.see.map((text) => `- See ${this.#links(inOneLine(text))}`),
       ...(shown === undefined
@@ -191,15 +191,13 @@ class Reference {
   #typesIn(signature: string, own: string): readonly string[] {
     const names = new Set(signature.match(/\b[A-Z]\w+/g));
     names.delete(own);
-    return [...names]
-      .filter((name) => this.#places.from(this.#file, name) !== undefined)
-      .map((name) => this.#link(name));
+    return [...names].filter((name) => this.#placeOf(name) !== undefined).map((name) => this.#link(name));
   }
 
   /** A type in code, linked to the first public name in it. */
   #type(type: string): string {
     const names = type.match(/[A-Z]\w+/g) ?? [];
-    const link = names.map((name) => this.#places.from(this.#file, name)).find((each) => each !== undefined);
+    const link = names.map((name) => this.#placeOf(name)).find((each) => each !== undefined);
     return link === undefined ? `\`${type}\`` : `[\`${type}\`](${link})`;
   }
 
@@ -209,8 +207,12 @@ class Reference {
   }
 
   #link(name: string): string {
-    const link = this.#places.from(this.#file, name, this.#owner);
+    const link = this.#placeOf(name, this.#owner);
     return link === undefined ? `\`${name}\`` : `[\`${name}\`](${link})`;
+  }
+
+  #placeOf(name: string, owner = ""): string | undefined {
+    return this.#places.from(this.#file, name, owner, this.#names.get(this.#owner)?.specifiers[0]);
   }
 }
 

@@ -21,7 +21,10 @@ export interface Hold {
   readonly remainingMs: number;
 }
 
-/** A lock that is held, until `release` or the end of its time. */
+/**
+ * A lock that is held, until `release` or the end of its time. `await using` releases it at the end of a block, and
+ * reports a failure to the logger.
+ */
 export interface Lease extends Hold, AsyncDisposable {
   /**
    * The time that is left becomes `ttl`, no longer than `maxHold` allows. It is never shortened.

@@ -37,20 +37,26 @@ export type Task<T> = (hold: Hold) => T | Promise<T>;
 
 /** Options of {@link locks}. */
 export interface LocksOptions extends LeaseOptions {
-  /** All keys begin with it. Without braces. @default 'lock:' */
+  /** All keys begin with it: 1 to 512 characters without braces. @default 'lock:' */
   readonly prefix?: string | undefined;
   /**
    * The keys of exclusive locks, in place of the prefix and the name, for programs that take them by `SET key token NX
    * PX` and release them where the token is theirs: `(name) => "lock:" + name`. The fence lies next to it.
    */
   readonly key?: ((name: string) => string) | undefined;
-  /** Further servers, independent of each other: the lock is held where most of all agree. @default none */
+  /**
+   * An even number of further servers, independent of each other: the lock is held where most of all agree.
+   * @default none
+   */
   readonly quorum?: readonly RedisView[] | undefined;
-  /** Replicas that must have the lock before it counts as held. @default 0 */
+  /** Replicas that must have the lock, and each extension, before it counts. @default 0 */
   readonly replicas?: number | undefined;
   /** How long they may take. @default '500ms' */
   readonly replicaTimeout?: Duration | undefined;
-  /** Refuses a server that may evict locks. Without it such a server is reported once. @default false */
+  /**
+   * Refuses a server that may evict locks, with a `ConfigurationError`. Without it such a server is reported once.
+   * @default false
+   */
   readonly requireNoEviction?: boolean | undefined;
 }
 
@@ -78,8 +84,8 @@ export interface Lockable {
  */
 export interface Locks {
   /**
-   * Takes one lock, or up to 32 at once: all of them or none. In a cluster the names of several need one hash tag at
-   * their beginning, such as `{order:7}:stock`.
+   * Takes one lock, or up to 32 at once: all of them or none, in one step. A name has 1 to 512 characters. In a cluster
+   * the names of several need one hash tag at their beginning, such as `{order:7}:stock`.
    *
    * @throws {LockUnavailableError} when others hold one of them for all of `wait`.
    * @throws {BackendUnavailableError} when Redis is down for the rest of `wait`: then nothing is known of them.
@@ -92,6 +98,7 @@ export interface Locks {
    * Runs `task` while the lock is held, and extends it meanwhile, up to `maxHold`. An error of `task` is passed on,
    * even when the lock is lost. The signal of the options also aborts that of `task`.
    *
+   * @returns what `task` does.
    * @throws {LockLostError} when the lock was lost before `task` ended.
    */
   using<T>(resources: string | readonly string[], task: Task<T>): Promise<T>;

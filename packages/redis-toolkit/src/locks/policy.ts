@@ -1,9 +1,9 @@
 import type { Duration } from "@hotset/core";
 import { checkOptions, checkSignal, durationMs, lifeMs, type DurationText } from "../module/module.ts";
 
-/** How long a lock is held, and waited for. */
+/** How long a lock is held, and waited for. Those of `locks` are the defaults of its calls. */
 export interface LeaseOptions {
-  /** How long Redis keeps the lock for a holder that neither extends nor releases it. @default '10s' */
+  /** How long Redis keeps the lock for a holder that neither extends nor releases it: at least 20 ms. @default '10s' */
   readonly ttl?: DurationText | undefined;
   /**
    * How long a call keeps trying while others hold it, or Redis does not answer: its bound, or 100 ms where that is
@@ -11,7 +11,7 @@ export interface LeaseOptions {
    * is frozen. @default 0
    */
   readonly wait?: Duration | undefined;
-  /** Bound on holding it, extensions included. @default none */
+  /** Bound on holding it, extensions included: at least 20 ms. @default none */
   readonly maxHold?: Duration | undefined;
 }
 
