@@ -44,7 +44,8 @@ export interface ExpressStore {
   increment(key: string): Promise<ExpressStoreHits>;
   /**
    * Trouble with Redis is reported, and the hit counts until its window ends: express-rate-limit catches no error here.
-   * Never rejects for trouble with Redis: that is reported.
+   * Never rejects for trouble with Redis: that is reported. It has only the key, so a late call gives back a unit of a
+   * later window.
    *
    * @throws {InvalidArgumentError} for a key that is not text.
    */

@@ -18,7 +18,7 @@ import { readVerdict, type Verdict } from "./verdict.ts";
 
 /**
  * Decides which calls are allowed, for all processes together. Keep it, and do not make one for each call: it remembers
- * refusals, and counts while Redis is down.
+ * refusals, and counts while Redis is down. A key is text of 1 to 512 characters.
  */
 export interface RateLimit {
   /**
@@ -36,16 +36,18 @@ export interface RateLimit {
    */
   peek(key: Id, cost?: number): Promise<RateLimitResult>;
   /**
-   * Counts `cost` units more, beyond the limit too; slots of `concurrency` stay. @returns the state after it
+   * Counts `cost` units more, beyond the limit too: a log up to full, a bucket up to one bucket below empty. Slots of
+   * `concurrency` stay. @returns the state after it, `allowed` for a call that costs 1
    *
    * @throws {CommandError} as {@link RateLimit.consume}.
    */
   penalty(key: Id, cost?: number): Promise<RateLimitResult>;
   /**
-   * Gives units back; slots of `concurrency` stay. @returns the state after it
+   * Gives units back; slots of `concurrency` stay. @returns the state after it, `allowed` for a call that costs 1
    *
-   * @param units The `units` of a result: those of that call, once, as far as they still count. A number: so many,
-   *   whoever took them, the latest first. @default 1
+   * @param units The `units` of a result: those of that call, once, as far as they still count. They are known by the
+   *   instant at which they are free again, so after a `reset` a sliding counter or a bucket can take units of a later
+   *   call for them. A number: so many, by any caller, the latest first. @default 1
    * @throws {CommandError} as {@link RateLimit.consume}.
    */
   reward(key: Id, units?: number | string): Promise<RateLimitResult>;

@@ -14,7 +14,10 @@ export type RefusalMessage<Request> =
 /** The limit, or the one for a request. Limits of one name whose rules have one window share their counts. */
 export type RequestLimit<Request> = RateLimit | ((request: Request) => Awaitable<RateLimit>);
 
-/** Options of a limit of requests. */
+/**
+ * Options of a limit of requests. The functions may be async. An error of theirs is one of the request, as is a cost
+ * above the limit: nothing is served.
+ */
 export interface RequestLimitOptions<Request> {
   /**
    * The one that is limited, such as the id of a user. `undefined` is an error.
@@ -29,8 +32,8 @@ export interface RequestLimitOptions<Request> {
   /** Requests that are neither limited nor counted. @default none */
   readonly skip?: ((request: Request) => Awaitable<boolean>) | undefined;
   /**
-   * Requests that are answered with a status from 400 on count only until then. One whose client has left before
-   * counts.
+   * Requests that are answered with a status from 400 on count only until then. One that was refused, or whose client
+   * left before the response, counts; Hono does not report that a client has left, so there the status decides.
    *
    * @default false
    */
@@ -39,13 +42,13 @@ export interface RequestLimitOptions<Request> {
   readonly skipSuccessfulRequests?: boolean | undefined;
   /** The body of a refusal. @default 'Too many requests' */
   readonly message?: RefusalMessage<Request> | undefined;
-  /** @default 429; 403 for a key of `deny`, 503 where `whenAway: "closed"` refuses */
+  /** The status of a refusal, 400 to 599. @default 429; 403 for a key of `deny`, 503 where `whenAway: "closed"` refuses */
   readonly status?: number | undefined;
 }
 
 /**
- * Express, and all that takes `(request, response, next)`. Slots of `concurrency` are given back when the response
- * ends. An error of the limit, or of `key`, goes to `next`.
+ * Express, and all that takes `(request, response, next)`. Slots of `concurrency` are renewed at each third of `hold`,
+ * and given back when the response ends or its client leaves. An error of the limit, or of `key`, goes to `next`.
  *
  * @throws {InvalidArgumentError} for options that can never work.
  */

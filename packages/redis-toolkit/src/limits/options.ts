@@ -6,7 +6,7 @@ import type { Rule } from "./rules.ts";
 export interface RateLimitOptions {
   /** Part of its keys, and of its header fields. No braces. */
   readonly name: string;
-  /** All must allow a call, one to eight. @default [fixedWindow()]: 100 in an hour */
+  /** All must allow a call: 1 to 8, not two of one kind and window. @default [fixedWindow()]: 100 in an hour */
   readonly rules?: readonly Rule[] | undefined;
   /** Begins its keys. No braces. @default 'rate_limit' */
   readonly prefix?: string | undefined;
@@ -22,7 +22,7 @@ export interface RateLimitOptions {
   readonly whenAway?: "open" | "closed" | "memory" | undefined;
   /** How many processes share the limits while Redis is down. @default 1 */
   readonly processes?: number | undefined;
-  /** How long one decision waits for Redis. @default '250ms' */
+  /** How long one decision waits for Redis, up to a minute. @default '250ms' */
   readonly deadline?: Duration | undefined;
   /** A refused call blocks its key for so long. @default none */
   readonly blockFor?: Duration | undefined;
@@ -30,10 +30,14 @@ export interface RateLimitOptions {
   readonly countRefused?: boolean | undefined;
   /**
    * How long a refusal may be answered from memory, at most until the call fits. By then every process knows of a
-   * `reset` by another one. `0` asks Redis each time; `Infinity` never before the call fits. @default '1s'
+   * `reset` by another one. `0` asks Redis each time; `Infinity` never before the call fits. Not for limits with
+   * `concurrency`, nor for calls that count although they are refused. @default '1s'
    */
   readonly rememberRefusals?: Duration | undefined;
-  /** Keys that are kept in memory, of refusals and of counts while Redis is down. @default 10_000 */
+  /**
+   * Keys that are kept in memory, of refusals and of counts while Redis is down. Beyond it any refusal is forgotten, and
+   * the oldest count. @default 10_000
+   */
   readonly maxKeys?: number | undefined;
   /** Keys that are always allowed, and not counted. Compared as a whole. */
   readonly allow?: Iterable<string> | undefined;

@@ -10,9 +10,12 @@ export interface RateLimitResult {
   readonly allowed: boolean;
   /** Units that can be used at once: `limit`, or `burst` of a bucket. */
   readonly limit: number;
-  /** Units that are left. */
+  /** Units that are left, at least 0. */
   readonly remaining: number;
-  /** Milliseconds until the same call may be allowed, 0 if it is, `Infinity` for a key of the `deny` list. */
+  /**
+   * Milliseconds until the same call may be allowed, 0 if it is, `Infinity` for a key of the `deny` list. For
+   * `concurrency` at the latest: slots may be released earlier.
+   */
   readonly retryAfterMs: number;
   /** Milliseconds since 1970, by Redis' clock: when all units are free again, or a block has ended. */
   readonly resetAt: number;
@@ -22,7 +25,10 @@ export interface RateLimitResult {
   readonly headers: Readonly<Record<string, string>>;
   /** Why it is refused; `undefined` if it is allowed. */
   readonly reason: RefusalReason | undefined;
-  /** Names the slots of a `concurrency` rule: give it to `release`, and to `renew` where the call takes long. */
+  /**
+   * Names the slots of a `concurrency` rule: give it to `release`, and to `renew` where the call takes long. An open
+   * limit has one without Redis too, since the call may have got its slots.
+   */
   readonly lease: string | undefined;
   /** Names the units that the call took: give it to `reward`. `undefined` where it took none. */
   readonly units: string | undefined;

@@ -4,7 +4,10 @@ import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
 /** How a rule counts. */
 export type RuleKind = "fixed-window" | "sliding-log" | "sliding-counter" | "token-bucket" | "gcra" | "concurrency";
 
-/** How much is allowed in which time: made by `fixedWindow`, `slidingLog` and the other functions of this file. */
+/**
+ * How much is allowed in which time: made by `fixedWindow`, `slidingLog` and the other functions of this file. Times
+ * are whole milliseconds, rounded up, and a year at most.
+ */
 export interface Rule {
   /** How it counts. */
   readonly kind: RuleKind;
@@ -23,9 +26,9 @@ export const numbersOf = (rule: Rule): readonly number[] | undefined => numbers.
 
 /** A number of units in a window. */
 export interface WindowOptions {
-  /** @default 100 */
+  /** Units, up to 10^9. @default 100 */
   readonly limit?: number | undefined;
-  /** @default '1h' */
+  /** How long the window is. @default '1h' */
   readonly window?: Duration | undefined;
 }
 
@@ -84,7 +87,8 @@ export interface TokenBucketOptions {
 }
 
 /**
- * A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`.
+ * A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`. `burst` times the
+ * milliseconds of `refill` is at most 2^51.
  *
  * @throws {InvalidArgumentError} for an option that is unknown or out of range.
  */
@@ -103,6 +107,7 @@ export interface GcraOptions extends WindowOptions {
 
 /**
  * The generic cell rate algorithm: calls are spaced `window` / `limit` apart, and up to `burst` may come in one burst.
+ * It allows the same calls as {@link tokenBucket}, with the same bound.
  *
  * @throws {InvalidArgumentError} for an option that is unknown or out of range.
  */
