@@ -1,5 +1,7 @@
 /** The API reference, which the build of the site writes from the types. */
 import { beforeAll, expect, it } from "vitest";
+import { COMMANDS } from "../../packages/cli/src/run.ts";
+import { commandPage } from "../reference/commands.ts";
 import { membersOf } from "../reference/members.ts";
 import { readModel, type Model } from "../reference/model.ts";
 import { PAGES } from "../reference/pages.ts";
@@ -33,4 +35,11 @@ it("sorts and shows only names that there are", () => {
   const names = new Set([...model.names.map(({ name }) => name), ...methods]);
   const listed = [...PAGES.flatMap((page) => page.names.map((name) => name.split("@")[0]!)), ...Object.keys(SHOWN_IN)];
   expect(listed.filter((name) => !names.has(name))).toEqual([]);
+});
+
+it("has each command of the command line with the options that its help prints", () => {
+  const page = commandPage();
+  const [, locks = ""] = page.split("## `locks`\n");
+  expect(page.match(/^## `/gm)).toHaveLength(COMMANDS.length);
+  expect(locks.split("\n## ")[0]).toContain("| `--tenant <id>` | keys of this tenant | keys outside of any |");
 });

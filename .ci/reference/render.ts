@@ -55,6 +55,7 @@ class Reference {
       ["| page | names |", "|---|---|", ...rows].join("\n"),
       "Units, bounds and everything that is not a type: [options](../options.md), [events](../events.md), " +
         "[statistics](../stats.md), [errors](../errors.md), [keys and fields in Redis](../redis-layout.md).",
+      "From a shell: [the commands and their options](command-line.md).",
     ]);
   }
 

@@ -4,13 +4,14 @@
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { commandPage } from "./commands.ts";
 import { readModel } from "./model.ts";
 import { renderPages } from "./render.ts";
 
 /** @returns the text of each page, by its file. */
 export function writeReference(): ReadonlyMap<string, string> {
   const folder = join(import.meta.dirname, "../../docs/reference/api");
-  const pages = renderPages(readModel());
+  const pages = new Map([...renderPages(readModel()), ["command-line.md", commandPage()]]);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const [file, text] of pages) writeFileSync(join(folder, file), text);

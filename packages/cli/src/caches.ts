@@ -11,7 +11,7 @@ export const CACHE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   "cache-version": { value: "<version>", text: "version of the cache; default: none" },
   namespace: { value: "<name>", text: "a namespace below the cache; may be given several times, from the outside in" },
   hashed: { text: 'its backend has keyFormat("hashed")' },
-  pubsub: { text: 'its backend has coherence("pubsub")' },
+  pubsub: { text: 'its backend has coherence("pubsub"): changes are published, too' },
 };
 
 /** A cache of a service, seen from outside: without a local tier, and without notices. */

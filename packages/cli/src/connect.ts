@@ -8,9 +8,18 @@ import type { Io } from "./io.ts";
 
 /** Options of every command. */
 export const CONNECTION_OPTIONS: Readonly<Record<string, OptionSpec>> = {
-  url: { value: "<url>", text: "the server, without a password; default: REDIS_URL and the like, as createRedis()" },
-  "env-file": { value: "<path>", text: "variables of this file, below those of the process; default: .env" },
-  timeout: { value: "<duration>", text: 'the longest wait for one answer, such as "10s"; default: 5s' },
+  url: {
+    value: "<url>",
+    text: "the server, redis:, rediss: or unix:, without a password; default: REDIS_URL and the like, as createRedis()",
+  },
+  "env-file": {
+    value: "<path>",
+    text: "variables of this file, below those of the process; default: .env, where it exists",
+  },
+  timeout: {
+    value: "<duration>",
+    text: 'bound on connecting, and on each answer, 1 ms to 10 min, such as "10s"; default: 5s, or REDIS_COMMAND_TIMEOUT',
+  },
 };
 
 const NAME = "hotset-cli";

@@ -25,7 +25,8 @@ import { EXIT, type ExitCode, type Io } from "./io.ts";
 import { jsonText, safe } from "./output/text.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [
+/** In the order of the help. */
+export const COMMANDS: readonly Command[] = [
   doctor,
   capacity,
   stats,
@@ -47,7 +48,8 @@ const COMMANDS: readonly Command[] = [
   ui,
 ];
 
-const COMMON: Readonly<Record<string, OptionSpec>> = {
+/** Options of every command. */
+export const COMMON: Readonly<Record<string, OptionSpec>> = {
   ...CONNECTION_OPTIONS,
   json: { text: "print JSON, as the reference describes it" },
   help: { text: "print this text" },

@@ -24,7 +24,10 @@ const OPTIONS = {
   writes: { value: "<n>", text: "set and delete a second; default: 0" },
   holders: { value: "<n>", text: "processes that read a written key again before its next write; default: all" },
   "tag-calls": { value: "<n>", text: "invalidateTags a second; default: 0" },
-  "tag-users": { value: "<n>", text: "processes that use an entry under such a tag; default: all" },
+  "tag-users": {
+    value: "<n>",
+    text: "processes that use an entry under such a tag before its next call; default: all",
+  },
   primaries: { value: "<n>", text: "primaries of the cluster; default: 1" },
   "value-bytes": { value: "<n>", text: "encoded size of a value; default: 200" },
   copies: { value: "<n>", text: "keys that each process has read and that have not changed since; default: 10000" },

@@ -23,9 +23,15 @@ export const purge: Command = {
   options: {
     tag: { value: "<tag>", text: "responses with this tag; may be given several times" },
     below: { value: "<url>", text: "responses of this path and below it, where the cache has pathTags; likewise" },
-    soft: { text: "make them stale, to be refreshed at the next request, in place of removing them" },
-    rules: { value: "<path>", text: "JSON of the rules of the cache" },
-    endpoint: { value: "<url>", text: "where the service takes JSON of a purge" },
+    soft: { text: "make them stale, with their windows, in place of removing them" },
+    rules: {
+      value: "<path>",
+      text: "JSON of the rules of the cache: needed for URLs whose query the rules shorten or sort",
+    },
+    endpoint: {
+      value: "<url>",
+      text: "the service purges: it gets JSON at this address, where it has mounted purgeHandler",
+    },
     send: { text: "send PURGE to each URL" },
     ...CACHE_OPTIONS,
     ...WRITE_OPTION,

@@ -40,9 +40,11 @@ export const watch: Command = {
     ...TENANT_OPTION,
     prefix: { value: "<prefix>", text: "keyPrefix of the caches, for changes; default: hotset" },
     limit: { value: "<n>", text: `end after so many lines; default: ${LIMIT.fallback}` },
-    for: { value: "<duration>", text: "end after this time; default: a day" },
+    for: { value: "<duration>", text: "end after this time, at most a day; default: a day" },
     value: { text: "show progress and results of jobs, too" },
-    monitor: { text: "keys: by MONITOR, which halves the throughput of the server while it runs" },
+    monitor: {
+      text: "keys without a setting of the server: by MONITOR, which halves its throughput, for 10 minutes at most",
+    },
   },
   check(given) {
     watchedOf(given);

@@ -28,7 +28,10 @@ export const doctor: Command = {
     `Checks: ${CHECKS.join(", ")}`,
   ],
   options: {
-    sample: { value: "<n>", text: "look at so many keys at most; default: 10000" },
+    sample: {
+      value: "<n>",
+      text: "look at so many keys at most, over all primaries, for three times --timeout; default: 10000",
+    },
     for: {
       value: "<modules>",
       text: "modules that will be kept there, with commas: their rights, eviction and persistence are judged; default: those whose keys are found",

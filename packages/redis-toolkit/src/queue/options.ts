@@ -18,7 +18,11 @@ export type Backoff =
   /** `base`, doubled with each attempt, at most `max`. @default max '1h' */
   | { readonly type: "exponential"; readonly base: Duration; readonly max?: Duration | undefined };
 
-/** @param attempt how many attempts have failed, from 1 */
+/**
+ * How long a job waits after an attempt that failed.
+ *
+ * @param attempt how many attempts have failed, from 1
+ */
 export type BackoffFunction = (attempt: number, error: unknown) => Duration;
 
 /** How many finished jobs are kept, or for how long; the oldest go first. A number alone is a count. */
