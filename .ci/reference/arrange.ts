@@ -1,4 +1,5 @@
-import { PAGES, type PageSpec } from "./pages.ts";
+import type { PageSpec } from "./page-spec.ts";
+import { PAGES } from "./pages.ts";
 
 /** The page of a name that is missing in pages.ts, by the beginning of its specifier. */
 const PAGE_OF_OTHERS: Readonly<Record<string, string>> = {

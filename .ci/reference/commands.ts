@@ -1,8 +1,30 @@
 // The page of the command line, from the tables of which `hotset --help` is made.
 
-import type { OptionSpec } from "../../packages/cli/src/arguments.ts";
-import type { Command } from "../../packages/cli/src/command.ts";
-import { COMMANDS, COMMON } from "../../packages/cli/src/run.ts";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+interface OptionSpec {
+  readonly value?: string;
+  readonly text: string;
+}
+
+interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly words: string;
+  readonly about: readonly string[];
+  readonly options: Readonly<Record<string, OptionSpec>>;
+}
+
+interface Tables {
+  readonly COMMANDS: readonly Command[];
+  readonly COMMON: Readonly<Record<string, OptionSpec>>;
+}
+
+/** By its path: no entry of the package has them. */
+const { COMMANDS, COMMON } = (await import(
+  pathToFileURL(join(import.meta.dirname, "../../packages/cli/src/run.ts")).href
+)) as Tables;
 
 /** The text of the page. */
 export function commandPage(): string {

@@ -1,6 +1,6 @@
 import { membersOf } from "./members.ts";
 import type { PublicName } from "./model.ts";
-import type { PageSpec } from "./pages.ts";
+import type { PageSpec } from "./page-spec.ts";
 
 /** Where each public name, and each method of one, is described: its heading, its page and its anchor. */
 export class Places {

@@ -5,7 +5,7 @@ import { arrange } from "./arrange.ts";
 import { commentOf, inOneLine, summaryOf, type Comment } from "./comments.ts";
 import { commentOfAll, membersOf, overloadsOf, signatureOf, type Method, type Property } from "./members.ts";
 import type { Model, PublicName } from "./model.ts";
-import type { PageSpec } from "./pages.ts";
+import type { PageSpec } from "./page-spec.ts";
 import { anchorOf, Places } from "./places.ts";
 import { SHOWN_IN } from "./shown-in.ts";
 
