@@ -82,9 +82,7 @@ async function killedAt(step: number, endings: readonly Ending[], place: Place):
 async function survivorsOf(name: CallName, part: string, place: Place): Promise<Survivors> {
   const open = (): Cache => cacheOver(partOf(storeAt(place), part));
   const here = open();
-  // Again, if the machine is too busy for an answer within the patience of the client.
-  const seed = async (): Promise<string> => (await here.set("user", "old", { tags: ["users"] })).status;
-  await expect.poll(seed, { timeout: BOUND_MS }).toBe("stored");
+  await stored(here, "user", "old");
   expect(await here.get("user")).toBe("old");
   return { name, here, there: open };
 }
@@ -102,9 +100,9 @@ async function agree({ name, here, there: open }: Survivors): Promise<void> {
   const different = async (): Promise<number> => new Set([await ask(here), await ask(there)]).size;
   await expect.poll(different, { message: name, timeout: BOUND_MS }).toBe(1);
   const changes: readonly (readonly [change: () => Promise<unknown>, then: string | undefined])[] = [
-    [() => there.set(key, "last", { tags: ["users"] }), "last"],
+    [() => stored(there, key, "last"), "last"],
     [() => there.invalidateTags("users"), undefined],
-    [() => here.set(key, "very last"), "very last"],
+    [() => stored(here, key, "very last"), "very last"],
     [() => here.delete(key), undefined],
   ];
   for (const [change, then] of changes) {
@@ -112,4 +110,10 @@ async function agree({ name, here, there: open }: Survivors): Promise<void> {
     const both = async (): Promise<unknown> => [await here.get(key), await there.get(key)];
     await expect.poll(both, { message: name, timeout: BOUND_MS }).toEqual([then, then]);
   }
+}
+
+/** Again, if the machine is too busy for an answer within the patience of the client: a pending value is not sent later. */
+async function stored(cache: Cache, key: string, value: string): Promise<void> {
+  const set = async (): Promise<string> => (await cache.set(key, value, { tags: ["users"] })).status;
+  await expect.poll(set, { timeout: BOUND_MS }).toBe("stored");
 }
