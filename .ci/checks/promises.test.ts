@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { numbersInTitles, problemsOf, readPromises } from "./promises.ts";
+import { numbersInTitles, problemsOf, readPromises, unknownNumbers } from "./promises.ts";
 
 // Numbers are put together here: in a title of this file they would claim the promise.
 const C1 = "C" + "1";
@@ -62,6 +62,13 @@ describe("the check", () => {
     const number = "C" + "99";
     expect(problemsOf(promises, [...titles([C1, C12]), ...titles([number, number], true)])).toEqual([
       `x.test.ts: ${number} is in a title, and no row of docs/reference/promises.md: give it one, or leave it out`,
+    ]);
+  });
+
+  it("refuses a number that a comment or a page cites and that is no promise", () => {
+    const number = "C" + "99";
+    expect(unknownNumbers(promises, "x.ts", `// ${number}, ${C12}, and ${number} again; A1 is a SKU`)).toEqual([
+      `x.ts: ${number} is no row of docs/reference/promises.md: give it one, or leave it out`,
     ]);
   });
 });

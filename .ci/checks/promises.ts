@@ -1,5 +1,5 @@
 // Promises check: each promise to users is named by the title of a test that CI runs, in `npm test` or `npm run test:all`,
-// and each number in a title is one of the page.
+// and each number in a title, a comment or a page is one of the page of promises.
 //
 //   node .ci/checks/promises.ts
 //
@@ -11,12 +11,15 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Visitor, parseSync, type Expression } from "oxc-parser";
 import { LANES } from "../../vitest.config.ts";
+import { trackedFiles } from "./tracked-files.ts";
 
 const top = dirname(dirname(import.meta.dirname));
 
 const PAGE = "docs/reference/promises.md";
 
 const NUMBER = /\b(?:[CAH]\d{1,3}|R\d-\d{2,3})\b/g;
+/** Outside of titles `A1` may be anything. */
+const CITED = /\b[CAH]\d{2,3}\b/g;
 const ROW = /^\| (?<number>[A-Z]\d+(?:-\d+)?) \| [^|]+ \|$/;
 const LIKE_A_ROW = /^\|\s*[A-Z]\d/;
 
@@ -77,6 +80,13 @@ export function problemsOf(
   ];
 }
 
+/** Numbers that a text cites, in a comment say, and that are no promises. */
+export function unknownNumbers(promises: ReadonlySet<string>, file: string, text: string): readonly string[] {
+  return [...new Set(text.match(CITED))]
+    .filter((number) => !promises.has(number))
+    .map((number) => `${file}: ${number} is no row of ${PAGE}: give it one, or leave it out`);
+}
+
 function main(): void {
   const promises = readPromises();
   const titles = Object.entries(LANES).flatMap(([lane, { include, exclude }]) =>
@@ -86,7 +96,10 @@ function main(): void {
       isNightly: lane === "nightly",
     })),
   );
-  const problems = problemsOf(promises, titles);
+  const cited = trackedFiles(top)
+    .filter((file) => /^(?:packages|docs|benchmarks)\/.*\.(?:tsx?|mjs|md|txt)$/.test(file))
+    .flatMap((file) => unknownNumbers(promises, file, readFileSync(join(top, file), "utf8")));
+  const problems = [...problemsOf(promises, titles), ...cited];
   for (const problem of problems) console.log(problem);
   if (problems.length === 0) console.log(`each of ${promises.size} promises has a test, and each number a promise`);
   process.exitCode = problems.length === 0 ? 0 : 1;

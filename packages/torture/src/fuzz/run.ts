@@ -1,6 +1,6 @@
 /**
  * Gives random bytes to everything that reads a shared store: formats, compressors, meta and seals. Each round must
- * end as the promises say (C141, C143, C150, C152).
+ * be a value or a miss (C150 with a seal).
  *
  *     npm run torture -- fuzz                              2 minutes
  *     npm run torture -- fuzz --minutes 30 --seed 1        the same rounds each time

@@ -50,7 +50,7 @@ export const fuzz = (target: string, parameters: fc.Parameters<[number]>): Promi
     { endOnFailure: true, ...parameters },
   );
 
-/** C141: any bytes are a value or a miss, within bounds; and the next `set` is read. */
+/** Any bytes are a value or a miss, within bounds; and the next `set` is read. */
 async function fuzzFormat(format: Format, random: Random): Promise<void> {
   const compressor = random.oneIn(3) ? random.one(COMPRESSORS) : passthrough();
   const [plain, other] = [encoded(format, random), encoded(format, random)];
@@ -65,7 +65,7 @@ async function fuzzFormat(format: Format, random: Random): Promise<void> {
   await isUsable(opened);
 }
 
-/** C141: at most the bytes that were asked for, or a `DecodeError`. */
+/** At most the bytes that were asked for, or a `DecodeError`. */
 async function fuzzCompressor(compressor: Compressor, random: Random): Promise<void> {
   const bytes = random.oneIn(6) ? Buffer.alloc(2 ** (16 + random.below(10))) : encoded(random.one(FORMATS), random);
   const [one, other] = [await compressor.compress(bytes), await compressor.compress(Buffer.alloc(random.below(MB), 7))];
@@ -81,7 +81,7 @@ async function fuzzCompressor(compressor: Compressor, random: Random): Promise<v
   });
 }
 
-/** C143: a forged meta is a miss at worst, reported once, with no impossible times; its key is usable afterwards. */
+/** A forged meta is a miss at worst, reported once, with no impossible times; its key is usable afterwards. */
 async function fuzzMeta(random: Random): Promise<void> {
   const opened = open({ format: json(), compressor: passthrough() });
   const { cache, backend } = opened;
@@ -103,7 +103,7 @@ async function fuzzMeta(random: Random): Promise<void> {
   await isUsable(opened);
 }
 
-/** C150, C152: an entry that was changed in any way is a miss, or the value itself for no longer than it was sealed. */
+/** C150: an entry that was changed in any way is a miss, or the value itself for no longer than it was sealed. */
 async function fuzzSeal(seal: Seal, random: Random): Promise<void> {
   const opened = open({ format: json(), compressor: passthrough(), seal });
   const { cache, backend, clock } = opened;
