@@ -47,10 +47,10 @@ const NAMED_BY = 80;
  * A table of mutants, as text:
  *
  *     engine/flight.ts                                     below packages/<package>/src
- *     C433 C66 - if (tags.hadEvents(key)) return;          the promises that break, and the rule
- *     C433 - tags.hasEvents(space, changedSince);
+ *     C454 C66 - if (tags.hadEvents(key)) return;          the promises that break, and the rule
+ *     C454 - tags.hasEvents(space, changedSince);
  *          + false;                                        what stands in its place; nothing without this line
- *     C432 - joins(flight: Flight): void {                 of several lines
+ *     C747 - joins(flight: Flight): void {                 of several lines
  *          -     this.resumed();
  *          + joins(flight: Flight): void {
  *

@@ -13,7 +13,7 @@ const EXPORTERS = /^packages\/metrics\//;
 /**
  * Breaks one named rule at a time: a test that names a promise of the rule must fail.
  *
- * @param wanted promises, or parts of the places of files: `C438`, `core/engine/flight`. None for all.
+ * @param wanted promises, or parts of the places of files: `C454`, `core/engine/flight`. None for all.
  * @returns whether all were caught.
  */
 export async function runNamed(wanted: readonly string[]): Promise<boolean> {
@@ -40,7 +40,7 @@ export async function runNamed(wanted: readonly string[]): Promise<boolean> {
   return survived === 0;
 }
 
-/** `C43` is a promise, and not the beginning of C438. */
+/** `C45` is a promise, and not the beginning of C454. */
 const isIn =
   ({ name, promises }: Mutant) =>
   (word: string): boolean =>

@@ -2,7 +2,7 @@
  * Breaks one rule at a time, and looks for a test that notices.
  *
  *     npm run mutants                                  every named mutant: a test that names its promise must fail
- *     npm run mutants -- C438 core/engine/flight       those of a promise, those of a file or room
+ *     npm run mutants -- C454 core/engine/flight       those of a promise, those of a file or room
  *     npm run mutants -- --random 60                   small random changes instead: any test may fail
  *     npm run mutants -- --random 60 --seed 7          the same changes again, of the same sources
  *     npm run mutants -- --random 60 --package redis   of one package

@@ -29,7 +29,7 @@ describe("mutants", () => {
     const text = [
       "# comments and blank lines are for readers",
       "engine/launch.ts",
-      "C433 C66 - if (isOld) return;",
+      "C454 C66 - if (isOld) return;",
       "",
       "index.ts",
       "R1-07 - joins(): void {",
@@ -41,9 +41,9 @@ describe("mutants", () => {
     ].join("\n");
     expect(mutantsOf("core.txt", text)).toEqual([
       {
-        name: "C433 C66 core/engine/launch.ts: if (isOld) return;",
+        name: "C454 C66 core/engine/launch.ts: if (isOld) return;",
         file: "packages/core/src/engine/launch.ts",
-        promises: ["C433", "C66"],
+        promises: ["C454", "C66"],
         rule: "if (isOld) return;",
         broken: "",
       },
