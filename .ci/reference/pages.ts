@@ -339,7 +339,7 @@ export const PAGES: readonly PageSpec[] = [
   {
     file: "inspect",
     title: "Looking into a cache",
-    intro: "`hotset/inspect`: what a cache holds and does, for people. In use: [metrics](../../guide/metrics.md).",
+    intro: "`hotset/inspect`, experimental: what a cache holds and does. In use: [metrics](../../guide/metrics.md).",
     names: [
       ...["Inspection", "InspectOptions", "NamespaceFigures", "GroupFigures", "MemoryEntry", "MemoryState"],
       ...["WalkOptions", "StoredPage", "WalkedEntry", "RunningLoad", "WaitingCaller", "RunningLease", "Fallback"],

@@ -130,7 +130,7 @@ export class OutOfTime<T> extends BackendUnavailableError {
   }
 }
 
-/** So many calls take a few milliseconds, where there is time for them. */
+/** Answers of the backend since the flight began. A backend that keeps up gives 100 within a few milliseconds. */
 const MANY = 100;
-/** The part of the time that is left when no step has taken long. */
+/** The share of the time that is still left if no step has taken long. */
 const NEARLY_ALL = 0.95;

@@ -2,7 +2,7 @@ import type { KnownKey, LockPlace } from "@hotset/redis-toolkit/inspect";
 import type { Module } from "@hotset/redis-toolkit/module";
 import { CACHE_KINDS, type KeyGroup, type LimitRow } from "./pages.ts";
 
-/** Of a package that is installed only where a toolkit is given. */
+/** Typed here and loaded elsewhere: the package is installed only if a toolkit is given. */
 export type KeyKnowledge = Pick<typeof import("@hotset/redis-toolkit/inspect"), "knownKey" | "lockPlace" | "limitKey">;
 
 /** Keys that one step looks at, on each primary. */
