@@ -1,5 +1,5 @@
 import type { Cache } from "@hotset/core";
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock, type Gate } from "@hotset/testing";
+import { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock, type Gate } from "@hotset/testing";
 import { transactions, type Changes, type TransactionsOptions } from "@hotset/transactions";
 import { describe, expect, it } from "vitest";
 import { coded, StandIn, type StandInTransaction } from "./stand-in.ts";
@@ -34,7 +34,7 @@ function open(stack: Stack = "memory over backend", options: TransactionsOptions
 
 /** A transaction that has noted `change` and waits for the gate. */
 function transaction(
-  { withTransaction, db }: ReturnType<typeof open>,
+  { withTransaction, db }: Pick<ReturnType<typeof open>, "withTransaction" | "db">,
   change: (changes: Changes<StandInTransaction>) => void,
 ): { readonly end: Gate; readonly ended: Promise<unknown> } {
   const end = gate();
@@ -203,6 +203,33 @@ describe.each(SHARED)("over %s", (stack) => {
     await flush();
     expect([await load(b), await b.get("k")]).toEqual(["old", "old"]);
   });
+});
+
+it("a local tier that throws while a store is taken back ends the turn of the store", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+  const tier = mapTier();
+  const cache = createTestCache({ clock, ttl: "1h", local: tier, backend });
+  const other = createTestCache({ clock, ttl: "1h", backend: backend.peer() });
+  transactions(cache);
+  const shop = { db: new StandIn(), withTransaction: transactions(other).withTransaction };
+  const crossing = gate();
+  backend.script("leases.store", { after: crossing, key: "test::k" });
+  const loading = cache.getOrSet("k", () => "old");
+  await flush();
+  const { end, ended } = transaction(shop, (changes) => changes.delete("k"));
+  await flush();
+  const { delete: whole } = tier;
+  tier.delete = () => {
+    throw new Error("the tier is broken");
+  };
+  crossing.open();
+  await flush();
+  Object.assign(tier, { delete: whole });
+  end.open();
+  await ended;
+  expect(await loading).toBe("old");
+  expect(await outcome(cache.set("k", "new"))).toMatchObject({ status: "fulfilled", value: { status: "stored" } });
 });
 
 describe("over memory alone", () => {

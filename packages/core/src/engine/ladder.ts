@@ -793,16 +793,20 @@ export class Ladder {
     const isFirst = !isThenable(turns);
     const answered = flight.budget!.limit(isFirst ? "call" : "calls", () => this.#storesOn(flight));
     const turn = isFirst ? turns : await turns;
-    let answer: WriteAnswer;
+    let result: StoreResult;
     try {
-      answer = await draft.send();
-    } catch (error) {
-      answer = error as Error;
+      let answer: WriteAnswer;
+      try {
+        answer = await draft.send();
+      } catch (error) {
+        answer = error as Error;
+      }
+      const sent = draft.sent(answer);
+      result = this.#context.barrier === undefined ? sent : await draft.withdraw(sent);
+    } finally {
+      writes.end(turn);
+      answered();
     }
-    const sent = draft.sent(answer);
-    const result = this.#context.barrier === undefined ? sent : await draft.withdraw(sent);
-    writes.end(turn);
-    answered();
     return draft.settled(result);
   }
 

@@ -21,6 +21,7 @@ let log: string[];
 let isHeld: boolean | Error;
 let current: Map<string, TagVersion>;
 let asking: Gate<void> | undefined;
+let phase: Flight["phase"];
 
 function lease(): Lease {
   const leases: Pick<EntryLeases, "leaseMs" | "renew" | "release"> = {
@@ -42,6 +43,9 @@ function lease(): Lease {
   };
   const flight = {
     key: entryKey(keySpace, "k"),
+    get phase() {
+      return phase;
+    },
     call: { namespace: { remote: { leases, versions } } },
     fence: (by: string) => log.push(`lost by ${by}`),
     hear: () => log.push("unharmed"),
@@ -64,6 +68,7 @@ function held(pinned: ReadonlyMap<string, TagVersion> = new Map([[T, version(1)]
 
 beforeEach(() => {
   clock = new TestClock();
+  phase = "loading";
   [among, log, isHeld, current, asking] = [new LinkedSet(), [], true, new Map([[T, version(1)]]), undefined];
 });
 
@@ -111,6 +116,20 @@ describe("a lease", () => {
     clock.advance(LEASE_MS);
     await flush();
     expect([log, among.size]).toEqual([["renew", "renew", "lost by lease"], 0]);
+  });
+
+  it("loses nothing by a renewal that its own store overtook: another connection is answered first", async () => {
+    held();
+    clock.advance(LEASE_MS / 4);
+    phase = "storing";
+    isHeld = false;
+    await flush();
+    clock.advance(LEASE_MS / 4);
+    await flush();
+    expect(log).toEqual(["renew", "renew"]);
+    clock.advance(LEASE_MS);
+    await flush();
+    expect(log).toEqual(["renew", "renew"]);
   });
 
   it("ignores a renewal that is answered after its end", async () => {

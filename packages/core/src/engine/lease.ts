@@ -190,6 +190,9 @@ export class Lease extends Deadline {
     const goOn = (isHeld: boolean): void => {
       if (this.#hasEnded()) return;
       if (isHeld) return this.#renewLater();
+      // Perhaps its store has ended it, and is answered later over another connection. The store says itself whether
+      // the lease was lost.
+      if (this.#flight.phase === "storing") return;
       this.end();
       this.#flight.fence("lease");
     };
