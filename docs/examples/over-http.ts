@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createRedis } from "@hotset/redis-toolkit";
 import { locks } from "@hotset/redis-toolkit/lock";
@@ -73,15 +73,16 @@ async function startStandIn(): Promise<{ readonly options: HttpOptions; readonly
       return { error: String(error).replace(/^.*refused by Redis: /, "") };
     }
   };
-  const server: Server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const given: string[] | string[][] = JSON.parse(Buffer.concat(chunks).toString());
     const isPipeline = request.url === "/pipeline";
-    const answer = isPipeline ? await Promise.all((given as string[][]).map(run)) : await run(given as string[]);
+    const replies = isPipeline ? await Promise.all((given as string[][]).map(run)) : await run(given as string[]);
     response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(answer));
-  });
+    response.end(JSON.stringify(replies));
+  };
+  const server: Server = createServer((request, response) => void answer(request, response));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
