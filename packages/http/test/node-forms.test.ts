@@ -266,21 +266,28 @@ describe("H88: what handlers of node:http write", () => {
     ["fills the connection, with its head", (response) => fillThenEnd(response), 65_500],
     ["never comes", (response) => void response.destroy(), "cut"],
     ["breaks off", ({ socket }) => void socket!.destroy(), "cut"],
-  ])("H20 the answer to a POST whose body %s has left all the same", async (_, write, bytes) => {
-    const ask = await listen(
-      cachedListener(open(), ({ url }, response) => {
-        const length = bytes === "cut" ? 10 : bytes;
-        response.writeHead(200, { "content-location": url!, "content-length": `${length}` });
-        response.flushHeaders();
-        setImmediate(() => write(response));
-      }),
-    );
-    const answer = await ask("/", "POST").then(
-      ({ body }) => body.byteLength,
-      () => "cut",
-    );
-    expect(answer).toBe(bytes);
-  });
+  ])(
+    "H20 H69 the answer to a POST whose body %s leaves as it is, and is stored if it is whole",
+    async (_, write, bytes) => {
+      const ask = await listen(
+        cachedListener(open(), ({ method, url }, response) => {
+          if (method === "GET") return void response.writeHead(200, { "cache-control": "no-store" }).end("a page");
+          const length = bytes === "cut" ? 10 : bytes;
+          const fields = { "cache-control": "max-age=60", "content-location": url!, "content-length": `${length}` };
+          response.writeHead(200, fields);
+          response.flushHeaders();
+          setImmediate(() => write(response));
+        }),
+      );
+      const answer = await ask("/", "POST").then(
+        ({ body }) => body.byteLength,
+        () => "cut",
+      );
+      expect(answer).toBe(bytes);
+      const stored = bytes === "cut" ? "a page".length : bytes;
+      await expect.poll(async () => (await ask("/")).body.byteLength).toBe(stored);
+    },
+  );
 
   it("HEAD, 204 and 304 end without a body, and the connection is kept", async () => {
     const ask = await listen(
