@@ -100,7 +100,11 @@ async function overHttp1(port: number, method: string, path: string): Promise<He
 async function overHttp2(port: number, method: string, path: string, fields: OutgoingHttpHeaders = {}): Promise<Head> {
   const session = connect(`http://127.0.0.1:${port}`);
   const asked = session.request({ ...fields, ":method": method, ":path": path });
+  const ended = once(asked, "end");
   const [headers] = (await once(asked, "response")) as [Head];
+  // Node crashes if the session is destroyed while a file is sent.
+  asked.resume();
+  await ended;
   session.destroy();
   return headers;
 }
