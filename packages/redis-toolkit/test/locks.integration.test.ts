@@ -136,29 +136,6 @@ describe.each(ALSO_OVER_HTTP)("locks over %s", (where) => {
     expect(await (await others).release()).toBe("released");
   });
 
-  it.skipIf(where === "HTTP")(
-    "A64: callers of two processes take turns of several holds each, and fences rise across all of them",
-    async () => {
-      const other = await servers.open(where);
-      await other.initialize();
-      const order: { readonly who: string; readonly fence: number }[] = [];
-      const callers = (view: Redis, process: string) =>
-        Array.from({ length: 40 }, (_, i) =>
-          locks(view).using(name, { wait: "1m" }, ({ fence }) => void order.push({ who: `${process}${i}`, fence })),
-        );
-      const first = await locks(redis).acquire(name);
-      const waiting = [...callers(redis, "a"), ...callers(other, "b")];
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      await first.release();
-      await Promise.all(waiting);
-      expect(order.map(({ fence }) => fence)).toEqual(order.map(({ fence }) => fence).toSorted((a, b) => a - b));
-      expect(new Set(order.map(({ fence }) => fence)).size).toBe(80);
-      const turns = order.filter(({ who }, i) => who[0] !== order[i - 1]?.who[0]).length;
-      expect(turns).toBeGreaterThanOrEqual(4);
-      expect(turns).toBeLessThan(60);
-    },
-  );
-
   it("A65: a task runs while it is held, its error is passed on, and a lost lock is an error", async () => {
     const failure = new Error("of the task");
     const startedAt = performance.now();

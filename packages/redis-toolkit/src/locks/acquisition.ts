@@ -4,7 +4,7 @@ import type { Claim } from "./claim.ts";
 import { HeldLease } from "./lease.ts";
 import { LockUnavailableError, shownNames } from "./lock-error.ts";
 import { driftMs, type Policy } from "./policy.ts";
-import { isPassedOn, type Ground, type Vote } from "./servers.ts";
+import type { Ground, Vote } from "./servers.ts";
 import { PAUSE_MS, Waiter, Wakes } from "./wakes.ts";
 
 /** How one attempt ended. `away` may be another in a moment. */
@@ -12,8 +12,6 @@ type Attempt =
   | { readonly kind: "granted"; readonly lease: HeldLease }
   | { readonly kind: "held"; readonly leftMs: number }
   | { readonly kind: "away"; readonly error: unknown };
-
-type Refused = Exclude<Attempt, { kind: "granted" }>;
 
 /** One call that wants a lock: its attempts, and the pauses between them. */
 export class Acquisition {
@@ -35,10 +33,9 @@ export class Acquisition {
 
   /** @throws {LockUnavailableError} while others hold it; the last error of Redis, where that was what failed. */
   async run(): Promise<HeldLease> {
-    const { clock, connection } = this.#ground.module;
+    const { clock, counts, connection } = this.#ground.module;
     const giveUpAt = clock.now() + this.#policy.waitMs;
     this.#signal?.throwIfAborted();
-    if (this.#policy.waitMs > 0 && this.#isPassedOn && this.#isWanted()) return this.#joinLine(HELD, giveUpAt);
     const isCold = !connection.isUp;
     let first = await this.#attempt(giveUpAt);
     // The time to connect is not that of the lock.
@@ -46,21 +43,6 @@ export class Acquisition {
       first = await this.#attempt(giveUpAt);
     if (first.kind === "granted") return first.lease;
     if (this.#policy.waitMs === 0) return this.#giveUp(first);
-    return this.#joinLine(first, giveUpAt);
-  }
-
-  get #isPassedOn(): boolean {
-    return isPassedOn(this.#ground, this.#claim);
-  }
-
-  #isWanted(): boolean {
-    const { module } = this.#ground;
-    const wakes = Wakes.of(module);
-    return !wakes.isClosed && wakes.isWanted(module.space.inside(this.#claim.wokenBy[0]!));
-  }
-
-  async #joinLine(first: Refused, giveUpAt: number): Promise<HeldLease> {
-    const { clock, counts } = this.#ground.module;
     const since = clock.now();
     try {
       return await this.#waitInLine(first, giveUpAt);
@@ -69,13 +51,13 @@ export class Acquisition {
     }
   }
 
-  async #waitInLine(first: Refused, giveUpAt: number): Promise<HeldLease> {
+  async #waitInLine(first: Exclude<Attempt, { kind: "granted" }>, giveUpAt: number): Promise<HeldLease> {
     const { module } = this.#ground;
     const { clock, random } = module;
     const wakes = Wakes.of(module);
     const channels = this.#claim.wokenBy.map((key) => module.space.inside(key));
-    const waiter = new Waiter(clock, this.#isPassedOn);
-    if (first !== HELD) waiter.tries();
+    const waiter = new Waiter(clock);
+    waiter.tries();
     const leave = wakes.join(channels, waiter);
     try {
       for (let attempt: Attempt = first, pauses = 0; ; pauses += 1) {
@@ -83,11 +65,7 @@ export class Acquisition {
         if (leftMs <= 0 || (wakes.isClosed && attempt.kind === "away")) return this.#giveUp(attempt);
         const pauseMs = pauseOf(pauses, attempt.kind === "held" ? attempt.leftMs : NO_END, random());
         await waiter.sleep(Math.min(pauseMs, leftMs), this.#signal);
-        if (this.#signal?.aborted) {
-          // The lock may have been passed on to it.
-          for (const channel of channels) wakes.wake(channel);
-          return this.#abort();
-        }
+        if (this.#signal?.aborted) return this.#abort();
         waiter.tries();
         attempt = await this.#attempt(giveUpAt);
         if (attempt.kind === "granted") {
@@ -139,7 +117,7 @@ export class Acquisition {
     throw this.#signal?.reason;
   }
 
-  #giveUp(attempt: Refused): never {
+  #giveUp(attempt: Exclude<Attempt, { kind: "granted" }>): never {
     this.#forget();
     if (attempt.kind === "away") throw attempt.error;
     this.#ground.module.counts.locksUnavailable += 1;
@@ -164,8 +142,6 @@ export class Acquisition {
 }
 
 const NO_END = -1;
-/** As others of this process know it, which wait for it already. */
-const HELD: Refused = { kind: "held", leftMs: NO_END };
 const LONGEST_PAUSE_MS = 500;
 
 /** Doubled, with jitter. Somewhat after the holder's time ends, if that is sooner: it may have died. */

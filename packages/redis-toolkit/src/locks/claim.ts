@@ -16,8 +16,6 @@ export interface Claim {
   argument(attempt: { readonly isWaiting: boolean }): string;
   /** Others may hold it at the same time: a caller that got in lets the next one try. */
   readonly isShared: boolean;
-  /** One lock that one caller holds at a time: a holder may pass it on to the next caller of its process. */
-  readonly isPassedOn: boolean;
   /** A caller that waits leaves its token in Redis meanwhile. */
   readonly marksIntent: boolean;
 }
@@ -57,7 +55,6 @@ export function exclusive(place: LockPlace, given: string | readonly string[]): 
     scripts: sorted.length === 1 ? EXCLUSIVE_ONE : EXCLUSIVE,
     argument: () => "",
     isShared: false,
-    isPassedOn: sorted.length === 1,
     marksIntent: false,
   };
 }
@@ -82,14 +79,12 @@ export function permit(place: LockPlace, name: string, permits: number): Claim {
     scripts: PERMITS,
     argument: () => String(permits),
     isShared: true,
-    isPassedOn: false,
     marksIntent: false,
   };
 }
 
 export function reading(place: LockPlace, name: string): Claim {
-  const argument = (): string => "";
-  return { ...sides(place, name), scripts: READ, argument, isShared: true, isPassedOn: false, marksIntent: false };
+  return { ...sides(place, name), scripts: READ, argument: () => "", isShared: true, marksIntent: false };
 }
 
 /** Longer than a waiting writer pauses between two attempts. */
@@ -97,7 +92,7 @@ const INTENT_MS = 1_000;
 
 export function writing(place: LockPlace, name: string): Claim {
   const argument = ({ isWaiting }: { readonly isWaiting: boolean }): string => (isWaiting ? String(INTENT_MS) : "0");
-  return { ...sides(place, name), scripts: WRITE, argument, isShared: false, isPassedOn: false, marksIntent: true };
+  return { ...sides(place, name), scripts: WRITE, argument, isShared: false, marksIntent: true };
 }
 
 function sides(place: LockPlace, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {

@@ -1,8 +1,7 @@
 import type { DurationText } from "../module/module.ts";
 import { LockLostError, shownNames } from "./lock-error.ts";
 import { driftMs, ttlMsOf, type Policy } from "./policy.ts";
-import { isPassedOn, type Ground, type Holder, type Released } from "./servers.ts";
-import { Wakes } from "./wakes.ts";
+import type { Ground, Holder } from "./servers.ts";
 
 /** A lock that is held, without the means to end it. */
 export interface Hold {
@@ -57,7 +56,6 @@ export class HeldLease implements Lease {
   readonly #ground: Ground;
   readonly #holder: Holder;
   readonly #policy: Policy;
-  readonly #heldSince: number;
   readonly #heldUntil: number;
   readonly #ending = new AbortController();
   #phase: "held" | "releasing" | "released" | "lost" = "held";
@@ -78,7 +76,6 @@ export class HeldLease implements Lease {
     this.#holder = { ...holder, signal: this.#ending.signal };
     this.#policy = policy;
     this.fence = fence;
-    this.#heldSince = startedAt;
     this.#heldUntil = startedAt + policy.maxHoldMs;
     const lifeMs = Math.min(policy.ttlMs, policy.maxHoldMs);
     this.#validUntil = startedAt + lifeMs - driftMs(lifeMs);
@@ -151,9 +148,9 @@ export class HeldLease implements Lease {
     if (this.#phase === "lost" || this.#leftMs() === 0) return this.#leave();
     this.#phase = "releasing";
     try {
-      const released = await this.#releaseInTurn();
+      const wasHeld = await this.#ground.servers.release(this.#holder, this.fence);
       if (this.signal.aborted) return "expired";
-      if (released === "lost") return this.#lose("Redis has lost it, or another has taken it");
+      if (!wasHeld) return this.#lose("Redis has lost it, or another has taken it");
     } catch (error) {
       if (this.signal.aborted) return "expired";
       throw error;
@@ -161,18 +158,6 @@ export class HeldLease implements Lease {
     this.#phase = "released";
     this.#cancelEnd();
     return "released";
-  }
-
-  /** The next caller of this process is sent behind it, or callers of all processes are woken. */
-  async #releaseInTurn(): Promise<Released> {
-    const { module, servers } = this.#ground;
-    const { claim } = this.#holder;
-    if (!isPassedOn(this.#ground, claim)) return servers.release(this.#holder, this.fence);
-    const channel = module.space.inside(claim.wokenBy[0]!);
-    if (Wakes.passOn(module, channel, this.#heldSince)) return servers.release(this.#holder, this.fence, "none");
-    const released = await servers.release(this.#holder, this.fence);
-    if (released === "free") Wakes.resume(module, channel);
-    return released;
   }
 
   /** Redis may have it longer than is known here: an extension whose reply was lost. No caller waits for this. */

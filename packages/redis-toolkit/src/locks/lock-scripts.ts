@@ -12,10 +12,7 @@ export interface LockScripts {
   readonly acquire: string;
   /** ARGV: token, life in ms, and a fence below which no later one may lie, or 0. */
   readonly extend: string;
-  /**
-   * ARGV: token, its fence, 1 where the reply of an earlier release was lost, and a fourth one where it wakes no caller.
-   * Replies 2 where callers of several connections were woken, of which one is its own.
-   */
+  /** ARGV: token, its fence, and 1 where the reply of an earlier release was lost. */
   readonly release: string;
 }
 
@@ -90,8 +87,7 @@ for i = 1, #KEYS, 2 do
   local holder = redis.pcall('GET', KEYS[i])
   if holder == ARGV[1] then
     redis.call('DEL', KEYS[i])
-    local told = ARGV[4] and 0 or ${publish("KEYS[i]")}
-    if type(told) == 'number' and told > 1 and wasHeld == 1 then wasHeld = 2 end
+    ${publish("KEYS[i]")}
   elseif holder or ARGV[3] == '0' or redis.call('GET', KEYS[i + 1]) ~= ARGV[2] then
     wasHeld = 0
   end

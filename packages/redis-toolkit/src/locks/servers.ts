@@ -10,20 +10,11 @@ export type Vote =
   | { readonly kind: "granted"; readonly fence: number }
   | { readonly kind: "held"; readonly leftMs: number };
 
-/** How a release ended. `wanted`: callers of other connections were told. `lost`: it had ended before. */
-export type Released = "lost" | "free" | "wanted";
-/** By the reply. */
-const RELEASED: readonly Released[] = ["lost", "free", "wanted"];
-
 /** The servers of a lock, and the module of the first. */
 export interface Ground {
   readonly module: Module;
   readonly servers: LockServers;
 }
-
-/** Whether a holder may pass the lock on: an attempt that is sent behind its release is carried out behind it. */
-export const isPassedOn = ({ module, servers }: Ground, claim: Claim): boolean =>
-  claim.isPassedOn && servers.keepsOrder && !module.isHttp;
 
 /** One holder, as its scripts name it. */
 export interface Holder {
@@ -50,11 +41,6 @@ export class LockServers {
 
   get isQuorum(): boolean {
     return this.#views.length > 1;
-  }
-
-  /** Whether a script that is sent later is carried out later: over one connection to one server. */
-  get keepsOrder(): boolean {
-    return !this.isQuorum && this.#replicas === undefined;
   }
 
   /** Whether an attempt that failed with `error` may have taken the lock. */
@@ -105,34 +91,23 @@ export class LockServers {
     return isMost(this.#views, ask);
   }
 
-  /**
-   * Sent a second time when the first reply is lost.
-   *
-   * @param wakes whether callers that wait are woken: `none` where the lock is passed on, and that went well
-   */
-  release({ claim, token, signal }: Holder, fence: number, wakes: "all" | "none" = "all"): Promise<Released> {
-    const send = (view: RedisView, isAgain: "0" | "1"): Promise<Released> =>
-      moduleOf(view).runScript(claim.scripts.release, claim.keys, argumentsOf(isAgain), {
+  /** @returns whether it was held until now. Sent a second time when the first reply is lost. */
+  release({ claim, token, signal }: Holder, fence: number): Promise<boolean> {
+    const send = (view: RedisView, isAgain: "0" | "1"): Promise<boolean> =>
+      moduleOf(view).runScript(claim.scripts.release, claim.keys, [token, String(fence), isAgain], {
         isReadOnly: isAgain === "1",
-        decode: (reply) => RELEASED[reply as number]!,
+        decode: (reply) => reply === 1,
         signal,
         operation: "lock.release",
       });
-    const argumentsOf = (isAgain: "0" | "1"): string[] => {
-      const isQuiet = wakes === "none" && isAgain === "0";
-      return [token, String(fence), isAgain, ...(isQuiet ? ["quiet"] : [])];
-    };
-    const ask = async (view: RedisView): Promise<Released> => {
+    return isMost(this.#views, async (view) => {
       try {
         return await send(view, "0");
       } catch (error) {
         if (!(error instanceof BackendUnavailableError)) throw error;
         return send(view, error.maybeExecuted ? "1" : "0");
       }
-    };
-    if (!this.isQuorum) return ask(this.#views[0]!);
-    const held = (view: RedisView): Promise<boolean> => ask(view).then((released) => released !== "lost");
-    return isMost(this.#views, held).then((wasHeld) => (wasHeld ? "free" : "lost"));
+    });
   }
 
   /** A script that may be sent again, because its token is recognised. */

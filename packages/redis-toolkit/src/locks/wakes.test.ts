@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { RedisConnection } from "../client/contract.ts";
 import type { Module } from "../module/module.ts";
 import { pauseOf } from "./acquisition.ts";
-import { MOST_PASSES, PAUSE_MS, Waiter, Wakes } from "./wakes.ts";
+import { PAUSE_MS, Waiter, Wakes } from "./wakes.ts";
 
 /** A module whose subscriptions are confirmed at once. */
 function start() {
@@ -29,8 +29,8 @@ function start() {
   } as unknown as Module;
   const wakes = Wakes.of(module);
   const woken: string[] = [];
-  const waiter = (name: string, canTakeOver = false): Waiter => {
-    const one = new Waiter(clock, canTakeOver);
+  const waiter = (name: string): Waiter => {
+    const one = new Waiter(clock);
     one.tries();
     void one.sleep(10_000, undefined).then(() => woken.push(name));
     return one;
@@ -39,16 +39,7 @@ function start() {
     listeners.get(channel)?.();
     await flush();
   };
-  const passOn = async (heldSince = clock.now()): Promise<boolean> => {
-    const isPassed = Wakes.passOn(module, "x", heldSince);
-    await flush();
-    return isPassed;
-  };
-  const resume = async (): Promise<void> => {
-    Wakes.resume(module, "x");
-    await flush();
-  };
-  return { clock, wakes, woken, waiter, publish, passOn, resume, listeners, gap: () => gap?.(), stop: () => stop?.() };
+  return { clock, wakes, woken, waiter, publish, listeners, gap: () => gap?.(), stop: () => stop?.() };
 }
 
 it("a message wakes the first in line that may try, one for each message", async () => {
@@ -84,39 +75,6 @@ it("a waiter that has just tried is woken when it may try again, and only once",
   clock.advance("1m");
   await flush();
   expect(woken).toEqual(["first"]);
-});
-
-it("A64: a holder passes a lock on to the first in line, however lately that tried, if it waits for nothing else", async () => {
-  const { wakes, woken, waiter, passOn } = start();
-  expect(await passOn()).toBe(false);
-  for (const one of [waiter("of two locks"), waiter("a", true), waiter("b", true)]) wakes.join(["x"], one);
-  await flush();
-  expect([await passOn(), await passOn(), await passOn()]).toEqual([true, true, false]);
-  expect(woken).toEqual(["a", "b"]);
-});
-
-it.for([
-  ["a number of passes", MOST_PASSES, 0],
-  ["a time from the first hold on", 0, 50],
-])("A64: a turn of one process ends after %s, and its own message wakes none of it", async ([, passes, heldMs]) => {
-  const { clock, wakes, woken, waiter, passOn, publish, resume } = start();
-  const names = Array.from({ length: MOST_PASSES + 3 }, (_, i) => `${i}`);
-  for (const name of names) wakes.join(["x"], waiter(name, true));
-  await flush();
-  clock.advance(PAUSE_MS);
-  await flush();
-  // Confirming the subscription woke the first.
-  const before = woken.length;
-  for (let i = 0; i < (passes as number); i += 1) expect(await passOn()).toBe(true);
-  expect(await passOn(clock.now() - (heldMs as number))).toBe(false);
-  await publish("x");
-  expect(woken).toHaveLength(before + (passes as number));
-  // The release of another process.
-  await publish("x");
-  expect(woken).toHaveLength(before + (passes as number) + 1);
-  // No other process wanted it.
-  await resume();
-  expect(woken).toHaveLength(before + (passes as number) + 2);
 });
 
 it("the last waiter of a channel ends its subscription; a gap, and the end of the connection, wake", async () => {
