@@ -33,7 +33,8 @@ const NAMED_BY_SCRIPTS: Readonly<Record<string, string>> = {
  * @throws {Error} with the output of the builder, if it fails, or takes longer than a quarter of an hour: it hangs.
  */
 export async function buildSite(folder: string): Promise<void> {
-  execFileSync(process.execPath, [join(docs, "../.ci/reference/write.ts")], { stdio: "pipe" });
+  const write = ["--conditions=@hotset/source", join(docs, "../.ci/reference/write.ts")];
+  execFileSync(process.execPath, write, { stdio: "pipe" });
   const vitepress = join(docs, "node_modules/vitepress/bin/vitepress.js");
   const loader = `data:text/javascript,${encodeURIComponent(NO_NETWORK)}`;
   const child = spawn(process.execPath, ["--import", loader, vitepress, "build", "--outDir", folder], {

@@ -314,10 +314,11 @@ describe("exact", () => {
     const at = await here(pool);
     await until("the first", async () => cache.tags.length === 1);
     expect(await isBefore(pool, await positionIn(pool), at)).toBe(true);
-    await until("the second", async () => cache.tags.length === 2);
-    expect(cache.tagsAt[1]! - before).toBeGreaterThanOrEqual(700);
+    // A connection that is made again brings the first once more.
+    const isSettled = (): boolean => cache.tagsAt.some((taggedAt) => taggedAt - before >= 700);
+    await until("the second", async () => isSettled());
     await until("the position", async () => !(await isBefore(pool, await positionIn(pool), at)));
-    expect(cache.tags).toEqual(["product 1", "product 1"]);
+    expect(new Set(cache.tags)).toEqual(new Set(["product 1"]));
   });
 });
 
