@@ -5,6 +5,7 @@ import { ignore } from "./cache/messages.ts";
 import type { Body, FieldLine, FieldLines, Head, OriginContext, PlainResponse, SentAlong } from "./index.ts";
 import { headAt } from "./raw-head.ts";
 import { announcedBytes } from "./semantics/directives.ts";
+import { firstOf, without } from "./semantics/fields.ts";
 
 /** A response of which nothing goes to its client yet. */
 export interface HeldResponse {
@@ -210,8 +211,7 @@ function holdStream(stream: ServerHttp2Stream, see: See, statusOf: Status): () =
 }
 
 /**
- * Calls `take` with each head that is given to `stream`: by its response, or by a handler, which may send a file. In
- * HTTP/2 a head is an object.
+ * Calls `take` with each head that is given to `stream`: by its response, or by a handler, which may send a file.
  *
  * @returns a function that ends this.
  */
@@ -220,10 +220,12 @@ function onRespond(stream: ServerHttp2Stream, take: (head: Head, send: (sent: Se
     const respond = stream[name] as (...parameters: readonly unknown[]) => void;
     const at = RESPONDS[name];
     return value((...parameters: readonly unknown[]) => {
-      const headers = (parameters[at] ?? {}) as OutgoingHttpHeaders;
-      const { ":status": code = 200, ...named } = headers;
-      take({ status: Number(code), fields: linesOf(pairsOf(named)) }, (sent) => {
-        respond.apply(stream, Object.assign([...parameters], { [at]: headersWith(headers, code, sent) }));
+      const given = (parameters[at] ?? {}) as GivenHeaders;
+      const lines = linesOf(pairsOf(given));
+      const head = { status: Number(firstOf(lines, ":status") ?? 200), fields: without(lines, STATUS) };
+      take(head, (sent) => {
+        const headers = sent === undefined ? given : headersWith(given, head, sent);
+        respond.apply(stream, Object.assign([...parameters], { [at]: headers }));
       });
     });
   };
@@ -237,11 +239,17 @@ function onRespond(stream: ServerHttp2Stream, take: (head: Head, send: (sent: Se
 /** The ways to give a head to a stream, each with the place of the head among its parameters. */
 const RESPONDS = { respond: 0, respondWithFD: 1, respondWithFile: 1 } as const;
 
-function headersWith(headers: OutgoingHttpHeaders, status: unknown, sent: SentAlong): OutgoingHttpHeaders {
-  if (sent === undefined) return headers;
-  if (typeof sent === "string") return { ...headers, "cache-status": sent };
-  return { ":status": status as number, ...headersOf(sent) };
+/** In any form that Node takes. A symbol in it names the fields that are sensitive. */
+type GivenHeaders = OutgoingHttpHeaders | readonly unknown[];
+
+function headersWith(given: GivenHeaders, { status, fields }: Head, sent: string | FieldLines): OutgoingHttpHeaders {
+  const lines = typeof sent === "string" ? [...without(fields, CACHE_STATUS), ["cache-status", sent] as const] : sent;
+  const symbols = Object.getOwnPropertySymbols(given).map((each) => [each, given[each as never]]);
+  return { ":status": status, ...headersOf(lines), ...Object.fromEntries(symbols) };
 }
+
+const STATUS: ReadonlySet<string> = new Set([":status"]);
+const CACHE_STATUS: ReadonlySet<string> = new Set(["cache-status"]);
 
 /** The parameters of a write. */
 type Written = readonly [chunk: Buffer | string, ...rest: unknown[]];
@@ -352,15 +360,16 @@ const value = (method: unknown): PropertyDescriptor => ({ configurable: true, wr
 
 type Pair = readonly [name: string, value: OutgoingHttpHeaders[string]];
 
-/** In any form that `writeHead` takes: an object, a flat list, or one of pairs. */
-function pairsOf(headers: OutgoingHttpHeaders | readonly unknown[] = {}): readonly Pair[] {
+/** In any form that `writeHead` takes: an object, a flat list, or one of pairs. A value may be a list in each. */
+function pairsOf(headers: GivenHeaders = {}): readonly Pair[] {
   if (!Array.isArray(headers)) return Object.entries(headers as OutgoingHttpHeaders);
-  const flat = headers.flat() as readonly string[];
+  const flat = (Array.isArray(headers[0]) ? headers.flat() : headers) as readonly string[];
   return Array.from({ length: flat.length / 2 }, (_, i): Pair => [flat[2 * i]!, flat[2 * i + 1]]);
 }
 
+/** Node sends no field whose value is `undefined`. */
 const linesOf = (pairs: readonly Pair[]): FieldLines =>
-  pairs.flatMap(([name, each]) => [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]));
+  pairs.flatMap(([name, each = []]) => [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]));
 
 const headersOf = (lines: FieldLines): OutgoingHttpHeaders =>
   Object.fromEntries(
