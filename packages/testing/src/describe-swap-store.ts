@@ -16,7 +16,7 @@ export interface DescribeSwapStoreOptions<V> {
    * a record then, so a swap in two steps is not found without it. The suite opens three, once, and closes them.
    * @default not tested
    */
-  openElsewhere?(): Awaitable<SwapStore<V>>;
+  readonly openElsewhere?: (() => Awaitable<SwapStore<V>>) | undefined;
   /** The longest record that the store takes, in bytes. @default 64 KiB */
   readonly maxRecordBytes?: number | undefined;
 }
