@@ -129,6 +129,37 @@ it("C749: a call that is given up while others are answered is not sent at all",
   expect(await limitOf(open()).peek("u")).toMatchObject({ remaining: 98 });
 });
 
+it.for<[string, (redis: Redis) => Promise<unknown>]>([
+  ["a command", (redis) => redis.commands.incr(name)],
+  ["a pipeline", (redis) => redis.pipeline((c) => [c.incr(name)])],
+  ["a limit with a deadline", (redis) => limitOf(redis, { deadline: "1s" }).consume("u")],
+])("C749: a call that waited for room is not executed after it was given up: %s", async ([, call]) => {
+  const clock = new TestClock();
+  const redis = await warm(call, { ...SHORT, clock, maxInFlight: 1 });
+  const other = open();
+  const made = async (): Promise<unknown> => [
+    await other.commands.get(name),
+    (await limitOf(other).peek("u")).remaining,
+  ];
+  const before = await made();
+  proxy.reset();
+  proxy.fault = "keeps";
+  const first = redis.commands.get(name);
+  const second = Promise.allSettled([call(redis)]);
+  await expect.poll(() => proxy.counts.requests).toBe(1);
+  clock.advance(999);
+  await proxy.release();
+  await first;
+  await expect.poll(() => proxy.counts.requests).toBe(2);
+  clock.advance(1);
+  await second;
+  // The clock of Redis cannot be moved.
+  await sleep(10);
+  proxy.fault = "passes";
+  await proxy.release();
+  expect(await made()).toEqual(before);
+});
+
 it("C749: after a freeze, in which the clock of the process stood still, a call is carried out, once", async () => {
   const clock = new TestClock();
   const redis = await warm((one) => one.commands.incr(name), { clock, commandTimeout: "200ms" });

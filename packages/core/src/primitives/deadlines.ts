@@ -172,6 +172,12 @@ export class Deadlines {
     return true;
   }
 
+  /** What is left of a deadline of this list, in ms. */
+  leftOf(deadline: Deadline): number {
+    const timer = this.#timer;
+    return deadline.dueAt - timer.timeAt(timer.clock.now());
+  }
+
   /** The callback of one may start another one. */
   passUntil(time: number): void {
     for (let { oldest } = this; oldest !== undefined && oldest.dueAt <= time; { oldest } = this) {

@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { flush, outcome, TestClock } from "@hotset/testing";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { CommandQueue } from "./command-queue.ts";
 
@@ -62,6 +62,23 @@ describe("deadlines", () => {
     for (const reply of ["two", "three", "four"]) await wire.reply(reply);
     expect(await Promise.all(calls)).toEqual(["one", "two", "three", "four"]);
     expect(queue.inFlight).toBe(0);
+  });
+
+  it("a command that waited for room is sent with what is left of its deadline, unless the wait extends that", async () => {
+    const send = vi.spyOn(wire, "sendCommand");
+    const options = { key: "k" };
+    const calls = [ask("1"), ask("2"), ask("3")];
+    const commands = [queue.begin(READ, 800), queue.begin(READ, undefined, "counts"), queue.begin(READ)];
+    for (const one of commands) queue.enqueue(one, (client) => one.exchange(client, ["SET"], options));
+    clock.advance(300);
+    for (const reply of ["one", "two", "three"]) await wire.reply(reply);
+    expect(send.mock.calls.slice(3)).toEqual([
+      [["SET"], { key: "k", leftMs: 500 }],
+      [["SET"], { key: "k", leftMs: 700 }],
+      [["SET"], { key: "k" }],
+    ]);
+    for (const reply of ["four", "five", "six"]) await wire.reply(reply);
+    expect(await Promise.all([...calls, ...commands.map(({ promise }) => promise)])).toHaveLength(6);
   });
 
   it("a command that was answered leaves nothing behind to fall due", async () => {

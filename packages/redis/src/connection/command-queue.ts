@@ -6,8 +6,13 @@ import { isNoScript, overdue, overloaded, type Origin } from "../primitives/faul
 export interface SendOptions {
   /** Decides the node in a cluster. */
   readonly key?: string | Buffer | undefined;
-  /** Bound on the exchange with the node. Over HTTP, a request that arrives later does nothing. */
+  /** Bound on the exchange with the node. */
   readonly deadlineMs?: number | undefined;
+  /**
+   * What is left until the caller gives the command up. Absent where it has not waited for room: the whole deadline.
+   * Over HTTP, a request that arrives later does nothing.
+   */
+  readonly leftMs?: number | undefined;
   /** How replies are decoded, in place of blobs as Buffers. */
   readonly typeMapping?: object;
 }
@@ -237,7 +242,7 @@ export class Command<T> extends Reply<T> {
   /** To be called with the number of Redis commands, right after some were handed to the client. */
   sent(count: number): void {
     const queue = this.#queue;
-    if (this.#waitsForRoom || this.#waitsToOpen) queue.restart(this);
+    if (this.#restartsWhenSent) queue.restart(this);
     this.isSent = true;
     this.repliesBefore = queue.replies;
     this.#route = queue.client?.lastRoute;
@@ -251,7 +256,7 @@ export class Command<T> extends Reply<T> {
 
   /** Sends one Redis command, and settles with its bare reply or error. */
   exchange(client: RawClient, args: readonly (string | Buffer)[], options?: SendOptions): void {
-    const answer = client.sendCommand(args, options);
+    const answer = client.sendCommand(args, this.#withTimeLeft(options));
     this.sent(1);
     answer.then(
       (reply) => {
@@ -267,7 +272,8 @@ export class Command<T> extends Reply<T> {
 
   /** As {@link exchange} for EVALSHA: the script goes by its text where the server does not know it. */
   exchangeScript(client: RawClient, args: readonly (string | Buffer)[], text: string, options?: SendOptions): void {
-    const answer = client.sendScript?.(args, text, options) ?? client.sendCommand(args, options);
+    const send = this.#withTimeLeft(options);
+    const answer = client.sendScript?.(args, text, send) ?? client.sendCommand(args, send);
     this.sent(1);
     answer.then(
       (reply) => {
@@ -297,8 +303,9 @@ export class Command<T> extends Reply<T> {
         (error: unknown) => this.fail(error),
       );
     }
+    const send = this.#withTimeLeft(options);
     const replies = commands.map((args) => {
-      const reply = client.sendCommand(args, options);
+      const reply = client.sendCommand(args, send);
       reply.then(replied, replied);
       return reply.catch((error: unknown) => error);
     });
@@ -339,6 +346,17 @@ export class Command<T> extends Reply<T> {
     this.#tell(undefined);
     this.among?.end(this);
     this.reject(error);
+  }
+
+  /** Part of the deadline has passed if the command waited for room. */
+  #withTimeLeft(options: SendOptions | undefined): SendOptions | undefined {
+    const hasWaited = this.send !== undefined;
+    if (options === undefined || !hasWaited || this.#restartsWhenSent) return options;
+    return { ...options, leftMs: this.among!.leftOf(this) };
+  }
+
+  get #restartsWhenSent(): boolean {
+    return this.#waitsForRoom || this.#waitsToOpen;
   }
 
   /** Whether the command is in line behind others that are being answered. */

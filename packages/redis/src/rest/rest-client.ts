@@ -100,7 +100,7 @@ export class RestClient implements RawClient {
     return new Promise((resolve, reject) => {
       const { clock, deadlineMs } = this.#settings;
       const at = clock.now();
-      const expiresAt = options && at + Math.min(options.deadlineMs ?? deadlineMs, deadlineMs);
+      const expiresAt = options && at + Math.min(options.leftMs ?? options.deadlineMs ?? deadlineMs, deadlineMs);
       const settle = (reply: unknown): void => resolve(textReply(reply, options?.typeMapping));
       this.#waiting.push({ command: make(), at, expiresAt, resolve: settle, reject });
       if (this.#isScheduled || (this.#isBusy && !IN_WORKER)) return;
