@@ -1,6 +1,7 @@
 /** The toolkit over HTTP: what arrives late, what fails, what is refused, and what a call costs. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
+import { openConnection } from "@hotset/redis-toolkit/connection";
 import { health } from "@hotset/redis-toolkit/health";
 import { locks, LockUnavailableError } from "@hotset/redis-toolkit/lock";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
@@ -278,6 +279,26 @@ it("commands, pipelines and scripts reply as over TCP: text, bytes, numbers, pai
   const keys: string[] = [];
   for await (const key of commands.scan({ match: `${name}*` })) keys.push(key);
   expect(keys.toSorted()).toEqual([name, `${name} h`, `${name} z`]);
+});
+
+it("scripts and functions that only read work by their text, their hash and their name, and may not write", async () => {
+  await using redis = openConnection(http({ url: proxy.url, token: proxy.token }), { responseTimeoutMs: 20_000 });
+  const text = "return redis.call('GET', KEYS[1])";
+  const write = "return redis.call('SET', KEYS[1], ARGV[1])";
+  const library = `#!lua name=${name}
+redis.register_function{ function_name = '${name}', flags = { 'no-writes' }, callback = function(keys)
+  return redis.call('GET', keys[1])
+end }`;
+  await redis.call(["SET", name, "é"]);
+  const sha = await redis.call(["SCRIPT", "LOAD", text]);
+  await redis.call(["FUNCTION", "LOAD", library]);
+  const replies = await Promise.all([
+    redis.call(["EVAL_RO", text, "1", name]),
+    redis.call(["EVALSHA_RO", String(sha), "1", name]),
+    redis.call(["FCALL_RO", name, "1", name]),
+  ]).finally(() => redis.call(["FUNCTION", "DELETE", name]));
+  expect(replies.map(String)).toEqual(["é", "é", "é"]);
+  await expect(redis.call(["EVAL_RO", write, "1", name, "new"])).rejects.toThrow("Write commands are not allowed");
 });
 
 it("C749: what each call costs, in requests and commands, after the first of its process", async () => {
