@@ -866,6 +866,12 @@ describe("invalidation", () => {
     ["a purge by tag", async ({ http }) => http.purgeTags(["books"])],
     ["a clear", async ({ http }) => http.clear()],
     ["a load", async (here) => here.counts(FRESH, { body: "new" }).get()],
+    ["an answer for one client", async (here) => here.counts({ "cache-control": "private" }, { body: "new" }).get()],
+    [
+      "an answer with a login",
+      async (here) => here.counts({}, { body: "new" }).get({ fields: { authorization: "x" } }),
+    ],
+    ["a HEAD", async (here) => here.counts(FRESH).get({ method: "HEAD" })],
     ["a load of another process", async (_, there) => there.counts(FRESH, { body: "new" }).get()],
     [
       "a later POST to another process",

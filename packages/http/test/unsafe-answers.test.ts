@@ -164,6 +164,31 @@ describe.each(ALL)("an answer of %s to an unsafe method", (name) => {
     expect(await first).toBe("stock 1");
     for (const _ of [1, 2, 3]) expect(await bodyOf(ask("GET", "/stock"))).toBe("stock 2");
   });
+
+  it.each([
+    ["whose body comes later", "body"],
+    ["whose head comes later", "head"],
+  ])("H59 %s is not stored if the head of a later GET has come: its body may be on its way", async (_, late) => {
+    const [answering, ending] = [gate(), gate()];
+    let stock = 1;
+    const ask = await serve(name, open(), async ({ method, url }, response) => {
+      const body = `stock ${stock}`;
+      if (method === "POST" && late === "head") await answering.pass();
+      response.writeHead(200, { ...FRESH, "content-location": url!, "content-length": `${body.length}` });
+      response.write(body.slice(0, 3));
+      await (method === "GET" ? ending.pass() : late === "body" && answering.pass());
+      return response.end(body.slice(3));
+    });
+    const posted = bodyOf(ask("POST", "/stock"));
+    await answering.arrived();
+    stock = 2;
+    const got = await ask("GET", "/stock");
+    answering.open();
+    expect(await posted).toBe("stock 1");
+    ending.open();
+    expect(await text(got.body)).toBe("stock 2");
+    for (const _ of [1, 2, 3]) expect(await bodyOf(ask("GET", "/stock"))).toBe("stock 2");
+  });
 });
 
 describe.each(Object.keys(SERVERS))("a request to %s that names a whole URL", (name) => {

@@ -87,9 +87,10 @@ export class HttpCache {
     this.#meter = new Meter(this.#plan.clock);
     this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan));
     this.#places = new Places(this.#plan);
-    this.#origin = new OriginLoads(this.#plan, this.#shelf, this.#places, this.#meter);
-    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#origin, this.#meter);
     this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, this.#places, this.#meter);
+    const { overtaking } = this.#unsafe;
+    this.#origin = new OriginLoads(this.#plan, this.#shelf, this.#places, this.#meter, overtaking);
+    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#origin, this.#meter);
   }
 
   /**
@@ -428,6 +429,7 @@ export class HttpCache {
       status: { forward: stored === undefined ? "uri-miss" : "stale", forwardStatus: status },
     });
     const response = await askAlone(visit, { statusOf: statusBy(visit, judge) });
+    this.#unsafe.overtaking.byAnswer(visit.request);
     const exchange = { sentAt, receivedAt: this.#plan.epochMs() };
     if (stored !== undefined && since !== undefined)
       await applyHead({ visit, stored, since }, response, exchange, {
@@ -443,6 +445,7 @@ export class HttpCache {
   #pass(to: Passing, reason: NotStored): Promise<PlainResponse> {
     const startedAt = this.#plan.clock.now();
     return passOn(to, ({ status }) => {
+      this.#unsafe.overtaking.byAnswer(to.request);
       this.#meter.answered("pass", { rule: {}, startedAt }, status, reason);
       const forward = reason === "method" ? "method" : "bypass";
       return { status: { forward, forwardStatus: status, ...(reason !== "method" && { detail: reason }) } };

@@ -15,6 +15,7 @@ import { isShaped, loadRequest, type LoadRequest } from "./load-request.ts";
 import { discard, signalOf, type PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { askForAll, OriginAnsweredError, passOn } from "./origin.ts";
+import type { Overtaking } from "./overtaking.ts";
 import { OwnRuns } from "./own-runs.ts";
 import type { Places } from "./places.ts";
 import { SharedBody, sharedBodyOf } from "./shared-body.ts";
@@ -58,16 +59,18 @@ export class OriginLoads {
   readonly #plan: Plan;
   readonly #shelf: Shelf;
   readonly #meter: Meter;
+  readonly #overtaking: Overtaking;
   /** URLs for which each client asks the origin for itself at present. */
   readonly ownRuns: OwnRuns;
   readonly #lent = new LentFields();
   readonly #late = new LateLoads();
   readonly #sharing: Sharing;
 
-  constructor(plan: Plan, shelf: Shelf, places: Places, meter: Meter) {
+  constructor(plan: Plan, shelf: Shelf, places: Places, meter: Meter, overtaking: Overtaking) {
     this.#plan = plan;
     this.#shelf = shelf;
     this.#meter = meter;
+    this.#overtaking = overtaking;
     this.ownRuns = new OwnRuns(plan);
     this.#sharing = new Sharing(plan, places);
   }
@@ -164,6 +167,7 @@ export class OriginLoads {
   ownRun(visit: Visit, reason: NotStored): Promise<PlainResponse> {
     const sentAt = this.#plan.epochMs();
     return passOn(visit, (head) => {
+      this.#overtaking.byAnswer(visit.request);
       const exchange: Exchange = { sentAt, receivedAt: this.#plan.epochMs() };
       const shared = this.#plan.lendsOwn ? loadRequest(visit, this.#plan) : { request: NO_FIELDS, lent: NO_NAMES };
       const decision = this.#sharing.decide(visit, head, exchange, shared);
@@ -206,6 +210,7 @@ export class OriginLoads {
       const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
       const sentAt = this.#plan.epochMs();
       const response = await askForAll(visit, ctx, asked, this.#plan, whenLate);
+      this.#overtaking.byAnswer(visit.request);
       return { response, shared, exchange: { sentAt, receivedAt: this.#plan.epochMs() } };
     };
     const hasLent = ours.lent.size > 0;

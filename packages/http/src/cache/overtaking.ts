@@ -1,9 +1,10 @@
 import { targetOf } from "../semantics/target.ts";
+import type { PlainRequest } from "./messages.ts";
 
-/** A request that changes something, until its answer may be stored. */
+/** A request that changes something, until its answer is stored, or is not. */
 export interface Change {
   readonly path: string;
-  /** Whether something newer changed its path, or tags, since its request came. */
+  /** Whether anything newer came since its request: a change of its path or tags, or the head of another answer. */
   isOvertaken: boolean;
 }
 
@@ -32,6 +33,15 @@ export class Overtaking {
   byChange(of: Change, urls: readonly string[]): void {
     for (const path of new Set(urls.map(pathOf)))
       for (const each of this.#changes.get(path) ?? []) if (each !== of) each.isOvertaken = true;
+  }
+
+  /**
+   * The head of an answer to a safe request, which its client may have: it is in no store until its body has come. One
+   * that was asked before the change counts, too, since which of the two its handler read first is not known.
+   */
+  byAnswer({ url }: PlainRequest): void {
+    if (this.#changes.size === 0) return;
+    for (const each of this.#changes.get(pathOf(url)) ?? []) each.isOvertaken = true;
   }
 
   /** A purge may concern all: which tags their answers have is known with their heads. */

@@ -103,7 +103,7 @@ export class UnsafeMethods {
     const { key, target } = visit;
     const since = await this.#namespace.fence(key).catch(ignore);
     if (since === undefined || received.change.isOvertaken) return response;
-    const put = async (bytes: Uint8Array | undefined): Promise<void> => {
+    const put = async (bytes: Uint8Array | undefined, storing: Change): Promise<void> => {
       if (bytes === undefined) return;
       const { status, statusText } = response;
       const { receivedAt } = received;
@@ -112,15 +112,17 @@ export class UnsafeMethods {
       const aged = { ...decision, freshness: { ...decision.freshness, initialAgeMs } };
       const complete = { decision: aged, bytes, status, statusText, receivedAt };
       const entry = await this.#shelf.entry(key, { target, selects: "" }, complete);
+      if (storing.isOvertaken) return;
       await this.#namespace.set(key, entry, { ...this.#shelf.lifetimeOf(aged, aged.fields), since });
     };
     const body = sharedBodyOf(response, { ...this.#plan, finishesAlone: true });
-    if (!(body instanceof SharedBody)) {
-      void put(body).catch(ignore);
-      return response;
-    }
-    void body.whole.then(put).catch(ignore);
-    return { ...response, body: body.read()! };
+    const storing = this.overtaking.begin(visit.request.url);
+    const whole = body instanceof SharedBody ? body.whole : Promise.resolve(body);
+    void whole
+      .then((bytes) => put(bytes, storing))
+      .catch(ignore)
+      .finally(() => this.overtaking.end(storing));
+    return body instanceof SharedBody ? { ...response, body: body.read()! } : response;
   }
 
   #placeFor(request: PlainRequest, response: PlainResponse, exchange: Exchange): Place | undefined {
