@@ -296,7 +296,9 @@ end }`;
     redis.call(["EVAL_RO", text, "1", name]),
     redis.call(["EVALSHA_RO", String(sha), "1", name]),
     redis.call(["FCALL_RO", name, "1", name]),
-  ]).finally(() => redis.call(["FUNCTION", "DELETE", name]));
+  ]).finally(async () => {
+    await redis.call(["FUNCTION", "DELETE", name]);
+  });
   expect(replies.map(String)).toEqual(["é", "é", "é"]);
   await expect(redis.call(["EVAL_RO", write, "1", name, "new"])).rejects.toThrow("Write commands are not allowed");
 });
