@@ -18,7 +18,7 @@ export function commentOf(node: ts.Node): Comment {
   const texts = (name: string): readonly string[] =>
     tags.filter(({ tagName }) => tagName.text === name).map((tag) => textOf(tag.comment));
   return {
-    text: textOf(doc?.comment),
+    text: doc === undefined ? "" : textWithCode(doc),
     default: texts("default").map(valueOf)[0],
     params: new Map(
       tags.filter(ts.isJSDocParameterTag).map((tag) => [tag.name.getText(), textOf(tag.comment)] as const),
@@ -38,6 +38,20 @@ const linkedIn = (source: string): string =>
 
 const textOf = (comment: string | ts.NodeArray<ts.JSDocComment> | undefined): string =>
   (ts.getTextOfJSDocComment(comment) ?? "").trim();
+
+/** A decorator in an example is a tag for the compiler, which ends the text there: the rest is read from the source. */
+function textWithCode(doc: ts.JSDoc): string {
+  const text = textOf(doc.comment);
+  const fences = text.split(FENCE).length - 1;
+  if (fences % 2 === 0) return text;
+  const source = doc.getText().replaceAll(/^\s*\* ?|\s*\*\/$/gm, "");
+  const places = Array.from(source.matchAll(new RegExp(FENCE, "g")), ({ index }) => index);
+  const [begin = source.length, end = source.length] = places.slice(fences - 1);
+  const [after = ""] = source.slice(end).split(/\n@/);
+  return `${text.slice(0, text.lastIndexOf(FENCE))}${source.slice(begin, end)}${after}`.trim();
+}
+
+const FENCE = "```";
 
 /** A default that is a value, and no sentence, is code. */
 const valueOf = (text: string): string =>

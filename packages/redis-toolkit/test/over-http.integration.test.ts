@@ -292,14 +292,16 @@ end }`;
   await redis.call(["SET", name, "é"]);
   const sha = await redis.call(["SCRIPT", "LOAD", text]);
   await redis.call(["FUNCTION", "LOAD", library]);
-  const replies = await Promise.all([
-    redis.call(["EVAL_RO", text, "1", name]),
-    redis.call(["EVALSHA_RO", String(sha), "1", name]),
-    redis.call(["FCALL_RO", name, "1", name]),
-  ]).finally(async () => {
+  try {
+    const replies = await Promise.all([
+      redis.call(["EVAL_RO", text, "1", name]),
+      redis.call(["EVALSHA_RO", String(sha), "1", name]),
+      redis.call(["FCALL_RO", name, "1", name]),
+    ]);
+    expect(replies.map(String)).toEqual(["é", "é", "é"]);
+  } finally {
     await redis.call(["FUNCTION", "DELETE", name]);
-  });
-  expect(replies.map(String)).toEqual(["é", "é", "é"]);
+  }
   await expect(redis.call(["EVAL_RO", write, "1", name, "new"])).rejects.toThrow("Write commands are not allowed");
 });
 
