@@ -27,9 +27,10 @@ const RUNS: Readonly<Record<string, readonly Phase[]>> = {
   all: [
     [
       ["all", "strings"],
-      ["build", "public-types", "packages", "torture", "newcomer"],
+      ["build", "public-types", "packages", "newcomer"],
     ],
-    [["alone"]],
+    // What bounds times, one after another.
+    [["torture", "alone"]],
   ],
   nightly: [[["units", "stories", "servers", "all", "alone", "nightly"]]],
 };
