@@ -129,7 +129,7 @@ const INCIDENTS: readonly Incident[] = [
   {
     name: "hit ratio",
     begin: () => web2.call("stampInSearch"),
-    seen: /on .*web-2.*: the hit ratio of search is \d+ %, (?:\d\d|100) % before/,
+    seen: /on .*web-2.*: the hit ratio of search is [\d.]+ %, (?:\d\d(?:\.\d)?|100) % before/,
   },
   {
     name: "tiny memory",
