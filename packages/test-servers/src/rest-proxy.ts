@@ -94,7 +94,9 @@ class Proxy implements RestProxy {
   readonly #options: RestProxyOptions;
   readonly #primary: RespClient;
   readonly #replica: RespClient | undefined;
+  // A client that is busy with a large value for longer would send the next one over a connection that has ended.
   readonly #server = createServer(
+    { keepAliveTimeout: 120_000 },
     (request, response) => void this.#serve(request, response).catch(() => response.destroy()),
   );
   readonly #kept: PromiseWithResolvers<void>[] = [];
