@@ -12,6 +12,7 @@ export { contextOfNow, holdProcess, inNoCall, inThisContext, keepAlive } from ".
 export { builtin, IN_WORKER } from "./primitives/platform.ts";
 export { KeyNode, KeyTable } from "./primitives/key-table.ts";
 export { Reply } from "./primitives/reply.ts";
+export { SizedMap } from "./primitives/sized-map.ts";
 export {
   BackendUnavailableError,
   CacheClosedError,

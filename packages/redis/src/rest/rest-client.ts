@@ -136,11 +136,20 @@ export class RestClient implements RawClient {
       if (late.length === 0) return;
       // By a clock that has stood still, as while this process was frozen: the callers wait all the same.
       this.#time = undefined;
-      if (attempt === "first") return await this.#sendAll(late, "second");
+      if (attempt === "first")
+        return await this.#sendAll(
+          late.map((one) => this.#bounded(one)),
+          "second",
+        );
       for (const { reject } of late) reject(new Error(TOO_LATE));
     } catch (error) {
       for (const { reject } of all) reject(error);
     }
+  }
+
+  /** A command of the cache is given up, too: sent again after that it would write over what others changed since. */
+  #bounded(one: Pending): Pending {
+    return { ...one, expiresAt: one.expiresAt ?? one.at + this.#settings.deadlineMs };
   }
 
   /** Whether its caller has given it up while it waited here. It is rejected then, and not sent. */

@@ -1,4 +1,5 @@
 import { ConfigurationError } from "@hotset/core";
+import { SizedMap } from "@hotset/core/internal";
 import { SCRIPTS } from "../lua/all-scripts.ts";
 import { WRITE } from "../lua/entry-scripts.ts";
 import type { Script } from "../lua/script.ts";
@@ -77,10 +78,16 @@ export interface RestScript {
   sha: string | undefined;
 }
 
+/** Those of the toolkit take far less. */
+const MOST_TEXT_BYTES = 2 ** 22;
+
 /** Scripts over HTTP: those of backends, and those that other users send by their text. Their hashes take a promise. */
 export class RestScripts {
   readonly plain: RestScript = restScript(PLAIN_COMMANDS, false);
+  /** Those of backends, by hash and by text. */
   readonly #byName = new Map<string, RestScript>();
+  /** Those of other users, which may make up a text for each call. */
+  readonly #byText = new SizedMap<RestScript>();
 
   constructor() {
     for (const script of new Set<Script>([...SCRIPTS.hash, ...SCRIPTS.string])) {
@@ -97,13 +104,15 @@ export class RestScripts {
 
   /** @throws {ConfigurationError} for a script with a shebang: what stands before it would end its effect. */
   ofText(text: string): RestScript {
-    let made = this.#byName.get(text);
-    if (made !== undefined) return made;
+    const known = this.#byName.get(text) ?? this.#byText.get(text);
+    if (known !== undefined) return known;
     if (text.startsWith("#!"))
       throw new ConfigurationError(
         "redis: a script with a shebang (#!lua) cannot be sent over HTTP; leave that line out",
       );
-    this.#byName.set(text, (made = restScript(text, false)));
+    const made = restScript(text, false);
+    this.#byText.set(text, made);
+    this.#byText.deleteOldest(MOST_TEXT_BYTES);
     return made;
   }
 
