@@ -94,8 +94,9 @@ describe("statements", () => {
     sent.length = 0;
     const loads = await Promise.all(keys.slice(0, 64).map((key) => cache.getOrSet(key, () => `value of ${key}`)));
     expect(loads).toEqual(keys.slice(0, 64).map((key) => `value of ${key}`));
+    // On a slow machine leases are renewed meanwhile.
     const steps = sent
-      .filter((text) => text.includes(schema) && !text.includes("tag_versions"))
+      .filter((text) => text.includes(schema) && !/tag_versions|renew\(/.test(text))
       .map((text) => /entries|acquire|store|pin/.exec(text)?.[0]);
     // Versions are not asked for if a sign of life has come since they were read last.
     expect(new Set(["pin", ...steps])).toEqual(new Set(["entries", "acquire", "pin", "store"]));
