@@ -1,8 +1,6 @@
-import { json, type Backend } from "@hotset/core";
+import type { Backend } from "@hotset/core";
 import { fromSwap as fromSwapOf, type FromSwapOptions, type SwapStore } from "@hotset/core/stores";
-import { brotli, gzip } from "@hotset/formats";
-import { msgpack } from "@hotset/formats/msgpack";
-import { zstd } from "@hotset/formats/zstd";
+import { withShipped } from "./shipped.ts";
 
 /**
  * A backend with leases and tag versions, over a store that can compare one record and set it. Each step is a read and
@@ -13,9 +11,5 @@ import { zstd } from "@hotset/formats/zstd";
  * Throws nothing; its calls reject as those of {@link Backend}.
  */
 export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
-  return fromSwapOf(store, {
-    ...options,
-    format: options.format ?? msgpack(),
-    alsoReads: options.alsoReads ?? [msgpack(), json(), gzip(), brotli(), zstd()],
-  });
+  return fromSwapOf(store, withShipped(options));
 }

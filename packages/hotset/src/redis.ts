@@ -1,7 +1,3 @@
-import { json, type Compressor, type Format } from "@hotset/core";
-import { brotli, gzip } from "@hotset/formats";
-import { msgpack } from "@hotset/formats/msgpack";
-import { zstd } from "@hotset/formats/zstd";
 import {
   RedisBackend as BackendOfRedis,
   type ClientConnection,
@@ -11,15 +7,7 @@ import {
   type RedisBackendSettings,
   type ServerAddress,
 } from "@hotset/redis";
-
-/**
- * Made for each backend: made here once, they would be in every bundle of this package, one over memory alone too.
- * Without `v8()`: bytes of a shared store are decoded with it only on request.
- */
-const shipped = (): { readonly formats: readonly Format[]; readonly compressors: readonly Compressor[] } => ({
-  formats: [msgpack(), json()],
-  compressors: [gzip(), brotli(), zstd()],
-});
+import { shipped } from "./shipped.ts";
 
 /**
  * Starts a Redis backend, which is a tier once it is built:

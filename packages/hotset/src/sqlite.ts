@@ -1,9 +1,7 @@
-import { json, type Backend } from "@hotset/core";
+import type { Backend } from "@hotset/core";
 import { refuseSurplus } from "@hotset/core/internal";
-import { brotli, gzip } from "@hotset/formats";
-import { msgpack } from "@hotset/formats/msgpack";
-import { zstd } from "@hotset/formats/zstd";
 import { sqlite as sqliteOf, type SqliteOptions } from "@hotset/sqlite";
+import { withShipped } from "./shipped.ts";
 
 /**
  * A backend in one SQLite file, which the processes of a machine share, without a server. It writes `msgpack()`, and
@@ -13,9 +11,5 @@ import { sqlite as sqliteOf, type SqliteOptions } from "@hotset/sqlite";
  */
 export function sqlite(file: string | URL, options: SqliteOptions = {}, ...surplus: readonly unknown[]): Backend {
   refuseSurplus("sqlite(file, options)", surplus, "all settings are options");
-  return sqliteOf(file, {
-    ...options,
-    format: options.format ?? msgpack(),
-    alsoReads: options.alsoReads ?? [msgpack(), json(), gzip(), brotli(), zstd()],
-  });
+  return sqliteOf(file, withShipped(options));
 }

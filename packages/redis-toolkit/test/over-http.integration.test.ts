@@ -253,7 +253,7 @@ it("C749: what needs a connection is refused where it is made, and names what wa
   expect(errors).toMatchObject(
     given.map(([what]) => ({
       code: "INVALID_CONFIGURATION",
-      message: `${what} needs a connection of its own, and Redis over HTTP has none; connect over TCP, with a redis: or rediss: URL`,
+      message: `${what} needs a connection to itself, and Redis over HTTP has none; connect over TCP, with a redis: or rediss: URL`,
     })),
   );
   expect(proxy.counts.requests).toBe(0);

@@ -11,7 +11,7 @@ export interface ForkSwapStoreOptions {
 }
 
 /**
- * A client of a store in a process of its own, for `openElsewhere` of `describeSwapStore`: clients of one process never
+ * A client of a store in a separate process, for `openElsewhere` of `describeSwapStore`: clients of one process never
  * meet at a record if the driver is synchronous, as those of SQLite are. `close` ends the process.
  *
  * @param script a module that calls {@link answerForSwapStore}. Versions must be values that can be cloned.

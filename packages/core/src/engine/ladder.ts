@@ -521,8 +521,8 @@ export class Ladder {
    *
    * Where the backend does not answer, or refuses, the flight loads without a lease, and the result is kept only here.
    *
-   * After the answer `climb.lease` is the lease that was granted, or absent: `Lease.answered` drops any other. It may be over
-   * by the time of the load, since a tag changed: then the result is not stored. Versions that are on their way are not
+   * After the answer `climb.lease` is the lease that was granted, or absent: `Lease.answered` drops any other. It may have
+   * ended before the load, since a tag changed: then the result is not stored. Versions that are on their way are not
    * known to the lease: a change of their tags meanwhile is found by `#canStore`.
    *
    * @returns why another process loads, or has stored.

@@ -43,8 +43,8 @@ const namespace = Object.keys(OPTIONS.namespace);
 it.each<[removed: string, accepted: readonly string[], advice: string]>([
   ["localOnly", namespace, "keep values that must not leave the process in a second cache, over memory() alone"],
   ["checkLoads", namespace, 'pass schema: { of: schema, checks: "all" }'],
-  ["maxTtl", Object.keys(OPTIONS.policy), "there is no ceiling; the closest place that sets ttl wins"],
-  ["maxTtl", ["name", "version"], "there is no ceiling; the closest place that sets ttl wins"],
+  ["maxTtl", Object.keys(OPTIONS.policy), "nothing limits ttl; the closest place that sets it wins"],
+  ["maxTtl", ["name", "version"], "nothing limits ttl; the closest place that sets it wins"],
   ["absentAsNull", Object.keys(OPTIONS.getOrSetMany), "the loader gives null for each item that it does not find"],
 ])("%s was removed: its error says what to do in its place", (removed, accepted, advice) => {
   expect(didYouMeanInCache(removed, accepted)).toBe(`; it was removed: ${advice}`);

@@ -61,7 +61,7 @@ const keysWith = (table: Readonly<Record<string, string>>, word: string): readon
 const REMOVED = new Map([
   ["localOnly", "keep values that must not leave the process in a second cache, over memory() alone"],
   ["absentAsNull", "the loader gives null for each item that it does not find"],
-  ["maxTtl", "there is no ceiling; the closest place that sets ttl wins"],
+  ["maxTtl", "nothing limits ttl; the closest place that sets it wins"],
   ["checkLoads", 'pass schema: { of: schema, checks: "all" }'],
 ]);
 

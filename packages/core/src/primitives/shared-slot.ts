@@ -1,6 +1,9 @@
 import type { Semaphore } from "./semaphore.ts";
 
-/** One slot of a semaphore for several holders: the first takes it, the last frees it. While it is held, none waits for it. */
+/**
+ * One slot of a semaphore for several holders: the first takes it, the last frees it. While it is held, no holder waits
+ * for it.
+ */
 export class SharedSlot {
   readonly #slots: Semaphore;
   readonly #waiting = new Set<() => void>();

@@ -31,9 +31,9 @@ export interface EntryReadOf extends EntryReadsOf {
  *      └─ failed ─▶ reject ─▶ settled
  *                     └─ trust had lapsed, and time is left ─▶ connected ─▶ sent again, once
  *
- * `receive`, `resolve` and `reject` are called by the `SentCall` that watches it: `receive` keeps what the answer says, and `resolve`
- * hands it on. A value that cannot be decoded is reported in `receive`, before the answer counts. With a synchronous decoder nothing
- * waits between the answer and the outcome.
+ * `receive`, `resolve` and `reject` are called by the `SentCall` that watches it: `receive` keeps what the answer says,
+ * and `resolve` hands it on. A value that cannot be decoded is reported in `receive`, before the answer counts. With a
+ * synchronous decoder nothing waits between the answer and the outcome.
  */
 export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<StoredAnswer | undefined> {
   declare readonly request: R;

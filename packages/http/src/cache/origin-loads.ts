@@ -4,7 +4,7 @@ import { announcedBytes } from "../semantics/directives.ts";
 import type { FieldLines, Head } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
 import { fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
-import type { NotStored, StoreDecision } from "../semantics/storing.ts";
+import { aged, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { freshen, isAboutStored, replaces } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields } from "../semantics/vary.ts";
@@ -333,11 +333,8 @@ export class OriginLoads {
         if (stale !== undefined) await this.#shelf.remove(visit);
         return ctx.notShared(NOT_SHARED);
       }
-      // The tier counts from now on; the time since the head belongs to its age.
-      const { freshness } = decision;
-      const elapsedMs = this.#plan.clock.now() - receivedAt;
-      const aged = { ...decision, freshness: { ...freshness, initialAgeMs: freshness.initialAgeMs + elapsedMs } };
-      const complete = { decision: aged, bytes, status: response.status, statusText: response.statusText, receivedAt };
+      const { status, statusText } = response;
+      const complete = { decision: aged(decision, clock.now() - receivedAt), bytes, status, statusText, receivedAt };
       return await this.#shelf.store(visit, ctx, complete, NOT_SHARED);
     } finally {
       crew.end();

@@ -5,7 +5,7 @@ import { firstOf, type Head } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
 import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
 import { canBeKey } from "../semantics/request-shape.ts";
-import { decideStore, type StoreDecision } from "../semantics/storing.ts";
+import { aged, decideStore, type StoreDecision } from "../semantics/storing.ts";
 import { invalidatedGroups, isTag } from "../semantics/tags.ts";
 import { forwarded } from "./answer.ts";
 import { isShaped } from "./load-request.ts";
@@ -107,13 +107,11 @@ export class UnsafeMethods {
       if (bytes === undefined) return;
       const { status, statusText } = response;
       const { receivedAt } = received;
-      // The tier counts from now on; the time since the head belongs to its age.
-      const initialAgeMs = decision.freshness.initialAgeMs + this.#plan.clock.now() - receivedAt;
-      const aged = { ...decision, freshness: { ...decision.freshness, initialAgeMs } };
-      const complete = { decision: aged, bytes, status, statusText, receivedAt };
+      const now = aged(decision, this.#plan.clock.now() - receivedAt);
+      const complete = { decision: now, bytes, status, statusText, receivedAt };
       const entry = await this.#shelf.entry(key, { target, selects: "" }, complete);
       if (storing.isOvertaken) return;
-      await this.#namespace.set(key, entry, { ...this.#shelf.lifetimeOf(aged, aged.fields), since });
+      await this.#namespace.set(key, entry, { ...this.#shelf.lifetimeOf(now, now.fields), since });
     };
     const body = sharedBodyOf(response, { ...this.#plan, finishesAlone: true });
     const storing = this.overtaking.begin(visit.request.url);

@@ -221,3 +221,9 @@ const UNDERSTOOD: ReadonlySet<number> = new Set([
   ...[200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412],
   ...[413, 414, 415, 416, 417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511],
 ]);
+
+/** A decision about a response whose head came `elapsedMs` ago: tiers count its age from now on. */
+export function aged<D extends StoreDecision>(decision: D, elapsedMs: number): D {
+  const { freshness } = decision;
+  return { ...decision, freshness: { ...freshness, initialAgeMs: freshness.initialAgeMs + elapsedMs } };
+}

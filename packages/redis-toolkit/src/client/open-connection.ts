@@ -42,8 +42,8 @@ export type {
  * Commands to Redis, for programs that need more than a cache. Opens nothing until it is used. It shares no socket with
  * a backend, and loads no scripts; two over the same object share theirs where their settings are equal.
  *
- * @param connection what `single`, `cluster`, `sentinel`, `fromClient` or `http` returned. With `fromClient` commands go over
- *   that client, sockets of their own are duplicates of it, and its own options of connecting apply, not these.
+ * @param connection what `single`, `cluster`, `sentinel`, `fromClient` or `http` returned. With `fromClient` commands go
+ *   over that client, further sockets are duplicates of it, and its own options of connecting apply, not these.
  * @throws {InvalidArgumentError} for any other connection, and for an option that is unknown or out of its range.
  */
 export function openConnection(

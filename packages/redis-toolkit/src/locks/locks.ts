@@ -84,7 +84,7 @@ export interface Lockable {
  */
 export interface Locks {
   /**
-   * Takes one lock, or up to 32 at once: all of them or none, in one step. A name has 1 to 512 characters. In a cluster
+   * Takes one lock, or up to 32 together: all of them or none, in one step. A name has 1 to 512 characters. In a cluster
    * the names of several need one hash tag at their beginning, such as `{order:7}:stock`.
    *
    * @throws {LockUnavailableError} when others hold one of them for all of `wait`.

@@ -95,5 +95,5 @@ it.each([
 ])("a command that needs a connection is refused before it is sent: %s", (_, args) => {
   const send = (): unknown => restCommand(args, new RestScripts());
   expect(send).toThrow(ConfigurationError);
-  expect(send).toThrow("needs a connection of its own, and Redis over HTTP has none; connect over TCP");
+  expect(send).toThrow("needs a connection to itself, and Redis over HTTP has none; connect over TCP");
 });
