@@ -44,16 +44,16 @@ export interface Job<T> {
   /** The key and the instant of the schedule, if `repeat` added it. */
   readonly repeat?: JobRepeat;
   /**
-   * The lease runs for `visibility` from now.
+   * The lease starts again, for `visibility` from now.
    *
    * @param visibility @default that of the worker
-   * @throws {JobLostError} where another worker may have it.
+   * @throws {JobLostError} where another worker may have it. The signal is aborted as well.
    */
   heartbeat(visibility?: Duration): Promise<void>;
   /**
-   * Stores how far it is, as JSON, and publishes it; renews the lease.
+   * Stores how far it is, as JSON, and publishes it; the lease starts again.
    *
-   * @throws {JobLostError} where another worker may have it.
+   * @throws {JobLostError} where another worker may have it. The signal is aborted as well.
    */
   progress(value: unknown): Promise<void>;
   /**
@@ -62,8 +62,8 @@ export interface Job<T> {
    */
   children(): Promise<readonly ChildOutcome[]>;
   /**
-   * Adds a line of up to 2,000 characters to the log of the job, for `queue.logs(id)`: the last 16 KB are kept. Rejects as
-   * calls of the queue do.
+   * Adds a line of up to 2,000 characters to the log of the job, for `queue.logs(id)`: the last 16 KB are kept, as long
+   * as the job. Rejects as calls of the queue do.
    */
   log(text: string): Promise<void>;
 }
@@ -84,7 +84,10 @@ export interface FailedJob<T> extends Pick<
 
 /** The second argument of a handler. */
 export interface JobContext {
-  /** Aborted when the lease has ended, the job's `timeout` has passed, or the worker stops. */
+  /**
+   * Aborted with a `JobLostError` when the lease has ended, a `JobTimeoutError` when the job's `timeout` has passed, or
+   * an `AbortError` when the worker stops.
+   */
   readonly signal: AbortSignal;
 }
 

@@ -8,7 +8,7 @@ import type { QueueStore } from "./store.ts";
 
 /** From any process. A lost connection misses some: `gap` says so. */
 export type QueueEvent =
-  /** A new job: by a call, by a schedule, or once more by `replay`. */
+  /** A new job: by `add`, by a schedule, or once more by `replay`. Not for duplicates, and jobs that replace others. */
   | { readonly kind: "added"; readonly id: string }
   /** Delivered to a worker: the attempt begins. */
   | { readonly kind: "active"; readonly id: string; readonly attempt: number }
@@ -16,13 +16,14 @@ export type QueueEvent =
   | { readonly kind: "stalled"; readonly id: string; readonly attempt: number }
   /** A worker has taken the last job that waited; others may be delayed. */
   | { readonly kind: "drained" }
-  /** A result of more than 8 KB of JSON is left out, and `resultBytes` is its size: `get(id)` has it. */
+  /** A result of more than 8 KB of JSON is left out, and `resultBytes` is its size: `get` and `finished` have it. */
   | { readonly kind: "completed"; readonly id: string; readonly result?: unknown; readonly resultBytes?: number }
   | { readonly kind: "retrying" | "dead"; readonly id: string; readonly reason: string }
   /** A value of more than 8 KB of JSON is left out, and `progressBytes` is its size. */
   | { readonly kind: "progress"; readonly id: string; readonly progress?: unknown; readonly progressBytes?: number }
   /** By `remove`, `drain` or `clean`; or a failed job whose place a newer one of its `dedupId` has taken. */
   | { readonly kind: "removed"; readonly id: string }
+  /** The connection was lost and is back: events in between were missed. */
   | { readonly kind: "gap" };
 
 /** A listener to the events of a queue, until it is closed. */

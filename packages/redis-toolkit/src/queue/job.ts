@@ -42,7 +42,7 @@ export interface JobSnapshot<T, R = unknown> {
   readonly repeat?: JobRepeat;
   /** The last value of `job.progress`. */
   readonly progress?: unknown;
-  /** Why the last attempt failed. */
+  /** Why the last attempt failed, up to 2,000 characters. */
   readonly reason?: string;
   /** The error of the last attempt of a dead letter. */
   readonly error?: JobError;

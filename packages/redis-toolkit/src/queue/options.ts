@@ -25,19 +25,26 @@ export type Backoff =
  */
 export type BackoffFunction = (attempt: number, error: unknown) => Duration;
 
-/** How many finished jobs are kept, or for how long; the oldest go first. A number alone is a count. */
+/**
+ * How many finished jobs are kept, or for how long: the newest, by when they ended. A number alone is a count, at most
+ * 1,000,000, and 0 keeps none. Where only an age is given, 10,000 are kept at most. Jobs whose time has passed are
+ * removed when the next one ends.
+ */
 export type Keep = number | Duration | { readonly count?: number | undefined; readonly age?: Duration | undefined };
 
 /**
  * Jobs may be added in one process and run in another, each with its own options. An option that one of them leaves out
- * counts as the other gives it; where they differ the worker reports it once. Without a type they fit every queue, and
- * have no `schema`.
+ * counts as the other gives it; where they differ the worker reports it once to `logger`. Without a type they fit every
+ * queue, and have no `schema`.
  */
 export interface QueueOptions<T = never> {
-  /** Deliveries of a job at most. One whose worker was lost counts as well. Counts where jobs are added. @default 3 */
+  /**
+   * Deliveries of a job at most, 1 to 1,000,000. A delivery counts once its handler begins, even if its worker is lost
+   * then. The option counts where jobs are added. @default 3
+   */
   readonly attempts?: number | undefined;
   /**
-   * Counts where jobs are added; a function, which is called where the worker runs, counts for jobs without one.
+   * Counts where jobs are added. A function counts at the worker, which calls it, for jobs that were added without one.
    *
    * @default { type: 'exponential', base: '1s', max: '1h' }
    */
@@ -46,54 +53,69 @@ export interface QueueOptions<T = never> {
   readonly timeout?: Duration | undefined;
   /** Finished jobs. Counts where the worker runs. @default 1,000 of `completed` for a minute, 10,000 of `failed` */
   readonly keep?: { readonly completed?: Keep | undefined; readonly failed?: Keep | undefined } | undefined;
-  /** Checks what a worker gets, by the worker's own: a job with other data goes to the dead letters. */
+  /**
+   * A [Standard Schema](https://standardschema.dev). Counts where the worker runs, and nowhere else: a job with other
+   * data is a dead letter, and is not delivered. @default none
+   */
   readonly schema?: StandardSchema<T> | undefined;
-  /** Refuses to work with a Redis that may evict keys. @default false, which warns */
+  /** Refuses a server that may evict keys, with `ConfigurationError`. @default false, which reports it once */
   readonly requireNoEviction?: boolean | undefined;
 }
 
-/** Options of one job. */
+/** Options of one job. Those that its queue has as well count before those of the queue. */
 export interface AddOptions {
   /**
    * 1 to 64 letters, digits, `_`, `-`, `.` and `@`, unlike `<digits>-<digits>`. As long as there is a job with it,
-   * finished ones that are kept included, no other one is added. @default one that is made in Redis
+   * finished ones that are kept included, no other one is added: `add` answers `duplicate`. @default one that Redis
+   * makes
    */
   readonly id?: string | undefined;
   /** For the handler, and for people; up to 128 characters. @default none */
   readonly name?: string | undefined;
   /**
-   * Up to 256 characters. Jobs of one group take turns: workers have at most `groupConcurrency` of them at a time.
+   * Up to 256 characters. Jobs of one group take turns: all workers together have at most `groupConcurrency` of them
+   * at a time.
    *
    * @default none
    */
   readonly group?: string | undefined;
   /** Before all others of its priority. @default false */
   readonly lifo?: boolean | undefined;
-  /** Not before it has passed. @default 0 */
+  /** Not delivered before it has passed, by the clock of the server. @default 0 */
   readonly delay?: Duration | undefined;
   /** 0 to 255: higher ones are delivered first. @default 0 */
   readonly priority?: number | undefined;
-  /** While a job with it is unfinished, another one is not added. Jobs of one `dedupId` run one after another. */
+  /**
+   * Text of 1 to 512 characters. While a job with it is unfinished, another one is not added. Jobs of one `dedupId` run
+   * one after another.
+   *
+   * @default none
+   */
   readonly dedupId?: string | undefined;
-  /** `dedupId` counts for so long, from when it was added, whether the job is finished or not. */
+  /**
+   * `dedupId` counts for so long, from when the job was added, whether the job is finished or not, unless it is
+   * removed.
+   *
+   * @default until the job is finished
+   */
   readonly dedupFor?: Duration | undefined;
   /**
    * Where a job with the `dedupId` is there:
    *
    * - `ignore`: this one is not added
-   * - `extend`: it is not added, and `dedupFor` counts from now
-   * - `replace`: it takes the place of one that waits or is delayed, under the same id, and waits as a new one does; if
-   *   a worker has that one, or it has ended, this one is added, and runs after it: that one is not tried again. Without
-   *   `dedupFor`
+   * - `extend`: it is not added, and `dedupFor`, which it needs, counts from now
+   * - `replace`, without `dedupFor`: it takes the place of one that waits or is delayed, even between two attempts,
+   *   with its own data and options and under the same id, and waits as a new one does; if a worker has that one, or it
+   *   has ended, this one is added, and runs after it: that one is not tried again
    *
    * @default 'ignore'
    */
   readonly onDuplicate?: "ignore" | "extend" | "replace" | undefined;
-  /** @default that of the queue */
+  /** Deliveries of this job at most. @default that of the queue */
   readonly attempts?: number | undefined;
-  /** @default that of the queue */
+  /** How long it waits after an attempt that failed. @default that of the queue */
   readonly backoff?: Backoff | undefined;
-  /** @default that of the queue */
+  /** Bound on one run of its handler. @default that of the queue */
   readonly timeout?: Duration | undefined;
 }
 

@@ -49,7 +49,7 @@ import {
   type QueueSettings,
 } from "./options.ts";
 import { Repeats, type RepeatInfo, type RepeatOptions } from "./repeats.ts";
-import type { ResolvedSchedule, Schedule } from "./schedule.ts";
+import type { ResolvedSchedule, Schedule, ScheduleBounds } from "./schedule.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
 import { QueueStore, type Added, type ChangeAnswer } from "./store.ts";
 import type { WorkerOptions } from "./worker-options.ts";
@@ -74,14 +74,17 @@ export type {
 export type { AddedFlow, ChildOutcome, FlowChild, FlowOptions, FlowParent };
 export type { JobLogLine, JobOptions, JobSnapshot, JobState, Keep };
 export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, SimpleQueue };
-export type { JobRepeat, ResolvedSchedule, Schedule };
+export type { JobRepeat, ResolvedSchedule, Schedule, ScheduleBounds };
 export type { Worker, WorkerOptions, WorkerStats };
 
 /** How many jobs are in which state. */
 export interface Counts extends Readonly<Record<JobState, number>> {
   /** Whether no worker takes jobs. */
   readonly isPaused: boolean;
-  /** How long ago the oldest job was added that is next in its priority, in ms; `undefined` where none waits. */
+  /**
+   * How long ago the oldest job was added that is next in its priority, in ms, by the same instant as the counts;
+   * `undefined` where none waits.
+   */
   readonly oldestAgeMs: number | undefined;
 }
 
@@ -117,6 +120,8 @@ export interface Queue<T, Result = unknown> {
   /** Name of the queue, as `queue(redis, name)` got it. */
   readonly name: string;
   /**
+   * Adds a job.
+   *
    * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.
    * @throws {BackendUnavailableError} where Redis is down; with `maybeExecuted` it may have been added.
    * @throws {EncodeError} for data that JSON cannot say.
@@ -153,18 +158,18 @@ export interface Queue<T, Result = unknown> {
    */
   obliterate(options?: { readonly force?: boolean | undefined }): Promise<boolean>;
 
-  /** In one step, of constant time. */
+  /** How many jobs are in each state, in one step of constant time. */
   counts(): Promise<Counts>;
   /** A job by its id; `undefined` once it has ended and is not kept. */
   get(id: string): Promise<JobSnapshot<T, Result> | undefined>;
-  /** In the order of delivery; finished ones with the newest first. */
+  /** Jobs of one state in the order of delivery; finished ones with the newest first. */
   list(state: JobState, options?: ListOptions): Promise<readonly JobSnapshot<T, Result>[]>;
   /** How the children of a flow ended so far, in their order; `undefined` where there is no such parent. */
   children(id: string): Promise<readonly ChildOutcome[] | undefined>;
   /** What handlers wrote with `job.log`, the oldest first; `undefined` where there is no such job. */
   logs(id: string): Promise<readonly JobLogLine[] | undefined>;
   /**
-   * Removes finished jobs that ended longer ago than `olderThan`.
+   * Removes `completed` or `dead` jobs that ended longer ago than `olderThan`.
    *
    * @param options.count at most. @default all
    * @returns how many
@@ -180,31 +185,35 @@ export interface Queue<T, Result = unknown> {
    * @throws as `add` does
    */
   change(id: string, changes: JobChanges<T>): Promise<ChangeAnswer>;
-  /** Not of an active job. Its dedup id is free then. */
+  /** Removes a job, and frees its dedup id. `active`: a worker has it, so it was not removed. */
   remove(id: string): Promise<"removed" | "missing" | "active">;
-  /** The next job with it is added, even if the one before is unfinished. @returns whether it stood for a job */
+  /** The next job with this id is added, even if the one before is unfinished. @returns whether it stood for a job */
   freeDedupId(dedupId: string): Promise<boolean>;
   /** Jobs of this queue that have failed for good. */
   deadLetters(): DeadLetters<T, Result>;
 
   /**
-   * Adds a job at each instant of a schedule, while there is a worker, unless the last one still waits. The same call
-   * again changes nothing; other data or options for `key` count from the next instant on, another schedule starts. One
-   * that has ended stays set, so the same call does not start it again, until `removeRepeat`.
+   * Adds a job at each instant of a schedule, while there is a worker: instants that were missed are made up for by one
+   * job. While the job of the last instant still waits for its first delivery, behind a backlog, none is added, unless
+   * `backlog` is `all`. The same call again changes nothing; other data or options for `key` count from the next
+   * instant on, another schedule starts from now. One that has ended stays set, so the same call does not start it
+   * again, until `removeRepeat`.
    */
   repeat(key: string, schedule: Schedule, data: T, options?: RepeatOptions): Promise<"set" | "unchanged">;
   /** Ends a schedule, and forgets it. @returns whether there was one */
   removeRepeat(key: string): Promise<boolean>;
-  /** All schedules, with those that have ended. */
+  /** All schedules, including those that have ended. */
   repeats(): Promise<readonly RepeatInfo[]>;
 
-  /** Calls `listener` for what happens to jobs from now on, in any process. */
+  /** Calls `listener` for each event of a job from now on, in any process. */
   listen(listener: (event: QueueEvent) => unknown): Promise<QueueListening>;
   /**
-   * Resolves when the job has ended.
+   * Resolves when the job has ended. Calls of one process share one subscription for each queue, which is closed 30
+   * seconds after the last.
    *
    * @param options.timeout @default '30s'
    * @throws {JobTimeoutError}
+   * @throws {BackendUnavailableError} that is not `retryable` after `redis.disconnect()`, once workers have stopped.
    */
   finished(
     id: string,
@@ -223,9 +232,10 @@ export interface JobChanges<T> {
 }
 
 /**
- * A queue over one view: a cheap object, which sends nothing.
+ * A queue over one view: a cheap object, which sends nothing. With `Result` its handlers must return that, and
+ * `finished`, `get` and `list` give it; nothing checks it at run time.
  *
- * @param name any text of up to 512 characters
+ * @param name text of 1 to 512 characters
  * @throws {InvalidArgumentError}
  */
 export function queue<T = unknown, Result = unknown>(

@@ -2,27 +2,38 @@ import { isDate } from "node:util/types";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { checkFlag, checkOptions, durationMs, shown, wholeNumber } from "../module/module.ts";
 
-/** When a job is added again and again. */
+/**
+ * When a job is added again and again: at an interval of at least 100 ms, or at the instants of `cron`. With another
+ * value of any part but `immediately` it is another schedule, which starts from now and counts its jobs from 0.
+ */
 export type Schedule = ScheduleBounds &
   (
     | { readonly every: Duration }
-    /** Five fields, or six with seconds first. @default timeZone 'UTC' */
+    /**
+     * Five fields, or six with seconds first, as croner reads them: https://croner.56k.guru. @default timeZone 'UTC'
+     */
     | { readonly cron: string; readonly timeZone?: string | undefined }
   );
 
-interface ScheduleBounds {
+/**
+ * First and last instants of a schedule. Give a fixed `start` and `end` in a program that sets the schedule whenever it
+ * begins: `new Date()` would be another schedule each time.
+ */
+export interface ScheduleBounds {
   /**
-   * Whether the first job is due when the schedule is set, instead of at its next instant. Not with `start`. @default
-   * false
+   * Whether the first job is for the instant at which the schedule is set. Not with `start`. Not part of what a
+   * schedule is: adding it to one that is set changes nothing. @default false: an interval from now, or the next
+   * instant of `cron`
    */
   readonly immediately?: boolean | undefined;
   /**
-   * The schedule has no instant before this one. An interval has `start`, one interval later, and so on. @default none
+   * The schedule has no instant before this one. An interval has `start`, one interval later, and so on, no matter when
+   * it was set. @default none
    */
   readonly start?: Date | undefined;
-  /** The schedule has no instant after this one. @default none */
+  /** The schedule has no instant after this one, which is not before `start`. @default none */
   readonly end?: Date | undefined;
-  /** How many jobs it adds at most. @default none */
+  /** How many jobs it adds at most. An instant at which another job has its `dedupId` adds none. @default none */
   readonly limit?: number | undefined;
 }
 

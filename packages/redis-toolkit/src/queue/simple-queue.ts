@@ -17,12 +17,14 @@ import { decodeJson, encodeJson } from "./job.ts";
  * refuses, and `BackendUnavailableError` where it is not reached.
  */
 export interface SimpleQueue<T> {
-  /** @returns the length of the list. @throws {EncodeError} for what JSON cannot say. */
+  /** Adds a message (`LPUSH`). @returns the length of the list. @throws {EncodeError} for what JSON cannot say. */
   push(message: T): Promise<number>;
   /**
-   * Waits in Redis, on a separate connection. A message that crosses the signal is put back.
+   * Takes a message (`RPOP`), or waits for one on a separate connection (`BRPOP`). With a `signal` it waits in Redis
+   * for a second at a time: the last wait continues after the signal, and a message that it brings is put back
+   * (`RPUSH`), which `redis.disconnect()` waits for.
    *
-   * @param options.timeout `undefined` comes after it. @default '30s'
+   * @param options.timeout `undefined` comes after it; at most 1 hour. @default '30s'
    * @throws {CommandError} `CORRUPT_VALUE` for a message that is not JSON; it is removed all the same.
    */
   pop(options?: {

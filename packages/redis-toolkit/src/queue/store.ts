@@ -112,7 +112,7 @@ export interface Extension {
 
 /** The outcome of `add`. */
 export interface Added {
-  /** Unless it is `added`, that of the job with the same `id` or `dedupId`. */
+  /** Id of the job; unless it is `added`, that of the other job with the same `id` or `dedupId`. */
   readonly id: string;
   /** `duplicate`: not added, since there is a job with its `id` or `dedupId`; `replaced`: it took the place of one. */
   readonly status: "added" | "duplicate" | "replaced";
@@ -121,7 +121,7 @@ export interface Added {
 /** Outcomes of `add`, in the order in which the script numbers them. */
 const STATUSES = ["duplicate", "added", "replaced"] as const;
 
-/** `begun`: a worker has it, or it has ended. */
+/** `begun`: a worker has it, or it has ended; nothing was changed. */
 export type ChangeAnswer = "changed" | "missing" | "begun";
 
 /** The scripts of one queue, with the types of their arguments and replies. */

@@ -4,19 +4,31 @@ import type { JobAbandonedError } from "./errors.ts";
 
 /** Options of `worker`. */
 export interface WorkerOptions<T = unknown> {
-  /** Jobs that it works on at the same time. @default 1 */
+  /** Handlers at the same time, 1 to 10,000. @default 1 */
   readonly concurrency?: number | undefined;
   /** Jobs that all workers of the queue work on at the same time: give all of them the same. @default no bound */
   readonly queueConcurrency?: number | undefined;
-  /** Jobs of one `group` that all workers work on at the same time: give all of them the same. @default 1 */
+  /**
+   * Jobs of one `group` that all workers work on at the same time, 1 to 10,000: give all of them the same. @default 1
+   */
   readonly groupConcurrency?: number | undefined;
   /** Most bytes of data that one reply brings, unless it brings one job: 1 KiB to 64 MiB. @default 262,144 */
   readonly maxReplyBytes?: number | undefined;
-  /** How long a delivery is this worker's: then another worker gets the job. @default '30s' */
+  /**
+   * How long a delivery is this worker's without a heartbeat, 100 ms to 30 days: then another worker gets the job.
+   *
+   * @default '30s'
+   */
   readonly visibility?: Duration | undefined;
-  /** `manual`: leases are extended by `job.heartbeat()` and `job.progress()` alone. @default 'auto', in each third */
+  /**
+   * `auto`: at each third of `visibility` one command extends the leases of all handlers. `manual`: `job.heartbeat()`
+   * and `job.progress()` alone extend them. @default 'auto'
+   */
   readonly heartbeat?: "auto" | "manual" | undefined;
-  /** Deliveries in each window, of all workers of the queue together: give all of them the same. @default none */
+  /**
+   * Deliveries in each window, of all workers of the queue together: give all of them the same. A window begins with
+   * its first delivery. @default none
+   */
   readonly rate?: { readonly limit: number; readonly per: Duration } | undefined;
   /** How long `stop` waits for handlers before it aborts their signals. @default '10s' */
   readonly grace?: Duration | undefined;

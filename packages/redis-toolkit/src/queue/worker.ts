@@ -20,11 +20,14 @@ export interface WorkerStats {
   readonly retried: number;
   /** To the dead letters. */
   readonly dead: number;
-  /** Reports that were refused: the delivery was not this worker's any more. */
+  /**
+   * Reports that were refused, since the delivery was not this worker's any more, or since they were sent again after
+   * their reply was lost.
+   */
   readonly lost: number;
 }
 
-/** Handles the jobs of a queue, until it is stopped. */
+/** Handles the jobs of a queue, until it is stopped. Trouble is reported to `logger`, and it continues after it. */
 export interface Worker extends AsyncDisposable {
   /** Counts of this worker. */
   readonly stats: WorkerStats;
@@ -37,8 +40,10 @@ export interface Worker extends AsyncDisposable {
   /** Ends its pause. */
   resume(): void;
   /**
-   * Takes no more jobs, waits for its handlers for `grace`, then aborts their signals and puts their jobs back. A
-   * handler that has not ended a second later is left to its lease. Never rejects. Idempotent.
+   * Takes no more jobs, waits for its handlers for `grace`, then aborts their signals and puts back the jobs of those
+   * that fail then. A handler that has not ended a second later is left to its lease, and reports that Redis does not
+   * take for 5 seconds more are dropped. `redis.disconnect()` does the same; until workers have stopped, handlers may
+   * begin and await what they like, `finished` and subscriptions too. Never rejects. Idempotent.
    */
   stop(): Promise<void>;
 }
