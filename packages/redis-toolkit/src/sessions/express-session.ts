@@ -23,7 +23,8 @@ export type Ttl = Exclude<Duration, number>;
 /** Options of {@link SessionStore}. */
 export interface SessionStoreOptions extends Omit<SessionOptions, "idle"> {
   /**
-   * Life of a session whose cookie has no end. A function decides for every session; one of zero or less ends it.
+   * Life of a session whose cookie has no `expires`: text with a unit. A function decides for every session; a life of
+   * zero or less ends it.
    *
    * @default '24h'
    */
@@ -56,9 +57,10 @@ interface Known {
 }
 
 /**
- * A store for express-session. A request stores the fields that it has changed, so requests at the same time keep the
- * changes of both; and a session that was destroyed meanwhile stays so. Where Redis is down, each method fails: a
- * request gets an error, and never an empty session.
+ * A store for express-session 1.17 and later. With the same options as `sessions` it has the same sessions. A request
+ * stores the fields that it has changed, so requests at the same time keep the changes of both; and a session that was
+ * destroyed meanwhile stays so. Where Redis is down, each method fails: a request gets an error, and never an empty
+ * session.
  *
  * Every method takes a callback; without one it returns a promise.
  * Calls reject, or give their callback, `BackendUnavailableError` where Redis is down, and `CommandError` where it
@@ -94,12 +96,18 @@ export class SessionStore extends Store {
     return answer(this.#get(sid), callback);
   }
 
-  /** Stores the fields that changed since they were read, and restarts its life. */
+  /**
+   * Stores the fields that changed since they were read, and restarts its life. A session object that the store does
+   * not know is stored whole.
+   */
   set(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
     return answer(this.#set(sid, data), callback);
   }
 
-  /** Restarts the life of a session, unless `disableTouch` says otherwise. */
+  /**
+   * Restarts the life of a session, unless `disableTouch` says otherwise: once a minute, or after a tenth of the life
+   * where that is less.
+   */
   touch(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
     return answer(this.#touch(sid, data), callback);
   }
@@ -122,19 +130,19 @@ export class SessionStore extends Store {
     );
   }
 
-  /** With hashed ids these are handles, from which no id can be computed. */
+  /** Ids of all sessions. With hashed ids these are handles, from which no id can be computed. */
   ids(callback?: Callback<readonly string[]>): Promise<readonly string[]> {
     return answer(this.#handles(), callback);
   }
 
-  /** Each with its id as `id`; with hashed ids that is its handle. */
+  /** All sessions, each with its id as `id`; with hashed ids that is its handle. */
   all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
     const withIds = async (): Promise<SessionData[]> =>
       (await this.#records.all()).map((stored) => ({ ...sessionDataOf(stored), id: stored.place.handle }));
     return answer(withIds(), callback);
   }
 
-  /** Ends all sessions that `userOf` gave to a user. @returns how many the index of the user named */
+  /** Ends all sessions that `userOf` gave to a user. @returns how many the index of the user named: all end */
   destroyAll(userId: string, callback?: Callback<number>): Promise<number> {
     const removed = async (): Promise<number> => this.#records.removeAll(checkName("userId", userId));
     return answer(removed(), callback);

@@ -18,20 +18,27 @@ import { MAX_MOVES, type Changes, type Fields, type Records } from "./session-re
 import { dataOf, fieldsOfText, NONE, sessionIn, slackMs, type Found, type StoredSession } from "./session-replies.ts";
 import { MOVED_MS } from "./session-scripts.ts";
 
-/** Sessions that another program knows: each is the JSON text of its data, under one key, with a life. */
+/**
+ * Sessions that another program reads and writes: each is the JSON text of its data, under one key, with a life. Such a
+ * session has no `absolute` end, no version (`ifVersion` is refused), and its user only in its data. `createdAt` and
+ * `lastActivity` follow from the life that is left.
+ */
 export interface JsonSessionOptions<Data extends object> {
   /** One value of JSON for each session, as other programs have them. */
   readonly store: "json";
-  /** The key of a session, without braces that are a hash tag. @default (id) => `session:${id}` */
+  /**
+   * The key of a session, without braces that are a hash tag. The id stands in it, so a reader of the keys can take
+   * over sessions. @default (id) => `session:${id}`
+   */
   readonly key?: ((id: string) => string) | undefined;
   /**
    * The user of a session, from its data, for `list` and `destroyAll`. These know the sessions that this or another
-   * process of the toolkit has made or touched.
+   * process of the toolkit has made or touched. @default none
    */
   readonly userId?: ((data: Partial<Data>) => Id | null | undefined) | undefined;
   /** How long a session lives without activity. @default '24h' */
   readonly idle?: Duration | undefined;
-  /** Refuses a server that may evict sessions, as other sessions do. @default false, and one warning */
+  /** Refuses a server that may evict sessions, as other sessions do. @default false, which reports it once */
   readonly requireNoEviction?: boolean | undefined;
 }
 

@@ -9,7 +9,10 @@ import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./ses
  * `CommandError` where it refuses.
  */
 export interface RequestSession<Data extends object> {
-  /** Change its fields as you like: those that differ are stored before the response goes out. */
+  /**
+   * May be changed and replaced: fields that differ are stored before the response goes out. Later changes are not
+   * stored.
+   */
   data: Partial<Data>;
   /** `undefined` as long as there is nothing to store. */
   readonly id: string | undefined;
@@ -27,7 +30,7 @@ export interface RequestSession<Data extends object> {
    * @param options or names of fields, as plugins of Fastify give them: only these are kept
    */
   regenerate(options?: RegenerateOptions | readonly (keyof Data & string)[]): Promise<void>;
-  /** A logout: ends the session and removes the cookie. */
+  /** A logout: ends the session, and each that the cookies of the request name, and removes the cookie. */
   destroy(): Promise<void>;
 }
 

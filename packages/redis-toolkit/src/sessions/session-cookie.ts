@@ -4,15 +4,15 @@ import { optionsOf } from "../module/module.ts";
 
 /** How the cookie of a session is written. */
 export interface SessionCookieOptions {
-  /** @default 'sid' */
+  /** Name of the cookie. @default 'sid' */
   readonly name?: string | undefined;
-  /** @default '/' */
+  /** Attribute `Path`. @default '/' */
   readonly path?: string | undefined;
-  /** @default none: the host that answers */
+  /** Attribute `Domain`. @default none: the host that answers */
   readonly domain?: string | undefined;
-  /** `false` for plain HTTP beyond localhost. @default true */
+  /** Attribute `Secure`: `false` for plain HTTP beyond localhost. @default true */
   readonly secure?: boolean | undefined;
-  /** @default 'lax' */
+  /** Attribute `SameSite`; `"none"` needs `secure`. @default 'lax' */
   readonly sameSite?: "strict" | "lax" | "none" | undefined;
 }
 

@@ -29,19 +29,22 @@ export interface SessionInfo<Data extends object> {
   readonly userId: string | undefined;
   /** When it was made. */
   readonly createdAt: string;
-  /** When it was read or changed last, to within the slack of touches. */
+  /** When it was read or changed last, exact to a minute. */
   readonly lastActivity: string;
   /** When it ends if nothing happens until then. */
   readonly expiresAt: string;
-  /** Fields of the session, as JSON carried them. */
+  /** Fields of the session, as JSON carried them, with any name but `__proto__`. */
   readonly data: Partial<Data>;
-  /** Grows with each change of the data, and with each new id. */
+  /** Grows by one with each change of the data, and with each new id. */
   readonly version: number;
 }
 
 /** A session, as it was when it was read. */
 export interface Session<Data extends object> extends SessionInfo<Data> {
-  /** For the cookie. Not enumerable, so neither `console.log`, nor JSON, nor a copy shows it. */
+  /**
+   * For the cookie: 26 characters of base64url. Not enumerable, so neither `console.log`, nor JSON, nor a copy shows
+   * it.
+   */
   readonly id: string;
   /**
    * Whether this call moved the end of the session: send the cookie again. At most once a minute, except for changes.
@@ -55,19 +58,19 @@ export type SessionChanges<Data extends object> = { readonly [K in keyof Data]?:
 
 /** Options of {@link Sessions.create}. */
 export interface CreateSessionOptions<Data extends object> {
-  /** Whose session it is, for `destroyAll`. @default none */
+  /** Whose session it is, for `list` and `destroyAll`: 1 to 512 characters, or a whole number. @default none */
   readonly userId?: Id | undefined;
-  /** Must be JSON. A field that is `undefined` is left out. */
+  /** Fields of the session, which must be JSON. One that is `undefined` is left out. @default none */
   readonly data?: SessionChanges<Data> | undefined;
-  /** @default that of the sessions */
+  /** How long it lives without activity. @default that of the sessions */
   readonly idle?: Duration | undefined;
 }
 
 /** Options of {@link Sessions.regenerate}. */
 export interface RegenerateOptions {
-  /** A login: the session belongs to this user from now on, and its absolute time begins again. */
+  /** A login: the session belongs to this user from now on, and its times start from zero. */
   readonly userId?: Id | undefined;
-  /** For how long requests with the old id still reach the session. @default 0 */
+  /** For how long requests with the old id still reach the session, up to an hour. @default 0 */
   readonly grace?: Duration | undefined;
 }
 
@@ -80,16 +83,22 @@ export interface RegenerateOptions {
 export interface Sessions<Data extends object> {
   /** A new session with a new id. @throws {EncodeError} for a field that is not JSON: it is named. */
   create(options?: CreateSessionOptions<Data>): Promise<Session<Data>>;
-  /** Leaves its end as it is. @throws {CommandError} `CORRUPT_VALUE` for a session with a field that is not JSON. */
+  /**
+   * The session of an id, whose end stays as it is; `undefined` if there is none.
+   *
+   * @throws {CommandError} `CORRUPT_VALUE` for a session with a field that is not JSON.
+   */
   read(id: string): Promise<Session<Data> | undefined>;
   /**
-   * Reads it and moves its end, at most once a minute: for the begin of a request.
+   * Reads a session and moves its end: once a minute, or after a tenth of `idle` where that is less. For the begin of a
+   * request.
    *
    * @throws {CommandError} `CORRUPT_VALUE` for a session with a field that is not JSON.
    */
   touch(id: string): Promise<Session<Data> | undefined>;
   /**
-   * Sets the fields that are named, leaves all others, and moves the end. A session that has ended stays so.
+   * Sets the fields that are named, removes those that are `undefined`, leaves all others, and moves the end. A session
+   * that has ended stays so: the answer is `undefined`.
    *
    * @throws {SessionConflictError} where the version is not `ifVersion`; then nothing was written.
    * @throws {EncodeError} for a field that is not JSON: it is named, and nothing was written.
@@ -105,17 +114,18 @@ export interface Sessions<Data extends object> {
    */
   regenerate(id: string, options?: RegenerateOptions): Promise<Session<Data> | undefined>;
   /**
-   * Ends a session, also one that has moved from this id a minute ago or less.
+   * Ends a session, also one that has moved from this id, until a minute after its grace.
    *
    * @returns whether there was one
    */
   destroy(id: string): Promise<boolean>;
-  /** Ends a session by its handle, as `list` gives it. */
+  /** Ends a session by its handle, as `list` gives it. @returns whether there was one */
   revoke(handle: string): Promise<boolean>;
   /** Ends all sessions of a user, also those that the user's index does not name. @returns how many it knew */
   destroyAll(userId: Id): Promise<number>;
   /**
-   * The sessions of a user, at most 1,000, those that end soonest first.
+   * The sessions of a user, at most 1,000, those that end soonest first. Removes those that have ended from the index
+   * of the user.
    *
    * @throws {CommandError} `CORRUPT_VALUE` where one of them has a field that is not JSON.
    */
