@@ -13,7 +13,7 @@ import { Slots, type ConsumerHandler } from "./slots.ts";
 import { placeOf, type StreamPlace } from "./stream-place.ts";
 import type { Stream } from "./stream.ts";
 
-/** Since the consumer was made. */
+/** Counts since the consumer was made. */
 export interface ConsumerCounts {
   /** Handlers that have ended well. */
   readonly handled: number;
@@ -40,8 +40,8 @@ export interface ConsumerStatus {
 }
 
 /**
- * Handles the entries of a stream as a member of a group, each at least once, until it is stopped. While it runs, it
- * keeps the process alive.
+ * Handles the entries of a stream as a member of a group, each at least once, until it is stopped. It begins
+ * immediately. While it runs, it keeps the process alive.
  *
  * @throws {InvalidArgumentError} for options that can never work. All else is reported, by `createRedis({ logger })`.
  */
@@ -69,7 +69,7 @@ export const consumer = <T>(
  * One step at a time, as soon as a slot is free: what a step gives begins, and is acknowledged when it has ended.
  */
 export class Consumer<T> implements AsyncDisposable {
-  /** In the group. */
+  /** Its name in the group. */
   readonly name: string;
   readonly #place: StreamPlace;
   readonly #group: ConsumerGroup<T>;
@@ -132,7 +132,7 @@ export class Consumer<T> implements AsyncDisposable {
     return { ...this.#counts };
   }
 
-  /** Asks Redis. @throws {BackendUnavailableError} {CommandError} */
+  /** Asks Redis where the group and this consumer are. @throws {BackendUnavailableError} {CommandError} */
   async status(): Promise<ConsumerStatus> {
     const [info, summary] = await Promise.all([this.#group.info(), this.#group.pending()]);
     return { lag: info?.lag, pending: summary.count, ownPending: summary.consumers.get(this.name) ?? 0 };

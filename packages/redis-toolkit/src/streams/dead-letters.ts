@@ -36,7 +36,7 @@ export class DeadLetters<T> {
   }
 
   /**
-   * The oldest first, without entries that no consumer has put there.
+   * Dead letters, the oldest first, without entries that no consumer has put there.
    *
    * @param options `count`: 1 to 10,000, which is the default
    */

@@ -3,13 +3,22 @@ import { InvalidArgumentError } from "@hotset/core";
 /** Milliseconds and a number within them, each of up to 64 bits: `1700000000000-0`. Larger ones are newer. */
 export type EntryId = `${number}-${number}`;
 
-/** Where a new entry goes: `*` lets the server choose, `<ms>-*` the number within that millisecond. */
+/**
+ * Where a new entry goes: an id above `0-0`; `*` lets the server choose, `<milliseconds>-*` (Redis 7) the number within
+ * that millisecond.
+ */
 export type NewId = "*" | EntryId | `${number}-*`;
 
-/** Where a reader or a group begins: `0` before all entries, `$` after the last one, an id after that entry. */
+/**
+ * Where a reader or a group begins: `0` before all entries, `$` after the last one, an id after that entry. `*` and `>`
+ * are refused as places in a stream.
+ */
 export type StartId = EntryId | "0" | "$";
 
-/** An end of a range: `-` the oldest, `+` the newest, an id, all ids of a millisecond; with `(` without that entry. */
+/**
+ * An end of a range: `-` the oldest, `+` the newest, an id, or milliseconds for all ids of them; with `(` and an id the
+ * range is without that entry.
+ */
 export type RangeEnd = "-" | "+" | EntryId | `${number}` | `(${EntryId}`;
 
 /** Before all ids. */

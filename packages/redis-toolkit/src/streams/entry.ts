@@ -12,7 +12,7 @@ type ValueOf<T> = Exclude<T[keyof T & string], undefined>;
 /** All fields in their order: several may have one name. */
 export type Pairs<T> = readonly (readonly [field: keyof T & string, value: ValueOf<T>])[];
 
-/** Fields to append: an object, a Map, or pairs, of which several may have one name. */
+/** Fields to append: an object, a Map, or pairs, of which several may have one name. At least one. */
 export type NewFields<T> =
   | { readonly [K in keyof T]: T[K] | FieldValue }
   | Iterable<readonly [field: keyof T & string, value: FieldValue]>;

@@ -194,7 +194,7 @@ export class ConsumerGroup<T> {
     });
   }
 
-  /** `undefined` where the stream or the group does not exist. */
+  /** The group as `XINFO` describes it; `undefined` where the stream or the group does not exist. */
   async info(): Promise<GroupInfo | undefined> {
     return (await groupsAt(this.#place)).find(({ name }) => name === this.name);
   }

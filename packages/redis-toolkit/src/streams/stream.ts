@@ -22,7 +22,7 @@ import { TRIM_OPTIONS, trimArguments, type TrimOptions } from "./trimming.ts";
 
 /** Options of {@link Stream.append}. */
 export interface AppendOptions extends TrimOptions {
-  /** An id must be above all that the stream ever had. @default '*' */
+  /** Where the entry goes. An id must be above all that the stream ever had. @default '*' */
   readonly id?: NewId | undefined;
   /** Appends only if the stream exists. @default false */
   readonly ifExists?: boolean | undefined;
@@ -40,13 +40,13 @@ export interface ReadOptions {
 
 /** Options of {@link Stream.range}. */
 export interface RangeOptions {
-  /** @default '-' */
+  /** The older end. @default '-' */
   readonly from?: RangeEnd | undefined;
-  /** @default '+' */
+  /** The newer end. @default '+' */
   readonly to?: RangeEnd | undefined;
   /** The most entries, 1 to 10,000. @default 10,000 */
   readonly count?: number | undefined;
-  /** @default 'oldest-first' */
+  /** Which entries come first, and are among the `count`. @default 'oldest-first' */
   readonly order?: "oldest-first" | "newest-first" | undefined;
 }
 
@@ -140,7 +140,7 @@ export class Stream<T> {
     return this.#place.send((key) => ["XTRIM", key, ...trim], { decode: Number });
   }
 
-  /** An entry that a consumer holds stays pending there, without fields. @returns how many there were */
+  /** Deletes entries. One that a consumer holds stays pending there, without fields. @returns how many there were */
   async delete(...ids: readonly EntryId[]): Promise<number> {
     if (ids.length === 0) return 0;
     const checked = entryIds("delete", ids);
@@ -157,7 +157,7 @@ export class Stream<T> {
     return (await this.info())?.lastId ?? ZERO;
   }
 
-  /** `undefined` where the stream does not exist. */
+  /** The stream as `XINFO` describes it; `undefined` where it does not exist. */
   async info(): Promise<StreamInfo | undefined> {
     return unlessMissing(
       this.#place.send((key) => ["XINFO", "STREAM", key], {
@@ -173,7 +173,9 @@ export class Stream<T> {
     return groupsAt(this.#place);
   }
 
-  /** @throws {InvalidArgumentError} for a name that is not text, or empty. */
+  /**
+   * A group of consumers, without asking Redis. @throws {InvalidArgumentError} for a name that is not text, or empty.
+   */
   group(name: string): ConsumerGroup<T> {
     return new ConsumerGroup<T>(this.#place, checkName("group(name)", name));
   }

@@ -22,12 +22,16 @@ export type { ReaderOptions, StreamReader } from "./reader.ts";
 export type { AppendOptions, RangeOptions, ReadOptions, Stream } from "./stream.ts";
 export type { TrimOptions } from "./trimming.ts";
 
-/** `maxLen`, `trim` and `limit` are those of each `append` that names neither `maxLen` nor `minId`. */
+/**
+ * `maxLen`, `trim` and `limit` are those of each `append` that names neither `maxLen` nor `minId`; without them nothing
+ * is trimmed.
+ */
 export interface StreamOptions extends Omit<TrimOptions, "minId"> {
   /** Values of fields come as text, or as Buffers. @default 'text' */
   readonly values?: "text" | "bytes" | undefined;
   /**
-   * A server that may evict keys is refused, when appending and by consumers. Without it, it is reported once.
+   * Where `maxmemory-policy` is another than `noeviction`, `append` rejects with `ConfigurationError`, and consumers do
+   * not begin. Without it that is reported once.
    *
    * @default false
    */
@@ -37,11 +41,13 @@ export interface StreamOptions extends Omit<TrimOptions, "minId"> {
 /**
  * Streams of one view: keys of a tenant lie below its prefix. Calls reject with `CommandError` where Redis refuses,
  * `BackendUnavailableError` where it is not reached, and `InvalidArgumentError` for positions and options that can
- * never work.
+ * never work: then nothing was sent. A command of a group that is not there is `REFUSED`, with `NOGROUP` in its
+ * message.
  */
 export interface Streams {
   /**
-   * The stream with the key `name`. Its dead letters lie in the same slot: a name with braces needs a hash tag.
+   * The stream with the key `name`, without asking Redis. Its dead letters lie in the same slot: a name with braces
+   * needs a hash tag.
    *
    * @throws {InvalidArgumentError} for an empty name, and for options that can never work.
    */
@@ -51,7 +57,7 @@ export interface Streams {
   ): Stream<T>;
   stream<T extends FieldsOf<T> = Record<string, string>>(name: string, options?: StreamOptions): Stream<T>;
   /**
-   * Entries of several streams, by name: `{}` if there are none. In a cluster they must be of one slot.
+   * Entries of several streams, by name, without streams that have none. In a cluster they must be of one slot.
    *
    * @param after for each stream the id after which to read
    */
@@ -60,8 +66,8 @@ export interface Streams {
     options?: { readonly count?: number | undefined; readonly block?: Duration | undefined },
   ): Promise<EntriesByStream>;
   /**
-   * As `read`, for a consumer of a group that each of the streams has: `count` is for each of them. Entries deleted
-   * meanwhile are left out, and acknowledged.
+   * As `read`, for a consumer of a group that each of the streams has: `count` is for each of them. In a cluster they
+   * must be of one slot. Entries deleted meanwhile are left out, and acknowledged.
    *
    * @param after for each stream `>`, for entries that no consumer has got, or the id after which this one holds them
    */

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import { shown } from "../module/module.ts";
 import { isEntryId, type EntryId } from "./entry-id.ts";
 
-/** Which entries go. */
+/** Which entries go: give `maxLen` or `minId`, not both. */
 export interface TrimOptions {
   /** The newest so many entries stay. */
   readonly maxLen?: number | undefined;
