@@ -57,6 +57,7 @@ const LONGEST = [
   "packages/stories/test/processes/fences-of-stores.integration",
   "packages/stories/test/processes/failed-loads.integration",
   "docs/site.integration",
+  "packages/stories/test/project/contract-suites.all",
   "docs/examples/demo/demo",
   "packages/torture/test/fuzz.all",
 ];

@@ -26,8 +26,8 @@ const RUNS: Readonly<Record<string, readonly Phase[]>> = {
   short: [[["units", "stories"]], [["servers"], ["types", "lint", "promises"]]],
   all: [
     [
-      ["all", "strings"],
-      ["build", "public-types", "packages", "newcomer"],
+      ["all"],
+      ["build", "public-types", "packages", "newcomer", "strings"],
     ],
     // What bounds times, one after another.
     [["torture", "alone"]],
