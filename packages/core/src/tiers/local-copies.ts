@@ -190,11 +190,18 @@ export class LocalCopies {
     return undefined;
   }
 
-  /** Stores like {@link put}, and reports the error of a value that cannot be stored. @returns whether it was stored. */
+  /**
+   * Stores like {@link put}, and reports the error of a value that cannot be stored. Then there is no copy: the former
+   * one is older.
+   *
+   * @returns whether it was stored.
+   */
   keep(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): boolean {
     const error = this.put(localKey, entry, localTtlMs, soundEpoch);
-    if (error !== undefined) this.#report(error, localKey);
-    return error === undefined;
+    if (error === undefined) return true;
+    this.drop(localKey);
+    this.#report(error, localKey);
+    return false;
   }
 
   /** Puts `entry` in the place of the copy it was made of, with the same value. A tier that throws has no copy then. */

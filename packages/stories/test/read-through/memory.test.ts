@@ -111,6 +111,15 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       else await setting.catch(() => undefined);
       expect(cache.peek("k")).toBeUndefined();
     });
+
+    it("a value that cannot be cloned ends the copy that it is newer than", async () => {
+      const { cache } = open(stack, { ttl: "1h", memory: cloned });
+      const answer = (name: string): object => ({ name, toJSON: () => name });
+      await cache.set("k", "older");
+      expect(await cache.getOrSet("k", () => answer("newer"), { forceRefresh: true })).toMatchObject({ name: "newer" });
+      expect(cache.peek("k")).toBeUndefined();
+      expect(await cache.getOrSet("k", () => "loaded")).toBe(stack === "memory" ? "loaded" : "newer");
+    });
   });
 
   it("C104 values: frozen: changing a value throws at every depth", async () => {
