@@ -1,6 +1,7 @@
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { TagVersion } from "../contracts/capabilities.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
@@ -31,7 +32,7 @@ import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { BehindFence, FarFences } from "./far-fences.ts";
 import type { Fences, Standing } from "./fences.ts";
 import { HELD, storeUnlessHeld } from "./held.ts";
-import { keepFirst, SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
+import { keepFirst, SetBatch, type SetCall, type SetOutcome, type SetStatus } from "./set-batch.ts";
 import { confirmStored } from "./store.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
 
@@ -159,27 +160,30 @@ export class Mutations {
     const call = batch.calls[at];
     if (call === undefined) return this.#sent(batch, over);
     const goOn = (): void => this.#sendNext(remote, batch, at - 1, over);
-    const resolve = (status: SetStatus): void => {
-      batch.status = status;
-      goOn();
-    };
-    const reject = (error: unknown): void => {
+    const refused = (error: unknown): void => {
       call.refusal = { error };
       goOn();
     };
+    const sent = (outcome: SetOutcome): void => {
+      batch.outcome = outcome;
+      goOn();
+    };
     const encoded = (value: Encoded): void =>
-      batch.status === undefined ? this.#send(remote, call, value, batch.guard, { resolve, reject }) : goOn();
+      batch.outcome === undefined
+        ? this.#send(remote, call, value, batch.guard, { resolve: sent, reject: refused })
+        : goOn();
+    let encoding: Awaitable<Encoded>;
     try {
-      const encoding = call.encoding ?? remote.encode(call.entry.value);
-      if (isThenable(encoding)) void encoding.then(encoded, reject);
-      else encoded(encoding);
+      encoding = call.encoding ?? remote.encode(call.entry.value);
     } catch (error) {
       // Later: many that end in one turn would call one another.
-      queueMicrotask(() => reject(error));
+      return queueMicrotask(() => refused(error));
     }
+    if (isThenable(encoding)) void encoding.then(encoded, refused);
+    else encoded(encoding);
   }
 
-  #sent({ guard, calls, status }: SetBatch, over: () => void): void {
+  #sent({ guard, calls, outcome }: SetBatch, over: () => void): void {
     const { flights } = this.#context;
     flights.remove(guard);
     // Also if no value could be encoded: a fenced flight stores nothing.
@@ -189,15 +193,20 @@ export class Mutations {
     over();
     for (const { key, ends, refusal } of calls) {
       if (refusal === undefined) this.#reportKey(key, "remove");
-      if (refusal === undefined) ends.resolve(status!);
-      else ends.reject(refusal.error);
+      const ended = refusal ?? outcome!;
+      if ("error" in ended) ends.reject(ended.error);
+      else ends.resolve(ended.status);
     }
   }
 
-  #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Settlers<SetStatus>): void {
+  /** @param ends rejects if nothing was sent, since the entry cannot be encoded. */
+  #send(remote: RemoteTier, call: SetCall, encoded: Encoded, guard: Guard, ends: Settlers<SetOutcome>): void {
     const { trust, recovery, flights } = this.#context;
     const { key, entry, standing } = call;
     let isWatched = true;
+    const end = (status: SetStatus): void => ends.resolve({ status });
+    // An exception of a local tier, after the backend has answered.
+    const broken = { reject: (error: unknown): void => ends.resolve({ error }) };
     const write = ({ resolve, reject }: Settlers<Written>): void => {
       const failed = (error: unknown): void =>
         this.#watch(remote, call, guard, error, (isNow) => {
@@ -213,13 +222,13 @@ export class Mutations {
         local?.tier.delete(key.local);
         const of = keyEvent(cache, key);
         if (call.answered !== undefined) events.fenced.emit({ ...of, by });
-        ends.resolve("refused");
+        end("refused");
       };
       const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
       const { far: fence } = standing;
       const far = this.#far!.store.bind(this.#far!, remote, { key, entry, fence: fence!, encoded, stands });
       storeUnlessHeld(this.#context, remote, entry, key, far).then(
-        guarded((written) => (written === undefined ? answered(HELD, "transaction") : answered(written)), ends),
+        guarded((written) => (written === undefined ? answered(HELD, "transaction") : answered(written)), broken),
         failed,
       );
     };
@@ -230,7 +239,7 @@ export class Mutations {
         wasTainted || guard.isTainted || this.#fences.isOvertaken(standing!, entry.terms.dependsOn);
       if (standing && status === "pending" && isOvertaken()) {
         this.#context.local?.tier.delete(key.local);
-        return ends.resolve("refused");
+        return end("refused");
       }
       const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;
       if (stands) this.#fences.renew(standing, key, entry.version);
@@ -238,11 +247,11 @@ export class Mutations {
       const isSound = isWatched && status !== "refused" && flights.isUntainted(guard);
       const epoch = isSound ? guard.epoch! : trust.unconfirmed;
       this.#keep(call, storedEntry(entry, versions, encoded), guard, { status, epoch });
-      ends.resolve(status);
+      end(status);
     };
     const wasTainted = guard.isTainted;
     guard.resend(trust.epochOf(key.local));
-    orPending(recovery, key, write, { resolve: guarded(settled, ends), reject: ends.reject });
+    orPending(recovery, key, write, { resolve: guarded(settled, broken), reject: ends.reject });
   }
 
   /**

@@ -13,6 +13,9 @@ import type { Standing } from "./fences.ts";
 
 export type SetStatus = "stored" | "pending" | "refused";
 
+/** How a call that was sent ended; the error of a local tier, say, comes after the backend has stored the value. */
+export type SetOutcome = { readonly status: SetStatus } | { readonly error: unknown };
+
 /** One call of `set`. */
 export interface SetCall {
   readonly namespace: NamespaceContext;
@@ -25,20 +28,20 @@ export interface SetCall {
   readonly encoding?: Awaitable<Encoded>;
   /** Called when the backend has answered one that has ended. */
   answered?: () => void;
-  /** Why its value cannot be encoded. */
+  /** Why it cannot be encoded: it was not sent, and an earlier one may be. */
   refusal?: { readonly error: unknown };
 }
 
 /**
- * The calls of `set` of one key that wait for the same earlier write: only the last one is sent, since it would replace
- * the others immediately. They have its result.
+ * The calls of `set` of one key that wait for the same earlier write: only the last one that can be encoded is sent,
+ * since it would replace the others immediately. They have its result, and none is sent after it, however it ended.
  */
 export class SetBatch {
   declare readonly calls: SetCall[];
   /** The guard of the last call: earlier calls keep no copy. */
   declare guard: Guard;
-  /** The status of the call that was sent. */
-  status: SetStatus | undefined;
+  /** Of the call that was sent. */
+  outcome: SetOutcome | undefined;
 
   constructor(call: SetCall, guard: Guard) {
     this.calls = [call];
