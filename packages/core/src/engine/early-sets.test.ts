@@ -150,6 +150,8 @@ describe("C600: a set that waits for memory", () => {
   it("refuses in the call what cannot be encoded, another wait, and a cache without memory", async () => {
     const { a, b, backend } = open();
     await expect(a.set("k", 1n, EARLY)).rejects.toThrow("json: the value cannot be written");
+    const etag = "x".repeat(9 * 2 ** 20);
+    await expect(a.set("k", 1, { ...EARLY, etag })).rejects.toThrow("tags and validators take");
     expect([await a.get("k"), backend.count("write")]).toEqual([undefined, 0]);
     await expect(a.set("k", 1, { wait: "none" as never })).rejects.toThrow('wait must be "backend" or "memory"');
     const far = createTestCache({ local: false, backend: scriptedBackend({ clock: new TestClock() }) });

@@ -66,6 +66,8 @@ export function keepFirst(
     standing !== undefined &&
     (!flights.isUntainted(standing.guard) || tags.hadChanges(key.space, standing.tagSequence));
   if (hasChanged || guard.fencedBy !== undefined || tags.wasMade(entry.terms.dependsOn, entry.tagSequence)) return;
+  // The call fails with it.
+  if (!namespace.remote!.hasRoomForMeta(entry, encoded)) return;
   const free = recovery!.reserveEarly(key, encoded.data.length);
   if (free === undefined) return;
   // Reads in flight may have an older entry.

@@ -6,6 +6,7 @@ import type { DeleteStatus, Format, StoredEntry } from "../contracts/backend.ts"
 import type { Backend, TagVersions } from "../contracts/capabilities.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
+import type { Entry } from "../entry/entry.ts";
 import { keyEvent, type EntryKey } from "../entry/key.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -158,6 +159,16 @@ export class RemoteTier {
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown, from?: "load"): Awaitable<Encoded> {
     return this.#codec.encode(value, from);
+  }
+
+  /** Whether the tags and validators of an entry can be written; its tag versions, which are short, come later. */
+  hasRoomForMeta(entry: Entry, { encoding }: Encoded): boolean {
+    try {
+      this.#codec.lifeOf(entry, encoding, undefined, this.#clock.now());
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Sends the entry under `entry.version`. */
