@@ -25,10 +25,7 @@ const RUNS: Readonly<Record<string, readonly Phase[]>> = {
   quick: [[["units", "types"]]],
   short: [[["units", "stories"]], [["servers"], ["types", "lint", "promises"]]],
   all: [
-    [
-      ["all"],
-      ["build", "public-types", "packages", "newcomer", "strings"],
-    ],
+    [["all"], ["build", "public-types", "packages", "newcomer", "strings"]],
     // What bounds times, one after another.
     [["torture", "alone"]],
   ],
