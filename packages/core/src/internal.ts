@@ -1,9 +1,9 @@
 // For packages of hotset, which all have one version: a name that `index.ts` does not hand on may change or go in each
 // release. This file is what the package is built into, and the main entry a list of names from it.
 
-export { describe, parseDuration, type Duration } from "./primitives/duration.ts";
+export { describe, kindOf, parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
-export { epochMs, systemClock, type Clock } from "./contracts/clock.ts";
+export { epochMs, MAX_TIMER_MS, systemClock, type Clock } from "./contracts/clock.ts";
 export { Deadline, Deadlines, runningTime, scheduleRunning } from "./primitives/deadlines.ts";
 export { within } from "./primitives/within.ts";
 export { Breaker } from "./primitives/breaker.ts";
@@ -75,7 +75,7 @@ export {
 export { defineBackend } from "./cache/define-backend.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
 export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
-export { kindOf, messageOf, type CacheLogger } from "./cache/reporter.ts";
+export { kindOfError, messageOf, type CacheLogger } from "./cache/reporter.ts";
 export { COUNTS, type KeyGroup } from "./primitives/meters.ts";
 export type { Cache, Internals } from "./cache/cache.ts";
 export type {
@@ -94,8 +94,26 @@ export type {
 } from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./entry/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
-export { anything, callback, CLOCK, duration, flag, having, oneOf, option, text } from "./primitives/options.ts";
-export { checkNames, optionsOf, readOption, readOptions, refuseSurplus, wholeNumber } from "./primitives/options.ts";
+export {
+  anything,
+  callback,
+  checkNames,
+  CLOCK,
+  duration,
+  flag,
+  having,
+  oneOf,
+  option,
+  optionsOf,
+  readOption,
+  readOptions,
+  refuse,
+  refuseSurplus,
+  text,
+  timerMs,
+  wholeMs,
+  wholeNumber,
+} from "./primitives/options.ts";
 export type { NamesCheck, Option, OptionTable, OptionValues } from "./primitives/options.ts";
 export type {
   DeleteManyResult,

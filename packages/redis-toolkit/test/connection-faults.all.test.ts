@@ -347,7 +347,7 @@ describe("bad input is refused by name, before anything is sent", () => {
 
   it.for<[readonly unknown[], string]>([
     [[], "args must begin with the name of a command"],
-    [["SET", "k", 1], "argument 2 of SET must be a string or a Buffer, got a value of type number"],
+    [["SET", "k", 1], "argument 2 of SET must be a string or a Buffer, got a number"],
     [["SET", null, "v"], "argument 1 of SET must be a string or a Buffer, got null"],
     [[undefined], "argument 0 of a command must be a string or a Buffer"],
   ])("call(%j)", async ([args, message]) => {

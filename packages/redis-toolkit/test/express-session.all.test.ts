@@ -417,7 +417,7 @@ describe("an application with express-session", () => {
     const redis = await servers.open("one server");
     const refused: readonly [Record<string, unknown>, string][] = [
       [{ ttl: 86_400 }, 'ttl must be text with a unit, such as "24h" or "86400s"'],
-      [{ ttl: "soon" }, "ttl must be milliseconds, or a number with a unit"],
+      [{ ttl: "soon" }, 'ttl must be at most 2^52 ms, as a number or like "5m", got "soon"; units are ms'],
       [{ ttl: "31d" }, "ttl must not be longer than absolute"],
       [
         { disableTTL: true },

@@ -298,7 +298,7 @@ describe("presence and counters", () => {
 
   it("bad names, ids and options are refused before anything is sent", async () => {
     const redis = await servers.open("one server");
-    expect(() => presence(redis, "p", { ttl: "0s" })).toThrow("ttl must be at least 1 ms");
+    expect(() => presence(redis, "p", { ttl: "0s" })).toThrow("ttl must be from 1 to 2^52 ms");
     expect(() => presence(redis, "p", { life: "5m" } as never)).toThrow('unknown option "life"');
     expect(() => activeUsers(redis, "a", { maxId: 2 ** 32 })).toThrow(
       "maxId must be a whole number from 0 to 4294967295",

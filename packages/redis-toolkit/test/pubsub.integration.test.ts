@@ -45,7 +45,7 @@ describe.each(EVERYWHERE)("pub/sub over %s", (where) => {
     await expect.poll(() => [messagesOf(seen).toSorted(), listening.failures]).toEqual([[0, 1], 2]);
     await listening.close();
     expect(await channel(names[0]!).publish(2)).toBe(0);
-    await expect(subscribe([], () => 0)).rejects.toThrow("names must be a list of channels, got a list");
+    await expect(subscribe([], () => 0)).rejects.toThrow("names must be a list of channels, got an array");
     await expect(subscribe([names[0]!, ""], () => 0)).rejects.toThrow("the name must be text that is not empty");
     await expect(subscribe(names, () => 0, { signal: AbortSignal.abort(new Error("enough")) })).rejects.toThrow(
       "enough",

@@ -220,9 +220,7 @@ describe.each(ALSO_OVER_HTTP)("sessions over %s", (where) => {
     }
     expect((await keys()).filter((key) => !key.includes("~user"))).toEqual(before);
     expect(await auth.list("admin")).toEqual([]);
-    await expect(auth.read(undefined as never)).rejects.toThrow(
-      "the id of a session must be text, got a value of type undefined",
-    );
+    await expect(auth.read(undefined as never)).rejects.toThrow("the id of a session must be text, got undefined");
   });
 
   it("A83: the sessions of a user are listed without ids, end by handle, and then leave the index", async () => {
@@ -470,7 +468,7 @@ it("options and arguments that can never work are refused, and named", async () 
       { idl: "1h" },
       'unknown option "idl"; did you mean idle?; accepted: idle, absolute, secret, hashIds, prefix, requireNoEviction',
     ],
-    [{ idle: 0 }, "idle must be at least 1000 ms"],
+    [{ idle: 0 }, "idle must be from 1000 to 2^52 ms"],
     [{ absolute: "4000d" }, "absolute must be from 1000 to 315360000000 ms"],
     [{ idle: "31d" }, "idle must not be longer than absolute"],
     [{ secret: "short" }, "secret must be text or a Buffer of at least 16 characters or bytes"],
@@ -485,7 +483,7 @@ it("options and arguments that can never work are refused, and named", async () 
   await expect(auth.create({ data: { big: 1n } })).rejects.toMatchObject({ code: "ENCODE_FAILED" });
   await expect(auth.create({ data: JSON.parse('{"__proto__": 1}') as object })).rejects.toThrow("__proto__");
   await expect(auth.create({ data: [] as never })).rejects.toThrow(
-    "the data of a session must be an object, got a list",
+    "the data of a session must be an object, got an array",
   );
   await expect(auth.regenerate("x", { grace: "2h" })).rejects.toThrow("grace must be from 0 to 3600000 ms");
   await expect(auth.update("x", {}, { ifversion: 1 } as never)).rejects.toThrow('unknown option "ifversion"');

@@ -705,8 +705,8 @@ it("what can never work is refused before a consumer begins", async () => {
   const jobs = streams(redis).stream<Job>("jobs");
   const refused: readonly (readonly [object, string])[] = [
     [{ cuont: 1 }, 'unknown option "cuont"'],
-    [{ count: 0 }, "consumer: count must be a whole number of 1 to 1000, got 0"],
-    [{ concurrency: 1_001 }, "consumer: concurrency must be a whole number of 1 to 1000"],
+    [{ count: 0 }, "consumer: count must be a whole number from 1 to 1000, got 0"],
+    [{ concurrency: 1_001 }, "consumer: concurrency must be a whole number from 1 to 1000"],
     [{ block: 0 }, "consumer: block must be from 1 to 3600000 ms"],
     [{ minIdle: 99 }, "consumer: minIdle must be from 100 to 604800000 ms"],
     [{ maxDeliveries: 0 }, "consumer: maxDeliveries must be a whole number"],

@@ -1,5 +1,5 @@
 import type { CacheEvents, Cache } from "@hotset/core";
-import { kindOf, messageOf } from "@hotset/core/internal";
+import { kindOfError, messageOf } from "@hotset/core/internal";
 import type { Fallback, Inspection, Invalidation, ProcessRecord, TierFailure } from "./inspection.ts";
 import { LastMinute } from "./last-minute.ts";
 import type { Place } from "./place.ts";
@@ -125,7 +125,7 @@ export class Memories {
 
   #failed({ tier, operation, error }: CacheEvents["backend:error"]): false {
     const at = this.#place.epochNow();
-    this.#failures.set(tier, { tier, at, operation, kind: kindOf(error), message: messageOf(error) });
+    this.#failures.set(tier, { tier, at, operation, kind: kindOfError(error), message: messageOf(error) });
     return false;
   }
 

@@ -1,5 +1,5 @@
 import { systemClock, type Cache, type CacheError, type CacheEvents, type CacheStats } from "@hotset/core";
-import { COUNTS, kindOf, messageOf } from "@hotset/core/internal";
+import { COUNTS, kindOfError, messageOf } from "@hotset/core/internal";
 import { finite, oddness, ratesOf, statsOf } from "./counted-rates.ts";
 import { addTo, bucketOf, merged, percentile, sizeOf, type Durations } from "./durations.ts";
 import { Growth } from "./growth.ts";
@@ -324,7 +324,7 @@ export class RateMeter {
 
   #troubled(tier: string, operation: string, error: CacheError): false {
     const message = messageOf(error).slice(0, MAX_TEXT);
-    this.#troubles.set(tier, { at: this.#place.epochNow(), operation, kind: kindOf(error), message });
+    this.#troubles.set(tier, { at: this.#place.epochNow(), operation, kind: kindOfError(error), message });
     return false;
   }
 

@@ -29,7 +29,7 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   const say: Say = logger === undefined ? warnOnce(subject) : write;
   const on = logger === undefined ? "whenUnobserved" : "add";
   events["backend:error"][on]((it) =>
-    say(levelOf(it.error), describeBackendError(it), "backend:error", kindOf(it.error), causeOf(it.error)),
+    say(levelOf(it.error), describeBackendError(it), "backend:error", kindOfError(it.error), causeOf(it.error)),
   );
   events["decode:error"][on]((it) => say("warn", describeDecodeError(it), "decode:error", it.error.code));
   events["load:unleased"][on]((it) => say("warn", describeUnleased(it), "load:unleased"));
@@ -78,7 +78,7 @@ function warnOnce(subject: string): Say {
 }
 
 /** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
-export function kindOf(error: CacheError): string {
+export function kindOfError(error: CacheError): string {
   if (isLasting(error)) return "BACKEND_ACCESS";
   return error instanceof BackendRefusedError ? "BACKEND_REFUSED" : error.code;
 }
@@ -121,7 +121,7 @@ const describeLost = ({ tier, count }: CacheEvents["pending:lost"]): string =>
 /** The message, with its reason only if a backend gave it or the text refers to it: other reasons may quote a value. */
 export function messageOf(error: CacheError): string {
   const text = error.message.replace(/[;:] see cause$/, "");
-  const joint = text !== error.message ? ": " : kindOf(error).startsWith("BACKEND_") ? "; cause: " : undefined;
+  const joint = text !== error.message ? ": " : kindOfError(error).startsWith("BACKEND_") ? "; cause: " : undefined;
   const reason = reasonOf(error.cause);
   return joint === undefined || text.includes(reason) ? text : text + joint + reason;
 }

@@ -26,7 +26,7 @@ export interface Clock {
 }
 
 /** The longest delay `setTimeout` takes; a longer one would fire immediately, with a warning. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 let holds = 0;
 /** Referenced while it is held: a timer for each wait would cost as much as the wait. */

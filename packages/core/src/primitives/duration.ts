@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "../contracts/errors.ts";
+import { InvalidArgumentError, type ConfigurationError } from "../contracts/errors.ts";
 
 /**
  * A length of time: milliseconds, or a number with a unit. `60` is 60 ms. Finite ones count as 100 years at most;
@@ -18,33 +18,40 @@ const TEXT = /^(-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?)(ms|s|m|h|d)$/i;
  * @throws {InvalidArgumentError} for anything but a finite number with a unit, or `'Infinity'`.
  */
 export function parseDuration(text: string): number {
-  return parse("duration", text);
+  return msOf("duration", text);
 }
 
 /**
  * Milliseconds of a public `Duration`: at most 100 years, or `Infinity`.
  *
  * @param option names the setting in the error.
- * @throws {InvalidArgumentError} for `NaN`, for text without a known unit, and for other types.
+ * @throws {InvalidArgumentError} for `NaN`, for text without a known unit, and for other types; or as `As` says.
  */
-export function toMs(option: string, duration: Duration): number {
-  const ms = typeof duration === "number" && !Number.isNaN(duration) ? duration : parse(option, duration);
+export function toMs(option: string, duration: Duration, As?: Refusal): number {
+  const ms = typeof duration === "number" && !Number.isNaN(duration) ? duration : msOf(option, duration, As);
   return ms === Infinity ? ms : Math.min(ms, HUNDRED_YEARS_MS);
 }
 
-function parse(option: string, given: unknown): number {
-  if (typeof given === "string") {
-    if (given === "Infinity") return Infinity;
-    const match = TEXT.exec(given);
-    if (match !== null) {
-      const ms = Number(match[1]) * MS_PER_UNIT[match[2]!.toLowerCase() as keyof typeof MS_PER_UNIT];
-      if (Number.isFinite(ms)) return ms;
-    }
-  }
-  throw new InvalidArgumentError(
+function msOf(option: string, given: unknown, As: Refusal = InvalidArgumentError): number {
+  const ms = msIn(given);
+  if (ms !== undefined) return ms;
+  throw new As(
     `${option} must be milliseconds (60_000), or a number with a unit: ms, s, m, h or d ("1m"); got ${describe(given)}`,
   );
 }
+
+/** Milliseconds of the text of a duration; `undefined` for anything else. */
+export function msIn(text: unknown): number | undefined {
+  if (typeof text !== "string") return undefined;
+  if (text === "Infinity") return Infinity;
+  const match = TEXT.exec(text);
+  if (match === null) return undefined;
+  const ms = Number(match[1]) * MS_PER_UNIT[match[2]!.toLowerCase() as keyof typeof MS_PER_UNIT];
+  return Number.isFinite(ms) ? ms : undefined;
+}
+
+/** The error for a refused argument: that of a single call, or of a configuration. */
+export type Refusal = typeof ConfigurationError | typeof InvalidArgumentError;
 
 /**
  * Describes an argument that may hold a key, a tag or a value, for an error message: its kind, and nothing of
@@ -55,7 +62,7 @@ export function kindOf(given: unknown): string {
     case "string":
       return given === "" ? '""' : `text of ${given.length} ${given.length === 1 ? "character" : "characters"}`;
     case "number":
-      return Number.isNaN(given) ? "NaN" : "a number";
+      return Number.isFinite(given) ? "a number" : String(given);
     case "bigint":
     case "boolean":
       return `a ${typeof given}`;

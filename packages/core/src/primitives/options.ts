@@ -1,7 +1,7 @@
-import type { Clock } from "../contracts/clock.ts";
+import { MAX_TIMER_MS, type Clock } from "../contracts/clock.ts";
 import { ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import { didYouMean } from "./did-you-mean.ts";
-import { describe, kindOf, toMs, type Duration } from "./duration.ts";
+import { describe, kindOf, msIn, toMs, type Duration, type Refusal } from "./duration.ts";
 
 /** One option of a function. Errors and the reference page are made from it. */
 export interface Option<T = unknown> {
@@ -10,7 +10,7 @@ export interface Option<T = unknown> {
   /** The default, in the form that the code needs; `undefined` if there is none, or another option decides. */
   readonly default: T;
   /** The given value in the form that the code needs: a duration in milliseconds. `undefined`: it is refused. */
-  readonly read: (given: unknown, name: string) => T | undefined;
+  readonly read: (given: unknown, name: string, As?: Refusal) => T | undefined;
   /** How the error shows a refused value. */
   readonly show: (given: unknown) => string;
   readonly isDuration?: true;
@@ -82,16 +82,53 @@ export const duration = <Default extends number | undefined>(
   accepts: mostMs === Infinity ? `at least ${leastMs} ms` : `a duration of ${leastMs} to ${mostMs} ms`,
   isDuration: true,
   default: byDefault,
-  read(given, name) {
-    const ms = toMs(name, given as Duration);
+  read(given, name, As) {
+    const ms = toMs(name, given as Duration, As);
     return ms >= leastMs && ms <= mostMs ? ms : undefined;
   },
   show: describe,
 });
 
+/** Redis adds its clock to a life, and the sum must stay a whole number. */
+const LONGEST_MS = 2 ** 52;
+
+/** A duration in whole milliseconds, rounded up, as timers and Redis take them. */
+export const wholeMs = <Default extends number | undefined>(
+  byDefault: Default,
+  leastMs = 1,
+  mostMs: number = LONGEST_MS,
+): Option<number | Default> => ({
+  accepts: `${rangeOf(leastMs, mostMs)}, as a number or like "5m"`,
+  isDuration: true,
+  default: byDefault,
+  read(given) {
+    const ms = Math.ceil(typeof given === "number" ? given : (msIn(given) ?? Number.NaN));
+    return ms >= leastMs && ms <= mostMs ? ms : undefined;
+  },
+  show: (given) =>
+    describe(given) + (typeof given === "string" && msIn(given) === undefined ? "; units are ms, s, m, h and d" : ""),
+});
+
+/** {@link wholeMs} that a timer can wait for. */
+export const timerMs = <Default extends number | undefined>(
+  byDefault: Default,
+  leastMs = 1,
+): Option<number | Default> => wholeMs(byDefault, leastMs, MAX_TIMER_MS);
+
+function rangeOf(leastMs: number, mostMs: number): string {
+  const most = mostMs === MAX_TIMER_MS ? "24 days" : mostMs === LONGEST_MS ? "2^52 ms" : `${mostMs} ms`;
+  if (leastMs === -Infinity) return `at most ${most}`;
+  return `from ${leastMs}${mostMs === MAX_TIMER_MS ? " ms" : ""} to ${most}`;
+}
+
+/** The error for a given value, which must not be a secret. @throws {InvalidArgumentError} or as `As` says. */
+export function refuse(name: string, given: unknown, accepts: string, As: Refusal = InvalidArgumentError): never {
+  throw new As(`${name} must be ${accepts}, got ${describe(given)}`);
+}
+
 /** @throws {InvalidArgumentError} for a value that the option refuses, or as `As` says. */
 export function readOption<T>(given: unknown, name: string, { accepts, read, show }: Option<T>, As?: Refusal): T {
-  const value = read(given, name);
+  const value = read(given, name, As);
   if (value === undefined) throw new (As ?? InvalidArgumentError)(`${name} must be ${accepts}, got ${show(given)}`);
   return value;
 }
@@ -126,8 +163,6 @@ export function optionsOf<Table extends OptionTable>(
   checkNames(given, table, { place, as: As });
   return readOptions(given as object | undefined, table, `${place}: `, As);
 }
-
-type Refusal = typeof ConfigurationError | typeof InvalidArgumentError;
 
 /** How {@link checkNames} refuses. */
 export interface NamesCheck {

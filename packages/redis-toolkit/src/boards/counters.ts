@@ -10,7 +10,7 @@ import {
   moduleOf,
   MOST_SCRIPT_KEYS,
   shown,
-  wholeNumber,
+  checkWholeNumber,
   type Id,
 } from "../module/module.ts";
 import {
@@ -30,7 +30,7 @@ import {
   type WindowScript,
 } from "./windows.ts";
 
-export { runInCurrentWindow, runScriptIn, wholeNumber, windowAt, windowBefore, windowsOf, WINDOW_CHECK };
+export { runInCurrentWindow, runScriptIn, checkWholeNumber, windowAt, windowBefore, windowsOf, WINDOW_CHECK };
 export type { CalendarWindow, WindowKind, WindowOptions, Windows, WindowScript };
 
 /** The last so many windows, with the current one as the last: at most `keep` and 1. */
@@ -116,7 +116,7 @@ export function activeUsers(redis: RedisView, name: string, options: ActiveUsers
   checkName(`${where}: name`, name);
   checkOptions(where, options, ["window", "keep", "maxId"]);
   const { window = "daily", maxId = 2 ** 26 - 1 } = options;
-  wholeNumber(`${where}: maxId`, maxId, { min: 0, max: MOST_IDS });
+  checkWholeNumber(`${where}: maxId`, maxId, { min: 0, max: MOST_IDS });
   const windows = windowsOf(where, { ...options, window })!;
   return new BitmapUsers(redis, `active:${moduleOf(redis).space.hashTagged(name)}`, windows, maxId);
 }
@@ -160,7 +160,7 @@ class BitmapUsers implements ActiveUsers {
   }
 
   async mark(id: number | string): Promise<boolean> {
-    const bit = wholeNumber("mark(id): id", digits(id), { min: 0, max: this.#maxId });
+    const bit = checkWholeNumber("mark(id): id", digits(id), { min: 0, max: this.#maxId });
     const { kind, keep } = this.#windows;
     const [, isNew] = await this.#run((current) => ({
       operation: "activeUsers.mark",
@@ -173,10 +173,10 @@ class BitmapUsers implements ActiveUsers {
 
   async isActive(id: number | string, options: { readonly back?: number } = {}): Promise<boolean> {
     checkOptions("isActive(id, options)", options, ["back"]);
-    const bit = wholeNumber("isActive(id, options): id", digits(id), { min: 0, max: this.#maxId });
+    const bit = checkWholeNumber("isActive(id, options): id", digits(id), { min: 0, max: this.#maxId });
     const { kind, keep } = this.#windows;
     const { back = 0 } = options;
-    wholeNumber("isActive(id, options): back", back, { min: 0, max: keep });
+    checkWholeNumber("isActive(id, options): back", back, { min: 0, max: keep });
     const [, is] = await this.#run((current) => ({
       operation: "activeUsers.isActive",
       script: IS_ACTIVE,
@@ -376,5 +376,5 @@ const isSameView = (one: RedisView, other: RedisView): boolean => {
 
 /** @throws {InvalidArgumentError} for more windows than are kept. */
 function lastWindows(where: string, { windows = 1 }: LastWindows, kept: Windows | undefined): number {
-  return wholeNumber(`${where}: windows`, windows, { min: 1, max: (kept?.keep ?? 0) + 1 });
+  return checkWholeNumber(`${where}: windows`, windows, { min: 1, max: (kept?.keep ?? 0) + 1 });
 }

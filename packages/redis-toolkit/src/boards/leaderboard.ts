@@ -17,7 +17,7 @@ import {
   type Id,
 } from "../module/module.ts";
 import { BEST, CLEAR, INCREASE, INDEX, JOIN_WINDOWS, READ, READ_UNION, REMOVE, SET } from "./board-scripts.ts";
-import { runInCurrentWindow, runScriptIn, wholeNumber, windowBefore, windowsOf } from "./counters.ts";
+import { runInCurrentWindow, runScriptIn, checkWholeNumber, windowBefore, windowsOf } from "./counters.ts";
 import {
   checkMember,
   QueriedStandings,
@@ -299,7 +299,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
   }
 
   previous(back = 1): Standings {
-    wholeNumber("previous(back): back", back, { min: 1, max: this.#windows("previous(back)").keep });
+    checkWholeNumber("previous(back): back", back, { min: 1, max: this.#windows("previous(back)").keep });
     return new BoardStandings(this.board, back);
   }
 
@@ -308,7 +308,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
     checkOptions(where, options ?? null, ["windows", "scores", "maxAge"]);
     const { scores = "sum", maxAge = 0 } = options;
     const { keep } = this.#windows(where);
-    wholeNumber(`${where}: windows`, options.windows, { min: 1, max: keep + 1 });
+    checkWholeNumber(`${where}: windows`, options.windows, { min: 1, max: keep + 1 });
     checkOneOf(`${where}: scores`, scores, ["sum", "best"]);
     const maxAgeMs = durationMs(`${where}: maxAge`, maxAge, { min: 0, max: DAY_MS });
     return new UnionStandings(this.board, { windows: options.windows, scores, maxAgeMs });

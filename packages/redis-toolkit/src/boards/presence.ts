@@ -13,7 +13,7 @@ import {
   keyBy,
   type Id,
 } from "../module/module.ts";
-import { wholeNumber } from "./counters.ts";
+import { checkWholeNumber } from "./counters.ts";
 import { RecentReports } from "./recent-reports.ts";
 
 /** Options of {@link presence}. */
@@ -189,8 +189,8 @@ class RedisPresence implements Presence {
     const where = "list(options)";
     checkOptions(where, options, ["limit", "skip"]);
     const { limit = 100, skip = 0 } = options;
-    wholeNumber(`${where}: limit`, limit, { min: 1, max: MOST_LISTED });
-    wholeNumber(`${where}: skip`, skip, { min: 0, max: 2 ** 32 });
+    checkWholeNumber(`${where}: limit`, limit, { min: 1, max: MOST_LISTED });
+    checkWholeNumber(`${where}: skip`, skip, { min: 0, max: 2 ** 32 });
     return this.#run("list", LIST, [String(skip), String(limit)], (reply) => reply as readonly string[], {
       isReadOnly: true,
     });

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import { checkOptions, idText, type Id } from "../module/module.ts";
-import { wholeNumber } from "./counters.ts";
+import { checkWholeNumber } from "./counters.ts";
 
 /** How equal scores rank. */
 export type Ranks = "standard" | "dense" | "ordinal";
@@ -82,7 +83,7 @@ export abstract class QueriedStandings implements Standings {
     checkOptions("page(page, options)", options, ["size"]);
     const { size = 10 } = options;
     rowCount("page(page, options): size", size);
-    wholeNumber("page(page, options): page", page, { min: 1, max: 2 ** 32 });
+    checkWholeNumber("page(page, options): page", page, { min: 1, max: 2 ** 32 });
     const answer = await this.ask("page", ["page", (page - 1) * size, size]);
     return { rows: this.#number(answer), members: answer.members, pages: Math.ceil(answer.members / size) };
   }
@@ -92,7 +93,7 @@ export abstract class QueriedStandings implements Standings {
   }
 
   async around(member: Id, distance = 2): Promise<readonly Row[]> {
-    wholeNumber("around(member, distance): distance", distance, { min: 0, max: MOST_ROWS / 2 });
+    checkWholeNumber("around(member, distance): distance", distance, { min: 0, max: MOST_ROWS / 2 });
     return this.#number(
       await this.ask("around", ["around", checkMember("around(member, distance)", member), distance]),
     );
@@ -123,7 +124,7 @@ export abstract class QueriedStandings implements Standings {
   }
 }
 
-const rowCount = (option: string, given: number): number => wholeNumber(option, given, { min: 1, max: MOST_ROWS });
+const rowCount = (option: string, given: number): number => checkWholeNumber(option, given, { min: 1, max: MOST_ROWS });
 
 /** @throws {InvalidArgumentError} for what is neither text of 1 to 512 characters nor a whole number. */
 export const checkMember = (where: string, member: Id): string => idText(`${where}: a member`, member);
@@ -135,10 +136,7 @@ export function writeScore(where: string, score: number | bigint): string {
     throw new InvalidArgumentError(`${where}: a score is a double, and ${score} is not; the nearest would be another`);
   }
   if (typeof score !== "number" || Number.isNaN(score))
-    throw new InvalidArgumentError(
-      `${where}: a score must be a number, got ` +
-        `${typeof score === "number" ? "NaN" : `a value of type ${typeof score}`}`,
-    );
+    throw new InvalidArgumentError(`${where}: a score must be a number, got ${kindOf(score)}`);
   return Number.isFinite(score) ? String(score) : score > 0 ? "inf" : "-inf";
 }
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisConnection } from "../client/contract.ts";
 import { CommandError, type RedisView } from "../index.ts";
-import { checkOneOf, moduleOf, MOST_SCRIPT_KEYS, wholeNumber } from "../module/module.ts";
+import { checkOneOf, moduleOf, MOST_SCRIPT_KEYS, checkWholeNumber } from "../module/module.ts";
 
 /** Calendar windows in UTC. A week begins on Monday (ISO 8601). */
 export type WindowKind = "hourly" | "daily" | "weekly" | "monthly";
@@ -99,7 +99,7 @@ export function windowsOf(where: string, options: WindowOptions): Windows | unde
     return undefined;
   }
   checkOneOf(`${where}: window`, window, WINDOW_KINDS);
-  return { kind: window, keep: wholeNumber(`${where}: keep`, keep, { min: 0, max: MOST_WINDOWS - 1 }) };
+  return { kind: window, keep: checkWholeNumber(`${where}: keep`, keep, { min: 0, max: MOST_WINDOWS - 1 }) };
 }
 
 /** The first lines of a script: ARGV[1] and ARGV[2] are the start and end of its window, both 0 for none. */

@@ -534,11 +534,11 @@ describe("bad input is refused, and nothing is sent", () => {
     [[Buffer.alloc(0), "k"], BEGINS],
     ["PING", BEGINS],
     [undefined, BEGINS],
-    [[1], "argument 0 of a command must be a string or a Buffer, got a value of type number"],
-    [[, "k"], "argument 0 of a command must be a string or a Buffer, got a value of type undefined"],
-    [["GET", ,], "argument 1 of GET must be a string or a Buffer, got a value of type undefined"],
+    [[1], "argument 0 of a command must be a string or a Buffer, got a number"],
+    [[, "k"], "argument 0 of a command must be a string or a Buffer, got undefined"],
+    [["GET", ,], "argument 1 of GET must be a string or a Buffer, got undefined"],
     [["SET", null, "v"], "argument 1 of SET must be a string or a Buffer, got null"],
-    [["SET", "k", new Uint8Array(1)], "argument 2 of SET must be a string or a Buffer, got a value of type object"],
+    [["SET", "k", new Uint8Array(1)], "argument 2 of SET must be a string or a Buffer, got an object"],
   ])("arguments %j", async (args, message) => {
     const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT", message } };
     expect(await outcome(callsWith().call(args as Args))).toMatchObject(refused);

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
-import { holdProcess, keepAlive } from "@hotset/core/internal";
+import { holdProcess, keepAlive, kindOf } from "@hotset/core/internal";
 import {
   type Command,
   type RawClient,
@@ -310,15 +310,14 @@ function check(args: Args): void {
   throw new InvalidArgumentError(
     wrong < 0
       ? "call(args): args must begin with the name of a command, and be a list of strings and Buffers"
-      : `argument ${wrong} of ${wrong === 0 ? "a command" : String(args[0])} must be a string or a Buffer, got ${kindOf(args[wrong])}`,
+      : `argument ${wrong} of ${wrong === 0 ? "a command" : String(args[0])} must be a string or a Buffer, got ${wrongArgument(args[wrong])}`,
   );
 }
 
 const isList = (given: unknown): boolean => Array.isArray(given);
 /** UTF-8 has no bytes for half of a surrogate pair, so two texts would be one. */
 const isNoArgument = (arg: unknown): boolean => (typeof arg === "string" ? !arg.isWellFormed() : !Buffer.isBuffer(arg));
-const kindOf = (arg: unknown): string =>
-  arg === null ? "null" : typeof arg === "string" ? "half of a surrogate pair" : `a value of type ${typeof arg}`;
+const wrongArgument = (arg: unknown): string => (typeof arg === "string" ? "half of a surrogate pair" : kindOf(arg));
 
 const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal", "patienceMs"];
 /** Options of a call on the shared connection or on one for a single caller: code written for either names keys. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDate } from "node:util/types";
 import { InvalidArgumentError } from "@hotset/core";
+import { kindOf, oneOf, readOption } from "@hotset/core/internal";
 import { checkKey, checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import type { Draft, ScriptDraft } from "../module/contract.ts";
 import { checkFlag, checkOptions, lifeMs, MOST_SCRIPT_KEYS, shown, type DurationText } from "../module/module.ts";
@@ -105,7 +106,7 @@ export class CommandBuilder {
     const args: RedisArgument[] = [written("set", value)];
     if (keepTtl) args.push("KEEPTTL", "XX");
     else if (life !== "0") args.push("PX", life);
-    if (condition !== undefined && !keepTtl) args.push(CONDITIONS[oneOf("set: if", condition, CONDITIONS)]);
+    if (condition !== undefined && !keepTtl) args.push(CONDITIONS[readOption(condition, "set: if", CONDITION)]);
     return this.#onKey("SET", key, args, { decode: (reply) => (reply === null ? "unchanged" : "set") });
   }
 
@@ -342,24 +343,17 @@ export type WritableIn<T> = { readonly [K in keyof T]: Writable };
 const NEVER = '; "never" makes a key without an end';
 
 const CONDITIONS = { absent: "NX", present: "XX" } as const;
+const CONDITION = oneOf("absent", "present");
 const ENDS = { none: "NX", some: "XX", later: "GT", sooner: "LT" } as const;
+const END = oneOf("none", "some", "later", "sooner");
 
 function endCondition(options: ExpireOptions): readonly string[] {
   checkOptions("expire", options, ["if"]);
-  return options.if === undefined ? [] : [ENDS[oneOf("expire: if", options.if, ENDS)]];
+  return options.if === undefined ? [] : [ENDS[readOption(options.if, "expire: if", END)]];
 }
 
 const TTL = ["ttl"];
 const SET_OPTIONS = ["ttl", "keepTtl", "if"];
-
-function oneOf<K extends string>(option: string, given: K, accepted: Readonly<Record<K, string>>): K {
-  if (typeof given === "string" && Object.hasOwn(accepted, given)) return given;
-  throw new InvalidArgumentError(
-    `${option} must be ${Object.keys(accepted)
-      .map((one) => JSON.stringify(one))
-      .join(" or ")}, got ${shown(given)}`,
-  );
-}
 
 /** @throws {InvalidArgumentError} unless it is a list. A hole in it is `undefined`, which no key is. */
 export function listOf<T>(operation: string, given: readonly T[]): readonly T[] {
@@ -382,7 +376,7 @@ export function written(operation: string, value: Writable): RedisArgument {
   if (typeof value === "string" || Buffer.isBuffer(value)) return checkWellFormed(operation, value);
   if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
   throw new InvalidArgumentError(
-    `${operation}: a value must be text, a finite number or a Buffer, got ${typeof value === "number" ? String(value) : `a value of type ${value === null ? "null" : typeof value}`}; setJson writes other values`,
+    `${operation}: a value must be text, a finite number or a Buffer, got ${kindOf(value)}; setJson writes other values`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type StandardSchema } from "@hotset/core";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
+import { checkOptions, checkSchema, checkWholeNumber } from "../module/module.ts";
 import {
   CommandBuilder,
   listOf,
@@ -136,7 +136,7 @@ class RunningCommands implements OwnCommands {
     checkOptions("setJson", options, ["ttl", "keepTtl", "if", "compressAbove"]);
     const { compressAbove, ...others } = options;
     if (compressAbove !== undefined && compressAbove !== Infinity)
-      wholeNumber("setJson: compressAbove", compressAbove, { min: 0, max: Number.MAX_SAFE_INTEGER });
+      checkWholeNumber("setJson: compressAbove", compressAbove, { min: 0, max: Number.MAX_SAFE_INTEGER });
     const bytes = await encodeJson(value, compressAbove === undefined ? {} : { compressAbove });
     return this.set(key, bytes, others);
   }

@@ -2,7 +2,7 @@
 // `exports`: its commands are not among its public names. Tests run it over the range of versions.
 
 import { InvalidArgumentError } from "@hotset/core";
-import { didYouMean } from "@hotset/core/internal";
+import { didYouMean, kindOf } from "@hotset/core/internal";
 import { checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { shown } from "../module/module.ts";
 import { operationOf, type Invocation } from "./invocation.ts";
@@ -192,9 +192,7 @@ function checkArguments(name: string, args: readonly unknown[]): void {
   for (const arg of args) checkWellFormed(name, arg as RedisArgument);
   const at = args.findIndex((arg) => typeof arg !== "string" && !Buffer.isBuffer(arg));
   if (at !== -1)
-    throw new InvalidArgumentError(
-      `${name}: argument ${at} must be text or a Buffer, got ${args[at] === null ? "null" : `a value of type ${typeof args[at]}`}`,
-    );
+    throw new InvalidArgumentError(`${name}: argument ${at} must be text or a Buffer, got ${kindOf(args[at])}`);
 }
 
 /** Nothing is `undefined`, also in a list. */

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { Caller } from "../client/contract.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { checkOneOf, checkOptions, shown, wholeNumber } from "../module/module.ts";
+import { checkOneOf, checkOptions, shown, checkWholeNumber } from "../module/module.ts";
 import type { Invocation } from "./invocation.ts";
 import type { Target } from "./target.ts";
 
@@ -140,4 +140,4 @@ function checkMatch(operation: string, match: string): void {
 }
 
 const countOf = ({ count = DEFAULT_COUNT }: ScanHashOptions): string =>
-  String(wholeNumber("scan: count", count, { min: 1, max: Number.MAX_SAFE_INTEGER }));
+  String(checkWholeNumber("scan: count", count, { min: 1, max: Number.MAX_SAFE_INTEGER }));

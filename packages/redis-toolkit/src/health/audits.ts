@@ -1,5 +1,5 @@
 import type { RedisView, ScanOptions } from "../index.ts";
-import { checkOptions, lifeMs, wholeNumber, type DurationText } from "../module/module.ts";
+import { checkOptions, lifeMs, checkWholeNumber, type DurationText } from "../module/module.ts";
 
 /** Options of {@link Health.bigKeys}. */
 export interface BigKeysOptions {
@@ -51,8 +51,8 @@ export async function bigKeys(redis: RedisView, options: BigKeysOptions = {}): P
   checkOptions("bigKeys(options)", options, ["match", "top", "sample"]);
   const { top = 10, sample = 10_000 } = options;
   const most = Number.MAX_SAFE_INTEGER;
-  wholeNumber("bigKeys: top", top, { min: 1, max: most });
-  wholeNumber("bigKeys: sample", sample, { min: 1, max: most });
+  checkWholeNumber("bigKeys: top", top, { min: 1, max: most });
+  checkWholeNumber("bigKeys: sample", sample, { min: 1, max: most });
   const { commands } = redis;
   let largest: { readonly key: string; readonly bytes: number }[] = [];
   let seen = 0;

@@ -1,6 +1,6 @@
 import type { Clock } from "@hotset/core";
 import type { RedisConnection } from "../client/contract.ts";
-import { wholeNumber } from "../module/module.ts";
+import { checkWholeNumber } from "../module/module.ts";
 
 /** A command that took long, from `SLOWLOG`. */
 export interface SlowCommand {
@@ -36,7 +36,7 @@ type SlowlogReply = readonly (readonly [number, number, number, readonly Buffer[
 type LatencyReply = readonly (readonly [Buffer, number, number, number])[];
 
 export async function slowlogOf(connection: RedisConnection, count = 10): Promise<readonly SlowCommand[]> {
-  const asked = String(wholeNumber("slowlog: count", count, { min: 1, max: 10_000 }));
+  const asked = String(checkWholeNumber("slowlog: count", count, { min: 1, max: 10_000 }));
   const all = await connection.each(async (primary) => {
     const reply = (await primary.call(["SLOWLOG", "GET", asked], { isReadOnly: true })) as SlowlogReply;
     return reply.map(([id, seconds, tookUs, args, client]): SlowCommand => ({
@@ -55,7 +55,7 @@ export async function slowlogOf(connection: RedisConnection, count = 10): Promis
 }
 
 export async function latencyOf(connection: RedisConnection, clock: Clock, samples = 100): Promise<LatencyReport> {
-  wholeNumber("latency: samples", samples, { min: 1, max: 100_000 });
+  checkWholeNumber("latency: samples", samples, { min: 1, max: 100_000 });
   const all = await connection.each(async (primary) => {
     const times: number[] = [];
     for (let i = 0; i < samples; i += 1) {

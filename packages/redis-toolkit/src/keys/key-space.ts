@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 
 /** Text, sent as UTF-8, or bytes. */
 export type RedisArgument = string | Buffer;
@@ -26,7 +27,7 @@ export class KeySpace {
   tenant(id: string): KeySpace {
     if (typeof id !== "string" || id === "" || id.length > MAX_ID_LENGTH)
       throw new InvalidArgumentError(
-        `tenant(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters, got ${typeof id === "string" ? `${id.length} characters` : `a value of type ${typeof id}`}`,
+        `tenant(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters, got ${kindOf(id)}`,
       );
     // UTF-8 has no bytes for it: two tenants would be one.
     if (!id.isWellFormed())

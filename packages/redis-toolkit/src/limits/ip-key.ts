@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { InvalidArgumentError } from "@hotset/core";
-import { checkOptions, shown, wholeNumber } from "../module/module.ts";
+import { checkOptions, shown, checkWholeNumber } from "../module/module.ts";
 
 /** Options of {@link ipKey}. */
 export interface IpKeyOptions {
@@ -38,7 +38,7 @@ export function ipKey(address: string, options: IpKeyOptions = {}): string {
 
 /** @throws {InvalidArgumentError} */
 export const subnetBits = ({ ipv6Subnet = 56 }: IpKeyOptions): number =>
-  wholeNumber("ipv6Subnet", ipv6Subnet, { min: 32, max: 128 });
+  checkWholeNumber("ipv6Subnet", ipv6Subnet, { min: 32, max: 128 });
 
 const withoutPort = (address: string): string =>
   /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? /^([\d.]+):\d+$/.exec(address)?.[1] ?? address;

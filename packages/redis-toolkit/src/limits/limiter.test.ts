@@ -19,7 +19,7 @@ const redis = createRedis({ env: false, enabled: false, clock });
 const limitOf = (options: Partial<RateLimitOptions> = {}) => rateLimit(redis, { name: "api", ...options });
 
 it.each([
-  [() => limitOf().consume(""), "the key of a limit must be text of 1 to 512 characters, got 0 characters"],
+  [() => limitOf().consume(""), 'the key of a limit must be text of 1 to 512 characters, got ""'],
   [() => limitOf().consume(7.5), "the key of a limit must be text or a whole number up to 2^53, got 7.5"],
   [() => limitOf().consume("u", 0), "cost must be a whole number from 1"],
   [() => limitOf().consume("u", -1), "cost must be a whole number from 1"],
@@ -28,10 +28,13 @@ it.each([
   [() => limitOf().consume("u", 101), 'rateLimit "api": a call that costs 101 never fits into a limit of 100'],
   [() => limitOf().penalty("u", Number.NaN), "penalty(key, cost): cost must be a whole number"],
   [() => limitOf().reward("", 1), "the key of a limit must be text"],
-  [() => limitOf().block("u", 0), "block(key, duration): duration must be at least 1 ms"],
-  [() => limitOf().block("u", Infinity), "block(key, duration): duration must be at least 1 ms"],
+  [() => limitOf().block("u", 0), "block(key, duration): duration must be from 1 to 2^52 ms"],
+  [() => limitOf().block("u", Infinity), "block(key, duration): duration must be from 1 to 2^52 ms"],
   [() => limitOf().release("u", undefined as never), "lease must be that of a result of consume"],
-  [() => limitOf().reset("x".repeat(513)), "the key of a limit must be text of 1 to 512 characters, got 513"],
+  [
+    () => limitOf().reset("x".repeat(513)),
+    "the key of a limit must be text of 1 to 512 characters, got text of 513 characters",
+  ],
 ])("a call that can never work is refused, and nothing is sent: %#", async (call, message) => {
   await expect(call()).rejects.toThrow(message);
 });

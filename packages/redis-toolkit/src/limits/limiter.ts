@@ -2,7 +2,16 @@ import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import type { LimitCounts } from "../module/counts.ts";
-import { checkView, durationMs, idText, keyBy, moduleOf, wholeNumber, type Id, type Module } from "../module/module.ts";
+import {
+  checkView,
+  durationMs,
+  idText,
+  keyBy,
+  moduleOf,
+  checkWholeNumber,
+  type Id,
+  type Module,
+} from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
@@ -244,7 +253,7 @@ class RedisRateLimit implements RateLimit {
   ): Promise<RateLimitResult> {
     const key = idText(KEY, id);
     const name = operation === "penalty" ? "penalty(key, cost): cost" : "reward(key, units): units";
-    wholeNumber(name, cost, { min: 1, max: MOST_COST });
+    checkWholeNumber(name, cost, { min: 1, max: MOST_COST });
     const listed = this.#listed(key);
     if (listed !== undefined) return listed;
     const call = { operation, key, cost, lease: "", ...(units !== undefined && { free: units.free }) };
@@ -256,7 +265,7 @@ class RedisRateLimit implements RateLimit {
 
   #checked(id: Id, cost: number): string {
     const key = idText(KEY, id);
-    wholeNumber("cost", cost, { min: 1, max: MOST_COST });
+    checkWholeNumber("cost", cost, { min: 1, max: MOST_COST });
     if (cost > this.#least) throw new CostAboveLimitError(this.#settings.name, cost, this.#least);
     return key;
   }

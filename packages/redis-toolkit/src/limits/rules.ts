@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
+import { checkOptions, durationMs, checkWholeNumber } from "../module/module.ts";
 
 /** How a rule counts. */
 export type RuleKind = "fixed-window" | "sliding-log" | "sliding-counter" | "token-bucket" | "gcra" | "concurrency";
@@ -69,7 +69,7 @@ export interface SlidingCounterOptions extends WindowOptions {
 export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
   const { limit, windowMs } = windowOf("slidingCounter", options, ["limit", "window", "slices"]);
   const { slices = 10 } = options;
-  wholeNumber("slidingCounter: slices", slices, { min: 2, max: 100 });
+  checkWholeNumber("slidingCounter: slices", slices, { min: 2, max: 100 });
   const sliceMs = Math.ceil(windowMs / slices);
   // Slices of another length cannot be added to these.
   const id = `sliding-counter:${windowMs}:${sliceMs}`;
@@ -134,7 +134,7 @@ export interface ConcurrencyOptions {
 export function concurrency(options: ConcurrencyOptions = {}): Rule {
   checkOptions("concurrency()", options, ["limit", "hold"]);
   const { limit = DEFAULT_LIMIT, hold = "1m" } = options;
-  wholeNumber("concurrency: limit", limit, { min: 1, max: MOST_KEPT });
+  checkWholeNumber("concurrency: limit", limit, { min: 1, max: MOST_KEPT });
   const holdMs = durationMs("concurrency: hold", hold, { max: LONGEST_MS });
   return rule("concurrency", { capacity: limit, periodMs: holdMs, id: "concurrency", numbers: [limit, holdMs] });
 }
@@ -156,7 +156,7 @@ function windowOf(
   checkOptions(`${name}()`, options, known);
   const { limit = DEFAULT_LIMIT, window = DEFAULT_WINDOW } = options;
   return {
-    limit: wholeNumber(`${name}: limit`, limit, { min: 1, max: most }),
+    limit: checkWholeNumber(`${name}: limit`, limit, { min: 1, max: most }),
     windowMs: durationMs(`${name}: window`, window, { max: LONGEST_MS }),
   };
 }
@@ -165,7 +165,7 @@ function bucket(kind: "token-bucket" | "gcra", options: GcraOptions): Rule {
   const name = kind === "gcra" ? kind : "tokenBucket";
   const { limit, windowMs } = windowOf(name, options, ["limit", "window", "burst"]);
   const { burst = limit } = options;
-  wholeNumber(`${name}: burst`, burst, { min: 1, max: MOST });
+  checkWholeNumber(`${name}: burst`, burst, { min: 1, max: MOST });
   // Twice this, and the limit, are added in whole numbers.
   if (burst * windowMs > 2 ** 51)
     throw new InvalidArgumentError(

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { callback, flag, oneOf, readOption, type Option } from "@hotset/core/internal";
-import { checkName, durationMs, optionsOf, readBy, time, whole } from "../module/module.ts";
+import { callback, flag, oneOf, readOption, wholeMs, wholeNumber, type Option } from "@hotset/core/internal";
+import { checkName, durationMs, optionsOf, readBy } from "../module/module.ts";
 import type { RateLimitOptions } from "./options.ts";
 import { fixedWindow, numbersOf, type Rule } from "./rules.ts";
 
@@ -12,15 +12,15 @@ const TABLE = {
   prefix: readBy(keyPart, "rate_limit"),
   key: callback<RateLimitOptions["key"]>(),
   whenAway: { ...oneOf("open", "closed", "memory"), default: "memory" as const },
-  processes: whole(1, 1, 1_000_000),
-  deadline: time(250, { max: 60_000 }),
-  blockFor: time(0),
+  processes: wholeNumber(1, 1, 1_000_000),
+  deadline: wholeMs(250, 1, 60_000),
+  blockFor: wholeMs(0),
   countRefused: flag(),
   rememberRefusals: readBy(
     (option, given: Duration) => (given === Infinity ? Infinity : durationMs(option, given, { min: 0 })),
     1_000,
   ),
-  maxKeys: whole(10_000, 1, 10_000_000),
+  maxKeys: wholeNumber(10_000, 1, 10_000_000),
   allow: readBy(keySet, undefined),
   deny: readBy(keySet, undefined),
   headers: oneOf("draft-8", "draft-6", "none"),

@@ -11,7 +11,7 @@ import {
   expectNoEviction,
   type Module,
   moduleOf,
-  wholeNumber,
+  checkWholeNumber,
 } from "../module/module.ts";
 import { Acquisition } from "./acquisition.ts";
 import { exclusive, permit, reading, writing, type Claim, type LockPlace } from "./claim.ts";
@@ -163,7 +163,7 @@ class RedisLocks implements Locks {
   semaphore(name: string, permits: number): Lockable {
     checkName("semaphore: the name", name);
     this.#expectOneServer("semaphore");
-    wholeNumber("semaphore: permits", permits, { min: 1, max: Number.MAX_SAFE_INTEGER });
+    checkWholeNumber("semaphore: permits", permits, { min: 1, max: Number.MAX_SAFE_INTEGER });
     return this.#lockable(permit(this.#place, name, permits));
   }
 
@@ -216,11 +216,10 @@ class RedisLockable implements Lockable {
   async using<T>(given: AcquireOptions | Task<T>, after?: Task<T>): Promise<T> {
     const [options, task] = typeof given === "function" ? [{}, given] : [given, after];
     checkAcquireOptions("using", options, LEASE_OPTIONS);
-    if (typeof task !== "function")
-      throw new InvalidArgumentError(`using: the task must be a function, got a value of type ${typeof task}`);
+    checkFunction("using: the task", task);
     const lease = await this.#acquire(policyOf("using", options, this.#policy), options.signal);
     lease.keep();
-    return this.#runWith(lease, options.signal, task);
+    return this.#runWith(lease, options.signal, task!);
   }
 
   async #runWith<T>(lease: HeldLease, signal: AbortSignal | undefined, task: Task<T>): Promise<T> {
@@ -314,7 +313,7 @@ function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly Re
 }
 
 function replicasOf({ replicas = 0, replicaTimeout = 500 }: LocksOptions): Replicas | undefined {
-  wholeNumber("locks(): replicas", replicas, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  checkWholeNumber("locks(): replicas", replicas, { min: 0, max: Number.MAX_SAFE_INTEGER });
   const withinMs = durationMs("locks(): replicaTimeout", replicaTimeout);
   return replicas === 0 ? undefined : { count: replicas, withinMs };
 }

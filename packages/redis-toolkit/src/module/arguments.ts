@@ -1,8 +1,17 @@
-import { InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
+import { InvalidArgumentError, type Duration } from "@hotset/core";
 import {
+  callback,
   checkNames,
+  describe as shown,
   didYouMean,
+  flag,
+  kindOf,
+  oneOf,
+  option,
+  readOption,
   readOptions,
+  wholeMs,
+  wholeNumber,
   type Option,
   type OptionTable,
   type OptionValues,
@@ -10,8 +19,6 @@ import {
 import { needsTcp } from "@hotset/redis/internal";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
-/** Redis adds its clock to a life, so the sum must stay a whole number. */
-const LONGEST_MS = 2 ** 52;
 const MAX_NAME_LENGTH = 512;
 
 /** Bounds of {@link durationMs}. */
@@ -29,14 +36,15 @@ export interface DurationBounds {
  *
  * @throws {InvalidArgumentError} for other units and types, and for what lies out of bounds. It names `option`.
  */
-export function durationMs(option: string, given: Duration, bounds: DurationBounds = {}): number {
-  const { min = 1, max = LONGEST_MS, hint = "" } = bounds;
-  const ms = typeof given === "string" ? parsed(option, given) : given;
-  if (typeof ms === "number" && Math.ceil(ms) >= min && ms <= max) return Math.ceil(ms);
-  const isLong = typeof ms === "number" && ms > max && ms !== Infinity;
-  const range = max !== LONGEST_MS || isLong ? `from ${min} to ${max}` : `at least ${min}`;
-  throw new InvalidArgumentError(`${option} must be ${range} ms, as a number or like "5m", got ${shown(given)}${hint}`);
+export function durationMs(option: string, given: Duration, { min, max, hint = "" }: DurationBounds = {}): number {
+  const rule = min === undefined && max === undefined ? LIFE : wholeMs(undefined, min, max);
+  const ms = rule.read(given, option);
+  if (ms === undefined)
+    throw new InvalidArgumentError(`${option} must be ${rule.accepts}, got ${rule.show(given)}${hint}`);
+  return ms;
 }
+
+const LIFE = wholeMs(undefined);
 
 /** `"60s"`: a number with a unit, and no bare number, which other clients count in seconds. */
 export type DurationText = Exclude<Duration, number>;
@@ -52,24 +60,6 @@ export function lifeMs(option: string, given: DurationText, bounds: DurationBoun
     `${option} must have a unit, such as "60s" or "60ms", got ${shown(given)}${given === Infinity ? (bounds.hint ?? "") : ": redis clients count a bare number in seconds"}`,
   );
 }
-
-function parsed(option: string, given: string): number {
-  try {
-    return parseDuration(given);
-  } catch {
-    throw new InvalidArgumentError(
-      `${option} must be milliseconds, or a number with a unit of ms, s, m, h or d ("5m"), got ${shown(given)}`,
-    );
-  }
-}
-
-/** Describes an argument for an error: short, and without what an object holds. Never throws. */
-export const shown = (given: unknown): string =>
-  typeof given === "string"
-    ? JSON.stringify(given.slice(0, 40))
-    : typeof given === "number" || typeof given === "bigint"
-      ? `${given}`
-      : kindOf(given);
 
 /** @throws {InvalidArgumentError} for another thing than an object, and for an option that is not `known`. */
 export function checkOptions(place: string, given: unknown, known: readonly string[]): void {
@@ -104,19 +94,6 @@ export const readBy = <T, Default extends T | undefined>(
   show: shown,
 });
 
-/** As {@link durationMs}. */
-export const time = <Default extends number | undefined>(
-  byDefault: Default,
-  bounds?: DurationBounds,
-): Option<number | Default> => readBy((option, given: Duration) => durationMs(option, given, bounds), byDefault);
-
-/** As {@link wholeNumber}. */
-export const whole = <Default extends number | undefined>(
-  byDefault: Default,
-  min: number,
-  max: number = Number.MAX_SAFE_INTEGER,
-): Option<number | Default> => readBy((option, given: number) => wholeNumber(option, given, { min, max }), byDefault);
-
 /** Options of Redis and its clients, and the option and value that they have here. */
 const FOREIGN: Readonly<Record<string, readonly [option: string, here: string]>> = {
   ex: ["ttl", 'EX counts seconds: { ttl: "60s" }'],
@@ -138,48 +115,44 @@ function foreignHint(name: string, known: readonly string[]): string | undefined
 }
 
 /** @throws {InvalidArgumentError} It names `option`. */
-export function wholeNumber(
+export const checkWholeNumber = (
   option: string,
   given: number,
   { min, max }: { readonly min: number; readonly max: number },
-): number {
-  if (Number.isSafeInteger(given) && given >= min && given <= max) return given;
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  throw new InvalidArgumentError(`${option} must be a whole number ${range}, got ${shown(given)}`);
-}
+): number => readOption<number | undefined>(given, option, wholeNumber(undefined, min, max))!;
 
 /** @throws {InvalidArgumentError} for anything but `undefined`, `true` and `false`: the text "false" would be true. */
-export function checkFlag(option: string, given: unknown): void {
-  if (given !== undefined && typeof given !== "boolean")
-    throw new InvalidArgumentError(`${option} must be true or false, got ${shown(given)}`);
-}
+export const checkFlag = (option: string, given: unknown): void => unlessAbsent(option, given, FLAG);
 
 /** @throws {InvalidArgumentError} unless it is one of `accepted`. */
 export function checkOneOf(option: string, given: unknown, accepted: readonly string[]): void {
-  if (accepted.includes(given as string)) return;
-  const known = accepted.map((one) => JSON.stringify(one)).join(", ");
-  throw new InvalidArgumentError(`${option} must be one of ${known}, got ${shown(given)}`);
+  readOption(given, option, oneOf(...(accepted as readonly [string, ...string[]])));
 }
 
 /** @throws {InvalidArgumentError} unless it is a function. */
 export function checkFunction(option: string, given: unknown): void {
-  if (typeof given !== "function") throw new InvalidArgumentError(`${option} must be a function, got ${shown(given)}`);
+  readOption(given, option, FUNCTION);
 }
 
 /** @throws {InvalidArgumentError} for anything but `undefined` and a signal. */
-export function checkSignal(option: string, given: unknown): void {
-  if (given !== undefined && !(given instanceof AbortSignal))
-    throw new InvalidArgumentError(`${option} must be an AbortSignal, got ${shown(given)}`);
-}
+export const checkSignal = (option: string, given: unknown): void => unlessAbsent(option, given, SIGNAL);
 
 /** @throws {InvalidArgumentError} for anything but `undefined` and a Standard Schema. */
-export function checkSchema(option: string, given: unknown): void {
-  const schema = given as { readonly "~standard"?: { readonly validate?: unknown } } | null | undefined;
-  if (given !== undefined && typeof schema?.["~standard"]?.validate !== "function")
-    throw new InvalidArgumentError(
-      `${option} must be a Standard Schema (https://standardschema.dev), got ${shown(given)}`,
-    );
+export const checkSchema = (option: string, given: unknown): void => unlessAbsent(option, given, SCHEMA);
+
+function unlessAbsent(option: string, given: unknown, rule: Option): void {
+  if (given !== undefined) readOption(given, option, rule);
 }
+
+const FLAG = flag();
+const FUNCTION = callback();
+const SIGNAL = option("an AbortSignal", (given) => (given as unknown) instanceof AbortSignal, undefined);
+const SCHEMA = option(
+  "a Standard Schema (https://standardschema.dev)",
+  (given: { readonly "~standard"?: { readonly validate?: unknown } } | null) =>
+    typeof given?.["~standard"]?.validate === "function",
+  undefined,
+);
 
 /**
  * The most keys of one script of this package. A longer one delays every other caller; over a connection that tracks
@@ -213,8 +186,7 @@ export function checkName(place: string, given: string): string {
     if (given.isWellFormed()) return given;
     throw new InvalidArgumentError(`${place} must be well-formed text, got half of a surrogate pair`);
   }
-  const got = typeof given === "string" ? `${given.length} characters` : kindOf(given);
-  throw new InvalidArgumentError(`${place} must be text of 1 to ${MAX_NAME_LENGTH} characters, got ${got}`);
+  throw new InvalidArgumentError(`${place} must be text of 1 to ${MAX_NAME_LENGTH} characters, got ${kindOf(given)}`);
 }
 
 /** Text, or a whole number, which Redis has as its digits. */
@@ -235,6 +207,3 @@ export function idText(place: string, given: Id): string {
  */
 export const keyBy = (place: string, key: (name: string) => string, name: string): string =>
   checkName(`${place}: the key that key(name) returns`, key(name));
-
-const kindOf = (given: unknown): string =>
-  given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;

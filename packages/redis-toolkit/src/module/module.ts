@@ -16,21 +16,19 @@ export {
   checkSignal,
   checkTcpView,
   checkView,
+  checkWholeNumber,
   durationMs,
   lifeMs,
   type DurationText,
   idText,
   keyBy,
-  shown,
-  wholeNumber,
   type DurationBounds,
   type Id,
   MOST_SCRIPT_KEYS,
   optionsOf,
   readBy,
-  time,
-  whole,
 } from "./arguments.ts";
+export { describe as shown } from "@hotset/core/internal";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
 export { thrownDetails, thrownText } from "./thrown.ts";

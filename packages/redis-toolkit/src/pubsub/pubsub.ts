@@ -1,4 +1,5 @@
 import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "../client/contract.ts";
 import type { RedisView } from "../commands/view.ts";
 import {
@@ -8,7 +9,7 @@ import {
   checkTcpView,
   moduleOf,
   shown,
-  wholeNumber,
+  checkWholeNumber,
 } from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
 
@@ -159,8 +160,8 @@ function check<T>(name: string, options: ChannelOptions<T>): void {
   checkSchema("channel(name, options): schema", schema);
   if (!["json", "text", "bytes"].includes(codec)) refuse('codec must be "json", "text" or "bytes"');
   if (!["channel", "pattern", "shard"].includes(kind)) refuse('kind must be "channel", "pattern" or "shard"');
-  wholeNumber("channel(name, options): buffer", buffer, AT_LEAST_1);
-  wholeNumber("channel(name, options): maxBytes", maxBytes, AT_LEAST_1);
+  checkWholeNumber("channel(name, options): buffer", buffer, AT_LEAST_1);
+  checkWholeNumber("channel(name, options): maxBytes", maxBytes, AT_LEAST_1);
   if (!["drop-oldest", "drop-newest", "close"].includes(overflow))
     refuse('overflow must be "drop-oldest", "drop-newest" or "close"');
 }
@@ -286,7 +287,7 @@ function encode(codec: "json" | "text" | "bytes", message: unknown): string | Bu
   if (codec === "json") return Buffer.from(json().encode(message));
   if (codec === "text" ? typeof message === "string" : Buffer.isBuffer(message)) return message as string | Buffer;
   throw new InvalidArgumentError(
-    `publish: a message must be ${codec === "text" ? "text" : "a Buffer"}, got a value of type ${typeof message}`,
+    `publish: a message must be ${codec === "text" ? "text" : "a Buffer"}, got ${kindOf(message)}`,
   );
 }
 

@@ -1,15 +1,6 @@
 import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
-import { anything, flag, oneOf, type Option, type OptionValues } from "@hotset/core/internal";
-import {
-  checkOptions,
-  checkSchema,
-  durationMs,
-  optionsOf,
-  readBy,
-  time,
-  whole,
-  wholeNumber,
-} from "../module/module.ts";
+import { anything, flag, oneOf, wholeMs, wholeNumber, type Option, type OptionValues } from "@hotset/core/internal";
+import { checkOptions, checkSchema, checkWholeNumber, durationMs, optionsOf, readBy } from "../module/module.ts";
 import type { JobRecord } from "./job.ts";
 
 /** How long a failed job waits for its next attempt. */
@@ -152,8 +143,8 @@ const refuse = (text: string): never => {
   throw new InvalidArgumentError(text);
 };
 
-const TIMEOUT = time(undefined, { min: 1, max: YEAR_MS });
-const ATTEMPTS = whole(undefined, 1, MAX_ATTEMPTS);
+const TIMEOUT = wholeMs(undefined, 1, YEAR_MS);
+const ATTEMPTS = wholeNumber(undefined, 1, MAX_ATTEMPTS);
 const QUEUE = {
   attempts: ATTEMPTS,
   backoff: readBy(
@@ -166,16 +157,16 @@ const QUEUE = {
   requireNoEviction: flag(),
 } satisfies Record<keyof QueueOptions, Option>;
 const KEEP = { completed: readBy(resolveKeep, undefined), failed: readBy(resolveKeep, undefined) };
-const BOUNDS = { count: whole(MOST_KEPT_BY_AGE, 0, MAX_KEPT), age: time(-1, { min: 1, max: 10 * YEAR_MS }) };
+const BOUNDS = { count: wholeNumber(MOST_KEPT_BY_AGE, 0, MAX_KEPT), age: wholeMs(-1, 1, 10 * YEAR_MS) };
 const ADD = {
   id: readBy((_, given) => checkOwnId(given), undefined),
   name: readBy((_, given) => checkText("name", given, MAX_NAME_LENGTH), undefined),
   group: readBy((_, given) => checkText("group", given, MAX_GROUP_LENGTH), undefined),
   lifo: flag(),
-  delay: time(0, { min: 0, max: 10 * YEAR_MS }),
-  priority: whole(0, 0, MAX_PRIORITY),
+  delay: wholeMs(0, 0, 10 * YEAR_MS),
+  priority: wholeNumber(0, 0, MAX_PRIORITY),
   dedupId: readBy((_, given) => checkDedupId("", given), undefined),
-  dedupFor: time(undefined, { min: 1, max: 10 * YEAR_MS }),
+  dedupFor: wholeMs(undefined, 1, 10 * YEAR_MS),
   onDuplicate: oneOf("ignore", "extend", "replace"),
   attempts: ATTEMPTS,
   backoff: readBy((_, given: Backoff) => resolveBackoff(given), undefined),
@@ -210,7 +201,7 @@ function resolveBackoff(backoff: Backoff): NonNullable<JobRecord["backoff"]> {
 }
 
 function resolveKeep(option: string, keep: Keep): Bounds {
-  if (typeof keep === "number") return { count: wholeNumber(option, keep, { min: 0, max: MAX_KEPT }), ageMs: -1 };
+  if (typeof keep === "number") return { count: checkWholeNumber(option, keep, { min: 0, max: MAX_KEPT }), ageMs: -1 };
   const { count, age } = optionsOf(option, typeof keep === "string" ? { age: keep } : keep, BOUNDS, `${option}.`);
   return { count, ageMs: age };
 }

@@ -3,14 +3,16 @@ import type { RedisView } from "../index.ts";
 import {
   carrierFor,
   checkFlag,
+  checkFunction,
   checkName,
+  checkOneOf,
   checkOptions,
   checkTcpView,
   durationMs,
   expectNoEviction,
   moduleOf,
   shown,
-  wholeNumber,
+  checkWholeNumber,
 } from "../module/module.ts";
 import type { Carrier, Module } from "../module/module.ts";
 import type { AbandonedJob, FailedJob, Handler, Job, JobContext } from "./delivery.ts";
@@ -321,8 +323,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   }
 
   worker<R extends Result>(handler: Handler<T, R>, options: WorkerOptions<T> = {}): Worker {
-    if (typeof handler !== "function")
-      throw new InvalidArgumentError("worker(handler): the handler must be a function");
+    checkFunction("worker(handler): the handler", handler);
     const settings = resolveWorkerOptions(options);
     // Throws where Redis is disabled.
     void this.#module.connection;
@@ -381,12 +382,11 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   }
 
   async list(state: JobState, options: ListOptions = {}): Promise<readonly JobSnapshot<T, Result>[]> {
-    if (!STATES.includes(state))
-      throw new InvalidArgumentError(`list(state): the state must be one of ${STATES.join(", ")}`);
+    checkOneOf("list(state): the state", state, STATES);
     checkOptions("list(state, options)", options, ["offset", "count", "data"]);
     const { offset = 0, count = 100, data: withData = true } = options;
-    wholeNumber("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
-    wholeNumber("count", count, { min: 1, max: MAX_LISTED });
+    checkWholeNumber("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
+    checkWholeNumber("count", count, { min: 1, max: MAX_LISTED });
     checkFlag("list: data", withData);
     return this.#store.list<T, Result>(state, { offset, count, withData });
   }
@@ -403,12 +403,11 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     state: "completed" | "dead",
     options: { readonly olderThan: Duration; readonly count?: number | undefined },
   ): Promise<number> {
-    if (state !== "completed" && state !== "dead")
-      throw new InvalidArgumentError(`clean(state): the state must be completed or dead, got ${shown(state)}`);
+    checkOneOf("clean(state): the state", state, ["completed", "dead"]);
     checkOptions("clean(state, options)", options ?? null, ["olderThan", "count"]);
     const ageMs = durationMs("clean: olderThan", options.olderThan, { min: 0, max: MAX_AGE_MS });
     const { count = Number.MAX_SAFE_INTEGER } = options;
-    wholeNumber("clean: count", count, { min: 1, max: Number.MAX_SAFE_INTEGER });
+    checkWholeNumber("clean: count", count, { min: 1, max: Number.MAX_SAFE_INTEGER });
     let removed = 0;
     while (removed < count) {
       const most = Math.min(count - removed, DRAINED_AT_ONCE);
@@ -461,8 +460,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   }
 
   async listen(listener: (event: QueueEvent) => unknown): Promise<QueueListening> {
-    if (typeof listener !== "function")
-      throw new InvalidArgumentError("listen(listener): the listener must be a function");
+    checkFunction("listen(listener): the listener", listener);
     return this.#events.listen(listener);
   }
 

@@ -1,6 +1,6 @@
 import { isDate } from "node:util/types";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkFlag, checkOptions, durationMs, shown, wholeNumber } from "../module/module.ts";
+import { checkFlag, checkOptions, durationMs, shown, checkWholeNumber } from "../module/module.ts";
 
 /**
  * When a job is added again and again: at an interval of at least 100 ms, or at the instants of `cron`. With another
@@ -59,7 +59,7 @@ export async function resolveSchedule(schedule: Schedule): Promise<ResolvedSched
     ...resolveInstants(schedule),
     ...(start !== undefined && { startAt: instant("start", start) }),
     ...(end !== undefined && { endAt: instant("end", end) }),
-    ...(limit !== undefined && { limit: wholeNumber("repeat: limit", limit, { min: 1, max: 1_000_000_000 }) }),
+    ...(limit !== undefined && { limit: checkWholeNumber("repeat: limit", limit, { min: 1, max: 1_000_000_000 }) }),
   };
   const { startAt = 0, endAt = Infinity }: Pick<ResolvedSchedule, "startAt" | "endAt"> = resolved;
   if (endAt < startAt) throw new InvalidArgumentError("repeat: end must not be before start");

@@ -1,5 +1,5 @@
-import { anything, callback, oneOf, readOption, type Option } from "@hotset/core/internal";
-import { optionsOf, time, whole } from "../module/module.ts";
+import { anything, callback, oneOf, readOption, wholeMs, wholeNumber, type Option } from "@hotset/core/internal";
+import { optionsOf } from "../module/module.ts";
 import type { AbandonedJob, FailedJob } from "./delivery.ts";
 import type { JobAbandonedError } from "./errors.ts";
 import { MAX_REPLY_BYTES, type ExchangeRequest } from "./store.ts";
@@ -8,20 +8,20 @@ import type { WorkerOptions } from "./worker-options.ts";
 const DAY_MS = 86_400_000;
 
 const TABLE = {
-  concurrency: whole(1, 1, 10_000),
-  queueConcurrency: whole(undefined, 1, 1_000_000),
-  groupConcurrency: whole(1, 1, 10_000),
-  maxReplyBytes: whole(MAX_REPLY_BYTES, 1_024, 67_108_864),
-  visibility: time(30_000, { min: 100, max: 30 * DAY_MS }),
+  concurrency: wholeNumber(1, 1, 10_000),
+  queueConcurrency: wholeNumber(undefined, 1, 1_000_000),
+  groupConcurrency: wholeNumber(1, 1, 10_000),
+  maxReplyBytes: wholeNumber(MAX_REPLY_BYTES, 1_024, 67_108_864),
+  visibility: wholeMs(30_000, 100, 30 * DAY_MS),
   heartbeat: oneOf("auto", "manual"),
   rate: anything as Option<WorkerOptions["rate"]>,
-  grace: time(10_000, { min: 0, max: DAY_MS }),
-  abandonAfter: time(30_000, { min: 0, max: DAY_MS }),
+  grace: wholeMs(10_000, 0, DAY_MS),
+  abandonAfter: wholeMs(30_000, 0, DAY_MS),
   onAbandoned: callback<(error: JobAbandonedError, job: AbandonedJob<never>) => unknown>(),
   onError: callback<(error: unknown, job: FailedJob<never>) => unknown>(),
 };
 
-const RATE = { limit: whole(undefined, 1, 1_000_000_000), per: time(undefined, { min: 1, max: 366 * DAY_MS }) };
+const RATE = { limit: wholeNumber(undefined, 1, 1_000_000_000), per: wholeMs(undefined, 1, 366 * DAY_MS) };
 
 export interface WorkerSettings<T> {
   readonly concurrency: number;

@@ -1,4 +1,5 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import type { RedisView } from "../commands/view.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
 import {
@@ -8,7 +9,7 @@ import {
   checkView,
   moduleOf,
   shown,
-  wholeNumber,
+  checkWholeNumber,
   type Module,
 } from "../module/module.ts";
 
@@ -105,7 +106,7 @@ export function defineScript<
   const { lua, keys: keyCount, args: kinds = [] as unknown as Args, rest, reply, readOnly = false } = definition;
   if (typeof lua !== "string" || lua.trim() === "")
     throw new InvalidArgumentError("defineScript: lua must be the text of a script");
-  if (keyCount !== "any") wholeNumber("defineScript: keys", keyCount, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  if (keyCount !== "any") checkWholeNumber("defineScript: keys", keyCount, { min: 0, max: Number.MAX_SAFE_INTEGER });
   if (!isList(kinds)) throw new InvalidArgumentError(`defineScript: args must be a list of kinds, got ${shown(kinds)}`);
   for (const kind of kinds) checkOneOf("defineScript: each of args", kind, Object.keys(KINDS));
   if (rest !== undefined) checkOneOf("defineScript: rest", rest, Object.keys(KINDS));
@@ -149,9 +150,7 @@ function writeArgument(kind: ScriptArgument, given: unknown, index: number): Red
           ? typeof given === "bigint" || Number.isSafeInteger(given)
           : Number.isFinite(given);
   if (!isRight)
-    throw new InvalidArgumentError(
-      `argument ${index} of this script must be ${KINDS[kind]}, got a value of type ${typeof given}`,
-    );
+    throw new InvalidArgumentError(`argument ${index} of this script must be ${KINDS[kind]}, got ${kindOf(given)}`);
   return Buffer.isBuffer(given) ? given : String(given);
 }
 

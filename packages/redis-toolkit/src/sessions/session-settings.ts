@@ -1,6 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { anything, flag, option, readOption, readOptions, type Option } from "@hotset/core/internal";
-import { time } from "../module/module.ts";
+import { anything, flag, kindOf, option, readOption, readOptions, wholeMs, type Option } from "@hotset/core/internal";
 import type { SessionOptions } from "./session-options.ts";
 import { Places } from "./session-places.ts";
 import type { RecordSettings } from "./session-records.ts";
@@ -8,7 +7,7 @@ import type { RecordSettings } from "./session-records.ts";
 const MIN_MS = 1_000;
 const DAY_MS = 86_400_000;
 const MIN_SECRET = 16;
-const IDLE = time(DAY_MS, { min: MIN_MS });
+const IDLE = wholeMs(DAY_MS, MIN_MS);
 
 // The error must not show the secret.
 const SECRET = option(
@@ -20,7 +19,7 @@ const SECRET = option(
 
 const TABLE = {
   idle: anything,
-  absolute: time(30 * DAY_MS, { min: MIN_MS, max: 3_650 * DAY_MS }),
+  absolute: wholeMs(30 * DAY_MS, MIN_MS, 3_650 * DAY_MS),
   secret: SECRET,
   hashIds: flag(true),
   prefix: option(
@@ -49,5 +48,5 @@ export function resolveSessionOptions(options: SessionOptions, idleOption = "idl
 /** Text of any form: a client may send anything as its id. */
 export function checkId(id: string): string {
   if (typeof id === "string") return id;
-  throw new InvalidArgumentError(`the id of a session must be text, got a value of type ${typeof id}`);
+  throw new InvalidArgumentError(`the id of a session must be text, got ${kindOf(id)}`);
 }

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import type { RedisView } from "../commands/view.ts";
 import {
   checkName,
@@ -7,7 +8,7 @@ import {
   checkView,
   durationMs,
   idText,
-  wholeNumber,
+  checkWholeNumber,
   type Id,
 } from "../module/module.ts";
 import { JsonRecords, type JsonSessionOptions } from "./json-records.ts";
@@ -211,7 +212,7 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     const encoded = encode(changes);
     const { ifVersion } = options;
     if (ifVersion !== undefined)
-      wholeNumber("update(id, changes, options): ifVersion", ifVersion, { min: 0, max: Number.MAX_SAFE_INTEGER });
+      checkWholeNumber("update(id, changes, options): ifVersion", ifVersion, { min: 0, max: Number.MAX_SAFE_INTEGER });
     return this.#at(id, (place) => this.#records.update(place, { ...encoded, ifVersion }));
   }
 
@@ -273,10 +274,7 @@ const MAX_GRACE_MS = 3_600_000;
 
 function encode(changes: object): { readonly set: Fields; readonly removed: readonly string[] } {
   if (typeof changes !== "object" || changes === null || Array.isArray(changes))
-    throw new InvalidArgumentError(
-      "the data of a session must be an object, got " +
-        `${Array.isArray(changes) ? "a list" : changes === null ? "null" : `a value of type ${typeof changes}`}`,
-    );
+    throw new InvalidArgumentError(`the data of a session must be an object, got ${kindOf(changes)}`);
   const set = new Map<string, string>();
   const removed: string[] = [];
   for (const [name, value] of Object.entries(changes)) {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { keepAlive } from "@hotset/core/internal";
 import { CommandError } from "../index.ts";
-import { checkName, thrownText } from "../module/module.ts";
+import { checkFunction, checkName, thrownText } from "../module/module.ts";
 import { Acks } from "./acks.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
 import { resolveConsumerOptions, type ConsumerSettings } from "./consumer-settings.ts";
@@ -51,8 +51,7 @@ export const consumer = <T>(
   options: ConsumerOptions<T>,
   handler: ConsumerHandler<T>,
 ): Consumer<T> => {
-  if (typeof handler !== "function")
-    throw new InvalidArgumentError("consumer(stream, group, options, handler): the handler must be a function");
+  checkFunction("consumer(stream, group, options, handler): the handler", handler);
   if (typeof (stream as Partial<Stream<T>> | null)?.append !== "function")
     throw new InvalidArgumentError(
       "consumer(stream, group, options, handler): give a stream, as streams(redis) makes it",

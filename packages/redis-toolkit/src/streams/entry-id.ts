@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "@hotset/core";
+import { refuse } from "@hotset/core/internal";
 
 /** Milliseconds and a number within them, each of up to 64 bits: `1700000000000-0`. Larger ones are newer. */
 export type EntryId = `${number}-${number}`;
@@ -39,39 +39,34 @@ export function isEntryId(text: unknown): text is EntryId {
 /** @throws {InvalidArgumentError} for what is not the id of one entry: also `*`, `$` and `>`. */
 export function entryId(option: string, given: unknown): EntryId {
   if (isEntryId(given)) return given;
-  return refuse(option, 'an id such as "1700000000000-0"', given);
+  return refuse(option, given, 'an id such as "1700000000000-0"');
 }
 
 /** @throws {InvalidArgumentError} */
 export const entryIds = (operation: string, given: readonly unknown[]): readonly EntryId[] =>
   Array.isArray(given)
     ? Array.from(given, (id: unknown) => entryId(`${operation}: id`, id))
-    : refuse(`${operation}: ids`, "a list of ids", given);
+    : refuse(`${operation}: ids`, given, "a list of ids");
 
 /** @throws {InvalidArgumentError} unless it is an id, `*`, or a millisecond with `-*`. */
 export function newId(option: string, given: unknown): NewId {
   if (given === "*" || (isEntryId(given) && given !== ZERO)) return given;
   if (typeof given === "string" && given.endsWith("-*") && isMilliseconds(given.slice(0, -2))) return given as NewId;
-  return refuse(option, '"*", an id above "0-0", or "<milliseconds>-*"', given);
+  return refuse(option, given, '"*", an id above "0-0", or "<milliseconds>-*"');
 }
 
 /** @throws {InvalidArgumentError} unless it is an id, `0` or `$`: `*` is for new entries, `>` for reading a group. */
 export function startId(option: string, given: unknown): StartId {
   if (given === "0" || given === "$" || isEntryId(given)) return given;
-  return refuse(option, '"0", "$" or an id', given);
+  return refuse(option, given, '"0", "$" or an id');
 }
 
 /** @throws {InvalidArgumentError} */
 export function rangeEnd(option: string, given: unknown): RangeEnd {
   if (given === "-" || given === "+" || isEntryId(given) || isMilliseconds(given)) return given as RangeEnd;
   if (typeof given === "string" && given.startsWith("(") && isEntryId(given.slice(1))) return given as RangeEnd;
-  return refuse(option, '"-", "+", an id, milliseconds, or "(" and an id', given);
+  return refuse(option, given, '"-", "+", an id, milliseconds, or "(" and an id');
 }
 
 const isMilliseconds = (given: unknown): boolean =>
   typeof given === "string" && MILLISECONDS.test(given) && fits(given);
-
-function refuse(option: string, wanted: string, given: unknown): never {
-  const shown = typeof given === "string" ? JSON.stringify(given.slice(0, 60)) : `a value of type ${typeof given}`;
-  throw new InvalidArgumentError(`${option} must be ${wanted}, got ${shown}`);
-}

@@ -1,4 +1,5 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import { isEntryId, type EntryId } from "./entry-id.ts";
 
 /** A value of a field as it is given. Numbers are written as JavaScript prints them. */
@@ -48,10 +49,8 @@ export function writeFields(operation: string, fields: unknown): (string | Buffe
 function writeValue(operation: string, field: string, value: unknown): string | Buffer {
   if (typeof value === "string" || Buffer.isBuffer(value)) return value;
   if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
-  const shown = typeof value === "number" ? String(value) : value === null ? "null" : `a value of type ${typeof value}`;
   throw new InvalidArgumentError(
-    `${operation}: the field ${JSON.stringify(field.slice(0, 40))} must be text, a finite number or a Buffer, got ` +
-      `${shown}`,
+    `${operation}: the field ${JSON.stringify(field.slice(0, 40))} must be text, a finite number or a Buffer, got ${kindOf(value)}`,
   );
 }
 

@@ -1,5 +1,5 @@
-import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { durationMs, shown } from "../module/module.ts";
+import type { Duration } from "@hotset/core";
+import { checkWholeNumber, durationMs } from "../module/module.ts";
 
 /** The most entries of one read. */
 export const MOST_AT_ONCE = 10_000;
@@ -9,11 +9,9 @@ export const DEFAULT_COUNT = 1;
 
 const LONGEST_BLOCK_MS = 3_600_000;
 
-/** @throws {InvalidArgumentError} unless it is a whole number of 1 to `most`. */
-export function countOf(option: string, given: number, most: number = MOST_AT_ONCE): number {
-  if (Number.isSafeInteger(given) && given >= 1 && given <= most) return given;
-  throw new InvalidArgumentError(`${option} must be a whole number of 1 to ${most}, got ${shown(given)}`);
-}
+/** @throws {InvalidArgumentError} unless it is a whole number from 1 to `most`. */
+export const countOf = (option: string, given: number, most: number = MOST_AT_ONCE): number =>
+  checkWholeNumber(option, given, { min: 1, max: most });
 
 /** Redis would take 0 forever. */
 export const blockMsOf = (option: string, given: Duration): number =>

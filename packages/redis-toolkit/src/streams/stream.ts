@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { carrierFor, checkFlag, checkName, checkOptions } from "../module/module.ts";
+import { carrierFor, checkFlag, checkName, checkOneOf, checkOptions } from "../module/module.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import {
   entryIds,
@@ -119,8 +119,7 @@ export class Stream<T> {
     const { from = "-", to = "+", count = MOST_AT_ONCE, order = "oldest-first" } = options;
     const ends = [rangeEnd("range: from", from), rangeEnd("range: to", to)];
     const limit = String(countOf("range: count", count));
-    if (order !== "oldest-first" && order !== "newest-first")
-      throw new InvalidArgumentError('range: order must be "oldest-first" or "newest-first"');
+    checkOneOf("range: order", order, ["oldest-first", "newest-first"]);
     const isForward = order === "oldest-first";
     return this.#place.send(
       (key) => [isForward ? "XRANGE" : "XREVRANGE", key, ...(isForward ? ends : ends.toReversed()), "COUNT", limit],

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkFlag, checkName, checkOptions, checkTcpView, moduleOf, shown } from "../module/module.ts";
+import { checkFlag, checkName, checkOneOf, checkOptions, checkTcpView, moduleOf, shown } from "../module/module.ts";
 import { startId, type EntryId, type StartId } from "./entry-id.ts";
 import { readHeld, readStreams, type Entry, type FieldsOf } from "./entry.ts";
 import { groupPosition, type GroupReadOptions } from "./group.ts";
@@ -93,8 +93,7 @@ export function streams(redis: RedisView): Streams {
       checkName("stream(name)", name);
       checkOptions("stream", options, STREAM_OPTIONS);
       const { values = "text", requireNoEviction = false, ...trimming } = options ?? {};
-      if (values !== "text" && values !== "bytes")
-        throw new InvalidArgumentError('stream: values must be "text" or "bytes"');
+      checkOneOf("stream: values", values, ["text", "bytes"]);
       checkFlag("stream: requireNoEviction", requireNoEviction);
       trimArguments("stream", trimming, "approximate");
       return new Stream<T>(new StreamPlace(redis, name, { values, requireNoEviction }), trimming);

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { shown } from "../module/module.ts";
-import { isEntryId, type EntryId } from "./entry-id.ts";
+import { oneOf, readOptions, wholeNumber, type Option } from "@hotset/core/internal";
+import { readBy } from "../module/module.ts";
+import { entryId, type EntryId } from "./entry-id.ts";
 
 /** Which entries go: give `maxLen` or `minId`, not both. */
 export interface TrimOptions {
@@ -18,7 +19,14 @@ export interface TrimOptions {
   readonly limit?: number | undefined;
 }
 
-export const TRIM_OPTIONS: readonly string[] = ["maxLen", "minId", "trim", "limit"];
+const TRIM = {
+  maxLen: wholeNumber(undefined, 0),
+  minId: readBy(entryId, undefined),
+  trim: oneOf("approximate", "exact"),
+  limit: wholeNumber(undefined, 0),
+} satisfies Record<keyof TrimOptions, Option>;
+
+export const TRIM_OPTIONS: readonly string[] = Object.keys(TRIM);
 
 /** `MAXLEN` or `MINID` with its arguments; none without a threshold. @throws {InvalidArgumentError} */
 export function trimArguments(
@@ -26,20 +34,14 @@ export function trimArguments(
   options: TrimOptions,
   usual: "approximate" | "exact",
 ): readonly string[] {
-  const { maxLen, minId, trim: how = usual, limit } = options;
-  const refuse = (text: string): never => {
-    throw new InvalidArgumentError(`${operation}: ${text}`);
-  };
-  if (how !== "approximate" && how !== "exact") refuse('trim must be "approximate" or "exact"');
-  if (maxLen !== undefined && minId !== undefined) refuse("give maxLen or minId, not both");
-  if (maxLen !== undefined && !isWhole(maxLen)) refuse(`maxLen must be a whole number, got ${shown(maxLen)}`);
-  if (minId !== undefined && !isEntryId(minId)) refuse(`minId must be an id, got ${shown(minId)}`);
-  if (limit !== undefined && !isWhole(limit)) refuse(`limit must be a whole number, got ${shown(limit)}`);
-  if (limit !== undefined && how === "exact") refuse('limit is for trim: "approximate"');
+  const { maxLen, minId, limit, ...read } = readOptions(options, TRIM, `${operation}: `);
+  const how = options.trim === undefined ? usual : read.trim;
+  if (maxLen !== undefined && minId !== undefined)
+    throw new InvalidArgumentError(`${operation}: give maxLen or minId, not both`);
+  if (limit !== undefined && how === "exact")
+    throw new InvalidArgumentError(`${operation}: limit is for trim: "approximate"`);
   const threshold = maxLen === undefined ? minId : String(maxLen);
   if (threshold === undefined) return [];
   const bound = limit === undefined ? [] : ["LIMIT", String(limit)];
   return [maxLen === undefined ? "MINID" : "MAXLEN", how === "exact" ? "=" : "~", threshold, ...bound];
 }
-
-const isWhole = (given: number): boolean => Number.isSafeInteger(given) && given >= 0;
