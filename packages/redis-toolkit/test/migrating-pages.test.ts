@@ -1,5 +1,5 @@
 // The pages for those who come from another layer over Redis: each name in a row stands in the section that the row
-// links, or else on a reference page, or is a command of node-redis.
+// links, or in the types that it describes, or else on a reference page, or is a command of node-redis.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -8,6 +8,14 @@ import { isMethodName, loadTable } from "../src/commands/node-redis-commands.ts"
 
 const docs = resolve(import.meta.dirname, "../../../docs");
 const PAGES = ["hyperswitch", "hitbox", "routemq", "redis-services", "node-redis", "beside-old-processes"];
+
+const sources = resolve(import.meta.dirname, "../src");
+/** Modules whose pages leave options and calls to the API reference, which is made from the types of a folder. */
+const MODULES = ["locks", "limits", "queue", "sessions", "streams"];
+const typesOf = (folder: string): string =>
+  globSync(`${folder}/**/*.ts`, { cwd: sources, exclude: (name) => name.endsWith(".test.ts") })
+    .map((path) => readFileSync(join(sources, path), "utf8"))
+    .join("\n");
 
 /** Headings as GitHub makes anchors of them. */
 const anchorOf = (heading: string): string =>
@@ -20,7 +28,8 @@ const anchorOf = (heading: string): string =>
 function linked(page: string, link: string): string {
   const [path = "", anchor] = link.split("#");
   const text = readFileSync(path === "" ? page : join(dirname(page), path), "utf8");
-  if (anchor === undefined) return text;
+  const module = MODULES.find((name) => path.endsWith(`/toolkit-${name}.md`));
+  if (anchor === undefined) return module === undefined ? text : text + typesOf(module);
   const lines = text.split("\n");
   const levelOf = (line: string): number => /^(#+) /.exec(line)?.[1]?.length ?? 9;
   const from = lines.findIndex((line) => levelOf(line) < 9 && anchorOf(line.replace(/^#+ /, "")) === anchor);
@@ -45,9 +54,10 @@ const rowsOf = (page: string): readonly string[] =>
 
 const { commands } = await loadTable();
 const nodeRedis = new Set(Object.keys(commands).filter(isMethodName));
-const references = globSync(["reference/*.md", "guide/*.md"], { cwd: docs }).map((path) =>
+const pages = globSync(["reference/*.md", "guide/*.md"], { cwd: docs }).map((path) =>
   readFileSync(join(docs, path), "utf8"),
 );
+const references = [...pages, ...MODULES.map(typesOf)];
 /** Of the table itself: words that are no names. */
 const stands = (name: string, text: string): boolean => new RegExp(`\\b${name}\\b`).test(text);
 
