@@ -68,7 +68,10 @@ export class BatchLoad implements FlightBatch {
   readonly #load: BatchLoader<unknown, unknown>;
   readonly #of: Omit<BatchContext, "ladder">;
   readonly #timeoutMs: number;
+  /** How many flights may come to their load, and have not: its run waits for them. */
   #outstanding = 0;
+  /** Flights that are not among these now: another process loads their keys. */
+  readonly #elsewhere = new Set<Flight>();
   readonly #arrived: Load[] = [];
   readonly #ended: Flight[] = [];
   /** In the context of the call. A flight that came to its load was counted there, perhaps in this very turn. */
@@ -93,6 +96,15 @@ export class BatchLoad implements FlightBatch {
     this.#start();
   }
 
+  waitsElsewhere(flight: Flight): void {
+    this.#elsewhere.add(flight);
+    this.expect(-1);
+  }
+
+  comesBack(flight: Flight): void {
+    if (this.#elsewhere.delete(flight)) this.expect(1);
+  }
+
   arrives(load: Load): void {
     this.#arrived.push(load);
     this.expect(-1);
@@ -103,6 +115,7 @@ export class BatchLoad implements FlightBatch {
   }
 
   ended(flight: Flight): void {
+    if (this.#elsewhere.delete(flight)) return;
     this.#ended.push(flight);
     if (this.#ended.length === 1) queueMicrotask(this.#goOn);
   }

@@ -74,8 +74,12 @@ export interface FlightBatch {
   readonly backgroundLoads: SharedSlot;
   /** With `inherit`, the cached values that the loader of the batch used; they count for each of its entries. */
   readonly used: UsedValues | undefined;
-  /** Announces that up to `more` calls will come: one whose load runs in another process does not. */
+  /** Announces that up to `more` calls will come to their loads. */
   expect(more: number): void;
+  /** Lets the batch continue without a call whose load runs in another process. */
+  waitsElsewhere(flight: { readonly call: GetOrSetCall }): void;
+  /** That call may come after all, unless it has ended meanwhile. */
+  comesBack(flight: { readonly call: GetOrSetCall }): void;
   /** Adds a call that has come to its load; that load ends with the load of the batch. */
   arrives(load: { readonly call: GetOrSetCall }): void;
   /** A loader of one item alone. */

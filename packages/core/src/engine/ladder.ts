@@ -671,9 +671,9 @@ export class Ladder {
     const waitsSince = flight.waitElsewhere(now);
     const leftMs = waitsSince + policy.loadTimeoutMs - now;
     const pollMs = trust.isReported(key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
-    batch?.expect(-1);
+    batch?.waitsElsewhere(flight);
     if (!flight.climb.isWoken) await flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
-    batch?.expect(1);
+    batch?.comesBack(flight);
     if (flight.isOver) return;
     if (clock.now() - waitsSince < policy.loadTimeoutMs) this.#readAgain(flight);
     else this.#failed(flight, elsewhereTimeout(policy.loadTimeoutMs));

@@ -903,6 +903,38 @@ describe("batches", () => {
     await flush();
     expect(await outcome(p2.cache.drain())).toEqual(answered(undefined));
   });
+
+  it("C115 load the rest once, when a caller leaves while another process loads one of the keys", async () => {
+    const { p1, p2 } = await inStep();
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("a", loads.load);
+    await loads.arrived(1);
+    const asking = gate();
+    p2.backend.script("leases.acquire", { key: "test::c", before: asking });
+    const asked: string[][] = [];
+    const controller = new AbortController();
+    const left = p2.cache.getOrSetMany(
+      ["a", "b", "c"],
+      (key) => key,
+      (keys) => {
+        asked.push([...keys]);
+        return keys.map((key) => [key, `${key} of 2`] as const);
+      },
+      { signal: controller.signal },
+    );
+    await asking.arrived();
+    const others = [p2.cache.getOrSet("b", never), p2.cache.getOrSet("c", never)];
+    await flush();
+    controller.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    await flush();
+    // `b` has come to its load, and waits for `c`.
+    expect(asked).toEqual([]);
+    asking.open();
+    expect(await Promise.all(others)).toEqual(["b of 2", "c of 2"]);
+    expect(asked).toEqual([["b", "c"]]);
+    loads.runs[0]!.open("a of 1");
+  });
 });
 
 it("C26 a value deleted while a call waited for the load of another process is not a fallback for its own failure", async () => {
