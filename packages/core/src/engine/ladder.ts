@@ -543,7 +543,7 @@ export class Ladder {
     if (lease !== undefined) {
       if (isGuess) meters.guesses.begins();
       const over = call.isForced ? TAKE_OVER : flight.seen;
-      const as = { isOver: this.#hasExpired(flight), isRead: isGuess };
+      const as = { hasExpired: this.#hasExpired(flight), isRead: isGuess };
       const answer = lease.answered(await lease.request(over, as));
       if (isGuess) this.#guessed(flight, answer);
       if (answer instanceof Error)

@@ -43,6 +43,8 @@ type LeasingContext = Pick<Reporting, "clock"> & Pick<Copies, "flights" | "tags"
  *
  * Renewed while it is held. If the backend does not answer a renewal, the lease counts as held: the store finds out.
  * It is released as soon as the flight can store nothing valid, since other processes would wait for no result.
+ *
+ * The deadline that it extends is that of its next renewal: `isOver` is about that one, and says nothing of the lease.
  */
 export class Lease extends Deadline {
   /** Identifies the holder, and becomes the version of the entry that it stores. */

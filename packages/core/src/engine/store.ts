@@ -37,10 +37,26 @@ export type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreac
 type StoringContext = Reporting & Copies & Writing;
 
 /**
- * The result of a load in the tiers: in the backend, under the tag versions pinned before the load, then locally;
- * unless fenced. The steps of its flight call these methods, from top to bottom. Each may end it with a result.
+ * The result of a load on its way into the tiers: into the backend, under the tag versions pinned before the load, then
+ * into memory. The steps of its flight call these methods, from top to bottom; each may end it with a result.
  *
- * If anything fails here, the callers still get the value.
+ *     begin ─┬─ entry ───────┐                      ┌─ entry ───────┐
+ *            ├─ placeholder ─┼─▶ versions ─▶ encode ├─ renewal ─────┼─▶ send ─▶ sent ─▶ settled
+ *            └─ removal ─────┘                      ├─ placeholder ─┤
+ *                                                   └─ removal ─────┘
+ *
+ * From `encode` on it has what the backend is to store; `send` is called in its turn among the writes of the key. Memory
+ * gets a copy in `sent`, or earlier where the backend is not asked. It ends early
+ *
+ * - in begin: fenced; withheld, and no placeholder is needed or possible; without a lifetime, and nothing there to remove;
+ *   kept in memory alone, since there is no backend, no answer of it, or no lease
+ * - in encode: fenced by an event of one of its tags; kept in memory alone, since versions or bytes cannot be had
+ * - in send: fenced while it waited for its turn, or overtaken by another process: nothing is sent
+ * - in sent: overtaken; kept in memory alone, since the backend failed or refused it
+ * - in settled: fenced while the store was under way
+ *
+ * If anything fails here, the callers still get the value. A transaction that is open keeps it from `begin`, and one that
+ * began meanwhile takes it back: {@link isHeld}, {@link withdraw}.
  */
 export class Draft {
   readonly #flight: Flight;

@@ -48,8 +48,8 @@ export type StoreStatus = "stored" | "refused" | "overtaken";
 
 /** How a lease is asked for. */
 export interface AcquireAs {
-  /** Whether the entry has ended for this reader, as in `Leases.acquire`. */
-  readonly isOver?: boolean;
+  /** Whether the entry that was seen has expired for this reader: `LeaseRequest.isOver`. */
+  readonly hasExpired?: boolean;
   /** Whether the request takes the place of a read, and counts as one in the figures. */
   readonly isRead?: boolean;
 }

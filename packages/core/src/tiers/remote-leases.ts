@@ -54,7 +54,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     calls.run("lease", calls.targetOf(key, isRemoval), calls.deadlineMs, run);
   return {
     leaseMs,
-    acquire: async (request, token, seen, { isOver = false, isRead = false }) => {
+    acquire: async (request, token, seen, { hasExpired = false, isRead = false }) => {
       const operation = isRead ? "read" : "lease";
       const { key } = request;
       const sentAt = clock.now();
@@ -63,7 +63,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
       try {
         const given = await calls.run(operation, target, calls.deadlineMs, () => {
           // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
-          asked = leases.acquire({ key: key.backend, token, leaseMs, seen, isOver });
+          asked = leases.acquire({ key: key.backend, token, leaseMs, seen, isOver: hasExpired });
           return asked;
         });
         const malformed = malformedAnswer(given);
