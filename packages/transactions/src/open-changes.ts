@@ -93,7 +93,7 @@ export class OpenChanges implements Barrier {
     await this.#write();
   }
 
-  holds(key: EntryKey, dependsOn: readonly string[]): boolean | Promise<boolean> {
+  bars(key: EntryKey, dependsOn: readonly string[]): boolean | Promise<boolean> {
     if (key.backend.startsWith(this.#prefix)) return false;
     if (this.#counts.size > 0 && isOf(this.#counts, key.backend, dependsOn)) return true;
     if (!this.#isShared) return false;

@@ -168,23 +168,23 @@ export class NamespaceView implements Untyped<Namespace> {
       const { context, checksHits, ladder } = this.#engine;
       const namespace = this.#namespace;
       const now = context.clock.now();
-      const held = typeof key === "string" ? context.local?.find(namespace.keySpace, key, now) : undefined;
+      const copy = typeof key === "string" ? context.local?.find(namespace.keySpace, key, now) : undefined;
       // A cache that was closed holds no copy.
       // In production a hit reads only the options that a hit needs; all others are checked on the way to a load.
       if (
-        held !== undefined &&
-        now < held.staleAt &&
+        copy !== undefined &&
+        now < copy.staleAt &&
         typeof load === "function" &&
         isPlainHit(namespace.policy, options)
       ) {
         if (options != null && checksHits) checkOptionNames("getOrSet", options);
-        context.verifier?.hit(namespace, key, held, load, options);
-        return Promise.resolve(ladder.hit(namespace, key, now, held));
+        context.verifier?.hit(namespace, key, copy, load, options);
+        return Promise.resolve(ladder.hit(namespace, key, now, copy));
       }
       const call = this.#call(key, load, options, now);
       // Without subscribers a miss has no closure and no frames for it.
-      if (!isTraced("call")) return ladder.fetch(call, held, onJoined);
-      return this.#traced("getOrSet", () => ladder.fetch(call, held, onJoined));
+      if (!isTraced("call")) return ladder.fetch(call, copy, onJoined);
+      return this.#traced("getOrSet", () => ladder.fetch(call, copy, onJoined));
     } catch (error) {
       return NamespaceView.#rejected(this, "getOrSet", error);
     }
@@ -211,10 +211,10 @@ export class NamespaceView implements Untyped<Namespace> {
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
     if (context.local !== undefined && isPlainHit(this.#namespace.policy, ofCall))
       names.forEach((name, item) => {
-        const held = this.#freshEntry(name, startedAt);
-        if (held === undefined) return;
-        context.verifier?.hitOfItem({ namespace: this.#namespace, key: name, entry: held }, { ...all, item }, ofCall);
-        found.set(item, ladder.hit(this.#namespace, name, startedAt, held));
+        const copy = this.#freshEntry(name, startedAt);
+        if (copy === undefined) return;
+        context.verifier?.hitOfItem({ namespace: this.#namespace, key: name, entry: copy }, { ...all, item }, ofCall);
+        found.set(item, ladder.hit(this.#namespace, name, startedAt, copy));
       });
     if (found.size === names.size) return found;
     const missing: { readonly item: K; readonly key: EntryKey }[] = [];
@@ -454,14 +454,14 @@ export class NamespaceView implements Untyped<Namespace> {
 
   /** The value of a fresh local copy, counted as a hit; `undefined` if there is none. */
   #freshCopy(key: string, now: number): unknown {
-    const held = this.#freshEntry(key, now);
-    return held === undefined ? undefined : this.#engine.ladder.hit(this.#namespace, key, now, held);
+    const copy = this.#freshEntry(key, now);
+    return copy === undefined ? undefined : this.#engine.ladder.hit(this.#namespace, key, now, copy);
   }
 
   #freshEntry(key: string, now: number): Entry | undefined {
     if (typeof key !== "string") return undefined;
-    const held = this.#engine.context.local?.find(this.#namespace.keySpace, key, now);
-    return held !== undefined && now < held.staleAt ? held : undefined;
+    const copy = this.#engine.context.local?.find(this.#namespace.keySpace, key, now);
+    return copy !== undefined && now < copy.staleAt ? copy : undefined;
   }
 
   #key(key: string): EntryKey {

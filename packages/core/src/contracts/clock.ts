@@ -8,7 +8,7 @@ export interface Clock {
    */
   schedule(callback: () => void, delayMs: number): () => void;
   /**
-   * Keeps the process alive until the function that it returns is called, once. Held while a caller waits. Without it
+   * Keeps the process alive until the function that it returns is called, once. Used while a caller waits. Without it
    * a process whose backend has no socket may end while a caller waits.
    */
   hold?(): () => void;
@@ -29,7 +29,7 @@ export interface Clock {
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 let holds = 0;
-/** Referenced while it is held: a timer for each wait would cost as much as the wait. */
+/** Referenced while a caller waits: a timer for each wait would cost as much as the wait. */
 let keeper: NodeJS.Timeout | undefined;
 
 /** The system's monotonic clock: unaffected by changes of the wall clock. */

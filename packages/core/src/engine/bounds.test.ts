@@ -120,10 +120,10 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "writes that are called and not settled, by key": async () => {
     const writes = new KeyedQueue();
-    const held = gate<void>();
-    const all = names(1_000).map((key) => writes.run(key, () => held.pass()));
+    const blocked = gate<void>();
+    const all = names(1_000).map((key) => writes.run(key, () => blocked.pass()));
     expect(writes.size).toBe(1_000);
-    held.open();
+    blocked.open();
     await Promise.all(all);
     expect([writes.size, writes.has("k0")]).toEqual([0, false]);
   },

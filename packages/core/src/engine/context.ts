@@ -48,11 +48,12 @@ export interface Copies {
 /** Keeps what was loaded from being stored while it is about to change, in any process. */
 export interface Barrier {
   /**
-   * Asked before a loaded value is stored, and again once it was: then it is removed. Rejects never.
+   * Whether a transaction may be changing it. Asked before a loaded value is stored, and again once it was: then it is
+   * removed. Rejects never.
    *
    * @param dependsOn tag keys, as in {@link dependencies}.
    */
-  holds(key: EntryKey, dependsOn: readonly string[]): Awaitable<boolean>;
+  bars(key: EntryKey, dependsOn: readonly string[]): Awaitable<boolean>;
 }
 
 /** Changes on their way to the backend. */

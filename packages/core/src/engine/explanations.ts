@@ -40,7 +40,7 @@ export const describeFailure = (error: unknown): string =>
 
 export function describeStore(flight: Flight, result: string, local: LocalCopies | undefined): string {
   const { fencedBy, key, climb } = flight;
-  if (result === "stored" && local?.holdsAlone(key.local) === true)
+  if (result === "stored" && local?.hasLocalOnly(key.local) === true)
     return "stored in memory alone: the backend does not have the value";
   const fence = fencedBy === undefined ? "" : ` by ${fencedBy}`;
   const version = result === "stored" && climb.lease !== undefined ? `, version ${climb.lease.token}` : "";

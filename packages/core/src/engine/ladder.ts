@@ -75,31 +75,31 @@ export class Ladder {
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
-  hit(namespace: NamespaceContext, key: string, startedAt: number, held: Entry): unknown {
+  hit(namespace: NamespaceContext, key: string, startedAt: number, copy: Entry): unknown {
     const { local, events, clock, decisions } = this.#context;
     decisions?.note(localKey(namespace.keySpace, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
     const { meters } = namespace;
     // A copy knows its group from its first hit on.
-    (meters.groups === undefined ? meters.rest : (held.meter ??= meters.of(key))).hits += 1;
+    (meters.groups === undefined ? meters.rest : (copy.meter ??= meters.of(key))).hits += 1;
     this.#context.onHit?.(namespace.keySpace, key);
-    usedByCaller()?.add(this.#context, namespace.remote, held);
+    usedByCaller()?.add(this.#context, namespace.remote, copy);
     if (events.hit.isObserved) {
       const of = keyEvent(this.#context.name, { space: namespace.keySpace, name: key });
       events.hit.emit({ ...of, tier: local!.label, durationMs: clock.now() - startedAt });
     }
-    return local!.values.isShared ? held.value : local!.values.handOut(held.value);
+    return local!.values.isShared ? copy.value : local!.values.handOut(copy.value);
   }
 
   /**
    * Answers a call that a fresh local copy alone did not answer.
    *
-   * @param held the local copy, if there is one.
+   * @param copy the local copy, if there is one.
    * @param onJoined called within this call if it joins a flight.
    */
-  fetch(call: GetOrSetCall, held: Entry | undefined, onJoined?: (joined: Joined) => void): Promise<unknown> {
+  fetch(call: GetOrSetCall, copy: Entry | undefined, onJoined?: (joined: Joined) => void): Promise<unknown> {
     const ends = Promise.withResolvers<unknown>();
-    const flight = this.#enter(call, held, ends, onJoined);
+    const flight = this.#enter(call, copy, ends, onJoined);
     // Sent here: few frames lie between the caller and its backend.
     if (flight !== undefined && this.#beginUnlessRead(flight))
       call.namespace.remote!.reads.readTo(flight, flight.budget!.leftMs, this.#readEnded);
@@ -119,7 +119,7 @@ export class Ladder {
   /** Answers a call by a copy, or lets it wait for a flight. @returns the flight that it has to begin, if any. */
   #enter(
     call: GetOrSetCall,
-    held: Entry | undefined,
+    copy: Entry | undefined,
     ends: Ends,
     onJoined?: (joined: Joined) => void,
   ): Flight | undefined {
@@ -129,12 +129,12 @@ export class Ladder {
       decisions.note(key.local, "copy", local.explain(key.local, startedAt));
     const isOwn = call.isForced || call.isCurrent;
     const joined = isOwn ? undefined : joinable(this.#context, call);
-    const copy = { entry: isOwn ? undefined : held, tier: local?.label ?? "" };
-    const answer = this.#backoffs.answerOf(copy, call, startedAt);
+    const offer = { entry: isOwn ? undefined : copy, tier: local?.label ?? "" };
+    const answer = this.#backoffs.answerOf(offer, call, startedAt);
     if (answer !== undefined) {
-      const refreshes = joined === undefined && this.#refreshes(call, held);
+      const refreshes = joined === undefined && this.#refreshes(call, copy);
       // Before the caller is answered: its listener may ask for the same key.
-      const flight = refreshes ? this.#launch(call, held, "background") : undefined;
+      const flight = refreshes ? this.#launch(call, copy, "background") : undefined;
       ends.resolve(this.#answers.serve(call, "first", answer), call);
       return flight;
     }
@@ -142,24 +142,23 @@ export class Ladder {
       const error = reentrant(this.#context.redactKey?.(key.name) ?? key.name);
       ends.reject(this.#answers.failed(call, error), call);
     } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason), call);
-    else if (this.#callers.refuses(call)) this.#callers.refuse(call, copy, ends);
+    else if (this.#callers.refuses(call)) this.#callers.refuse(call, offer, ends);
     else if (joined !== undefined) {
       const isLate = this.#join(joined, call, ends);
       onJoined?.({ load: joined.call.load, isLate });
     } else {
-      const flight = this.#launch(call, held, "foreground");
+      const flight = this.#launch(call, copy, "foreground");
       this.#callers.wait(flight, call, ends);
       return flight;
     }
     return undefined;
   }
 
-  /** Begins a flight, registered before anything is sent. @param held the local copy, if there is one. */
-  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
+  /** Begins a flight, registered before anything is sent. @param copy the local copy, if there is one. */
+  #launch(call: GetOrSetCall, copy: Entry | undefined, side: Side): Flight {
     const { flights, tags, local, clock, waitUntil, lifecycle } = this.#context;
-    const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
     const flight = new Flight(call, tags.sequence, side);
-    if (copy !== undefined) {
+    if (copy !== undefined && clock.now() < copy.deadAt && !call.isCurrent) {
       flight.fallBackOn(copy, local!.label, "copy");
       if (!call.isForced)
         flight.loadsAs(judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale");
@@ -174,9 +173,9 @@ export class Ladder {
   }
 
   /** Whether a copy that is served is refreshed in the background. */
-  #refreshes({ key, startedAt, policy }: GetOrSetCall, held: Entry | undefined): boolean {
+  #refreshes({ key, startedAt, policy }: GetOrSetCall, copy: Entry | undefined): boolean {
     return (
-      judge(held, startedAt, policy) !== "fresh" &&
+      judge(copy, startedAt, policy) !== "fresh" &&
       this.#context.lifecycle.isOpen &&
       !this.#backoffs.isPaused(key.local, startedAt) &&
       !isLoading(this.#context, key.local)
@@ -206,15 +205,15 @@ export class Ladder {
     const { clock, local } = this.#context;
     const now = clock.now();
     const call = { ...waiter.call, startedAt: now };
-    const held = local?.get(call.key.local, now);
-    const answer = this.#backoffs.answerOf({ entry: held, tier: local?.label ?? "" }, call, now);
+    const copy = local?.get(call.key.local, now);
+    const answer = this.#backoffs.answerOf({ entry: copy, tier: local?.label ?? "" }, call, now);
     if (answer !== undefined) return this.#callers.answerMoved(waiter, answer);
     const joined = joinable(this.#context, call);
     if (joined !== undefined && !isLate(this.#context.tags, joined)) {
       joined.crowd.addTags(call.tags);
       return this.#callers.move(waiter, joined, "joined");
     }
-    const flight = this.#launch(call, held, "foreground");
+    const flight = this.#launch(call, copy, "foreground");
     this.#callers.move(waiter, flight, "first");
     call.batch?.expect(1);
     this.#begin(flight);
@@ -448,7 +447,7 @@ export class Ladder {
         if (
           barrier !== undefined &&
           !isGuess &&
-          (await barrier.holds(flight.key, dependencies(flight.key.space, flight.tags)))
+          (await barrier.bars(flight.key, dependencies(flight.key.space, flight.tags)))
         )
           flight.skipLease(true);
         refusal = await this.#lease(flight, isGuess);
@@ -466,7 +465,7 @@ export class Ladder {
           const draft = new Draft(flight, loaded, this.#context, this.#answers);
           if (barrier === undefined)
             this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
-          else this.#stored(flight, await this.#storeUnlessHeld(flight, draft));
+          else this.#stored(flight, await this.#storeUnlessBarred(flight, draft));
         }
       } finally {
         // Other loads, of this process and of others, may begin.
@@ -773,8 +772,8 @@ export class Ladder {
   }
 
   /** Stores nothing of what a transaction may be changing; one that began meanwhile takes back what was stored. */
-  async #storeUnlessHeld(flight: Flight, draft: Draft): Promise<StoreResult> {
-    if (await draft.isHeld()) return this.#answers.fenced(flight, "transaction");
+  async #storeUnlessBarred(flight: Flight, draft: Draft): Promise<StoreResult> {
+    if (await draft.isBarred()) return this.#answers.fenced(flight, "transaction");
     const result = draft.begin(this.#context.clock.now());
     return result === undefined ? this.#store(flight, draft) : draft.withdraw(result);
   }

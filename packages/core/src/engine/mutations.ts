@@ -27,11 +27,11 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Backoffs } from "./backoffs.ts";
+import { BARRED, storeUnlessBarred } from "./barred.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { BehindFence, FarFences } from "./far-fences.ts";
 import type { Fences, Standing } from "./fences.ts";
-import { HELD, storeUnlessHeld } from "./held.ts";
 import { keepFirst, SetBatch, type SetCall, type SetOutcome, type SetStatus } from "./set-batch.ts";
 import { confirmStored } from "./store.ts";
 import { type Line, ofOne, WriteLines } from "./write-lines.ts";
@@ -127,7 +127,7 @@ export class Mutations {
 
   /** Whether nothing has changed since the fence of a value was taken, and no open transaction is to change it. */
   #mayStore(standing: Standing, key: EntryKey, dependsOn: readonly string[]): boolean {
-    return this.#fences.stands(standing, dependsOn) && this.#context.barrier?.holds(key, dependsOn) !== true;
+    return this.#fences.stands(standing, dependsOn) && this.#context.barrier?.bars(key, dependsOn) !== true;
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
@@ -227,8 +227,8 @@ export class Mutations {
       const stands = (): boolean => this.#fences.stands(standing, entry.terms.dependsOn);
       const { far: fence } = standing;
       const far = this.#far!.store.bind(this.#far!, remote, { key, entry, fence: fence!, encoded, stands });
-      storeUnlessHeld(this.#context, remote, entry, key, far).then(
-        guarded((written) => (written === undefined ? answered(HELD, "transaction") : answered(written)), broken),
+      storeUnlessBarred(this.#context, remote, entry, key, far).then(
+        guarded((written) => (written === undefined ? answered(BARRED, "transaction") : answered(written)), broken),
         failed,
       );
     };
@@ -355,12 +355,12 @@ export class Mutations {
   #markStale({ remote }: NamespaceContext, key: EntryKey, ends: Settlers<MarkStaleResult["status"]>): void {
     const { local, clock, recovery } = this.#context;
     const now = clock.now();
-    const held = local?.get(key.local, now);
+    const copy = local?.get(key.local, now);
     this.#fence(key, "stale");
     this.#reportKey(key, "stale");
     if (remote === undefined) {
-      if (held === undefined) return ends.resolve("missing");
-      const staleNow = staleFrom(held, now);
+      if (copy === undefined) return ends.resolve("missing");
+      const staleNow = staleFrom(copy, now);
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.replace(key.local, staleNow);
       return ends.resolve("stale");
     }

@@ -50,20 +50,20 @@ export class Reads {
   get(namespace: NamespaceContext, key: EntryKey, { allowStale = false, onServed }: GetOptions): Promise<unknown> {
     const { local, clock, flights } = this.#context;
     const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale, usedBy: usedByCaller(), onServed };
-    const held = local?.get(key.local, call.startedAt);
+    const copy = local?.get(key.local, call.startedAt);
     const { remote } = namespace;
-    if (remote === undefined || isFresh(held, call.startedAt))
-      return Promise.resolve(this.#answer(call, held, undefined));
+    if (remote === undefined || isFresh(copy, call.startedAt))
+      return Promise.resolve(this.#answer(call, copy, undefined));
     const guard = new Guard();
     flights.add(key.local, guard);
     const read = this.#isCovered(key)
       ? this.#readAfterReplay(namespace, key)
       : remote.reads.read(this.#request(namespace, key), remote.deadlineMs);
     return read.then(
-      (found) => this.#ended(call, held, guard, found),
+      (found) => this.#ended(call, copy, guard, found),
       async (error: unknown) => {
-        const copy = held ?? (await spareCopy(this.#context, namespace, key));
-        return this.#ended(call, copy, guard, error as Error);
+        const served = copy ?? (await spareCopy(this.#context, namespace, key));
+        return this.#ended(call, served, guard, error as Error);
       },
     );
   }
@@ -88,27 +88,27 @@ export class Reads {
     });
     const asked: Asked[] = [];
     const answers = keys.map((key, index) => {
-      const held = local?.get(key.local, startedAt);
-      if (namespace.remote === undefined || isFresh(held, startedAt)) return this.#answer(callOf(key), held, undefined);
+      const copy = local?.get(key.local, startedAt);
+      if (namespace.remote === undefined || isFresh(copy, startedAt)) return this.#answer(callOf(key), copy, undefined);
       const guard = new Guard();
       flights.add(key.local, guard);
       const { schema } = namespace;
       const { sequence: tagSequence } = this.#context.tags;
-      asked.push({ key, schema, expectedTags: NO_TAGS, tagSequence, index, held, guard, outcome: undefined });
+      asked.push({ key, schema, expectedTags: NO_TAGS, tagSequence, index, copy, guard, outcome: undefined });
       return undefined;
     });
     if (asked.length === 0) return answers;
     await this.#readMany(namespace, asked);
     const isFailed = asked.some(({ outcome }) => outcome instanceof Error);
     const copies = isFailed ? await Promise.all(asked.map(async (each) => this.#copyFor(namespace, each))) : undefined;
-    asked.forEach(({ index, key, held, guard, outcome }, i) => {
-      answers[index] = this.#ended(callOf(key), copies === undefined ? held : copies[i], guard, outcome);
+    asked.forEach(({ index, key, copy, guard, outcome }, i) => {
+      answers[index] = this.#ended(callOf(key), copies === undefined ? copy : copies[i], guard, outcome);
     });
     return answers;
   }
 
-  #copyFor(namespace: NamespaceContext, { key, held, outcome }: Asked): Awaitable<Entry | undefined> {
-    return held ?? (outcome instanceof Error ? spareCopy(this.#context, namespace, key) : undefined);
+  #copyFor(namespace: NamespaceContext, { key, copy, outcome }: Asked): Awaitable<Entry | undefined> {
+    return copy ?? (outcome instanceof Error ? spareCopy(this.#context, namespace, key) : undefined);
   }
 
   /** Reads in one trip all keys that no pending invalidation covers. */
@@ -139,22 +139,22 @@ export class Reads {
   async inspect(namespace: NamespaceContext, key: EntryKey): Promise<EntryInfo | undefined> {
     const { local, clock } = this.#context;
     const { remote } = namespace;
-    let held = local?.get(key.local, clock.now());
+    let copy = local?.get(key.local, clock.now());
     let found: Entry | undefined;
-    if (held === undefined && remote !== undefined) {
+    if (copy === undefined && remote !== undefined) {
       try {
         found = await this.entry(namespace, key);
       } catch {
-        held = await spareCopy(this.#context, namespace, key);
+        copy = await spareCopy(this.#context, namespace, key);
       }
     }
-    const entry = held ?? found;
+    const entry = copy ?? found;
     if (entry === undefined) return undefined;
     const now = clock.now();
     const { tags, etag, lastModified } = entry.terms;
     return {
       state: isFresh(entry, now) ? "fresh" : "stale",
-      tier: held !== undefined ? local!.label : remote!.label,
+      tier: copy !== undefined ? local!.label : remote!.label,
       ...lifeOf(entry, now),
       // A copy: other entries have the same array.
       tags: [...tags],
@@ -173,9 +173,9 @@ export class Reads {
   /**
    * The answer to a call. What was read is promoted, unless something newer happened meanwhile.
    *
-   * @param held the local copy; after a read that failed, the one that is served in its place.
+   * @param copy the local copy; after a read that failed, the one that is served in its place.
    */
-  #ended(call: ReadCall, held: Entry | undefined, guard: Guard, outcome: ReadOutcome): unknown {
+  #ended(call: ReadCall, copy: Entry | undefined, guard: Guard, outcome: ReadOutcome): unknown {
     const { namespace, key } = call;
     const { flights, clock } = this.#context;
     const now = clock.now();
@@ -183,7 +183,7 @@ export class Reads {
     const entry = outcome instanceof Error ? undefined : valid(this.#context, key, outcome, now);
     // A reader without a loader refreshes nothing, so a stale copy is of no use to it.
     if (isFresh(entry, now)) promote(this.#context, guard, entry, namespace.policy.localTtlMs, now);
-    return this.#answer(call, held, entry);
+    return this.#answer(call, copy, entry);
   }
 
   #isCovered(key: EntryKey): boolean {
@@ -211,13 +211,13 @@ export class Reads {
     return { key, schema, expectedTags: NO_TAGS, tagSequence: this.#context.tags.sequence };
   }
 
-  #answer(call: ReadCall, held: Entry | undefined, found: Entry | undefined): unknown {
-    return this.#answers.serve(call, "first", this.#answerOf(call, held, found));
+  #answer(call: ReadCall, copy: Entry | undefined, found: Entry | undefined): unknown {
+    return this.#answers.serve(call, "first", this.#answerOf(call, copy, found));
   }
 
-  #answerOf({ namespace, allowStale }: ReadCall, held: Entry | undefined, found: Entry | undefined): Answer {
+  #answerOf({ namespace, allowStale }: ReadCall, copy: Entry | undefined, found: Entry | undefined): Answer {
     const { local, clock } = this.#context;
-    const best = newerThanRead(found, held);
+    const best = newerThanRead(found, copy);
     const label = found && best === found ? namespace.remote!.label : (local?.label ?? "");
     const now = clock.now();
     if (best === undefined || now >= best.deadAt) return MISS;
@@ -230,7 +230,7 @@ export class Reads {
 /** One key of many, while the backend is asked for it. */
 interface Asked extends ReadRequest {
   readonly index: number;
-  readonly held: Entry | undefined;
+  readonly copy: Entry | undefined;
   readonly guard: Guard;
   outcome: ReadOutcome;
 }
@@ -256,15 +256,15 @@ export function spareCopy(of: ReadContext, { remote }: NamespaceContext, key: En
   const { local, recovery, clock } = of;
   const spare = (): Entry | undefined =>
     recovery?.isEarly(key) === true ? undefined : local?.unconfirmed(key.local, clock.now());
-  const held = remote?.hasParts === true && remote.versions !== undefined ? local?.held(key.local) : undefined;
-  if (held === undefined) return spare();
-  const { versions, terms } = held;
+  const copy = remote?.hasParts === true && remote.versions !== undefined ? local?.copyOf(key.local) : undefined;
+  if (copy === undefined) return spare();
+  const { versions, terms } = copy;
   // It was loaded while there were no versions to be had: nothing says that it is current.
   if (remote!.knownVersions.knows(terms.dependsOn)) return versions && spare();
   const under = (current: Versions): Entry | undefined => {
     const verdict = versions === undefined ? "gone" : compareVersions(versions, current);
-    const copy = verdict === "gone" ? undefined : spare();
-    return copy && verdict === "stale" ? staleByTag(copy, clock.now()) : copy;
+    const unchanged = verdict === "gone" ? undefined : spare();
+    return unchanged && verdict === "stale" ? staleByTag(unchanged, clock.now()) : unchanged;
   };
   return remote!.knownVersions.current(remote!.versions!, terms.dependsOn).then(under, spare);
 }

@@ -144,7 +144,7 @@ export class RemoteChanges {
       decisions.note(localKey, "changed", by);
     }
     flights.taint(localKey, version);
-    if (version !== undefined && local?.holds(localKey, version) === true) return;
+    if (version !== undefined && local?.hasVersion(localKey, version) === true) return;
     const isReported = !isOwn && events.invalidate.isObserved && local?.hasLiving(localKey) === true;
     local?.drop(localKey);
     if (!isReported) return;

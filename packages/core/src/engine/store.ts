@@ -56,7 +56,7 @@ type StoringContext = Reporting & Copies & Writing;
  * - in settled: fenced while the store was under way
  *
  * If anything fails here, the callers still get the value. A transaction that is open keeps it from `begin`, and one that
- * began meanwhile takes it back: {@link isHeld}, {@link withdraw}.
+ * began meanwhile takes it back: {@link isBarred}, {@link withdraw}.
  */
 export class Draft {
   readonly #flight: Flight;
@@ -95,13 +95,13 @@ export class Draft {
   }
 
   /** Whether a transaction that is open may change it: then it is stored nowhere. */
-  isHeld(): Awaitable<boolean> {
-    return this.#context.barrier?.holds(this.#flight.key, this.#dependsOn) ?? false;
+  isBarred(): Awaitable<boolean> {
+    return this.#context.barrier?.bars(this.#flight.key, this.#dependsOn) ?? false;
   }
 
   /** Takes back what was stored while a transaction began. */
   async withdraw(result: StoreResult): Promise<StoreResult> {
-    if (!isStored(result) || !(await this.isHeld())) return result;
+    if (!isStored(result) || !(await this.isBarred())) return result;
     const { flights, local } = this.#context;
     const { key, call } = this.#flight;
     flights.fenceOlder(key.local, this.#flight);
@@ -418,7 +418,7 @@ export function confirmStored(
   version: string | undefined,
 ): void {
   if (leases === undefined || version === undefined || flights.isUntainted(guard)) return;
-  const copy = local?.held(key.local);
+  const copy = local?.copyOf(key.local);
   if (copy?.version !== version) return;
   const epoch = trust.epochOf(key.local);
   const confirming = leases.confirm(key).then((now) => {

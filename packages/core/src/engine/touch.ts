@@ -78,8 +78,8 @@ export class Touch {
   /** The copy, where the backend compares its version; else the entry in the backend. */
   async #current(remote: RemoteTier, namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const { local, clock } = this.#context;
-    const held = remote.leases && local?.get(key.local, clock.now());
-    return held?.encoding !== undefined && isFresh(held, clock.now()) ? held : this.#reads.entry(namespace, key);
+    const copy = remote.leases && local?.get(key.local, clock.now());
+    return copy?.encoding !== undefined && isFresh(copy, clock.now()) ? copy : this.#reads.entry(namespace, key);
   }
 
   /** Sends the touch in its turn among the writes of the key. */

@@ -172,8 +172,8 @@ export class VerifiedHit {
     const { local, clock } = this.#of.context;
     const { key, namespace } = this.#hit;
     const now = clock.now();
-    const held = local?.get(key.local, now);
-    const entry = held ?? (namespace.remote && (await this.#of.reads.entry(namespace, key)));
+    const copy = local?.get(key.local, now);
+    const entry = copy ?? (namespace.remote && (await this.#of.reads.entry(namespace, key)));
     return isFresh(entry, clock.now()) ? entry : undefined;
   }
 

@@ -97,12 +97,12 @@ describe.each(STACKS)("C742: a hit over %s", (_name, stack) => {
       const { cache, found } = open(EACH, stack);
       source.set("k", "old");
       await cache.getOrSet("k", load, { tags: ["t"] });
-      const held = gate();
-      await cache.getOrSet("k", async (ctx) => (isLate || (await held.pass()), load(ctx)));
+      const blocked = gate();
+      await cache.getOrSet("k", async (ctx) => (isLate || (await blocked.pass()), load(ctx)));
       source.set("k", "new");
       if (isLate) await flush();
       await change(cache);
-      held.open();
+      blocked.open();
       await settle();
       expect(found).toEqual([]);
       expect(cache.stats()).toMatchObject({ mismatches: 0 });

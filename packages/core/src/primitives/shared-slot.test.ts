@@ -19,7 +19,7 @@ function isFree(): boolean {
 }
 
 describe("a slot of several holders", () => {
-  it("is taken by the first, held by the others without another one, and freed by the last", async () => {
+  it("is taken by the first, shared by the others without another one, and freed by the last", async () => {
     const shared = new SharedSlot(slots);
     expect(await shared.take(NEVER)).toBe(true);
     expect(shared.tryTake()).toBe(true);
@@ -59,7 +59,7 @@ describe("a slot of several holders", () => {
     slots.free();
     expect(shared.tryTake()).toBe(true);
     expect(await outcome(waiting)).toEqual({ status: "fulfilled", value: true });
-    // The one that was passed on is given back, and the other one is held by both.
+    // The one that was passed on is given back, and the other one is of both.
     expect([slots.tryTake(), slots.tryTake()]).toEqual([true, false]);
     shared.free();
     expect(slots.tryTake()).toBe(false);
@@ -116,7 +116,7 @@ describe("an exempt one", () => {
     expect(isFree()).toBe(true);
   });
 
-  it("is none that is held already", () => {
+  it("is none that is taken already", () => {
     const shared = new SharedSlot(slots);
     shared.tryTake();
     shared.exempt();

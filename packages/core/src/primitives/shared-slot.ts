@@ -1,13 +1,13 @@
 import type { Semaphore } from "./semaphore.ts";
 
 /**
- * One slot of a semaphore for several holders: the first takes it, the last frees it. While it is held, no holder waits
+ * One slot of a semaphore for several users: the first takes it, the last frees it. While it is taken, no user waits
  * for it.
  */
 export class SharedSlot {
   readonly #slots: Semaphore;
   readonly #waiting = new Set<() => void>();
-  #holders = 0;
+  #users = 0;
   #isExempt = false;
   #abandon: (() => void) | undefined;
 
@@ -15,10 +15,10 @@ export class SharedSlot {
     this.#slots = slots;
   }
 
-  /** Takes it if it is held already, or free. */
+  /** Takes it if another user has it, or if it is free. */
   tryTake(): boolean {
-    if (!this.#isExempt && this.#holders === 0 && !this.#slots.tryTake()) return false;
-    this.#holders += 1;
+    if (!this.#isExempt && this.#users === 0 && !this.#slots.tryTake()) return false;
+    this.#users += 1;
     // They wait for a place in the line of the semaphore, which is not theirs any more.
     if (this.#waiting.size > 0) {
       this.#abandon?.();
@@ -27,7 +27,7 @@ export class SharedSlot {
     return true;
   }
 
-  /** Resolves with `true` once it is held, or with `false` if `cancelled` resolves first. */
+  /** Resolves with `true` once it is taken, or with `false` if `cancelled` resolves first. */
   take(cancelled: Promise<unknown>): Promise<boolean> {
     if (this.tryTake()) return Promise.resolve(true);
     return new Promise((resolve) => {
@@ -43,13 +43,13 @@ export class SharedSlot {
   }
 
   free(): void {
-    this.#holders -= 1;
-    if (this.#holders === 0 && !this.#isExempt) this.#slots.free();
+    this.#users -= 1;
+    if (this.#users === 0 && !this.#isExempt) this.#slots.free();
   }
 
-  /** Lets all holders that wait continue together, without a slot unless one is held already. */
+  /** Lets all users that wait continue together, without a slot unless one is taken already. */
   exempt(): void {
-    if (this.#isExempt || this.#holders !== 0) return;
+    if (this.#isExempt || this.#users !== 0) return;
     this.#isExempt = true;
     this.#abandon?.();
     this.#grant();
@@ -66,7 +66,7 @@ export class SharedSlot {
       if (!isTaken) return;
       if (this.#abandon === abandon) this.#abandon = undefined;
       // Cancelled, exempted, or taken by another way meanwhile.
-      if (this.#isExempt || this.#holders !== 0 || this.#waiting.size === 0) this.#slots.free();
+      if (this.#isExempt || this.#users !== 0 || this.#waiting.size === 0) this.#slots.free();
       else this.#grant();
     });
   }
@@ -74,7 +74,7 @@ export class SharedSlot {
   #grant(): void {
     const granted = [...this.#waiting];
     this.#waiting.clear();
-    this.#holders += granted.length;
+    this.#users += granted.length;
     for (const grant of granted) grant();
   }
 }

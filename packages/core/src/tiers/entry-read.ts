@@ -66,8 +66,8 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
     this.#isRepeated = order === "repeated";
     this.#begunAt = of.time.timeAt(this.sentAt);
     // A schema checks each value that is read.
-    const held = this.#isRepeated || request.schema ? undefined : of.copies?.held(key.local);
-    this.copy = held && this.sentAt < held.deadAt && held.encodedBytes! >= LARGE ? held : undefined;
+    const copy = this.#isRepeated || request.schema ? undefined : of.copies?.copyOf(key.local);
+    this.copy = copy && this.sentAt < copy.deadAt && copy.encodedBytes! >= LARGE ? copy : undefined;
     this.#target = of.calls.targetOf(key);
     this.#needsVersions = of.received.needsVersions(this);
   }
@@ -130,7 +130,7 @@ export class EntryRead<R extends ReadRequest> implements SentRead, CallSettlers<
   #sendWithoutCopy(): void {
     const { calls, copies } = this.#of;
     const { local } = this.request.key;
-    if (copies?.held(local) === this.copy) copies?.drop(local);
+    if (copies?.copyOf(local) === this.copy) copies?.drop(local);
     this.#of.repeat(this.request, calls.deadlineMs, this.#settled);
   }
 

@@ -161,7 +161,7 @@ export class LocalCopies {
    * of a value that cannot be stored: in `cloned` mode one that cannot be cloned, or one whose size the tier cannot
    * measure.
    *
-   * @param soundEpoch the epoch in which the backend held this entry; `Trust.unconfirmed` for a copy that is
+   * @param soundEpoch the epoch in which the backend had this entry; `Trust.unconfirmed` for a copy that is
    * served only while the backend is unreachable.
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): CacheError | undefined {
@@ -224,31 +224,31 @@ export class LocalCopies {
 
   /** Whether there is a copy that has not expired, where no caller would get an error of the tier. */
   hasLiving(localKey: string): boolean {
-    const held = this.held(localKey);
-    return held !== undefined && this.#clock.now() < held.deadAt;
+    const copy = this.copyOf(localKey);
+    return copy !== undefined && this.#clock.now() < copy.deadAt;
   }
 
   /** Whether there is a copy of this version, as {@link hasLiving}. */
-  holds(localKey: string, version: string): boolean {
-    return this.held(localKey)?.version === version;
+  hasVersion(localKey: string, version: string): boolean {
+    return this.copyOf(localKey)?.version === version;
   }
 
   /** Whether there is a copy that no backend has. */
-  holdsAlone(localKey: string): boolean {
-    return this.held(localKey)?.isLocalOnly === true;
+  hasLocalOnly(localKey: string): boolean {
+    return this.copyOf(localKey)?.isLocalOnly === true;
   }
 
   /** The copy in any state, which {@link confirm} may confirm. */
-  held(localKey: string): Entry | undefined {
+  copyOf(localKey: string): Entry | undefined {
     return this.#unlessBroken("get", () => this.tier.get(localKey), localKey) as Entry | undefined;
   }
 
   /**
-   * The backend held the version of `copy` when it was read, in this epoch of the key. No change of the key was
+   * The backend had the version of `copy` when it was read, in this epoch of the key. No change of the key was
    * reported since: it would have dropped the copy. A later one may have the same version, and be of after a change.
    */
   confirm(localKey: string, copy: Entry, epoch: Epoch): void {
-    if (this.held(localKey) === copy) copy.epoch = epoch;
+    if (this.copyOf(localKey) === copy) copy.epoch = epoch;
   }
 
   get state(): "up" | "bypassed" {

@@ -36,7 +36,7 @@ export interface EntryReadsOf {
   /** The tag calls of this process, and the changes by others that it received. */
   readonly tags: TagEvents | undefined;
   /** The copies that reads are kept as. */
-  readonly copies: Pick<LocalCopies, "held" | "values" | "drop"> | undefined;
+  readonly copies: Pick<LocalCopies, "copyOf" | "values" | "drop"> | undefined;
 }
 
 /** What a backend answered to reads: decoded, and checked against the tag versions that are current. */

@@ -28,7 +28,7 @@ let isDown: boolean;
 let failing: string | undefined;
 /** Whether every call is answered, and refused. */
 let isRefusing: boolean;
-let held: Gate<void> | undefined;
+let replaying: Gate<void> | undefined;
 let retryInMs: number;
 
 function recovery({
@@ -41,7 +41,7 @@ function recovery({
   readonly partOf?: (key: string) => string;
 } = {}): Recovery {
   const send = async (what: string): Promise<void> => {
-    await held?.pass();
+    await replaying?.pass();
     if (isRefusing) throw new BackendRefusedError("NOPERM");
     if (isDown || (failing !== undefined && what.startsWith(failing))) throw UNANSWERED;
     sent.push(what);
@@ -74,7 +74,7 @@ beforeEach(() => {
   isDown = false;
   failing = undefined;
   isRefusing = false;
-  held = undefined;
+  replaying = undefined;
   retryInMs = 0;
 });
 
@@ -187,11 +187,11 @@ describe("replay", () => {
   it("covers until it was acknowledged", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "a"));
-    held = gate();
+    replaying = gate();
     const replay = one.replay();
-    await held.arrived();
+    await replaying.arrived();
     expect(one.covers(entryKey(root, "a"), [])).toBe(true);
-    held.open();
+    replaying.open();
     await replay;
     expect(one.covers(entryKey(root, "a"), [])).toBe(false);
   });
@@ -199,9 +199,9 @@ describe("replay", () => {
   it("is one at a time", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "a"));
-    held = gate();
+    replaying = gate();
     const replays = [one.replay(), one.replay()];
-    held.open();
+    replaying.open();
     await Promise.all(replays);
     expect(sent).toEqual(["remove shop::a"]);
   });
@@ -209,11 +209,11 @@ describe("replay", () => {
   it("sends again a key that was added while its replay was in progress", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "a"));
-    held = gate();
+    replaying = gate();
     const replay = one.replay();
-    await held.arrived();
+    await replaying.arrived();
     one.addKey(entryKey(root, "a"));
-    held.open();
+    replaying.open();
     await replay;
     expect([sent, one.size]).toEqual([["remove shop::a", "remove shop::a"], 0]);
   });
@@ -244,16 +244,16 @@ describe("replay", () => {
   it("replays many, some at a time", async () => {
     const one = recovery();
     for (let i = 0; i < 350; i += 1) one.addKey(entryKey(root, `k${i}`));
-    held = gate();
+    replaying = gate();
     const replay = one.replay();
-    await held.arrived();
-    const first = held;
-    held = gate();
+    await replaying.arrived();
+    const first = replaying;
+    replaying = gate();
     first.open();
-    await held.arrived(100);
+    await replaying.arrived(100);
     expect(await outcome(replay)).toEqual({ status: "pending" });
-    expect(held.waiting).toBe(100);
-    held.open();
+    expect(replaying.waiting).toBe(100);
+    replaying.open();
     await replay;
     expect([one.size, sent.length, emitted[0]?.replayed]).toEqual([0, 350, 350]);
   });
@@ -262,11 +262,11 @@ describe("replay", () => {
     const one = recovery();
     isDown = true;
     one.addKey(entryKey(root, "a"));
-    held = gate();
+    replaying = gate();
     const replay = one.replay();
-    await held.arrived();
+    await replaying.arrived();
     one.stop();
-    held.open();
+    replaying.open();
     await replay;
     one.addKey(entryKey(root, "b"));
     isDown = false;

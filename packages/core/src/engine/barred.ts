@@ -6,8 +6,8 @@ import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Writing } from "./context.ts";
 import type { BehindFence } from "./far-fences.ts";
 
-/** The answer to a write that a transaction may be changing. */
-export const HELD: BehindFence = { status: "overtaken", versions: undefined };
+/** The answer to a write of what a transaction may be changing. */
+export const BARRED: BehindFence = { status: "overtaken", versions: undefined };
 
 /**
  * Stores a value that was computed outside a load, as a load stores its own: one that a transaction may be changing is
@@ -15,7 +15,7 @@ export const HELD: BehindFence = { status: "overtaken", versions: undefined };
  *
  * @returns `undefined` for such a one.
  */
-export async function storeUnlessHeld(
+export async function storeUnlessBarred(
   { barrier, recovery }: Writing,
   remote: RemoteTier,
   { terms: { dependsOn } }: Entry,
@@ -23,9 +23,9 @@ export async function storeUnlessHeld(
   store: () => Promise<BehindFence>,
 ): Promise<BehindFence | undefined> {
   if (barrier === undefined) return store();
-  if (await barrier.holds(key, dependsOn)) return undefined;
+  if (await barrier.bars(key, dependsOn)) return undefined;
   const written = await store();
-  if (written.status !== "stored" || !(await barrier.holds(key, dependsOn))) return written;
+  if (written.status !== "stored" || !(await barrier.bars(key, dependsOn))) return written;
   await promised<unknown>((ends) => orPending(recovery, key, (sent) => remote.removeTo(key, sent), ends));
   return undefined;
 }
