@@ -225,7 +225,7 @@ it("bad input of one caller ends no socket, its own neither", async () => {
     [() => subscriber.on("gap", null as never), "on(event, listener): listener must be a function, got null"],
     [
       () => subscriber.subscribe("channel", "news", "listener" as never),
-      'subscribe(kind, name, listener): listener must be a function, got "listener"',
+      "subscribe(kind, name, listener): listener must be a function, got text of 8 characters",
     ],
     [() => connection.call(["PING"], { signal: {} as never }), "signal must be an AbortSignal, got an object"],
   ];

@@ -11,14 +11,14 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
-import { checkNames, newId, refuseSurplus } from "@hotset/core/internal";
+import { checkNames, newId, readOption, readOptions, refuseSurplus, timerMs, type Option } from "@hotset/core/internal";
 import { onReconnect, type ObservableLink } from "./connection/link.ts";
 import { LOAD_SCRIPTS } from "./connection/load-scripts.ts";
 import { hold, isOverHttp, type Connection, type ConnectSettings } from "./held-connection.ts";
 import { checkCoherence, checkReaders } from "./link-checks.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
-import { factor, format, isCompressor, milliseconds, type BreakerOptions } from "./primitives/option-checks.ts";
+import { factor, FORMAT, isCompressor, type BreakerOptions } from "./primitives/option-rules.ts";
 import { CONNECTS, SETTER_DEFAULTS, SETTERS, type SetterValues } from "./setters.ts";
 import { EntryBackend, type BackendSettings, type KeyContent } from "./store/entry-backend.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
@@ -216,6 +216,8 @@ const DEFAULTS: Omit<Settings, "connect"> = Object.freeze({
   choosesCoherence: false,
 });
 
+const BACKOFF = { base: timerMs(undefined, 0), factor: factor(undefined), max: timerMs(undefined, 0) };
+
 /** A builder whose connections `connect` makes. */
 export const builderOver = (connect: Connect, shipped: Shipped = NOTHING_SHIPPED): RedisBackendBuilder =>
   new Builder({ ...DEFAULTS, connect, shipped }) as unknown as RedisBackendBuilder;
@@ -224,10 +226,10 @@ class Builder {
   readonly #settings: Settings;
 
   static {
-    for (const [name, [check]] of Object.entries(SETTERS))
+    for (const [name, rule] of Object.entries<Option>(SETTERS))
       Object.defineProperty(Builder.prototype, name, {
-        value(this: Builder, given: never): Builder {
-          return this.#with({ [name]: check(name, given) }, name);
+        value(this: Builder, given: unknown): Builder {
+          return this.#with({ [name]: readOption(given, name, rule) }, name);
         },
       });
   }
@@ -237,7 +239,7 @@ class Builder {
   }
 
   alsoReads(...others: readonly (Format | Compressor)[]): Builder {
-    for (const other of others) if (!isCompressor(other)) format("alsoReads", other);
+    for (const other of others) if (!isCompressor(other)) readOption(other, "alsoReads", FORMAT);
     return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads, ...others]) });
   }
 
@@ -251,12 +253,13 @@ class Builder {
   }
 
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): Builder {
-    checkNames(backoff ?? null, ["base", "factor", "max"], { place: "redis", inside: "backoff" });
-    const { baseMs, factor: growth, maxMs } = this.#settings.backoff;
+    checkNames(backoff ?? null, BACKOFF, { place: "redis", inside: "backoff" });
+    const before = this.#settings.backoff;
+    const read = readOptions(backoff, BACKOFF, "backoff.");
     const next: Backoff = Object.freeze({
-      baseMs: backoff.base === undefined ? baseMs : milliseconds("backoff.base", backoff.base, 0),
-      factor: backoff.factor === undefined ? growth : factor("backoff.factor", backoff.factor),
-      maxMs: backoff.max === undefined ? maxMs : milliseconds("backoff.max", backoff.max, 0),
+      baseMs: read.base ?? before.baseMs,
+      factor: read.factor ?? before.factor,
+      maxMs: read.max ?? before.maxMs,
     });
     if (next.baseMs > next.maxMs)
       throw new InvalidArgumentError(

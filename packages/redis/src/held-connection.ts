@@ -1,4 +1,5 @@
 import { InvalidArgumentError, MissingConnectionError, type Awaitable, type Clock } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import type { RawClient } from "./connection/command-queue.ts";
 import type { ObservableLink } from "./connection/link.ts";
 import type { Servers } from "./connection/servers.ts";
@@ -138,9 +139,7 @@ export function hold(connection: unknown, settings: ConnectSettings): Hold {
   if (typeof connection === "object" && connection !== null && CONNECTION in connection)
     return (connection as SharedConnection<"own">).hold(settings);
   if (connection === undefined) throw new MissingConnectionError(`redis: no connection; ${CONNECTIONS}`);
-  throw new InvalidArgumentError(
-    `connection must be a URL or a connection, got ${connection === null ? "null" : `a value of type ${typeof connection}`}; ${CONNECTIONS}`,
-  );
+  throw new InvalidArgumentError(`connection must be a URL or a connection, got ${kindOf(connection)}; ${CONNECTIONS}`);
 }
 
 const CONNECTIONS =

@@ -16,13 +16,10 @@ it.each<[object | undefined, string]>([
   [{ url: "redis://redis.example", token: "t" }, "http: url must be an https: or http: URL"],
   [{ url: "https://user:hidden@redis.example", token: "t" }, "http: url must have no user"],
   [{ url: "https://redis.example", token: "hidden\n" }, "http: token must be a non-empty string of printable ASCII"],
-  [
-    { url: "https://redis.example", token: "t", fetch: 1 },
-    "http: fetch must be a function, got a value of type number",
-  ],
+  [{ url: "https://redis.example", token: "t", fetch: 1 }, "http: fetch must be a function, got a number"],
   [
     { url: "https://redis.example", token: "t", maxRequestBytes: 1_000 },
-    "http: maxRequestBytes must be at least 65536",
+    "http: maxRequestBytes must be a whole number of at least 65536",
   ],
   [{ uri: "https://redis.example", token: "t" }, "uri"],
 ])("http(%j) is refused, and no secret is shown", (options, message) => {

@@ -39,17 +39,7 @@ export {
   type Origin,
 } from "./primitives/faults.ts";
 export { slotOf } from "./primitives/hash-slots.ts";
-export {
-  count,
-  factor,
-  flag,
-  MAX_TIMER_MS,
-  milliseconds,
-  oneOf,
-  refuse,
-  text,
-  type BreakerOptions,
-} from "./primitives/option-checks.ts";
+export { CLIENT_NAME, count, factor, PASSWORD, type BreakerOptions } from "./primitives/option-rules.ts";
 export { ignore } from "./primitives/ignore.ts";
 export { needsTcp } from "./primitives/needs-tcp.ts";
 export { conceal } from "./primitives/secrets.ts";

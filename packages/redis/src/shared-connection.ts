@@ -1,5 +1,5 @@
 import { ConfigurationError, InvalidArgumentError } from "@hotset/core";
-import { checkNames, refuseSurplus } from "@hotset/core/internal";
+import { callback, checkGiven, checkNames, flag, readOption, refuseSurplus } from "@hotset/core/internal";
 import { subscribedLink, type OpenSession } from "./changes/server-node.ts";
 import { oneServer } from "./connection/servers.ts";
 import { addressText, openSession, type SessionSettings } from "./connection/session.ts";
@@ -7,7 +7,6 @@ import { checkTls, type TlsSource } from "./connection/tls.ts";
 import { sharedConnection, type ClientConnection, type Connection, type ConnectSettings } from "./held-connection.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
 import { beginToLoadNodeRedis } from "./primitives/node-redis.ts";
-import { flag } from "./primitives/option-checks.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import type { ClusterSettings } from "./topology/cluster-topology.ts";
 import { clusterLink } from "./topology/cluster.ts";
@@ -94,7 +93,7 @@ export function cluster(
   checkNames(options, ["tls", "readFromReplicas", "resolveAddress"], { place: "cluster(nodes, options)" });
   const resolveAddress = resolverOf("cluster", options);
   const { readFromReplicas = false } = options ?? {};
-  flag("cluster: readFromReplicas", readFromReplicas);
+  readOption(readFromReplicas, "cluster: readFromReplicas", FLAG);
   const tls = tlsOf("cluster", first, options);
   return sharedConnection("own", (settings) => {
     beginToLoadNodeRedis();
@@ -247,13 +246,12 @@ function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | u
 }
 
 function resolverOf(name: string, options: DiscoveryOptions | undefined): ResolveAddress | undefined {
-  const resolve: unknown = options?.resolveAddress;
-  if (resolve !== undefined && typeof resolve !== "function")
-    throw new InvalidArgumentError(
-      `${name}: resolveAddress must be a function of { host, port } that returns such an address, or undefined; got a value of type ${typeof resolve}`,
-    );
+  checkGiven(options?.resolveAddress, `${name}: resolveAddress`, RESOLVER);
   return options?.resolveAddress;
 }
+
+const FLAG = flag();
+const RESOLVER = callback(" of { host, port } that returns such an address, or undefined");
 
 type Credentials = Pick<ParsedAddress, "username" | "password">;
 

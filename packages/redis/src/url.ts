@@ -1,8 +1,8 @@
 import { InvalidArgumentError, type Awaitable } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkNames, kindOf, readOption, readOptions, refuse, text, wholeNumber } from "@hotset/core/internal";
 import type { Address } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
-import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";
+import { PASSWORD } from "./primitives/option-rules.ts";
 
 /** Where one server is, in parts: nothing has to be encoded as in a URL. */
 export interface ServerAddress {
@@ -57,11 +57,7 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
     throw new InvalidArgumentError(`${option}: ${problem}${meant}; ${ACCEPTED}`);
   };
   const text =
-    typeof given === "string"
-      ? given
-      : given instanceof URL
-        ? given.href
-        : fail(`must be a URL, got ${given === null ? "null" : `a value of type ${typeof given}`}`);
+    typeof given === "string" ? given : given instanceof URL ? given.href : fail(`must be a URL, got ${kindOf(given)}`);
   const decode = (part: string): string => {
     try {
       return decodeURIComponent(part);
@@ -107,6 +103,13 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
 /** An address of IPv6, as a socket takes it. */
 const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
 
+const HOST = text("");
+const PARTS = {
+  port: wholeNumber(REDIS_PORT, 1, 65_535),
+  username: text(undefined),
+  password: PASSWORD,
+  database: wholeNumber(0, 0),
+};
 const ADDRESS_PARTS = ["host", "port", "username", "password", "database", "tls"];
 
 /** Whether it is an address in parts: a plain object, which neither a client nor a connection is. */
@@ -119,18 +122,11 @@ export const isServerAddress = (given: unknown): given is ServerAddress =>
  */
 export function parseAddress(option: string, given: ServerAddress): ParsedAddress {
   checkNames(given, ADDRESS_PARTS, { place: option });
-  const { port = REDIS_PORT, username, password, database = 0, tls = false } = given;
-  const host = withoutBrackets(nonEmpty(`${option}: host`, given.host));
+  const { tls = false } = given;
+  const { port, username, password, database } = readOptions(given, PARTS, `${option}: `);
+  const host = withoutBrackets(readOption(given.host, `${option}: host`, HOST));
   if (/[/@\s]/.test(host))
     throw new InvalidArgumentError(`${option}: host must be a name or an IP address alone; give a URL as text`);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    refuse(`${option}: port`, port, "a whole number from 1 to 65535");
-  if (!Number.isSafeInteger(database) || database < 0)
-    refuse(`${option}: database`, database, "a whole number of at least 0");
-  if (username !== undefined) nonEmpty(`${option}: username`, username);
-  // Not with refuse(): the message must not contain the password.
-  if (password !== undefined && typeof password !== "function" && typeof password !== "string")
-    throw new InvalidArgumentError(`${option}: password must be a string, or a function that returns one`);
   if (tls === null || Array.isArray(tls) || !["boolean", "function", "object"].includes(typeof tls))
     refuse(`${option}: tls`, tls, "true, false, an object of TLS options, or a function that returns one");
   if (typeof tls === "object") checkTls(option, tls);

@@ -73,6 +73,25 @@ export const oneOf = <T extends string | number>(...accepted: readonly [T, ...T[
 export const callback = <T = unknown>(of = ""): Option<T | undefined> =>
   option(`a function${of}`, isFunction, undefined, kindOf);
 
+export const FUNCTION: Option = callback();
+
+export const SIGNAL: Option<AbortSignal | undefined> = option(
+  "an AbortSignal",
+  (given) => (given as unknown) instanceof AbortSignal,
+  undefined,
+);
+
+/** An option whose check throws its error. */
+export const readBy = <T, Default extends T | undefined>(
+  check: (name: string, given: never) => T,
+  byDefault: Default,
+): Option<T | Default> => ({
+  accepts: "checked elsewhere",
+  default: byDefault,
+  read: (given, name) => check(name, given as never),
+  show: describe,
+});
+
 /** A duration, resolved to milliseconds, not rounded. */
 export const duration = <Default extends number | undefined>(
   byDefault: Default,
@@ -131,6 +150,11 @@ export function readOption<T>(given: unknown, name: string, { accepts, read, sho
   const value = read(given, name, As);
   if (value === undefined) throw new (As ?? InvalidArgumentError)(`${name} must be ${accepts}, got ${show(given)}`);
   return value;
+}
+
+/** {@link readOption} of what may be left out. */
+export function checkGiven(given: unknown, name: string, rule: Option): void {
+  if (given !== undefined) readOption(given, name, rule);
 }
 
 /**

@@ -1,6 +1,5 @@
-import { InvalidArgumentError, type Clock } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
-import { MAX_TIMER_MS, refuse } from "@hotset/redis/internal";
+import { InvalidArgumentError } from "@hotset/core";
+import { checkGiven, checkNames, MAX_TIMER_MS, option } from "@hotset/core/internal";
 
 // Each check names the option and what it accepts. None may be used for an option that could hold a secret.
 
@@ -13,28 +12,23 @@ export function checkCallOptions(place: string, given: unknown, known: readonly 
   checkNames(given, known, { place, as: InvalidArgumentError });
 }
 
-/** A function of the caller. */
-export function checkFunction(option: string, given: unknown): void {
-  if (typeof given !== "function") refuse(option, given, "a function");
-}
-
-export function checkSignal(option: string, given: unknown): void {
-  if (given !== undefined && !(given instanceof AbortSignal)) refuse(option, given, "an AbortSignal");
-}
+const KEY = option("a string or a Buffer", (given) => typeof given === "string" || Buffer.isBuffer(given), undefined);
 
 /** The key that decides a node. */
-export function checkKey(option: string, given: unknown): void {
-  if (given !== undefined && typeof given !== "string" && !Buffer.isBuffer(given))
-    refuse(option, given, "a string or a Buffer");
-}
-
-export const clockOf = (option: string, given: Clock): Clock =>
-  typeof given?.now === "function" && typeof given.schedule === "function"
-    ? given
-    : refuse(option, given, "an object with now() and schedule()");
+export const checkKey = (name: string, given: unknown): void => checkGiven(given, name, KEY);
 
 /** A number of milliseconds that a timer can wait for, as the options of one call have them: not text. */
-export function checkTimeout(option: string, given: number | undefined, atLeast = 0): void {
-  if (given === undefined || (typeof given === "number" && given >= atLeast && given <= MAX_TIMER_MS)) return;
-  refuse(option, given, `a duration of ${atLeast} ms to 24 days, in milliseconds`);
-}
+const timeout = (leastMs: number) =>
+  option(
+    `a duration of ${leastMs} ms to 24 days, in milliseconds`,
+    (given) => typeof given === "number" && given >= leastMs && given <= MAX_TIMER_MS,
+    undefined,
+  );
+const TIMEOUT = timeout(0);
+const OF_OPENING = timeout(1);
+
+export const checkTimeout = (name: string, given: number | undefined): void => checkGiven(given, name, TIMEOUT);
+
+/** A connection cannot be opened in no time. */
+export const checkOpeningTimeout = (name: string, given: number | undefined): void =>
+  checkGiven(given, name, OF_OPENING);

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
-import { holdProcess, keepAlive, kindOf } from "@hotset/core/internal";
+import { checkGiven, flag, holdProcess, keepAlive, kindOf, refuse, SIGNAL, text } from "@hotset/core/internal";
 import {
   type Command,
   type RawClient,
@@ -11,11 +11,9 @@ import {
   isReply,
   isTemporary,
   type Origin,
-  flag,
-  refuse,
   conceal,
 } from "@hotset/redis/internal";
-import { checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
+import { checkKey, checkCallOptions, checkTimeout } from "./call-checks.ts";
 import type { Args, BurstOptions, CallOptions } from "./contract.ts";
 
 export interface CallSettings {
@@ -355,20 +353,22 @@ export class CheckedOptions implements CallOptions {
   }
 }
 
+const FLAG = flag();
+const NAME = text(undefined);
+
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {
   if (options === NONE) return;
   checkCallOptions(place, options, known);
   const { key, isReadOnly, isRepeatable, typeMapping, script, operation } = options;
   checkKey("key", key);
-  if (isReadOnly !== undefined) flag("isReadOnly", isReadOnly);
-  if (isRepeatable !== undefined) flag("isRepeatable", isRepeatable);
-  if (operation !== undefined && (typeof operation !== "string" || operation === ""))
-    refuse("operation", operation, "text that is not empty");
+  checkGiven(isReadOnly, "isReadOnly", FLAG);
+  checkGiven(isRepeatable, "isRepeatable", FLAG);
+  checkGiven(operation, "operation", NAME);
   if (script !== undefined && typeof script !== "string") refuse("script", script, "text");
   checkTimeout("deadlineMs", options.deadlineMs);
   checkTimeout("patienceMs", options.patienceMs);
-  checkSignal("signal", options.signal);
+  checkGiven(options.signal, "signal", SIGNAL);
   if (typeMapping !== undefined && (typeof typeMapping !== "object" || typeMapping === null))
     refuse("typeMapping", typeMapping, "an object, as node-redis has it");
 }

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, type Clock } from "@hotset/core";
-import { keepAlive } from "@hotset/core/internal";
+import { FUNCTION, keepAlive, readOption } from "@hotset/core/internal";
 import {
   CommandQueue,
   type Command,
@@ -14,7 +14,7 @@ import {
   unreachable,
   type Origin,
 } from "@hotset/redis/internal";
-import { checkFunction, checkCallOptions, checkTimeout } from "./call-checks.ts";
+import { checkCallOptions, checkTimeout } from "./call-checks.ts";
 import { CALL_OPTIONS, Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
 import { deliver } from "./deliver.ts";
@@ -97,7 +97,7 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   async monitor(listener: (line: string) => void): Promise<void> {
-    checkFunction("monitor(listener): listener", listener);
+    readOption(listener, "monitor(listener): listener", FUNCTION);
     if (this.#ended !== undefined) throw unreachable(MONITOR, this.#ended);
     // A session of one server has a client of node-redis.
     const client = this.#session.client as NodeClient;
@@ -111,7 +111,7 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   onLost(listener: (error: Error) => void): () => void {
-    checkFunction("onLost(listener): listener", listener);
+    readOption(listener, "onLost(listener): listener", FUNCTION);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

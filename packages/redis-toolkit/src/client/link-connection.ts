@@ -1,7 +1,7 @@
 import type { Clock } from "@hotset/core";
-import { inNoCall, keepAlive } from "@hotset/core/internal";
-import { type ConnectSettings, type Hold, closed, CONNECT, needsTcp, oneOf } from "@hotset/redis/internal";
-import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
+import { checkGiven, FUNCTION, inNoCall, keepAlive, oneOf, readOption, SIGNAL } from "@hotset/core/internal";
+import { type ConnectSettings, type Hold, closed, CONNECT, needsTcp } from "@hotset/redis/internal";
+import { checkKey, checkCallOptions, checkOpeningTimeout } from "./call-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import type {
   Args,
@@ -29,6 +29,9 @@ export interface ConnectionSettings extends ConnectSettings {
   readonly pool: PoolBounds;
   readonly clock: Clock;
 }
+
+const EVENT = oneOf("up", "down");
+const ROLE = oneOf("blocking", "exclusive", "subscriber");
 
 /** A shared link, and the sockets that were opened next to it. */
 export class LinkConnection implements RedisConnection {
@@ -128,8 +131,8 @@ export class LinkConnection implements RedisConnection {
   }
 
   on(event: "up" | "down", listener: () => void): () => void {
-    const listeners = this.#listeners[oneOf("on(event): event", event, ["up", "down"])];
-    checkFunction("on(event, listener): listener", listener);
+    const listeners = this.#listeners[readOption(event, "on(event): event", EVENT)];
+    readOption(listener, "on(event, listener): listener", FUNCTION);
     listeners.add(listener);
     return () => listeners.delete(listener);
   }
@@ -148,7 +151,7 @@ export class LinkConnection implements RedisConnection {
   }
 
   async each<T>(task: (primary: PrimaryConnection) => Promise<T>): Promise<readonly T[]> {
-    checkFunction("each(task): task", task);
+    readOption(task, "each(task): task", FUNCTION);
     if (this.#closed !== undefined) throw closed(CONNECT);
     const primaries = await keepAlive(this.#settings.clock, this.#hold.servers.primaries());
     return await Promise.all(
@@ -169,10 +172,10 @@ export class LinkConnection implements RedisConnection {
     options: OpenOptions & { readonly role: "blocking" | "exclusive" | "subscriber" },
   ): Promise<DedicatedConnection | Subscriber> {
     checkCallOptions("open", options ?? null, ["role", "key", "deadlineMs", "signal"]);
-    oneOf("open({ role }): role", options.role, ["blocking", "exclusive", "subscriber"]);
+    readOption(options.role, "open({ role }): role", ROLE);
     checkKey("open({ key }): key", options.key);
-    checkTimeout("open({ deadlineMs }): deadlineMs", options.deadlineMs, 1);
-    checkSignal("open({ signal }): signal", options.signal);
+    checkOpeningTimeout("open({ deadlineMs }): deadlineMs", options.deadlineMs);
+    checkGiven(options.signal, "open({ signal }): signal", SIGNAL);
     if (this.#closed !== undefined) throw closed(CONNECT);
     return await (options.role === "subscriber" ? this.#openSubscriber(options) : this.#openSession(options));
   }

@@ -5,11 +5,11 @@ import { hashSlot, openConnection } from "./open-connection.ts";
 
 /** The longest delay that a timer takes. */
 const LONGEST_MS = 2 ** 31 - 1;
-const DURATION = 'must be a duration of 1 ms to 24 days, as milliseconds or like "5s"';
-const FROM_ZERO = 'must be a duration of 0 ms to 24 days, as milliseconds or like "5s"';
+const DURATION = 'must be from 1 ms to 24 days, as a number or like "5m"';
+const FROM_ZERO = 'must be from 0 ms to 24 days, as a number or like "5m"';
 const COUNT = "must be a whole number of at least 1, or Infinity";
 const CLIENT_NAME = "clientName must be 1 to 128 printable ASCII characters without spaces";
-const PASSWORD = "password must be a string, or a function that returns one";
+const PASSWORD = "password must be a string, or a function that returns one, got another value";
 
 const open = (options: object): Promise<void> => openConnection(single("redis://nowhere.invalid"), options).close();
 
@@ -24,7 +24,7 @@ describe("an option that is refused", () => {
     [{ password: "" }, 'redis: the password "" is for a user with nopass; give the username too'],
     [{ password: null }, PASSWORD],
     [{ clientName: "" }, `${CLIENT_NAME}, got ""`],
-    [{ clientName: "a".repeat(129) }, `${CLIENT_NAME}, got "${"a".repeat(40)}"`],
+    [{ clientName: "a".repeat(129) }, `${CLIENT_NAME}, got "${"a".repeat(40)}…"`],
     [{ clientName: ["a"] }, `${CLIENT_NAME}, got an array`],
     [{ readRetries: 0.5 }, "readRetries must be a whole number of at least 0, got 0.5"],
     [{ readRetries: Infinity }, "readRetries must be a whole number of at least 0, got Infinity"],
@@ -34,10 +34,7 @@ describe("an option that is refused", () => {
     [{ responseTimeoutMs: Infinity }, `responseTimeoutMs ${DURATION}, got Infinity`],
     [{ responseTimeoutMs: NaN }, `responseTimeoutMs ${DURATION}, got NaN`],
     [{ heartbeatMs: "25d" }, `heartbeatMs ${DURATION}, got "25d"`],
-    [
-      { heartbeatMs: "soon" },
-      'heartbeatMs must be a duration: milliseconds, or a number with a unit of ms, s, m, h or d ("5s"), got "soon"',
-    ],
+    [{ heartbeatMs: "soon" }, `heartbeatMs ${DURATION}, got "soon"; units are ms, s, m, h and d`],
     [{ maxInFlight: 0 }, `maxInFlight ${COUNT}, got 0`],
     [{ maxInFlight: 1.5 }, `maxInFlight ${COUNT}, got 1.5`],
     [{ maxInFlight: "5" }, `maxInFlight ${COUNT}, got "5"`],
@@ -117,7 +114,7 @@ describe("an argument that cannot work is refused before anything is opened or s
   it.each<readonly [string, (connection: Connection) => unknown]>([
     [`on(event, listener): listener ${FUNCTION} undefined`, (redis) => redis.on("up", undefined as never)],
     [`each(task): task ${FUNCTION} null`, (redis) => redis.each(null as never)],
-    [`pool.use(task): task ${FUNCTION} "task"`, (redis) => redis.pool.use("task" as never)],
+    [`pool.use(task): task ${FUNCTION} text of 4 characters`, (redis) => redis.pool.use("task" as never)],
     ["signal must be an AbortSignal, got an object", (redis) => redis.pool.use(nothing, { signal: {} as never })],
     [
       "waitMs must be a duration of 0 ms to 24 days, in milliseconds, got NaN",

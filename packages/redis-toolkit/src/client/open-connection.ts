@@ -1,18 +1,27 @@
 import { InvalidArgumentError, systemClock } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
 import {
+  anything,
+  checkNames,
+  CLOCK,
+  oneOf,
+  readOptions,
+  text,
+  timerMs,
+  wholeNumber,
+  type Option,
+} from "@hotset/core/internal";
+import {
+  CLIENT_NAME,
   count,
   factor,
-  milliseconds,
-  oneOf,
-  refuse,
+  PASSWORD,
   slotOf,
   hold,
   type ClientConnection,
   type Connection,
   type HttpConnection,
 } from "@hotset/redis/internal";
-import { checkKey, clockOf } from "./call-checks.ts";
+import { checkKey } from "./call-checks.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./contract.ts";
 import { LinkConnection, type ConnectionSettings } from "./link-connection.ts";
 
@@ -60,81 +69,47 @@ export function hashSlot(key: string | Buffer): number {
   return slotOf(key);
 }
 
-const OPTIONS: readonly (keyof RedisConnectionOptions)[] = [
-  "username",
-  "password",
-  "clientName",
-  "protocol",
-  "connectTimeoutMs",
-  "responseTimeoutMs",
-  "maxInFlight",
-  "onOverload",
-  "retries",
-  "backoff",
-  "readRetries",
-  "patienceMs",
-  "heartbeatMs",
-  "pool",
-  "clock",
-];
+const TABLE = {
+  username: text(undefined),
+  password: PASSWORD,
+  clientName: CLIENT_NAME,
+  protocol: { ...oneOf<2 | 3>(2, 3), default: 3 as 2 | 3 },
+  connectTimeoutMs: timerMs(5_000),
+  responseTimeoutMs: timerMs(5_000),
+  maxInFlight: count(5_000),
+  onOverload: oneOf("wait", "reject"),
+  retries: count(Infinity),
+  backoff: anything,
+  readRetries: wholeNumber(5, 0),
+  patienceMs: timerMs(0, 0),
+  heartbeatMs: timerMs(2_000),
+  pool: anything,
+  clock: CLOCK,
+} satisfies Record<keyof RedisConnectionOptions, Option>;
+const POOL = { max: count(10), waitMs: timerMs(5_000), idleMs: timerMs(30_000) };
+const BACKOFF = { baseMs: timerMs(100, 0), factor: factor(2), maxMs: timerMs(5_000, 0) };
 
 function resolve(options: RedisConnectionOptions): ConnectionSettings {
-  checkNames(options, OPTIONS, { place: "openConnection" });
-  const { username, password, clientName, readRetries = 5, backoff = {}, pool = {}, clock = systemClock } = options;
-  const { protocol = 3, connectTimeoutMs = 5_000, responseTimeoutMs = 5_000, heartbeatMs = 2_000 } = options;
-  const { patienceMs = 0 } = options;
-  const { maxInFlight = 5_000, onOverload = "wait", retries = Infinity } = options;
-  if (username !== undefined && (typeof username !== "string" || username === ""))
-    refuse("username", username, "a non-empty string");
-  // Not with refuse(): the message must not contain the password.
-  if (password !== undefined && typeof password !== "function" && typeof password !== "string")
-    throw new InvalidArgumentError("password must be a string, or a function that returns one");
-  if (clientName !== undefined && (typeof clientName !== "string" || !/^[!-~]{1,128}$/.test(clientName)))
-    refuse("clientName", clientName, "1 to 128 printable ASCII characters without spaces");
-  if (!Number.isSafeInteger(readRetries) || readRetries < 0)
-    refuse("readRetries", readRetries, "a whole number of at least 0");
+  checkNames(options, TABLE, { place: "openConnection" });
+  const { pool = {}, backoff = {} } = options;
+  const { clock = systemClock, ...read } = readOptions(options, TABLE);
+  checkNames(pool, POOL, { place: "openConnection", inside: "pool" });
   return {
-    username,
-    password,
-    clientName,
+    ...read,
     defaultName: "hotset",
-    protocol: oneOf("protocol", protocol, [2, 3]),
-    connectTimeoutMs: milliseconds("connectTimeoutMs", connectTimeoutMs),
-    responseTimeoutMs: milliseconds("responseTimeoutMs", responseTimeoutMs),
-    maxInFlight: count("maxInFlight", maxInFlight),
-    onOverload: oneOf("onOverload", onOverload, ["wait", "reject"]),
-    retries: count("retries", retries),
     backoff: backoffOf(backoff),
-    readRetries,
-    patienceMs: milliseconds("patienceMs", patienceMs, 0),
-    heartbeatMs: milliseconds("heartbeatMs", heartbeatMs),
-    pool: poolOf(pool),
+    pool: readOptions(pool, POOL, "pool."),
     prepare: nothing,
     reconnects: "always",
     connects: [],
-    clock: clockOf("clock", clock),
+    clock,
     random: Math.random,
   };
 }
 
-function poolOf(given: NonNullable<RedisConnectionOptions["pool"]>): ConnectionSettings["pool"] {
-  checkNames(given, ["max", "waitMs", "idleMs"], { place: "openConnection", inside: "pool" });
-  const { max = 10, waitMs = 5_000, idleMs = 30_000 } = given;
-  return {
-    max: count("pool.max", max),
-    waitMs: milliseconds("pool.waitMs", waitMs),
-    idleMs: milliseconds("pool.idleMs", idleMs),
-  };
-}
-
 function backoffOf(given: NonNullable<RedisConnectionOptions["backoff"]>): ConnectionSettings["backoff"] {
-  checkNames(given, ["baseMs", "factor", "maxMs"], { place: "openConnection", inside: "backoff" });
-  const { baseMs = 100, factor: growth = 2, maxMs = 5_000 } = given;
-  const backoff = {
-    baseMs: milliseconds("backoff.baseMs", baseMs, 0),
-    factor: factor("backoff.factor", growth),
-    maxMs: milliseconds("backoff.maxMs", maxMs, 0),
-  };
+  checkNames(given, BACKOFF, { place: "openConnection", inside: "backoff" });
+  const backoff = readOptions(given, BACKOFF, "backoff.");
   if (backoff.baseMs > backoff.maxMs)
     throw new InvalidArgumentError(
       `backoff.baseMs must not be longer than backoff.maxMs, got ${backoff.baseMs} ms and ${backoff.maxMs} ms`,

@@ -1,7 +1,7 @@
 import { OverloadedError, type Clock } from "@hotset/core";
-import { keepAlive } from "@hotset/core/internal";
+import { checkGiven, FUNCTION, keepAlive, readOption, SIGNAL } from "@hotset/core/internal";
 import { closed, CONNECT, type Servers, type Origin, ignore } from "@hotset/redis/internal";
-import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "./call-checks.ts";
+import { checkKey, checkCallOptions, checkTimeout } from "./call-checks.ts";
 import { ConnectionState } from "./connection-state.ts";
 import type {
   Args,
@@ -53,11 +53,11 @@ export class ConnectionPool implements Pool {
   }
 
   async use<T>(task: (connection: ExclusiveConnection) => Promise<T>, options: UseOptions = {}): Promise<T> {
-    checkFunction("pool.use(task): task", task);
+    readOption(task, "pool.use(task): task", FUNCTION);
     checkCallOptions("pool.use(task, options)", options, ["key", "waitMs", "signal"]);
     checkKey("key", options.key);
     checkTimeout("waitMs", options.waitMs);
-    checkSignal("signal", options.signal);
+    checkGiven(options.signal, "signal", SIGNAL);
     await this.#admission(options);
     let connection: SessionConnection | undefined;
     const state = new ConnectionState();

@@ -1,19 +1,19 @@
-import { keepAlive } from "@hotset/core/internal";
+import { FUNCTION, keepAlive, oneOf, readOption, refuse, text } from "@hotset/core/internal";
 import {
   type Servers,
   type LinkSettings,
   type NodeClient,
   SingleLink,
-  oneOf,
-  refuse,
-  text,
   fault,
   type Origin,
   ignore,
 } from "@hotset/redis/internal";
-import { checkFunction } from "./call-checks.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
 import { deliver } from "./deliver.ts";
+
+const KIND = oneOf<SubscriptionKind>("channel", "pattern", "shard");
+const NAME = text("");
+const EVENT = oneOf("lost", "gap");
 
 type Listener = (message: Buffer, channel: Buffer) => void;
 
@@ -74,10 +74,10 @@ export class LinkSubscriber implements Subscriber {
   }
 
   async subscribe(kind: SubscriptionKind, name: string, listener: Listener): Promise<() => Promise<void>> {
-    oneOf("subscribe(kind): kind", kind, ["channel", "pattern", "shard"]);
-    if (!text("subscribe(kind, name): name", name).isWellFormed())
+    readOption(kind, "subscribe(kind): kind", KIND);
+    if (!readOption(name, "subscribe(kind, name): name", NAME).isWellFormed())
       refuse("subscribe(kind, name): name", name, "well-formed text");
-    checkFunction("subscribe(kind, name, listener): listener", listener);
+    readOption(listener, "subscribe(kind, name, listener): listener", FUNCTION);
     const id = `${kind} ${name}`;
     let subscription = this.#subscriptions.get(id);
     if (subscription === undefined) {
@@ -99,10 +99,8 @@ export class LinkSubscriber implements Subscriber {
   }
 
   on<Event extends keyof SubscriberEvents>(event: Event, listener: SubscriberEvents[Event]): () => void {
-    const listeners = this.#listeners[oneOf("on(event): event", event, ["lost", "gap"])] as Set<
-      SubscriberEvents[Event]
-    >;
-    checkFunction("on(event, listener): listener", listener);
+    const listeners = this.#listeners[readOption(event, "on(event): event", EVENT)] as Set<SubscriberEvents[Event]>;
+    readOption(listener, "on(event, listener): listener", FUNCTION);
     listeners.add(listener);
     return () => listeners.delete(listener);
   }

@@ -1,18 +1,19 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import {
-  callback,
+  checkGiven,
   checkNames,
   describe as shown,
   didYouMean,
   flag,
+  FUNCTION,
   kindOf,
   oneOf,
   option,
   readOption,
   readOptions,
+  SIGNAL,
   wholeMs,
   wholeNumber,
-  type Option,
   type OptionTable,
   type OptionValues,
 } from "@hotset/core/internal";
@@ -83,17 +84,6 @@ export function optionsOf<T extends OptionTable>(
   return readOptions(given as object | undefined, table, prefix);
 }
 
-/** An option whose check throws its error. */
-export const readBy = <T, Default extends T | undefined>(
-  check: (option: string, given: never) => T,
-  byDefault: Default,
-): Option<T | Default> => ({
-  accepts: "checked elsewhere",
-  default: byDefault,
-  read: (given, option) => check(option, given as never),
-  show: shown,
-});
-
 /** Options of Redis and its clients, and the option and value that they have here. */
 const FOREIGN: Readonly<Record<string, readonly [option: string, here: string]>> = {
   ex: ["ttl", 'EX counts seconds: { ttl: "60s" }'],
@@ -122,7 +112,7 @@ export const checkWholeNumber = (
 ): number => readOption<number | undefined>(given, option, wholeNumber(undefined, min, max))!;
 
 /** @throws {InvalidArgumentError} for anything but `undefined`, `true` and `false`: the text "false" would be true. */
-export const checkFlag = (option: string, given: unknown): void => unlessAbsent(option, given, FLAG);
+export const checkFlag = (option: string, given: unknown): void => checkGiven(given, option, FLAG);
 
 /** @throws {InvalidArgumentError} unless it is one of `accepted`. */
 export function checkOneOf(option: string, given: unknown, accepted: readonly string[]): void {
@@ -135,18 +125,12 @@ export function checkFunction(option: string, given: unknown): void {
 }
 
 /** @throws {InvalidArgumentError} for anything but `undefined` and a signal. */
-export const checkSignal = (option: string, given: unknown): void => unlessAbsent(option, given, SIGNAL);
+export const checkSignal = (option: string, given: unknown): void => checkGiven(given, option, SIGNAL);
 
 /** @throws {InvalidArgumentError} for anything but `undefined` and a Standard Schema. */
-export const checkSchema = (option: string, given: unknown): void => unlessAbsent(option, given, SCHEMA);
-
-function unlessAbsent(option: string, given: unknown, rule: Option): void {
-  if (given !== undefined) readOption(given, option, rule);
-}
+export const checkSchema = (option: string, given: unknown): void => checkGiven(given, option, SCHEMA);
 
 const FLAG = flag();
-const FUNCTION = callback();
-const SIGNAL = option("an AbortSignal", (given) => (given as unknown) instanceof AbortSignal, undefined);
 const SCHEMA = option(
   "a Standard Schema (https://standardschema.dev)",
   (given: { readonly "~standard"?: { readonly validate?: unknown } } | null) =>

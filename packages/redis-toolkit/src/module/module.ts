@@ -26,9 +26,8 @@ export {
   type Id,
   MOST_SCRIPT_KEYS,
   optionsOf,
-  readBy,
 } from "./arguments.ts";
-export { describe as shown } from "@hotset/core/internal";
+export { describe as shown, readBy } from "@hotset/core/internal";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
 export { thrownDetails, thrownText } from "./thrown.ts";

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { callback, kindOf, oneOf, option, readOptions, text, type OptionTable } from "@hotset/core/internal";
 import {
   cluster,
   fromClient,
@@ -14,7 +15,7 @@ import {
   type TlsOptions,
   type TlsSource,
 } from "@hotset/redis";
-import { flag, list, lookUp, port, secret, wholeNumber, word, type Environment, type Found } from "./environment.ts";
+import { list, lookUp, port, readFlag, readWhole, secret, word, type Environment, type Found } from "./environment.ts";
 import type { RedisOptions, TlsFiles } from "./options.ts";
 
 /** Where Redis is, and who asks. The credentials are not part of the connection, so no URL holds them. */
@@ -37,7 +38,7 @@ interface Part<T> extends Found<T> {
  * @throws {ConfigurationError} for what can never work; it names the option or variable, and shows no secret.
  */
 export function resolveAddress(options: RedisOptions, environment: Environment): Address {
-  checkShapes(options);
+  readOptions(options, SHAPES, "", ConfigurationError);
   const parts = new Parts(options, environment);
   const kinds = parts.kinds();
   const { client, connection } = options;
@@ -67,44 +68,40 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
 const twoPlaces = (one: string, other: string): ConfigurationError =>
   new ConfigurationError(`${one} and ${other} both say where Redis is; give one of them`);
 
-const isText = (given: unknown): boolean => typeof given === "string";
-const isList = (given: unknown): boolean => Array.isArray(given) && [...given].every(isText);
+const isList = (given: unknown): boolean =>
+  Array.isArray(given) && [...given].every((each: unknown) => typeof each === "string");
 const isIndex = (given: unknown): boolean => Number.isSafeInteger(given) && (given as number) >= 0;
-const URLS = { is: isList, accepted: "a list of URLs, each as text" };
-const TEXT = { is: isText, accepted: "text" };
+const isObject = (given: unknown): boolean => typeof given === "object" && given !== null && !Array.isArray(given);
+// No error shows a given value: it may be a secret.
+const TEXT = option("text", (given) => typeof given === "string", undefined, kindOf);
+const URLS = option("a list of URLs, each as text", isList, undefined, kindOf);
 
-/** The types that an option of the address may have. */
+/** The types that an option of the address may have, used or not. */
 const SHAPES = {
   url: TEXT,
   host: TEXT,
   username: TEXT,
   sentinelName: TEXT,
-  port: { is: isIndex, accepted: "a whole number from 1 to 65535" },
-  database: { is: isIndex, accepted: "a whole number of at least 0" },
-  password: {
-    is: (given: unknown) => isText(given) || typeof given === "function",
-    accepted: "text, or a function that returns it",
-  },
+  port: option("a whole number from 1 to 65535", isIndex, undefined, kindOf),
+  database: option("a whole number of at least 0", isIndex, undefined, kindOf),
+  password: option(
+    "text, or a function that returns it",
+    (given) => typeof given === "string" || typeof given === "function",
+    undefined,
+    kindOf,
+  ),
   cluster: URLS,
   sentinels: URLS,
-  resolveAddress: { is: (given: unknown) => typeof given === "function", accepted: "a function of { host, port }" },
-  tls: {
-    is: (given: unknown) => typeof given === "boolean" || (typeof given === "object" && !Array.isArray(given)),
-    accepted: "true, false or an object of TLS options",
-  },
-} as const;
+  resolveAddress: callback(" of { host, port }"),
+  tls: option(
+    "true, false or an object of TLS options",
+    (given) => typeof given === "boolean" || isObject(given),
+    undefined,
+    kindOf,
+  ),
+} satisfies OptionTable;
 
-/** Checks the types of all options of an address, used or not. No message shows a given value: it may be a secret. */
-function checkShapes(options: RedisOptions): void {
-  for (const name of Object.keys(SHAPES) as (keyof typeof SHAPES)[]) {
-    const given = options[name];
-    if (given !== undefined && (given === null || !SHAPES[name].is(given)))
-      throw new ConfigurationError(`${name} must be ${SHAPES[name].accepted}, got ${kindOf(given)}`);
-  }
-}
-
-const kindOf = (given: unknown): string =>
-  given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
+const TLS = { servername: text(undefined), minVersion: oneOf("TLSv1.2", "TLSv1.3") };
 
 function own(
   name: "client" | "connection",
@@ -237,7 +234,7 @@ class Parts {
   }
 
   database(): Part<number> | undefined {
-    const index = wholeNumber(0, 1_000_000);
+    const index = readWhole(0, 1_000_000);
     return this.#part("database", { REDIS_DB: index, REDIS_DATABASE: index });
   }
 
@@ -313,7 +310,7 @@ class Parts {
   /** `undefined` where neither an option nor a variable says it. */
   get #isTlsWanted(): boolean | undefined {
     const { tls } = this.options;
-    return tls === undefined ? lookUp(this.#environment, { REDIS_TLS_ENABLED: flag })?.value : tls !== false;
+    return tls === undefined ? lookUp(this.#environment, { REDIS_TLS_ENABLED: readFlag })?.value : tls !== false;
   }
 
   /** The scheme of a server in a list may be left out. */
@@ -408,10 +405,7 @@ function tlsFiles(
   const cert = path("certPath", "REDIS_TLS_CERT_PATH");
   const key = path("keyPath", "REDIS_TLS_KEY_PATH");
   const { servername, minVersion } = files;
-  if (servername !== undefined && (typeof servername !== "string" || servername === ""))
-    throw new ConfigurationError(`tls.servername must be text that is not empty, got ${kindOf(servername)}`);
-  if (minVersion !== undefined && !["TLSv1.2", "TLSv1.3"].includes(minVersion))
-    throw new ConfigurationError('tls.minVersion must be "TLSv1.2" or "TLSv1.3"');
+  readOptions(files, TLS, "tls.", ConfigurationError);
   if ((cert === undefined) !== (key === undefined))
     throw new ConfigurationError(
       `${(cert ?? key)!.name} was given without its ${cert === undefined ? "certificate" : "key"}; give both, or neither`,

@@ -72,14 +72,14 @@ const refuse = (name: string, text: string, accepted: string): never => {
 };
 
 /** `true`, `1`, `yes`, `on` and their opposites, in any case. */
-export function flag(name: string, text: string): boolean {
+export function readFlag(name: string, text: string): boolean {
   const word = text.trim().toLowerCase();
   if (["true", "1", "yes", "on"].includes(word)) return true;
   if (["false", "0", "no", "off"].includes(word)) return false;
   return refuse(name, text, "true, false, 1, 0, yes, no, on or off");
 }
 
-export const wholeNumber =
+export const readWhole =
   (least: number, most: number) =>
   (name: string, text: string): number => {
     const number = /^\s*\d{1,15}\s*$/.test(text) ? Number(text) : Number.NaN;
@@ -87,7 +87,7 @@ export const wholeNumber =
     return number >= least && number <= most ? number : refuse(name, text, `a whole number ${bounds}`);
   };
 
-const portNumber = wholeNumber(1, 65_535);
+const portNumber = readWhole(1, 65_535);
 
 /** @throws {ConfigurationError} with the way out for the variable that Kubernetes sets for a service named "redis". */
 export function port(name: string, text: string): number {

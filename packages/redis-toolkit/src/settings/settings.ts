@@ -1,14 +1,20 @@
+import { ConfigurationError, systemClock, type CacheLogger, type Clock } from "@hotset/core";
 import {
-  ConfigurationError,
-  parseDuration,
-  systemClock,
-  type CacheLogger,
-  type Clock,
-  type Duration,
-} from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+  anything,
+  checkNames,
+  CLOCK,
+  describe,
+  flag,
+  oneOf,
+  option,
+  readOptions,
+  text,
+  timerMs,
+  wholeNumber,
+  type Option,
+} from "@hotset/core/internal";
 import { resolveAddress, type Address } from "./address.ts";
-import { flag, lookUp, readEnvironment, timeIn, wholeNumber, type Environment } from "./environment.ts";
+import { lookUp, readEnvironment, readFlag, readWhole, timeIn, type Environment } from "./environment.ts";
 import { loggerOf } from "./logger.ts";
 import type { RedisOptions, TlsFiles } from "./options.ts";
 
@@ -38,62 +44,57 @@ export interface RedisSettings {
 export function resolveSettings(options: RedisOptions = {}): RedisSettings {
   const place = "createRedis";
   checkNames(options, OPTIONS, { place });
-  checkNames(options.pool, ["max", "wait"], { place, inside: "pool" });
-  checkNames(options.backoff, ["base", "max"], { place, inside: "backoff" });
+  checkNames(options.pool, POOL, { place, inside: "pool" });
+  checkNames(options.backoff, BACKOFF, { place, inside: "backoff" });
   if (typeof options.tls === "object") checkNames(options.tls, TLS_FILES, { place, inside: "tls" });
+  const read = readOptions(options, OPTIONS, "", ConfigurationError);
+  const pool = readOptions(options.pool, POOL, "pool.", ConfigurationError);
   // A library that names its Redis is not steered by the variables of the program.
   const isExplicit = WHERE.some((name) => options[name] !== undefined);
-  const { env = isExplicit ? {} : process.env, envFile = !isExplicit, clock = systemClock } = options;
-  if (env !== false && (typeof env !== "object" || env === null || Array.isArray(env)))
-    throw new ConfigurationError(`env must be an object of variables, or false, got ${shown(env)}`);
-  if (typeof envFile !== "boolean" && (typeof envFile !== "string" || envFile === ""))
-    throw new ConfigurationError(`envFile must be the path of a file, true or false, got ${shown(envFile)}`);
-  if (typeof clock?.now !== "function" || typeof clock.schedule !== "function")
-    throw new ConfigurationError(`clock must have now() and schedule(), got ${shown(clock)}`);
+  const { env = isExplicit ? {} : process.env, envFile = !isExplicit, clock = systemClock } = read;
   const environment = readEnvironment(env === false ? {} : env, env === false ? false : envFile);
-  const commandTimeoutMs = duration("commandTimeout", options.commandTimeout, environment, COMMAND_TIMEOUT) ?? 5_000;
-  const backoff = {
-    baseMs: duration("backoff.base", options.backoff?.base, environment, { REDIS_RETRY_DELAY_MS: timeIn(1) }) ?? 100,
-    maxMs: duration("backoff.max", options.backoff?.max, environment, { REDIS_RETRY_MAX_DELAY_MS: timeIn(1) }) ?? 5_000,
-  };
-  if (backoff.baseMs > backoff.maxMs)
-    throw new ConfigurationError(
-      `backoff.base (REDIS_RETRY_DELAY_MS) of ${backoff.baseMs} ms must be at most backoff.max (REDIS_RETRY_MAX_DELAY_MS), ${backoff.maxMs} ms`,
-    );
-  const unavailableAfterMs = duration("unavailableAfter", options.unavailableAfter) ?? 5_000;
-  const checkIntervalMs = duration("checkInterval", options.checkInterval) ?? Math.min(2_000, unavailableAfterMs);
+  const found = <T>(variables: Variables<T>): T | undefined => lookUp(environment, variables)?.value;
+  const commandTimeoutMs = read.commandTimeout ?? found(COMMAND_TIMEOUT) ?? 5_000;
+  const unavailableAfterMs = read.unavailableAfter;
+  const checkIntervalMs = read.checkInterval ?? Math.min(2_000, unavailableAfterMs);
   if (checkIntervalMs > unavailableAfterMs)
     throw new ConfigurationError(
       `checkInterval of ${checkIntervalMs} ms must be at most unavailableAfter, ${unavailableAfterMs} ms`,
     );
   return {
-    isEnabled:
-      option("enabled", options.enabled, "boolean") ?? lookUp(environment, { ENABLE_REDIS: flag })?.value ?? true,
+    isEnabled: read.enabled ?? found({ ENABLE_REDIS: readFlag }) ?? true,
     address: resolveAddress(options, environment),
-    protocol: oneOf("protocol", options.protocol, [2, 3]) ?? 3,
-    clientName: option("clientName", options.clientName, "string") ?? "hotset",
-    connectTimeoutMs: duration("connectTimeout", options.connectTimeout, environment, CONNECT_TIMEOUT) ?? 5_000,
+    protocol: read.protocol,
+    clientName: read.clientName,
+    connectTimeoutMs: read.connectTimeout ?? found(CONNECT_TIMEOUT) ?? 5_000,
     commandTimeoutMs,
-    pool: {
-      max: count("pool.max", options.pool?.max) ?? lookUp(environment, POOL_SIZE)?.value ?? 10,
-      waitMs: duration("pool.wait", options.pool?.wait) ?? commandTimeoutMs,
-    },
-    readRetries:
-      count("readRetries", options.readRetries, 0) ??
-      lookUp(environment, { REDIS_MAX_RETRIES: wholeNumber(0, 1_000) })?.value ??
-      5,
-    patienceMs: options.patience === 0 ? 0 : (duration("patience", options.patience) ?? 0),
-    backoff,
-    maxInFlight: count("maxInFlight", options.maxInFlight) ?? 5_000,
-    onOverload: oneOf("onOverload", options.onOverload, ["wait", "reject"]) ?? "wait",
-    defaultTtlMs: lifeOf("defaultTtl", options.defaultTtl),
-    defaultHashTtlMs: lifeOf("defaultHashTtl", options.defaultHashTtl),
+    pool: { max: pool.max ?? found(POOL_SIZE) ?? 10, waitMs: pool.wait ?? commandTimeoutMs },
+    readRetries: read.readRetries ?? found({ REDIS_MAX_RETRIES: readWhole(0, 1_000) }) ?? 5,
+    patienceMs: read.patience,
+    backoff: backoffOf(options, environment),
+    maxInFlight: read.maxInFlight,
+    onOverload: read.onOverload,
+    defaultTtlMs: read.defaultTtl,
+    defaultHashTtlMs: read.defaultHashTtl,
     unavailableAfterMs,
     checkIntervalMs,
     logger: loggerOf(options.logger),
     clock,
   };
 }
+
+function backoffOf(options: RedisOptions, environment: Environment): RedisSettings["backoff"] {
+  const { base, max } = readOptions(options.backoff, BACKOFF, "backoff.", ConfigurationError);
+  const baseMs = base ?? lookUp(environment, { REDIS_RETRY_DELAY_MS: timeIn(1) })?.value ?? 100;
+  const maxMs = max ?? lookUp(environment, { REDIS_RETRY_MAX_DELAY_MS: timeIn(1) })?.value ?? 5_000;
+  if (baseMs > maxMs)
+    throw new ConfigurationError(
+      `backoff.base (REDIS_RETRY_DELAY_MS) of ${baseMs} ms must be at most backoff.max (REDIS_RETRY_MAX_DELAY_MS), ${maxMs} ms`,
+    );
+  return { baseMs, maxMs };
+}
+
+type Variables<T> = Parameters<typeof lookUp<T>>[1];
 
 const COMMAND_TIMEOUT = {
   REDIS_COMMAND_TIMEOUT: timeIn(1_000),
@@ -107,112 +108,68 @@ const CONNECT_TIMEOUT = {
   REDIS_SOCKET_CONNECT_TIMEOUT: timeIn(1_000),
   REDIS_SOCKET_CONNECT_TIMEOUT_MS: timeIn(1),
 };
-const POOL_SIZE = { REDIS_POOL_MAX_SIZE: wholeNumber(1, 10_000), REDIS_MAX_CONNECTIONS: wholeNumber(1, 10_000) };
+const POOL_SIZE = { REDIS_POOL_MAX_SIZE: readWhole(1, 10_000), REDIS_MAX_CONNECTIONS: readWhole(1, 10_000) };
 
 /** The options that say where Redis is. */
 const WHERE: readonly (keyof RedisOptions)[] = ["url", "host", "cluster", "sentinels", "connection", "client"];
 
 const TLS_FILES: readonly (keyof TlsFiles)[] = ["caPath", "certPath", "keyPath", "servername", "minVersion"];
 
-const OPTIONS: readonly (keyof RedisOptions)[] = [
-  "enabled",
-  "url",
-  "host",
-  "port",
-  "username",
-  "password",
-  "database",
-  "tls",
-  "cluster",
-  "sentinels",
-  "sentinelName",
-  "resolveAddress",
-  "connection",
-  "client",
-  "protocol",
-  "clientName",
-  "connectTimeout",
-  "commandTimeout",
-  "pool",
-  "readRetries",
-  "patience",
-  "backoff",
-  "maxInFlight",
-  "onOverload",
-  "defaultTtl",
-  "defaultHashTtl",
-  "unavailableAfter",
-  "checkInterval",
-  "logger",
-  "env",
-  "envFile",
-  "clock",
-];
-
-/**
- * For errors: short, and without what an object holds. A copy of that of modules: the room of modules is above this
- * one, and code below both would be an entry of the package.
- */
-const shown = (given: unknown): string =>
-  typeof given === "string"
-    ? JSON.stringify(given.slice(0, 40))
-    : typeof given === "number" || typeof given === "bigint"
-      ? `${given}`
-      : given === null
-        ? "null"
-        : Array.isArray(given)
-          ? "a list"
-          : `a value of type ${typeof given}`;
-
-/** Whole milliseconds of an option, or of the first variable that is set. */
-function duration(
-  name: string,
-  given: Duration | undefined,
-  environment?: Environment,
-  variables?: Parameters<typeof lookUp<number>>[1],
-): number | undefined {
-  if (given === undefined) return variables === undefined ? undefined : lookUp(environment!, variables)?.value;
-  const ms = typeof given === "string" ? parsed(name, given) : given;
-  if (typeof ms !== "number" || !(ms >= 1 && ms <= 2 ** 31 - 1))
-    throw new ConfigurationError(
-      `${name} must be a duration of 1 ms to 24 days, as milliseconds or like "5s"; got ${shown(given)}`,
-    );
-  return Math.round(ms);
-}
-
 /** A life in Redis has a unit: decision 0225. */
-function lifeOf(name: string, given: Exclude<Duration, number> | undefined): number | undefined {
-  if (typeof given !== "number") return duration(name, given);
-  throw new ConfigurationError(
-    `${name} must have a unit, such as "60s" or "60ms", got ${shown(given)}: redis clients count a bare number in seconds`,
-  );
-}
+const LIFE: Option<number | undefined> = {
+  ...timerMs(undefined),
+  accepts: 'a duration with a unit, such as "60s" or "60ms", of at most 24 days',
+  read: (given, name) => (typeof given === "number" ? undefined : timerMs(undefined).read(given, name)),
+  show: (given) =>
+    describe(given) + (typeof given === "number" ? ": redis clients count a bare number in seconds" : ""),
+};
 
-function parsed(name: string, given: string): number {
-  try {
-    return parseDuration(given);
-  } catch {
-    throw new ConfigurationError(
-      `${name} must be milliseconds, or a number with a unit such as "5s"; got ${JSON.stringify(given)}`,
-    );
-  }
-}
+/** Of an address: {@link resolveAddress} checks it, and shows no secret. */
+const OF_ADDRESS = anything;
 
-function count(name: string, given: number | undefined, least = 1): number | undefined {
-  if (given === undefined || (Number.isSafeInteger(given) && given >= least)) return given;
-  throw new ConfigurationError(`${name} must be a whole number of at least ${least}, got ${shown(given)}`);
-}
+/** Those that variables of the environment may set have no default here. */
+const OPTIONS = {
+  enabled: { ...flag(), default: undefined as boolean | undefined },
+  url: OF_ADDRESS,
+  host: OF_ADDRESS,
+  port: OF_ADDRESS,
+  username: OF_ADDRESS,
+  password: OF_ADDRESS,
+  database: OF_ADDRESS,
+  tls: OF_ADDRESS,
+  cluster: OF_ADDRESS,
+  sentinels: OF_ADDRESS,
+  sentinelName: OF_ADDRESS,
+  resolveAddress: OF_ADDRESS,
+  connection: OF_ADDRESS,
+  client: OF_ADDRESS,
+  protocol: { ...oneOf<2 | 3>(2, 3), default: 3 as 2 | 3 },
+  clientName: text("hotset"),
+  connectTimeout: timerMs(undefined),
+  commandTimeout: timerMs(undefined),
+  pool: anything,
+  readRetries: wholeNumber(undefined, 0),
+  patience: timerMs(0, 0),
+  backoff: anything,
+  maxInFlight: wholeNumber(5_000),
+  onOverload: oneOf("wait", "reject"),
+  defaultTtl: LIFE,
+  defaultHashTtl: LIFE,
+  unavailableAfter: timerMs(5_000),
+  checkInterval: timerMs(undefined),
+  logger: anything,
+  env: option<RedisOptions["env"]>(
+    "an object of variables, or false",
+    (given) => given === false || (typeof given === "object" && given !== null && !Array.isArray(given)),
+    undefined,
+  ),
+  envFile: option<RedisOptions["envFile"]>(
+    "the path of a file, true or false",
+    (given) => typeof given === "boolean" || (typeof given === "string" && given !== ""),
+    undefined,
+  ),
+  clock: CLOCK,
+} satisfies Record<keyof RedisOptions, Option>;
 
-function oneOf<T>(name: string, given: T | undefined, accepted: readonly T[]): T | undefined {
-  if (given === undefined || accepted.includes(given)) return given;
-  throw new ConfigurationError(
-    `${name} must be ${accepted.map((one) => JSON.stringify(one)).join(" or ")}, got ${shown(given)}`,
-  );
-}
-
-function option<T>(name: string, given: T | undefined, type: "boolean" | "string"): T | undefined {
-  if (given === undefined || (typeof given === type && given !== "")) return given;
-  throw new ConfigurationError(
-    `${name} must be a ${type}${type === "string" ? " that is not empty" : ""}, got a value of type ${typeof given}`,
-  );
-}
+const POOL = { max: wholeNumber(undefined), wait: timerMs(undefined) };
+const BACKOFF = { base: timerMs(undefined), max: timerMs(undefined) };

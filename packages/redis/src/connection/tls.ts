@@ -1,8 +1,7 @@
 import type { PeerCertificate } from "node:tls";
 import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkGiven, checkNames, flag, oneOf, readOption, text } from "@hotset/core/internal";
 import { crypto } from "../primitives/crypto.ts";
-import { flag, oneOf, text } from "../primitives/option-checks.ts";
 
 /** Adds to what a `rediss:` URL implies. Certificates are verified, unless `dangerouslyAcceptAnyCertificate` is set. */
 export interface TlsOptions {
@@ -34,6 +33,9 @@ export interface TlsOptions {
 /** A function is called at each attempt to connect: for certificates that are renewed. */
 export type TlsSource = TlsOptions | (() => Awaitable<TlsOptions>);
 
+const TEXT = text(undefined);
+const VERSION = oneOf("TLSv1.2", "TLSv1.3");
+const FLAG = flag();
 const NAMES = [
   "ca",
   "cert",
@@ -62,8 +64,8 @@ export function checkTls(option: string, tls: TlsOptions): TlsOptions {
   for (const name of ["ca", "cert", "key"] as const)
     if (tls[name] !== undefined && !isPem(tls[name]))
       throw new InvalidArgumentError(`tls.${name} must be PEM, as text that is not empty or as a Uint8Array`);
-  if (servername !== undefined) text("tls.servername", servername);
-  if (minVersion !== undefined) oneOf("tls.minVersion", minVersion, ["TLSv1.2", "TLSv1.3"]);
+  checkGiven(servername, "tls.servername", TEXT);
+  checkGiven(minVersion, "tls.minVersion", VERSION);
   // Not quoted: it is a secret.
   if (passphrase !== undefined && typeof passphrase !== "string")
     throw new InvalidArgumentError("tls.passphrase must be a string");
@@ -76,7 +78,7 @@ export function checkTls(option: string, tls: TlsOptions): TlsOptions {
 }
 
 function checkDangerous(option: string, { dangerouslyAcceptAnyCertificate: accepts, ca, pins }: TlsOptions): void {
-  if (!flag("tls.dangerouslyAcceptAnyCertificate", accepts!)) return;
+  if (!readOption(accepts, "tls.dangerouslyAcceptAnyCertificate", FLAG)) return;
   // Node checks no pin of a certificate that it could not verify.
   if (ca !== undefined || pins !== undefined)
     throw new ConfigurationError(

@@ -22,7 +22,12 @@ describe("http(options)", () => {
     ["an empty token", { token: "" }, InvalidArgumentError, "token must be a non-empty string"],
     ["a token that would break the header", { token: "hunter2\n" }, InvalidArgumentError, "printable ASCII"],
     ["a fetch that is none", { fetch: "node-fetch" as never }, InvalidArgumentError, "fetch must be a function"],
-    ["requests too small for a script", { maxRequestBytes: 65_535 }, InvalidArgumentError, "at least 65536, got 65535"],
+    [
+      "requests too small for a script",
+      { maxRequestBytes: 65_535 },
+      InvalidArgumentError,
+      "at least 65536, or Infinity, got 65535",
+    ],
     ["an option that does not exist", { retries: 3 } as never, ConfigurationError, "retries"],
   ])("refuses %s, and quotes no secret", (_, options, kind, text) => {
     const give = (): unknown => http({ ...GIVEN, ...options });

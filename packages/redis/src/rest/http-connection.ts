@@ -1,7 +1,6 @@
 import { ConfigurationError, InvalidArgumentError, MissingConnectionError } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkNames, FUNCTION, readOption, readOptions, text, wholeNumber, type Option } from "@hotset/core/internal";
 import { sharedConnection, type HttpConnection } from "../held-connection.ts";
-import { count, text } from "../primitives/option-checks.ts";
 import { RestLink, restServers } from "./rest-link.ts";
 
 /** A Redis that is reached over HTTP. */
@@ -41,22 +40,17 @@ const LEAST_REQUEST_BYTES = 65_536;
  * @throws {ConfigurationError} for an option that does not exist.
  */
 export function http(options: HttpOptions = {}): HttpConnection {
-  checkNames(options, ["url", "token", "fetch", "maxRequestBytes"], { place: "http(options)" });
-  const { fetch, maxRequestBytes = 1_000_000 } = options;
+  checkNames(options, ["url", "token", ...Object.keys(LIMITS)], { place: "http(options)" });
   const url = urlOf(options.url ?? fromEnvironment("REDIS_REST_URL", "REST_API_URL"));
   const token: unknown = options.token ?? fromEnvironment("REDIS_REST_TOKEN", "REST_API_TOKEN");
   if (token === undefined) throw new MissingConnectionError(`http: no token; ${GIVE}`);
-  // Not with text(): the message must not contain the token.
+  // Not by a rule: the message must not contain the token.
   if (typeof token !== "string" || !/^[!-~]+$/.test(token))
     throw new InvalidArgumentError(
       "http: token must be a non-empty string of printable ASCII characters without spaces",
     );
-  if (fetch !== undefined && typeof fetch !== "function")
-    throw new InvalidArgumentError(`http: fetch must be a function, got a value of type ${typeof fetch}`);
-  if (count("http: maxRequestBytes", maxRequestBytes) < LEAST_REQUEST_BYTES)
-    throw new InvalidArgumentError(
-      `http: maxRequestBytes must be at least ${LEAST_REQUEST_BYTES}, got ${maxRequestBytes}`,
-    );
+  const { maxRequestBytes } = readOptions(options, LIMITS, "http: ");
+  const { fetch } = options;
   return sharedConnection("http", (settings) => {
     if (settings.connects.length > 0)
       throw new ConfigurationError(
@@ -66,6 +60,12 @@ export function http(options: HttpOptions = {}): HttpConnection {
     return { link, servers: restServers(link) };
   });
 }
+
+const TEXT = text("");
+const LIMITS = {
+  fetch: FUNCTION,
+  maxRequestBytes: wholeNumber(1_000_000, LEAST_REQUEST_BYTES, Infinity),
+} satisfies Record<Exclude<keyof HttpOptions, "url" | "token">, Option>;
 
 const GIVE =
   "give http({ url, token }), or set UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN, or KV_REST_API_URL and " +
@@ -79,7 +79,7 @@ function fromEnvironment(first: string, second: string): string | undefined {
 
 function urlOf(given: string | URL | undefined): string {
   if (given === undefined) throw new MissingConnectionError(`http: no url; ${GIVE}`);
-  const url = URL.parse(typeof given === "string" ? text("http: url", given) : given.href);
+  const url = URL.parse(typeof given === "string" ? readOption(given, "http: url", TEXT) : given.href);
   // Not quoted: it may hold a secret.
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new InvalidArgumentError(

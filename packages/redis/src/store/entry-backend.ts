@@ -11,7 +11,7 @@ import type {
   StoredEntry,
   TagVersions,
 } from "@hotset/core";
-import { keepAlive } from "@hotset/core/internal";
+import { keepAlive, readOption, text } from "@hotset/core/internal";
 import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import { closedLink, type Link } from "../connection/link.ts";
 import { sendAll } from "../connection/trip.ts";
@@ -19,7 +19,6 @@ import type { Announcement, Script } from "../lua/script.ts";
 import { SERVER_TIME } from "../lua/string-scripts.ts";
 import { isRefusal, isWrongType, type Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
-import { text } from "../primitives/option-checks.ts";
 import { readInParts, readTogether, type BatchAnswer, type Ends, type Receiver } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
 import { hashes, NO_VERSION, writeIdOf, type WriteIds } from "./entry-fields.ts";
@@ -372,7 +371,7 @@ export class EntryBackend extends Steps implements Backend {
   }
 
   async peek(key: string): Promise<KeyContent> {
-    const entryKey = this.keys.entry(text("peek(key): key", key));
+    const entryKey = this.keys.entry(readOption(key, "peek(key): key", KEY));
     const interpret = (type: unknown, [start]: readonly unknown[]): KeyContent => ({
       key: entryKey,
       type: String(type),
@@ -447,6 +446,7 @@ export class EntryBackend extends Steps implements Backend {
   }
 }
 
+const KEY = text("");
 const asIs = (reply: unknown): unknown => reply;
 /** The answer for an entry that has another version or none, or is not there. */
 const NOT_SEEN: StoredAnswer = { data: NOTHING, staleInMs: 0, expiresInMs: 1, meta: "", isSeen: false };
