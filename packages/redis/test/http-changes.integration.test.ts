@@ -394,4 +394,22 @@ describe("a cache whose copies follow by a stream", () => {
     await untilTrusted(cache);
     expect(await cache.get("key")).toBe("newer");
   });
+
+  it("C740 a change that the service lost while it kept the stream is not hidden by an older copy", async () => {
+    const [cache, other] = [openCache(open()), openCache(openOther())];
+    await untilTrusted(cache);
+    await other.set("key", "old");
+    const held = async (): Promise<unknown> => {
+      const before = source(cache);
+      const value = await cache.get("key");
+      return source(cache) > before ? value : undefined;
+    };
+    await expect.poll(held).toBe("old");
+    proxy.reset();
+    proxy.streams.loseMessages();
+    await other.delete("key");
+    await expect.poll(() => proxy.counts.names["PUBLISH"] ?? 0).toBeGreaterThan(1);
+    proxy.streams.thaw();
+    await expect.poll(() => cache.get("key")).toBe(undefined);
+  });
 });

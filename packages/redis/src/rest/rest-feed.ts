@@ -61,6 +61,15 @@ export class RestChanges implements ChangeNotifier {
   }
 }
 
+/** A beat that has not come back. */
+interface Beat {
+  readonly number: number;
+  /** `false`: it was lost on its way, so it proves nothing. Rejected with the loss of the stream. */
+  readonly ends: PromiseWithResolvers<boolean>;
+  isPublished: boolean;
+  isOvertaken: boolean;
+}
+
 /** A stream that lasted less counts as a failed attempt: those that are cut immediately must back off. */
 const STABLE_MS = 1_000;
 
@@ -74,6 +83,9 @@ const STABLE_MS = 1_000;
  * A stream cannot be asked anything, so a sign of life goes through the channel itself: it is published, and comes back
  * behind each message that was published before. That holds for a replica which the service has subscribed to as well,
  * since replicas receive messages in their order.
+ *
+ * A service may lose messages and keep the stream: its own subscription was broken for a while, say. Each beat proves
+ * that nothing was lost before it only while all beats come back, so one that does not puts all copies in doubt.
  */
 class RestFeed implements ChangeSource {
   readonly #channel: string;
@@ -92,8 +104,8 @@ class RestFeed implements ChangeSource {
   #unpublished = 0;
   #history: string | undefined;
   #lastBeat = 0;
-  /** Called once the beat of this number has come back, or with the loss of the stream. */
-  readonly #beats = new Map<string, (error?: Error) => void>();
+  /** In the order in which they are published: those that have not come back over the present stream. */
+  readonly #beats = new Map<string, Beat>();
 
   constructor(channel: string, hub: ChangeHub, client: RestClient, settings: RestChangesSettings) {
     this.#channel = channel;
@@ -120,19 +132,25 @@ class RestFeed implements ChangeSource {
   async heartbeat(deadlineMs: number): Promise<boolean> {
     const stream = this.#stream;
     if (stream === undefined) throw new Error("not connected");
-    const beat = `${BEAT}${this.#id} ${(this.#lastBeat += 1)}`;
-    const returned = Promise.withResolvers<void>();
-    returned.promise.catch(ignore);
-    this.#beats.set(beat, (error) => (error === undefined ? returned.resolve() : returned.reject(error)));
+    const number = (this.#lastBeat += 1);
+    const text = `${BEAT}${this.#id} ${number}`;
+    const ends = Promise.withResolvers<boolean>();
+    ends.promise.catch(ignore);
+    const beat: Beat = { number, ends, isPublished: false, isOvertaken: false };
+    this.#beats.set(text, beat);
     let cancel: () => void = ignore;
     try {
-      if (!(await this.#publish(beat, stream))) return false;
+      if (!(await this.#publish(text, stream))) return false;
+      beat.isPublished = true;
+      if (beat.isOvertaken) {
+        this.#hub.everythingChanged();
+        return false;
+      }
       cancel = this.#giveUpWhenSilent(stream, deadlineMs);
-      await returned.promise;
-      return true;
+      return await ends.promise;
     } finally {
       cancel();
-      this.#beats.delete(beat);
+      this.#beats.delete(text);
     }
   }
 
@@ -237,16 +255,33 @@ class RestFeed implements ChangeSource {
   }
 
   #message(text: string): void {
-    if (text.startsWith(BEAT)) return this.#beats.get(text)?.();
+    if (text.startsWith(BEAT)) return this.#returned(text);
     const change = parseChange(text);
     if (change !== undefined) this.#hub.changed([change.key], change.sender);
+  }
+
+  /** Beats come back in the order in which they were published: one that a later one overtakes was lost on its way. */
+  #returned(text: string): void {
+    const returned = this.#beats.get(text);
+    if (returned === undefined) return;
+    this.#beats.delete(text);
+    let hasMissed = false;
+    for (const beat of this.#beats.values()) {
+      if (beat.number > returned.number) break;
+      beat.isOvertaken = true;
+      // Whether Redis has published it shows in the answer, which may still be on its way.
+      hasMissed ||= beat.isPublished;
+      if (beat.isPublished) beat.ends.resolve(false);
+    }
+    if (hasMissed) this.#hub.everythingChanged();
+    returned.ends.resolve(true);
   }
 
   /** @returns rejects the beats that have not come back. */
   #takeBeats(): (error: Error) => void {
     const waiting = [...this.#beats.values()];
     this.#beats.clear();
-    return (error) => waiting.forEach((end) => end(error));
+    return (error) => waiting.forEach(({ ends }) => ends.reject(error));
   }
 
   /** A beat was published: the stream is given up unless something of the channel arrives within each `deadlineMs`. */
