@@ -3,7 +3,12 @@ import type { SwapStore } from "@hotset/core/stores";
 import { expect, it } from "vitest";
 import { fromSwap } from "./from-swap.ts";
 
-const store = {} as SwapStore<string>;
+const store: SwapStore<string> = {
+  get: () => Promise.resolve(undefined),
+  swap: () => Promise.resolve(undefined),
+  delete: () => Promise.resolve(false),
+  close: () => undefined,
+};
 
 it("writes msgpack without compression by default, and reads what the others of hotset write", () => {
   const backend = fromSwap(store, { label: "mine" });
@@ -14,4 +19,10 @@ it("writes msgpack without compression by default, and reads what the others of 
 it("leaves formats that are given", () => {
   const backend = fromSwap(store, { label: "mine", format: json(), alsoReads: [] });
   expect([backend.format.id, backend.alsoReads]).toEqual(["json", []]);
+});
+
+it("refuses an option that can never work", () => {
+  expect(() => fromSwap(store, { label: "mine", log: { busyMs: 0 } })).toThrow(
+    "fromSwap: log.busyMs must be a number of milliseconds of at least 1, got 0",
+  );
 });

@@ -8,8 +8,11 @@ import { withShipped } from "./shipped.ts";
  * It writes `msgpack()`, and reads `json()`, `gzip()`, `brotli()` and `zstd()` too, unless the options say otherwise.
  *
  * Without {@link FromSwapOptions.log} it reports no changes, so `memory()` in front of it needs `localTtl`.
- * Throws nothing; its calls reject as those of {@link Backend}.
+ * Its calls reject as those of {@link Backend}.
+ *
+ * @throws {InvalidArgumentError} for a value that an option cannot have.
+ * @throws {ConfigurationError} for an option that does not exist.
  */
 export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
-  return fromSwapOf(store, withShipped(options));
+  return fromSwapOf(store, options && withShipped(options));
 }

@@ -1,16 +1,12 @@
 import {
   defineBackend,
-  type BreakerPolicy,
   type Backend,
-  type Compressor,
   type DeleteStatus,
-  type Format,
   type LeaseReply,
   type LeaseRequest,
   type Leases,
   type StoredEntry,
   systemClock,
-  type Clock,
   BackendUnavailableError,
   json,
   passthrough,
@@ -19,69 +15,36 @@ import { MARKED, newId } from "@hotset/core/internal";
 import { bytesOf, keptIn, LONGEST_HEAD_BYTES, NO_VERSION, versionOf, type Kept } from "./kept.ts";
 import { LoggedBackend } from "./logged-backend.ts";
 import { markedStale } from "./marked-stale.ts";
-import type { PollChangesOptions } from "./poll-changes.ts";
+import { fromSwapSettings, type FromSwapOptions } from "./options.ts";
 import { nameOf } from "./record-names.ts";
 import { Records, type Next } from "./records.ts";
 import type { SwapStore } from "./swap-store.ts";
 import { tagRecords } from "./tag-records.ts";
-
-/** Options of {@link fromSwap}. */
-export interface FromSwapOptions {
-  /** Names the tier in events, stats and errors. */
-  readonly label: string;
-  /** @default json() */
-  readonly format?: Format | undefined;
-  /** @default passthrough() */
-  readonly compressor?: Compressor | undefined;
-  /** Further formats and compressors that older entries may have. @default none */
-  readonly alsoReads?: readonly (Format | Compressor)[] | undefined;
-  /** The longest record that the store takes. Entries are stored up to 5 KiB less. @default Infinity */
-  readonly maxRecordBytes?: number | undefined;
-  /** Largest decoded value, like {@link Backend.maxDecodedBytes}. @default 8 MiB */
-  readonly maxDecodedBytes?: number | undefined;
-  /** Deadline of a step, like {@link Backend.deadlineMs}; a step is two or three calls of the store. @default 1_000 */
-  readonly deadlineMs?: number | undefined;
-  /** When calls are skipped, like {@link Backend.breaker}. */
-  readonly breaker?: BreakerPolicy | undefined;
-  /** Entries and leases end by its wall clock, in every process by its own. @default the clock of the system */
-  readonly clock?: Clock | undefined;
-  /**
-   * Keeps a log of changes in records of the store, and reads it: so local copies in other processes follow, and memory in
-   * front needs no `localTtl`. Each change costs a further step, and each process one read every `busyMs` while it is
-   * used, otherwise every `idleMs`. All processes of a store must agree. @default false
-   */
-  readonly log?: boolean | SwapLogOptions | undefined;
-}
-
-/** How the log of {@link fromSwap} is read. */
-export interface SwapLogOptions extends Omit<PollChangesOptions, "clock"> {
-  /**
-   * Milliseconds until a local copy is compared with its record even if no change was reported: a process that dies
-   * between a change and its place in the log reports nothing. Costs one read for each copy that is used. @default 30_000
-   */
-  readonly recheckMs?: number | undefined;
-}
 
 /**
  * A backend with leases and tag versions, over a store that can compare one record and set it. Each step is a read and
  * a swap: entry and lease of a key are one record, so a step that anything has overtaken is refused, and decided again.
  *
  * Without {@link FromSwapOptions.log} it reports no changes, so `memory()` in front of it needs `localTtl`.
- * Throws nothing; its calls reject as those of {@link Backend}.
+ * Its calls reject as those of {@link Backend}.
+ *
+ * @throws {InvalidArgumentError} for a value that an option cannot have.
+ * @throws {ConfigurationError} for an option that does not exist.
  */
 export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
-  const { label, clock = systemClock, deadlineMs = DEADLINE_MS, maxRecordBytes = Infinity } = options;
+  const settings = fromSwapSettings(store, options);
+  const { label, clock = systemClock, deadlineMs, maxRecordBytes, alsoReads, maxDecodedBytes, breaker, log } = settings;
   const records = new Records(store, { label, clock, deadlineMs });
   const entries = new KeptEntries(records);
   const backend: Backend = {
     label,
-    format: options.format ?? json(),
-    compressor: options.compressor ?? passthrough(),
+    format: settings.format ?? json(),
+    compressor: settings.compressor ?? passthrough(),
     deadlineMs,
     maxEntryBytes: Math.max(0, maxRecordBytes - LONGEST_HEAD_BYTES),
-    ...(options.alsoReads !== undefined && { alsoReads: options.alsoReads }),
-    ...(options.maxDecodedBytes !== undefined && { maxDecodedBytes: options.maxDecodedBytes }),
-    ...(options.breaker !== undefined && { breaker: options.breaker }),
+    ...(alsoReads !== undefined && { alsoReads }),
+    ...(maxDecodedBytes !== undefined && { maxDecodedBytes }),
+    ...(breaker !== undefined && { breaker }),
     read: async (key) => (await entries.get(key)).entry,
     write: (key, entry) => entries.write(key, entry),
     remove: (key) => entries.remove(key),
@@ -90,10 +53,8 @@ export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Back
     tagVersions: tagRecords(records),
     close: async () => store.close(),
   };
-  const { log = false } = options;
-  if (log === false) return defineBackend(backend);
-  const reading = { ...(log !== true && log), clock };
-  return defineBackend(new LoggedBackend(backend, records, maxRecordBytes, reading).backend());
+  if (log === undefined) return defineBackend(backend);
+  return defineBackend(new LoggedBackend(backend, records, maxRecordBytes, { ...log, clock }).backend());
 }
 
 /** The steps over entries and their leases. */
@@ -202,6 +163,5 @@ const recordOf = (kept: Kept, nowMs: number): Next => ({
   over: kept.entry && (() => ({ bytes: bytesOf({}, nowMs), ttlMs: EMPTY_MS })),
 });
 
-const DEADLINE_MS = 1_000;
 /** How long a record is kept that a write makes first. */
 const EMPTY_MS = 10_000;

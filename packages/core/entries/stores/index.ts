@@ -8,8 +8,9 @@ export {
   type CompressorLevels,
   type DecodeLimits,
 } from "@hotset/core/internal";
-export { fromSwap, type FromSwapOptions, type SwapLogOptions } from "./from-swap.ts";
+export { fromSwap } from "./from-swap.ts";
 export { markedStale } from "./marked-stale.ts";
+export type { FromSwapOptions, PollChangesOptions, SwapLogOptions } from "./options.ts";
 export { packEntry, unpackEntry } from "./packed-entry.ts";
-export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./poll-changes.ts";
+export { pollChanges, type Changes, type PolledChanges } from "./poll-changes.ts";
 export type { SwapRecord, SwapStore } from "./swap-store.ts";

@@ -1,5 +1,6 @@
 import type { Backend, Clock, Leases, StoredEntry, TagVersions } from "@hotset/core";
-import { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./poll-changes.ts";
+import type { PollChangesOptions } from "./options.ts";
+import { pollChanges, type Changes, type PolledChanges } from "./poll-changes.ts";
 import type { Records } from "./records.ts";
 import { SwapLog, type LoggedChange, type LogPosition } from "./swap-log.ts";
 import { tagRecords } from "./tag-records.ts";
@@ -7,7 +8,7 @@ import { tagRecords } from "./tag-records.ts";
 /** How the log is read. */
 export interface LogReading extends PollChangesOptions {
   readonly clock: Clock;
-  readonly recheckMs?: number | undefined;
+  readonly recheckMs: number;
 }
 
 /**
@@ -27,7 +28,7 @@ export class LoggedBackend<V> {
   #recheckedAt: number;
 
   constructor(inner: Backend, records: Records<V>, maxRecordBytes: number, reading: LogReading) {
-    const { recheckMs = 30_000, ...polling } = reading;
+    const { recheckMs, ...polling } = reading;
     this.#inner = inner;
     this.#records = records;
     this.#log = new SwapLog(records, maxRecordBytes);

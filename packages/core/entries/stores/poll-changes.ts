@@ -7,6 +7,7 @@ import {
   BackendUnavailableError,
 } from "@hotset/core";
 import { inNoCall } from "@hotset/core/internal";
+import { pollChangesSettings, type PollChangesOptions } from "./options.ts";
 
 /** A part of a log of changes, which a backend keeps. `P` is a position in it. */
 export interface Changes<P> {
@@ -22,18 +23,6 @@ export interface Changes<P> {
   readonly versions?: ReadonlyMap<string, string> | undefined;
   /** Whether the log no longer reaches back to the position that was given: anything may have changed. */
   readonly isCut?: boolean | undefined;
-}
-
-/** Options of {@link pollChanges}. */
-export interface PollChangesOptions {
-  /** Milliseconds between two questions while the backend is used. @default 20 */
-  readonly busyMs?: number | undefined;
-  /** Milliseconds between two questions once it was not used for 2 s. @default 1_000 */
-  readonly idleMs?: number | undefined;
-  /** The bound reported as {@link Coherence.maxStalenessMs}. @default five times `busyMs` */
-  readonly maxStalenessMs?: number | undefined;
-  /** @default the clock of the system */
-  readonly clock?: Clock | undefined;
 }
 
 /** {@link Coherence} made of a log of changes. */
@@ -63,12 +52,14 @@ export interface PolledChanges {
  * @param changesSince the changes after `position`, which include all that were acknowledged before the call and were
  *   in no earlier answer. Without a position only the present one is asked for. A rejection ends the reports of all
  *   listeners with {@link CoherenceListener.lost}.
+ * @throws {InvalidArgumentError} for a value that an option cannot have.
+ * @throws {ConfigurationError} for an option that does not exist.
  */
 export function pollChanges<P>(
   changesSince: (position: P | undefined) => Awaitable<Changes<P>>,
   options: PollChangesOptions = {},
 ): PolledChanges {
-  const { busyMs = 20, idleMs = 1_000, maxStalenessMs = 5 * busyMs, clock = systemClock } = options;
+  const { busyMs, idleMs, maxStalenessMs = 5 * busyMs, clock = systemClock } = pollChangesSettings(options);
   const poller = new Poller(changesSince, clock, busyMs, idleMs);
   return {
     coherence: { maxStalenessMs, attach: (listener) => poller.attach({ listener }) },
