@@ -211,5 +211,5 @@ describe.each(Object.entries(CLIENTS))("%s", (_, mount) => {
 });
 
 it("H104 `ofOneClient` must be a function", () => {
-  expect(() => open({ ofOneClient: ids as never })).toThrow("ofOneClient must be a function, got object");
+  expect(() => open({ ofOneClient: ids as never })).toThrow("ofOneClient must be a function, got an object");
 });

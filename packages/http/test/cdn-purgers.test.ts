@@ -188,7 +188,7 @@ describe.each(Object.keys(CDNS))("%s when it fails", (name) => {
       `${name}: endpoint must be an http or https URL without credentials`,
     );
     expect(() => make({ endpoint: "https://edge.example", settle: -1 })).toThrow(
-      `${name}: settle must be milliseconds`,
+      `${name}: settle must be from 0 to 2^52 ms`,
     );
     expect(() => make({ endpoint: "https://edge.example", tll: "1d" } as never)).toThrow("tll");
   });

@@ -271,10 +271,11 @@ describe("what an attacker may try", () => {
 describe("options", () => {
   it.each([
     [{ ttl: "1m" }, 'unknown option "ttl"'],
-    [{ mode: "both" }, "mode must be one of shared, private"],
-    [{ setCookie: "keep" }, "setCookie must be one of refuse, strip, store"],
+    [{ mode: "both" }, 'mode must be "shared" or "private", got "both"'],
+    [{ setCookie: "keep" }, 'setCookie must be "refuse" or "strip" or "store"'],
     [{ maxBodyBytes: -1 }, "maxBodyBytes must be a whole number"],
     [{ loadTimeout: "soon" }, "loadTimeout must be milliseconds"],
+    [{ trustProxy: "no" }, 'trustProxy must be true or false, got "no"'],
     [{ base: "https://shop.example/path" }, "base must be an origin"],
     [{ hosts: ["http://["] }, "hosts must be an origin"],
     [{ invalidatedBy: "POST" }, 'invalidatedBy must be an array, such as ["POST"]'],

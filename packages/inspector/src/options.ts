@@ -1,5 +1,5 @@
 import { ConfigurationError, type Cache, type Duration } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { anything, callback, checkNames, flag, kindOf, option, readOptions, type Option } from "@hotset/core/internal";
 import type { HttpCache } from "@hotset/http";
 import type { RedisView } from "@hotset/redis-toolkit";
 import type { Finding } from "./data/pages.ts";
@@ -79,43 +79,49 @@ export interface Settings {
   readonly window: Duration | undefined;
 }
 
-const NAMES = ["authorize", "write", "path", "toolkit", "http", "followers", "redact", "onFinding", "window"];
+const isObjectOf = (given: unknown, is: (each: unknown) => boolean): boolean =>
+  typeof given === "object" && given !== null && !Array.isArray(given) && Object.values(given).every(is);
+
+const OPTIONS = {
+  authorize: callback<Authorize>(),
+  write: flag(),
+  path: option(
+    'a path that begins with a slash and has at least one segment of letters, digits, ".", "_", "~" and "-", such as "/hotset"',
+    (given) => typeof given === "string" && /^(?:\/[\w.~-]+)+\/?$/.test(given),
+    "/hotset",
+  ),
+  toolkit: option<RedisView | undefined>(
+    "createRedis(...) or a tenant of it",
+    (given: Partial<RedisView> | null) => typeof given?.commands === "object",
+    undefined,
+    kindOf,
+  ),
+  http: option<NonNullable<InspectorOptions["http"]>>(
+    "an object of HTTP caches by name: { pages: httpCache(...) }",
+    (given) => !isHttpCache(given) && isObjectOf(given, isHttpCache),
+    {},
+  ),
+  followers: option<NonNullable<InspectorOptions["followers"]>>(
+    "an object of followers by name: { shop: follower }",
+    (given) => isObjectOf(given, isFollower),
+    {},
+  ),
+  redact: callback<NonNullable<InspectorOptions["redact"]>>(),
+  onFinding: callback<NonNullable<InspectorOptions["onFinding"]>>(),
+  window: anything as Option<Duration | undefined>,
+} satisfies Record<keyof InspectorOptions, Option>;
 
 /** @throws {ConfigurationError} */
 export function settingsOf(options: InspectorOptions): Settings {
   // Its fields are private: as options it would say nothing.
   if (isCache(options)) throw new ConfigurationError("inspector: give several caches as a list: inspector([a, b])");
-  checkNames(options, NAMES, { place: "inspector" });
-  const { authorize, write = false, path = "/hotset", toolkit, http = {}, followers = {} } = options;
-  const { redact, onFinding, window } = options;
-  for (const [name, given] of Object.entries({ authorize, redact, onFinding }))
-    if (given !== undefined && typeof given !== "function")
-      throw new ConfigurationError(`inspector: ${name} must be a function, got ${kindOf(given)}`);
-  if (typeof write !== "boolean")
-    throw new ConfigurationError(`inspector: write must be true or false, got ${kindOf(write)}`);
-  if (typeof path !== "string" || !/^(?:\/[\w.~-]+)+\/?$/.test(path))
-    throw new ConfigurationError(
-      `inspector: path must begin with a slash and have at least one segment of letters, digits, ".", "_", "~" and "-", such as "/hotset", got ${typeof path === "string" ? JSON.stringify(path) : kindOf(path)}`,
-    );
-  if (
-    typeof http !== "object" ||
-    http === null ||
-    Array.isArray(http) ||
-    isHttpCache(http) ||
-    !Object.values(http).every(isHttpCache)
-  )
-    throw new ConfigurationError("inspector: http must be an object of HTTP caches by name: { pages: httpCache(...) }");
-  if (typeof followers !== "object" || followers === null || !Object.values(followers).every(isFollower))
-    throw new ConfigurationError("inspector: followers must be an object of followers by name: { shop: follower }");
-  if (toolkit !== undefined && typeof (toolkit as Partial<RedisView> | null)?.commands !== "object")
-    throw new ConfigurationError(
-      `inspector: toolkit must be createRedis(...) or a tenant of it, got ${kindOf(toolkit)}`,
-    );
-  if (authorize === undefined && process.env["NODE_ENV"] === "production")
+  checkNames(options, OPTIONS, { place: "inspector" });
+  const { path, ...read } = readOptions(options, OPTIONS, "inspector: ", ConfigurationError);
+  if (read.authorize === undefined && process.env["NODE_ENV"] === "production")
     throw new ConfigurationError(
       "inspector: authorize must be given with NODE_ENV=production: a function of the request that says whether it may see the pages",
     );
-  return { authorize, write, path: path.replace(/\/$/, ""), toolkit, http, followers, redact, onFinding, window };
+  return { ...read, path: path.replace(/\/$/, "") };
 }
 
 /** @throws {ConfigurationError} */
@@ -139,5 +145,3 @@ const isFollower = (given: unknown): boolean =>
 
 const isHttpCache = (given: unknown): boolean =>
   typeof (given as Partial<HttpCache> | null | undefined)?.answer === "function";
-
-const kindOf = (given: unknown): string => (given === null ? "null" : Array.isArray(given) ? "a list" : typeof given);

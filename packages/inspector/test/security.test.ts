@@ -266,10 +266,10 @@ describe("values", () => {
 describe("options", () => {
   const cache = createCache({ name: "shop" }).tier(memory()).build();
   it.for<[caches: unknown, options: unknown, message: RegExp]>([
-    [cache, { path: "hotset" }, /path must begin with a slash.*got "hotset"/],
-    [cache, { path: "/" }, /path must begin with a slash.*got "\/"/],
-    [cache, { write: "yes" }, /write must be true or false, got string/],
-    [cache, { authorize: true }, /authorize must be a function, got boolean/],
+    [cache, { path: "hotset" }, /path must be a path that begins with a slash.*got "hotset"/],
+    [cache, { path: "/" }, /path must be a path that begins with a slash.*got "\/"/],
+    [cache, { write: "yes" }, /write must be true or false, got "yes"/],
+    [cache, { authorize: true }, /authorize must be a function, got a boolean/],
     [cache, { autorize: () => true }, /unknown option "autorize"; did you mean authorize/],
     [cache, { followers: { shop: {} } }, /followers must be an object of followers by name/],
     [cache, { http: [] }, /http must be an object of HTTP caches by name/],
@@ -278,7 +278,11 @@ describe("options", () => {
       { http: httpCache(cache, { base: "http://shop.example" }) },
       /http must be an object of HTTP caches by name/,
     ],
-    [cache, { toolkit: "redis://localhost" }, /toolkit must be createRedis\(\.\.\.\) or a tenant of it, got string/],
+    [
+      cache,
+      { toolkit: "redis://localhost" },
+      /toolkit must be createRedis\(\.\.\.\) or a tenant of it, got text of 17 characters/,
+    ],
     [cache, { redis: {} }, /unknown option "redis"; did you mean toolkit/],
     [cache, cache, /give several caches as a list: inspector\(\[a, b\]\)/],
     [[], {}, /caches must be a cache/],

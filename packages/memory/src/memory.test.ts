@@ -607,11 +607,11 @@ describe("memory", () => {
     [{ maxBytes: "64 mb" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
     [{ maxBytes: "0.5b" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
     [{ maxBytes: "1e9mb" }, 'memory: maxBytes must be a whole number of bytes, at least 1, a size like "64mb"'],
-    [{ sizeOf: 5 }, "memory: sizeOf must be a function of a value, got 5"],
-    [{ values: "copied" }, 'memory: values must be one of "shared", "frozen", "cloned", got "copied"'],
-    [{ eviction: "lfu" }, 'memory: eviction must be one of "lru", "adaptive", got "lfu"'],
-    [{ eviction: null }, 'memory: eviction must be one of "lru", "adaptive", got null'],
-    [{ values: {} }, 'memory: values must be one of "shared", "frozen", "cloned", got an object'],
+    [{ sizeOf: 5 }, "memory: sizeOf must be a function of a value, got a number"],
+    [{ values: "copied" }, 'memory: values must be "shared" or "frozen" or "cloned", got "copied"'],
+    [{ eviction: "lfu" }, 'memory: eviction must be "lru" or "adaptive", got "lfu"'],
+    [{ eviction: null }, 'memory: eviction must be "lru" or "adaptive", got null'],
+    [{ values: {} }, 'memory: values must be "shared" or "frozen" or "cloned", got an object'],
   ])("refuses %o", (options, message) => {
     const build = () => memory(options as MemoryOptions);
     expect(build).toThrow(refusalOf(message));

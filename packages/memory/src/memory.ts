@@ -8,11 +8,15 @@ import {
 import {
   type Option,
   anything,
+  callback,
   checkNames,
   didYouMeanInCache,
+  oneOf,
   option,
   readOptions,
   refuseSurplus,
+  text,
+  wholeNumber,
 } from "@hotset/core/internal";
 import { AdaptiveEntries } from "./adaptive-entries.ts";
 import type { Entries, Gone } from "./entries.ts";
@@ -282,9 +286,6 @@ const bytes = (accepts: string, most = Number.MAX_SAFE_INTEGER, also?: number): 
   read: (given) => [toBytes(given)].find((size) => size === also || upTo(most)(size)) as number | undefined,
 });
 
-const oneOf = <T extends string>(...accepted: readonly [T, ...T[]]): Option<T> =>
-  option(`one of ${accepted.map((one) => `"${one}"`).join(", ")}`, (given) => accepted.includes(given), accepted[0]);
-
 /** Capacity of one `Map` in V8. */
 const MOST_ENTRIES = 2 ** 24;
 
@@ -296,11 +297,11 @@ export const MEMORY_OPTIONS: {
       ? Option<MemoryOptions["sizeOf"]>
       : Option<NonNullable<MemoryOptions[Name]>>;
 } = {
-  label: option("a non-empty string", (given) => typeof given === "string" && given !== "", "memory"),
-  maxEntries: option(`a whole number from 1 to ${MOST_ENTRIES}`, upTo(MOST_ENTRIES), 10_000),
+  label: text("memory"),
+  maxEntries: wholeNumber(10_000, 1, MOST_ENTRIES),
   maxBytes: bytes('a whole number of bytes, at least 1, a size like "64mb", or Infinity', undefined, Infinity),
   maxEntryBytes: anything as Option<NonNullable<MemoryOptions["maxEntryBytes"]>>,
-  sizeOf: option<MemoryOptions["sizeOf"]>("a function of a value", (given) => typeof given === "function", undefined),
+  sizeOf: callback<NonNullable<MemoryOptions["sizeOf"]>>(" of a value"),
   values: oneOf("shared", "frozen", "cloned"),
   eviction: oneOf("lru", "adaptive"),
 };

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Cache } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkNames, describe, flag, readOption } from "@hotset/core/internal";
 import type { Redis } from "@hotset/redis-toolkit";
 import { connectCaches } from "./cache-instruments.ts";
 import { connectFollowers, type FollowFigures } from "./follow-instruments.ts";
@@ -70,8 +70,8 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     backendCalls = false,
     process = false,
   } = options;
-  for (const [name, flag] of Object.entries({ namespaces, backendCalls, process }))
-    if (typeof flag !== "boolean") throw new InvalidArgumentError(`observe: ${name} must be true or false`);
+  for (const [name, given] of Object.entries({ namespaces, backendCalls, process }))
+    readOption(given, `observe: ${name}`, FLAG);
   expectSomething(options);
   expectEach("queues", queues, "counts");
   expectEach("consumers", consumers, "status");
@@ -104,6 +104,8 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   return end;
 }
 
+const FLAG = flag();
+
 /** Lists may be empty: they may be made of what a program has. @throws {InvalidArgumentError} */
 function expectSomething(options: Observed): void {
   const { caches, redis, queues, consumers, http, followers, process } = options;
@@ -117,11 +119,8 @@ function expectSomething(options: Observed): void {
 /** For exporters too, before they read their own options. @throws {InvalidArgumentError} */
 export function checkObject(option: string, given: unknown): void {
   if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new InvalidArgumentError(`observe: ${option} must be an object, got ${kindOf(given)}`);
+    throw new InvalidArgumentError(`observe: ${option} must be an object, got ${describe(given)}`);
 }
-
-const kindOf = (given: unknown): string =>
-  given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
 
 /** @param method that each of them has */
 function expectEach(option: "queues" | "consumers" | "http" | "followers", given: object, method: string): void {
@@ -129,7 +128,7 @@ function expectEach(option: "queues" | "consumers" | "http" | "followers", given
   for (const [label, each] of Object.entries(given) as readonly [string, Record<string, unknown> | null][])
     if (typeof each?.[method] !== "function")
       throw new InvalidArgumentError(
-        `observe: ${option} must be an object of ${option === "http" ? "HTTP caches" : option} by their labels, got ${kindOf(each)} for ${JSON.stringify(label)}`,
+        `observe: ${option} must be an object of ${option === "http" ? "HTTP caches" : option} by their labels, got ${describe(each)} for ${JSON.stringify(label)}`,
       );
 }
 

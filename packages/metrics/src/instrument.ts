@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { describe } from "@hotset/core/internal";
 
 /** One thing that is measured, defined once for all exporters. */
 export interface Instrument {
@@ -66,13 +67,6 @@ export function checkBuckets(given: readonly number[] = DURATION_BUCKETS): reado
   if (isList) return given.toSorted((a, b) => a - b);
   throw new InvalidArgumentError(
     "observe: buckets must be a list of different, finite numbers of seconds, such as [0.001, 0.01, 0.1], got " +
-      `${Array.isArray(given) ? `[${Array.from(given, shown).join(",")}]` : shown(given)}`,
+      `${Array.isArray(given) ? `[${Array.from(given, describe).join(",")}]` : describe(given)}`,
   );
 }
-
-const shown = (given: unknown): string =>
-  typeof given === "string"
-    ? JSON.stringify(given)
-    : typeof given === "object" && given !== null
-      ? "an object"
-      : String(given);

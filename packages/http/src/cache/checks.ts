@@ -1,5 +1,14 @@
-import { ConfigurationError, parseDuration, type Duration, type Format, type Namespace } from "@hotset/core";
-import { didYouMean, NamespaceView } from "@hotset/core/internal";
+import { ConfigurationError, type Duration, type Format, type Namespace } from "@hotset/core";
+import {
+  describe,
+  didYouMean,
+  duration,
+  NamespaceView,
+  readOptions,
+  type Option,
+  type OptionTable,
+  type OptionValues,
+} from "@hotset/core/internal";
 import type { WindowsMs } from "../semantics/settings.ts";
 
 /** Lifetimes that a rule gives. */
@@ -35,7 +44,7 @@ function keepsBytes(format: Format): boolean {
 /** The object at `at`, which may have these properties alone. */
 export function objectAt(at: string, given: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw refusal(`${at} must be an object, got ${kindOf(given)}`);
+    throw refusal(`${at} must be an object, got ${describe(given)}`);
   for (const name of Object.keys(given))
     if (!names.includes(name))
       throw refusal(
@@ -46,55 +55,33 @@ export function objectAt(at: string, given: unknown, names: readonly string[]): 
 
 export function listAt(at: string, given: unknown): readonly unknown[] {
   if (Array.isArray(given)) return given;
-  const example = typeof given === "string" ? `, such as [${kindOf(given)}]` : "";
-  throw refusal(`${at} must be an array${example}, got ${kindOf(given)}`);
+  const example = typeof given === "string" ? `, such as [${describe(given)}]` : "";
+  throw refusal(`${at} must be an array${example}, got ${describe(given)}`);
 }
 
 export function textsAt(at: string, given: unknown): readonly string[] {
   return listAt(at, given).map((each, i) => {
     if (typeof each === "string" && each !== "") return each;
-    throw refusal(`${at}[${i}] must be a non-empty string, got ${kindOf(each)}`);
+    throw refusal(`${at}[${i}] must be a non-empty string, got ${describe(each)}`);
   });
 }
 
 export function windowsOf(at: string, windows: unknown): WindowsMs {
   if (windows === undefined) return {};
-  const { ttl, staleWhileRevalidate, staleIfError } = objectAt(at, windows, WINDOWS) as HttpWindows;
-  const optional = (name: string, given: Duration | undefined): number | undefined =>
-    given === undefined ? undefined : ms(`${at}.${name}`, given, 0);
-  return {
-    ttlMs: optional("ttl", ttl),
-    staleWhileRevalidateMs: optional("staleWhileRevalidate", staleWhileRevalidate),
-    staleIfErrorMs: optional("staleIfError", staleIfError),
-  };
+  const given = objectAt(at, windows, Object.keys(WINDOWS));
+  const { ttl, staleWhileRevalidate, staleIfError } = read(given, WINDOWS, `${at}.`);
+  return { ttlMs: ttl, staleWhileRevalidateMs: staleWhileRevalidate, staleIfErrorMs: staleIfError };
 }
 
-export function ms(option: string, given: Duration | undefined, otherwise: Duration): number {
-  const duration: unknown = given ?? otherwise;
-  try {
-    const value = typeof duration === "string" ? parseDuration(duration) : duration;
-    if (typeof value === "number" && value >= 0) return value;
-  } catch {
-    // Refused below.
-  }
-  throw refusal(`${option} must be milliseconds (60_000), or a number with a unit ("1m"), got ${kindOf(duration)}`);
-}
+const WINDOWS = {
+  ttl: duration(undefined),
+  staleWhileRevalidate: duration(undefined),
+  staleIfError: duration(undefined),
+} satisfies Record<keyof HttpWindows, Option>;
 
-export function count(option: string, given: number | undefined, otherwise: number): number {
-  const value = given ?? otherwise;
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw refusal(`${option} must be a whole number of at least 0, got ${String(given)}`);
-}
-
-export function oneOf(option: string, given: string | undefined, accepted: readonly string[]): void {
-  if (given !== undefined && !accepted.includes(given))
-    throw refusal(`${option} must be one of ${accepted.join(", ")}, got ${JSON.stringify(given)}`);
-}
-
-export function functionOf<F>(option: string, given: F | undefined): F | undefined {
-  if (given === undefined || typeof given === "function") return given;
-  throw refusal(`${option} must be a function, got ${kindOf(given)}`);
-}
+/** @param at begins their names in errors. @throws {ConfigurationError} */
+export const read = <Table extends OptionTable>(given: object, table: Table, at = ""): OptionValues<Table> =>
+  readOptions(given, table, `httpCache: ${at}`, ConfigurationError);
 
 export function originNamed(option: string, text: string): string {
   const parsed = URL.canParse(text) ? new URL(text) : undefined;
@@ -110,16 +97,3 @@ export const originsNamed = (option: string, text: string): readonly string[] =>
 
 export const lowered = (names: readonly string[] | undefined): readonly string[] | undefined =>
   names?.map((name) => name.toLowerCase());
-
-const kindOf = (given: unknown): string =>
-  given === null
-    ? "null"
-    : Array.isArray(given)
-      ? "an array"
-      : typeof given === "string"
-        ? JSON.stringify(given.slice(0, 40))
-        : typeof given === "object" || typeof given === "function"
-          ? typeof given
-          : String(given);
-
-const WINDOWS = ["ttl", "staleWhileRevalidate", "staleIfError"] as const;

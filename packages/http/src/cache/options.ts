@@ -1,10 +1,23 @@
 import { systemClock, type Clock, type Duration, type Namespace } from "@hotset/core";
-import { checkNames, IN_WORKER } from "@hotset/core/internal";
+import {
+  anything,
+  callback,
+  checkNames,
+  CLOCK,
+  duration,
+  flag,
+  IN_WORKER,
+  oneOf,
+  text,
+  wholeNumber,
+  type Option,
+  type OptionValues,
+} from "@hotset/core/internal";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
 import { CdnFront } from "./cdn-front.ts";
 import type { Cdn } from "./cdn.ts";
-import { count, functionOf, lowered, ms, oneOf, originNamed, originsNamed, textsAt } from "./checks.ts";
+import { lowered, originNamed, originsNamed, read, textsAt } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 
@@ -158,36 +171,33 @@ export interface Plan {
 
 /** @throws {ConfigurationError} for an option that is unknown or out of range. */
 export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
-  checkNames(options ?? null, NAMES, { place: "httpCache" });
-  oneOf("mode", options.mode, ["shared", "private"]);
-  oneOf("setCookie", options.setCookie, ["refuse", "strip", "store"]);
-  oneOf("onAbort", options.onAbort, ["finish", "abort"]);
+  checkNames(options ?? null, OPTIONS, { place: "httpCache" });
+  const given = read(options, OPTIONS);
   const cdn = options.cdn === undefined ? undefined : new CdnFront(options.cdn, namespace);
-  const settings = { ...settingsOf(options), cdn };
+  const settings = { ...settingsOf(options, given), cdn };
   const safe = safeNames(options);
-  const { clock = systemClock } = options;
-  const loadTimeoutMs = ms("loadTimeout", options.loadTimeout, "30s");
+  const { clock = systemClock, loadTimeout: loadTimeoutMs } = given;
   return {
     settings,
     rules: options.rules,
     rulesOf: (rules) => compileRules(rules, options, settings),
-    obeysRequests: options.requestDirectives ?? options.mode === "private",
-    keepForValidationMs: ms("keepForValidation", options.keepForValidation, "1h"),
-    errorBackoffMs: ms("errorBackoff", options.errorBackoff, "10s"),
+    obeysRequests: given.requestDirectives ?? given.mode === "private",
+    keepForValidationMs: given.keepForValidation,
+    errorBackoffMs: given.errorBackoff,
     loadTimeoutMs,
     longestLoadMs: IN_WORKER ? 2 * loadTimeoutMs : Infinity,
-    bodyIdleMs: ms("bodyIdleTimeout", options.bodyIdleTimeout, "30s"),
-    inlineBytes: count("inlineBytes", options.inlineBytes, 16 * 1024),
-    maxVariants: count("maxVariants", options.maxVariants, 64),
+    bodyIdleMs: given.bodyIdleTimeout,
+    inlineBytes: given.inlineBytes,
+    maxVariants: given.maxVariants,
     normalisers: options.normalise ?? {},
-    obeysSearch: options.noVarySearch ?? false,
-    finishesAlone: options.onAbort !== "abort",
+    obeysSearch: given.noVarySearch,
+    finishesAlone: given.onAbort !== "abort",
     safe,
     lendsOwn: safe !== undefined && safe.size > 0,
     base: options.base === undefined ? undefined : originNamed("base", options.base),
     hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
-    trustsProxy: options.trustProxy ?? false,
-    ofOneClient: functionOf("ofOneClient", options.ofOneClient),
+    trustsProxy: given.trustProxy,
+    ofOneClient: given.ofOneClient,
     mayInvalidate: methodTest(options.invalidatedBy),
     cdn,
     clock,
@@ -202,31 +212,30 @@ function methodTest(given: HttpCacheOptions["invalidatedBy"]): Plan["mayInvalida
   return ({ method }) => methods.has(method);
 }
 
-function settingsOf(options: HttpCacheOptions): Settings {
-  const isShared = options.mode !== "private";
+function settingsOf(options: HttpCacheOptions, given: Given): Settings {
+  const isShared = given.mode !== "private";
   const { heuristic, cacheStatus = true } = options;
   return {
     ...DEFAULT_SETTINGS,
-    name: options.name ?? "hotset",
+    name: given.name,
     showsStatus: typeof cacheStatus === "function" ? cacheStatus : () => cacheStatus,
-    showsKey: options.keyInStatus ?? false,
+    showsKey: given.keyInStatus,
     isShared,
     targetedFields: lowered(options.targetedFields) ?? (isShared ? DEFAULT_SETTINGS.targetedFields : []),
-    setCookie: options.setCookie ?? "refuse",
+    setCookie: given.setCookie,
     sharesCookies: Array.isArray(options.safeHeaders) && lowered(options.safeHeaders)!.includes("cookie"),
     heuristic:
       heuristic === false
         ? undefined
-        : { fraction: heuristic?.fraction ?? 0.1, maxMs: ms("heuristic.max", heuristic?.max, "1d") },
-    whenDisconnectedMs:
-      options.whenDisconnected === undefined ? undefined : ms("whenDisconnected", options.whenDisconnected, 0),
-    maxBodyBytes: count("maxBodyBytes", options.maxBodyBytes, DEFAULT_SETTINGS.maxBodyBytes),
+        : { fraction: heuristic?.fraction ?? 0.1, maxMs: read(heuristic ?? {}, HEURISTIC, "heuristic.").max },
+    whenDisconnectedMs: given.whenDisconnected,
+    maxBodyBytes: given.maxBodyBytes,
     varyOn: lowered(options.varyOn) ?? [],
     tagFields:
       options.tagFields === undefined
         ? DEFAULT_SETTINGS.tagFields
         : new Map(Object.entries(options.tagFields).map(([name, separator]) => [name.toLowerCase(), separator])),
-    tagsPaths: options.pathTags ?? false,
+    tagsPaths: given.pathTags,
   };
 }
 
@@ -236,11 +245,47 @@ function safeNames({ safeHeaders, base, hosts }: HttpCacheOptions): ReadonlySet<
   return new Set(isOn === true ? [] : lowered(isOn));
 }
 
-const NAMES: readonly string[] = [
-  ...["rules", "key", "partition", "store", "defaults", "override", "tags", "clientCacheControl"],
-  ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "whenDisconnected"],
-  ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
-  ...["maxVariants", "varyOn", "normalise", "noVarySearch", "tagFields", "pathTags", "onAbort"],
-  ...["cacheStatus", "keyInStatus"],
-  ...["base", "hosts", "trustProxy", "safeHeaders", "ofOneClient", "invalidatedBy", "cdn", "clock"],
-];
+/** Those that are read by rules, or have other forms, are checked where they are read. */
+const OPTIONS = {
+  rules: anything,
+  key: anything,
+  partition: anything,
+  store: anything,
+  defaults: anything,
+  override: anything,
+  tags: anything,
+  clientCacheControl: anything,
+  mode: oneOf("shared", "private"),
+  name: text("hotset"),
+  targetedFields: anything,
+  setCookie: oneOf("refuse", "strip", "store"),
+  requestDirectives: { ...flag(), default: undefined as boolean | undefined },
+  heuristic: anything,
+  whenDisconnected: duration(undefined),
+  keepForValidation: duration(3_600_000),
+  errorBackoff: duration(10_000),
+  loadTimeout: duration(30_000),
+  bodyIdleTimeout: duration(30_000),
+  maxBodyBytes: wholeNumber(DEFAULT_SETTINGS.maxBodyBytes, 0),
+  inlineBytes: wholeNumber(16 * 1024, 0),
+  maxVariants: wholeNumber(64, 0),
+  varyOn: anything,
+  normalise: anything,
+  noVarySearch: flag(),
+  tagFields: anything,
+  pathTags: flag(),
+  onAbort: oneOf("finish", "abort"),
+  cacheStatus: anything,
+  keyInStatus: flag(),
+  base: anything,
+  hosts: anything,
+  trustProxy: flag(),
+  safeHeaders: anything,
+  ofOneClient: callback<NonNullable<HttpCacheOptions["ofOneClient"]>>(),
+  invalidatedBy: anything,
+  cdn: anything,
+  clock: CLOCK,
+} satisfies Record<keyof HttpCacheOptions, Option>;
+type Given = OptionValues<typeof OPTIONS>;
+
+const HEURISTIC = { max: duration(86_400_000) };

@@ -1,5 +1,5 @@
-import { BackendUnavailableError, ConfigurationError, parseDuration, type Duration } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { BackendUnavailableError, ConfigurationError, type Duration } from "@hotset/core";
+import { checkNames, readOptions, wholeMs } from "@hotset/core/internal";
 import type { CdnField } from "../cache/cdn-keys.ts";
 import type { Cdn } from "../cache/cdn.ts";
 
@@ -80,16 +80,16 @@ export class CdnError extends BackendUnavailableError {
  */
 export function cdnOf(table: CdnTable, options: CdnOptions = {}): Cdn {
   const { name, field, controls = ["cdn-cache-control"], keysPerCall, bytesPerCall = 16_000 } = table;
-  const timeoutMs = ms(name, "timeout", options.timeout ?? "10s");
+  const { timeout, settle, ttl } = readOptions(options, TIMES, `${name}: `, ConfigurationError);
   return {
     name,
     field,
     controls,
     keysPerCall,
     bytesPerCall,
-    timeoutMs,
-    settleMs: ms(name, "settle", options.settle ?? "2s"),
-    ttlMs: options.ttl === undefined ? undefined : ms(name, "ttl", options.ttl),
+    timeoutMs: timeout,
+    settleMs: settle,
+    ttlMs: ttl,
     purge: async (keys, { soft, signal }) => {
       const calls = await table.calls(keys, soft);
       await Promise.all(calls.map((call) => send(table, call, signal)));
@@ -124,11 +124,7 @@ function retryAfterMs(field: string | null): number | undefined {
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now());
 }
 
-function ms(name: string, option: string, given: Duration): number {
-  const value = typeof given === "string" ? parseDuration(given) : given;
-  if (Number.isFinite(value) && value >= 0) return value;
-  throw new ConfigurationError(`${name}: ${option} must be milliseconds of at least 0, or a text such as "2s"`);
-}
+const TIMES = { timeout: wholeMs(10_000, 0), settle: wholeMs(2_000, 0), ttl: wholeMs(undefined, 0) };
 
 /** Checks the names of options, and that each of these texts is there. */
 export function checkOptions(name: string, options: object, texts: readonly string[], others: readonly string[]): void {
@@ -148,4 +144,4 @@ export function endpointOf(name: string, given: string): string {
   return given.endsWith("/") ? given.slice(0, -1) : given;
 }
 
-const COMMON = ["ttl", "settle", "timeout", "endpoint"];
+const COMMON = [...Object.keys(TIMES), "endpoint"];

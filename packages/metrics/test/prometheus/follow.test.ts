@@ -28,6 +28,6 @@ it("C645: the lag of a follower is a metric, in the process that follows and in 
 
 it("refuses anything but a follower", () => {
   expect(() => observe({ register: new Registry(), followers: { shop: {} as never } })).toThrow(
-    'observe: followers must be an object of followers by their labels, got a value of type object for "shop"',
+    'observe: followers must be an object of followers by their labels, got an object for "shop"',
   );
 });

@@ -35,6 +35,6 @@ it("H79 the figures of an HTTP cache are metrics, and no label is a URL", async 
 it("H79 refuses what is not an HTTP cache", () => {
   const register = new Registry();
   expect(() => observe({ register, http: { pages: {} as never } })).toThrow(
-    'observe: http must be an object of HTTP caches by their labels, got a value of type object for "pages"',
+    'observe: http must be an object of HTTP caches by their labels, got an object for "pages"',
   );
 });

@@ -131,11 +131,11 @@ describe("a wrong observation", () => {
     ["a hole among caches", { register, caches: [, cache] }, "observe: caches must be a list of what createCache()"],
     ["a hole among clients", { register, redis: [,] }, "observe: redis must be a list of what createRedis()"],
     ["queues of null", { register, queues: null }, "observe: queues must be an object, got null"],
-    ["a list of queues", { register, queues: [] }, "observe: queues must be an object, got a list"],
+    ["a list of queues", { register, queues: [] }, "observe: queues must be an object, got an array"],
     [
       "a queue that is none",
       { register, queues: { jobs: {} } },
-      'observe: queues must be an object of queues by their labels, got a value of type object for "jobs"',
+      'observe: queues must be an object of queues by their labels, got an object for "jobs"',
     ],
     [
       "a consumer that is none",

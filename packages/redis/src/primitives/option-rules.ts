@@ -32,7 +32,7 @@ export const PASSWORD: Option<string | (() => Awaitable<string>) | undefined> = 
 
 export const SEAL: Option<Seal | undefined> = option(
   "a Seal, such as aesGcm({ keys }), with an id of 1 to 32 of a-z 0-9 . -",
-  (given) => hasId(given) && "around" in given && typeof given.around === "function",
+  (given: unknown) => hasId(given) && "around" in given && typeof given.around === "function",
   undefined,
   anotherValue,
 );
