@@ -181,6 +181,20 @@ describe("C591: a fence, and a backend", () => {
     expect(await b.get("k")).toBeUndefined();
   });
 
+  it("that answers neither the fence nor the set: the value is kept here, and its removal is replayed", async () => {
+    const { a, b, backend } = open("memory over backend");
+    await b.set("k", "theirs");
+    backend.down();
+    const since = await a.fence("k");
+    expect(await a.set("k", 1, { since })).toEqual({ status: "pending" });
+    expect(await a.getOrSet("k", () => 2, { staleIfError: "1h" })).toBe(1);
+    backend.up();
+    expect(await b.get("k")).toBe("theirs");
+    await flush();
+    expect(await a.get("k")).toBeUndefined();
+    expect(await b.get("k")).toBeUndefined();
+  });
+
   it("that does not answer the fence: what is stored later is refused, and the entry stays", async () => {
     const { a, b, backend } = open("memory over backend");
     await b.set("k", "theirs");
