@@ -60,7 +60,7 @@ export class Callers {
 
   /** The caller that begins a flight. */
   wait(flight: Flight, call: GetOrSetCall, ends: Ends): void {
-    this.#comes();
+    this.#countIn();
     const isNested = isLoading(this.#context);
     if (isNested || isLimited(call, flight)) this.#joinCrowd(newWaiter(flight, inItsContext(call), ends, isNested));
     else flight.awaitAlone(ends);
@@ -68,7 +68,7 @@ export class Callers {
 
   /** A caller that joins one. @param again begins its wait again. @param isLate whether a tag event came first. */
   join(flight: Flight, call: GetOrSetCall, ends: Ends, again: (waiter: Waiter) => void, isLate: boolean): void {
-    this.#comes();
+    this.#countIn();
     const joins = { again: inThisContext(again), isLate };
     this.#joinCrowd(newWaiter(flight, inItsContext(call), ends, isLoading(this.#context), joins));
   }
@@ -82,16 +82,16 @@ export class Callers {
     if (hardTimeoutMs !== Infinity) cancels.push(clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
     this.startSoftTimeout(waiter);
     const { signal } = call;
-    if (signal !== undefined) cancels.push(this.#aborts.add(signal, () => this.#leave(waiter, signal.reason)));
+    if (signal !== undefined) cancels.push(this.#aborts.add(signal, () => this.#aborted(waiter, signal.reason)));
     if (waiter.isNested) flight.skipQueue();
   }
 
-  #comes(): void {
+  #countIn(): void {
     if (this.count === 0) this.#release = holdProcess(this.#context.clock);
     this.count += 1;
   }
 
-  #goes(): void {
+  #countOut(): void {
     this.count -= 1;
     if (this.count === 0) this.#release?.();
   }
@@ -99,11 +99,11 @@ export class Callers {
   /** Ends the timers of a caller, and removes its listener of `signal`. Called once. */
   #endWait({ cancels }: Waiter): void {
     for (const cancel of cancels) cancel();
-    this.#goes();
+    this.#countOut();
   }
 
   /** Ends the wait of a caller that gets nothing; `false` if it had ended already. */
-  #leaves(waiter: Waiter, by: "signal" | "time"): boolean {
+  #endWithNothing(waiter: Waiter, by: "signal" | "time"): boolean {
     const { crowd, climb } = waiter.flight;
     if (!crowd.leave(waiter, by, climb.running !== undefined)) return false;
     this.#endWait(waiter);
@@ -111,7 +111,7 @@ export class Callers {
   }
 
   /** Ends the wait of a caller that is answered; `false` if it had ended already. */
-  #takes(waiter: Waiter): boolean {
+  #takeOne(waiter: Waiter): boolean {
     return this.#takeAll(waiter.flight, (each) => each === waiter).length !== 0;
   }
 
@@ -160,21 +160,21 @@ export class Callers {
       if (waiter.isLate) waiter.hasTimer = false;
       return;
     }
-    if (!(answer === undefined ? this.#leaves(waiter, "time") : this.#takes(waiter))) return;
+    if (!(answer === undefined ? this.#endWithNothing(waiter, "time") : this.#takeOne(waiter))) return;
     if (answer !== undefined) this.#answer(waiter, answer);
     else reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)), call);
-    this.#left(flight, undefined);
+    this.#afterLeaving(flight, undefined);
   }
 
-  #leave(waiter: Waiter, reason: unknown): void {
+  #aborted(waiter: Waiter, reason: unknown): void {
     const { flight, call } = waiter;
-    if (!this.#leaves(waiter, "signal")) return;
+    if (!this.#endWithNothing(waiter, "signal")) return;
     waiter.reject(this.#answers.failed(call, reason), call);
-    this.#left(flight, reason);
+    this.#afterLeaving(flight, reason);
   }
 
   /** Ends the load of a flight whose last caller left. A value that was loaded already is stored. */
-  #left(flight: Flight, reason: unknown): void {
+  #afterLeaving(flight: Flight, reason: unknown): void {
     const { flights } = this.#context;
     if (flight.crowd.isAbandoned && flight.climb.loaded === undefined && !flights.isWaitedFor(flight)) {
       this.abort(flight, reason);
@@ -183,11 +183,11 @@ export class Callers {
     }
     // A load that a caller waits for needs the slot more.
     else if (flight.phase === "queued" && flight.crowd.isUnserved) this.end(flight);
-    else this.#goesOn(flight);
+    else this.#keepRuntimeFor(flight);
   }
 
   /** Keeps the runtime alive for a flight whose callers were all answered: its load still stores its result. */
-  #goesOn(flight: Flight): void {
+  #keepRuntimeFor(flight: Flight): void {
     if (!flight.isAwaited && !flight.isOver && flight.crowd.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }
 
@@ -242,13 +242,13 @@ export class Callers {
     // All are judged before the first is answered: its listener may come back.
     for (const waiter of waiters) if (others?.has(waiter) !== true) this.answerMoved(waiter, answer);
     for (const waiter of others ?? []) waiter.again!(waiter);
-    this.#goesOn(flight);
+    this.#keepRuntimeFor(flight);
   }
 
   #answerOnly(flight: Flight, ends: Ends, answer: Answer): void {
-    this.#goes();
+    this.#countOut();
     this.#settle(flight.call, "first", ends, answer);
-    this.#goesOn(flight);
+    this.#keepRuntimeFor(flight);
   }
 
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
@@ -260,7 +260,7 @@ export class Callers {
     }
     // All are taken before the first is answered: its listener may come back.
     for (const waiter of this.#takeAll(flight, (each) => answers.has(each))) this.#answer(waiter, answers.get(waiter)!);
-    this.#goesOn(flight);
+    this.#keepRuntimeFor(flight);
   }
 
   /** Each caller gets the fallback if `staleIfError` covers the failure, or else the error as it is. */

@@ -22,7 +22,7 @@ export class Climb {
   /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
   isUnleased = false;
   /** The slot that it waits for. */
-  turn: SharedSlot | undefined;
+  slot: SharedSlot | undefined;
   lease: FlightLease | undefined;
   /** The tag versions from before its load. */
   pinned: Pinned | undefined;
@@ -37,7 +37,6 @@ export class Climb {
   isDoubted = false;
   /** The loaded value, from the moment it is known. */
   loaded: LoadedValue | undefined;
-  /** The report of its load, for listeners, and whether its value is one for all callers, that may be stored. */
   report: LoadReport | undefined;
   /** Whether its value is for the caller that began it, and for no other. */
   isForOne = false;
@@ -53,9 +52,12 @@ export class Climb {
   awaitsOwnChange = false;
 }
 
+/** What is known of a load once its value is. */
 export interface LoadReport {
+  /** For listeners, if there are any, once the value is stored. */
   readonly event: Omit<CacheEvents["load"], "result"> | undefined;
-  readonly isForAll: boolean;
+  /** Whether its loader gave a value for all callers, which may be stored: neither `noStore` nor `notShared`. */
+  readonly isStorable: boolean;
 }
 
 /** That of all flights that only read. */

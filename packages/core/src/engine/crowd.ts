@@ -11,15 +11,16 @@ export class Crowd<W extends { readonly isNested: boolean }> {
   declare tags: readonly string[];
   /** Whether a running load is one of them. */
   isNested = false;
-  /** How many came and did not leave by their signal; and how many did not leave with nothing. */
-  #faithful: number;
-  #served: number;
+  /** Callers that came, without those that left by their signal. */
+  #unaborted: number;
+  /** Callers that came, without those that left with nothing: by their signal, or by their time before the load began. */
+  #servedOrWaiting: number;
   #isOutlived = false;
 
   /** @param served callers that were answered before they came: they did not abandon the flight. */
   constructor(tags: readonly string[], served: number) {
     this.tags = tags;
-    this.#faithful = this.#served = served;
+    this.#unaborted = this.#servedOrWaiting = served;
   }
 
   get isAwaited(): boolean {
@@ -28,12 +29,12 @@ export class Crowd<W extends { readonly isNested: boolean }> {
 
   /** Whether every caller that ever waited was aborted by its signal. */
   get isAbandoned(): boolean {
-    return this.#faithful <= 0;
+    return this.#unaborted <= 0;
   }
 
-  /** Whether each of them left, by its signal or its time, before it got anything and before the load began. */
+  /** Whether each of them left with nothing: by its signal, or by its time before the load began. */
   get isUnserved(): boolean {
-    return this.#served <= 0;
+    return this.#servedOrWaiting <= 0;
   }
 
   /** The flight continues without callers. `true` the first time. */
@@ -55,8 +56,8 @@ export class Crowd<W extends { readonly isNested: boolean }> {
     if (this.waiters.length === 0) this.waiters = [waiter];
     else (this.waiters as W[]).push(waiter);
     this.isNested ||= waiter.isNested;
-    this.#faithful += 1;
-    this.#served += 1;
+    this.#unaborted += 1;
+    this.#servedOrWaiting += 1;
   }
 
   /** Takes callers out; the wait of each of them continues until it is ended. @param takes selects them. @default all */
@@ -71,8 +72,8 @@ export class Crowd<W extends { readonly isNested: boolean }> {
   /** Takes out one caller that gets nothing. @param hasBegun whether the load has; it keeps its slot then. */
   leave(waiter: W, by: "signal" | "time", hasBegun: boolean): boolean {
     if (this.take((each) => each === waiter).length === 0) return false;
-    if (by === "signal") this.#faithful -= 1;
-    if (by === "signal" || !hasBegun) this.#served -= 1;
+    if (by === "signal") this.#unaborted -= 1;
+    if (by === "signal" || !hasBegun) this.#servedOrWaiting -= 1;
     return true;
   }
 }

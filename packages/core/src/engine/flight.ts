@@ -201,13 +201,13 @@ class OneFlight extends Guard implements ReadRequest {
   }
 
   /** Records that the flight waits for this slot. */
-  queuesFor(turn: SharedSlot): void {
-    this.#ownClimb.turn = turn;
+  queuesFor(slot: SharedSlot): void {
+    this.#ownClimb.slot = slot;
   }
 
   /** A running load waits for this one, and holds a slot: this one, and the batch it belongs to, take none. */
   skipQueue(): void {
-    (this.call.batch?.loads ?? this.climb.turn)?.exempt();
+    (this.call.batch?.loads ?? this.climb.slot)?.exempt();
   }
 
   /** Enters the phase that asks for the lease, or does without one. A wake counts from here. */
@@ -321,10 +321,10 @@ class OneFlight extends Guard implements ReadRequest {
     this.#isJoinable = false;
   }
 
-  /** Loads without a lease, next to others. @param isJoinable whether callers share it none the less. */
-  skipLease(isJoinable: boolean): void {
+  /** Loads without a lease, next to others. @param load whether callers share it none the less, or each has its own. */
+  skipLease(load: "shared" | "alone"): void {
     this.#ownClimb.isUnleased = true;
-    this.#isJoinable &&= isJoinable;
+    if (load === "alone") this.#isJoinable = false;
   }
 
   override fence(by: FencedBy): void {
@@ -498,8 +498,8 @@ export const newWaiter = (
   reject,
 });
 
-/** How many loads may run. */
-export type Slot = Semaphore | SharedSlot;
+/** Where a load takes its slot: one of those of the cache, or the one that its batch or its callers share. */
+export type Slots = Semaphore | SharedSlot;
 
 /** The call of this process that keeps the result of a flight from being stored, under these tag versions. */
 export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {

@@ -20,7 +20,7 @@ import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Callers } from "./callers.ts";
 import type { Copies, EngineContext } from "./context.ts";
 import * as say from "./explanations.ts";
-import { type Ends, fencedBy, Flight, type Joined, type Side, type Slot, type Waiter } from "./flight.ts";
+import { type Ends, fencedBy, Flight, type Joined, type Side, type Slots, type Waiter } from "./flight.ts";
 import { type Lease, type NewLease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
@@ -166,7 +166,7 @@ export class Ladder {
     if (!lifecycle.isOpen) flight.closes();
     if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
     // One that is forced, or current, depends on the lease.
-    else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.skipLease(false);
+    else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.skipLease("alone");
     flights.add(call.key.local, flight);
     if (side === "background" && flight.crowd.outlive()) waitUntil?.(flight.whenSettled());
     return flight;
@@ -391,9 +391,8 @@ export class Ladder {
   /** The last value of this key was stored nowhere: no caller waits for another such load. */
   #foundPlaceholder(flight: Flight, { staleAt, terms }: Entry, now: number): void {
     if (now >= staleAt || flight.call.isForced) return;
-    const isShared = terms.placeholder !== "not-shared";
-    flight.skipLease(isShared);
-    if (isShared) return;
+    if (terms.placeholder !== "not-shared") return flight.skipLease("shared");
+    flight.skipLease("alone");
     this.#backoffs.unshared(flight, staleAt);
     // Those that joined begin again.
     for (const waiter of flight.crowd.take(({ role }) => role === "joined")) waiter.again!(waiter);
@@ -449,7 +448,7 @@ export class Ladder {
           !isGuess &&
           (await barrier.bars(flight.key, dependencies(flight.key.space, flight.tags)))
         )
-          flight.skipLease(true);
+          flight.skipLease("shared");
         refusal = await this.#lease(flight, isGuess);
         if (refusal === undefined && !flight.isOver) {
           const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context, clock.now());
@@ -461,7 +460,7 @@ export class Ladder {
           }
           this.#loaded(flight, load, loaded);
           if (flight.isOver) return;
-          if (flight.climb.isUnleased && flight.climb.report!.isForAll) await this.#leaseAfterLoad(flight);
+          if (flight.climb.isUnleased && flight.climb.report!.isStorable) await this.#leaseAfterLoad(flight);
           const draft = new Draft(flight, loaded, this.#context, this.#answers);
           if (barrier === undefined)
             this.#stored(flight, draft.begin(clock.now()) ?? (await this.#store(flight, draft)));
@@ -492,8 +491,8 @@ export class Ladder {
     const { batch } = flight.call;
     const background = flight.isAwaited ? undefined : (batch?.backgroundLoads ?? this.#context.backgroundLoads);
     if (background?.tryTake() === false) return undefined;
-    const freeing = (slot?: Slot) => () => {
-      slot?.free();
+    const freeing = (taken?: Slots) => () => {
+      taken?.free();
       background?.free();
     };
     const slots = batch?.loads ?? this.#context.loads;
@@ -501,11 +500,11 @@ export class Ladder {
     if (isNested) batch?.loads.exempt();
     if (isNested) return freeing();
     if (slots.tryTake()) return freeing(slots);
-    const turn = batch?.loads ?? new SharedSlot(this.#context.loads);
-    flight.queuesFor(turn);
-    const taken = isUnserved ? Promise.resolve(false) : turn.take(flight.whenSettled());
+    const slot = batch?.loads ?? new SharedSlot(this.#context.loads);
+    flight.queuesFor(slot);
+    const taken = isUnserved ? Promise.resolve(false) : slot.take(flight.whenSettled());
     return taken.then((isTaken) => {
-      if (isTaken) return freeing(turn);
+      if (isTaken) return freeing(slot);
       background?.free();
       return undefined;
     });
@@ -524,36 +523,37 @@ export class Ladder {
    * ended before the load, since a tag changed: then the result is not stored. Versions that are on their way are not
    * known to the lease: a change of their tags meanwhile is found by `#canStore`.
    *
-   * @returns why another process loads, or has stored.
+   * @returns why there is no lease, and no load: another process loads, or has stored since.
    */
   async #lease(flight: Flight, isGuess: boolean): Promise<NotGranted | undefined> {
     const { call } = flight;
     const { remote, meters } = call.namespace;
     // A `current` call has read nothing: its lease shows whether there is an entry.
     const hasRead = !call.isCurrent || remote?.leases === undefined;
-    if (hasRead) this.#admit(flight, flight.seen);
+    if (hasRead) this.#admitNewKey(flight, flight.seen);
     // Made before versions are asked for: a change from then on counts.
-    const lease = this.#leaseOf(flight);
-    const pinsFirst = lease === undefined || isGuess || this.#pinsWithLease(flight);
-    const pinning = pinsFirst ? this.#pin(flight) : undefined;
+    const lease = this.#leaseToRequest(flight);
+    const pinsNow = lease === undefined || isGuess || this.#pinsWithLease(flight);
+    const pinning = pinsNow ? this.#pin(flight) : undefined;
+    // Its answer is awaited after that of the lease: a failure until then is not unhandled.
+    if (isThenable(pinning)) pinning.then(undefined, ignore);
     // Before the request: a wake counts from here.
     flight.beginLeasing(lease);
-    if (isThenable(pinning)) pinning.then(undefined, ignore);
     if (lease !== undefined) {
       if (isGuess) meters.guesses.begins();
-      const over = call.isForced ? TAKE_OVER : flight.seen;
+      const seen = call.isForced ? TAKE_OVER : flight.seen;
       const as = { hasExpired: this.#hasExpired(flight), isRead: isGuess };
-      const answer = lease.answered(await lease.request(over, as));
+      const answer = lease.answered(await lease.request(seen, as));
       if (isGuess) this.#guessed(flight, answer);
       if (answer instanceof Error)
         this.#reportNoLease(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
       else if (answer.kind !== "granted") return answer;
-      else if (!hasRead) this.#admit(flight, answer.seen);
+      else if (!hasRead) this.#admitNewKey(flight, answer.seen);
     }
     // Not in this turn: a batch knows how many of its flights to expect once all have begun, and none may arrive before.
     else await DONE;
-    const pins = pinsFirst ? pinning : this.#pin(flight);
-    flight.pin(isThenable(pins) ? await this.#inTime(flight, pins) : pins);
+    const pinned = pinsNow ? pinning : this.#pin(flight);
+    flight.pin(isThenable(pinned) ? await this.#inTime(flight, pinned) : pinned);
     // No process may wait for a result that cannot be stored.
     if (!this.#canStore(flight)) flight.climb.lease?.release();
     this.#context.decisions?.note(flight.key.local, "lease", say.describeLease(flight));
@@ -562,7 +562,7 @@ export class Ladder {
   }
 
   /** The lease to ask for. None where there are no leases, where nothing is stored, or where it loads next to others. */
-  #leaseOf(flight: Flight): Lease | undefined {
+  #leaseToRequest(flight: Flight): Lease | undefined {
     const { storesNothing, isUnleased, isUnreachable } = flight.climb;
     if (storesNothing || isUnleased || flight.call.namespace.remote?.leases === undefined) return undefined;
     if (!isUnreachable) return this.#newLease!(flight);
@@ -594,7 +594,7 @@ export class Ladder {
   }
 
   /** A key that no tier knows is kept nowhere if the budget of its namespace is spent and it was not missed of late. */
-  #admit(flight: Flight, seen: string): void {
+  #admitNewKey(flight: Flight, seen: string): void {
     const { call, key, fallback, climb } = flight;
     const { newKeys: budget, meters } = call.namespace;
     if (budget === undefined || climb.storesNothing || call.isForced || fallback !== undefined || seen !== "") return;
@@ -648,7 +648,7 @@ export class Ladder {
       flight.saw(answer.seen);
       return this.#found(flight, answer.entry, now);
     }
-    // Callers may have joined after a change that this entry is older than.
+    // Callers may have joined after a change that this entry is older than: the backend is read again, without a wait.
     flight.waitElsewhere(now);
     this.#readAgain(flight);
   }
@@ -743,9 +743,9 @@ export class Ladder {
       hadValue: (flight.fallback?.value ?? null) !== null,
     });
     if (flight.isOver) return;
-    const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
+    const isStorable = loaded.kind === "value" || loaded.kind === "not-modified";
     const event = events.load.isObserved ? { ...this.#event(flight), durationMs: now - startedAt } : undefined;
-    flight.store(loaded.value, { event, isForAll }, loaded.kind === "not-shared");
+    flight.store(loaded.value, { event, isStorable }, loaded.kind === "not-shared");
     if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + PLACEHOLDER_MS);
     this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
@@ -831,7 +831,7 @@ export class Ladder {
     else if (fallback !== undefined)
       this.#backoffs.pause(
         key.local,
-        clock.now() + (flight.climb.report!.isForAll ? POLL_MS : call.policy.errorBackoffMs),
+        clock.now() + (flight.climb.report!.isStorable ? POLL_MS : call.policy.errorBackoffMs),
       );
     this.#answer(flight, result);
   }

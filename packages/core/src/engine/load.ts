@@ -124,7 +124,7 @@ export class Load extends Deadline {
     this.#flight.runInContext(() => this.abort(overdue(this.#flight.call.policy.loadTimeoutMs)));
   }
 
-  /** Aborts the load if its time has ended by `now`: stands in for a timer that ended with its request. */
+  /** Aborts the load if its time has ended by `now`: it replaces a timer that ended with its request. */
   endOverdue(now: number): boolean {
     const isOverdue = now - this.startedAt >= this.call.policy.loadTimeoutMs;
     if (isOverdue) this.pass();
