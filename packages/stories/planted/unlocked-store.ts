@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
+import { BackendUnavailableError } from "@hotset/core";
 import type { SwapStore } from "@hotset/core/stores";
 import { answerForSwapStore } from "@hotset/testing";
 
@@ -11,7 +12,10 @@ export function unlockedStore(file: string): SwapStore<string> {
   const find = database.prepare("SELECT bytes, version FROM records WHERE name = ?");
   const put = database.prepare("INSERT OR REPLACE INTO records VALUES (?, ?, ?)");
   const remove = database.prepare("DELETE FROM records WHERE name = ?");
-  const found = (name: string) => find.get(name) as { bytes: Uint8Array; version: string } | undefined;
+  const found = (name: string) => {
+    if (!database.isOpen) throw new BackendUnavailableError("the store was closed");
+    return find.get(name) as { bytes: Uint8Array; version: string } | undefined;
+  };
   return {
     get: async (name) => found(name),
     async swap(name, bytes, expected) {

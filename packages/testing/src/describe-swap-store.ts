@@ -1,5 +1,5 @@
 import { scheduler } from "node:timers/promises";
-import type { Awaitable } from "@hotset/core";
+import { BackendUnavailableError, type Awaitable } from "@hotset/core";
 import type { SwapRecord, SwapStore } from "@hotset/core/stores";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { apart } from "./apart.ts";
@@ -48,6 +48,7 @@ export function describeSwapStore<V>(name: string, options: DescribeSwapStoreOpt
     describeConditions(() => clients);
     describeContention(() => clients);
     describeElsewhere(() => clients, options);
+    describeClose(() => clients);
 
     it("keeps a record until its life has ended: a life is never rounded down", async () => {
       const [store] = clients as [SwapStore<V>];
@@ -257,6 +258,35 @@ function describeElsewhere<V>(
       }
     },
   );
+}
+
+function describeClose<V>(clients: () => readonly SwapStore<V>[]): void {
+  it("closes twice, also at the same time, and leaves the other clients open", async () => {
+    const [store, other] = clients() as [SwapStore<V>, SwapStore<V>];
+    await store.swap(NAME, Uint8Array.of(1), undefined, HOUR_MS);
+    await Promise.all([store.close(), store.close()]);
+    await store.close();
+    expect(bytesOf(await other.get(NAME))).toEqual([1]);
+  });
+
+  it("answers after close as before, or rejects with BackendUnavailableError", async () => {
+    const [store, other] = clients() as [SwapStore<V>, SwapStore<V>];
+    await store.swap(NAME, Uint8Array.of(1), undefined, HOUR_MS);
+    const { version } = (await other.get(NAME))!;
+    await store.close();
+    const calls = [
+      () => store.get(NAME),
+      () => store.swap(NAME, Uint8Array.of(2), version, HOUR_MS),
+      () => store.delete(NAME, version),
+    ];
+    for (const call of calls) {
+      const error: unknown = await call().then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      if (error !== undefined) expect(error).toBeInstanceOf(BackendUnavailableError);
+    }
+  });
 }
 
 /** Adds one to the number in the record, `times` times, each over what it read. */

@@ -27,7 +27,10 @@ export interface SwapStore<V> {
   swap(name: string, bytes: Uint8Array, expected: V | undefined, ttlMs: number): Promise<V | undefined>;
   /** Removes the record if its version is `expected`, in one step. @returns `false` as `swap` returns `undefined`. */
   delete(name: string, expected: V): Promise<boolean>;
-  /** Closes the store, like {@link Backend.close}. */
+  /**
+   * Closes what this client opened, like {@link Backend.close}; a second time nothing. A call after it answers as before,
+   * or rejects with {@link BackendUnavailableError}.
+   */
   close(): Awaitable<void>;
 }
 
