@@ -144,6 +144,20 @@ describe("A106: a flow", () => {
     expect(await jobs.list("completed", { data: false })).toHaveLength(3);
   });
 
+  it("children of a flow that was removed do not count for a later one with the same id", async () => {
+    const parent = { data: "parent", options: { id: "report" } };
+    const first = await jobs.addFlow(parent, [{ data: "one" }]);
+    await jobs.remove("report");
+    const second = await jobs.addFlow(parent, [{ data: "two", options: { delay: "1h" } }]);
+    work();
+    await endOf(first.children[0]!);
+    expect(await jobs.get("report")).toMatchObject({ state: "delayed", awaits: 1 });
+    expect(await jobs.children("report")).toEqual([]);
+    await jobs.change(second.children[0]!, { delay: 0 });
+    expect(await endOf("report")).toEqual({ status: "completed", result: ["TWO"] });
+    expect(ran).toEqual(["one", "two", "parent"]);
+  });
+
   it("a child is tried again, and counts once it has ended", async () => {
     const { id } = await jobs.addFlow({ data: "parent" }, [
       { data: "one", options: { attempts: 2, backoff: { type: "fixed", base: 1 } } },

@@ -2,7 +2,8 @@ import { ADD_ONE, scriptOf } from "./prelude.ts";
 
 /**
  * Adds a job that waits for others, and these, in one step. ARGV: as of `ADD`; the first job is the parent. Returns the
- * id and the status of each; the parent alone where it is a duplicate.
+ * id and the status of each; the parent alone where it is a duplicate. All get the number of their flow, since another
+ * parent may have the same id later.
  */
 export const ADD_FLOW: string = scriptOf(`${ADD_ONE}
 local name, answered, list = ARGV[2], tonumber(ARGV[3]), {}
@@ -13,14 +14,15 @@ if known then
   end
   return list
 end
-local first = 4 + answered
+local first, flow = 4 + answered, '{"flow":' .. whole(draw()) .. ','
+ARGV[first] = flow .. string.sub(ARGV[first], 2)
 local parent, isNew = add(first)
 list[1], list[2] = parent, isNew
 if isNew == 1 then
   call('ZREM', waiting, parent)
   call('ZADD', delayed, whole(awaitedAt), parent)
   for i = first + 8, #ARGV, 8 do
-    ARGV[i] = '{"parent":"' .. parent .. '",' .. string.sub(ARGV[i], 2)
+    ARGV[i] = flow .. '"parent":"' .. parent .. '",' .. string.sub(ARGV[i], 2)
     list[#list + 1], list[#list + 2] = add(i)
   end
 end

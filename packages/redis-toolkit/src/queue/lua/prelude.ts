@@ -45,7 +45,8 @@
  * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
  * - `turnKeys`: what a job waits for, each with its length before it, so no key is the beginning of another
  * - `unpark`: of a job that leaves its place; `unparkNext`: the next one of a key goes back to its place
- * - `endChild`: of a job that has a parent, once: one that is added again from the dead letters has none
+ * - `endChild`: of a job that has a parent, once: one that is added again from the dead letters has none. Another job may
+ *   have the id of the parent by now, which has another `flow`
  * - `leaveGroup`: the ids that run are a text, so that one that was lost is found, see `hasRoom`
  */
 const PRELUDE = `
@@ -68,7 +69,8 @@ local kinds = {
   attempt = 'number', attempts = 'number', priority = 'number', timeout = 'number', finishedAt = 'number',
   repeatAt = 'number', repeatKey = 'string', dedup = 'string', ofQueue = 'string', order = 'string', reason = 'string',
   keepCompleted = 'table', keepDead = 'table', backoff = 'table', counted = 'boolean', parked = 'string',
-  group = 'string', latest = 'boolean', addedAt = 'number', name = 'string', lifo = 'boolean', parent = 'string', awaits = 'number', runsAnyway = 'boolean'
+  group = 'string', latest = 'boolean', addedAt = 'number', name = 'string', lifo = 'boolean', parent = 'string', awaits = 'number', runsAnyway = 'boolean',
+  flow = 'number'
 }
 local pair, times = {'number', 'number'}, {baseMs = 'number', maxMs = 'number'}
 
@@ -247,7 +249,7 @@ endChild = function(id, job, outcome, detail)
   local parent = job.parent
   job.parent = nil
   local above = read(parent)
-  if not above or not above.awaits then return end
+  if not above or not above.awaits or above.flow ~= job.flow then return end
   local outcomes = parent .. '/children'
   local line_ = '["' .. id .. '","' .. outcome .. '",' .. cjson.encode(job.name or '')
   if detail ~= '' then line_ = line_ .. ',' .. detail end
