@@ -216,6 +216,52 @@ describe("turns", () => {
     expect(await jobs.counts()).toMatchObject({ waiting: 0, active: 1 });
   });
 
+  it.each([
+    ["removed", (id: string) => jobs.remove(id)],
+    ["put off", (id: string) => jobs.change(id, { delay: "1h" })],
+    ["replaced", () => jobs.add("later", { dedupId: "next", onDuplicate: "replace", delay: "1h" })],
+    ["drained", () => store.drain(1, false)],
+  ])("a job whose turn has come and that is %s lets the next one of its group run", async (_, end) => {
+    const first = await jobs.add("1", { group: "g" });
+    await jobs.add("1", { group: "busy" });
+    const next = await jobs.add("2", { group: "g", dedupId: "next" });
+    const last = await jobs.add("3", { group: "g" });
+    await jobs.addMany(Array.from({ length: 100 }, (_, i) => ({ data: `${i}`, options: { group: "busy" } })));
+    await exchange({ token: "t", count: 10 });
+    const done = { kind: "complete", id: first.id, token: "t", detail: "", delayMs: 0, error: "" } as const;
+    await exchange({ token: "2", count: 0, outcomes: [done] });
+    await end(next.id);
+    expect(idsOf(await exchange({ token: "3", count: 1 }))).toEqual([last.id]);
+  });
+
+  it("a job that is removed as its turn has come lets the next one of its dedup id run", async () => {
+    const first = await jobs.add("1", { dedupId: "d" });
+    await jobs.freeDedupId("d");
+    const next = await jobs.add("2", { dedupId: "d" });
+    await jobs.freeDedupId("d");
+    const last = await jobs.add("3", { dedupId: "d" });
+    await jobs.addMany(Array.from({ length: 100 }, (_, i) => ({ data: `${i}`, options: { group: "busy" } })));
+    await exchange({ token: "t", count: 10 });
+    const done = { kind: "complete", id: first.id, token: "t", detail: "", delayMs: 0, error: "" } as const;
+    await exchange({ token: "2", count: 0, outcomes: [done] });
+    await jobs.remove(next.id);
+    expect(idsOf(await exchange({ token: "3", count: 1 }))).toEqual([last.id]);
+  });
+
+  it("a job whose lease had ended, and is extended late, counts for its group again", async () => {
+    const first = await jobs.add("1", { group: "g" });
+    await jobs.add("2", { group: "g" });
+    expect(idsOf(await exchange({ token: "t" }))).toEqual([first.id]);
+    await store.extend([{ id: first.id, token: "t", visibilityMs: 60_000, progress: "" }]);
+    await endLease(first.id);
+    await jobs.pause();
+    await exchange({ token: "2" });
+    expect(await jobs.counts()).toMatchObject({ waiting: 2, active: 0 });
+    expect(await store.extend([{ id: first.id, token: "t", visibilityMs: 60_000, progress: "" }])).toEqual([true]);
+    await jobs.resume();
+    expect(idsOf(await exchange({ token: "3" }))).toEqual([]);
+  });
+
   it("all workers together have so many jobs of the queue", async () => {
     await add("1", "2", "3", "4", "5");
     let running = 0;

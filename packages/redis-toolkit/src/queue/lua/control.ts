@@ -110,9 +110,9 @@ return {call('HEXISTS', jobs, id), call('HGET', data, id .. '/log')}`);
 /** ARGV: channel, id. Returns 1 if it is removed, 0 if there is none, -1 if it is active. */
 export const REMOVE: string = scriptOf(`local id = ARGV[2]
 if call('ZSCORE', active, id) then return -1 end
-local removed = 0
-for _, set in ipairs({waiting, delayed, completed, dead}) do removed = removed + call('ZREM', set, id) end
-local job = read(id)
+local job, removed = read(id), call('ZREM', waiting, id)
+if job and removed > 0 then passOn(job) end
+for _, set in ipairs({delayed, completed, dead}) do removed = removed + call('ZREM', set, id) end
 if job then free(id, job) end
 forget(id)
 if removed > 0 then publish('removed', id, '') end
@@ -137,7 +137,7 @@ if payload ~= '' then call('HSET', data, id, payload) end
 if ms or priority and isWaiting then
   call('ZREM', waiting, id)
   call('ZREM', delayed, id)
-  unpark(job)
+  if isWaiting then passOn(job) end
   write(id, job)
   if ms and ms > 0 then delay(id, ms)
   else
@@ -152,6 +152,7 @@ export const DRAIN: string = scriptOf(`local function drop(set, most)
   local popped = call('ZPOPMIN', set, most)
   for i = 1, #popped, 2 do
     local job = read(popped[i])
+    if job and set == waiting then passOn(job) end
     if job then free(popped[i], job) end
     forget(popped[i])
     publish('removed', popped[i], '')

@@ -378,7 +378,7 @@ return {settled, taken, nearest, limitedMs, due, now, corrupt, isMore and isFull
 
 /**
  * Extends leases. ARGV: channel, then of each delivery: id, token, visibility in ms, progress or ''. Returns for each
- * whether it is still that worker's. Begins with a removal, as a full server refuses what grows first.
+ * whether it is still that worker's. One whose lease had ended has left its group, and is back. Begins with a removal, as a full server refuses what grows first.
  */
 export const EXTEND: string = scriptOf(`local extended = {}
 for i = 2, #ARGV, 4 do
@@ -386,7 +386,11 @@ for i = 2, #ARGV, 4 do
   local job = read(id)
   local isOwn = job and job.token == ARGV[i + 1]
   if isOwn then
-    call('ZREM', waiting, id)
+    local wasLate = call('ZREM', waiting, id) == 1
+    if wasLate and job.group then
+      local field = 'group:' .. job.group
+      call('HSET', state, field, (call('HGET', state, field) or '') .. ' ' .. id)
+    end
     if job.counted == false then
       job.attempt, job.counted = job.attempt + 1, true
       write(id, job)

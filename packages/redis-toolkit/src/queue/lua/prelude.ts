@@ -45,6 +45,8 @@
  * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
  * - `turnKeys`: what a job waits for, each with its length before it, so no key is the beginning of another
  * - `unpark`: of a job that leaves its place; `unparkNext`: the next one of a key goes back to its place
+ * - `passOn`: of a job that leaves `waiting` otherwise than to a worker: its turn may have come, and is that of the next
+ *   one. If its turn is not over for another reason, that one is parked again
  * - `endChild`: of a job that has a parent, once: one that is added again from the dead letters has none. Another job may
  *   have the id of the parent by now, which has another `flow`
  * - `leaveGroup`: the ids that run are a text, so that one that was lost is found, see `hasRoom`
@@ -185,6 +187,12 @@ local function endTurn(id, job)
   unparkNext(dedupTurn(job.dedup))
 end
 
+local function passOn(job)
+  if job.parked then return unpark(job) end
+  if job.group then unparkNext(groupTurn(job.group)) end
+  if job.dedup and call('HEXISTS', state, 'turn:' .. job.dedup) == 0 then unparkNext(dedupTurn(job.dedup)) end
+end
+
 local function leaveGroup(id, job)
   if not job.group then return end
   local field, others = 'group:' .. job.group, {}
@@ -297,10 +305,11 @@ local function add(i)
       if onDuplicate == 'extend' then call('ZADD', dedupEnds, 'XX', whole(now + dedupFor), dedupId) end
       return former, 0
     end
-    if former and call('ZREM', waiting, former) + call('ZREM', delayed, former) > 0 then
+    local wasWaiting = former and call('ZREM', waiting, former) == 1
+    if former and (wasWaiting or call('ZREM', delayed, former) == 1) then
       id, status = former, 2
-      local replaced = read(id)
-      if replaced then unpark(replaced) end
+      local replaced = wasWaiting and read(id)
+      if replaced then passOn(replaced) end
       forget(id)
     end
     hold(dedupId, id, dedupFor)
