@@ -73,7 +73,7 @@ const TABLE = {
   username: text(undefined),
   password: PASSWORD,
   clientName: CLIENT_NAME,
-  protocol: { ...oneOf<2 | 3>(2, 3), default: 3 },
+  protocol: { ...oneOf<2 | 3>(2, 3), default: 3 as const },
   connectTimeoutMs: timerMs(5_000),
   responseTimeoutMs: timerMs(5_000),
   maxInFlight: count(5_000),

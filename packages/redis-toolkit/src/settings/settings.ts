@@ -143,7 +143,7 @@ const OPTIONS = {
   resolveAddress: OF_ADDRESS,
   connection: OF_ADDRESS,
   client: OF_ADDRESS,
-  protocol: { ...oneOf<2 | 3>(2, 3), default: 3 },
+  protocol: { ...oneOf<2 | 3>(2, 3), default: 3 as const },
   clientName: text("hotset"),
   connectTimeout: timerMs(undefined),
   commandTimeout: timerMs(undefined),
