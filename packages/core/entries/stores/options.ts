@@ -126,14 +126,26 @@ const STORE = having<SwapStore<unknown>>(
 );
 
 /** How a log is read, with the defaults filled in. */
-export type PollingSettings = OptionValues<typeof POLLING> & { readonly clock?: Clock | undefined };
+export interface PollingSettings {
+  readonly busyMs: number;
+  readonly idleMs: number;
+  readonly maxStalenessMs: number | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+/** {@link FromSwapOptions}, with the defaults filled in. */
+export interface FromSwapSettings extends Omit<FromSwapOptions, "log"> {
+  readonly deadlineMs: number;
+  readonly maxRecordBytes: number;
+  readonly log: (PollingSettings & { readonly recheckMs: number }) | undefined;
+}
 
 /** @throws {ConfigurationError | InvalidArgumentError} with the option, what was given, and what it accepts. */
 export const pollChangesSettings = (options: PollChangesOptions): PollingSettings =>
   optionsOf("pollChanges", options, POLL_CHANGES);
 
 /** @throws {ConfigurationError | InvalidArgumentError} as {@link pollChangesSettings}. */
-export function fromSwapSettings<V>(store: SwapStore<V>, options: FromSwapOptions) {
+export function fromSwapSettings<V>(store: SwapStore<V>, options: FromSwapOptions): FromSwapSettings {
   readOption(store, "fromSwap: store", STORE);
   const { label, breaker, log, ...read } = optionsOf("fromSwap", options ?? null, FROM_SWAP);
   return {
