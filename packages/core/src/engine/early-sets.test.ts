@@ -181,6 +181,47 @@ describe("C600: a set that waits for memory", () => {
     expect([await a.get("k"), await b.get("k")]).toEqual(["new", "new"]);
   });
 
+  it.each(["backend", "memory"] as const)(
+    "behind a fence it is not replaced by an earlier set, with wait: %s, whose answer comes later",
+    async (wait) => {
+      const { a, b, backend, go } = open({ echoes: false });
+      await go();
+      const [answering, asking] = [gate(), gate()];
+      backend.script("write", { after: answering });
+      const earlier = a.set("k", "earlier", { wait });
+      await answering.arrived();
+      const since = await a.fence("k");
+      backend.script("leases.acquire", { before: asking });
+      expect(await a.set("k", "later", { ...EARLY, since })).toEqual(PENDING);
+      answering.open();
+      expect(await earlier).toEqual({ status: wait === "memory" ? "pending" : "stored" });
+      await flush();
+      expect([a.peek("k"), await a.get("k"), await b.get("k")]).toEqual(["later", "later", "earlier"]);
+      asking.open();
+      await a.drain();
+      expect([await a.get("k"), await b.get("k")]).toEqual(["later", "later"]);
+    },
+  );
+
+  it("behind a fence it stays in memory when an earlier set behind another fence was overtaken", async () => {
+    const { a, b, backend, go } = open({ coherence: "none" });
+    await go();
+    const [first, second] = [await a.fence("k"), await a.fence("k")];
+    const [earlierAsks, laterAsks] = [gate(), gate()];
+    backend.script("leases.acquire", { before: earlierAsks });
+    backend.script("leases.acquire", { before: laterAsks });
+    const earlier = a.set("k", "earlier", { since: first });
+    await earlierAsks.arrived();
+    await b.set("k", "theirs");
+    expect(await a.set("k", "later", { ...EARLY, since: second })).toEqual(PENDING);
+    earlierAsks.open();
+    expect(await earlier).toEqual({ status: "refused" });
+    expect(a.peek("k")).toBe("later");
+    laterAsks.open();
+    await a.drain();
+    expect([await a.get("k"), await b.get("k")]).toEqual(["theirs", "theirs"]);
+  });
+
   it("behind a fence it ends with what others change, if that is reported here, and with nothing else", async () => {
     for (const change of [
       (b: Cache) => b.invalidateTags("t"),

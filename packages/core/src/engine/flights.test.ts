@@ -75,6 +75,14 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
+  it("fences what a write that is served before it is sent makes old: reads, and earlier writes", () => {
+    const flights = new Flights(TRUST_ALWAYS);
+    const [earlier, write, later, read] = [new Guard("write"), new Guard("write"), new Guard("write"), new Guard()];
+    for (const guard of [earlier, write, later, read]) flights.add("k", guard);
+    flights.fenceBefore("k", write, "set");
+    expect([earlier, write, later, read].map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, "set"]);
+  });
+
   it("fences reads, and loads that are older than a stored one; what still reads is tainted, and what loads later stays", () => {
     const flights = new Flights(TRUST_ALWAYS);
     const [older, olderQueued, olderReading, stored] = [flight(), flight(), flight(), flight()];

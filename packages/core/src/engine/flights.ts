@@ -123,6 +123,12 @@ export class Flights {
       if (!each.isWrite) each.fence(by);
   }
 
+  /** Fences all that is in flight for this key but `write` and the writes that were called after it. */
+  fenceBefore(localKey: string, write: Guard, by: FencedBy): void {
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
+      if (!each.isWrite || each.serial < write.serial) each.fence(by);
+  }
+
   /** Fences loads that began before the one that was just stored, and outdates reads. */
   fenceOlder(localKey: string, stored: Flight): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) {

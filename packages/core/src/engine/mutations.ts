@@ -219,7 +219,7 @@ export class Mutations {
       const answered = ({ status, versions }: BehindFence, by: FencedBy = "lease"): void => {
         if (status !== "overtaken") return resolve({ status, versions });
         const { local, events, name: cache } = this.#context;
-        local?.tier.delete(key.local);
+        if (guard.fencedBy === undefined) local?.tier.delete(key.local);
         const of = keyEvent(cache, key);
         if (call.answered !== undefined) events.fenced.emit({ ...of, by });
         end("refused");
@@ -238,7 +238,7 @@ export class Mutations {
       const isOvertaken = (): boolean =>
         wasTainted || guard.isTainted || this.#fences.isOvertaken(standing!, entry.terms.dependsOn);
       if (standing && status === "pending" && isOvertaken()) {
-        this.#context.local?.tier.delete(key.local);
+        if (guard.fencedBy === undefined) this.#context.local?.tier.delete(key.local);
         return end("refused");
       }
       const stands = standing?.isKept && status === "stored" && guard.fencedBy === undefined;

@@ -70,8 +70,8 @@ export function keepFirst(
   if (!namespace.remote!.hasRoomForMeta(entry, encoded)) return;
   const free = recovery!.reserveEarly(key, encoded.data.length);
   if (free === undefined) return;
-  // Reads in flight may have an older entry.
-  flights.fenceReads(key.local, "set");
+  // Reads in flight may have an older entry, and the values of earlier writes, which one behind a fence leaves, are older.
+  flights.fenceBefore(key.local, guard, "set");
   const copy = storedEntry(entry, undefined, encoded);
   const epoch = standing === undefined ? EPOCH_ALWAYS : trust.epochOf(key.local);
   local!.keep(key.local, copy, namespace.policy.localTtlMs ?? Infinity, epoch);
