@@ -2,7 +2,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Column } from "./basics.tsx";
 
-/** Heights of a row in pixels, the same as in `style.css`. */
+/** Heights of a row in pixels, the same as in `virtual-list.css`. */
 const ROW_HEIGHT = { wide: 36, narrow: 60 };
 const NARROW = "(width <= 720px)";
 const PAGE = 100;
