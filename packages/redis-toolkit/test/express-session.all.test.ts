@@ -132,6 +132,18 @@ describe.each(ALSO_OVER_HTTP)("the store of express-session over %s", (where) =>
     expect(await store.get("theirs")).toMatchObject({ foo: "bar", left: 2 });
   });
 
+  it("C242: destroyAll leaves a session that another user has taken over", async () => {
+    const store = storeOf({ userOf: ({ user }) => user });
+    await store.set("sid", plain({ user: "1" }));
+    const taken = (await store.get("sid"))!;
+    taken.user = "2";
+    await store.set("sid", taken);
+    expect(await store.destroyAll("1")).toBe(0);
+    expect(await store.get("sid")).toMatchObject({ user: "2" });
+    expect(await store.destroyAll("2")).toBe(1);
+    expect(await store.get("sid")).toBeNull();
+  });
+
   it("C242: destroyAll ends the sessions of a user", async () => {
     const store = storeOf({ userOf: ({ user }) => user });
     for (const [sid, user] of [

@@ -151,6 +151,24 @@ describe.each(["one server", "one server over RESP2", "a cluster", "sentinels"] 
       await expect(sessions(redis, { store: "json" }).list(7)).rejects.toThrow("give userId: (data) =>");
     });
 
+    it("R4-03: the end of all sessions of a user leaves one that another user has taken over", async () => {
+      const auth = sessions<{ readonly user: string }>(redis, {
+        store: "json",
+        key: (id) => p + id,
+        userId: ({ user }) => user,
+      });
+      const { id } = await auth.create({ data: { user: `${p}a` } });
+      const own = await auth.create({ data: { user: `${p}a` } });
+      await auth.update(id, { user: `${p}b` });
+      expect(await auth.destroyAll(`${p}a`)).toBe(1);
+      expect([(await auth.read(id))?.userId, await auth.read(own.id)]).toEqual([`${p}b`, undefined]);
+      expect((await auth.list(`${p}b`)).map(({ handle }) => handle)).toEqual([id]);
+      // The other program may write anything: what names no user is not of another one.
+      await old("SET", p + id, "no json");
+      expect(await auth.destroyAll(`${p}b`)).toBe(1);
+      expect(await old("EXISTS", p + id)).toBe(0);
+    });
+
     it("R4-03: a change of the other program between the read and the write of an update is kept", async () => {
       const auth = sessions<{ readonly n: number; readonly own: number }>(redis, {
         store: "json",

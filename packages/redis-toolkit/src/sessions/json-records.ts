@@ -321,10 +321,19 @@ export class JsonRecords implements Records {
   async removeAll(userId: string): Promise<number> {
     const index = this.#indexOf(userId);
     const handles = await this.#handles(index);
-    const removed = await Promise.all(handles.map((handle) => this.remove(this.places.ofHandle(handle))));
+    const removed = await Promise.all(handles.map((handle) => this.#removeOf(userId, handle)));
     // Those that were read, and not the whole index: it may name sessions that were made meanwhile.
     if (handles.length > 0) await this.#forget(index, handles);
     return removed.filter(Boolean).length;
+  }
+
+  /** The data of a session may name another user since it came into the index. */
+  async #removeOf(userId: string, handle: string): Promise<boolean> {
+    const place = this.places.ofHandle(handle);
+    if (place === undefined) return false;
+    // One that cannot be read is removed: it is not known to be of another user.
+    const found = await this.look(place).catch(() => NONE);
+    return (found.state === "none" || found.session.userId === userId) && this.remove(place);
   }
 
   async list(userId: string): Promise<readonly StoredSession[]> {

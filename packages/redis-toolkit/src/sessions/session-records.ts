@@ -18,6 +18,7 @@ import {
   ADOPT,
   CLAIM,
   CREATE,
+  END,
   ENROL,
   EXAMINE,
   EXPEL,
@@ -248,7 +249,8 @@ export class SessionRecords {
     );
     const keys = handles.flatMap((handle) => this.places.ofHandle(handle)?.key ?? []);
     try {
-      const ended = await this.#delete(keys);
+      const removed = await inWindows(keys, (key) => this.#send("destroyAll", END, [key], [userId], Number));
+      const ended = removed.reduce((sum, count) => sum + count, 0);
       this.#counts.sessionsEnded += ended;
       return ended;
     } catch (error) {
@@ -290,7 +292,9 @@ export class SessionRecords {
 
   /** Removes all sessions of all users, and what is kept about users. */
   async clear(): Promise<void> {
-    await this.#delete(await collected(this.#redis.commands.scan({ match: this.places.pattern })));
+    const keys = await collected(this.#redis.commands.scan({ match: this.places.pattern }));
+    // Key by key: in a cluster they lie in many slots.
+    await inWindows(keys, (key) => this.#command(["UNLINK", key]));
   }
 
   /** Once. Where a warning is enough, nothing waits for it. */
@@ -402,12 +406,6 @@ export class SessionRecords {
       moduleOf(this.#redis).report("sessions", error);
       return undefined;
     }
-  }
-
-  /** Key by key: in a cluster they lie in many slots. */
-  async #delete(keys: readonly string[]): Promise<number> {
-    const removed = await inWindows(keys, (key) => this.#command(["UNLINK", key]));
-    return removed.reduce((sum: number, count) => sum + Number(count), 0);
   }
 
   /** One command suffices, but for a key of another type, and for one that has moved. */

@@ -243,3 +243,13 @@ export const EXPEL: string = `
 local handles = redis.call('ZRANGE', KEYS[2], 0, -1)
 redis.call('DEL', KEYS[1], KEYS[2])
 return handles`;
+
+/**
+ * Removes what a key holds, unless that is the session of another user by now: it stays in the index of the former one.
+ *
+ * KEYS: session. ARGV: user. Returns whether something was removed.
+ */
+export const END: string = `
+local found = redis.pcall('HMGET', KEYS[1], 'u')
+if not found.err and found[1] and found[1] ~= ARGV[1] then return 0 end
+return redis.call('UNLINK', KEYS[1])`;
