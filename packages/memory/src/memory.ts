@@ -11,6 +11,7 @@ import {
   callback,
   checkNames,
   didYouMeanInCache,
+  kindOf,
   oneOf,
   option,
   readOptions,
@@ -240,7 +241,7 @@ class SizedMemoryTier extends MemoryTier {
       const size: unknown = sizeOf(entry.value);
       if (typeof size === "number" && size >= 0 && size < Infinity) return size;
       cause = new TypeError(
-        `sizeOf must return a size in bytes, got ${typeof size === "number" ? size : `a value of type ${typeof size}`}`,
+        `sizeOf must return a size in bytes, got ${typeof size === "number" ? size : kindOf(size)}`,
       );
     } catch (error) {
       cause = error;

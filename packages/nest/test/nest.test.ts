@@ -408,7 +408,7 @@ describe("the module", () => {
 
   it.each<[string, object]>([
     [': unknown option "biuld"; did you mean build?', { biuld: () => newCache() }],
-    [": build must be a function that returns a cache, such as () => cache, got number", { build: 1 }],
+    [": build must be a function that returns a cache, such as () => cache, got a number", { build: 1 }],
     [".build() gives, got an object; did you forget .build()?", { build: () => createCache({ name: "a" }) }],
     [
       ": cache must be what createCache(...).build() gives, got an object; did you forget .build()?",

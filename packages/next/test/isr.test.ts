@@ -370,7 +370,7 @@ it("C585: a build uses memory alone, and a process has one cache", async () => {
   vi.stubEnv("NEXT_PHASE", "phase-production-build");
   const build = vi.fn<() => never>();
   expect(() => nextCache({} as never)).toThrow(
-    "nextCache: build must be a function that returns a cache, such as () => cache, got object",
+    "nextCache: build must be a function that returns a cache, such as () => cache, got an object",
   );
   const { CacheHandler, useCacheHandler } = nextCache(build);
   expect(await new CacheHandler({}).get("/x", APP)).toBe(null);

@@ -1,5 +1,5 @@
 import { CacheError, InvalidArgumentError } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkNames, kindOf } from "@hotset/core/internal";
 import { guarded, MissingColumnError, type AnyRow } from "./rows.ts";
 import type { Warn } from "./warnings.ts";
 
@@ -91,7 +91,7 @@ export function resolve(given: Targets | null | undefined): Resolved {
   if (isPromise) void Promise.resolve(given).catch(() => undefined);
   if (isPromise || typeof given !== "object" || Array.isArray(given))
     throw new InvalidArgumentError(
-      `targets must be { tags, keys, clear } or undefined, got ${isPromise ? "a promise; a rule must not be async" : Array.isArray(given) ? "a list" : `a ${typeof given}`}`,
+      `targets must be { tags, keys, clear } or undefined, got ${isPromise ? "a promise; a rule must not be async" : kindOf(given)}`,
     );
   checkNames(given, ["tags", "keys", "clear"], { inside: "targets", as: InvalidArgumentError });
   const { tags = [], keys = [], clear = false } = given;

@@ -159,8 +159,12 @@ describe("the start", () => {
       async ({ id }) => ({ tags: [String(id)] }),
       "targets must be { tags, keys, clear } or undefined, got a promise; a rule must not be async",
     ],
-    ["gives a text", ({ id }) => String(id), "targets must be { tags, keys, clear } or undefined, got a string"],
-    ["gives a list", ({ id }) => [String(id)], "targets must be { tags, keys, clear } or undefined, got a list"],
+    [
+      "gives a text",
+      ({ id }) => String(id),
+      "targets must be { tags, keys, clear } or undefined, got text of 1 character",
+    ],
+    ["gives a list", ({ id }) => [String(id)], "targets must be { tags, keys, clear } or undefined, got an array"],
     ["has a wrong name", ({ id }) => ({ tag: [String(id)] }), 'unknown option "targets.tag"; did you mean tags?'],
   ])("C646: a rule that %s is refused", async (_what, rule, says) => {
     const pool = await database(`${GOODS}; insert into goods values (1, 2); create publication p for table goods`);

@@ -1,6 +1,6 @@
 import { createSecretKey, KeyObject } from "node:crypto";
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
-import { checkNames } from "@hotset/core/internal";
+import { checkNames, kindOf } from "@hotset/core/internal";
 
 /** A secret and its name. */
 export interface SealKey {
@@ -99,7 +99,7 @@ function secretOf(name: string, given: unknown): KeyObject {
   if (typeof given === "string" && !BASE64_KEY.test(given))
     throw refusal(`text that is not base64 of ${KEY_BYTES} bytes`);
   const bytes = typeof given === "string" ? Buffer.from(given, "base64") : given;
-  if (!(bytes instanceof Uint8Array)) throw refusal(`a value of type ${bytes === null ? "null" : typeof bytes}`);
+  if (!(bytes instanceof Uint8Array)) throw refusal(kindOf(bytes));
   if (bytes.length !== KEY_BYTES) throw refusal(`${bytes.length} bytes`);
   return createSecretKey(bytes);
 }

@@ -123,9 +123,9 @@ describe.each(SEALS)("%s", (_, make) => {
       [key(1).subarray(1), "31 bytes"],
       [createSecretKey(key(1).subarray(16)), "a key of 16 bytes"],
       [asymmetric, "a private key"],
-      [null, "a value of type null"],
-      [undefined, "a value of type undefined"],
-      [42_4242, "a value of type number"],
+      [null, "null"],
+      [undefined, "undefined"],
+      [42_4242, "a number"],
     ];
     for (const [given, message] of wrong) {
       const error = outcomeOf(() => make({ keys: [{ id: "k", key: given as never }] }));

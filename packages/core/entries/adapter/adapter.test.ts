@@ -23,7 +23,7 @@ describe("namespaceFor", () => {
       'shopCache: unknown option "naem"; did you mean name?; accepted: tags, name, ttl',
     );
     expect(() => checkBuild(cache, "shopCache")).toThrow(
-      "shopCache: build must be a function that returns a cache, such as () => cache, got object",
+      "shopCache: build must be a function that returns a cache, such as () => cache, got an object",
     );
   });
 });

@@ -3,6 +3,7 @@ import {
   checkCache,
   checkNames,
   ConfigurationError,
+  kindOf,
   type Cache,
   type CacheError,
   type CacheErrorCode,
@@ -53,7 +54,7 @@ export function namespaceFor<V>(cache: Cache, options: AdapterOptions, defaults:
 export function checkBuild(build: unknown, place: string): void {
   if (typeof build === "function") return;
   throw new ConfigurationError(
-    `${place}: build must be a function that returns a cache, such as () => cache, got ${build === null ? "null" : typeof build}`,
+    `${place}: build must be a function that returns a cache, such as () => cache, got ${kindOf(build)}`,
   );
 }
 

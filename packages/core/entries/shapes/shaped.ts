@@ -16,7 +16,7 @@ import {
   type WriteManyResult,
   type WriteResult,
 } from "@hotset/core";
-import { epochMs, schemaOf, wrapFunction } from "@hotset/core/internal";
+import { epochMs, kindOf, schemaOf, wrapFunction } from "@hotset/core/internal";
 import type { AnyFunction, NamespacePlace, Untyped, WrapKey, WrapOptions } from "@hotset/core/internal";
 import { fingerprint } from "./fingerprint.ts";
 import { ShapeRecord } from "./shape-record.ts";
@@ -43,7 +43,7 @@ export interface ShapedOptions<V> extends NamespaceOptions<V> {
 export function shaped<V = unknown>(within: Namespace, name: string, options: ShapedOptions<V>): Namespace<V> {
   const { shape: given, ...ofValues } = options ?? {};
   if (typeof given !== "string" || given === "" || given.length > 100)
-    throw new ConfigurationError(`shaped: shape must be "auto" or a text of 1 to 100 characters, got ${typeof given}`);
+    throw new ConfigurationError(`shaped: shape must be "auto" or a text of 1 to 100 characters, got ${kindOf(given)}`);
   const shape = given === "auto" ? fingerprint(schemaOf(ofValues.schema).schema) : given;
   if (typeof within?.namespace !== "function") throw noCache();
   const all = within.namespace(name);

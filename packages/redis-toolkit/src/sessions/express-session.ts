@@ -1,4 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { kindOf } from "@hotset/core/internal";
 import session, { type SessionData } from "express-session";
 import type { RedisView } from "../commands/view.ts";
 import {
@@ -250,8 +251,8 @@ const idleOf = (ttl: unknown): { idle?: Ttl } => (typeof ttl === "function" ? {}
 function ttlMs(ttl: Ttl): number {
   if (typeof ttl === "string") return durationMs("ttl", ttl, { min: Number.NEGATIVE_INFINITY });
   throw new InvalidArgumentError(
-    'ttl must be text with a unit, such as "24h" or "86400s", or a function that gives such text, got a value of ' +
-      `type ${typeof ttl}; a number would be seconds for connect-redis and milliseconds for hotset`,
+    'ttl must be text with a unit, such as "24h" or "86400s", or a function that gives such text, got ' +
+      `${kindOf(ttl)}; a number would be seconds for connect-redis and milliseconds for hotset`,
   );
 }
 
