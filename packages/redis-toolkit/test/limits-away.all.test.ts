@@ -116,6 +116,21 @@ it("A76: slots of this process' share are given back in memory too", async () =>
   expect((await limit.consume("u")).allowed).toBe(true);
 });
 
+it.each(["memory", "closed"] as const)(
+  "A76: a call that is decided by %s keeps no slot that Redis gives after its deadline",
+  async (whenAway) => {
+    const limit = open({ rules: [concurrency({ limit: 4, hold: "1h" })], whenAway, deadline: "1s" });
+    await healed(limit);
+    await limit.consume("u");
+    server.pause();
+    const { allowed, degraded, lease } = await limit.consume("u").finally(() => server.resume());
+    expect([allowed, degraded]).toEqual([whenAway === "memory", true]);
+    await healed(limit);
+    if (lease !== undefined) expect(await limit.release("u", lease)).toBe(true);
+    await expect.poll(async () => (await limit.peek("u")).remaining).toBe(3);
+  },
+);
+
 it("A76: an open limit names slots that Redis may have given, so that they can be released", async () => {
   const limit = open({ rules: [concurrency({ limit: 4, hold: "1m" })], whenAway: "open", deadline: "1s" });
   await healed(limit);

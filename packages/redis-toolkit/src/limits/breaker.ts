@@ -18,6 +18,8 @@ class Breaker {
   /** A key of the node that is asked. */
   readonly #key: string;
   #isOpen = false;
+  /** Called once Redis answers again. */
+  readonly #onBack: (() => void)[] = [];
 
   constructor(connection: RedisConnection, clock: Clock, key: string) {
     this.#connection = connection;
@@ -29,6 +31,11 @@ class Breaker {
     return this.#isOpen;
   }
 
+  onceBack(run: () => void): void {
+    if (this.#isOpen) this.#onBack.push(run);
+    else run();
+  }
+
   open(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
@@ -37,7 +44,11 @@ class Breaker {
 
   #probe(waitMs: number): void {
     const asked = this.#connection.call(["PING"], { key: this.#key, deadlineMs: PROBE_MS, patienceMs: 0 });
-    const close = (): void => void (this.#isOpen = false);
+    const close = (): void => {
+      this.#isOpen = false;
+      const waiting = this.#onBack.splice(0);
+      if (this.#connection.state !== "closed") for (const run of waiting) run();
+    };
     asked.then(close, (error: unknown) => {
       // An error reply is an answer. A connection that was closed is never back.
       if (!isAway(error) || this.#connection.state === "closed") return close();
@@ -80,6 +91,9 @@ export function unlessAway<T>(module: Module, key: string, call: () => Promise<T
 }
 
 const AWAY = Promise.resolve(undefined);
+
+/** Calls `run`, which must not throw, once Redis answers again; never after the connection was closed. */
+export const onceBack = (module: Module, key: string, run: () => void): void => breakerOf(module, key).onceBack(run);
 
 /**
  * Whether Redis was not reached, or takes no commands for now, or is disabled. Any other error is a fault that a policy

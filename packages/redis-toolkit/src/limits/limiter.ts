@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
+import { BackendUnavailableError, InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import type { LimitCounts } from "../module/counts.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type Id,
   type Module,
 } from "../module/module.ts";
-import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
+import { cannotDecide, isDisabled, onceBack, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
 import { LimitScript } from "./limit-script.ts";
@@ -296,6 +296,7 @@ class RedisRateLimit implements RateLimit {
     } catch (error) {
       if (!cannotDecide(error)) throw error;
       reportTrouble(this.#module, error);
+      this.#giveBackLost(call, error);
     }
     const { operation, key, cost, lease } = call;
     // Units of Redis' are none that this process has counted: it only says how it decides.
@@ -318,6 +319,15 @@ class RedisRateLimit implements RateLimit {
       operation: `rateLimit.${operation === "giveBack" ? "reward" : operation}`,
     };
     return unlessAway(this.#module, keys[0], () => this.#module.runScript(text, keys, args, draft));
+  }
+
+  /** Slots that Redis may have given, while the call is decided without it. Of an open limit its caller has the lease. */
+  #giveBackLost({ key, lease }: LimitCall, error: unknown): void {
+    const isLost = error instanceof BackendUnavailableError && error.maybeExecuted;
+    if (lease === "" || !isLost || this.#settings.whenAway === "open") return;
+    onceBack(this.#module, this.#keysOf(key)[0], () =>
+      behind(this, this.#onSlots("release", key, RELEASE_SLOTS, slotsOf("release", lease))),
+    );
   }
 
   /** Whether time alone can change the answer. */
