@@ -138,7 +138,7 @@ describe("consume", () => {
   });
 
   it("refuses bad options", () => {
-    expect(() => setUp({ deadline: 1 })).toThrow("deadline must be a duration of 10 to 3600000 ms");
+    expect(() => setUp({ deadline: 1 })).toThrow("deadline must be from 10 to 3600000 ms");
     expect(() => setUp({ tables: {} })).toThrow("consume: tables must be an object of rules by table");
     expect(() => consume({} as never, { tables })).toThrow("consume: cache must be a cache");
   });

@@ -221,8 +221,8 @@ describe("the start", () => {
     [{ slot: "Shop" }, "slot must be 1 to 40 lower-case letters, digits and _"],
     [{ tables: {} }, "tables must be an object of rules by table, with at least one"],
     [{ tables: { goods: {} } }, "tables.goods must be a function of a row, or { changed, truncated }"],
-    [{ silence: "10ms" }, "silence must be a duration of 1000 to 300000 ms"],
-    [{ settleAfter: -1 }, "settleAfter must be a duration of 0 to 3600000 ms"],
+    [{ silence: "10ms" }, "silence must be from 1000 to 300000 ms"],
+    [{ settleAfter: -1 }, "settleAfter must be from 0 to 3600000 ms"],
     [{ messages: "" }, "messages must be a prefix of messages, or false"],
     [{ logger: {} }, "logger must be an object with warn(message)"],
     [

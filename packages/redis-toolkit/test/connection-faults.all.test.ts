@@ -309,8 +309,8 @@ describe("bad input is refused by name, before anything is sent", () => {
   });
 
   it.for<[string, (redis: RedisConnection) => Promise<unknown>, string]>([
-    ["deadlineMs", (redis) => redis.call(["PING"], { deadlineMs: -1 }), "deadlineMs must be a duration of 0 ms"],
-    ["deadlineMs", (redis) => redis.burst("k", [["PING"]], { deadlineMs: NaN }), "deadlineMs must be a duration"],
+    ["deadlineMs", (redis) => redis.call(["PING"], { deadlineMs: -1 }), "deadlineMs must be from 0 ms"],
+    ["deadlineMs", (redis) => redis.burst("k", [["PING"]], { deadlineMs: NaN }), "deadlineMs must be from 0 ms"],
     [
       "role",
       (redis) => redis.open({ role: "pool" as "blocking" }),
@@ -331,7 +331,7 @@ describe("bad input is refused by name, before anything is sent", () => {
     await using blocking = await redis.open({ role: "blocking" });
     await using subscriber = await redis.open({ role: "subscriber" });
     for (const [call, message] of [
-      [blocking.call(["BLPOP", "k", "0"], { blockMs: Infinity }), "blockMs must be a duration"],
+      [blocking.call(["BLPOP", "k", "0"], { blockMs: Infinity }), "blockMs must be from 0 ms"],
       [
         subscriber.subscribe("topic" as "channel", "a", () => undefined),
         'kind must be "channel" or "pattern" or "shard"',

@@ -211,10 +211,7 @@ it("bad input of one caller ends no socket, its own neither", async () => {
   await using subscriber = await connection.open({ role: "subscriber" });
   const refused: readonly (readonly [() => unknown, string])[] = [
     [() => socket.call(["PING"], { signal: {} as never }), "signal must be an AbortSignal, got an object"],
-    [
-      () => socket.call(["PING"], { blockMs: "5s" as never }),
-      "blockMs must be a duration of 0 ms to 24 days, in milliseconds",
-    ],
+    [() => socket.call(["PING"], { blockMs: "5s" as never }), "blockMs must be from 0 ms to 24 days, in milliseconds"],
     [
       () => socket.call(["PING"], { block: 5 } as never),
       'unknown option "block"; accepted: blockMs, key, isReadOnly, deadlineMs',

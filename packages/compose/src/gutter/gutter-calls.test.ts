@@ -313,7 +313,7 @@ describe("options", () => {
 
   it.each<[string, object, string]>([
     ["unknown", { nope: true }, 'gutter: unknown option "nope"; '],
-    ["out of range", { ttl: 0 }, "gutter: ttl must be a duration of 1 to 86400000 ms, got 0"],
+    ["out of range", { ttl: 0 }, "gutter: ttl must be from 1 to 86400000 ms, got 0"],
   ])("options that are %s are refused", (_, options, message) => {
     expect(() => gutter(of({}), of({}), options)).toThrow(message);
   });

@@ -78,7 +78,7 @@ describe("newKeysBudget", () => {
     [{ perSecond: -1 }, "newKeys.perSecond must be a number of at least 0, got -1"],
     [{ perSecond: Infinity }, "newKeys.perSecond must be a number of at least 0, got Infinity"],
     [{ perSecond: 1, burst: 0.5 }, "newKeys.burst must be a whole number of at least 0, got 0.5"],
-    [{ perSecond: 1, window: 10 }, "newKeys.window must be a duration of 1000 to 86400000 ms, got 10"],
+    [{ perSecond: 1, window: 10 }, "newKeys.window must be from 1000 to 86400000 ms, got 10"],
     [{ perSecond: 1, admit: "never" }, 'newKeys.admit must be "second-miss", got "never"'],
     [{ perSeconds: 1 }, 'options: unknown option "newKeys.perSeconds"'],
     [null, "newKeys must be an object, got null"],

@@ -98,7 +98,7 @@ export const duration = <Default extends number | undefined>(
   leastMs = 0,
   mostMs: number = Infinity,
 ): Option<number | Default> => ({
-  accepts: mostMs === Infinity ? `at least ${leastMs} ms` : `a duration of ${leastMs} to ${mostMs} ms`,
+  accepts: mostMs === Infinity ? `at least ${leastMs} ms` : `from ${leastMs} to ${mostMs} ms`,
   isDuration: true,
   default: byDefault,
   read(given, name, As) {

@@ -20,7 +20,7 @@ export const checkKey = (name: string, given: unknown): void => checkGiven(given
 /** A number of milliseconds that a timer can wait for, as the options of one call have them: not text. */
 const timeout = (leastMs: number) =>
   option(
-    `a duration of ${leastMs} ms to 24 days, in milliseconds`,
+    `from ${leastMs} ms to 24 days, in milliseconds`,
     (given) => typeof given === "number" && given >= leastMs && given <= MAX_TIMER_MS,
     undefined,
   );

@@ -549,9 +549,9 @@ describe("bad input is refused, and nothing is sent", () => {
   it.each<readonly [unknown, string]>([
     [{ signal: {} }, "signal must be an AbortSignal, got an object"],
     [{ signal: null }, "signal must be an AbortSignal, got null"],
-    [{ deadlineMs: null }, "deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got null"],
-    [{ deadlineMs: "5s" }, 'deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got "5s"'],
-    [{ deadlineMs: 2 ** 31 }, "deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got 2147483648"],
+    [{ deadlineMs: null }, "deadlineMs must be from 0 ms to 24 days, in milliseconds, got null"],
+    [{ deadlineMs: "5s" }, 'deadlineMs must be from 0 ms to 24 days, in milliseconds, got "5s"'],
+    [{ deadlineMs: 2 ** 31 }, "deadlineMs must be from 0 ms to 24 days, in milliseconds, got 2147483648"],
     [{ typeMapping: "text" }, 'typeMapping must be an object, as node-redis has it, got "text"'],
   ])("options %o of a call and of a burst", async (options, message) => {
     const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT", message } };

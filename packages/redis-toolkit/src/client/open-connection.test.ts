@@ -117,7 +117,7 @@ describe("an argument that cannot work is refused before anything is opened or s
     [`pool.use(task): task ${FUNCTION} text of 4 characters`, (redis) => redis.pool.use("task" as never)],
     ["signal must be an AbortSignal, got an object", (redis) => redis.pool.use(nothing, { signal: {} as never })],
     [
-      "waitMs must be a duration of 0 ms to 24 days, in milliseconds, got NaN",
+      "waitMs must be from 0 ms to 24 days, in milliseconds, got NaN",
       (redis) => redis.pool.use(nothing, { waitMs: NaN }),
     ],
     ["key must be a string or a Buffer, got 7", (redis) => redis.pool.use(nothing, { key: 7 as never })],
@@ -134,7 +134,7 @@ describe("an argument that cannot work is refused before anything is opened or s
       (redis) => redis.open({ role: "blocking", deadline: 5 } as never),
     ],
     [
-      'open({ deadlineMs }): deadlineMs must be a duration of 1 ms to 24 days, in milliseconds, got "5s"',
+      'open({ deadlineMs }): deadlineMs must be from 1 ms to 24 days, in milliseconds, got "5s"',
       (redis) => redis.open({ role: "blocking", deadlineMs: "5s" as never }),
     ],
     [
