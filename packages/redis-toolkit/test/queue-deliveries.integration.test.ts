@@ -1,3 +1,4 @@
+import diagnostics from "node:diagnostics_channel";
 import { scheduler } from "node:timers/promises";
 import type { Redis } from "@hotset/redis-toolkit";
 import { queue, PutBackError, type Queue, type QueueEvent, type Worker } from "@hotset/redis-toolkit/queue";
@@ -289,6 +290,28 @@ describe("what a producer and a handler can say", () => {
     const { id } = await jobs.add("a", { attempts: 1 });
     expect(await jobs.finished(id)).toEqual({ status: "completed" });
     expect(attempts).toEqual([1, 1, 1]);
+  });
+
+  it("what a subscriber gives a job to carry loses no job, and is text", async () => {
+    const carried = Promise.withResolvers<unknown>();
+    const produce = (message: unknown): void =>
+      void Object.assign((message as { carrier: object }).carrier, {
+        ...{ traceparent: "00-1", half: "\ud800", number: 1, nothing: undefined, deep: { a: 1n } },
+        ...{ long: "x".repeat(10_000), other: "y" },
+      });
+    const consume = { start: (message: unknown) => carried.resolve((message as { carrier: unknown }).carrier) };
+    const channel = diagnostics.tracingChannel("hotset:consume");
+    diagnostics.subscribe("hotset:produce", produce);
+    channel.subscribe(consume as never);
+    try {
+      const { id } = await jobs.add("a");
+      working(() => "done");
+      expect(await jobs.finished(id)).toEqual({ status: "completed", result: "done" });
+      expect(await carried.promise).toEqual({ traceparent: "00-1", other: "y" });
+    } finally {
+      diagnostics.unsubscribe("hotset:produce", produce);
+      channel.unsubscribe(consume as never);
+    }
   });
 
   it("a job with the id of another one is that one, as long as it is there", async () => {

@@ -1,3 +1,4 @@
+import diagnostics from "node:diagnostics_channel";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { consumer, streams, type Entry, type EntryId, type Stream } from "@hotset/redis-toolkit/streams";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
@@ -42,6 +43,18 @@ describe.each(EVERYWHERE)("streams over %s", (where) => {
     expect(typesOf(await payments.read({ after: first, count: 10 }))).toEqual(["settled", "last"]);
     expect(await payments.read({ after: "9999999999999-8" })).toEqual([]);
     expect(await payments.len()).toBe(3);
+  });
+
+  it("what a subscriber gives an entry to carry is text, and stops no append", async () => {
+    const produce = (message: unknown): void =>
+      void Object.assign((message as { carrier: object }).carrier, { traceparent: "00-1", half: "\ud800", number: 1 });
+    diagnostics.subscribe("hotset:produce", produce);
+    try {
+      await payments.append({ type: "created" });
+    } finally {
+      diagnostics.unsubscribe("hotset:produce", produce);
+    }
+    expect((await payments.read())[0]!.fields).toEqual({ type: "created", traceparent: "00-1" });
   });
 
   it("A49: appending trims to a length or to an id, and only where a stream exists if that is asked", async () => {

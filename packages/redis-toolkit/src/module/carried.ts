@@ -7,7 +7,7 @@ export type Carrier = Record<string, string>;
 export interface Producing {
   /** Where it is appended. */
   readonly source: "stream" | "queue";
-  /** Empty; a subscriber adds texts. */
+  /** Empty; a subscriber adds texts: at most 16, of 8,192 characters together. All else is left out. */
   readonly carrier: Carrier;
 }
 
@@ -31,7 +31,27 @@ export function carrierFor(source: Producing["source"]): Carrier | undefined {
   if (!PRODUCE.hasSubscribers) return undefined;
   const carrier: Carrier = {};
   PRODUCE.publish({ source, carrier } satisfies Producing);
-  return Object.keys(carrier).length === 0 ? undefined : carrier;
+  const texts = carriedTexts(carrier);
+  return Object.keys(texts).length === 0 ? undefined : texts;
+}
+
+/** Characters, all together. */
+const MAX_LENGTH = 8_192;
+const MAX_TEXTS = 16;
+
+/** The texts of a carrier that others have filled: few and short ones, which UTF-8 has bytes for. */
+export function carriedTexts(given: unknown): Carrier {
+  if (typeof given !== "object" || given === null) return {};
+  const texts: [name: string, text: string][] = [];
+  let room = MAX_LENGTH;
+  for (const [name, text] of Object.entries(given as Record<string, unknown>)) {
+    if (texts.length === MAX_TEXTS) break;
+    if (typeof text !== "string" || name.length + text.length > room) continue;
+    if (!name.isWellFormed() || !text.isWellFormed()) continue;
+    texts.push([name, text]);
+    room -= name.length + text.length;
+  }
+  return Object.fromEntries(texts);
 }
 
 /**

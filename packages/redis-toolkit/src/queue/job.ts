@@ -1,4 +1,5 @@
 import { json } from "@hotset/core";
+import { carriedTexts } from "../module/carried.ts";
 import { thrownDetails } from "../module/module.ts";
 
 export const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
@@ -184,26 +185,8 @@ export function readRecord(text: Buffer | null | undefined): JobRecord | undefin
   }
 }
 
-/** Characters, all together. */
-const MAX_TRACE_LENGTH = 8_192;
-const MAX_TRACE_FIELDS = 16;
-
-/**
- * The texts that came with the job, for subscribers. Anyone who may write to Redis can have written the record: only
- * few and short texts are taken.
- */
-export function traceOf(record: JobRecord): Readonly<Record<string, string>> {
-  const trace: unknown = record.trace;
-  if (typeof trace !== "object" || trace === null) return {};
-  const texts: [name: string, text: string][] = [];
-  let room = MAX_TRACE_LENGTH;
-  for (const [name, text] of Object.entries(trace as Record<string, unknown>).slice(0, MAX_TRACE_FIELDS)) {
-    if (typeof text !== "string" || name.length + text.length > room) continue;
-    texts.push([name, text]);
-    room -= name.length + text.length;
-  }
-  return Object.fromEntries(texts);
-}
+/** The texts that came with the job, for subscribers. Anyone who may write to Redis can have written the record. */
+export const traceOf = (record: JobRecord): Readonly<Record<string, string>> => carriedTexts(record.trace);
 
 function readOr(bytes: Buffer | null | undefined, fallback: unknown): unknown {
   if (bytes == null) return fallback;
