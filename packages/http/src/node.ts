@@ -1,4 +1,4 @@
-import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
+import { STATUS_CODES, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import { discard, ignore, PASSED } from "./cache/messages.ts";
 import { hold, released, stamp, type HeldResponse } from "./held-response.ts";
@@ -18,7 +18,10 @@ import { answerInTime, requireOrigin } from "./server.ts";
 
 export { isLoad } from "./load-pair.ts";
 
-/** A listener of `node:http`. One that throws, or whose promise rejects, has failed: its client gets 500. */
+/**
+ * A listener of `node:http`. One that throws, or whose promise rejects, has failed: its client gets 500, without the
+ * fields that the listener had set.
+ */
 export type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /**
@@ -33,17 +36,27 @@ export function cachedListener(cache: HttpCache, listener: Listener): Listener {
   // Some take a third argument.
   const load: LoadListener = (request, response) => listener(request, response);
   return (request, response) => {
-    const run = (): unknown => listener(request, response);
+    let before: OutgoingHttpHeaders | undefined;
+    const run = (): unknown => {
+      before = response.getHeaders();
+      return listener(request, response);
+    };
     serve(cache, { request, response, run, load }).catch(() => {
       if (response.headersSent) {
         response.destroy();
         return;
       }
-      // One that the listener gave before it failed.
-      if ((response as Reply).stream === undefined) response.statusMessage = "";
+      if (before !== undefined) forget(response, before);
       response.writeHead(500).end();
     });
   };
+}
+
+/** What a handler said before it failed is of another answer: a Content-Length, or how long it may be cached. */
+function forget(response: Reply, before: OutgoingHttpHeaders): void {
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  for (const [name, value] of Object.entries(before)) response.setHeader(name, value!);
+  if (response.stream === undefined) response.statusMessage = "";
 }
 
 /**

@@ -213,6 +213,30 @@ describe("a listener of node:http that fails", () => {
     expect((await ask("/", { method })).status).toBe(500);
   });
 
+  it.each(["GET", "POST"])("H88 the 500 of %s has no field of the answer that was about to be", async (method) => {
+    const cached = cachedListener(open({ base: BASE }), (_, response) => {
+      response.statusMessage = "Fine";
+      for (const [name, value] of Object.entries(FRESH)) response.setHeader(name, value);
+      response.setHeader("content-length", "100").setHeader("x-frame-options", "SAMEORIGIN");
+      throw new Error("broken");
+    });
+    const ask = await listen(
+      createServer((request, response) => {
+        response.setHeader("x-frame-options", "DENY");
+        cached(request, response);
+      }),
+    );
+    const answer = await ask("/", { method });
+    const fields = [...Object.keys(FRESH), "x-frame-options"].map((name) => answer.headers.get(name));
+    expect([answer.status, answer.statusText, await answer.text(), ...fields]).toEqual([
+      500,
+      "Internal Server Error",
+      "",
+      ...[null, null, null],
+      "DENY",
+    ]);
+  });
+
   it.each<[string, (request: IncomingMessage, response: ServerResponse) => void]>([
     ["the response", (_, response) => response.destroy()],
     ["the socket of the request", ({ socket }) => socket.destroy()],
