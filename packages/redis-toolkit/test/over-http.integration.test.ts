@@ -361,9 +361,28 @@ it("C749: what each call costs, in requests and commands, after the first of its
     "read, of a user": ["1 / 1", "2 / 2"],
     "update, of a user": ["1 / 1", "2 / 2"],
     "regenerate as a login": "4 / 4",
-    "destroy of a user, destroyAll of two": ["2 / 2", "2 / 2"],
+    "destroy of a user, destroyAll of two": ["2 / 2", "2 / 3"],
     idle: "0 / 0",
   });
   // The first call of a process asks for the time of the server.
   expect(await cost(() => limitOf(open()).consume("u"))).toBe("2 / 2");
+});
+
+it("C743 commands of one turn that are too large together are divided, each within the bound of a request", async () => {
+  await using small = await startRestProxy({
+    redisPort: Number(new URL(inject("redisUrl")).port),
+    maxRequestBytes: 200_000,
+  });
+  const redis = createRedis({
+    connection: http({ url: small.url, token: small.token, maxRequestBytes: 200_000 }),
+    commandTimeout: "20s",
+  });
+  opened.push(redis);
+  const texts = Array.from({ length: 12 }, (_, i) => String.fromCharCode(97 + i).repeat(50_000));
+  const stored = texts.map((text, i) => redis.commands.set(`${name}:${i}`, text));
+  const tooLarge = redis.commands.set(`${name}:large`, "x".repeat(200_000));
+  await expect(tooLarge).rejects.toThrow("larger than maxRequestBytes, 200000");
+  await Promise.all(stored);
+  expect(await Promise.all(texts.map((_, i) => redis.commands.get(`${name}:${i}`)))).toEqual(texts);
+  expect(small.counts.largestBytes).toBeLessThanOrEqual(200_000);
 });

@@ -194,14 +194,7 @@ export class RestClient implements RawClient {
     const { maxRequestBytes } = this.#settings;
     let parts: Part[] = [];
     let bytes = 2;
-    for (const group of groupsOf(all)) {
-      const part = this.#partOf(group);
-      const size = byteLength(part.json) + 1;
-      if (size + 2 > maxRequestBytes) {
-        const error = new Error(`ERR a request of ${size} bytes is larger than maxRequestBytes, ${maxRequestBytes}`);
-        for (const { reject } of group) reject(error);
-        continue;
-      }
+    for (const { part, size } of this.#partsOf(groupsOf(all))) {
       if (parts.length === MAX_PARTS || (parts.length > 0 && bytes + size > maxRequestBytes)) {
         yield parts;
         parts = [];
@@ -211,6 +204,25 @@ export class RestClient implements RawClient {
       bytes += size;
     }
     if (parts.length > 0) yield parts;
+  }
+
+  /**
+   * Parts with their bytes. A group that is too large is halved; one command that is too large is refused. Each is made
+   * when its request is: it has a bound in time.
+   */
+  *#partsOf(groups: readonly (readonly Pending[])[]): Iterable<{ readonly part: Part; readonly size: number }> {
+    const { maxRequestBytes } = this.#settings;
+    for (const group of groups) {
+      const part = this.#partOf(group);
+      const size = byteLength(part.json) + 1;
+      const half = group.length >> 1;
+      if (size + 2 <= maxRequestBytes) yield { part, size };
+      else if (half > 0) yield* this.#partsOf([group.slice(0, half), group.slice(half)]);
+      else
+        group[0]!.reject(
+          new Error(`ERR a request of ${size} bytes is larger than maxRequestBytes, ${maxRequestBytes}`),
+        );
+    }
   }
 
   #partOf(of: readonly Pending[], by: "hash" | "text" = "hash"): Part {
