@@ -1,6 +1,15 @@
 import { CacheError, ConfigurationError, systemClock, type Backend } from "@hotset/core";
-import { callback, CLOCK, describe, duration, oneOf, optionsOf, text, type Option } from "@hotset/core/internal";
-import { ignore } from "./ignore.ts";
+import {
+  callback,
+  CLOCK,
+  describe,
+  duration,
+  notify,
+  oneOf,
+  optionsOf,
+  text,
+  type Option,
+} from "@hotset/core/internal";
 import type { ComposeOptions } from "./options.ts";
 
 const MS = duration(undefined, Number.MIN_VALUE, Number.MAX_VALUE);
@@ -56,8 +65,7 @@ export function planOf(near: Backend, far: Backend, options: ComposeOptions) {
 export const reporting = (
   listener: ComposeOptions["onNearError"],
   warning: Parameters<typeof warningOnce>[0],
-): ((error: Error) => void) =>
-  listener === undefined ? warningOnce(warning) : (error) => void notify(listener, error).catch(ignore);
+): ((error: Error) => void) => (listener === undefined ? warningOnce(warning) : (error) => notify(listener, error));
 
 /** @param sides by their names: the one that keeps copies, and the one that they are of. */
 export function checkSides(place: string, sides: Readonly<Record<string, Backend>>): void {
@@ -82,11 +90,6 @@ export function checkSides(place: string, sides: Readonly<Record<string, Backend
 
 export const refusal = (place: string, reason: string): ConfigurationError =>
   new ConfigurationError(`${place}: ${reason}`);
-
-/** A listener that throws or rejects changes nothing. */
-async function notify(listener: NonNullable<ComposeOptions["onNearError"]>, error: Error): Promise<void> {
-  await listener(error);
-}
 
 /** A message that is not ours may contain anything, so it is not shown. */
 function warningOnce({ label, side, effect, code }: Warning): (error: Error) => void {

@@ -6,6 +6,7 @@ export type { Awaitable } from "./contracts/awaitable.ts";
 export { epochMs, MAX_TIMER_MS, systemClock, type Clock } from "./contracts/clock.ts";
 export { Deadline, Deadlines, runningTime, scheduleRunning } from "./primitives/deadlines.ts";
 export { within } from "./primitives/within.ts";
+export { notify } from "./primitives/event-port.ts";
 export { Breaker } from "./primitives/breaker.ts";
 export { newId } from "./primitives/ids.ts";
 export { contextOfNow, holdProcess, inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";

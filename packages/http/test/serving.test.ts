@@ -1,6 +1,10 @@
 import { flush, gate } from "@hotset/testing";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Site, valueOf } from "./site.ts";
+
+function raise(): never {
+  throw new Error("no disk is left");
+}
 
 const FRESH = { "cache-control": "max-age=60" };
 const ETAG = { ...FRESH, etag: '"a"' };
@@ -203,6 +207,21 @@ describe("serving", () => {
       reason: "method",
     });
     expect(site.loads).toBe(1);
+  });
+
+  it.each([
+    ["throws", () => raise()],
+    ["rejects", async () => raise()],
+  ])("C118: a listener that %s changes no answer", async (_, listener) => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", note);
+    onTestFinished(() => void process.off("unhandledRejection", note));
+    const site = new Site().counts(FRESH);
+    site.http.on("answer", listener);
+    expect(await site.ask()).toEqual(["1", "hotset; fwd=uri-miss; fwd-status=200; stored"]);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(unhandled).toEqual([]);
   });
 
   it("H79 counts answers by outcome, and what was not stored by reason", async () => {

@@ -1,6 +1,8 @@
+import { notify } from "@hotset/core/internal";
+
 /** Where warnings are written. `console`, and the loggers of pino and winston, have this shape. */
 export interface FollowLogger {
-  /** Must not throw. The message has no value of a row. */
+  /** The message has no value of a row. What it throws, or rejects with, changes nothing. */
   warn(message: string): unknown;
 }
 
@@ -13,7 +15,7 @@ const REPEATED_MS = 60_000;
 export function warnerOf(logger: FollowLogger | undefined): Warn {
   const warned = new Map<string, number>();
   return (kind, text) => {
-    if (logger !== undefined) return void logger.warn(`hotset: follow: ${text}`);
+    if (logger !== undefined) return notify(() => logger.warn(`hotset: follow: ${text}`), undefined);
     const now = performance.now();
     if (now - (warned.get(kind) ?? -Infinity) < REPEATED_MS) return;
     warned.set(kind, now);

@@ -1,5 +1,5 @@
 import { consume, type AnyRow, type ConsumedEvent, type ConsumeOptions } from "@hotset/postgres-follow";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { Recorder } from "./recorder.ts";
 
 type Rows = Readonly<Record<string, AnyRow>>;
@@ -23,6 +23,10 @@ async function endedBy(event: ConsumedEvent, key?: ConsumedEvent): Promise<reado
   const { cache, invalidate } = setUp();
   await invalidate(event, key);
   return [...cache.tags, ...cache.keys, ...(cache.clears > 0 ? ["everything"] : [])];
+}
+
+function raise(): never {
+  throw new Error("no disk is left");
 }
 
 const source = { db: "shop", schema: "public", table: "products" };
@@ -121,6 +125,20 @@ describe("consume", () => {
     expect(warnings).toEqual([
       'hotset: follow: the rule of products failed, so everything is cleared: MissingColumnError: the log does not have the column "shelf" of this row',
     ]);
+  });
+
+  it.each([
+    ["throws", () => raise()],
+    ["rejects", async () => raise()],
+  ])("C118: a logger that %s changes nothing", async (_, warn) => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", note);
+    onTestFinished(() => void process.off("unhandledRejection", note));
+    const { cache, invalidate } = setUp({ logger: { warn } });
+    await invalidate({ op: "d", before: { id: 1 }, source });
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect([cache.clears, unhandled]).toEqual([1, []]);
   });
 
   it.each([

@@ -216,7 +216,10 @@ export class HttpCache {
     return this.#meter.stats();
   }
 
-  /** Calls `listener` with each answer until the returned function is called. */
+  /**
+   * Calls `listener` with each answer until the returned function is called. An error that it throws, or rejects with,
+   * is ignored.
+   */
   on(_event: "answer", listener: (event: AnswerEvent) => void): () => void {
     return this.#meter.on(listener);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from "@hotset/core";
+import { notify } from "@hotset/core/internal";
 import type { NotStored } from "../semantics/storing.ts";
 
 /** How one request was answered. */
@@ -61,13 +62,7 @@ export class Meter {
       const reason = notStored ?? "request";
       this.#passed[reason] = (this.#passed[reason] ?? 0) + 1;
     }
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch {
-        // A listener that fails changes no answer.
-      }
-    }
+    for (const listener of this.#listeners) notify(listener, event);
   }
 
   on(listener: (event: AnswerEvent) => void): () => void {
