@@ -121,11 +121,12 @@ async function runPg<T>(db: PgPool | PgClient, body: Body<T>, settings: Settings
   client.on?.("error", lost);
   try {
     const level = isolationLevel === undefined ? "" : ` isolation level ${levelOf(isolationLevel)}`;
-    await client.query(`begin${level}${readOnly === true ? " read only" : ""}`);
     let result: T;
     try {
+      await client.query(`begin${level}${readOnly === true ? " read only" : ""}`);
       result = await body(client);
     } catch (error) {
+      // Also after a begin that was not answered in time: the server may have begun.
       await client.query("rollback").catch((failure: Error) => (broken ??= failure));
       throw error;
     }

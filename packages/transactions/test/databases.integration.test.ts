@@ -1,4 +1,4 @@
-import { randomPrefix, startPostgres, until } from "@hotset/test-servers";
+import { randomPrefix, startPostgres, startProxy, until } from "@hotset/test-servers";
 import type { Changes } from "@hotset/transactions";
 /** The transactions of pg, Drizzle, Kysely, MikroORM, and of what Prisma's client looks like, on a real PostgreSQL. */
 import { defineEntity, MikroORM, p } from "@mikro-orm/postgresql";
@@ -268,6 +268,21 @@ it("pg: a client that is not of a pool", async () => {
     here.withTransaction(client, async () => 1, { transaction: { isolationLevel: "serializable; drop table x" } }),
   ).rejects.toThrow("isolationLevel must be serializable, repeatable read or read committed");
   await client.end();
+});
+
+it("pg: a begin that was not answered in time leaves no transaction open in the pool", async () => {
+  await using proxy = await startProxy(Number(new URL(postgres.url).port));
+  const own = new URL(postgres.url);
+  own.port = String(proxy.port);
+  const late = new pg.Pool({ connectionString: own.href, max: 1, query_timeout: 200 });
+  late.on("error", () => undefined);
+  await late.query("select 1");
+  proxy.stall("toClient");
+  await expect(here.withTransaction(late, async () => 1)).rejects.toThrow("timeout");
+  await proxy.pass();
+  await late.query(update(1, 166));
+  expect(await here.centsInDatabase(1)).toBe(166);
+  await late.end();
 });
 
 it("MikroORM: a flush at the end of the body is part of the transaction", async () => {
