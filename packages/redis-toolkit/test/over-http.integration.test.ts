@@ -7,6 +7,7 @@ import { locks, LockUnavailableError } from "@hotset/redis-toolkit/lock";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { queue, simpleQueue } from "@hotset/redis-toolkit/queue";
 import { fixedWindow, rateLimit, type RateLimit, type RateLimitOptions } from "@hotset/redis-toolkit/rate-limit";
+import { defineScript } from "@hotset/redis-toolkit/scripts";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { SessionStore } from "@hotset/redis-toolkit/sessions/express-session";
 import { streams } from "@hotset/redis-toolkit/streams";
@@ -385,4 +386,42 @@ it("C743 commands of one turn that are too large together are divided, each with
   await Promise.all(stored);
   expect(await Promise.all(texts.map((_, i) => redis.commands.get(`${name}:${i}`)))).toEqual(texts);
   expect(small.counts.largestBytes).toBeLessThanOrEqual(200_000);
+});
+
+it("C743 a key that is bytes is the same one for a script as for a command", async () => {
+  const redis = open();
+  const key = Buffer.concat([Buffer.from(name), Buffer.of(0xff, 0x00, 0xc3)]);
+  const other = Buffer.concat([Buffer.from(name), Buffer.of(0xfe, 0x00, 0xc3)]);
+  const append = defineScript({
+    lua: "return redis.call('APPEND', KEYS[2], ARGV[1])",
+    keys: 2,
+    args: ["bytes"],
+    reply: "integer",
+  });
+  await redis.commands.set(key, "a");
+  expect(await append(redis, [`${name}é`, key], [Buffer.of(0xff)])).toBe(2);
+  expect(await redis.commands.getBytes(key)).toEqual(Buffer.of(97, 0xff));
+  expect([await redis.commands.exists(other), await redis.commands.exists(`${name}é`)]).toEqual([false, false]);
+  // Over HTTP it is a script.
+  expect(await redis.commands.incr(other, { by: 2n })).toBe(2n);
+  expect(await redis.commands.get(other)).toBe("2");
+});
+
+it("C743 a command of more arguments than Lua takes is refused alone, before it is sent", async () => {
+  const redis = open();
+  const members = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`);
+  const [before, large, after] = await Promise.allSettled([
+    redis.commands.sAdd(`${name}:a`, ["x"]),
+    redis.commands.sAdd(`${name}:b`, members(10_000)),
+    redis.commands.sAdd(`${name}:a`, ["y"]),
+  ]);
+  expect([before, after]).toEqual([
+    { status: "fulfilled", value: 1 },
+    { status: "fulfilled", value: 1 },
+  ]);
+  expect(large).toMatchObject({
+    status: "rejected",
+    reason: { code: "REFUSED", message: expect.stringContaining("10002 arguments are more than the 7900") },
+  });
+  expect(await redis.commands.sAdd(`${name}:b`, members(7_898))).toBe(7_898);
 });

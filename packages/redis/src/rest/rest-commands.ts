@@ -11,7 +11,7 @@ export type RestCommand =
   | {
       readonly kind: "script";
       readonly script: RestScript;
-      readonly keys: readonly string[];
+      readonly keys: TextArguments;
       readonly rest: TextArguments;
     }
   /** Goes as it is. */
@@ -39,9 +39,13 @@ const BARE = new Set([
 const NEEDS_CONNECTION =
   /^(?:B(?:LPOP|RPOP|LMOVE|RPOPLPUSH|ZPOPMIN|ZPOPMAX|LMPOP|ZMPOP)|[PS]?SUBSCRIBE|[PS]?UNSUBSCRIBE|MONITOR|MULTI|EXEC|DISCARD|WATCH|UNWATCH|WAIT|WAITAOF|HELLO|AUTH|SELECT|RESET|QUIT|SYNC|PSYNC)$/;
 
+/** Lua takes fewer than 8,000 results of one call. */
+const MAX_WORDS = 7_900;
+
 /**
  * @param text of the script that EVALSHA names, where that is not one of backends.
  * @throws {ConfigurationError} for a command that needs a connection.
+ * @throws {Error} as an error reply, for more arguments than Lua can hand on: the commands next to it would fail, too.
  * @throws {TypeError} for an argument that cannot be sent.
  */
 export function restCommand(args: Args, scripts: RestScripts, text?: string): RestCommand {
@@ -52,10 +56,17 @@ export function restCommand(args: Args, scripts: RestScripts, text?: string): Re
   const script = scriptOf(name, args, scripts, text);
   if (script !== undefined) {
     const end = 3 + Number(args[2]);
-    return { kind: "script", script, keys: args.slice(3, end).map(String), rest: textArguments(args.slice(end)) };
+    return { kind: "script", script, keys: textArguments(args.slice(3, end)), rest: textArguments(args.slice(end)) };
   }
   const given = textArguments(args);
-  if (!BARE.has(name)) return { kind: "plain", ...given };
+  if (!BARE.has(name)) {
+    // Those of MGET are handed on in several calls.
+    if (given.words.length > MAX_WORDS && name !== "MGET")
+      throw new Error(
+        `ERR ${given.words.length} arguments are more than the ${MAX_WORDS} that fit over HTTP; divide them`,
+      );
+    return { kind: "plain", ...given };
+  }
   if (given.coded.length > 0) throw new TypeError(`an argument of ${name} must be text over HTTP, got bytes`);
   return { kind: "bare", words: given.words };
 }
@@ -72,9 +83,9 @@ export function scriptWords(
   limit: string,
   by: "hash" | "text",
 ): readonly string[] {
-  const coded = rest.coded.map((i) => i + 1).join();
+  const coded = [...keys.coded.map((i) => `k${i + 1}`), ...rest.coded.map((i) => i + 1)].join();
   const named = by === "hash" ? ["EVALSHA", script.sha!] : ["EVAL", script.text];
-  return [...named, String(keys.length), ...keys, coded, limit, ...rest.words];
+  return [...named, String(keys.words.length), ...keys.words, coded, limit, ...rest.words];
 }
 
 /** Plain commands as one script. */
@@ -91,7 +102,7 @@ export function together(
     words.push(...one.words);
     for (const key of keysOf(one.words)) keys.add(key);
   }
-  return { script, keys: [...keys], rest: { words, coded } };
+  return { script, keys: { words: [...keys], coded: [] }, rest: { words, coded } };
 }
 
 /** A key follows the name, and several in some. */

@@ -13,7 +13,7 @@ export const MARK = "~";
 export const TOO_LATE = "TRYAGAIN this command came too late";
 
 /**
- * A script with what HTTP needs around it. ARGV, before its own: the positions of the arguments that are bytes, as
+ * A script with what HTTP needs around it. ARGV, before its own: the positions of the keys and arguments that are bytes, as
  * {@link DECODE_ARGUMENTS} takes them; and the last instant at which it may run, in ms by the clock of the server, `''`
  * for none. A request that was given up may still arrive, behind what was called since. Replies with that of the script,
  * the time of the server and {@link MARK}.

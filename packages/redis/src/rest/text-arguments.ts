@@ -23,7 +23,7 @@ export function textArguments(args: readonly (string | Uint8Array)[]): TextArgum
   return { words, coded };
 }
 
-/** Lua that turns the arguments whose positions are listed in `coded` into bytes. */
+/** Lua that turns the arguments whose positions are listed in `coded` into bytes, and keys with a `k` before theirs. */
 export const DECODE_ARGUMENTS = `if coded ~= '' then
   local bytes, char = {}, string.char
   for i = 0, 63 do
@@ -32,9 +32,10 @@ export const DECODE_ARGUMENTS = `if coded ~= '' then
     bytes['\\195' .. second] = char(192 + i)
     if i < 32 then bytes['\\196' .. second] = char(i) end
   end
-  for i in string.gmatch(coded, '%d+') do
+  for of, i in string.gmatch(coded, '(k?)(%d+)') do
+    local list = of == 'k' and KEYS or ARGV
     i = tonumber(i)
-    ARGV[i] = (string.gsub(ARGV[i], '[\\194-\\196][\\128-\\191]', bytes))
+    list[i] = (string.gsub(list[i], '[\\194-\\196][\\128-\\191]', bytes))
   end
 end`;
 
