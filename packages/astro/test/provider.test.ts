@@ -128,6 +128,6 @@ it("refuses unknown names", () => {
   const build = () => createCache({ name: "site" }).tier(memory()).build();
   expect(() => astroCache(build)({ query: { includes: [] } as never })).toThrow("did you mean include");
   expect(() => astroCache(build() as never)).toThrow(
-    "astroCache: build must be a function that returns a cache, such as () => cache, got object",
+    "astroCache: build must be a function that returns a cache, such as () => cache, got an object",
   );
 });
