@@ -1,6 +1,6 @@
 import { httpCache, readRules, type HttpCacheOptions, type HttpRule, type PlainRequest } from "@hotset/http";
 import { flush } from "@hotset/testing";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { requestTest, responseTest } from "../src/cache/matching.ts";
 import { Site, valueOf, type Given } from "./site.ts";
 
@@ -84,6 +84,7 @@ describe("matches", () => {
     [[{ tags: ["book:{id}"] }], "rules[0].tags[0]: {id} is not a parameter"],
     [[{ pass: "yes" }], "rules[0].pass must be true or false"],
     [[{ clientCacheControl: "a\nb" }], "rules[0].clientCacheControl must be"],
+    [[{ store: "x" }], "rules[0].store must be an object"],
     [[{ partition: "x" }], "rules[0].partition must be a function"],
     [[{ key: { query: "some" } }], "rules[0].key.query must be an object"],
   ])("H92 %j is refused: %s", (rules, message) => {
@@ -257,6 +258,62 @@ describe("rules", () => {
     expect((await site.ask(of("a")))[1]).toContain("fwd=stale");
     await site.get({ method: "DELETE", ...of("a") });
     expect(await served(site, of("a"), of("b"))).toEqual(["a 12", "b 13"]);
+  });
+
+  describe.each<[string, () => never]>([
+    [
+      "throws",
+      () => {
+        throw new Error("broken");
+      },
+    ],
+    ["gives a promise", () => Promise.reject(new Error("broken")) as never],
+  ])("a function that %s", (_, broken) => {
+    it.each<[string, HttpCacheOptions]>([
+      ["match", { rules: [{ match: broken }] }],
+      ["match, in front of a rule that matches,", { rules: [{ match: broken, pass: true }, {}] }],
+      ["store", { store: broken }],
+      ["store of a rule", { rules: [{ store: broken }] }],
+      ["partition", { partition: broken }],
+    ])("H92 as %s stores nothing", async (_name, options) => {
+      const unhandled: unknown[] = [];
+      const note = (error: unknown): void => void unhandled.push(error);
+      process.on("unhandledRejection", note);
+      onTestFinished(() => void process.off("unhandledRejection", note));
+      const site = new Site(options).counts({ ...FRESH, "content-location": "/" });
+      expect(await served(site, {}, {}, { method: "POST" })).toEqual(["1", "2", "3"]);
+      expect(site.http.stats().passed).toEqual({ rule: 2, method: 1 });
+      await new Promise((resolve) => void setImmediate(resolve));
+      expect(unhandled).toEqual([]);
+    });
+  });
+
+  it("H92 a store that gives no true stores nothing", async () => {
+    const site = new Site({ store: (() => undefined) as never }).counts(FRESH);
+    expect(await served(site, {}, {})).toEqual(["1", "2"]);
+  });
+
+  it("H92 a function that gives a promise of invalidatedBy or cacheStatus ends no process", async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on("unhandledRejection", note);
+    onTestFinished(() => void process.off("unhandledRejection", note));
+    const late = () => Promise.reject(new Error("broken")) as never;
+    const site = new Site({ invalidatedBy: late, cacheStatus: late }).counts(FRESH);
+    expect(await served(site, {}, { method: "POST" }, {})).toEqual(["1", "2", "3"]);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(unhandled).toEqual([]);
+  });
+
+  it("H77 a cacheStatus that throws fails no answer", async () => {
+    const cacheStatus = (): never => {
+      throw new Error("broken");
+    };
+    const site = new Site({ cacheStatus }).counts(FRESH);
+    expect([await site.ask(), await site.ask()]).toEqual([
+      ["1", undefined],
+      ["1", undefined],
+    ]);
   });
 
   it("H32 H84 a URL that is too long for a tag is not stored for a tenant, and purging it fails nothing", async () => {

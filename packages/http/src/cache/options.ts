@@ -18,6 +18,7 @@ import type { Normaliser } from "../semantics/vary.ts";
 import { CdnFront } from "./cdn-front.ts";
 import type { Cdn } from "./cdn.ts";
 import { lowered, originNamed, originsNamed, read, textsAt } from "./checks.ts";
+import { decidedBy } from "./decisions.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 
@@ -86,7 +87,7 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly pathTags?: boolean | undefined;
   /** When the last client leaves, its load continues for others, or ends. @default 'finish' */
   readonly onAbort?: "finish" | "abort" | undefined;
-  /** Whether answers have a Cache-Status field, or those to which requests. @default true */
+  /** Whether answers have a Cache-Status field, or those to which requests: to none for which it throws. @default true */
   readonly cacheStatus?: boolean | ((request: PlainRequest) => boolean) | undefined;
   /** Whether that field names the key. @default false */
   readonly keyInStatus?: boolean | undefined;
@@ -118,7 +119,7 @@ export interface HttpCacheOptions extends RuleOptions {
   /**
    * Requests that may invalidate: names of methods, or a function. A request of another one is forwarded, and what is
    * stored stays. Of those that may, each that is answered without an error invalidates its URL, and those that
-   * Location and Content-Location name (RFC 9111, section 4.4).
+   * Location and Content-Location name (RFC 9111, section 4.4). A function that throws, or is async, forbids nothing.
    *
    * @default every method that is not safe, unknown ones included
    */
@@ -207,7 +208,7 @@ export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
 
 function methodTest(given: HttpCacheOptions["invalidatedBy"]): Plan["mayInvalidate"] {
   if (given === undefined) return () => true;
-  if (typeof given === "function") return given;
+  if (typeof given === "function") return decidedBy(given, true);
   const methods = new Set(textsAt("invalidatedBy", given).map((method) => method.toUpperCase()));
   return ({ method }) => methods.has(method);
 }
@@ -218,7 +219,7 @@ function settingsOf(options: HttpCacheOptions, given: Given): Settings {
   return {
     ...DEFAULT_SETTINGS,
     name: given.name,
-    showsStatus: typeof cacheStatus === "function" ? cacheStatus : () => cacheStatus,
+    showsStatus: typeof cacheStatus === "function" ? decidedBy(cacheStatus, false) : () => cacheStatus,
     showsKey: given.keyInStatus,
     isShared,
     targetedFields: lowered(options.targetedFields) ?? (isShared ? DEFAULT_SETTINGS.targetedFields : []),

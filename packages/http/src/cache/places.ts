@@ -7,6 +7,7 @@ import { demandsOf, NO_DEMANDS, type Demands } from "../semantics/reuse.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { originOf, targetOf, targetUnder } from "../semantics/target.ts";
 import { refusal } from "./checks.ts";
+import { decided } from "./decisions.ts";
 import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { partsOf, type Rule } from "./rules.ts";
@@ -156,14 +157,19 @@ export class Places {
     return rule?.text === search?.text;
   }
 
+  /** `undefined` for a request that is forwarded, as is one for which a function of a rule fails. */
   #ruleOf(request: PlainRequest): { rule: Rule; partition: string | undefined; tags: readonly string[] } | undefined {
-    for (const rule of this.#rules) {
-      const parameters = rule.matches(request);
-      if (parameters === undefined) continue;
-      if (rule.passes) return undefined;
-      const partition = rule.partition === undefined ? undefined : partitionOf(rule.partition, request);
-      if (rule.partition !== undefined && partition === undefined) return undefined;
-      return { rule, partition, tags: rule.tagsFor(parameters) };
+    try {
+      for (const rule of this.#rules) {
+        const parameters = rule.matches(request);
+        if (parameters === undefined) continue;
+        if (rule.passes) return undefined;
+        const partition: unknown = decided(rule.partition?.(request));
+        if (rule.partition !== undefined && typeof partition !== "string") return undefined;
+        return { rule, partition: partition as string | undefined, tags: rule.tagsFor(parameters) };
+      }
+    } catch {
+      // Which rule it has is not known.
     }
     return undefined;
   }
@@ -175,15 +181,6 @@ const keyAt = (target: string): string => (/^https?:/.test(target) ? target : ke
 /** Whether keys of this rule are URLs alone. */
 const isOfUrl = ({ partition, headers, cookies }: Rule): boolean =>
   partition === undefined && headers.length === 0 && cookies.length === 0;
-
-function partitionOf(partition: NonNullable<Rule["partition"]>, request: PlainRequest): string | undefined {
-  try {
-    const name: unknown = partition(request);
-    return typeof name === "string" ? name : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 /** A URL with the characters escaped that clients escape. */
 const escaped = (url: string): string => url.toWellFormed().replace(/[^!-~]+/g, encodeURI);

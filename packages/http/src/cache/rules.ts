@@ -2,6 +2,7 @@ import { joinedOf, isValidField, type FieldLines, type Head } from "../semantics
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { SearchSettings } from "../semantics/target.ts";
 import { listAt, lowered, objectAt, refusal, textsAt, windowsOf, type HttpWindows } from "./checks.ts";
+import { decided, decidedBy } from "./decisions.ts";
 import {
   namesStatus,
   parametersOf,
@@ -39,7 +40,8 @@ export interface RuleOptions {
   readonly partition?: ((request: PlainRequest) => string | undefined) | undefined;
   /**
    * Which responses may be stored, of those that say so. Asked with the head. An error (5xx, 401, 403, 407, 429, or a
-   * handler that failed) is stored only if `status` of a match names it. @default all but errors
+   * handler that failed) is stored only if `status` of a match names it. A function that throws, or is async, allows
+   * none. @default all but errors
    */
   readonly store?: ResponseMatch | ((response: Head) => boolean) | undefined;
   /** Lifetimes where the response says nothing. */
@@ -56,7 +58,7 @@ export interface RuleOptions {
 export interface HttpRule extends RuleOptions {
   /** Name of the rule in events. */
   readonly name?: string | undefined;
-  /** @default all requests */
+  /** A request for which a function throws, or that it gives a promise for, is forwarded. @default all requests */
   readonly match?: RequestMatch | ((request: PlainRequest) => boolean) | undefined;
   /** Whether matching requests are forwarded, and never cached. @default false */
   readonly pass?: boolean | undefined;
@@ -65,6 +67,7 @@ export interface HttpRule extends RuleOptions {
 /** A rule, ready for use. */
 export interface Rule {
   readonly name: string | undefined;
+  /** @throws what a function that is its `match` throws. */
   readonly matches: (request: PlainRequest) => PathParameters | undefined;
   readonly passes: boolean;
   readonly partition: ((request: PlainRequest) => string | undefined) | undefined;
@@ -110,7 +113,9 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
   return {
     name,
     matches:
-      typeof match === "function" ? (request) => (match(request) ? {} : undefined) : requestTest(`${at}.match`, match),
+      typeof match === "function"
+        ? (request) => (decided(match(request)) ? {} : undefined)
+        : requestTest(`${at}.match`, match),
     passes: pass,
     partition,
     search: { ignores: ignoredBy(`${at}.key.query`, key.query), sorts: key.sortQuery ?? false },
@@ -119,7 +124,7 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
     tagsFor: tagMaker(`${at}.tags`, rule.tags ?? [], typeof match === "function" ? [] : parametersOf(match)),
     settings: {
       ...settings,
-      stores: store === undefined || typeof store === "function" ? store : responseTest(`${at}.store`, store),
+      stores: store === undefined ? undefined : storeTest(`${at}.store`, store),
       namesStatus: typeof store === "object" ? (status) => namesStatus(store, status) : undefined,
       clientCacheControl,
       sharesCookies: settings.sharesCookies || partition !== undefined || headers.includes("cookie"),
@@ -128,6 +133,9 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
     },
   };
 }
+
+const storeTest = (at: string, store: NonNullable<HttpRule["store"]>): NonNullable<Settings["stores"]> =>
+  typeof store === "function" ? decidedBy(store, false) : responseTest(at, store);
 
 function ignoredBy(at: string, given: KeyRule["query"]): ((parameter: string) => boolean) | undefined {
   if (given === undefined || given === "all") return undefined;

@@ -47,7 +47,7 @@ export class UnsafeMethods {
       status: { forward: "method", forwardStatus: status },
     });
     const url = this.#places.urlChangedBy(request);
-    const named = url !== undefined && this.#concerns({ ...request, url }) ? { ...request, url } : undefined;
+    const named = url !== undefined && this.#plan.mayInvalidate({ ...request, url }) ? { ...request, url } : undefined;
     const change = named && this.overtaking.begin(named.url);
     try {
       const response = await askAlone({ request, origin, call }, { statusOf: statusBy(to, judge) });
@@ -58,15 +58,6 @@ export class UnsafeMethods {
       return forwarded(to, kept ?? response, 0, judge(response).status);
     } finally {
       if (change !== undefined) this.overtaking.end(change);
-    }
-  }
-
-  /** Whether an answer to this request may change what is stored. A function that throws forbids nothing. */
-  #concerns(request: PlainRequest): boolean {
-    try {
-      return this.#plan.mayInvalidate(request);
-    } catch {
-      return true;
     }
   }
 
