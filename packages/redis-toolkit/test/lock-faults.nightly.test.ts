@@ -350,6 +350,41 @@ describe("A65: holding", () => {
   });
 });
 
+it("A66: a release that failed after it was carried out is released when it is called again", async () => {
+  await using proxy = await startProxy(server.port);
+  const redis = connect({ url: proxy.url, commandTimeout: "1s" });
+  await (await locks(redis).acquire("warm")).release();
+  const lease = await locks(redis).acquire(name, { ttl: "5m" });
+  const hold = proxy.hold("EVALSHA", "reply");
+  const releasing = errorOf(lease.release());
+  await hold.reached;
+  await proxy.refuse();
+  proxy.cut();
+  hold.release();
+  expect(await releasing).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+  expect(await server.command("EXISTS", `lock:{${name}}`)).toBe(0);
+  await proxy.pass();
+  await settle(redis);
+  expect([await lease.release(), lease.signal.aborted]).toEqual(["released", false]);
+});
+
+it.each(["0ms", "300ms"] as const)(
+  "A66: an acquisition that failed after it was carried out says that it may have been, with a wait of %s",
+  async (wait) => {
+    await using proxy = await startProxy(server.port);
+    const redis = connect({ url: proxy.url, commandTimeout: "1s" });
+    await (await locks(redis).acquire("warm")).release();
+    const hold = proxy.hold("EVALSHA", "reply");
+    const acquiring = errorOf(locks(redis).acquire(name, { ttl: "5m", wait }));
+    await hold.reached;
+    await proxy.refuse();
+    proxy.cut();
+    hold.release();
+    expect(await acquiring).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    expect(await server.command("EXISTS", `lock:{${name}}`)).toBe(1);
+  },
+);
+
 it("A66: an attempt whose reply was lost is recognised by its token, and so is a release", async () => {
   await using proxy = await startProxy(server.port);
   const redis = connect({ url: proxy.url, commandTimeout: "10s" });

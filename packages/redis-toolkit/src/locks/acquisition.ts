@@ -4,7 +4,7 @@ import type { Claim } from "./claim.ts";
 import { HeldLease } from "./lease.ts";
 import { LockUnavailableError, shownNames } from "./lock-error.ts";
 import { driftMs, type Policy } from "./policy.ts";
-import type { Ground, Vote } from "./servers.ts";
+import { isLostReply, type Ground, type Vote } from "./servers.ts";
 import { PAUSE_MS, Waiter, Wakes } from "./wakes.ts";
 
 /** How one attempt ended. `away` may be another in a moment. */
@@ -23,6 +23,8 @@ export class Acquisition {
   #token = randomUUID() as string;
   /** Whether Redis may have the token, though no attempt was granted. */
   #leftTrace = false;
+  /** Of an attempt that may have been carried out: that a later one was not sent does not deny it. */
+  #lost: unknown;
 
   constructor(ground: Ground, claim: Claim, policy: Policy, signal: AbortSignal | undefined) {
     this.#ground = ground;
@@ -89,6 +91,7 @@ export class Acquisition {
     const leftMs = this.#policy.waitMs === 0 ? undefined : giveUpAt - startedAt;
     try {
       const vote = await servers.acquire(holder, lifeMs, leftMs);
+      this.#lost = undefined;
       if (vote.kind === "held") {
         this.#leftTrace ||= servers.isQuorum || (leftMs !== undefined && leftMs > 0 && this.#claim.marksIntent);
         if (servers.isQuorum) this.#forget();
@@ -102,7 +105,8 @@ export class Acquisition {
       if (this.#signal?.aborted) return this.#abort();
       if (!isPassing(error) || servers.isQuorum) this.#forget();
       if (!isPassing(error)) throw error;
-      return { kind: "away", error };
+      if (isLostReply(error)) this.#lost = error;
+      return { kind: "away", error: this.#lost ?? error };
     }
   }
 

@@ -65,6 +65,8 @@ export class HeldLease implements Lease {
   #cancelExtension: () => void = nothing;
   #extending: Promise<unknown> = Promise.resolve();
   #released: Promise<End> | undefined;
+  /** An attempt to release it may have been carried out. */
+  #mayBeReleased = false;
 
   constructor(
     ground: Ground,
@@ -148,11 +150,13 @@ export class HeldLease implements Lease {
     if (this.#phase === "lost" || this.#leftMs() === 0) return this.#leave();
     this.#phase = "releasing";
     try {
-      const wasHeld = await this.#ground.servers.release(this.#holder, this.fence);
+      const attempt = this.#mayBeReleased ? "again" : "first";
+      const wasHeld = await this.#ground.servers.release(this.#holder, this.fence, attempt);
       if (this.signal.aborted) return "expired";
       if (!wasHeld) return this.#lose("Redis has lost it, or another has taken it");
     } catch (error) {
       if (this.signal.aborted) return "expired";
+      this.#mayBeReleased ||= this.#ground.servers.mayHold(error);
       throw error;
     }
     this.#phase = "released";

@@ -43,7 +43,7 @@ export class LockServers {
     return this.#views.length > 1;
   }
 
-  /** Whether an attempt that failed with `error` may have taken the lock. */
+  /** Whether an attempt that failed with `error` may have taken the lock, or released it. */
   mayHold(error: unknown): boolean {
     if (this.isQuorum || this.#replicas !== undefined) return true;
     return isLostReply(error);
@@ -66,7 +66,7 @@ export class LockServers {
         ? send(view, { deadlineMs: Math.max(leftMs, LEAST_MS) })
         : send(view, { isReadOnly: false }).catch((error: unknown) => {
             if (!isLostReply(error)) throw error;
-            return send(view, { deadlineMs: AGAIN_MS });
+            return send(view, { deadlineMs: AGAIN_MS }).catch(afterLost(error));
           });
     return this.isQuorum ? this.#acquireMost(holder, ttlMs, ask) : ask(this.#views[0]!);
   }
@@ -91,21 +91,28 @@ export class LockServers {
     return isMost(this.#views, ask);
   }
 
-  /** @returns whether it was held until now. Sent a second time when the first reply is lost. */
-  release({ claim, token, signal }: Holder, fence: number): Promise<boolean> {
+  /**
+   * Sent a second time when the first reply is lost.
+   *
+   * @param attempt `again`: an earlier call may have released it, so the holder may be gone by that
+   * @returns whether it was held until now
+   */
+  release({ claim, token, signal }: Holder, fence: number, attempt: "first" | "again" = "first"): Promise<boolean> {
     const send = (view: RedisView, isAgain: "0" | "1"): Promise<boolean> =>
       moduleOf(view).runScript(claim.scripts.release, claim.keys, [token, String(fence), isAgain], {
         isReadOnly: isAgain === "1",
+        isRepeatable: isAgain === "1",
         decode: (reply) => reply === 1,
         signal,
         operation: "lock.release",
       });
     return isMost(this.#views, async (view) => {
       try {
-        return await send(view, "0");
+        return await send(view, attempt === "again" ? "1" : "0");
       } catch (error) {
         if (!(error instanceof BackendUnavailableError)) throw error;
-        return send(view, error.maybeExecuted ? "1" : "0");
+        const isAgain = attempt === "again" || error.maybeExecuted;
+        return send(view, isAgain ? "1" : "0").catch(afterLost(error));
       }
     });
   }
@@ -118,7 +125,8 @@ export class LockServers {
     args: readonly string[],
     bounds: Pick<ScriptDraft<T>, "deadlineMs" | "isReadOnly" | "decode" | "operation">,
   ): Promise<T> {
-    const draft = { isReadOnly: true, signal, ...bounds };
+    const { isReadOnly = true } = bounds;
+    const draft = { ...bounds, signal, isReadOnly, isRepeatable: isReadOnly };
     const replicas = this.#replicas;
     if (replicas === undefined) return moduleOf(view).runScript(script, claim.keys, args, draft);
     const { connection, space, clock } = moduleOf(view);
@@ -151,7 +159,17 @@ const noConnection = (withinMs: number): BackendUnavailableError =>
     maybeExecuted: false,
   });
 
-const isLostReply = (error: unknown): boolean => (error as { readonly maybeExecuted?: unknown }).maybeExecuted === true;
+/** Whether an attempt that failed so may have been carried out. */
+export const isLostReply = (error: unknown): boolean =>
+  (error as { readonly maybeExecuted?: unknown }).maybeExecuted === true;
+
+/** For the attempt after one that failed: if that may have been carried out, the failure of this one denies nothing. */
+const afterLost =
+  (first: unknown) =>
+  (next: unknown): never => {
+    const isUnsent = next instanceof BackendUnavailableError && !next.maybeExecuted;
+    throw isUnsent && isLostReply(first) ? first : next;
+  };
 
 function voteOf(reply: unknown): Vote {
   const [isGranted, value] = reply as readonly [number, string | number];
