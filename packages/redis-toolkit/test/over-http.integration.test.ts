@@ -196,6 +196,18 @@ it.for<[RestFault, object]>([
   await expect.poll(async () => (await limit.peek("u")).degraded).toBe(false);
 });
 
+it("C749: a call that was not sent, since the request for the time before it failed, says so, and waits with patience", async () => {
+  const redis = open();
+  const patient = open({ patience: "10s" });
+  proxy.fault = "cuts answer";
+  await expect(redis.commands.incr(name)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  expect(proxy.counts.requests).toBe(1);
+  const increased = patient.commands.incr(name);
+  await expect.poll(() => proxy.counts.requests).toBeGreaterThan(1);
+  proxy.fault = "passes";
+  expect(await increased).toBe(1);
+});
+
 it("C749: a read is not repeated after 429, and a token that is refused is an error that says so", async () => {
   const redis = await warm((one) => one.commands.get(name));
   proxy.fault = 429;

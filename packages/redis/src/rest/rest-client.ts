@@ -180,13 +180,20 @@ export class RestClient implements RawClient {
     return known.serverMs + at - known.at;
   }
 
+  /** Where it fails, what was to be sent after it is not. */
   async #askForTime(): Promise<void> {
     const asked = new Promise<unknown>((resolve, reject) => {
       const command = restCommand(["TIME"], this.#scripts);
       const [parts] = this.#requestsOf([{ command, at: this.#settings.clock.now(), resolve, reject }]);
       void this.#exchange(parts!);
     });
-    await asked;
+    try {
+      await asked;
+    } catch (error) {
+      if (!(error instanceof BackendUnavailableError)) throw error;
+      const { message, retryable, operation = "request" } = error;
+      throw new BackendUnavailableError(message, { operation, retryable, maybeExecuted: false, cause: error });
+    }
   }
 
   /** In order; neighbours that are plain become one script. */
