@@ -354,8 +354,49 @@ describe("when the CDN fails", () => {
     edge.error = new Error("refused");
     void other.http.purgeTags(["a", "b"]);
     await flush();
+    const settled = other.http.settled();
     await other.cache.close();
     expect([edge.take(), lost]).toEqual([["a b", "a b"], [["edge", 2]]]);
+    // What was given up settles no more.
+    await settled;
+    await other.http.settled();
+  });
+
+  it.each([
+    ["is sent", undefined, []],
+    ["is counted where the CDN refuses", new Error("refused"), [["edge", 1]]],
+  ])("H108 what the tiers acknowledge while the cache closes %s", async (_, error, expected) => {
+    const { backend, site, edge } = overBackend(new Edge());
+    const lost: unknown[] = [];
+    site.cache.on("pending:lost", ({ tier, count }) => lost.push([tier, count]));
+    edge.error = error;
+    const renewing = gate();
+    backend.script("tags.renew", { before: renewing });
+    void site.http.purgeTags(["books"]);
+    await renewing.arrived();
+    const closing = site.cache.close();
+    await flush();
+    renewing.open();
+    await flush();
+    expect([edge.take(), lost]).toEqual([["books"], expected]);
+    await closing;
+  });
+
+  it("H108 close takes 3 seconds in all where the CDN does not answer, and counts what it did not take", async () => {
+    const edge = new Edge({ settleMs: 5_000 });
+    const site = siteWith(edge);
+    const lost: unknown[] = [];
+    site.cache.on("pending:lost", ({ tier, count }) => lost.push([tier, count]));
+    await site.http.purgeTags(["a"]);
+    edge.gate = gate();
+    void site.http.purgeTags(["b"]);
+    await edge.gate.arrived();
+    const closing = site.cache.close();
+    await flush();
+    site.clock.advance("3s");
+    await flush();
+    expect([edge.take(), lost]).toEqual([["a", "b"], [["edge", 2]]]);
+    await closing;
   });
 });
 

@@ -45,7 +45,9 @@ export class CdnPurges {
   readonly #later = new Set<() => void>();
   readonly #unsettled = new Set<Promise<void>>();
   #limit: AbortController | undefined;
-  #isEnding = false;
+  #phase: "open" | "ending" | "ended" = "open";
+  /** Whether the time for the end has passed. */
+  #isLate = false;
 
   /** @param all the key of everything. */
   constructor(cdn: Cdn, all: string, clock: Clock, reports: Reports) {
@@ -67,21 +69,36 @@ export class CdnPurges {
     return round.tried.promise;
   }
 
-  /** Resolves once all that was added until now was sent again. */
+  /** Resolves once all that was added until now was sent again, or given up by {@link close}. */
   async settled(): Promise<void> {
     await Promise.all(this.#unsettled);
   }
 
-  /** Tries once more what has failed, sends what waits for its time, and gives up the rest. */
+  /** Tries once more what has failed, sends what waits for its time, and gives up the rest: in 3 seconds in all. */
   async close(): Promise<void> {
-    this.#isEnding = true;
-    const cancel = this.#clock.schedule(() => this.#limit?.abort(late(this.#cdn, CLOSING_MS)), CLOSING_MS);
+    this.#phase = "ending";
+    const cancel = this.#clock.schedule(() => {
+      this.#isLate = true;
+      this.#limit?.abort(late(this.#cdn, CLOSING_MS));
+    }, CLOSING_MS);
     this.#endPause?.();
     await this.#running;
     for (const send of this.#later) send();
     await this.#running;
     cancel();
-    if (this.#next !== undefined) this.#reports.lost(this.#next.unsent.size);
+    this.#phase = "ended";
+    this.#giveUp();
+  }
+
+  #giveUp(): void {
+    const left = this.#next;
+    this.#next = undefined;
+    if (left === undefined) return;
+    this.#reports.lost(left.unsent.size);
+    // No caller waits for what will not come.
+    left.tried.resolve(false);
+    left.confirmed.resolve();
+    left.settled.resolve();
   }
 
   #owe(unsent: Iterable<readonly [string, Mode]>, first: Iterable<readonly [string, Mode]>): Round {
@@ -119,10 +136,12 @@ export class CdnPurges {
       merge(next.first, round.first);
       void next.confirmed.promise.then(round.confirmed.resolve);
       void next.settled.promise.then(round.settled.resolve);
-      if (this.#isEnding) break;
+      if (this.#phase !== "open") break;
       await this.#pause(pauseMs);
     }
     this.#running = undefined;
+    // Calls that were under way at the end may still invalidate.
+    if (this.#phase === "ended") this.#giveUp();
   }
 
   #confirmed({ first, confirmed, settled }: Round): void {
@@ -159,6 +178,7 @@ export class CdnPurges {
   }
 
   async #call(keys: readonly string[], mode: Mode): Promise<void> {
+    if (this.#isLate) throw late(this.#cdn, CLOSING_MS);
     const limit = new AbortController();
     this.#limit = limit;
     const { timeoutMs } = this.#cdn;

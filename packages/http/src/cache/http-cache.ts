@@ -201,7 +201,10 @@ export class HttpCache {
     return this.#namespace.clear({ stale: options.soft === true });
   }
 
-  /** Resolves once each purge until now has reached the CDN, and again after its `settle`; immediately without a CDN. Rejects never. */
+  /**
+   * Resolves once each purge until now has reached the CDN, and again after its `settle`, or was given up by `close` of
+   * the cache; immediately without a CDN. Rejects never.
+   */
   async settled(): Promise<void> {
     await this.#plan.cdn?.settled();
   }
