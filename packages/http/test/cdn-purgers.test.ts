@@ -198,4 +198,8 @@ it("refuses credentials that are missing, or would not fit into a header", () =>
   expect(() => fastly({ service: "a", token: "" })).toThrow("fastly: token must be a text without spaces");
   expect(() => cloudflare({ zone: "a", token: "a\nb" })).toThrow("cloudflare: token must be a text without spaces");
   expect(() => akamai({ ...CREDENTIALS, clientSecret: undefined as never })).toThrow("akamai: clientSecret must be");
+  expect(() => akamai({ ...CREDENTIALS, network: "prod" as never })).toThrow(
+    'akamai: network must be "production" or "staging", got "prod"',
+  );
+  expect(() => varnish({ urls: [] })).toThrow("varnish: urls must have the URL of each server, got none");
 });

@@ -115,6 +115,10 @@ class AllTransactions {
     const { retries = 0, outbox = this.#outbox !== undefined, transaction } = given;
     if (!Number.isInteger(retries) || retries < 0)
       throw new InvalidArgumentError("withTransaction: retries must be a whole number, 0 or more");
+    if (typeof outbox !== "boolean")
+      throw new InvalidArgumentError(
+        "withTransaction: outbox must be true or false; the database is given to transactions()",
+      );
     if (outbox && this.#outbox === undefined)
       throw new ConfigurationError("withTransaction: outbox needs one; write transactions(cache, { outbox: db })");
     if (this.#closing !== undefined) throw new ConfigurationError("withTransaction: transactions are closed");

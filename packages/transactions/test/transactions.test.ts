@@ -685,6 +685,9 @@ describe("refuses", () => {
     await expect(withTransaction(db, async () => 1, { outbox: true })).rejects.toThrow(
       "withTransaction: outbox needs one; write transactions(cache, { outbox: db })",
     );
+    await expect(withTransaction(db, async () => 1, { outbox: "yes" as never })).rejects.toThrow(
+      "withTransaction: outbox must be true or false",
+    );
     await expect(withTransaction(db, async () => 1, { retries: 0.5 })).rejects.toThrow(
       "retries must be a whole number",
     );

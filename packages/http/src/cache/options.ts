@@ -8,6 +8,7 @@ import {
   flag,
   IN_WORKER,
   oneOf,
+  option,
   text,
   wholeNumber,
   type Option,
@@ -215,7 +216,8 @@ function methodTest(given: HttpCacheOptions["invalidatedBy"]): Plan["mayInvalida
 
 function settingsOf(options: HttpCacheOptions, given: Given): Settings {
   const isShared = given.mode !== "private";
-  const { heuristic, cacheStatus = true } = options;
+  const { heuristic } = options;
+  const { cacheStatus } = given;
   return {
     ...DEFAULT_SETTINGS,
     name: given.name,
@@ -276,7 +278,11 @@ const OPTIONS = {
   tagFields: anything,
   pathTags: flag(),
   onAbort: oneOf("finish", "abort"),
-  cacheStatus: anything,
+  cacheStatus: option(
+    "true, false or a function",
+    (given) => typeof given === "boolean" || typeof given === "function",
+    true,
+  ) as Option<NonNullable<HttpCacheOptions["cacheStatus"]>>,
   keyInStatus: flag(),
   base: anything,
   hosts: anything,

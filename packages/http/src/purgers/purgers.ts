@@ -1,3 +1,5 @@
+import { ConfigurationError } from "@hotset/core";
+import { oneOf, readOptions } from "@hotset/core/internal";
 import type { Cdn } from "../cache/cdn.ts";
 import { cdnOf, checkOptions, endpointOf, type CdnOptions, type PurgeCall } from "./cdn-of.ts";
 import { edgeGrid } from "./edge-grid.ts";
@@ -113,7 +115,8 @@ export interface AkamaiOptions extends CdnOptions {
  */
 export function akamai(options: AkamaiOptions): Cdn {
   checkOptions("akamai", options, ["host", "clientToken", "clientSecret", "accessToken"], ["network"]);
-  const { host, network = "production" } = options;
+  const { host } = options;
+  const { network } = readOptions(options, NETWORK, "akamai: ", ConfigurationError);
   const endpoint = endpointOf("akamai", options.endpoint ?? `https://${host}`);
   return cdnOf(
     {
@@ -139,6 +142,8 @@ export function akamai(options: AkamaiOptions): Cdn {
     options,
   );
 }
+
+const NETWORK = { network: oneOf("production", "staging") };
 
 /** Options of {@link bunny}. */
 export interface BunnyOptions extends CdnOptions {
@@ -194,6 +199,7 @@ export function varnish(options: VarnishOptions): Cdn {
   checkOptions("varnish", options, [], ["urls"]);
   const { urls } = options;
   const endpoints = (Array.isArray(urls) ? urls : [urls]).map((url: unknown) => endpointOf("varnish", String(url)));
+  if (endpoints.length === 0) throw new ConfigurationError("varnish: urls must have the URL of each server, got none");
   return cdnOf(
     {
       name: "varnish",
