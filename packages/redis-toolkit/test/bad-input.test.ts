@@ -353,6 +353,20 @@ describe("an argument that cannot work is refused before anything is sent", () =
     [`getJson(key, schema): schema ${SCHEMA} an object`, () => redis.commands.getJson("k", bad({}))],
     ['send(args): args must be a list of text and Buffers, got "GET k"', () => redis.commands.send(bad("GET k"))],
     ["addMany(jobs): a job must be { data, options }, got undefined", () => jobs.addMany(bad([,]))],
+    ["addMany(jobs): the data must not be undefined", () => jobs.addMany(bad([{}]))],
+    ["addFlow(parent, children): the parent must be { data, options }, got null", () => jobs.addFlow(bad(null), [])],
+    [
+      "addFlow(parent, children): a child must be { data, options }, got undefined",
+      () => jobs.addFlow(bad({ data: 1 }), bad([undefined])),
+    ],
+    [
+      "addFlow(parent, children): the data must not be undefined",
+      () => jobs.addFlow(bad({ data: 1 }), bad([{ options: {} }])),
+    ],
+    [
+      "repeat(key, schedule, data): the data must not be undefined",
+      () => jobs.repeat("key", { every: "1s" }, bad(undefined)),
+    ],
     ['claim: ids must be a list of ids, got "1-1"', () => group.claim({ consumer: "c", minIdle: 1, ids: bad("1-1") })],
     [
       "group.read: options must be an object, got null; accepted: consumer, after, count, block",

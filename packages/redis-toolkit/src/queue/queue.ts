@@ -287,7 +287,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
 
   async add(data: T, options?: AddOptions): Promise<Added> {
     const job = carrying(this.#newJob(options), carrierFor("queue"));
-    const payload = payloadOf(data);
+    const payload = payloadOf("add(data)", data);
     await this.#allow();
     const [added] = await this.#store.add([{ job, payload }]);
     return added!;
@@ -299,8 +299,8 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     const trace = carrierFor("queue");
     // `Array.from` takes holes as jobs too, which are refused.
     const all = Array.from(jobs, (job) => {
-      const { data, options } = checkJob(job);
-      return { job: carrying(this.#newJob(options), trace), payload: payloadOf(data) };
+      const { data, options } = checkJob("addMany(jobs): a job", job);
+      return { job: carrying(this.#newJob(options), trace), payload: payloadOf("addMany(jobs)", data) };
     });
     if (all.length === 0) return [];
     await this.#allow();
@@ -309,15 +309,18 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
 
   async addFlow(parent: FlowParent<T>, children: readonly FlowChild<T>[]): Promise<AddedFlow> {
     const trace = carrierFor("queue");
-    const { options, runsAnyway } = parentOptions(checkJob(parent).options ?? {});
+    const { options, runsAnyway } = parentOptions(checkJob(`${ADD_FLOW}: the parent`, parent).options ?? {});
     const others = Array.from(checkChildren(children), (child) => {
-      const { data, options: own } = checkJob(child);
+      const { data, options: own } = checkJob(`${ADD_FLOW}: a child`, child);
       const job = this.#newJob(own === undefined ? undefined : childOptions(own));
-      return { job: carrying(job, trace), payload: payloadOf(data) };
+      return { job: carrying(job, trace), payload: payloadOf(ADD_FLOW, data) };
     });
     const job = carrying(this.#newJob(options), trace);
     const awaiting = { awaits: others.length, ...(runsAnyway && { runsAnyway: true as const }) };
-    const first = { job: { ...job, record: { ...job.record, ...awaiting } }, payload: payloadOf(parent.data) };
+    const first = {
+      job: { ...job, record: { ...job.record, ...awaiting } },
+      payload: payloadOf(ADD_FLOW, parent.data),
+    };
     await this.#allow();
     return this.#store.addFlow([first, ...others]);
   }
@@ -424,7 +427,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     const { priority: newPriority, delayMs } = this.#newJob({ priority, delay });
     return this.#store.change(
       checkId("change", id),
-      data === undefined ? "" : payloadOf(data),
+      data === undefined ? "" : payloadOf("change(id, changes)", data),
       priority === undefined ? "" : String(newPriority),
       delay === undefined ? "" : String(delayMs),
     );
@@ -446,7 +449,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   }
 
   async repeat(key: string, schedule: Schedule, data: T, options: RepeatOptions = {}): Promise<"set" | "unchanged"> {
-    payloadOf(data);
+    payloadOf("repeat(key, schedule, data)", data);
     await this.#allow();
     return this.#repeats.set(key, schedule, data, { options, settings: this.#settings as QueueSettings<never> });
   }
@@ -503,13 +506,15 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
 const carrying = (job: NewJob, trace: Carrier | undefined): NewJob =>
   trace === undefined ? job : { ...job, record: { ...job.record, trace } };
 
-function checkJob<Job>(job: Job): Job {
+const ADD_FLOW = "addFlow(parent, children)";
+
+function checkJob<Job>(what: string, job: Job): Job {
   if (typeof job === "object" && job !== null) return job;
-  throw new InvalidArgumentError(`addMany(jobs): a job must be { data, options }, got ${shown(job)}`);
+  throw new InvalidArgumentError(`${what} must be { data, options }, got ${shown(job)}`);
 }
 
-function payloadOf(data: unknown): Buffer {
-  if (data === undefined) throw new InvalidArgumentError("add(data): the data must not be undefined");
+function payloadOf(place: string, data: unknown): Buffer {
+  if (data === undefined) throw new InvalidArgumentError(`${place}: the data must not be undefined`);
   return encodeJson(data);
 }
 
