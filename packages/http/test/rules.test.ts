@@ -288,6 +288,18 @@ describe("rules", () => {
     });
   });
 
+  it("H33 a value that normalise throws for, or gives a promise for, selects as it came", async () => {
+    const languageOf = (value: string): string => {
+      if (value === "late") return Promise.reject(new Error("broken")) as never;
+      return new Intl.Locale(value).language;
+    };
+    const site = new Site({ normalise: { "Accept-Language": languageOf } });
+    site.counts({ ...FRESH, vary: "accept-language" });
+    const of = (value: string): Given => ({ fields: { "accept-language": value } });
+    expect(await served(site, of("de-DE"), of("de-AT"), of("en-GB"))).toEqual(["1", "1", "2"]);
+    expect(await served(site, of("*"), of("late"), of("*"), of("late"))).toEqual(["3", "4", "3", "4"]);
+  });
+
   it("H92 a store that gives no true stores nothing", async () => {
     const site = new Site({ store: (() => undefined) as never }).counts(FRESH);
     expect(await served(site, {}, {})).toEqual(["1", "2"]);

@@ -276,6 +276,7 @@ describe("options", () => {
     [{ maxBodyBytes: -1 }, "maxBodyBytes must be a whole number"],
     [{ loadTimeout: "soon" }, "loadTimeout must be milliseconds"],
     [{ trustProxy: "no" }, 'trustProxy must be true or false, got "no"'],
+    [{ normalise: { accept: "lower" } }, "normalise.accept must be a function"],
     [{ cacheStatus: "no" }, 'cacheStatus must be true, false or a function, got "no"'],
     [{ base: "https://shop.example/path" }, "base must be an origin"],
     [{ hosts: ["http://["] }, "hosts must be an origin"],

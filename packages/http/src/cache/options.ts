@@ -18,8 +18,8 @@ import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
 import { CdnFront } from "./cdn-front.ts";
 import type { Cdn } from "./cdn.ts";
-import { lowered, originNamed, originsNamed, read, textsAt } from "./checks.ts";
-import { decidedBy } from "./decisions.ts";
+import { lowered, objectAt, originNamed, originsNamed, read, refusal, textsAt } from "./checks.ts";
+import { decided, decidedBy } from "./decisions.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 
@@ -73,7 +73,10 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly maxVariants?: number | undefined;
   /** Selecting fields that are stored although clients choose them freely, such as `cookie`. @default [] */
   readonly varyOn?: readonly string[] | undefined;
-  /** Brings values of selecting fields into a form that is equal for equal meanings. */
+  /**
+   * Brings values of selecting fields into a form that is equal for equal meanings. A value for which a function throws,
+   * or is async, selects as it came.
+   */
   readonly normalise?: Readonly<Record<string, Normaliser>> | undefined;
   /**
    * Whether a No-Vary-Search field says which query parameters count, for all URLs of its path. Where responses of one
@@ -191,7 +194,7 @@ export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
     bodyIdleMs: given.bodyIdleTimeout,
     inlineBytes: given.inlineBytes,
     maxVariants: given.maxVariants,
-    normalisers: options.normalise ?? {},
+    normalisers: normalisersOf(options.normalise ?? {}),
     obeysSearch: given.noVarySearch,
     finishesAlone: given.onAbort !== "abort",
     safe,
@@ -206,6 +209,27 @@ export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
     epochMs: () => clock.epochMs?.() ?? Date.now(),
   };
 }
+
+/** By the names of fields in lower case. */
+function normalisersOf(given: NonNullable<HttpCacheOptions["normalise"]>): Plan["normalisers"] {
+  const all = Object.entries(objectAt("normalise", given, Object.keys(given)));
+  return Object.fromEntries(
+    all.map(([name, normalise]) => {
+      if (typeof normalise !== "function") throw refusal(`normalise.${name} must be a function`);
+      return [name.toLowerCase(), orAsItCame(normalise as Normaliser)];
+    }),
+  );
+}
+
+const orAsItCame =
+  (normalise: Normaliser): Normaliser =>
+  (value) => {
+    try {
+      return decided(normalise(value));
+    } catch {
+      return value;
+    }
+  };
 
 function methodTest(given: HttpCacheOptions["invalidatedBy"]): Plan["mayInvalidate"] {
   if (given === undefined) return () => true;
