@@ -42,8 +42,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["forced"],
     focus: "calm",
     file: `${CORE}/engine/ladder.ts`,
-    rule: "const over = call.isForced ? TAKE_OVER : flight.seen;",
-    broken: "const over = flight.seen;",
+    rule: "const seen = call.isForced ? TAKE_OVER : flight.seen;",
+    broken: "const seen = flight.seen;",
   },
   {
     name: "lease: a failed load keeps the lease",
