@@ -99,7 +99,12 @@ export class RowOutbox implements Outbox {
     await Promise.all(
       rows.map(async ({ id, changes }) => {
         if (!before.has(String(id))) return;
-        if (await make(read(String(changes)))) this.#delete(String(id));
+        const made = make(read(String(changes))).catch((error: unknown) => {
+          // One that the cache does not take would come again for ever.
+          if (error instanceof InvalidArgumentError) return make(EVERYTHING);
+          throw error;
+        });
+        if (await made) this.#delete(String(id));
       }),
     );
   }
@@ -111,12 +116,17 @@ const MOST_ROWS = 500;
 function read(content: string): readonly NotedChange[] {
   try {
     const changes = JSON.parse(Buffer.from(content, "base64url").toString()) as readonly NotedChange[];
-    if (Array.isArray(changes) && changes.every(({ path }) => Array.isArray(path))) return changes;
+    if (Array.isArray(changes) && changes.every(isKnown)) return changes;
   } catch {
     // All of the cache.
   }
-  return [{ path: [], clear: true }];
+  return EVERYTHING;
 }
+
+const isKnown = ({ path, keys = [], tags = [], ...others }: NotedChange): boolean =>
+  [path, keys, tags].every((each) => Array.isArray(each)) && Object.keys(others).every((name) => name === "clear");
+
+const EVERYTHING: readonly NotedChange[] = [{ path: [], clear: true }];
 
 /** A message in the log of PostgreSQL, which a process with `follow` reads. */
 export const followOutbox: Outbox = {

@@ -134,6 +134,19 @@ describe("C745: rows of the outbox", () => {
     expect([await b.get("k"), db.outbox]).toEqual([undefined, []]);
   });
 
+  it.each([
+    ["a field that this release does not know", { path: [], urls: ["/"] }],
+    ["a key that no cache takes", { path: [], keys: [""] }],
+    ["a namespace that no cache has", { path: [1], clear: true }],
+    ["keys that are no list", { path: [], keys: "k" }],
+  ])("with %s end everything, and are deleted", async (_, change) => {
+    const { a, db, pass } = open();
+    await a.set("k", "old");
+    db.outbox = [{ id: "1", changes: Buffer.from(JSON.stringify([change])).toString("base64url") }];
+    await pass(3_000);
+    expect([await a.get("k"), db.outbox]).toEqual([undefined, []]);
+  });
+
   it("that this release does not know clear the cache", async () => {
     const { b, db, pass } = open();
     await b.set("k", "old");
