@@ -42,6 +42,8 @@ export class Notes {
   readonly #onThing: (thing: string) => void;
   readonly #notes = new Map<string, NoteOf>();
   #isOpen = true;
+  /** Savepoints in it that have begun and not ended. */
+  #savepoints = 0;
 
   /** @param onThing called at each note, in its turn, with what must not be stored from then on. */
   constructor(root: Namespace, onThing: (thing: string) => void) {
@@ -58,12 +60,37 @@ export class Notes {
     this.#isOpen = false;
   }
 
-  /** Notes of a savepoint, which become those of the transaction with {@link take}. */
-  inner(): Notes {
-    return new Notes(this.#root, this.#onThing);
+  /**
+   * Ends them, since the body has.
+   *
+   * @throws {InvalidArgumentError} while a savepoint in it runs: its rows would be committed, and its changes lost.
+   */
+  endOfBody(): void {
+    this.end();
+    if (this.#savepoints > 0)
+      throw new InvalidArgumentError("changes.savepoint: what it is in ended before it did; await it");
   }
 
-  take(inner: Notes): void {
+  /**
+   * Runs the body of a savepoint with notes of its own, which become those of the transaction once it has ended well.
+   *
+   * @throws what `run` rejects with.
+   */
+  async inside<T>(run: (inner: Notes) => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    this.#savepoints += 1;
+    const inner = new Notes(this.#root, this.#onThing);
+    try {
+      const result = await run(inner);
+      this.#take(inner);
+      return result;
+    } finally {
+      inner.end();
+      this.#savepoints -= 1;
+    }
+  }
+
+  #take(inner: Notes): void {
     for (const [id, { path, keys, tags, isClear }] of inner.#notes) {
       const note = this.#noteOf(id, path);
       for (const key of keys) note.keys.add(key);
@@ -85,7 +112,7 @@ export class Notes {
     const { keySpace } = placeOf(path.reduce((namespace, name) => namespace.namespace(name), this.#root));
     const ownPrefix = keySpace.tagPrefixes.at(-1)!;
     const note = (): NoteOf => {
-      if (!this.#isOpen) throw new InvalidArgumentError("changes: its transaction has ended; await all of its work");
+      this.#checkOpen();
       return this.#noteOf(JSON.stringify(path), path);
     };
     return {
@@ -107,6 +134,10 @@ export class Notes {
       },
       namespace: (name) => this.of([...path, name]),
     };
+  }
+
+  #checkOpen(): void {
+    if (!this.#isOpen) throw new InvalidArgumentError("changes: its transaction has ended; await all of its work");
   }
 
   #noteOf(id: string, path: readonly string[]): NoteOf {

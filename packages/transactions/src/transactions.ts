@@ -163,7 +163,7 @@ class AllTransactions {
       attempt.isEnded = false;
       const { notes } = attempt;
       const result = await body(tx, changesOf(database, notes, tx));
-      notes.end();
+      notes.endOfBody();
       if (!notes.isEmpty) {
         if (outbox === true) attempt.onDone = await this.#outbox!.write((sql) => database.query(sql, tx), notes.all());
         // Where the backend does not answer the commit is not kept waiting for it: the changes will be pending.
@@ -218,16 +218,14 @@ type Work<T> = (tx: unknown, changes: Changes) => Promise<T>;
 function changesOf(database: Handle, notes: Notes, tx: unknown): Changes {
   return {
     ...notes.of([]),
-    savepoint: async (body) => {
-      const inner = notes.inner();
-      try {
-        const result = await database.savepoint(tx, (below) => body(below, changesOf(database, inner, below)));
-        notes.take(inner);
-        return result;
-      } finally {
-        inner.end();
-      }
-    },
+    savepoint: (body) =>
+      notes.inside((inner) =>
+        database.savepoint(tx, async (below) => {
+          const result = await body(below, changesOf(database, inner, below));
+          inner.endOfBody();
+          return result;
+        }),
+      ),
   };
 }
 

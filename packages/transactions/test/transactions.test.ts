@@ -677,6 +677,32 @@ describe("refuses", () => {
     expect(() => kept.changes.delete("k")).toThrow("changes: its transaction has ended; await all of its work");
   });
 
+  it("a savepoint that is not awaited: its rows would be committed without its changes", async () => {
+    const { a, db, load, withTransaction } = open();
+    await load(a);
+    const atEnd = gate();
+    const after = Promise.withResolvers<unknown>();
+    const ended = withTransaction(db, async (_tx, changes) => {
+      const savepoint = changes.savepoint(async (tx, inner) => {
+        tx.row = "new";
+        inner.delete("k");
+        await atEnd.pass();
+      });
+      after.resolve(outcome(savepoint));
+      await atEnd.arrived();
+    });
+    await expect(ended).rejects.toThrow("changes.savepoint: what it is in ended before it did; await it");
+    atEnd.open();
+    await after.promise;
+    expect([db.row, a.peek("k")]).toEqual(["old", "old"]);
+    const nested = withTransaction(db, (_tx, changes) =>
+      changes.savepoint(async (_below, inner) => void inner.savepoint(() => new Promise(() => undefined))),
+    );
+    await expect(nested).rejects.toThrow("changes.savepoint: what it is in ended before it did; await it");
+    const kept = await withTransaction(db, async (_tx, changes) => ({ changes }));
+    await expect(kept.changes.savepoint(async () => 1)).rejects.toThrow("changes: its transaction has ended");
+  });
+
   it("what is no database, unknown options, an outbox that is not there, and a second time", async () => {
     const { a, db, withTransaction } = open();
     await expect(withTransaction({}, async () => 1)).rejects.toThrow(
