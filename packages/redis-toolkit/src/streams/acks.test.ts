@@ -40,3 +40,18 @@ it("an id that was not confirmed is sent again", async () => {
   expect(acks.hasFailed).toBe(false);
   expect(sent).toEqual([["1-1"], ["1-1"]]);
 });
+
+it.for([0, 1, 2, 3, 4, 5])("an id that comes %i turns after the last reply is sent, too", async (turns) => {
+  const sent: (readonly EntryId[])[] = [];
+  const reply = Promise.withResolvers<void>();
+  const acks = new Acks((ids) => {
+    sent.push(ids);
+    return reply.promise;
+  });
+  acks.add("1-1");
+  reply.resolve();
+  for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+  acks.add("2-1");
+  const confirmed = acks.settled().then(() => acks.has("2-1"));
+  expect([await confirmed, sent]).toEqual([false, [["1-1"], ["2-1"]]]);
+});

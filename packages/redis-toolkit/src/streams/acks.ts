@@ -31,20 +31,25 @@ export class Acks {
 
   /** Resolves once all are confirmed. @throws what the command threw; `settled` tries again */
   settled(): Promise<void> {
-    return (this.#sending ??= this.#sendAll().finally(() => (this.#sending = undefined)));
+    if (this.#sending !== undefined) return this.#sending;
+    if (this.#waiting.size === 0) return Promise.resolve();
+    return (this.#sending = this.#sendAll());
   }
 
+  /** Ends `#sending` in the turn in which it has looked for ids: one that comes later is sent by a call of its own. */
   async #sendAll(): Promise<void> {
-    while (this.#waiting.size > 0) {
-      const ids = [...this.#waiting];
-      try {
+    try {
+      while (this.#waiting.size > 0) {
+        const ids = [...this.#waiting];
         await this.#send(ids);
-      } catch (error) {
-        this.#hasFailed = true;
-        throw error;
+        this.#hasFailed = false;
+        for (const id of ids) this.#waiting.delete(id);
       }
-      this.#hasFailed = false;
-      for (const id of ids) this.#waiting.delete(id);
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    } finally {
+      this.#sending = undefined;
     }
   }
 }
