@@ -65,6 +65,34 @@ it("the wait for the confirmation of MONITOR has a deadline, and closes the sock
   }
 });
 
+it("an error of a listener of MONITOR is an uncaught exception, and changes nothing of the connection", async () => {
+  const { promise: uncaught, resolve } = Promise.withResolvers<unknown>();
+  const others = process.rawListeners("uncaughtException") as NodeJS.UncaughtExceptionListener[];
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", resolve);
+  try {
+    await using redis = openConnection(single(server.url));
+    await using exclusive = await redis.open({ role: "exclusive" });
+    const lost: Error[] = [];
+    exclusive.onLost((error) => void lost.push(error));
+    const echoed = Promise.withResolvers<void>();
+    const error = new Error("of the listener");
+    await exclusive.monitor((line) => {
+      if (line.includes("second")) echoed.resolve();
+      throw error;
+    });
+    await redis.burst(undefined, [
+      ["ECHO", "first"],
+      ["ECHO", "second"],
+    ]);
+    await echoed.promise;
+    expect([await uncaught, lost, exclusive.isOpen]).toEqual([error, [], true]);
+  } finally {
+    process.removeAllListeners("uncaughtException");
+    for (const other of others) process.on("uncaughtException", other);
+  }
+});
+
 it("an option that is undefined sets nothing: the deadline of a blocking call counts from the end of its block", async () => {
   const backoff = { baseMs: undefined, factor: undefined, maxMs: undefined };
   const pool = { max: undefined, waitMs: undefined, idleMs: undefined };

@@ -104,7 +104,7 @@ export class SessionConnection implements DedicatedConnection {
     const command = this.#queue.begin<unknown>(MONITOR);
     const sendCommand = (): Promise<void> =>
       client.MONITOR((line) => {
-        if (this.#ended === undefined) listener(line.toString());
+        if (this.#ended === undefined) deliver(listener, line.toString());
       });
     command.exchange({ sendCommand }, []);
     await this.#closedIfOverdue(keepAlive(this.#settings.clock, command.promise));
