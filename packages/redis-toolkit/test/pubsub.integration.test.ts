@@ -128,6 +128,19 @@ it("A45: any number of listeners is one connection and one subscription at the s
   await expect.poll(async () => String(await own.command("CLIENT", "LIST")).match(/name=hotset/g)).toHaveLength(1);
 });
 
+it("a subscription that was refused counts no gaps", async () => {
+  const own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url, username: "reader", password: "p" });
+  await own.command("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@all", "resetchannels", "&news");
+  await using news = await pubsub(redis).channel("news").subscribe();
+  for (const name of ["secret", "secret", "other"])
+    await expect(pubsub(redis).channel(name).subscribe()).rejects.toMatchObject({ operation: "SUBSCRIBE" });
+  await own.command("CLIENT", "KILL", "TYPE", "pubsub");
+  expect((await news.next()).value).toEqual({ kind: "gap" });
+  expect(redis.stats().modules.subscriptionGaps).toBe(1);
+  await own.stop();
+});
+
 it("A46: after a restart of Redis subscriptions are back once, and a gap is reported", async () => {
   await using own = await startOwnRedis();
   await using redis = createRedis({ ...ALONE, url: own.url });

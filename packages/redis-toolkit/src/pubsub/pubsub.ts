@@ -211,18 +211,18 @@ class RedisChannel<T> implements Channel<T> {
     const end = (): void => void queue.close();
     const forget = onDisconnect(() => queue.close(), "waits");
     options.signal?.addEventListener("abort", end);
+    const removeGap = subscriber.use.on("gap", () => queue.gap());
     const detach = (): void => {
       forget();
+      removeGap();
       options.signal?.removeEventListener("abort", end);
     };
     try {
-      const removeGap = subscriber.use.on("gap", () => queue.gap());
       const unsubscribe = await subscriber.use.subscribe(this.#kind, name, (message, channel) =>
         queue.push(message, space.outside(channel.toString())),
       );
       queue.onEnd(async () => {
         detach();
-        removeGap();
         await unsubscribe();
         await subscriber.release();
       });
