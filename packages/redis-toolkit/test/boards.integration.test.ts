@@ -1,5 +1,6 @@
 import { ConfigurationError, InvalidArgumentError } from "@hotset/core";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { windowAt, windowBefore } from "@hotset/redis-toolkit/counters";
 import { leaderboard, type Leaderboard, type LeaderboardOptions } from "@hotset/redis-toolkit/leaderboard";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -21,6 +22,32 @@ describe.each(ALSO_OVER_HTTP)("leaderboards over %s", (where) => {
   });
   beforeEach(() => {
     name = randomPrefix();
+  });
+
+  it("A85: a union that may be older, or has the other order, serves no call but its own", async () => {
+    const windowed = board({ window: "weekly" });
+    await windowed.setMany([
+      ["ada", 5],
+      ["bob", 3],
+    ]);
+    const [old, young] = [windowed.union({ windows: 2, maxAge: "1h" }), windowed.union({ windows: 2, maxAge: "30m" })];
+    const best = windowed.union({ windows: 2, scores: "best", maxAge: "1h" });
+    expect([membersOf(await old.top()), membersOf(await best.top())]).toEqual(["ada bob", "ada bob"]);
+    const { name: week } = windowAt("weekly", Date.now());
+    const { name: before } = windowBefore("weekly", windowAt("weekly", Date.now()), 1);
+    await redis.commands.zAdd(`leaderboard:{${name}}:${before}:scores`, [
+      { value: "ada", score: 1 },
+      { value: "bob", score: 9 },
+    ]);
+    expect([membersOf(await old.top()), membersOf(await young.top())]).toEqual(["ada bob", "bob ada"]);
+    const lowest = board({ window: "weekly", order: "lowest" });
+    expect(await lowest.union({ windows: 2, scores: "best", maxAge: "1h" }).top()).toEqual([
+      { member: "ada", score: 1, rank: 1 },
+      { member: "bob", score: 3, rank: 2 },
+    ]);
+    expect(await redis.commands.ttlMs(`leaderboard:{${name}}:${before}:${week}:sum:1800000:scores`)).toBeLessThan(
+      1_800_001,
+    );
   });
 
   it("A84: scores are set, added to, and kept if better; rows come by rank", async () => {

@@ -148,6 +148,8 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
       for (const scores of ["sum", "best"] as const)
         expect(await board.union({ windows: 2, scores, maxAge: "1m" }).size()).toBe(1);
     }
+    const lowest = leaderboard(redis, ODD, { ranks: "dense", order: "lowest", window: "daily" });
+    expect(await lowest.union({ windows: 2, scores: "best", maxAge: "1m" }).size()).toBe(1);
     const hours = leaderboard(redis, ODD, { ...all, window: "hourly", keep: 99 });
     for (const scores of ["sum", "best"] as const) expect(await hours.union({ windows: 100, scores }).size()).toBe(1);
   },

@@ -375,7 +375,8 @@ class UnionStandings extends QueriedStandings {
     const read = (from: "the windows" | "what there is"): Promise<readonly unknown[]> =>
       runInCurrentWindow(redis, kind, async (current) => {
         const names = Array.from({ length: count }, (_, back) => windowBefore(kind, current, back).name);
-        const union = `${base}:${names.at(-1)}:${names[0]}:${scores}`;
+        // A union that may be older is another one, as is that of boards with the other order.
+        const union = `${base}:${names.at(-1)}:${names[0]}:${join.toLowerCase()}:${maxAgeMs}`;
         const into = `${union}:${randomUUID()}`;
         const all = from === "the windows" ? names.map((name) => `${base}:${name}:scores`) : [];
         const how = { operation, script: JOIN_WINDOWS, args: [join], into, room: MOST_SOURCES };
