@@ -259,9 +259,15 @@ describe("presence and counters", () => {
     expect(await users.seen("ada", "tab")).toBe(true);
     const after = await calls();
     expect([await users.seen("ad", "a tab"), await calls()]).toEqual([false, after]);
+    // Names hold spaces: neither is the other.
+    expect(await users.seen("ada tab", "1")).toBe(true);
+    expect([await users.seen("ada", "tab 1"), await users.connections("ada")]).toEqual([false, ["tab 1", "tab"]]);
+    const [rooms, room] = ["room 1", "room"].map((key) => presence(redis, "any", { throttle: "10s", key: () => key }));
+    expect([await rooms!.seen("ada"), await room!.seen("1 ada"), await room!.count()]).toEqual([1, 1, 1]);
+    const later = await calls();
     clock.advance(10_000);
     await users.seen("ad", "a tab");
-    expect(await calls()).toBe(after + 1);
+    expect(await calls()).toBe(later + 1);
   });
 
   it("A85: a user has a thousand connections at most: those that end soonest go", async () => {

@@ -6,7 +6,7 @@ import { moduleOf } from "../module/module.ts";
 /** The oldest is forgotten first: then its member is reported once more than needed. */
 const MOST_REMEMBERED = 10_000;
 
-/** Until when a member of a key needs no report, by `clock.now()`. */
+/** Until when a member of a key needs no report, by `clock.now()`. Keys and members hold any character. */
 const reports = new WeakMap<RedisConnection, Map<string, number>>();
 
 /** Members that this process has reported within `throttle`. */
@@ -46,6 +46,6 @@ export class RecentReports {
   }
 
   #id(member: string): string {
-    return `${this.#key} ${member}`;
+    return `${this.#key.length}:${this.#key}${member}`;
   }
 }
