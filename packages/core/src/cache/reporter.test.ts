@@ -10,6 +10,12 @@ function opened() {
   return { cache: createTestCache({ backend, local: false, logger }), backend, lines };
 }
 
+/** Without a logger the first trouble of each kind is a warning of Node's. */
+function unobserved() {
+  const backend = scriptedBackend({ clock: new TestClock() });
+  return { cache: createTestCache({ backend, local: false, logger: undefined }), backend };
+}
+
 it.for([
   ["pg: connect failed; check that it can be reached", 'database "nodb" does not exist\nmore', "; cause: "],
   ["file: read failed: see cause", "disk I/O error", ""],
@@ -39,4 +45,14 @@ it("says no reason that may quote a value", async () => {
   await cache.getOrSet("k", () => value);
   expect(lines.join("\n")).toMatch(/json: the value cannot be written/);
   expect(lines.join("\n")).not.toContain("hunter2");
+});
+
+it.for([
+  ["no text", { value: undefined }],
+  ["a getter that throws", { get: () => expect.unreachable() as string }],
+] as const)("an error whose message is %s fails its call alone, with and without a logger", async ([, message]) => {
+  for (const { cache, backend } of [opened(), unobserved()]) {
+    backend.script("read", { fail: Object.defineProperty(new Error("of the driver"), "message", message) });
+    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+  }
 });

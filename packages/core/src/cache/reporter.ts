@@ -130,7 +130,9 @@ export function messageOf(error: CacheError): string {
 function reasonOf(error: unknown, depth = 0): string {
   if (!(error instanceof Error) || depth > 9) return "";
   const inner = reasonOf(error.cause ?? (error as Partial<AggregateError>).errors?.[0], depth + 1);
-  return inner || error.message.split("\n", 1)[0]!.slice(0, 200).replace(/\.$/, "");
+  // Errors of drivers may have none.
+  const message: unknown = error.message;
+  return inner || (typeof message === "string" ? message.split("\n", 1)[0]!.slice(0, 200).replace(/\.$/, "") : "");
 }
 
 const ofKey = (key: string | undefined): string => (key === undefined ? "" : ` (key ${JSON.stringify(cut(key))})`);

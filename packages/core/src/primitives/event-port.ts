@@ -94,7 +94,7 @@ export class EventPort<T extends object> {
       isObserved = true;
       notify(listener, event);
     }
-    if (!isObserved) this.#unobserved?.(event);
+    if (!isObserved && this.#unobserved !== undefined) notify(this.#unobserved, event);
     if (this.#channel.hasSubscribers) this.#channel.publish(event);
   }
 }
