@@ -48,7 +48,8 @@ export function shaped<V = unknown>(within: Namespace, name: string, options: Sh
   if (typeof within?.namespace !== "function") throw noCache();
   const all = within.namespace(name);
   const own = all.namespace<unknown>(nameOf(shape), ofValues);
-  const view: Untyped<Namespace> = new ShapedNamespace(all, own, shape, recordOf(all));
+  const unrecorded = (): Namespace => own.namespace<unknown>("unrecorded", ofValues);
+  const view: Untyped<Namespace> = new ShapedNamespace({ all, own, unrecorded }, shape, recordOf(all));
   return view as Namespace<V>;
 }
 
@@ -71,6 +72,15 @@ function recordOf(all: Namespace): Shapes | undefined {
 const noCache = (): ConfigurationError => new ConfigurationError("shaped: give it a cache, or a namespace of one");
 
 const PLACE: unique symbol = Symbol.for("hotset.place");
+
+interface Namespaces {
+  /** Of every shape. */
+  readonly all: Namespace;
+  /** Of this shape. */
+  readonly own: Namespace;
+  /** Makes one that nothing is stored in: loads of a shape that is not in the record. */
+  readonly unrecorded: () => Namespace;
+}
 
 interface Shapes {
   readonly record: ShapeRecord;
@@ -102,6 +112,7 @@ class ShapedNamespace implements Untyped<Namespace> {
 
   readonly #all: Namespace;
   readonly #own: Namespace;
+  readonly #unrecorded: () => Namespace;
   readonly #shape: string;
   readonly #shapes: Shapes | undefined;
   /** Until then the record has the shape; `-Infinity` before it had it. */
@@ -110,9 +121,10 @@ class ShapedNamespace implements Untyped<Namespace> {
   #retryAt = -Infinity;
   #recording: Promise<void> | undefined;
 
-  constructor(all: Namespace, own: Namespace, shape: string, shapes: Shapes | undefined) {
+  constructor({ all, own, unrecorded }: Namespaces, shape: string, shapes: Shapes | undefined) {
     this.#all = all;
     this.#own = own;
+    this.#unrecorded = unrecorded;
     this.#shape = shape;
     this.#shapes = shapes;
     // Another process found the record lost: this shape may be missing from it.
@@ -125,7 +137,8 @@ class ShapedNamespace implements Untyped<Namespace> {
 
   async getOrSet(key: string, load: Loader<unknown>, options?: GetOrSetOptions): Promise<unknown> {
     if (this.#isReady || (await this.#ready())) return this.#own.getOrSet(key, load, options);
-    return this.#own.getOrSet(key, load, { ...options, shouldStore: () => false });
+    // Not from its own entries: changes may not have reached them.
+    return this.#unrecorded().getOrSet(key, load, { ...options, shouldStore: () => false });
   }
 
   async getOrSetMany<K>(
@@ -135,7 +148,7 @@ class ShapedNamespace implements Untyped<Namespace> {
     options?: GetOrSetManyOptions<K>,
   ): Promise<Map<K, unknown>> {
     if (this.#isReady || (await this.#ready())) return this.#own.getOrSetMany(items, key, load, options);
-    return this.#own.getOrSetMany(items, key, load, { ...options, shouldStore: () => false });
+    return this.#unrecorded().getOrSetMany(items, key, load, { ...options, shouldStore: () => false });
   }
 
   async get(...call: Parameters<Namespace["get"]>): Promise<unknown> {

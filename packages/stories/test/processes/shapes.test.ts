@@ -129,6 +129,24 @@ describe("C746 processes of two shapes", () => {
 });
 
 describe("C746 while the backend does not answer", () => {
+  it("a process of a shape that was forgotten finds no entry of before, while it cannot record itself", async () => {
+    const { old, processes } = await both({ ttl: "365d" });
+    processes.clock.advance("8d");
+    await old.getOrSet("other", () => 1);
+    await old.delete("k");
+    await flush();
+    const again = processes.start();
+    const returning = products(again, "2");
+    again.backend.script("leases.acquire", { fail: new Error("once") });
+    const loading = gate<string>();
+    const load = () => loading.pass();
+    const callers = [returning.getOrSet("k", load), returning.getOrSet("k", never)];
+    await loading.arrived();
+    loading.open("next 2");
+    expect(await Promise.all(callers)).toEqual(["next 2", "next 2"]);
+    expect([...(await returning.getOrSetMany(["k"], String, () => [["k", "next 3"]]))]).toEqual([["k", "next 3"]]);
+  });
+
   it("a new process answers and keeps nothing, and keeps it once its shape is recorded", async () => {
     const { p1, clock } = await inStep();
     const next = products(p1, "2");
