@@ -209,7 +209,7 @@ describe("serving", () => {
     expect(site.loads).toBe(1);
   });
 
-  it.each([
+  it.each<[string, () => unknown]>([
     ["throws", () => raise()],
     ["rejects", async () => raise()],
   ])("C118: a listener that %s changes no answer", async (_, listener) => {
