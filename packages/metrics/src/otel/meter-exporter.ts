@@ -1,4 +1,4 @@
-import type { Meter, Observable, ObservableCallback } from "@opentelemetry/api";
+import { diag, type Meter, type Observable, type ObservableCallback } from "@opentelemetry/api";
 import type { Exporter, Instrument, Labels, Recorder, Sample } from "../index.ts";
 import { addHistogram, type Durations } from "./durations.ts";
 
@@ -45,7 +45,14 @@ export class MeterExporter implements Exporter {
     const { name, unit, help: description } = instrument;
     const advice = { explicitBucketBoundaries: [...buckets] };
     const histogram = this.#meter.createHistogram(name, { unit, description, advice });
-    return (labels) => (value) => histogram.record(value, labels);
+    return (labels) => (value) => {
+      try {
+        histogram.record(value, labels);
+      } catch (error) {
+        // Node ends the process for what a subscriber of a channel throws.
+        diag.error("hotset: a value is not recorded", error);
+      }
+    };
   }
 
   /** An instrument stays in its meter, without values. */

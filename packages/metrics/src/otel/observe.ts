@@ -25,7 +25,8 @@ export interface Observation {
 
 /**
  * Creates instruments, and fills them from events, tracing channels and, at a collection, from numbers that are there.
- * No attribute is a key, a tenant or a user.
+ * No attribute is a key, a tenant or a user. An error of a histogram of the provider costs its value, never the call, and
+ * is logged by `diag` of `@opentelemetry/api`.
  *
  * @throws {ConfigurationError} for unknown options.
  * @throws {InvalidArgumentError} where nothing is to be observed, for what is not a list of caches, of clients or of
