@@ -57,6 +57,11 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
     expect(await view.commands.ttlMs("small:1")).toSatisfy((ms: number) => ms <= 60_000);
     expect(await view.commands.ttlMs("small:0")).toSatisfy((ms: number) => ms > 60_000);
     expect(await watched.ttlAudit()).toMatchObject({ scanned: 42, immortal: 1, examples: ["list"] });
+    // Another name as text: the key is looked at by its bytes.
+    await view.commands.set(Buffer.of(0x6b, 0xff), "z".repeat(200_000));
+    expect(await watched.bigKeys({ top: 1 })).toMatchObject([{ key: "k\ufffd", type: "string" }]);
+    expect(await watched.ttlAudit({ fix: "1m" })).toMatchObject({ scanned: 43, immortal: 2, fixed: 2 });
+    expect(await view.commands.ttlMs(Buffer.of(0x6b, 0xff))).toBeLessThanOrEqual(60_000);
     await view.purge();
   });
 

@@ -13,7 +13,7 @@ export interface BigKeysOptions {
 
 /** A key, and how large it is. */
 export interface BigKey {
-  /** The key, as Redis has it. */
+  /** The key as text. */
   readonly key: string;
   /** The type of the key, as `TYPE` says it. */
   readonly type: string;
@@ -39,7 +39,7 @@ export interface TtlAudit {
   readonly immortal: number;
   /** How many of them got one. */
   readonly fixed: number;
-  /** The first 100 of them. */
+  /** The first 100 of them, as text. */
   readonly examples: readonly string[];
 }
 
@@ -54,9 +54,9 @@ export async function bigKeys(redis: RedisView, options: BigKeysOptions = {}): P
   checkWholeNumber("bigKeys: top", top, { min: 1, max: most });
   checkWholeNumber("bigKeys: sample", sample, { min: 1, max: most });
   const { commands } = redis;
-  let largest: { readonly key: string; readonly bytes: number }[] = [];
+  let largest: { readonly key: Buffer; readonly bytes: number }[] = [];
   let seen = 0;
-  for await (const keys of windows(commands.scan(matching(options.match)), sample)) {
+  for await (const keys of windows(redis.bytes.scan(matching(options.match)), sample)) {
     const sizes = await Promise.all(keys.map((key) => commands.memoryUsage(key)));
     seen += keys.length;
     // A key may have gone meanwhile.
@@ -65,7 +65,7 @@ export async function bigKeys(redis: RedisView, options: BigKeysOptions = {}): P
     if (seen >= sample) break;
   }
   const types = await Promise.all(largest.map(({ key }) => commands.type(key)));
-  return largest.map((one, i) => ({ ...one, type: String(types[i]) }));
+  return largest.map(({ key, bytes }, i) => ({ key: String(key), bytes, type: String(types[i]) }));
 }
 
 export async function ttlAudit(redis: RedisView, options: TtlAuditOptions = {}): Promise<TtlAudit> {
@@ -74,12 +74,12 @@ export async function ttlAudit(redis: RedisView, options: TtlAuditOptions = {}):
   const { commands } = redis;
   const audit = { scanned: 0, immortal: 0, fixed: 0, examples: [] as string[] };
   const scan = { ...matching(options.match), ...(options.type === undefined ? undefined : { type: options.type }) };
-  for await (const keys of windows(commands.scan(scan), Infinity)) {
+  for await (const keys of windows(redis.bytes.scan(scan), Infinity)) {
     const lives = await Promise.all(keys.map((key) => commands.ttlMs(key)));
     const immortal = keys.filter((_, i) => lives[i] === "none");
     audit.scanned += keys.length;
     audit.immortal += immortal.length;
-    audit.examples.push(...immortal.slice(0, MAX_EXAMPLES - audit.examples.length));
+    audit.examples.push(...immortal.slice(0, MAX_EXAMPLES - audit.examples.length).map(String));
     if (fixMs === undefined) continue;
     // `none`: one that got an end meanwhile keeps it.
     const fixed = await Promise.all(immortal.map((key) => commands.expire(key, `${fixMs}ms`, { if: "none" })));
@@ -90,8 +90,9 @@ export async function ttlAudit(redis: RedisView, options: TtlAuditOptions = {}):
 
 const matching = (match: string | undefined): ScanOptions => (match === undefined ? {} : { match });
 
-async function* windows(keys: AsyncIterable<string>, most: number): AsyncGenerator<readonly string[]> {
-  let window: string[] = [];
+/** Keys by their bytes: one that is not UTF-8 would be another one as text. */
+async function* windows(keys: AsyncIterable<Buffer>, most: number): AsyncGenerator<readonly Buffer[]> {
+  let window: Buffer[] = [];
   let taken = 0;
   for await (const key of keys) {
     window.push(key);
