@@ -104,6 +104,17 @@ describe("a Redis that is set up by variables alone", () => {
 });
 
 describe("away, disabled and closed", () => {
+  it("disconnect while it is initialized reports no loss", async () => {
+    await using own = await startOwnRedis();
+    const lines: string[] = [];
+    const log = (line: string): void => void lines.push(line);
+    const redis = createRedis({ ...ALONE, url: own.url, logger: { error: log, warn: log, info: log } });
+    redis.on("down", () => lines.push("down"));
+    const starting = redis.initialize();
+    await redis.disconnect();
+    expect([await starting, lines, redis.state, redis.stats().losses]).toEqual([false, [], "closed", 0]);
+  });
+
   it("A8: initialize says false while Redis is away, and it heals by itself", async () => {
     const port = await freePort();
     const clock = new TestClock();

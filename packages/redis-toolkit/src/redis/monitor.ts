@@ -34,6 +34,7 @@ export class Monitor {
   /** How often Redis was lost. */
   losses = 0;
   #isReported = false;
+  #isStopped = false;
   /** The error of the last check, if it failed. */
   lastError: Error | undefined;
 
@@ -69,7 +70,9 @@ export class Monitor {
     next();
   }
 
+  /** For good: a look that is under way reports nothing any more. */
   stop(): void {
+    this.#isStopped = true;
     this.#cancel?.();
     this.#cancel = undefined;
   }
@@ -101,6 +104,7 @@ export class Monitor {
   #away(error: unknown): void {
     const { clock, unavailableAfterMs, logger } = this.#settings;
     this.lastError = error instanceof Error ? error : new Error(String(error));
+    if (this.#isStopped) return;
     const isFirst = this.#awaySince === undefined;
     this.#awaySince ??= clock.now();
     const awayMs = clock.now() - this.#awaySince;
