@@ -1,6 +1,6 @@
 import type { CacheEvents } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import type { HttpCacheOptions } from "@hotset/http";
+import { httpCache, type HttpCacheOptions } from "@hotset/http";
 import { CdnError, type Cdn } from "@hotset/http/cdn";
 import { flush, gate, scriptedBackend, TestClock, type Gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
@@ -63,6 +63,18 @@ function overBackend(edge: Edge) {
   const site = siteWith(edge, {}, { clock, backend });
   return { clock, backend, site, edge };
 }
+
+it.each<HttpCacheOptions>([{ hosts: "shop.example" as never }, { rules: [{ match: 1 as never }] }])(
+  "a cache that is refused for %j does not follow changes for its CDN",
+  async (options) => {
+    const { cache } = new Site();
+    const [edge, namespace] = [new Edge(), cache.namespace("pages")];
+    expect(() => httpCache(namespace, { cdn: edge, base: "https://shop.example", ...options })).toThrow();
+    await namespace.invalidateTags("books");
+    await flush();
+    expect(edge.calls).toEqual([]);
+  },
+);
 
 describe("what an answer says to the CDN", () => {
   it("H108 its tags are keys, next to one of its path and one of all pages, on a miss and on a hit", async () => {

@@ -280,6 +280,16 @@ describe("options", () => {
     [{ cacheStatus: "no" }, 'cacheStatus must be true, false or a function, got "no"'],
     [{ base: "https://shop.example/path" }, "base must be an origin"],
     [{ hosts: ["http://["] }, "hosts must be an origin"],
+    [{ hosts: "shop.example" }, 'hosts must be an array, such as ["shop.example"]'],
+    [{ varyOn: "cookie" }, 'varyOn must be an array, such as ["cookie"]'],
+    [{ varyOn: [1] }, "varyOn[0] must be a non-empty string, got 1"],
+    [{ targetedFields: "x-cdn" }, 'targetedFields must be an array, such as ["x-cdn"]'],
+    [{ safeHeaders: "yes" }, 'safeHeaders must be an array, such as ["yes"]'],
+    [{ tagFields: { tags: ";" } }, 'tagFields.tags must be "," or " ", got ";"'],
+    [{ tagFields: ["tags"] }, "tagFields must be an object, got an array"],
+    [{ heuristic: true }, "heuristic must be an object, got true"],
+    [{ heuristic: { fraction: "10%" } }, 'heuristic.fraction must be a number from 0 to 1, got "10%"'],
+    [{ heuristic: { most: "1d" } }, 'heuristic: unknown property "most"'],
     [{ invalidatedBy: "POST" }, 'invalidatedBy must be an array, such as ["POST"]'],
   ])("refuses %j: %s", (options, message) => {
     const namespace = new Site().cache.namespace("x");

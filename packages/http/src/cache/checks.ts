@@ -95,5 +95,6 @@ export const originsNamed = (option: string, text: string): readonly string[] =>
     ? [originNamed(option, text)]
     : ["https", "http"].map((scheme) => originNamed(option, `${scheme}://${text}`));
 
-export const lowered = (names: readonly string[] | undefined): readonly string[] | undefined =>
-  names?.map((name) => name.toLowerCase());
+/** Names of fields in lower case. */
+export const namesAt = (at: string, given: unknown): readonly string[] | undefined =>
+  given === undefined ? undefined : textsAt(at, given).map((name) => name.toLowerCase());

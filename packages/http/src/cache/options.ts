@@ -4,6 +4,7 @@ import {
   callback,
   checkNames,
   CLOCK,
+  describe,
   duration,
   flag,
   IN_WORKER,
@@ -18,7 +19,7 @@ import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
 import { CdnFront } from "./cdn-front.ts";
 import type { Cdn } from "./cdn.ts";
-import { lowered, objectAt, originNamed, originsNamed, read, refusal, textsAt } from "./checks.ts";
+import { namesAt, objectAt, originNamed, originsNamed, read, refusal, textsAt } from "./checks.ts";
 import { decided, decidedBy } from "./decisions.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
@@ -178,14 +179,21 @@ export interface Plan {
 export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
   checkNames(options ?? null, OPTIONS, { place: "httpCache" });
   const given = read(options, OPTIONS);
+  const plan = partsOf(options, given);
+  compileRules(options.rules, options, plan.settings);
+  // Last, since it follows the cache from here on.
   const cdn = options.cdn === undefined ? undefined : new CdnFront(options.cdn, namespace);
-  const settings = { ...settingsOf(options, given), cdn };
+  const settings = { ...plan.settings, cdn };
+  return { ...plan, settings, cdn, rulesOf: (rules) => compileRules(rules, options, settings) };
+}
+
+/** All but its rules, and what follows the cache. */
+function partsOf(options: HttpCacheOptions, given: Given): Omit<Plan, "cdn" | "rulesOf"> {
   const safe = safeNames(options);
   const { clock = systemClock, loadTimeout: loadTimeoutMs } = given;
   return {
-    settings,
+    settings: settingsOf(options, given),
     rules: options.rules,
-    rulesOf: (rules) => compileRules(rules, options, settings),
     obeysRequests: given.requestDirectives ?? given.mode === "private",
     keepForValidationMs: given.keepForValidation,
     errorBackoffMs: given.errorBackoff,
@@ -200,11 +208,10 @@ export function planOf(options: HttpCacheOptions, namespace: Namespace): Plan {
     safe,
     lendsOwn: safe !== undefined && safe.size > 0,
     base: options.base === undefined ? undefined : originNamed("base", options.base),
-    hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
+    hosts: new Set(textsAt("hosts", options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
     trustsProxy: given.trustProxy,
     ofOneClient: given.ofOneClient,
     mayInvalidate: methodTest(options.invalidatedBy),
-    cdn,
     clock,
     epochMs: () => clock.epochMs?.() ?? Date.now(),
   };
@@ -248,28 +255,40 @@ function settingsOf(options: HttpCacheOptions, given: Given): Settings {
     showsStatus: typeof cacheStatus === "function" ? decidedBy(cacheStatus, false) : () => cacheStatus,
     showsKey: given.keyInStatus,
     isShared,
-    targetedFields: lowered(options.targetedFields) ?? (isShared ? DEFAULT_SETTINGS.targetedFields : []),
+    targetedFields:
+      namesAt("targetedFields", options.targetedFields) ?? (isShared ? DEFAULT_SETTINGS.targetedFields : []),
     setCookie: given.setCookie,
-    sharesCookies: Array.isArray(options.safeHeaders) && lowered(options.safeHeaders)!.includes("cookie"),
-    heuristic:
-      heuristic === false
-        ? undefined
-        : { fraction: heuristic?.fraction ?? 0.1, maxMs: read(heuristic ?? {}, HEURISTIC, "heuristic.").max },
+    sharesCookies: safeNames(options)?.has("cookie") === true,
+    heuristic: heuristic === false ? undefined : heuristicOf(heuristic),
     whenDisconnectedMs: given.whenDisconnected,
     maxBodyBytes: given.maxBodyBytes,
-    varyOn: lowered(options.varyOn) ?? [],
-    tagFields:
-      options.tagFields === undefined
-        ? DEFAULT_SETTINGS.tagFields
-        : new Map(Object.entries(options.tagFields).map(([name, separator]) => [name.toLowerCase(), separator])),
+    varyOn: namesAt("varyOn", options.varyOn) ?? [],
+    tagFields: options.tagFields === undefined ? DEFAULT_SETTINGS.tagFields : separatorsOf(options.tagFields),
     tagsPaths: given.pathTags,
   };
+}
+
+function heuristicOf(given: unknown = {}): Settings["heuristic"] {
+  const { fraction, max } = read(objectAt("heuristic", given, Object.keys(HEURISTIC)), HEURISTIC, "heuristic.");
+  return { fraction, maxMs: max };
+}
+
+/** By the names of fields in lower case. */
+function separatorsOf(given: NonNullable<HttpCacheOptions["tagFields"]>): Settings["tagFields"] {
+  const all = Object.entries(objectAt("tagFields", given, Object.keys(given)));
+  return new Map(
+    all.map(([name, separator]) => {
+      if (separator !== "," && separator !== " ")
+        throw refusal(`tagFields.${name} must be "," or " ", got ${describe(separator)}`);
+      return [name.toLowerCase(), separator];
+    }),
+  );
 }
 
 function safeNames({ safeHeaders, base, hosts }: HttpCacheOptions): ReadonlySet<string> | undefined {
   const isOn = safeHeaders ?? (base !== undefined || (hosts ?? []).length > 0);
   if (isOn === false) return undefined;
-  return new Set(isOn === true ? [] : lowered(isOn));
+  return new Set(isOn === true ? [] : namesAt("safeHeaders", isOn));
 }
 
 /** Those that are read by rules, or have other forms, are checked where they are read. */
@@ -319,4 +338,11 @@ const OPTIONS = {
 } satisfies Record<keyof HttpCacheOptions, Option>;
 type Given = OptionValues<typeof OPTIONS>;
 
-const HEURISTIC = { max: duration(86_400_000) };
+const HEURISTIC = {
+  fraction: option(
+    "a number from 0 to 1",
+    (given: unknown) => typeof given === "number" && given >= 0 && given <= 1,
+    0.1,
+  ),
+  max: duration(86_400_000),
+};

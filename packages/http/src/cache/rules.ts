@@ -1,7 +1,7 @@
 import { joinedOf, isValidField, type FieldLines, type Head } from "../semantics/fields.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { SearchSettings } from "../semantics/target.ts";
-import { listAt, lowered, objectAt, refusal, textsAt, windowsOf, type HttpWindows } from "./checks.ts";
+import { listAt, namesAt, objectAt, refusal, textsAt, windowsOf, type HttpWindows } from "./checks.ts";
 import { decided, decidedBy } from "./decisions.ts";
 import {
   namesStatus,
@@ -109,7 +109,7 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
   const key = objectAt(`${at}.key`, rule.key ?? {}, ["query", "sortQuery", "header", "cookie"]) as KeyRule;
   if (key.sortQuery !== undefined && typeof key.sortQuery !== "boolean")
     throw refusal(`${at}.key.sortQuery must be true or false`);
-  const headers = lowered(textsAt(`${at}.key.header`, key.header ?? []))!;
+  const headers = namesAt(`${at}.key.header`, key.header ?? [])!;
   return {
     name,
     matches:
