@@ -183,16 +183,21 @@ export class LinkConnection implements RedisConnection {
   async #openSession(options: OpenOptions): Promise<SessionConnection> {
     if (this.isHttp) throw needsTcp("redis: a command that waits, or changes a connection,");
     const { servers } = this.#hold;
-    const session = await openInTime(
+    return openInTime(
       options,
       { ...this.#settings, closing: this.#closing.signal },
-      // Other callers of the pool use it later, and behind sentinels it begins to listen for all.
-      (aborted) => inNoCall(() => servers.openSession({ key: options.key, aborted, prepare: nothing })),
-      (late) => late.destroy(),
+      async (aborted) => {
+        // Other callers of the pool use it later, and behind sentinels it begins to listen for all.
+        const session = await inNoCall(() => servers.openSession({ key: options.key, aborted, prepare: nothing }));
+        const connection = new SessionConnection(session, servers, this.#settings, (ended) =>
+          this.#opened.delete(ended),
+        );
+        // Before its caller has it, so that `close` in between closes it.
+        if (connection.isOpen) this.#opened.add(connection);
+        return connection;
+      },
+      (late) => void late.close(),
     );
-    const connection = new SessionConnection(session, servers, this.#settings, (ended) => this.#opened.delete(ended));
-    if (connection.isOpen) this.#opened.add(connection);
-    return connection;
   }
 
   async #openSubscriber(options: OpenOptions): Promise<Subscriber> {
