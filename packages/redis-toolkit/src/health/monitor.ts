@@ -41,6 +41,8 @@ export async function monitor(
   socket.onLost((error) => ended.reject(error));
   const cancel = clock.schedule(end, forMs);
   signal?.addEventListener("abort", end, { once: true });
+  // While the connection opened, nothing listened to it.
+  if (signal?.aborted === true) end();
   try {
     await socket.monitor(listener);
     await keepAlive(clock, ended.promise);
