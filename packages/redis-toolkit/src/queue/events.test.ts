@@ -83,6 +83,16 @@ it("finished resolves with the end that is published, and with no event before i
   }
 });
 
+it("each call of finished has a result that no other call can change", async () => {
+  const { finished, publish } = start({ state: "active" });
+  const calls = [finished("1"), finished("1")];
+  await flush();
+  await publish({ kind: "completed", id: "1", result: { rows: [1] } });
+  const [first, second] = (await Promise.all(calls)) as { result?: { rows: number[] } }[];
+  first?.result?.rows.push(2);
+  expect(second).toEqual({ status: "completed", result: { rows: [1] } });
+});
+
 it("finished of a job that has completed and was not kept is completed: its event may come after the look", async () => {
   const { clock, finished, publish } = start();
   const call = finished("1");

@@ -136,7 +136,8 @@ export class QueueEvents {
 
   /** Large results are not in events. Never rejects. */
   async #completed({ id, result, resultBytes }: QueueEvent & { readonly kind: "completed" }): Promise<Finished> {
-    if (resultBytes === undefined) return completed(result);
+    // The event is one for all callers of this process.
+    if (resultBytes === undefined) return completed(structuredClone(result));
     try {
       const job = await this.#store.get(id);
       if (job?.state === "completed") return completed(job.result);
