@@ -53,6 +53,19 @@ function describeContract(name: string, prepare: (store: MemorySwapStore) => voi
   });
 }
 
+it("a step over a store that answers at once and refuses every swap ends, though no timer runs meanwhile", async () => {
+  let [nowMs, swaps] = [0, 0];
+  const busy = { now: () => (nowMs += 1), schedule: () => () => undefined };
+  const store = new MemorySwapStore(new TestClock());
+  store.swap = () => {
+    swaps += 1;
+    return swaps > 10_000 ? Promise.reject(new Error("without an end")) : Promise.resolve(undefined);
+  };
+  const backend = fromSwap(store, { label: "swap", clock: busy, deadlineMs: 500 });
+  await expect(backend.write("k", entry("1"))).rejects.toThrow("swap: write was not done within 500 ms");
+  await expect(backend.write("k", entry("1"))).rejects.toBeInstanceOf(BackendUnavailableError);
+});
+
 const entry = (version: string, text = version): StoredEntry => ({
   data: Buffer.from(text),
   staleInMs: 60_000,
