@@ -513,6 +513,25 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await failureOf(add(redis, keys, [0.5]))).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
+  it.for(["SOLD_OUT", "SOLD_OUT of 7", "none left", "None left"])(
+    "A86: the error %j of a script is a refusal, and the script may have written before",
+    async (text) => {
+      const fails = defineScript({
+        keys: 1,
+        reply: "nothing",
+        lua: `redis.call('INCR', KEYS[1]) return redis.error_reply('${text}')`,
+      });
+      expect(await failureOf(fails(redis, [p], []))).toMatchObject({
+        name: "CommandError",
+        code: "REFUSED",
+        operation: "EVALSHA",
+        message: expect.stringContaining(text),
+        maybeExecuted: true,
+      });
+      expect(await commands.get(p)).toBe("1");
+    },
+  );
+
   it("A86: a script takes any number of keys and arguments, and each kind of reply refuses what does not fit", async () => {
     const write = (lua: string) => (reply: ScriptReply) =>
       defineScript({ keys: "any", args: ["text"], rest: "integer", reply, lua: `return ${lua}` })(

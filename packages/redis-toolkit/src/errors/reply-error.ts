@@ -1,11 +1,12 @@
 import { CacheError } from "@hotset/core";
+import { isReply } from "@hotset/redis/internal";
 import { CommandError, type CommandErrorCode } from "./command-error.ts";
 
 /**
  * The error for the caller of `operation`: an error reply as a {@link CommandError}, anything else unchanged.
  *
- * Decided by the form of the message and not by the class: a client of the user may come from another copy of
- * node-redis, and bundlers rename classes.
+ * Decided by the form of the message, since a client of the user may come from another copy of node-redis, and bundlers
+ * rename classes. Scripts of the caller reply with any text.
  *
  * @param script where a script of this package replied: whether it was made to have written nothing where it stops.
  */
@@ -16,14 +17,15 @@ export function replyError(
 ): unknown {
   if (error instanceof CacheError || !(error instanceof Error)) return error;
   const kind = /^-?([A-Z][A-Z0-9_]*)(?: |$)/.exec(error.message)?.[1];
-  if (kind === undefined || "code" in error) return error;
-  const code = kind === "ERR" ? codeOfText(error.message) : (CODES[kind] ?? "REFUSED");
+  if ("code" in error || (kind === undefined && !isReply(error))) return error;
+  const code = kind === "ERR" ? codeOfText(error.message) : (CODES[kind ?? ""] ?? "REFUSED");
   const text = isOwnScript ? error.message.replace(PLACE, "") : error.message;
+  const isMadeUp = code === "REFUSED" && OF_CALLERS.has(operation);
   return new CommandError(`${operation} was refused by Redis: ${withoutArguments(text)}`, {
     code,
     operation,
     retryable: RETRYABLE.has(code),
-    maybeExecuted: !isWhole && (code === "SCRIPT_FAILED" || IN_SCRIPT.test(error.message)),
+    maybeExecuted: !isWhole && (code === "SCRIPT_FAILED" || IN_SCRIPT.test(error.message) || isMadeUp),
   });
 }
 
@@ -61,6 +63,9 @@ const TEXTS: readonly (readonly [RegExp, CommandErrorCode])[] = [
 /** The line of the script, at the end of an error that a command in it replied. */
 const PLACE = / script: [0-9a-f]{40}, on @user_script:\d+\.$/;
 const IN_SCRIPT = /user_script|script: [0-9a-f]{40}/;
+
+/** Commands that run code of the caller: an error that it makes up may come after changes. */
+const OF_CALLERS: ReadonlySet<string> = new Set(["EVAL", "EVALSHA", "FCALL"]);
 
 const codeOfText = (message: string): CommandErrorCode =>
   TEXTS.find(([pattern]) => pattern.test(message))?.[1] ?? "REFUSED";

@@ -110,11 +110,20 @@ export const isRedirection = (error: unknown): error is Error =>
 export const isTemporary = (error: unknown): boolean => error instanceof Error && NOT_NOW.test(error.message);
 
 /**
- * Whether Redis answered with an error. Decided by the form of the message and not by the class: a client of the user
- * may come from another copy of node-redis, and bundlers rename classes.
+ * Whether Redis answered with an error. Decided by the form of the message, and by the name of the class: a client of
+ * the user may come from another copy of node-redis. Scripts reply with any text, and bundlers rename classes.
  */
 export const isReply = (error: unknown): boolean =>
-  error instanceof Error && !("code" in error) && /^[A-Z][A-Z0-9_]+ /.test(error.message);
+  error instanceof Error && !("code" in error) && (/^[A-Z][A-Z0-9_]+ /.test(error.message) || isOfReplies(error));
+
+/** Of node-redis, and of ioredis. */
+const REPLY_CLASSES: ReadonlySet<string> = new Set(["ErrorReply", "ReplyError"]);
+
+function isOfReplies(error: Error): boolean {
+  for (let of: unknown = Object.getPrototypeOf(error); of !== null; of = Object.getPrototypeOf(of))
+    if (REPLY_CLASSES.has((of as object).constructor.name)) return true;
+  return false;
+}
 
 /**
  * The error of a failed connection attempt. It says whether trying again can help.
