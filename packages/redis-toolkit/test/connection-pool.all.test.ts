@@ -87,10 +87,12 @@ describe("a pool", () => {
     ["a watched key is unwatched", [["WATCH", "k"]], ["UNWATCH"]],
     ["an open transaction is discarded", [["WATCH", "k"], ["MULTI"], ["SET", "k", "half"]], ["DISCARD"]],
     ["after EXEC nothing is left", [["WATCH", "k"], ["MULTI"], ["EXEC"]], []],
+    ["an EXEC that nothing began ends no watch", [["WATCH", "k"], ["EXEC"]], ["UNWATCH"]],
+    ["a DISCARD that nothing began ends no watch", [["WATCH", "k"], ["DISCARD"]], ["UNWATCH"]],
   ])("gives the next caller a socket as a new one: %s", async ([, commands, expected]) => {
     const one = openWith({ max: 1 });
     const first = await one.pool.use(async (connection) => {
-      for (const command of commands) await connection.call(command);
+      await connection.burst(commands);
       return (await server.command("CLIENT", "LIST")) as string;
     });
     await server.command("SET", "k", "other");

@@ -13,7 +13,9 @@ it.each<readonly [string, Reset]>([
   ["WATCH MULTI UNWATCH", "DISCARD"],
   ["WATCH MULTI UNWATCH EXEC", "none"],
   ["WATCH MULTI DISCARD", "none"],
-  ["WATCH EXEC", "none"],
+  // Refused: nothing was begun.
+  ["WATCH EXEC", "UNWATCH"],
+  ["WATCH DISCARD", "UNWATCH"],
   ["MULTI EXEC MULTI", "DISCARD"],
   ["SELECT", "impossible"],
   ["client", "impossible"],

@@ -23,7 +23,8 @@ export class ConnectionState {
         break;
       case "EXEC":
       case "DISCARD":
-        this.#isInTransaction = this.#isWatching = false;
+        // Without a transaction it is refused.
+        if (this.#isInTransaction) this.#isInTransaction = this.#isWatching = false;
         break;
       default:
         this.#isOther ||= CHANGES_CONNECTION.has(command);
