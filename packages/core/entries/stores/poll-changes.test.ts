@@ -65,6 +65,24 @@ describe("the changes of a log", () => {
     ]);
   });
 
+  it("are lost where an answer does not come, and the next attachment reports again", async () => {
+    await changes.coherence.attach(listener());
+    answer = () => new Promise<never>(() => undefined);
+    await pass(20);
+    received.length = 0;
+    clock.advance(5_000);
+    await flush();
+    expect(received.splice(0)).toEqual(["lost pollChanges: no answer within 5000 ms"]);
+    const attaching = changes.coherence.attach(listener());
+    clock.advance(5_000);
+    await expect(attaching).rejects.toThrow("pollChanges: no answer within 5000 ms");
+    answer = (given) => given;
+    await changes.coherence.attach(listener());
+    log.push("a");
+    await pass(20);
+    expect(received.slice(1)).toEqual(["changed a", "alive 10040"]);
+  });
+
   it("are reported by kind", async () => {
     await changes.coherence.attach(listener());
     received.length = 0;

@@ -6,7 +6,7 @@ import {
   type Clock,
   BackendUnavailableError,
 } from "@hotset/core";
-import { inNoCall } from "@hotset/core/internal";
+import { inNoCall, scheduleRunning } from "@hotset/core/internal";
 import { pollChangesSettings, type PollChangesOptions } from "./options.ts";
 
 /** A part of a log of changes, which a backend keeps. `P` is a position in it. */
@@ -51,7 +51,8 @@ export interface PolledChanges {
  *
  * @param changesSince the changes after `position`, which include all that were acknowledged before the call and were
  *   in no earlier answer. Without a position only the present one is asked for. A rejection ends the reports of all
- *   listeners with {@link CoherenceListener.lost}.
+ *   listeners with {@link CoherenceListener.lost}; so does an answer that does not come within 5 seconds, or within
+ *   `maxStalenessMs` if that is longer.
  * @throws {InvalidArgumentError} for a value that an option cannot have.
  * @throws {ConfigurationError} for an option that does not exist.
  */
@@ -60,7 +61,9 @@ export function pollChanges<P>(
   options: PollChangesOptions = {},
 ): PolledChanges {
   const { busyMs, idleMs, maxStalenessMs = 5 * busyMs, clock = systemClock } = pollChangesSettings(options);
-  const poller = new Poller(changesSince, clock, busyMs, idleMs);
+  const ask = (position: P | undefined): Promise<Changes<P>> =>
+    inTime(clock, Math.max(PATIENCE_MS, maxStalenessMs), () => changesSince(position));
+  const poller = new Poller(ask, clock, busyMs, idleMs);
   return {
     coherence: { maxStalenessMs, attach: (listener) => poller.attach({ listener }) },
     catchUp: () => poller.catchUp(),
@@ -68,6 +71,19 @@ export function pollChanges<P>(
     stop: () => poller.end(),
   };
 }
+
+/** Without a bound, an answer that never comes would be the last one that is asked for. */
+function inTime<T>(clock: Clock, limitMs: number, ask: () => Awaitable<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = scheduleRunning(clock, limitMs, () =>
+      reject(new BackendUnavailableError(`pollChanges: no answer within ${limitMs} ms`)),
+    );
+    const answer = new Promise<T>((answered) => answered(ask()));
+    void answer.then(resolve, reject).then(cancel);
+  });
+}
+
+const PATIENCE_MS = 5_000;
 
 interface Attachment {
   readonly listener: CoherenceListener;
