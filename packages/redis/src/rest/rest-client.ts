@@ -66,7 +66,8 @@ const MAX_PARTS = 200;
  * calls of each turn are a request of their own.
  *
  * Nothing is sent twice. The service answers that it does not know a script, and has executed nothing then: it gets the
- * text; or that it came too late, of a command whose caller still waits: it gets a new bound.
+ * text, behind the others of the request; or that it came too late, of a command whose caller still waits: it gets a
+ * new bound.
  *
  * A request that was given up may still arrive. So a command of the toolkit, and a write of the cache that compares
  * nothing, carries the instant up to which it may run, by the clock of the server: its caller has not given it up by
