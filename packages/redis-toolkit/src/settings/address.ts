@@ -347,8 +347,9 @@ function partsOf(url: string): URL | undefined {
   return new URL(url);
 }
 
+/** They end at the last `@` before the path, as those of any URL. */
 function credentialsOf(url: string): { readonly username: string | undefined; readonly password: string | undefined } {
-  const [, username = "", password] = /^[a-z]+:\/\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?/i.exec(url) ?? [];
+  const [, username = "", password] = /^[a-z]+:\/\/(?:([^:/?#]*)(?::([^/?#]*))?@)?/i.exec(url) ?? [];
   const isNone = password === undefined || (password === "" && username === "");
   return naming("url", () => ({
     username: username === "" ? undefined : decodeURIComponent(username),
@@ -356,7 +357,7 @@ function credentialsOf(url: string): { readonly username: string | undefined; re
   }));
 }
 
-const withoutCredentials = (url: string): string => url.replace(/^([a-z]+:\/\/)[^@/?#]*@/i, "$1");
+const withoutCredentials = (url: string): string => url.replace(/^([a-z]+:\/\/)[^/?#]*@/i, "$1");
 
 function databaseOf(url: string): number | undefined {
   const digits = /^unix:/i.test(url) ? /[?&]db=(\d+)/.exec(url)?.[1] : partsOf(url)?.pathname.slice(1);

@@ -166,6 +166,17 @@ describe("variables", () => {
     expect(refusal(env as Record<string, string>)).toContain(message);
   });
 
+  it.each([
+    ["redis://:p@ss@a:1/2", undefined, "p@ss"],
+    ["redis://ada:p@:s@a", "ada", "p@:s"],
+    ["redis://ada@eu:p@a", "ada@eu", "p"],
+    ["redis://ada:p@a", "ada", "p"],
+    ["redis://a:1", undefined, undefined],
+  ])("A3: credentials of %s end at its last @, as URLs do", (url, username, password) => {
+    const { address } = settingsOf({}, { url });
+    expect([address.username, address.password]).toEqual([username, password]);
+  });
+
   it("A3: the credentials of a URL that an option hides are not sent elsewhere", () => {
     const env = { REDIS_URL: "redis://u:secret@a:1/2" };
     for (const options of [{ host: "b" }, { cluster: ["redis://b:1"] }, { sentinels: ["b:1"], sentinelName: "m" }])
