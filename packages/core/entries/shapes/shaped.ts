@@ -284,7 +284,7 @@ class ShapedNamespace implements Untyped<Namespace> {
       // Entries from a time in which changes did not reach them: of a record that was lost those of all shapes, which
       // makes the others look; else its own.
       const isNew = Object.keys(before).length === 0;
-      if (isNew || !(this.#shape in before)) await (isNew ? this.#all : this.#own).clear();
+      if (isNew || !Object.hasOwn(before, this.#shape)) await (isNew ? this.#all : this.#own).clear();
       this.#recordedUntil = now() + EVERY_MS;
       this.#wasRecorded = true;
     } catch {

@@ -17,10 +17,10 @@ interface Both {
 }
 
 /** Two processes of different shapes, and one entry in each. */
-async function both(options: ProcessOptions = {}): Promise<Both> {
+async function both(options: ProcessOptions = {}, nextShape = "2"): Promise<Both> {
   const processes = await inStep(options);
   const { p1, p2 } = processes;
-  const [old, next] = [products(p1, "1"), products(p2, "2")];
+  const [old, next] = [products(p1, "1"), products(p2, nextShape)];
   await old.getOrSet("k", () => "old 1", { tags: ["t"] });
   await next.getOrSet("k", () => "next 1", { tags: ["t"] });
   return { old, next, processes };
@@ -117,13 +117,13 @@ describe("C746 processes of two shapes", () => {
     expect(await next.getOrSet("k", () => "next 3")).toBe("next 3");
   });
 
-  it("a shape that no process has used for a week begins empty", async () => {
-    const { old, next, processes } = await both({ ttl: "365d" });
+  it.each(["2", "toString"])("a shape that no process has used for a week begins empty: %s", async (shape) => {
+    const { old, next, processes } = await both({ ttl: "365d" }, shape);
     processes.clock.advance("8d");
     await old.getOrSet("other", () => 1);
     await old.delete("k");
     await flush();
-    expect(await products(processes.start(), "2").getOrSet("k", () => "next 2")).toBe("next 2");
+    expect(await products(processes.start(), shape).getOrSet("k", () => "next 2")).toBe("next 2");
     expect(await next.getOrSet("k", never)).toBe("next 2");
   });
 });
