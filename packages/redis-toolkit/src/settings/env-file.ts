@@ -12,9 +12,11 @@ export function parseEnvFile(
   text: string,
   variables: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string>> {
-  const found: Record<string, string> = {};
+  const found: Record<string, string> = Object.create(null) as Record<string, string>;
+  const named = (name: string): string | undefined =>
+    (Object.hasOwn(variables, name) ? variables[name] : undefined) || found[name];
   const expand = (_: string, escape: string | undefined, name: string, otherwise = ""): string =>
-    escape === undefined ? variables[name] || found[name] || otherwise : (ESCAPES[escape] ?? `\\${escape}`);
+    escape === undefined ? named(name) || otherwise : (ESCAPES[escape] ?? `\\${escape}`);
   for (const [, name, double, literal, backticked, bare = ""] of text.replace(/^\uFEFF/, "").matchAll(LINES))
     found[name!] =
       double?.replaceAll(/\\([^])|\$\{(\w+)(?::-([^}]*))?\}/g, expand) ??

@@ -140,6 +140,7 @@ describe("variables", () => {
     ["quotes inside", "REDIS_PASSWORD=a'b\"c", "a'b\"c"],
     ["${NAME} of a line above, and a default", "SECRET=s3\nREDIS_PASSWORD=x${SECRET}${NO:-y}", "xs3y"],
     ["${NAME} of the process, and an escaped one", "REDIS_PASSWORD=${OF_PROCESS}$x\\${y}", "here$x${y}"],
+    ["${NAME} of nothing", "REDIS_PASSWORD=x${constructor}${__proto__:-y}", "xy"],
     ["equals signs", "REDIS_PASSWORD=a=b==", "a=b=="],
     ["a name twice", "REDIS_PASSWORD=one\nREDIS_PASSWORD=two", "two"],
   ])("A3: a .env file with %s: %j is the password %j", (_what, text, password) => {
