@@ -28,7 +28,7 @@ export {
   optionsOf,
 } from "./arguments.ts";
 export { describe as shown, readBy } from "@hotset/core/internal";
-export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
+export { carriedTexts, carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
 export { thrownDetails, thrownText } from "./thrown.ts";
 

@@ -1,6 +1,5 @@
 import { json } from "@hotset/core";
-import { carriedTexts } from "../module/carried.ts";
-import { thrownDetails } from "../module/module.ts";
+import { carriedTexts, thrownDetails } from "../module/module.ts";
 
 export const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 
