@@ -121,7 +121,7 @@ const REPLY_CLASSES: ReadonlySet<string> = new Set(["ErrorReply", "ReplyError"])
 
 function isOfReplies(error: Error): boolean {
   for (let of: unknown = Object.getPrototypeOf(error); of !== null; of = Object.getPrototypeOf(of))
-    if (REPLY_CLASSES.has((of as object).constructor.name)) return true;
+    if (REPLY_CLASSES.has(String((of as Partial<object>).constructor?.name))) return true;
   return false;
 }
 
