@@ -48,7 +48,9 @@ export function shaped<V = unknown>(within: Namespace, name: string, options: Sh
   if (typeof within?.namespace !== "function") throw noCache();
   const all = within.namespace(name);
   const own = all.namespace<unknown>(nameOf(shape), ofValues);
-  const unrecorded = (): Namespace => own.namespace<unknown>("unrecorded", ofValues);
+  let made: Namespace | undefined;
+  // Once it is needed: figures list each namespace that was made.
+  const unrecorded = (): Namespace => (made ??= own.namespace<unknown>("unrecorded", ofValues));
   const view: Untyped<Namespace> = new ShapedNamespace({ all, own, unrecorded }, shape, recordOf(all));
   return view as Namespace<V>;
 }
@@ -78,7 +80,7 @@ interface Namespaces {
   readonly all: Namespace;
   /** Of this shape. */
   readonly own: Namespace;
-  /** Makes one that nothing is stored in: loads of a shape that is not in the record. */
+  /** One that nothing is stored in: for loads of a shape that is not in the record. */
   readonly unrecorded: () => Namespace;
 }
 
