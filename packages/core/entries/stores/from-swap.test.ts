@@ -53,7 +53,7 @@ function describeContract(name: string, prepare: (store: MemorySwapStore) => voi
   });
 }
 
-it("a step over a store that answers at once and refuses every swap ends, though no timer runs meanwhile", async () => {
+it("a step over a store that answers immediately and refuses every swap ends, though no timer runs meanwhile", async () => {
   let [nowMs, swaps] = [0, 0];
   const busy = { now: () => (nowMs += 1), schedule: () => () => undefined };
   const store = new MemorySwapStore(new TestClock());

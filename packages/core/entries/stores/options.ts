@@ -5,6 +5,7 @@ import {
   checkNames,
   CLOCK,
   having,
+  MAX_TIMER_MS,
   option,
   optionsOf,
   readOption,
@@ -67,12 +68,9 @@ export interface PollChangesOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** The longest that a timer waits for. */
-const LONGEST_MS = 2 ** 31 - 1;
-
 const milliseconds = <Default extends number | undefined>(
   byDefault: Default,
-  mostMs = LONGEST_MS,
+  mostMs = MAX_TIMER_MS,
 ): Option<number | Default> =>
   option(
     `a number of milliseconds of at least 1${mostMs === Infinity ? ", or Infinity" : ""}`,

@@ -6,7 +6,7 @@ import {
   type Clock,
   BackendUnavailableError,
 } from "@hotset/core";
-import { inNoCall, scheduleRunning } from "@hotset/core/internal";
+import { inNoCall, within } from "@hotset/core/internal";
 import { pollChangesSettings, type PollChangesOptions } from "./options.ts";
 
 /** A part of a log of changes, which a backend keeps. `P` is a position in it. */
@@ -61,8 +61,12 @@ export function pollChanges<P>(
   options: PollChangesOptions = {},
 ): PolledChanges {
   const { busyMs, idleMs, maxStalenessMs = 5 * busyMs, clock = systemClock } = pollChangesSettings(options);
+  const patienceMs = Math.max(PATIENCE_MS, maxStalenessMs);
   const ask = (position: P | undefined): Promise<Changes<P>> =>
-    inTime(clock, Math.max(PATIENCE_MS, maxStalenessMs), () => changesSince(position));
+    within(clock, patienceMs, new Promise<Changes<P>>((answered) => answered(changesSince(position))), () => {
+      // Without a bound, an answer that never comes would be the last one that is asked for.
+      throw new BackendUnavailableError(`pollChanges: no answer within ${patienceMs} ms`);
+    });
   const poller = new Poller(ask, clock, busyMs, idleMs);
   return {
     coherence: { maxStalenessMs, attach: (listener) => poller.attach({ listener }) },
@@ -70,17 +74,6 @@ export function pollChanges<P>(
     wake: () => poller.wake(),
     stop: () => poller.end(),
   };
-}
-
-/** Without a bound, an answer that never comes would be the last one that is asked for. */
-function inTime<T>(clock: Clock, limitMs: number, ask: () => Awaitable<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = scheduleRunning(clock, limitMs, () =>
-      reject(new BackendUnavailableError(`pollChanges: no answer within ${limitMs} ms`)),
-    );
-    const answer = new Promise<T>((answered) => answered(ask()));
-    void answer.then(resolve, reject).then(cancel);
-  });
 }
 
 const PATIENCE_MS = 5_000;

@@ -95,7 +95,7 @@ export class Records<V> {
         if (deadline.isOver) throw this.#tooLate(operation);
         const { answer, next } = decide(found?.bytes, this.nowMs());
         if (next === undefined || (await this.#isSet(name, found, next))) return answer;
-        // Of a store that answers at once: no timer runs between its answers, and so no deadline passes.
+        // Of a store that answers immediately: no timer runs between its answers, and so no deadline passes.
         if (clock.now() - begunAt >= deadlineMs) throw this.#tooLate(operation);
       }
     } finally {

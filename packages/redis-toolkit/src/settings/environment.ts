@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { ConfigurationError } from "@hotset/core";
+import { MAX_TIMER_MS } from "@hotset/core/internal";
 import { parseEnvFile } from "./env-file.ts";
 
 /** Where one setting came from. */
@@ -113,9 +114,6 @@ export const timeIn =
           `${unitMs === 1 ? "milliseconds" : "seconds"}, at least ${leastMs / unitMs} and at most 24 days`,
         );
   };
-
-/** The longest delay that `setTimeout` takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A name or a path. It may be quoted in errors, so not for secrets. */
 export function word(name: string, text: string): string {
