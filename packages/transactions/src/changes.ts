@@ -20,7 +20,7 @@ export interface ChangesOf {
 export interface Changes<Tx = unknown> extends ChangesOf {
   /**
    * Runs `body` in a savepoint. If it throws, the savepoint is rolled back, its changes are forgotten, and the error is
-   * thrown.
+   * thrown. Await it: if what it is in ends before it does, that is rolled back with an `InvalidArgumentError`.
    */
   savepoint<T>(body: (tx: Tx, changes: Changes<Tx>) => Promise<T>): Promise<T>;
 }
@@ -72,7 +72,7 @@ export class Notes {
   }
 
   /**
-   * Runs the body of a savepoint with notes of its own, which become those of the transaction once it has ended well.
+   * Runs the body of a savepoint with separate notes, which become those of the transaction once it has ended well.
    *
    * @throws what `run` rejects with.
    */

@@ -100,7 +100,7 @@ export class RowOutbox implements Outbox {
       rows.map(async ({ id, changes }) => {
         if (!before.has(String(id))) return;
         const made = make(read(String(changes))).catch((error: unknown) => {
-          // One that the cache does not take would come again for ever.
+          // One that the cache does not take would come again without an end.
           if (error instanceof InvalidArgumentError) return make(EVERYTHING);
           throw error;
         });

@@ -13,7 +13,7 @@ beforeEach(() => {
   uncaught = [];
   listeners = process.listeners("uncaughtException");
   process.removeAllListeners("uncaughtException").on("uncaughtException", onUncaught);
-  const logger = { error: (...told: unknown[]) => void diagnosed.push(...told) } as unknown as DiagLogger;
+  const logger = { error: (...given: unknown[]) => void diagnosed.push(...given) } as unknown as DiagLogger;
   diag.setLogger(logger, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
 });
 afterEach(() => {

@@ -36,7 +36,7 @@ export class Acks {
     return (this.#sending = this.#sendAll());
   }
 
-  /** Ends `#sending` in the turn in which it has looked for ids: one that comes later is sent by a call of its own. */
+  /** Ends `#sending` in the turn in which it has looked for ids: one that comes later is sent by a separate call. */
   async #sendAll(): Promise<void> {
     try {
       while (this.#waiting.size > 0) {
